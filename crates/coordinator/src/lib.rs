@@ -1,0 +1,10 @@
+//! The coordinator of Claude Runner: takes tasks over HTTP, runs each in its session's sandbox, streams what happens.
+//!
+//! Dependencies point one way: `http → registry → session → {sandbox → container-engine, store, broadcaster}`;
+//! `gateway` is served by a sandbox's link. See ARCHITECTURE.md.
+
+pub mod event;
+pub mod session;
+pub mod store;
+pub mod task;
+pub mod usage;

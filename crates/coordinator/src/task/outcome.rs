@@ -1,0 +1,67 @@
+//! How a task ends.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{TaskId, TaskStatus};
+use crate::session::SessionId;
+use crate::usage::{Cost, Usage};
+
+/// Why a task did not complete: what was seen by us, never what the agent says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorType {
+    Aborted,
+    Timeout,
+    Stalled,
+    AuthExpired,
+    CapacityReached,
+    MaxTurns,
+    BudgetExceeded,
+    InvalidOutput,
+    ExitCode,
+    OomKilled,
+    ContainerLost,
+    EngineUnavailable,
+    Deleted,
+}
+
+/// A task that did not complete: the kind, and a sentence for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    pub error_type: ErrorType,
+    pub error: String,
+}
+
+/// What a finished task amounts to: the body of a synchronous `POST /task` and of `task_complete`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    pub task_id: TaskId,
+    pub session_id: SessionId,
+    pub status: TaskStatus,
+    /// The structured answer; null where there is none.
+    pub output: Option<Value>,
+    /// The text of the answer, where there is no structured one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub response: Option<String>,
+    /// US dollars, from the usage that the model API reported to the gateway.
+    pub cost: f64,
+    /// The CLI's own figure, for comparison.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cli_cost: Option<f64>,
+    /// Milliseconds from the start of the task to its end.
+    pub duration: u64,
+    /// The tool of each call, in order.
+    pub tools: Vec<String>,
+    /// Whether the conversation was there before this task.
+    pub resumed: bool,
+    pub usage: Usage,
+}
+
+impl Answer {
+    pub fn set_cost(&mut self, cost: Cost) {
+        self.cost = cost.dollars();
+    }
+}

@@ -1,0 +1,67 @@
+//! What is kept of a task.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Answer, Failure, TaskId};
+use crate::session::{SessionId, SessionKey};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskStatus {
+    Queued,
+    Running,
+    Completed,
+    Failed,
+    Aborted,
+}
+
+impl TaskStatus {
+    pub const fn is_final(self) -> bool {
+        match self {
+            TaskStatus::Queued | TaskStatus::Running => false,
+            TaskStatus::Completed | TaskStatus::Failed | TaskStatus::Aborted => true,
+        }
+    }
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            TaskStatus::Queued => "queued",
+            TaskStatus::Running => "running",
+            TaskStatus::Completed => "completed",
+            TaskStatus::Failed => "failed",
+            TaskStatus::Aborted => "aborted",
+        }
+    }
+}
+
+/// What was asked for. `env` is not here: it belongs to the session and is sealed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskRequest {
+    pub message: String,
+    pub context: Option<String>,
+    pub model: String,
+    pub max_turns: u32,
+    pub timeout_ms: u64,
+    pub max_cost_usd: Option<f64>,
+    /// The caller's own object, returned with the task.
+    pub metadata: Option<Value>,
+}
+
+/// A task as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskRecord {
+    pub id: TaskId,
+    pub session: SessionKey,
+    pub session_id: SessionId,
+    pub status: TaskStatus,
+    pub request: TaskRequest,
+    pub created: Timestamp,
+    pub started: Option<Timestamp>,
+    pub finished: Option<Timestamp>,
+    /// There once the task ended, however it ended: cost and tools count for failed tasks too.
+    pub answer: Option<Answer>,
+    /// There where it did not complete.
+    pub failure: Option<Failure>,
+}
