@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{TaskId, TaskStatus};
 use crate::session::SessionId;
-use crate::usage::{Cost, Usage};
+use crate::usage::Usage;
 
 /// Why a task did not complete: what was seen by us, never what the agent says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,8 +60,26 @@ pub struct Answer {
     pub usage: Usage,
 }
 
-impl Answer {
-    pub fn set_cost(&mut self, cost: Cost) {
-        self.cost = cost.dollars();
+impl Failure {
+    pub fn new(error_type: ErrorType, error: impl Into<String>) -> Self {
+        Failure { error_type, error: error.into() }
+    }
+
+    /// A task that a caller ended is aborted; one that ended otherwise failed.
+    pub const fn status(&self) -> TaskStatus {
+        match self.error_type {
+            ErrorType::Aborted | ErrorType::Deleted => TaskStatus::Aborted,
+            ErrorType::Timeout
+            | ErrorType::Stalled
+            | ErrorType::AuthExpired
+            | ErrorType::CapacityReached
+            | ErrorType::MaxTurns
+            | ErrorType::BudgetExceeded
+            | ErrorType::InvalidOutput
+            | ErrorType::ExitCode
+            | ErrorType::OomKilled
+            | ErrorType::ContainerLost
+            | ErrorType::EngineUnavailable => TaskStatus::Failed,
+        }
     }
 }

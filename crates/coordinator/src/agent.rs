@@ -1,0 +1,116 @@
+//! Agent templates: the directory that is copied into every new workspace and says what the agent is.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use crate::output::OutputSchema;
+
+/// The user inside a sandbox.
+pub const SANDBOX_USER: u64 = 10_001;
+
+/// A template is instructions and small tools; anything larger belongs into an image.
+const MAX_TEMPLATE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A template as it was read from its directory.
+#[derive(Debug)]
+pub struct AgentTemplate {
+    /// AGENTS.md and, after a rule, OUTPUT.md.
+    pub system_prompt: String,
+    pub output_schema: Option<OutputSchema>,
+    /// The whole directory as a tar archive, owned by the sandbox's user.
+    pub archive: Bytes,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    #[error("{} has no AGENTS.md; AGENT_DIR must name a directory with one", .0.display())]
+    NoInstructions(PathBuf),
+    #[error("could not read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}: {reason}", path.display())]
+    Schema { path: PathBuf, reason: String },
+    #[error("{} holds more than {} MiB; put large files into the image", .0.display(), MAX_TEMPLATE_BYTES >> 20)]
+    TooLarge(PathBuf),
+}
+
+impl AgentTemplate {
+    pub fn load(directory: &Path) -> Result<Self, TemplateError> {
+        let mut system_prompt = read_optional(&directory.join("AGENTS.md"))?
+            .ok_or_else(|| TemplateError::NoInstructions(directory.to_owned()))?;
+        if let Some(output) = read_optional(&directory.join("OUTPUT.md"))? {
+            system_prompt.push_str("\n\n---\n\n");
+            system_prompt.push_str(&output);
+        }
+        let output_schema = load_schema(&directory.join("OUTPUT.schema.json"))?;
+        let archive = archive(directory)?;
+        Ok(AgentTemplate { system_prompt, output_schema, archive })
+    }
+}
+
+fn read_optional(path: &Path) -> Result<Option<String>, TemplateError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(TemplateError::Read { path: path.to_owned(), source }),
+    }
+}
+
+fn load_schema(path: &Path) -> Result<Option<OutputSchema>, TemplateError> {
+    let Some(text) = read_optional(path)? else { return Ok(None) };
+    let failed = |reason: String| TemplateError::Schema { path: path.to_owned(), reason };
+    let source = serde_json::from_str(&text).map_err(|error| failed(format!("not JSON: {error}")))?;
+    OutputSchema::compile(source).map(Some).map_err(|reason| failed(format!("not a JSON Schema: {reason}")))
+}
+
+fn archive(directory: &Path) -> Result<Bytes, TemplateError> {
+    let mut builder = tar::Builder::new(Vec::new());
+    builder.mode(tar::HeaderMode::Deterministic);
+    let mut room = MAX_TEMPLATE_BYTES;
+    append_directory(&mut builder, directory, Path::new(""), &mut room)?;
+    builder
+        .into_inner()
+        .map(Bytes::from)
+        .map_err(|source| TemplateError::Read { path: directory.to_owned(), source })
+}
+
+/// Appends what is in a directory, in the order of the names so that equal templates give equal archives.
+fn append_directory(
+    builder: &mut tar::Builder<Vec<u8>>,
+    root: &Path,
+    relative: &Path,
+    room: &mut u64,
+) -> Result<(), TemplateError> {
+    let directory = root.join(relative);
+    let failed = |path: &Path, source| TemplateError::Read { path: path.to_owned(), source };
+    let mut entries = std::fs::read_dir(&directory)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|source| failed(&directory, source))?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        let relative = relative.join(entry.file_name());
+        let metadata = path.symlink_metadata().map_err(|source| failed(&path, source))?;
+        *room = room.checked_sub(metadata.len()).ok_or_else(|| TemplateError::TooLarge(root.to_owned()))?;
+        let mut header = tar::Header::new_gnu();
+        header.set_metadata_in_mode(&metadata, tar::HeaderMode::Deterministic);
+        header.set_uid(SANDBOX_USER);
+        header.set_gid(SANDBOX_USER);
+        let appended = if metadata.is_dir() {
+            builder.append_data(&mut header, &relative, io::empty())
+        } else if metadata.is_symlink() {
+            std::fs::read_link(&path).and_then(|target| builder.append_link(&mut header, &relative, target))
+        } else if metadata.is_file() {
+            std::fs::File::open(&path).and_then(|file| builder.append_data(&mut header, &relative, file))
+        } else {
+            // A socket or a device is no part of a template.
+            continue;
+        };
+        appended.map_err(|source| failed(&path, source))?;
+        if metadata.is_dir() {
+            append_directory(builder, root, &relative, room)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Sandboxes: a container with its volumes and its link, and the agent process in it.
+
+mod agent;
+mod launch;
+mod names;
+mod process;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use container_engine::{ContainerId, Engine, EngineError, Limits, Network};
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::gateway::{Gateway, SandboxGateway};
+use crate::link::{Link, LinkDirectory, LinkError};
+use crate::session::SessionKey;
+
+pub use launch::{LaunchError, LaunchOrder};
+pub use names::{Instance, SandboxName};
+pub use process::{Process, ProcessEnd, ProcessOutput};
+
+/// What sandboxes are made of: the same for all of a coordinator.
+#[derive(Clone, Debug)]
+pub struct SandboxSettings {
+    pub image: String,
+    pub network: Network,
+    pub limits: Limits,
+    /// An OCI runtime other than the engine's default.
+    pub runtime: Option<String>,
+    /// Without a coordinator for this long, the agent is ended.
+    pub orphan_ttl: Duration,
+}
+
+/// Makes sandboxes and takes them down.
+pub struct SandboxHost {
+    engine: Arc<dyn Engine>,
+    links: LinkDirectory,
+    gateway: Gateway,
+    instance: Instance,
+    settings: SandboxSettings,
+    tracker: TaskTracker,
+}
+
+/// A sandbox whose agent waits for messages.
+pub struct Sandbox {
+    pub name: SandboxName,
+    pub container: ContainerId,
+    pub link: Link,
+    pub process: Process,
+    pub gateway: Arc<SandboxGateway>,
+    /// The conversation of before goes on.
+    pub resumed: bool,
+}
+
+impl SandboxHost {
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        links: LinkDirectory,
+        gateway: Gateway,
+        instance: Instance,
+        settings: SandboxSettings,
+        tracker: TaskTracker,
+    ) -> Self {
+        SandboxHost { engine, links, gateway, instance, settings, tracker }
+    }
+
+    pub fn engine(&self) -> &dyn Engine {
+        self.engine.as_ref()
+    }
+
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    pub fn settings(&self) -> &SandboxSettings {
+        &self.settings
+    }
+
+    /// Ends a sandbox: no container, no socket is left. The volumes stay. May be repeated.
+    pub async fn take_down(&self, sandbox: &SandboxName) -> Result<(), EngineError> {
+        // Removing kills; an agent of a sandbox that ends has nothing left to say.
+        let removed = self.engine.remove_container(&ContainerId::new(sandbox.container())).await;
+        if let Err(error) = self.links.remove(sandbox.link()) {
+            warn!(sandbox.name = %sandbox, %error, "could not remove the link's directory");
+        }
+        removed
+    }
+
+    /// Wipes a session's files and memory. Its sandbox is gone before.
+    pub async fn remove_volumes(&self, session: SessionKey) -> Result<(), EngineError> {
+        for volume in names::volumes(session) {
+            self.engine.remove_volume(&volume.name).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes containers and sockets that an earlier run of this installation left behind.
+    pub async fn remove_leftovers(&self) -> Result<usize, EngineError> {
+        let mut removed = 0;
+        for container in self.engine.list_containers(&self.instance.labels()).await? {
+            self.engine.remove_container(&container.id).await?;
+            removed += 1;
+        }
+        match self.links.names() {
+            Ok(names) => {
+                for name in names {
+                    if let Err(error) = self.links.remove(&name) {
+                        warn!(link = name, %error, "could not remove a left link directory");
+                    }
+                }
+            }
+            Err(error) => warn!(%error, "could not list link directories"),
+        }
+        Ok(removed)
+    }
+}
+
+impl From<LinkError> for LaunchError {
+    fn from(error: LinkError) -> Self {
+        LaunchError::Link(error)
+    }
+}

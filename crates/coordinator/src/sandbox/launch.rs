@@ -1,0 +1,218 @@
+//! From nothing to an agent that waits for a message.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use claude_stream::{AgentEvent, ControlRequest, LineError};
+use container_engine::{ContainerExit, ContainerId, ContainerSpec, EngineError, Mount};
+use sandbox_link::Start;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::process::{Process, ProcessEnd, ProcessOutput};
+use super::{Sandbox, SandboxHost, SandboxName, agent, names};
+use crate::agent::AgentTemplate;
+use crate::link::{Link, LinkError};
+use crate::session::SessionKey;
+
+/// Starting the container and the CLI takes about a second; a machine under load may take many times that.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where the link's directory is seen in the container.
+const LINK_TARGET: &str = "/run/link";
+
+/// What is needed to make a sandbox for a session.
+#[derive(Clone, Debug)]
+pub struct LaunchOrder {
+    pub session: SessionKey,
+    pub template: Arc<AgentTemplate>,
+    pub model: String,
+    /// The conversation to go on with.
+    pub resume: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("could not make the link")]
+    Link(#[source] LinkError),
+    #[error("{0}")]
+    Ended(String),
+    #[error("the sandbox was not ready within {} s", START_TIMEOUT.as_secs())]
+    Timeout,
+    #[error("the start was called off")]
+    Cancelled,
+}
+
+impl SandboxHost {
+    /// Makes a sandbox. Whatever goes wrong, nothing of it is left; the volumes of a session that had them stay.
+    pub async fn launch(&self, order: LaunchOrder, cancel: CancellationToken) -> Result<Sandbox, LaunchError> {
+        let name = SandboxName::generate();
+        let session = order.session;
+        let outcome = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(LaunchError::Cancelled),
+            outcome = timeout(START_TIMEOUT, self.launch_as(&name, order)) => outcome.unwrap_or(Err(LaunchError::Timeout)),
+        };
+        if let Err(error) = &outcome {
+            info!(sandbox.name = %name, session.key = %session, %error, "a sandbox did not come up");
+            if let Err(error) = self.take_down(&name).await {
+                warn!(sandbox.name = %name, %error, "could not take down a sandbox that did not come up");
+            }
+        }
+        outcome
+    }
+
+    async fn launch_as(&self, name: &SandboxName, order: LaunchOrder) -> Result<Sandbox, LaunchError> {
+        let gateway = self.gateway.open();
+        let serve = Arc::clone(&gateway);
+        let (link, output) = self.links.bind(name.link(), None, self.settings.orphan_ttl, serve)?;
+        let container = self.create_container(name, &order, link.directory()).await?;
+        self.engine.start(&container).await?;
+        let mut process = Process::new(output, self.watch(&container));
+
+        let mut resume = order.resume.clone();
+        if resume.is_some() && !start_agent(&link, &mut process, &order, resume.as_deref()).await? {
+            // Its transcript is gone: the conversation begins anew, in the files as they are.
+            resume = None;
+        }
+        if resume.is_none() && !start_agent(&link, &mut process, &order, None).await? {
+            return Err(LaunchError::Ended("the agent did not initialise".to_owned()));
+        }
+        Ok(Sandbox { name: name.clone(), container, link, process, gateway, resumed: resume.is_some() })
+    }
+
+    /// Creates volumes where there are none, with the template in the workspace, and the container on them.
+    async fn create_container(
+        &self,
+        name: &SandboxName,
+        order: &LaunchOrder,
+        link: &Path,
+    ) -> Result<ContainerId, LaunchError> {
+        let labels = self.instance.volume_labels(order.session);
+        let fresh = self.engine.list_volumes(&labels).await?.is_empty();
+        let volumes = names::volumes(order.session);
+        for volume in &volumes {
+            self.engine.create_volume(&volume.name, &labels).await?;
+        }
+        let made = self.create_with(name, volumes, link).await;
+        let filled = match (made, fresh) {
+            (Ok(container), true) => {
+                let archive = order.template.archive.clone().into();
+                self.engine.upload(&container, agent::WORKSPACE, archive).await.map(|()| container)
+            }
+            (made, _) => made,
+        };
+        if filled.is_err() && fresh {
+            // A workspace without its template must not be taken for one that has it.
+            self.engine.remove_container(&ContainerId::new(name.container())).await?;
+            self.remove_volumes(order.session).await?;
+        }
+        Ok(filled?)
+    }
+
+    async fn create_with(
+        &self,
+        name: &SandboxName,
+        volumes: [names::SessionVolume; 2],
+        link: &Path,
+    ) -> Result<ContainerId, EngineError> {
+        let link = Mount::Directory { source: link.to_owned(), target: LINK_TARGET.to_owned() };
+        let volumes = volumes.map(|volume| Mount::Volume { name: volume.name, target: volume.target.to_owned() });
+        let spec = ContainerSpec {
+            name: name.container(),
+            image: self.settings.image.clone(),
+            labels: self.instance.sandbox_labels(name),
+            command: Vec::new(),
+            environment: BTreeMap::from([("LINK".to_owned(), format!("unix:{LINK_TARGET}"))]),
+            mounts: volumes.into_iter().chain([link]).collect(),
+            network: self.settings.network,
+            limits: self.settings.limits,
+            runtime: self.settings.runtime.clone(),
+        };
+        self.engine.create_container(&spec).await
+    }
+
+    /// Tells when the container does not run any more. An engine that goes away is asked again until it is back.
+    fn watch(&self, container: &ContainerId) -> oneshot::Receiver<ContainerExit> {
+        let (mut tell, told) = oneshot::channel();
+        let (engine, container) = (Arc::clone(&self.engine), container.clone());
+        self.tracker.spawn(async move {
+            let exit = async {
+                loop {
+                    match engine.wait_container(&container).await {
+                        Ok(exit) => return exit,
+                        Err(error) => {
+                            warn!(container.id = %container, %error, "lost sight of a container");
+                            tokio::time::sleep(Duration::from_secs(1)).await;
+                        }
+                    }
+                }
+            };
+            tokio::select! {
+                exit = exit => { let _ = tell.send(exit); }
+                () = tell.closed() => {}
+            }
+        });
+        told
+    }
+}
+
+/// Starts the CLI and initialises it. False: the conversation to resume is not there.
+async fn start_agent(
+    link: &Link,
+    process: &mut Process,
+    order: &LaunchOrder,
+    resume: Option<&str>,
+) -> Result<bool, LaunchError> {
+    const REQUEST: &str = "initialize";
+
+    let start = Start {
+        program: agent::PROGRAM.to_owned(),
+        arguments: agent::arguments(&order.model, resume),
+        directory: agent::WORKSPACE.to_owned(),
+        environment: agent::environment(),
+    };
+    link.start(start).await?;
+    let initialize = ControlRequest::Initialize {
+        system_prompt: Some(&order.template.system_prompt),
+        json_schema: order.template.output_schema.as_ref().map(crate::output::OutputSchema::source),
+    };
+    link.stdin(initialize.to_line(REQUEST).into()).await?;
+
+    let mut answer = None;
+    let mut refused = None;
+    loop {
+        let end = match process.recv().await {
+            ProcessOutput::Frames(frames) => {
+                let end = process.decode(frames, |line| match line.map(|line| line.event) {
+                    Ok(AgentEvent::ControlResponse { request_id, outcome }) if request_id == REQUEST => {
+                        answer = Some(outcome.map(|_| ()));
+                    }
+                    Ok(AgentEvent::Result(result)) => refused = Some(result.errors.join("; ")),
+                    Ok(_) => {}
+                    Err(error) => refused = Some(describe(&error)),
+                });
+                link.acknowledge(process.last_frame());
+                end
+            }
+            ProcessOutput::Ended(end) => Some(end),
+        };
+        match (answer.take(), end) {
+            (Some(Ok(())), None) => return Ok(true),
+            (Some(Err(reason)), _) => return Err(LaunchError::Ended(format!("the agent did not initialise: {reason}"))),
+            (None, Some(ProcessEnd::Exited { .. })) if resume.is_some() && refused.is_some() => return Ok(false),
+            (_, Some(end)) => return Err(LaunchError::Ended(refused.unwrap_or_else(|| end.describe()))),
+            (None, None) => {}
+        }
+    }
+}
+
+fn describe(error: &LineError) -> String {
+    format!("the agent printed something that is no stream-json: {error}")
+}

@@ -1,0 +1,92 @@
+//! Names and labels of what we make in the engine: how it is found again, and how two installations keep apart.
+
+use std::fmt;
+use std::path::Path;
+
+use container_engine::Labels;
+
+use crate::session::SessionKey;
+
+const INSTANCE: &str = "claude-runner.instance";
+const SANDBOX: &str = "claude-runner.sandbox";
+const SESSION: &str = "claude-runner.session";
+
+/// One installation: its containers, volumes and sockets are its own, whatever else runs on the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance(String);
+
+impl Instance {
+    /// The installation that owns a data directory; named on its first start.
+    pub fn of(data_dir: &Path) -> std::io::Result<Self> {
+        let path = data_dir.join("instance");
+        match std::fs::read_to_string(&path) {
+            Ok(name) => Ok(Instance(name.trim().to_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let name = format!("{:08x}", rand::random::<u32>());
+                std::fs::write(&path, &name)?;
+                Ok(Instance(name))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn labels(&self) -> Labels {
+        Labels::from([(INSTANCE.to_owned(), self.0.clone())])
+    }
+
+    pub(super) fn sandbox_labels(&self, sandbox: &SandboxName) -> Labels {
+        let mut labels = self.labels();
+        labels.insert(SANDBOX.to_owned(), sandbox.0.clone());
+        labels
+    }
+
+    pub(super) fn volume_labels(&self, session: SessionKey) -> Labels {
+        let mut labels = self.labels();
+        labels.insert(SESSION.to_owned(), session.to_string());
+        labels
+    }
+}
+
+/// A sandbox: sixteen hexadecimal digits, new for each, so that nothing of an old one can be taken for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxName(String);
+
+impl SandboxName {
+    pub(super) fn generate() -> Self {
+        SandboxName(format!("{:016x}", rand::random::<u64>()))
+    }
+
+    /// The container's name in the engine.
+    pub fn container(&self) -> String {
+        format!("claude-runner-{}", self.0)
+    }
+
+    /// The link's directory below RUNTIME_DIR: short, because a socket's path may have 107 bytes.
+    pub(super) fn link(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SandboxName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A volume of a session and where it is mounted.
+pub(super) struct SessionVolume {
+    pub(super) name: String,
+    pub(super) target: &'static str,
+}
+
+/// The workspace first.
+pub(super) fn volumes(session: SessionKey) -> [SessionVolume; 2] {
+    [
+        SessionVolume { name: format!("claude-runner-{session}-workspace"), target: super::agent::WORKSPACE },
+        SessionVolume { name: format!("claude-runner-{session}-home"), target: super::agent::HOME },
+    ]
+}

@@ -1,0 +1,141 @@
+//! The agent process of a sandbox: its output in order, and how it ended.
+
+use claude_stream::{AgentLine, Decoder, LineError};
+use container_engine::ContainerExit;
+use sandbox_link::UpFrame;
+use tokio::sync::oneshot;
+
+use crate::link::LinkOutput;
+
+/// The longest line that is taken for one of the agent's. Real ones can be megabytes: a tool result with a picture.
+const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
+
+/// How much of the process's last stderr is kept for error messages.
+const STDERR_BYTES: usize = 2048;
+
+pub struct Process {
+    output: LinkOutput,
+    decoder: Decoder,
+    container_exit: oneshot::Receiver<ContainerExit>,
+    stderr: Vec<u8>,
+    /// The last frame that was handed out.
+    last_frame: u64,
+}
+
+/// What came out of a sandbox.
+#[derive(Debug)]
+pub enum ProcessOutput {
+    /// Frames to be given to [`Process::decode`].
+    Frames(Vec<UpFrame>),
+    Ended(ProcessEnd),
+}
+
+/// How an agent process ended, from what was seen of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProcessEnd {
+    /// The process ended; the container may still be there.
+    Exited { code: Option<i32>, signal: Option<i32>, oom_kills: u64, stderr: String },
+    /// It could not be started.
+    NotStarted { reason: String },
+    /// The container ended under it.
+    ContainerExited { code: i64, oom_killed: bool },
+    ContainerGone,
+    /// The link was closed by us.
+    Closed,
+}
+
+impl Process {
+    pub(super) fn new(output: LinkOutput, container_exit: oneshot::Receiver<ContainerExit>) -> Self {
+        Process { output, decoder: Decoder::new(MAX_LINE_BYTES), container_exit, stderr: Vec::new(), last_frame: 0 }
+    }
+
+    /// Safe to cancel.
+    pub async fn recv(&mut self) -> ProcessOutput {
+        tokio::select! {
+            // What the agent said before its end comes before the end.
+            biased;
+            frames = self.output.recv() => match frames {
+                Some(frames) => ProcessOutput::Frames(frames),
+                None => ProcessOutput::Ended(ProcessEnd::Closed),
+            },
+            exit = &mut self.container_exit => ProcessOutput::Ended(match exit {
+                Ok(ContainerExit::Exited { code, oom_killed }) => ProcessEnd::ContainerExited { code, oom_killed },
+                Ok(ContainerExit::Gone) | Err(_) => ProcessEnd::ContainerGone,
+            }),
+        }
+    }
+
+    /// Decodes the lines in a batch of frames. Returns the end, if one of them tells it.
+    pub fn decode(
+        &mut self,
+        frames: Vec<UpFrame>,
+        mut line: impl FnMut(Result<AgentLine<'_>, LineError>),
+    ) -> Option<ProcessEnd> {
+        use sandbox_link::Up;
+
+        let mut end = None;
+        for UpFrame { seq, frame } in frames {
+            self.last_frame = seq;
+            match frame {
+                Up::Stdout { bytes, ends_line } => {
+                    self.decoder.feed(&bytes, &mut line);
+                    if ends_line {
+                        self.decoder.feed(b"\n", &mut line);
+                    }
+                }
+                Up::Stderr { bytes } => self.keep_stderr(&bytes),
+                Up::Started { .. } => self.stderr.clear(),
+                Up::StartFailed { message } => end = Some(ProcessEnd::NotStarted { reason: message }),
+                Up::Exited { code, signal, oom_kills } => {
+                    self.decoder.finish(&mut line);
+                    let stderr = String::from_utf8_lossy(&self.stderr).trim().to_owned();
+                    end = Some(ProcessEnd::Exited { code, signal, oom_kills, stderr });
+                }
+            }
+        }
+        end
+    }
+
+    /// The last frame that [`Process::decode`] was given: to be acknowledged once what came of it is durable.
+    pub fn last_frame(&self) -> u64 {
+        self.last_frame
+    }
+
+    fn keep_stderr(&mut self, bytes: &[u8]) {
+        self.stderr.extend_from_slice(bytes);
+        let excess = self.stderr.len().saturating_sub(STDERR_BYTES);
+        self.stderr.drain(..excess);
+    }
+}
+
+impl ProcessEnd {
+    /// A sentence for the task's error.
+    pub fn describe(&self) -> String {
+        match self {
+            ProcessEnd::Exited { signal: Some(signal), .. } => format!("the agent was ended by signal {signal}"),
+            ProcessEnd::Exited { code, stderr, .. } => {
+                let code = code.map_or_else(|| "an unknown code".to_owned(), |code| format!("code {code}"));
+                if stderr.is_empty() {
+                    format!("the agent exited with {code}")
+                } else {
+                    format!("the agent exited with {code}: {stderr}")
+                }
+            }
+            ProcessEnd::NotStarted { reason } => format!("the agent could not be started: {reason}"),
+            ProcessEnd::ContainerExited { code, .. } => format!("the session's container ended with code {code}"),
+            ProcessEnd::ContainerGone => "the session's container is gone".to_owned(),
+            ProcessEnd::Closed => "the link to the session's container was closed".to_owned(),
+        }
+    }
+
+    pub fn out_of_memory(&self) -> bool {
+        match self {
+            ProcessEnd::Exited { code, signal, oom_kills, .. } => {
+                // A child may have been killed for want of memory while the agent itself ended for another reason.
+                *oom_kills > 0 && (signal.is_some() || *code != Some(0))
+            }
+            ProcessEnd::ContainerExited { oom_killed, .. } => *oom_killed,
+            ProcessEnd::NotStarted { .. } | ProcessEnd::ContainerGone | ProcessEnd::Closed => false,
+        }
+    }
+}

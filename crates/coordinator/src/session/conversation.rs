@@ -1,0 +1,268 @@
+//! What the worker and one agent process say to each other, and what is written down of it. No waiting happens here:
+//! what is to be sent is left in the outbox, what is to be done next in `next`.
+
+use std::sync::Arc;
+
+use claude_stream::{AgentLine, ControlRequest, LineError, deny_tool, user_message};
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tracing::{debug, info};
+
+use super::journal::Journal;
+use super::narrator::{Narrator, Sign, TurnEnd};
+use super::running::{Running, Verdict};
+use super::state::Input;
+use super::{SessionId, SessionRecord};
+use crate::agent::AgentTemplate;
+use crate::event::Event;
+use crate::gateway::SandboxGateway;
+use crate::store::Change;
+use crate::task::{ErrorType, Failure, TaskRecord};
+
+pub(crate) struct Conversation {
+    pub(crate) id: SessionId,
+    /// `None`: nobody posted to this session yet.
+    pub(crate) record: Option<SessionRecord>,
+    pub(crate) journal: Journal,
+    pub(crate) running: Option<Running>,
+    /// Of the sandbox that is there: instructions and schema are fixed when its agent starts.
+    pub(crate) template: Option<Arc<AgentTemplate>>,
+    narrator: Narrator,
+    /// Lines for the agent's stdin.
+    outbox: Vec<String>,
+    /// What the last output means for the session's state.
+    next: Option<Input>,
+    /// The CLI's own meter, which runs for the life of its process.
+    cli_total: f64,
+    last_output: Instant,
+    controls: u64,
+}
+
+impl Conversation {
+    pub(crate) fn new(id: SessionId, record: Option<SessionRecord>, journal: Journal) -> Self {
+        Conversation {
+            id,
+            record,
+            journal,
+            running: None,
+            template: None,
+            narrator: Narrator::default(),
+            outbox: Vec::new(),
+            next: None,
+            cli_total: 0.0,
+            last_output: Instant::now(),
+            controls: 0,
+        }
+    }
+
+    /// A new agent process listens.
+    pub(crate) fn meet(&mut self, template: Arc<AgentTemplate>) {
+        self.template = Some(template);
+        self.narrator.begin_turn();
+        self.outbox.clear();
+        self.next = None;
+        self.cli_total = 0.0;
+    }
+
+    /// Puts a task before the agent. Its message goes out with the next [`Conversation::take_outbox`].
+    pub(crate) fn begin(&mut self, running: Running) {
+        let record = &running.record;
+        self.journal.change(Change::UpdateTask(record.clone()));
+        self.journal.tell(&Event::TaskStart { session_id: self.id.clone() }, Some(&record.id));
+        self.running = Some(running);
+    }
+
+    /// Says the running task's message, after the settings that it wants.
+    pub(crate) fn say_prompt(&mut self, env: Option<&std::collections::BTreeMap<String, String>>) {
+        let Some(running) = &self.running else { return };
+        let model = running.record.request.model.clone();
+        let message = prompt_text(&running.record);
+        let uuid = running.prompt().to_string();
+        if let Some(env) = env {
+            self.control(&ControlRequest::ApplyFlagSettings { env });
+        }
+        // Set each time: the CLI keeps what an earlier task asked for.
+        self.control(&ControlRequest::SetModel { model: &model });
+        self.outbox.push(user_message(&uuid, &message));
+        self.narrator.begin_turn();
+        self.last_output = Instant::now();
+    }
+
+    pub(crate) fn take_outbox(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.outbox)
+    }
+
+    pub(crate) fn take_next(&mut self) -> Option<Input> {
+        self.next.take()
+    }
+
+    /// When the agent was last heard, while it should be: not while a tool runs, and not while no task does.
+    pub(crate) fn silent_since(&self) -> Option<Instant> {
+        (self.running.is_some() && !self.narrator.tool_runs()).then_some(self.last_output)
+    }
+
+    /// Decides the running task's end and tells the agent to end its turn.
+    pub(crate) fn interrupt(&mut self, failure: Failure) {
+        if self.running.as_mut().is_some_and(|running| running.condemn(failure)) {
+            self.control(&ControlRequest::Interrupt);
+        }
+    }
+
+    /// Takes in one line of the agent.
+    pub(crate) fn hear(&mut self, line: Result<AgentLine<'_>, LineError>, gateway: &SandboxGateway) {
+        self.last_output = Instant::now();
+        let line = match line {
+            Ok(line) => line,
+            Err(error) => {
+                // Nothing after it can be trusted to be the CLI's own.
+                let error = format!("the agent printed something that is no stream-json: {error}");
+                self.end_task(Failure::new(ErrorType::ExitCode, error), gateway, "request");
+                self.next = Some(Input::Lost);
+                return;
+            }
+        };
+        let task = self.running.as_ref().map(|running| running.record.id.clone());
+        if let (Some(task), true) = (&task, belongs_in_log(&line)) {
+            self.journal.line(task, line.raw);
+        }
+        let mut events = Vec::new();
+        let sign = self.narrator.tell(&self.id, line.event, line.raw, self.journal.next_seq(), &mut events);
+        for event in &events {
+            self.journal.tell(event, task.as_ref());
+        }
+        self.heed(sign, gateway);
+    }
+
+    /// Ends the running task for a reason of ours. Does nothing where none runs.
+    pub(crate) fn end_task(&mut self, failure: Failure, gateway: &SandboxGateway, by: &'static str) {
+        let Some(running) = self.running.take() else { return };
+        let failure = running.verdict().cloned().unwrap_or(failure);
+        let record = running.fail(gateway.reading(), None, failure);
+        self.write_end(record, by);
+    }
+
+    /// Writes down that a task ended. `by`: who ended it, where a caller did.
+    pub(crate) fn write_end(&mut self, record: TaskRecord, by: &'static str) {
+        info!(session.id = %self.id, task.id = %record.id, task.status = record.status.as_str(), "task ended");
+        let event = match (&record.failure, &record.answer) {
+            (Some(failure), _) if failure.status() == crate::task::TaskStatus::Aborted => {
+                Event::Abort { by, failure: failure.clone() }
+            }
+            (Some(failure), _) => Event::TaskFailed(failure.clone()),
+            (None, Some(answer)) => Event::TaskComplete(Box::new(answer.clone())),
+            // A task that completed has its answer.
+            (None, None) => return,
+        };
+        self.journal.tell(&event, Some(&record.id));
+        self.journal.end(record);
+        self.touch();
+    }
+
+    /// Writes the session's record as it is now.
+    pub(crate) fn touch(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.last_active = Timestamp::now();
+            self.journal.change(Change::UpdateSession(record.clone()));
+        }
+    }
+
+    fn heed(&mut self, sign: Sign, gateway: &SandboxGateway) {
+        match sign {
+            Sign::None => {}
+            Sign::Accepted { uuid } => {
+                if let Some(running) = &mut self.running {
+                    running.accept(&uuid);
+                }
+            }
+            Sign::Conversation { claude_session_id } => self.remember(claude_session_id),
+            Sign::ToolCalled { tool } => {
+                if let Some(running) = &mut self.running {
+                    running.called(tool);
+                }
+            }
+            Sign::TurnOver => {
+                if self.running.as_mut().is_some_and(Running::turn_over) {
+                    let turns = self.running.as_ref().map_or(0, |running| running.record.request.max_turns);
+                    let error = format!("the task used its {turns} turns without coming to an end (maxTurns)");
+                    self.interrupt(Failure::new(ErrorType::MaxTurns, error));
+                }
+            }
+            Sign::Ended(end) => self.turn_ended(*end, gateway),
+            Sign::Asked { request_id, subtype } => {
+                debug!(session.id = %self.id, request = subtype, "the agent asks, and nobody is there to answer");
+                self.outbox.push(deny_tool(&request_id, "nobody can be asked here"));
+            }
+            Sign::Answered { request_id, error } => {
+                if let Some(error) = error {
+                    info!(session.id = %self.id, request.id = request_id, error, "the agent refused a request");
+                }
+            }
+        }
+    }
+
+    fn remember(&mut self, claude_session_id: String) {
+        if let Some(record) = &mut self.record
+            && record.claude_session_id.as_ref() != Some(&claude_session_id)
+        {
+            record.claude_session_id = Some(claude_session_id);
+            self.journal.change(Change::UpdateSession(record.clone()));
+        }
+    }
+
+    fn turn_ended(&mut self, end: TurnEnd, gateway: &SandboxGateway) {
+        let total = end.cli_cost.unwrap_or(self.cli_total);
+        let cli_cost = (total - self.cli_total).max(0.0);
+        // Any other turn belongs to the session and ends no task.
+        let Some(running) = self.running.take_if(|running| running.is_accepted()) else { return };
+        self.cli_total = total;
+        let schema = self.template.as_ref().and_then(|template| template.output_schema.as_ref());
+        match running.judge(end, gateway.failure(), schema) {
+            Verdict::Repair { complaint } => {
+                let running = self.running.insert(running);
+                let uuid = running.repair().to_string();
+                self.outbox.push(user_message(&uuid, &repair_text(&complaint)));
+            }
+            Verdict::Completed { output, response } => {
+                let record = running.complete(gateway.reading(), Some(cli_cost), output, response);
+                if let Some(session) = &mut self.record {
+                    session.turns += 1;
+                }
+                self.write_end(record, "request");
+                self.next = Some(Input::Ended);
+            }
+            Verdict::Failed(failure) => {
+                let record = running.fail(gateway.reading(), Some(cli_cost), failure);
+                self.write_end(record, "request");
+                self.next = Some(Input::Ended);
+            }
+        }
+    }
+
+    fn control(&mut self, request: &ControlRequest<'_>) {
+        self.controls += 1;
+        self.outbox.push(request.to_line(&format!("control-{}", self.controls)));
+    }
+}
+
+fn prompt_text(record: &TaskRecord) -> String {
+    match &record.request.context {
+        Some(context) => format!("## Context\n\n{context}\n\n---\n\n{}", record.request.message),
+        None => record.request.message.clone(),
+    }
+}
+
+fn repair_text(complaint: &str) -> String {
+    format!(
+        "Your answer could not be used: {complaint}. Give the same answer once more by calling the StructuredOutput tool \
+         with an object that fits its schema. Do not do anything else."
+    )
+}
+
+/// Deltas are left out of a task's log: the whole blocks follow them.
+fn belongs_in_log(line: &AgentLine<'_>) -> bool {
+    use claude_stream::AgentEvent as E;
+    matches!(
+        line.event,
+        E::Init { .. } | E::Assistant { .. } | E::ToolResults { .. } | E::ApiRetry { .. } | E::Subagent { .. } | E::Result(_)
+    )
+}

@@ -1,0 +1,144 @@
+//! What a worker is about to make durable: changes and events, committed together and only then told.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::SessionKey;
+use super::log::EventLog;
+use crate::event::{Event, StoredEvent};
+use crate::store::{Change, Store, StoreError};
+use crate::task::{TaskId, TaskRecord};
+
+/// Collects until [`Journal::flush`]. After a failed flush everything is still here, to be flushed again or discarded.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    session: SessionKey,
+    store: Store,
+    log: Arc<EventLog>,
+    next_seq: u64,
+    changes: Vec<Change>,
+    events: Vec<(Option<TaskId>, StoredEvent)>,
+    lines: Vec<(TaskId, bytes::Bytes)>,
+    last_frame: Option<u64>,
+    ended: Vec<TaskRecord>,
+}
+
+/// What became durable.
+#[derive(Debug, Default)]
+pub(crate) struct Flushed {
+    /// Tasks whose end can now be told to those who wait for it.
+    pub(crate) ended: Vec<TaskRecord>,
+    /// The sandbox's frames up to this one can be forgotten.
+    pub(crate) last_frame: Option<u64>,
+}
+
+impl Journal {
+    pub(crate) fn new(session: SessionKey, store: Store, log: Arc<EventLog>) -> Self {
+        let next_seq = log.latest() + 1;
+        Journal {
+            session,
+            store,
+            log,
+            next_seq,
+            changes: Vec::new(),
+            events: Vec::new(),
+            lines: Vec::new(),
+            last_frame: None,
+            ended: Vec::new(),
+        }
+    }
+
+    pub(crate) fn log(&self) -> &Arc<EventLog> {
+        &self.log
+    }
+
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    pub(crate) fn tell(&mut self, event: &Event, task: Option<&TaskId>) {
+        self.events.push((task.cloned(), event.number(self.next_seq, Timestamp::now(), task)));
+        self.next_seq += 1;
+    }
+
+    pub(crate) fn change(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// A task's end: its record, and whoever waits for it.
+    pub(crate) fn end(&mut self, record: TaskRecord) {
+        self.changes.push(Change::UpdateTask(record.clone()));
+        self.ended.push(record);
+    }
+
+    /// A line of the agent, for the task's log.
+    pub(crate) fn line(&mut self, task: &TaskId, line: &str) {
+        self.lines.push((task.clone(), bytes::Bytes::copy_from_slice(line.as_bytes())));
+    }
+
+    /// Everything that came up to this frame of the sandbox is in here.
+    pub(crate) fn frame(&mut self, last: u64) {
+        self.last_frame = Some(last);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.events.is_empty() && self.lines.is_empty() && self.last_frame.is_none()
+    }
+
+    /// Commits, then publishes.
+    pub(crate) async fn flush(&mut self) -> Result<Flushed, StoreError> {
+        if self.is_empty() {
+            return Ok(Flushed::default());
+        }
+        self.store.commit(self.batch()).await?;
+        self.changes.clear();
+        self.lines.clear();
+        let events: Vec<StoredEvent> = self.events.drain(..).map(|(_, event)| event).collect();
+        self.log.publish(events);
+        Ok(Flushed { ended: std::mem::take(&mut self.ended), last_frame: self.last_frame.take() })
+    }
+
+    /// Forgets what could not be committed: it was not told to anyone.
+    pub(crate) fn discard(&mut self) {
+        self.next_seq -= self.events.len() as u64;
+        self.changes.clear();
+        self.events.clear();
+        self.lines.clear();
+        self.ended.clear();
+        self.last_frame = None;
+    }
+
+    fn batch(&self) -> Vec<Change> {
+        let mut batch = Vec::with_capacity(self.changes.len() + 2);
+        let (deletes, others): (Vec<_>, Vec<_>) =
+            self.changes.iter().cloned().partition(|change| matches!(change, Change::DeleteSession(_)));
+        batch.extend(others);
+        // Neighbours of one task share a change; their order is kept.
+        for run in self.events.chunk_by(|a, b| a.0 == b.0) {
+            batch.push(Change::AppendEvents {
+                session: self.session,
+                task: run[0].0.clone(),
+                events: run.iter().map(|(_, event)| event.clone()).collect(),
+                last_frame: None,
+            });
+        }
+        for run in self.lines.chunk_by(|a, b| a.0 == b.0) {
+            batch.push(Change::AppendLines {
+                session: self.session,
+                task: run[0].0.clone(),
+                lines: run.iter().map(|(_, line)| line.clone()).collect(),
+            });
+        }
+        if self.last_frame.is_some() {
+            batch.push(Change::AppendEvents {
+                session: self.session,
+                task: None,
+                events: Vec::new(),
+                last_frame: self.last_frame,
+            });
+        }
+        batch.extend(deletes);
+        batch
+    }
+}

@@ -1,0 +1,89 @@
+//! What a session's worker can be asked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tokio::sync::oneshot;
+
+use super::log::EventLog;
+use super::{SessionId, SessionKey};
+use crate::store::{IdempotencyKey, StoreError};
+use crate::task::{TaskId, TaskRecord, TaskRequest};
+
+#[derive(Debug)]
+pub(crate) enum Message {
+    Submit(Box<Submission>, oneshot::Sender<Result<Accepted, SubmitError>>),
+    /// Answers with the task's record once it has ended; `None` where this session does not have it.
+    Wait(TaskId, oneshot::Sender<Option<TaskRecord>>),
+    Abort(AbortScope, AbortMode, oneshot::Sender<bool>),
+    /// False: there is no such session.
+    Reset(oneshot::Sender<Result<bool, StoreError>>),
+    Delete(oneshot::Sender<Result<(), StoreError>>),
+    Subscribe(oneshot::Sender<Subscription>),
+    /// `None`: there is no such session.
+    Describe(oneshot::Sender<Option<SessionView>>),
+}
+
+/// A task as a caller hands it in, checked.
+#[derive(Debug)]
+pub struct Submission {
+    pub request: TaskRequest,
+    /// Merged into the session's and kept for later tasks.
+    pub env: BTreeMap<String, SecretString>,
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Accepted {
+    pub task: TaskId,
+    /// Tasks ahead of it, the running one included.
+    pub position: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    #[error("the session has {0} tasks waiting, which is as many as MAX_QUEUE allows")]
+    QueueFull(usize),
+    #[error("could not write the task down")]
+    Store(#[source] StoreError),
+    #[error("the server is shutting down")]
+    ShuttingDown,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AbortScope {
+    /// The running task and all that wait.
+    Session,
+    Task(TaskId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbortMode {
+    /// The sandbox is killed.
+    Kill,
+    /// The agent ends its turn and stays.
+    Interrupt,
+}
+
+#[derive(Debug)]
+pub struct Subscription {
+    pub log: Arc<EventLog>,
+    pub busy: bool,
+    pub turns: u64,
+}
+
+/// A session as `GET /session/:id` shows it.
+#[derive(Clone, Debug)]
+pub struct SessionView {
+    pub id: SessionId,
+    pub key: SessionKey,
+    pub created: jiff::Timestamp,
+    pub last_active: jiff::Timestamp,
+    pub turns: u64,
+    pub busy: bool,
+    pub queued: usize,
+    pub state: &'static str,
+    pub claude_session_id: Option<String>,
+    pub last_seq: u64,
+}

@@ -1,0 +1,241 @@
+//! Tells what the agent does: turns its stream into our events, and watches for what matters to the running task.
+
+use claude_stream::{AgentEvent, BlockStart, Block, ToolResult, TurnResult};
+
+use super::SessionId;
+use crate::event::{Event, Origin};
+
+/// The CLI's own tool for structured answers: a mechanism of ours, not a tool that the agent was given.
+const STRUCTURED_OUTPUT: &str = "StructuredOutput";
+
+/// What one agent process has said so far, as far as the next line's meaning depends on it.
+#[derive(Debug, Default)]
+pub(crate) struct Narrator {
+    /// Deltas came for the block that the next whole `assistant` frame repeats.
+    text_streamed: bool,
+    thinking_streamed: bool,
+    /// The first event of the message that is being streamed: void if the model is asked again.
+    message_since: Option<u64>,
+    /// Tool calls of the structured-output mechanism, whose results are not shown.
+    hidden_calls: Vec<String>,
+    /// Calls of the top-level agent that have no result yet.
+    open_calls: Vec<String>,
+}
+
+/// What a line means to the task.
+#[derive(Debug)]
+pub(crate) enum Sign {
+    /// Only something to show.
+    None,
+    /// The CLI took the message with this uuid.
+    Accepted { uuid: String },
+    /// The conversation's name, at the begin of each turn.
+    Conversation { claude_session_id: String },
+    ToolCalled { tool: String },
+    /// The last open tool call of the top-level agent has its result: a turn is over and the next model request follows.
+    TurnOver,
+    Ended(Box<TurnEnd>),
+    /// The CLI asks something that we have to answer.
+    Asked { request_id: String, subtype: String },
+    Answered { request_id: String, error: Option<String> },
+}
+
+/// The agent's own account of a turn.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TurnEnd {
+    pub(crate) is_error: bool,
+    pub(crate) subtype: String,
+    pub(crate) api_error_status: Option<u16>,
+    pub(crate) text: Option<String>,
+    pub(crate) structured_output: Option<serde_json::Value>,
+    pub(crate) cli_cost: Option<f64>,
+    pub(crate) errors: Vec<String>,
+}
+
+impl Narrator {
+    /// Whether a tool runs: then silence is not a sign of trouble.
+    pub(crate) fn tool_runs(&self) -> bool {
+        !self.open_calls.is_empty()
+    }
+
+    /// A new turn begins with nothing open: an interrupted one leaves calls without a result.
+    pub(crate) fn begin_turn(&mut self) {
+        *self = Narrator::default();
+    }
+
+    /// `seq` is the number that the first event told will get.
+    pub(crate) fn tell(
+        &mut self,
+        session: &SessionId,
+        event: AgentEvent<'_>,
+        raw: &str,
+        seq: u64,
+        events: &mut Vec<Event>,
+    ) -> Sign {
+        let first = events.len();
+        let sign = self.tell_one(session, event, raw, events);
+        let voidable = |event: &Event| matches!(event, Event::Text { .. } | Event::Thinking { .. } | Event::ThinkingStart(_));
+        if self.message_since.is_none()
+            && let Some(offset) = events[first..].iter().position(voidable)
+        {
+            self.message_since = Some(seq + offset as u64);
+        }
+        sign
+    }
+
+    fn tell_one(&mut self, session: &SessionId, event: AgentEvent<'_>, raw: &str, events: &mut Vec<Event>) -> Sign {
+        match event {
+            AgentEvent::Init { session_id, model, tools, .. } => {
+                let claude_session_id = session_id.into_owned();
+                events.push(Event::Init {
+                    session_id: session.clone(),
+                    model: model.into_owned(),
+                    tools: tools.into_iter().map(Into::into).filter(|tool: &String| tool != STRUCTURED_OUTPUT).collect(),
+                    claude_session_id: claude_session_id.clone(),
+                });
+                return Sign::Conversation { claude_session_id };
+            }
+            AgentEvent::MessageStart { parent: None, .. } => {
+                (self.text_streamed, self.thinking_streamed, self.message_since) = (false, false, None);
+            }
+            AgentEvent::BlockStart { parent, block: BlockStart::Thinking, .. } => {
+                events.push(Event::ThinkingStart(origin(parent)));
+            }
+            AgentEvent::TextDelta { parent, text, .. } => {
+                self.text_streamed = true;
+                events.push(Event::Text { text: text.into_owned(), origin: origin(parent) });
+            }
+            AgentEvent::ThinkingDelta { parent, text, .. } => {
+                self.thinking_streamed = true;
+                events.push(Event::Thinking { text: text.into_owned(), origin: origin(parent) });
+            }
+            AgentEvent::MessageStop { parent: None } => self.message_since = None,
+            AgentEvent::Assistant { parent, blocks, error, .. } => {
+                let mut sign = Sign::None;
+                for block in blocks {
+                    // An API failure is told as the task's error, not as words of the agent.
+                    if error.is_none() {
+                        sign = self.tell_block(parent.as_deref(), block, events).unwrap_or(sign);
+                    }
+                }
+                return sign;
+            }
+            AgentEvent::UserReplay { uuid } => return Sign::Accepted { uuid: uuid.into_owned() },
+            AgentEvent::ToolResults { parent, results } => {
+                let open = self.open_calls.len();
+                for result in results {
+                    self.open_calls.retain(|id| *id != result.tool_use_id);
+                    self.tell_result(parent.as_deref(), result, events);
+                }
+                if open > 0 && self.open_calls.is_empty() {
+                    return Sign::TurnOver;
+                }
+            }
+            AgentEvent::ApiRetry { attempt, max_retries, delay_ms, status, reason } => events.push(Event::Retry {
+                attempt,
+                max_retries,
+                delay_ms,
+                status,
+                reason: reason.into_owned(),
+                discards_from: self.message_since.take(),
+            }),
+            AgentEvent::Subagent { phase, .. } => events.push(Event::Subagent { phase: phase.as_str(), frame: as_json(raw) }),
+            AgentEvent::Result(result) => return Sign::Ended(Box::new(turn_end(result))),
+            AgentEvent::ControlRequest { request_id, subtype, .. } => {
+                return Sign::Asked { request_id: request_id.into_owned(), subtype: subtype.into_owned() };
+            }
+            AgentEvent::ControlResponse { request_id, outcome } => {
+                return Sign::Answered { request_id: request_id.into_owned(), error: outcome.err() };
+            }
+            AgentEvent::Unknown { .. } => events.push(Event::Raw { event: as_json(raw) }),
+            AgentEvent::Status { .. }
+            | AgentEvent::MessageStart { parent: Some(_), .. }
+            | AgentEvent::BlockStart { .. }
+            | AgentEvent::InputDelta { .. }
+            | AgentEvent::BlockStop { .. }
+            | AgentEvent::MessageDelta { .. }
+            | AgentEvent::MessageStop { parent: Some(_) }
+            | AgentEvent::UserText { .. } => {}
+        }
+        Sign::None
+    }
+
+    /// A whole block: it repeats what was streamed, or stands for it where nothing was.
+    fn tell_block(&mut self, parent: Option<&str>, block: Block<'_>, events: &mut Vec<Event>) -> Option<Sign> {
+        let origin = Origin { parent_tool_use_id: parent.map(str::to_owned) };
+        match block {
+            Block::Text { text } => {
+                if !std::mem::take(&mut self.text_streamed) && !text.is_empty() {
+                    events.push(Event::Text { text: text.into_owned(), origin });
+                }
+                None
+            }
+            Block::Thinking { text } => {
+                if !std::mem::take(&mut self.thinking_streamed) && !text.is_empty() {
+                    events.push(Event::ThinkingStart(origin.clone()));
+                    events.push(Event::Thinking { text: text.into_owned(), origin });
+                }
+                None
+            }
+            Block::ToolUse { id, name, .. } if name == STRUCTURED_OUTPUT => {
+                self.hidden_calls.push(id.into_owned());
+                None
+            }
+            Block::ToolUse { id, name, input } => {
+                let tool = name.into_owned();
+                if parent.is_none() {
+                    self.open_calls.push(id.clone().into_owned());
+                }
+                events.push(Event::ToolStart {
+                    tool: tool.clone(),
+                    input: input.to_owned(),
+                    tool_use_id: id.into_owned(),
+                    origin,
+                });
+                Some(Sign::ToolCalled { tool })
+            }
+            Block::Other { .. } => None,
+        }
+    }
+
+    fn tell_result(&mut self, parent: Option<&str>, result: ToolResult<'_>, events: &mut Vec<Event>) {
+        if let Some(hidden) = self.hidden_calls.iter().position(|id| *id == result.tool_use_id) {
+            self.hidden_calls.swap_remove(hidden);
+            return;
+        }
+        let (text, truncated) = bounded(&result.content, Event::MAX_TOOL_RESULT_BYTES);
+        events.push(Event::ToolEnd {
+            tool_use_id: result.tool_use_id.into_owned(),
+            result: text.to_owned(),
+            is_error: result.is_error,
+            truncated,
+            origin: Origin { parent_tool_use_id: parent.map(str::to_owned) },
+        });
+    }
+}
+
+fn origin(parent: Option<std::borrow::Cow<'_, str>>) -> Origin {
+    Origin { parent_tool_use_id: parent.map(std::borrow::Cow::into_owned) }
+}
+
+fn turn_end(result: TurnResult<'_>) -> TurnEnd {
+    TurnEnd {
+        is_error: result.is_error,
+        subtype: result.subtype.as_str().to_owned(),
+        api_error_status: result.api_error_status,
+        text: result.result.map(std::borrow::Cow::into_owned),
+        structured_output: result.structured_output.and_then(|raw| serde_json::from_str(raw.get()).ok()),
+        cli_cost: result.total_cost_usd,
+        errors: result.errors.into_iter().map(std::borrow::Cow::into_owned).collect(),
+    }
+}
+
+/// The decoder took the line for JSON, so it is.
+fn as_json(raw: &str) -> Box<serde_json::value::RawValue> {
+    serde_json::value::RawValue::from_string(raw.to_owned()).unwrap_or_default()
+}
+
+/// The longest beginning of `text` that has at most `bytes` bytes.
+fn bounded(text: &str, bytes: usize) -> (&str, bool) {
+    if text.len() <= bytes { (text, false) } else { (&text[..text.floor_char_boundary(bytes)], true) }
+}

@@ -1,0 +1,201 @@
+//! The task that runs: what was seen of it so far, and what its end means.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::narrator::TurnEnd;
+use crate::gateway::{GatewayFailure, Reading};
+use crate::output::{OutputSchema, find_object};
+use crate::task::{Answer, ErrorType, Failure, TaskRecord, TaskStatus};
+
+/// How long the agent has to end a turn that it was told to end, before its sandbox is killed.
+const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) record: TaskRecord,
+    /// Of the message that was given to the agent last: results before its replay belong to other turns.
+    prompt: Uuid,
+    accepted: bool,
+    repaired: bool,
+    /// Model round-trips that are over.
+    turns: u32,
+    tools: Vec<String>,
+    resumed: bool,
+    begun: Instant,
+    reading: Reading,
+    /// Why we ended it, where we did.
+    verdict: Option<Failure>,
+    deadline: Instant,
+}
+
+/// What follows from the end of a turn.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Completed { output: Option<Value>, response: Option<String> },
+    /// Ask once more, for an answer that fits the schema.
+    Repair { complaint: String },
+    Failed(Failure),
+}
+
+impl Running {
+    pub(crate) fn begin(mut record: TaskRecord, prompt: Uuid, resumed: bool, reading: Reading) -> Self {
+        record.status = TaskStatus::Running;
+        record.started = Some(Timestamp::now());
+        let begun = Instant::now();
+        let deadline = begun + Duration::from_millis(record.request.timeout_ms);
+        Running {
+            record,
+            prompt,
+            accepted: false,
+            repaired: false,
+            turns: 0,
+            tools: Vec::new(),
+            resumed,
+            begun,
+            reading,
+            verdict: None,
+            deadline,
+        }
+    }
+
+    pub(crate) fn prompt(&self) -> Uuid {
+        self.prompt
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// The CLI took a message in: from here on, what it says belongs to this task.
+    pub(crate) fn accept(&mut self, uuid: &str) {
+        if uuid.parse() == Ok(self.prompt) {
+            self.accepted = true;
+        }
+    }
+
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.accepted
+    }
+
+    pub(crate) fn called(&mut self, tool: String) {
+        self.tools.push(tool);
+    }
+
+    /// A turn is over and another one would follow. True: that would be one too many.
+    pub(crate) fn turn_over(&mut self) -> bool {
+        self.turns += 1;
+        self.turns >= self.record.request.max_turns && self.verdict.is_none()
+    }
+
+    /// Decides the end before the agent does. Returns false where it was decided already.
+    pub(crate) fn condemn(&mut self, failure: Failure) -> bool {
+        if self.verdict.is_some() {
+            return false;
+        }
+        self.verdict = Some(failure);
+        self.deadline = Instant::now() + INTERRUPT_GRACE;
+        true
+    }
+
+    pub(crate) fn verdict(&self) -> Option<&Failure> {
+        self.verdict.as_ref()
+    }
+
+    /// Asks again, under a new uuid.
+    pub(crate) fn repair(&mut self) -> Uuid {
+        self.prompt = Uuid::new_v4();
+        self.accepted = false;
+        self.repaired = true;
+        self.prompt
+    }
+
+    /// What the end of its turn means: decided from what we and the gateway saw, and only then from the agent's word.
+    pub(crate) fn judge(&self, end: TurnEnd, gateway: Option<GatewayFailure>, schema: Option<&OutputSchema>) -> Verdict {
+        if let Some(failure) = self.verdict.clone() {
+            return Verdict::Failed(failure);
+        }
+        if end.is_error {
+            return Verdict::Failed(gateway.map_or_else(|| agent_failure(&end), Failure::from));
+        }
+        let Some(schema) = schema else {
+            let text = end.text.unwrap_or_default();
+            return match find_object(&text) {
+                Some(object) => Verdict::Completed { output: Some(Value::Object(object)), response: None },
+                None => Verdict::Completed { output: None, response: Some(text) },
+            };
+        };
+        let complaint = match end.structured_output.as_ref().map(|output| schema.check(output)) {
+            Some(Ok(())) => return Verdict::Completed { output: end.structured_output, response: None },
+            Some(Err(complaint)) => complaint,
+            None => "the answer has no structured output".to_owned(),
+        };
+        if self.repaired {
+            let error = format!("the answer does not fit OUTPUT.schema.json: {complaint}");
+            Verdict::Failed(Failure { error_type: ErrorType::InvalidOutput, error })
+        } else {
+            Verdict::Repair { complaint }
+        }
+    }
+
+    /// The record of a completed task.
+    pub(crate) fn complete(self, now: Reading, cli_cost: Option<f64>, output: Option<Value>, response: Option<String>) -> TaskRecord {
+        self.finish(TaskStatus::Completed, now, cli_cost, output, response, None)
+    }
+
+    /// The record of a task that did not complete.
+    pub(crate) fn fail(self, now: Reading, cli_cost: Option<f64>, failure: Failure) -> TaskRecord {
+        self.finish(failure.status(), now, cli_cost, None, None, Some(failure))
+    }
+
+    fn finish(
+        self,
+        status: TaskStatus,
+        now: Reading,
+        cli_cost: Option<f64>,
+        output: Option<Value>,
+        response: Option<String>,
+        failure: Option<Failure>,
+    ) -> TaskRecord {
+        let mut record = self.record;
+        record.status = status;
+        record.finished = Some(Timestamp::now());
+        record.answer = Some(Answer {
+            task_id: record.id.clone(),
+            session_id: record.session_id.clone(),
+            status,
+            output,
+            response,
+            cost: (now.cost - self.reading.cost).dollars(),
+            cli_cost,
+            duration: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            tools: self.tools,
+            resumed: self.resumed,
+            usage: now.usage - self.reading.usage,
+        });
+        record.failure = failure;
+        record
+    }
+}
+
+/// A turn that failed for a reason that only the agent can tell.
+fn agent_failure(end: &TurnEnd) -> Failure {
+    let said = match (&end.text, end.errors.as_slice()) {
+        (Some(text), _) if !text.is_empty() => text.clone(),
+        (_, []) => end.subtype.clone(),
+        (_, errors) => errors.join("; "),
+    };
+    let error_type = match (end.subtype.as_str(), end.api_error_status) {
+        ("error_max_turns", _) => ErrorType::MaxTurns,
+        ("error_max_budget_usd", _) => ErrorType::BudgetExceeded,
+        ("error_max_structured_output_retries", _) => ErrorType::InvalidOutput,
+        (_, Some(401 | 403)) => ErrorType::AuthExpired,
+        (_, Some(429 | 529)) => ErrorType::CapacityReached,
+        _ => ErrorType::ExitCode,
+    };
+    Failure { error_type, error: format!("the agent failed: {}", said.chars().take(500).collect::<String>()) }
+}

@@ -1,0 +1,324 @@
+//! The worker owns a session's state and has its only `select!`. It never waits for the engine: slow work is spawned and
+//! reports back.
+
+mod intake;
+mod sandbox;
+mod tasks;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::context::SessionContext;
+use super::conversation::Conversation;
+use super::journal::Journal;
+use super::log::EventLog;
+use super::message::{AbortMode, AbortScope, Message, SubmitError};
+use super::queue::Queue;
+use super::state::{Action, After, Input, State};
+use super::{SessionId, SessionKey, SessionRecord, Status};
+use crate::sandbox::Sandbox;
+use crate::store::StoreError;
+use crate::task::{TaskId, TaskRecord};
+
+/// How soon a commit that failed is tried again.
+const COMMIT_RETRY: Duration = Duration::from_millis(500);
+
+/// A worker that has nothing to do and nobody to talk to ends after this long; the session is in the store.
+const RETIRE_AFTER: Duration = Duration::from_secs(30);
+
+/// Reports of spawned work: at most one launch, one removal and one wiping are under way.
+pub(super) const REPORTS: usize = 4;
+
+pub(crate) struct Worker {
+    context: Arc<SessionContext>,
+    messages: mpsc::Receiver<Message>,
+    reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
+    status: watch::Sender<Status>,
+
+    state: State,
+    queue: Queue<Waiting>,
+    conversation: Conversation,
+    sandbox: Option<Sandbox>,
+    /// Calls off the launch that is under way.
+    launching: Option<CancellationToken>,
+    /// The running task's message waits until its start is durable.
+    unsaid: bool,
+    /// The environment that the agent has.
+    applied: Option<std::collections::BTreeMap<String, String>>,
+
+    /// Those who wait for a task's end.
+    waiting: HashMap<TaskId, Vec<oneshot::Sender<Option<TaskRecord>>>>,
+    interrupted: Vec<(TaskId, oneshot::Sender<bool>)>,
+    stopping: Vec<StopReply>,
+    /// Tasks posted while the session is being deleted: they belong to its next life.
+    deferred: Vec<Message>,
+
+    idle_since: Instant,
+    retry_commit: Option<Instant>,
+}
+
+/// A task that waits for its turn.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) record: TaskRecord,
+    pub(crate) prompt: Uuid,
+}
+
+/// What spawned work came to.
+pub(crate) enum Report {
+    Launched(Box<Result<sandbox::Launched, sandbox::NotLaunched>>),
+    TakenDown,
+    Wiped,
+}
+
+/// Who waits for a stop to be complete.
+enum StopReply {
+    Abort(oneshot::Sender<bool>),
+    Reset(oneshot::Sender<Result<bool, StoreError>>),
+    Delete(oneshot::Sender<Result<(), StoreError>>),
+}
+
+impl Worker {
+    pub(crate) fn new(
+        context: Arc<SessionContext>,
+        id: SessionId,
+        record: Option<SessionRecord>,
+        messages: mpsc::Receiver<Message>,
+        status: watch::Sender<Status>,
+    ) -> Self {
+        let key = record.as_ref().map_or_else(SessionKey::generate, |record| record.key);
+        let latest = record.as_ref().map_or(0, |record| record.last_seq);
+        let journal = journal(&context, key, latest);
+        Worker {
+            messages,
+            reports: mpsc::channel(REPORTS),
+            status,
+            state: State::Cold,
+            queue: Queue::new(context.settings.max_queue),
+            conversation: Conversation::new(id, record, journal),
+            sandbox: None,
+            launching: None,
+            unsaid: false,
+            applied: None,
+            waiting: HashMap::new(),
+            interrupted: Vec::new(),
+            stopping: Vec::new(),
+            deferred: Vec::new(),
+            idle_since: Instant::now(),
+            retry_commit: None,
+            context,
+        }
+    }
+
+    /// Runs until the session is at rest and nobody needs it, or until the coordinator ends. Returns the messages that
+    /// came too late.
+    pub(crate) async fn run(mut self, restored: Vec<(TaskRecord, Uuid)>) -> Vec<Message> {
+        self.restore(restored).await;
+        let shutdown = self.context.shutdown.clone();
+        loop {
+            self.publish_status();
+            let deadline = self.next_deadline();
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => {
+                    self.shut_down().await;
+                    return Vec::new();
+                }
+                Some(message) = self.messages.recv() => self.on_message(message).await,
+                Some(report) = self.reports.1.recv() => self.on_report(report).await,
+                // While what was heard cannot be written down, the agent waits.
+                output = hear(&mut self.sandbox), if self.retry_commit.is_none() => self.on_output(output).await,
+                () = tokio::time::sleep_until(deadline) => self.on_deadline().await,
+            }
+            if self.may_retire() {
+                self.messages.close();
+                let mut late = Vec::new();
+                while let Some(message) = self.messages.recv().await {
+                    late.push(message);
+                }
+                return late;
+            }
+        }
+    }
+
+    async fn on_message(&mut self, message: Message) {
+        match message {
+            Message::Submit(submission, reply) => {
+                if self.state == State::Stopping(After::Delete) {
+                    if self.deferred.len() < self.context.settings.max_queue {
+                        self.deferred.push(Message::Submit(submission, reply));
+                    } else {
+                        let _ = reply.send(Err(SubmitError::QueueFull(self.deferred.len())));
+                    }
+                    return;
+                }
+                let accepted = self.submit(*submission).await;
+                let queued = accepted.is_ok();
+                let _ = reply.send(accepted);
+                if queued {
+                    self.transition(Input::Queued).await;
+                }
+            }
+            Message::Wait(task, reply) => self.wait(task, reply).await,
+            Message::Abort(scope, mode, reply) => self.abort(scope, mode, reply).await,
+            Message::Reset(reply) => {
+                if self.conversation.record.is_none() {
+                    let _ = reply.send(Ok(false));
+                } else {
+                    self.stopping.push(StopReply::Reset(reply));
+                    self.stop(After::Reset).await;
+                }
+            }
+            Message::Delete(reply) => {
+                if self.conversation.record.is_none() {
+                    let _ = reply.send(Ok(()));
+                } else {
+                    self.stopping.push(StopReply::Delete(reply));
+                    self.stop(After::Delete).await;
+                }
+            }
+            Message::Subscribe(reply) => {
+                let _ = reply.send(self.subscription());
+            }
+            Message::Describe(reply) => {
+                let _ = reply.send(self.view());
+            }
+        }
+    }
+
+    /// Moves the state and does what follows from it, until nothing more does.
+    async fn transition(&mut self, input: Input) {
+        let mut input = Some(input);
+        while let Some(now) = input.take() {
+            let waiting = !self.queue.is_empty();
+            let (state, action) = self.state.next(now, waiting);
+            self.state = state;
+            match action {
+                Action::Nothing => {}
+                Action::StartSandbox => self.start_sandbox(),
+                Action::StartTask => self.start_task().await,
+                Action::StopSandbox => self.stop_sandbox(),
+                Action::Settle(after) => {
+                    self.settle(after).await;
+                    input = (!self.queue.is_empty()).then_some(Input::Queued);
+                }
+            }
+            if self.state == State::Idle {
+                self.idle_since = Instant::now();
+            }
+        }
+    }
+
+    /// Commits what is in the journal. What cannot be written now is kept and tried again.
+    async fn flush(&mut self) {
+        match self.conversation.journal.flush().await {
+            Ok(flushed) => {
+                self.retry_commit = None;
+                if let (Some(frame), Some(sandbox)) = (flushed.last_frame, &self.sandbox) {
+                    sandbox.link.acknowledge(frame);
+                }
+                for record in flushed.ended {
+                    self.tell_ended(&record);
+                }
+            }
+            Err(error) => {
+                warn!(session.id = %self.conversation.id, %error, "could not commit; trying again");
+                self.retry_commit = Some(Instant::now() + COMMIT_RETRY);
+            }
+        }
+    }
+
+    fn tell_ended(&mut self, record: &TaskRecord) {
+        for reply in self.waiting.remove(&record.id).unwrap_or_default() {
+            let _ = reply.send(Some(record.clone()));
+        }
+        for (_, reply) in self.interrupted.extract_if(.., |(task, _)| *task == record.id) {
+            let _ = reply.send(true);
+        }
+    }
+
+    /// The earliest moment at which something has to be done without being asked.
+    fn next_deadline(&self) -> Instant {
+        let settings = &self.context.settings;
+        let idle = (self.state == State::Idle).then(|| self.idle_since + settings.idle_timeout);
+        let rest = (self.state == State::Cold).then(|| self.idle_since + RETIRE_AFTER);
+        let task = self.conversation.running.as_ref().map(super::running::Running::deadline);
+        [idle, rest, task, self.stalls_at(), self.retry_commit]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+    }
+
+    async fn on_deadline(&mut self) {
+        let now = Instant::now();
+        if self.retry_commit.is_some_and(|at| at <= now) {
+            self.flush().await;
+            self.say_prompt_once_durable().await;
+        }
+        if self.state == State::Idle && self.idle_since + self.context.settings.idle_timeout <= now {
+            info!(session.id = %self.conversation.id, "session idle: its container goes, its volumes stay");
+            self.transition(Input::IdledOut).await;
+        }
+        self.check_running(now).await;
+    }
+
+    fn may_retire(&self) -> bool {
+        let at_rest = self.state == State::Cold
+            && self.queue.is_empty()
+            && self.deferred.is_empty()
+            && self.conversation.journal.is_empty()
+            && self.messages.is_empty();
+        // A session that nobody posted to needs no worker once its last subscriber is gone.
+        let born = self.conversation.record.is_some();
+        at_rest
+            && self.conversation.journal.log().subscribers() == 0
+            && Arc::strong_count(self.conversation.journal.log()) == 1
+            && (!born || self.idle_since + RETIRE_AFTER <= Instant::now())
+    }
+
+    fn publish_status(&self) {
+        let status = Status {
+            busy: self.conversation.running.is_some() || !self.queue.is_empty(),
+            running: self.conversation.running.is_some(),
+            queued: self.queue.len(),
+            state: self.state.as_str(),
+        };
+        self.status.send_if_modified(|old| std::mem::replace(old, status) != status);
+    }
+}
+
+/// What the sandbox says next; never, where there is none.
+async fn hear(sandbox: &mut Option<Sandbox>) -> crate::sandbox::ProcessOutput {
+    match sandbox {
+        Some(sandbox) => sandbox.process.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn journal(context: &SessionContext, key: SessionKey, latest: u64) -> Journal {
+    let log = Arc::new(EventLog::new(key, context.store.clone(), latest));
+    Journal::new(key, context.store.clone(), log)
+}
+
+pub(super) fn aborts_task(scope: &AbortScope, task: &TaskId) -> bool {
+    match scope {
+        AbortScope::Session => true,
+        AbortScope::Task(id) => id == task,
+    }
+}
+
+/// Whether the sandbox has to go.
+pub(super) fn kills(mode: AbortMode) -> bool {
+    match mode {
+        AbortMode::Kill => true,
+        AbortMode::Interrupt => false,
+    }
+}
