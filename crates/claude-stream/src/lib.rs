@@ -29,9 +29,11 @@
 
 mod decode;
 mod decoder;
+mod encode;
 mod event;
 mod surrogates;
 mod text;
 
 pub use decoder::{AgentLine, Decoder, LineError};
+pub use encode::{ControlRequest, allow_tool, deny_tool, user_message};
 pub use event::{AgentEvent, Block, BlockStart, ResultSubtype, SubagentPhase, ToolResult, TurnResult};

@@ -4,6 +4,7 @@
 
 mod chunking;
 mod odd_lines;
+mod outgoing;
 mod recorded;
 mod tool_results;
 mod transcripts;
