@@ -59,9 +59,8 @@ fn read_optional(path: &Path) -> Result<Option<String>, TemplateError> {
 
 fn load_schema(path: &Path) -> Result<Option<OutputSchema>, TemplateError> {
     let Some(text) = read_optional(path)? else { return Ok(None) };
-    let failed = |reason: String| TemplateError::Schema { path: path.to_owned(), reason };
-    let source = serde_json::from_str(&text).map_err(|error| failed(format!("not JSON: {error}")))?;
-    OutputSchema::compile(source).map(Some).map_err(|reason| failed(format!("not a JSON Schema: {reason}")))
+    let schema = OutputSchema::compile(&text);
+    schema.map(Some).map_err(|reason| TemplateError::Schema { path: path.to_owned(), reason })
 }
 
 fn archive(directory: &Path) -> Result<Bytes, TemplateError> {

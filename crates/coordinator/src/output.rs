@@ -1,5 +1,6 @@
 //! Structured output: finding the JSON object in an answer, and holding it against the template's schema.
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// How much of an answer is searched. An object beyond that is not an answer to a message but a document.
@@ -61,18 +62,21 @@ fn bare(text: &str) -> Option<Map<String, Value>> {
 /// A template's OUTPUT.schema.json, compiled.
 #[derive(Debug)]
 pub struct OutputSchema {
-    source: Value,
+    source: Box<RawValue>,
     validator: jsonschema::Validator,
 }
 
 impl OutputSchema {
     /// References to other documents are not fetched: they are errors here.
-    pub fn compile(source: Value) -> Result<Self, String> {
-        let validator = jsonschema::validator_for(&source).map_err(|error| error.to_string())?;
+    pub fn compile(text: &str) -> Result<Self, String> {
+        let source: Box<RawValue> = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+        let value: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+        let validator = jsonschema::validator_for(&value).map_err(|error| format!("not a JSON Schema: {error}"))?;
         Ok(OutputSchema { source, validator })
     }
 
-    pub fn source(&self) -> &Value {
+    /// As it was written: the model sees the properties in their order.
+    pub fn source(&self) -> &RawValue {
         &self.source
     }
 
@@ -132,12 +136,12 @@ mod tests {
     #[test]
     fn a_schema_says_what_is_wrong_and_where() {
         let schema = json!({"type": "object", "properties": {"action": {"enum": ["reply"]}}, "required": ["action"]});
-        let schema = OutputSchema::compile(schema).unwrap();
+        let schema = OutputSchema::compile(&schema.to_string()).unwrap();
         assert_eq!(schema.check(&json!({"action": "reply"})), Ok(()));
         assert!(schema.check(&json!({"action": "x"})).unwrap_err().starts_with("/action: "));
         assert!(schema.check(&json!({})).unwrap_err().contains("action"));
-        assert!(OutputSchema::compile(json!({"type": 7})).is_err());
-        assert!(OutputSchema::compile(json!({"$ref": "http://127.0.0.1:9/x.json"})).is_err());
+        assert!(OutputSchema::compile(r#"{"type": 7}"#).is_err());
+        assert!(OutputSchema::compile(r#"{"$ref": "http://127.0.0.1:9/x.json"}"#).is_err());
     }
 
     proptest! {

@@ -1,7 +1,26 @@
-//! A session: one conversation, its workspace, its queue of tasks.
+//! A session: one conversation, its workspace, its queue of tasks. An actor: [`SessionHandle`] is its address,
+//! `worker` owns its state.
 
+mod context;
+mod conversation;
+mod handle;
 mod id;
+mod journal;
+mod log;
+mod message;
+mod narrator;
+pub(crate) mod questions;
+mod queue;
 mod record;
+mod running;
+mod state;
+mod worker;
 
+pub use context::{SessionContext, SessionSettings};
+pub use handle::{SessionHandle, Status};
 pub use id::{InvalidSessionId, SessionId, SessionKey};
+pub use log::{Cursor, EventLog, Page};
+pub use message::{AbortMode, AbortScope, Accepted, SessionView, Submission, SubmitError, Subscription};
 pub use record::{SandboxRecord, SessionRecord};
+
+pub(crate) use message::Message;

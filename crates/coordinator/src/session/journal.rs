@@ -53,6 +53,15 @@ impl Journal {
         &self.log
     }
 
+    pub(crate) fn session(&self) -> SessionKey {
+        self.session
+    }
+
+    /// Whether a task's end is in here, not yet written.
+    pub(crate) fn ends(&self, task: &TaskId) -> bool {
+        self.ended.iter().any(|record| record.id == *task)
+    }
+
     pub(crate) fn next_seq(&self) -> u64 {
         self.next_seq
     }

@@ -8,6 +8,9 @@ use crate::event::{Event, Origin};
 /// The CLI's own tool for structured answers: a mechanism of ours, not a tool that the agent was given.
 const STRUCTURED_OUTPUT: &str = "StructuredOutput";
 
+const NOISE: [&str; 3] =
+    ["stream_event/content_block_delta/signature_delta", "stream_event/ping", "system/thinking_tokens"];
+
 /// What one agent process has said so far, as far as the next line's meaning depends on it.
 #[derive(Debug, Default)]
 pub(crate) struct Narrator {
@@ -134,7 +137,7 @@ impl Narrator {
             AgentEvent::ApiRetry { attempt, max_retries, delay_ms, status, reason } => events.push(Event::Retry {
                 attempt,
                 max_retries,
-                delay_ms,
+                delay_ms: milliseconds(delay_ms),
                 status,
                 reason: reason.into_owned(),
                 discards_from: self.message_since.take(),
@@ -147,6 +150,8 @@ impl Narrator {
             AgentEvent::ControlResponse { request_id, outcome } => {
                 return Sign::Answered { request_id: request_id.into_owned(), error: outcome.err() };
             }
+            // Known to carry nothing for a person: a block's signature, a keep-alive, a count per thinking delta.
+            AgentEvent::Unknown { kind } if NOISE.contains(&kind.as_ref()) => {}
             AgentEvent::Unknown { .. } => events.push(Event::Raw { event: as_json(raw) }),
             AgentEvent::Status { .. }
             | AgentEvent::MessageStart { parent: Some(_), .. }
@@ -228,6 +233,11 @@ fn turn_end(result: TurnResult<'_>) -> TurnEnd {
         cli_cost: result.total_cost_usd,
         errors: result.errors.into_iter().map(std::borrow::Cow::into_owned).collect(),
     }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float to integer casts saturate")]
+fn milliseconds(delay: f64) -> u64 {
+    delay.round() as u64
 }
 
 /// The decoder took the line for JSON, so it is.

@@ -38,6 +38,14 @@ impl<T> Queue<T> {
         self.waiting.remove(index)
     }
 
+    pub(crate) fn first(&self) -> Option<&T> {
+        self.waiting.front()
+    }
+
+    pub(crate) fn any(&self, fits: impl Fn(&T) -> bool) -> bool {
+        self.waiting.iter().any(fits)
+    }
+
     pub(crate) fn drain(&mut self) -> Vec<T> {
         self.waiting.drain(..).collect()
     }

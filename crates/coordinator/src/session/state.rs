@@ -57,6 +57,16 @@ pub(crate) enum Action {
 }
 
 impl State {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            State::Cold => "cold",
+            State::Starting => "starting",
+            State::Idle => "idle",
+            State::Running => "running",
+            State::Stopping(_) => "stopping",
+        }
+    }
+
     /// `waiting`: whether a task is in the queue.
     pub(crate) fn next(self, input: Input, waiting: bool) -> (State, Action) {
         use {Action as A, Input as I, State as S};

@@ -1,0 +1,89 @@
+//! The command line.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its terminal")]
+
+mod serve;
+mod task;
+
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, ServeOptions};
+use crate::image::BuildOptions;
+
+/// Exit code of a command that was called wrongly or whose settings are wrong (EX_USAGE of sysexits).
+const USAGE: u8 = 64;
+
+#[derive(Parser)]
+#[command(name = "claude-runner", version, about = "Claude Code behind an HTTP API, each session in its own container")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(Box<ServeOptions>),
+    /// Send a message to a session, follow it live and print the answer
+    Task(task::TaskOptions),
+    /// The agent image
+    #[command(subcommand)]
+    Image(ImageCommand),
+}
+
+#[derive(Subcommand)]
+enum ImageCommand {
+    /// Build the agent image through the container engine
+    Build(BuildOptions),
+}
+
+/// Runs what the arguments say.
+pub fn run() -> ExitCode {
+    if let Err(error) = config::load_env_file() {
+        eprintln!("error: could not read .env: {error}");
+        return ExitCode::from(USAGE);
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: could not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(options) => serve::run(*options).await,
+            Command::Task(options) => task::run(options).await,
+            Command::Image(ImageCommand::Build(options)) => build_image(options).await,
+        }
+    });
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(if error.is::<crate::config::ConfigError>() { USAGE } else { 1 })
+    })
+}
+
+async fn build_image(options: BuildOptions) -> anyhow::Result<ExitCode> {
+    crate::image::run(options).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what clap has to say. A bad value may have come from the environment, so the variable is named too: its name is
+/// the flag's in capitals.
+fn explain(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if let (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(ContextValue::String(flag))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+        && let Some(flag) = flag.strip_prefix("--")
+    {
+        let name = flag.split([' ', '=']).next().unwrap_or(flag).replace('-', "_").to_ascii_uppercase();
+        eprintln!("The value comes from the flag, from the environment variable {name}, or from .env.");
+    }
+    ExitCode::from(if error.use_stderr() { USAGE } else { 0 })
+}

@@ -1,0 +1,162 @@
+//! `claude-runner serve`: configuration, then everything is built, runs, and drains.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::agent::AgentTemplate;
+use crate::config::{ConfigError, ServeOptions};
+use crate::gateway::{Credentials, Gateway, GatewaySettings, Prices};
+use crate::http::{Api, Defaults, router};
+use crate::link::LinkDirectory;
+use crate::registry::Registry;
+use crate::sandbox::{Instance, SandboxHost};
+use crate::session::SessionContext;
+use crate::store::{Store, StoreOptions};
+
+/// How long streams and sandboxes have to end once tasks have.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
+    log_to_stderr();
+    options.check()?;
+    AgentTemplate::load(&options.agent_dir).context("AGENT_DIR does not name an agent template")?;
+    let prices = Prices::load(options.model_prices.as_deref()).context("MODEL_PRICES")?;
+    if !prices.knows(&options.model) {
+        let known = prices.models().join(", ");
+        return Err(ConfigError::UnknownModel { model: options.model, known }.into());
+    }
+
+    let tracker = TaskTracker::new();
+    let shutdown = CancellationToken::new();
+    let store = Store::open(&options.data_dir, StoreOptions::default()).context("DATA_DIR cannot be used")?;
+    let listener = TcpListener::bind((options.host, options.port))
+        .await
+        .with_context(|| format!("could not listen on {}:{} (HOST, PORT)", options.host, options.port))?;
+    let address = listener.local_addr()?;
+    let sandboxes = sandbox_host(&options, prices, address, &tracker).await?;
+
+    let context = SessionContext {
+        store,
+        sandboxes: Arc::new(sandboxes),
+        settings: options.session_settings(),
+        tracker: tracker.clone(),
+        shutdown: shutdown.clone(),
+    };
+    let registry = Registry::new(Arc::new(context));
+    remove_leftovers(&registry).await;
+    registry.restore().await?;
+    let draining = CancellationToken::new();
+    let api = Api {
+        registry: registry.clone(),
+        defaults: Arc::new(Defaults {
+            model: options.model.clone(),
+            max_turns: options.max_turns,
+            timeout_ms: options.task_timeout_ms,
+        }),
+        keys: Arc::new(options.api_keys.clone()),
+        cors_origins: options.cors_origins.clone(),
+        streams: tracker.clone(),
+        draining: draining.clone(),
+    };
+    info!(address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
+
+    let closing = CancellationToken::new();
+    let server = axum::serve(listener, router(api)).with_graceful_shutdown(closing.clone().cancelled_owned());
+    let server = tracker.spawn(async move { server.await });
+    until_told_to_stop().await?;
+    drain(&options, &registry, &draining, &closing, &shutdown, &tracker).await;
+    drop(server);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn log_to_stderr() {
+    use tracing_subscriber::EnvFilter;
+
+    // bollard logs whole request bodies at debug, environment included.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = match "bollard=info".parse() {
+        Ok(quiet) => filter.add_directive(quiet),
+        Err(_) => filter,
+    };
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+async fn sandbox_host(
+    options: &ServeOptions,
+    prices: Prices,
+    address: SocketAddr,
+    tracker: &TaskTracker,
+) -> anyhow::Result<SandboxHost> {
+    let engine = container_engine::DockerEngine::connect().await.context("no container engine (DOCKER_HOST)")?;
+    let instance = Instance::of(&options.data_dir).context("DATA_DIR cannot be used")?;
+    let runtime_dir = options.runtime_dir(instance.as_str());
+    let links = LinkDirectory::open(&runtime_dir, tracker.clone())?;
+    let credentials = Credentials::new(options.anthropic_api_key.clone(), options.claude_code_oauth_token.clone());
+    let settings = GatewaySettings::new(&options.anthropic_base_url, options.egress_allow.0.clone(), prices)
+        .context("ANTHROPIC_BASE_URL")?;
+    let gateway = Gateway::new(settings, credentials, tracker.clone())?;
+    gateway.set_own_listener(address);
+    Ok(SandboxHost::new(
+        Arc::new(engine),
+        links,
+        gateway,
+        instance,
+        options.sandbox_settings(),
+        tracker.clone(),
+    ))
+}
+
+async fn remove_leftovers(registry: &Registry) {
+    match registry.context().sandboxes.remove_leftovers().await {
+        Ok(0) => {}
+        Ok(count) => info!(count, "removed containers that an earlier run left"),
+        Err(error) => warn!(%error, "could not look for leftovers"),
+    }
+}
+
+async fn until_told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => info!("told to stop (SIGTERM)"),
+        _ = interrupt.recv() => info!("told to stop (Ctrl-C)"),
+    }
+    Ok(())
+}
+
+/// No new tasks; running ones may finish in time; then everything ends. A second signal does not wait.
+async fn drain(
+    options: &ServeOptions,
+    registry: &Registry,
+    draining: &CancellationToken,
+    closing: &CancellationToken,
+    shutdown: &CancellationToken,
+    tracker: &TaskTracker,
+) {
+    draining.cancel();
+    let finished = async {
+        while registry.load().0 > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        () = finished => {}
+        () = tokio::time::sleep(Duration::from_millis(options.drain_timeout_ms)) => warn!("tasks still run; ending them"),
+        _ = until_told_to_stop() => warn!("told twice; ending running tasks"),
+    }
+    shutdown.cancel();
+    closing.cancel();
+    tracker.close();
+    if tokio::time::timeout(CLOSE_TIMEOUT, tracker.wait()).await.is_err() {
+        warn!("some connections did not end in time");
+    }
+}

@@ -1,0 +1,188 @@
+//! Configuration: flags, environment variables, a `.env` file, defaults, in this order. Only this module reads the
+//! environment.
+
+mod value;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use container_engine::{Limits, Network};
+use secrecy::SecretString;
+
+pub use value::{ApiKeys, ByteSize, CpuCount, NetworkMode, OriginList, RuleList};
+
+use crate::sandbox::SandboxSettings;
+use crate::session::SessionSettings;
+
+/// Settings of `claude-runner serve`. Each flag is also the environment variable of the same name in capitals.
+#[derive(Args, Clone, Debug)]
+pub struct ServeOptions {
+    /// Address to listen on; one other than loopback is refused without `API_KEYS`
+    #[arg(long, env = "HOST", default_value = "127.0.0.1")]
+    pub host: IpAddr,
+
+    /// Port to listen on
+    #[arg(long, env = "PORT", default_value_t = 3456)]
+    pub port: u16,
+
+    /// Model for tasks that name none
+    #[arg(long, env = "MODEL", default_value = "claude-sonnet-4-6")]
+    pub model: String,
+
+    /// Model round-trips that a task may take, where it does not say
+    #[arg(long, env = "MAX_TURNS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub max_turns: u32,
+
+    /// Milliseconds a task may take, where it does not say
+    #[arg(long, env = "TASK_TIMEOUT_MS", default_value_t = 600_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    pub task_timeout_ms: u64,
+
+    /// Milliseconds without a sign of life after which a running task counts as stalled
+    #[arg(long, env = "STALL_TIMEOUT_MS", default_value_t = 120_000, value_parser = clap::value_parser!(u64).range(100..))]
+    pub stall_timeout_ms: u64,
+
+    /// Milliseconds after which an idle session's container is removed; its files and memory stay
+    #[arg(long, env = "IDLE_TIMEOUT_MS", default_value_t = 300_000)]
+    pub idle_timeout_ms: u64,
+
+    /// Milliseconds a sandbox goes on without a coordinator before it ends itself
+    #[arg(long, env = "ORPHAN_TTL_MS", default_value_t = 600_000)]
+    pub orphan_ttl_ms: u64,
+
+    /// Milliseconds that running tasks have to finish when the server is told to stop
+    #[arg(long, env = "DRAIN_TIMEOUT_MS", default_value_t = 30_000)]
+    pub drain_timeout_ms: u64,
+
+    /// Tasks that may wait in one session
+    #[arg(long, env = "MAX_QUEUE", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub max_queue: u32,
+
+    /// The agent template: a directory with AGENTS.md and, if wanted, OUTPUT.md, OUTPUT.schema.json and tools/
+    #[arg(long, env = "AGENT_DIR", default_value = "./agent")]
+    pub agent_dir: PathBuf,
+
+    /// Where the store is kept
+    #[arg(long, env = "DATA_DIR", default_value = "./data")]
+    pub data_dir: PathBuf,
+
+    /// Where the sandboxes' sockets are; short, since a socket's path may have 107 bytes [default: below /run or
+    /// `XDG_RUNTIME_DIR`]
+    #[arg(long, env = "RUNTIME_DIR")]
+    pub runtime_dir: Option<PathBuf>,
+
+    /// The agent image
+    #[arg(long, env = "DOCKER_IMAGE", default_value = "claude-runner")]
+    pub docker_image: String,
+
+    /// `none`: a sandbox has no network, all goes through its link. `bridge`: where containers cannot share a socket
+    /// with this host
+    #[arg(long, env = "SANDBOX_NETWORK", default_value = "none")]
+    pub sandbox_network: NetworkMode,
+
+    /// Memory of a sandbox, like 2g or 512m
+    #[arg(long, env = "SANDBOX_MEMORY", default_value = "2g")]
+    pub sandbox_memory: ByteSize,
+
+    /// CPUs of a sandbox, like 2 or 0.5
+    #[arg(long, env = "SANDBOX_CPUS", default_value = "2")]
+    pub sandbox_cpus: CpuCount,
+
+    /// Processes and threads of a sandbox
+    #[arg(long, env = "SANDBOX_PIDS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..))]
+    pub sandbox_pids: u32,
+
+    /// An OCI runtime for sandboxes that the engine knows, like runsc [default: the engine's]
+    #[arg(long, env = "SANDBOX_RUNTIME")]
+    pub sandbox_runtime: Option<String>,
+
+    /// Hosts that every sandbox may reach: host, host:port, *.domain or http://host:port, comma-separated
+    #[arg(long, env = "EGRESS_ALLOW", default_value = "")]
+    pub egress_allow: RuleList,
+
+    /// Where model requests go
+    #[arg(long, env = "ANTHROPIC_BASE_URL", default_value = "https://api.anthropic.com")]
+    pub anthropic_base_url: String,
+
+    /// API key for model requests
+    #[arg(long, env = "ANTHROPIC_API_KEY", hide_env_values = true)]
+    pub anthropic_api_key: Option<SecretString>,
+
+    /// OAuth token for model requests; without key and token the login in ~/.claude/.credentials.json is used
+    #[arg(long, env = "CLAUDE_CODE_OAUTH_TOKEN", hide_env_values = true)]
+    pub claude_code_oauth_token: Option<SecretString>,
+
+    /// A JSON file with prices per model, over the built-in ones
+    #[arg(long, env = "MODEL_PRICES")]
+    pub model_prices: Option<PathBuf>,
+
+    /// Secrets of at least 32 characters, comma-separated; requests then need one as `Authorization: Bearer`
+    #[arg(long, env = "API_KEYS", default_value = "", hide_env_values = true)]
+    pub api_keys: ApiKeys,
+
+    /// Origins whose pages may call the API, comma-separated; off by default
+    #[arg(long, env = "CORS_ORIGINS", default_value = "")]
+    pub cors_origins: OriginList,
+}
+
+/// A combination of settings that cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("HOST is {0}, which others can reach: set API_KEYS (secrets of at least 32 characters), or listen on 127.0.0.1")]
+    OpenWithoutKeys(IpAddr),
+    #[error("MODEL is {model}, which is not known here; known are {known}. MODEL_PRICES can add one")]
+    UnknownModel { model: String, known: String },
+}
+
+impl ServeOptions {
+    /// What can be said without looking at the machine.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !self.host.is_loopback() && self.api_keys.is_empty() {
+            return Err(ConfigError::OpenWithoutKeys(self.host));
+        }
+        Ok(())
+    }
+
+    /// RUNTIME_DIR, or a short directory of this user and this installation.
+    pub fn runtime_dir(&self, instance: &str) -> PathBuf {
+        self.runtime_dir.clone().unwrap_or_else(|| {
+            let base = if nix::unistd::geteuid().is_root() {
+                PathBuf::from("/run")
+            } else {
+                std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from)
+            };
+            base.join(format!("claude-runner-{instance}"))
+        })
+    }
+
+    pub fn sandbox_settings(&self) -> SandboxSettings {
+        SandboxSettings {
+            image: self.docker_image.clone(),
+            network: match self.sandbox_network {
+                NetworkMode::None => Network::None,
+                NetworkMode::Bridge => Network::Bridge,
+            },
+            limits: Limits::new(self.sandbox_memory.bytes(), self.sandbox_cpus.nano_cpus(), self.sandbox_pids),
+            runtime: self.sandbox_runtime.clone(),
+            orphan_ttl: Duration::from_millis(self.orphan_ttl_ms),
+        }
+    }
+
+    pub fn session_settings(&self) -> SessionSettings {
+        SessionSettings {
+            max_queue: self.max_queue as usize,
+            idle_timeout: Duration::from_millis(self.idle_timeout_ms),
+            stall_timeout: Duration::from_millis(self.stall_timeout_ms),
+            agent_dir: self.agent_dir.clone(),
+        }
+    }
+}
+
+/// Takes in a `.env` file of the working directory, if there is one. Variables that are set win over it.
+pub fn load_env_file() -> Result<(), dotenvy::Error> {
+    match dotenvy::dotenv() {
+        Err(error) if error.not_found() => Ok(()),
+        other => other.map(drop),
+    }
+}

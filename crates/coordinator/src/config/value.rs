@@ -1,0 +1,192 @@
+//! Values of settings that need more than a number. Each says in its error what it may be.
+
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+
+use crate::gateway::EgressRule;
+
+/// An amount of memory: a number of bytes, or one with k, m or g behind it (powers of 1024).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteSize(u64);
+
+impl ByteSize {
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let lower = text.trim().to_ascii_lowercase();
+        let (number, unit) = match lower.strip_suffix(['k', 'm', 'g']) {
+            Some(number) => (number, lower.as_bytes()[lower.len() - 1]),
+            None => (lower.as_str(), b'b'),
+        };
+        let shift = match unit {
+            b'k' => 10,
+            b'm' => 20,
+            b'g' => 30,
+            _ => 0,
+        };
+        number
+            .parse::<u64>()
+            .ok()
+            .and_then(|number| number.checked_mul(1 << shift))
+            .filter(|bytes| *bytes > 0)
+            .map(ByteSize)
+            .ok_or_else(|| "it must be a number of bytes, or like 512m or 2g".to_owned())
+    }
+}
+
+/// A number of CPUs, in billionths inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuCount(u64);
+
+impl CpuCount {
+    pub const fn nano_cpus(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for CpuCount {
+    type Err = String;
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0.01 and 1024")]
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim().parse::<f64>() {
+            Ok(cpus) if (0.01..=1024.0).contains(&cpus) => Ok(CpuCount((cpus * 1e9) as u64)),
+            Ok(_) | Err(_) => Err("it must be a number from 0.01 to 1024".to_owned()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkMode {
+    None,
+    Bridge,
+}
+
+impl FromStr for NetworkMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(NetworkMode::None),
+            "bridge" => Ok(NetworkMode::Bridge),
+            _ => Err("it must be `none` or `bridge`".to_owned()),
+        }
+    }
+}
+
+/// EGRESS_ALLOW.
+#[derive(Clone, Debug, Default)]
+pub struct RuleList(pub Vec<EgressRule>);
+
+impl FromStr for RuleList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parts(text).map(|part| part.parse().map_err(|error| format!("{part}: {error}"))).collect::<Result<_, _>>().map(RuleList)
+    }
+}
+
+/// CORS_ORIGINS.
+#[derive(Clone, Debug, Default)]
+pub struct OriginList(pub Vec<http::HeaderValue>);
+
+impl FromStr for OriginList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let origin = |part: &str| {
+            let host = part.strip_prefix("https://").or_else(|| part.strip_prefix("http://"));
+            let plain = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ']));
+            let value = http::HeaderValue::from_str(part).ok().filter(|_| plain);
+            value.ok_or_else(|| format!("{part}: an origin is like https://app.example.com, without a path"))
+        };
+        parts(text).map(origin).collect::<Result<_, _>>().map(OriginList)
+    }
+}
+
+/// API_KEYS, as digests: the secrets themselves are not kept.
+#[derive(Clone, Default)]
+pub struct ApiKeys(Vec<[u8; 32]>);
+
+impl ApiKeys {
+    const MIN_CHARS: usize = 32;
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Compares in constant time, with every key.
+    pub fn contain(&self, secret: &str) -> bool {
+        use subtle::{Choice, ConstantTimeEq};
+
+        let digest = Sha256::digest(secret.as_bytes());
+        self.0.iter().fold(Choice::from(0), |found, key| found | key.ct_eq(digest.as_slice())).into()
+    }
+}
+
+impl FromStr for ApiKeys {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let key = |part: &str| {
+            if part.chars().count() < Self::MIN_CHARS {
+                // The value itself must not be repeated.
+                return Err(format!("each key must have at least {} characters", Self::MIN_CHARS));
+            }
+            Ok(Sha256::digest(part.as_bytes()).into())
+        };
+        parts(text).map(key).collect::<Result<_, _>>().map(ApiKeys)
+    }
+}
+
+impl std::fmt::Debug for ApiKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} keys", self.0.len())
+    }
+}
+
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ApiKeys, ByteSize, CpuCount, OriginList};
+
+    #[test]
+    fn sizes_and_counts() {
+        assert_eq!("2g".parse::<ByteSize>().unwrap().bytes(), 2 << 30);
+        assert_eq!("512M".parse::<ByteSize>().unwrap().bytes(), 512 << 20);
+        assert_eq!("1000".parse::<ByteSize>().unwrap().bytes(), 1000);
+        for bad in ["", "0", "-1", "2t", "g", "99999999999g"] {
+            assert!(bad.parse::<ByteSize>().is_err(), "{bad}");
+        }
+        assert_eq!("0.5".parse::<CpuCount>().unwrap().nano_cpus(), 500_000_000);
+        assert!("0".parse::<CpuCount>().is_err() && "nan".parse::<CpuCount>().is_err());
+    }
+
+    #[test]
+    fn keys_are_long_and_not_repeated_in_errors() {
+        let error = "short-secret".parse::<ApiKeys>().unwrap_err();
+        assert!(!error.contains("short-secret"));
+        let keys: ApiKeys = format!("{}, {}", "a".repeat(32), "b".repeat(40)).parse().unwrap();
+        assert!(keys.contain(&"b".repeat(40)));
+        assert!(!keys.contain(&"b".repeat(39)));
+        assert!("".parse::<ApiKeys>().unwrap().is_empty());
+    }
+
+    #[test]
+    fn origins_have_no_path() {
+        assert_eq!("https://a.example, http://127.0.0.1:5173".parse::<OriginList>().unwrap().0.len(), 2);
+        for bad in ["a.example", "https://a.example/", "https://*", "*"] {
+            assert!(bad.parse::<OriginList>().is_err(), "{bad}");
+        }
+    }
+}

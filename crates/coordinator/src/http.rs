@@ -1,0 +1,66 @@
+//! The HTTP API. Requests are checked here and handed to the registry; nothing below this module knows HTTP.
+
+mod access;
+mod body;
+mod error;
+mod health;
+mod session;
+mod stream;
+mod submission;
+mod task;
+mod view;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{ApiKeys, OriginList};
+use crate::registry::Registry;
+use submission::TaskDefaults;
+
+pub use error::ApiError;
+pub use submission::TaskDefaults as Defaults;
+
+/// A message is text for a model; more than this is not read by any.
+const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+
+/// What the handlers need.
+#[derive(Clone)]
+pub struct Api {
+    pub registry: Registry,
+    pub defaults: Arc<TaskDefaults>,
+    pub keys: Arc<ApiKeys>,
+    pub cors_origins: OriginList,
+    /// Streams run here, beyond the request that opened them.
+    pub streams: TaskTracker,
+    /// Cancelled when no new task is to be taken.
+    pub draining: CancellationToken,
+}
+
+/// All routes.
+pub fn router(api: Api) -> Router {
+    let cors = access::cors(&api.cors_origins);
+    let keys = from_fn_with_state(Arc::clone(&api.keys), access::require_key);
+    Router::new()
+        .route("/task", post(task::submit))
+        .route("/task/{id}", get(task::show))
+        .route("/task/{id}/abort", post(task::abort))
+        .route("/tasks", get(task::list))
+        .route("/sessions", get(session::list))
+        .route("/session/{id}", get(session::show).delete(session::delete))
+        .route("/session/{id}/reset", post(session::reset))
+        .route("/stream/{id}", get(stream::open))
+        .route("/health", get(health::health))
+        .route("/ready", get(health::ready))
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(keys)
+        .layer(cors)
+        .with_state(api)
+}

@@ -1,0 +1,171 @@
+//! Errors as `application/problem+json` (RFC 9457). The only place that turns one into a response.
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode, Uri};
+use serde_json::{Map, Value, json};
+use tracing::error;
+
+use crate::registry::RegistryError;
+use crate::session::SubmitError;
+use crate::store::StoreError;
+use crate::task::{ErrorType, TaskRecord};
+
+/// What a caller is told.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    /// Stable: callers decide on it.
+    code: &'static str,
+    /// What is wrong and what to do.
+    sentence: String,
+    retry_after_seconds: Option<u32>,
+    more: Map<String, Value>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: &'static str, sentence: impl Into<String>) -> Self {
+        ApiError { status, code, sentence: sentence.into(), retry_after_seconds: None, more: Map::new() }
+    }
+
+    pub(super) fn invalid(sentence: impl Into<String>) -> Self {
+        ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", sentence)
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        let sentence = format!("the body is larger than {limit} bytes");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", sentence)
+    }
+
+    pub(super) fn unknown_session(id: &str) -> Self {
+        ApiError::new(StatusCode::NOT_FOUND, "session_not_found", format!("there is no session {id:?}"))
+    }
+
+    pub(super) fn unknown_task(id: &str) -> Self {
+        ApiError::new(StatusCode::NOT_FOUND, "task_not_found", format!("there is no task {id:?}"))
+    }
+
+    pub(super) fn unauthorized() -> Self {
+        let sentence = "an API key is needed: send `Authorization: Bearer KEY`";
+        ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence)
+    }
+
+    pub(super) fn shutting_down() -> Self {
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "the server is shutting down; try again soon")
+            .retry_after(5)
+    }
+
+    /// A synchronous task that did not complete.
+    pub(super) fn task_failed(record: &TaskRecord) -> Self {
+        let failure = record.failure.clone().unwrap_or_else(|| crate::task::Failure::new(ErrorType::ExitCode, "the task failed"));
+        let (status, code) = status_of(failure.error_type);
+        let mut error = ApiError::new(status, code, failure.error);
+        if let Some(Value::Object(answer)) = record.answer.as_ref().and_then(|answer| serde_json::to_value(answer).ok()) {
+            error.more = answer;
+        }
+        error.more.insert("taskId".to_owned(), json!(record.id));
+        error.more.insert("sessionId".to_owned(), json!(record.session_id));
+        error.more.insert("status".to_owned(), json!(record.status));
+        error.more.insert("errorType".to_owned(), json!(failure.error_type));
+        if status == StatusCode::SERVICE_UNAVAILABLE { error.retry_after(30) } else { error }
+    }
+
+    fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    fn internal(cause: &dyn std::error::Error) -> Self {
+        error!(cause = ?cause, "request failed: {cause}");
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong here; the server's log has more")
+    }
+}
+
+/// The status and the code for each way in which a task fails.
+const fn status_of(error_type: ErrorType) -> (StatusCode, &'static str) {
+    match error_type {
+        ErrorType::Aborted => (StatusCode::CONFLICT, "aborted"),
+        ErrorType::Deleted => (StatusCode::CONFLICT, "deleted"),
+        ErrorType::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
+        ErrorType::Stalled => (StatusCode::GATEWAY_TIMEOUT, "stalled"),
+        ErrorType::AuthExpired => (StatusCode::SERVICE_UNAVAILABLE, "auth_expired"),
+        ErrorType::CapacityReached => (StatusCode::SERVICE_UNAVAILABLE, "capacity_reached"),
+        ErrorType::EngineUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable"),
+        ErrorType::MaxTurns => (StatusCode::BAD_GATEWAY, "max_turns"),
+        ErrorType::BudgetExceeded => (StatusCode::BAD_GATEWAY, "budget_exceeded"),
+        ErrorType::InvalidOutput => (StatusCode::BAD_GATEWAY, "invalid_output"),
+        ErrorType::ExitCode => (StatusCode::BAD_GATEWAY, "exit_code"),
+        ErrorType::OomKilled => (StatusCode::BAD_GATEWAY, "oom_killed"),
+        ErrorType::ContainerLost => (StatusCode::BAD_GATEWAY, "container_lost"),
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full { .. } => {
+                let sentence = "the server's disk is full; nothing was accepted, and it works again when there is room";
+                ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", sentence).retry_after(30)
+            }
+            StoreError::IdempotencyKeyUsed { task, .. } => {
+                let sentence = "this Idempotency-Key was used for another request; take a new key for a new request";
+                let mut error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_conflict", sentence);
+                error.more.insert("taskId".to_owned(), json!(task));
+                error
+            }
+            other => ApiError::internal(&other),
+        }
+    }
+}
+
+impl From<RegistryError> for ApiError {
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::Store(error) => error.into(),
+            RegistryError::ShuttingDown => ApiError::shutting_down(),
+        }
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::QueueFull(_) => {
+                ApiError::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", error.to_string()).retry_after(5)
+            }
+            SubmitError::Store(error) => error.into(),
+            SubmitError::ShuttingDown => ApiError::shutting_down(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        // A task's `status` is a word of the API and older than RFC 9457's: where both would stand, it wins.
+        let mut problem = Map::new();
+        problem.insert("type".to_owned(), json!("about:blank"));
+        problem.insert("title".to_owned(), json!(self.status.canonical_reason().unwrap_or("Error")));
+        problem.insert("status".to_owned(), json!(self.status.as_u16()));
+        problem.insert("detail".to_owned(), json!(self.sentence));
+        problem.insert("code".to_owned(), json!(self.code));
+        problem.insert("retryable".to_owned(), json!(self.retry_after_seconds.is_some()));
+        problem.insert("error".to_owned(), json!(self.sentence));
+        problem.extend(self.more);
+        let mut response = (self.status, Value::Object(problem).to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+pub(super) async fn not_found(uri: Uri) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", format!("there is nothing at {}", uri.path()))
+}
+
+pub(super) async fn method_not_allowed(method: http::Method, uri: Uri) -> ApiError {
+    let sentence = format!("{method} is not possible at {}", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", sentence)
+}

@@ -1,0 +1,53 @@
+//! Is the server alive, and can it run tasks?
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Api, ApiError};
+
+/// `GET /health`: answers as long as the process does, with counts.
+pub(super) async fn health(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
+    let counts = api.registry.context().store.counts().await?;
+    let (running, queued) = api.registry.load();
+    Ok(Json(json!({
+        "status": "ok",
+        "ok": true,
+        "version": env!("CARGO_PKG_VERSION"),
+        "sessions": counts.sessions,
+        "tasks": counts.tasks,
+        "activeTasks": running + queued,
+        "running": running,
+    })))
+}
+
+/// `GET /ready`: what a task needs is there. 503 with the remedy where it is not.
+pub(super) async fn ready(State(api): State<Api>) -> Response {
+    let sandboxes = &api.registry.context().sandboxes;
+    let image = &sandboxes.settings().image;
+    let engine = sandboxes.engine().info().await;
+    let image = match (&engine, sandboxes.engine().image(image).await) {
+        (Err(_), _) => check("image", Err("not known while the engine does not answer".to_owned())),
+        (Ok(_), Ok(Some(_))) => check("image", Ok(image.clone())),
+        (Ok(_), Ok(None)) => check("image", Err(format!("{image} is not there; build it with `claude-runner image build`"))),
+        (Ok(_), Err(error)) => check("image", Err(error.to_string())),
+    };
+    let engine = check("engine", engine.map(|info| format!("{} {}", info.name, info.version)).map_err(|error| error.to_string()));
+    let store = api.registry.context().store.counts().await;
+    let store = check("store", store.map(|_| "usable".to_owned()).map_err(|error| error.to_string()));
+    let credential = check("credential", sandboxes.gateway().credential_state().describe());
+    let draining = if api.draining.is_cancelled() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
+    let checks = [engine, image, store, credential, check("server", draining)];
+
+    let ready = checks.iter().all(|check| check["ok"] == json!(true));
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": ready, "checks": checks }))).into_response()
+}
+
+fn check(name: &str, outcome: Result<String, String>) -> Value {
+    let ok = outcome.is_ok();
+    let detail = outcome.unwrap_or_else(|problem| problem);
+    json!({ "name": name, "ok": ok, "detail": detail })
+}

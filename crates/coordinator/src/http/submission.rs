@@ -1,0 +1,153 @@
+//! The body of `POST /task`: read, checked, made into a submission.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::ApiError;
+use crate::gateway::CREDENTIAL_NAMES;
+use crate::session::SessionId;
+use crate::task::TaskRequest;
+
+/// What holds for tasks that do not say otherwise.
+#[derive(Clone, Debug)]
+pub struct TaskDefaults {
+    pub model: String,
+    pub max_turns: u32,
+    pub timeout_ms: u64,
+}
+
+/// A body as it may come. What is needed is checked below, so that the error can say which forms there are.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TaskBody {
+    session_id: Option<String>,
+    message: Option<String>,
+    prompt: Option<Value>,
+    context: Option<String>,
+    env: Option<BTreeMap<String, SecretString>>,
+    model: Option<String>,
+    max_turns: Option<u32>,
+    timeout_ms: Option<u64>,
+    max_cost_usd: Option<f64>,
+    metadata: Option<Value>,
+    webhook: Option<Value>,
+    #[serde(rename = "async")]
+    pub(super) respond_async: Option<bool>,
+}
+
+/// A checked session task.
+#[derive(Debug)]
+pub(super) struct SessionTask {
+    pub(super) session: SessionId,
+    pub(super) request: TaskRequest,
+    pub(super) env: BTreeMap<String, SecretString>,
+}
+
+const MAX_TURNS: u32 = 1000;
+const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
+const MAX_METADATA_BYTES: usize = 16 * 1024;
+const MAX_ENV_BYTES: usize = 128 * 1024;
+
+impl TaskBody {
+    pub(super) fn check(self, defaults: &TaskDefaults, knows_model: impl Fn(&str) -> bool) -> Result<SessionTask, ApiError> {
+        let (session, message) = match (self.session_id, self.message, self.prompt) {
+            (None, _, Some(_)) => {
+                return Err(ApiError::invalid(
+                    "prompt: repository tasks are not available in this version; send {\"sessionId\", \"message\"}",
+                ));
+            }
+            (Some(session), Some(message), _) => (session, message),
+            (None, Some(_), None) => return Err(ApiError::invalid("sessionId is missing")),
+            (Some(_), None, _) => return Err(ApiError::invalid("message is missing")),
+            (None, None, None) => {
+                return Err(ApiError::invalid(
+                    "sessionId and message are missing: a session task is {\"sessionId\", \"message\"}, a repository task {\"prompt\"}",
+                ));
+            }
+        };
+        let session = session.parse().map_err(|error| ApiError::invalid(format!("sessionId: {error}")))?;
+        if message.trim().is_empty() {
+            return Err(ApiError::invalid("message: it must not be empty"));
+        }
+        if self.webhook.is_some() {
+            return Err(ApiError::invalid("webhook: webhooks are not available in this version"));
+        }
+        let env = self.env.unwrap_or_default();
+        check_env(&env)?;
+        let model = self.model.unwrap_or_else(|| defaults.model.clone());
+        if !knows_model(&model) {
+            return Err(ApiError::invalid(format!(
+                "model: {model:?} is not known here; leave it out for {}, or add it with the setting MODEL_PRICES",
+                defaults.model
+            )));
+        }
+        let max_turns = within("maxTurns", self.max_turns.unwrap_or(defaults.max_turns), 1, MAX_TURNS)?;
+        let timeout_ms = within("timeoutMs", self.timeout_ms.unwrap_or(defaults.timeout_ms), 1, MAX_TIMEOUT_MS)?;
+        if self.max_cost_usd.is_some_and(|cost| !(cost > 0.0 && cost.is_finite())) {
+            return Err(ApiError::invalid("maxCostUsd: it must be a number of US dollars above 0"));
+        }
+        check_metadata(self.metadata.as_ref())?;
+        let context = self.context.filter(|context| !context.trim().is_empty());
+        let request = TaskRequest {
+            message,
+            context,
+            model,
+            max_turns,
+            timeout_ms,
+            max_cost_usd: self.max_cost_usd,
+            metadata: self.metadata,
+        };
+        Ok(SessionTask { session, request, env })
+    }
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(field: &str, value: T, least: T, most: T) -> Result<T, ApiError> {
+    if value < least || value > most {
+        return Err(ApiError::invalid(format!("{field}: it must be from {least} to {most}")));
+    }
+    Ok(value)
+}
+
+fn check_metadata(metadata: Option<&Value>) -> Result<(), ApiError> {
+    match metadata {
+        None => Ok(()),
+        Some(value @ Value::Object(_)) if value.to_string().len() <= MAX_METADATA_BYTES => Ok(()),
+        Some(_) => Err(ApiError::invalid(format!("metadata: it must be an object of at most {MAX_METADATA_BYTES} bytes"))),
+    }
+}
+
+/// Names that would change how the agent itself runs are ours to set.
+fn check_env(env: &BTreeMap<String, SecretString>) -> Result<(), ApiError> {
+    use secrecy::ExposeSecret;
+
+    let mut bytes = 0;
+    for (name, value) in env {
+        let shaped = name.bytes().enumerate().all(|(i, b)| b == b'_' || b.is_ascii_alphabetic() || (i > 0 && b.is_ascii_digit()));
+        if name.is_empty() || !shaped {
+            return Err(ApiError::invalid(format!(
+                "env: {:?} is not a name; use letters, digits and _, not beginning with a digit",
+                name.chars().take(64).collect::<String>()
+            )));
+        }
+        let upper = name.to_ascii_uppercase();
+        let ours = upper.starts_with("ANTHROPIC_")
+            || upper.starts_with("CLAUDE_")
+            || upper.starts_with("LD_")
+            || upper.ends_with("_PROXY")
+            || ["HOME", "PATH"].contains(&upper.as_str());
+        if ours && !CREDENTIAL_NAMES.contains(&name.as_str()) {
+            return Err(ApiError::invalid(format!("env: {name} is set by the server and cannot be given")));
+        }
+        if value.expose_secret().contains('\0') {
+            return Err(ApiError::invalid(format!("env: the value of {name} holds a NUL character")));
+        }
+        bytes += name.len() + value.expose_secret().len();
+    }
+    if bytes > MAX_ENV_BYTES {
+        return Err(ApiError::invalid(format!("env: names and values have more than {MAX_ENV_BYTES} bytes in all")));
+    }
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! Tasks: handed in, looked at, aborted.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{LINK, LOCATION};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::body::RawBody;
+use super::submission::TaskBody;
+use super::{Api, ApiError, view};
+use crate::session::{AbortMode, AbortScope, SessionId, Submission, SubmitError};
+use crate::store::{IdempotencyKey, StoreError, TaskFilter};
+use crate::task::{TaskId, TaskRecord, TaskStatus};
+
+/// `POST /task`.
+pub(super) async fn submit(State(api): State<Api>, headers: HeaderMap, body: RawBody) -> Result<Response, ApiError> {
+    if api.draining.is_cancelled() {
+        return Err(ApiError::shutting_down());
+    }
+    let task: TaskBody = body.json()?;
+    let respond_async = prefers_async(&headers) || task.respond_async == Some(true);
+    let prices = api.registry.context().sandboxes.gateway().prices();
+    let task = task.check(&api.defaults, |model| prices.knows(model))?;
+    let idempotency = idempotency_key(&headers, &body)?;
+    let submission = Submission { request: task.request, env: task.env, idempotency };
+
+    let id = match api.registry.submit(&task.session, submission).await {
+        Ok(accepted) => accepted.task,
+        // The same request once more: it gets the same task.
+        Err(SubmitError::Store(StoreError::IdempotencyKeyUsed { task, same_body: true })) => task,
+        Err(error) => return Err(error.into()),
+    };
+    if respond_async {
+        return Ok(accepted(&id, &task.session));
+    }
+    let record = match api.registry.wait(&task.session, &id).await? {
+        Some(record) => record,
+        None => api.registry.context().store.task(&id).await?.ok_or_else(|| ApiError::unknown_task(id.as_str()))?,
+    };
+    answer(record)
+}
+
+/// `GET /task/:id`.
+pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    let task: TaskId = id.parse().map_err(|_| ApiError::unknown_task(&id))?;
+    let record = api.registry.context().store.task(&task).await?.ok_or_else(|| ApiError::unknown_task(&id))?;
+    Ok(Json(view::task(&record)))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ListQuery {
+    limit: Option<String>,
+    cursor: Option<String>,
+    status: Option<String>,
+    session_id: Option<String>,
+    q: Option<String>,
+}
+
+/// `GET /tasks`: newest first, a page at a time; the next one is in the `Link` header, so that the body stays an array.
+pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Result<Response, ApiError> {
+    const MAX_LIMIT: usize = 500;
+    let limit = match query.limit.as_deref() {
+        None => 100,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+            .ok_or_else(|| ApiError::invalid(format!("limit: it must be from 1 to {MAX_LIMIT}")))?,
+    };
+    let filter = TaskFilter {
+        status: query.status.as_deref().map(parse_status).transpose()?,
+        session_id: query
+            .session_id
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(|error| ApiError::invalid(format!("sessionId: {error}")))?,
+        text: query.q.clone(),
+    };
+    let cursor = query
+        .cursor
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(|_| ApiError::invalid("cursor: take the one of the Link header as it is"))?;
+    let page = api.registry.context().store.tasks(&filter, limit, cursor).await?;
+    let tasks: Vec<Value> = page.tasks.iter().map(view::task).collect();
+    let mut response = Json(tasks).into_response();
+    if let Some(next) = page.next {
+        let mut target = format!("</tasks?limit={limit}&cursor={next}");
+        let filters = [("status", &query.status), ("sessionId", &query.session_id), ("q", &query.q)];
+        for (name, value) in filters.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value))) {
+            let value = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
+            target.push_str(&format!("&{name}={value}"));
+        }
+        target.push_str(">; rel=\"next\"");
+        if let Ok(link) = HeaderValue::from_str(&target) {
+            response.headers_mut().insert(LINK, link);
+        }
+    }
+    Ok(response)
+}
+
+#[derive(Deserialize)]
+pub(super) struct AbortQuery {
+    mode: Option<String>,
+}
+
+/// `POST /task/:id/abort`: the id is looked up as a session first, then as a task.
+pub(super) async fn abort(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Query(query): Query<AbortQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let mode = match query.mode.as_deref() {
+        None | Some("kill") => AbortMode::Kill,
+        Some("interrupt") => AbortMode::Interrupt,
+        Some(_) => return Err(ApiError::invalid("mode: it must be kill or interrupt")),
+    };
+    let store = &api.registry.context().store;
+    let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+    let (session, scope, answer) = if store.session(&session).await?.is_some() {
+        (session, AbortScope::Session, json!({ "sessionId": id }))
+    } else {
+        let task = match id.parse::<TaskId>() {
+            Ok(task) => store.task(&task).await?,
+            Err(_) => None,
+        };
+        match task {
+            Some(record) => {
+                let answer = json!({ "sessionId": record.session_id, "taskId": id });
+                (record.session_id, AbortScope::Task(record.id), answer)
+            }
+            None => return Ok(Json(json!({ "sessionId": id, "aborted": false }))),
+        }
+    };
+    let aborted = api.registry.abort(&session, scope, mode).await?;
+    let mut answer = answer;
+    answer["aborted"] = json!(aborted);
+    Ok(Json(answer))
+}
+
+/// The answer to a synchronous caller: a task that failed never answers 200.
+fn answer(record: TaskRecord) -> Result<Response, ApiError> {
+    match (record.status, &record.answer) {
+        (TaskStatus::Completed, Some(answer)) => Ok(Json(answer).into_response()),
+        _ => Err(ApiError::task_failed(&record)),
+    }
+}
+
+fn accepted(task: &TaskId, session: &SessionId) -> Response {
+    let body = json!({ "id": task, "taskId": task, "sessionId": session, "status": TaskStatus::Queued });
+    let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
+    if let Ok(location) = HeaderValue::from_str(&format!("/task/{task}")) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// RFC 7240.
+fn prefers_async(headers: &HeaderMap) -> bool {
+    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    preferences.flat_map(|value| value.split([',', ';'])).any(|preference| preference.trim() == "respond-async")
+}
+
+fn idempotency_key(headers: &HeaderMap, body: &RawBody) -> Result<Option<IdempotencyKey>, ApiError> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
+    let key = key.ok_or_else(|| ApiError::invalid("Idempotency-Key: it must have 1 to 255 visible ASCII characters"))?;
+    Ok(Some(IdempotencyKey { key: key.to_owned(), scope: String::new(), body_sha256: Sha256::digest(&body.0).into() }))
+}
+
+fn parse_status(text: &str) -> Result<TaskStatus, ApiError> {
+    serde_json::from_value(json!(text))
+        .map_err(|_| ApiError::invalid("status: it must be queued, running, completed, failed or aborted"))
+}

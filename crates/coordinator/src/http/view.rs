@@ -1,0 +1,79 @@
+//! Records as the API shows them.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::session::{SessionRecord, SessionView, Status};
+use crate::task::{TaskRecord, TaskStatus};
+
+/// A time as the wire has it: RFC 3339 in UTC with milliseconds.
+fn time(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
+/// A task for `GET /task/:id` and `GET /tasks`.
+pub(super) fn task(record: &TaskRecord) -> Value {
+    let mut view = json!({
+        "id": record.id,
+        "taskId": record.id,
+        "sessionId": record.session_id,
+        "kind": "session",
+        "status": record.status,
+        "prompt": record.request.message,
+        "context": record.request.context,
+        "model": record.request.model,
+        "maxTurns": record.request.max_turns,
+        "timeoutMs": record.request.timeout_ms,
+        "maxCostUsd": record.request.max_cost_usd,
+        "metadata": record.request.metadata,
+        "created": time(record.created),
+        "started": record.started.map(time),
+        "finished": record.finished.map(time),
+        "error": record.failure.as_ref().map(|failure| &failure.error),
+        "errorType": record.failure.as_ref().map(|failure| failure.error_type),
+        "pr_url": null,
+    });
+    if let (Some(answer), Value::Object(view)) = (&record.answer, &mut view) {
+        view.insert("cost".to_owned(), json!(answer.cost));
+        view.insert("cliCost".to_owned(), json!(answer.cli_cost));
+        view.insert("duration".to_owned(), json!(answer.duration));
+        view.insert("tools".to_owned(), json!(answer.tools));
+        view.insert("resumed".to_owned(), json!(answer.resumed));
+        view.insert("usage".to_owned(), json!(answer.usage));
+        if record.status == TaskStatus::Completed {
+            view.insert("output".to_owned(), json!(answer.output));
+            view.insert("response".to_owned(), json!(answer.response));
+        }
+    }
+    view
+}
+
+/// A session for `GET /sessions`, from its record and what its worker last said.
+pub(super) fn session(record: &SessionRecord, status: Status) -> Value {
+    json!({
+        "sessionId": record.id,
+        "created": time(record.created),
+        "lastActive": time(record.last_active),
+        "turns": record.turns,
+        "busy": status.busy,
+        "queued": status.queued,
+        "state": status.state,
+        "seq": record.last_seq,
+        "sdkSessionId": record.claude_session_id,
+    })
+}
+
+/// A session for `GET /session/:id`, as its worker sees it.
+pub(super) fn session_details(view: &SessionView) -> Value {
+    json!({
+        "sessionId": view.id,
+        "created": time(view.created),
+        "lastActive": time(view.last_active),
+        "turns": view.turns,
+        "busy": view.busy,
+        "queued": view.queued,
+        "state": view.state,
+        "seq": view.last_seq,
+        "sdkSessionId": view.claude_session_id,
+    })
+}

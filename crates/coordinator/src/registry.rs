@@ -1,0 +1,171 @@
+//! The map of live sessions: finds a session's worker, or starts one.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use tokio::sync::oneshot;
+use tracing::{debug, info};
+use uuid::Uuid;
+
+use crate::session::{
+    AbortMode, AbortScope, Accepted, Message, SessionContext, SessionHandle, SessionId, SessionRecord, SessionView,
+    Status, Submission, SubmitError, Subscription, questions,
+};
+use crate::store::StoreError;
+use crate::task::{TaskId, TaskRecord};
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Registry {
+    context: Arc<SessionContext>,
+    live: Arc<DashMap<SessionId, SessionHandle>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the server is shutting down")]
+    ShuttingDown,
+}
+
+impl Registry {
+    pub fn new(context: Arc<SessionContext>) -> Self {
+        Registry { context, live: Arc::default() }
+    }
+
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// Goes on with what an earlier coordinator accepted and did not end.
+    pub async fn restore(&self) -> Result<(), RegistryError> {
+        let sessions = self.context.store.sessions_with_unfinished_tasks().await?;
+        for record in sessions {
+            info!(session.id = %record.id, "session has tasks left");
+            self.open(&record.id).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn submit(&self, id: &SessionId, submission: Submission) -> Result<Accepted, SubmitError> {
+        let (message, answer) = questions::submit(Box::new(submission));
+        match self.ask(id, message, answer).await {
+            Ok(accepted) => accepted,
+            Err(RegistryError::Store(error)) => Err(SubmitError::Store(error)),
+            Err(RegistryError::ShuttingDown) => Err(SubmitError::ShuttingDown),
+        }
+    }
+
+    /// A task's record once it has ended.
+    pub async fn wait(&self, id: &SessionId, task: &TaskId) -> Result<Option<TaskRecord>, RegistryError> {
+        let (message, answer) = questions::wait(task.clone());
+        self.ask(id, message, answer).await
+    }
+
+    /// False: nothing was running or waiting.
+    pub async fn abort(&self, id: &SessionId, scope: AbortScope, mode: AbortMode) -> Result<bool, RegistryError> {
+        let (message, answer) = questions::abort(scope, mode);
+        self.ask(id, message, answer).await
+    }
+
+    /// False: there is no such session.
+    pub async fn reset(&self, id: &SessionId) -> Result<bool, RegistryError> {
+        let (message, answer) = questions::reset();
+        Ok(self.ask(id, message, answer).await??)
+    }
+
+    pub async fn delete(&self, id: &SessionId) -> Result<(), RegistryError> {
+        let (message, answer) = questions::delete();
+        Ok(self.ask(id, message, answer).await??)
+    }
+
+    /// Also for a session that nobody posted to yet: its events come once it is there.
+    pub async fn subscribe(&self, id: &SessionId) -> Result<Subscription, RegistryError> {
+        let (message, answer) = questions::subscribe();
+        self.ask(id, message, answer).await
+    }
+
+    pub async fn describe(&self, id: &SessionId) -> Result<Option<SessionView>, RegistryError> {
+        let (message, answer) = questions::describe();
+        self.ask(id, message, answer).await
+    }
+
+    /// What a session's worker last said of itself; a session without a worker is at rest.
+    pub fn status(&self, id: &SessionId) -> Status {
+        self.live.get(id).map_or(Status { state: "cold", ..Status::default() }, |handle| handle.status())
+    }
+
+    /// Sessions that run a task, and tasks that wait.
+    pub fn load(&self) -> (usize, usize) {
+        self.live.iter().map(|entry| entry.status()).fold((0, 0), |(running, queued), status| {
+            (running + usize::from(status.running), queued + status.queued)
+        })
+    }
+
+    async fn ask<T>(
+        &self,
+        id: &SessionId,
+        mut message: Message,
+        answer: oneshot::Receiver<T>,
+    ) -> Result<T, RegistryError> {
+        loop {
+            if self.context.shutdown.is_cancelled() {
+                return Err(RegistryError::ShuttingDown);
+            }
+            match self.open(id).await?.send(message).await {
+                Ok(()) => return answer.await.map_err(|_| RegistryError::ShuttingDown),
+                // The worker retired just now. Its successor takes the message.
+                Err(refused) => {
+                    message = refused.0;
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    async fn open(&self, id: &SessionId) -> Result<SessionHandle, RegistryError> {
+        if let Some(handle) = self.live.get(id) {
+            return Ok(handle.clone());
+        }
+        let record = self.context.store.session(id).await?;
+        let unfinished = match &record {
+            Some(record) => self.context.store.unfinished_tasks(record.key).await?,
+            None => Vec::new(),
+        };
+        Ok(self.live_or(id, record, unfinished))
+    }
+
+    /// Starts a worker, unless another caller was quicker.
+    fn live_or(&self, id: &SessionId, record: Option<SessionRecord>, unfinished: Vec<(TaskRecord, Uuid)>) -> SessionHandle {
+        match self.live.entry(id.clone()) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => {
+                let (handle, worker) = SessionHandle::with_worker(Arc::clone(&self.context), id.clone(), record);
+                entry.insert(handle.clone());
+                let (registry, id, own) = (self.clone(), id.clone(), handle.clone());
+                self.context.tracker.spawn(async move {
+                    let late = worker.run(unfinished).await;
+                    registry.live.remove_if(&id, |_, handle| handle.is_same(&own));
+                    debug!(session.id = %id, "session's worker ended");
+                    for message in late {
+                        registry.forward(&id, message).await;
+                    }
+                });
+                handle
+            }
+        }
+    }
+
+    /// Hands a message that came too late for one worker to the next.
+    async fn forward(&self, id: &SessionId, message: Message) {
+        let mut message = message;
+        while let Ok(handle) = self.open(id).await {
+            match handle.send(message).await {
+                Ok(()) => return,
+                Err(refused) => message = refused.0,
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Questions to a worker: the message, and the way its answer comes back.
+
+use tokio::sync::oneshot;
+
+use super::message::{AbortMode, AbortScope, Accepted, Message, SessionView, Submission, SubmitError, Subscription};
+use crate::store::StoreError;
+use crate::task::{TaskId, TaskRecord};
+
+type Question<T> = (Message, oneshot::Receiver<T>);
+
+fn question<T>(message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Question<T> {
+    let (reply, answer) = oneshot::channel();
+    (message(reply), answer)
+}
+
+pub(crate) fn submit(submission: Box<Submission>) -> Question<Result<Accepted, SubmitError>> {
+    question(|reply| Message::Submit(submission, reply))
+}
+
+pub(crate) fn wait(task: TaskId) -> Question<Option<TaskRecord>> {
+    question(|reply| Message::Wait(task, reply))
+}
+
+pub(crate) fn abort(scope: AbortScope, mode: AbortMode) -> Question<bool> {
+    question(|reply| Message::Abort(scope, mode, reply))
+}
+
+pub(crate) fn reset() -> Question<Result<bool, StoreError>> {
+    question(Message::Reset)
+}
+
+pub(crate) fn delete() -> Question<Result<(), StoreError>> {
+    question(Message::Delete)
+}
+
+pub(crate) fn subscribe() -> Question<Subscription> {
+    question(Message::Subscribe)
+}
+
+pub(crate) fn describe() -> Question<Option<SessionView>> {
+    question(Message::Describe)
+}

@@ -1,0 +1,163 @@
+//! What callers ask of a session: tasks taken in, waited for, aborted.
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{StopReply, Waiting, Worker, aborts_task, kills};
+use crate::event::Event;
+use crate::session::message::{
+    AbortMode, AbortScope, Accepted, SessionView, Submission, SubmitError, Subscription,
+};
+use crate::session::running::Running;
+use crate::session::state::{After, Input, State};
+use crate::session::SessionRecord;
+use crate::store::Change;
+use crate::task::{ErrorType, Failure, TaskId, TaskRecord, TaskStatus};
+
+impl Worker {
+    /// Writes a task down and puts it into the queue. What cannot be written is not accepted.
+    pub(super) async fn submit(&mut self, submission: Submission) -> Result<Accepted, SubmitError> {
+        if self.queue.check_room().is_err() {
+            return Err(SubmitError::QueueFull(self.queue.len()));
+        }
+        // So that only this task's own writing can fail below.
+        self.conversation.journal.flush().await.map_err(SubmitError::Store)?;
+
+        let before = self.conversation.record.clone();
+        let now = Timestamp::now();
+        let session = self.conversation.record.get_or_insert_with(|| SessionRecord {
+            key: self.conversation.journal.session(),
+            id: self.conversation.id.clone(),
+            created: now,
+            last_active: now,
+            turns: 0,
+            claude_session_id: None,
+            env: std::collections::BTreeMap::new(),
+            last_seq: 0,
+            sandbox: None,
+        });
+        session.last_active = now;
+        session.env.extend(submission.env);
+        let change =
+            if before.is_some() { Change::UpdateSession(session.clone()) } else { Change::InsertSession(session.clone()) };
+        self.conversation.journal.change(change);
+
+        let record = TaskRecord {
+            id: TaskId::generate(),
+            session: session.key,
+            session_id: session.id.clone(),
+            status: TaskStatus::Queued,
+            request: submission.request,
+            created: now,
+            started: None,
+            finished: None,
+            answer: None,
+            failure: None,
+        };
+        let (task, prompt) = (record.id.clone(), Uuid::new_v4());
+        let position = self.queue.len() + usize::from(self.conversation.running.is_some());
+        let idempotency = submission.idempotency;
+        self.conversation.journal.change(Change::InsertTask { record: record.clone(), prompt_uuid: prompt, idempotency });
+        let event = Event::TaskQueued { session_id: self.conversation.id.clone(), position };
+        self.conversation.journal.tell(&event, Some(&task));
+
+        if let Err(error) = self.conversation.journal.flush().await {
+            self.conversation.journal.discard();
+            self.conversation.record = before;
+            return Err(SubmitError::Store(error));
+        }
+        self.queue.push(Waiting { record, prompt });
+        Ok(Accepted { task, position })
+    }
+
+    pub(super) async fn wait(&mut self, task: TaskId, reply: oneshot::Sender<Option<TaskRecord>>) {
+        let running = self.conversation.running.as_ref().is_some_and(|running| running.record.id == task);
+        if running || self.queue.any(|waiting| waiting.record.id == task) || self.conversation.journal.ends(&task) {
+            self.waiting.entry(task).or_default().push(reply);
+            return;
+        }
+        let found = self.context.store.task(&task).await.ok().flatten();
+        let _ = reply.send(found.filter(|record| record.session_id == self.conversation.id));
+    }
+
+    pub(super) async fn abort(&mut self, scope: AbortScope, mode: AbortMode, reply: oneshot::Sender<bool>) {
+        let running = self.conversation.running.as_ref().map(|running| running.record.id.clone());
+        let running = running.filter(|task| aborts_task(&scope, task));
+        let failure = Failure::new(ErrorType::Aborted, "the task was aborted by a request");
+
+        if let (Some(task), false) = (&running, kills(mode)) {
+            self.interrupted.push((task.clone(), reply));
+            self.conversation.interrupt(failure);
+            self.send().await;
+            return;
+        }
+        let mut aborted = running.is_some();
+        self.end_running(failure.clone(), "request");
+        while let Some(waiting) = self.queue.remove(|waiting| aborts_task(&scope, &waiting.record.id)) {
+            self.end_waiting(waiting, failure.clone(), "request");
+            aborted = true;
+        }
+        self.flush().await;
+        let starting = self.state == State::Starting && self.queue.is_empty();
+        if running.is_some() || (aborted && starting) {
+            self.stopping.push(StopReply::Abort(reply));
+            self.transition(Input::Stop(After::Rest)).await;
+        } else {
+            let _ = reply.send(aborted);
+        }
+    }
+
+    /// Ends everything the session has, for a reset or a deletion.
+    pub(super) async fn stop(&mut self, after: After) {
+        let (failure, by) = match after {
+            After::Delete => (Failure::new(ErrorType::Deleted, "the session was deleted"), "delete"),
+            After::Reset | After::Rest => (Failure::new(ErrorType::Aborted, "the session was reset"), "reset"),
+        };
+        self.end_running(failure.clone(), by);
+        for waiting in self.queue.drain() {
+            self.end_waiting(waiting, failure.clone(), by);
+        }
+        self.flush().await;
+        self.transition(Input::Stop(after)).await;
+    }
+
+    /// Ends the running task for a reason of ours. Its sandbox is of no use after that.
+    pub(super) fn end_running(&mut self, failure: Failure, by: &'static str) {
+        if let Some(sandbox) = &self.sandbox {
+            self.conversation.end_task(failure, &sandbox.gateway, by);
+        }
+        self.unsaid = false;
+    }
+
+    /// Ends a task that never ran.
+    pub(super) fn end_waiting(&mut self, waiting: Waiting, failure: Failure, by: &'static str) {
+        let resumed = self.conversation.record.as_ref().is_some_and(|record| record.claude_session_id.is_some());
+        let running = Running::begin(waiting.record.clone(), waiting.prompt, resumed, crate::gateway::Reading::default());
+        let record = TaskRecord { started: None, ..running.fail(crate::gateway::Reading::default(), None, failure) };
+        self.conversation.write_end(record, by);
+    }
+
+    pub(super) fn subscription(&self) -> Subscription {
+        Subscription {
+            log: std::sync::Arc::clone(self.conversation.journal.log()),
+            busy: self.conversation.running.is_some() || !self.queue.is_empty(),
+            turns: self.conversation.record.as_ref().map_or(0, |record| record.turns),
+        }
+    }
+
+    pub(super) fn view(&self) -> Option<SessionView> {
+        let record = self.conversation.record.as_ref()?;
+        Some(SessionView {
+            id: record.id.clone(),
+            created: record.created,
+            last_active: record.last_active,
+            turns: record.turns,
+            busy: self.conversation.running.is_some() || !self.queue.is_empty(),
+            queued: self.queue.len(),
+            state: self.state.as_str(),
+            claude_session_id: record.claude_session_id.clone(),
+            last_seq: self.conversation.journal.log().latest(),
+        })
+    }
+}

@@ -1,0 +1,251 @@
+//! The session's sandbox: made, lost, taken down. All of it spawned; this is where the reports come in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use container_engine::EngineError;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Report, StopReply, Worker};
+use crate::agent::{AgentTemplate, TemplateError};
+use crate::event::Event;
+use crate::sandbox::{LaunchError, LaunchOrder, Sandbox};
+use crate::session::SessionKey;
+use crate::session::context::SessionContext;
+use crate::session::conversation::Conversation;
+use crate::session::state::{After, Input, State};
+use crate::store::Change;
+use crate::task::{ErrorType, Failure};
+
+/// How often an engine that does not answer is asked to take a sandbox down, before that is left to the next start.
+const TAKE_DOWN_TRIES: u32 = 20;
+
+pub(crate) struct Launched {
+    sandbox: Sandbox,
+    template: Arc<AgentTemplate>,
+    /// A conversation was to be resumed and its transcript is gone.
+    transcript_lost: bool,
+}
+
+pub(crate) enum NotLaunched {
+    Template(TemplateError),
+    Sandbox(LaunchError),
+}
+
+impl Worker {
+    pub(super) fn start_sandbox(&mut self) {
+        let Some(model) = self.queue.first().map(|waiting| waiting.record.request.model.clone()) else { return };
+        let resume = self.conversation.record.as_ref().and_then(|record| record.claude_session_id.clone());
+        let session = self.conversation.journal.session();
+        let cancel = CancellationToken::new();
+        self.launching = Some(cancel.clone());
+        let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
+        self.context.tracker.spawn(async move {
+            let launched = launch(&context, session, model, resume, cancel).await;
+            let _ = report.send(Report::Launched(Box::new(launched))).await;
+        });
+    }
+
+    /// Takes down what there is. A launch under way is called off, and its report brings us on.
+    pub(super) fn stop_sandbox(&mut self) {
+        self.applied = None;
+        if let Some(launching) = &self.launching {
+            launching.cancel();
+            return;
+        }
+        let Some(sandbox) = self.sandbox.take() else {
+            self.report(Report::TakenDown);
+            return;
+        };
+        let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
+        self.context.tracker.spawn(async move {
+            let name = sandbox.name.clone();
+            // The link is closed first, so that nothing that the agent still does leaves the sandbox.
+            drop(sandbox);
+            insist("take down a sandbox", || context.sandboxes.take_down(&name)).await;
+            let _ = report.send(Report::TakenDown).await;
+        });
+    }
+
+    pub(super) async fn on_report(&mut self, report: Report) {
+        match report {
+            Report::Launched(outcome) => self.on_launched(*outcome).await,
+            Report::TakenDown => match self.state {
+                State::Stopping(After::Reset | After::Delete) => self.wipe(),
+                State::Stopping(After::Rest) | State::Cold | State::Starting | State::Idle | State::Running => {
+                    self.transition(Input::Stopped).await;
+                }
+            },
+            Report::Wiped => self.transition(Input::Stopped).await,
+        }
+    }
+
+    async fn on_launched(&mut self, outcome: Result<Launched, NotLaunched>) {
+        self.launching = None;
+        if let State::Stopping(_) = self.state {
+            self.sandbox = outcome.ok().map(|launched| launched.sandbox);
+            self.stop_sandbox();
+            return;
+        }
+        match outcome {
+            Ok(launched) => {
+                info!(session.id = %self.conversation.id, sandbox.name = %launched.sandbox.name, "sandbox ready");
+                if launched.transcript_lost {
+                    self.forget_conversation();
+                }
+                self.conversation.meet(launched.template);
+                self.sandbox = Some(launched.sandbox);
+                self.transition(Input::Started).await;
+            }
+            Err(error) => {
+                let failure = failure_of(error);
+                warn!(session.id = %self.conversation.id, error = failure.error, "no sandbox");
+                if let Some(waiting) = self.queue.pop() {
+                    self.end_waiting(waiting, failure, "request");
+                }
+                self.flush().await;
+                self.transition(Input::StartFailed).await;
+            }
+        }
+    }
+
+    /// The transcript is gone: the conversation begins anew, and everyone is told so.
+    fn forget_conversation(&mut self) {
+        if let Some(record) = &mut self.conversation.record {
+            record.claude_session_id = None;
+        }
+        self.conversation.journal.tell(&Event::SessionReset { reason: "transcript_lost" }, None);
+        self.conversation.touch();
+    }
+
+    fn wipe(&mut self) {
+        let session = self.conversation.journal.session();
+        let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
+        self.context.tracker.spawn(async move {
+            insist("remove a session's volumes", || context.sandboxes.remove_volumes(session)).await;
+            let _ = report.send(Report::Wiped).await;
+        });
+    }
+
+    /// A stop is complete: the session is as it was asked to be, and those who asked are told.
+    pub(super) async fn settle(&mut self, after: After) {
+        match after {
+            After::Rest => {}
+            After::Reset => {
+                if let Some(record) = &mut self.conversation.record {
+                    record.turns = 0;
+                    record.claude_session_id = None;
+                }
+                self.conversation.journal.tell(&Event::SessionReset { reason: "reset" }, None);
+                self.conversation.touch();
+            }
+            After::Delete => {
+                self.conversation.journal.tell(&Event::SessionDeleted {}, None);
+                self.conversation.journal.change(Change::DeleteSession(self.conversation.journal.session()));
+            }
+        }
+        let outcome = self.conversation.journal.flush().await.map(|_| ());
+        if after == After::Delete && outcome.is_ok() {
+            self.be_reborn();
+        }
+        for reply in std::mem::take(&mut self.stopping) {
+            match reply {
+                StopReply::Abort(reply) => drop(reply.send(true)),
+                StopReply::Reset(reply) => drop(reply.send(outcome.clone().map(|()| true))),
+                StopReply::Delete(reply) => drop(reply.send(outcome.clone())),
+            }
+        }
+        for message in std::mem::take(&mut self.deferred) {
+            // Boxed: taking a message in can settle another stop.
+            Box::pin(self.on_message(message)).await;
+        }
+    }
+
+    /// Whoever posts to the name of a deleted session begins a new one, with a log of its own.
+    fn be_reborn(&mut self) {
+        self.conversation.journal.log().close();
+        let journal = super::journal(&self.context, SessionKey::generate(), 0);
+        self.conversation = Conversation::new(self.conversation.id.clone(), None, journal);
+    }
+
+    /// The coordinator ends: what runs is ended and written down, what waits runs after the next start.
+    pub(super) async fn shut_down(&mut self) {
+        self.end_running(Failure::new(ErrorType::Aborted, "the server was shut down"), "shutdown");
+        self.flush().await;
+        if let Some(launching) = &self.launching {
+            launching.cancel();
+            if let Some(Report::Launched(outcome)) = self.reports.1.recv().await {
+                self.sandbox = (*outcome).ok().map(|launched| launched.sandbox);
+            }
+        }
+        if let Some(sandbox) = self.sandbox.take() {
+            let name = sandbox.name.clone();
+            drop(sandbox);
+            if let Err(error) = self.context.sandboxes.take_down(&name).await {
+                warn!(sandbox.name = %name, %error, "could not take down a sandbox");
+            }
+        }
+    }
+
+    fn report(&self, report: Report) {
+        // There is room: no other work is under way when there is nothing to take down.
+        let _ = self.reports.0.try_send(report);
+    }
+}
+
+async fn launch(
+    context: &SessionContext,
+    session: SessionKey,
+    model: String,
+    resume: Option<String>,
+    cancel: CancellationToken,
+) -> Result<Launched, NotLaunched> {
+    let template = context.template().await.map_err(NotLaunched::Template)?;
+    let wanted = resume.is_some();
+    let order = LaunchOrder { session, template: Arc::clone(&template), model, resume };
+    let sandbox = context.sandboxes.launch(order, cancel).await.map_err(NotLaunched::Sandbox)?;
+    Ok(Launched { transcript_lost: wanted && !sandbox.resumed, sandbox, template })
+}
+
+/// Repeats what must be done until it is, within a bound.
+async fn insist<F>(what: &str, attempt: impl Fn() -> F)
+where
+    F: Future<Output = Result<(), EngineError>>,
+{
+    for tries in 1..=TAKE_DOWN_TRIES {
+        match attempt().await {
+            Ok(()) => return,
+            Err(error) => {
+                warn!(%error, tries, "could not {what}");
+                tokio::time::sleep(Duration::from_millis(100 * u64::from(tries))).await;
+            }
+        }
+    }
+}
+
+fn failure_of(error: NotLaunched) -> Failure {
+    match error {
+        NotLaunched::Template(error) => Failure::new(ErrorType::ExitCode, sentence(&error)),
+        NotLaunched::Sandbox(LaunchError::Engine(EngineError::ImageMissing { image })) => Failure::new(
+            ErrorType::EngineUnavailable,
+            format!("the image {image} is not there; build it with `claude-runner image build`"),
+        ),
+        NotLaunched::Sandbox(error @ (LaunchError::Engine(_) | LaunchError::Link(_) | LaunchError::Timeout)) => {
+            Failure::new(ErrorType::EngineUnavailable, sentence(&error))
+        }
+        NotLaunched::Sandbox(error @ LaunchError::Ended(_)) => Failure::new(ErrorType::ExitCode, sentence(&error)),
+        NotLaunched::Sandbox(error @ LaunchError::Cancelled) => Failure::new(ErrorType::Aborted, sentence(&error)),
+    }
+}
+
+/// An error and what is behind it, in one line.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        sentence = format!("{sentence}: {cause}");
+        source = cause.source();
+    }
+    sentence
+}
