@@ -1,0 +1,37 @@
+//! The Acme API as a program.
+
+use std::io::IsTerminal as _;
+
+use anyhow::Context as _;
+use clap::Parser;
+use mock_api::acme::{AcmeApi, DEFAULT_TOKEN};
+use tokio::net::TcpListener;
+
+/// The made-up API that the sample support agent works with: users, subscriptions, usage, upgrades.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Address to listen on.
+    #[arg(long, env = "HOST", default_value = "127.0.0.1")]
+    host: String,
+    /// Port to listen on; 0 takes a free one.
+    #[arg(long, env = "MOCK_API_PORT", default_value_t = 3457)]
+    port: u16,
+    /// The bearer token that callers must send.
+    #[arg(long, env = "MOCK_API_TOKEN", default_value = DEFAULT_TOKEN, hide_env_values = true)]
+    token: String,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let stderr = std::io::stderr;
+    tracing_subscriber::fmt().with_writer(stderr).with_ansi(stderr().is_terminal()).init();
+    let listener = TcpListener::bind((arguments.host.as_str(), arguments.port))
+        .await
+        .with_context(|| format!("could not listen on {}:{} (HOST, MOCK_API_PORT)", arguments.host, arguments.port))?;
+    let api = AcmeApi::serve(listener, &arguments.token)?;
+    tracing::info!("the Acme API listens on {}", api.url());
+    api.serving().until_signal().await?;
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! The scripted model as a program.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Parser;
+use mock_api::scripted_model::{DEFAULT_KEY, ScriptedModel, Scripts};
+use tokio::net::TcpListener;
+
+/// A Messages API that plays scripts instead of asking a model. mock-api/README.md has the scripts and the directives.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Address to listen on.
+    #[arg(long, env = "HOST", default_value = "127.0.0.1")]
+    host: String,
+    /// Port to listen on; 0 takes a free one.
+    #[arg(long, env = "SCRIPTED_MODEL_PORT", default_value_t = 3458)]
+    port: u16,
+    /// Directory of further scripts (*.toml); they are looked at before the built-in ones.
+    #[arg(long, value_name = "DIR")]
+    scripts: Option<PathBuf>,
+    /// An API key (`x-api-key`) that is taken; may be repeated [default: sk-ant-scripted, where no token is given either]
+    #[arg(long, value_name = "KEY")]
+    expect_key: Vec<String>,
+    /// An OAuth token (`Authorization: Bearer`) that is taken; may be repeated
+    #[arg(long, value_name = "TOKEN")]
+    expect_token: Vec<String>,
+    /// A text that no request may contain, in a header or in the body; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    forbid: Vec<String>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let mut arguments = Arguments::parse();
+    let stderr = std::io::stderr;
+    tracing_subscriber::fmt().with_writer(stderr).with_ansi(stderr().is_terminal()).init();
+    let mut scripts = Scripts::builtin()?;
+    if let Some(directory) = &arguments.scripts {
+        scripts = Scripts::from_directory(directory)?.followed_by(scripts);
+    }
+    if arguments.expect_key.is_empty() && arguments.expect_token.is_empty() {
+        arguments.expect_key.push(DEFAULT_KEY.to_owned());
+    }
+    let listener = TcpListener::bind((arguments.host.as_str(), arguments.port)).await.with_context(|| {
+        format!("could not listen on {}:{} (HOST, SCRIPTED_MODEL_PORT)", arguments.host, arguments.port)
+    })?;
+    let model = ScriptedModel {
+        scripts,
+        expected_keys: arguments.expect_key,
+        expected_tokens: arguments.expect_token,
+        forbidden: arguments.forbid,
+    };
+    let handle = model.serve(listener)?;
+    tracing::info!("the scripted model listens on {}", handle.url());
+    handle.serving().until_signal().await?;
+    Ok(())
+}

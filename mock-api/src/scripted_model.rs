@@ -1,0 +1,130 @@
+//! A Messages API that plays scripts instead of asking a model. What it answers depends on the request's messages alone,
+//! apart from the counters of "only the first time" faults, so that it can be restarted in the middle of a conversation.
+//! It also checks every request, and fails one that no correct client would send.
+
+mod answer;
+mod choose;
+mod conversation;
+mod directive;
+mod failure;
+mod glob;
+mod invariants;
+mod log;
+mod schema;
+mod script;
+mod server;
+mod sse;
+mod template;
+
+use std::io;
+use std::sync::{Arc, Mutex, RwLock};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use self::invariants::Violation;
+pub use self::log::{Credential, RecordedRequest};
+pub use self::script::{ScriptError, Scripts};
+use crate::serving::Serving;
+
+/// The API key that is taken unless another is given.
+pub const DEFAULT_KEY: &str = "sk-ant-scripted";
+
+/// What to play and what to demand of the requests.
+#[derive(Debug, Clone)]
+pub struct ScriptedModel {
+    pub scripts: Scripts,
+    /// Accepted values of `x-api-key`.
+    pub expected_keys: Vec<String>,
+    /// Accepted values of `Authorization: Bearer`, which also needs `oauth-2025-04-20` in `anthropic-beta`.
+    pub expected_tokens: Vec<String>,
+    /// Texts that no request may contain, in a header or in the body: other people's secrets.
+    pub forbidden: Vec<String>,
+}
+
+impl ScriptedModel {
+    /// Plays `scripts` to everyone who sends [`DEFAULT_KEY`].
+    pub fn new(scripts: Scripts) -> Self {
+        Self {
+            scripts,
+            expected_keys: vec![DEFAULT_KEY.to_owned()],
+            expected_tokens: Vec::new(),
+            forbidden: Vec::new(),
+        }
+    }
+
+    /// Serves the built-in scripts on `listener`. Needs a tokio runtime.
+    pub fn serve_builtin(listener: TcpListener) -> io::Result<ModelHandle> {
+        Self::new(Scripts::builtin().map_err(io::Error::other)?).serve(listener)
+    }
+
+    /// Serves on `listener`. Needs a tokio runtime.
+    pub fn serve(self, listener: TcpListener) -> io::Result<ModelHandle> {
+        let stop = CancellationToken::new();
+        let state = Arc::new(server::State {
+            scripts: self.scripts,
+            rules: RwLock::new(invariants::Rules {
+                keys: self.expected_keys,
+                tokens: self.expected_tokens,
+                forbidden: self.forbidden,
+            }),
+            log: Mutex::default(),
+            tries: Mutex::default(),
+            stop: stop.clone(),
+        });
+        let serving = Serving::start(listener, server::router(Arc::clone(&state)), stop)?;
+        Ok(ModelHandle { serving, state })
+    }
+}
+
+/// A running scripted model; dropping it stops it.
+#[derive(Debug)]
+pub struct ModelHandle {
+    serving: Serving,
+    state: Arc<server::State>,
+}
+
+impl ModelHandle {
+    pub fn serving(&self) -> &Serving {
+        &self.serving
+    }
+
+    pub fn url(&self) -> String {
+        self.serving.url()
+    }
+
+    /// How many model requests have come since the start or the last [`ModelHandle::reset`], forgotten ones included.
+    pub fn request_count(&self) -> u64 {
+        self.state.log().count()
+    }
+
+    /// The latest requests, oldest first; see [`RecordedRequest`] for what is kept of them.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.state.log().requests()
+    }
+
+    /// The latest broken invariants, oldest first. A test that expects none asserts that this is empty.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.state.log().violations()
+    }
+
+    /// From now on a request that contains `text` breaks an invariant.
+    pub fn forbid(&self, text: &str) {
+        self.state.rules_mut().forbidden.push(text.to_owned());
+    }
+
+    /// From now on `key` is taken as `x-api-key`, too.
+    pub fn expect_key(&self, key: &str) {
+        self.state.rules_mut().keys.push(key.to_owned());
+    }
+
+    /// From now on `token` is taken as an OAuth bearer token, too.
+    pub fn expect_token(&self, token: &str) {
+        self.state.rules_mut().tokens.push(token.to_owned());
+    }
+
+    /// Forgets requests, violations and the counters of "only the first time" faults.
+    pub fn reset(&self) {
+        self.state.reset();
+    }
+}

@@ -1,0 +1,106 @@
+//! What the scripted model sends back.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::failure::Failure;
+
+/// Characters per delta where a script says nothing else; the recorded transcripts have 12.
+pub(super) const CHUNK: usize = 12;
+
+/// The answer to one request.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Time before the first byte, the status line included.
+    pub(super) silence: Duration,
+    pub(super) outcome: Result<Reply, Failure>,
+}
+
+/// An assistant message and how it is sent.
+#[derive(Debug, Default)]
+pub(super) struct Reply {
+    pub(super) blocks: Vec<Block>,
+    /// Time between two deltas of a stream.
+    pub(super) delta_delay: Duration,
+    /// Cut the connection of a stream after so many deltas.
+    pub(super) cut_after: Option<usize>,
+    pub(super) usage: Usage,
+}
+
+/// A content block, text and thinking already in the pieces in which they are streamed.
+#[derive(Debug)]
+pub(super) enum Block {
+    Thinking(Vec<String>),
+    Text(Vec<String>),
+    ToolUse { id: String, name: String, input: Value },
+}
+
+/// Token counts; the defaults are those of the recorded transcripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Usage {
+    pub(super) input: u64,
+    pub(super) output: u64,
+    pub(super) cache_write: u64,
+    pub(super) cache_read: u64,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self { input: 1000, output: 50, cache_write: 0, cache_read: 0 }
+    }
+}
+
+impl Answer {
+    pub(super) fn text(text: &str) -> Self {
+        Reply::of([Block::text(text)]).into()
+    }
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        Self { silence: Duration::ZERO, outcome: Ok(reply) }
+    }
+}
+
+impl From<Failure> for Answer {
+    fn from(failure: Failure) -> Self {
+        Self { silence: Duration::ZERO, outcome: Err(failure) }
+    }
+}
+
+impl Reply {
+    pub(super) fn of(blocks: impl Into<Vec<Block>>) -> Self {
+        Self { blocks: blocks.into(), ..Self::default() }
+    }
+
+    /// `tool_use` where the client is expected to run a tool and come back, else `end_turn`.
+    pub(super) fn stop_reason(&self) -> &'static str {
+        let calls = self.blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
+        if calls { "tool_use" } else { "end_turn" }
+    }
+}
+
+impl Block {
+    pub(super) fn text(text: &str) -> Self {
+        Self::Text(pieces(text, CHUNK))
+    }
+
+    pub(super) fn thinking(text: &str) -> Self {
+        Self::Thinking(pieces(text, CHUNK))
+    }
+
+    pub(super) fn call(name: &str, input: Value) -> Self {
+        // Unique beyond this process: a conversation may be continued against another one.
+        Self::ToolUse { id: format!("toolu_{}", Uuid::new_v4().simple()), name: name.to_owned(), input }
+    }
+}
+
+/// Cuts `text` into pieces of `chunk` characters (1 where it is 0); the last one may be shorter.
+pub(super) fn pieces(text: &str, chunk: usize) -> Vec<String> {
+    let characters: Vec<char> = text.chars().collect();
+    characters.chunks(chunk.max(1)).map(|piece| piece.iter().collect()).collect()
+}

@@ -1,0 +1,98 @@
+//! What the scripted model remembers of its requests, for tests and for `/__requests`.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::invariants::{Breach, Violation};
+
+/// How many requests and violations are kept.
+const MAX_KEPT: usize = 256;
+/// Bodies above this size are not kept; the CLI's are near 100 KiB.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// One request to `/v1/messages` or `/v1/messages/count_tokens`.
+#[derive(Debug, Clone, Serialize)]
+pub struct RecordedRequest {
+    /// Counts from 1.
+    pub number: u64,
+    /// With the query, such as `/v1/messages?beta=true`.
+    pub path: String,
+    /// Names in lower case; credentials read `[redacted]`.
+    pub headers: BTreeMap<String, String>,
+    pub credential: Credential,
+    pub model: String,
+    pub stream: bool,
+    pub tools: usize,
+    /// What the user wrote last.
+    pub prompt: String,
+    /// What answered, such as `directive say`, `script api-calls-left`, `broken invariant`.
+    pub answered_by: String,
+    /// The body as it came; empty where it was larger than 1 MiB.
+    #[serde(skip)]
+    pub body: Bytes,
+}
+
+/// Which of the expected credentials a request carried; the number counts from 0 in the order they were given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credential {
+    ApiKey(usize),
+    OauthToken(usize),
+    Wrong,
+    Both,
+    None,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    count: u64,
+    requests: VecDeque<RecordedRequest>,
+    violations: VecDeque<Violation>,
+}
+
+impl Log {
+    /// Gives the request the next number and keeps it.
+    pub(super) fn add(&mut self, mut request: RecordedRequest, breaches: Vec<Breach>) {
+        self.count += 1;
+        request.number = self.count;
+        if request.body.len() > MAX_BODY {
+            request.body = Bytes::new();
+        }
+        push(&mut self.requests, request);
+        for (rule, detail) in breaches {
+            tracing::warn!(request = self.count, rule, "{detail}");
+            push(&mut self.violations, Violation { request: self.count, rule, detail });
+        }
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub(super) fn requests(&self) -> Vec<RecordedRequest> {
+        self.requests.iter().cloned().collect()
+    }
+
+    pub(super) fn violations(&self) -> Vec<Violation> {
+        self.violations.iter().cloned().collect()
+    }
+}
+
+/// The headers as they may be shown.
+pub(super) fn redacted(headers: &HeaderMap) -> BTreeMap<String, String> {
+    const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
+    let shown = |name: &str, value: &[u8]| {
+        if SECRET.contains(&name) { "[redacted]".to_owned() } else { String::from_utf8_lossy(value).into_owned() }
+    };
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), shown(name.as_str(), value.as_bytes()))).collect()
+}
+
+fn push<T>(kept: &mut VecDeque<T>, item: T) {
+    if kept.len() == MAX_KEPT {
+        kept.pop_front();
+    }
+    kept.push_back(item);
+}
