@@ -69,13 +69,17 @@ pub struct OutputSchema {
 impl OutputSchema {
     /// References to other documents are not fetched: they are errors here.
     pub fn compile(text: &str) -> Result<Self, String> {
-        let source: Box<RawValue> = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
-        let value: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+        let mut value: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
         let validator = jsonschema::validator_for(&value).map_err(|error| format!("not a JSON Schema: {error}"))?;
+        if let Value::Object(schema) = &mut value {
+            // Seen with 2.1.197: a `$schema` of draft 2020-12 makes the CLI leave out its tool for structured answers.
+            schema.shift_remove("$schema");
+        }
+        let source = serde_json::value::to_raw_value(&value).map_err(|error| error.to_string())?;
         Ok(OutputSchema { source, validator })
     }
 
-    /// As it was written: the model sees the properties in their order.
+    /// What the CLI is given: the properties in their order.
     pub fn source(&self) -> &RawValue {
         &self.source
     }

@@ -17,7 +17,9 @@ pub(crate) struct Narrator {
     /// Deltas came for the block that the next whole `assistant` frame repeats.
     text_streamed: bool,
     thinking_streamed: bool,
-    /// The first event of the message that is being streamed: void if the model is asked again.
+    /// The message that is being streamed, until it stops.
+    message: Option<String>,
+    /// Its first event: void if the model is asked again.
     message_since: Option<u64>,
     /// Tool calls of the structured-output mechanism, whose results are not shown.
     hidden_calls: Vec<String>,
@@ -98,8 +100,9 @@ impl Narrator {
                 });
                 return Sign::Conversation { claude_session_id };
             }
-            AgentEvent::MessageStart { parent: None, .. } => {
+            AgentEvent::MessageStart { parent: None, message_id, .. } => {
                 (self.text_streamed, self.thinking_streamed, self.message_since) = (false, false, None);
+                self.message = Some(message_id.into_owned());
             }
             AgentEvent::BlockStart { parent, block: BlockStart::Thinking, .. } => {
                 events.push(Event::ThinkingStart(origin(parent)));
@@ -112,8 +115,11 @@ impl Narrator {
                 self.thinking_streamed = true;
                 events.push(Event::Thinking { text: text.into_owned(), origin: origin(parent) });
             }
-            AgentEvent::MessageStop { parent: None } => self.message_since = None,
-            AgentEvent::Assistant { parent, blocks, error, .. } => {
+            AgentEvent::MessageStop { parent: None } => (self.message, self.message_since) = (None, None),
+            AgentEvent::Assistant { parent, message_id, blocks, error, .. } => {
+                if parent.is_none() && error.is_none() {
+                    self.notice_cut(&message_id, events);
+                }
                 let mut sign = Sign::None;
                 for block in blocks {
                     // An API failure is told as the task's error, not as words of the agent.
@@ -163,6 +169,23 @@ impl Narrator {
             | AgentEvent::UserText { .. } => {}
         }
         Sign::None
+    }
+
+    /// A whole message under another name than the one that was being streamed: the connection was cut and the CLI asked
+    /// again without streaming. It says so in an `api_retry` only where its own retries were at work.
+    fn notice_cut(&mut self, message_id: &str, events: &mut Vec<Event>) {
+        let Some(_) = self.message.take_if(|streamed| streamed != message_id) else { return };
+        (self.text_streamed, self.thinking_streamed) = (false, false);
+        if let Some(since) = self.message_since.take() {
+            events.push(Event::Retry {
+                attempt: 1,
+                max_retries: 1,
+                delay_ms: 0,
+                status: None,
+                reason: "connection_cut".to_owned(),
+                discards_from: Some(since),
+            });
+        }
     }
 
     /// A whole block: it repeats what was streamed, or stands for it where nothing was.
