@@ -1,0 +1,65 @@
+//! What can be written: a list of changes, applied all or not at all.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::event::StoredEvent;
+use crate::session::{SessionKey, SessionRecord};
+use crate::task::{TaskId, TaskRecord};
+
+#[derive(Clone, Debug)]
+pub enum Change {
+    InsertSession(SessionRecord),
+    /// Replaces the record, `env` included, except what events move: `last_seq` stays as it is, and so does
+    /// `sandbox.last_frame` while the sandbox is the same one.
+    UpdateSession(SessionRecord),
+    /// The session, its `env`, its events and lines. Its tasks' records stay, with status, times, cost and failure, but
+    /// without what was said: no message, context, metadata, output or response.
+    DeleteSession(SessionKey),
+    InsertTask {
+        record: TaskRecord,
+        /// Of the message given to the agent: a prompt sent twice with one `uuid` runs once.
+        prompt_uuid: Uuid,
+        idempotency: Option<IdempotencyKey>,
+    },
+    /// Replaces status, times, answer and failure. What was asked for is fixed when the task is inserted.
+    UpdateTask(TaskRecord),
+    /// Events of one task, or of none. Their numbers go on where the session's newest one ended.
+    AppendEvents {
+        session: SessionKey,
+        task: Option<TaskId>,
+        events: Vec<StoredEvent>,
+        /// The frame of the sandbox's link that these events came from: becomes `sandbox.last_frame`. The list of events
+        /// may be empty where a frame made none.
+        last_frame: Option<u64>,
+    },
+    /// The CLI's own stdout lines without deltas, for `GET /task/:id/logs`.
+    AppendLines {
+        session: SessionKey,
+        task: TaskId,
+        lines: Vec<Bytes>,
+    },
+}
+
+/// Makes a task once: a second task with this key is refused for 24 hours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// At most 255 characters; the HTTP layer sees to that.
+    pub key: String,
+    /// The API key's name, or empty without API keys: two callers' keys do not meet.
+    pub scope: String,
+    /// Of the request's body: the same key with another body is an error of the caller.
+    pub body_sha256: [u8; 32],
+}
+
+impl Change {
+    /// About how many rows this writes, for the size of a transaction.
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Change::InsertSession(record) | Change::UpdateSession(record) => 1 + record.env.len(),
+            Change::DeleteSession(_) | Change::InsertTask { .. } | Change::UpdateTask(_) => 1,
+            Change::AppendEvents { events, .. } => events.len().max(1),
+            Change::AppendLines { lines, .. } => lines.len().max(1),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What can go wrong with the store.
+
+use std::io;
+use std::path::PathBuf;
+
+use rusqlite::{ErrorCode, ffi};
+
+use crate::session::SessionKey;
+use crate::task::TaskId;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing of the caller's list was written. The store goes on by itself when there is room again.
+    #[error("there is no room left on the disk of the data directory")]
+    Full(#[source] rusqlite::Error),
+    #[error("the data directory {} is in use by another coordinator (pid {pid})", path.display())]
+    Locked { path: PathBuf, pid: String },
+    #[error("the database has schema version {found}, this program knows versions up to {known}: use a newer program")]
+    Newer { found: i64, known: i64 },
+    #[error("the database is damaged: {what}")]
+    Corrupt { what: String },
+    #[error("the key file {} is not the one that sealed the database: put the right one there", path.display())]
+    WrongKey { path: PathBuf },
+    #[error("the database was sealed with a key file, but {} is not there: put it back", path.display())]
+    MissingKey { path: PathBuf },
+    #[error("the key file {} must hold exactly 32 bytes, it has {length}", path.display())]
+    MalformedKey { path: PathBuf, length: usize },
+    /// Nothing of the caller's list was written. `task` is the one that was made with this key.
+    #[error("the idempotency key was used for task {task}")]
+    IdempotencyKeyUsed { task: TaskId, same_body: bool },
+    #[error("session {0} is not in the store")]
+    NoSuchSession(SessionKey),
+    #[error("task {0} is not in the store")]
+    NoSuchTask(TaskId),
+    /// A session id, a session key or a task id that is there already.
+    #[error("there is one of this name already: {0}")]
+    Duplicate(#[source] rusqlite::Error),
+    /// Event numbers of a session have no holes: after the newest one comes `expected`.
+    #[error("session {session} expected event {expected}, was given {found}")]
+    OutOfSequence { session: SessionKey, expected: u64, found: u64 },
+    #[error("the store is closed")]
+    Closed,
+    #[error("could not use {}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("could not bring the database to the current schema")]
+    Migration(#[source] Box<refinery::Error>),
+    #[error("could not encode a record")]
+    Encode(#[source] serde_json::Error),
+    #[error("the operating system gave no random bytes: {0}")]
+    Random(String),
+    #[error("could not start the store's writer")]
+    Writer(#[source] io::Error),
+    #[error("the database failed")]
+    Other(#[source] rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let Some(cause) = error.sqlite_error() else { return StoreError::Other(error) };
+        match (cause.code, cause.extended_code) {
+            (ErrorCode::DiskFull, _)
+            | (
+                ErrorCode::SystemIoFailure,
+                // A quota is reported as a failed write, a full disk under a delayed allocation as a failed fsync, and one
+                // that has no room for the WAL's index as a failed resize.
+                ffi::SQLITE_IOERR_WRITE
+                | ffi::SQLITE_IOERR_FSYNC
+                | ffi::SQLITE_IOERR_TRUNCATE
+                | ffi::SQLITE_IOERR_SHMSIZE,
+            ) => StoreError::Full(error),
+            (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => {
+                StoreError::Corrupt { what: error.to_string() }
+            }
+            (ErrorCode::ConstraintViolation, ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {
+                StoreError::Duplicate(error)
+            }
+            _ => StoreError::Other(error),
+        }
+    }
+}
+
+impl StoreError {
+    pub(super) fn corrupt(what: impl Into<String>) -> Self {
+        StoreError::Corrupt { what: what.into() }
+    }
+
+    pub(super) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| StoreError::File { path, source }
+    }
+}

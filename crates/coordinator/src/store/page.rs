@@ -1,0 +1,55 @@
+//! Lists in pages.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One page of a list, and where the next one begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// None: the list ended here.
+    pub next: Option<Cursor>,
+}
+
+/// A place in a list that holds while the list grows. Its text is for the caller to give back, not to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor(i64);
+
+#[derive(Debug, thiserror::Error)]
+#[error("this is not a cursor of ours")]
+pub struct InvalidCursor;
+
+impl Cursor {
+    /// After the row of this number, in the direction of its list.
+    pub(super) const fn after(number: i64) -> Self {
+        Cursor(number)
+    }
+
+    pub(super) const fn number(self) -> i64 {
+        self.0
+    }
+}
+
+impl<T> Page<T> {
+    /// From one row more than the page holds, each with its number: the extra one shows that there is a next page.
+    pub(super) fn from_rows(mut rows: Vec<(i64, T)>, limit: usize) -> Self {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|(number, _)| Cursor::after(*number));
+        Page { items: rows.into_iter().map(|(_, item)| item).collect(), next }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        i64::from_str_radix(text, 16).ok().filter(|number| *number >= 0).map(Cursor).ok_or(InvalidCursor)
+    }
+}

@@ -1,0 +1,62 @@
+//! Reading: a few read-only connections, used on blocking threads.
+
+mod logs;
+mod sessions;
+mod tasks;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::{Store, StoreError, schema};
+
+pub use logs::{Bounds, StoredLine};
+pub use tasks::{TaskFilter, UnfinishedTask};
+
+/// Reads that run at once; more wait. Each connection may cache 2 MB of pages.
+const CONNECTIONS: usize = 4;
+
+pub(super) struct Readers {
+    database: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(super) fn new(database: PathBuf) -> Self {
+        Readers { database, idle: Mutex::default(), permits: Arc::new(Semaphore::new(CONNECTIONS)) }
+    }
+
+    /// Opens a connection where none is idle: at first, and after a read that panicked with its own.
+    fn take(&self) -> Result<Connection, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| schema::open_reader(&self.database), Ok)
+    }
+
+    fn put_back(&self, connection: Connection) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    }
+}
+
+impl Store {
+    /// Runs a query off the async threads. It goes on to its end even where the caller stops waiting, so it must be short.
+    async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let readers = self.shared.readers.clone();
+        let permit = readers.permits.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let reading = tokio::task::spawn_blocking(move || {
+            // Moved in: a caller that goes away does not free the place before the query has ended.
+            let _permit = permit;
+            let connection = readers.take()?;
+            let result = query(&connection);
+            readers.put_back(connection);
+            result
+        });
+        reading.await.map_err(|_| StoreError::Closed)?
+    }
+}

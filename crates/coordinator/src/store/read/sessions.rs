@@ -1,0 +1,119 @@
+//! Reading sessions, with their secrets opened.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Row, params};
+
+use crate::session::{SandboxRecord, SessionId, SessionKey, SessionRecord};
+use crate::store::seal::{Place, Sealer};
+use crate::store::{Cursor, Page, Store, StoreError, row};
+
+const COLUMNS: &str = "number, key, id, created, last_active, turns, claude_session_id, last_seq, sandbox_name,
+     sandbox_container_id, sandbox_link_secret, sandbox_last_frame";
+
+impl Store {
+    pub async fn session(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        let (id, sealer) = (id.clone(), self.shared.sealer.clone());
+        let query = format!("SELECT {COLUMNS} FROM sessions WHERE id = ?1");
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(&query)?;
+            let mut rows = statement.query([id.as_str()])?;
+            rows.next()?.map(|row| decode(connection, &sealer, row).map(|(_, record)| record)).transpose()
+        })
+        .await
+    }
+
+    /// All sessions in the order of their creation.
+    pub async fn sessions(&self, cursor: Option<Cursor>, limit: usize) -> Result<Page<SessionRecord>, StoreError> {
+        let sealer = self.shared.sealer.clone();
+        let query = format!("SELECT {COLUMNS} FROM sessions WHERE number > ?1 ORDER BY number LIMIT ?2");
+        let after = cursor.map_or(0, Cursor::number);
+        self.read(move |connection| {
+            let rows = select(connection, &sealer, &query, params![after, row::limit(limit.saturating_add(1))])?;
+            Ok(Page::from_rows(rows, limit))
+        })
+        .await
+    }
+
+    /// What a starting coordinator must look at: sessions that have a sandbox or a task that has not ended, oldest first.
+    pub async fn live_sessions(&self) -> Result<Vec<SessionRecord>, StoreError> {
+        let sealer = self.shared.sealer.clone();
+        let query = format!(
+            "SELECT {COLUMNS} FROM sessions WHERE number IN (
+                 SELECT number FROM sessions WHERE sandbox_name IS NOT NULL
+                 UNION
+                 SELECT sessions.number FROM tasks JOIN sessions ON sessions.key = tasks.session
+                 WHERE tasks.status IN ('queued', 'running'))
+             ORDER BY number"
+        );
+        self.read(move |connection| {
+            let rows = select(connection, &sealer, &query, [])?;
+            Ok(rows.into_iter().map(|(_, record)| record).collect())
+        })
+        .await
+    }
+
+    pub async fn session_count(&self) -> Result<u64, StoreError> {
+        self.read(|connection| {
+            let count = connection.prepare_cached("SELECT count(*) FROM sessions")?.query_row([], |row| row.get(0))?;
+            Ok(row::unsigned(count))
+        })
+        .await
+    }
+}
+
+fn select(
+    connection: &Connection,
+    sealer: &Sealer,
+    query: &str,
+    parameters: impl rusqlite::Params,
+) -> Result<Vec<(i64, SessionRecord)>, StoreError> {
+    let mut statement = connection.prepare_cached(query)?;
+    let mut rows = statement.query(parameters)?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        records.push(decode(connection, sealer, row)?);
+    }
+    Ok(records)
+}
+
+fn decode(connection: &Connection, sealer: &Sealer, row: &Row<'_>) -> Result<(i64, SessionRecord), StoreError> {
+    let number: i64 = row.get(0)?;
+    let key = row::session_key(row.get(1)?);
+    let record = SessionRecord {
+        key,
+        id: row::session_id(&row.get::<_, String>(2)?)?,
+        created: row::timestamp(row.get(3)?)?,
+        last_active: row::timestamp(row.get(4)?)?,
+        turns: row::unsigned(row.get(5)?),
+        claude_session_id: row.get(6)?,
+        env: env(connection, sealer, number, key)?,
+        last_seq: row::unsigned(row.get(7)?),
+        sandbox: sandbox(sealer, key, row)?,
+    };
+    Ok((number, record))
+}
+
+fn sandbox(sealer: &Sealer, session: SessionKey, row: &Row<'_>) -> Result<Option<SandboxRecord>, StoreError> {
+    let Some(name) = row.get::<_, Option<String>>(8)? else { return Ok(None) };
+    let ciphertext: Vec<u8> = row.get(10)?;
+    let link_secret = sealer.unseal(Place::LinkSecret { session, sandbox: &name }, &ciphertext)?;
+    Ok(Some(SandboxRecord { name, container_id: row.get(9)?, link_secret, last_frame: row::unsigned(row.get(11)?) }))
+}
+
+fn env(
+    connection: &Connection,
+    sealer: &Sealer,
+    number: i64,
+    session: SessionKey,
+) -> Result<BTreeMap<String, secrecy::SecretString>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT name, value FROM session_env WHERE session = ?1")?;
+    let mut rows = statement.query([number])?;
+    let mut env = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (name, ciphertext): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let value = sealer.unseal(Place::Env { session, name: &name }, &ciphertext)?;
+        env.insert(name, value);
+    }
+    Ok(env)
+}

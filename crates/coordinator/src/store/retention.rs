@@ -1,0 +1,144 @@
+//! Removing events and lines: of ended tasks when they are too old or too much, and of deleted sessions.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{IDEMPOTENCY_KEY_AGE, StoreError, row};
+
+/// What one call may remove: a few milliseconds, for which commits wait.
+pub(super) const ROWS_PER_CALL: usize = 1024;
+
+pub(super) struct Plan {
+    pub(super) now: Timestamp,
+    /// Nanoseconds; none: age does not matter.
+    pub(super) ended_before: Option<i64>,
+    pub(super) excess_bytes: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Removed {
+    rows: usize,
+    bytes: u64,
+}
+
+/// A task whose events may all go, and everything before them.
+struct Candidate {
+    task: i64,
+    session: i64,
+    last_seq: Option<i64>,
+}
+
+/// Returns the number of removed rows: fewer than [`ROWS_PER_CALL`] means that nothing is left to do.
+pub(super) fn prune(connection: &Connection, plan: &Plan) -> Result<usize, StoreError> {
+    let mut removed = Removed { rows: forget_idempotency_keys(connection, plan.now)?, bytes: 0 };
+    while removed.rows < ROWS_PER_CALL {
+        let ended_before = if removed.bytes < plan.excess_bytes { Some(i64::MAX) } else { plan.ended_before };
+        let Some(ended_before) = ended_before else { break };
+        let Some(candidate) = oldest_ended(connection, ended_before)? else { break };
+        let part = remove_task(connection, &candidate, ROWS_PER_CALL - removed.rows)?;
+        removed = Removed { rows: removed.rows + part.rows, bytes: removed.bytes + part.bytes };
+    }
+    Ok(removed.rows)
+}
+
+/// Removes rows of deleted sessions. Returns whether there are more.
+pub(super) fn sweep(connection: &Connection) -> Result<bool, StoreError> {
+    let session: Option<i64> = connection
+        .prepare_cached("SELECT number FROM deleted_sessions LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let Some(session) = session else { return Ok(false) };
+    let events = remove_events(connection, session, i64::MAX, ROWS_PER_CALL)?;
+    let lines = remove_lines(connection, session, None, ROWS_PER_CALL - events.rows)?;
+    if events.rows + lines.rows < ROWS_PER_CALL {
+        connection.prepare_cached("DELETE FROM deleted_sessions WHERE number = ?1")?.execute([session])?;
+    }
+    Ok(true)
+}
+
+/// The one that ended first, among those whose last event comes before every event of an unfinished task of its session.
+fn oldest_ended(connection: &Connection, ended_before: i64) -> Result<Option<Candidate>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT task, session, last_seq FROM task_logs AS ended
+         WHERE ended.ended < ?1 AND NOT EXISTS (
+             SELECT 1 FROM task_logs AS live
+             WHERE live.session = ended.session AND live.ended IS NULL AND live.first_seq <= ended.last_seq)
+         ORDER BY ended.ended LIMIT 1",
+    )?;
+    let candidate = statement
+        .query_row([ended_before], |row| {
+            Ok(Candidate { task: row.get(0)?, session: row.get(1)?, last_seq: row.get(2)? })
+        })
+        .optional()?;
+    Ok(candidate)
+}
+
+fn remove_task(connection: &Connection, candidate: &Candidate, budget: usize) -> Result<Removed, StoreError> {
+    let Candidate { task, session, last_seq } = *candidate;
+    let lines = remove_lines(connection, session, Some(task), budget)?;
+    let events = remove_events(connection, session, last_seq.unwrap_or(0), budget - lines.rows)?;
+    let removed = Removed { rows: lines.rows + events.rows, bytes: lines.bytes + events.bytes };
+    connection
+        .prepare_cached("UPDATE sessions SET log_bytes = log_bytes - ?2 WHERE number = ?1")?
+        .execute([session, row::integer(removed.bytes)])?;
+    // A task that used up the budget may have more; it is found again by its own row.
+    if removed.rows < budget {
+        connection.prepare_cached("DELETE FROM task_logs WHERE task = ?1")?.execute([task])?;
+        return Ok(Removed { rows: removed.rows + 1, ..removed });
+    }
+    Ok(removed)
+}
+
+/// From the session's first event on, up to and with `last_seq`.
+fn remove_events(connection: &Connection, session: i64, last_seq: i64, budget: usize) -> Result<Removed, StoreError> {
+    let (removed, last) = connection
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(bytes), 0), max(seq) FROM
+                 (SELECT seq, length(json) AS bytes FROM events WHERE session = ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3)",
+        )?
+        .query_row(params![session, last_seq, row::limit(budget)], measured)?;
+    if let Some(last) = last {
+        connection.prepare_cached("DELETE FROM events WHERE session = ?1 AND seq <= ?2")?.execute([session, last])?;
+    }
+    Ok(removed)
+}
+
+/// Of one task, or of the whole session.
+fn remove_lines(
+    connection: &Connection,
+    session: i64,
+    task: Option<i64>,
+    budget: usize,
+) -> Result<Removed, StoreError> {
+    // With one task of one session, `number` is in the index's own order.
+    let condition = if task.is_some() { "session = ?1 AND task = ?2" } else { "session = ?1 AND ?2 IS NULL" };
+    let (removed, last) = connection
+        .prepare_cached(&format!(
+            "SELECT count(*), coalesce(sum(bytes), 0), max(number) FROM
+                 (SELECT number, length(line) AS bytes FROM lines WHERE {condition} ORDER BY number LIMIT ?3)"
+        ))?
+        .query_row(params![session, task, row::limit(budget)], measured)?;
+    if let Some(last) = last {
+        connection
+            .prepare_cached(&format!("DELETE FROM lines WHERE {condition} AND number <= ?3"))?
+            .execute(params![session, task, last])?;
+    }
+    Ok(removed)
+}
+
+fn measured(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Removed, Option<i64>)> {
+    let rows: i64 = row.get(0)?;
+    let bytes: i64 = row.get(1)?;
+    Ok((Removed { rows: usize::try_from(rows).unwrap_or(0), bytes: row::unsigned(bytes) }, row.get(2)?))
+}
+
+fn forget_idempotency_keys(connection: &Connection, now: Timestamp) -> Result<usize, StoreError> {
+    let created_before = row::nanos(now).saturating_sub(row::duration(IDEMPOTENCY_KEY_AGE));
+    let forgotten = connection
+        .prepare_cached(
+            "DELETE FROM idempotency_keys WHERE (scope, key) IN
+                 (SELECT scope, key FROM idempotency_keys WHERE created < ?1 ORDER BY created LIMIT ?2)",
+        )?
+        .execute(params![created_before, row::limit(ROWS_PER_CALL)])?;
+    Ok(forgotten)
+}

@@ -1,0 +1,67 @@
+//! How our types look in a column.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+
+use super::StoreError;
+use crate::session::{SessionId, SessionKey};
+use crate::task::{TaskId, TaskStatus};
+
+/// Nanoseconds since 1970; the years 1677 to 2262 fit, others stop at the edge.
+pub(super) fn nanos(time: Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond()).unwrap_or(if time < Timestamp::UNIX_EPOCH { i64::MIN } else { i64::MAX })
+}
+
+pub(super) fn timestamp(nanos: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_nanosecond(nanos.into()).map_err(|_| StoreError::corrupt("a time out of range"))
+}
+
+pub(super) fn duration(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Counts and sequence numbers, which never come near the edge; a caller's wild `since` stops there.
+pub(super) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+pub(super) fn limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// The number that a task's sixteen hexadecimal digits spell, its sign bit like any other.
+pub(super) fn task_number(id: &TaskId) -> Result<i64, StoreError> {
+    u64::from_str_radix(id.as_str(), 16)
+        .map(u64::cast_signed)
+        .map_err(|_| StoreError::corrupt(format!("task id {id} is not a number")))
+}
+
+pub(super) fn task_id(number: i64) -> Result<TaskId, StoreError> {
+    format!("{:016x}", number.cast_unsigned()).parse().map_err(|_| StoreError::corrupt("a task id"))
+}
+
+pub(super) fn status(text: &str) -> Result<TaskStatus, StoreError> {
+    const ALL: [TaskStatus; 5] =
+        [TaskStatus::Queued, TaskStatus::Running, TaskStatus::Completed, TaskStatus::Failed, TaskStatus::Aborted];
+    ALL.into_iter()
+        .find(|status| status.as_str() == text)
+        .ok_or_else(|| StoreError::corrupt(format!("task status {text:?}")))
+}
+
+pub(super) fn session_key(bytes: [u8; 16]) -> SessionKey {
+    SessionKey::from_bytes(bytes)
+}
+
+pub(super) fn session_id(text: &str) -> Result<SessionId, StoreError> {
+    text.parse().map_err(|_| StoreError::corrupt(format!("session id {text:?}")))
+}
+
+pub(super) fn json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::corrupt(format!("a stored record: {error}")))
+}

@@ -1,0 +1,116 @@
+//! Sealing of secrets at rest: XChaCha20-Poly1305 under a key file of 32 random bytes.
+//!
+//! A sealed value is `nonce (24 bytes) ‖ ciphertext ‖ tag`. The place that a value belongs to is authenticated with it, so
+//! that a value moved to another row of the database does not open.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use rand::TryRng;
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+use super::StoreError;
+use crate::session::SessionKey;
+
+const KEY_BYTES: usize = 32;
+const NONCE_BYTES: usize = 24;
+const CHECK_TEXT: &str = "claude-runner";
+
+/// Has the key; the cipher wipes it when dropped. Deliberately without `Debug`.
+pub(super) struct Sealer(XChaCha20Poly1305);
+
+/// What a sealed value is and whom it belongs to.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    KeyCheck,
+    Env { session: SessionKey, name: &'a str },
+    LinkSecret { session: SessionKey, sandbox: &'a str },
+}
+
+impl Sealer {
+    /// Reads the key file, or makes one where `may_create` says that nothing is sealed yet.
+    pub(super) fn open(path: &Path, may_create: bool) -> Result<Self, StoreError> {
+        let key = match fs::read(path) {
+            Ok(bytes) => Zeroizing::new(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if !may_create {
+                    return Err(StoreError::MissingKey { path: path.to_owned() });
+                }
+                create_key(path)?
+            }
+            Err(source) => return Err(StoreError::File { path: path.to_owned(), source }),
+        };
+        if fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0) {
+            tracing::warn!(file = %path.display(), "the key file can be read by others: make its mode 0600");
+        }
+        XChaCha20Poly1305::new_from_slice(&key)
+            .map(Sealer)
+            .map_err(|_| StoreError::MalformedKey { path: path.to_owned(), length: key.len() })
+    }
+
+    pub(super) fn check_value(&self) -> Result<Vec<u8>, StoreError> {
+        self.seal(Place::KeyCheck, &SecretString::from(CHECK_TEXT))
+    }
+
+    pub(super) fn opens(&self, check_value: &[u8]) -> bool {
+        self.unseal(Place::KeyCheck, check_value).is_ok_and(|text| text.expose_secret() == CHECK_TEXT)
+    }
+
+    pub(super) fn seal(&self, place: Place<'_>, secret: &SecretString) -> Result<Vec<u8>, StoreError> {
+        // 192 random bits: two values never share a nonce, without a counter that a restored backup would set back.
+        let mut nonce = [0; NONCE_BYTES];
+        rand::fill(&mut nonce);
+        let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: &place.bytes() };
+        let ciphertext = self
+            .0
+            .encrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| StoreError::corrupt("a value is too long to be sealed"))?;
+        Ok([nonce.as_slice(), &ciphertext].concat())
+    }
+
+    pub(super) fn unseal(&self, place: Place<'_>, sealed: &[u8]) -> Result<SecretString, StoreError> {
+        let broken = || StoreError::corrupt("a sealed value does not open");
+        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or_else(broken)?;
+        let payload = Payload { msg: ciphertext, aad: &place.bytes() };
+        let plain = self.0.decrypt(&XNonce::from(*nonce), payload).map(Zeroizing::new).map_err(|_| broken())?;
+        // Boxed at its exact size: a shrinking reallocation could leave a copy behind.
+        Ok(SecretString::from(Box::<str>::from(std::str::from_utf8(&plain).map_err(|_| broken())?)))
+    }
+}
+
+impl Place<'_> {
+    /// The kind is one byte and the session's key has a fixed length, so two places never spell the same.
+    fn bytes(self) -> Vec<u8> {
+        let spell = |kind: u8, session: SessionKey, name: &str| {
+            [&[kind], session.as_bytes().as_slice(), name.as_bytes()].concat()
+        };
+        match self {
+            Place::KeyCheck => vec![0],
+            Place::Env { session, name } => spell(1, session, name),
+            Place::LinkSecret { session, sandbox } => spell(2, session, sandbox),
+        }
+    }
+}
+
+/// Durable before it is used: a key lost with the page cache would make everything sealed unreadable.
+fn create_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let mut key = Zeroizing::new(vec![0; KEY_BYTES]);
+    rand::rngs::SysRng.try_fill_bytes(&mut key).map_err(|error| StoreError::Random(error.to_string()))?;
+    let write = || {
+        let part = path.with_extension("part");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        file.write_all(&key)?;
+        file.sync_all()?;
+        // Renamed when whole, so that a crash never leaves half a key.
+        fs::rename(&part, path)?;
+        fs::File::open(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
+            .sync_all()
+    };
+    write().map_err(StoreError::file(path))?;
+    Ok(key)
+}

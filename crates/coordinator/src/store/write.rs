@@ -1,0 +1,156 @@
+//! The one thread that writes.
+
+mod group;
+mod logs;
+mod sessions;
+mod tasks;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::data_dir::DataDir;
+use super::retention::Plan;
+use super::seal::Sealer;
+use super::{Change, StoreError};
+
+/// Callers beyond these wait in `ask`. Each session has one worker that waits for its commits, so this many can be in the
+/// queue only with this many busy sessions.
+const QUEUED_REQUESTS: usize = 1024;
+
+pub(super) enum Work {
+    Commit(Vec<Change>),
+    Prune(Plan),
+    /// Nothing is accepted after this.
+    Close,
+    /// Something that a test does with the connection, between the others' work.
+    #[cfg(test)]
+    Hook(Option<Hook>),
+}
+
+#[cfg(test)]
+type Hook = Box<dyn FnOnce(&Connection) + Send>;
+
+struct Request {
+    work: Work,
+    /// Gets the number of rows that were written or removed.
+    reply: oneshot::Sender<Result<usize, StoreError>>,
+}
+
+/// Counts since the store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriteMetrics {
+    /// Lists of changes that became durable.
+    pub commits: u64,
+    /// The transactions they shared, each with one wait for the disk.
+    pub transactions: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    commits: AtomicU64,
+    transactions: AtomicU64,
+}
+
+/// The callers' end. Never cloned: dropping it ends the thread, and the field order lets the queue end before the wait.
+pub(super) struct WriterHandle {
+    requests: mpsc::Sender<Request>,
+    counters: Arc<Counters>,
+    thread: Thread,
+}
+
+struct Thread(Mutex<Option<JoinHandle<()>>>);
+
+pub(super) struct Writer {
+    connection: Connection,
+    sealer: Arc<Sealer>,
+    requests: mpsc::Receiver<Request>,
+    counters: Arc<Counters>,
+    /// Whether there may be rows of deleted sessions left.
+    sweep: bool,
+    /// Kept until the connection is closed: only then may another coordinator come. Fields are dropped in this order.
+    _data_dir: DataDir,
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: Connection,
+        sealer: Arc<Sealer>,
+        data_dir: DataDir,
+    ) -> Result<WriterHandle, StoreError> {
+        let (sender, requests) = mpsc::channel(QUEUED_REQUESTS);
+        let counters = Arc::<Counters>::default();
+        let writer =
+            Writer { connection, sealer, requests, counters: counters.clone(), sweep: true, _data_dir: data_dir };
+        let thread = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(StoreError::Writer)?;
+        Ok(WriterHandle { requests: sender, counters, thread: Thread(Mutex::new(Some(thread))) })
+    }
+
+    fn run(mut self) {
+        while let Some(first) = self.next() {
+            let group = self.gather(first);
+            self.write(group);
+        }
+    }
+
+    /// Waits for work, and removes rows of deleted sessions while there is none.
+    fn next(&mut self) -> Option<Request> {
+        while self.sweep {
+            match self.requests.try_recv() {
+                Ok(request) => return Some(request),
+                Err(mpsc::error::TryRecvError::Disconnected) => return None,
+                Err(mpsc::error::TryRecvError::Empty) => self.sweep = self.sweep_once(),
+            }
+        }
+        self.requests.blocking_recv()
+    }
+}
+
+impl WriterHandle {
+    pub(super) async fn ask(&self, work: Work) -> Result<usize, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request { work, reply }).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    pub(super) async fn close(&self) {
+        // Closed before: then there is only the thread's end to wait for.
+        let _ = self.ask(Work::Close).await;
+        if let Some(thread) = self.thread.take() {
+            let _ = tokio::task::spawn_blocking(|| thread.join()).await;
+        }
+    }
+
+    pub(super) fn metrics(&self) -> WriteMetrics {
+        WriteMetrics {
+            commits: self.counters.commits.load(Ordering::Relaxed),
+            transactions: self.counters.transactions.load(Ordering::Relaxed),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn queued(&self) -> usize {
+        self.requests.max_capacity() - self.requests.capacity()
+    }
+}
+
+impl Thread {
+    fn take(&self) -> Option<JoinHandle<()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for Thread {
+    /// So that what was accepted is written, and the directory free, when the store is gone.
+    fn drop(&mut self) {
+        if let Some(thread) = self.take() {
+            let _ = thread.join();
+        }
+    }
+}
