@@ -87,7 +87,7 @@ impl<T: Payload> SendWindow<T> {
     }
 
     /// Number of the oldest frame held; one more than the last where none is.
-    fn first(&self) -> u64 {
+    pub fn first(&self) -> u64 {
         self.last + 1 - self.held.len() as u64
     }
 }
