@@ -1,0 +1,162 @@
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::error::LinkError;
+use super::handle::{Link, LinkOutput, Place, ResumeState};
+use super::server::Endpoint;
+use super::stream::{GatewayStream, LinkStream};
+
+const AGENT_SOCKET: &str = "agent.sock";
+const GATEWAY_SOCKET: &str = "gateway.sock";
+
+/// The longest path a Unix socket can have, in bytes: `sun_path` in unix(7) has 108 with the closing zero.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// The longest name of a sandbox's directory, in bytes: a UUID with hyphens.
+const MAX_NAME: usize = 36;
+
+/// After an accept that failed (no file descriptors left, usually).
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// `RUNTIME_DIR`: one directory per sandbox, mounted into its container, with the two sockets of its link. Who reaches a
+/// socket is who has it mounted, so nobody else may enter `RUNTIME_DIR` itself.
+#[derive(Debug)]
+pub struct LinkDirectory {
+    path: PathBuf,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl LinkDirectory {
+    /// Makes the directory where it is not there, and makes it private (0700). Everything served from it runs on
+    /// `tracker` and ends with `cancel`.
+    pub fn open(path: &Path, tracker: TaskTracker, cancel: CancellationToken) -> Result<Self, LinkError> {
+        // Absolute, because it is mounted; checked before anything is made.
+        let absolute = std::path::absolute(path);
+        let failed = |source| LinkError::RuntimeDirectory { path: path.to_owned(), source };
+        let path = absolute.map_err(failed)?;
+        let bytes = path.as_os_str().len() + 1 + MAX_NAME + 1 + GATEWAY_SOCKET.len();
+        if bytes > MAX_SOCKET_PATH {
+            return Err(LinkError::PathTooLong { path, bytes, limit: MAX_SOCKET_PATH });
+        }
+        DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(failed)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o700)).map_err(failed)?;
+        Ok(Self { path, tracker, cancel })
+    }
+
+    /// Makes NAME with `agent.sock` and `gateway.sock` and serves them. The directory may be there already (it is, after
+    /// a restart of the coordinator) and stays the same one, since a container may have it mounted; sockets left in it
+    /// are replaced. With `resume` the link goes on where it was.
+    pub fn bind(
+        &self,
+        name: &str,
+        resume: Option<ResumeState>,
+        orphan_ttl: Duration,
+        gateway: Arc<dyn GatewayStream>,
+    ) -> Result<(Link, LinkOutput), LinkError> {
+        let path = self.path_of(name)?;
+        let failed = |source| LinkError::Directory { path: path.clone(), source };
+        match DirBuilder::new().create(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            Ok(()) | Err(_) => {}
+        }
+        // Not by the mode of creation, from which the umask takes away.
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).map_err(failed)?;
+        let agent = listen(&path.join(AGENT_SOCKET))?;
+        let gateway_listener = listen(&path.join(GATEWAY_SOCKET))?;
+
+        let cancel = self.cancel.child_token();
+        Ok(Link::open(resume, orphan_ttl, gateway, self.tracker.clone(), cancel, |endpoint| {
+            let places = Arc::clone(endpoint.handshakes());
+            endpoint.spawn(accept(agent, places, endpoint.clone(), Endpoint::agent));
+            let places = Arc::clone(endpoint.gateway_streams());
+            endpoint.spawn(accept(gateway_listener, places, endpoint.clone(), Endpoint::gateway));
+            Place::Directory(path)
+        }))
+    }
+
+    /// Names of all directories there are, also those nobody serves.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if let Ok(name) = entry.file_name().into_string()
+                && is_name(&name)
+                && entry.file_type()?.is_dir()
+            {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Removes NAME with its sockets. That it is not there is no error.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        let path = self.path_of(name).map_err(io::Error::other)?;
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn path_of(&self, name: &str) -> Result<PathBuf, LinkError> {
+        if is_name(name) { Ok(self.path.join(name)) } else { Err(LinkError::Name(name.to_owned())) }
+    }
+}
+
+/// Removes the sockets of a link, as far as they are there. The directory stays: it may be mounted.
+pub(super) fn remove_sockets(directory: &Path) {
+    for name in [AGENT_SOCKET, GATEWAY_SOCKET] {
+        // What is left is replaced by the next bind.
+        let _ = fs::remove_file(directory.join(name));
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+fn listen(path: &Path) -> Result<UnixListener, LinkError> {
+    let failed = |source| LinkError::Socket { path: path.to_owned(), source };
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    // The sandbox's user is another one.
+    fs::set_permissions(path, Permissions::from_mode(0o666)).map_err(failed)?;
+    Ok(listener)
+}
+
+async fn accept(
+    listener: UnixListener,
+    places: Arc<Semaphore>,
+    endpoint: Endpoint,
+    take: fn(&Endpoint, LinkStream, tokio::sync::OwnedSemaphorePermit),
+) {
+    loop {
+        // Before the accept: who comes when all are taken waits in the kernel's queue. Never closed, so it does not fail.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => take(&endpoint, LinkStream::Unix(stream), place),
+            Err(error) => {
+                tracing::warn!(%error, "could not accept a connection of a sandbox");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::BytesMut;
+use sandbox_link::codec::BATCH_BYTES;
+use sandbox_link::frame::{DownFrame, MAX_PIECE, WINDOW_BYTES};
+use sandbox_link::window::{SendWindow, WindowError};
+use tokio::sync::Notify;
+
+/// Commands on their way down, kept until sandbox-init is done with them. Shared by the two directions of a connection:
+/// one sends, the other takes in the acknowledgements.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    window: Mutex<SendWindow<DownFrame>>,
+    released: Notify,
+}
+
+impl Outbox {
+    /// The first command will have number `last` + 1.
+    pub(super) fn after_number(last: u64) -> Self {
+        Self { window: Mutex::new(SendWindow::after_number(last, WINDOW_BYTES)), released: Notify::new() }
+    }
+
+    /// Takes a command even when full. A line of stdin is cut into pieces here.
+    pub(super) fn push(&self, frame: DownFrame) {
+        let mut window = self.window();
+        match frame {
+            DownFrame::Stdin { piece: mut rest, ends_line } => {
+                while rest.len() > MAX_PIECE {
+                    window.push(DownFrame::Stdin { piece: rest.split_to(MAX_PIECE), ends_line: false });
+                }
+                window.push(DownFrame::Stdin { piece: rest, ends_line });
+            }
+            whole @ (DownFrame::Start(_) | DownFrame::CloseStdin | DownFrame::Signal { .. }) => {
+                window.push(whole);
+            }
+        }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        !self.window().is_full()
+    }
+
+    /// Waits until something was acknowledged since the last time. For the one connection there is.
+    pub(super) async fn released(&self) {
+        self.released.notified().await;
+    }
+
+    pub(super) fn acknowledge(&self, upto: u64) -> Result<(), WindowError> {
+        self.window().acknowledge(upto)?;
+        self.released.notify_one();
+        Ok(())
+    }
+
+    /// Whether sending can go on after number `received`.
+    pub(super) fn can_resume(&self, received: u64) -> Result<(), WindowError> {
+        self.window().frames_after(received).map(|_| ())
+    }
+
+    /// Adds commands after number `sent` to `batch` until that is large enough; gives the last one's number.
+    pub(super) fn fill(&self, mut sent: u64, batch: &mut BytesMut) -> Result<u64, WindowError> {
+        let window = self.window();
+        for (seq, frame) in window.frames_after(sent)? {
+            if batch.len() >= BATCH_BYTES {
+                break;
+            }
+            frame.encode(seq, batch);
+            sent = seq;
+        }
+        Ok(sent)
+    }
+
+    fn window(&self) -> MutexGuard<'_, SendWindow<DownFrame>> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

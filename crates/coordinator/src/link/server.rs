@@ -1,0 +1,188 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::{SinkExt, StreamExt};
+use sandbox_link::codec::{DecodeError, MAX_MESSAGE};
+use sandbox_link::frame::{Down, Hello, Up};
+use thiserror::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{WebSocketStream, accept_async_with_config};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::gate::Gate;
+use super::stream::{GatewayStream, LinkStream};
+
+/// How long a connection may take until its Hello is here. sandbox-init needs no millisecond.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections of one sandbox that have not shown a secret yet. The agent can open as many as it likes; it may waste
+/// these few.
+const MAX_HANDSHAKES: usize = 8;
+
+/// As many as sandbox-init pipes at once, so that the agent gains nothing by going to the socket directly.
+const MAX_GATEWAY_STREAMS: usize = 256;
+
+/// The library's default of 128 KiB would be the larger part of what an idle sandbox costs; longer messages are read
+/// into a buffer of their own.
+const READ_BUFFER_BYTES: usize = 16 * 1024;
+
+pub(super) type Socket = WebSocketStream<LinkStream>;
+
+/// A connection that has shown that it is sandbox-init's.
+pub(super) struct Connection {
+    pub(super) socket: Socket,
+    pub(super) hello: Hello,
+}
+
+/// Takes the connections of one sandbox, wherever they come from.
+#[derive(Clone)]
+pub(super) struct Endpoint {
+    gate: Arc<Gate>,
+    gateway: Arc<dyn GatewayStream>,
+    connections: mpsc::Sender<Connection>,
+    handshakes: Arc<Semaphore>,
+    gateway_streams: Arc<Semaphore>,
+    tracker: TaskTracker,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+}
+
+#[derive(Debug, Error)]
+pub(super) enum ConnectionError {
+    #[error("the connection broke: {0}")]
+    Socket(#[from] tungstenite::Error),
+    #[error("the connection was closed")]
+    Closed,
+    #[error("no answer in time")]
+    Timeout,
+    #[error("a message cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+    #[error("a frame came out of place")]
+    OutOfPlace,
+    #[error("refused: {0}")]
+    Refused(String),
+}
+
+impl Endpoint {
+    /// `tracker` is the coordinator's, `tasks` counts what runs for this sandbox.
+    pub(super) fn new(
+        gate: Arc<Gate>,
+        gateway: Arc<dyn GatewayStream>,
+        tracker: TaskTracker,
+        tasks: TaskTracker,
+        cancel: CancellationToken,
+    ) -> (Self, mpsc::Receiver<Connection>) {
+        let (connections, receiver) = mpsc::channel(1);
+        let endpoint = Self {
+            gate,
+            gateway,
+            connections,
+            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+            gateway_streams: Arc::new(Semaphore::new(MAX_GATEWAY_STREAMS)),
+            tracker,
+            tasks,
+            cancel,
+        };
+        (endpoint, receiver)
+    }
+
+    /// Runs something until the link is closed.
+    pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        let cancel = self.cancel.clone();
+        let future = async move {
+            cancel.run_until_cancelled_owned(future).await;
+        };
+        self.tasks.spawn(self.tracker.track_future(future));
+    }
+
+    /// The places for connections to `agent.sock` that are not yet known.
+    pub(super) fn handshakes(&self) -> &Arc<Semaphore> {
+        &self.handshakes
+    }
+
+    /// The places for connections to `gateway.sock`.
+    pub(super) fn gateway_streams(&self) -> &Arc<Semaphore> {
+        &self.gateway_streams
+    }
+
+    /// Takes a connection to `agent.sock`.
+    pub(super) fn agent(&self, stream: LinkStream, place: OwnedSemaphorePermit) {
+        let endpoint = self.clone();
+        self.spawn(async move {
+            let _place = place;
+            match timeout(HANDSHAKE_TIMEOUT, shake_hands(stream, &endpoint.gate)).await {
+                Ok(Ok(connection)) => {
+                    // Fails only when the link has ended.
+                    let _ = endpoint.connections.send(connection).await;
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "a connection to a sandbox's link was not taken"),
+                Err(_elapsed) => tracing::warn!("a connection to a sandbox's link did not say who it is"),
+            }
+        });
+    }
+
+    /// Takes a connection to `gateway.sock`.
+    pub(super) fn gateway(&self, stream: LinkStream, place: OwnedSemaphorePermit) {
+        let serving = self.gateway.serve(stream);
+        self.spawn(async move {
+            let _place = place;
+            serving.await;
+        });
+    }
+}
+
+async fn shake_hands(stream: LinkStream, gate: &Gate) -> Result<Connection, ConnectionError> {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .max_message_size(Some(MAX_MESSAGE))
+        .max_frame_size(Some(MAX_MESSAGE));
+    let mut socket = accept_async_with_config(stream, Some(config)).await?;
+    let first = next(&mut socket).await?;
+    let refusal = match Up::decode(first) {
+        Ok(mut frames) => match (frames.pop(), frames.is_empty()) {
+            (Some(Up::Hello(hello)), true) => match gate.admit(&hello) {
+                Ok(()) => return Ok(Connection { socket, hello }),
+                Err(reason) => reason.to_owned(),
+            },
+            _ => return Err(ConnectionError::OutOfPlace),
+        },
+        Err(error @ DecodeError::Version(_)) => error.to_string(),
+        Err(error) => return Err(error.into()),
+    };
+    Err(refuse(socket, refusal).await)
+}
+
+/// Tells the other end why, and closes. Gives the error that this is.
+pub(super) async fn refuse(mut socket: Socket, reason: String) -> ConnectionError {
+    let refused = send(&mut socket, &Down::Refused { reason: reason.clone() }).await;
+    match refused {
+        Ok(()) => ConnectionError::Refused(reason),
+        Err(error) => error,
+    }
+}
+
+pub(super) async fn send(socket: &mut Socket, frame: &Down) -> Result<(), ConnectionError> {
+    let mut batch = BytesMut::new();
+    frame.encode(&mut batch);
+    Ok(socket.send(Message::Binary(batch.freeze())).await?)
+}
+
+/// The next message; pings are answered by the library. Cancel-safe.
+pub(super) async fn next(
+    stream: &mut (impl StreamExt<Item = Result<Message, tungstenite::Error>> + Unpin),
+) -> Result<Bytes, ConnectionError> {
+    loop {
+        match stream.next().await {
+            Some(Ok(Message::Binary(bytes))) => return Ok(bytes),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Text(_) | Message::Frame(_))) => return Err(ConnectionError::OutOfPlace),
+            Some(Ok(Message::Close(_))) | None => return Err(ConnectionError::Closed),
+            Some(Err(error)) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::{SplitSink, SplitStream};
+use futures::{SinkExt, StreamExt};
+use sandbox_link::codec::{DecodeError, MAX_MESSAGE};
+use sandbox_link::frame::{Down, DownFrame, Hello, LinkSecret, Numbered, Up, Welcome};
+use sandbox_link::window::{Acceptance, ReceiveWindow, WindowError};
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::address::{Address, Endpoint, Stream};
+use crate::inbox::Inbox;
+use crate::outbox::Outbox;
+use crate::settings::LONGEST_ORPHAN_TTL;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long the coordinator may take to answer a Hello. A socket can be accepted by the kernel and never served.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The link, over as many connections as it takes.
+pub(crate) struct Connection {
+    pub(crate) address: Arc<Address>,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) inbox: Arc<Inbox>,
+    /// Whether a program runs, for the Hello.
+    pub(crate) running: Arc<AtomicBool>,
+    pub(crate) commands: mpsc::Sender<Vec<Numbered<DownFrame>>>,
+    pub(crate) receive: ReceiveWindow,
+    pub(crate) secret: Option<LinkSecret>,
+    pub(crate) orphan_ttl: Duration,
+}
+
+/// Why nobody is waited for any more.
+#[derive(Debug)]
+pub(crate) enum Orphaned {
+    NeverWelcomed(ConnectionError),
+    LeftAlone,
+}
+
+#[derive(Debug, Error)]
+pub(crate) enum ConnectionError {
+    #[error("could not connect to the coordinator: {0}")]
+    Connect(#[source] std::io::Error),
+    #[error("the coordinator did not answer in time")]
+    Timeout,
+    #[error("the coordinator refused the connection: {0}")]
+    Refused(String),
+    #[error("the connection to the coordinator broke: {0}")]
+    Socket(#[from] tungstenite::Error),
+    #[error("the coordinator closed the connection")]
+    Closed,
+    #[error("the coordinator sent what cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+    #[error("the coordinator and this sandbox disagree: {0}")]
+    Window(#[from] WindowError),
+    #[error("the coordinator skipped command {0}")]
+    Gap(u64),
+    #[error("the coordinator sent a frame out of place")]
+    OutOfPlace,
+    #[error("sandbox-init is ending")]
+    Ending,
+}
+
+type Socket = WebSocketStream<Stream>;
+
+impl Connection {
+    /// Connects again and again, until for `orphan_ttl` nobody was there.
+    pub(crate) async fn run(mut self) -> Orphaned {
+        let mut alone_since = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let until = alone_since + self.orphan_ttl;
+            let error = match timeout_at(until, self.establish()).await {
+                Ok(Ok((socket, welcome))) => {
+                    let error = self.carry(socket, welcome.last_received).await;
+                    alone_since = Instant::now();
+                    pause = FIRST_PAUSE;
+                    error
+                }
+                Ok(Err(error)) => error,
+                Err(_elapsed) => ConnectionError::Timeout,
+            };
+            let left = (alone_since + self.orphan_ttl).saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return if self.secret.is_none() { Orphaned::NeverWelcomed(error) } else { Orphaned::LeftAlone };
+            }
+            sleep(pause.min(left)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn establish(&mut self) -> Result<(Socket, Welcome), ConnectionError> {
+        let stream = self.address.connect(Endpoint::Agent).await.map_err(ConnectionError::Connect)?;
+        timeout(HANDSHAKE_TIMEOUT, self.shake_hands(stream)).await.map_err(|_| ConnectionError::Timeout)?
+    }
+
+    async fn shake_hands(&mut self, stream: Stream) -> Result<(Socket, Welcome), ConnectionError> {
+        let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE));
+        let (mut socket, _) = client_async_with_config("ws://coordinator/agent", stream, Some(config)).await?;
+        let hello = Up::Hello(Hello {
+            secret: self.secret.clone(),
+            last_received: self.receive.last(),
+            running: self.running.load(Ordering::Relaxed),
+        });
+        send(&mut socket, &hello).await?;
+        let mut answer = Down::decode(next(&mut socket).await?)?;
+        let welcome = match (answer.pop(), answer.is_empty()) {
+            (Some(Down::Welcome(welcome)), true) => welcome,
+            (Some(Down::Refused { reason }), true) => return Err(ConnectionError::Refused(reason)),
+            _ => return Err(ConnectionError::OutOfPlace),
+        };
+        // Tells the coordinator that the secret has arrived; only then it sends what may start the agent.
+        send(&mut socket, &Up::Ack { upto: self.inbox.finished() }).await?;
+        if let Some(secret) = &welcome.secret {
+            self.secret = Some(secret.clone());
+        }
+        self.orphan_ttl = Duration::from_millis(welcome.orphan_ttl_ms).min(LONGEST_ORPHAN_TTL);
+        Ok((socket, welcome))
+    }
+
+    /// Carries frames both ways until the connection ends. Both ways are independent: a coordinator that does not read
+    /// can still send a signal.
+    async fn carry(&mut self, socket: Socket, received: u64) -> ConnectionError {
+        let (sink, stream) = socket.split();
+        let outbox = &*self.outbox;
+        let sent = outbox.resume(received);
+        let result = tokio::select! {
+            result = read(stream, &mut self.receive, outbox, &self.commands) => result,
+            result = write(sink, sent, outbox, &self.inbox) => result,
+        };
+        result.err().unwrap_or(ConnectionError::Closed)
+    }
+}
+
+async fn read(
+    mut stream: SplitStream<Socket>,
+    receive: &mut ReceiveWindow,
+    outbox: &Outbox,
+    commands: &mpsc::Sender<Vec<Numbered<DownFrame>>>,
+) -> Result<(), ConnectionError> {
+    loop {
+        // The place in the channel comes first: what was accepted must not be lost when this future is dropped.
+        let permit = commands.reserve().await.map_err(|_| ConnectionError::Ending)?;
+        let mut accepted = Vec::new();
+        for frame in Down::decode(next(&mut stream).await?)? {
+            match frame {
+                Down::Ack { upto } => outbox.acknowledge(upto)?,
+                Down::Command(command) => match receive.accept(command.seq) {
+                    Acceptance::Deliver => accepted.push(command),
+                    Acceptance::Duplicate => {}
+                    Acceptance::Gap { expected } => {
+                        permit.send(accepted);
+                        return Err(ConnectionError::Gap(expected));
+                    }
+                },
+                Down::Welcome(_) | Down::Refused { .. } => {
+                    permit.send(accepted);
+                    return Err(ConnectionError::OutOfPlace);
+                }
+            }
+        }
+        permit.send(accepted);
+    }
+}
+
+async fn write(
+    mut sink: SplitSink<Socket, Message>,
+    mut sent: u64,
+    outbox: &Outbox,
+    inbox: &Inbox,
+) -> Result<(), ConnectionError> {
+    let mut batch = BytesMut::new();
+    let mut acknowledged = 0;
+    loop {
+        let finished = inbox.finished();
+        if finished != acknowledged {
+            Up::Ack { upto: finished }.encode(&mut batch);
+            acknowledged = finished;
+        }
+        sent = outbox.fill(sent, &mut batch)?;
+        if batch.is_empty() {
+            tokio::select! {
+                () = outbox.pushed() => {}
+                () = inbox.progressed() => {}
+            }
+        } else {
+            sink.send(Message::Binary(batch.split().freeze())).await?;
+        }
+    }
+}
+
+async fn send(socket: &mut Socket, frame: &Up) -> Result<(), ConnectionError> {
+    let mut batch = BytesMut::new();
+    frame.encode(&mut batch);
+    Ok(socket.send(Message::Binary(batch.freeze())).await?)
+}
+
+/// The next message; pings are answered by the library.
+async fn next(
+    stream: &mut (impl StreamExt<Item = Result<Message, tungstenite::Error>> + Unpin),
+) -> Result<Bytes, ConnectionError> {
+    loop {
+        match stream.next().await {
+            Some(Ok(Message::Binary(bytes))) => return Ok(bytes),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Text(_) | Message::Frame(_))) => return Err(ConnectionError::OutOfPlace),
+            Some(Ok(Message::Close(_))) | None => return Err(ConnectionError::Closed),
+            Some(Err(error)) => return Err(error.into()),
+        }
+    }
+}

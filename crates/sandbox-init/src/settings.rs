@@ -1,0 +1,72 @@
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+use std::{env, fs, io};
+
+use thiserror::Error;
+
+use crate::address::Address;
+
+const DEFAULT_LINK: &str = "unix:/run/link";
+const DEFAULT_TOKEN_FILE: &str = "/home/agent/.link-token";
+const DEFAULT_GATEWAY_PORT: u16 = 8787;
+const DEFAULT_ORPHAN_TTL_MS: u64 = 60_000;
+
+/// Nobody waits longer; also keeps sums of points in time and durations from overflowing.
+pub(crate) const LONGEST_ORPHAN_TTL: Duration = Duration::from_hours(24 * 365);
+
+/// What the container's environment says. All of it may be seen from outside; the token comes in a file.
+pub(crate) struct Settings {
+    /// `LINK`: `unix:DIRECTORY` or `tcp://HOST:PORT`.
+    pub(crate) address: Address,
+    /// `GATEWAY_PORT`: what is forwarded to the gateway, on 127.0.0.1.
+    pub(crate) gateway_port: u16,
+    /// `ORPHAN_TTL_MS`: how long to look for a coordinator before the first Welcome, which then says how long.
+    pub(crate) orphan_ttl: Duration,
+}
+
+#[derive(Debug, Error)]
+pub(crate) enum SettingsError {
+    #[error("LINK is {0:?}, it may be unix:DIRECTORY or tcp://HOST:PORT")]
+    Link(String),
+    #[error("could not take the token for the link from {}", .path.display())]
+    Token { path: PathBuf, source: io::Error },
+    #[error("the token for the link in {} is empty or has a white space in it", .0.display())]
+    TokenText(PathBuf),
+    #[error("{name} is {value:?}, it may be a whole number")]
+    Number { name: &'static str, value: String },
+}
+
+impl Settings {
+    pub(crate) fn from_environment() -> Result<Self, SettingsError> {
+        let link = env::var("LINK").unwrap_or_else(|_| DEFAULT_LINK.to_owned());
+        let address = if let Some(directory) = link.strip_prefix("unix:") {
+            Address::Directory(directory.into())
+        } else if let Some(host) = link.strip_prefix("tcp://") {
+            Address::Tcp { host: host.to_owned(), token: take_token()? }
+        } else {
+            return Err(SettingsError::Link(link));
+        };
+        let orphan_ttl = Duration::from_millis(number("ORPHAN_TTL_MS", DEFAULT_ORPHAN_TTL_MS)?).min(LONGEST_ORPHAN_TTL);
+        Ok(Self { address, gateway_port: number("GATEWAY_PORT", DEFAULT_GATEWAY_PORT)?, orphan_ttl })
+    }
+}
+
+/// Reads the token and deletes its file, so that nothing started later finds it.
+fn take_token() -> Result<String, SettingsError> {
+    let path: PathBuf = env::var_os("LINK_TOKEN_FILE").map_or_else(|| DEFAULT_TOKEN_FILE.into(), PathBuf::from);
+    let read = fs::read_to_string(&path).and_then(|token| fs::remove_file(&path).map(|()| token));
+    let token = read.map_err(|source| SettingsError::Token { path: path.clone(), source })?;
+    let token = token.trim();
+    if token.is_empty() || token.contains(char::is_whitespace) {
+        return Err(SettingsError::TokenText(path));
+    }
+    Ok(token.to_owned())
+}
+
+fn number<T: FromStr>(name: &'static str, default: T) -> Result<T, SettingsError> {
+    match env::var(name) {
+        Ok(value) => value.parse().map_err(|_| SettingsError::Number { name, value }),
+        Err(_) => Ok(default),
+    }
+}

@@ -1,0 +1,218 @@
+use std::future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use sandbox_link::frame::{DownFrame, Numbered, SignalTarget, Start, UpFrame};
+use sandbox_link::window::ReceiveWindow;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::task::TaskTracker;
+
+use crate::connection::{Connection, ConnectionError, Orphaned};
+use crate::forward;
+use crate::inbox::{Inbox, Stdin};
+use crate::outbox::Outbox;
+use crate::processes;
+use crate::program::Program;
+use crate::settings::{Settings, SettingsError};
+
+/// How long the program has after a SIGTERM to the container. Below the 10 s that engines give.
+const TERMINATION_GRACE: Duration = Duration::from_secs(5);
+
+/// How long the coordinator then has to take in the last frames.
+const FLUSH_GRACE: Duration = Duration::from_millis(500);
+
+/// Messages between the connection and the worker, which is always quick to take them.
+const COMMAND_MESSAGES: usize = 8;
+
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("could not make the process undumpable: {0}")]
+    Hide(#[source] io::Error),
+    #[error("could not start the runtime: {0}")]
+    Runtime(#[source] io::Error),
+    #[error("could not listen for signals: {0}")]
+    Signals(#[source] io::Error),
+    #[error("could not listen on 127.0.0.1:{port}: {source}")]
+    Listen { port: u16, source: io::Error },
+    #[error("no coordinator within {} ms; the last attempt: {last}", .waited.as_millis())]
+    NeverWelcomed { waited: Duration, last: ConnectionError },
+}
+
+/// Runs until the container is told to stop or nobody is left to work for. Nothing else lives in the sandbox after it.
+pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
+    // Before anything is started: a signal that comes early must not be missed.
+    let mut child_ended = signal(SignalKind::child()).map_err(Failure::Signals)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
+
+    let address = Arc::new(settings.address);
+    let port = settings.gateway_port;
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|source| Failure::Listen { port, source })?;
+    let tracker = TaskTracker::new();
+    tracker.spawn(forward::serve(listener, Arc::clone(&address), tracker.clone()));
+
+    let (mut worker, mut finished) = Worker::new(tracker);
+    let (command_sender, mut commands) = mpsc::channel(COMMAND_MESSAGES);
+    let mut connection = std::pin::pin!(
+        Connection {
+            address,
+            outbox: Arc::clone(&worker.outbox),
+            inbox: Arc::clone(&worker.inbox),
+            running: Arc::clone(&worker.running),
+            commands: command_sender,
+            receive: ReceiveWindow::after_number(0),
+            secret: None,
+            orphan_ttl: settings.orphan_ttl,
+        }
+        .run()
+    );
+
+    let mut deadline = None;
+    let ending = loop {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => {
+                worker.signal_program(Signal::SIGTERM as i32);
+                deadline.get_or_insert(Instant::now() + TERMINATION_GRACE);
+                if !worker.is_running() {
+                    break Ok(());
+                }
+            }
+            () = passed(deadline) => break Ok(()),
+            _ = child_ended.recv() => worker.reap(),
+            Some(()) = finished.recv() => {
+                worker.finished();
+                if deadline.is_some() {
+                    let flushed = async {
+                        tokio::select! {
+                            () = worker.outbox.emptied() => {}
+                            _orphaned = &mut connection => {}
+                        }
+                    };
+                    let _ = timeout(FLUSH_GRACE, flushed).await;
+                    break Ok(());
+                }
+            }
+            Some(batch) = commands.recv() => worker.handle(batch),
+            orphaned = &mut connection => break match orphaned {
+                Orphaned::LeftAlone => Ok(()),
+                Orphaned::NeverWelcomed(last) => Err(Failure::NeverWelcomed { waited: settings.orphan_ttl, last }),
+            },
+        }
+    };
+    processes::signal_everything(worker.group, Signal::SIGKILL);
+    ending
+}
+
+async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => future::pending().await,
+    }
+}
+
+struct Worker {
+    outbox: Arc<Outbox>,
+    inbox: Arc<Inbox>,
+    /// A program was started and its `Exited` is not said yet.
+    running: Arc<AtomicBool>,
+    /// The program, until it is reaped.
+    program: Option<Program>,
+    /// Process group of the last program.
+    group: Option<Pid>,
+    finished: mpsc::Sender<()>,
+    tracker: TaskTracker,
+}
+
+impl Worker {
+    /// With it the channel that tells when an ended program is finished with.
+    fn new(tracker: TaskTracker) -> (Self, mpsc::Receiver<()>) {
+        let (finished, receiver) = mpsc::channel(1);
+        let worker = Self {
+            outbox: Arc::new(Outbox::new()),
+            inbox: Arc::new(Inbox::new()),
+            running: Arc::default(),
+            program: None,
+            group: None,
+            finished,
+            tracker,
+        };
+        (worker, receiver)
+    }
+
+    fn is_running(&self) -> bool {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    fn handle(&mut self, batch: Vec<Numbered<DownFrame>>) {
+        for Numbered { seq, frame } in batch {
+            match frame {
+                DownFrame::Start(start) => self.start(&start),
+                DownFrame::Stdin { piece, ends_line } => self.inbox.push(seq, Stdin::Piece { piece, ends_line }),
+                DownFrame::CloseStdin => self.inbox.push(seq, Stdin::Close),
+                DownFrame::Signal { signal, target: SignalTarget::Program } => self.signal_program(signal),
+                DownFrame::Signal { signal, target: SignalTarget::Everything } => {
+                    if let Ok(signal) = Signal::try_from(signal) {
+                        processes::signal_everything(self.group, signal);
+                    }
+                }
+            }
+            self.inbox.handled(seq);
+        }
+    }
+
+    fn start(&mut self, start: &Start) {
+        let started = if self.is_running() {
+            Err("another program is running".to_owned())
+        } else {
+            Program::start(start, &self.outbox, &self.inbox)
+                .map_err(|error| format!("could not start {}: {error}", start.program))
+        };
+        match started {
+            Ok(program) => {
+                // Before its readers run: this is the first frame of a program.
+                self.outbox.push([UpFrame::Started { pid: program.pid().as_raw().unsigned_abs() }]);
+                self.running.store(true, Ordering::Relaxed);
+                self.group = Some(program.pid());
+                self.program = Some(program);
+            }
+            Err(message) => self.outbox.push([UpFrame::StartFailed { message }]),
+        }
+    }
+
+    /// A program that is not there any more cannot be signalled, which is no error: it may just have ended.
+    fn signal_program(&self, signal: i32) {
+        if let Some(program) = &self.program {
+            let _ = processes::signal(program.pid(), signal);
+        }
+    }
+
+    fn reap(&mut self) {
+        while let Some((pid, end)) = processes::reap() {
+            if let Some(program) = self.program.take_if(|program| program.pid() == pid) {
+                let finish = program.finish(end, Arc::clone(&self.outbox), Arc::clone(&self.inbox));
+                let finished = self.finished.clone();
+                self.tracker.spawn(async move {
+                    finish.await;
+                    // Fails only when the worker is gone, and with it the process.
+                    let _ = finished.send(()).await;
+                });
+            }
+        }
+    }
+
+    fn finished(&mut self) {
+        self.running.store(false, Ordering::Relaxed);
+        // Everything of this group is killed; its number may be given to another one.
+        self.group = None;
+    }
+}

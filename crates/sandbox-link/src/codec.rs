@@ -1,0 +1,286 @@
+//! The binary form. A WebSocket message is frames one after another; a frame is one byte of kind, then its fields in
+//! order: integers little-endian, a number (`seq`) as u64, strings and bytes with a u32 length before them, an optional
+//! field with a byte 0 or 1 before it.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use thiserror::Error;
+
+use crate::PROTOCOL_VERSION;
+use crate::frame::Numbered;
+use crate::frame::{Down, DownFrame, Exit, Hello, LinkSecret, MAX_PIECE, SignalTarget, Start, Up, UpFrame, Welcome};
+use reader::Reader;
+
+mod reader;
+
+/// A batch is sent once it has this many bytes: large enough that the cost of a message and its system call is spread
+/// over hundreds of lines, small enough that the other end starts early.
+pub const BATCH_BYTES: usize = 64 * 1024;
+
+/// The most that the strings of one `Start` may have, in bytes: what Linux takes for arguments and environment of an
+/// `execve` under the usual stack limit of 8 MiB.
+pub const MAX_START: usize = 2 * 1024 * 1024;
+
+/// The most arguments, and the most variables, of one `Start`. Bounds what a short message can make a decoder allocate.
+pub const MAX_STRINGS: usize = 4096;
+
+/// The longest message: a batch just below [`BATCH_BYTES`] with the largest frame added. To be set as the limit of the
+/// WebSocket.
+pub const MAX_MESSAGE: usize = BATCH_BYTES + MAX_START + 8 * MAX_STRINGS + 1024;
+
+/// The longest secret, reason or error message, in bytes.
+pub const MAX_TEXT: usize = 4096;
+
+const HELLO: u8 = 1;
+const WELCOME: u8 = 1;
+const ACK: u8 = 2;
+const REFUSED: u8 = 3;
+
+const STDOUT: u8 = 16;
+const STDERR: u8 = 17;
+const STARTED: u8 = 18;
+const START_FAILED: u8 = 19;
+const EXITED: u8 = 20;
+
+const START: u8 = 16;
+const STDIN: u8 = 17;
+const CLOSE_STDIN: u8 = 18;
+const SIGNAL: u8 = 19;
+
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+pub enum DecodeError {
+    #[error("message ends within a frame")]
+    Truncated,
+    #[error("unknown kind of frame {0}")]
+    Kind(u8),
+    #[error("{value} is no value for {field}")]
+    Value { field: &'static str, value: u64 },
+    #[error("{field} has {length}, at most {limit} are allowed")]
+    TooLong { field: &'static str, length: usize, limit: usize },
+    #[error("{0} is not UTF-8")]
+    Text(&'static str),
+    #[error("the other end speaks version {0} of the protocol, this one {PROTOCOL_VERSION}")]
+    Version(u32),
+}
+
+impl Up {
+    pub fn encode(&self, batch: &mut BytesMut) {
+        match self {
+            Self::Hello(hello) => {
+                batch.put_u8(HELLO);
+                batch.put_u32_le(PROTOCOL_VERSION);
+                put_optional_text(batch, hello.secret.as_ref().map(LinkSecret::expose));
+                batch.put_u64_le(hello.last_received);
+                batch.put_u8(u8::from(hello.running));
+            }
+            Self::Output(Numbered { seq, frame }) => frame.encode(*seq, batch),
+            Self::Ack { upto } => put_ack(batch, *upto),
+        }
+    }
+
+    /// All frames of one message. Pieces share the message's memory.
+    pub fn decode(message: Bytes) -> Result<Vec<Self>, DecodeError> {
+        Reader::new(message).all(Self::read)
+    }
+
+    fn read(kind: u8, reader: &mut Reader) -> Result<Self, DecodeError> {
+        Ok(match kind {
+            HELLO => {
+                let version = reader.u32()?;
+                if version != PROTOCOL_VERSION {
+                    return Err(DecodeError::Version(version));
+                }
+                Self::Hello(Hello {
+                    secret: reader.optional_text("secret")?.map(LinkSecret::new),
+                    last_received: reader.u64()?,
+                    running: reader.flag("running")?,
+                })
+            }
+            ACK => Self::Ack { upto: reader.u64()? },
+            numbered => Self::Output(Numbered { seq: reader.seq()?, frame: UpFrame::read(numbered, reader)? }),
+        })
+    }
+}
+
+impl UpFrame {
+    pub fn encode(&self, seq: u64, batch: &mut BytesMut) {
+        match self {
+            Self::Stdout { piece, ends_line } => {
+                put_head(batch, STDOUT, seq);
+                batch.put_u8(u8::from(*ends_line));
+                put_bytes(batch, piece);
+            }
+            Self::Stderr { bytes } => {
+                put_head(batch, STDERR, seq);
+                put_bytes(batch, bytes);
+            }
+            Self::Started { pid } => {
+                put_head(batch, STARTED, seq);
+                batch.put_u32_le(*pid);
+            }
+            Self::StartFailed { message } => {
+                put_head(batch, START_FAILED, seq);
+                put_text(batch, message);
+            }
+            Self::Exited(exit) => {
+                put_head(batch, EXITED, seq);
+                put_optional_i32(batch, exit.code);
+                put_optional_i32(batch, exit.signal);
+                batch.put_u64_le(exit.oom_kills);
+            }
+        }
+    }
+
+    fn read(kind: u8, reader: &mut Reader) -> Result<Self, DecodeError> {
+        Ok(match kind {
+            STDOUT => {
+                let ends_line = reader.flag("ends_line")?;
+                Self::Stdout { piece: reader.bytes("stdout", MAX_PIECE)?, ends_line }
+            }
+            STDERR => Self::Stderr { bytes: reader.bytes("stderr", MAX_PIECE)? },
+            STARTED => Self::Started { pid: reader.u32()? },
+            START_FAILED => Self::StartFailed { message: reader.text("message", MAX_TEXT)? },
+            EXITED => Self::Exited(Exit {
+                code: reader.optional_i32("code")?,
+                signal: reader.optional_i32("signal")?,
+                oom_kills: reader.u64()?,
+            }),
+            unknown => return Err(DecodeError::Kind(unknown)),
+        })
+    }
+}
+
+impl Down {
+    pub fn encode(&self, batch: &mut BytesMut) {
+        match self {
+            Self::Welcome(welcome) => {
+                batch.put_u8(WELCOME);
+                put_optional_text(batch, welcome.secret.as_ref().map(LinkSecret::expose));
+                batch.put_u64_le(welcome.last_received);
+                batch.put_u64_le(welcome.orphan_ttl_ms);
+            }
+            Self::Refused { reason } => {
+                batch.put_u8(REFUSED);
+                put_text(batch, reason);
+            }
+            Self::Command(Numbered { seq, frame }) => frame.encode(*seq, batch),
+            Self::Ack { upto } => put_ack(batch, *upto),
+        }
+    }
+
+    /// All frames of one message. Pieces share the message's memory.
+    pub fn decode(message: Bytes) -> Result<Vec<Self>, DecodeError> {
+        Reader::new(message).all(Self::read)
+    }
+
+    fn read(kind: u8, reader: &mut Reader) -> Result<Self, DecodeError> {
+        Ok(match kind {
+            WELCOME => Self::Welcome(Welcome {
+                secret: reader.optional_text("secret")?.map(LinkSecret::new),
+                last_received: reader.u64()?,
+                orphan_ttl_ms: reader.u64()?,
+            }),
+            REFUSED => Self::Refused { reason: reader.text("reason", MAX_TEXT)? },
+            ACK => Self::Ack { upto: reader.u64()? },
+            numbered => Self::Command(Numbered { seq: reader.seq()?, frame: DownFrame::read(numbered, reader)? }),
+        })
+    }
+}
+
+impl DownFrame {
+    pub fn encode(&self, seq: u64, batch: &mut BytesMut) {
+        match self {
+            Self::Start(start) => {
+                put_head(batch, START, seq);
+                put_bytes(batch, start.program.as_bytes());
+                put_length(batch, start.arguments.len());
+                for argument in &start.arguments {
+                    put_bytes(batch, argument.as_bytes());
+                }
+                put_bytes(batch, start.directory.as_bytes());
+                put_length(batch, start.environment.len());
+                for (name, value) in &start.environment {
+                    put_bytes(batch, name.as_bytes());
+                    put_bytes(batch, value.as_bytes());
+                }
+            }
+            Self::Stdin { piece, ends_line } => {
+                put_head(batch, STDIN, seq);
+                batch.put_u8(u8::from(*ends_line));
+                put_bytes(batch, piece);
+            }
+            Self::CloseStdin => put_head(batch, CLOSE_STDIN, seq),
+            Self::Signal { signal, target } => {
+                put_head(batch, SIGNAL, seq);
+                batch.put_i32_le(*signal);
+                batch.put_u8(match target {
+                    SignalTarget::Program => 0,
+                    SignalTarget::Everything => 1,
+                });
+            }
+        }
+    }
+
+    fn read(kind: u8, reader: &mut Reader) -> Result<Self, DecodeError> {
+        Ok(match kind {
+            START => Self::Start(Start {
+                program: reader.text("program", MAX_START)?,
+                arguments: reader.list("arguments", |reader| reader.text("argument", MAX_START))?,
+                directory: reader.text("directory", MAX_START)?,
+                environment: reader.list("environment", |reader| {
+                    Ok((reader.text("variable name", MAX_START)?, reader.text("variable", MAX_START)?))
+                })?,
+            }),
+            STDIN => {
+                let ends_line = reader.flag("ends_line")?;
+                Self::Stdin { piece: reader.bytes("stdin", MAX_PIECE)?, ends_line }
+            }
+            CLOSE_STDIN => Self::CloseStdin,
+            SIGNAL => Self::Signal {
+                signal: reader.i32()?,
+                target: if reader.flag("target")? { SignalTarget::Everything } else { SignalTarget::Program },
+            },
+            unknown => return Err(DecodeError::Kind(unknown)),
+        })
+    }
+}
+
+fn put_head(batch: &mut BytesMut, kind: u8, seq: u64) {
+    batch.put_u8(kind);
+    batch.put_u64_le(seq);
+}
+
+fn put_ack(batch: &mut BytesMut, upto: u64) {
+    put_head(batch, ACK, upto);
+}
+
+fn put_length(batch: &mut BytesMut, length: usize) {
+    // Senders keep to the limits above, which are far below; a breach must not look like another, valid length.
+    batch.put_u32_le(u32::try_from(length).unwrap_or(u32::MAX));
+}
+
+fn put_bytes(batch: &mut BytesMut, bytes: &[u8]) {
+    put_length(batch, bytes.len());
+    batch.put_slice(bytes);
+}
+
+/// A text made by us: cut at [`MAX_TEXT`] where an error message is longer.
+fn put_text(batch: &mut BytesMut, text: &str) {
+    put_bytes(batch, &text.as_bytes()[..text.floor_char_boundary(MAX_TEXT)]);
+}
+
+fn put_optional_text(batch: &mut BytesMut, text: Option<&str>) {
+    batch.put_u8(u8::from(text.is_some()));
+    if let Some(text) = text {
+        put_text(batch, text);
+    }
+}
+
+fn put_optional_i32(batch: &mut BytesMut, value: Option<i32>) {
+    batch.put_u8(u8::from(value.is_some()));
+    if let Some(value) = value {
+        batch.put_i32_le(value);
+    }
+}
+
+#[cfg(test)]
+mod tests;
