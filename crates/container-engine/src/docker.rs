@@ -1,0 +1,256 @@
+use std::future::Future;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, ListContainersOptionsBuilder,
+    ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions,
+};
+use futures::StreamExt as _;
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep, timeout};
+
+use self::failure::Failure;
+use crate::{
+    BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary, Engine,
+    EngineError, EngineInfo, ImageInfo, Labels, Operation, TarSource, TarStream,
+};
+
+mod build;
+mod convert;
+mod failure;
+mod transfer;
+
+/// Where an engine listens when `DOCKER_HOST` does not say otherwise.
+const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
+
+/// Bound of a call: the slowest, a start on a loaded machine, takes a few seconds.
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Bound of the question whether the engine is well, which somebody waits for.
+const INFO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bollard's own bound for the headers of an answer. Ours are tighter, except where there is none: a build's headers come
+/// when its context was sent.
+const CLIENT_TIMEOUT: Duration = Duration::from_hours(24);
+
+/// How often a removal that another caller has begun is asked for again.
+const REMOVAL_POLL: Duration = Duration::from_millis(50);
+
+/// The Docker Engine, 20.10 (API 1.41) or newer, by its API on a Unix socket, TCP or SSH.
+pub struct DockerEngine {
+    host: String,
+    /// Connected and the API version agreed, which an engine that is not up yet must not make impossible for ever.
+    client: OnceCell<Docker>,
+}
+
+impl DockerEngine {
+    /// The engine at `DOCKER_HOST`, else at `/var/run/docker.sock`. Nothing is sent before the first call.
+    pub fn from_environment() -> Self {
+        Self::new(std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or(DEFAULT_HOST.to_owned()))
+    }
+
+    /// The engine at `host`: `unix:///PATH`, `tcp://HOST:PORT`, `ssh://USER@HOST`.
+    pub fn new(host: impl Into<String>) -> Self {
+        Self { host: host.into(), client: OnceCell::new() }
+    }
+
+    async fn client(&self, operation: Operation) -> Result<&Docker, EngineError> {
+        let connect = async {
+            // An engine answers 400 to a prefix newer than its API, so agree on a version first.
+            Docker::connect_with_host(&self.host)?.with_timeout(CLIENT_TIMEOUT).negotiate_version().await
+        };
+        let connect = async { self.failed_as(operation, "", timeout(INFO_TIMEOUT, connect).await, INFO_TIMEOUT) };
+        self.client.get_or_try_init(|| connect).await
+    }
+
+    async fn bounded<T>(
+        &self,
+        operation: Operation,
+        name: &str,
+        bound: Duration,
+        call: impl Future<Output = Result<T, bollard::errors::Error>>,
+    ) -> Result<T, EngineError> {
+        self.failed_as(operation, name, timeout(bound, call).await, bound)
+    }
+
+    fn failed_as<T>(
+        &self,
+        operation: Operation,
+        name: &str,
+        outcome: Result<Result<T, bollard::errors::Error>, tokio::time::error::Elapsed>,
+        bound: Duration,
+    ) -> Result<T, EngineError> {
+        match outcome {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(self.failure(operation, name).of(error)),
+            Err(_) => Err(EngineError::Timeout { operation, name: name.to_owned(), seconds: bound.as_secs() }),
+        }
+    }
+
+    fn failure(&self, operation: Operation, name: &str) -> Failure {
+        Failure { operation, name: name.to_owned(), address: self.host.clone() }
+    }
+}
+
+#[async_trait]
+impl Engine for DockerEngine {
+    async fn info(&self) -> Result<EngineInfo, EngineError> {
+        let client = self.client(Operation::Info).await?;
+        let both = async { tokio::try_join!(client.version(), client.info()) };
+        let (version, info) = self.bounded(Operation::Info, "", INFO_TIMEOUT, both).await?;
+        Ok(convert::engine_info(version, info, client.client_version().to_string()))
+    }
+
+    async fn create_volume(&self, name: &str, labels: &Labels) -> Result<(), EngineError> {
+        let client = self.client(Operation::CreateVolume).await?;
+        let call = client.create_volume(convert::volume_request(name, labels));
+        self.bounded(Operation::CreateVolume, name, CALL_TIMEOUT, call).await.map(drop)
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        let client = self.client(Operation::RemoveVolume).await?;
+        let call = client.remove_volume(name, None::<RemoveVolumeOptions>);
+        let outcome = self.bounded(Operation::RemoveVolume, name, CALL_TIMEOUT, call).await;
+        missing_is(outcome, ())
+    }
+
+    async fn list_volumes(&self, labels: &Labels) -> Result<Vec<String>, EngineError> {
+        let client = self.client(Operation::ListVolumes).await?;
+        let options = ListVolumesOptionsBuilder::new().filters(&convert::label_filter(labels)).build();
+        let call = client.list_volumes(Some(options));
+        let answer = self.bounded(Operation::ListVolumes, "", CALL_TIMEOUT, call).await?;
+        Ok(convert::volume_names(answer))
+    }
+
+    async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
+        let client = self.client(Operation::CreateContainer).await?;
+        let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
+        let call = client.create_container(Some(options), convert::create_body(spec));
+        match self.bounded(Operation::CreateContainer, &spec.name, CALL_TIMEOUT, call).await {
+            Ok(created) => Ok(ContainerId::new(created.id)),
+            // The only thing looked up that is not made on the way: volumes are, and a missing directory is a 400.
+            Err(EngineError::NotFound { .. }) => Err(EngineError::ImageMissing { image: spec.image.clone() }),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn start(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let client = self.client(Operation::Start).await?;
+        let call = client.start_container(id.as_str(), None);
+        self.bounded(Operation::Start, id.as_str(), CALL_TIMEOUT, call).await
+    }
+
+    async fn kill(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let client = self.client(Operation::Kill).await?;
+        let call = client.kill_container(id.as_str(), None);
+        match self.bounded(Operation::Kill, id.as_str(), CALL_TIMEOUT, call).await {
+            // It does not run.
+            Err(EngineError::Conflict { .. }) => Ok(()),
+            outcome => missing_is(outcome, ()),
+        }
+    }
+
+    async fn remove_container(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let client = self.client(Operation::RemoveContainer).await?;
+        let deadline = Instant::now() + CALL_TIMEOUT;
+        loop {
+            let options = RemoveContainerOptionsBuilder::new().force(true).build();
+            let call = client.remove_container(id.as_str(), Some(options));
+            match self.bounded(Operation::RemoveContainer, id.as_str(), CALL_TIMEOUT, call).await {
+                // Another caller is removing it. Its volumes can be removed only when that is done.
+                Err(EngineError::Conflict { reason, .. })
+                    if removal_in_progress(&reason) && Instant::now() < deadline =>
+                {
+                    sleep(REMOVAL_POLL).await;
+                }
+                outcome => return missing_is(outcome, ()),
+            }
+        }
+    }
+
+    async fn inspect_container(&self, id: &ContainerId) -> Result<Option<ContainerState>, EngineError> {
+        let client = self.client(Operation::InspectContainer).await?;
+        let call = client.inspect_container(id.as_str(), None::<InspectContainerOptions>);
+        let outcome = self.bounded(Operation::InspectContainer, id.as_str(), CALL_TIMEOUT, call).await;
+        missing_is(outcome.map(|answer| Some(convert::container_state(answer))), None)
+    }
+
+    async fn wait_container(&self, id: &ContainerId) -> Result<ContainerExit, EngineError> {
+        let client = self.client(Operation::WaitContainer).await?;
+        let failure = self.failure(Operation::WaitContainer, id.as_str());
+        let code = match client.wait_container(id.as_str(), None).next().await {
+            Some(Ok(answer)) => answer.status_code,
+            // Bollard's name for an exit code that is not zero.
+            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => code,
+            Some(Err(error)) => match failure.of(error) {
+                EngineError::NotFound { .. } => return Ok(ContainerExit::Gone),
+                error => return Err(error),
+            },
+            None => return Err(failure.unreachable("the connection was closed")),
+        };
+        let oom_killed = self.inspect_container(id).await?.is_some_and(|state| state.oom_killed);
+        Ok(ContainerExit::Exited { code, oom_killed })
+    }
+
+    async fn list_containers(&self, labels: &Labels) -> Result<Vec<ContainerSummary>, EngineError> {
+        let client = self.client(Operation::ListContainers).await?;
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&convert::label_filter(labels)).build();
+        let call = client.list_containers(Some(options));
+        let answer = self.bounded(Operation::ListContainers, "", CALL_TIMEOUT, call).await?;
+        Ok(answer.into_iter().map(convert::container_summary).collect())
+    }
+
+    async fn upload(&self, id: &ContainerId, path: &str, tar: TarSource) -> Result<(), EngineError> {
+        self.send_archive(id, path, tar).await
+    }
+
+    async fn download(&self, id: &ContainerId, path: &str) -> Result<TarStream, EngineError> {
+        self.receive_archive(id, path).await
+    }
+
+    async fn logs(&self, id: &ContainerId, max_bytes: usize) -> Result<String, EngineError> {
+        self.last_output(id, max_bytes).await
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<ImageInfo>, EngineError> {
+        let client = self.client(Operation::Image).await?;
+        let call = client.inspect_image(reference);
+        let outcome = self.bounded(Operation::Image, reference, CALL_TIMEOUT, call).await;
+        missing_is(outcome.map(|answer| Some(convert::image_info(answer))), None)
+    }
+
+    async fn build_image(&self, spec: BuildSpec) -> Result<BuildStream, EngineError> {
+        let client = self.client(Operation::BuildImage).await?;
+        Ok(build::stream(client.clone(), spec, self.failure(Operation::BuildImage, "")))
+    }
+
+    async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {
+        let client = self.client(Operation::RemoveImage).await?;
+        let call = client.remove_image(reference, None::<RemoveImageOptions>, None);
+        let outcome = self.bounded(Operation::RemoveImage, reference, CALL_TIMEOUT, call).await;
+        missing_is(outcome.map(drop), ())
+    }
+
+    async fn bridge_gateway(&self) -> Result<Option<IpAddr>, EngineError> {
+        let client = self.client(Operation::BridgeGateway).await?;
+        let call = client.inspect_network("bridge", None::<InspectNetworkOptions>);
+        let outcome = self.bounded(Operation::BridgeGateway, "bridge", CALL_TIMEOUT, call).await;
+        missing_is(outcome.map(|answer| convert::gateway(&answer)), None)
+    }
+}
+
+/// `value` where what the call was about is not there.
+fn missing_is<T>(outcome: Result<T, EngineError>, value: T) -> Result<T, EngineError> {
+    match outcome {
+        Err(EngineError::NotFound { .. }) => Ok(value),
+        outcome => outcome,
+    }
+}
+
+/// The engine's words for a 409 that is no refusal: "removal of container … is already in progress".
+fn removal_in_progress(reason: &str) -> bool {
+    reason.contains("already in progress")
+}

@@ -1,0 +1,197 @@
+//! Our types into Docker's bodies, and its answers into our types. Pure, so that it is tested without an engine.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr as _;
+
+use bollard::models;
+
+use crate::{
+    AGENT_GID, AGENT_UID, ContainerId, ContainerSpec, ContainerState, ContainerSummary, EngineInfo, ImageInfo, Labels,
+    Limits, Mount, Network,
+};
+
+/// Docker's word for "never".
+const NO_TIME: &str = "0001-01-01T00:00:00Z";
+
+pub(super) fn create_body(spec: &ContainerSpec) -> models::ContainerCreateBody {
+    models::ContainerCreateBody {
+        hostname: Some("sandbox".to_owned()),
+        user: Some(format!("{AGENT_UID}:{AGENT_GID}")),
+        image: Some(spec.image.clone()),
+        cmd: (!spec.command.is_empty()).then(|| spec.command.clone()),
+        env: Some(spec.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        host_config: Some(host_config(spec)),
+        ..Default::default()
+    }
+}
+
+fn host_config(spec: &ContainerSpec) -> models::HostConfig {
+    let Limits { memory_bytes, nano_cpus, pids, open_files, file_bytes } = spec.limits;
+    models::HostConfig {
+        readonly_rootfs: Some(true),
+        privileged: Some(false),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        ipc_mode: Some("private".to_owned()),
+        cgroupns_mode: Some(models::HostConfigCgroupnsModeEnum::PRIVATE),
+        network_mode: Some(match spec.network {
+            Network::None => "none".to_owned(),
+            Network::Bridge => "bridge".to_owned(),
+        }),
+        extra_hosts: match spec.network {
+            Network::None => None,
+            Network::Bridge => Some(vec!["host.docker.internal:host-gateway".to_owned()]),
+        },
+        memory: Some(signed(memory_bytes)),
+        // Memory and swap together, so equal to the memory means no swap.
+        memory_swap: Some(signed(memory_bytes)),
+        nano_cpus: Some(signed(nano_cpus)),
+        pids_limit: Some(i64::from(pids)),
+        ulimits: Some(vec![ulimit("nofile", u64::from(open_files)), ulimit("core", 0), ulimit("fsize", file_bytes)]),
+        mounts: Some(spec.mounts.iter().map(mount).collect()),
+        // The engine mounts by the depth of the target, so a directory below /run is not hidden by the tmpfs.
+        tmpfs: Some(HashMap::from([
+            // Programs are built and run here, so not noexec. It is charged to the container's memory.
+            ("/tmp".to_owned(), format!("rw,exec,nosuid,nodev,mode=1777,size={}", memory_bytes / 2)),
+            ("/run".to_owned(), format!("rw,noexec,nosuid,nodev,mode=0755,size=16m,uid={AGENT_UID},gid={AGENT_GID}")),
+        ])),
+        // Only what the first process says by itself lands here: a reason for an error message.
+        log_config: Some(models::HostConfigLogConfig {
+            typ: Some("json-file".to_owned()),
+            config: Some(HashMap::from([
+                ("max-size".to_owned(), "1m".to_owned()),
+                ("max-file".to_owned(), "1".to_owned()),
+            ])),
+        }),
+        restart_policy: Some(models::RestartPolicy {
+            name: Some(models::RestartPolicyNameEnum::NO),
+            maximum_retry_count: None,
+        }),
+        auto_remove: Some(false),
+        // The first process reaps; an init of the engine's would be a second one.
+        init: Some(false),
+        runtime: spec.runtime.clone(),
+        ..Default::default()
+    }
+}
+
+fn mount(mount: &Mount) -> models::Mount {
+    match mount {
+        Mount::Volume { name, target } => models::Mount {
+            typ: Some(models::MountType::VOLUME),
+            source: Some(name.clone()),
+            target: Some(target.clone()),
+            read_only: Some(false),
+            ..Default::default()
+        },
+        Mount::Directory { source, target } => models::Mount {
+            typ: Some(models::MountType::BIND),
+            source: Some(source.to_string_lossy().into_owned()),
+            target: Some(target.clone()),
+            read_only: Some(true),
+            ..Default::default()
+        },
+    }
+}
+
+fn ulimit(name: &str, value: u64) -> models::ResourcesUlimits {
+    models::ResourcesUlimits { name: Some(name.to_owned()), soft: Some(signed(value)), hard: Some(signed(value)) }
+}
+
+pub(super) fn volume_request(name: &str, labels: &Labels) -> models::VolumeCreateRequest {
+    models::VolumeCreateRequest {
+        name: Some(name.to_owned()),
+        labels: Some(labels.clone().into_iter().collect()),
+        ..Default::default()
+    }
+}
+
+pub(super) fn label_filter(labels: &Labels) -> HashMap<String, Vec<String>> {
+    let wanted = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    HashMap::from([("label".to_owned(), wanted)])
+}
+
+pub(super) fn volume_names(answer: models::VolumeListResponse) -> Vec<String> {
+    let mut names: Vec<_> = answer.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect();
+    names.sort();
+    names
+}
+
+pub(super) fn container_state(answer: models::ContainerInspectResponse) -> ContainerState {
+    let state = answer.state.unwrap_or_default();
+    let running = state.running.unwrap_or_default();
+    let started_at = state.started_at.filter(|time| time != NO_TIME && !time.is_empty());
+    ContainerState {
+        running,
+        exit_code: state.exit_code.filter(|_| !running && started_at.is_some()),
+        oom_killed: state.oom_killed.unwrap_or_default(),
+        started_at,
+        labels: answer.config.and_then(|config| config.labels).unwrap_or_default().into_iter().collect(),
+    }
+}
+
+pub(super) fn container_summary(answer: models::ContainerSummary) -> ContainerSummary {
+    let name = answer.names.unwrap_or_default().into_iter().next().unwrap_or_default();
+    ContainerSummary {
+        id: ContainerId::new(answer.id.unwrap_or_default()),
+        name: name.trim_start_matches('/').to_owned(),
+        image: answer.image.unwrap_or_default(),
+        running: answer.state == Some(models::ContainerSummaryStateEnum::RUNNING),
+        labels: answer.labels.unwrap_or_default().into_iter().collect(),
+    }
+}
+
+pub(super) fn image_info(answer: models::ImageInspect) -> ImageInfo {
+    ImageInfo {
+        id: answer.id.unwrap_or_default(),
+        labels: answer.config.and_then(|config| config.labels).unwrap_or_default().into_iter().collect(),
+        size_bytes: unsigned(answer.size),
+        created: answer.created,
+    }
+}
+
+pub(super) fn engine_info(version: models::SystemVersion, info: models::SystemInfo, api_version: String) -> EngineInfo {
+    let mut runtimes: Vec<_> = info.runtimes.unwrap_or_default().into_keys().collect();
+    runtimes.sort();
+    let components = version.components.unwrap_or_default();
+    EngineInfo {
+        name: info.name.unwrap_or_default(),
+        version: version.version.unwrap_or_default(),
+        api_version,
+        architecture: info.architecture.unwrap_or_default(),
+        memory_bytes: unsigned(info.mem_total),
+        cpus: unsigned(info.ncpu),
+        cgroup_version: info.cgroup_version.map(|version| version.to_string()).unwrap_or_default(),
+        storage_driver: info.driver.unwrap_or_default(),
+        runtimes,
+        runc_version: components.into_iter().find(|part| part.name == "runc").map(|part| part.version),
+    }
+}
+
+pub(super) fn gateway(answer: &models::NetworkInspect) -> Option<IpAddr> {
+    let ranges = answer.ipam.as_ref()?.config.as_ref()?;
+    let told = ranges.iter().find_map(|range| range.gateway.as_ref()?.parse().ok());
+    told.or_else(|| ranges.iter().find_map(|range| first_host(range.subnet.as_ref()?)))
+}
+
+/// An engine that has just made its bridge does not tell the gateway yet; it is the subnet's first host.
+fn first_host(subnet: &str) -> Option<IpAddr> {
+    let (address, bits) = subnet.split_once('/')?;
+    let host_bits = 32_u32.checked_sub(bits.parse().ok()?)?;
+    let network = Ipv4Addr::from_str(address).ok()?.to_bits() & u32::MAX.checked_shl(host_bits)?;
+    Some(Ipv4Addr::from_bits(network.checked_add(1)?).into())
+}
+
+/// Docker's integers are signed. More than the largest is as good as no limit.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn unsigned(value: Option<i64>) -> u64 {
+    value.and_then(|value| u64::try_from(value).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::*;
+
+fn spec() -> ContainerSpec {
+    ContainerSpec {
+        name: "sandbox-1".to_owned(),
+        image: "claude-runner".to_owned(),
+        labels: Labels::from([("instance".to_owned(), "a".to_owned())]),
+        command: Vec::new(),
+        environment: [("LINK".to_owned(), "/run/link".to_owned())].into(),
+        mounts: vec![
+            Mount::Volume { name: "workspace-1".to_owned(), target: "/workspace".to_owned() },
+            Mount::Directory { source: PathBuf::from("/run/claude-runner/1"), target: "/run/link".to_owned() },
+        ],
+        network: Network::None,
+        limits: Limits {
+            memory_bytes: 1 << 30,
+            nano_cpus: 1_500_000_000,
+            pids: 512,
+            open_files: 1024,
+            file_bytes: 4096,
+        },
+        runtime: None,
+    }
+}
+
+#[test]
+fn a_sandbox_gets_exactly_these_settings() {
+    let body = serde_json::to_value(create_body(&spec())).unwrap();
+
+    assert_eq!(
+        body,
+        json!({
+            "Hostname": "sandbox",
+            "User": "10001:10001",
+            "Image": "claude-runner",
+            "Env": ["LINK=/run/link"],
+            "Labels": {"instance": "a"},
+            "HostConfig": {
+                "ReadonlyRootfs": true,
+                "Privileged": false,
+                "CapDrop": ["ALL"],
+                "SecurityOpt": ["no-new-privileges"],
+                "IpcMode": "private",
+                "CgroupnsMode": "private",
+                "NetworkMode": "none",
+                "Memory": 1_073_741_824,
+                "MemorySwap": 1_073_741_824,
+                "NanoCpus": 1_500_000_000,
+                "PidsLimit": 512,
+                "Ulimits": [
+                    {"Name": "nofile", "Soft": 1024, "Hard": 1024},
+                    {"Name": "core", "Soft": 0, "Hard": 0},
+                    {"Name": "fsize", "Soft": 4096, "Hard": 4096},
+                ],
+                "Mounts": [
+                    {"Type": "volume", "Source": "workspace-1", "Target": "/workspace", "ReadOnly": false},
+                    {"Type": "bind", "Source": "/run/claude-runner/1", "Target": "/run/link", "ReadOnly": true},
+                ],
+                "Tmpfs": {
+                    "/tmp": "rw,exec,nosuid,nodev,mode=1777,size=536870912",
+                    "/run": "rw,noexec,nosuid,nodev,mode=0755,size=16m,uid=10001,gid=10001",
+                },
+                "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}},
+                "RestartPolicy": {"Name": "no"},
+                "AutoRemove": false,
+                "Init": false,
+            },
+        })
+    );
+}
+
+#[test]
+fn a_bridged_sandbox_can_name_the_host() {
+    let host = host_config(&ContainerSpec { network: Network::Bridge, ..spec() });
+
+    assert_eq!(host.network_mode.as_deref(), Some("bridge"));
+    assert_eq!(host.extra_hosts, Some(vec!["host.docker.internal:host-gateway".to_owned()]));
+}
+
+#[test]
+fn command_and_runtime_are_passed_on() {
+    let spec = ContainerSpec { command: vec!["sh".to_owned()], runtime: Some("runsc".to_owned()), ..spec() };
+    let body = create_body(&spec);
+
+    assert_eq!(body.cmd, Some(vec!["sh".to_owned()]));
+    assert_eq!(body.host_config.unwrap().runtime.as_deref(), Some("runsc"));
+}
+
+#[test]
+fn more_than_docker_can_count_is_its_largest_number() {
+    let limits = Limits { file_bytes: u64::MAX, ..spec().limits };
+    let host = host_config(&ContainerSpec { limits, ..spec() });
+
+    assert_eq!(host.ulimits.unwrap()[2].hard, Some(i64::MAX));
+}
+
+#[test]
+fn states_of_a_container() {
+    let state = |json| {
+        let answer = serde_json::from_value(json!({"State": json, "Config": {"Labels": {"a": "b"}}})).unwrap();
+        container_state(answer)
+    };
+    let labels = Labels::from([("a".to_owned(), "b".to_owned())]);
+    let started = Some("2026-01-01T00:00:00Z".to_owned());
+
+    assert_eq!(
+        state(json!({"Running": false, "ExitCode": 0, "OOMKilled": false, "StartedAt": "0001-01-01T00:00:00Z"})),
+        ContainerState { running: false, exit_code: None, oom_killed: false, started_at: None, labels: labels.clone() },
+        "created"
+    );
+    assert_eq!(
+        state(json!({"Running": true, "ExitCode": 0, "OOMKilled": false, "StartedAt": "2026-01-01T00:00:00Z"})),
+        ContainerState {
+            running: true,
+            exit_code: None,
+            oom_killed: false,
+            started_at: started.clone(),
+            labels: labels.clone()
+        },
+        "running"
+    );
+    assert_eq!(
+        state(json!({"Running": false, "ExitCode": 137, "OOMKilled": true, "StartedAt": "2026-01-01T00:00:00Z"})),
+        ContainerState { running: false, exit_code: Some(137), oom_killed: true, started_at: started, labels },
+        "killed"
+    );
+}
+
+#[test]
+fn engine_info_is_joined_from_both_answers() {
+    let version = serde_json::from_value(json!({
+        "Version": "20.10.24",
+        "ApiVersion": "1.41",
+        "Components": [{"Name": "Engine", "Version": "20.10.24"}, {"Name": "runc", "Version": "1.1.5"}],
+    }));
+    let info = serde_json::from_value(json!({
+        "Name": "host", "Architecture": "x86_64", "MemTotal": 1024, "NCPU": 2, "CgroupVersion": "1",
+        "Driver": "overlay2", "Runtimes": {"runsc": {"path": "runsc"}, "runc": {"path": "runc"}},
+    }));
+
+    assert_eq!(
+        engine_info(version.unwrap(), info.unwrap(), "1.41".to_owned()),
+        EngineInfo {
+            name: "host".to_owned(),
+            version: "20.10.24".to_owned(),
+            api_version: "1.41".to_owned(),
+            architecture: "x86_64".to_owned(),
+            memory_bytes: 1024,
+            cpus: 2,
+            cgroup_version: "1".to_owned(),
+            storage_driver: "overlay2".to_owned(),
+            runtimes: vec!["runc".to_owned(), "runsc".to_owned()],
+            runc_version: Some("1.1.5".to_owned()),
+        }
+    );
+}
+
+#[test]
+fn the_gateway_is_the_first_that_is_an_address_else_the_first_host() {
+    let network = |config| serde_json::from_value(json!({"IPAM": {"Config": config}})).unwrap();
+
+    assert_eq!(gateway(&network(json!([{"Subnet": "x"}, {"Gateway": "172.17.0.1"}]))), Some([172, 17, 0, 1].into()));
+    assert_eq!(gateway(&network(json!([{"Subnet": "172.17.0.0/16"}]))), Some([172, 17, 0, 1].into()));
+    assert_eq!(gateway(&network(json!([{"Subnet": "fd00::/64"}]))), None);
+    assert_eq!(gateway(&network(json!([]))), None);
+}

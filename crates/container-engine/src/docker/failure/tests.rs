@@ -1,0 +1,36 @@
+use super::*;
+
+fn failure() -> Failure {
+    Failure { operation: Operation::Start, name: "box".to_owned(), address: "unix:///engine.sock".to_owned() }
+}
+
+fn answered(status_code: u16, message: &str) -> EngineError {
+    failure().of(Error::DockerResponseServerError { status_code, message: message.to_owned() })
+}
+
+#[test]
+fn statuses_become_kinds() {
+    let (operation, name, reason) = (Operation::Start, "box".to_owned(), "why".to_owned());
+
+    assert_eq!(answered(404, "why"), EngineError::NotFound { operation, name: name.clone(), reason: reason.clone() });
+    assert_eq!(answered(409, "why"), EngineError::Conflict { operation, name: name.clone(), reason: reason.clone() });
+    assert_eq!(answered(500, "why"), EngineError::Other { operation, name, reason });
+}
+
+#[test]
+fn a_full_disk_is_told_by_its_words() {
+    let error = answered(500, "mkdir /var/lib/docker/x: no space left on device");
+
+    assert!(matches!(error, EngineError::NoSpace { .. }), "{error}");
+}
+
+#[test]
+fn nobody_there_is_unreachable() {
+    let error = failure().of(Error::SocketNotFoundError("/engine.sock".to_owned()));
+
+    assert_eq!(
+        error.to_string(),
+        "could not start container: the container engine at unix:///engine.sock cannot be reached: \
+         Socket not found: /engine.sock"
+    );
+}

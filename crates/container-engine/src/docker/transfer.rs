@@ -1,0 +1,74 @@
+use std::time::Duration;
+
+use bollard::query_parameters::{
+    DownloadFromContainerOptionsBuilder, LogsOptionsBuilder, UploadToContainerOptionsBuilder,
+};
+use bytes::Bytes;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use tokio::time::timeout;
+
+use super::{CALL_TIMEOUT, DockerEngine};
+use crate::{ContainerId, EngineError, Operation, TarSource, TarStream};
+
+/// Bound of an upload, which ends when the last byte is on disk: 1 GB at 5 MB/s and some.
+const UPLOAD_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// Lines asked for before the last bytes of them are taken.
+const LOG_LINES: &str = "200";
+
+impl DockerEngine {
+    pub(super) async fn send_archive(&self, id: &ContainerId, path: &str, tar: TarSource) -> Result<(), EngineError> {
+        let client = self.client(Operation::Upload).await?;
+        let body = match tar {
+            TarSource::Bytes(bytes) => bollard::body_full(bytes),
+            TarSource::Stream(stream) => bollard::body_try_stream(stream),
+        };
+        let options = UploadToContainerOptionsBuilder::new().path(path).build();
+        let call = client.upload_to_container(id.as_str(), Some(options), body);
+        self.bounded(Operation::Upload, &place(id, path), UPLOAD_TIMEOUT, call).await
+    }
+
+    pub(super) async fn receive_archive(&self, id: &ContainerId, path: &str) -> Result<TarStream, EngineError> {
+        let client = self.client(Operation::Download).await?;
+        let failure = self.failure(Operation::Download, &place(id, path));
+        let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
+        let mut pieces = client.download_from_container(id.as_str(), Some(options));
+
+        // The refusal, if any, comes as the first piece.
+        let first =
+            self.bounded(Operation::Download, &failure.name, CALL_TIMEOUT, async { pieces.next().await.transpose() });
+        let first: Option<Bytes> = first.await?;
+
+        let rest = stream::unfold(Some((pieces, failure)), |state| async move {
+            let (mut pieces, failure) = state?;
+            match timeout(CALL_TIMEOUT, pieces.next()).await {
+                Ok(Some(Ok(piece))) => Some((Ok(piece), Some((pieces, failure)))),
+                Ok(Some(Err(error))) => Some((Err(failure.of(error)), None)),
+                Ok(None) => None,
+                Err(_) => {
+                    let seconds = CALL_TIMEOUT.as_secs();
+                    let error = EngineError::Timeout { operation: failure.operation, name: failure.name, seconds };
+                    Some((Err(error), None))
+                }
+            }
+        });
+        Ok(stream::iter(first.map(Ok)).chain(rest).boxed())
+    }
+
+    pub(super) async fn last_output(&self, id: &ContainerId, max_bytes: usize) -> Result<String, EngineError> {
+        let client = self.client(Operation::Logs).await?;
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(LOG_LINES).build();
+        let read = client.logs(id.as_str(), Some(options)).try_fold(Vec::new(), |mut text, piece| async move {
+            text.extend_from_slice(&piece.into_bytes());
+            Ok(text)
+        });
+        let text = self.bounded(Operation::Logs, id.as_str(), CALL_TIMEOUT, read).await?;
+        let tail = &text[text.len().saturating_sub(max_bytes)..];
+        Ok(String::from_utf8_lossy(tail).into_owned())
+    }
+}
+
+/// A place in a container, as errors name it.
+fn place(id: &ContainerId, path: &str) -> String {
+    format!("{id}:{path}")
+}

@@ -1,0 +1,174 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use self::faults::Faults;
+use self::volume::Volume;
+use crate::{ContainerExit, ContainerId, ContainerSpec, EngineError, ImageInfo, Labels, Operation};
+
+mod engine;
+mod faults;
+mod volume;
+
+/// An engine in memory, for tests. It keeps the contract of [`Engine`](crate::Engine), down to the archives that go into and
+/// out of volumes, but no process runs: a container runs from [`start`](crate::Engine::start) until the test says
+/// [`exit`](FakeEngine::exit), or until it is killed or removed. A test gives a container something to do with
+/// [`on_start`](FakeEngine::on_start), and makes any call fail or hang. Clones share one engine.
+#[derive(Clone)]
+pub struct FakeEngine {
+    world: Arc<Mutex<World>>,
+    faults: Arc<Faults>,
+}
+
+/// One call as it was made, whether it succeeded or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    pub operation: Operation,
+    /// The container, volume or image; empty where there is none.
+    pub name: String,
+}
+
+/// A container that has just been started.
+#[derive(Debug, Clone)]
+pub struct Started {
+    pub id: ContainerId,
+    pub spec: ContainerSpec,
+}
+
+type StartHook = Arc<dyn Fn(Started) + Send + Sync>;
+
+#[derive(Default)]
+struct World {
+    next_id: u64,
+    calls: Vec<Call>,
+    images: BTreeMap<String, ImageInfo>,
+    volumes: BTreeMap<String, Volume>,
+    containers: BTreeMap<ContainerId, Container>,
+    start_hook: Option<StartHook>,
+}
+
+struct Container {
+    spec: ContainerSpec,
+    phase: watch::Sender<Phase>,
+    log: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Created,
+    Running,
+    Exited(ContainerExit),
+}
+
+impl FakeEngine {
+    /// An engine with nothing in it but an image of each of these names.
+    pub fn new(images: &[&str]) -> Self {
+        let engine = Self { world: Arc::default(), faults: Arc::default() };
+        for image in images {
+            engine.add_image(image, Labels::new());
+        }
+        engine
+    }
+
+    pub fn add_image(&self, reference: &str, labels: Labels) {
+        self.world().add_image(reference, labels);
+    }
+
+    /// Calls `hook` for every container that is started from now on, within the call of `start`. It must not block.
+    pub fn on_start(&self, hook: impl Fn(Started) + Send + Sync + 'static) {
+        self.world().start_hook = Some(Arc::new(hook));
+    }
+
+    /// Ends a running container as its first process would by exiting. Nothing happens to one that does not run.
+    pub fn exit(&self, id: &ContainerId, exit: ContainerExit) {
+        if let Some(container) = self.world().containers.get(id) {
+            container.end(exit);
+        }
+    }
+
+    /// Lets the container's first process have written this to stderr.
+    pub fn write_log(&self, id: &ContainerId, text: &str) {
+        if let Some(container) = self.world().containers.get_mut(id) {
+            container.log.push_str(text);
+        }
+    }
+
+    /// Makes the next call of this operation fail with this error, before it does anything. Several are used up in turn.
+    pub fn fail_next(&self, operation: Operation, error: EngineError) {
+        self.faults.fail_next(operation, error);
+    }
+
+    /// Makes every call fail as if nobody answered, until [`come_back`](FakeEngine::come_back). Containers go on; who waits for
+    /// one is told at once.
+    pub fn go_away(&self) {
+        self.faults.set_away(true);
+    }
+
+    pub fn come_back(&self) {
+        self.faults.set_away(false);
+    }
+
+    /// Holds every call of this operation before it does anything, until [`release`](FakeEngine::release).
+    pub fn hang(&self, operation: Operation) {
+        self.faults.hang(operation);
+    }
+
+    pub fn release(&self, operation: Operation) {
+        self.faults.release(operation);
+    }
+
+    /// Every call so far, in the order in which they were made.
+    pub fn calls(&self) -> Vec<Call> {
+        self.world().calls.clone()
+    }
+
+    /// What a container was made from.
+    pub fn spec(&self, id: &ContainerId) -> Option<ContainerSpec> {
+        self.world().containers.get(id).map(|container| container.spec.clone())
+    }
+
+    /// The content of one file of a volume, as an agent in the container would read it. `path` is relative to the volume.
+    pub fn read_file(&self, volume: &str, path: &str) -> Option<Vec<u8>> {
+        self.world().volumes.get(volume)?.read(path)
+    }
+
+    /// Writes one file of a volume, as an agent in the container would. Nothing happens where there is no such volume.
+    pub fn write_file(&self, volume: &str, path: &str, content: &[u8]) {
+        if let Some(volume) = self.world().volumes.get_mut(volume) {
+            volume.write(path, content);
+        }
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        // A test that panicked while it held the lock has failed already.
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl World {
+    fn add_image(&mut self, reference: &str, labels: Labels) -> String {
+        self.next_id += 1;
+        let id = format!("sha256:{:064x}", self.next_id);
+        let image = ImageInfo { id: id.clone(), labels, size_bytes: 1, created: None };
+        self.images.insert(reference.to_owned(), image);
+        id
+    }
+
+    /// By id or by name, as the real one takes either.
+    fn find(&self, id: &ContainerId) -> Option<(&ContainerId, &Container)> {
+        self.containers.iter().find(|(known, container)| *known == id || container.spec.name == id.as_str())
+    }
+}
+
+impl Container {
+    fn end(&self, exit: ContainerExit) {
+        self.phase.send_if_modified(|phase| {
+            let runs = *phase == Phase::Running;
+            if runs {
+                *phase = Phase::Exited(exit);
+            }
+            runs
+        });
+    }
+}
