@@ -70,7 +70,8 @@ pub fn run() -> ExitCode {
 }
 
 async fn build_image(options: BuildOptions) -> anyhow::Result<ExitCode> {
-    crate::image::run(options).await?;
+    let engine = container_engine::DockerEngine::from_environment();
+    crate::image::run(&engine, &options).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use clap::Args;
 use container_engine::{Limits, Network};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 pub use value::{ApiKeys, ByteSize, CpuCount, NetworkMode, OriginList, RuleList};
 
+use crate::gateway::{Credential, Credentials, GatewaySettings, Prices};
 use crate::sandbox::SandboxSettings;
 use crate::session::SessionSettings;
 
@@ -131,6 +132,10 @@ pub struct ServeOptions {
 pub enum ConfigError {
     #[error("HOST is {0}, which others can reach: set API_KEYS (secrets of at least 32 characters), or listen on 127.0.0.1")]
     OpenWithoutKeys(IpAddr),
+    #[error("ANTHROPIC_BASE_URL is {0}, which is no URL; it must be like https://api.anthropic.com")]
+    Upstream(String),
+    #[error("{0} cannot be a credential: it is empty or has characters that no HTTP header may have")]
+    Credential(&'static str),
     #[error("MODEL is {model}, which is not known here; known are {known}. MODEL_PRICES can add one")]
     UnknownModel { model: String, known: String },
 }
@@ -167,6 +172,26 @@ impl ServeOptions {
             runtime: self.sandbox_runtime.clone(),
             orphan_ttl: Duration::from_millis(self.orphan_ttl_ms),
         }
+    }
+
+    pub fn gateway_settings(&self, prices: Prices) -> Result<GatewaySettings, ConfigError> {
+        let upstream = self.anthropic_base_url.parse().map_err(|_| ConfigError::Upstream(self.anthropic_base_url.clone()))?;
+        let mut settings = GatewaySettings::new(upstream, prices);
+        settings.egress_allow.clone_from(&self.egress_allow.0);
+        Ok(settings)
+    }
+
+    /// The operator's: a token, a key, or else the login of Claude Code on this host.
+    pub fn credentials(&self) -> Result<Credentials, ConfigError> {
+        let token = self.claude_code_oauth_token.as_ref().map(|token| Credential::oauth_token(token.expose_secret()));
+        let key = self.anthropic_api_key.as_ref().map(|key| Credential::api_key(key.expose_secret()));
+        let operator = match (token, key) {
+            (Some(token), _) => Some(token.map_err(|_| ConfigError::Credential("CLAUDE_CODE_OAUTH_TOKEN"))?),
+            (None, Some(key)) => Some(key.map_err(|_| ConfigError::Credential("ANTHROPIC_API_KEY"))?),
+            (None, None) => None,
+        };
+        let login = std::env::home_dir().map(|home| home.join(".claude/.credentials.json"));
+        Ok(Credentials::new(operator, login))
     }
 
     pub fn session_settings(&self) -> SessionSettings {

@@ -1,10 +1,19 @@
 //! The coordinator of Claude Runner: takes tasks over HTTP, runs each in its session's sandbox, streams what happens.
 //!
-//! Dependencies point one way: `http → registry → session → {sandbox → container-engine, store, broadcaster}`;
+//! Dependencies point one way: `http → registry → session → {sandbox → container-engine, store, log}`;
 //! `gateway` is served by a sandbox's link. See ARCHITECTURE.md.
 
+pub mod agent;
+pub mod cli;
+pub mod config;
 pub mod event;
+pub mod gateway;
+pub mod http;
+pub mod image;
 pub mod link;
+pub mod output;
+pub mod registry;
+pub mod sandbox;
 pub mod session;
 pub mod store;
 pub mod task;

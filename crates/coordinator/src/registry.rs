@@ -6,13 +6,12 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
-use uuid::Uuid;
 
 use crate::session::{
     AbortMode, AbortScope, Accepted, Message, SessionContext, SessionHandle, SessionId, SessionRecord, SessionView,
     Status, Submission, SubmitError, Subscription, questions,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, UnfinishedTask};
 use crate::task::{TaskId, TaskRecord};
 
 /// Cheap to clone.
@@ -25,7 +24,7 @@ pub struct Registry {
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] Arc<StoreError>),
     #[error("the server is shutting down")]
     ShuttingDown,
 }
@@ -41,9 +40,8 @@ impl Registry {
 
     /// Goes on with what an earlier coordinator accepted and did not end.
     pub async fn restore(&self) -> Result<(), RegistryError> {
-        let sessions = self.context.store.sessions_with_unfinished_tasks().await?;
-        for record in sessions {
-            info!(session.id = %record.id, "session has tasks left");
+        for record in self.context.store.live_sessions().await.map_err(Arc::new)? {
+            info!(session.id = %record.id, "session has something left to do");
             self.open(&record.id).await?;
         }
         Ok(())
@@ -129,16 +127,16 @@ impl Registry {
         if let Some(handle) = self.live.get(id) {
             return Ok(handle.clone());
         }
-        let record = self.context.store.session(id).await?;
+        let record = self.context.store.session(id).await.map_err(Arc::new)?;
         let unfinished = match &record {
-            Some(record) => self.context.store.unfinished_tasks(record.key).await?,
+            Some(record) => self.context.store.unfinished_tasks(record.key).await.map_err(Arc::new)?,
             None => Vec::new(),
         };
         Ok(self.live_or(id, record, unfinished))
     }
 
     /// Starts a worker, unless another caller was quicker.
-    fn live_or(&self, id: &SessionId, record: Option<SessionRecord>, unfinished: Vec<(TaskRecord, Uuid)>) -> SessionHandle {
+    fn live_or(&self, id: &SessionId, record: Option<SessionRecord>, unfinished: Vec<UnfinishedTask>) -> SessionHandle {
         match self.live.entry(id.clone()) {
             Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(entry) => {

@@ -2,6 +2,7 @@
 
 mod agent;
 mod launch;
+mod links;
 mod names;
 mod process;
 
@@ -13,10 +14,11 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::gateway::{Gateway, SandboxGateway};
-use crate::link::{Link, LinkDirectory, LinkError};
+use crate::link::Link;
 use crate::session::SessionKey;
 
 pub use launch::{LaunchError, LaunchOrder};
+pub use links::Links;
 pub use names::{Instance, SandboxName};
 pub use process::{Process, ProcessEnd, ProcessOutput};
 
@@ -35,7 +37,7 @@ pub struct SandboxSettings {
 /// Makes sandboxes and takes them down.
 pub struct SandboxHost {
     engine: Arc<dyn Engine>,
-    links: LinkDirectory,
+    links: Links,
     gateway: Gateway,
     instance: Instance,
     settings: SandboxSettings,
@@ -56,7 +58,7 @@ pub struct Sandbox {
 impl SandboxHost {
     pub fn new(
         engine: Arc<dyn Engine>,
-        links: LinkDirectory,
+        links: Links,
         gateway: Gateway,
         instance: Instance,
         settings: SandboxSettings,
@@ -113,11 +115,5 @@ impl SandboxHost {
             Err(error) => warn!(%error, "could not list link directories"),
         }
         Ok(removed)
-    }
-}
-
-impl From<LinkError> for LaunchError {
-    fn from(error: LinkError) -> Self {
-        LaunchError::Link(error)
     }
 }

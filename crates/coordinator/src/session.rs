@@ -3,6 +3,7 @@
 
 mod context;
 mod conversation;
+mod environment;
 mod handle;
 mod id;
 mod journal;
@@ -17,6 +18,7 @@ mod state;
 mod worker;
 
 pub use context::{SessionContext, SessionSettings};
+pub use environment::{CREDENTIAL_NAMES, own_credential};
 pub use handle::{SessionHandle, Status};
 pub use id::{InvalidSessionId, SessionId, SessionKey};
 pub use log::{Cursor, EventLog, Page};

@@ -14,11 +14,10 @@ use tracing::{info, warn};
 
 use crate::agent::AgentTemplate;
 use crate::config::{ConfigError, ServeOptions};
-use crate::gateway::{Credentials, Gateway, GatewaySettings, Prices};
+use crate::gateway::{Gateway, Prices};
 use crate::http::{Api, Defaults, router};
-use crate::link::LinkDirectory;
 use crate::registry::Registry;
-use crate::sandbox::{Instance, SandboxHost};
+use crate::sandbox::{Instance, Links, SandboxHost};
 use crate::session::SessionContext;
 use crate::store::{Store, StoreOptions};
 
@@ -42,7 +41,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("could not listen on {}:{} (HOST, PORT)", options.host, options.port))?;
     let address = listener.local_addr()?;
-    let sandboxes = sandbox_host(&options, prices, address, &tracker).await?;
+    let sandboxes = sandbox_host(&options, prices, address, &tracker, &shutdown).await?;
 
     let context = SessionContext {
         store,
@@ -95,22 +94,24 @@ async fn sandbox_host(
     prices: Prices,
     address: SocketAddr,
     tracker: &TaskTracker,
+    shutdown: &CancellationToken,
 ) -> anyhow::Result<SandboxHost> {
-    let engine = container_engine::DockerEngine::connect().await.context("no container engine (DOCKER_HOST)")?;
+    let engine = container_engine::DockerEngine::from_environment();
     let instance = Instance::of(&options.data_dir).context("DATA_DIR cannot be used")?;
     let runtime_dir = options.runtime_dir(instance.as_str());
-    let links = LinkDirectory::open(&runtime_dir, tracker.clone())?;
-    let credentials = Credentials::new(options.anthropic_api_key.clone(), options.claude_code_oauth_token.clone());
-    let settings = GatewaySettings::new(&options.anthropic_base_url, options.egress_allow.0.clone(), prices)
-        .context("ANTHROPIC_BASE_URL")?;
-    let gateway = Gateway::new(settings, credentials, tracker.clone())?;
+    let settings = options.sandbox_settings();
+    let links = Links::open(settings.network, &engine, &runtime_dir, tracker.clone(), shutdown.clone()).await?;
+    let gateway = Gateway::new(options.gateway_settings(prices)?, options.credentials()?, tracker.clone())?;
     gateway.set_own_listener(address);
+    if let Some(address) = links.listener() {
+        gateway.set_own_listener(address);
+    }
     Ok(SandboxHost::new(
         Arc::new(engine),
         links,
         gateway,
         instance,
-        options.sandbox_settings(),
+        settings,
         tracker.clone(),
     ))
 }

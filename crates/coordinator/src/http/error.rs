@@ -100,28 +100,34 @@ const fn status_of(error_type: ErrorType) -> (StatusCode, &'static str) {
     }
 }
 
-impl From<StoreError> for ApiError {
-    fn from(error: StoreError) -> Self {
+impl From<&StoreError> for ApiError {
+    fn from(error: &StoreError) -> Self {
         match error {
-            StoreError::Full { .. } => {
+            StoreError::Full(_) => {
                 let sentence = "the server's disk is full; nothing was accepted, and it works again when there is room";
                 ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", sentence).retry_after(30)
             }
-            StoreError::IdempotencyKeyUsed { task, .. } => {
+            StoreError::IdempotencyKeyUsed { task, same_body: _ } => {
                 let sentence = "this Idempotency-Key was used for another request; take a new key for a new request";
                 let mut error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_conflict", sentence);
                 error.more.insert("taskId".to_owned(), json!(task));
                 error
             }
-            other => ApiError::internal(&other),
+            other => ApiError::internal(other),
         }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        ApiError::from(&error)
     }
 }
 
 impl From<RegistryError> for ApiError {
     fn from(error: RegistryError) -> Self {
         match error {
-            RegistryError::Store(error) => error.into(),
+            RegistryError::Store(error) => error.as_ref().into(),
             RegistryError::ShuttingDown => ApiError::shutting_down(),
         }
     }
@@ -133,7 +139,7 @@ impl From<SubmitError> for ApiError {
             SubmitError::QueueFull(_) => {
                 ApiError::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", error.to_string()).retry_after(5)
             }
-            SubmitError::Store(error) => error.into(),
+            SubmitError::Store(error) => error.as_ref().into(),
             SubmitError::ShuttingDown => ApiError::shutting_down(),
         }
     }

@@ -10,14 +10,15 @@ use super::{Api, ApiError};
 
 /// `GET /health`: answers as long as the process does, with counts.
 pub(super) async fn health(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
-    let counts = api.registry.context().store.counts().await?;
+    let store = &api.registry.context().store;
+    let (sessions, tasks) = (store.session_count().await?, store.task_count().await?);
     let (running, queued) = api.registry.load();
     Ok(Json(json!({
         "status": "ok",
         "ok": true,
         "version": env!("CARGO_PKG_VERSION"),
-        "sessions": counts.sessions,
-        "tasks": counts.tasks,
+        "sessions": sessions,
+        "tasks": tasks,
         "activeTasks": running + queued,
         "running": running,
     })))
@@ -35,9 +36,9 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
         (Ok(_), Err(error)) => check("image", Err(error.to_string())),
     };
     let engine = check("engine", engine.map(|info| format!("{} {}", info.name, info.version)).map_err(|error| error.to_string()));
-    let store = api.registry.context().store.counts().await;
+    let store = api.registry.context().store.session_count().await;
     let store = check("store", store.map(|_| "usable".to_owned()).map_err(|error| error.to_string()));
-    let credential = check("credential", sandboxes.gateway().credential_state().describe());
+    let credential = check("credential", sandboxes.gateway().credential_state().usable.map(|()| "usable".to_owned()));
     let draining = if api.draining.is_cancelled() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
     let checks = [engine, image, store, credential, check("server", draining)];
 

@@ -12,7 +12,7 @@ const MAX_SESSIONS: usize = 10_000;
 
 /// `GET /sessions`.
 pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
-    let records = api.registry.context().store.sessions(MAX_SESSIONS).await?;
+    let records = api.registry.context().store.sessions(None, MAX_SESSIONS).await?.items;
     let sessions: Vec<Value> =
         records.iter().map(|record| view::session(record, api.registry.status(&record.id))).collect();
     Ok(Json(json!(sessions)))

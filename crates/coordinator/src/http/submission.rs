@@ -7,8 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ApiError;
-use crate::gateway::CREDENTIAL_NAMES;
-use crate::session::SessionId;
+use crate::session::{CREDENTIAL_NAMES, SessionId, own_credential};
 use crate::task::TaskRequest;
 
 /// What holds for tasks that do not say otherwise.
@@ -27,7 +26,7 @@ pub(super) struct TaskBody {
     message: Option<String>,
     prompt: Option<Value>,
     context: Option<String>,
-    env: Option<BTreeMap<String, SecretString>>,
+    env: Option<BTreeMap<String, String>>,
     model: Option<String>,
     max_turns: Option<u32>,
     timeout_ms: Option<u64>,
@@ -75,7 +74,7 @@ impl TaskBody {
         if self.webhook.is_some() {
             return Err(ApiError::invalid("webhook: webhooks are not available in this version"));
         }
-        let env = self.env.unwrap_or_default();
+        let env = self.env.unwrap_or_default().into_iter().map(|(name, value)| (name, value.into())).collect();
         check_env(&env)?;
         let model = self.model.unwrap_or_else(|| defaults.model.clone());
         if !knows_model(&model) {
@@ -145,6 +144,10 @@ fn check_env(env: &BTreeMap<String, SecretString>) -> Result<(), ApiError> {
             return Err(ApiError::invalid(format!("env: the value of {name} holds a NUL character")));
         }
         bytes += name.len() + value.expose_secret().len();
+    }
+    if own_credential(env).is_err() {
+        let names = CREDENTIAL_NAMES.join(" or ");
+        return Err(ApiError::invalid(format!("env: {names} is empty or has characters that no HTTP header may have")));
     }
     if bytes > MAX_ENV_BYTES {
         return Err(ApiError::invalid(format!("env: names and values have more than {MAX_ENV_BYTES} bytes in all")));

@@ -30,8 +30,11 @@ pub(super) async fn submit(State(api): State<Api>, headers: HeaderMap, body: Raw
 
     let id = match api.registry.submit(&task.session, submission).await {
         Ok(accepted) => accepted.task,
-        // The same request once more: it gets the same task.
-        Err(SubmitError::Store(StoreError::IdempotencyKeyUsed { task, same_body: true })) => task,
+        Err(SubmitError::Store(error)) => match error.as_ref() {
+            // The same request once more: it gets the same task.
+            StoreError::IdempotencyKeyUsed { task, same_body: true } => task.clone(),
+            error => return Err(error.into()),
+        },
         Err(error) => return Err(error.into()),
     };
     if respond_async {
@@ -88,8 +91,8 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
         .map(str::parse)
         .transpose()
         .map_err(|_| ApiError::invalid("cursor: take the one of the Link header as it is"))?;
-    let page = api.registry.context().store.tasks(&filter, limit, cursor).await?;
-    let tasks: Vec<Value> = page.tasks.iter().map(view::task).collect();
+    let page = api.registry.context().store.tasks(&filter, cursor, limit).await?;
+    let tasks: Vec<Value> = page.items.iter().map(view::task).collect();
     let mut response = Json(tasks).into_response();
     if let Some(next) = page.next {
         let mut target = format!("</tasks?limit={limit}&cursor={next}");

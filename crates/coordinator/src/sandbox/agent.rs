@@ -1,7 +1,5 @@
 //! How Claude Code is started in a sandbox.
 
-use std::collections::BTreeMap;
-
 pub(super) const WORKSPACE: &str = "/workspace";
 pub(super) const HOME: &str = "/home/agent";
 
@@ -40,8 +38,8 @@ pub(super) fn arguments(model: &str, resume: Option<&str>) -> Vec<String> {
 }
 
 /// The agent's whole environment. Nothing of it is secret: the credential is added by the gateway, outside.
-pub(super) fn environment() -> BTreeMap<String, String> {
-    let mut environment: BTreeMap<&str, &str> = BTreeMap::from([
+pub(super) fn environment() -> Vec<(String, String)> {
+    let mut environment = vec![
         ("HOME", HOME),
         ("USER", "agent"),
         ("SHELL", "/bin/bash"),
@@ -56,14 +54,14 @@ pub(super) fn environment() -> BTreeMap<String, String> {
         // Otherwise the CLI starts turns of its own after a task's result.
         ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
         ("CLAUDE_CODE_DISABLE_CRON", "1"),
-    ]);
+    ];
     // Both cases: curl reads http_proxy in lower case only, other programs only the upper.
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
-        environment.insert(name, GATEWAY);
+        environment.push((name, GATEWAY));
     }
     // Without this the CLI sends its model requests through the proxy.
     for name in ["NO_PROXY", "no_proxy"] {
-        environment.insert(name, "127.0.0.1,localhost");
+        environment.push((name, "127.0.0.1,localhost"));
     }
     environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

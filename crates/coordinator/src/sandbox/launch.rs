@@ -1,29 +1,26 @@
 //! From nothing to an agent that waits for a message.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use claude_stream::{AgentEvent, ControlRequest, LineError};
 use container_engine::{ContainerExit, ContainerId, ContainerSpec, EngineError, Mount};
-use sandbox_link::Start;
+use sandbox_link::frame::Start;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::process::{Process, ProcessEnd, ProcessOutput};
+use super::links::{Attachment, TOKEN_DIRECTORY};
 use super::{Sandbox, SandboxHost, SandboxName, agent, names};
 use crate::agent::AgentTemplate;
-use crate::link::{Link, LinkError};
+use crate::link::{Link, LinkError, SendError};
 use crate::session::SessionKey;
 
 /// Starting the container and the CLI takes about a second; a machine under load may take many times that.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Where the link's directory is seen in the container.
-const LINK_TARGET: &str = "/run/link";
 
 /// What is needed to make a sandbox for a session.
 #[derive(Clone, Debug)]
@@ -39,8 +36,10 @@ pub struct LaunchOrder {
 pub enum LaunchError {
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("could not make the link")]
-    Link(#[source] LinkError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error("could not speak to the sandbox")]
+    Send(#[from] SendError),
     #[error("{0}")]
     Ended(String),
     #[error("the sandbox was not ready within {} s", START_TIMEOUT.as_secs())]
@@ -70,11 +69,11 @@ impl SandboxHost {
 
     async fn launch_as(&self, name: &SandboxName, order: LaunchOrder) -> Result<Sandbox, LaunchError> {
         let gateway = self.gateway.open();
-        let serve = Arc::clone(&gateway);
-        let (link, output) = self.links.bind(name.link(), None, self.settings.orphan_ttl, serve)?;
-        let container = self.create_container(name, &order, link.directory()).await?;
+        let attached = self.links.attach(name, self.settings.orphan_ttl, Arc::clone(&gateway))?;
+        let container = self.create_container(name, &order, &attached).await?;
         self.engine.start(&container).await?;
-        let mut process = Process::new(output, self.watch(&container));
+        let link = attached.link;
+        let mut process = Process::new(attached.output, self.watch(&container));
 
         let mut resume = order.resume.clone();
         if resume.is_some() && !start_agent(&link, &mut process, &order, resume.as_deref()).await? {
@@ -92,7 +91,7 @@ impl SandboxHost {
         &self,
         name: &SandboxName,
         order: &LaunchOrder,
-        link: &Path,
+        attached: &Attachment,
     ) -> Result<ContainerId, LaunchError> {
         let labels = self.instance.volume_labels(order.session);
         let fresh = self.engine.list_volumes(&labels).await?.is_empty();
@@ -100,7 +99,7 @@ impl SandboxHost {
         for volume in &volumes {
             self.engine.create_volume(&volume.name, &labels).await?;
         }
-        let made = self.create_with(name, volumes, link).await;
+        let made = self.create_with(name, volumes, attached).await;
         let filled = match (made, fresh) {
             (Ok(container), true) => {
                 let archive = order.template.archive.clone().into();
@@ -120,22 +119,25 @@ impl SandboxHost {
         &self,
         name: &SandboxName,
         volumes: [names::SessionVolume; 2],
-        link: &Path,
+        attached: &Attachment,
     ) -> Result<ContainerId, EngineError> {
-        let link = Mount::Directory { source: link.to_owned(), target: LINK_TARGET.to_owned() };
         let volumes = volumes.map(|volume| Mount::Volume { name: volume.name, target: volume.target.to_owned() });
         let spec = ContainerSpec {
             name: name.container(),
             image: self.settings.image.clone(),
             labels: self.instance.sandbox_labels(name),
             command: Vec::new(),
-            environment: BTreeMap::from([("LINK".to_owned(), format!("unix:{LINK_TARGET}"))]),
-            mounts: volumes.into_iter().chain([link]).collect(),
+            environment: BTreeMap::from([("LINK".to_owned(), attached.address.clone())]),
+            mounts: volumes.into_iter().chain(attached.mount.clone()).collect(),
             network: self.settings.network,
             limits: self.settings.limits,
             runtime: self.settings.runtime.clone(),
         };
-        self.engine.create_container(&spec).await
+        let container = self.engine.create_container(&spec).await?;
+        if let Some(archive) = attached.token_archive.clone() {
+            self.engine.upload(&container, TOKEN_DIRECTORY, archive.into()).await?;
+        }
+        Ok(container)
     }
 
     /// Tells when the container does not run any more. An engine that goes away is asked again until it is back.

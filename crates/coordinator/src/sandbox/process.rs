@@ -2,7 +2,7 @@
 
 use claude_stream::{AgentLine, Decoder, LineError};
 use container_engine::ContainerExit;
-use sandbox_link::UpFrame;
+use sandbox_link::frame::{Exit, Numbered, UpFrame};
 use tokio::sync::oneshot;
 
 use crate::link::LinkOutput;
@@ -26,7 +26,7 @@ pub struct Process {
 #[derive(Debug)]
 pub enum ProcessOutput {
     /// Frames to be given to [`Process::decode`].
-    Frames(Vec<UpFrame>),
+    Frames(Vec<Numbered<UpFrame>>),
     Ended(ProcessEnd),
 }
 
@@ -68,25 +68,23 @@ impl Process {
     /// Decodes the lines in a batch of frames. Returns the end, if one of them tells it.
     pub fn decode(
         &mut self,
-        frames: Vec<UpFrame>,
+        frames: Vec<Numbered<UpFrame>>,
         mut line: impl FnMut(Result<AgentLine<'_>, LineError>),
     ) -> Option<ProcessEnd> {
-        use sandbox_link::Up;
-
         let mut end = None;
-        for UpFrame { seq, frame } in frames {
+        for Numbered { seq, frame } in frames {
             self.last_frame = seq;
             match frame {
-                Up::Stdout { bytes, ends_line } => {
-                    self.decoder.feed(&bytes, &mut line);
+                UpFrame::Stdout { piece, ends_line } => {
+                    self.decoder.feed(&piece, &mut line);
                     if ends_line {
                         self.decoder.feed(b"\n", &mut line);
                     }
                 }
-                Up::Stderr { bytes } => self.keep_stderr(&bytes),
-                Up::Started { .. } => self.stderr.clear(),
-                Up::StartFailed { message } => end = Some(ProcessEnd::NotStarted { reason: message }),
-                Up::Exited { code, signal, oom_kills } => {
+                UpFrame::Stderr { bytes } => self.keep_stderr(&bytes),
+                UpFrame::Started { .. } => self.stderr.clear(),
+                UpFrame::StartFailed { message } => end = Some(ProcessEnd::NotStarted { reason: message }),
+                UpFrame::Exited(Exit { code, signal, oom_kills }) => {
                     self.decoder.finish(&mut line);
                     let stderr = String::from_utf8_lossy(&self.stderr).trim().to_owned();
                     end = Some(ProcessEnd::Exited { code, signal, oom_kills, stderr });

@@ -93,7 +93,7 @@ impl EventLog {
     /// The number of the oldest event that is still there.
     pub async fn earliest(&self) -> Result<u64, StoreError> {
         let bounds = self.store.bounds(self.session).await?;
-        Ok(bounds.map_or(1, |(earliest, _)| earliest))
+        Ok(bounds.map_or(1, |bounds| bounds.earliest))
     }
 
     /// A cursor that stands after `since`.

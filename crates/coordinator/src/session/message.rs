@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use tokio::sync::oneshot;
 
 use super::log::EventLog;
-use super::{SessionId, SessionKey};
+use super::SessionId;
 use crate::store::{IdempotencyKey, StoreError};
 use crate::task::{TaskId, TaskRecord, TaskRequest};
 
@@ -18,8 +18,8 @@ pub(crate) enum Message {
     Wait(TaskId, oneshot::Sender<Option<TaskRecord>>),
     Abort(AbortScope, AbortMode, oneshot::Sender<bool>),
     /// False: there is no such session.
-    Reset(oneshot::Sender<Result<bool, StoreError>>),
-    Delete(oneshot::Sender<Result<(), StoreError>>),
+    Reset(oneshot::Sender<Result<bool, Arc<StoreError>>>),
+    Delete(oneshot::Sender<Result<(), Arc<StoreError>>>),
     Subscribe(oneshot::Sender<Subscription>),
     /// `None`: there is no such session.
     Describe(oneshot::Sender<Option<SessionView>>),
@@ -46,7 +46,7 @@ pub enum SubmitError {
     #[error("the session has {0} tasks waiting, which is as many as MAX_QUEUE allows")]
     QueueFull(usize),
     #[error("could not write the task down")]
-    Store(#[source] StoreError),
+    Store(#[source] Arc<StoreError>),
     #[error("the server is shutting down")]
     ShuttingDown,
 }
@@ -77,7 +77,6 @@ pub struct Subscription {
 #[derive(Clone, Debug)]
 pub struct SessionView {
     pub id: SessionId,
-    pub key: SessionKey,
     pub created: jiff::Timestamp,
     pub last_active: jiff::Timestamp,
     pub turns: u64,

@@ -1,6 +1,6 @@
 //! Tells what the agent does: turns its stream into our events, and watches for what matters to the running task.
 
-use claude_stream::{AgentEvent, BlockStart, Block, ToolResult, TurnResult};
+use claude_stream::{AgentEvent, Block, BlockStart, ResultSubtype, SubagentPhase, ToolResult, TurnResult};
 
 use super::SessionId;
 use crate::event::{Event, Origin};
@@ -148,7 +148,7 @@ impl Narrator {
                 reason: reason.into_owned(),
                 discards_from: self.message_since.take(),
             }),
-            AgentEvent::Subagent { phase, .. } => events.push(Event::Subagent { phase: phase.as_str(), frame: as_json(raw) }),
+            AgentEvent::Subagent { phase, .. } => events.push(Event::Subagent { phase: phase_name(phase), frame: as_json(raw) }),
             AgentEvent::Result(result) => return Sign::Ended(Box::new(turn_end(result))),
             AgentEvent::ControlRequest { request_id, subtype, .. } => {
                 return Sign::Asked { request_id: request_id.into_owned(), subtype: subtype.into_owned() };
@@ -246,10 +246,30 @@ fn origin(parent: Option<std::borrow::Cow<'_, str>>) -> Origin {
     Origin { parent_tool_use_id: parent.map(std::borrow::Cow::into_owned) }
 }
 
+const fn phase_name(phase: SubagentPhase) -> &'static str {
+    match phase {
+        SubagentPhase::Started => "started",
+        SubagentPhase::Updated => "updated",
+        SubagentPhase::Ended => "ended",
+    }
+}
+
+/// As the CLI calls it.
+fn subtype_name(subtype: ResultSubtype<'_>) -> String {
+    match subtype {
+        ResultSubtype::Success => "success".to_owned(),
+        ResultSubtype::ErrorMaxTurns => "error_max_turns".to_owned(),
+        ResultSubtype::ErrorMaxBudget => "error_max_budget_usd".to_owned(),
+        ResultSubtype::ErrorDuringExecution => "error_during_execution".to_owned(),
+        ResultSubtype::ErrorMaxStructuredOutputRetries => "error_max_structured_output_retries".to_owned(),
+        ResultSubtype::Other(name) => name.into_owned(),
+    }
+}
+
 fn turn_end(result: TurnResult<'_>) -> TurnEnd {
     TurnEnd {
         is_error: result.is_error,
-        subtype: result.subtype.as_str().to_owned(),
+        subtype: subtype_name(result.subtype),
         api_error_status: result.api_error_status,
         text: result.result.map(std::borrow::Cow::into_owned),
         structured_output: result.structured_output.and_then(|raw| serde_json::from_str(raw.get()).ok()),

@@ -1,5 +1,7 @@
 //! Questions to a worker: the message, and the way its answer comes back.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::message::{AbortMode, AbortScope, Accepted, Message, SessionView, Submission, SubmitError, Subscription};
@@ -25,11 +27,11 @@ pub(crate) fn abort(scope: AbortScope, mode: AbortMode) -> Question<bool> {
     question(|reply| Message::Abort(scope, mode, reply))
 }
 
-pub(crate) fn reset() -> Question<Result<bool, StoreError>> {
+pub(crate) fn reset() -> Question<Result<bool, Arc<StoreError>>> {
     question(Message::Reset)
 }
 
-pub(crate) fn delete() -> Question<Result<(), StoreError>> {
+pub(crate) fn delete() -> Question<Result<(), Arc<StoreError>>> {
     question(Message::Delete)
 }
 

@@ -120,7 +120,7 @@ impl Running {
             return Verdict::Failed(failure);
         }
         if end.is_error {
-            return Verdict::Failed(gateway.map_or_else(|| agent_failure(&end), Failure::from));
+            return Verdict::Failed(gateway.map_or_else(|| agent_failure(&end), gateway_failure));
         }
         let Some(schema) = schema else {
             let text = end.text.unwrap_or_default();
@@ -180,6 +180,17 @@ impl Running {
         record.failure = failure;
         record
     }
+}
+
+/// A turn that failed because of what happened between us and the model API.
+fn gateway_failure(failure: GatewayFailure) -> Failure {
+    let error_type = match failure {
+        GatewayFailure::AuthExpired { .. } | GatewayFailure::NoCredential { .. } => ErrorType::AuthExpired,
+        GatewayFailure::CapacityReached { .. } => ErrorType::CapacityReached,
+        GatewayFailure::BudgetExceeded { .. } => ErrorType::BudgetExceeded,
+        GatewayFailure::BadRequest { .. } | GatewayFailure::Unreachable { .. } => ErrorType::ExitCode,
+    };
+    Failure::new(error_type, failure.sentence())
 }
 
 /// A turn that failed for a reason that only the agent can tell.

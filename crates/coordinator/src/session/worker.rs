@@ -24,7 +24,7 @@ use super::queue::Queue;
 use super::state::{Action, After, Input, State};
 use super::{SessionId, SessionKey, SessionRecord, Status};
 use crate::sandbox::Sandbox;
-use crate::store::StoreError;
+use crate::store::{StoreError, UnfinishedTask};
 use crate::task::{TaskId, TaskRecord};
 
 /// How soon a commit that failed is tried again.
@@ -81,8 +81,8 @@ pub(crate) enum Report {
 /// Who waits for a stop to be complete.
 enum StopReply {
     Abort(oneshot::Sender<bool>),
-    Reset(oneshot::Sender<Result<bool, StoreError>>),
-    Delete(oneshot::Sender<Result<(), StoreError>>),
+    Reset(oneshot::Sender<Result<bool, Arc<StoreError>>>),
+    Delete(oneshot::Sender<Result<(), Arc<StoreError>>>),
 }
 
 impl Worker {
@@ -119,7 +119,7 @@ impl Worker {
 
     /// Runs until the session is at rest and nobody needs it, or until the coordinator ends. Returns the messages that
     /// came too late.
-    pub(crate) async fn run(mut self, restored: Vec<(TaskRecord, Uuid)>) -> Vec<Message> {
+    pub(crate) async fn run(mut self, restored: Vec<UnfinishedTask>) -> Vec<Message> {
         self.restore(restored).await;
         let shutdown = self.context.shutdown.clone();
         loop {

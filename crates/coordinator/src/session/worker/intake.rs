@@ -1,5 +1,7 @@
 //! What callers ask of a session: tasks taken in, waited for, aborted.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -22,7 +24,7 @@ impl Worker {
             return Err(SubmitError::QueueFull(self.queue.len()));
         }
         // So that only this task's own writing can fail below.
-        self.conversation.journal.flush().await.map_err(SubmitError::Store)?;
+        self.conversation.journal.flush().await.map_err(|error| SubmitError::Store(Arc::new(error)))?;
 
         let before = self.conversation.record.clone();
         let now = Timestamp::now();
@@ -65,7 +67,7 @@ impl Worker {
         if let Err(error) = self.conversation.journal.flush().await {
             self.conversation.journal.discard();
             self.conversation.record = before;
-            return Err(SubmitError::Store(error));
+            return Err(SubmitError::Store(Arc::new(error)));
         }
         self.queue.push(Waiting { record, prompt });
         Ok(Accepted { task, position })
@@ -140,7 +142,7 @@ impl Worker {
 
     pub(super) fn subscription(&self) -> Subscription {
         Subscription {
-            log: std::sync::Arc::clone(self.conversation.journal.log()),
+            log: Arc::clone(self.conversation.journal.log()),
             busy: self.conversation.running.is_some() || !self.queue.is_empty(),
             turns: self.conversation.record.as_ref().map_or(0, |record| record.turns),
         }

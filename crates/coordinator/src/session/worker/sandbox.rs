@@ -145,9 +145,12 @@ impl Worker {
                 self.conversation.journal.change(Change::DeleteSession(self.conversation.journal.session()));
             }
         }
-        let outcome = self.conversation.journal.flush().await.map(|_| ());
-        if after == After::Delete && outcome.is_ok() {
-            self.be_reborn();
+        let outcome = self.conversation.journal.flush().await.map(drop).map_err(Arc::new);
+        match (&outcome, after) {
+            (Ok(()), After::Delete) => self.be_reborn(),
+            (Ok(()), After::Rest | After::Reset) => {}
+            // Not done, then: those who asked are told so and can ask again.
+            (Err(_), _) => self.conversation.journal.discard(),
         }
         for reply in std::mem::take(&mut self.stopping) {
             match reply {
@@ -234,7 +237,7 @@ fn failure_of(error: NotLaunched) -> Failure {
         NotLaunched::Sandbox(error @ (LaunchError::Engine(_) | LaunchError::Link(_) | LaunchError::Timeout)) => {
             Failure::new(ErrorType::EngineUnavailable, sentence(&error))
         }
-        NotLaunched::Sandbox(error @ LaunchError::Ended(_)) => Failure::new(ErrorType::ExitCode, sentence(&error)),
+        NotLaunched::Sandbox(error @ (LaunchError::Ended(_) | LaunchError::Send(_))) => Failure::new(ErrorType::ExitCode, sentence(&error)),
         NotLaunched::Sandbox(error @ LaunchError::Cancelled) => Failure::new(ErrorType::Aborted, sentence(&error)),
     }
 }

@@ -1,28 +1,26 @@
 //! Running tasks: given to the agent, followed, ended.
 
-use std::collections::BTreeMap;
-
-use secrecy::ExposeSecret;
 use tokio::time::Instant;
 use tracing::info;
-use uuid::Uuid;
 
 use super::{Waiting, Worker};
-use crate::gateway::{SessionAccess, TaskLimits, origins_in_env};
+use crate::gateway::TaskLimits;
 use crate::sandbox::{ProcessEnd, ProcessOutput};
+use crate::session::environment;
 use crate::session::running::Running;
 use crate::session::state::Input;
-use crate::task::{ErrorType, Failure, TaskRecord, TaskStatus};
+use crate::store::UnfinishedTask;
+use crate::task::{ErrorType, Failure, TaskStatus};
 use crate::usage::Cost;
 
 impl Worker {
     /// Takes up the tasks that an earlier coordinator accepted and did not end.
-    pub(super) async fn restore(&mut self, tasks: Vec<(TaskRecord, Uuid)>) {
+    pub(super) async fn restore(&mut self, tasks: Vec<UnfinishedTask>) {
         if tasks.is_empty() {
             return;
         }
-        for (record, prompt) in tasks {
-            let waiting = Waiting { record, prompt };
+        for UnfinishedTask { record, prompt_uuid } in tasks {
+            let waiting = Waiting { record, prompt: prompt_uuid };
             if waiting.record.status == TaskStatus::Running {
                 let failure = Failure::new(ErrorType::ContainerLost, "the server ended while the task ran");
                 self.end_waiting(waiting, failure, "shutdown");
@@ -39,8 +37,9 @@ impl Worker {
     /// Gives the next task to the agent that waits for it.
     pub(super) async fn start_task(&mut self) {
         let (Some(sandbox), Some(Waiting { record, prompt })) = (&self.sandbox, self.queue.pop()) else { return };
-        let env = self.environment();
-        sandbox.gateway.set_access(SessionAccess::of_env(&env, origins_in_env(env.values().map(String::as_str))));
+        if let Some(session) = &self.conversation.record {
+            sandbox.gateway.set_access(environment::access(&session.env));
+        }
         sandbox.gateway.begin_task(TaskLimits { max_cost: record.request.max_cost_usd.map(Cost::from_dollars) });
         let resumed = self.conversation.record.as_ref().is_some_and(|session| session.turns > 0 && session.claude_session_id.is_some());
         info!(session.id = %self.conversation.id, task.id = %record.id, "task started");
@@ -56,7 +55,7 @@ impl Worker {
             return;
         }
         self.unsaid = false;
-        let env = visible_to_agent(self.environment());
+        let env = self.conversation.record.as_ref().map(|session| environment::visible(&session.env)).unwrap_or_default();
         let changed = self.applied.as_ref() != Some(&env);
         self.conversation.say_prompt(changed.then_some(&env));
         self.applied = Some(env);
@@ -131,19 +130,6 @@ impl Worker {
         self.flush().await;
         self.transition(Input::Lost).await;
     }
-
-    fn environment(&self) -> BTreeMap<String, String> {
-        let Some(record) = &self.conversation.record else { return BTreeMap::new() };
-        record.env.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect()
-    }
-}
-
-/// The session's own credential goes to the gateway and never into the sandbox.
-fn visible_to_agent(mut env: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    for name in crate::gateway::CREDENTIAL_NAMES {
-        env.remove(name);
-    }
-    env
 }
 
 /// Why a task failed whose agent is gone.

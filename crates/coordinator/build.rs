@@ -1,0 +1,37 @@
+//! Puts `sandbox-init` into `claude-runner`, so that `claude-runner image build` needs no second file: the static binary at
+//! `SANDBOX_INIT_BINARY`, else at `<target directory>/sandbox-init/sandbox-init`, where `scripts/setup` leaves it. Without
+//! one the program is built all the same, and `image build` asks for `--sandbox-init`.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+fn main() -> io::Result<()> {
+    let out_dir = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("OUT_DIR is not set"))?);
+    println!("cargo::rerun-if-env-changed=SANDBOX_INIT_BINARY");
+    println!("cargo::rerun-if-changed=build.rs");
+
+    let binary = match env::var_os("SANDBOX_INIT_BINARY") {
+        Some(path) => {
+            println!("cargo::rerun-if-changed={}", Path::new(&path).display());
+            Some(PathBuf::from(path))
+        }
+        None => default_binary(&out_dir)?,
+    };
+    let source = match binary.map(fs::canonicalize).transpose()? {
+        Some(path) => format!("Some(include_bytes!({path:?}))"),
+        None => "None".to_owned(),
+    };
+    fs::write(out_dir.join("sandbox_init.rs"), format!("const EMBEDDED: Option<&[u8]> = {source};\n"))
+}
+
+/// Watches the directory and not the file: a watched file that is not there would rebuild the crate every time.
+fn default_binary(out_dir: &Path) -> io::Result<Option<PathBuf>> {
+    // The mark that cargo puts into every target directory.
+    let Some(target) = out_dir.ancestors().find(|directory| directory.join("CACHEDIR.TAG").exists()) else {
+        return Ok(None);
+    };
+    let directory = target.join("sandbox-init");
+    fs::create_dir_all(&directory)?;
+    println!("cargo::rerun-if-changed={}", directory.display());
+    Ok(Some(directory.join("sandbox-init")).filter(|binary| binary.exists()))
+}

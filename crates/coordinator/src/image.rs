@@ -1,0 +1,185 @@
+//! The agent image: built here from the Dockerfile, the pinned CLI and `sandbox-init`, so that nothing is pulled from a place
+//! of ours and its content is known.
+
+use std::path::PathBuf;
+
+use container_engine::{BuildCache, BuildProgress, BuildSpec, Engine, EngineError, ImageInfo, Labels};
+use futures::StreamExt as _;
+
+pub use self::error::ImageError;
+use self::pinned::Package;
+pub use self::pinned::claude_code_version;
+pub use self::report::run;
+use self::sandbox_init::SandboxInit;
+
+mod context;
+mod error;
+mod fetch;
+mod pinned;
+mod report;
+mod sandbox_init;
+
+/// Label with the hash of everything that the image is made from.
+pub const CONTENT_LABEL: &str = "claude-runner.content";
+/// Label with the version of Claude Code in the image.
+pub const CLAUDE_CODE_LABEL: &str = "claude-runner.claude-code";
+/// Label with the version of Claude Runner whose `sandbox-init` is in the image.
+pub const SANDBOX_INIT_LABEL: &str = "claude-runner.sandbox-init";
+
+const DOCKERFILE: &str = include_str!("../../../docker/Dockerfile");
+
+/// Flags of `claude-runner image build`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct BuildOptions {
+    /// Name of the image
+    #[arg(long, env = "DOCKER_IMAGE", value_name = "NAME", default_value = "claude-runner")]
+    pub tag: String,
+
+    /// Image to start from: Debian, or one that has its package manager
+    #[arg(long, value_name = "NAME", default_value = "debian:bookworm-slim")]
+    pub base_image: String,
+
+    /// Claude Code's npm package (.tgz) for the engine's machine, instead of fetching it with npm; its hash is checked too
+    #[arg(long, value_name = "FILE")]
+    pub claude_package: Option<PathBuf>,
+
+    /// A static sandbox-init for the engine's machine, instead of the one built into this program
+    #[arg(long, value_name = "FILE")]
+    pub sandbox_init: Option<PathBuf>,
+
+    /// Where the fetched package is kept [default: ~/.cache]
+    #[arg(long, env = "XDG_CACHE_HOME", hide_env = true, value_name = "DIRECTORY")]
+    pub cache_dir: Option<PathBuf>,
+
+    /// Build every layer anew, even when the image is up to date
+    #[arg(long)]
+    pub no_cache: bool,
+}
+
+/// What a build is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// The package of this name and version is being fetched.
+    Fetching(String),
+    /// The engine has begun.
+    Building,
+    /// One line of the engine's builder.
+    Line(String),
+}
+
+/// The image's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Built(String),
+    /// It was there, made from the same.
+    UpToDate(String),
+}
+
+/// Builds the image, unless one made from the same things is there. The one that had the name before is removed when nobody
+/// uses it.
+pub async fn build(
+    engine: &dyn Engine,
+    options: &BuildOptions,
+    mut progress: impl FnMut(Progress),
+) -> Result<Outcome, ImageError> {
+    let architecture = engine.info().await?.architecture;
+    let package = Package::for_architecture(&architecture)?;
+    let sandbox_init = SandboxInit::load(options.sandbox_init.as_deref(), &architecture)?;
+
+    let base = engine.image(&options.base_image).await?;
+    let content = content_hash(&package, &sandbox_init, options, base.as_ref());
+    let previous = engine.image(&options.tag).await?;
+    if let Some(image) = &previous
+        && !options.no_cache
+        && image.labels.get(CONTENT_LABEL) == Some(&content)
+    {
+        return Ok(Outcome::UpToDate(image.id.clone()));
+    }
+
+    let archive = match &options.claude_package {
+        Some(file) => fetch::open_checked(file, &package).await?,
+        None => {
+            let cache = cache_directory(options)?;
+            fetch::fetch(&package, &cache, || progress(Progress::Fetching(package.to_string()))).await?
+        }
+    };
+
+    progress(Progress::Building);
+    let (context, writer) = context::stream(DOCKERFILE, sandbox_init.into_bytes(), archive);
+    let spec = BuildSpec {
+        context,
+        tag: options.tag.clone(),
+        build_args: [("BASE_IMAGE".to_owned(), options.base_image.clone())].into(),
+        labels: labels(content),
+        cache: if options.no_cache { BuildCache::Ignore } else { BuildCache::Use },
+    };
+    let built = follow(engine, spec, &mut progress).await;
+    // A context that broke off is the cause of whatever the engine says about it.
+    writer
+        .await
+        .map_err(std::io::Error::other)
+        .flatten()
+        .or_else(context::ignore_closed)
+        .map_err(ImageError::Context)?;
+    let id = built?;
+
+    if let Some(previous) = previous
+        && previous.id != id
+        && let Err(error) = engine.remove_image(&previous.id).await
+    {
+        tracing::debug!(image.id = previous.id, %error, "the image built before stays");
+    }
+    Ok(Outcome::Built(id))
+}
+
+async fn follow(
+    engine: &dyn Engine,
+    spec: BuildSpec,
+    progress: &mut impl FnMut(Progress),
+) -> Result<String, ImageError> {
+    let tag = spec.tag.clone();
+    let mut stream = engine.build_image(spec).await?;
+    while let Some(step) = stream.next().await {
+        match step? {
+            BuildProgress::Line(line) => progress(Progress::Line(line)),
+            BuildProgress::Built(id) => return Ok(id),
+        }
+    }
+    Err(EngineError::BuildFailed { tag, reason: "the engine stopped without a result".to_owned() }.into())
+}
+
+fn labels(content: String) -> Labels {
+    Labels::from([
+        (CONTENT_LABEL.to_owned(), content),
+        (CLAUDE_CODE_LABEL.to_owned(), claude_code_version()),
+        (SANDBOX_INIT_LABEL.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+    ])
+}
+
+/// A base image that is not there will be pulled by the build; the next build finds it and has another hash, once.
+fn content_hash(
+    package: &Package,
+    sandbox_init: &SandboxInit,
+    options: &BuildOptions,
+    base: Option<&ImageInfo>,
+) -> String {
+    use sha2::{Digest as _, Sha256};
+
+    let mut hash = Sha256::new();
+    let base = base.map_or("", |base| base.id.as_str());
+    for part in [DOCKERFILE, &package.integrity, &options.base_image, base] {
+        hash.update(part);
+        hash.update([0]);
+    }
+    hash.update(sandbox_init.bytes());
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn cache_directory(options: &BuildOptions) -> Result<PathBuf, ImageError> {
+    let cache = options.cache_dir.clone().filter(|directory| !directory.as_os_str().is_empty());
+    let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
+    Ok(cache.ok_or(ImageError::NoCacheDirectory)?.join("claude-runner"))
+}
+
+#[cfg(test)]
+mod tests;

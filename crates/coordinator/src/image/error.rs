@@ -1,0 +1,45 @@
+use std::io;
+use std::path::PathBuf;
+
+use container_engine::EngineError;
+
+/// Why the agent image could not be built, with what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+
+    #[error("Claude Code is pinned for x86_64 and aarch64, and the engine's machine is {0:?}")]
+    Architecture(String),
+
+    #[error("docker/claude-code.json is not valid")]
+    Pin(#[source] serde_json::Error),
+
+    #[error(
+        "this claude-runner was built without sandbox-init: run scripts/setup, or give a static one with --sandbox-init FILE"
+    )]
+    NoSandboxInit,
+
+    #[error("could not read {path}")]
+    Read { path: PathBuf, source: io::Error },
+
+    #[error("{name} cannot be used as sandbox-init: {reason}")]
+    SandboxInit { name: String, reason: String },
+
+    #[error("no home directory is known to keep the fetched package in: give one with --cache-dir DIRECTORY")]
+    NoCacheDirectory,
+
+    #[error(
+        "npm is needed to fetch {package} and was not found: install npm, or give the package with --claude-package FILE"
+    )]
+    NoNpm { package: String },
+
+    #[error("npm could not fetch {package}: {reason}")]
+    Npm { package: String, reason: String },
+
+    #[error("{path} is not {package}: its hash is {found} and should be {expected}")]
+    Integrity { path: PathBuf, package: String, expected: String, found: String },
+
+    #[error("could not prepare the build context")]
+    Context(#[source] io::Error),
+}

@@ -1,0 +1,107 @@
+use std::fs::{self, File};
+use std::io::{self, Seek as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use sha2::{Digest as _, Sha512};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::ImageError;
+use super::pinned::Package;
+
+/// The package has 77 MB; npm itself tries again when a connection breaks.
+const FETCH_TIMEOUT: Duration = Duration::from_mins(15);
+
+/// What is kept of npm's complaint.
+const REASON_BYTES: usize = 2_000;
+
+/// The package's archive, from `cache` when it is there and whole. `fetching` is called when npm has to fetch it.
+pub(super) async fn fetch(package: &Package, cache: &Path, fetching: impl FnOnce()) -> Result<File, ImageError> {
+    let kept = cache.join(package.file_name());
+    if kept.exists() {
+        match open_checked(&kept, package).await {
+            // Not whole: fetched again below.
+            Err(ImageError::Integrity { .. }) => {}
+            outcome => return outcome,
+        }
+    }
+    fetching();
+    let failed = |source| ImageError::Read { path: cache.to_owned(), source };
+    fs::create_dir_all(cache).map_err(failed)?;
+    // Beside its final place, so that moving it there cannot leave half a file.
+    let directory = tempfile::tempdir_in(cache).map_err(failed)?;
+    let fetched = npm_pack(package, directory.path()).await?;
+    let file = open_checked(&fetched, package).await?;
+    fs::rename(&fetched, &kept).map_err(failed)?;
+    Ok(file)
+}
+
+/// Opens an archive at its beginning, after its hash was found to be the pinned one.
+pub(super) async fn open_checked(path: &Path, package: &Package) -> Result<File, ImageError> {
+    let path = path.to_owned();
+    let package = package.clone();
+    let checked = tokio::task::spawn_blocking(move || check(path, &package)).await;
+    checked.map_err(|error| ImageError::Context(io::Error::other(error)))?
+}
+
+fn check(path: PathBuf, package: &Package) -> Result<File, ImageError> {
+    let hash_file = || -> io::Result<(File, String)> {
+        let mut file = File::open(&path)?;
+        let mut hash = Sha512::new();
+        io::copy(&mut file, &mut HashWriter(&mut hash))?;
+        file.rewind()?;
+        Ok((file, format!("sha512-{}", BASE64_STANDARD.encode(hash.finalize()))))
+    };
+    let (file, found) = match hash_file() {
+        Ok(hashed) => hashed,
+        Err(source) => return Err(ImageError::Read { path, source }),
+    };
+    if found != package.integrity {
+        let expected = package.integrity.clone();
+        return Err(ImageError::Integrity { path, package: package.to_string(), expected, found });
+    }
+    Ok(file)
+}
+
+/// Lets npm fetch the archive into an empty directory: it knows the registry, proxy and certificates of this machine.
+async fn npm_pack(package: &Package, directory: &Path) -> Result<PathBuf, ImageError> {
+    let failed = |reason: String| ImageError::Npm { package: package.to_string(), reason };
+    let mut command = Command::new("npm");
+    command.args(["pack", "--ignore-scripts", "--loglevel=error", "--pack-destination"]).arg(directory);
+    command.arg(package.to_string()).current_dir(directory).stdin(Stdio::null()).kill_on_drop(true);
+    let output = match timeout(FETCH_TIMEOUT, command.output()).await {
+        Ok(Ok(output)) => output,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(ImageError::NoNpm { package: package.to_string() });
+        }
+        Ok(Err(error)) => return Err(failed(error.to_string())),
+        Err(_) => return Err(failed(format!("it did not end within {} s", FETCH_TIMEOUT.as_secs()))),
+    };
+    if !output.status.success() {
+        let tail = &output.stderr[output.stderr.len().saturating_sub(REASON_BYTES)..];
+        return Err(failed(format!("{}, {}", output.status, String::from_utf8_lossy(tail).trim())));
+    }
+    let entries = fs::read_dir(directory).map_err(|error| failed(error.to_string()))?;
+    let archives = entries.filter_map(Result::ok).map(|entry| entry.path());
+    let mut archives = archives.filter(|path| path.extension().is_some_and(|extension| extension == "tgz"));
+    archives.next().ok_or_else(|| failed("it left no archive".to_owned()))
+}
+
+struct HashWriter<'a>(&'a mut Sha512);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

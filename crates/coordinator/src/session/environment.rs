@@ -1,0 +1,40 @@
+//! A session's `env`: what its tools see, what it opens, and the credential that it may bring.
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::gateway::{Credential, InvalidCredential, SessionAccess, origins_in_env};
+
+const API_KEY: &str = "ANTHROPIC_API_KEY";
+const OAUTH_TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
+
+/// The variables that are the session's own credential: they go to the gateway and never into a sandbox.
+pub const CREDENTIAL_NAMES: [&str; 2] = [API_KEY, OAUTH_TOKEN];
+
+/// The credential that an `env` brings, if it brings one.
+pub fn own_credential(env: &BTreeMap<String, SecretString>) -> Result<Option<Credential>, InvalidCredential> {
+    let value = |name: &str| env.get(name).map(ExposeSecret::expose_secret);
+    match (value(OAUTH_TOKEN), value(API_KEY)) {
+        (Some(token), _) => Credential::oauth_token(token).map(Some),
+        (None, Some(key)) => Credential::api_key(key).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+/// What a sandbox may use on behalf of this session: its credential, and the places that its URLs name.
+pub(crate) fn access(env: &BTreeMap<String, SecretString>) -> SessionAccess {
+    SessionAccess {
+        // Checked when it was given.
+        credential: own_credential(env).ok().flatten(),
+        origins: origins_in_env(env.values().map(ExposeSecret::expose_secret)),
+    }
+}
+
+/// What the agent's tools see.
+pub(crate) fn visible(env: &BTreeMap<String, SecretString>) -> BTreeMap<String, String> {
+    env.iter()
+        .filter(|(name, _)| !CREDENTIAL_NAMES.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.expose_secret().to_owned()))
+        .collect()
+}
