@@ -1,4 +1,5 @@
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use tokio::io::AsyncWriteExt;
@@ -10,7 +11,7 @@ pub(crate) enum Address {
     /// A mounted directory with `agent.sock` and `gateway.sock`. It is what tells sandboxes apart.
     Directory(PathBuf),
     /// One port for all sandboxes: each connection begins with a line that names what it is and whose.
-    Tcp { host: String, token: String },
+    Tcp { host: SocketAddr, token: String },
 }
 
 #[derive(Clone, Copy)]
@@ -32,12 +33,45 @@ impl Address {
                 Ok(Either::Left(UnixStream::connect(directory.join(format!("{name}.sock"))).await?))
             }
             Self::Tcp { host, token } => {
-                let mut stream = TcpStream::connect(host).await?;
+                let mut stream = TcpStream::connect(*host).await?;
                 // Frames are small and each is waited for.
                 stream.set_nodelay(true)?;
                 stream.write_all(format!("{name} {token}\n").as_bytes()).await?;
                 Ok(Either::Right(stream))
             }
         }
+    }
+}
+
+/// Finds `HOST:PORT`, where the host is an address or a name in `hosts`, the text of /etc/hosts. The system's resolver is
+/// not asked: a static program would have to load its modules from whatever image it runs in.
+pub(crate) fn resolve(host_and_port: &str, hosts: &str) -> Option<SocketAddr> {
+    if let Ok(address) = host_and_port.parse() {
+        return Some(address);
+    }
+    let (host, port) = host_and_port.rsplit_once(':')?;
+    let address: IpAddr = hosts.lines().find_map(|line| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        let address = words.next()?;
+        words.any(|name| name.eq_ignore_ascii_case(host)).then_some(address)?.parse().ok()
+    })?;
+    Some(SocketAddr::new(address, port.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resolve;
+
+    #[test]
+    fn hosts_are_addresses_or_in_the_file() {
+        let hosts =
+            "# 10.0.0.1 host.docker.internal\n127.0.0.1\tlocalhost\n172.17.0.1 other host.docker.internal # here\n";
+        let resolved = |text| resolve(text, hosts).map(|address| address.to_string());
+        assert_eq!(resolved("10.1.2.3:80").as_deref(), Some("10.1.2.3:80"));
+        assert_eq!(resolved("[::1]:80").as_deref(), Some("[::1]:80"));
+        assert_eq!(resolved("Host.Docker.Internal:3456").as_deref(), Some("172.17.0.1:3456"));
+        assert_eq!(resolved("host.docker.internal"), None);
+        assert_eq!(resolved("host.docker.internal:many"), None);
+        assert_eq!(resolved("elsewhere:80"), None);
     }
 }

@@ -5,7 +5,7 @@ use std::{env, fs, io};
 
 use thiserror::Error;
 
-use crate::address::Address;
+use crate::address::{self, Address};
 
 const DEFAULT_LINK: &str = "unix:/run/link";
 const DEFAULT_TOKEN_FILE: &str = "/home/agent/.link-token";
@@ -17,7 +17,7 @@ pub(crate) const LONGEST_ORPHAN_TTL: Duration = Duration::from_hours(24 * 365);
 
 /// What the container's environment says. All of it may be seen from outside; the token comes in a file.
 pub(crate) struct Settings {
-    /// `LINK`: `unix:DIRECTORY` or `tcp://HOST:PORT`.
+    /// `LINK`: `unix:DIRECTORY` or `tcp://HOST:PORT`, where HOST is an address or in /etc/hosts.
     pub(crate) address: Address,
     /// `GATEWAY_PORT`: what is forwarded to the gateway, on 127.0.0.1.
     pub(crate) gateway_port: u16,
@@ -29,6 +29,8 @@ pub(crate) struct Settings {
 pub(crate) enum SettingsError {
     #[error("LINK is {0:?}, it may be unix:DIRECTORY or tcp://HOST:PORT")]
     Link(String),
+    #[error("LINK names {0:?}, which is neither an address with a port nor in /etc/hosts")]
+    Host(String),
     #[error("could not take the token for the link from {}", .path.display())]
     Token { path: PathBuf, source: io::Error },
     #[error("the token for the link in {} is empty or has a white space in it", .0.display())]
@@ -43,7 +45,9 @@ impl Settings {
         let address = if let Some(directory) = link.strip_prefix("unix:") {
             Address::Directory(directory.into())
         } else if let Some(host) = link.strip_prefix("tcp://") {
-            Address::Tcp { host: host.to_owned(), token: take_token()? }
+            let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
+            let host = address::resolve(host, &hosts).ok_or_else(|| SettingsError::Host(host.to_owned()))?;
+            Address::Tcp { host, token: take_token()? }
         } else {
             return Err(SettingsError::Link(link));
         };

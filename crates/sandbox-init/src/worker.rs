@@ -12,6 +12,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
@@ -44,6 +45,8 @@ pub(crate) enum Failure {
     Signals(#[source] io::Error),
     #[error("could not listen on 127.0.0.1:{port}: {source}")]
     Listen { port: u16, source: io::Error },
+    #[error("the link broke off: {0}")]
+    Link(#[source] JoinError),
     #[error("no coordinator within {} ms; the last attempt: {last}", .waited.as_millis())]
     NeverWelcomed { waited: Duration, last: ConnectionError },
 }
@@ -62,19 +65,18 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
 
     let (mut worker, mut finished) = Worker::new(tracker);
     let (command_sender, mut commands) = mpsc::channel(COMMAND_MESSAGES);
-    let mut connection = std::pin::pin!(
-        Connection {
-            address,
-            outbox: Arc::clone(&worker.outbox),
-            inbox: Arc::clone(&worker.inbox),
-            running: Arc::clone(&worker.running),
-            commands: command_sender,
-            receive: ReceiveWindow::after_number(0),
-            secret: None,
-            orphan_ttl: settings.orphan_ttl,
-        }
-        .run()
-    );
+    let connection = Connection {
+        address,
+        outbox: Arc::clone(&worker.outbox),
+        inbox: Arc::clone(&worker.inbox),
+        running: Arc::clone(&worker.running),
+        commands: command_sender,
+        receive: ReceiveWindow::after_number(0),
+        secret: None,
+        orphan_ttl: settings.orphan_ttl,
+    };
+    // A task of its own: a storm of ending children keeps the loop below busy and must not cut the link off.
+    let mut link = worker.tracker.spawn(connection.run());
 
     let mut deadline = None;
     let ending = loop {
@@ -92,20 +94,15 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
             Some(()) = finished.recv() => {
                 worker.finished();
                 if deadline.is_some() {
-                    let flushed = async {
-                        tokio::select! {
-                            () = worker.outbox.emptied() => {}
-                            _orphaned = &mut connection => {}
-                        }
-                    };
-                    let _ = timeout(FLUSH_GRACE, flushed).await;
+                    let _ = timeout(FLUSH_GRACE, worker.outbox.emptied()).await;
                     break Ok(());
                 }
             }
             Some(batch) = commands.recv() => worker.handle(batch),
-            orphaned = &mut connection => break match orphaned {
-                Orphaned::LeftAlone => Ok(()),
-                Orphaned::NeverWelcomed(last) => Err(Failure::NeverWelcomed { waited: settings.orphan_ttl, last }),
+            orphaned = &mut link => break match orphaned {
+                Ok(Orphaned::LeftAlone) => Ok(()),
+                Ok(Orphaned::NeverWelcomed(last)) => Err(Failure::NeverWelcomed { waited: settings.orphan_ttl, last }),
+                Err(error) => Err(Failure::Link(error)),
             },
         }
     };
