@@ -68,10 +68,7 @@ fn archive(directory: &Path) -> Result<Bytes, TemplateError> {
     builder.mode(tar::HeaderMode::Deterministic);
     let mut room = MAX_TEMPLATE_BYTES;
     append_directory(&mut builder, directory, Path::new(""), &mut room)?;
-    builder
-        .into_inner()
-        .map(Bytes::from)
-        .map_err(|source| TemplateError::Read { path: directory.to_owned(), source })
+    builder.into_inner().map(Bytes::from).map_err(|source| TemplateError::Read { path: directory.to_owned(), source })
 }
 
 /// Appends what is in a directory, in the order of the names so that equal templates give equal archives.

@@ -130,7 +130,9 @@ pub struct ServeOptions {
 /// A combination of settings that cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("HOST is {0}, which others can reach: set API_KEYS (secrets of at least 32 characters), or listen on 127.0.0.1")]
+    #[error(
+        "HOST is {0}, which others can reach: set API_KEYS (secrets of at least 32 characters), or listen on 127.0.0.1"
+    )]
     OpenWithoutKeys(IpAddr),
     #[error("ANTHROPIC_BASE_URL is {0}, which is no URL; it must be like https://api.anthropic.com")]
     Upstream(String),
@@ -175,7 +177,8 @@ impl ServeOptions {
     }
 
     pub fn gateway_settings(&self, prices: Prices) -> Result<GatewaySettings, ConfigError> {
-        let upstream = self.anthropic_base_url.parse().map_err(|_| ConfigError::Upstream(self.anthropic_base_url.clone()))?;
+        let upstream =
+            self.anthropic_base_url.parse().map_err(|_| ConfigError::Upstream(self.anthropic_base_url.clone()))?;
         let mut settings = GatewaySettings::new(upstream, prices);
         settings.egress_allow.clone_from(&self.egress_allow.0);
         Ok(settings)

@@ -96,12 +96,9 @@ pub async fn build(
         return Ok(Outcome::UpToDate(image.id.clone()));
     }
 
-    let archive = match &options.claude_package {
-        Some(file) => fetch::open_checked(file, &package).await?,
-        None => {
-            let cache = cache_directory(options)?;
-            fetch::fetch(&package, &cache, || progress(Progress::Fetching(package.to_string()))).await?
-        }
+    let archive = if let Some(file) = &options.claude_package { fetch::open_checked(file, &package).await? } else {
+        let cache = cache_directory(options)?;
+        fetch::fetch(&package, &cache, || progress(Progress::Fetching(package.to_string()))).await?
     };
 
     progress(Progress::Building);

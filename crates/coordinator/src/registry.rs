@@ -97,9 +97,10 @@ impl Registry {
 
     /// Sessions that run a task, and tasks that wait.
     pub fn load(&self) -> (usize, usize) {
-        self.live.iter().map(|entry| entry.status()).fold((0, 0), |(running, queued), status| {
-            (running + usize::from(status.running), queued + status.queued)
-        })
+        self.live
+            .iter()
+            .map(|entry| entry.status())
+            .fold((0, 0), |(running, queued), status| (running + usize::from(status.running), queued + status.queued))
     }
 
     async fn ask<T>(

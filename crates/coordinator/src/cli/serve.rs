@@ -106,14 +106,7 @@ async fn sandbox_host(
     if let Some(address) = links.listener() {
         gateway.set_own_listener(address);
     }
-    Ok(SandboxHost::new(
-        Arc::new(engine),
-        links,
-        gateway,
-        instance,
-        settings,
-        tracker.clone(),
-    ))
+    Ok(SandboxHost::new(Arc::new(engine), links, gateway, instance, settings, tracker.clone()))
 }
 
 async fn remove_leftovers(registry: &Registry) {

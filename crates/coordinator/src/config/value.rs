@@ -89,7 +89,10 @@ impl FromStr for RuleList {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        parts(text).map(|part| part.parse().map_err(|error| format!("{part}: {error}"))).collect::<Result<_, _>>().map(RuleList)
+        parts(text)
+            .map(|part| part.parse().map_err(|error| format!("{part}: {error}")))
+            .collect::<Result<_, _>>()
+            .map(RuleList)
     }
 }
 

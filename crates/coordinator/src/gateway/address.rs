@@ -38,19 +38,12 @@ impl Reach {
 
 fn of_v4(address: Ipv4Addr) -> Reach {
     match address.octets() {
-        [0, ..] | [224..=239, ..] | [255, 255, 255, 255] => Reach::Nobody,
+        [0 | 224..=239, ..] | [255, 255, 255, 255] => Reach::Nobody,
         // Besides link-local: Alibaba Cloud and Oracle Cloud.
         [169, 254, ..] | [100, 100, 100, 200] | [192, 0, 0, 192] => Reach::Metadata,
-        [10 | 127, ..]
-        | [100, 64..=127, ..] // shared by carriers
-        | [172, 16..=31, ..]
-        | [192, 0, 0 | 2, _] // protocol assignments, documentation
-        | [192, 88, 99, _] // 6to4 relays
-        | [192, 168, ..]
-        | [198, 18 | 19, ..] // benchmarks
-        | [198, 51, 100, _]
-        | [203, 0, 113, _]
-        | [240..=255, ..] => Reach::Private,
+        [10 | 127 | 240..=255, ..] | [100, 64..=127, ..] | [172, 16..=31, ..] |
+[192, 0, 0 | 2, _] | [192, 88, 99, _] | [192, 168, ..] | [198, 18 | 19, ..] |
+[198, 51, 100, _] | [203, 0, 113, _] => Reach::Private,
         _ => Reach::Public,
     }
 }
@@ -79,7 +72,8 @@ pub(super) fn is_local(address: IpAddr) -> bool {
         Ok(_) => true,
         // The second: a system without IPv6.
         Err(error) => {
-            error.kind() != ErrorKind::AddrNotAvailable && error.kind() != ErrorKind::Unsupported
+            error.kind() != ErrorKind::AddrNotAvailable
+                && error.kind() != ErrorKind::Unsupported
                 && error.raw_os_error() != Some(nix::libc::EAFNOSUPPORT)
         }
     }

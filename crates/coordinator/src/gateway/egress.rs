@@ -151,8 +151,10 @@ impl Refusal {
             Refusal::Protected => (
                 StatusCode::FORBIDDEN,
                 "egress_protected",
-                format!("{name} belongs to Claude Runner or the container engine; no sandbox may reach it, whatever \
-                         EGRESS_ALLOW says"),
+                format!(
+                    "{name} belongs to Claude Runner or the container engine; no sandbox may reach it, whatever \
+                         EGRESS_ALLOW says"
+                ),
                 None,
             ),
             Refusal::Unresolved(why) => {

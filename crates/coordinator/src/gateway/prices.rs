@@ -46,8 +46,8 @@ impl Prices {
         };
         prices.extend("built in", include_str!("prices.json"))?;
         if let Some(path) = path {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| PricesError::Read { path: path.to_owned(), source })?;
+            let text =
+                std::fs::read_to_string(path).map_err(|source| PricesError::Read { path: path.to_owned(), source })?;
             prices.extend(&path.display().to_string(), &text)?;
         }
         if prices.models.is_empty() { Err(PricesError::Empty) } else { Ok(prices) }
@@ -108,7 +108,8 @@ impl Prices {
         let table: Table =
             serde_json::from_str(text).map_err(|source| PricesError::Parse { from: from.to_owned(), source })?;
         for (model, entry) in table.models {
-            let price = entry.price().ok_or_else(|| PricesError::Value { from: from.to_owned(), model: model.clone() })?;
+            let price =
+                entry.price().ok_or_else(|| PricesError::Value { from: from.to_owned(), model: model.clone() })?;
             self.models.insert(model, price);
         }
         self.aliases.extend(table.aliases);

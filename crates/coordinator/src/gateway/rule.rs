@@ -159,7 +159,8 @@ impl EgressRule {
                 Host::Address(_) => Grant::Address,
             }),
             (Pattern::Below(parent), Host::Name(name)) => {
-                let below = name.strip_suffix(parent.as_str()).is_some_and(|rest| rest.ends_with('.') && rest.len() > 1);
+                let below =
+                    name.strip_suffix(parent.as_str()).is_some_and(|rest| rest.ends_with('.') && rest.len() > 1);
                 below.then_some(Grant::Wildcard)
             }
             (Pattern::Below(_), Host::Address(_)) => None,

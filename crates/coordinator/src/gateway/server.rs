@@ -12,9 +12,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::answer::Body;
+use super::model;
 use super::proxy::{self, TunnelSlot};
 use super::sandbox::SandboxGateway;
-use super::model;
 
 /// The gateway's own address in the container. A client that sends everything through its proxy asks for it by URL.
 const OWN_AUTHORITIES: [&str; 2] = ["127.0.0.1:8787", "localhost:8787"];

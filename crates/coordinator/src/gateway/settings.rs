@@ -56,7 +56,7 @@ impl Default for Bounds {
             buffered_bytes: 96 << 20,
             header_bytes: 64 << 10,
             connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(300),
+            idle_timeout: Duration::from_mins(5),
         }
     }
 }

@@ -25,7 +25,8 @@ pub(super) async fn require_key(
         return Ok(next.run(request).await);
     }
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let secret = header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let secret =
+        header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     match secret {
         Some((_, secret)) if keys.contain(secret.trim()) => Ok(next.run(request).await),
         Some(_) | None => Err(ApiError::unauthorized()),
@@ -48,5 +49,5 @@ pub(super) fn cors(origins: &OriginList) -> CorsLayer {
             HeaderName::from_static("prefer"),
         ])
         .expose_headers([http::header::LINK, http::header::LOCATION, http::header::RETRY_AFTER])
-        .max_age(std::time::Duration::from_secs(600))
+        .max_age(std::time::Duration::from_mins(10))
 }

@@ -20,12 +20,12 @@ pub struct ApiError {
     /// What is wrong and what to do.
     sentence: String,
     retry_after_seconds: Option<u32>,
-    more: Map<String, Value>,
+    more: Box<Map<String, Value>>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, sentence: impl Into<String>) -> Self {
-        ApiError { status, code, sentence: sentence.into(), retry_after_seconds: None, more: Map::new() }
+        ApiError { status, code, sentence: sentence.into(), retry_after_seconds: None, more: Box::default() }
     }
 
     pub(super) fn invalid(sentence: impl Into<String>) -> Self {
@@ -57,11 +57,13 @@ impl ApiError {
 
     /// A synchronous task that did not complete.
     pub(super) fn task_failed(record: &TaskRecord) -> Self {
-        let failure = record.failure.clone().unwrap_or_else(|| crate::task::Failure::new(ErrorType::ExitCode, "the task failed"));
+        let failure =
+            record.failure.clone().unwrap_or_else(|| crate::task::Failure::new(ErrorType::ExitCode, "the task failed"));
         let (status, code) = status_of(failure.error_type);
         let mut error = ApiError::new(status, code, failure.error);
-        if let Some(Value::Object(answer)) = record.answer.as_ref().and_then(|answer| serde_json::to_value(answer).ok()) {
-            error.more = answer;
+        if let Some(Value::Object(answer)) = record.answer.as_ref().and_then(|answer| serde_json::to_value(answer).ok())
+        {
+            error.more = Box::new(answer);
         }
         error.more.insert("taskId".to_owned(), json!(record.id));
         error.more.insert("sessionId".to_owned(), json!(record.session_id));
@@ -77,7 +79,11 @@ impl ApiError {
 
     fn internal(cause: &dyn std::error::Error) -> Self {
         error!(cause = ?cause, "request failed: {cause}");
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong here; the server's log has more")
+        ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "something went wrong here; the server's log has more",
+        )
     }
 }
 
@@ -156,7 +162,7 @@ impl IntoResponse for ApiError {
         problem.insert("code".to_owned(), json!(self.code));
         problem.insert("retryable".to_owned(), json!(self.retry_after_seconds.is_some()));
         problem.insert("error".to_owned(), json!(self.sentence));
-        problem.extend(self.more);
+        problem.extend(*self.more);
         let mut response = (self.status, Value::Object(problem).to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

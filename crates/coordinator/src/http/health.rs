@@ -32,14 +32,20 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
     let image = match (&engine, sandboxes.engine().image(image).await) {
         (Err(_), _) => check("image", Err("not known while the engine does not answer".to_owned())),
         (Ok(_), Ok(Some(_))) => check("image", Ok(image.clone())),
-        (Ok(_), Ok(None)) => check("image", Err(format!("{image} is not there; build it with `claude-runner image build`"))),
+        (Ok(_), Ok(None)) => {
+            check("image", Err(format!("{image} is not there; build it with `claude-runner image build`")))
+        }
         (Ok(_), Err(error)) => check("image", Err(error.to_string())),
     };
-    let engine = check("engine", engine.map(|info| format!("{} {}", info.name, info.version)).map_err(|error| error.to_string()));
+    let engine = check(
+        "engine",
+        engine.map(|info| format!("{} {}", info.name, info.version)).map_err(|error| error.to_string()),
+    );
     let store = api.registry.context().store.session_count().await;
     let store = check("store", store.map(|_| "usable".to_owned()).map_err(|error| error.to_string()));
     let credential = check("credential", sandboxes.gateway().credential_state().usable.map(|()| "usable".to_owned()));
-    let draining = if api.draining.is_cancelled() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
+    let draining =
+        if api.draining.is_cancelled() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
     let checks = [engine, image, store, credential, check("server", draining)];
 
     let ready = checks.iter().all(|check| check["ok"] == json!(true));

@@ -40,7 +40,9 @@ pub(super) async fn open(
     let since = match query.since.as_deref().map(str::parse::<u64>) {
         None => None,
         Some(Ok(since)) => Some(since),
-        Some(Err(_)) => return Err(ApiError::invalid("since: it must be the seq of the last event seen, or 0 for all")),
+        Some(Err(_)) => {
+            return Err(ApiError::invalid("since: it must be the seq of the last event seen, or 0 for all"));
+        }
     };
     let subscription = api.registry.subscribe(&session).await?;
     let upgrade = upgrade.read_buffer_size(READ_BYTES).max_message_size(READ_BYTES);

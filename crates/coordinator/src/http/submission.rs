@@ -51,7 +51,11 @@ const MAX_METADATA_BYTES: usize = 16 * 1024;
 const MAX_ENV_BYTES: usize = 128 * 1024;
 
 impl TaskBody {
-    pub(super) fn check(self, defaults: &TaskDefaults, knows_model: impl Fn(&str) -> bool) -> Result<SessionTask, ApiError> {
+    pub(super) fn check(
+        self,
+        defaults: &TaskDefaults,
+        knows_model: impl Fn(&str) -> bool,
+    ) -> Result<SessionTask, ApiError> {
         let (session, message) = match (self.session_id, self.message, self.prompt) {
             (None, _, Some(_)) => {
                 return Err(ApiError::invalid(
@@ -103,7 +107,7 @@ impl TaskBody {
     }
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(field: &str, value: T, least: T, most: T) -> Result<T, ApiError> {
+fn within<T: Copy + PartialOrd + std::fmt::Display>(field: &str, value: T, least: T, most: T) -> Result<T, ApiError> {
     if value < least || value > most {
         return Err(ApiError::invalid(format!("{field}: it must be from {least} to {most}")));
     }
@@ -114,7 +118,9 @@ fn check_metadata(metadata: Option<&Value>) -> Result<(), ApiError> {
     match metadata {
         None => Ok(()),
         Some(value @ Value::Object(_)) if value.to_string().len() <= MAX_METADATA_BYTES => Ok(()),
-        Some(_) => Err(ApiError::invalid(format!("metadata: it must be an object of at most {MAX_METADATA_BYTES} bytes"))),
+        Some(_) => {
+            Err(ApiError::invalid(format!("metadata: it must be an object of at most {MAX_METADATA_BYTES} bytes")))
+        }
     }
 }
 
@@ -124,7 +130,10 @@ fn check_env(env: &BTreeMap<String, SecretString>) -> Result<(), ApiError> {
 
     let mut bytes = 0;
     for (name, value) in env {
-        let shaped = name.bytes().enumerate().all(|(i, b)| b == b'_' || b.is_ascii_alphabetic() || (i > 0 && b.is_ascii_digit()));
+        let shaped = name
+            .bytes()
+            .enumerate()
+            .all(|(i, b)| b == b'_' || b.is_ascii_alphabetic() || (i > 0 && b.is_ascii_digit()));
         if name.is_empty() || !shaped {
             return Err(ApiError::invalid(format!(
                 "env: {:?} is not a name; use letters, digits and _, not beginning with a digit",

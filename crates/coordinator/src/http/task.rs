@@ -44,7 +44,7 @@ pub(super) async fn submit(State(api): State<Api>, headers: HeaderMap, body: Raw
         Some(record) => record,
         None => api.registry.context().store.task(&id).await?.ok_or_else(|| ApiError::unknown_task(id.as_str()))?,
     };
-    answer(record)
+    answer(&record)
 }
 
 /// `GET /task/:id`.
@@ -99,7 +99,7 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
         let filters = [("status", &query.status), ("sessionId", &query.session_id), ("q", &query.q)];
         for (name, value) in filters.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value))) {
             let value = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
-            target.push_str(&format!("&{name}={value}"));
+            target.extend(["&", name, "=", &value.to_string()]);
         }
         target.push_str(">; rel=\"next\"");
         if let Ok(link) = HeaderValue::from_str(&target) {
@@ -149,10 +149,10 @@ pub(super) async fn abort(
 }
 
 /// The answer to a synchronous caller: a task that failed never answers 200.
-fn answer(record: TaskRecord) -> Result<Response, ApiError> {
+fn answer(record: &TaskRecord) -> Result<Response, ApiError> {
     match (record.status, &record.answer) {
         (TaskStatus::Completed, Some(answer)) => Ok(Json(answer).into_response()),
-        _ => Err(ApiError::task_failed(&record)),
+        _ => Err(ApiError::task_failed(record)),
     }
 }
 
@@ -174,7 +174,8 @@ fn prefers_async(headers: &HeaderMap) -> bool {
 fn idempotency_key(headers: &HeaderMap, body: &RawBody) -> Result<Option<IdempotencyKey>, ApiError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
-    let key = key.ok_or_else(|| ApiError::invalid("Idempotency-Key: it must have 1 to 255 visible ASCII characters"))?;
+    let key =
+        key.ok_or_else(|| ApiError::invalid("Idempotency-Key: it must have 1 to 255 visible ASCII characters"))?;
     Ok(Some(IdempotencyKey { key: key.to_owned(), scope: String::new(), body_sha256: Sha256::digest(&body.0).into() }))
 }
 

@@ -12,15 +12,15 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::process::{Process, ProcessEnd, ProcessOutput};
 use super::links::{Attachment, TOKEN_DIRECTORY};
+use super::process::{Process, ProcessEnd, ProcessOutput};
 use super::{Sandbox, SandboxHost, SandboxName, agent, names};
 use crate::agent::AgentTemplate;
 use crate::link::{Link, LinkError, SendError};
 use crate::session::SessionKey;
 
 /// Starting the container and the CLI takes about a second; a machine under load may take many times that.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What is needed to make a sandbox for a session.
 #[derive(Clone, Debug)]
@@ -207,7 +207,9 @@ async fn start_agent(
         };
         match (answer.take(), end) {
             (Some(Ok(())), None) => return Ok(true),
-            (Some(Err(reason)), _) => return Err(LaunchError::Ended(format!("the agent did not initialise: {reason}"))),
+            (Some(Err(reason)), _) => {
+                return Err(LaunchError::Ended(format!("the agent did not initialise: {reason}")));
+            }
             (None, Some(ProcessEnd::Exited { .. })) if resume.is_some() && refused.is_some() => return Ok(false),
             (_, Some(end)) => return Err(LaunchError::Ended(refused.unwrap_or_else(|| end.describe()))),
             (None, None) => {}

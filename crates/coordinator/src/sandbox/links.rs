@@ -53,7 +53,9 @@ impl Links {
         match network {
             Network::None => LinkDirectory::open(runtime_dir, tracker, cancel).map(Links::Directory),
             Network::Bridge => {
-                warn!("SANDBOX_NETWORK=bridge: sandboxes have a network of their own, which EGRESS_ALLOW does not bound");
+                warn!(
+                    "SANDBOX_NETWORK=bridge: sandboxes have a network of their own, which EGRESS_ALLOW does not bound"
+                );
                 let bridge = engine.bridge_gateway().await.ok().flatten();
                 let (address, host) = reachable_from_bridge(bridge);
                 let link = TcpLink::listen(SocketAddr::new(address, 0), tracker, cancel).await?;

@@ -34,11 +34,21 @@ pub enum ProcessOutput {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProcessEnd {
     /// The process ended; the container may still be there.
-    Exited { code: Option<i32>, signal: Option<i32>, oom_kills: u64, stderr: String },
+    Exited {
+        code: Option<i32>,
+        signal: Option<i32>,
+        oom_kills: u64,
+        stderr: String,
+    },
     /// It could not be started.
-    NotStarted { reason: String },
+    NotStarted {
+        reason: String,
+    },
     /// The container ended under it.
-    ContainerExited { code: i64, oom_killed: bool },
+    ContainerExited {
+        code: i64,
+        oom_killed: bool,
+    },
     ContainerGone,
     /// The link was closed by us.
     Closed,

@@ -263,6 +263,11 @@ fn belongs_in_log(line: &AgentLine<'_>) -> bool {
     use claude_stream::AgentEvent as E;
     matches!(
         line.event,
-        E::Init { .. } | E::Assistant { .. } | E::ToolResults { .. } | E::ApiRetry { .. } | E::Subagent { .. } | E::Result(_)
+        E::Init { .. }
+            | E::Assistant { .. }
+            | E::ToolResults { .. }
+            | E::ApiRetry { .. }
+            | E::Subagent { .. }
+            | E::Result(_)
     )
 }

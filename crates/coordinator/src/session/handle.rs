@@ -33,7 +33,11 @@ pub(crate) struct SessionGone(pub(crate) Message);
 
 impl SessionHandle {
     /// A worker that does not run yet, and its address.
-    pub(crate) fn with_worker(context: Arc<SessionContext>, id: SessionId, record: Option<SessionRecord>) -> (Self, Worker) {
+    pub(crate) fn with_worker(
+        context: Arc<SessionContext>,
+        id: SessionId,
+        record: Option<SessionRecord>,
+    ) -> (Self, Worker) {
         let (messages, inbox) = mpsc::channel(MAILBOX);
         let (tell, status) = watch::channel(Status::default());
         (SessionHandle { messages, status }, Worker::new(context, id, record, inbox, tell))
@@ -51,4 +55,3 @@ impl SessionHandle {
         self.messages.same_channel(&other.messages)
     }
 }
-

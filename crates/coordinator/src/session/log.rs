@@ -101,7 +101,7 @@ impl EventLog {
         Cursor { progress: self.latest.subscribe(), log: std::sync::Arc::clone(self), since }
     }
 
-    fn from_tail(&self, since: u64) -> Option<Vec<StoredEvent>> {
+    fn read_tail(&self, since: u64) -> Option<Vec<StoredEvent>> {
         let tail = self.tail.read().unwrap_or_else(PoisonError::into_inner);
         let first = tail.events.front()?.seq;
         let skip = usize::try_from((since + 1).checked_sub(first)?).ok()?;
@@ -137,7 +137,7 @@ impl Cursor {
     }
 
     async fn read(&mut self) -> Result<Page, StoreError> {
-        let events = match self.log.from_tail(self.since) {
+        let events = match self.log.read_tail(self.since) {
             Some(events) if !events.is_empty() => events,
             Some(_) | None => self.log.store.events(self.log.session, self.since, PAGE_EVENTS).await?,
         };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use tokio::sync::oneshot;
 
-use super::log::EventLog;
 use super::SessionId;
+use super::log::EventLog;
 use crate::store::{IdempotencyKey, StoreError};
 use crate::task::{TaskId, TaskRecord, TaskRequest};
 

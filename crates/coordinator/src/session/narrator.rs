@@ -33,16 +33,28 @@ pub(crate) enum Sign {
     /// Only something to show.
     None,
     /// The CLI took the message with this uuid.
-    Accepted { uuid: String },
+    Accepted {
+        uuid: String,
+    },
     /// The conversation's name, at the begin of each turn.
-    Conversation { claude_session_id: String },
-    ToolCalled { tool: String },
+    Conversation {
+        claude_session_id: String,
+    },
+    ToolCalled {
+        tool: String,
+    },
     /// The last open tool call of the top-level agent has its result: a turn is over and the next model request follows.
     TurnOver,
     Ended(Box<TurnEnd>),
     /// The CLI asks something that we have to answer.
-    Asked { request_id: String, subtype: String },
-    Answered { request_id: String, error: Option<String> },
+    Asked {
+        request_id: String,
+        subtype: String,
+    },
+    Answered {
+        request_id: String,
+        error: Option<String>,
+    },
 }
 
 /// The agent's own account of a turn.
@@ -79,7 +91,8 @@ impl Narrator {
     ) -> Sign {
         let first = events.len();
         let sign = self.tell_one(session, event, raw, events);
-        let voidable = |event: &Event| matches!(event, Event::Text { .. } | Event::Thinking { .. } | Event::ThinkingStart(_));
+        let voidable =
+            |event: &Event| matches!(event, Event::Text { .. } | Event::Thinking { .. } | Event::ThinkingStart(_));
         if self.message_since.is_none()
             && let Some(offset) = events[first..].iter().position(voidable)
         {
@@ -95,7 +108,11 @@ impl Narrator {
                 events.push(Event::Init {
                     session_id: session.clone(),
                     model: model.into_owned(),
-                    tools: tools.into_iter().map(Into::into).filter(|tool: &String| tool != STRUCTURED_OUTPUT).collect(),
+                    tools: tools
+                        .into_iter()
+                        .map(Into::into)
+                        .filter(|tool: &String| tool != STRUCTURED_OUTPUT)
+                        .collect(),
                     claude_session_id: claude_session_id.clone(),
                 });
                 return Sign::Conversation { claude_session_id };
@@ -148,7 +165,9 @@ impl Narrator {
                 reason: reason.into_owned(),
                 discards_from: self.message_since.take(),
             }),
-            AgentEvent::Subagent { phase, .. } => events.push(Event::Subagent { phase: phase_name(phase), frame: as_json(raw) }),
+            AgentEvent::Subagent { phase, .. } => {
+                events.push(Event::Subagent { phase: phase_name(phase), frame: as_json(raw) });
+            }
             AgentEvent::Result(result) => return Sign::Ended(Box::new(turn_end(result))),
             AgentEvent::ControlRequest { request_id, subtype, .. } => {
                 return Sign::Asked { request_id: request_id.into_owned(), subtype: subtype.into_owned() };

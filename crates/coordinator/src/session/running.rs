@@ -36,9 +36,14 @@ pub(crate) struct Running {
 /// What follows from the end of a turn.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    Completed { output: Option<Value>, response: Option<String> },
+    Completed {
+        output: Option<Value>,
+        response: Option<String>,
+    },
     /// Ask once more, for an answer that fits the schema.
-    Repair { complaint: String },
+    Repair {
+        complaint: String,
+    },
     Failed(Failure),
 }
 
@@ -115,12 +120,17 @@ impl Running {
     }
 
     /// What the end of its turn means: decided from what we and the gateway saw, and only then from the agent's word.
-    pub(crate) fn judge(&self, end: TurnEnd, gateway: Option<GatewayFailure>, schema: Option<&OutputSchema>) -> Verdict {
+    pub(crate) fn judge(
+        &self,
+        end: TurnEnd,
+        gateway: Option<GatewayFailure>,
+        schema: Option<&OutputSchema>,
+    ) -> Verdict {
         if let Some(failure) = self.verdict.clone() {
             return Verdict::Failed(failure);
         }
         if end.is_error {
-            return Verdict::Failed(gateway.map_or_else(|| agent_failure(&end), gateway_failure));
+            return Verdict::Failed(gateway.map_or_else(|| agent_failure(&end), |failure| gateway_failure(&failure)));
         }
         let Some(schema) = schema else {
             let text = end.text.unwrap_or_default();
@@ -143,7 +153,13 @@ impl Running {
     }
 
     /// The record of a completed task.
-    pub(crate) fn complete(self, now: Reading, cli_cost: Option<f64>, output: Option<Value>, response: Option<String>) -> TaskRecord {
+    pub(crate) fn complete(
+        self,
+        now: Reading,
+        cli_cost: Option<f64>,
+        output: Option<Value>,
+        response: Option<String>,
+    ) -> TaskRecord {
         self.finish(TaskStatus::Completed, now, cli_cost, output, response, None)
     }
 
@@ -183,7 +199,7 @@ impl Running {
 }
 
 /// A turn that failed because of what happened between us and the model API.
-fn gateway_failure(failure: GatewayFailure) -> Failure {
+fn gateway_failure(failure: &GatewayFailure) -> Failure {
     let error_type = match failure {
         GatewayFailure::AuthExpired { .. } | GatewayFailure::NoCredential { .. } => ErrorType::AuthExpired,
         GatewayFailure::CapacityReached { .. } => ErrorType::CapacityReached,

@@ -93,17 +93,13 @@ impl State {
 
             // What is left changes nothing: a task waits its turn in the queue, and news of a sandbox that is already
             // being taken down is old.
-            (
-                S::Cold,
-                I::Started | I::StartFailed | I::Ended | I::Lost | I::IdledOut | I::Stopped,
-            )
+            (S::Cold, I::Started | I::StartFailed | I::Ended | I::Lost | I::IdledOut | I::Stopped)
             | (S::Starting, I::Queued | I::Ended | I::Lost | I::IdledOut | I::Stopped)
             | (S::Idle, I::Started | I::StartFailed | I::Ended | I::Stopped)
             | (S::Running, I::Queued | I::Started | I::StartFailed | I::IdledOut | I::Stopped)
-            | (
-                S::Stopping(_),
-                I::Queued | I::Started | I::StartFailed | I::Ended | I::Lost | I::IdledOut,
-            ) => (self, A::Nothing),
+            | (S::Stopping(_), I::Queued | I::Started | I::StartFailed | I::Ended | I::Lost | I::IdledOut) => {
+                (self, A::Nothing)
+            }
         }
     }
 }

@@ -254,7 +254,7 @@ impl Worker {
             .into_iter()
             .flatten()
             .min()
-            .unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+            .unwrap_or_else(|| Instant::now() + Duration::from_hours(1))
     }
 
     async fn on_deadline(&mut self) {

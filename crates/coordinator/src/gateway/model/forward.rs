@@ -73,7 +73,12 @@ impl Attempt<'_> {
                     let jitter = rand::random_range(0.0..1.0);
                     match self.sandbox.shared.retry.delay(tries, began.elapsed(), asked, jitter) {
                         Some(delay) if !trouble.is_final() => {
-                            tracing::info!(status = trouble.status.as_u16(), ?delay, tries, "the model API is asked again");
+                            tracing::info!(
+                                status = trouble.status.as_u16(),
+                                ?delay,
+                                tries,
+                                "the model API is asked again"
+                            );
                             tokio::time::sleep(delay).await;
                         }
                         _ => return Err(self.overloaded(&trouble, tries)),

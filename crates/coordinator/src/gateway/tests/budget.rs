@@ -16,22 +16,17 @@ fn limit(dollars: f64) -> TaskLimits {
 }
 
 /// A million output tokens of Sonnet, which is $15.
-const DEAR: TokenCounts = TokenCounts {
-    input: 0,
-    output: 1_000_000,
-    cache_write_5m: 0,
-    cache_write_1h: 0,
-    cache_read: 0,
-    web_searches: 0,
-};
+const DEAR: TokenCounts =
+    TokenCounts { input: 0, output: 1_000_000, cache_write_5m: 0, cache_write_1h: 0, cache_read: 0, web_searches: 0 };
 const MODEL: &str = "claude-sonnet-4-6";
 
 #[tokio::test]
 async fn the_request_after_the_limit_is_refused() {
     // Each costs one cent.
-    let server =
-        Server::start(|_, _| message(MODEL, json!({ "input_tokens": 0, "output_tokens": 666, "cache_read_input_tokens": 34 })))
-            .await;
+    let server = Server::start(|_, _| {
+        message(MODEL, json!({ "input_tokens": 0, "output_tokens": 666, "cache_read_input_tokens": 34 }))
+    })
+    .await;
     let world = Setup::before(server.address).open();
     world.sandbox.begin_task(limit(0.025));
     let mut statuses = Vec::new();
@@ -81,7 +76,8 @@ async fn a_waiting_request_is_refused_when_the_first_has_used_up_the_rest() {
 async fn requests_side_by_side_are_free_while_there_is_money() {
     let meter = Arc::new(Meter::new(Arc::new(Prices::load(None).unwrap())));
     meter.begin_task(limit(31.0));
-    let open = [meter.reserve(MODEL, &DEAR).await, meter.reserve(MODEL, &DEAR).await, meter.reserve(MODEL, &DEAR).await];
+    let open =
+        [meter.reserve(MODEL, &DEAR).await, meter.reserve(MODEL, &DEAR).await, meter.reserve(MODEL, &DEAR).await];
     assert!(open.iter().all(Result::is_ok));
     let fourth = meter.reserve(MODEL, &DEAR);
     tokio::pin!(fourth);

@@ -52,7 +52,11 @@ async fn a_wildcard_leads_to_the_internet_only() {
     for name in ["in.example", "self.example", "mapped.example", "meta.example"] {
         assert_eq!(admit(&egress, name, 443).await, Err(Refusal::NotPublic), "{name}");
     }
-    assert_eq!(admit(&egress, "both.example", 443).await, addresses(&["1.1.1.1:443"]), "only what was checked is dialled");
+    assert_eq!(
+        admit(&egress, "both.example", 443).await,
+        addresses(&["1.1.1.1:443"]),
+        "only what was checked is dialled"
+    );
 }
 
 #[tokio::test]

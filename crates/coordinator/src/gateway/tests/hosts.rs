@@ -24,10 +24,50 @@ fn a_host_has_one_spelling() {
 #[test]
 fn odd_spellings_are_no_hosts() {
     for text in [
-        "", ".", "..", "a..b", ".a", "a.b..", "-a", "a-", "a b", "a\0b", "a\nb", "a%00b", "a/b", "a@b", "a:b", "a,b", "a*b",
-        "127.1", "0x7f.1", "0x7f000001", "0X7F.0.0.1", "2130706433", "017700000001", "0177.0.0.1", "127.0.0.01",
-        "127.0.0.1.1", "1.2.3.4.5", "256.1.1.1", "127.0.0.0x1", "1.0x", "a.1", "127.0.0.1..", "①②⑦.⓪.⓪.①", "127。0。0。1",
-        "ｅxample.com", "bücher.example", "::1", "[::1", "::1]", "[::1%lo]", "[127.0.0.1]", "[]", "[[::1]]", "ⅼocalhost",
+        "",
+        ".",
+        "..",
+        "a..b",
+        ".a",
+        "a.b..",
+        "-a",
+        "a-",
+        "a b",
+        "a\0b",
+        "a\nb",
+        "a%00b",
+        "a/b",
+        "a@b",
+        "a:b",
+        "a,b",
+        "a*b",
+        "127.1",
+        "0x7f.1",
+        "0x7f000001",
+        "0X7F.0.0.1",
+        "2130706433",
+        "017700000001",
+        "0177.0.0.1",
+        "127.0.0.01",
+        "127.0.0.1.1",
+        "1.2.3.4.5",
+        "256.1.1.1",
+        "127.0.0.0x1",
+        "1.0x",
+        "a.1",
+        "127.0.0.1..",
+        "①②⑦.⓪.⓪.①",
+        "127。0。0。1",
+        "ｅxample.com",
+        "bücher.example",
+        "::1",
+        "[::1",
+        "::1]",
+        "[::1%lo]",
+        "[127.0.0.1]",
+        "[]",
+        "[[::1]]",
+        "ⅼocalhost",
     ] {
         assert!(text.parse::<Host>().is_err(), "{text:?} is {:?}", text.parse::<Host>());
     }
@@ -68,16 +108,39 @@ fn rules_grant_what_they_say_and_no_more() {
         let parsed: EgressRule = rule.parse().unwrap();
         assert_eq!(parsed.grants(&host.parse().unwrap(), *port, *via), *grant, "{rule} {host}:{port} {via:?}");
     }
-    for bad in ["", "*", "*.", "*.1.2.3.4", "a b", "a:0", "a:70000", "a:b", "ftp://a", "http://a/path", "a*.b", "*.*.a", "0x7f.1"] {
+    for bad in [
+        "",
+        "*",
+        "*.",
+        "*.1.2.3.4",
+        "a b",
+        "a:0",
+        "a:70000",
+        "a:b",
+        "ftp://a",
+        "http://a/path",
+        "a*.b",
+        "*.*.a",
+        "0x7f.1",
+    ] {
         assert!(bad.parse::<EgressRule>().is_err(), "{bad:?}");
     }
 }
 
 #[test]
 fn origins_are_values_that_are_urls() {
-    let values = ["http://a.example:3457/v1", "https://B.example", "http://a.example:3457", "see http://c.example", "d.example", "ftp://e", ""];
+    let values = [
+        "http://a.example:3457/v1",
+        "https://B.example",
+        "http://a.example:3457",
+        "see http://c.example",
+        "d.example",
+        "ftp://e",
+        "",
+    ];
     let rules: Vec<EgressRule> = origins_in_env(values).into_iter().map(EgressRule::from).collect();
-    let expected: Vec<EgressRule> = ["http://a.example:3457", "https://b.example:443"].map(|rule| rule.parse().unwrap()).into();
+    let expected: Vec<EgressRule> =
+        ["http://a.example:3457", "https://b.example:443"].map(|rule| rule.parse().unwrap()).into();
     assert_eq!(rules, expected);
 }
 

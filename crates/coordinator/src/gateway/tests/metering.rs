@@ -92,7 +92,10 @@ fn a_line_of_any_length_is_survived() {
 
 #[test]
 fn absurd_figures_do_not_overflow() {
-    let line = format!("data: {{\"type\":\"message_delta\",\"usage\":{{\"input_tokens\":{0},\"output_tokens\":{0}}}}}\n", u64::MAX);
+    let line = format!(
+        "data: {{\"type\":\"message_delta\",\"usage\":{{\"input_tokens\":{0},\"output_tokens\":{0}}}}}\n",
+        u64::MAX
+    );
     let counts = read([line.as_bytes()]);
     assert_eq!((counts.input, counts.output), (1 << 32, 1 << 32));
 }

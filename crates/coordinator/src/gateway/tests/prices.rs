@@ -51,14 +51,16 @@ fn dates_and_suffixes_are_no_other_model() {
 fn an_unknown_model_costs_as_much_as_the_dearest() {
     let prices = Prices::load(None).unwrap();
     let counts = million(|counts| counts.output = 1_000_000);
-    let dearest = prices.models().iter().filter(|model| model.starts_with("claude")).map(|m| prices.cost(m, &counts)).max();
+    let dearest =
+        prices.models().iter().filter(|model| model.starts_with("claude")).map(|m| prices.cost(m, &counts)).max();
     assert_eq!(Some(prices.cost("claude-next-9", &counts)), dearest);
 }
 
 #[test]
 fn a_long_prompt_has_its_own_price() {
     let prices = Prices::load(None).unwrap();
-    let cost = |cache_read| prices.cost("claude-haiku-5-5", &TokenCounts { input: 1, cache_read, ..Default::default() });
+    let cost =
+        |cache_read| prices.cost("claude-haiku-5-5", &TokenCounts { input: 1, cache_read, ..Default::default() });
     assert_eq!(cost(99_999), Cost::from_nano_dollars(100 + 99_999 * 10));
     assert_eq!(cost(100_000), Cost::from_nano_dollars(500 + 100_000 * 50));
 }
@@ -72,7 +74,8 @@ fn a_file_changes_and_adds_prices() {
         Prices::load(Some(&path))
     };
     let prices =
-        load(r#"{"models":{"claude-next-9":{"input":1,"output":2},"claude-sonnet-4-6":{"input":0,"output":0}}}"#).unwrap();
+        load(r#"{"models":{"claude-next-9":{"input":1,"output":2},"claude-sonnet-4-6":{"input":0,"output":0}}}"#)
+            .unwrap();
     let counts = million(|counts| counts.output = 1_000_000);
     assert_eq!(prices.cost("claude-next-9", &counts), Cost::from_dollars(2.0));
     assert_eq!(prices.cost("claude-sonnet-4-6", &counts), Cost::ZERO);

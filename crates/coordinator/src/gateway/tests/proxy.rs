@@ -68,9 +68,27 @@ async fn odd_targets_reach_nothing() {
     let port = sink.address.port();
     let world = Setup::before(sink.address).allow(&["*.example", &format!("*.example:{port}")]).open();
     for host in [
-        "127.0.0.1", "0x7f.1", "127.1", "2130706433", "017700000001", "0", "0.0.0.0", "localhost", "localhost.", "[::1]",
-        "[::ffff:127.0.0.1]", "[::]", "host.docker.internal", "a.example@127.0.0.1", "127.0.0.1#.example", "169.254.169.254",
-        "127.0.0.1\\.example", "127.0.0.1%00.example", "127.0.0.1\0.example", "①②⑦.⓪.⓪.①", "a.example:1@127.0.0.1",
+        "127.0.0.1",
+        "0x7f.1",
+        "127.1",
+        "2130706433",
+        "017700000001",
+        "0",
+        "0.0.0.0",
+        "localhost",
+        "localhost.",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::]",
+        "host.docker.internal",
+        "a.example@127.0.0.1",
+        "127.0.0.1#.example",
+        "169.254.169.254",
+        "127.0.0.1\\.example",
+        "127.0.0.1%00.example",
+        "127.0.0.1\0.example",
+        "①②⑦.⓪.⓪.①",
+        "a.example:1@127.0.0.1",
     ] {
         for request in [
             connect_to(&format!("{host}:{port}")),
@@ -81,11 +99,13 @@ async fn odd_targets_reach_nothing() {
             assert!(["400", "403", "502", "closed"].contains(&status), "{host}: {answer}");
         }
     }
-    for request in ["CONNECT a.example HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n",
+    for request in [
+        "CONNECT a.example HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n",
         "CONNECT a.example:0 HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n",
         "CONNECT a.example:99999 HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n",
         "GET https://a.example/ HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n",
-        "GET ftp://a.example/ HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n"] {
+        "GET ftp://a.example/ HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n",
+    ] {
         let answer = world.raw(request.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{request}: {answer}");
     }
@@ -145,11 +165,17 @@ async fn a_forwarded_request_is_the_clients_but_for_the_host() {
     .await;
     let world = Setup::before(api.address).allow(&[&api.address.to_string()]).open();
     let mut request = request("POST", &api.url("/a?b=c"), "body");
-    for (name, value) in [("host", "evil.example"), ("authorization", "Bearer agents-own"), ("proxy-authorization", "x")] {
+    for (name, value) in
+        [("host", "evil.example"), ("authorization", "Bearer agents-own"), ("proxy-authorization", "x")]
+    {
         request.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     let answer = world.client().await.send(request).await;
-    assert_eq!((answer.status.as_u16(), answer.headers.get("x-hop")), (302, None), "redirects are the client's to follow");
+    assert_eq!(
+        (answer.status.as_u16(), answer.headers.get("x-hop")),
+        (302, None),
+        "redirects are the client's to follow"
+    );
     let seen = &api.seen()[0];
     assert_eq!((seen.line.as_str(), seen.body.as_str()), ("POST /a?b=c", "body"));
     assert_eq!(seen.header("host"), Some(api.address.to_string().as_str()));

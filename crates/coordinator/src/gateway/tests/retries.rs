@@ -21,8 +21,7 @@ fn with_header(mut response: Response, name: &'static str, value: &'static str) 
 #[tokio::test]
 async fn an_overloaded_api_is_asked_again() {
     for (status, kind) in [(429, "rate_limit_error"), (529, "overloaded_error"), (503, "overloaded_error")] {
-        let server =
-            Server::start(move |count, _| if count < 3 { api_error(status, kind) } else { success() }).await;
+        let server = Server::start(move |count, _| if count < 3 { api_error(status, kind) } else { success() }).await;
         let world = Setup::before(server.address).open();
         assert_eq!(world.ask().await.status, 200, "{status}");
         assert_eq!(server.seen().len(), 3, "{status}");
@@ -56,8 +55,7 @@ async fn an_api_that_stays_overloaded_ends_the_task_with_the_true_reason() {
 
 #[tokio::test]
 async fn a_wait_beyond_the_bound_is_not_begun() {
-    let server =
-        Server::start(|_, _| with_header(api_error(429, "rate_limit_error"), "retry-after", "3600")).await;
+    let server = Server::start(|_, _| with_header(api_error(429, "rate_limit_error"), "retry-after", "3600")).await;
     let world = Setup::before(server.address).open();
     assert_eq!(world.ask().await.status, 429);
     assert_eq!(server.seen().len(), 1);
@@ -66,8 +64,7 @@ async fn a_wait_beyond_the_bound_is_not_begun() {
 
 #[tokio::test]
 async fn an_api_that_says_not_to_ask_again_is_believed() {
-    let server =
-        Server::start(|_, _| with_header(api_error(429, "rate_limit_error"), "x-should-retry", "false")).await;
+    let server = Server::start(|_, _| with_header(api_error(429, "rate_limit_error"), "x-should-retry", "false")).await;
     let world = Setup::before(server.address).open();
     assert_eq!(world.ask().await.status, 429);
     assert_eq!(server.seen().len(), 1);

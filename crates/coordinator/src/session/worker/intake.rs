@@ -8,12 +8,10 @@ use uuid::Uuid;
 
 use super::{StopReply, Waiting, Worker, aborts_task, kills};
 use crate::event::Event;
-use crate::session::message::{
-    AbortMode, AbortScope, Accepted, SessionView, Submission, SubmitError, Subscription,
-};
+use crate::session::SessionRecord;
+use crate::session::message::{AbortMode, AbortScope, Accepted, SessionView, Submission, SubmitError, Subscription};
 use crate::session::running::Running;
 use crate::session::state::{After, Input, State};
-use crate::session::SessionRecord;
 use crate::store::Change;
 use crate::task::{ErrorType, Failure, TaskId, TaskRecord, TaskStatus};
 
@@ -41,8 +39,11 @@ impl Worker {
         });
         session.last_active = now;
         session.env.extend(submission.env);
-        let change =
-            if before.is_some() { Change::UpdateSession(session.clone()) } else { Change::InsertSession(session.clone()) };
+        let change = if before.is_some() {
+            Change::UpdateSession(session.clone())
+        } else {
+            Change::InsertSession(session.clone())
+        };
         self.conversation.journal.change(change);
 
         let record = TaskRecord {
@@ -60,7 +61,11 @@ impl Worker {
         let (task, prompt) = (record.id.clone(), Uuid::new_v4());
         let position = self.queue.len() + usize::from(self.conversation.running.is_some());
         let idempotency = submission.idempotency;
-        self.conversation.journal.change(Change::InsertTask { record: record.clone(), prompt_uuid: prompt, idempotency });
+        self.conversation.journal.change(Change::InsertTask {
+            record: record.clone(),
+            prompt_uuid: prompt,
+            idempotency,
+        });
         let event = Event::TaskQueued { session_id: self.conversation.id.clone(), position };
         self.conversation.journal.tell(&event, Some(&task));
 
@@ -97,7 +102,7 @@ impl Worker {
         let mut aborted = running.is_some();
         self.end_running(failure.clone(), "request");
         while let Some(waiting) = self.queue.remove(|waiting| aborts_task(&scope, &waiting.record.id)) {
-            self.end_waiting(waiting, failure.clone(), "request");
+            self.end_waiting(&waiting, failure.clone(), "request");
             aborted = true;
         }
         self.flush().await;
@@ -118,7 +123,7 @@ impl Worker {
         };
         self.end_running(failure.clone(), by);
         for waiting in self.queue.drain() {
-            self.end_waiting(waiting, failure.clone(), by);
+            self.end_waiting(&waiting, failure.clone(), by);
         }
         self.flush().await;
         self.transition(Input::Stop(after)).await;
@@ -133,9 +138,10 @@ impl Worker {
     }
 
     /// Ends a task that never ran.
-    pub(super) fn end_waiting(&mut self, waiting: Waiting, failure: Failure, by: &'static str) {
+    pub(super) fn end_waiting(&mut self, waiting: &Waiting, failure: Failure, by: &'static str) {
         let resumed = self.conversation.record.as_ref().is_some_and(|record| record.claude_session_id.is_some());
-        let running = Running::begin(waiting.record.clone(), waiting.prompt, resumed, crate::gateway::Reading::default());
+        let running =
+            Running::begin(waiting.record.clone(), waiting.prompt, resumed, crate::gateway::Reading::default());
         let record = TaskRecord { started: None, ..running.fail(crate::gateway::Reading::default(), None, failure) };
         self.conversation.write_end(record, by);
     }

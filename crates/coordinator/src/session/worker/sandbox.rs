@@ -102,7 +102,7 @@ impl Worker {
                 let failure = failure_of(error);
                 warn!(session.id = %self.conversation.id, error = failure.error, "no sandbox");
                 if let Some(waiting) = self.queue.pop() {
-                    self.end_waiting(waiting, failure, "request");
+                    self.end_waiting(&waiting, failure, "request");
                 }
                 self.flush().await;
                 self.transition(Input::StartFailed).await;
@@ -237,7 +237,9 @@ fn failure_of(error: NotLaunched) -> Failure {
         NotLaunched::Sandbox(error @ (LaunchError::Engine(_) | LaunchError::Link(_) | LaunchError::Timeout)) => {
             Failure::new(ErrorType::EngineUnavailable, sentence(&error))
         }
-        NotLaunched::Sandbox(error @ (LaunchError::Ended(_) | LaunchError::Send(_))) => Failure::new(ErrorType::ExitCode, sentence(&error)),
+        NotLaunched::Sandbox(error @ (LaunchError::Ended(_) | LaunchError::Send(_))) => {
+            Failure::new(ErrorType::ExitCode, sentence(&error))
+        }
         NotLaunched::Sandbox(error @ LaunchError::Cancelled) => Failure::new(ErrorType::Aborted, sentence(&error)),
     }
 }

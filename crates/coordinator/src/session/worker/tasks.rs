@@ -23,7 +23,7 @@ impl Worker {
             let waiting = Waiting { record, prompt: prompt_uuid };
             if waiting.record.status == TaskStatus::Running {
                 let failure = Failure::new(ErrorType::ContainerLost, "the server ended while the task ran");
-                self.end_waiting(waiting, failure, "shutdown");
+                self.end_waiting(&waiting, failure, "shutdown");
             } else {
                 self.queue.push(waiting);
             }
@@ -41,7 +41,11 @@ impl Worker {
             sandbox.gateway.set_access(environment::access(&session.env));
         }
         sandbox.gateway.begin_task(TaskLimits { max_cost: record.request.max_cost_usd.map(Cost::from_dollars) });
-        let resumed = self.conversation.record.as_ref().is_some_and(|session| session.turns > 0 && session.claude_session_id.is_some());
+        let resumed = self
+            .conversation
+            .record
+            .as_ref()
+            .is_some_and(|session| session.turns > 0 && session.claude_session_id.is_some());
         info!(session.id = %self.conversation.id, task.id = %record.id, "task started");
         self.conversation.begin(Running::begin(record, prompt, resumed, sandbox.gateway.reading()));
         self.unsaid = true;
@@ -55,7 +59,8 @@ impl Worker {
             return;
         }
         self.unsaid = false;
-        let env = self.conversation.record.as_ref().map(|session| environment::visible(&session.env)).unwrap_or_default();
+        let env =
+            self.conversation.record.as_ref().map(|session| environment::visible(&session.env)).unwrap_or_default();
         let changed = self.applied.as_ref() != Some(&env);
         self.conversation.say_prompt(changed.then_some(&env));
         self.applied = Some(env);
@@ -101,7 +106,8 @@ impl Worker {
         let sandbox = self.sandbox.as_ref()?;
         let silent_since = self.conversation.silent_since()?;
         let activity = sandbox.gateway.activity();
-        (activity.open_requests == 0).then(|| silent_since.max(activity.last.into()) + self.context.settings.stall_timeout)
+        (activity.open_requests == 0)
+            .then(|| silent_since.max(activity.last.into()) + self.context.settings.stall_timeout)
     }
 
     /// Ends the running task where its time is over.
@@ -139,7 +145,9 @@ fn failure_of(end: &ProcessEnd) -> Failure {
     } else {
         match end {
             ProcessEnd::Exited { .. } | ProcessEnd::NotStarted { .. } => ErrorType::ExitCode,
-            ProcessEnd::ContainerExited { .. } | ProcessEnd::ContainerGone | ProcessEnd::Closed => ErrorType::ContainerLost,
+            ProcessEnd::ContainerExited { .. } | ProcessEnd::ContainerGone | ProcessEnd::Closed => {
+                ErrorType::ContainerLost
+            }
         }
     };
     let hint = if error_type == ErrorType::OomKilled { "; it ran out of memory (SANDBOX_MEMORY)" } else { "" };
