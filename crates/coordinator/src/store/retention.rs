@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{IDEMPOTENCY_KEY_AGE, StoreError, row};
 
-/// What one call may remove: a few milliseconds, for which commits wait.
-pub(super) const ROWS_PER_CALL: usize = 1024;
+/// What one call may remove: two or three milliseconds, for which commits wait.
+pub(super) const ROWS_PER_CALL: usize = 512;
 
 pub(super) struct Plan {
     pub(super) now: Timestamp,

@@ -3,7 +3,8 @@
 use futures::future::join_all;
 
 use super::fixture::{
-    append, at, completed, events, insert, lines, numbers, open, sandbox, session, task, with_writer,
+    append, at, completed, events, insert, lines, numbers, open, sandbox, session, task, with_blocked_writer,
+    with_writer,
 };
 use crate::session::SessionRecord;
 use crate::store::{Bounds, Change, Store, StoreError, StoreOptions};
@@ -109,35 +110,40 @@ async fn eight_committers_keep_their_order() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn commits_that_wait_share_a_transaction() {
     const COMMITS: usize = 100;
     let (_directory, store) = open();
-    let (running, is_running) = std::sync::mpsc::channel();
-    let (open_gate, gate) = std::sync::mpsc::channel::<()>();
-    let hook = with_writer(&store, move |_| {
-        running.send(()).unwrap();
-        gate.recv().unwrap();
-    });
-    let commits = async {
-        tokio::task::spawn_blocking(move || is_running.recv().unwrap()).await.unwrap();
+    let before = with_blocked_writer(&store, COMMITS, async {
         let before = store.write_metrics();
-        let release = async {
-            while store.shared.writer.queued() < COMMITS {
-                tokio::task::yield_now().await;
-            }
-            open_gate.send(()).unwrap();
-        };
-        let all = join_all((0..COMMITS).map(|n| store.commit(vec![Change::InsertSession(session(&n.to_string()))])));
-        let (results, ()) = tokio::join!(all, release);
-        results.into_iter().for_each(Result::unwrap);
+        let commit = |n: usize| store.commit(vec![Change::InsertSession(session(&n.to_string()))]);
+        join_all((0..COMMITS).map(commit)).await.into_iter().for_each(Result::unwrap);
         before
-    };
-    let ((), before) = tokio::join!(hook, commits);
+    })
+    .await;
     let after = store.write_metrics();
     assert_eq!(after.commits - before.commits, COMMITS as u64);
     // The writer's blocked one, and one for all that waited.
     assert_eq!(after.transactions - before.transactions, 2);
+}
+
+#[tokio::test]
+async fn a_lost_transaction_is_done_again_one_by_one() {
+    let (_directory, store) = open();
+    let (a, b) = (session("a"), session("b"));
+    with_blocked_writer(&store, 3, async {
+        let (first, (), second) = tokio::join!(
+            store.commit(vec![Change::InsertSession(a.clone())]),
+            // As SQLite itself does after some errors.
+            with_writer(&store, |connection| connection.execute_batch("ROLLBACK").unwrap()),
+            store.commit(vec![Change::InsertSession(b.clone()), append(b.key, None, events(1, 2))]),
+        );
+        first.unwrap();
+        second.unwrap();
+    })
+    .await;
+    assert!(store.session(&a.id).await.unwrap().is_some());
+    assert_eq!(numbers(&store, b.key).await, [1, 2]);
 }
 
 #[tokio::test]

@@ -126,3 +126,24 @@ pub(super) async fn numbers(store: &Store, session: SessionKey) -> Vec<u64> {
 pub(super) async fn with_writer(store: &Store, hook: impl FnOnce(&rusqlite::Connection) + Send + 'static) {
     store.shared.writer.ask(Work::Hook(Some(Box::new(hook)))).await.unwrap();
 }
+
+/// Lets `work` run until this many requests wait in the queue, and only then the writer.
+pub(super) async fn with_blocked_writer<T>(store: &Store, queued: usize, work: impl Future<Output = T>) -> T {
+    let (running, is_running) = tokio::sync::oneshot::channel();
+    let (open_gate, gate) = std::sync::mpsc::channel();
+    let blocked = with_writer(store, move |_| {
+        running.send(()).unwrap();
+        gate.recv().unwrap();
+    });
+    let waiting = async {
+        is_running.await.unwrap();
+        let release = async {
+            while store.shared.writer.queued() < queued {
+                tokio::task::yield_now().await;
+            }
+            open_gate.send(()).unwrap();
+        };
+        tokio::join!(work, release).0
+    };
+    tokio::join!(blocked, waiting).1
+}
