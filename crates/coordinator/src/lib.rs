@@ -4,6 +4,7 @@
 //! `gateway` is served by a sandbox's link. See ARCHITECTURE.md.
 
 pub mod event;
+pub mod gateway;
 pub mod session;
 pub mod store;
 pub mod task;

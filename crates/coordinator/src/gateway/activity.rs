@@ -1,0 +1,89 @@
+//! What moves through one sandbox's gateway: for stall detection and for accounts of traffic.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A reading of one sandbox's traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Activity {
+    /// Model requests that have not been answered to their end.
+    pub open_requests: u32,
+    /// When a request came or the last bytes passed, in either direction; the API's pings count.
+    pub last: Instant,
+    /// Bytes to outside hosts other than the model API.
+    pub egress_sent_bytes: u64,
+    /// Bytes from outside hosts other than the model API.
+    pub egress_received_bytes: u64,
+}
+
+/// Where the readings come from: counters that every connection of the sandbox shares.
+pub(super) struct Pulse {
+    began: Instant,
+    last_micros: AtomicU64,
+    open_requests: AtomicU32,
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Pulse {
+    pub(super) fn new() -> Self {
+        Pulse {
+            began: Instant::now(),
+            last_micros: AtomicU64::new(0),
+            open_requests: AtomicU32::new(0),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn read(&self) -> Activity {
+        Activity {
+            open_requests: self.open_requests.load(Ordering::Relaxed),
+            last: self.last(),
+            egress_sent_bytes: self.sent.load(Ordering::Relaxed),
+            egress_received_bytes: self.received.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn last(&self) -> Instant {
+        self.began + Duration::from_micros(self.last_micros.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn touch(&self) {
+        let micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.last_micros.fetch_max(micros, Ordering::Relaxed);
+    }
+
+    pub(super) fn sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.touch();
+    }
+
+    pub(super) fn received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.touch();
+    }
+}
+
+/// A model request that counts as open until this is dropped, however it ends.
+pub(super) struct OpenRequest(Arc<Pulse>);
+
+impl OpenRequest {
+    pub(super) fn new(pulse: &Arc<Pulse>) -> Self {
+        pulse.open_requests.fetch_add(1, Ordering::Relaxed);
+        pulse.touch();
+        OpenRequest(Arc::clone(pulse))
+    }
+
+    pub(super) fn touch(&self) {
+        self.0.touch();
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.0.open_requests.fetch_sub(1, Ordering::Relaxed);
+        self.0.touch();
+    }
+}

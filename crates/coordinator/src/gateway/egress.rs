@@ -1,0 +1,172 @@
+//! Decides which outside addresses a sandbox may be connected to.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+
+use super::address::{Reach, is_local};
+use super::answer::{Body, proxy_error, shortened};
+use super::host::Host;
+use super::resolve::Resolve;
+use super::rule::{EgressRule, Grant, Via};
+
+/// Where a sandbox wants to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) host: Host,
+    pub(super) port: u16,
+    pub(super) via: Via,
+}
+
+/// Why not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    NotAllowed,
+    /// The name was allowed, but not to lead to such an address.
+    NotPublic,
+    /// The coordinator's own listener, or the container engine.
+    Protected,
+    Unresolved(String),
+}
+
+pub(super) struct Egress {
+    rules: Vec<EgressRule>,
+    resolver: Arc<dyn Resolve>,
+    own: RwLock<Vec<SocketAddr>>,
+}
+
+impl Egress {
+    /// Where a container engine listens that was exposed by TCP, without and with TLS: root on this host.
+    const ENGINE_PORTS: [u16; 2] = [2375, 2376];
+
+    pub(super) fn new(rules: Vec<EgressRule>, resolver: Arc<dyn Resolve>) -> Self {
+        Egress { rules, resolver, own: RwLock::default() }
+    }
+
+    pub(super) fn protect(&self, listener: SocketAddr) {
+        self.own.write().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
+    /// The addresses to dial for `target`, at least one. They are the ones that were checked: the name is not looked up
+    /// again. Every decision is a line of the audit log.
+    pub(super) async fn admit(
+        &self,
+        session: &[EgressRule],
+        target: &Target,
+        timeout: Duration,
+    ) -> Result<Vec<SocketAddr>, Refusal> {
+        let decision = self.decide(session, target, timeout).await;
+        let word = match &decision {
+            Ok(_) => "allowed",
+            Err(Refusal::NotAllowed) => "refused: not allowed",
+            Err(Refusal::NotPublic) => "refused: not a public address",
+            Err(Refusal::Protected) => "refused: the coordinator's own",
+            Err(Refusal::Unresolved(_)) => "refused: name not found",
+        };
+        tracing::info!(
+            target: "audit",
+            {
+                egress.host = %target.host,
+                egress.port = target.port,
+                egress.via = ?target.via,
+                egress.decision = word,
+            },
+            "outside connection"
+        );
+        decision
+    }
+
+    async fn decide(
+        &self,
+        session: &[EgressRule],
+        target: &Target,
+        timeout: Duration,
+    ) -> Result<Vec<SocketAddr>, Refusal> {
+        let rules = self.rules.iter().chain(session);
+        let grant = rules.filter_map(|rule| rule.grants(&target.host, target.port, target.via)).max();
+        let grant = grant.ok_or(Refusal::NotAllowed)?;
+        let found = self.addresses(&target.host, timeout).await.map_err(Refusal::Unresolved)?;
+        let mut refusal = Refusal::Unresolved("it has no address".to_owned());
+        let mut dial = Vec::new();
+        for address in found.iter().map(IpAddr::to_canonical) {
+            match self.check(address, target.port, grant) {
+                Ok(()) => dial.push(SocketAddr::new(address, target.port)),
+                Err(reason) => refusal = reason,
+            }
+        }
+        if dial.is_empty() { Err(refusal) } else { Ok(dial) }
+    }
+
+    fn check(&self, address: IpAddr, port: u16, grant: Grant) -> Result<(), Refusal> {
+        if !Reach::of(address).is_open_to(grant) {
+            return Err(Refusal::NotPublic);
+        }
+        let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
+        let is_own = own.iter().any(|listener| listener.port() == port && listener.ip().to_canonical() == address);
+        let on_this_host = own.iter().any(|listener| listener.port() == port) || Self::ENGINE_PORTS.contains(&port);
+        if is_own || on_this_host && is_local(address) { Err(Refusal::Protected) } else { Ok(()) }
+    }
+
+    async fn addresses(&self, host: &Host, timeout: Duration) -> Result<Vec<IpAddr>, String> {
+        match host {
+            Host::Address(address) => Ok(vec![*address]),
+            Host::Name(name) if name == Host::COORDINATOR => Ok(vec![Ipv4Addr::LOCALHOST.into()]),
+            Host::Name(name) => match tokio::time::timeout(timeout, self.resolver.resolve(name)).await {
+                Ok(found) => found.map_err(|error| shortened(&error.to_string())),
+                Err(_) => Err("the name service did not answer in time".to_owned()),
+            },
+        }
+    }
+}
+
+impl Refusal {
+    pub(super) fn answer(&self, target: &Target) -> Response<Body> {
+        let name = target.to_string();
+        let (status, code, sentence, setting) = match self {
+            Refusal::NotAllowed => (
+                StatusCode::FORBIDDEN,
+                "egress_refused",
+                format!(
+                    "{name} is not a host that this sandbox may reach {}; the operator can allow it with EGRESS_ALLOW, \
+                     the caller by giving its URL in the task's env",
+                    match target.via {
+                        Via::Tunnel => "by a tunnel",
+                        Via::Plain => "by plain http",
+                    }
+                ),
+                Some("EGRESS_ALLOW"),
+            ),
+            Refusal::NotPublic => (
+                StatusCode::FORBIDDEN,
+                "egress_refused",
+                format!(
+                    "{name} leads to an address that is not on the internet; EGRESS_ALLOW must name this very host, or \
+                     the address itself if it is link-local"
+                ),
+                Some("EGRESS_ALLOW"),
+            ),
+            Refusal::Protected => (
+                StatusCode::FORBIDDEN,
+                "egress_protected",
+                format!(
+                    "{name} belongs to Claude Runner or the container engine; no sandbox may reach it, whatever \
+                         EGRESS_ALLOW says"
+                ),
+                None,
+            ),
+            Refusal::Unresolved(why) => {
+                (StatusCode::BAD_GATEWAY, "egress_unresolved", format!("{name} could not be looked up: {why}"), None)
+            }
+        };
+        proxy_error(status, code, &sentence, Some(&name), setting)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}

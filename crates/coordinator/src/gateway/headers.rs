@@ -1,0 +1,72 @@
+//! Which headers pass.
+
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, SET_COOKIE, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue};
+
+/// Tells the CLI's API client whether to ask again, whatever the status.
+pub(super) const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+/// Names the operator's account, which is not the sandbox's business.
+const ANTHROPIC_ORGANIZATION_ID: HeaderName = HeaderName::from_static("anthropic-organization-id");
+
+/// The beta without which the API takes no OAuth token. The CLI sends it only if it holds such a token itself.
+const OAUTH_BETA: &str = "oauth-2025-04-20";
+
+/// Removes what concerns one connection only (RFC 9110, 7.6.1) and all that is meant for a proxy.
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    let proxy = headers.keys().filter(|name| name.as_str().starts_with("proxy-")).cloned();
+    let fixed = [CONNECTION, KEEP_ALIVE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+    for name in proxy.chain(named).chain(fixed).collect::<Vec<_>>() {
+        headers.remove(name);
+    }
+}
+
+/// Removes from a model request what the upstream must not see: above all, every credential of the container's own.
+pub(super) fn strip_model_request(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    for name in [X_API_KEY, AUTHORIZATION, COOKIE, HOST, ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT] {
+        headers.remove(name);
+    }
+}
+
+/// Removes from the model API's answer what the sandbox must not see, and the length, since the answer is sent on in
+/// chunks.
+pub(super) fn strip_model_answer(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    for name in [CONTENT_LENGTH, SET_COOKIE, ANTHROPIC_ORGANIZATION_ID] {
+        headers.remove(name);
+    }
+}
+
+/// Adds or removes the OAuth beta and keeps all others, which may be spread over several headers.
+pub(super) fn set_oauth_beta(headers: &mut HeaderMap, wanted: bool) {
+    let mut betas: Vec<String> = headers
+        .get_all(ANTHROPIC_BETA)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|beta| beta.trim().to_owned())
+        .filter(|beta| !beta.is_empty() && beta != OAUTH_BETA)
+        .collect();
+    if wanted {
+        betas.push(OAUTH_BETA.to_owned());
+    }
+    headers.remove(ANTHROPIC_BETA);
+    if let Ok(value) = HeaderValue::from_str(&betas.join(","))
+        && !betas.is_empty()
+    {
+        headers.insert(ANTHROPIC_BETA, value);
+    }
+}

@@ -1,0 +1,238 @@
+//! Model requests: what is forwarded, and how its answer comes back.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited, StreamBody};
+use hyper::body::{Body as _, Frame, Incoming};
+use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::activity::OpenRequest;
+use super::answer::{Body, BoxError, empty, final_model_error, model_error};
+use super::failure::GatewayFailure;
+use super::headers::{strip_model_answer, strip_model_request};
+use super::meter::{BudgetSpent, Entry};
+use super::sandbox::SandboxGateway;
+use super::sse::{UsageReader, statement_of_json};
+use super::tokens::TokenCounts;
+
+mod forward;
+
+/// The paths that Claude Code needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Endpoint {
+    Messages,
+    /// Costs nothing, and the CLI goes on when it fails.
+    CountTokens,
+}
+
+impl Endpoint {
+    const fn path(self) -> &'static str {
+        match self {
+            Endpoint::Messages => "/v1/messages",
+            Endpoint::CountTokens => "/v1/messages/count_tokens",
+        }
+    }
+
+    fn of(method: &Method, path: &str) -> Option<Endpoint> {
+        let endpoints = [Endpoint::Messages, Endpoint::CountTokens];
+        endpoints.into_iter().find(|endpoint| *method == Method::POST && path == endpoint.path())
+    }
+}
+
+/// A request that was read whole, so that it can be sent more than once.
+struct ModelRequest {
+    endpoint: Endpoint,
+    query: Option<String>,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// The part of a request's body that the gateway looks at.
+#[derive(Deserialize)]
+struct Ask<'a> {
+    #[serde(borrow)]
+    model: Cow<'a, str>,
+    max_tokens: Option<u64>,
+}
+
+pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incoming>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    if path == "/" && matches!(head.method, Method::GET | Method::HEAD) {
+        // The CLI asks once whether somebody is there.
+        return empty(StatusCode::OK);
+    }
+    let Some(endpoint) = Endpoint::of(&head.method, path) else {
+        let message = format!("{} {path} is not forwarded by Claude Runner", head.method);
+        return model_error(StatusCode::NOT_FOUND, "not_found_error", &message);
+    };
+    let open = OpenRequest::new(&sandbox.pulse);
+    let (body, room) = match read_body(sandbox, body).await {
+        Ok(read) => read,
+        Err(answer) => return *answer,
+    };
+    let entry = match start(sandbox, endpoint, &body).await {
+        Ok(entry) => entry,
+        Err(answer) => return *answer,
+    };
+    let mut headers = head.headers;
+    strip_model_request(&mut headers);
+    let request = ModelRequest { endpoint, query: head.uri.query().map(str::to_owned), headers, body };
+    let answered = forward::send(sandbox, &request).await;
+    // From here on the request is not sent again, so its body's room is free for others.
+    drop((request, room));
+    match answered {
+        Ok(response) => pass_on(response, Tap::new(open, entry)),
+        Err(answer) => *answer,
+    }
+}
+
+/// Waits for room, then reads the body.
+async fn read_body(
+    sandbox: &SandboxGateway,
+    body: Incoming,
+) -> Result<(Bytes, OwnedSemaphorePermit), Box<Response<Body>>> {
+    let bounds = &sandbox.shared.bounds;
+    let refuse = |status, kind: &str, message: &str| Box::new(model_error(status, kind, message));
+    let too_large = || {
+        let message = format!("a request may have {} bytes", bounds.body_bytes);
+        refuse(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", &message)
+    };
+    let announced = body.size_hint().upper().map_or(Some(bounds.body_bytes), |bytes| usize::try_from(bytes).ok());
+    let bytes = announced.filter(|bytes| *bytes <= bounds.body_bytes).ok_or_else(too_large)?;
+    // Never more than there is room in all, or it would wait for ever.
+    let kibibytes = u32::try_from(bytes.min(bounds.buffered_bytes).div_ceil(1024)).unwrap_or(u32::MAX);
+    let Ok(room) = Arc::clone(&sandbox.buffered).acquire_many_owned(kibibytes).await else {
+        return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "api_error", "the sandbox is being closed"));
+    };
+    let read = Limited::new(body, bounds.body_bytes).collect();
+    match tokio::time::timeout(bounds.idle_timeout, read).await {
+        Ok(Ok(collected)) => Ok((collected.to_bytes(), room)),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(refuse(StatusCode::BAD_REQUEST, "invalid_request_error", "the request's body was cut")),
+        Err(_) => Err(refuse(StatusCode::REQUEST_TIMEOUT, "timeout_error", "the request's body did not come")),
+    }
+}
+
+/// Opens an entry of the meter for a request that costs something, once the task's budget allows it.
+async fn start(
+    sandbox: &SandboxGateway,
+    endpoint: Endpoint,
+    body: &Bytes,
+) -> Result<Option<Entry>, Box<Response<Body>>> {
+    let ask: Ask<'_> = serde_json::from_slice(body).map_err(|error| {
+        let message = format!("the request is not one of the Messages API: {error}");
+        Box::new(model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &message))
+    })?;
+    if endpoint == Endpoint::CountTokens {
+        return Ok(None);
+    }
+    // Three bytes a token is more tokens than a text ever has; what is new in a prompt is written to the cache.
+    let expected = TokenCounts {
+        cache_write_5m: body.len() as u64 / 3,
+        output: ask.max_tokens.unwrap_or_default(),
+        ..TokenCounts::default()
+    };
+    match sandbox.meter.reserve(&ask.model, &expected).await {
+        Ok(entry) => Ok(Some(entry)),
+        Err(BudgetSpent { spent, limit }) => {
+            let sentence = format!(
+                "the task's budget of ${:.4} is used up: ${:.4} were spent (maxCostUsd)",
+                limit.dollars(),
+                spent.dollars()
+            );
+            let answer = final_model_error(StatusCode::PAYMENT_REQUIRED, "billing_error", &sentence);
+            sandbox.fail(GatewayFailure::BudgetExceeded { sentence });
+            Err(Box::new(answer))
+        }
+    }
+}
+
+/// What watches an answer pass. Dropped with the answer, however that ends.
+struct Tap {
+    open: OpenRequest,
+    entry: Option<Entry>,
+    form: Form,
+}
+
+enum Form {
+    Stream(UsageReader),
+    Document(Vec<u8>),
+    TooLong,
+}
+
+impl Tap {
+    /// A longer answer in one document is passed, but not understood. The longest are under 1 MB.
+    const MAX_DOCUMENT_BYTES: usize = 8 << 20;
+
+    fn new(open: OpenRequest, entry: Option<Entry>) -> Self {
+        Tap { open, entry, form: Form::Document(Vec::new()) }
+    }
+
+    fn expect(&mut self, headers: &HeaderMap) {
+        let is_stream = |value: &str| value.trim_start().starts_with("text/event-stream");
+        if headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(is_stream) {
+            self.form = Form::Stream(UsageReader::default());
+        }
+    }
+
+    fn see(&mut self, piece: &[u8]) {
+        self.open.touch();
+        let Some(entry) = &mut self.entry else { return };
+        match &mut self.form {
+            Form::Stream(reader) => reader.read(piece, |statement| entry.add(statement)),
+            Form::Document(body) if body.len() + piece.len() <= Self::MAX_DOCUMENT_BYTES => {
+                body.extend_from_slice(piece);
+            }
+            Form::Document(_) => self.form = Form::TooLong,
+            Form::TooLong => {}
+        }
+    }
+
+    fn finish(&mut self) {
+        let Some(entry) = &mut self.entry else { return };
+        match &mut self.form {
+            Form::Stream(reader) => reader.finish(|statement| entry.add(statement)),
+            Form::Document(body) => {
+                if let Some(statement) = statement_of_json(body) {
+                    entry.add(statement);
+                } else {
+                    tracing::warn!("an answer of the model API states no usage and was not counted");
+                }
+            }
+            Form::TooLong => tracing::warn!("an answer of the model API is too long to be counted"),
+        }
+    }
+}
+
+/// Sends a success on, piece by piece as it comes.
+fn pass_on(response: reqwest::Response, mut tap: Tap) -> Response<Body> {
+    let mut answer = empty(response.status());
+    *answer.headers_mut() = response.headers().clone();
+    tap.expect(response.headers());
+    strip_model_answer(answer.headers_mut());
+    let pieces = stream::try_unfold((response, tap), |(mut response, mut tap)| async move {
+        match response.chunk().await {
+            Ok(Some(piece)) => {
+                tap.see(&piece);
+                Ok(Some((Frame::data(piece), (response, tap))))
+            }
+            Ok(None) => {
+                tap.finish();
+                Ok(None)
+            }
+            Err(error) => {
+                tap.finish();
+                Err(BoxError::from(error))
+            }
+        }
+    });
+    *answer.body_mut() = StreamBody::new(pieces).boxed_unsync();
+    answer
+}

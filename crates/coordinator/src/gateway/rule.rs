@@ -1,0 +1,169 @@
+//! Which outside hosts are allowed: the operator's rules, and the origins of a caller's URLs.
+
+use std::str::FromStr;
+
+use reqwest::Url;
+
+use super::host::Host;
+
+/// Scheme, host and port of a URL that a caller put into a task's `env`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    scheme: Scheme,
+    host: Host,
+    port: u16,
+}
+
+/// One entry of `EGRESS_ALLOW`: `host`, `host:port`, `*.host`, `http://host:port` and mixtures of these.
+///
+/// Without a port it is 443 for tunnels and 80 for plain HTTP. With a scheme it is that scheme's port, and `https` is
+/// for tunnels only. `*.host` is every name below `host`, not `host` itself, and only where it has a public address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EgressRule {
+    scheme: Option<Scheme>,
+    pattern: Pattern,
+    port: Option<u16>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not `host`, `host:port`, `*.host` or `http://host:port`")]
+pub struct InvalidEgressRule(String);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Pattern {
+    Exact(Host),
+    Below(String),
+}
+
+/// How a sandbox asks for a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Via {
+    /// CONNECT: whatever the client sends then, TLS as a rule
+    Tunnel,
+    /// A request for an `http://` URL
+    Plain,
+}
+
+/// How exactly a host was allowed, weakest first. It decides which addresses it may turn out to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Grant {
+    Wildcard,
+    Name,
+    Address,
+}
+
+impl Scheme {
+    fn split(text: &str) -> (Option<Scheme>, &str) {
+        let schemes = [("http://", Scheme::Http), ("https://", Scheme::Https)];
+        let found = schemes.iter().find_map(|(prefix, scheme)| Some((Some(*scheme), text.strip_prefix(prefix)?)));
+        found.unwrap_or((None, text))
+    }
+
+    const fn port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+
+    /// A tunnel to an `http` port is allowed as well, since some clients use one for every URL.
+    fn serves(self, via: Via) -> bool {
+        via == Via::Tunnel || self == Scheme::Http
+    }
+}
+
+impl Origin {
+    /// The origin of `text`, if the whole of it is an http or https URL.
+    fn of_url(text: &str) -> Option<Origin> {
+        let url = Url::parse(text).ok()?;
+        let scheme = match url.scheme() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            _ => return None,
+        };
+        Some(Origin { scheme, host: url.host_str()?.parse().ok()?, port: url.port_or_known_default()? })
+    }
+}
+
+/// The origins of those values that are a URL, each once: what a caller gives the agent an address of, it may reach.
+pub fn origins_in_env<I>(values: I) -> Vec<Origin>
+where
+    I: IntoIterator,
+    I::Item: AsRef<str>,
+{
+    let mut origins = Vec::new();
+    for origin in values.into_iter().filter_map(|value| Origin::of_url(value.as_ref())) {
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
+    origins
+}
+
+impl From<Origin> for EgressRule {
+    fn from(origin: Origin) -> EgressRule {
+        EgressRule { scheme: Some(origin.scheme), pattern: Pattern::Exact(origin.host), port: Some(origin.port) }
+    }
+}
+
+impl FromStr for EgressRule {
+    type Err = InvalidEgressRule;
+
+    fn from_str(text: &str) -> Result<EgressRule, InvalidEgressRule> {
+        let invalid = || InvalidEgressRule(text.to_owned());
+        let (scheme, rest) = Scheme::split(text.trim());
+        let rest = if scheme.is_some() { rest.strip_suffix('/').unwrap_or(rest) } else { rest };
+        let (host, port) = split_port(rest).ok_or_else(invalid)?;
+        let pattern = match host.strip_prefix("*.") {
+            Some(parent) => match parent.parse().map_err(|_| invalid())? {
+                Host::Name(name) => Pattern::Below(name),
+                Host::Address(_) => return Err(invalid()),
+            },
+            None => Pattern::Exact(host.parse().map_err(|_| invalid())?),
+        };
+        Ok(EgressRule { scheme, pattern, port })
+    }
+}
+
+/// `host`, `host:port`, `[address]`, `[address]:port`
+fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let after_host = text.rfind(']').map_or(0, |bracket| bracket + 1);
+    match text[after_host..].find(':') {
+        None => Some((text, None)),
+        Some(colon) => {
+            let (host, port) = text.split_at(after_host + colon);
+            let port = port[1..].parse().ok().filter(|port| *port != 0)?;
+            Some((host, Some(port)))
+        }
+    }
+}
+
+impl EgressRule {
+    pub(super) fn grants(&self, host: &Host, port: u16, via: Via) -> Option<Grant> {
+        let own_port = self.port.or(self.scheme.map(Scheme::port)).unwrap_or(match via {
+            Via::Tunnel => 443,
+            Via::Plain => 80,
+        });
+        if own_port != port || self.scheme.is_some_and(|scheme| !scheme.serves(via)) {
+            return None;
+        }
+        match (&self.pattern, host) {
+            (Pattern::Exact(exact), host) => (exact == host).then_some(match host {
+                Host::Name(_) => Grant::Name,
+                Host::Address(_) => Grant::Address,
+            }),
+            (Pattern::Below(parent), Host::Name(name)) => {
+                let below =
+                    name.strip_suffix(parent.as_str()).is_some_and(|rest| rest.ends_with('.') && rest.len() > 1);
+                below.then_some(Grant::Wildcard)
+            }
+            (Pattern::Below(_), Host::Address(_)) => None,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! One sandbox's view of the gateway.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::activity::{Activity, Pulse};
+use super::credential::{Credential, Unusable};
+use super::failure::GatewayFailure;
+use super::meter::{Meter, Reading, TaskLimits};
+use super::rule::{EgressRule, Origin};
+
+/// What a session may use besides what the operator allows to all.
+#[derive(Clone, Debug, Default)]
+pub struct SessionAccess {
+    /// The session's own credential, used instead of the operator's.
+    pub credential: Option<Credential>,
+    /// Where the URLs in the task's `env` lead, see [`super::origins_in_env`].
+    pub origins: Vec<Origin>,
+}
+
+/// Serves one sandbox (see [`SandboxGateway::serve`]) and knows what it used.
+pub struct SandboxGateway {
+    pub(super) shared: Arc<Shared>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) connections: Arc<Semaphore>,
+    /// Room for the bodies of model requests, in KiB.
+    pub(super) buffered: Arc<Semaphore>,
+    pub(super) closed: CancellationToken,
+    access: RwLock<Access>,
+    failure: Mutex<Option<GatewayFailure>>,
+}
+
+#[derive(Default)]
+struct Access {
+    credential: Option<Credential>,
+    rules: Arc<[EgressRule]>,
+}
+
+impl SandboxGateway {
+    pub(super) fn new(shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(SandboxGateway {
+            meter: Arc::new(Meter::new(Arc::clone(&shared.prices))),
+            pulse: Arc::new(Pulse::new()),
+            connections: Arc::new(Semaphore::new(shared.bounds.connections)),
+            buffered: Arc::new(Semaphore::new(shared.bounds.buffered_bytes.div_ceil(1024))),
+            closed: shared.closed.child_token(),
+            access: RwLock::default(),
+            failure: Mutex::default(),
+            shared,
+        })
+    }
+
+    /// Replaces what was set before. New requests go by it; what is open stays.
+    pub fn set_access(&self, access: SessionAccess) {
+        let rules = access.origins.into_iter().map(EgressRule::from).collect();
+        *self.access.write().unwrap_or_else(PoisonError::into_inner) = Access { credential: access.credential, rules };
+    }
+
+    /// A task begins: the limits are its own from here, and no failure is known of it.
+    pub fn begin_task(&self, limits: TaskLimits) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.meter.begin_task(limits);
+    }
+
+    /// What the sandbox has used since it was opened.
+    pub fn reading(&self) -> Reading {
+        self.meter.read()
+    }
+
+    /// The last thing that went wrong since [`SandboxGateway::begin_task`] and was not put right. A task can succeed in
+    /// spite of it, so it is the reason for a failure that was seen elsewhere, not the failure itself.
+    pub fn failure(&self) -> Option<GatewayFailure> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn activity(&self) -> Activity {
+        self.pulse.read()
+    }
+
+    /// The sandbox is gone: ends every connection, and those to come at once.
+    pub fn close(&self) {
+        self.closed.cancel();
+    }
+
+    pub(super) fn fail(&self, failure: GatewayFailure) {
+        tracing::warn!(?failure, "a model request failed");
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+    }
+
+    /// A model request succeeded.
+    pub(super) fn recover(&self) {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.take_if(|failure| failure.is_passing());
+    }
+
+    pub(super) fn credential(&self) -> Result<Credential, Unusable> {
+        let session = self.access.read().unwrap_or_else(PoisonError::into_inner).credential.clone();
+        self.shared.credentials.select(session.as_ref())
+    }
+
+    pub(super) fn session_rules(&self) -> Arc<[EgressRule]> {
+        Arc::clone(&self.access.read().unwrap_or_else(PoisonError::into_inner).rules)
+    }
+}

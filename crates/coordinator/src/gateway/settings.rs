@@ -1,0 +1,62 @@
+//! What the operator sets.
+
+use std::time::Duration;
+
+use reqwest::Url;
+
+use super::prices::Prices;
+use super::retry::RetryBudget;
+use super::rule::EgressRule;
+
+pub struct GatewaySettings {
+    /// `ANTHROPIC_BASE_URL`: where model requests go. A path in it is kept in front of `/v1/messages`.
+    pub upstream: Url,
+    /// `EGRESS_ALLOW`: outside hosts that every sandbox may reach.
+    pub egress_allow: Vec<EgressRule>,
+    pub prices: Prices,
+    pub retry: RetryBudget,
+    pub bounds: Bounds,
+}
+
+impl GatewaySettings {
+    pub fn new(upstream: Url, prices: Prices) -> Self {
+        GatewaySettings {
+            upstream,
+            egress_allow: Vec::new(),
+            prices,
+            retry: RetryBudget::default(),
+            bounds: Bounds::default(),
+        }
+    }
+}
+
+/// What one sandbox may take of the coordinator.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Connections that are open at once. The CLI was seen to use under ten; package installers open some dozens.
+    pub connections: usize,
+    /// One model request's body: the API's own limit.
+    pub body_bytes: usize,
+    /// All model requests' bodies that are held at once, until the API has begun to answer.
+    pub buffered_bytes: usize,
+    /// A request's line and headers.
+    pub header_bytes: usize,
+    /// How long a name look-up and a connection to one address may take, each.
+    pub connect_timeout: Duration,
+    /// How long nothing may pass on a connection to an outside host, or on one that waits for its next request. The
+    /// model API is not bound by it: it is the CLI that gives up on a silent answer.
+    pub idle_timeout: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds {
+            connections: 64,
+            body_bytes: 32 << 20,
+            buffered_bytes: 96 << 20,
+            header_bytes: 64 << 10,
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_mins(5),
+        }
+    }
+}

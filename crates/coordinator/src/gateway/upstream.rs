@@ -1,0 +1,63 @@
+//! The client of the model API.
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{HeaderMap, Method};
+use reqwest::{Client, Response, Url, redirect};
+
+use super::GatewayError;
+use super::settings::Bounds;
+
+pub(super) struct Upstream {
+    client: Client,
+    base: Url,
+}
+
+impl Upstream {
+    /// An error's body is shorter; what comes after is dropped.
+    const MAX_ERROR_BYTES: usize = 64 << 10;
+
+    pub(super) fn new(base: Url, bounds: &Bounds) -> Result<Upstream, GatewayError> {
+        if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
+            return Err(GatewayError::Upstream(base));
+        }
+        // No total timeout: an answer may stream for many minutes. No redirects: the credential would follow. No proxy
+        // from the environment: only the configuration reads that. Nothing is decompressed, no such feature is built in.
+        let client = Client::builder()
+            .connect_timeout(bounds.connect_timeout)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(GatewayError::Client)?;
+        Ok(Upstream { client, base })
+    }
+
+    /// Sends a request and returns when the answer's headers are there. Dropping the future drops the request.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        query: Option<&str>,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response, reqwest::Error> {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url.set_query(query);
+        let sent = self.client.request(Method::POST, url).headers(headers).body(body).send().await;
+        sent.map_err(reqwest::Error::without_url)
+    }
+
+    /// The body of an error, as far as it came.
+    pub(super) async fn error_body(response: Response) -> Bytes {
+        let mut body = Vec::new();
+        let mut pieces = response.bytes_stream();
+        while let Some(Ok(piece)) = pieces.next().await {
+            body.extend_from_slice(&piece);
+            if body.len() >= Self::MAX_ERROR_BYTES {
+                body.truncate(Self::MAX_ERROR_BYTES);
+                break;
+            }
+        }
+        body.into()
+    }
+}
