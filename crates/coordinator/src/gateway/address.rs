@@ -36,24 +36,42 @@ impl Reach {
     }
 }
 
+/// What is not on the internet (IANA's registry of special-purpose addresses), the first match counts.
+const V4: [([u8; 4], u32, Reach); 17] = [
+    ([0, 0, 0, 0], 8, Reach::Nobody),
+    ([224, 0, 0, 0], 4, Reach::Nobody), // multicast
+    ([255, 255, 255, 255], 32, Reach::Nobody),
+    ([169, 254, 0, 0], 16, Reach::Metadata),
+    ([100, 100, 100, 200], 32, Reach::Metadata), // Alibaba Cloud
+    ([192, 0, 0, 192], 32, Reach::Metadata),     // Oracle Cloud
+    ([10, 0, 0, 0], 8, Reach::Private),
+    ([127, 0, 0, 0], 8, Reach::Private),
+    ([100, 64, 0, 0], 10, Reach::Private), // shared by carriers
+    ([172, 16, 0, 0], 12, Reach::Private),
+    ([192, 0, 0, 0], 24, Reach::Private),
+    ([192, 0, 2, 0], 24, Reach::Private), // documentation
+    ([192, 168, 0, 0], 16, Reach::Private),
+    ([198, 18, 0, 0], 15, Reach::Private),   // benchmarks
+    ([198, 51, 100, 0], 24, Reach::Private), // documentation
+    ([203, 0, 113, 0], 24, Reach::Private),  // documentation
+    ([240, 0, 0, 0], 4, Reach::Private),
+];
+
 fn of_v4(address: Ipv4Addr) -> Reach {
-    match address.octets() {
-        [0 | 224..=239, ..] | [255, 255, 255, 255] => Reach::Nobody,
-        // Besides link-local: Alibaba Cloud and Oracle Cloud.
-        [169, 254, ..] | [100, 100, 100, 200] | [192, 0, 0, 192] => Reach::Metadata,
-        [10 | 127 | 240..=255, ..] | [100, 64..=127, ..] | [172, 16..=31, ..] |
-[192, 0, 0 | 2, _] | [192, 88, 99, _] | [192, 168, ..] | [198, 18 | 19, ..] |
-[198, 51, 100, _] | [203, 0, 113, _] => Reach::Private,
-        _ => Reach::Public,
-    }
+    let is_in = |network: [u8; 4], length: u32| {
+        (address.to_bits() ^ Ipv4Addr::from(network).to_bits()).leading_zeros() >= length
+    };
+    V4.iter().find(|(network, length, _)| is_in(*network, *length)).map_or(Reach::Public, |(_, _, reach)| *reach)
 }
 
 fn of_v6(address: Ipv6Addr) -> Reach {
+    if address.is_loopback() {
+        return Reach::Private;
+    }
     let segments = address.segments();
     let last_v4 = || of_v4(Ipv4Addr::from_bits((u32::from(segments[6]) << 16) | u32::from(segments[7])));
     match segments {
         [0, 0, 0, 0, 0, 0, 0, 0] | [0xff00..=0xffff, ..] => Reach::Nobody,
-        [0, 0, 0, 0, 0, 0, 0, 1] => Reach::Private,
         // An IPv4 address in IPv6's clothes (RFC 4291, 6052) is where it leads.
         [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => last_v4(),
         // 6to4 (RFC 3056) has it further in front.

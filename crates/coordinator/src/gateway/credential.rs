@@ -19,9 +19,9 @@ pub struct Credential {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialKind {
-    /// ANTHROPIC_API_KEY, sent as `x-api-key`
+    /// `ANTHROPIC_API_KEY`, sent as `x-api-key`
     ApiKey,
-    /// CLAUDE_CODE_OAUTH_TOKEN, sent as a bearer token
+    /// `CLAUDE_CODE_OAUTH_TOKEN`, sent as a bearer token
     OAuthToken,
     /// The login of Claude Code on this host, an OAuth token that expires within hours
     Login,
@@ -98,7 +98,7 @@ pub(super) enum Unusable {
 }
 
 impl Credentials {
-    /// `operator`: CLAUDE_CODE_OAUTH_TOKEN or ANTHROPIC_API_KEY. `login_file`: `~/.claude/.credentials.json`, which need
+    /// `operator`: `CLAUDE_CODE_OAUTH_TOKEN` or `ANTHROPIC_API_KEY`. `login_file`: `~/.claude/.credentials.json`, which need
     /// not exist.
     pub fn new(operator: Option<Credential>, login_file: Option<PathBuf>) -> Self {
         Credentials { operator, login: login_file.map(LoginFile::new) }

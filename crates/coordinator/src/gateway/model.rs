@@ -199,7 +199,13 @@ impl Tap {
         let Some(entry) = &mut self.entry else { return };
         match &mut self.form {
             Form::Stream(reader) => reader.finish(|statement| entry.add(statement)),
-            Form::Document(body) => if let Some(statement) = statement_of_json(body) { entry.add(statement) } else { tracing::warn!("an answer of the model API states no usage and was not counted") },
+            Form::Document(body) => {
+                if let Some(statement) = statement_of_json(body) {
+                    entry.add(statement);
+                } else {
+                    tracing::warn!("an answer of the model API states no usage and was not counted");
+                }
+            }
             Form::TooLong => tracing::warn!("an answer of the model API is too long to be counted"),
         }
     }

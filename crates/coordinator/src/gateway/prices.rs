@@ -36,7 +36,7 @@ impl Prices {
     /// How many different unknown models are remembered, each of which is warned about once.
     const MAX_UNKNOWN: usize = 64;
 
-    /// The built-in table, with what `path` (MODEL_PRICES, of the same shape) adds or changes.
+    /// The built-in table, with what `path` (`MODEL_PRICES`, of the same shape) adds or changes.
     pub fn load(path: Option<&Path>) -> Result<Prices, PricesError> {
         let mut prices = Prices {
             models: BTreeMap::new(),

@@ -14,7 +14,7 @@ pub struct Origin {
     port: u16,
 }
 
-/// One entry of EGRESS_ALLOW: `host`, `host:port`, `*.host`, `http://host:port` and mixtures of these.
+/// One entry of `EGRESS_ALLOW`: `host`, `host:port`, `*.host`, `http://host:port` and mixtures of these.
 ///
 /// Without a port it is 443 for tunnels and 80 for plain HTTP. With a scheme it is that scheme's port, and `https` is
 /// for tunnels only. `*.host` is every name below `host`, not `host` itself, and only where it has a public address.

@@ -9,9 +9,9 @@ use super::retry::RetryBudget;
 use super::rule::EgressRule;
 
 pub struct GatewaySettings {
-    /// ANTHROPIC_BASE_URL: where model requests go. A path in it is kept in front of `/v1/messages`.
+    /// `ANTHROPIC_BASE_URL`: where model requests go. A path in it is kept in front of `/v1/messages`.
     pub upstream: Url,
-    /// EGRESS_ALLOW: outside hosts that every sandbox may reach.
+    /// `EGRESS_ALLOW`: outside hosts that every sandbox may reach.
     pub egress_allow: Vec<EgressRule>,
     pub prices: Prices,
     pub retry: RetryBudget,

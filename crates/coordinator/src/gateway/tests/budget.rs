@@ -24,7 +24,7 @@ const MODEL: &str = "claude-sonnet-4-6";
 async fn the_request_after_the_limit_is_refused() {
     // Each costs one cent.
     let server = Server::start(|_, _| {
-        message(MODEL, json!({ "input_tokens": 0, "output_tokens": 666, "cache_read_input_tokens": 34 }))
+        message(MODEL, &json!({ "input_tokens": 0, "output_tokens": 666, "cache_read_input_tokens": 34 }))
     })
     .await;
     let world = Setup::before(server.address).open();

@@ -1,8 +1,8 @@
 //! Usage is what the API's answers state, however they come.
 
 use axum::body::Body;
-use axum::response::Response;
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -38,10 +38,6 @@ fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> TokenCounts {
     }
     reader.finish(|statement| counts.update(&statement.usage));
     counts
-}
-
-fn streamed(body: Body) -> Response {
-    Response::builder().header("content-type", "text/event-stream; charset=utf-8").body(body).unwrap()
 }
 
 #[test]
@@ -123,16 +119,14 @@ async fn a_streamed_answer_is_metered_and_passes_unchanged() {
 
 #[tokio::test]
 async fn an_answer_that_is_cut_counts_as_far_as_it_came() {
-    let server = Server::start(|_, _| {
-        let until_ping = &STREAM.as_bytes()[..STREAM.find("event: ping").unwrap()];
-        let pieces = [Ok(Bytes::from_static(until_ping)), Err(std::io::Error::other("cut"))];
-        streamed(Body::from_stream(futures::stream::iter(pieces)))
-    })
-    .await;
+    let (server, upstream) = held_open().await;
     let world = Setup::before(server.address).open();
     let mut client = world.client().await;
-    let answer = client.start(request("POST", "/v1/messages", ASK)).await;
-    assert!(http_body_util::BodyExt::collect(answer).await.is_err(), "the client sees that it was cut");
+    let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
+    upstream.send(Ok(&STREAM[..STREAM.find("event: ping").unwrap()])).await.unwrap();
+    next(answer.body_mut()).await;
+    upstream.send(Err(std::io::Error::other("cut"))).await.unwrap();
+    assert!(answer.collect().await.is_err(), "the client sees that it was cut");
     let Reading { usage, .. } = world.sandbox.reading();
     assert_eq!((usage.input_tokens, usage.output_tokens, usage.requests), (3, 1, 1));
 }

@@ -1,5 +1,7 @@
 //! Outside hosts over real connections.
 
+use std::time::Duration;
+
 use http::HeaderValue;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -198,4 +200,30 @@ async fn one_connection_serves_model_and_outside_requests_by_turns() {
         assert_eq!(client.send(by_proxy).await.json()["type"], "message");
     }
     assert_eq!((model.seen().len(), api.seen().len()), (6, 3));
+}
+
+#[tokio::test]
+async fn a_silent_tunnel_ends() {
+    let outside = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = outside.local_addr().unwrap().to_string();
+    let mut setup = Setup::before(outside.local_addr().unwrap()).allow(&[&address]);
+    setup.settings.bounds.idle_timeout = Duration::from_millis(50);
+    let world = setup.open();
+    let connect = connect_to(&address);
+    let (answer, accepted) = tokio::join!(world.raw(&connect), outside.accept());
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let mut rest = Vec::new();
+    assert_eq!(accepted.unwrap().0.read_to_end(&mut rest).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_outside_request_ends_with_its_client() {
+    let (server, outside) = held_open().await;
+    let world = Setup::before(server.address).allow(&[&server.address.to_string()]).open();
+    let mut client = world.client().await;
+    let mut answer = client.start(request("GET", &server.url("/"), "")).await;
+    outside.send(Ok("first")).await.unwrap();
+    assert_eq!(next(answer.body_mut()).await, "first");
+    drop((answer, client));
+    outside.closed().await;
 }

@@ -10,7 +10,7 @@ use super::world::*;
 use crate::gateway::{GatewayFailure, TaskLimits};
 
 fn success() -> Response {
-    message("claude-sonnet-4-6", json!({}))
+    message("claude-sonnet-4-6", &json!({}))
 }
 
 fn with_header(mut response: Response, name: &'static str, value: &'static str) -> Response {
@@ -133,8 +133,8 @@ async fn redirects_do_not_carry_the_credential_away() {
 async fn waiting_ends_when_the_client_is_gone() {
     let server = Server::start(|_, _| api_error(529, "overloaded_error")).await;
     let mut setup = Setup::before(server.address);
-    setup.settings.retry.first_delay = Duration::from_secs(3600);
-    setup.settings.retry.total = Duration::from_secs(7200);
+    setup.settings.retry.first_delay = Duration::from_hours(1);
+    setup.settings.retry.total = Duration::from_hours(2);
     let world = setup.open();
     let mut client = world.client().await;
     let asking = client.start(request("POST", "/v1/messages", ASK));

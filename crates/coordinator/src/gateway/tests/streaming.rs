@@ -1,36 +1,8 @@
 //! Answers pass as they come, requests end with their client, and nothing else passes.
 
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
-
-use axum::body::Body;
-use axum::response::Response;
-use bytes::Bytes;
 use http_body_util::BodyExt;
-use tokio::sync::mpsc;
 
 use super::world::*;
-
-/// An upstream whose answer is what comes out of the channel.
-async fn held_open() -> (Server, mpsc::Sender<&'static str>) {
-    let (sender, receiver) = mpsc::channel(1);
-    let receiver = Arc::new(Mutex::new(Some(receiver)));
-    let server = Server::start(move |_, _| {
-        let receiver: mpsc::Receiver<&'static str> = receiver.lock().unwrap().take().unwrap();
-        let pieces = futures::stream::unfold(receiver, |mut receiver| async move {
-            let piece = receiver.recv().await?;
-            Some((Ok::<_, Infallible>(Bytes::from(piece)), receiver))
-        });
-        Response::builder().header("content-type", "text/event-stream").body(Body::from_stream(pieces)).unwrap()
-    })
-    .await;
-    (server, sender)
-}
-
-async fn next(body: &mut hyper::body::Incoming) -> String {
-    let frame = body.frame().await.unwrap().unwrap();
-    String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()
-}
 
 #[tokio::test]
 async fn a_stream_passes_piece_by_piece() {
@@ -40,7 +12,7 @@ async fn a_stream_passes_piece_by_piece() {
     let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
     for piece in ["event: ping\ndata: {}\n\n", ": half a li", "ne\n\n"] {
         // The rest is not even written yet.
-        upstream.send(piece).await.unwrap();
+        upstream.send(Ok(piece)).await.unwrap();
         assert_eq!(next(answer.body_mut()).await, piece);
     }
     assert_eq!(world.sandbox.activity().open_requests, 1);
@@ -55,7 +27,7 @@ async fn a_client_that_goes_ends_the_request_upstream() {
     let world = Setup::before(server.address).open();
     let mut client = world.client().await;
     let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
-    upstream.send("data: {}\n\n").await.unwrap();
+    upstream.send(Ok("data: {}\n\n")).await.unwrap();
     next(answer.body_mut()).await;
     drop((answer, client));
     upstream.closed().await;

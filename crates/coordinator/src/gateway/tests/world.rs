@@ -1,6 +1,7 @@
 //! An upstream that does as it is told, a gateway in front of it, and a client in the sandbox's place.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices, Resolve, RetryBudget, SandboxGateway};
@@ -70,7 +72,7 @@ impl Server {
 
     /// One that always answers with a message of 10 input and 20 output tokens.
     pub(super) async fn answering() -> Server {
-        Server::start(|_, _| message("claude-sonnet-4-6", json!({ "input_tokens": 10, "output_tokens": 20 }))).await
+        Server::start(|_, _| message("claude-sonnet-4-6", &json!({ "input_tokens": 10, "output_tokens": 20 }))).await
     }
 
     pub(super) fn seen(&self) -> Vec<Seen> {
@@ -82,6 +84,32 @@ impl Server {
     }
 }
 
+/// A server whose one answer is what comes out of the channel, for as long as that is open.
+pub(super) async fn held_open() -> (Server, mpsc::Sender<io::Result<&'static str>>) {
+    let (sender, receiver) = mpsc::channel(1);
+    let receiver = Mutex::new(Some(receiver));
+    let server = Server::start(move |_, _| {
+        let receiver: mpsc::Receiver<io::Result<&'static str>> = receiver.lock().unwrap().take().unwrap();
+        let pieces = futures::stream::unfold(receiver, |mut receiver| async move {
+            let piece = receiver.recv().await?;
+            Some((piece.map(Bytes::from), receiver))
+        });
+        streamed(Body::from_stream(pieces))
+    })
+    .await;
+    (server, sender)
+}
+
+pub(super) fn streamed(body: Body) -> Response {
+    Response::builder().header("content-type", "text/event-stream; charset=utf-8").body(body).unwrap()
+}
+
+/// The next piece of an answer.
+pub(super) async fn next(body: &mut Incoming) -> String {
+    let frame = body.frame().await.unwrap().unwrap();
+    String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()
+}
+
 pub(super) fn json_answer(status: u16, body: &Value) -> Response {
     Response::builder()
         .status(status)
@@ -90,7 +118,7 @@ pub(super) fn json_answer(status: u16, body: &Value) -> Response {
         .unwrap()
 }
 
-pub(super) fn message(model: &str, usage: Value) -> Response {
+pub(super) fn message(model: &str, usage: &Value) -> Response {
     json_answer(200, &json!({ "type": "message", "model": model, "content": [], "usage": usage }))
 }
 
@@ -113,8 +141,8 @@ impl Names {
 }
 
 impl Resolve for Names {
-    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, std::io::Result<Vec<IpAddr>>> {
-        let found = self.0.get(name).cloned().ok_or_else(|| std::io::Error::other(format!("no such name: {name}")));
+    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+        let found = self.0.get(name).cloned().ok_or_else(|| io::Error::other(format!("no such name: {name}")));
         Box::pin(async move { found })
     }
 }
