@@ -96,7 +96,9 @@ pub async fn build(
         return Ok(Outcome::UpToDate(image.id.clone()));
     }
 
-    let archive = if let Some(file) = &options.claude_package { fetch::open_checked(file, &package).await? } else {
+    let archive = if let Some(file) = &options.claude_package {
+        fetch::open_checked(file, &package).await?
+    } else {
         let cache = cache_directory(options)?;
         fetch::fetch(&package, &cache, || progress(Progress::Fetching(package.to_string()))).await?
     };
