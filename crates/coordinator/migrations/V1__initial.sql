@@ -20,11 +20,12 @@ CREATE TABLE sessions (
     claude_session_id    TEXT,
     last_seq             INTEGER NOT NULL,         -- of the newest event, kept when retention removes it
     log_bytes            INTEGER NOT NULL,         -- of the events and lines that are kept
-    -- The sandbox: all four or none.
+    -- The sandbox: the first four are there together or not at all.
     sandbox_name         TEXT,
     sandbox_container_id TEXT,
     sandbox_link_secret  BLOB,                     -- sealed
-    sandbox_last_frame   INTEGER                   -- the last frame whose events are committed
+    sandbox_last_frame   INTEGER,                  -- the last frame whose events are committed
+    sandbox_progress     TEXT                      -- JSON: what the worker knew of the dialogue after that frame
 ) STRICT;
 
 CREATE INDEX sessions_with_sandbox ON sessions (number) WHERE sandbox_name IS NOT NULL;
@@ -47,6 +48,7 @@ CREATE TABLE tasks (
     created     INTEGER NOT NULL,
     started     INTEGER,
     finished    INTEGER,
+    attempt     INTEGER NOT NULL,                  -- 0 at first; one more each time it began anew
     prompt_uuid BLOB    NOT NULL,                  -- of the message given to the agent, so that a resend runs once
     message     TEXT    NOT NULL,
     request     TEXT    NOT NULL,                  -- JSON: the rest of what was asked for

@@ -11,7 +11,7 @@ use clap::Args;
 use container_engine::{Limits, Network};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use value::{ApiKeys, ByteSize, CpuCount, NetworkMode, OriginList, RuleList};
+pub use value::{ApiKeys, ByteSize, CpuCount, DrainMode, NetworkMode, OriginList, RuleList};
 
 use crate::gateway::{Credential, Credentials, GatewaySettings, Prices};
 use crate::sandbox::SandboxSettings;
@@ -55,6 +55,11 @@ pub struct ServeOptions {
     /// Milliseconds that running tasks have to finish when the server is told to stop
     #[arg(long, env = "DRAIN_TIMEOUT_MS", default_value_t = 30_000)]
     pub drain_timeout_ms: u64,
+
+    /// What happens to running tasks when the server is told to stop. `finish`: they may finish in time. `handoff`: it
+    /// exits at once and leaves the sandboxes to the next start
+    #[arg(long, env = "DRAIN", default_value = "finish")]
+    pub drain: DrainMode,
 
     /// Tasks that may wait in one session
     #[arg(long, env = "MAX_QUEUE", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -203,6 +208,7 @@ impl ServeOptions {
             idle_timeout: Duration::from_millis(self.idle_timeout_ms),
             stall_timeout: Duration::from_millis(self.stall_timeout_ms),
             agent_dir: self.agent_dir.clone(),
+            hand_off: self.drain == DrainMode::Handoff,
         }
     }
 }

@@ -5,6 +5,7 @@ mod launch;
 mod links;
 mod names;
 mod process;
+mod take_over;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tracing::warn;
 
 use crate::gateway::{Gateway, SandboxGateway};
 use crate::link::Link;
-use crate::session::SessionKey;
+use crate::session::{SandboxRecord, SessionKey};
 
 pub use launch::{LaunchError, LaunchOrder};
 pub use links::Links;
@@ -53,6 +54,19 @@ pub struct Sandbox {
     pub gateway: Arc<SandboxGateway>,
     /// The conversation of before goes on.
     pub resumed: bool,
+}
+
+impl Sandbox {
+    /// What another coordinator needs to take it over.
+    pub fn record(&self) -> SandboxRecord {
+        SandboxRecord {
+            name: self.name.to_string(),
+            container_id: self.container.to_string(),
+            link_secret: self.link.secret().expose().into(),
+            last_frame: self.process.last_frame(),
+            progress: None,
+        }
+    }
 }
 
 impl SandboxHost {

@@ -81,6 +81,25 @@ impl FromStr for NetworkMode {
     }
 }
 
+/// DRAIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainMode {
+    Finish,
+    Handoff,
+}
+
+impl FromStr for DrainMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "finish" => Ok(DrainMode::Finish),
+            "handoff" => Ok(DrainMode::Handoff),
+            _ => Err("it must be `finish` or `handoff`".to_owned()),
+        }
+    }
+}
+
 /// EGRESS_ALLOW.
 #[derive(Clone, Debug, Default)]
 pub struct RuleList(pub Vec<EgressRule>);

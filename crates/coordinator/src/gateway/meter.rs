@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::prices::Prices;
@@ -10,7 +11,7 @@ use super::tokens::TokenCounts;
 use crate::usage::{Cost, Usage};
 
 /// A reading of the meter: everything since the sandbox was opened. Never goes down; a task's share is a difference.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
     pub usage: Usage,
     pub cost: Cost,

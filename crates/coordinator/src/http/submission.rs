@@ -31,6 +31,7 @@ pub(super) struct TaskBody {
     max_turns: Option<u32>,
     timeout_ms: Option<u64>,
     max_cost_usd: Option<f64>,
+    retry: Option<u32>,
     metadata: Option<Value>,
     webhook: Option<Value>,
     #[serde(rename = "async")]
@@ -47,6 +48,7 @@ pub(super) struct SessionTask {
 
 const MAX_TURNS: u32 = 1000;
 const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
+const MAX_RETRY: u32 = 3;
 const MAX_METADATA_BYTES: usize = 16 * 1024;
 const MAX_ENV_BYTES: usize = 128 * 1024;
 
@@ -92,6 +94,7 @@ impl TaskBody {
         if self.max_cost_usd.is_some_and(|cost| !(cost > 0.0 && cost.is_finite())) {
             return Err(ApiError::invalid("maxCostUsd: it must be a number of US dollars above 0"));
         }
+        let retry = within("retry", self.retry.unwrap_or(0), 0, MAX_RETRY)?;
         check_metadata(self.metadata.as_ref())?;
         let context = self.context.filter(|context| !context.trim().is_empty());
         let request = TaskRequest {
@@ -101,6 +104,7 @@ impl TaskBody {
             max_turns,
             timeout_ms,
             max_cost_usd: self.max_cost_usd,
+            retry,
             metadata: self.metadata,
         };
         Ok(SessionTask { session, request, env })

@@ -141,7 +141,7 @@ impl SandboxHost {
     }
 
     /// Tells when the container does not run any more. An engine that goes away is asked again until it is back.
-    fn watch(&self, container: &ContainerId) -> oneshot::Receiver<ContainerExit> {
+    pub(super) fn watch(&self, container: &ContainerId) -> oneshot::Receiver<ContainerExit> {
         let (mut tell, told) = oneshot::channel();
         let (engine, container) = (Arc::clone(&self.engine), container.clone());
         self.tracker.spawn(async move {

@@ -17,7 +17,7 @@ use tracing::warn;
 use super::{SandboxName, agent};
 use crate::agent::SANDBOX_USER;
 use crate::gateway::SandboxGateway;
-use crate::link::{GatewayStream, Link, LinkDirectory, LinkError, LinkOutput, LinkStream, TcpLink};
+use crate::link::{GatewayStream, Link, LinkDirectory, LinkError, LinkOutput, LinkStream, ResumeState, TcpLink};
 
 /// Where the link's directory is seen in the container.
 const TARGET: &str = "/run/link";
@@ -93,6 +93,23 @@ impl Links {
                 let address = format!("tcp://{host}:{}", links.address().port());
                 Ok(Attachment { link, output, mount: None, address, token_archive: token_archive(&token) })
             }
+        }
+    }
+
+    /// Serves a sandbox again that an earlier coordinator left. `None`: its link does not outlive a coordinator.
+    pub(super) fn attach_again(
+        &self,
+        name: &SandboxName,
+        resume: ResumeState,
+        orphan_ttl: Duration,
+        gateway: Arc<SandboxGateway>,
+    ) -> Result<Option<(Link, LinkOutput)>, LinkError> {
+        match self {
+            Links::Directory(links) => {
+                links.bind(name.link(), Some(resume), orphan_ttl, Arc::new(Served(gateway))).map(Some)
+            }
+            // Another port, and the token was not written down.
+            Links::Tcp { .. } => Ok(None),
         }
     }
 

@@ -60,6 +60,11 @@ impl SandboxName {
         SandboxName(format!("{:016x}", rand::random::<u64>()))
     }
 
+    /// As it was written down.
+    pub fn from_record(name: &str) -> Self {
+        SandboxName(name.to_owned())
+    }
+
     /// The container's name in the engine.
     pub fn container(&self) -> String {
         format!("claude-runner-{}", self.0)

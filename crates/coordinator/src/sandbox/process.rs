@@ -10,6 +10,9 @@ use crate::link::LinkOutput;
 /// The longest line that is taken for one of the agent's. Real ones can be megabytes: a tool result with a picture.
 const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 
+/// A quarter of what a sandbox keeps unacknowledged.
+const MAX_UNFINISHED_BYTES: usize = 1024 * 1024;
+
 /// How much of the process's last stderr is kept for error messages.
 const STDERR_BYTES: usize = 2048;
 
@@ -18,8 +21,10 @@ pub struct Process {
     decoder: Decoder,
     container_exit: oneshot::Receiver<ContainerExit>,
     stderr: Vec<u8>,
-    /// The last frame that was handed out.
+    /// The last frame of which everything was decoded.
     last_frame: u64,
+    /// Bytes of a line that is not complete, in frames after that one.
+    unfinished: usize,
 }
 
 /// What came out of a sandbox.
@@ -56,7 +61,18 @@ pub enum ProcessEnd {
 
 impl Process {
     pub(super) fn new(output: LinkOutput, container_exit: oneshot::Receiver<ContainerExit>) -> Self {
-        Process { output, decoder: Decoder::new(MAX_LINE_BYTES), container_exit, stderr: Vec::new(), last_frame: 0 }
+        Process { output, decoder: Decoder::new(MAX_LINE_BYTES), container_exit, stderr: Vec::new(), last_frame: 0, unfinished: 0 }
+    }
+
+    /// The process of a sandbox that an earlier coordinator left, after a frame that it took in.
+    pub(super) fn after_frame(mut self, last_frame: u64) -> Self {
+        self.last_frame = last_frame;
+        self
+    }
+
+    /// Resolves when the container ends, whatever the process still has to say.
+    pub(super) async fn container_ended(&mut self) -> ProcessEnd {
+        end_of_container((&mut self.container_exit).await)
     }
 
     /// Safe to cancel.
@@ -68,10 +84,7 @@ impl Process {
                 Some(frames) => ProcessOutput::Frames(frames),
                 None => ProcessOutput::Ended(ProcessEnd::Closed),
             },
-            exit = &mut self.container_exit => ProcessOutput::Ended(match exit {
-                Ok(ContainerExit::Exited { code, oom_killed }) => ProcessEnd::ContainerExited { code, oom_killed },
-                Ok(ContainerExit::Gone) | Err(_) => ProcessEnd::ContainerGone,
-            }),
+            exit = &mut self.container_exit => ProcessOutput::Ended(end_of_container(exit)),
         }
     }
 
@@ -83,9 +96,9 @@ impl Process {
     ) -> Option<ProcessEnd> {
         let mut end = None;
         for Numbered { seq, frame } in frames {
-            self.last_frame = seq;
             match frame {
                 UpFrame::Stdout { piece, ends_line } => {
+                    self.unfinished = if ends_line { 0 } else { self.unfinished + piece.len() };
                     self.decoder.feed(&piece, &mut line);
                     if ends_line {
                         self.decoder.feed(b"\n", &mut line);
@@ -100,11 +113,15 @@ impl Process {
                     end = Some(ProcessEnd::Exited { code, signal, oom_kills, stderr });
                 }
             }
+            // Half a line is heard again after a restart, unless it is so long that the sandbox would wait for us.
+            if self.unfinished == 0 || self.unfinished > MAX_UNFINISHED_BYTES {
+                self.last_frame = seq;
+            }
         }
         end
     }
 
-    /// The last frame that [`Process::decode`] was given: to be acknowledged once what came of it is durable.
+    /// The last frame that [`Process::decode`] made something of: to be acknowledged once that is durable.
     pub fn last_frame(&self) -> u64 {
         self.last_frame
     }
@@ -113,6 +130,13 @@ impl Process {
         self.stderr.extend_from_slice(bytes);
         let excess = self.stderr.len().saturating_sub(STDERR_BYTES);
         self.stderr.drain(..excess);
+    }
+}
+
+fn end_of_container(exit: Result<ContainerExit, oneshot::error::RecvError>) -> ProcessEnd {
+    match exit {
+        Ok(ContainerExit::Exited { code, oom_killed }) => ProcessEnd::ContainerExited { code, oom_killed },
+        Ok(ContainerExit::Gone) | Err(_) => ProcessEnd::ContainerGone,
     }
 }
 

@@ -18,6 +18,8 @@ pub struct SessionSettings {
     pub idle_timeout: Duration,
     pub stall_timeout: Duration,
     pub agent_dir: PathBuf,
+    /// At the end of the coordinator sandboxes are left to the next one.
+    pub hand_off: bool,
 }
 
 pub struct SessionContext {

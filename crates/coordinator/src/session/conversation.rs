@@ -5,19 +5,21 @@ use std::sync::Arc;
 
 use claude_stream::{AgentLine, ControlRequest, LineError, deny_tool, user_message};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tracing::{debug, info};
+use uuid::Uuid;
 
 use super::journal::Journal;
 use super::narrator::{Narrator, Sign, TurnEnd};
-use super::running::{Running, Verdict};
+use super::running::{Progress, Running, Verdict};
 use super::state::Input;
 use super::{SessionId, SessionRecord};
 use crate::agent::AgentTemplate;
 use crate::event::Event;
-use crate::gateway::SandboxGateway;
-use crate::store::Change;
-use crate::task::{ErrorType, Failure, TaskRecord};
+use crate::gateway::{Reading, SandboxGateway};
+use crate::store::{Change, UnfinishedTask};
+use crate::task::{ErrorType, Failure, TaskId, TaskRecord};
 
 pub(crate) struct Conversation {
     pub(crate) id: SessionId,
@@ -27,15 +29,29 @@ pub(crate) struct Conversation {
     pub(crate) running: Option<Running>,
     /// Of the sandbox that is there: instructions and schema are fixed when its agent starts.
     pub(crate) template: Option<Arc<AgentTemplate>>,
-    narrator: Narrator,
+    dialogue: Dialogue,
     /// Lines for the agent's stdin.
     outbox: Vec<String>,
     /// What the last output means for the session's state.
     next: Option<Input>,
-    /// The CLI's own meter, which runs for the life of its process.
-    cli_total: f64,
     last_output: Instant,
     controls: u64,
+}
+
+/// What is known of one agent process.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Dialogue {
+    narrator: Narrator,
+    /// The CLI's own meter, which runs for the life of its process.
+    cli_total: f64,
+}
+
+/// What is written down with each batch of the agent's output.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Written<D> {
+    dialogue: D,
+    task: Option<TaskId>,
+    progress: Option<Progress>,
 }
 
 impl Conversation {
@@ -46,10 +62,9 @@ impl Conversation {
             journal,
             running: None,
             template: None,
-            narrator: Narrator::default(),
+            dialogue: Dialogue::default(),
             outbox: Vec::new(),
             next: None,
-            cli_total: 0.0,
             last_output: Instant::now(),
             controls: 0,
         }
@@ -58,14 +73,47 @@ impl Conversation {
     /// A new agent process listens.
     pub(crate) fn meet(&mut self, template: Arc<AgentTemplate>) {
         self.template = Some(template);
-        self.narrator.begin_turn();
+        self.dialogue = Dialogue::default();
         self.outbox.clear();
         self.next = None;
-        self.cli_total = 0.0;
+    }
+
+    /// The agent process of an earlier coordinator listens; what was known of it is known again.
+    pub(crate) fn meet_again(&mut self, template: Arc<AgentTemplate>) {
+        self.template = Some(template);
+        self.last_output = Instant::now();
+        if self.running.as_ref().is_some_and(|running| running.verdict().is_some()) {
+            self.control(&ControlRequest::Interrupt);
+        }
+    }
+
+    /// Takes up what an earlier coordinator wrote down with [`Conversation::mark`]. `task`: the one that it had begun.
+    pub(crate) fn take_over(&mut self, written: Option<&str>, task: Option<UnfinishedTask>) {
+        // What cannot be read is from another version: the task goes on as if its agent had said nothing yet.
+        let written: Written<Dialogue> = written.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+        self.dialogue = written.dialogue;
+        self.running = task.map(|task| {
+            let known = written.task.as_ref() == Some(&task.record.id);
+            let progress = if known { written.progress.unwrap_or_default() } else { Progress::default() };
+            Running::take_over(task.record, task.prompt_uuid, progress)
+        });
+    }
+
+    /// Writes down that everything up to a frame of the sandbox was heard, and what is known by that.
+    pub(crate) fn mark(&mut self, last_frame: u64, reading: Reading) {
+        let written = Written {
+            dialogue: &self.dialogue,
+            task: self.running.as_ref().map(|running| running.record.id.clone()),
+            progress: self.running.as_ref().map(|running| running.progress(reading)),
+        };
+        if let Ok(progress) = serde_json::to_string(&written) {
+            self.journal.frame(last_frame, progress);
+        }
     }
 
     /// Puts a task before the agent. Its message goes out with the next [`Conversation::take_outbox`].
-    pub(crate) fn begin(&mut self, running: Running) {
+    pub(crate) fn begin(&mut self, mut running: Running) {
+        running.began_with(self.journal.next_seq());
         let record = &running.record;
         self.journal.change(Change::UpdateTask(record.clone()));
         self.journal.tell(&Event::TaskStart { session_id: self.id.clone() }, Some(&record.id));
@@ -76,7 +124,7 @@ impl Conversation {
     pub(crate) fn say_prompt(&mut self, env: Option<&std::collections::BTreeMap<String, String>>) {
         let Some(running) = &self.running else { return };
         let model = running.record.request.model.clone();
-        let message = prompt_text(&running.record);
+        let message = running.complaint().map_or_else(|| prompt_text(&running.record), repair_text);
         let uuid = running.prompt().to_string();
         if let Some(env) = env {
             self.control(&ControlRequest::ApplyFlagSettings { env });
@@ -84,7 +132,7 @@ impl Conversation {
         // Set each time: the CLI keeps what an earlier task asked for.
         self.control(&ControlRequest::SetModel { model: &model });
         self.outbox.push(user_message(&uuid, &message));
-        self.narrator.begin_turn();
+        self.dialogue.narrator = Narrator::default();
         self.last_output = Instant::now();
     }
 
@@ -98,7 +146,7 @@ impl Conversation {
 
     /// When the agent was last heard, while it should be: not while a tool runs, and not while no task does.
     pub(crate) fn silent_since(&self) -> Option<Instant> {
-        (self.running.is_some() && !self.narrator.tool_runs()).then_some(self.last_output)
+        (self.running.is_some() && !self.dialogue.narrator.tool_runs()).then_some(self.last_output)
     }
 
     /// Decides the running task's end and tells the agent to end its turn.
@@ -116,7 +164,7 @@ impl Conversation {
             Err(error) => {
                 // Nothing after it can be trusted to be the CLI's own.
                 let error = format!("the agent printed something that is no stream-json: {error}");
-                self.end_task(Failure::new(ErrorType::ExitCode, error), gateway, "request");
+                self.end_task(Failure::new(ErrorType::ExitCode, error), gateway.reading(), "request");
                 self.next = Some(Input::Lost);
                 return;
             }
@@ -126,7 +174,7 @@ impl Conversation {
             self.journal.line(task, line.raw);
         }
         let mut events = Vec::new();
-        let sign = self.narrator.tell(&self.id, line.event, line.raw, self.journal.next_seq(), &mut events);
+        let sign = self.dialogue.narrator.tell(&self.id, line.event, line.raw, self.journal.next_seq(), &mut events);
         for event in &events {
             self.journal.tell(event, task.as_ref());
         }
@@ -134,11 +182,36 @@ impl Conversation {
     }
 
     /// Ends the running task for a reason of ours. Does nothing where none runs.
-    pub(crate) fn end_task(&mut self, failure: Failure, gateway: &SandboxGateway, by: &'static str) {
+    pub(crate) fn end_task(&mut self, failure: Failure, reading: Reading, by: &'static str) {
         let Some(running) = self.running.take() else { return };
         let failure = running.verdict().cloned().unwrap_or(failure);
-        let record = running.fail(gateway.reading(), None, failure);
+        let record = running.fail(reading, None, failure);
         self.write_end(record, by);
+    }
+
+    /// Takes the running task back, to begin it anew in another sandbox. What was told of it is void.
+    pub(crate) fn take_back(&mut self, reason: &str) -> Option<(TaskRecord, Uuid)> {
+        let running = self.running.take_if(|running| running.may_retry())?;
+        let retry = Event::Retry {
+            attempt: running.record.attempt + 1,
+            max_retries: running.record.request.retry.max(1),
+            delay_ms: 0,
+            status: None,
+            reason: reason.to_owned(),
+            discards_from: Some(running.since()),
+        };
+        self.journal.tell(&retry, Some(&running.record.id));
+        let (record, root) = running.into_next_attempt();
+        self.journal.change(Change::UpdateTask(record.clone()));
+        Some((record, root))
+    }
+
+    /// Takes the running task back if the agent never took its message in.
+    pub(crate) fn take_back_untouched(&mut self) -> Option<(TaskRecord, Uuid)> {
+        if self.running.as_ref().is_some_and(Running::is_accepted) {
+            return None;
+        }
+        self.take_back("agent_hung")
     }
 
     /// Writes down that a task ended. `by`: who ended it, where a caller did.
@@ -210,17 +283,19 @@ impl Conversation {
     }
 
     fn turn_ended(&mut self, end: TurnEnd, gateway: &SandboxGateway) {
-        let total = end.cli_cost.unwrap_or(self.cli_total);
-        let cli_cost = (total - self.cli_total).max(0.0);
+        let before = self.dialogue.cli_total;
+        let total = end.cli_cost.unwrap_or(before);
+        let cli_cost = (total - before).max(0.0);
         // Any other turn belongs to the session and ends no task.
         let Some(running) = self.running.take_if(|running| running.is_accepted()) else { return };
-        self.cli_total = total;
+        self.dialogue.cli_total = total;
         let schema = self.template.as_ref().and_then(|template| template.output_schema.as_ref());
         match running.judge(end, gateway.failure(), schema) {
             Verdict::Repair { complaint } => {
                 let running = self.running.insert(running);
-                let uuid = running.repair().to_string();
-                self.outbox.push(user_message(&uuid, &repair_text(&complaint)));
+                running.repair(complaint);
+                let (uuid, text) = (running.prompt().to_string(), running.complaint().map(repair_text));
+                self.outbox.extend(text.map(|text| user_message(&uuid, &text)));
             }
             Verdict::Completed { output, response } => {
                 let record = running.complete(gateway.reading(), Some(cli_cost), output, response);

@@ -20,7 +20,7 @@ pub(crate) struct Journal {
     changes: Vec<Change>,
     events: Vec<(Option<TaskId>, StoredEvent)>,
     lines: Vec<(TaskId, bytes::Bytes)>,
-    last_frame: Option<u64>,
+    mark: Option<(u64, String)>,
     ended: Vec<TaskRecord>,
 }
 
@@ -44,7 +44,7 @@ impl Journal {
             changes: Vec::new(),
             events: Vec::new(),
             lines: Vec::new(),
-            last_frame: None,
+            mark: None,
             ended: Vec::new(),
         }
     }
@@ -86,13 +86,13 @@ impl Journal {
         self.lines.push((task.clone(), bytes::Bytes::copy_from_slice(line.as_bytes())));
     }
 
-    /// Everything that came up to this frame of the sandbox is in here.
-    pub(crate) fn frame(&mut self, last: u64) {
-        self.last_frame = Some(last);
+    /// Everything that came up to this frame of the sandbox is in here. `progress`: what is known by that.
+    pub(crate) fn frame(&mut self, last: u64, progress: String) {
+        self.mark = Some((last, progress));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.events.is_empty() && self.lines.is_empty() && self.last_frame.is_none()
+        self.changes.is_empty() && self.events.is_empty() && self.lines.is_empty() && self.mark.is_none()
     }
 
     /// Commits, then publishes.
@@ -105,7 +105,7 @@ impl Journal {
         self.lines.clear();
         let events: Vec<StoredEvent> = self.events.drain(..).map(|(_, event)| event).collect();
         self.log.publish(events);
-        Ok(Flushed { ended: std::mem::take(&mut self.ended), last_frame: self.last_frame.take() })
+        Ok(Flushed { ended: std::mem::take(&mut self.ended), last_frame: self.mark.take().map(|(last, _)| last) })
     }
 
     /// Forgets what could not be committed: it was not told to anyone.
@@ -115,7 +115,7 @@ impl Journal {
         self.events.clear();
         self.lines.clear();
         self.ended.clear();
-        self.last_frame = None;
+        self.mark = None;
     }
 
     fn batch(&self) -> Vec<Change> {
@@ -129,7 +129,6 @@ impl Journal {
                 session: self.session,
                 task: run[0].0.clone(),
                 events: run.iter().map(|(_, event)| event.clone()).collect(),
-                last_frame: None,
             });
         }
         for run in self.lines.chunk_by(|a, b| a.0 == b.0) {
@@ -139,13 +138,8 @@ impl Journal {
                 lines: run.iter().map(|(_, line)| line.clone()).collect(),
             });
         }
-        if self.last_frame.is_some() {
-            batch.push(Change::AppendEvents {
-                session: self.session,
-                task: None,
-                events: Vec::new(),
-                last_frame: self.last_frame,
-            });
+        if let Some((last_frame, progress)) = self.mark.clone() {
+            batch.push(Change::MoveSandbox { session: self.session, last_frame, progress });
         }
         batch.extend(deletes);
         batch

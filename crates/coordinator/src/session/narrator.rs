@@ -2,6 +2,8 @@
 
 use claude_stream::{AgentEvent, Block, BlockStart, ResultSubtype, SubagentPhase, ToolResult, TurnResult};
 
+use serde::{Deserialize, Serialize};
+
 use super::SessionId;
 use crate::event::{Event, Origin};
 
@@ -12,7 +14,7 @@ const NOISE: [&str; 3] =
     ["stream_event/content_block_delta/signature_delta", "stream_event/ping", "system/thinking_tokens"];
 
 /// What one agent process has said so far, as far as the next line's meaning depends on it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Narrator {
     /// Deltas came for the block that the next whole `assistant` frame repeats.
     text_streamed: bool,
@@ -73,11 +75,6 @@ impl Narrator {
     /// Whether a tool runs: then silence is not a sign of trouble.
     pub(crate) fn tool_runs(&self) -> bool {
         !self.open_calls.is_empty()
-    }
-
-    /// A new turn begins with nothing open: an interrupted one leaves calls without a result.
-    pub(crate) fn begin_turn(&mut self) {
-        *self = Narrator::default();
     }
 
     /// `seq` is the number that the first event told will get.

@@ -28,6 +28,11 @@ impl<T> Queue<T> {
         self.waiting.push_back(task);
     }
 
+    /// Puts back what was taken out first.
+    pub(crate) fn push_front(&mut self, task: T) {
+        self.waiting.push_front(task);
+    }
+
     pub(crate) fn pop(&mut self) -> Option<T> {
         self.waiting.pop_front()
     }

@@ -36,4 +36,6 @@ pub struct SandboxRecord {
     pub link_secret: SecretString,
     /// The last frame whose events are committed.
     pub last_frame: u64,
+    /// JSON: what the worker knew of the dialogue after that frame.
+    pub progress: Option<String>,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -18,19 +19,32 @@ const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) record: TaskRecord,
-    /// Of the message that was given to the agent last: results before its replay belong to other turns.
-    prompt: Uuid,
+    /// The uuid that the task was given when it was submitted; each message for the agent gets one made from it.
+    root: Uuid,
+    progress: Progress,
+    begun: Instant,
+    /// The gateway's meter when the task began, or when this coordinator took it over.
+    reading: Reading,
+    deadline: Instant,
+}
+
+/// What is known of a running task: kept with its events, so that another coordinator can go on with it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    /// The event with which this attempt began.
+    since: u64,
+    /// The agent took the message in: results before that belong to other turns.
     accepted: bool,
-    repaired: bool,
+    /// What was wrong with the first answer, once the agent was asked for another.
+    complaint: Option<String>,
     /// Model round-trips that are over.
     turns: u32,
     tools: Vec<String>,
     resumed: bool,
-    begun: Instant,
-    reading: Reading,
+    /// Used before this coordinator took the task over.
+    used: Reading,
     /// Why we ended it, where we did.
     verdict: Option<Failure>,
-    deadline: Instant,
 }
 
 /// What follows from the end of a turn.
@@ -48,28 +62,52 @@ pub(crate) enum Verdict {
 }
 
 impl Running {
-    pub(crate) fn begin(mut record: TaskRecord, prompt: Uuid, resumed: bool, reading: Reading) -> Self {
+    pub(crate) fn begin(mut record: TaskRecord, root: Uuid, resumed: bool, reading: Reading) -> Self {
         record.status = TaskStatus::Running;
         record.started = Some(Timestamp::now());
         let begun = Instant::now();
         let deadline = begun + Duration::from_millis(record.request.timeout_ms);
-        Running {
-            record,
-            prompt,
-            accepted: false,
-            repaired: false,
-            turns: 0,
-            tools: Vec::new(),
-            resumed,
-            begun,
-            reading,
-            verdict: None,
-            deadline,
+        Running { record, root, progress: Progress { resumed, ..Progress::default() }, begun, reading, deadline }
+    }
+
+    /// Goes on with a task that another coordinator began. Its time went on meanwhile, by the wall clock.
+    pub(crate) fn take_over(record: TaskRecord, root: Uuid, progress: Progress) -> Self {
+        let started = record.started.unwrap_or(record.created);
+        let elapsed = Timestamp::now().duration_since(started).try_into().unwrap_or(Duration::ZERO);
+        let limit = if progress.verdict.is_some() {
+            INTERRUPT_GRACE
+        } else {
+            Duration::from_millis(record.request.timeout_ms).saturating_sub(elapsed)
+        };
+        let now = Instant::now();
+        let begun = now.checked_sub(elapsed).unwrap_or(now);
+        Running { record, root, progress, begun, reading: Reading::default(), deadline: now + limit }
+    }
+
+    /// What another coordinator needs to go on.
+    pub(crate) fn progress(&self, now: Reading) -> Progress {
+        Progress { used: self.used(now), ..self.progress.clone() }
+    }
+
+    /// What the task used so far.
+    pub(crate) fn used(&self, now: Reading) -> Reading {
+        let used = self.progress.used;
+        Reading {
+            usage: used.usage + (now.usage - self.reading.usage),
+            cost: used.cost + (now.cost - self.reading.cost),
         }
     }
 
+    /// The uuid of the message that the agent is to answer: another one for each attempt and for the request for a better
+    /// answer, because the CLI ignores one that it has seen.
     pub(crate) fn prompt(&self) -> Uuid {
-        self.prompt
+        let variant = u128::from(self.record.attempt) << 1 | u128::from(self.progress.complaint.is_some());
+        Uuid::from_u128(self.root.as_u128() ^ variant)
+    }
+
+    /// What was wrong with the first answer, where a second was asked for.
+    pub(crate) fn complaint(&self) -> Option<&str> {
+        self.progress.complaint.as_deref()
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -78,45 +116,66 @@ impl Running {
 
     /// The CLI took a message in: from here on, what it says belongs to this task.
     pub(crate) fn accept(&mut self, uuid: &str) {
-        if uuid.parse() == Ok(self.prompt) {
-            self.accepted = true;
+        if uuid.parse() == Ok(self.prompt()) {
+            self.progress.accepted = true;
         }
     }
 
     pub(crate) fn is_accepted(&self) -> bool {
-        self.accepted
+        self.progress.accepted
+    }
+
+    pub(crate) fn began_with(&mut self, seq: u64) {
+        self.progress.since = seq;
+    }
+
+    /// The event with which this attempt began.
+    pub(crate) fn since(&self) -> u64 {
+        self.progress.since
+    }
+
+    /// May the task begin anew, now that its sandbox is lost? As often as the caller allowed; and once more where the
+    /// agent never took the message in, since then nothing was done.
+    pub(crate) fn may_retry(&self) -> bool {
+        let allowed = self.record.request.retry + u32::from(!self.progress.accepted);
+        self.progress.verdict.is_none() && self.record.attempt < allowed
+    }
+
+    /// The task as it waits for its next attempt.
+    pub(crate) fn into_next_attempt(self) -> (TaskRecord, Uuid) {
+        let record =
+            TaskRecord { status: TaskStatus::Queued, started: None, attempt: self.record.attempt + 1, ..self.record };
+        (record, self.root)
     }
 
     pub(crate) fn called(&mut self, tool: String) {
-        self.tools.push(tool);
+        self.progress.tools.push(tool);
     }
 
     /// A turn is over and another one would follow. True: that would be one too many.
     pub(crate) fn turn_over(&mut self) -> bool {
-        self.turns += 1;
-        self.turns >= self.record.request.max_turns && self.verdict.is_none()
+        self.progress.turns += 1;
+        self.progress.turns >= self.record.request.max_turns && self.progress.verdict.is_none()
     }
 
     /// Decides the end before the agent does. Returns false where it was decided already.
     pub(crate) fn condemn(&mut self, failure: Failure) -> bool {
-        if self.verdict.is_some() {
+        if self.progress.verdict.is_some() {
             return false;
         }
-        self.verdict = Some(failure);
+        self.progress.verdict = Some(failure);
         self.deadline = Instant::now() + INTERRUPT_GRACE;
         true
     }
 
     pub(crate) fn verdict(&self) -> Option<&Failure> {
-        self.verdict.as_ref()
+        self.progress.verdict.as_ref()
     }
 
     /// Asks again, under a new uuid.
-    pub(crate) fn repair(&mut self) -> Uuid {
-        self.prompt = Uuid::new_v4();
-        self.accepted = false;
-        self.repaired = true;
-        self.prompt
+    pub(crate) fn repair(&mut self, complaint: String) {
+        self.progress.complaint = Some(complaint);
+        self.progress.accepted = false;
     }
 
     /// What the end of its turn means: decided from what we and the gateway saw, and only then from the agent's word.
@@ -126,7 +185,7 @@ impl Running {
         gateway: Option<GatewayFailure>,
         schema: Option<&OutputSchema>,
     ) -> Verdict {
-        if let Some(failure) = self.verdict.clone() {
+        if let Some(failure) = self.progress.verdict.clone() {
             return Verdict::Failed(failure);
         }
         if end.is_error {
@@ -144,7 +203,7 @@ impl Running {
             Some(Err(complaint)) => complaint,
             None => "the answer has no structured output".to_owned(),
         };
-        if self.repaired {
+        if self.progress.complaint.is_some() {
             let error = format!("the answer does not fit OUTPUT.schema.json: {complaint}");
             Verdict::Failed(Failure { error_type: ErrorType::InvalidOutput, error })
         } else {
@@ -177,6 +236,7 @@ impl Running {
         response: Option<String>,
         failure: Option<Failure>,
     ) -> TaskRecord {
+        let used = self.used(now);
         let mut record = self.record;
         record.status = status;
         record.finished = Some(Timestamp::now());
@@ -186,12 +246,12 @@ impl Running {
             status,
             output,
             response,
-            cost: (now.cost - self.reading.cost).dollars(),
+            cost: used.cost.dollars(),
             cli_cost,
             duration: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-            tools: self.tools,
-            resumed: self.resumed,
-            usage: now.usage - self.reading.usage,
+            tools: self.progress.tools,
+            resumed: self.progress.resumed,
+            usage: used.usage,
         });
         record.failure = failure;
         record

@@ -29,8 +29,12 @@ pub(crate) enum After {
 pub(crate) enum Input {
     /// A task was put into the queue.
     Queued,
+    /// An earlier coordinator left a sandbox.
+    Left,
     /// The sandbox is ready.
     Started,
+    /// The sandbox of an earlier coordinator is ours, and the task in it runs.
+    TakenOver,
     /// The sandbox could not be made ready; the task that waited for it has been failed.
     StartFailed,
     /// The running task ended and the agent waits for the next.
@@ -49,6 +53,7 @@ pub(crate) enum Input {
 pub(crate) enum Action {
     Nothing,
     StartSandbox,
+    TakeOverSandbox,
     StartTask,
     /// Take down what is there or on its way.
     StopSandbox,
@@ -73,9 +78,12 @@ impl State {
         let begin_or = |rest: State| if waiting { (S::Running, A::StartTask) } else { (rest, A::Nothing) };
         match (self, input) {
             (S::Cold, I::Queued) => (S::Starting, A::StartSandbox),
+            (S::Cold, I::Left) => (S::Starting, A::TakeOverSandbox),
             (S::Cold, I::Stop(after)) => (S::Stopping(after), A::StopSandbox),
 
             (S::Starting, I::Started) => begin_or(S::Idle),
+            (S::Starting, I::TakenOver) => (S::Running, A::Nothing),
+            (S::Starting, I::Lost) => (S::Stopping(After::Rest), A::StopSandbox),
             (S::Starting, I::StartFailed) if waiting => (S::Starting, A::StartSandbox),
             (S::Starting, I::StartFailed) => (S::Cold, A::Nothing),
             (S::Starting, I::Stop(after)) => (S::Stopping(after), A::StopSandbox),
@@ -93,11 +101,21 @@ impl State {
 
             // What is left changes nothing: a task waits its turn in the queue, and news of a sandbox that is already
             // being taken down is old.
-            (S::Cold, I::Started | I::StartFailed | I::Ended | I::Lost | I::IdledOut | I::Stopped)
-            | (S::Starting, I::Queued | I::Ended | I::Lost | I::IdledOut | I::Stopped)
-            | (S::Idle, I::Started | I::StartFailed | I::Ended | I::Stopped)
-            | (S::Running, I::Queued | I::Started | I::StartFailed | I::IdledOut | I::Stopped)
-            | (S::Stopping(_), I::Queued | I::Started | I::StartFailed | I::Ended | I::Lost | I::IdledOut) => {
+            (S::Cold, I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Lost | I::IdledOut | I::Stopped)
+            | (S::Starting, I::Queued | I::Left | I::Ended | I::IdledOut | I::Stopped)
+            | (S::Idle, I::Left | I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Stopped)
+            | (S::Running, I::Queued | I::Left | I::Started | I::TakenOver | I::StartFailed | I::IdledOut | I::Stopped)
+            | (
+                S::Stopping(_),
+                I::Queued
+                | I::Left
+                | I::Started
+                | I::TakenOver
+                | I::StartFailed
+                | I::Ended
+                | I::Lost
+                | I::IdledOut,
+            ) => {
                 (self, A::Nothing)
             }
         }
@@ -114,7 +132,9 @@ mod tests {
         let after = prop_oneof![Just(After::Rest), Just(After::Reset), Just(After::Delete)];
         prop_oneof![
             Just(Input::Queued),
+            Just(Input::Left),
             Just(Input::Started),
+            Just(Input::TakenOver),
             Just(Input::StartFailed),
             Just(Input::Ended),
             Just(Input::Lost),
@@ -141,9 +161,12 @@ mod tests {
                         prop_assert_eq!(after, State::Running);
                     }
                     Action::StartSandbox => prop_assert!(matches!(before, State::Cold | State::Starting)),
+                    Action::TakeOverSandbox => prop_assert_eq!(before, State::Cold),
                     Action::StopSandbox => prop_assert!(!matches!(before, State::Stopping(_))),
                     Action::Settle(_) => prop_assert_eq!(after, State::Cold),
-                    Action::Nothing => prop_assert!(after != State::Running || before == State::Running),
+                    Action::Nothing => prop_assert!(
+                        after != State::Running || before == State::Running || input == Input::TakenOver
+                    ),
                 }
                 if let (State::Stopping(asked), false) = (before, input == Input::Stopped) {
                     prop_assert!(matches!(after, State::Stopping(now) if now >= asked));

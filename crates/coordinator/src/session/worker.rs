@@ -74,6 +74,7 @@ pub(crate) struct Waiting {
 /// What spawned work came to.
 pub(crate) enum Report {
     Launched(Box<Result<sandbox::Launched, sandbox::NotLaunched>>),
+    TakenOver(Box<Result<sandbox::Launched, sandbox::NotLaunched>>),
     TakenDown,
     Wiped,
 }
@@ -203,6 +204,7 @@ impl Worker {
             match action {
                 Action::Nothing => {}
                 Action::StartSandbox => self.start_sandbox(),
+                Action::TakeOverSandbox => self.take_over_sandbox(),
                 Action::StartTask => self.start_task().await,
                 Action::StopSandbox => self.stop_sandbox(),
                 Action::Settle(after) => {

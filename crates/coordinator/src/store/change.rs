@@ -10,8 +10,8 @@ use crate::task::{TaskId, TaskRecord};
 #[derive(Clone, Debug)]
 pub enum Change {
     InsertSession(SessionRecord),
-    /// Replaces the record, `env` included, except what events move: `last_seq` stays as it is, and so does
-    /// `sandbox.last_frame` while the sandbox is the same one.
+    /// Replaces the record, `env` included, except what other changes move: `last_seq` stays as it is, and so do
+    /// `last_frame` and `progress` of the sandbox while it is the same one.
     UpdateSession(SessionRecord),
     /// The session, its `env`, its events and lines. Its tasks' records stay, with status, times, cost and failure, but
     /// without what was said: no message, context, metadata, output or response.
@@ -22,16 +22,19 @@ pub enum Change {
         prompt_uuid: Uuid,
         idempotency: Option<IdempotencyKey>,
     },
-    /// Replaces status, times, answer and failure. What was asked for is fixed when the task is inserted.
+    /// Replaces status, attempt, times, answer and failure. What was asked for is fixed when the task is inserted.
     UpdateTask(TaskRecord),
     /// Events of one task, or of none. Their numbers go on where the session's newest one ended.
     AppendEvents {
         session: SessionKey,
         task: Option<TaskId>,
         events: Vec<StoredEvent>,
-        /// The frame of the sandbox's link that these events came from: becomes `sandbox.last_frame`. The list of events
-        /// may be empty where a frame made none.
-        last_frame: Option<u64>,
+    },
+    /// What came out of the sandbox up to this frame is in the store, the changes of this list included.
+    MoveSandbox {
+        session: SessionKey,
+        last_frame: u64,
+        progress: String,
     },
     /// The CLI's own stdout lines without deltas, for `GET /task/:id/logs`.
     AppendLines {
@@ -57,7 +60,10 @@ impl Change {
     pub(super) fn rows(&self) -> usize {
         match self {
             Change::InsertSession(record) | Change::UpdateSession(record) => 1 + record.env.len(),
-            Change::DeleteSession(_) | Change::InsertTask { .. } | Change::UpdateTask(_) => 1,
+            Change::DeleteSession(_)
+            | Change::InsertTask { .. }
+            | Change::UpdateTask(_)
+            | Change::MoveSandbox { .. } => 1,
             Change::AppendEvents { events, .. } => events.len().max(1),
             Change::AppendLines { lines, .. } => lines.len().max(1),
         }

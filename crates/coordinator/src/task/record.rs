@@ -45,6 +45,8 @@ pub struct TaskRequest {
     pub max_turns: u32,
     pub timeout_ms: u64,
     pub max_cost_usd: Option<f64>,
+    /// How often it may begin anew when its sandbox is lost.
+    pub retry: u32,
     /// The caller's own object, returned with the task.
     pub metadata: Option<Value>,
 }
@@ -60,6 +62,8 @@ pub struct TaskRecord {
     pub created: Timestamp,
     pub started: Option<Timestamp>,
     pub finished: Option<Timestamp>,
+    /// 0 at first; one more each time it began anew because its sandbox was lost.
+    pub attempt: u32,
     /// There once the task ended, however it ended: cost and tools count for failed tasks too.
     pub answer: Option<Answer>,
     /// There where it did not complete.

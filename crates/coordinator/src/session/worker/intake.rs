@@ -55,6 +55,7 @@ impl Worker {
             created: now,
             started: None,
             finished: None,
+            attempt: 0,
             answer: None,
             failure: None,
         };
@@ -131,9 +132,7 @@ impl Worker {
 
     /// Ends the running task for a reason of ours. Its sandbox is of no use after that.
     pub(super) fn end_running(&mut self, failure: Failure, by: &'static str) {
-        if let Some(sandbox) = &self.sandbox {
-            self.conversation.end_task(failure, &sandbox.gateway, by);
-        }
+        self.conversation.end_task(failure, self.reading(), by);
         self.unsaid = false;
     }
 

@@ -10,8 +10,8 @@ use tracing::{info, warn};
 use super::{Report, StopReply, Worker};
 use crate::agent::{AgentTemplate, TemplateError};
 use crate::event::Event;
-use crate::sandbox::{LaunchError, LaunchOrder, Sandbox};
-use crate::session::SessionKey;
+use crate::sandbox::{LaunchError, LaunchOrder, Sandbox, SandboxName};
+use crate::session::{SandboxRecord, SessionKey};
 use crate::session::context::SessionContext;
 use crate::session::conversation::Conversation;
 use crate::session::state::{After, Input, State};
@@ -47,6 +47,18 @@ impl Worker {
         });
     }
 
+    /// Goes on with the sandbox that an earlier coordinator left.
+    pub(super) fn take_over_sandbox(&mut self) {
+        let Some(sandbox) = self.conversation.record.as_ref().and_then(|record| record.sandbox.clone()) else { return };
+        let cancel = CancellationToken::new();
+        self.launching = Some(cancel.clone());
+        let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
+        self.context.tracker.spawn(async move {
+            let taken_over = take_over(&context, sandbox, cancel).await;
+            let _ = report.send(Report::TakenOver(Box::new(taken_over))).await;
+        });
+    }
+
     /// Takes down what there is. A launch under way is called off, and its report brings us on.
     pub(super) fn stop_sandbox(&mut self) {
         self.applied = None;
@@ -54,13 +66,15 @@ impl Worker {
             launching.cancel();
             return;
         }
-        let Some(sandbox) = self.sandbox.take() else {
+        let left = self.conversation.record.as_ref().and_then(|record| record.sandbox.as_ref());
+        let left = left.map(|sandbox| SandboxName::from_record(&sandbox.name));
+        let sandbox = self.sandbox.take();
+        let Some(name) = sandbox.as_ref().map(|sandbox| sandbox.name.clone()).or(left) else {
             self.report(Report::TakenDown);
             return;
         };
         let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
         self.context.tracker.spawn(async move {
-            let name = sandbox.name.clone();
             // The link is closed first, so that nothing that the agent still does leaves the sandbox.
             drop(sandbox);
             insist("take down a sandbox", || context.sandboxes.take_down(&name)).await;
@@ -71,12 +85,21 @@ impl Worker {
     pub(super) async fn on_report(&mut self, report: Report) {
         match report {
             Report::Launched(outcome) => self.on_launched(*outcome).await,
-            Report::TakenDown => match self.state {
-                State::Stopping(After::Reset | After::Delete) => self.wipe(),
-                State::Stopping(After::Rest) | State::Cold | State::Starting | State::Idle | State::Running => {
-                    self.transition(Input::Stopped).await;
+            Report::TakenOver(outcome) => self.on_taken_over(*outcome).await,
+            Report::TakenDown => {
+                if let Some(record) = &mut self.conversation.record
+                    && record.sandbox.take().is_some()
+                {
+                    self.conversation.touch();
+                    self.flush().await;
                 }
-            },
+                match self.state {
+                    State::Stopping(After::Reset | After::Delete) => self.wipe(),
+                    State::Stopping(After::Rest) | State::Cold | State::Starting | State::Idle | State::Running => {
+                        self.transition(Input::Stopped).await;
+                    }
+                }
+            }
             Report::Wiped => self.transition(Input::Stopped).await,
         }
     }
@@ -95,7 +118,12 @@ impl Worker {
                     self.forget_conversation();
                 }
                 self.conversation.meet(launched.template);
+                if let Some(record) = &mut self.conversation.record {
+                    record.sandbox = Some(launched.sandbox.record());
+                }
+                self.conversation.touch();
                 self.sandbox = Some(launched.sandbox);
+                self.flush().await;
                 self.transition(Input::Started).await;
             }
             Err(error) => {
@@ -106,6 +134,31 @@ impl Worker {
                 }
                 self.flush().await;
                 self.transition(Input::StartFailed).await;
+            }
+        }
+    }
+
+    async fn on_taken_over(&mut self, outcome: Result<Launched, NotLaunched>) {
+        self.launching = None;
+        match outcome {
+            Ok(launched) => {
+                self.conversation.meet_again(launched.template);
+                self.sandbox = Some(launched.sandbox);
+                if let State::Stopping(_) = self.state {
+                    self.stop_sandbox();
+                } else {
+                    info!(session.id = %self.conversation.id, "took over the sandbox that was left");
+                    self.go_on().await;
+                }
+            }
+            Err(_) if matches!(self.state, State::Stopping(_)) => self.stop_sandbox(),
+            Err(error) => {
+                let reason = failure_of(error).error;
+                warn!(session.id = %self.conversation.id, error = reason, "the sandbox that was left is lost");
+                let error = format!("the task's sandbox was lost while the server was away: {reason}");
+                self.lose_running(Failure::new(ErrorType::ContainerLost, error));
+                self.flush().await;
+                self.transition(Input::Lost).await;
             }
         }
     }
@@ -174,19 +227,31 @@ impl Worker {
 
     /// The coordinator ends: what runs is ended and written down, what waits runs after the next start.
     pub(super) async fn shut_down(&mut self) {
+        if self.context.settings.hand_off {
+            // What runs goes on, and the next coordinator finds it by what is in the store.
+            self.flush().await;
+            return;
+        }
         self.end_running(Failure::new(ErrorType::Aborted, "the server was shut down"), "shutdown");
         self.flush().await;
         if let Some(launching) = &self.launching {
             launching.cancel();
-            if let Some(Report::Launched(outcome)) = self.reports.1.recv().await {
+            if let Some(Report::Launched(outcome) | Report::TakenOver(outcome)) = self.reports.1.recv().await {
                 self.sandbox = (*outcome).ok().map(|launched| launched.sandbox);
             }
         }
         if let Some(sandbox) = self.sandbox.take() {
             let name = sandbox.name.clone();
             drop(sandbox);
-            if let Err(error) = self.context.sandboxes.take_down(&name).await {
-                warn!(sandbox.name = %name, %error, "could not take down a sandbox");
+            match self.context.sandboxes.take_down(&name).await {
+                Ok(()) => {
+                    if let Some(record) = &mut self.conversation.record {
+                        record.sandbox = None;
+                    }
+                    self.conversation.touch();
+                    self.flush().await;
+                }
+                Err(error) => warn!(sandbox.name = %name, %error, "could not take down a sandbox"),
             }
         }
     }
@@ -209,6 +274,16 @@ async fn launch(
     let order = LaunchOrder { session, template: Arc::clone(&template), model, resume };
     let sandbox = context.sandboxes.launch(order, cancel).await.map_err(NotLaunched::Sandbox)?;
     Ok(Launched { transcript_lost: wanted && !sandbox.resumed, sandbox, template })
+}
+
+async fn take_over(
+    context: &SessionContext,
+    sandbox: SandboxRecord,
+    cancel: CancellationToken,
+) -> Result<Launched, NotLaunched> {
+    let template = context.template().await.map_err(NotLaunched::Template)?;
+    let sandbox = context.sandboxes.take_over(sandbox, cancel).await.map_err(NotLaunched::Sandbox)?;
+    Ok(Launched { sandbox, template, transcript_lost: false })
 }
 
 /// Repeats what must be done until it is, within a bound.

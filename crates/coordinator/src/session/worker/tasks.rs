@@ -1,10 +1,12 @@
 //! Running tasks: given to the agent, followed, ended.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use tracing::info;
 
 use super::{Waiting, Worker};
-use crate::gateway::TaskLimits;
+use crate::gateway::{Reading, TaskLimits};
 use crate::sandbox::{ProcessEnd, ProcessOutput};
 use crate::session::environment;
 use crate::session::running::Running;
@@ -13,25 +15,55 @@ use crate::store::UnfinishedTask;
 use crate::task::{ErrorType, Failure, TaskStatus};
 use crate::usage::Cost;
 
+/// How long an idle agent may take to take a message in; it does so in milliseconds, even under load.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(30);
+
 impl Worker {
-    /// Takes up the tasks that an earlier coordinator accepted and did not end.
+    /// Goes on where an earlier coordinator stopped: with the sandbox that it left, the task that it had begun, and those
+    /// that waited.
     pub(super) async fn restore(&mut self, tasks: Vec<UnfinishedTask>) {
-        if tasks.is_empty() {
+        let sandbox = self.conversation.record.as_ref().and_then(|record| record.sandbox.clone());
+        if sandbox.is_none() && tasks.is_empty() {
             return;
         }
-        for UnfinishedTask { record, prompt_uuid } in tasks {
-            let waiting = Waiting { record, prompt: prompt_uuid };
-            if waiting.record.status == TaskStatus::Running {
-                let failure = Failure::new(ErrorType::ContainerLost, "the server ended while the task ran");
-                self.end_waiting(&waiting, failure, "shutdown");
+        let mut begun = None;
+        for task in tasks {
+            if task.record.status == TaskStatus::Running {
+                begun = Some(task);
             } else {
-                self.queue.push(waiting);
+                self.queue.push(Waiting { record: task.record, prompt: task.prompt_uuid });
             }
         }
+        let progress = sandbox.as_ref().and_then(|sandbox| sandbox.progress.as_deref());
+        self.conversation.take_over(progress, begun);
+        if sandbox.is_some() {
+            self.transition(Input::Left).await;
+            return;
+        }
+        let failure = Failure::new(ErrorType::ContainerLost, "the server ended while the task's sandbox was being made");
+        self.lose_running(failure);
         self.flush().await;
         if !self.queue.is_empty() {
             self.transition(Input::Queued).await;
         }
+    }
+
+    /// The agent of an earlier coordinator is ours.
+    pub(super) async fn go_on(&mut self) {
+        let (Some(sandbox), Some(session)) = (&self.sandbox, &self.conversation.record) else { return };
+        sandbox.gateway.set_access(environment::access(&session.env));
+        let Some(running) = &self.conversation.running else {
+            self.transition(Input::Started).await;
+            return;
+        };
+        let limit = running.record.request.max_cost_usd.map(Cost::from_dollars);
+        let used = running.used(sandbox.gateway.reading()).cost;
+        sandbox.gateway.begin_task(TaskLimits { max_cost: limit.map(|limit| limit - used) });
+        // Sent again where nobody knows whether it arrived: the agent ignores a message that it has.
+        self.unsaid = !running.is_accepted();
+        self.transition(Input::TakenOver).await;
+        self.say_prompt_once_durable().await;
+        self.send().await;
     }
 
     /// Gives the next task to the agent that waits for it.
@@ -84,14 +116,14 @@ impl Worker {
             ProcessOutput::Frames(frames) => {
                 let (conversation, gateway) = (&mut self.conversation, &sandbox.gateway);
                 let end = sandbox.process.decode(frames, |line| conversation.hear(line, gateway));
-                self.conversation.journal.frame(sandbox.process.last_frame());
+                self.conversation.mark(sandbox.process.last_frame(), gateway.reading());
                 end
             }
             ProcessOutput::Ended(end) => Some(end),
         };
         let mut next = self.conversation.take_next();
         if let Some(end) = end {
-            self.end_running(failure_of(&end), "request");
+            self.lose_running(failure_of(&end));
             next = Some(Input::Lost);
         }
         self.flush().await;
@@ -124,6 +156,13 @@ impl Worker {
             // It was told to end its turn and did not.
             self.lose(Failure::new(ErrorType::Timeout, "the task did not end in time")).await;
         } else if self.stalls_at().is_some_and(|at| at <= now) {
+            if let Some((record, prompt)) = self.conversation.take_back_untouched() {
+                // It never took the message in: another process will.
+                self.queue.push_front(Waiting { record, prompt });
+                self.flush().await;
+                self.transition(Input::Lost).await;
+                return;
+            }
             let seconds = self.context.settings.stall_timeout.as_secs();
             let error = format!("nothing was heard from the agent for {seconds} s (STALL_TIMEOUT_MS)");
             self.lose(Failure::new(ErrorType::Stalled, error)).await;
@@ -135,6 +174,24 @@ impl Worker {
         self.end_running(failure, "request");
         self.flush().await;
         self.transition(Input::Lost).await;
+    }
+
+    /// The sandbox is lost: the running task begins anew where it may, and ends where not.
+    pub(super) fn lose_running(&mut self, failure: Failure) {
+        let again = match failure.error_type {
+            ErrorType::ContainerLost => self.conversation.take_back("container_lost"),
+            _ => None,
+        };
+        match again {
+            Some((record, prompt)) => self.queue.push_front(Waiting { record, prompt }),
+            None => self.end_running(failure, "request"),
+        }
+        self.unsaid = false;
+    }
+
+    /// What the gateway counted for this sandbox.
+    pub(super) fn reading(&self) -> Reading {
+        self.sandbox.as_ref().map(|sandbox| sandbox.gateway.reading()).unwrap_or_default()
     }
 }
 

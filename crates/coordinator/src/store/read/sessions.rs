@@ -9,7 +9,7 @@ use crate::store::seal::{Place, Sealer};
 use crate::store::{Cursor, Page, Store, StoreError, row};
 
 const COLUMNS: &str = "number, key, id, created, last_active, turns, claude_session_id, last_seq, sandbox_name,
-     sandbox_container_id, sandbox_link_secret, sandbox_last_frame";
+     sandbox_container_id, sandbox_link_secret, sandbox_last_frame, sandbox_progress";
 
 impl Store {
     pub async fn session(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
@@ -49,6 +49,14 @@ impl Store {
         self.read(move |connection| {
             let rows = select(connection, &sealer, &query, [])?;
             Ok(rows.into_iter().map(|(_, record)| record).collect())
+        })
+        .await
+    }
+
+    /// Whether a session of ours is there.
+    pub async fn has_session(&self, key: SessionKey) -> Result<bool, StoreError> {
+        self.read(move |connection| {
+            Ok(connection.prepare_cached("SELECT 1 FROM sessions WHERE key = ?1")?.exists([key.as_bytes()])?)
         })
         .await
     }
@@ -98,7 +106,13 @@ fn sandbox(sealer: &Sealer, session: SessionKey, row: &Row<'_>) -> Result<Option
     let Some(name) = row.get::<_, Option<String>>(8)? else { return Ok(None) };
     let ciphertext: Vec<u8> = row.get(10)?;
     let link_secret = sealer.unseal(Place::LinkSecret { session, sandbox: &name }, &ciphertext)?;
-    Ok(Some(SandboxRecord { name, container_id: row.get(9)?, link_secret, last_frame: row::unsigned(row.get(11)?) }))
+    Ok(Some(SandboxRecord {
+        name,
+        container_id: row.get(9)?,
+        link_secret,
+        last_frame: row::unsigned(row.get(11)?),
+        progress: row.get(12)?,
+    }))
 }
 
 fn env(

@@ -10,7 +10,7 @@ use crate::task::{TaskId, TaskRecord, TaskRequest, TaskStatus};
 
 const COLUMNS: &str =
     "number, id, session, session_id, status, created, started, finished, prompt_uuid, message, request,
-     failure, answer";
+     failure, answer, attempt";
 
 /// All that are set must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,6 +114,7 @@ fn decode(row: &Row<'_>) -> Result<(i64, UnfinishedTask), StoreError> {
         created: row::timestamp(row.get(5)?)?,
         started: time(6)?,
         finished: time(7)?,
+        attempt: row.get(13)?,
         failure: row.get::<_, Option<String>>(11)?.as_deref().map(row::json).transpose()?,
         answer: row.get::<_, Option<String>>(12)?.as_deref().map(row::json).transpose()?,
     };

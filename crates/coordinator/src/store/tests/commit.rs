@@ -69,18 +69,18 @@ async fn event_numbers_have_no_holes() {
 async fn updating_a_session_moves_neither_its_events_nor_its_frame() {
     let (_directory, store) = open();
     let a = SessionRecord { sandbox: Some(sandbox("one", 4)), ..session("a") };
-    let event = Change::AppendEvents { session: a.key, task: None, events: events(1, 2), last_frame: Some(9) };
-    store.commit(vec![Change::InsertSession(a.clone()), event, Change::UpdateSession(a.clone())]).await.unwrap();
+    let event = Change::AppendEvents { session: a.key, task: None, events: events(1, 2) };
+    let moved = |last_frame| Change::MoveSandbox { session: a.key, last_frame, progress: "{}".to_owned() };
+    store.commit(vec![Change::InsertSession(a.clone()), event, moved(9), Change::UpdateSession(a.clone())]).await.unwrap();
     let read = store.session(&a.id).await.unwrap().unwrap();
     assert_eq!((read.last_seq, read.sandbox.unwrap().last_frame), (2, 9));
 
-    let moved = SessionRecord { sandbox: Some(sandbox("two", 1)), ..a.clone() };
-    store.commit(vec![Change::UpdateSession(moved)]).await.unwrap();
+    let other = SessionRecord { sandbox: Some(sandbox("two", 1)), ..a.clone() };
+    store.commit(vec![Change::UpdateSession(other)]).await.unwrap();
     let read = store.session(&a.id).await.unwrap().unwrap();
     assert_eq!((read.last_seq, read.sandbox.unwrap().last_frame), (2, 1));
 
-    let empty = Change::AppendEvents { session: a.key, task: None, events: vec![], last_frame: Some(5) };
-    store.commit(vec![empty]).await.unwrap();
+    store.commit(vec![moved(5)]).await.unwrap();
     assert_eq!(store.session(&a.id).await.unwrap().unwrap().sandbox.unwrap().last_frame, 5);
 }
 

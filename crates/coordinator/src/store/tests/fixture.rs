@@ -49,6 +49,7 @@ pub(super) fn sandbox(name: &str, last_frame: u64) -> SandboxRecord {
         container_id: format!("container-of-{name}"),
         link_secret: format!("link-secret-of-{name}").into(),
         last_frame,
+        progress: None,
     }
 }
 
@@ -65,11 +66,13 @@ pub(super) fn task(session: &SessionRecord, message: &str) -> TaskRecord {
             max_turns: 10,
             timeout_ms: 60_000,
             max_cost_usd: Some(0.5),
+            retry: 0,
             metadata: Some(serde_json::json!({"ticket": 7})),
         },
         created: at(2),
         started: None,
         finished: None,
+        attempt: 0,
         answer: None,
         failure: None,
     }
@@ -110,7 +113,7 @@ pub(super) fn events(first: u64, last: u64) -> Vec<StoredEvent> {
 }
 
 pub(super) fn append(session: SessionKey, task: Option<&TaskRecord>, events: Vec<StoredEvent>) -> Change {
-    Change::AppendEvents { session, task: task.map(|task| task.id.clone()), events, last_frame: None }
+    Change::AppendEvents { session, task: task.map(|task| task.id.clone()), events }
 }
 
 pub(super) fn lines(task: &TaskRecord, lines: &[&'static str]) -> Change {

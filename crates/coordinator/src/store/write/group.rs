@@ -141,8 +141,11 @@ fn apply(connection: &Connection, sealer: &Sealer, change: &Change) -> Result<()
             tasks::insert(connection, record, *prompt_uuid, idempotency.as_ref())
         }
         Change::UpdateTask(record) => tasks::update(connection, record),
-        Change::AppendEvents { session, task, events, last_frame } => {
-            logs::append_events(connection, *session, task.as_ref(), events, *last_frame)
+        Change::AppendEvents { session, task, events } => {
+            logs::append_events(connection, *session, task.as_ref(), events)
+        }
+        Change::MoveSandbox { session, last_frame, progress } => {
+            sessions::move_sandbox(connection, *session, *last_frame, progress)
         }
         Change::AppendLines { session, task, lines } => logs::append_lines(connection, *session, task, lines),
     }

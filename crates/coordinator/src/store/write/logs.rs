@@ -13,10 +13,9 @@ pub(super) fn append_events(
     session: SessionKey,
     task: Option<&TaskId>,
     events: &[StoredEvent],
-    last_frame: Option<u64>,
 ) -> Result<(), StoreError> {
     let bytes = events.iter().map(|event| event.json.len()).sum();
-    let (number, newest) = grow_log(connection, session, events.len(), bytes, last_frame)?;
+    let (number, newest) = grow_log(connection, session, events.len(), bytes)?;
     let task = task.map(row::task_number).transpose()?;
     let mut insert =
         connection.prepare_cached("INSERT INTO events (session, seq, task, json) VALUES (?1, ?2, ?3, ?4)")?;
@@ -38,7 +37,7 @@ pub(super) fn append_lines(
     task: &TaskId,
     lines: &[Bytes],
 ) -> Result<(), StoreError> {
-    let (number, _) = grow_log(connection, session, 0, lines.iter().map(Bytes::len).sum(), None)?;
+    let (number, _) = grow_log(connection, session, 0, lines.iter().map(Bytes::len).sum())?;
     let task = row::task_number(task)?;
     let mut insert = connection.prepare_cached("INSERT INTO lines (session, task, line) VALUES (?1, ?2, ?3)")?;
     for line in lines {
@@ -53,16 +52,14 @@ fn grow_log(
     session: SessionKey,
     events: usize,
     bytes: usize,
-    last_frame: Option<u64>,
 ) -> Result<(i64, u64), StoreError> {
     let grown: Option<(i64, i64)> = connection
         .prepare_cached(
-            "UPDATE sessions SET last_seq = last_seq + ?2, log_bytes = log_bytes + ?3,
-                 sandbox_last_frame = max(sandbox_last_frame, coalesce(?4, sandbox_last_frame))
+            "UPDATE sessions SET last_seq = last_seq + ?2, log_bytes = log_bytes + ?3
              WHERE key = ?1 RETURNING number, last_seq",
         )?
         .query_row(
-            params![session.as_bytes(), row::limit(events), row::limit(bytes), last_frame.map(row::integer)],
+            params![session.as_bytes(), row::limit(events), row::limit(bytes)],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()?;

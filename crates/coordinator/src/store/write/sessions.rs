@@ -11,8 +11,9 @@ pub(super) fn insert(connection: &Connection, sealer: &Sealer, record: &SessionR
     let number: i64 = connection
         .prepare_cached(
             "INSERT INTO sessions (key, id, created, last_active, turns, claude_session_id, last_seq, log_bytes,
-                 sandbox_name, sandbox_container_id, sandbox_link_secret, sandbox_last_frame)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11) RETURNING number",
+                 sandbox_name, sandbox_container_id, sandbox_link_secret, sandbox_last_frame,
+                 sandbox_progress)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12) RETURNING number",
         )?
         .query_row(
             params![
@@ -27,6 +28,7 @@ pub(super) fn insert(connection: &Connection, sealer: &Sealer, record: &SessionR
                 sandbox.map(|sandbox| &sandbox.container_id),
                 sandbox.map(|sandbox| sealed_link_secret(sealer, record.key, sandbox)).transpose()?,
                 sandbox.map(|sandbox| row::integer(sandbox.last_frame)),
+                sandbox.and_then(|sandbox| sandbox.progress.as_ref()),
             ],
             |row| row.get(0),
         )?;
@@ -35,12 +37,13 @@ pub(super) fn insert(connection: &Connection, sealer: &Sealer, record: &SessionR
 
 pub(super) fn update(connection: &Connection, sealer: &Sealer, record: &SessionRecord) -> Result<(), StoreError> {
     let sandbox = record.sandbox.as_ref();
-    // Expressions on the right see the row as it was: the frame stays while the sandbox's name does.
+    // Expressions on the right see the row as it was: frame and progress stay while the sandbox's name does.
     let number: Option<i64> = connection
         .prepare_cached(
             "UPDATE sessions SET id = ?2, created = ?3, last_active = ?4, turns = ?5, claude_session_id = ?6,
                  sandbox_name = ?7, sandbox_container_id = ?8, sandbox_link_secret = ?9,
-                 sandbox_last_frame = CASE WHEN sandbox_name IS ?7 THEN sandbox_last_frame ELSE ?10 END
+                 sandbox_last_frame = CASE WHEN sandbox_name IS ?7 THEN sandbox_last_frame ELSE ?10 END,
+                 sandbox_progress = CASE WHEN sandbox_name IS ?7 THEN sandbox_progress ELSE ?11 END
              WHERE key = ?1 RETURNING number",
         )?
         .query_row(
@@ -55,12 +58,29 @@ pub(super) fn update(connection: &Connection, sealer: &Sealer, record: &SessionR
                 sandbox.map(|sandbox| &sandbox.container_id),
                 sandbox.map(|sandbox| sealed_link_secret(sealer, record.key, sandbox)).transpose()?,
                 sandbox.map(|sandbox| row::integer(sandbox.last_frame)),
+                sandbox.and_then(|sandbox| sandbox.progress.as_ref()),
             ],
             |row| row.get(0),
         )
         .optional()?;
     let number = number.ok_or(StoreError::NoSuchSession(record.key))?;
     write_env(connection, sealer, number, record)
+}
+
+/// Never back: a frame that was taken in stays taken in. Does nothing where the sandbox is gone already.
+pub(super) fn move_sandbox(
+    connection: &Connection,
+    key: SessionKey,
+    last_frame: u64,
+    progress: &str,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE sessions SET sandbox_last_frame = max(sandbox_last_frame, ?2), sandbox_progress = ?3
+             WHERE key = ?1 AND sandbox_name IS NOT NULL",
+        )?
+        .execute(params![key.as_bytes(), row::integer(last_frame), progress])?;
+    Ok(())
 }
 
 pub(super) fn delete(connection: &Connection, key: SessionKey) -> Result<(), StoreError> {

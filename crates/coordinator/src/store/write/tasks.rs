@@ -24,8 +24,8 @@ pub(super) fn insert(
     connection
         .prepare_cached(
             "INSERT INTO tasks (id, session, session_id, status, created, started, finished, prompt_uuid, message, request,
-                 failure, answer)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                 failure, answer, attempt)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute(params![
             row::task_number(&record.id)?,
@@ -40,6 +40,7 @@ pub(super) fn insert(
             encode(&request)?,
             record.failure.as_ref().map(encode).transpose()?,
             record.answer.as_ref().map(encode).transpose()?,
+            record.attempt,
         ])?;
     idempotency.map_or(Ok(()), |key| remember(connection, key, record))
 }
@@ -48,7 +49,8 @@ pub(super) fn update(connection: &Connection, record: &TaskRecord) -> Result<(),
     let task = row::task_number(&record.id)?;
     let updated = connection
         .prepare_cached(
-            "UPDATE tasks SET status = ?2, started = ?3, finished = ?4, failure = ?5, answer = ?6 WHERE id = ?1",
+            "UPDATE tasks SET status = ?2, started = ?3, finished = ?4, failure = ?5, answer = ?6, attempt = ?7
+             WHERE id = ?1",
         )?
         .execute(params![
             task,
@@ -57,6 +59,7 @@ pub(super) fn update(connection: &Connection, record: &TaskRecord) -> Result<(),
             record.finished.map(row::nanos),
             record.failure.as_ref().map(encode).transpose()?,
             record.answer.as_ref().map(encode).transpose()?,
+            record.attempt,
         ])?;
     if updated == 0 {
         return Err(StoreError::NoSuchTask(record.id.clone()));
