@@ -67,8 +67,10 @@ pub struct Gateway {
 pub enum GatewayError {
     #[error("could not set up the client for the model API: {0}")]
     Client(#[source] reqwest::Error),
-    #[error("the model API's address (ANTHROPIC_BASE_URL) must be an http or https URL with a host, not `{0}`")]
-    Upstream(reqwest::Url),
+    #[error(
+        "the model API's address (ANTHROPIC_BASE_URL) must be an http or https URL with a host and without a user name"
+    )]
+    Upstream,
 }
 
 /// The part of the gateway that requests of every sandbox use.

@@ -53,6 +53,9 @@ struct ModelRequest {
     body: Bytes,
 }
 
+/// No model writes more in one answer; a request that asks for more is expected to be refused upstream.
+const MAX_OUTPUT_TOKENS: u64 = 1 << 20;
+
 /// The part of a request's body that the gateway looks at.
 #[derive(Deserialize)]
 struct Ask<'a> {
@@ -136,7 +139,7 @@ async fn start(
     // Three bytes a token is more tokens than a text ever has; what is new in a prompt is written to the cache.
     let expected = TokenCounts {
         cache_write_5m: body.len() as u64 / 3,
-        output: ask.max_tokens.unwrap_or_default(),
+        output: ask.max_tokens.unwrap_or_default().min(MAX_OUTPUT_TOKENS),
         ..TokenCounts::default()
     };
     match sandbox.meter.reserve(&ask.model, &expected).await {

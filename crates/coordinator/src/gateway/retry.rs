@@ -20,7 +20,7 @@ pub struct RetryBudget {
 
 impl Default for RetryBudget {
     fn default() -> Self {
-        RetryBudget { tries: 3, total: Duration::from_secs(15), first_delay: Duration::from_millis(500) }
+        RetryBudget { tries: 3, total: Duration::from_secs(15), first_delay: Duration::from_secs(1) }
     }
 }
 

@@ -18,8 +18,9 @@ impl Upstream {
     const MAX_ERROR_BYTES: usize = 64 << 10;
 
     pub(super) fn new(base: Url, bounds: &Bounds) -> Result<Upstream, GatewayError> {
-        if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
-            return Err(GatewayError::Upstream(base));
+        // A user name in it would go out as a second credential.
+        if !matches!(base.scheme(), "http" | "https") || !base.has_host() || !base.username().is_empty() {
+            return Err(GatewayError::Upstream);
         }
         // No total timeout: an answer may stream for many minutes. No redirects: the credential would follow. No proxy
         // from the environment: only the configuration reads that. Nothing is decompressed, no such feature is built in.

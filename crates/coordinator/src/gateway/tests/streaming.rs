@@ -1,8 +1,10 @@
 //! Answers pass as they come, requests end with their client, and nothing else passes.
 
 use http_body_util::BodyExt;
+use tokio_util::task::TaskTracker;
 
 use super::world::*;
+use crate::gateway::{Credentials, Gateway, GatewayError, GatewaySettings, Prices};
 
 #[tokio::test]
 async fn a_stream_passes_piece_by_piece() {
@@ -86,6 +88,15 @@ async fn a_base_url_keeps_its_path() {
     setup.settings.upstream = server.url("/some/prefix/").parse().unwrap();
     setup.open().ask().await;
     assert_eq!(server.seen()[0].line, "POST /some/prefix/v1/messages?beta=true");
+}
+
+#[tokio::test]
+async fn an_upstream_is_an_http_url_without_a_user() {
+    for bad in ["ftp://a.example", "unix:/run/a", "https://user:password@a.example", "https://user@a.example"] {
+        let settings = GatewaySettings::new(bad.parse().unwrap(), Prices::load(None).unwrap());
+        let made = Gateway::new(settings, Credentials::default(), TaskTracker::new());
+        assert!(matches!(made, Err(GatewayError::Upstream)), "{bad}");
+    }
 }
 
 #[tokio::test]
