@@ -1,7 +1,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use container_engine::DockerEngine;
+use container_engine::Engine;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{BuildOptions, ImageError, Outcome, Progress, build};
@@ -14,14 +14,13 @@ const SHORT_ID: usize = "sha256:".len() + 12;
 
 /// The command `claude-runner image build`: [`build`] with its progress on stderr, one line that changes on a terminal and
 /// plain lines elsewhere.
-pub async fn run(options: BuildOptions) -> Result<Outcome, ImageError> {
-    let engine = DockerEngine::from_environment();
+pub async fn run(engine: &dyn Engine, options: &BuildOptions) -> Result<Outcome, ImageError> {
     let spinner = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
         spinner.set_style(style);
     }
     spinner.enable_steady_tick(TICK);
-    let outcome = build(&engine, &options, |progress| show(&spinner, progress)).await;
+    let outcome = build(engine, options, |progress| show(&spinner, progress)).await;
     spinner.finish_and_clear();
 
     let outcome = outcome?;
