@@ -18,7 +18,10 @@ fn main() -> io::Result<()> {
         None => default_binary(&out_dir)?,
     };
     let source = match binary.map(fs::canonicalize).transpose()? {
-        Some(path) => format!("Some(include_bytes!({path:?}))"),
+        Some(path) => {
+            let path = path.to_str().ok_or_else(|| io::Error::other("the path of sandbox-init is not UTF-8"))?;
+            format!("Some(include_bytes!({path:?}))")
+        }
         None => "None".to_owned(),
     };
     fs::write(out_dir.join("sandbox_init.rs"), format!("const EMBEDDED: Option<&[u8]> = {source};\n"))

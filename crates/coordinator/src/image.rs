@@ -3,8 +3,11 @@
 
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use container_engine::{BuildCache, BuildProgress, BuildSpec, Engine, EngineError, ImageInfo, Labels};
 use futures::StreamExt as _;
+use sha2::{Digest as _, Sha256};
 
 pub use self::error::ImageError;
 use self::pinned::Package;
@@ -87,11 +90,11 @@ pub async fn build(
     let sandbox_init = SandboxInit::load(options.sandbox_init.as_deref(), &architecture)?;
 
     let base = engine.image(&options.base_image).await?;
-    let content = content_hash(&package, &sandbox_init, options, base.as_ref());
+    let made_from = content_hash(&package, &sandbox_init, options, base.as_ref());
     let previous = engine.image(&options.tag).await?;
     if let Some(image) = &previous
         && !options.no_cache
-        && image.labels.get(CONTENT_LABEL) == Some(&content)
+        && image.labels.get(CONTENT_LABEL) == Some(&made_from)
     {
         return Ok(Outcome::UpToDate(image.id.clone()));
     }
@@ -109,7 +112,7 @@ pub async fn build(
         context,
         tag: options.tag.clone(),
         build_args: [("BASE_IMAGE".to_owned(), options.base_image.clone())].into(),
-        labels: labels(content),
+        labels: labels(made_from),
         cache: if options.no_cache { BuildCache::Ignore } else { BuildCache::Use },
     };
     let built = follow(engine, spec, &mut progress).await;
@@ -162,8 +165,6 @@ fn content_hash(
     options: &BuildOptions,
     base: Option<&ImageInfo>,
 ) -> String {
-    use sha2::{Digest as _, Sha256};
-
     let mut hash = Sha256::new();
     let base = base.map_or("", |base| base.id.as_str());
     for part in [DOCKERFILE, &package.integrity, &options.base_image, base] {
@@ -171,7 +172,7 @@ fn content_hash(
         hash.update([0]);
     }
     hash.update(sandbox_init.bytes());
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("sha256-{}", BASE64_STANDARD.encode(hash.finalize()))
 }
 
 fn cache_directory(options: &BuildOptions) -> Result<PathBuf, ImageError> {

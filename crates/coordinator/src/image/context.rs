@@ -67,16 +67,19 @@ fn write(output: impl Write, dockerfile: &str, sandbox_init: &[u8], package: Fil
 
 /// Owned by root and without a time, so that the same content is the same layer.
 fn append(
-    context: &mut tar::Builder<impl Write>,
+    archive: &mut tar::Builder<impl Write>,
     name: &str,
     mode: u32,
     size: u64,
     content: impl Read,
 ) -> io::Result<()> {
     let mut header = tar::Header::new_gnu();
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     header.set_mode(mode);
     header.set_size(size);
-    context.append_data(&mut header, name, content)
+    archive.append_data(&mut header, name, content)
 }
 
 /// Writing end of the stream.

@@ -24,8 +24,8 @@ async fn the_context_holds_four_files() {
         ("package/LICENSE.md", "the licence"),
     ]);
 
-    let (context, writer) = stream("FROM x\n", b"init".to_vec(), package);
-    let pieces: Vec<Bytes> = context.into_stream().try_collect().await.unwrap();
+    let (source, writer) = stream("FROM x\n", b"init".to_vec(), package);
+    let pieces: Vec<Bytes> = source.into_stream().try_collect().await.unwrap();
     writer.await.unwrap().unwrap();
 
     let mut files = Vec::new();
@@ -55,9 +55,9 @@ async fn the_context_holds_four_files() {
 
 #[tokio::test]
 async fn a_package_without_the_binary_breaks_the_context_off() {
-    let (context, writer) = stream("", Vec::new(), package(&[("package/LICENSE.md", "")]));
+    let (source, writer) = stream("", Vec::new(), package(&[("package/LICENSE.md", "")]));
 
-    let sent = context.into_stream().try_collect::<Vec<_>>().await;
+    let sent = source.into_stream().try_collect::<Vec<_>>().await;
     assert_eq!(sent.unwrap_err().to_string(), "the package has no package/claude");
     assert_eq!(writer.await.unwrap().unwrap_err().to_string(), "the package has no package/claude");
 }
