@@ -61,7 +61,14 @@ pub enum ProcessEnd {
 
 impl Process {
     pub(super) fn new(output: LinkOutput, container_exit: oneshot::Receiver<ContainerExit>) -> Self {
-        Process { output, decoder: Decoder::new(MAX_LINE_BYTES), container_exit, stderr: Vec::new(), last_frame: 0, unfinished: 0 }
+        Process {
+            output,
+            decoder: Decoder::new(MAX_LINE_BYTES),
+            container_exit,
+            stderr: Vec::new(),
+            last_frame: 0,
+            unfinished: 0,
+        }
     }
 
     /// The process of a sandbox that an earlier coordinator left, after a frame that it took in.

@@ -36,7 +36,9 @@ impl SandboxHost {
         let resume = ResumeState { secret, last_received: record.last_frame };
         let attached = self.links.attach_again(&name, resume, self.settings.orphan_ttl, Arc::clone(&gateway))?;
         let Some((link, output)) = attached else {
-            return Err(LaunchError::Ended("with SANDBOX_NETWORK=bridge sandboxes do not outlive the server".to_owned()));
+            return Err(LaunchError::Ended(
+                "with SANDBOX_NETWORK=bridge sandboxes do not outlive the server".to_owned(),
+            ));
         };
         let mut process = Process::new(output, self.watch(&container)).after_frame(record.last_frame);
         let mut connected = link.connected();

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn session_ids_are_printable_and_short() {
-        for good in ["a", "user-123", "../..", "名前", "with space", &"x".repeat(128)] {
+        for good in ["a", "user-123", "..", "名前", "with space", &"x".repeat(128)] {
             assert!(good.parse::<SessionId>().is_ok(), "{good:?}");
         }
         for bad in ["", "a/b", "a\nb", "\0", "zero\u{200b}width", &"x".repeat(129)] {

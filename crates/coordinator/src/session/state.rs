@@ -104,20 +104,14 @@ impl State {
             (S::Cold, I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Lost | I::IdledOut | I::Stopped)
             | (S::Starting, I::Queued | I::Left | I::Ended | I::IdledOut | I::Stopped)
             | (S::Idle, I::Left | I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Stopped)
-            | (S::Running, I::Queued | I::Left | I::Started | I::TakenOver | I::StartFailed | I::IdledOut | I::Stopped)
+            | (
+                S::Running,
+                I::Queued | I::Left | I::Started | I::TakenOver | I::StartFailed | I::IdledOut | I::Stopped,
+            )
             | (
                 S::Stopping(_),
-                I::Queued
-                | I::Left
-                | I::Started
-                | I::TakenOver
-                | I::StartFailed
-                | I::Ended
-                | I::Lost
-                | I::IdledOut,
-            ) => {
-                (self, A::Nothing)
-            }
+                I::Queued | I::Left | I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Lost | I::IdledOut,
+            ) => (self, A::Nothing),
         }
     }
 }

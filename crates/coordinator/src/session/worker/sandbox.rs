@@ -11,10 +11,10 @@ use super::{Report, StopReply, Worker};
 use crate::agent::{AgentTemplate, TemplateError};
 use crate::event::Event;
 use crate::sandbox::{LaunchError, LaunchOrder, Sandbox, SandboxName};
-use crate::session::{SandboxRecord, SessionKey};
 use crate::session::context::SessionContext;
 use crate::session::conversation::Conversation;
 use crate::session::state::{After, Input, State};
+use crate::session::{SandboxRecord, SessionKey};
 use crate::store::Change;
 use crate::task::{ErrorType, Failure};
 

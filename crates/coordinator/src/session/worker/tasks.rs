@@ -40,7 +40,8 @@ impl Worker {
             self.transition(Input::Left).await;
             return;
         }
-        let failure = Failure::new(ErrorType::ContainerLost, "the server ended while the task's sandbox was being made");
+        let failure =
+            Failure::new(ErrorType::ContainerLost, "the server ended while the task's sandbox was being made");
         self.lose_running(failure);
         self.flush().await;
         if !self.queue.is_empty() {
@@ -138,8 +139,10 @@ impl Worker {
         let sandbox = self.sandbox.as_ref()?;
         let silent_since = self.conversation.silent_since()?;
         let activity = sandbox.gateway.activity();
-        (activity.open_requests == 0)
-            .then(|| silent_since.max(activity.last.into()) + self.context.settings.stall_timeout)
+        let accepted = self.conversation.running.as_ref().is_some_and(Running::is_accepted);
+        let stall_timeout = self.context.settings.stall_timeout;
+        let patience = if accepted { stall_timeout } else { stall_timeout.min(ACCEPT_TIMEOUT) };
+        (activity.open_requests == 0).then(|| silent_since.max(activity.last.into()) + patience)
     }
 
     /// Ends the running task where its time is over.

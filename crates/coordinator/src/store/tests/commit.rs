@@ -71,7 +71,10 @@ async fn updating_a_session_moves_neither_its_events_nor_its_frame() {
     let a = SessionRecord { sandbox: Some(sandbox("one", 4)), ..session("a") };
     let event = Change::AppendEvents { session: a.key, task: None, events: events(1, 2) };
     let moved = |last_frame| Change::MoveSandbox { session: a.key, last_frame, progress: "{}".to_owned() };
-    store.commit(vec![Change::InsertSession(a.clone()), event, moved(9), Change::UpdateSession(a.clone())]).await.unwrap();
+    store
+        .commit(vec![Change::InsertSession(a.clone()), event, moved(9), Change::UpdateSession(a.clone())])
+        .await
+        .unwrap();
     let read = store.session(&a.id).await.unwrap().unwrap();
     assert_eq!((read.last_seq, read.sandbox.unwrap().last_frame), (2, 9));
 

@@ -58,10 +58,9 @@ fn grow_log(
             "UPDATE sessions SET last_seq = last_seq + ?2, log_bytes = log_bytes + ?3
              WHERE key = ?1 RETURNING number, last_seq",
         )?
-        .query_row(
-            params![session.as_bytes(), row::limit(events), row::limit(bytes)],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
+        .query_row(params![session.as_bytes(), row::limit(events), row::limit(bytes)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
     let (number, newest) = grown.ok_or(StoreError::NoSuchSession(session))?;
     Ok((number, row::unsigned(newest - row::limit(events))))
