@@ -11,11 +11,12 @@ use clap::Args;
 use container_engine::{Limits, Network};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use value::{ApiKeys, ByteSize, CpuCount, DrainMode, NetworkMode, OriginList, RuleList};
+pub use value::{ApiKeys, ByteSize, CpuCount, DrainMode, NetworkMode, OriginList, Retention, RuleList};
 
 use crate::gateway::{Credential, Credentials, GatewaySettings, Prices};
 use crate::sandbox::SandboxSettings;
 use crate::session::SessionSettings;
+use crate::store::StoreOptions;
 
 /// Settings of `claude-runner serve`. Each flag is also the environment variable of the same name in capitals.
 #[derive(Args, Clone, Debug)]
@@ -72,6 +73,15 @@ pub struct ServeOptions {
     /// Where the store is kept
     #[arg(long, env = "DATA_DIR", default_value = "./data")]
     pub data_dir: PathBuf,
+
+    /// How long and how much of the event log is kept: an age like 30d or 12h, a size like 10g, or both with a comma.
+    /// Records of tasks and sessions stay
+    #[arg(long, env = "EVENT_RETENTION", default_value = "30d,10g")]
+    pub event_retention: Retention,
+
+    /// The key that seals secrets in the store [default: secret.key in `DATA_DIR`, made on the first start]
+    #[arg(long, env = "SECRET_KEY_FILE")]
+    pub secret_key_file: Option<PathBuf>,
 
     /// Where the sandboxes' sockets are; short, since a socket's path may have 107 bytes [default: below /run or
     /// `XDG_RUNTIME_DIR`]
@@ -200,6 +210,14 @@ impl ServeOptions {
         };
         let login = std::env::home_dir().map(|home| home.join(".claude/.credentials.json"));
         Ok(Credentials::new(operator, login))
+    }
+
+    pub fn store_options(&self) -> StoreOptions {
+        StoreOptions {
+            secret_key_file: self.secret_key_file.clone(),
+            max_age: self.event_retention.max_age,
+            max_bytes: self.event_retention.max_bytes,
+        }
     }
 
     pub fn session_settings(&self) -> SessionSettings {

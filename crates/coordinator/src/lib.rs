@@ -17,4 +17,5 @@ pub mod sandbox;
 pub mod session;
 pub mod store;
 pub mod task;
+pub mod upkeep;
 pub mod usage;

@@ -40,7 +40,12 @@ impl Registry {
 
     /// Goes on with what an earlier coordinator accepted and did not end.
     pub async fn restore(&self) -> Result<(), RegistryError> {
-        for record in self.context.store.live_sessions().await.map_err(Arc::new)? {
+        let sessions = self.context.store.live_sessions().await.map_err(Arc::new)?;
+        // All of them before the first sweep, which would take them for leftovers.
+        for sandbox in sessions.iter().filter_map(|record| record.sandbox.as_ref()) {
+            self.context.sandboxes.keep(sandbox);
+        }
+        for record in sessions {
             info!(session.id = %record.id, "session has something left to do");
             self.open(&record.id).await?;
         }

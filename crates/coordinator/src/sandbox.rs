@@ -2,6 +2,7 @@
 
 mod agent;
 mod launch;
+mod leftovers;
 mod links;
 mod names;
 mod process;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use container_engine::{ContainerId, Engine, EngineError, Limits, Network};
+use dashmap::DashSet;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
@@ -43,6 +45,8 @@ pub struct SandboxHost {
     instance: Instance,
     settings: SandboxSettings,
     tracker: TaskTracker,
+    /// Names of the sandboxes that there are or are about to be: everything else with our label is a leftover.
+    alive: DashSet<String>,
 }
 
 /// A sandbox whose agent waits for messages.
@@ -78,7 +82,7 @@ impl SandboxHost {
         settings: SandboxSettings,
         tracker: TaskTracker,
     ) -> Self {
-        SandboxHost { engine, links, gateway, instance, settings, tracker }
+        SandboxHost { engine, links, gateway, instance, settings, tracker, alive: DashSet::new() }
     }
 
     pub fn engine(&self) -> &dyn Engine {
@@ -93,6 +97,11 @@ impl SandboxHost {
         &self.settings
     }
 
+    /// A sandbox of an earlier coordinator that a session will take over.
+    pub fn keep(&self, sandbox: &SandboxRecord) {
+        self.alive.insert(sandbox.name.clone());
+    }
+
     /// Ends a sandbox: no container, no socket is left. The volumes stay. May be repeated.
     pub async fn take_down(&self, sandbox: &SandboxName) -> Result<(), EngineError> {
         // Removing kills; an agent of a sandbox that ends has nothing left to say.
@@ -100,6 +109,8 @@ impl SandboxHost {
         if let Err(error) = self.links.remove(sandbox.link()) {
             warn!(sandbox.name = %sandbox, %error, "could not remove the link's directory");
         }
+        // What could not be removed is found by the next sweep.
+        self.alive.remove(&sandbox.to_string());
         removed
     }
 
@@ -109,25 +120,5 @@ impl SandboxHost {
             self.engine.remove_volume(&volume.name).await?;
         }
         Ok(())
-    }
-
-    /// Removes containers and sockets that an earlier run of this installation left behind.
-    pub async fn remove_leftovers(&self) -> Result<usize, EngineError> {
-        let mut removed = 0;
-        for container in self.engine.list_containers(&self.instance.labels()).await? {
-            self.engine.remove_container(&container.id).await?;
-            removed += 1;
-        }
-        match self.links.names() {
-            Ok(names) => {
-                for name in names {
-                    if let Err(error) = self.links.remove(&name) {
-                        warn!(link = name, %error, "could not remove a left link directory");
-                    }
-                }
-            }
-            Err(error) => warn!(%error, "could not list link directories"),
-        }
-        Ok(removed)
     }
 }

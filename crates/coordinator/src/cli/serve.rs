@@ -19,7 +19,8 @@ use crate::http::{Api, Defaults, router};
 use crate::registry::Registry;
 use crate::sandbox::{Instance, Links, SandboxHost};
 use crate::session::SessionContext;
-use crate::store::{Store, StoreOptions};
+use crate::store::Store;
+use crate::upkeep;
 
 /// How long streams and sandboxes have to end once tasks have.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,7 +37,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
 
     let tracker = TaskTracker::new();
     let shutdown = CancellationToken::new();
-    let store = Store::open(&options.data_dir, StoreOptions::default()).context("DATA_DIR cannot be used")?;
+    let store = Store::open(&options.data_dir, options.store_options()).context("DATA_DIR cannot be used")?;
     let listener = TcpListener::bind((options.host, options.port))
         .await
         .with_context(|| format!("could not listen on {}:{} (HOST, PORT)", options.host, options.port))?;
@@ -51,8 +52,8 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
         shutdown: shutdown.clone(),
     };
     let registry = Registry::new(Arc::new(context));
-    remove_leftovers(&registry).await;
     registry.restore().await?;
+    tracker.spawn(upkeep::run(registry.clone()));
     let draining = CancellationToken::new();
     let api = Api {
         registry: registry.clone(),
@@ -107,14 +108,6 @@ async fn sandbox_host(
         gateway.set_own_listener(address);
     }
     Ok(SandboxHost::new(Arc::new(engine), links, gateway, instance, settings, tracker.clone()))
-}
-
-async fn remove_leftovers(registry: &Registry) {
-    match registry.context().sandboxes.remove_leftovers().await {
-        Ok(0) => {}
-        Ok(count) => info!(count, "removed containers that an earlier run left"),
-        Err(error) => warn!(%error, "could not look for leftovers"),
-    }
 }
 
 async fn until_told_to_stop() -> anyhow::Result<()> {

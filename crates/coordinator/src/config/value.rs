@@ -1,6 +1,7 @@
 //! Values of settings that need more than a number. Each says in its error what it may be.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -133,6 +134,38 @@ impl FromStr for OriginList {
     }
 }
 
+/// EVENT_RETENTION.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    pub max_age: Option<Duration>,
+    pub max_bytes: Option<u64>,
+}
+
+impl FromStr for Retention {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut retention = Retention::default();
+        for part in parts(text) {
+            let age = |suffix, seconds| {
+                let number: Option<u64> = part.strip_suffix(suffix).and_then(|number: &str| number.parse().ok());
+                number
+                    .filter(|number| *number > 0)
+                    .and_then(|number| number.checked_mul(seconds))
+                    .map(Duration::from_secs)
+            };
+            if let Some(age) = age('d', 24 * 60 * 60).or_else(|| age('h', 60 * 60)) {
+                retention.max_age = Some(age);
+            } else if let Ok(size) = part.parse::<ByteSize>() {
+                retention.max_bytes = Some(size.bytes());
+            } else {
+                return Err(format!("{part}: it must be an age like 30d or 12h, or a size like 500m or 10g"));
+            }
+        }
+        Ok(retention)
+    }
+}
+
 /// API_KEYS, as digests: the secrets themselves are not kept.
 #[derive(Clone, Default)]
 pub struct ApiKeys(Vec<[u8; 32]>);
@@ -180,7 +213,9 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ApiKeys, ByteSize, CpuCount, OriginList};
+    use std::time::Duration;
+
+    use super::{ApiKeys, ByteSize, CpuCount, OriginList, Retention};
 
     #[test]
     fn sizes_and_counts() {
@@ -192,6 +227,15 @@ mod tests {
         }
         assert_eq!("0.5".parse::<CpuCount>().unwrap().nano_cpus(), 500_000_000);
         assert!("0".parse::<CpuCount>().is_err() && "nan".parse::<CpuCount>().is_err());
+    }
+
+    #[test]
+    fn retention_is_an_age_and_a_size() {
+        let both: Retention = "30d, 10g".parse().unwrap();
+        assert_eq!(both, Retention { max_age: Some(Duration::from_hours(720)), max_bytes: Some(10 << 30) });
+        assert_eq!("12h".parse::<Retention>().unwrap().max_age, Some(Duration::from_hours(12)));
+        assert_eq!("".parse::<Retention>().unwrap(), Retention::default());
+        assert!("0d".parse::<Retention>().is_err() && "soon".parse::<Retention>().is_err());
     }
 
     #[test]

@@ -52,6 +52,7 @@ impl SandboxHost {
     /// Makes a sandbox. Whatever goes wrong, nothing of it is left; the volumes of a session that had them stay.
     pub async fn launch(&self, order: LaunchOrder, cancel: CancellationToken) -> Result<Sandbox, LaunchError> {
         let name = SandboxName::generate();
+        self.alive.insert(name.to_string());
         let session = order.session;
         let outcome = tokio::select! {
             biased;

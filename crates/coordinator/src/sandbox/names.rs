@@ -7,6 +7,9 @@ use container_engine::Labels;
 
 use crate::session::SessionKey;
 
+/// Of all names that we give in the engine.
+const PREFIX: &str = "claude-runner-";
+
 const INSTANCE: &str = "claude-runner.instance";
 const SANDBOX: &str = "claude-runner.sandbox";
 const SESSION: &str = "claude-runner.session";
@@ -60,6 +63,11 @@ impl SandboxName {
         SandboxName(format!("{:016x}", rand::random::<u64>()))
     }
 
+    /// The sandbox that a container of ours belongs to.
+    pub(super) fn of_container(container: &str) -> Option<Self> {
+        container.trim_start_matches('/').strip_prefix(PREFIX).map(|name| SandboxName(name.to_owned()))
+    }
+
     /// As it was written down.
     pub fn from_record(name: &str) -> Self {
         SandboxName(name.to_owned())
@@ -67,7 +75,7 @@ impl SandboxName {
 
     /// The container's name in the engine.
     pub fn container(&self) -> String {
-        format!("claude-runner-{}", self.0)
+        format!("{PREFIX}{}", self.0)
     }
 
     /// The link's directory below RUNTIME_DIR: short, because a socket's path may have 107 bytes.
@@ -91,7 +99,13 @@ pub(super) struct SessionVolume {
 /// The workspace first.
 pub(super) fn volumes(session: SessionKey) -> [SessionVolume; 2] {
     [
-        SessionVolume { name: format!("claude-runner-{session}-workspace"), target: super::agent::WORKSPACE },
-        SessionVolume { name: format!("claude-runner-{session}-home"), target: super::agent::HOME },
+        SessionVolume { name: format!("{PREFIX}{session}-workspace"), target: super::agent::WORKSPACE },
+        SessionVolume { name: format!("{PREFIX}{session}-home"), target: super::agent::HOME },
     ]
+}
+
+/// The session that a volume of ours belongs to.
+pub(super) fn session_of_volume(name: &str) -> Option<SessionKey> {
+    let (session, _) = name.strip_prefix(PREFIX)?.split_once('-')?;
+    session.parse().ok()
 }

@@ -178,6 +178,9 @@ impl Conversation {
         for event in &events {
             self.journal.tell(event, task.as_ref());
         }
+        if let (Some(running), false) = (&mut self.running, events.is_empty()) {
+            running.hear();
+        }
         self.heed(sign, gateway);
     }
 
@@ -208,10 +211,7 @@ impl Conversation {
 
     /// Takes the running task back if the agent never took its message in.
     pub(crate) fn take_back_untouched(&mut self) -> Option<(TaskRecord, Uuid)> {
-        if self.running.as_ref().is_some_and(Running::is_accepted) {
-            return None;
-        }
-        self.take_back("agent_hung")
+        if self.running.as_ref().is_some_and(Running::is_untouched) { self.take_back("agent_hung") } else { None }
     }
 
     /// Writes down that a task ended. `by`: who ended it, where a caller did.

@@ -33,8 +33,11 @@ pub(crate) struct Running {
 pub(crate) struct Progress {
     /// The event with which this attempt began.
     since: u64,
-    /// The agent took the message in: results before that belong to other turns.
+    /// The agent said that it took the message in: results before that belong to other turns. It may say so only after
+    /// it began to answer.
     accepted: bool,
+    /// The agent did something since it was given the message.
+    heard: bool,
     /// What was wrong with the first answer, once the agent was asked for another.
     complaint: Option<String>,
     /// Model round-trips that are over.
@@ -134,10 +137,20 @@ impl Running {
         self.progress.since
     }
 
+    /// The agent does something that it was asked for.
+    pub(crate) fn hear(&mut self) {
+        self.progress.heard = true;
+    }
+
+    /// Nothing was heard of the agent since it was given the message: it never took it in.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.progress.heard && !self.progress.accepted
+    }
+
     /// May the task begin anew, now that its sandbox is lost? As often as the caller allowed; and once more where the
     /// agent never took the message in, since then nothing was done.
     pub(crate) fn may_retry(&self) -> bool {
-        let allowed = self.record.request.retry + u32::from(!self.progress.accepted);
+        let allowed = self.record.request.retry + u32::from(self.is_untouched());
         self.progress.verdict.is_none() && self.record.attempt < allowed
     }
 

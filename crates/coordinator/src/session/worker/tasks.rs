@@ -139,9 +139,9 @@ impl Worker {
         let sandbox = self.sandbox.as_ref()?;
         let silent_since = self.conversation.silent_since()?;
         let activity = sandbox.gateway.activity();
-        let accepted = self.conversation.running.as_ref().is_some_and(Running::is_accepted);
+        let untouched = self.conversation.running.as_ref().is_some_and(Running::is_untouched);
         let stall_timeout = self.context.settings.stall_timeout;
-        let patience = if accepted { stall_timeout } else { stall_timeout.min(ACCEPT_TIMEOUT) };
+        let patience = if untouched { stall_timeout.min(ACCEPT_TIMEOUT) } else { stall_timeout };
         (activity.open_requests == 0).then(|| silent_since.max(activity.last.into()) + patience)
     }
 

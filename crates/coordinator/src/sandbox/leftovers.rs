@@ -1,0 +1,54 @@
+//! What no live session owns is removed: containers, volumes and sockets that a fault left behind. Only what carries this
+//! installation's label is looked at.
+
+use container_engine::EngineError;
+use tracing::{info, warn};
+
+use super::names::session_of_volume;
+use super::{SandboxHost, SandboxName};
+use crate::session::SessionKey;
+
+/// What a sweep removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    pub containers: usize,
+    pub volumes: usize,
+    pub links: usize,
+}
+
+impl SandboxHost {
+    /// Removes containers and sockets that no sandbox of ours has.
+    pub async fn sweep_sandboxes(&self) -> Result<Swept, EngineError> {
+        let mut swept = Swept::default();
+        for container in self.engine.list_containers(&self.instance.labels()).await? {
+            let sandbox = SandboxName::of_container(&container.name);
+            if sandbox.is_none_or(|name| !self.alive.contains(&name.to_string())) {
+                self.engine.remove_container(&container.id).await?;
+                swept.containers += 1;
+            }
+        }
+        match self.links.names() {
+            Ok(names) => {
+                for name in names.iter().filter(|name| !self.alive.contains(name.as_str())) {
+                    match self.links.remove(name) {
+                        Ok(()) => swept.links += 1,
+                        Err(error) => warn!(link = name, %error, "could not remove a left link directory"),
+                    }
+                }
+            }
+            Err(error) => warn!(%error, "could not list link directories"),
+        }
+        if swept != Swept::default() {
+            info!(containers = swept.containers, links = swept.links, "removed what no session owns");
+        }
+        Ok(swept)
+    }
+
+    /// The sessions whose volumes are there.
+    pub async fn sessions_with_volumes(&self) -> Result<Vec<SessionKey>, EngineError> {
+        let volumes = self.engine.list_volumes(&self.instance.labels()).await?;
+        let mut sessions: Vec<SessionKey> = volumes.iter().filter_map(|name| session_of_volume(name)).collect();
+        sessions.dedup();
+        Ok(sessions)
+    }
+}
