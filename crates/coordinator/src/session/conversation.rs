@@ -117,6 +117,8 @@ impl Conversation {
         let record = &running.record;
         self.journal.change(Change::UpdateTask(record.clone()));
         self.journal.tell(&Event::TaskStart { session_id: self.id.clone() }, Some(&record.id));
+        // An interrupted turn leaves blocks and calls that never end.
+        self.dialogue.narrator = Narrator::default();
         self.running = Some(running);
     }
 
@@ -132,7 +134,6 @@ impl Conversation {
         // Set each time: the CLI keeps what an earlier task asked for.
         self.control(&ControlRequest::SetModel { model: &model });
         self.outbox.push(user_message(&uuid, &message));
-        self.dialogue.narrator = Narrator::default();
         self.last_output = Instant::now();
     }
 

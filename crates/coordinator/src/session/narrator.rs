@@ -115,6 +115,7 @@ impl Narrator {
                 return Sign::Conversation { claude_session_id };
             }
             AgentEvent::MessageStart { parent: None, message_id, .. } => {
+                self.notice_cut(&message_id, events);
                 (self.text_streamed, self.thinking_streamed, self.message_since) = (false, false, None);
                 self.message = Some(message_id.into_owned());
             }
@@ -187,8 +188,8 @@ impl Narrator {
         Sign::None
     }
 
-    /// A whole message under another name than the one that was being streamed: the connection was cut and the CLI asked
-    /// again without streaming. It says so in an `api_retry` only where its own retries were at work.
+    /// A message under another name than the one that is being streamed and has not stopped: the connection was cut and the
+    /// CLI asked again, streaming or not. It says so in an `api_retry` only where its own retries were at work.
     fn notice_cut(&mut self, message_id: &str, events: &mut Vec<Event>) {
         let Some(_) = self.message.take_if(|streamed| streamed != message_id) else { return };
         (self.text_streamed, self.thinking_streamed) = (false, false);

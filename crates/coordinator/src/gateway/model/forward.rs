@@ -151,8 +151,9 @@ impl Attempt<'_> {
 
     fn overloaded(&self, trouble: &Trouble, tries: u32) -> Response<Body> {
         let sentence = format!("{}, asked {tries} times", trouble.sentence());
-        // The status is 429 for all of them, since with 529 the CLI would ask again whatever it is told.
-        let mut answer = final_model_error(StatusCode::TOO_MANY_REQUESTS, &trouble.kind, &sentence);
+        // One status and one kind for all of them: seen with 2.1.197, the CLI asks an API again that answers 529 or
+        // `overloaded_error`, whatever else it is told.
+        let mut answer = final_model_error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", &sentence);
         let about_limits = |name: &str| name.starts_with("anthropic-ratelimit-") || name == "request-id";
         let mut headers = trouble.headers.clone();
         strip_model_answer(&mut headers);
