@@ -3,7 +3,9 @@
 mod access;
 mod body;
 mod error;
+mod events;
 mod health;
+mod logs;
 mod session;
 mod stream;
 mod submission;
@@ -16,7 +18,6 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{ApiKeys, OriginList};
@@ -38,8 +39,13 @@ pub struct Api {
     pub cors_origins: OriginList,
     /// Streams run here, beyond the request that opened them.
     pub streams: TaskTracker,
-    /// Cancelled when no new task is to be taken.
-    pub draining: CancellationToken,
+}
+
+impl Api {
+    /// No new task is taken any more.
+    fn is_draining(&self) -> bool {
+        self.registry.context().draining.is_cancelled()
+    }
 }
 
 /// All routes.
@@ -49,11 +55,13 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/task", post(task::submit))
         .route("/task/{id}", get(task::show))
+        .route("/task/{id}/logs", get(logs::logs))
         .route("/task/{id}/abort", post(task::abort))
         .route("/tasks", get(task::list))
         .route("/sessions", get(session::list))
         .route("/session/{id}", get(session::show).delete(session::delete))
         .route("/session/{id}/reset", post(session::reset))
+        .route("/session/{id}/events", get(events::events))
         .route("/stream/{id}", get(stream::open))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::agent::AgentTemplate;
-use crate::config::{ConfigError, ServeOptions};
+use crate::config::{ConfigError, DrainMode, ServeOptions};
 use crate::gateway::{Gateway, Prices};
 use crate::http::{Api, Defaults, router};
 use crate::registry::Registry;
@@ -37,6 +37,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
 
     let tracker = TaskTracker::new();
     let shutdown = CancellationToken::new();
+    let draining = CancellationToken::new();
     let store = Store::open(&options.data_dir, options.store_options()).context("DATA_DIR cannot be used")?;
     let listener = TcpListener::bind((options.host, options.port))
         .await
@@ -49,12 +50,12 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
         sandboxes: Arc::new(sandboxes),
         settings: options.session_settings(),
         tracker: tracker.clone(),
+        draining: draining.clone(),
         shutdown: shutdown.clone(),
     };
     let registry = Registry::new(Arc::new(context));
     registry.restore().await?;
     tracker.spawn(upkeep::run(registry.clone()));
-    let draining = CancellationToken::new();
     let api = Api {
         registry: registry.clone(),
         defaults: Arc::new(Defaults {
@@ -65,7 +66,6 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
         keys: Arc::new(options.api_keys.clone()),
         cors_origins: options.cors_origins.clone(),
         streams: tracker.clone(),
-        draining: draining.clone(),
     };
     info!(address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
 
@@ -137,13 +137,24 @@ async fn drain(
     };
     tokio::select! {
         () = finished => {}
+        () = std::future::ready(()), if options.drain == DrainMode::Handoff => {}
         () = tokio::time::sleep(Duration::from_millis(options.drain_timeout_ms)) => warn!("tasks still run; ending them"),
-        _ = until_told_to_stop() => warn!("told twice; ending running tasks"),
+        _ = until_told_to_stop() => {
+            // What is left running is taken over, or taken down, by the next start.
+            warn!("told twice; ending now");
+            std::process::exit(1);
+        }
     }
     shutdown.cancel();
     closing.cancel();
     tracker.close();
-    if tokio::time::timeout(CLOSE_TIMEOUT, tracker.wait()).await.is_err() {
-        warn!("some connections did not end in time");
+    tokio::select! {
+        ended = tokio::time::timeout(CLOSE_TIMEOUT, tracker.wait()) => {
+            if ended.is_err() {
+                warn!("some connections did not end in time");
+            }
+        }
+        _ = until_told_to_stop() => std::process::exit(1),
     }
+    registry.context().store.close().await;
 }

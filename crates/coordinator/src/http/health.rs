@@ -44,8 +44,7 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
     let store = api.registry.context().store.session_count().await;
     let store = check("store", store.map(|_| "usable".to_owned()).map_err(|error| error.to_string()));
     let credential = check("credential", sandboxes.gateway().credential_state().usable.map(|()| "usable".to_owned()));
-    let draining =
-        if api.draining.is_cancelled() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
+    let draining = if api.is_draining() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
     let checks = [engine, image, store, credential, check("server", draining)];
 
     let ready = checks.iter().all(|check| check["ok"] == json!(true));

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tracing::{debug, warn};
 
+use super::events::{gap, parse_since};
 use super::{Api, ApiError};
 use crate::event::StoredEvent;
 use crate::session::{Cursor, Page, SessionId, Subscription};
@@ -37,13 +38,7 @@ pub(super) async fn open(
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, ApiError> {
     let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
-    let since = match query.since.as_deref().map(str::parse::<u64>) {
-        None => None,
-        Some(Ok(since)) => Some(since),
-        Some(Err(_)) => {
-            return Err(ApiError::invalid("since: it must be the seq of the last event seen, or 0 for all"));
-        }
-    };
+    let since = parse_since(query.since.as_deref())?;
     let subscription = api.registry.subscribe(&session).await?;
     let upgrade = upgrade.read_buffer_size(READ_BYTES).max_message_size(READ_BYTES);
     Ok(upgrade.on_upgrade(move |socket| async move {
@@ -109,8 +104,7 @@ async fn follow(socket: &mut WebSocket, cursor: &mut Cursor, api: &Api) -> Ended
                     }
                 }
                 Ok(Page::Gap { from, to }) => {
-                    let gap = json!({ "type": "gap", "from": from, "to": to });
-                    if let Err(ended) = send(socket, gap.to_string().into()).await {
+                    if let Err(ended) = send(socket, gap(from, to).into()).await {
                         return ended;
                     }
                 }

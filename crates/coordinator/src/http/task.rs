@@ -18,7 +18,7 @@ use crate::task::{TaskId, TaskRecord, TaskStatus};
 
 /// `POST /task`.
 pub(super) async fn submit(State(api): State<Api>, headers: HeaderMap, body: RawBody) -> Result<Response, ApiError> {
-    if api.draining.is_cancelled() {
+    if api.is_draining() {
         return Err(ApiError::shutting_down());
     }
     let task: TaskBody = body.json()?;

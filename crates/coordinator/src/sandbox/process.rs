@@ -79,7 +79,7 @@ impl Process {
 
     /// Resolves when the container ends, whatever the process still has to say.
     pub(super) async fn container_ended(&mut self) -> ProcessEnd {
-        end_of_container((&mut self.container_exit).await)
+        end_of_container(&(&mut self.container_exit).await)
     }
 
     /// Safe to cancel.
@@ -91,7 +91,7 @@ impl Process {
                 Some(frames) => ProcessOutput::Frames(frames),
                 None => ProcessOutput::Ended(ProcessEnd::Closed),
             },
-            exit = &mut self.container_exit => ProcessOutput::Ended(end_of_container(exit)),
+            exit = &mut self.container_exit => ProcessOutput::Ended(end_of_container(&exit)),
         }
     }
 
@@ -140,9 +140,9 @@ impl Process {
     }
 }
 
-fn end_of_container(exit: Result<ContainerExit, oneshot::error::RecvError>) -> ProcessEnd {
+fn end_of_container(exit: &Result<ContainerExit, oneshot::error::RecvError>) -> ProcessEnd {
     match exit {
-        Ok(ContainerExit::Exited { code, oom_killed }) => ProcessEnd::ContainerExited { code, oom_killed },
+        &Ok(ContainerExit::Exited { code, oom_killed }) => ProcessEnd::ContainerExited { code, oom_killed },
         Ok(ContainerExit::Gone) | Err(_) => ProcessEnd::ContainerGone,
     }
 }

@@ -27,6 +27,8 @@ pub struct SessionContext {
     pub sandboxes: Arc<SandboxHost>,
     pub settings: SessionSettings,
     pub tracker: TaskTracker,
+    /// Cancelled when no task is to begin any more: those that wait do so until the next start.
+    pub draining: CancellationToken,
     /// Cancelled when sessions have to end.
     pub shutdown: CancellationToken,
 }

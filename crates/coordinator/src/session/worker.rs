@@ -198,7 +198,7 @@ impl Worker {
     async fn transition(&mut self, input: Input) {
         let mut input = Some(input);
         while let Some(now) = input.take() {
-            let waiting = !self.queue.is_empty();
+            let waiting = self.may_begin();
             let (state, action) = self.state.next(now, waiting);
             self.state = state;
             match action {
@@ -209,13 +209,18 @@ impl Worker {
                 Action::StopSandbox => self.stop_sandbox(),
                 Action::Settle(after) => {
                     self.settle(after).await;
-                    input = (!self.queue.is_empty()).then_some(Input::Queued);
+                    input = self.may_begin().then_some(Input::Queued);
                 }
             }
             if self.state == State::Idle {
                 self.idle_since = Instant::now();
             }
         }
+    }
+
+    /// Whether a task waits that may begin now.
+    fn may_begin(&self) -> bool {
+        !self.queue.is_empty() && !self.context.draining.is_cancelled()
     }
 
     /// Commits what is in the journal. What cannot be written now is kept and tried again.

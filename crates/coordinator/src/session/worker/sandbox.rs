@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use container_engine::EngineError;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -17,6 +18,10 @@ use crate::session::state::{After, Input, State};
 use crate::session::{SandboxRecord, SessionKey};
 use crate::store::Change;
 use crate::task::{ErrorType, Failure};
+
+/// How long a task waits for an engine that cannot be reached, and how often that is tried.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
+const ENGINE_RETRY: Duration = Duration::from_millis(500);
 
 /// How often an engine that does not answer is asked to take a sandbox down, before that is left to the next start.
 const TAKE_DOWN_TRIES: u32 = 20;
@@ -272,8 +277,27 @@ async fn launch(
     let template = context.template().await.map_err(NotLaunched::Template)?;
     let wanted = resume.is_some();
     let order = LaunchOrder { session, template: Arc::clone(&template), model, resume };
-    let sandbox = context.sandboxes.launch(order, cancel).await.map_err(NotLaunched::Sandbox)?;
+    let sandbox = launch_when_possible(context, order, cancel).await.map_err(NotLaunched::Sandbox)?;
     Ok(Launched { transcript_lost: wanted && !sandbox.resumed, sandbox, template })
+}
+
+/// An engine that is being restarted is waited for, within a bound.
+async fn launch_when_possible(
+    context: &SessionContext,
+    order: LaunchOrder,
+    cancel: CancellationToken,
+) -> Result<Sandbox, LaunchError> {
+    let give_up = Instant::now() + ENGINE_PATIENCE;
+    loop {
+        match context.sandboxes.launch(order.clone(), cancel.clone()).await {
+            Err(LaunchError::Engine(EngineError::Unreachable { .. })) if Instant::now() < give_up => {}
+            outcome => return outcome,
+        }
+        tokio::select! {
+            () = cancel.cancelled() => return Err(LaunchError::Cancelled),
+            () = tokio::time::sleep(ENGINE_RETRY) => {}
+        }
+    }
 }
 
 async fn take_over(

@@ -44,7 +44,7 @@ impl Worker {
             Failure::new(ErrorType::ContainerLost, "the server ended while the task's sandbox was being made");
         self.lose_running(failure);
         self.flush().await;
-        if !self.queue.is_empty() {
+        if self.may_begin() {
             self.transition(Input::Queued).await;
         }
     }
