@@ -51,7 +51,10 @@ pub enum Event {
     },
     ToolStart {
         tool: String,
+        /// One larger than [`Event::MAX_FRAME_BYTES`] is a string with its beginning, and `truncated` says so.
         input: Box<RawValue>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        truncated: bool,
         tool_use_id: String,
         #[serde(flatten)]
         origin: Origin,
@@ -79,7 +82,7 @@ pub enum Event {
     },
     Subagent {
         phase: &'static str,
-        /// The agent's frame as it came.
+        /// The agent's frame as it came, cut like a tool's input where it is too large.
         frame: Box<RawValue>,
     },
     TaskComplete(Box<Answer>),
@@ -95,7 +98,7 @@ pub enum Event {
         reason: &'static str,
     },
     SessionDeleted {},
-    /// An event of the agent of a kind that is not known yet, as it came.
+    /// An event of the agent of a kind that is not known yet, as it came; cut like a tool's input where it is too large.
     Raw {
         event: Box<RawValue>,
     },
@@ -112,6 +115,12 @@ pub struct Origin {
 impl Event {
     /// A tool result is for people to follow the work; the agent itself has the whole of it.
     pub const MAX_TOOL_RESULT_BYTES: usize = 64 * 1024;
+
+    /// Of a tool's input and of frames that are passed on.
+    pub const MAX_FRAME_BYTES: usize = 256 * 1024;
+
+    /// Longer text comes in several events: one event should not be what a slow subscriber's memory goes to.
+    pub const MAX_TEXT_BYTES: usize = 64 * 1024;
 
     pub const fn kind(&self) -> &'static str {
         match self {

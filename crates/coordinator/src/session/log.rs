@@ -16,8 +16,9 @@ use crate::store::{Store, StoreError};
 /// How much of the end of the log is kept in memory: enough that a subscriber on a working network never reads the store.
 const TAIL_BYTES: usize = 512 * 1024;
 
-/// Events handed to a subscriber at once.
+/// Events handed to a subscriber at once, and their bytes: what a subscriber that does not read holds on to.
 const PAGE_EVENTS: usize = 256;
+const PAGE_BYTES: usize = 256 * 1024;
 
 #[derive(Debug)]
 pub struct EventLog {
@@ -105,7 +106,14 @@ impl EventLog {
         let tail = self.tail.read().unwrap_or_else(PoisonError::into_inner);
         let first = tail.events.front()?.seq;
         let skip = usize::try_from((since + 1).checked_sub(first)?).ok()?;
-        Some(tail.events.iter().skip(skip).take(PAGE_EVENTS).cloned().collect())
+        let mut bytes = 0;
+        let within = |event: &&StoredEvent| {
+            // At least one, however large.
+            let first = bytes == 0;
+            bytes += event.json.len();
+            first || bytes <= PAGE_BYTES
+        };
+        Some(tail.events.iter().skip(skip).take(PAGE_EVENTS).take_while(within).cloned().collect())
     }
 }
 
@@ -141,16 +149,24 @@ impl Cursor {
             Some(events) if !events.is_empty() => events,
             Some(_) | None => self.log.store.events(self.log.session, self.since, PAGE_EVENTS).await?,
         };
-        let (Some(first), Some(last)) = (events.first(), events.last()) else {
-            // The whole range is gone: a deleted session, whose rows went before its subscribers did.
-            return Ok(Page::End);
+        let next = match events.first() {
+            Some(first) => first.seq,
+            // Nothing is left of what was asked for: retention took all there was, or the session was deleted and its
+            // rows went before its subscribers did.
+            None => match self.log.store.bounds(self.log.session).await? {
+                Some(bounds) => bounds.earliest,
+                None => return Ok(Page::End),
+            },
         };
-        if first.seq > self.since + 1 {
-            let gap = Page::Gap { from: self.since + 1, to: first.seq - 1 };
-            self.since = first.seq - 1;
+        if next > self.since + 1 {
+            let gap = Page::Gap { from: self.since + 1, to: next - 1 };
+            self.since = next - 1;
             return Ok(gap);
         }
-        self.since = last.seq;
+        self.since = events.last().map_or(self.since, |last| last.seq);
         Ok(Page::Events(events))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use claude_stream::{AgentEvent, Block, BlockStart, ResultSubtype, SubagentPhase, ToolResult, TurnResult};
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::SessionId;
 use crate::event::{Event, Origin};
@@ -124,11 +125,11 @@ impl Narrator {
             }
             AgentEvent::TextDelta { parent, text, .. } => {
                 self.text_streamed = true;
-                events.push(Event::Text { text: text.into_owned(), origin: origin(parent) });
+                tell_text(&text, &origin(parent), events);
             }
             AgentEvent::ThinkingDelta { parent, text, .. } => {
                 self.thinking_streamed = true;
-                events.push(Event::Thinking { text: text.into_owned(), origin: origin(parent) });
+                tell_thinking(&text, &origin(parent), events);
             }
             AgentEvent::MessageStop { parent: None } => (self.message, self.message_since) = (None, None),
             AgentEvent::Assistant { parent, message_id, blocks, error, .. } => {
@@ -164,7 +165,7 @@ impl Narrator {
                 discards_from: self.message_since.take(),
             }),
             AgentEvent::Subagent { phase, .. } => {
-                events.push(Event::Subagent { phase: phase_name(phase), frame: as_json(raw) });
+                events.push(Event::Subagent { phase: phase_name(phase), frame: frame(raw).0 });
             }
             AgentEvent::Result(result) => return Sign::Ended(Box::new(turn_end(result))),
             AgentEvent::ControlRequest { request_id, subtype, .. } => {
@@ -175,7 +176,7 @@ impl Narrator {
             }
             // Known to carry nothing for a person: a block's signature, a keep-alive, a count per thinking delta.
             AgentEvent::Unknown { kind } if NOISE.contains(&kind.as_ref()) => {}
-            AgentEvent::Unknown { .. } => events.push(Event::Raw { event: as_json(raw) }),
+            AgentEvent::Unknown { .. } => events.push(Event::Raw { event: frame(raw).0 }),
             AgentEvent::Status { .. }
             | AgentEvent::MessageStart { parent: Some(_), .. }
             | AgentEvent::BlockStart { .. }
@@ -211,14 +212,14 @@ impl Narrator {
         match block {
             Block::Text { text } => {
                 if !std::mem::take(&mut self.text_streamed) && !text.is_empty() {
-                    events.push(Event::Text { text: text.into_owned(), origin });
+                    tell_text(&text, &origin, events);
                 }
                 None
             }
             Block::Thinking { text } => {
                 if !std::mem::take(&mut self.thinking_streamed) && !text.is_empty() {
                     events.push(Event::ThinkingStart(origin.clone()));
-                    events.push(Event::Thinking { text: text.into_owned(), origin });
+                    tell_thinking(&text, &origin, events);
                 }
                 None
             }
@@ -231,9 +232,11 @@ impl Narrator {
                 if parent.is_none() {
                     self.open_calls.push(id.clone().into_owned());
                 }
+                let (input, truncated) = frame(input.get());
                 events.push(Event::ToolStart {
                     tool: tool.clone(),
-                    input: input.to_owned(),
+                    input,
+                    truncated,
                     tool_use_id: id.into_owned(),
                     origin,
                 });
@@ -300,12 +303,39 @@ fn milliseconds(delay: f64) -> u64 {
     delay.round() as u64
 }
 
-/// The decoder took the line for JSON, so it is.
-fn as_json(raw: &str) -> Box<serde_json::value::RawValue> {
-    serde_json::value::RawValue::from_string(raw.to_owned()).unwrap_or_default()
+/// JSON of the agent as it came; where it is too large, a string with its beginning.
+fn frame(json: &str) -> (Box<RawValue>, bool) {
+    let (beginning, truncated) = bounded(json, Event::MAX_FRAME_BYTES);
+    let frame = if truncated {
+        serde_json::value::to_raw_value(beginning)
+    } else {
+        // The decoder took it for JSON, so it is.
+        RawValue::from_string(json.to_owned())
+    };
+    (frame.unwrap_or_default(), truncated)
 }
 
-/// The longest beginning of `text` that has at most `bytes` bytes.
+fn tell_text(text: &str, origin: &Origin, events: &mut Vec<Event>) {
+    events.extend(pieces(text).map(|piece| Event::Text { text: piece.to_owned(), origin: origin.clone() }));
+}
+
+fn tell_thinking(text: &str, origin: &Origin, events: &mut Vec<Event>) {
+    events.extend(pieces(text).map(|piece| Event::Thinking { text: piece.to_owned(), origin: origin.clone() }));
+}
+
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (piece, _) = bounded(rest, Event::MAX_TEXT_BYTES);
+        rest = &rest[piece.len()..];
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// The longest beginning of `text` that has at most `bytes` bytes, and whether that is not all.
 fn bounded(text: &str, bytes: usize) -> (&str, bool) {
     if text.len() <= bytes { (text, false) } else { (&text[..text.floor_char_boundary(bytes)], true) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+use claude_stream::Decoder;
+
+use super::{Narrator, Sign};
+use crate::event::Event;
+
+/// Tells lines of the agent; events are written as `type:what they say`.
+fn tell(lines: &[&str]) -> (Vec<String>, Vec<Sign>) {
+    let session = "s".parse().unwrap();
+    let (mut narrator, mut told, mut signs) = (Narrator::default(), Vec::new(), Vec::new());
+    Decoder::new(1 << 24).feed((lines.join("\n") + "\n").as_bytes(), |line| {
+        let line = line.unwrap();
+        let mut events = Vec::new();
+        let seq = told.len() as u64 + 1;
+        signs.push(narrator.tell(&session, line.event, line.raw, seq, &mut events));
+        told.extend(events.iter().map(say));
+    });
+    (told, signs)
+}
+
+fn say(event: &Event) -> String {
+    let what = match event {
+        Event::Text { text, .. } | Event::Thinking { text, .. } => text.clone(),
+        Event::ToolStart { tool, input, truncated, .. } if *truncated => format!("{tool} cut {}", input.get().len()),
+        Event::ToolStart { tool, input, .. } => format!("{tool} {input}"),
+        Event::ToolEnd { result, truncated, .. } => format!("{} {truncated}", result.len()),
+        Event::Retry { reason, discards_from, .. } => format!("{reason} {discards_from:?}"),
+        _ => String::new(),
+    };
+    format!("{}:{what}", event.kind())
+}
+
+fn start(id: &str) -> String {
+    stream(&format!(r#"{{"type":"message_start","message":{{"id":"{id}","model":"m"}}}}"#))
+}
+
+fn delta(text: &str) -> String {
+    stream(&format!(r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":"{text}"}}}}"#))
+}
+
+fn stop() -> String {
+    stream(r#"{"type":"message_stop"}"#)
+}
+
+fn stream(event: &str) -> String {
+    format!(r#"{{"type":"stream_event","event":{event},"parent_tool_use_id":null}}"#)
+}
+
+fn assistant(id: &str, block: &str) -> String {
+    format!(
+        r#"{{"type":"assistant","message":{{"id":"{id}","model":"m","content":[{block}]}},"parent_tool_use_id":null}}"#
+    )
+}
+
+fn text_block(text: &str) -> String {
+    format!(r#"{{"type":"text","text":"{text}"}}"#)
+}
+
+fn tool(id: &str, name: &str, input: &str) -> String {
+    format!(r#"{{"type":"tool_use","id":"{id}","name":"{name}","input":{input}}}"#)
+}
+
+fn result(id: &str, content: &str) -> String {
+    format!(
+        r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"{id}","content":"{content}"}}]}},"parent_tool_use_id":null}}"#
+    )
+}
+
+fn lines<const N: usize>(lines: [String; N]) -> Vec<String> {
+    tell(&lines.each_ref().map(String::as_str)).0
+}
+
+#[test]
+fn a_whole_block_is_told_once() {
+    let streamed = lines([start("1"), delta("a"), delta("b"), assistant("1", &text_block("ab")), stop()]);
+    assert_eq!(streamed, ["text:a", "text:b"]);
+    assert_eq!(lines([assistant("1", &text_block("ab"))]), ["text:ab"]);
+}
+
+#[test]
+fn a_cut_answer_is_void_from_its_first_event() {
+    // Asked again without streaming.
+    let whole = lines([start("1"), delta("a"), delta("b"), assistant("2", &text_block("abc"))]);
+    assert_eq!(whole, ["text:a", "text:b", "retry:connection_cut Some(1)", "text:abc"]);
+    // Asked again with streaming, after what had come was told as a block.
+    let again =
+        lines([start("1"), delta("a"), assistant("1", &text_block("a")), start("2"), delta("a"), delta("b"), stop()]);
+    assert_eq!(again, ["text:a", "retry:connection_cut Some(1)", "text:a", "text:b"]);
+    // Said by the CLI itself, once.
+    let retry = r#"{"type":"system","subtype":"api_retry","attempt":1,"max_retries":2,"retry_delay_ms":5.5,"error_status":null,"error":"unknown"}"#;
+    let said = lines([start("1"), delta("a"), retry.to_owned(), start("2"), delta("a"), stop()]);
+    assert_eq!(said, ["text:a", "retry:unknown Some(1)", "text:a"]);
+    // What was complete stays.
+    let complete = lines([start("1"), delta("a"), assistant("1", &text_block("a")), stop(), start("2"), delta("b")]);
+    assert_eq!(complete, ["text:a", "text:b"]);
+}
+
+#[test]
+fn a_turn_is_over_when_the_last_tool_has_answered() {
+    let calls = assistant("1", &format!("{},{}", tool("a", "Bash", "{}"), tool("b", "Read", "{}")));
+    let (_, signs) = tell(&[&calls, &result("a", "1"), &result("b", "2"), &result("b", "again")]);
+    let over: Vec<bool> = signs.iter().map(|sign| matches!(sign, Sign::TurnOver)).collect();
+    assert_eq!(over, [false, false, true, false]);
+}
+
+#[test]
+fn the_tool_for_structured_answers_is_not_told() {
+    let told = lines([assistant("1", &tool("a", "StructuredOutput", "{}")), result("a", "fine")]);
+    assert_eq!(told, [""; 0]);
+}
+
+#[test]
+fn large_things_are_cut_and_long_text_comes_in_pieces() {
+    let large = "é".repeat(Event::MAX_FRAME_BYTES);
+    let told = lines([
+        assistant("1", &tool("a", "Write", &format!(r#"{{"content":"{large}"}}"#))),
+        result("a", &large),
+        assistant("2", &text_block(&large)),
+    ]);
+    assert!(told[0].starts_with("tool_start:Write cut "), "{}", &told[0][..40]);
+    assert_eq!(told[1], format!("tool_end:{} true", Event::MAX_TOOL_RESULT_BYTES));
+    let text: Vec<&str> = told[2..].iter().map(|event| event.strip_prefix("text:").unwrap()).collect();
+    assert!(text.iter().all(|piece| piece.len() <= Event::MAX_TEXT_BYTES));
+    assert_eq!(text.concat(), large);
+}
