@@ -1,0 +1,170 @@
+//! The documents against the code: what they list is what there is, and what ARCHITECTURE.md rules out is not there.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod invariants;
+mod sources;
+mod tables;
+
+use std::collections::BTreeMap;
+
+use clap::{Args as _, Command};
+use coordinator::config::ServeOptions;
+use coordinator::task::ErrorType;
+use http::StatusCode;
+
+use sources::{read, root};
+use tables::{Row, code, rows_below};
+
+/// Settings that scripts/run reads and the server does not know.
+const OF_SCRIPTS_RUN: [(&str, &str); 2] = [("MOCK_API_PORT", "3457"), ("MOCK_API_TOKEN", "acme-demo-token")];
+
+/// Name and default of every setting of `claude-runner serve`; an empty default where there is none.
+fn settings() -> BTreeMap<String, String> {
+    let command = ServeOptions::augment_args(Command::new("serve"));
+    let setting = |argument: &clap::Arg| {
+        let name = argument.get_env()?.to_str()?.to_owned();
+        let defaults = argument.get_default_values().iter().map(|value| value.to_string_lossy());
+        Some((name, defaults.collect::<Vec<_>>().join(",")))
+    };
+    command.get_arguments().filter_map(setting).collect()
+}
+
+#[test]
+fn every_flag_of_serve_is_also_a_variable_of_the_same_name() {
+    let command = ServeOptions::augment_args(Command::new("serve"));
+    for argument in command.get_arguments() {
+        let flag = argument.get_long().map(|flag| flag.replace('-', "_").to_ascii_uppercase());
+        assert_eq!(argument.get_env().and_then(|name| name.to_str()), flag.as_deref(), "{}", argument.get_id());
+    }
+}
+
+#[test]
+fn env_example_has_every_setting_with_its_default() {
+    let example = read(".env.example");
+    let line = |line: &str| {
+        let (name, value) = line.strip_prefix('#').unwrap_or(line).split_once('=')?;
+        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        is_name.then(|| (name.to_owned(), value.to_owned()))
+    };
+    let shown: BTreeMap<String, String> = example.lines().filter_map(line).collect();
+    let mut expected = settings();
+    expected.extend(OF_SCRIPTS_RUN.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert_eq!(shown, expected);
+    // A copy of the file must change nothing: an empty value is not the same as none.
+    assert!(example.lines().all(|line| line.is_empty() || line.starts_with('#')), "a setting is not commented out");
+}
+
+#[test]
+fn readme_has_every_setting_with_its_default() {
+    let shown: BTreeMap<String, String> =
+        rows_below(&read("README.md"), "## Configuration").iter().map(|row| (code(&row[0]), code(&row[1]))).collect();
+    assert_eq!(shown, settings());
+}
+
+#[test]
+fn readme_has_every_route() {
+    let mut routes = Vec::new();
+    for route in read("crates/coordinator/src/http.rs").split(".route(\"").skip(1) {
+        let (path, rest) = route.split_once('"').unwrap();
+        let handlers = rest.split_once(".fallback(").map_or(rest, |(before, _)| before);
+        for (call, method) in [("get(", "GET"), ("post(", "POST"), ("put(", "PUT"), ("delete(", "DELETE")] {
+            if handlers.contains(call) {
+                routes.push(format!("{method} {path}"));
+            }
+        }
+    }
+    // A WebSocket begins as a GET.
+    let mut shown: Vec<String> = rows_below(&read("README.md"), "## The API")
+        .iter()
+        .map(|row| code(&row[0]).replacen("WS ", "GET ", 1))
+        .map(|call| call.split(['?', ' ']).take(2).collect::<Vec<_>>().join(" "))
+        .collect();
+    assert!(routes.len() >= 12, "{routes:?}");
+    routes.sort();
+    shown.sort();
+    shown.dedup();
+    assert_eq!(shown, routes);
+}
+
+#[test]
+fn readme_has_every_error_type_with_its_status() {
+    let statuses = statuses_in(&read("crates/coordinator/src/http/error.rs"));
+    let expected: BTreeMap<String, String> =
+        error_types().into_iter().map(|name| (name.clone(), statuses[&name].to_string())).collect();
+    let shown: BTreeMap<String, String> =
+        rows_below(&read("README.md"), "## Errors").iter().map(|row| (code(&row[0]), row[1].clone())).collect();
+    assert_eq!(shown, expected);
+}
+
+/// The names on the wire. serde lists all of them when it is given another.
+fn error_types() -> Vec<String> {
+    let error = serde_json::from_str::<ErrorType>(r#""?""#).unwrap_err().to_string();
+    let names: Vec<String> = error.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+    assert!(names.contains(&"aborted".to_owned()), "{error}");
+    names
+}
+
+/// `ErrorType::Aborted => (StatusCode::CONFLICT, "aborted")`: the status of each name.
+fn statuses_in(source: &str) -> BTreeMap<String, u16> {
+    let number = |name: &str| {
+        let reason = name.replace('_', " ");
+        let codes = (400..600).filter_map(|code| StatusCode::from_u16(code).ok());
+        codes
+            .filter(|code| code.canonical_reason().is_some_and(|known| known.eq_ignore_ascii_case(&reason)))
+            .map(|code| code.as_u16())
+            .next()
+            .unwrap_or_else(|| panic!("no status is called {name}"))
+    };
+    let lines = source.lines().filter(|line| line.trim_start().starts_with("ErrorType::"));
+    lines
+        .filter_map(|line| {
+            let (status, name) = line.split_once("(StatusCode::")?.1.split_once(", \"")?;
+            Some((name.split_once('"')?.0.to_owned(), number(status)))
+        })
+        .collect()
+}
+
+#[test]
+fn readme_has_every_event() {
+    let source = read("crates/coordinator/src/event.rs");
+    let kinds = source.split_once("fn kind(").unwrap().1.split_once("\n    }\n").unwrap().0;
+    let mut expected: Vec<String> = kinds.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    // The stream's own two, which have no number.
+    expected.extend(["connected".to_owned(), "gap".to_owned()]);
+    let mut shown: Vec<String> = rows_below(&read("README.md"), "## Events").iter().map(|row| code(&row[0])).collect();
+    expected.sort();
+    shown.sort();
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn files_that_the_documents_name_exist() {
+    let places = ["", "crates/coordinator/src", "crates", "agent"].map(|place| root().join(place));
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = read(document);
+        // Inline code only: a block shows commands and answers.
+        let prose: String = text.split("```").step_by(2).collect();
+        for name in prose.split('`').skip(1).step_by(2) {
+            let is_file = [".rs", ".sql", ".json", ".toml", ".sh"].iter().any(|ending| name.ends_with(ending));
+            let is_ours = name.contains('/') && (is_file || name.ends_with('/'));
+            let is_path = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-./".contains(&b));
+            if is_ours && is_path && !name.starts_with(['/', '~', '.']) {
+                assert!(places.iter().any(|place| place.join(name).exists()), "{document} names {name}");
+            }
+        }
+    }
+}
+
+/// A table's first cells must be its keys: two rows with one name would hide a difference from the maps above.
+#[test]
+fn no_table_has_a_name_twice() {
+    let readme = read("README.md");
+    for heading in ["## The API", "## Events", "## Errors", "## Configuration"] {
+        let rows: Vec<Row> = rows_below(&readme, heading);
+        let mut names: Vec<&String> = rows.iter().map(|row| &row[0]).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), rows.len(), "{heading}");
+    }
+}
