@@ -1,6 +1,6 @@
 //! `claude-runner serve`: configuration, then everything is built, runs, and drains.
 
-use std::net::SocketAddr;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,16 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("could not listen on {}:{} (HOST, PORT)", options.host, options.port))?;
     let address = listener.local_addr()?;
-    let sandboxes = sandbox_host(&options, prices, address, &tracker, &shutdown).await?;
+    let instance = Instance::of(&options.data_dir).context("DATA_DIR cannot be used")?;
+    let runtime_dir = options.runtime_dir(instance.as_str());
+    let engine = Arc::new(container_engine::DockerEngine::from_environment());
+    let network = options.sandbox_settings().network;
+    let links = Links::open(network, engine.as_ref(), &runtime_dir, tracker.clone(), shutdown.clone()).await?;
+    let gateway = Gateway::new(options.gateway_settings(prices)?, options.credentials()?, tracker.clone())?;
+    for listener in std::iter::once(address).chain(links.listener()) {
+        gateway.set_own_listener(listener);
+    }
+    let sandboxes = SandboxHost::new(engine, links, gateway, instance, options.sandbox_settings(), tracker.clone());
 
     let context = SessionContext {
         store,
@@ -75,6 +84,8 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     until_told_to_stop().await?;
     drain(&options, &registry, &draining, &closing, &shutdown, &tracker).await;
     drop(server);
+    // Stays where sandboxes do.
+    let _ = std::fs::remove_dir(runtime_dir);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -87,27 +98,11 @@ fn log_to_stderr() {
         Ok(quiet) => filter.add_directive(quiet),
         Err(_) => filter,
     };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-}
-
-async fn sandbox_host(
-    options: &ServeOptions,
-    prices: Prices,
-    address: SocketAddr,
-    tracker: &TaskTracker,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<SandboxHost> {
-    let engine = container_engine::DockerEngine::from_environment();
-    let instance = Instance::of(&options.data_dir).context("DATA_DIR cannot be used")?;
-    let runtime_dir = options.runtime_dir(instance.as_str());
-    let settings = options.sandbox_settings();
-    let links = Links::open(settings.network, &engine, &runtime_dir, tracker.clone(), shutdown.clone()).await?;
-    let gateway = Gateway::new(options.gateway_settings(prices)?, options.credentials()?, tracker.clone())?;
-    gateway.set_own_listener(address);
-    if let Some(address) = links.listener() {
-        gateway.set_own_listener(address);
-    }
-    Ok(SandboxHost::new(Arc::new(engine), links, gateway, instance, settings, tracker.clone()))
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 async fn until_told_to_stop() -> anyhow::Result<()> {

@@ -189,7 +189,7 @@ impl Conversation {
     pub(crate) fn end_task(&mut self, failure: Failure, reading: Reading, by: &'static str) {
         let Some(running) = self.running.take() else { return };
         let failure = running.verdict().cloned().unwrap_or(failure);
-        let record = running.fail(reading, None, failure);
+        let record = running.fail(reading, failure);
         self.write_end(record, by);
     }
 
@@ -288,7 +288,8 @@ impl Conversation {
         let total = end.cli_cost.unwrap_or(before);
         let cli_cost = (total - before).max(0.0);
         // Any other turn belongs to the session and ends no task.
-        let Some(running) = self.running.take_if(|running| running.is_accepted()) else { return };
+        let Some(mut running) = self.running.take_if(|running| running.is_accepted()) else { return };
+        running.cli_charged(cli_cost);
         self.dialogue.cli_total = total;
         let schema = self.template.as_ref().and_then(|template| template.output_schema.as_ref());
         match running.judge(end, gateway.failure(), schema) {
@@ -299,7 +300,7 @@ impl Conversation {
                 self.outbox.extend(text.map(|text| user_message(&uuid, &text)));
             }
             Verdict::Completed { output, response } => {
-                let record = running.complete(gateway.reading(), Some(cli_cost), output, response);
+                let record = running.complete(gateway.reading(), output, response);
                 if let Some(session) = &mut self.record {
                     session.turns += 1;
                 }
@@ -307,7 +308,7 @@ impl Conversation {
                 self.next = Some(Input::Ended);
             }
             Verdict::Failed(failure) => {
-                let record = running.fail(gateway.reading(), Some(cli_cost), failure);
+                let record = running.fail(gateway.reading(), failure);
                 self.write_end(record, "request");
                 self.next = Some(Input::Ended);
             }

@@ -46,6 +46,8 @@ pub(crate) struct Progress {
     resumed: bool,
     /// Used before this coordinator took the task over.
     used: Reading,
+    /// The CLI's own figure for its turns of this task, in dollars.
+    cli_cost: f64,
     /// Why we ended it, where we did.
     verdict: Option<Failure>,
 }
@@ -165,6 +167,11 @@ impl Running {
         self.progress.tools.push(tool);
     }
 
+    /// A turn of the CLI ended, and this is what it says that it cost.
+    pub(crate) fn cli_charged(&mut self, dollars: f64) {
+        self.progress.cli_cost += dollars;
+    }
+
     /// A turn is over and another one would follow. True: that would be one too many.
     pub(crate) fn turn_over(&mut self) -> bool {
         self.progress.turns += 1;
@@ -225,26 +232,19 @@ impl Running {
     }
 
     /// The record of a completed task.
-    pub(crate) fn complete(
-        self,
-        now: Reading,
-        cli_cost: Option<f64>,
-        output: Option<Value>,
-        response: Option<String>,
-    ) -> TaskRecord {
-        self.finish(TaskStatus::Completed, now, cli_cost, output, response, None)
+    pub(crate) fn complete(self, now: Reading, output: Option<Value>, response: Option<String>) -> TaskRecord {
+        self.finish(TaskStatus::Completed, now, output, response, None)
     }
 
     /// The record of a task that did not complete.
-    pub(crate) fn fail(self, now: Reading, cli_cost: Option<f64>, failure: Failure) -> TaskRecord {
-        self.finish(failure.status(), now, cli_cost, None, None, Some(failure))
+    pub(crate) fn fail(self, now: Reading, failure: Failure) -> TaskRecord {
+        self.finish(failure.status(), now, None, None, Some(failure))
     }
 
     fn finish(
         self,
         status: TaskStatus,
         now: Reading,
-        cli_cost: Option<f64>,
         output: Option<Value>,
         response: Option<String>,
         failure: Option<Failure>,
@@ -260,7 +260,7 @@ impl Running {
             output,
             response,
             cost: used.cost.dollars(),
-            cli_cost,
+            cli_cost: self.progress.cli_cost,
             duration: u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             tools: self.progress.tools,
             resumed: self.progress.resumed,

@@ -49,8 +49,8 @@ pub struct Answer {
     /// US dollars, from the usage that the model API reported to the gateway.
     pub cost: f64,
     /// The CLI's own figure, for comparison.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub cli_cost: Option<f64>,
+    #[serde(default)]
+    pub cli_cost: f64,
     /// Milliseconds from the start of the task to its end.
     pub duration: u64,
     /// The tool of each call, in order.

@@ -6,13 +6,13 @@ use serde_json::Value;
 
 pub(super) struct Show {
     json: bool,
-    /// Something was printed on the line that the cursor is in.
-    mid_line: bool,
+    /// What was printed on the line that the cursor is in.
+    mid_line: Option<Piece>,
 }
 
 impl Show {
     pub(super) fn new(json: bool) -> Self {
-        Show { json, mid_line: false }
+        Show { json, mid_line: None }
     }
 
     /// Shows an event of the task. Returns the exit code when it was the last one.
@@ -36,8 +36,8 @@ impl Show {
             },
             "init" => self.line("agent", field("model")),
             "thinking_start" => self.line("thinking", ""),
-            "thinking" => self.piece(field("text"), Style::new().dimmed()),
-            "text" => self.piece(field("text"), Style::new()),
+            "thinking" => self.piece(Piece::Thinking, field("text")),
+            "text" => self.piece(Piece::Text, field("text")),
             "tool_start" => self.line("tool", &format!("{} {}", field("tool"), summary(&event["input"]))),
             "tool_end" => {
                 let name = if event["isError"] == true { "failed" } else { "result" };
@@ -69,16 +69,30 @@ impl Show {
         eprintln!("{}  {text}", name.if_supports_color(Stream::Stderr, |name| name.cyan()));
     }
 
-    fn piece(&mut self, text: &str, style: Style) {
+    fn piece(&mut self, piece: Piece, text: &str) {
+        if self.mid_line.is_some_and(|before| before != piece) {
+            self.end_line();
+        }
+        let style = match piece {
+            Piece::Thinking => Style::new().dimmed(),
+            Piece::Text => Style::new(),
+        };
         eprint!("{}", text.if_supports_color(Stream::Stderr, |text| text.style(style)));
-        self.mid_line = !text.ends_with('\n');
+        self.mid_line = (!text.ends_with('\n')).then_some(piece);
     }
 
     fn end_line(&mut self) {
-        if std::mem::take(&mut self.mid_line) {
+        if self.mid_line.take().is_some() {
             eprintln!();
         }
     }
+}
+
+/// What comes in pieces.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Piece {
+    Thinking,
+    Text,
 }
 
 /// The telling part of a tool's input.

@@ -141,7 +141,7 @@ impl Worker {
         let resumed = self.conversation.record.as_ref().is_some_and(|record| record.claude_session_id.is_some());
         let running =
             Running::begin(waiting.record.clone(), waiting.prompt, resumed, crate::gateway::Reading::default());
-        let record = TaskRecord { started: None, ..running.fail(crate::gateway::Reading::default(), None, failure) };
+        let record = TaskRecord { started: None, ..running.fail(crate::gateway::Reading::default(), failure) };
         self.conversation.write_end(record, by);
     }
 

@@ -91,7 +91,7 @@ pub(super) fn completed(task: &TaskRecord, finished: Timestamp) -> TaskRecord {
             output: Some(serde_json::json!({"action": "resolve"})),
             response: Some("done".to_owned()),
             cost: 0.25,
-            cli_cost: None,
+            cli_cost: 0.0,
             duration: 1234,
             tools: vec!["Bash".to_owned()],
             resumed: true,
