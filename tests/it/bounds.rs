@@ -1,0 +1,13 @@
+//! How long anything may take before a test gives up on it: far above what it takes on a loaded machine.
+
+use std::time::Duration;
+
+pub(crate) const BOUND: Duration = Duration::from_secs(60);
+
+/// The outcome of `future`, or a failed test that names what did not happen.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(BOUND, future).await {
+        Ok(outcome) => outcome,
+        Err(_) => panic!("not within {} s: {what}", BOUND.as_secs()),
+    }
+}

@@ -1,0 +1,53 @@
+//! What leaves a sandbox, and what does not.
+
+use serde_json::json;
+
+use crate::compatibility::acme_api;
+use crate::server::Setup;
+
+#[tokio::test]
+async fn only_what_is_allowed_leaves_a_container_without_a_network() {
+    // Everything on the coordinator's host, as far as the setting can say it.
+    let server = Setup::new().env("EGRESS_ALLOW", "host.docker.internal,127.0.0.1").start().await;
+    let (acme, env) = acme_api().await;
+    let mut env = env;
+    env["SELF"] = json!(server.url("").replace("127.0.0.1", "host.docker.internal"));
+    env["SELF_BY_ADDRESS"] = json!(server.url(""));
+
+    let more = json!({ "env": env });
+    let reached = server.task_with("s", "bash:curl -s $ACME_API_URL/health", &more).await.ok();
+    assert_eq!(reached["output"], json!({ "status": "ok" }), "{reached:#}");
+    let calls = acme.calls();
+    assert!(calls.iter().any(|call| call.contains("/health")), "{calls:?}");
+
+    let refused = server.task("s", "bash:curl -s -w '%{stderr}%{http_code}' http://example.com/").await.ok();
+    assert_eq!(refused["output"]["code"], "egress_refused", "{refused:#}");
+    let refused = refused["output"]["error"].as_str().unwrap().to_owned();
+    assert!(refused.contains("example.com") && refused.contains("EGRESS_ALLOW"), "{refused}");
+    let tunnel = server.say("s", "bash:curl -s -o /dev/null -w '%{http_connect}' https://example.com/; true").await;
+    assert_eq!(tunnel, "done: 403");
+    // The link-local address at which clouds hand out credentials.
+    let metadata = server.task("s", "bash:curl -s http://169.254.169.254/latest/meta-data/").await.ok();
+    assert_eq!(metadata["output"]["code"], "egress_refused", "{metadata:#}");
+
+    // Never the coordinator itself, though both its setting and the caller allow it.
+    for url in ["$SELF", "$SELF_BY_ADDRESS", &format!("http://localhost:{}", server.port())] {
+        // Not through NO_PROXY, which means the container's own loopback.
+        let answer = server.task("s", &format!("bash:curl -s --noproxy none {url}/health")).await.ok();
+        let code = answer["output"]["code"].as_str().unwrap_or_default();
+        assert!(["egress_protected", "egress_refused"].contains(&code), "{url}: {answer:#}");
+    }
+    // And there is no other way out.
+    let without_proxy = "bash:curl -s --noproxy '*' --max-time 5 http://1.1.1.1/; echo $?; cat /proc/net/dev | grep -c : ";
+    let direct = server.say("s", without_proxy).await;
+    assert!(direct.starts_with("done: 7\n") && direct.ends_with("\n1"), "only loopback: {direct}");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_sandbox_on_a_bridge_has_its_link_by_tcp() {
+    let server = Setup::new().env("SANDBOX_NETWORK", "bridge").start().await;
+    assert_eq!(server.say("s", "say:over the bridge").await, "over the bridge");
+    assert_eq!(server.say("s", "bash:ls -A ~ | grep -c link-token; true").await, "done: 0");
+    server.finish().await;
+}

@@ -1,0 +1,138 @@
+//! Requests that are not right. None of them needs a container.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::server::{Setup, TestServer};
+
+async fn post_text(server: &TestServer, text: impl Into<reqwest::Body>) -> Value {
+    let request = server.request(Method::POST, "/task").header("content-type", "application/json").body(text);
+    server.send(request).await.problem(400, "invalid_request")
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_right_is_refused_and_the_field_is_named() {
+    let server = Setup::new().without_image().start().await;
+    for text in ["", "{", "null", "[]", "\"text\"", "{} {}", "{\"sessionId\":\"s\",\"message\":\"\\ud800\"}"] {
+        post_text(&server, text).await;
+    }
+    post_text(&server, b"{\"sessionId\":\"s\",\"message\":\"\xff\"}".to_vec()).await;
+    post_text(&server, format!("{}1", "[".repeat(100_000))).await;
+
+    let long = "x".repeat(129);
+    for (change, says) in [
+        (json!({ "sessionId": null }), "sessionId"),
+        (json!({ "sessionId": 7 }), "sessionId"),
+        (json!({ "sessionId": "" }), "sessionId"),
+        (json!({ "sessionId": "a/b" }), "sessionId"),
+        (json!({ "sessionId": "a\nb" }), "sessionId"),
+        (json!({ "sessionId": long }), "sessionId"),
+        (json!({ "message": null }), "message"),
+        (json!({ "message": ["a"] }), "message"),
+        (json!({ "message": "  \n" }), "message"),
+        (json!({ "context": 7 }), "context"),
+        (json!({ "model": "gpt-4" }), "model"),
+        (json!({ "model": "" }), "model"),
+        (json!({ "model": {} }), "model"),
+        (json!({ "maxTurns": 0 }), "maxTurns"),
+        (json!({ "maxTurns": 1001 }), "maxTurns"),
+        (json!({ "maxTurns": -1 }), "maxTurns"),
+        (json!({ "maxTurns": "3" }), "maxTurns"),
+        (json!({ "maxTurns": 1.5 }), "maxTurns"),
+        (json!({ "timeoutMs": 0 }), "timeoutMs"),
+        (json!({ "timeoutMs": 86_400_001_u64 }), "timeoutMs"),
+        (json!({ "maxCostUsd": 0 }), "maxCostUsd"),
+        (json!({ "maxCostUsd": -1 }), "maxCostUsd"),
+        (json!({ "maxCostUsd": "1" }), "maxCostUsd"),
+        (json!({ "metadata": "x" }), "metadata"),
+        (json!({ "metadata": { "x": "x".repeat(20_000) } }), "metadata"),
+        (json!({ "async": "yes" }), "async"),
+        (json!({ "webhook": "http://127.0.0.1/" }), "webhook"),
+        (json!({ "env": [] }), "env"),
+        (json!({ "env": { "A": 1 } }), "env.A"),
+        (json!({ "env": { "": "x" } }), "env"),
+        (json!({ "env": { "1A": "x" } }), "env"),
+        (json!({ "env": { "A-B": "x" } }), "A-B"),
+        (json!({ "env": { "A=B": "x" } }), "A=B"),
+        (json!({ "env": { "A": "\u{0}" } }), "A"),
+        (json!({ "env": { "A": "x".repeat(200_000) } }), "env"),
+        (json!({ "env": { "ANTHROPIC_BASE_URL": "x" } }), "ANTHROPIC_BASE_URL"),
+        (json!({ "env": { "CLAUDE_CONFIG_DIR": "x" } }), "CLAUDE_CONFIG_DIR"),
+        (json!({ "env": { "https_proxy": "x" } }), "https_proxy"),
+        (json!({ "env": { "NO_PROXY": "x" } }), "NO_PROXY"),
+        (json!({ "env": { "LD_PRELOAD": "x" } }), "LD_PRELOAD"),
+        (json!({ "env": { "HOME": "x" } }), "HOME"),
+        (json!({ "env": { "PATH": "x" } }), "PATH"),
+        (json!({ "env": { "ANTHROPIC_API_KEY": "" } }), "ANTHROPIC_API_KEY"),
+        (json!({ "env": { "ANTHROPIC_API_KEY": "a\nb" } }), "ANTHROPIC_API_KEY"),
+    ] {
+        let mut body = json!({ "sessionId": "s", "message": "say:hello" });
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let problem = server.post("/task", &body).await.problem(400, "invalid_request");
+        assert!(problem["error"].as_str().unwrap().contains(says), "{change} was answered with {problem}");
+    }
+    for body in [json!({}), json!({ "text": "hello" })] {
+        let problem = server.post("/task", &body).await.problem(400, "invalid_request");
+        let error = problem["error"].as_str().unwrap();
+        assert!(error.contains("sessionId") && error.contains("message") && error.contains("prompt"), "{error}");
+    }
+    let large = json!({ "sessionId": "s", "message": "x".repeat(5 << 20) });
+    server.post("/task", &large).await.problem(413, "payload_too_large");
+    assert_eq!(server.get("/sessions").await.ok(), json!([]), "nothing of it was accepted");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_request_to_nowhere_is_a_problem_too() {
+    let server = Setup::new().without_image().start().await;
+    server.get("/nowhere").await.problem(404, "not_found");
+    server.get("/session/s/nowhere").await.problem(404, "not_found");
+    server.delete("/tasks").await.problem(405, "method_not_allowed");
+    server.get("/task").await.problem(405, "method_not_allowed");
+    server.get("/stream/s").await.problem(400, "invalid_request");
+    server.get("/session/%ff").await.problem(400, "invalid_request");
+    server.post_nothing("/task/%00/abort").await.problem(400, "invalid_request");
+    for path in ["/stream/a%2Fb", "/stream/s?since=x"] {
+        let request = server
+            .request(Method::GET, path)
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        server.send(request).await.problem(400, "invalid_request");
+    }
+    // Off unless it is asked for.
+    let preflight = server.request(Method::OPTIONS, "/task").header("origin", "https://app.example.com");
+    let preflight = server.send(preflight.header("access-control-request-method", "POST")).await;
+    assert!(!preflight.headers.contains_key("access-control-allow-origin"), "{preflight:?}");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn with_keys_nothing_is_told_without_one() {
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+    let server = Setup::new().without_image().env("API_KEYS", KEY).env("CORS_ORIGINS", "https://app.example.com");
+    let server = server.start().await;
+    for (method, path) in [
+        (Method::GET, "/sessions"),
+        (Method::GET, "/nowhere"),
+        (Method::DELETE, "/task"),
+        (Method::POST, "/task"),
+        (Method::GET, "/stream/s"),
+    ] {
+        for header in [None, Some("Bearer wrong"), Some("Basic MDEyMzQ1Njc4OWFiY2RlZg=="), Some(KEY)] {
+            let mut request = server.request(method.clone(), path);
+            if let Some(header) = header {
+                request = request.header("authorization", header);
+            }
+            server.send(request).await.problem(401, "unauthorized");
+        }
+    }
+    server.get("/health").await.ok();
+    server.get("/ready").await.expect(503);
+    let request = server.request(Method::GET, "/sessions").bearer_auth(KEY).header("origin", "https://app.example.com");
+    let answer = server.send(request).await;
+    assert_eq!(answer.header("access-control-allow-origin"), "https://app.example.com");
+    assert_eq!(answer.ok(), json!([]));
+    server.with_key(KEY).finish().await;
+}

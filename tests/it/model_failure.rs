@@ -1,0 +1,51 @@
+//! Model requests that fail: the task ends with the reason, soon, and the session goes on.
+
+use serde_json::json;
+
+use crate::server::{Setup, TestServer};
+
+#[tokio::test]
+async fn a_failed_model_request_ends_the_task_with_its_reason() {
+    let server = TestServer::start().await;
+    server.say("s", "say:before").await;
+    // The gateway asks again a few times where that may help; the CLI would for minutes.
+    for (message, error_type, most_requests) in
+        [("status:401", "auth_expired", 1), ("status:429", "capacity_reached", 3), ("status:529", "capacity_reached", 3)]
+    {
+        let before = server.model.request_count();
+        let answer = server.task("s", message).await;
+        assert!(answer.headers.contains_key("retry-after"));
+        let problem = answer.problem(503, error_type);
+        assert_eq!((&problem["status"], &problem["errorType"]), (&json!("failed"), &json!(error_type)), "{message}");
+        let requests = server.model.request_count() - before;
+        assert!(requests <= most_requests, "{message} took {requests} requests");
+        let task = server.get(&format!("/task/{}", problem["taskId"].as_str().unwrap())).await.ok();
+        assert_eq!((&task["status"], &task["errorType"]), (&json!("failed"), &json!(error_type)));
+    }
+    let refused = server.task("s", "status:400").await.problem(502, "exit_code");
+    assert!(refused["error"].as_str().unwrap().contains("scripted 400"), "{refused:#}");
+
+    assert_eq!(server.say("s", "status-once:529").await, "answered after 529");
+    assert_eq!(server.say("s", "status-once:500").await, "answered after 500");
+    assert!(server.say("s", "recall:").await.contains("say:before"));
+    assert_eq!(server.get("/session/s").await.ok()["turns"], 4, "a failed task is no turn");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn without_a_credential_a_task_says_what_is_missing() {
+    let server = Setup::new().env("ANTHROPIC_API_KEY", "").start().await;
+    let ready = server.get("/ready").await.expect(503);
+    let checks = ready["checks"].as_array().unwrap();
+    let credential = checks.iter().find(|check| check["name"] == "credential").unwrap();
+    assert_eq!(credential["ok"], false, "{ready:#}");
+
+    let problem = server.task("s", "say:hello").await.problem(503, "auth_expired");
+    assert!(problem["error"].as_str().unwrap().contains("ANTHROPIC_API_KEY"), "{problem:#}");
+    assert_eq!(server.model.request_count(), 0);
+
+    // A session that brings its own is served.
+    let own = json!({ "env": { "ANTHROPIC_API_KEY": mock_api::scripted_model::DEFAULT_KEY } });
+    assert_eq!(server.task_with("s", "say:hello", &own).await.ok()["response"], "hello");
+    server.finish().await;
+}

@@ -1,0 +1,48 @@
+//! Makes answers and events comparable: what differs from run to run is replaced by its name.
+
+use serde_json::{Value, json};
+
+/// Fields with ids, times, and what a release of the CLI decides.
+const VARYING: [&str; 22] = [
+    "claudeSessionId",
+    "cliCost",
+    "created",
+    "duration",
+    "finished",
+    "id",
+    "lastActive",
+    "parentToolUseId",
+    "sdkSessionId",
+    "session_id",
+    "started",
+    "task_id",
+    "taskId",
+    "tool_use_id",
+    "toolUseId",
+    "ts",
+    "uuid",
+    "duration_ms",
+    "total_tokens",
+    "output_file",
+    "parent_tool_use_id",
+    "timestamp",
+];
+
+pub(crate) fn redacted(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(redacted).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| {
+                let varies = VARYING.contains(&name.as_str()) && !value.is_null();
+                (name.clone(), if varies { json!(format!("[{name}]")) } else { redacted(value) })
+            })
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+/// A line each, so that a change of one event is a change of one line.
+pub(crate) fn lines(events: &[Value]) -> String {
+    events.iter().map(|event| format!("{}\n", redacted(event))).collect()
+}

@@ -1,0 +1,96 @@
+//! What may be seen of credentials and of `env`, and by whom.
+
+use std::path::Path;
+
+use mock_api::scripted_model::{Credential, DEFAULT_KEY};
+use serde_json::json;
+
+use crate::engine::EngineApi;
+use crate::server::TestServer;
+
+const VALUE: &str = "v4lue-of-the-env-that-nobody-may-see";
+const SESSION_KEY: &str = "sk-ant-of-the-session";
+
+#[tokio::test]
+async fn credentials_and_env_values_stay_where_they_belong() {
+    let server = TestServer::start().await;
+    server.model.expect_key(SESSION_KEY);
+    let env = json!({ "env": { "API_SECRET": VALUE, "ANTHROPIC_API_KEY": SESSION_KEY } });
+    server.task_with("own", "say:hello", &env).await.ok();
+    assert_eq!(last_credential(&server), Credential::ApiKey(1), "the session's own credential");
+    // The tools see the value, which is why it was given; told by its length, so that it is in no event.
+    assert_eq!(server.say("own", "bash:echo ${#API_SECRET}").await, format!("done: {}", VALUE.len()));
+    assert_eq!(last_credential(&server), Credential::ApiKey(1), "for later tasks too");
+    server.task("other", "say:hello").await.ok();
+    assert_eq!(last_credential(&server), Credential::ApiKey(0), "another session has the operator's");
+
+    // As the agent sees it: no credential anywhere, and nothing of the first process.
+    for session in ["own", "other"] {
+        let keys = server.say(session, "bash:cat /proc/*/environ /proc/*/cmdline 2>/dev/null | grep -ac 'sk-ant[-]'").await;
+        assert!(keys.starts_with("done: 0") || keys.contains("\n0"), "{keys}");
+        let files = server.say(session, "bash:grep -rlsa 'sk-ant[-]' / --exclude-dir=proc --exclude-dir=sys; true").await;
+        // The CLI notes this very command in its transcript, which does not fit its own pattern.
+        assert_eq!(only_agents_files(&files), "", "{files}");
+        let first = server.say(session, "bash:cat /proc/1/environ 2>&1; true").await;
+        assert!(first.contains("Permission denied"), "{first}");
+    }
+
+    // As the engine's operator sees it.
+    let engine = EngineApi::new();
+    for container in server.containers().await {
+        let inspected = engine.inspect(container.id.as_str()).await.to_string();
+        assert_without_secrets("docker inspect", &inspected);
+        let environ = engine.as_root(container.id.as_str(), "tr '\\0' '\\n' < /proc/1/environ").await;
+        assert!(environ.contains("LINK="), "nothing was read: {environ}");
+        assert_without_secrets("/proc/1/environ", &environ);
+    }
+
+    // As callers and subscribers see it.
+    for path in ["/sessions", "/session/own", "/tasks", "/health", "/ready"] {
+        assert_without_secrets(path, &server.get(path).await.ok().to_string());
+    }
+    let tasks = server.get("/tasks?sessionId=own").await.ok();
+    let task = format!("/task/{}", tasks[0]["id"].as_str().unwrap());
+    assert_without_secrets(&task, &server.get(&task).await.ok().to_string());
+    let mut events = server.subscribe_since("own", 0).await;
+    events.until_end_of(&tasks[0]["taskId"]).await;
+    for event in &events.events {
+        assert_without_secrets("an event", &event.to_string());
+    }
+
+    // On the host's disk and in the log.
+    assert_without_secrets("the log", &server.log());
+    let data = server.directory().join("data");
+    assert!(holds(&data, b"API_SECRET") || !holds(&data, VALUE.as_bytes()));
+    for secret in [VALUE, SESSION_KEY, DEFAULT_KEY] {
+        assert!(!holds(&data, secret.as_bytes()), "{secret} is in DATA_DIR");
+    }
+    server.finish().await;
+}
+
+fn last_credential(server: &TestServer) -> Credential {
+    server.model.requests().last().unwrap().credential
+}
+
+#[track_caller]
+fn assert_without_secrets(what: &str, text: &str) {
+    for secret in [VALUE, SESSION_KEY, DEFAULT_KEY] {
+        assert!(!text.contains(secret), "{secret} is in {what}: {text}");
+    }
+}
+
+/// Files outside the CLI's program, which knows how such keys begin.
+fn only_agents_files(listing: &str) -> String {
+    let listing = listing.trim_start_matches("done:").trim();
+    listing.lines().filter(|path| !path.starts_with("/usr/")).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether any file below the directory has these bytes.
+fn holds(directory: &Path, bytes: &[u8]) -> bool {
+    std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).any(|path| {
+        if path.is_dir() {
+            return holds(&path, bytes);
+        }
+        std::fs::read(&path).unwrap().windows(bytes.len()).any(|window| window == bytes)
+    })
+}

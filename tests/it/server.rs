@@ -1,0 +1,188 @@
+//! A coordinator of its own for each test: a process with its own data, sockets, model and agent template.
+
+mod client;
+mod process;
+mod setup;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use container_engine::{ContainerSummary, DockerEngine, Engine as _, Labels};
+use mock_api::scripted_model::ModelHandle;
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+pub(crate) use client::Answer;
+pub(crate) use process::Process;
+pub(crate) use setup::{Setup, agent_image};
+
+/// A running server. A test ends with [`TestServer::finish`]; one that fails shows the server's log.
+pub(crate) struct TestServer {
+    pub(crate) model: ModelHandle,
+    pub(crate) engine: DockerEngine,
+    environment: BTreeMap<String, String>,
+    directory: TempDir,
+    process: Process,
+    address: String,
+    http: reqwest::Client,
+    /// Sent with every request where there is one.
+    key: Option<String>,
+    finished: bool,
+}
+
+impl TestServer {
+    /// A server with a plain agent and nothing special.
+    pub(crate) async fn start() -> Self {
+        Setup::new().start().await
+    }
+
+    async fn boot(environment: BTreeMap<String, String>, directory: TempDir, model: ModelHandle) -> Self {
+        let mut process = Process::spawn(&environment, directory.path());
+        let Some(address) = process.address().await else {
+            panic!("the server did not start:\n{}", process.log());
+        };
+        TestServer {
+            model,
+            engine: DockerEngine::from_environment(),
+            environment,
+            directory,
+            process,
+            address: format!("http://{address}"),
+            http: reqwest::Client::new(),
+            key: None,
+            finished: false,
+        }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
+    pub(crate) fn port(&self) -> &str {
+        self.address.rsplit(':').next().unwrap()
+    }
+
+    pub(crate) fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
+    /// What belongs to this server alone: its data, its sockets, its agent template.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// SIGTERM, and the end.
+    pub(crate) async fn stop(&mut self) {
+        self.process.signal(Signal::SIGTERM);
+        let status = self.process.ended().await;
+        assert!(status.success(), "the server ended with {status}");
+    }
+
+    /// SIGKILL.
+    pub(crate) async fn kill(&mut self) {
+        self.process.signal(Signal::SIGKILL);
+        self.process.ended().await;
+    }
+
+    /// Starts a server that has ended once more, on the same data.
+    pub(crate) async fn start_again(&mut self) {
+        eprintln!("--- the server before:\n{}", self.process.log());
+        self.process = Process::spawn(&self.environment, self.directory.path());
+        let Some(address) = self.process.address().await else {
+            panic!("the server did not start again:\n{}", self.process.log());
+        };
+        self.address = format!("http://{address}");
+    }
+
+    /// The containers of this server's sandboxes.
+    pub(crate) async fn containers(&self) -> Vec<ContainerSummary> {
+        self.engine.list_containers(&self.labels()).await.unwrap()
+    }
+
+    /// The only one of them.
+    pub(crate) async fn container(&self) -> ContainerSummary {
+        let [container] = <[_; 1]>::try_from(self.containers().await).expect("not one container");
+        container
+    }
+
+    pub(crate) async fn volumes(&self) -> Vec<String> {
+        self.engine.list_volumes(&self.labels()).await.unwrap()
+    }
+
+    /// The same, called with an API key from now on.
+    pub(crate) fn with_key(mut self, key: &str) -> Self {
+        self.key = Some(key.to_owned());
+        self
+    }
+
+    /// Ends a server whose engine was never there, so that nothing can be deleted.
+    pub(crate) async fn abandon(mut self) {
+        self.stop().await;
+        assert!(!self.log().contains("panicked"), "a panic in the server's log");
+        self.finished = true;
+    }
+
+    /// Deletes all sessions, asserts that nothing is left of them and that all the while the model was asked as it should
+    /// be, and stops the server.
+    pub(crate) async fn finish(mut self) {
+        for session in self.get("/sessions").await.ok().as_array().unwrap() {
+            let id = session["sessionId"].as_str().unwrap();
+            let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC);
+            self.delete(&format!("/session/{id}")).await.ok();
+        }
+        assert_eq!(self.get("/sessions").await.ok(), serde_json::json!([]));
+        self.assert_nothing_left().await;
+        assert_eq!(format!("{:?}", self.model.violations()), "[]");
+        self.stop().await;
+        let log = self.log();
+        assert!(!log.contains("panicked") && !log.contains(" ERROR "), "an error in the server's log");
+        self.finished = true;
+    }
+
+    pub(crate) async fn assert_nothing_left(&self) {
+        assert_eq!(self.containers().await, [], "containers are left");
+        assert_eq!(self.volumes().await, [] as [String; 0], "volumes are left");
+        // Not there at all where sandboxes are reached by TCP.
+        let sockets = std::fs::read_dir(self.directory.path().join("run")).into_iter().flatten();
+        let sockets = sockets.map(Result::unwrap).filter(|entry| entry.path().is_dir());
+        assert_eq!(sockets.map(|entry| entry.path()).collect::<Vec<_>>(), [] as [&Path; 0], "link directories are left");
+    }
+
+    fn labels(&self) -> Labels {
+        let instance = std::fs::read_to_string(self.directory.path().join("data/instance")).unwrap();
+        Labels::from([("claude-runner.instance".to_owned(), instance.trim().to_owned())])
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        self.process.signal(Signal::SIGKILL);
+        eprintln!("--- the server's log:\n{}", self.process.log());
+        eprintln!("--- broken invariants of the model: {:#?}", self.model.violations());
+        let labels = self.labels();
+        // A runtime cannot be blocked from inside another one.
+        let swept = std::thread::spawn(move || sweep(&labels)).join();
+        assert!(std::thread::panicking(), "the test did not finish its server; swept: {swept:?}");
+    }
+}
+
+/// Removes what a failed test left in the engine.
+fn sweep(labels: &Labels) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let engine = DockerEngine::from_environment();
+        for container in engine.list_containers(labels).await.unwrap_or_default() {
+            let _ = engine.remove_container(&container.id).await;
+        }
+        for volume in engine.list_volumes(labels).await.unwrap_or_default() {
+            let _ = engine.remove_volume(&volume).await;
+        }
+    });
+}

@@ -1,0 +1,123 @@
+//! Talking to the server as its callers do.
+
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use super::TestServer;
+use crate::bounds::{BOUND, within};
+use crate::subscriber::Subscriber;
+
+/// What the server answered. The body is null where it is no JSON.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// The body of an answer with this status.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "the answer was {:#}", self.body);
+        self.body
+    }
+
+    /// The body of an answer that succeeded.
+    #[track_caller]
+    pub(crate) fn ok(self) -> Value {
+        self.expect(200)
+    }
+
+    /// The body of a problem: well-formed, with this status and code.
+    #[track_caller]
+    pub(crate) fn problem(self, status: u16, code: &str) -> Value {
+        let kind = self.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        assert_eq!(kind, "application/problem+json", "the answer was {} {:#}", self.status, self.body);
+        let retry_after = self.headers.contains_key("retry-after");
+        let body = self.expect(status);
+        assert_eq!(body["code"], code, "{body:#}");
+        assert!(body["error"].as_str().is_some_and(|error| !error.is_empty()), "{body:#}");
+        assert_eq!(body["retryable"], json!(retry_after), "{body:#}");
+        body
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no header {name}: {self:?}")).to_str().unwrap()
+    }
+}
+
+impl TestServer {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, self.url(path)).timeout(BOUND);
+        match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
+    }
+
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        Answer { status, headers, body: serde_json::from_str(&text).unwrap_or_default() }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+
+    /// A POST without a body and without a content type.
+    pub(crate) async fn post_nothing(&self, path: &str) -> Answer {
+        self.send(self.request(Method::POST, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Posts a task and waits for its end.
+    pub(crate) async fn task(&self, session: &str, message: &str) -> Answer {
+        self.task_with(session, message, &json!({})).await
+    }
+
+    /// As [`TestServer::task`], with more fields.
+    pub(crate) async fn task_with(&self, session: &str, message: &str, more: &Value) -> Answer {
+        let mut body = json!({ "sessionId": session, "message": message });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.post("/task", &body).await
+    }
+
+    /// The text that a task was answered with.
+    pub(crate) async fn say(&self, session: &str, message: &str) -> String {
+        let answer = self.task(session, message).await.ok();
+        answer["response"].as_str().unwrap_or_else(|| panic!("no response: {answer:#}")).to_owned()
+    }
+
+    /// Posts a task and does not wait: its id.
+    pub(crate) async fn enqueue(&self, session: &str, message: &str) -> String {
+        let body = json!({ "sessionId": session, "message": message, "async": true });
+        let accepted = self.post("/task", &body).await.expect(202);
+        accepted["taskId"].as_str().unwrap().to_owned()
+    }
+
+    /// Follows a session from now on.
+    pub(crate) async fn subscribe(&self, session: &str) -> Subscriber {
+        self.subscribe_at(&format!("/stream/{session}")).await
+    }
+
+    /// Follows a session with all that was before.
+    pub(crate) async fn subscribe_since(&self, session: &str, seq: u64) -> Subscriber {
+        self.subscribe_at(&format!("/stream/{session}?since={seq}")).await
+    }
+
+    async fn subscribe_at(&self, path: &str) -> Subscriber {
+        let url = self.url(path).replacen("http", "ws", 1);
+        within("the stream opens", Subscriber::open(&url)).await
+    }
+}
