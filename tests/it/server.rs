@@ -48,7 +48,8 @@ impl TestServer {
             directory,
             process,
             address: format!("http://{address}"),
-            http: reqwest::Client::new(),
+            // A connection of its own for each request: one that was refused in the middle of its body is not used again.
+            http: reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap(),
             key: None,
             finished: false,
         }

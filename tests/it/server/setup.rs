@@ -12,7 +12,7 @@ use super::TestServer;
 pub(crate) struct Setup {
     environment: BTreeMap<String, String>,
     template: Template,
-    scripts: String,
+    scripts: Scripts,
 }
 
 enum Template {
@@ -29,7 +29,7 @@ pub(crate) fn agent_image() -> String {
 
 impl Setup {
     pub(crate) fn new() -> Self {
-        Setup { environment: BTreeMap::new(), template: Template::Plain, scripts: String::new() }
+        Setup { environment: BTreeMap::new(), template: Template::Plain, scripts: Scripts::default() }
     }
 
     /// A setting of the server.
@@ -46,7 +46,7 @@ impl Setup {
 
     /// What the model plays before its built-in scripts, as TOML.
     pub(crate) fn scripts(mut self, toml: &str) -> Self {
-        toml.clone_into(&mut self.scripts);
+        self.scripts = Scripts::parse("test.toml", toml).unwrap();
         self
     }
 
@@ -56,7 +56,7 @@ impl Setup {
     }
 
     pub(crate) async fn start(self) -> TestServer {
-        let scripts = Scripts::parse("test.toml", &self.scripts).unwrap().followed_by(Scripts::builtin().unwrap());
+        let scripts = self.scripts.followed_by(Scripts::builtin().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let model = ScriptedModel::new(scripts).serve(listener).unwrap();
 
