@@ -101,7 +101,10 @@ impl Worker {
             return;
         }
         let mut aborted = running.is_some();
-        self.end_running(failure.clone(), "request");
+        // Only if it is meant: another task of the session may be the one that runs.
+        if running.is_some() {
+            self.end_running(failure.clone(), "request");
+        }
         while let Some(waiting) = self.queue.remove(|waiting| aborts_task(&scope, &waiting.record.id)) {
             self.end_waiting(&waiting, failure.clone(), "request");
             aborted = true;
