@@ -28,6 +28,7 @@ while IFS= read -r line; do
         *half*) printf '{"type":"res'; exit 0 ;;
         *quiet*) exit 0 ;;
         *dies*) echo "cannot go on" >&2; exit 3 ;;
+        *hang*) sleep 600 ;;
         *memory*) exec tail /dev/zero ;;
         *forged*) echo '{"type":"result","subtype":"success","is_error":false,"result":"from nowhere","session_id":"c"}'; exit 5 ;;
         *unknown*)
@@ -42,7 +43,8 @@ done
 #[tokio::test]
 async fn an_agent_that_does_not_behave_fails_its_task_and_no_other() {
     let image = TestImage::with_agent("misbehaving", AGENT, 0o755).await;
-    let server = Setup::new().env("DOCKER_IMAGE", &image.name).env("SANDBOX_MEMORY", "64m").start().await;
+    let server = Setup::new().env("DOCKER_IMAGE", &image.name).env("SANDBOX_MEMORY", "64m");
+    let server = server.env("STALL_TIMEOUT_MS", 2000).start().await;
 
     let problem = server.task("s", "exits at once").await.problem(502, "exit_code");
     let error = problem["error"].as_str().unwrap();
@@ -53,7 +55,7 @@ async fn an_agent_that_does_not_behave_fails_its_task_and_no_other() {
         ("print garbage", "exit_code", "no stream-json"),
         ("print a long line", "exit_code", "no stream-json"),
         ("print bad utf8", "exit_code", "no stream-json"),
-        ("print half a line", "exit_code", "code 0"),
+        ("print half a line", "exit_code", "no stream-json"),
         ("be quiet", "exit_code", "code 0"),
         ("dies of it", "exit_code", "cannot go on"),
         ("use memory", "oom_killed", "SANDBOX_MEMORY"),
@@ -63,6 +65,14 @@ async fn an_agent_that_does_not_behave_fails_its_task_and_no_other() {
         assert!(problem["error"].as_str().unwrap().contains(says), "{message}: {problem:#}");
         assert_eq!(server.say("s", "behave").await, "fine", "after: {message}");
     }
+
+    let problem = server.task("s", "hang").await.problem(504, "stalled");
+    assert!(problem["error"].as_str().unwrap().contains("STALL_TIMEOUT_MS"), "{problem:#}");
+    assert_eq!(server.say("s", "behave").await, "fine");
+
+    // A result that comes before a bad end is what was seen: the task is not taken back.
+    assert_eq!(server.say("s", "forged").await, "from nowhere");
+    assert_eq!(server.say("s", "behave").await, "fine");
 
     // A kind of event that is not known is passed on.
     let mut events = server.subscribe("s").await;

@@ -1,9 +1,10 @@
-//! What only an operator of the engine can see: a container as `docker inspect` shows it, and the inside of one as root.
+//! What only an operator of the engine can see: a container as `docker inspect` shows it, and the first process in it.
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 use crate::bounds::BOUND;
+use crate::server::agent_image;
 
 /// Speaks to the engine's socket directly, for what the product never asks of an engine.
 pub(crate) struct EngineApi(Client);
@@ -19,26 +20,33 @@ impl EngineApi {
         self.ask(Method::GET, &format!("/containers/{container}/json"), &Value::Null).await
     }
 
-    /// Runs a shell command in the container as root with all capabilities: what it wrote.
-    pub(crate) async fn as_root(&self, container: &str, script: &str) -> String {
-        let exec = json!({
-            "Cmd": ["sh", "-c", script], "User": "0", "Privileged": true,
+    /// The environment of the container's first process, read from beside it by root with the capability to read that of
+    /// any process.
+    pub(crate) async fn environment_of_first_process(&self, container: &str) -> String {
+        let reader = json!({
+            "Image": agent_image(), "Entrypoint": ["cat", "/proc/1/environ"], "User": "0",
             // A terminal, so that the output comes as it is and not in frames.
-            "Tty": true, "AttachStdout": true, "AttachStderr": true,
+            "Tty": true,
+            "HostConfig": { "PidMode": format!("container:{container}"), "CapAdd": ["SYS_PTRACE"], "NetworkMode": "none" },
         });
-        let exec = self.ask(Method::POST, &format!("/containers/{container}/exec"), &exec).await;
-        let path = format!("/exec/{}/start", exec["Id"].as_str().unwrap());
-        let start = json!({ "Detach": false, "Tty": true });
-        let answer = self.0.post(format!("http://engine/v1.41{path}")).json(&start).send().await.unwrap();
-        let bytes = answer.error_for_status().unwrap().bytes().await.unwrap();
-        String::from_utf8_lossy(&bytes).into_owned()
+        let reader = self.ask(Method::POST, "/containers/create", &reader).await;
+        let path = format!("/containers/{}", reader["Id"].as_str().unwrap());
+        self.call(Method::POST, &format!("{path}/start"), &Value::Null).await;
+        self.call(Method::POST, &format!("{path}/wait"), &Value::Null).await;
+        let environment = self.call(Method::GET, &format!("{path}/logs?stdout=1"), &Value::Null).await;
+        self.call(Method::DELETE, &path, &Value::Null).await;
+        environment.replace('\0', "\n")
     }
 
     async fn ask(&self, method: Method, path: &str, body: &Value) -> Value {
+        serde_json::from_str(&self.call(method, path, body).await).unwrap()
+    }
+
+    async fn call(&self, method: Method, path: &str, body: &Value) -> String {
         let mut request = self.0.request(method, format!("http://engine/v1.41{path}"));
         if !body.is_null() {
             request = request.json(body);
         }
-        request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
+        request.send().await.unwrap().error_for_status().unwrap().text().await.unwrap()
     }
 }
