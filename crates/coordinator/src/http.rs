@@ -4,6 +4,7 @@ mod access;
 mod body;
 mod error;
 mod events;
+mod extract;
 mod health;
 mod logs;
 mod session;

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use http::HeaderValue;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::events::{NDJSON, is_set};
+use super::extract::{Path, Query};
 use super::{Api, ApiError};
 use crate::session::Cursor;
 use crate::store::{Store, StoreError};

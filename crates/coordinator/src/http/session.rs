@@ -1,9 +1,10 @@
 //! Sessions: listed, shown, reset, deleted.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 
+use super::extract::Path;
 use super::{Api, ApiError, view};
 use crate::session::SessionId;
 

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
-use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
 use tracing::{debug, warn};
 
 use super::events::{gap, parse_since};
+use super::extract::{Path, Query};
 use super::{Api, ApiError};
 use crate::event::StoredEvent;
 use crate::session::{Cursor, Page, SessionId, Subscription};
@@ -35,10 +37,11 @@ pub(super) async fn open(
     State(api): State<Api>,
     Path(id): Path<String>,
     Query(query): Query<StreamQuery>,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
     let since = parse_since(query.since.as_deref())?;
+    let upgrade = upgrade?;
     let subscription = api.registry.subscribe(&session).await?;
     let upgrade = upgrade.read_buffer_size(READ_BYTES).max_message_size(READ_BYTES);
     Ok(upgrade.on_upgrade(move |socket| async move {

@@ -1,7 +1,7 @@
 //! Tasks: handed in, looked at, aborted.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{LINK, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::body::RawBody;
+use super::extract::{Path, Query};
 use super::submission::TaskBody;
 use super::{Api, ApiError, view};
 use crate::session::{AbortMode, AbortScope, SessionId, Submission, SubmitError};
