@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, ServeOptions};
+use crate::agent::TemplateError;
+use crate::config::{self, ConfigError, ServeOptions};
+use crate::gateway::PricesError;
 use crate::image::BuildOptions;
 
 /// Exit code of a command that was called wrongly or whose settings are wrong (EX_USAGE of sysexits).
@@ -47,7 +49,7 @@ pub fn run() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return explain(&error),
+        Err(error) => return explain(error),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -65,7 +67,9 @@ pub fn run() -> ExitCode {
     });
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
-        ExitCode::from(if error.is::<crate::config::ConfigError>() { USAGE } else { 1 })
+        // A setting that names something unusable is a wrong setting.
+        let setting = error.is::<ConfigError>() || error.is::<TemplateError>() || error.is::<PricesError>();
+        ExitCode::from(if setting { USAGE } else { 1 })
     })
 }
 
@@ -77,14 +81,23 @@ async fn build_image(options: BuildOptions) -> anyhow::Result<ExitCode> {
 
 /// Prints what clap has to say. A bad value may have come from the environment, so the variable is named too: its name is
 /// the flag's in capitals.
-fn explain(error: &clap::Error) -> ExitCode {
+fn explain(mut error: clap::Error) -> ExitCode {
+    let variable = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(ContextValue::String(flag))) => variable_of(flag),
+        _ => None,
+    };
+    // Logs keep what a start that failed has printed.
+    if variable.as_deref() == Some("API_KEYS") {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("[hidden]".to_owned()));
+    }
     let _ = error.print();
-    if let (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(ContextValue::String(flag))) =
-        (error.kind(), error.get(ContextKind::InvalidArg))
-        && let Some(flag) = flag.strip_prefix("--")
-    {
-        let name = flag.split([' ', '=']).next().unwrap_or(flag).replace('-', "_").to_ascii_uppercase();
+    if let Some(name) = variable {
         eprintln!("The value comes from the flag, from the environment variable {name}, or from .env.");
     }
     ExitCode::from(if error.use_stderr() { USAGE } else { 0 })
+}
+
+fn variable_of(flag: &str) -> Option<String> {
+    let name = flag.strip_prefix("--")?.split([' ', '=']).next()?;
+    Some(name.replace('-', "_").to_ascii_uppercase())
 }
