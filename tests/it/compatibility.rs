@@ -42,9 +42,9 @@ async fn the_acme_agent_answers_as_clients_expect_it() {
     let upgrade = server.task("user-123", "Upgrade bob@acme.test to Pro").await.ok();
     assert_eq!(upgrade["output"]["action"], "upgrade", "{upgrade:#}");
 
+    insta::assert_json_snapshot!("session_by_name", redacted(&server.get("/session/user-123").await.ok()));
     let mut list = server.get("/sessions").await.ok();
     insta::assert_json_snapshot!("session_of_the_list", redacted(&list[0].take()));
-    insta::assert_json_snapshot!("session_by_name", redacted(&server.get("/session/user-123").await.ok()));
     let task = format!("/task/{}", first["taskId"].as_str().unwrap());
     insta::assert_json_snapshot!("task_by_id", redacted(&server.get(&task).await.ok()));
     server.finish().await;
@@ -53,8 +53,14 @@ async fn the_acme_agent_answers_as_clients_expect_it() {
 #[tokio::test]
 async fn what_is_not_there_is_answered_as_clients_expect_it() {
     let server = Setup::new().without_image().start().await;
-    assert_eq!(server.post_nothing("/task/nobody/abort").await.ok(), json!({ "sessionId": "nobody", "aborted": false }));
-    assert_eq!(server.post_nothing("/session/nobody/reset").await.ok(), json!({ "sessionId": "nobody", "reset": false }));
+    assert_eq!(
+        server.post_nothing("/task/nobody/abort").await.ok(),
+        json!({ "sessionId": "nobody", "aborted": false })
+    );
+    assert_eq!(
+        server.post_nothing("/session/nobody/reset").await.ok(),
+        json!({ "sessionId": "nobody", "reset": false })
+    );
     assert_eq!(server.delete("/session/nobody").await.ok(), json!({ "deleted": "nobody" }));
     server.get("/session/nobody").await.problem(404, "session_not_found");
     server.get("/task/0000000000000000").await.problem(404, "task_not_found");

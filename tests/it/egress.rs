@@ -38,7 +38,8 @@ async fn only_what_is_allowed_leaves_a_container_without_a_network() {
         assert!(["egress_protected", "egress_refused"].contains(&code), "{url}: {answer:#}");
     }
     // And there is no other way out.
-    let without_proxy = "bash:curl -s --noproxy '*' --max-time 5 http://1.1.1.1/; echo $?; cat /proc/net/dev | grep -c : ";
+    let without_proxy =
+        "bash:curl -s --noproxy '*' --max-time 5 http://1.1.1.1/; echo $?; cat /proc/net/dev | grep -c : ";
     let direct = server.say("s", without_proxy).await;
     assert!(direct.starts_with("done: 7\n") && direct.ends_with("\n1"), "only loopback: {direct}");
     server.finish().await;

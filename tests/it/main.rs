@@ -1,6 +1,11 @@
 //! The real ring: the coordinator as a process, real containers, the real CLI in them, and a scripted model. Needs an
 //! engine and the agent image (`scripts/setup`), whose name `DOCKER_IMAGE` may change; fails without them.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test fails by panicking, and tells why")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and tells why"
+)]
 
 mod agent_image;
 mod bounds;

@@ -9,9 +9,11 @@ async fn a_failed_model_request_ends_the_task_with_its_reason() {
     let server = TestServer::start().await;
     server.say("s", "say:before").await;
     // The gateway asks again a few times where that may help; the CLI would for minutes.
-    for (message, error_type, most_requests) in
-        [("status:401", "auth_expired", 1), ("status:429", "capacity_reached", 3), ("status:529", "capacity_reached", 3)]
-    {
+    for (message, error_type, most_requests) in [
+        ("status:401", "auth_expired", 1),
+        ("status:429", "capacity_reached", 3),
+        ("status:529", "capacity_reached", 3),
+    ] {
         let before = server.model.request_count();
         let answer = server.task("s", message).await;
         assert!(answer.headers.contains_key("retry-after"));

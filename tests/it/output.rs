@@ -8,10 +8,9 @@ use crate::server::{Setup, TestServer};
 async fn without_a_schema_the_object_in_the_answer_is_the_output() {
     let server = TestServer::start().await;
     let object = json!({ "a": "} {", "b": [1] });
-    for message in [
-        format!("say:{object}"),
-        format!("say:Here it is {{not this}}:\n```json\n{object}\n```\nIs that {{}} all?"),
-    ] {
+    for message in
+        [format!("say:{object}"), format!("say:Here it is {{not this}}:\n```json\n{object}\n```\nIs that {{}} all?")]
+    {
         let answer = server.task("s", &message).await.ok();
         assert_eq!(answer["output"], object, "{message}");
     }

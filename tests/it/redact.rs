@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 /// Fields with ids, times, and what a release of the CLI decides.
-const VARYING: [&str; 22] = [
+const VARYING: [&str; 23] = [
     "claudeSessionId",
     "cliCost",
     "created",
     "duration",
+    "end_time",
     "finished",
     "id",
     "lastActive",

@@ -26,9 +26,11 @@ async fn credentials_and_env_values_stay_where_they_belong() {
 
     // As the agent sees it: no credential anywhere, and nothing of the first process.
     for session in ["own", "other"] {
-        let keys = server.say(session, "bash:cat /proc/*/environ /proc/*/cmdline 2>/dev/null | grep -ac 'sk-ant[-]'").await;
+        let keys =
+            server.say(session, "bash:cat /proc/*/environ /proc/*/cmdline 2>/dev/null | grep -ac 'sk-ant[-]'").await;
         assert!(keys.starts_with("done: 0") || keys.contains("\n0"), "{keys}");
-        let files = server.say(session, "bash:grep -rlsa 'sk-ant[-]' / --exclude-dir=proc --exclude-dir=sys; true").await;
+        let files =
+            server.say(session, "bash:grep -rlsa 'sk-ant[-]' / --exclude-dir=proc --exclude-dir=sys; true").await;
         // The CLI notes this very command in its transcript, which does not fit its own pattern.
         assert_eq!(only_agents_files(&files), "", "{files}");
         let first = server.say(session, "bash:cat /proc/1/environ 2>&1; true").await;

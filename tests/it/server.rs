@@ -150,7 +150,11 @@ impl TestServer {
         // Not there at all where sandboxes are reached by TCP.
         let sockets = std::fs::read_dir(self.directory.path().join("run")).into_iter().flatten();
         let sockets = sockets.map(Result::unwrap).filter(|entry| entry.path().is_dir());
-        assert_eq!(sockets.map(|entry| entry.path()).collect::<Vec<_>>(), [] as [&Path; 0], "link directories are left");
+        assert_eq!(
+            sockets.map(|entry| entry.path()).collect::<Vec<_>>(),
+            [] as [&Path; 0],
+            "link directories are left"
+        );
     }
 
     fn labels(&self) -> Labels {

@@ -74,7 +74,10 @@ async fn the_environment_reaches_later_commands_and_merges_and_outlives_a_reset(
         let answer = server.task_with("s", message, &json!({ "env": env })).await.ok();
         answer["response"].as_str().unwrap().to_owned()
     };
-    assert_eq!(with_env("bash:echo $A-$B", json!({ "A": "1", "B": "it's \"two\"\n$x" })).await, "done: 1-it's \"two\" $x");
+    assert_eq!(
+        with_env("bash:echo $A-$B", json!({ "A": "1", "B": "it's \"two\"\n$x" })).await,
+        "done: 1-it's \"two\" $x"
+    );
     assert_eq!(server.say("s", "bash:echo $A").await, "done: 1");
     assert_eq!(with_env("bash:echo $A-$C", json!({ "A": "one", "C": "3" })).await, "done: one-3");
     server.post_nothing("/session/s/reset").await.ok();

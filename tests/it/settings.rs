@@ -49,11 +49,13 @@ async fn a_bad_setting_stops_the_start_and_is_named() {
 
     let empty = server.directory().join("empty");
     std::fs::create_dir(&empty).unwrap();
-    let (_, said) = refused(&server, &[("AGENT_DIR", empty.to_str().unwrap())]).await;
+    let (code, said) = refused(&server, &[("AGENT_DIR", empty.to_str().unwrap())]).await;
+    assert_eq!(code, 64, "{said}");
     assert!(said.contains("AGENT_DIR") && said.contains("AGENTS.md"), "{said}");
     std::fs::write(empty.join("AGENTS.md"), "x").unwrap();
     std::fs::write(empty.join("OUTPUT.schema.json"), "{\"type\": 7}").unwrap();
-    let (_, said) = refused(&server, &[("AGENT_DIR", empty.to_str().unwrap())]).await;
+    let (code, said) = refused(&server, &[("AGENT_DIR", empty.to_str().unwrap())]).await;
+    assert_eq!(code, 64, "{said}");
     assert!(said.contains("AGENT_DIR") && said.contains("OUTPUT.schema.json"), "{said}");
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
