@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::server::{Process, TestServer};
+use crate::stream::text_of;
 
 #[tokio::test]
 async fn a_session_goes_on_after_the_server_was_stopped() {
@@ -41,5 +42,39 @@ async fn a_second_server_on_the_same_data_is_refused() {
     assert!(second.log().contains("DATA_DIR"), "{}", second.log());
     // Nothing of the first one was touched.
     assert_eq!(server.say("s", "say:still here").await, "still here");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_task_goes_on_when_the_server_is_killed_and_started_again() {
+    let mut server = TestServer::start().await;
+    server.say("s", "say:before").await;
+    let container = server.container().await.id;
+    let mut events = server.subscribe("s").await;
+    let first = events.connected["seq"].as_u64().unwrap() + 1;
+    let (task, next) = (server.enqueue("s", "slow:40").await, server.enqueue("s", "recall:").await);
+    for _ in 0..5 {
+        events.until("text").await;
+    }
+    let requests = server.model.request_count();
+    server.kill().await;
+    assert_eq!(server.containers().await.len(), 1, "the agent goes on without a server");
+
+    server.start_again().await;
+    let seen = events.events.last().unwrap()["seq"].as_u64().unwrap();
+    let mut after = server.subscribe_since("s", seen).await;
+    let end = after.until_end_of(&json!(task)).await;
+    assert_eq!(end["type"], "task_complete", "{end:#}");
+    let own = |event: &&serde_json::Value| event["taskId"] == json!(task);
+    let own: Vec<_> = events.events.iter().chain(&after.events).filter(own).cloned().collect();
+    let words: String = (0..40).map(|word| format!("w{word} ")).collect();
+    assert_eq!(text_of(&own).0.trim_end(), words.trim_end());
+    assert!(server.model.request_count() <= requests + 1, "the request that was cut is made once more, and no other");
+
+    let end = after.until_end_of(&json!(next)).await;
+    assert!(end["response"].as_str().unwrap().contains("say:before"), "{end:#}");
+    assert_eq!(server.container().await.id, container);
+    after.assert_numbered_from(seen + 1);
+    events.assert_numbered_from(first);
     server.finish().await;
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::redact::lines;
-use crate::server::TestServer;
+use crate::server::{Setup, TestServer};
 
 /// Runs a task to its end: the events of it, from `task_queued` on.
 async fn events_of(server: &TestServer, session: &str, message: &str) -> Vec<Value> {
@@ -41,31 +41,29 @@ async fn every_kind_of_event_as_a_subscriber_sees_it() {
     server.finish().await;
 }
 
+/// Slow enough for what comes before the cut to be told.
+const CUT: &str = r#"
+[[script]]
+name = "cut"
+when.message = ["be cut"]
+[[script.step]]
+text = "w0 w1 w2 w3 w4 w5 w6 w7 w8"
+chunk = 3
+delta_delay_ms = 50
+cut_after = 4
+"#;
+
 #[tokio::test]
 async fn a_connection_cut_in_the_answer_voids_what_came_of_it() {
-    let server = TestServer::start().await;
+    let server = Setup::new().scripts(CUT).start().await;
     server.say("s", "say:before").await;
-    let events = events_of(&server, "s", "cut:4").await;
+    let events = events_of(&server, "s", "be cut").await;
     let retries: Vec<&Value> = events.iter().filter(|event| event["type"] == "retry").collect();
     let [.., retry] = retries[..] else { panic!("no retry:\n{}", lines(&events)) };
     assert!(retry["discardsFrom"].is_u64(), "{retry}");
 
-    // A client that does as it is told has the text exactly once.
-    let mut kept: Vec<(u64, &str)> = Vec::new();
-    for event in &events {
-        match event["type"].as_str().unwrap() {
-            "text" => kept.push((event["seq"].as_u64().unwrap(), event["text"].as_str().unwrap())),
-            "retry" => {
-                if let Some(from) = event["discardsFrom"].as_u64() {
-                    kept.retain(|(seq, _)| *seq < from);
-                }
-            }
-            _ => {}
-        }
-    }
-    let text: String = kept.iter().map(|(_, text)| *text).collect();
+    let (text, voided) = text_of(&events);
     assert_eq!(text.trim_end(), "w0 w1 w2 w3 w4 w5 w6 w7 w8", "{}", lines(&events));
-    let voided = events.iter().filter(|event| event["type"] == "text").count() - kept.len();
     assert!(voided > 0, "nothing had come before the cut:\n{}", lines(&events));
     assert_eq!(events.last().unwrap()["response"].as_str().unwrap().trim_end(), text.trim_end());
     server.finish().await;
@@ -109,4 +107,18 @@ async fn subscribers_see_the_same_whenever_they_come_until_the_session_is_delete
     let reborn = events_of(&server, "s", "say:again").await;
     assert_eq!(reborn[0]["seq"], 1);
     server.finish().await;
+}
+
+/// What a client shows that does as `retry` tells it, and how many texts were void.
+pub(crate) fn text_of(events: &[Value]) -> (String, usize) {
+    let mut kept: Vec<(u64, &str)> = Vec::new();
+    let mut voided = 0;
+    for event in events {
+        match (event["type"].as_str().unwrap(), event["discardsFrom"].as_u64()) {
+            ("text", _) => kept.push((event["seq"].as_u64().unwrap(), event["text"].as_str().unwrap())),
+            ("retry", Some(from)) => voided += kept.extract_if(.., |(seq, _)| *seq >= from).count(),
+            _ => {}
+        }
+    }
+    (kept.into_iter().map(|(_, text)| text).collect(), voided)
 }
