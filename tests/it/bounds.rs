@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-pub(crate) const BOUND: Duration = Duration::from_secs(60);
+pub(crate) const BOUND: Duration = Duration::from_mins(1);
 
 /// The outcome of `future`, or a failed test that names what did not happen.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(BOUND, future).await {
-        Ok(outcome) => outcome,
-        Err(_) => panic!("not within {} s: {what}", BOUND.as_secs()),
-    }
+    let outcome = tokio::time::timeout(BOUND, future).await;
+    outcome.unwrap_or_else(|late| panic!("not within {} s: {what}: {late}", BOUND.as_secs()))
 }

@@ -44,7 +44,7 @@ done
 async fn an_agent_that_does_not_behave_fails_its_task_and_no_other() {
     let image = TestImage::with_agent("misbehaving", AGENT, 0o755).await;
     let server = Setup::new().env("DOCKER_IMAGE", &image.name).env("SANDBOX_MEMORY", "64m");
-    let server = server.env("STALL_TIMEOUT_MS", 2000).start().await;
+    let server = server.env("STALL_TIMEOUT_MS", "2000").start().await;
 
     let problem = server.task("s", "exits at once").await.problem(502, "exit_code");
     let error = problem["error"].as_str().unwrap();

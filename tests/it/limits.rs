@@ -42,7 +42,7 @@ async fn a_task_ends_at_its_limits_and_the_session_goes_on() {
 
 #[tokio::test]
 async fn silence_is_no_stall_while_the_model_thinks_or_a_tool_runs() {
-    let server = Setup::new().env("STALL_TIMEOUT_MS", 1500).start().await;
+    let server = Setup::new().env("STALL_TIMEOUT_MS", "1500").start().await;
     // Silence longer than the limit while a request is open, and while a tool runs.
     assert_eq!(server.say("s", "wait:2500").await, "waited 2500 ms");
     assert_eq!(server.say("s", "bash:sleep 2.5; echo slept").await, "done: slept");

@@ -45,5 +45,6 @@ pub(crate) fn redacted(value: &Value) -> Value {
 
 /// A line each, so that a change of one event is a change of one line.
 pub(crate) fn lines(events: &[Value]) -> String {
-    events.iter().map(|event| format!("{}\n", redacted(event))).collect()
+    let lines: Vec<String> = events.iter().map(|event| redacted(event).to_string()).collect();
+    lines.join("\n")
 }

@@ -67,8 +67,8 @@ async fn a_task_goes_on_when_the_server_is_killed_and_started_again() {
     assert_eq!(end["type"], "task_complete", "{end:#}");
     let own = |event: &&serde_json::Value| event["taskId"] == json!(task);
     let own: Vec<_> = events.events.iter().chain(&after.events).filter(own).cloned().collect();
-    let words: String = (0..40).map(|word| format!("w{word} ")).collect();
-    assert_eq!(text_of(&own).0.trim_end(), words.trim_end());
+    let words: Vec<String> = (0..40).map(|word| format!("w{word}")).collect();
+    assert_eq!(text_of(&own).0.trim_end(), words.join(" "));
     assert!(server.model.request_count() <= requests + 1, "the request that was cut is made once more, and no other");
 
     let end = after.until_end_of(&json!(next)).await;
@@ -76,5 +76,29 @@ async fn a_task_goes_on_when_the_server_is_killed_and_started_again() {
     assert_eq!(server.container().await.id, container);
     after.assert_numbered_from(seen + 1);
     events.assert_numbered_from(first);
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_stop_lets_its_tasks_finish() {
+    let mut server = TestServer::start().await;
+    let mut events = server.subscribe("s").await;
+    let told = async {
+        events.until("text").await;
+        server.terminate();
+        server.logged("told to stop").await;
+        let refused = server.task("s", "say:too late").await.problem(503, "shutting_down");
+        assert_eq!(server.get("/ready").await.expect(503)["ready"], false);
+        refused
+    };
+    let (answer, _) = tokio::join!(server.task("s", "slow:40"), told);
+    assert!(answer.ok()["response"].as_str().unwrap().contains("w39"));
+    assert_eq!(events.until_closed().await, 1001);
+    assert_eq!(events.kinds().last(), Some(&"task_complete"));
+    server.ended().await;
+    assert_eq!(server.containers().await, []);
+
+    server.start_again().await;
+    assert_eq!(server.get("/session/s").await.ok()["turns"], 1);
     server.finish().await;
 }

@@ -6,7 +6,7 @@ use mock_api::scripted_model::{Credential, DEFAULT_KEY};
 use serde_json::json;
 
 use crate::engine::EngineApi;
-use crate::server::TestServer;
+use crate::server::{Setup, TestServer};
 
 const VALUE: &str = "v4lue-of-the-env-that-nobody-may-see";
 const SESSION_KEY: &str = "sk-ant-of-the-session";
@@ -63,10 +63,37 @@ async fn credentials_and_env_values_stay_where_they_belong() {
     // On the host's disk and in the log.
     assert_without_secrets("the log", &server.log());
     let data = server.directory().join("data");
-    assert!(holds(&data, b"API_SECRET") || !holds(&data, VALUE.as_bytes()));
     for secret in [VALUE, SESSION_KEY, DEFAULT_KEY] {
         assert!(!holds(&data, secret.as_bytes()), "{secret} is in DATA_DIR");
     }
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_login_of_claude_code_is_read_again_when_it_changes() {
+    let server = Setup::new().env("ANTHROPIC_API_KEY", "").start().await;
+    let login = server.directory().join("home/.claude/.credentials.json");
+    std::fs::create_dir_all(login.parent().unwrap()).unwrap();
+    let log_in = |token: &str, expires_at: u64| {
+        let content =
+            json!({ "claudeAiOauth": { "accessToken": token, "refreshToken": "r", "expiresAt": expires_at } });
+        std::fs::write(&login, content.to_string()).unwrap();
+    };
+    log_in("sk-ant-oat01-old", 1_000);
+    let problem = server.task("s", "say:hello").await.problem(503, "auth_expired");
+    assert!(problem["error"].as_str().unwrap().contains("expired"), "{problem:#}");
+    assert!(server.get("/ready").await.expect(503).to_string().contains("expired"));
+
+    server.model.expect_token("sk-ant-oat01-new");
+    log_in("sk-ant-oat01-new", 4_000_000_000_000);
+    assert_eq!(server.say("s", "say:hello").await, "hello");
+    assert_eq!(last_credential(&server), Credential::OauthToken(0));
+    server.get("/ready").await.ok();
+
+    // A session's own key goes before it; a wrong one is the session's problem.
+    let own = json!({ "env": { "ANTHROPIC_API_KEY": DEFAULT_KEY } });
+    server.task_with("t", "say:hello", &own).await.ok();
+    assert_eq!(last_credential(&server), Credential::ApiKey(0));
     server.finish().await;
 }
 

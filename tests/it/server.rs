@@ -76,9 +76,19 @@ impl TestServer {
         self.process.log()
     }
 
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        self.process.signal(Signal::SIGTERM);
+    }
+
     /// SIGTERM, and the end.
     pub(crate) async fn stop(&mut self) {
-        self.process.signal(Signal::SIGTERM);
+        self.terminate();
+        self.ended().await;
+    }
+
+    /// The end of a server that was told to stop.
+    pub(crate) async fn ended(&mut self) {
         let status = self.process.ended().await;
         assert!(status.success(), "the server ended with {status}");
     }
@@ -97,6 +107,11 @@ impl TestServer {
             panic!("the server did not start again:\n{}", self.process.log());
         };
         self.address = format!("http://{address}");
+    }
+
+    /// Waits until this is in the log.
+    pub(crate) async fn logged(&self, text: &str) {
+        self.process.logged(text).await;
     }
 
     /// The containers of this server's sandboxes.

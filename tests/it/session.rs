@@ -89,7 +89,7 @@ async fn the_environment_reaches_later_commands_and_merges_and_outlives_a_reset(
 
 #[tokio::test]
 async fn an_idle_session_loses_its_container_and_nothing_else() {
-    let server = Setup::new().env("IDLE_TIMEOUT_MS", 300).start().await;
+    let server = Setup::new().env("IDLE_TIMEOUT_MS", "300").start().await;
     server.say("s", "bash:echo kept > kept.txt").await;
     wait_until_cold(&server).await;
     assert_eq!(server.containers().await, []);
@@ -105,7 +105,7 @@ async fn an_idle_session_loses_its_container_and_nothing_else() {
 
 #[tokio::test]
 async fn a_lost_transcript_starts_the_conversation_afresh_and_says_so() {
-    let server = Setup::new().env("IDLE_TIMEOUT_MS", 1500).start().await;
+    let server = Setup::new().env("IDLE_TIMEOUT_MS", "1500").start().await;
     server.say("s", "bash:echo kept > kept.txt").await;
     // The transcript is written after the result: the file is deleted where the CLI is not there to write it again.
     wait_until_cold(&server).await;
@@ -141,6 +141,31 @@ async fn five_tasks_posted_at_once_run_in_the_order_in_which_they_were_taken() {
     let begins_and_ends: Vec<&str> =
         events.kinds().into_iter().filter(|kind| ["task_start", "task_complete"].contains(kind)).collect();
     assert_eq!(begins_and_ends, ["task_start", "task_complete"].repeat(5));
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn what_a_task_asks_for_holds_for_it_alone() {
+    let server = TestServer::start().await;
+    let more = json!({ "model": "claude-opus-4-8", "metadata": { "ticket": 7 } });
+    let answer = server.task_with("s", "model:", &more).await.ok();
+    assert_eq!(answer["response"], "claude-opus-4-8");
+    let task = server.get(&format!("/task/{}", answer["taskId"].as_str().unwrap())).await.ok();
+    assert_eq!((&task["model"], &task["metadata"]), (&more["model"], &more["metadata"]));
+    let next = server.task("s", "model:").await.ok();
+    assert_eq!(next["response"], "claude-sonnet-4-6");
+    assert!(answer["cost"].as_f64().unwrap() > next["cost"].as_f64().unwrap(), "the dearer model costs more");
+
+    // Two MiB come whole.
+    let big = server.say("s", "big:2048").await;
+    assert_eq!(big.len(), 2 << 20);
+
+    // A caller that goes away ends nothing.
+    let mut events = server.subscribe("s").await;
+    let gone = server.request(reqwest::Method::POST, "/task").json(&json!({ "sessionId": "s", "message": "slow:10" }));
+    let gone = gone.timeout(std::time::Duration::from_millis(100)).send().await;
+    assert!(gone.unwrap_err().is_timeout());
+    assert!(events.until("task_complete").await["response"].as_str().unwrap().contains("w9"));
     server.finish().await;
 }
 

@@ -92,7 +92,7 @@ async fn without_an_image_a_task_says_how_to_build_it() {
 
 #[tokio::test]
 async fn without_an_engine_the_server_runs_and_says_so() {
-    let server = Setup::new().env("DOCKER_HOST", "unix:///nowhere/docker.sock").start().await;
+    let server = Setup::new().env("DOCKER_HOST", "unix:///nowhere/docker.sock").env("MAX_QUEUE", "2").start().await;
     server.get("/health").await.ok();
     let ready = server.get("/ready").await.expect(503);
     assert!(detail(&ready, "engine").contains("/nowhere/docker.sock"), "{ready:#}");
@@ -100,6 +100,14 @@ async fn without_an_engine_the_server_runs_and_says_so() {
     assert_eq!(problem["errorType"], "engine_unavailable");
     assert_eq!(server.get("/session/s").await.ok()["turns"], 0);
     assert_eq!(server.post_nothing("/task/s/abort").await.ok()["aborted"], false);
+
+    // Meanwhile tasks wait, as many as may.
+    let waiting = [server.enqueue("t", "say:1").await, server.enqueue("t", "say:2").await];
+    server.task("t", "say:3").await.problem(429, "queue_full");
+    assert_eq!(server.post_nothing("/task/t/abort").await.ok()["aborted"], true);
+    for task in waiting {
+        assert_eq!(server.get(&format!("/task/{task}")).await.ok()["status"], "aborted");
+    }
     server.abandon().await;
 }
 

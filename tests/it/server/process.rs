@@ -49,6 +49,11 @@ impl Process {
         self.log.borrow().clone()
     }
 
+    pub(crate) async fn logged(&self, text: &str) {
+        let mut log = self.log.clone();
+        within(text, log.wait_for(|log| log.contains(text))).await.unwrap();
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }

@@ -33,8 +33,8 @@ impl Setup {
     }
 
     /// A setting of the server.
-    pub(crate) fn env(mut self, name: &str, value: impl ToString) -> Self {
-        self.environment.insert(name.to_owned(), value.to_string());
+    pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
         self
     }
 
