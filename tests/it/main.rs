@@ -17,6 +17,7 @@ mod subscriber;
 mod abort;
 mod broken_agent;
 mod compatibility;
+mod docs;
 mod egress;
 mod idempotency;
 mod input;
