@@ -1,6 +1,7 @@
 //! The command line.
 #![expect(clippy::print_stderr, reason = "a command line talks to its terminal")]
 
+mod doctor;
 mod serve;
 mod task;
 
@@ -30,6 +31,8 @@ enum Command {
     Serve(Box<ServeOptions>),
     /// Send a message to a session, follow it live and print the answer
     Task(task::TaskOptions),
+    /// Look whether the server can run here: engine, image, directories, port, credential, clock
+    Doctor(Box<doctor::DoctorOptions>),
     /// The agent image
     #[command(subcommand)]
     Image(ImageCommand),
@@ -62,6 +65,7 @@ pub fn run() -> ExitCode {
         match cli.command {
             Command::Serve(options) => serve::run(*options).await,
             Command::Task(options) => task::run(options).await,
+            Command::Doctor(options) => doctor::run(*options).await,
             Command::Image(ImageCommand::Build(options)) => build_image(options).await,
         }
     });

@@ -1,0 +1,55 @@
+//! What one look found.
+
+use std::error::Error;
+
+use serde::Serialize;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Status {
+    Ok,
+    /// The server runs, and something is not as it should be or could not be looked at.
+    Warn,
+    /// The server does not start, or no task runs.
+    Fail,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Check {
+    /// The same in every release: scripts look for it.
+    pub(super) name: &'static str,
+    pub(super) status: Status,
+    /// A sentence without a full stop.
+    pub(super) detail: String,
+    /// What to do, in a sentence; `None` where all is well.
+    pub(super) remedy: Option<String>,
+}
+
+impl Check {
+    pub(super) fn ok(name: &'static str, detail: impl Into<String>) -> Self {
+        Check { name, status: Status::Ok, detail: detail.into(), remedy: None }
+    }
+
+    pub(super) fn warn(name: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Check { name, status: Status::Warn, detail: detail.into(), remedy: Some(remedy.into()) }
+    }
+
+    pub(super) fn fail(name: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Check { name, status: Status::Fail, detail: detail.into(), remedy: Some(remedy.into()) }
+    }
+}
+
+/// An error and its causes in one line; the outermost alone often says little.
+pub(super) fn in_words(error: &dyn Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_words = inner.to_string();
+        if !words.ends_with(&inner_words) {
+            words.push_str(": ");
+            words.push_str(&inner_words);
+        }
+        cause = inner.source();
+    }
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
