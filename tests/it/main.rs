@@ -18,6 +18,7 @@ mod abort;
 mod broken_agent;
 mod compatibility;
 mod docs;
+mod doctor;
 mod egress;
 mod idempotency;
 mod input;

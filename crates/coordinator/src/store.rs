@@ -114,6 +114,8 @@ impl Store {
 
     /// Writes what was accepted, refuses what comes later with [`StoreError::Closed`], and lets go of the data directory.
     pub async fn close(&self) {
+        // First, because the last connection to go writes the log back into the database, and that should be the writer's.
+        self.shared.readers.close().await;
         self.shared.writer.close().await;
     }
 

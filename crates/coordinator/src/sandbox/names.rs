@@ -1,6 +1,7 @@
 //! Names and labels of what we make in the engine: how it is found again, and how two installations keep apart.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::path::Path;
 
 use container_engine::Labels;
@@ -20,16 +21,20 @@ pub struct Instance(String);
 
 impl Instance {
     /// The installation that owns a data directory; named on its first start.
-    pub fn of(data_dir: &Path) -> std::io::Result<Self> {
+    pub fn of(data_dir: &Path) -> io::Result<Self> {
         let path = data_dir.join("instance");
         match std::fs::read_to_string(&path) {
-            Ok(name) => Ok(Instance(name.trim().to_owned())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(name) if !name.trim().is_empty() => Ok(Instance(name.trim().to_owned())),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            // Not there; or empty, where the power went before it was on the disk: then nothing was made under it either.
+            Ok(_) | Err(_) => {
                 let name = format!("{:08x}", rand::random::<u32>());
-                std::fs::write(&path, &name)?;
+                let mut file = std::fs::File::create(&path)?;
+                file.write_all(name.as_bytes())?;
+                file.sync_all()?;
+                std::fs::File::open(data_dir)?.sync_all()?;
                 Ok(Instance(name))
             }
-            Err(error) => Err(error),
         }
     }
 

@@ -16,7 +16,7 @@ pub use logs::{Bounds, StoredLine};
 pub use tasks::{TaskFilter, UnfinishedTask};
 
 /// Reads that run at once; more wait. Each connection may cache 2 MB of pages.
-const CONNECTIONS: usize = 4;
+const CONNECTIONS: u32 = 4;
 
 pub(super) struct Readers {
     database: PathBuf,
@@ -26,13 +26,22 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn new(database: PathBuf) -> Self {
-        Readers { database, idle: Mutex::default(), permits: Arc::new(Semaphore::new(CONNECTIONS)) }
+        Readers { database, idle: Mutex::default(), permits: Arc::new(Semaphore::new(CONNECTIONS as usize)) }
     }
 
     /// Opens a connection where none is idle: at first, and after a read that panicked with its own.
     fn take(&self) -> Result<Connection, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.map_or_else(|| schema::open_reader(&self.database), Ok)
+    }
+
+    /// Waits for the reads that run, and refuses what comes later.
+    pub(super) async fn close(&self) {
+        if let Ok(permits) = self.permits.acquire_many(CONNECTIONS).await {
+            permits.forget();
+        }
+        self.permits.close();
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn put_back(&self, connection: Connection) {

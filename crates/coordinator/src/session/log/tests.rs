@@ -13,7 +13,7 @@ fn events(from: u64, to: u64, bytes: usize) -> Vec<StoredEvent> {
 }
 
 struct World {
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     store: Store,
     key: SessionKey,
     log: Arc<EventLog>,
@@ -36,7 +36,7 @@ async fn world() -> World {
     };
     store.commit(vec![Change::InsertSession(record)]).await.unwrap();
     let log = Arc::new(EventLog::new(key, store.clone(), 0));
-    World { _directory: directory, store, key, log }
+    World { directory, store, key, log }
 }
 
 impl World {
@@ -110,7 +110,7 @@ async fn what_retention_removed_is_told_as_a_gap() {
     let log = Arc::new(EventLog::new(world.key, world.store.clone(), 9));
     let removed = Change::AppendEvents { session: world.key, task: None, events: events(1, 9, 10) };
     world.store.commit(vec![removed]).await.unwrap();
-    let database = rusqlite::Connection::open(world._directory.path().join("claude-runner.db")).unwrap();
+    let database = rusqlite::Connection::open(world.directory.path().join("claude-runner.db")).unwrap();
     database.execute("DELETE FROM events", []).unwrap();
 
     let mut cursor = log.cursor(3);

@@ -66,7 +66,7 @@ fn result(id: &str, content: &str) -> String {
 }
 
 fn lines<const N: usize>(lines: [String; N]) -> Vec<String> {
-    tell(&lines.each_ref().map(String::as_str)).0
+    tell(&Vec::from(lines).iter().map(String::as_str).collect::<Vec<_>>()).0
 }
 
 #[test]
