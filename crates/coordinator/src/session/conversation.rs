@@ -211,8 +211,8 @@ impl Conversation {
     }
 
     /// Takes the running task back if the agent never took its message in.
-    pub(crate) fn take_back_untouched(&mut self) -> Option<(TaskRecord, Uuid)> {
-        if self.running.as_ref().is_some_and(Running::is_untouched) { self.take_back("agent_hung") } else { None }
+    pub(crate) fn take_back_untouched(&mut self, reason: &str) -> Option<(TaskRecord, Uuid)> {
+        if self.running.as_ref().is_some_and(Running::is_untouched) { self.take_back(reason) } else { None }
     }
 
     /// Writes down that a task ended. `by`: who ended it, where a caller did.

@@ -159,7 +159,7 @@ impl Worker {
             // It was told to end its turn and did not.
             self.lose(Failure::new(ErrorType::Timeout, "the task did not end in time")).await;
         } else if self.stalls_at().is_some_and(|at| at <= now) {
-            if let Some((record, prompt)) = self.conversation.take_back_untouched() {
+            if let Some((record, prompt)) = self.conversation.take_back_untouched("agent_hung") {
                 // It never took the message in: another process will.
                 self.queue.push_front(Waiting { record, prompt });
                 self.flush().await;
@@ -181,9 +181,11 @@ impl Worker {
 
     /// The sandbox is lost: the running task begins anew where it may, and ends where not.
     pub(super) fn lose_running(&mut self, failure: Failure) {
-        let again = match failure.error_type {
-            ErrorType::ContainerLost => self.conversation.take_back("container_lost"),
-            _ => None,
+        let again = if failure.error_type == ErrorType::ContainerLost {
+            self.conversation.take_back("container_lost")
+        } else {
+            // An agent that ends after its last answer takes the next task's message with it.
+            self.conversation.take_back_untouched("agent_ended")
         };
         match again {
             Some((record, prompt)) => self.queue.push_front(Waiting { record, prompt }),
