@@ -231,6 +231,8 @@ impl Worker {
                 if let (Some(frame), Some(sandbox)) = (flushed.last_frame, &self.sandbox) {
                     sandbox.link.acknowledge(frame);
                 }
+                // Before anyone is told: who asks then sees a session that is not busy any more.
+                self.publish_status();
                 for record in flushed.ended {
                     self.tell_ended(&record);
                 }
