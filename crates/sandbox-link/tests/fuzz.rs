@@ -1,0 +1,204 @@
+//! Valid messages, damaged, and noise, for FUZZ_SECONDS (1 unless set): decoding does not panic and makes nothing that is
+//! larger than the message; what it takes is encoded to bytes that mean the same. `scripts/fuzz` runs it for longer.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use proptest::test_runner::{Config, TestRunner};
+use sandbox_link::codec::{DecodeError, MAX_MESSAGE, MAX_STRINGS, MAX_TEXT};
+use sandbox_link::frame::{
+    Down, DownFrame, Exit, Hello, LinkSecret, MAX_PIECE, Numbered, SignalTarget, Start, Up, UpFrame, Welcome,
+};
+use sandbox_link::window::Payload;
+
+/// Between runs of so many cases the clock is looked at.
+const CASES: u32 = 256;
+
+/// Lengths around the bounds of the protocol, and kinds of frames.
+const TELLING: [u32; 14] = [0, 1, 2, 3, 16, 17, 18, 19, 20, 4096, 4097, 256 * 1024, 256 * 1024 + 1, u32::MAX];
+
+#[derive(Clone, Debug)]
+enum Damage {
+    Replace(Index, u8),
+    Number(Index, u32),
+    Insert(Index, Vec<u8>),
+    Cut(Index),
+    Remove(Index, usize),
+}
+
+#[test]
+fn what_comes_up_is_decoded_or_refused() {
+    fuzz(&message(up(), Up::encode), |message| check(message, Up::decode, Up::encode, size_of_up));
+}
+
+#[test]
+fn what_goes_down_is_decoded_or_refused() {
+    fuzz(&message(down(), Down::encode), |message| check(message, Down::decode, Down::encode, size_of_down));
+}
+
+fn fuzz<S: Strategy>(inputs: &S, check: impl Fn(&S::Value) -> Result<(), TestCaseError>) {
+    let seconds = std::env::var("FUZZ_SECONDS").map_or(1, |seconds| seconds.parse().unwrap());
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let mut runs = 0;
+    while runs == 0 || Instant::now() < end {
+        // A new one each time: a runner counts its successes over all its runs.
+        if let Err(failure) = TestRunner::new(config.clone()).run(inputs, |input| check(&input)) {
+            panic!("{failure}");
+        }
+        runs += CASES;
+    }
+    println!("{runs} inputs");
+}
+
+fn check<T: PartialEq + std::fmt::Debug>(
+    message: &Bytes,
+    decode: fn(Bytes) -> Result<Vec<T>, DecodeError>,
+    encode: fn(&T, &mut BytesMut),
+    size: fn(&T) -> usize,
+) -> Result<(), TestCaseError> {
+    let Ok(frames) = decode(message.clone()) else { return Ok(()) };
+    let made: usize = frames.iter().map(size).sum();
+    prop_assert!(made <= message.len(), "{} bytes were made of {}", made, message.len());
+    let again = encoded(&frames, encode);
+    prop_assert!(again.len() <= MAX_MESSAGE.max(message.len()));
+    prop_assert_eq!(again.len(), message.len(), "a frame has one form");
+    prop_assert_eq!(decode(again), Ok(frames));
+    Ok(())
+}
+
+fn encoded<T>(frames: &[T], encode: impl Fn(&T, &mut BytesMut)) -> Bytes {
+    let mut batch = BytesMut::new();
+    for frame in frames {
+        encode(frame, &mut batch);
+    }
+    batch.freeze()
+}
+
+/// Bytes that a frame holds.
+fn size_of_up(frame: &Up) -> usize {
+    match frame {
+        Up::Hello(hello) => secret_bytes(hello.secret.as_ref()),
+        Up::Output(Numbered { frame, .. }) => frame.bytes(),
+        Up::Ack { .. } => 0,
+    }
+}
+
+fn size_of_down(frame: &Down) -> usize {
+    match frame {
+        Down::Welcome(welcome) => secret_bytes(welcome.secret.as_ref()),
+        Down::Refused { reason } => reason.len(),
+        Down::Command(Numbered { frame, .. }) => frame.bytes(),
+        Down::Ack { .. } => 0,
+    }
+}
+
+fn secret_bytes(secret: Option<&LinkSecret>) -> usize {
+    secret.map_or(0, |secret| secret.expose().len())
+}
+
+fn message<T: std::fmt::Debug + 'static>(
+    frame: impl Strategy<Value = T>,
+    encode: fn(&T, &mut BytesMut),
+) -> impl Strategy<Value = Bytes> {
+    let valid = vec(frame, 0..6).prop_map(move |frames| encoded(&frames, encode).to_vec());
+    let noise = vec(any::<u8>(), 0..200);
+    let damaged = (valid, vec(damage(), 0..5)).prop_map(|(mut message, damages)| {
+        damages.iter().for_each(|damage| damage.apply(&mut message));
+        message
+    });
+    prop_oneof![9 => damaged, 1 => noise].prop_map(Bytes::from)
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let at = any::<Index>;
+    prop_oneof![
+        (at(), any::<u8>()).prop_map(|(at, byte)| Damage::Replace(at, byte)),
+        (at(), select(&TELLING[..])).prop_map(|(at, number)| Damage::Number(at, number)),
+        (at(), vec(any::<u8>(), 1..12)).prop_map(|(at, bytes)| Damage::Insert(at, bytes)),
+        at().prop_map(Damage::Cut),
+        (at(), 1..20_usize).prop_map(|(at, length)| Damage::Remove(at, length)),
+    ]
+}
+
+impl Damage {
+    fn apply(&self, message: &mut Vec<u8>) {
+        let length = message.len();
+        let place = |index: &Index| index.index(length + 1);
+        match self {
+            Damage::Replace(at, new) => message.iter_mut().skip(place(at)).take(1).for_each(|byte| *byte = *new),
+            Damage::Number(at, number) => {
+                let bytes = number.to_le_bytes();
+                message.iter_mut().skip(place(at)).zip(bytes).for_each(|(byte, new)| *byte = new);
+            }
+            Damage::Insert(at, bytes) => {
+                let at = place(at);
+                message.splice(at..at, bytes.iter().copied());
+            }
+            Damage::Cut(at) => message.truncate(place(at)),
+            Damage::Remove(at, count) => {
+                message.drain(place(at)..length.min(place(at) + count));
+            }
+        }
+    }
+}
+
+fn up() -> impl Strategy<Value = Up> {
+    let exit = (any::<Option<i32>>(), any::<Option<i32>>(), any::<u64>());
+    let frame = prop_oneof![
+        (piece(), any::<bool>()).prop_map(|(piece, ends_line)| UpFrame::Stdout { piece, ends_line }),
+        piece().prop_map(|bytes| UpFrame::Stderr { bytes }),
+        any::<u32>().prop_map(|pid| UpFrame::Started { pid }),
+        text().prop_map(|message| UpFrame::StartFailed { message }),
+        exit.prop_map(|(code, signal, oom_kills)| UpFrame::Exited(Exit { code, signal, oom_kills })),
+    ];
+    prop_oneof![
+        1 => (secret(), any::<u64>(), any::<bool>()).prop_map(|(secret, last_received, running)| {
+            Up::Hello(Hello { secret, last_received, running })
+        }),
+        4 => (1..u64::MAX, frame).prop_map(|(seq, frame)| Up::Output(Numbered { seq, frame })),
+        1 => any::<u64>().prop_map(|upto| Up::Ack { upto }),
+    ]
+}
+
+fn down() -> impl Strategy<Value = Down> {
+    let strings = prop_oneof![9 => vec(".{0,20}", 0..6), 1 => Just(vec![String::new(); MAX_STRINGS])];
+    let start = (".{0,20}", strings, ".{0,20}", vec((".{0,20}", ".{0,20}"), 0..6));
+    let frame = prop_oneof![
+        start.prop_map(|(program, arguments, directory, environment)| {
+            DownFrame::Start(Start { program, arguments, directory, environment })
+        }),
+        (piece(), any::<bool>()).prop_map(|(piece, ends_line)| DownFrame::Stdin { piece, ends_line }),
+        Just(DownFrame::CloseStdin),
+        (any::<i32>(), select(vec![SignalTarget::Program, SignalTarget::Everything]))
+            .prop_map(|(signal, target)| DownFrame::Signal { signal, target }),
+    ];
+    prop_oneof![
+        1 => (secret(), any::<u64>(), any::<u64>()).prop_map(|(secret, last_received, orphan_ttl_ms)| {
+            Down::Welcome(Welcome { secret, last_received, orphan_ttl_ms })
+        }),
+        1 => text().prop_map(|reason| Down::Refused { reason }),
+        4 => (1..u64::MAX, frame).prop_map(|(seq, frame)| Down::Command(Numbered { seq, frame })),
+        1 => any::<u64>().prop_map(|upto| Down::Ack { upto }),
+    ]
+}
+
+fn piece() -> impl Strategy<Value = Bytes> {
+    prop_oneof![
+        9 => vec(any::<u8>(), 0..200).prop_map(Bytes::from),
+        1 => Just(Bytes::from(vec![b'x'; MAX_PIECE])),
+    ]
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![9 => ".{0,40}".boxed(), 1 => Just("x".repeat(MAX_TEXT)).boxed()]
+}
+
+fn secret() -> impl Strategy<Value = Option<LinkSecret>> {
+    prop::option::of(text().prop_map(LinkSecret::new))
+}
