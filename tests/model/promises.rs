@@ -1,0 +1,220 @@
+//! What must hold at the end, whatever happened: see "Promises" in ARCHITECTURE.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use coordinator::event::StoredEvent;
+use coordinator::task::{TaskId, TaskRecord, TaskStatus};
+use serde_json::Value;
+
+use crate::agent::answer;
+use crate::board::{Given, Life, State, View};
+
+/// Why a task is queued again. Any other `retry` is the agent's own.
+const TAKEN_BACK: [&str; 2] = ["container_lost", "agent_hung"];
+
+/// Everything that is broken. `records`: the tasks as the store has them.
+pub(crate) fn broken(state: &State, records: &BTreeMap<TaskId, TaskRecord>) -> Vec<String> {
+    let mut broken = state.violations.clone();
+    let mut ends = BTreeMap::new();
+    for life in state.lives.values() {
+        if let Err(error) = check_life(life, records, &mut ends) {
+            broken.push(format!("{} in {error}:\n{}", life.session, listing(&life.events)));
+        }
+    }
+    for (number, task) in &state.tasks {
+        if let Err(error) = check_task(task, state, records, &ends) {
+            broken.push(format!("#{number} ({task}): {error}"));
+        }
+    }
+    broken.extend(check_given(&state.given, state, records));
+    broken.extend(state.views.iter().filter(|view| !is_part_of_a_life(view, state)).map(|view| {
+        format!("a subscriber since {} saw something else:\n{}", view.since, listing(&view.events))
+    }));
+    broken
+}
+
+/// Numbers without holes, tasks one after another in their order, each with one beginning of its life and one end.
+fn check_life(
+    life: &Life,
+    records: &BTreeMap<TaskId, TaskRecord>,
+    ends: &mut BTreeMap<TaskId, String>,
+) -> Result<(), String> {
+    let mut queued: Vec<TaskId> = Vec::new();
+    let mut started: BTreeMap<TaskId, u64> = BTreeMap::new();
+    let mut newest_started = None;
+    let mut running: Option<TaskId> = None;
+    let mut texts: Vec<(TaskId, u64, String)> = Vec::new();
+    for (event, expected) in life.events.iter().zip(1..) {
+        let event: Value = serde_json::from_slice(&event.json).unwrap();
+        let (seq, kind) = (event["seq"].as_u64().unwrap(), event["type"].as_str().unwrap());
+        let here = |error: &str| Err(format!("event {seq} ({kind}): {error}"));
+        if seq != expected {
+            return here(&format!("number {expected} was next"));
+        }
+        let Some(task) = event["taskId"].as_str().map(|task| task.parse::<TaskId>().unwrap()) else { continue };
+        if ends.contains_key(&task) {
+            return here("its task had ended");
+        }
+        if kind == "task_queued" {
+            queued.push(task);
+            continue;
+        }
+        let Some(place) = queued.iter().position(|queued| *queued == task) else {
+            return here("its task was not queued");
+        };
+        match kind {
+            "task_start" => {
+                if running.is_some() {
+                    return here("another task was running");
+                }
+                if newest_started.is_some_and(|newest| place < newest) {
+                    return here("its task was queued before one that started already");
+                }
+                newest_started = Some(place);
+                started.insert(task.clone(), seq);
+                running = Some(task);
+            }
+            "task_complete" | "task_failed" | "abort" => {
+                let is_running = running.as_ref() == Some(&task);
+                if kind == "task_complete" && !is_running {
+                    return here("its task was not running");
+                }
+                if kind == "task_complete" {
+                    let text: String = texts.iter().filter(|text| text.0 == task).map(|text| text.2.as_str()).collect();
+                    if let Some(record) = records.get(&task)
+                        && text != answer(&record.request.message)
+                    {
+                        return here(&format!("what was streamed is {text:?}"));
+                    }
+                }
+                if is_running {
+                    running = None;
+                }
+                ends.insert(task, kind.to_owned());
+            }
+            "retry" => {
+                let from = event["discardsFrom"].as_u64().unwrap_or(seq);
+                if from < started.get(&task).copied().unwrap_or(u64::MAX) || from > seq {
+                    return here(&format!("discardsFrom is {from}, which is not of this attempt"));
+                }
+                texts.retain(|(of, at, _)| *of != task || *at < from);
+                if TAKEN_BACK.contains(&event["reason"].as_str().unwrap()) {
+                    running = None;
+                }
+            }
+            "text" => {
+                if running.as_ref() != Some(&task) {
+                    return here("its task was not running");
+                }
+                texts.push((task, seq, event["text"].as_str().unwrap().to_owned()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// An accepted task has ended, and everyone was told the same.
+fn check_task(
+    task: &TaskId,
+    state: &State,
+    records: &BTreeMap<TaskId, TaskRecord>,
+    ends: &BTreeMap<TaskId, String>,
+) -> Result<(), String> {
+    let record = records.get(task).ok_or("it was accepted and is not in the store")?;
+    if !record.status.is_final() {
+        return Err(format!("it is {} in the end", record.status.as_str()));
+    }
+    let told = state.told.get(task).ok_or("who waited for it was never told")?;
+    if told != record {
+        return Err(format!("the waiter was told {:?}, the store has {:?}", told.status, record.status));
+    }
+    let kind = match record.status {
+        TaskStatus::Completed => "task_complete",
+        TaskStatus::Failed => "task_failed",
+        TaskStatus::Aborted => "abort",
+        TaskStatus::Queued | TaskStatus::Running => unreachable!(),
+    };
+    // The end of a session that was deleted while nobody listened can have been missed.
+    match ends.get(task) {
+        Some(end) if end != kind => Err(format!("it ended as {end}, the store has {kind}")),
+        None if state.lives.get(&record.session).is_none_or(|life| !ended_by_deletion(life)) && !deleted(record) => {
+            Err("no event tells its end".to_owned())
+        }
+        Some(_) | None => check_answer(record),
+    }
+}
+
+fn check_answer(record: &TaskRecord) -> Result<(), String> {
+    let answered = record.answer.as_ref().ok_or("it ended without an answer")?;
+    let text = answered
+        .response
+        .clone()
+        .or_else(|| Some(answered.output.as_ref()?["answer"].as_str()?.to_owned()))
+        .unwrap_or_default();
+    match record.status {
+        TaskStatus::Completed if text != answer(&record.request.message) => {
+            Err(format!("{:?} was answered with {text:?}", record.request.message))
+        }
+        TaskStatus::Completed if record.failure.is_some() => Err("it completed and has a failure".to_owned()),
+        TaskStatus::Failed | TaskStatus::Aborted if record.failure.is_none() => {
+            Err("it did not complete and nothing says why".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An agent gets a message once, and another one gets it only where it may be tried again, under another name.
+fn check_given(given: &[Given], state: &State, records: &BTreeMap<TaskId, TaskRecord>) -> Vec<String> {
+    let mut broken = Vec::new();
+    let mut names = BTreeSet::new();
+    let mut times: BTreeMap<usize, u32> = BTreeMap::new();
+    for message in given {
+        if !names.insert(&message.uuid) {
+            broken.push(format!("#{} was given twice as {}, then to {}", message.task, message.uuid, message.container));
+        }
+        *times.entry(message.task).or_default() += 1;
+    }
+    for (number, times) in times {
+        let Some(record) = state.tasks.get(&number).and_then(|task| records.get(task)) else { continue };
+        if times > record.attempt + 1 || record.attempt > record.request.retry + 1 {
+            broken.push(format!("#{number} was given {times} times in {} attempts", record.attempt + 1));
+        }
+    }
+    broken
+}
+
+fn is_part_of_a_life(view: &View, state: &State) -> bool {
+    view.events.is_empty()
+        || state.lives.values().any(|life| {
+            let since = usize::try_from(view.since).unwrap();
+            life.events.get(since..).is_some_and(|events| {
+                // One of the two may have been cut off by the end of a coordinator.
+                let both = events.len().min(view.events.len());
+                events[..both] == view.events[..both]
+            })
+        })
+}
+
+fn ended_by_deletion(life: &Life) -> bool {
+    life.events.last().is_some_and(|event| event.json.windows(17).any(|part| part == b"\"session_deleted\""))
+}
+
+fn deleted(record: &TaskRecord) -> bool {
+    record.failure.as_ref().is_some_and(|failure| failure.error_type == coordinator::task::ErrorType::Deleted)
+}
+
+/// Events in short, for a person.
+pub(crate) fn listing(events: &[StoredEvent]) -> String {
+    let short = |event: &StoredEvent| {
+        let event: Value = serde_json::from_slice(&event.json).unwrap();
+        let mut line = format!("    {} {}", event["seq"], event["type"].as_str().unwrap());
+        for field in ["taskId", "text", "reason", "discardsFrom", "errorType", "error", "by"] {
+            if !event[field].is_null() {
+                line += &format!(" {field}={}", event[field]);
+            }
+        }
+        line
+    };
+    events.iter().map(short).collect::<Vec<_>>().join("\n")
+}

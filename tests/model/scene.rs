@@ -1,0 +1,141 @@
+//! A play from its beginning to its end: sessions that are watched all the time, and at the end everything heals, comes to
+//! rest, is checked and deleted.
+
+use std::collections::BTreeMap;
+
+use container_engine::{Engine, Labels, Operation};
+use coordinator::session::SessionId;
+use coordinator::store::TaskFilter;
+use coordinator::task::{TaskId, TaskRecord};
+
+use crate::agent::Command;
+use crate::board::PATIENCE;
+use crate::promises;
+use crate::world::{Settings, World};
+
+const HANGING: [Operation; 8] = [
+    Operation::CreateVolume,
+    Operation::CreateContainer,
+    Operation::Upload,
+    Operation::Start,
+    Operation::RemoveContainer,
+    Operation::RemoveVolume,
+    Operation::ListVolumes,
+    Operation::WaitContainer,
+];
+
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    sessions: Vec<SessionId>,
+}
+
+impl Scene {
+    pub(crate) fn new(settings: Settings, sessions: &[SessionId]) -> Self {
+        let scene = Scene { world: World::new(settings), sessions: sessions.to_vec() };
+        scene.watch();
+        scene
+    }
+
+    /// The coordinator is killed and started again.
+    pub(crate) fn restart(&mut self) {
+        self.world.crash();
+        self.begin_again();
+    }
+
+    pub(crate) fn begin_again(&mut self) {
+        self.world.start();
+        self.watch();
+    }
+
+    /// Ends the play. What is broken: a promise, or what `judge` says of a task that ended.
+    pub(crate) fn end(mut self, judge: impl Fn(&TaskRecord) -> Option<String>) -> Vec<String> {
+        self.heal();
+        let mut broken = Vec::new();
+        if !self.world.board.until(PATIENCE, |state| state.asked.is_empty()) {
+            broken.push(format!("not answered: {:?}", self.world.board.with(|state| state.asked.clone())));
+        }
+        // Also of tasks that nobody waits for, because the coordinator was killed before it answered.
+        for record in self.records().into_values().filter(|record| !record.status.is_final()) {
+            let registry = self.world.registry_of();
+            drop(self.world.now(registry.wait(&record.session_id, &record.id)));
+        }
+        let records = self.records();
+        self.seen_to_the_end();
+        broken.extend(self.world.board.with(|state| promises::broken(state, &records)));
+        for record in records.values() {
+            if !record.status.is_final() {
+                broken.push(format!("{:?} is {} in the end", record.request.message, record.status.as_str()));
+            }
+            broken.extend(judge(record));
+        }
+        if broken.is_empty() {
+            broken.extend(self.delete_everything());
+        }
+        broken
+    }
+
+    /// Everything works again, and agents answer at once.
+    fn heal(&mut self) {
+        self.world.engine.come_back();
+        for operation in HANGING {
+            self.world.engine.release(operation);
+        }
+        self.world.fill_disk(false);
+        self.world.board.with(|state| state.finish_all = true);
+        let live = self.world.board.with(|state| {
+            let live = state.sandboxes.values().filter(|entry| !entry.ended);
+            live.map(|entry| entry.commands.clone()).collect::<Vec<_>>()
+        });
+        for commands in live {
+            let _ = commands.try_send(Command::Return);
+            let _ = commands.try_send(Command::Finish);
+        }
+    }
+
+    /// Waits until those who watch have seen what is in the store.
+    fn seen_to_the_end(&self) {
+        let registry = self.world.registry_of();
+        let store = &registry.context().store;
+        for session in &self.sessions {
+            let Some(record) = self.world.now(store.session(session)).unwrap() else { continue };
+            let bounds = self.world.now(store.bounds(record.key)).unwrap();
+            let latest = bounds.map_or(0, |bounds| usize::try_from(bounds.latest).unwrap());
+            let seen = self.world.board.until(PATIENCE, |state| {
+                state.lives.get(&record.key).is_some_and(|life| life.events.len() >= latest)
+            });
+            if !seen {
+                let said = format!("the {latest} events of {session} were not all seen");
+                self.world.board.with(|state| state.violations.push(said));
+            }
+        }
+    }
+
+    fn records(&self) -> BTreeMap<TaskId, TaskRecord> {
+        let registry = self.world.registry_of();
+        let tasks = self.world.now(registry.context().store.tasks(&TaskFilter::default(), None, 1000)).unwrap();
+        tasks.items.into_iter().map(|record| (record.id.clone(), record)).collect()
+    }
+
+    /// No session leaves anything behind.
+    fn delete_everything(&mut self) -> Vec<String> {
+        for session in self.sessions.clone() {
+            self.world.delete(&session);
+        }
+        if !self.world.board.until(PATIENCE, |state| state.asked.is_empty()) {
+            return vec!["the sessions were not deleted".to_owned()];
+        }
+        // Faults that nothing has met yet would hit the sweep.
+        let (engine, everything) = (self.world.engine.clone(), Labels::new());
+        self.world.now(async {
+            while engine.list_volumes(&everything).await.is_err() {}
+        });
+        self.world.sweep();
+        self.world.leftovers().into_iter().map(|left| format!("left behind: {left}")).collect()
+    }
+
+    fn watch(&self) {
+        for session in &self.sessions {
+            self.world.observe(session);
+        }
+    }
+}
