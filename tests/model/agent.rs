@@ -169,10 +169,16 @@ impl Agent {
             json!({"type": "system", "subtype": "init", "session_id": session, "model": "claude-sonnet-4-6",
                 "tools": ["Bash"], "permissionMode": "bypassPermissions", "claude_code_version": "2.1.197"}),
             stream(session, &json!({"type": "message_start", "message": {"id": id, "model": "claude-sonnet-4-6"}})),
-            stream(session, &json!({"type": "content_block_start", "index": 0,
-                "content_block": {"type": "text", "text": ""}})),
-            stream(session, &json!({"type": "content_block_delta", "index": 0,
-                "delta": {"type": "text_delta", "text": "did "}})),
+            stream(
+                session,
+                &json!({"type": "content_block_start", "index": 0,
+                "content_block": {"type": "text", "text": ""}}),
+            ),
+            stream(
+                session,
+                &json!({"type": "content_block_delta", "index": 0,
+                "delta": {"type": "text_delta", "text": "did "}}),
+            ),
         ]
         .map(Say::Line)
         .into()
@@ -185,8 +191,11 @@ impl Agent {
         let structured = if turn.message.starts_with("unstructured") { Value::Null } else { json!({"answer": text}) };
         let rest = text.strip_prefix("did ").unwrap_or_default();
         says.extend([
-            Say::Line(stream(session, &json!({"type": "content_block_delta", "index": 0,
-                "delta": {"type": "text_delta", "text": rest}}))),
+            Say::Line(stream(
+                session,
+                &json!({"type": "content_block_delta", "index": 0,
+                "delta": {"type": "text_delta", "text": rest}}),
+            )),
             Say::Line(json!({"type": "assistant", "session_id": session, "parent_tool_use_id": null,
                 "message": {"id": format!("msg_{}", turn.uuid), "model": "claude-sonnet-4-6",
                     "content": [{"type": "text", "text": text}]}})),

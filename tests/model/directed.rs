@@ -97,9 +97,11 @@ fn an_interrupt_keeps_the_container() {
     assert_eq!(play.failure(first), ErrorType::Aborted);
     let second = play.submit("answer");
     assert_eq!(play.status(second), TaskStatus::Completed);
-    let containers = play.scene.world.board.with(|state| {
-        state.given.iter().map(|given| given.container.clone()).collect::<Vec<_>>()
-    });
+    let containers = play
+        .scene
+        .world
+        .board
+        .with(|state| state.given.iter().map(|given| given.container.clone()).collect::<Vec<_>>());
     assert_eq!(containers[0], containers[1]);
     play.end();
 }
@@ -393,9 +395,11 @@ impl Play {
 
     /// Waits until who asked for a deletion was answered.
     fn settled_deletion(&self) {
-        let settled = self.scene.world.board.until(PATIENCE, |state| {
-            !state.asked.values().any(|what| what.starts_with("delete"))
-        });
+        let settled = self
+            .scene
+            .world
+            .board
+            .until(PATIENCE, |state| !state.asked.values().any(|what| what.starts_with("delete")));
         assert!(settled);
     }
 

@@ -27,9 +27,13 @@ pub(crate) fn broken(state: &State, records: &BTreeMap<TaskId, TaskRecord>) -> V
         }
     }
     broken.extend(check_given(&state.given, state, records));
-    broken.extend(state.views.iter().filter(|view| !is_part_of_a_life(view, state)).map(|view| {
-        format!("a subscriber since {} saw something else:\n{}", view.since, listing(&view.events))
-    }));
+    broken.extend(
+        state
+            .views
+            .iter()
+            .filter(|view| !is_part_of_a_life(view, state))
+            .map(|view| format!("a subscriber since {} saw something else:\n{}", view.since, listing(&view.events))),
+    );
     broken
 }
 
@@ -173,7 +177,8 @@ fn check_given(given: &[Given], state: &State, records: &BTreeMap<TaskId, TaskRe
     let mut times: BTreeMap<usize, u32> = BTreeMap::new();
     for message in given {
         if !names.insert(&message.uuid) {
-            broken.push(format!("#{} was given twice as {}, then to {}", message.task, message.uuid, message.container));
+            broken
+                .push(format!("#{} was given twice as {}, then to {}", message.task, message.uuid, message.container));
         }
         *times.entry(message.task).or_default() += 1;
     }

@@ -54,8 +54,7 @@ enum Step {
 #[test]
 fn whatever_happens_the_promises_hold() {
     let cases = std::env::var("MODEL_CASES").map_or(CASES, |cases| cases.parse().unwrap());
-    let config =
-        Config { cases, failure_persistence: None, max_shrink_iters: 150, ..Config::default() };
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 150, ..Config::default() };
     let result = TestRunner::new(config).run(&(settings(), vec(step(), 1..STEPS)), |(settings, steps)| {
         let broken = play(settings, &steps);
         if broken.is_empty() { Ok(()) } else { Err(TestCaseError::fail(broken.join("\n"))) }
@@ -182,7 +181,9 @@ fn judge(record: &TaskRecord, allowed: &BTreeSet<String>) -> Option<String> {
     let failure = record.failure.as_ref()?;
     let error_type = format!("{:?}", failure.error_type);
     let wrong = record.status != TaskStatus::Completed && !allowed.contains(&error_type);
-    wrong.then(|| format!("{:?} ended as {error_type} ({}), for which there is no reason", record.request.message, failure.error))
+    wrong.then(|| {
+        format!("{:?} ended as {error_type} ({}), for which there is no reason", record.request.message, failure.error)
+    })
 }
 
 fn settings() -> impl Strategy<Value = Settings> {

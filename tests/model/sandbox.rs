@@ -126,11 +126,8 @@ impl Sandbox {
     async fn connect(&mut self) -> Option<(WebSocketStream<UnixStream>, u64)> {
         let stream = UnixStream::connect(self.directory.join("agent.sock")).await.ok()?;
         let (mut socket, _) = client_async("ws://coordinator/agent", stream).await.ok()?;
-        let hello = Hello {
-            secret: self.secret.clone(),
-            last_received: self.receive.last(),
-            running: self.agent.is_some(),
-        };
+        let hello =
+            Hello { secret: self.secret.clone(), last_received: self.receive.last(), running: self.agent.is_some() };
         send(&mut socket, &[Up::Hello(hello)]).await?;
         let welcome = match next(&mut socket).await?.pop() {
             Some(Down::Welcome(welcome)) => welcome,

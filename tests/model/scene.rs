@@ -100,9 +100,10 @@ impl Scene {
             let Some(record) = self.world.now(store.session(session)).unwrap() else { continue };
             let bounds = self.world.now(store.bounds(record.key)).unwrap();
             let latest = bounds.map_or(0, |bounds| usize::try_from(bounds.latest).unwrap());
-            let seen = self.world.board.until(PATIENCE, |state| {
-                state.lives.get(&record.key).is_some_and(|life| life.events.len() >= latest)
-            });
+            let seen = self
+                .world
+                .board
+                .until(PATIENCE, |state| state.lives.get(&record.key).is_some_and(|life| life.events.len() >= latest));
             if !seen {
                 let said = format!("the {latest} events of {session} were not all seen");
                 self.world.board.with(|state| state.violations.push(said));
@@ -126,9 +127,7 @@ impl Scene {
         }
         // Faults that nothing has met yet would hit the sweep.
         let (engine, everything) = (self.world.engine.clone(), Labels::new());
-        self.world.now(async {
-            while engine.list_volumes(&everything).await.is_err() {}
-        });
+        self.world.now(async { while engine.list_volumes(&everything).await.is_err() {} });
         self.world.sweep();
         self.world.leftovers().into_iter().map(|left| format!("left behind: {left}")).collect()
     }

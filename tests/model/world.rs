@@ -9,9 +9,7 @@ use container_engine::{ContainerExit, ContainerId, Engine, FakeEngine, Labels, L
 use coordinator::gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
 use coordinator::registry::Registry;
 use coordinator::sandbox::{Instance, Links, SandboxHost, SandboxSettings};
-use coordinator::session::{
-    AbortMode, AbortScope, Page, SessionContext, SessionId, SessionSettings, Submission,
-};
+use coordinator::session::{AbortMode, AbortScope, Page, SessionContext, SessionId, SessionSettings, Submission};
 use coordinator::store::{Store, StoreOptions};
 use coordinator::task::TaskRequest;
 use coordinator::upkeep;
@@ -258,9 +256,8 @@ impl World {
 
     /// Until the task has an answer: the first one, that it was accepted or refused.
     pub(crate) fn accepted(&self, number: usize) -> bool {
-        let known = |state: &crate::board::State| {
-            state.tasks.contains_key(&number) || state.refused.contains_key(&number)
-        };
+        let known =
+            |state: &crate::board::State| state.tasks.contains_key(&number) || state.refused.contains_key(&number);
         self.board.until(PATIENCE, known);
         self.board.with(|state| state.tasks.contains_key(&number))
     }
@@ -327,7 +324,8 @@ impl World {
         let record = self.now(self.registry_of().context().store.session(session)).ok().flatten()?;
         let key = record.key.to_string();
         self.board.with(|state| {
-            let mut entries = state.sandboxes.iter().filter(|(_, entry)| entry.workspace.contains(&key) && !entry.ended);
+            let mut entries =
+                state.sandboxes.iter().filter(|(_, entry)| entry.workspace.contains(&key) && !entry.ended);
             let (container, entry) = entries.next_back()?;
             entry.commands.try_send(command).ok()?;
             Some(container.clone())
@@ -452,4 +450,3 @@ fn record(
         life.events.extend_from_slice(&seen[both..]);
     }
 }
-

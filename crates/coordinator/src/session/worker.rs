@@ -225,6 +225,12 @@ impl Worker {
 
     /// Commits what is in the journal. What cannot be written now is kept and tried again.
     async fn flush(&mut self) {
+        // What failed is tried again, which is all there is to do about it here.
+        let _ = self.commit().await;
+    }
+
+    /// As [`Worker::flush`], for those who must know.
+    async fn commit(&mut self) -> Result<(), StoreError> {
         match self.conversation.journal.flush().await {
             Ok(flushed) => {
                 self.retry_commit = None;
@@ -236,12 +242,22 @@ impl Worker {
                 for record in flushed.ended {
                     self.tell_ended(&record);
                 }
+                // Whichever commit it was that made the task's start durable.
+                self.say_prompt_once_durable().await;
+                Ok(())
             }
             Err(error) => {
                 warn!(session.id = %self.conversation.id, %error, "could not commit; trying again");
                 self.retry_commit = Some(Instant::now() + COMMIT_RETRY);
+                Err(error)
             }
         }
+    }
+
+    /// Takes back what was just put in the journal and could not be committed.
+    fn discard(&mut self) {
+        self.conversation.journal.discard();
+        self.retry_commit = None;
     }
 
     fn tell_ended(&mut self, record: &TaskRecord) {
@@ -270,7 +286,6 @@ impl Worker {
         let now = Instant::now();
         if self.retry_commit.is_some_and(|at| at <= now) {
             self.flush().await;
-            self.say_prompt_once_durable().await;
         }
         if self.state == State::Idle && self.idle_since + self.context.settings.idle_timeout <= now {
             info!(session.id = %self.conversation.id, "session idle: its container goes, its volumes stay");

@@ -22,7 +22,7 @@ impl Worker {
             return Err(SubmitError::QueueFull(self.queue.len()));
         }
         // So that only this task's own writing can fail below.
-        self.conversation.journal.flush().await.map_err(|error| SubmitError::Store(Arc::new(error)))?;
+        self.commit().await.map_err(|error| SubmitError::Store(Arc::new(error)))?;
 
         let before = self.conversation.record.clone();
         let now = Timestamp::now();
@@ -70,8 +70,8 @@ impl Worker {
         let event = Event::TaskQueued { session_id: self.conversation.id.clone(), position };
         self.conversation.journal.tell(&event, Some(&task));
 
-        if let Err(error) = self.conversation.journal.flush().await {
-            self.conversation.journal.discard();
+        if let Err(error) = self.commit().await {
+            self.discard();
             self.conversation.record = before;
             return Err(SubmitError::Store(Arc::new(error)));
         }

@@ -16,7 +16,7 @@ use crate::session::context::SessionContext;
 use crate::session::conversation::Conversation;
 use crate::session::state::{After, Input, State};
 use crate::session::{SandboxRecord, SessionKey};
-use crate::store::Change;
+use crate::store::{Change, StoreError};
 use crate::task::{ErrorType, Failure};
 
 /// How long a task waits for an engine that cannot be reached, and how often that is tried.
@@ -188,6 +188,26 @@ impl Worker {
 
     /// A stop is complete: the session is as it was asked to be, and those who asked are told.
     pub(super) async fn settle(&mut self, after: After) {
+        let outcome = self.write_stop(after).await.map_err(Arc::new);
+        for reply in std::mem::take(&mut self.stopping) {
+            match reply {
+                StopReply::Abort(reply) => drop(reply.send(true)),
+                StopReply::Reset(reply) => drop(reply.send(outcome.clone().map(|()| true))),
+                StopReply::Delete(reply) => drop(reply.send(outcome.clone())),
+            }
+        }
+        for message in std::mem::take(&mut self.deferred) {
+            // Boxed: taking a message in can settle another stop.
+            Box::pin(self.on_message(message)).await;
+        }
+    }
+
+    /// Writes down what a stop made of the session. Where that fails the session is as it was, and those who asked can ask
+    /// again.
+    async fn write_stop(&mut self, after: After) -> Result<(), StoreError> {
+        // The ends of tasks that could not be written before. They must not be discarded with what follows.
+        self.commit().await?;
+        let before = self.conversation.record.clone();
         match after {
             After::Rest => {}
             After::Reset => {
@@ -203,24 +223,16 @@ impl Worker {
                 self.conversation.journal.change(Change::DeleteSession(self.conversation.journal.session()));
             }
         }
-        let outcome = self.conversation.journal.flush().await.map(drop).map_err(Arc::new);
-        match (&outcome, after) {
-            (Ok(()), After::Delete) => self.be_reborn(),
-            (Ok(()), After::Rest | After::Reset) => {}
-            // Not done, then: those who asked are told so and can ask again.
-            (Err(_), _) => self.conversation.journal.discard(),
+        if let Err(error) = self.commit().await {
+            self.discard();
+            self.conversation.record = before;
+            return Err(error);
         }
-        for reply in std::mem::take(&mut self.stopping) {
-            match reply {
-                StopReply::Abort(reply) => drop(reply.send(true)),
-                StopReply::Reset(reply) => drop(reply.send(outcome.clone().map(|()| true))),
-                StopReply::Delete(reply) => drop(reply.send(outcome.clone())),
-            }
+        match after {
+            After::Delete => self.be_reborn(),
+            After::Rest | After::Reset => {}
         }
-        for message in std::mem::take(&mut self.deferred) {
-            // Boxed: taking a message in can settle another stop.
-            Box::pin(self.on_message(message)).await;
-        }
+        Ok(())
     }
 
     /// Whoever posts to the name of a deleted session begins a new one, with a log of its own.

@@ -83,7 +83,6 @@ impl Worker {
         self.conversation.begin(Running::begin(record, prompt, resumed, sandbox.gateway.reading()));
         self.unsaid = true;
         self.flush().await;
-        self.say_prompt_once_durable().await;
     }
 
     /// The message goes to the agent only once the start is written: so it is given at most once.
