@@ -30,6 +30,8 @@ pub struct LaunchOrder {
     pub model: String,
     /// The conversation to go on with.
     pub resume: Option<String>,
+    /// No agent has worked in the workspace yet. It may be there without its template, where making it was cut off.
+    pub untouched: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +103,7 @@ impl SandboxHost {
             self.engine.create_volume(&volume.name, &labels).await?;
         }
         let made = self.create_with(name, volumes, attached).await;
-        let filled = match (made, fresh) {
+        let filled = match (made, fresh || order.untouched) {
             (Ok(container), true) => {
                 let archive = order.template.archive.clone().into();
                 self.engine.upload(&container, agent::WORKSPACE, archive).await.map(|()| container)

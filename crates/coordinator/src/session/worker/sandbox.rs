@@ -43,11 +43,20 @@ impl Worker {
         let Some(model) = self.queue.first().map(|waiting| waiting.record.request.model.clone()) else { return };
         let resume = self.conversation.record.as_ref().and_then(|record| record.claude_session_id.clone());
         let session = self.conversation.journal.session();
+        let untouched = resume.is_none() && self.conversation.record.as_ref().is_none_or(|record| record.turns == 0);
         let cancel = CancellationToken::new();
         self.launching = Some(cancel.clone());
         let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
         self.context.tracker.spawn(async move {
-            let launched = launch(&context, session, model, resume, cancel).await;
+            let template = match context.template().await {
+                Ok(template) => template,
+                Err(error) => {
+                    let _ = report.send(Report::Launched(Box::new(Err(NotLaunched::Template(error))))).await;
+                    return;
+                }
+            };
+            let order = LaunchOrder { session, template, model, resume, untouched };
+            let launched = launch(&context, order, cancel).await;
             let _ = report.send(Report::Launched(Box::new(launched))).await;
         });
     }
@@ -281,14 +290,10 @@ impl Worker {
 
 async fn launch(
     context: &SessionContext,
-    session: SessionKey,
-    model: String,
-    resume: Option<String>,
+    order: LaunchOrder,
     cancel: CancellationToken,
 ) -> Result<Launched, NotLaunched> {
-    let template = context.template().await.map_err(NotLaunched::Template)?;
-    let wanted = resume.is_some();
-    let order = LaunchOrder { session, template: Arc::clone(&template), model, resume };
+    let (template, wanted) = (Arc::clone(&order.template), order.resume.is_some());
     let sandbox = launch_when_possible(context, order, cancel).await.map_err(NotLaunched::Sandbox)?;
     Ok(Launched { transcript_lost: wanted && !sandbox.resumed, sandbox, template })
 }
