@@ -81,6 +81,8 @@ impl Worker {
             .is_some_and(|session| session.turns > 0 && session.claude_session_id.is_some());
         info!(session.id = %self.conversation.id, task.id = %record.id, "task started");
         self.conversation.begin(Running::begin(record, prompt, resumed, sandbox.gateway.reading()));
+        // What the task begins with is known to another coordinator too, though the agent has said nothing yet.
+        self.conversation.mark(sandbox.process.last_frame(), sandbox.gateway.reading());
         self.unsaid = true;
         self.flush().await;
     }
