@@ -134,6 +134,11 @@ impl Running {
         self.progress.since = seq;
     }
 
+    /// Nobody knows whether the agent has the message, be it the task's own or the request for a better answer.
+    pub(crate) fn awaits_acceptance(&self) -> bool {
+        !self.progress.accepted && self.progress.verdict.is_none()
+    }
+
     /// The event with which this attempt began.
     pub(crate) fn since(&self) -> u64 {
         self.progress.since

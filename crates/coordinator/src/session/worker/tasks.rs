@@ -61,7 +61,7 @@ impl Worker {
         let used = running.used(sandbox.gateway.reading()).cost;
         sandbox.gateway.begin_task(TaskLimits { max_cost: limit.map(|limit| limit - used) });
         // Sent again where nobody knows whether it arrived: the agent ignores a message that it has.
-        self.unsaid = running.is_untouched();
+        self.unsaid = running.awaits_acceptance();
         self.transition(Input::TakenOver).await;
         self.say_prompt_once_durable().await;
         self.send().await;
