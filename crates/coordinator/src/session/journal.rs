@@ -91,6 +91,11 @@ impl Journal {
         self.mark = Some((last, progress));
     }
 
+    /// The sandbox is gone: there is nobody to whom its frames could be acknowledged.
+    pub(crate) fn forget_frames(&mut self) {
+        self.mark = None;
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.events.is_empty() && self.lines.is_empty() && self.mark.is_none()
     }

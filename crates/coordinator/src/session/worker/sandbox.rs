@@ -101,6 +101,8 @@ impl Worker {
             Report::Launched(outcome) => self.on_launched(*outcome).await,
             Report::TakenOver(outcome) => self.on_taken_over(*outcome).await,
             Report::TakenDown => {
+                // They are no other sandbox's, even if they could not be written down yet.
+                self.conversation.journal.forget_frames();
                 if let Some(record) = &mut self.conversation.record
                     && record.sandbox.take().is_some()
                 {
