@@ -225,21 +225,25 @@ impl Worker {
 
     /// Commits what is in the journal. What cannot be written now is kept and tried again.
     async fn flush(&mut self) {
-        match self.conversation.journal.flush().await {
-            Ok(flushed) => {
-                self.retry_commit = None;
-                if let (Some(frame), Some(sandbox)) = (flushed.last_frame, &self.sandbox) {
-                    sandbox.link.acknowledge(frame);
-                }
-                for record in flushed.ended {
-                    self.tell_ended(&record);
-                }
-            }
+        match self.commit().await {
+            Ok(()) => self.retry_commit = None,
             Err(error) => {
                 warn!(session.id = %self.conversation.id, %error, "could not commit; trying again");
                 self.retry_commit = Some(Instant::now() + COMMIT_RETRY);
             }
         }
+    }
+
+    /// Commits what is in the journal, and tells those who wait for it.
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        let flushed = self.conversation.journal.flush().await?;
+        if let (Some(frame), Some(sandbox)) = (flushed.last_frame, &self.sandbox) {
+            sandbox.link.acknowledge(frame);
+        }
+        for record in flushed.ended {
+            self.tell_ended(&record);
+        }
+        Ok(())
     }
 
     fn tell_ended(&mut self, record: &TaskRecord) {

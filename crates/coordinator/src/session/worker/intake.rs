@@ -22,7 +22,7 @@ impl Worker {
             return Err(SubmitError::QueueFull(self.queue.len()));
         }
         // So that only this task's own writing can fail below.
-        self.conversation.journal.flush().await.map_err(|error| SubmitError::Store(Arc::new(error)))?;
+        self.commit().await.map_err(|error| SubmitError::Store(Arc::new(error)))?;
 
         let before = self.conversation.record.clone();
         let now = Timestamp::now();

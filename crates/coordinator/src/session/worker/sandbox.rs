@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Report, StopReply, Worker};
+use super::tasks::end_of;
+use super::{COMMIT_RETRY, Report, StopReply, Waiting, Worker};
 use crate::agent::{AgentTemplate, TemplateError};
 use crate::event::Event;
 use crate::sandbox::{LaunchError, LaunchOrder, Sandbox, SandboxName};
@@ -16,7 +17,7 @@ use crate::session::context::SessionContext;
 use crate::session::conversation::Conversation;
 use crate::session::state::{After, Input, State};
 use crate::session::{SandboxRecord, SessionKey};
-use crate::store::Change;
+use crate::store::{Change, StoreError};
 use crate::task::{ErrorType, Failure};
 
 /// How long a task waits for an engine that cannot be reached, and how often that is tried.
@@ -135,12 +136,34 @@ impl Worker {
                 let failure = failure_of(error);
                 warn!(session.id = %self.conversation.id, error = failure.error, "no sandbox");
                 if let Some(waiting) = self.queue.pop() {
-                    self.end_waiting(&waiting, failure, "request");
+                    self.lose_waiting(waiting, failure);
                 }
                 self.flush().await;
                 self.transition(Input::StartFailed).await;
             }
         }
+    }
+
+    /// A task's sandbox did not come up. Where it was lost on the way, the task waits for another one, as often as a task
+    /// that its agent never took in.
+    fn lose_waiting(&mut self, waiting: Waiting, failure: Failure) {
+        let Waiting { mut record, prompt } = waiting;
+        if failure.error_type != ErrorType::ContainerLost || record.attempt > record.request.retry {
+            self.end_waiting(&Waiting { record, prompt }, failure, "request");
+            return;
+        }
+        record.attempt += 1;
+        let retry = Event::Retry {
+            attempt: record.attempt,
+            max_retries: record.request.retry + 1,
+            delay_ms: 0,
+            status: None,
+            reason: "container_lost".to_owned(),
+            discards_from: None,
+        };
+        self.conversation.journal.tell(&retry, Some(&record.id));
+        self.conversation.journal.change(Change::UpdateTask(record.clone()));
+        self.queue.push_front(Waiting { record, prompt });
     }
 
     async fn on_taken_over(&mut self, outcome: Result<Launched, NotLaunched>) {
@@ -188,8 +211,33 @@ impl Worker {
 
     /// A stop is complete: the session is as it was asked to be, and those who asked are told.
     pub(super) async fn settle(&mut self, after: After) {
+        // First what came before, such as the ends of tasks: it is not to be forgotten with what was asked for.
+        let outcome = match self.commit().await {
+            Ok(()) => self.write_stop(after).await,
+            Err(error) => {
+                self.retry_commit = Some(Instant::now() + COMMIT_RETRY);
+                Err(error)
+            }
+        };
+        let outcome = outcome.map_err(Arc::new);
+        for reply in std::mem::take(&mut self.stopping) {
+            match reply {
+                StopReply::Abort(reply) => drop(reply.send(true)),
+                StopReply::Reset(reply) => drop(reply.send(outcome.clone().map(|()| true))),
+                StopReply::Delete(reply) => drop(reply.send(outcome.clone())),
+            }
+        }
+        for message in std::mem::take(&mut self.deferred) {
+            // Boxed: taking a message in can settle another stop.
+            Box::pin(self.on_message(message)).await;
+        }
+    }
+
+    /// Writes down what a stop was for. What cannot be written is not done: those who asked are told so and can ask again.
+    async fn write_stop(&mut self, after: After) -> Result<(), StoreError> {
+        let before = self.conversation.record.clone();
         match after {
-            After::Rest => {}
+            After::Rest => return Ok(()),
             After::Reset => {
                 if let Some(record) = &mut self.conversation.record {
                     record.turns = 0;
@@ -203,24 +251,15 @@ impl Worker {
                 self.conversation.journal.change(Change::DeleteSession(self.conversation.journal.session()));
             }
         }
-        let outcome = self.conversation.journal.flush().await.map(drop).map_err(Arc::new);
-        match (&outcome, after) {
-            (Ok(()), After::Delete) => self.be_reborn(),
-            (Ok(()), After::Rest | After::Reset) => {}
-            // Not done, then: those who asked are told so and can ask again.
-            (Err(_), _) => self.conversation.journal.discard(),
+        if let Err(error) = self.commit().await {
+            self.conversation.journal.discard();
+            self.conversation.record = before;
+            return Err(error);
         }
-        for reply in std::mem::take(&mut self.stopping) {
-            match reply {
-                StopReply::Abort(reply) => drop(reply.send(true)),
-                StopReply::Reset(reply) => drop(reply.send(outcome.clone().map(|()| true))),
-                StopReply::Delete(reply) => drop(reply.send(outcome.clone())),
-            }
+        if after == After::Delete {
+            self.be_reborn();
         }
-        for message in std::mem::take(&mut self.deferred) {
-            // Boxed: taking a message in can settle another stop.
-            Box::pin(self.on_message(message)).await;
-        }
+        Ok(())
     }
 
     /// Whoever posts to the name of a deleted session begins a new one, with a log of its own.
@@ -336,9 +375,9 @@ fn failure_of(error: NotLaunched) -> Failure {
         NotLaunched::Sandbox(error @ (LaunchError::Engine(_) | LaunchError::Link(_) | LaunchError::Timeout)) => {
             Failure::new(ErrorType::EngineUnavailable, sentence(&error))
         }
-        NotLaunched::Sandbox(error @ (LaunchError::Ended(_) | LaunchError::Send(_))) => {
-            Failure::new(ErrorType::ExitCode, sentence(&error))
-        }
+        NotLaunched::Sandbox(LaunchError::Ended(end)) => end_of(&end),
+        NotLaunched::Sandbox(error @ LaunchError::Send(_)) => Failure::new(ErrorType::ContainerLost, sentence(&error)),
+        NotLaunched::Sandbox(error @ LaunchError::Refused(_)) => Failure::new(ErrorType::ExitCode, sentence(&error)),
         NotLaunched::Sandbox(error @ LaunchError::Cancelled) => Failure::new(ErrorType::Aborted, sentence(&error)),
     }
 }
