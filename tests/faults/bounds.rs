@@ -6,17 +6,15 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 /// Far above what anything takes on a loaded machine.
-pub(crate) const BOUND: Duration = Duration::from_secs(120);
+pub(crate) const BOUND: Duration = Duration::from_mins(2);
 
 /// Between two tries of something that is away: a client's politeness, nothing waits for just this long.
 pub(crate) const PACE: Duration = Duration::from_millis(25);
 
 /// The outcome of `future`, or a failed test that names what did not happen.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(BOUND, future).await {
-        Ok(outcome) => outcome,
-        Err(_) => panic!("not within {} s: {what}", BOUND.as_secs()),
-    }
+    let outcome = tokio::time::timeout(BOUND, future).await;
+    outcome.unwrap_or_else(|_| panic!("not within {} s: {what}", BOUND.as_secs()))
 }
 
 /// `short` in CI, `long` where `scripts/faults --long` asks for it.

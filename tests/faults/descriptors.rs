@@ -26,7 +26,8 @@ async fn a_server_without_file_descriptors_heals() {
         // A container that is to be started meanwhile may not get what it needs.
         let cold = Work::slow(&format!("d{run}b"), 3).or(&["engine_unavailable", "container_lost", "exit_code"]);
         history.told.push(client.accept(&format!("cold{run}"), &cold).await);
-        let connections: Vec<_> = (0..2 * DESCRIPTORS).map(|_| std::net::TcpStream::connect(address(&client))).collect();
+        let connections: Vec<_> =
+            (0..2 * DESCRIPTORS).map(|_| std::net::TcpStream::connect(address(&client))).collect();
         let streams = join_all((0..4).map(|_| tokio::time::timeout(PACE * 20, open(&client, "s", 0)))).await;
         drop((connections, streams));
         let begun = Instant::now();

@@ -88,8 +88,11 @@ async fn a_full_workspace_is_the_agents_own_affair() {
     let mut history = History::default();
     let room = shell_count("df --output=avail -B1M", &engine.disk());
     eprintln!("{room} MiB of room in the workspace");
-    let fill = Work::shell("fill", "head -c 100G /dev/zero > fill; echo filled")
-        .or(&["exit_code", "container_lost", "stalled"]);
+    let fill = Work::shell("fill", "head -c 100G /dev/zero > fill; echo filled").or(&[
+        "exit_code",
+        "container_lost",
+        "stalled",
+    ]);
     let errors = &["exit_code", "container_lost", "engine_unavailable", "stalled"];
     let full = Work::slow("full", 2).or(errors);
     let beside = Work::slow("beside", 2).or(errors);
@@ -129,7 +132,8 @@ async fn until_ready_is(client: &Client, status: u16) {
 
 /// The number in the last line of what a command says of a path.
 fn shell_count(command: &str, path: &std::path::Path) -> u64 {
-    let output = std::process::Command::new("bash").args(["-c", &format!("{command} {}", path.display())]).output().unwrap();
+    let output =
+        std::process::Command::new("bash").args(["-c", &format!("{command} {}", path.display())]).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     said.lines().last().unwrap_or_default().trim().parse().unwrap()
 }

@@ -75,7 +75,7 @@ impl Follower {
     /// The last event that it has.
     pub(crate) fn last_seq(&self) -> u64 {
         let events = self.connections.iter().flat_map(|connection| &connection.events);
-        events.filter_map(seq).last().unwrap_or_default()
+        events.filter_map(seq).next_back().unwrap_or_default()
     }
 }
 

@@ -27,7 +27,11 @@ pub(crate) struct Load {
 
 impl Load {
     /// Keeps this many sessions busy with what `work` says for a task, which it gets the name of.
-    pub(crate) fn start(server: &Server, sessions: usize, work: impl Fn(&str, usize) -> Work + Send + Sync + Clone + 'static) -> Self {
+    pub(crate) fn start(
+        server: &Server,
+        sessions: usize,
+        work: impl Fn(&str, usize) -> Work + Send + Sync + Clone + 'static,
+    ) -> Self {
         let (tracker, enough) = (TaskTracker::new(), CancellationToken::new());
         let (mut callers, mut receivers) = (Vec::new(), Vec::new());
         for session in 0..sessions {

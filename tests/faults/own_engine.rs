@@ -26,7 +26,10 @@ impl OwnEngine {
         let directory = tempfile::Builder::new().prefix("cre-").tempdir_in("/tmp").unwrap();
         let path = |name: &str| directory.path().join(name).display().to_string();
         std::fs::create_dir(path("disk")).unwrap();
-        shell(&format!("truncate -s {DISK} {0}.img && mkfs.ext4 -q {0}.img && mount -o loop {0}.img {0}", path("disk")));
+        shell(&format!(
+            "truncate -s {DISK} {0}.img && mkfs.ext4 -q {0}.img && mount -o loop {0}.img {0}",
+            path("disk")
+        ));
         let mut engine = OwnEngine { directory, process: None };
         engine.start_again().await;
         let (image, host) = (agent_image(), engine.host());
@@ -47,9 +50,12 @@ impl OwnEngine {
     pub(crate) async fn start_again(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         let process = Command::new("dockerd")
-            .arg("--data-root").arg(self.path("disk/docker"))
-            .arg("--exec-root").arg(self.path("exec"))
-            .arg("--pidfile").arg(self.path("pid"))
+            .arg("--data-root")
+            .arg(self.path("disk/docker"))
+            .arg("--exec-root")
+            .arg(self.path("exec"))
+            .arg("--pidfile")
+            .arg(self.path("pid"))
             .args(["--host", &self.host()])
             // Sandboxes have no network, and the other engine's rules stay as they are.
             .args(["--bridge=none", "--iptables=false", "--ip-forward=false"])

@@ -61,14 +61,8 @@ async fn abort_delete_and_reset_race_with_new_tasks() {
         history.deleted.extend((round % 3 == 2).then_some(session));
         check_round(&server, history, &mut findings).await;
     }
-    Row {
-        fault: "abort, reset and delete racing with POST",
-        runs: rounds,
-        tasks,
-        findings,
-        recovery: Vec::new(),
-    }
-    .report();
+    Row { fault: "abort, reset and delete racing with POST", runs: rounds, tasks, findings, recovery: Vec::new() }
+        .report();
     server.finish().await;
 }
 
@@ -77,7 +71,10 @@ async fn check_round(server: &crate::server::Server, mut history: History, findi
     history.complete(server).await;
     // Accepted at the same time, in the order that the log shows; and the rounds before are in it, too.
     let order = |history: &History, told: &Told| {
-        history.log(&told.session).iter().position(|event| event["type"] == "task_queued" && event["taskId"] == *told.task)
+        history
+            .log(&told.session)
+            .iter()
+            .position(|event| event["type"] == "task_queued" && event["taskId"] == *told.task)
     };
     let mut told = std::mem::take(&mut history.told);
     told.sort_by_key(|told| order(&history, told));

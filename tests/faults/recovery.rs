@@ -11,7 +11,10 @@ use crate::history::{History, time_of};
 pub(crate) fn after_kills(history: &History, kills: &[(Timestamp, Timestamp)]) -> Vec<Duration> {
     let mut times: Vec<Timestamp> = history.logs.values().flatten().filter_map(time_of).collect();
     times.sort();
-    kills.iter().filter_map(|(killed, started)| between(*killed, times[times.partition_point(|at| at < started)..].first())).collect()
+    kills
+        .iter()
+        .filter_map(|(killed, started)| between(*killed, times[times.partition_point(|at| at < started)..].first()))
+        .collect()
 }
 
 fn between(killed: Timestamp, on: Option<&Timestamp>) -> Option<Duration> {

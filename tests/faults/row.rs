@@ -24,15 +24,11 @@ impl Row {
         self.recovery.sort();
         let (median, max) = (self.recovery.get(self.recovery.len() / 2), self.recovery.last());
         let found = &self.findings;
-        let counts = [
-            &found.tasks_lost,
-            &found.tasks_doubled,
-            &found.wrong_reason,
-            &found.events_lost,
-            &found.events_doubled,
-        ];
+        let counts =
+            [&found.tasks_lost, &found.tasks_doubled, &found.wrong_reason, &found.events_lost, &found.events_doubled];
         let [lost, doubled, reason, events_lost, events_doubled] = counts.map(Vec::len);
-        let milliseconds = |time: Option<&Duration>| time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let milliseconds =
+            |time: Option<&Duration>| time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let shown = |time| milliseconds(time).map_or_else(|| "–".to_owned(), |time| format!("{time} ms"));
         let markdown = format!(
             "| {} | {} | {} | {lost} | {doubled} | {reason} | {events_lost} | {events_doubled} | {} / {} |\n",

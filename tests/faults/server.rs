@@ -66,7 +66,7 @@ impl Setup {
         Setup { environment, directory, wrapper: Vec::new() }
     }
 
-    pub(crate) fn env(mut self, name: &str, value: impl ToString) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.environment.insert(name.to_owned(), value.to_string());
         self
     }
@@ -116,10 +116,6 @@ fn own_program(directory: &Path) -> PathBuf {
 impl Server {
     pub(crate) fn client(&self) -> Client {
         Client::new(&format!("127.0.0.1:{}", self.environment["PORT"]))
-    }
-
-    pub(crate) fn directory(&self) -> &Path {
-        self.directory.path()
     }
 
     pub(crate) fn docker(&self) -> Docker {

@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use rand::RngExt as _;
-use rand::rngs::StdRng;
 use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -61,7 +61,9 @@ async fn stalled_subscribers_cost_little_and_hold_up_nobody() {
         findings.events_lost.push(format!("{texts} of {events} text events came"));
     }
     let grown = peak.saturating_sub(before);
-    eprintln!("{events} events of 1 KB in {elapsed:?} beside {STALLED} stalled subscribers; memory grew by {grown} KiB");
+    eprintln!(
+        "{events} events of 1 KB in {elapsed:?} beside {STALLED} stalled subscribers; memory grew by {grown} KiB"
+    );
     assert!(grown <= STALLED as u64 * STALLED_KIBIBYTES, "memory grew by {grown} KiB");
     assert_eq!(stalled.iter().filter(|stalled| stalled.is_some()).count(), STALLED);
     drop(stalled);

@@ -8,8 +8,8 @@ use crate::history::{Completes, Expected};
 impl Work {
     /// So many words, 50 ms apart. `id` makes the message one that nobody else sends.
     pub(crate) fn slow(id: &str, words: usize) -> Self {
-        let text = (0..words).map(|word| format!("w{word} ")).collect();
-        Work::new(&format!("task {id}\nslow:{words}"), Completes::WithText(text), Some(1))
+        let text: Vec<_> = (0..words).map(|word| format!("w{word} ")).collect();
+        Work::new(&format!("task {id}\nslow:{words}"), Completes::WithText(text.concat()), Some(1))
     }
 
     /// A long answer at once, in pieces of 12 characters.

@@ -6,7 +6,8 @@ use super::Findings;
 use crate::history::{Completes, Connection, Expected, Follower, History, Told};
 
 fn event(seq: u64, kind: &str, task: &str, more: &Value) -> Value {
-    let mut event = json!({ "type": kind, "seq": seq, "ts": format!("2030-01-01T00:00:{seq:02}.000Z"), "taskId": task });
+    let mut event =
+        json!({ "type": kind, "seq": seq, "ts": format!("2030-01-01T00:00:{seq:02}.000Z"), "taskId": task });
     event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     event
 }

@@ -151,7 +151,9 @@ impl ProcessEnd {
     /// A sentence for the task's error.
     pub fn describe(&self) -> String {
         match self {
-            ProcessEnd::Exited { code: None, signal: None, .. } => "the session's container was told to stop".to_owned(),
+            ProcessEnd::Exited { code: None, signal: None, .. } => {
+                "the session's container was told to stop".to_owned()
+            }
             ProcessEnd::Exited { signal: Some(signal), .. } => format!("the agent was ended by signal {signal}"),
             ProcessEnd::Exited { code, stderr, .. } => {
                 let code = code.map_or_else(|| "an unknown code".to_owned(), |code| format!("code {code}"));
