@@ -84,7 +84,7 @@ impl Program {
     }
 
     /// After it ended: takes in its last output, kills what it left behind, and says `Exited`.
-    pub(crate) async fn finish(self, end: End, outbox: Arc<Outbox>, inbox: Arc<Inbox>) {
+    pub(crate) async fn finish(self, end: Option<End>, outbox: Arc<Outbox>, inbox: Arc<Inbox>) {
         drop(self.stdin);
         inbox.shut();
         self.readers.close();
@@ -95,8 +95,9 @@ impl Program {
         self.readers.wait().await;
         let oom_kills = cgroup::oom_kills().saturating_sub(self.oom_kills_before);
         let exit = match end {
-            End::Code(code) => Exit { code: Some(code), signal: None, oom_kills },
-            End::Signal(signal) => Exit { code: None, signal: Some(signal), oom_kills },
+            Some(End::Code(code)) => Exit { code: Some(code), signal: None, oom_kills },
+            Some(End::Signal(signal)) => Exit { code: None, signal: Some(signal), oom_kills },
+            None => Exit { code: None, signal: None, oom_kills },
         };
         outbox.push([UpFrame::Exited(exit)]);
     }

@@ -83,6 +83,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
         tokio::select! {
             biased;
             _ = terminate.recv() => {
+                worker.stopping = true;
                 worker.signal_program(Signal::SIGTERM as i32);
                 deadline.get_or_insert(Instant::now() + TERMINATION_GRACE);
                 if !worker.is_running() {
@@ -126,6 +127,8 @@ struct Worker {
     program: Option<Program>,
     /// Process group of the last program.
     group: Option<Pid>,
+    /// The container was told to stop: how its program ends is not the program's own doing.
+    stopping: bool,
     finished: mpsc::Sender<()>,
     tracker: TaskTracker,
 }
@@ -140,6 +143,7 @@ impl Worker {
             running: Arc::default(),
             program: None,
             group: None,
+            stopping: false,
             finished,
             tracker,
         };
@@ -196,6 +200,7 @@ impl Worker {
     fn reap(&mut self) {
         while let Some((pid, end)) = processes::reap() {
             if let Some(program) = self.program.take_if(|program| program.pid() == pid) {
+                let end = (!self.stopping).then_some(end);
                 let finish = program.finish(end, Arc::clone(&self.outbox), Arc::clone(&self.inbox));
                 let finished = self.finished.clone();
                 self.tracker.spawn(async move {

@@ -93,7 +93,7 @@ pub enum UpFrame {
     Exited(Exit),
 }
 
-/// How a program ended: exactly one of `code` and `signal` is there.
+/// How a program ended: by `code` or by `signal`. Neither is there where it ended because its container was told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit {
     pub code: Option<i32>,

@@ -29,14 +29,16 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
     let sandboxes = &api.registry.context().sandboxes;
     let image = &sandboxes.settings().image;
     let engine = sandboxes.engine().info().await;
-    let image = match (&engine, sandboxes.engine().image(image).await) {
-        (Err(_), _) => check("image", Err("not known while the engine does not answer".to_owned())),
-        (Ok(_), Ok(Some(_))) => check("image", Ok(image.clone())),
-        (Ok(_), Ok(None)) => {
-            check("image", Err(format!("{image} is not there; build it with `claude-runner image build`")))
-        }
-        (Ok(_), Err(error)) => check("image", Err(error.to_string())),
+    // An engine that hangs is not asked for more: somebody waits for this answer.
+    let image = match &engine {
+        Err(_) => Err("not known while the engine does not answer".to_owned()),
+        Ok(_) => match sandboxes.engine().image(image).await {
+            Ok(Some(_)) => Ok(image.clone()),
+            Ok(None) => Err(format!("{image} is not there; build it with `claude-runner image build`")),
+            Err(error) => Err(error.to_string()),
+        },
     };
+    let image = check("image", image);
     let engine = check(
         "engine",
         engine.map(|info| format!("{} {}", info.name, info.version)).map_err(|error| error.to_string()),

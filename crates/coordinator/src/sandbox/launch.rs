@@ -42,8 +42,11 @@ pub enum LaunchError {
     Link(#[from] LinkError),
     #[error("could not speak to the sandbox")]
     Send(#[from] SendError),
+    #[error("{}", .0.describe())]
+    Ended(ProcessEnd),
+    /// The agent is there and will not do.
     #[error("{0}")]
-    Ended(String),
+    Refused(String),
     #[error("the sandbox was not ready within {} s", START_TIMEOUT.as_secs())]
     Timeout,
     #[error("the start was called off")]
@@ -84,7 +87,7 @@ impl SandboxHost {
             resume = None;
         }
         if resume.is_none() && !start_agent(&link, &mut process, &order, None).await? {
-            return Err(LaunchError::Ended("the agent did not initialise".to_owned()));
+            return Err(LaunchError::Refused("the agent did not initialise".to_owned()));
         }
         Ok(Sandbox { name: name.clone(), container, link, process, gateway, resumed: resume.is_some() })
     }
@@ -211,10 +214,12 @@ async fn start_agent(
         match (answer.take(), end) {
             (Some(Ok(())), None) => return Ok(true),
             (Some(Err(reason)), _) => {
-                return Err(LaunchError::Ended(format!("the agent did not initialise: {reason}")));
+                return Err(LaunchError::Refused(format!("the agent did not initialise: {reason}")));
             }
             (None, Some(ProcessEnd::Exited { .. })) if resume.is_some() && refused.is_some() => return Ok(false),
-            (_, Some(end)) => return Err(LaunchError::Ended(refused.unwrap_or_else(|| end.describe()))),
+            (_, Some(end)) => {
+                return Err(refused.map_or(LaunchError::Ended(end), LaunchError::Refused));
+            }
             (None, None) => {}
         }
     }

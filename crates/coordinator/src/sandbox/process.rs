@@ -151,6 +151,9 @@ impl ProcessEnd {
     /// A sentence for the task's error.
     pub fn describe(&self) -> String {
         match self {
+            ProcessEnd::Exited { code: None, signal: None, .. } => {
+                "the session's container was told to stop".to_owned()
+            }
             ProcessEnd::Exited { signal: Some(signal), .. } => format!("the agent was ended by signal {signal}"),
             ProcessEnd::Exited { code, stderr, .. } => {
                 let code = code.map_or_else(|| "an unknown code".to_owned(), |code| format!("code {code}"));
@@ -171,7 +174,7 @@ impl ProcessEnd {
         match self {
             ProcessEnd::Exited { code, signal, oom_kills, .. } => {
                 // A child may have been killed for want of memory while the agent itself ended for another reason.
-                *oom_kills > 0 && (signal.is_some() || *code != Some(0))
+                *oom_kills > 0 && (signal.is_some() || code.is_some_and(|code| code != 0))
             }
             ProcessEnd::ContainerExited { oom_killed, .. } => *oom_killed,
             ProcessEnd::NotStarted { .. } | ProcessEnd::ContainerGone | ProcessEnd::Closed => false,

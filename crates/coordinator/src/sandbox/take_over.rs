@@ -36,7 +36,7 @@ impl SandboxHost {
         let resume = ResumeState { secret, last_received: record.last_frame };
         let attached = self.links.attach_again(&name, resume, self.settings.orphan_ttl, Arc::clone(&gateway))?;
         let Some((link, output)) = attached else {
-            return Err(LaunchError::Ended(
+            return Err(LaunchError::Refused(
                 "with SANDBOX_NETWORK=bridge sandboxes do not outlive the server".to_owned(),
             ));
         };
@@ -44,7 +44,7 @@ impl SandboxHost {
         let mut connected = link.connected();
         tokio::select! {
             _ = connected.wait_for(|connected| *connected) => {}
-            end = process.container_ended() => return Err(LaunchError::Ended(end.describe())),
+            end = process.container_ended() => return Err(LaunchError::Ended(end)),
         }
         Ok(Sandbox { name, container, link, process, gateway, resumed: true })
     }

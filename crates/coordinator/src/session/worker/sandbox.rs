@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Report, StopReply, Worker};
+use super::tasks::end_of;
+use super::{Report, StopReply, Waiting, Worker};
 use crate::agent::{AgentTemplate, TemplateError};
 use crate::event::Event;
 use crate::sandbox::{LaunchError, LaunchOrder, Sandbox, SandboxName};
@@ -146,12 +147,34 @@ impl Worker {
                 let failure = failure_of(error);
                 warn!(session.id = %self.conversation.id, error = failure.error, "no sandbox");
                 if let Some(waiting) = self.queue.pop() {
-                    self.end_waiting(&waiting, failure, "request");
+                    self.lose_waiting(waiting, failure);
                 }
                 self.flush().await;
                 self.transition(Input::StartFailed).await;
             }
         }
+    }
+
+    /// A task's sandbox did not come up. Where it was lost on the way, the task waits for another one, as often as a task
+    /// that its agent never took in.
+    fn lose_waiting(&mut self, waiting: Waiting, failure: Failure) {
+        let Waiting { mut record, prompt } = waiting;
+        if failure.error_type != ErrorType::ContainerLost || record.attempt > record.request.retry {
+            self.end_waiting(&Waiting { record, prompt }, failure, "request");
+            return;
+        }
+        record.attempt += 1;
+        let retry = Event::Retry {
+            attempt: record.attempt,
+            max_retries: record.request.retry + 1,
+            delay_ms: 0,
+            status: None,
+            reason: "container_lost".to_owned(),
+            discards_from: None,
+        };
+        self.conversation.journal.tell(&retry, Some(&record.id));
+        self.conversation.journal.change(Change::UpdateTask(record.clone()));
+        self.queue.push_front(Waiting { record, prompt });
     }
 
     async fn on_taken_over(&mut self, outcome: Result<Launched, NotLaunched>) {
@@ -220,7 +243,7 @@ impl Worker {
         self.commit().await?;
         let before = self.conversation.record.clone();
         match after {
-            After::Rest => {}
+            After::Rest => return Ok(()),
             After::Reset => {
                 if let Some(record) = &mut self.conversation.record {
                     record.turns = 0;
@@ -355,9 +378,9 @@ fn failure_of(error: NotLaunched) -> Failure {
         NotLaunched::Sandbox(error @ (LaunchError::Engine(_) | LaunchError::Link(_) | LaunchError::Timeout)) => {
             Failure::new(ErrorType::EngineUnavailable, sentence(&error))
         }
-        NotLaunched::Sandbox(error @ (LaunchError::Ended(_) | LaunchError::Send(_))) => {
-            Failure::new(ErrorType::ExitCode, sentence(&error))
-        }
+        NotLaunched::Sandbox(LaunchError::Ended(end)) => end_of(&end),
+        NotLaunched::Sandbox(error @ LaunchError::Send(_)) => Failure::new(ErrorType::ContainerLost, sentence(&error)),
+        NotLaunched::Sandbox(error @ LaunchError::Refused(_)) => Failure::new(ErrorType::ExitCode, sentence(&error)),
         NotLaunched::Sandbox(error @ LaunchError::Cancelled) => Failure::new(ErrorType::Aborted, sentence(&error)),
     }
 }

@@ -125,7 +125,7 @@ impl Worker {
         };
         let mut next = self.conversation.take_next();
         if let Some(end) = end {
-            self.lose_running(failure_of(&end));
+            self.lose_running(end_of(&end));
             next = Some(Input::Lost);
         }
         self.flush().await;
@@ -202,11 +202,13 @@ impl Worker {
 }
 
 /// Why a task failed whose agent is gone.
-fn failure_of(end: &ProcessEnd) -> Failure {
+pub(super) fn end_of(end: &ProcessEnd) -> Failure {
     let error_type = if end.out_of_memory() {
         ErrorType::OomKilled
     } else {
         match end {
+            // Stopped from outside, together with its container.
+            ProcessEnd::Exited { code: None, signal: None, .. } => ErrorType::ContainerLost,
             ProcessEnd::Exited { .. } | ProcessEnd::NotStarted { .. } => ErrorType::ExitCode,
             ProcessEnd::ContainerExited { .. } | ProcessEnd::ContainerGone | ProcessEnd::Closed => {
                 ErrorType::ContainerLost

@@ -1,0 +1,43 @@
+//! Are the promises kept? Pure: a history in, what is wrong with it out. The wrong histories of [`tests`] show that it can
+//! find something.
+
+mod answers;
+mod events;
+mod tasks;
+
+use crate::history::History;
+
+/// What is wrong, one sentence each.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    /// Accepted, and without an end.
+    pub(crate) tasks_lost: Vec<String>,
+    /// Ended, run, or asked of the model more than once; or one that nobody was told of.
+    pub(crate) tasks_doubled: Vec<String>,
+    /// Ended, but for a reason that was none, or with another answer than was given.
+    pub(crate) wrong_reason: Vec<String>,
+    pub(crate) events_lost: Vec<String>,
+    /// Told twice, or out of order.
+    pub(crate) events_doubled: Vec<String>,
+}
+
+impl Findings {
+    pub(crate) fn of(history: &History) -> Self {
+        let mut findings = Findings::default();
+        tasks::check(history, &mut findings);
+        events::check(history, &mut findings);
+        answers::check(history, &mut findings);
+        findings
+    }
+
+    pub(crate) fn add(&mut self, other: Findings) {
+        self.tasks_lost.extend(other.tasks_lost);
+        self.tasks_doubled.extend(other.tasks_doubled);
+        self.wrong_reason.extend(other.wrong_reason);
+        self.events_lost.extend(other.events_lost);
+        self.events_doubled.extend(other.events_doubled);
+    }
+}
+
+#[cfg(test)]
+mod tests;

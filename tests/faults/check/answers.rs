@@ -1,0 +1,84 @@
+//! The text of a completed task is told exactly once, what was taken back by `retry` left out; and a message is given to
+//! the agent at most once.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Findings;
+use crate::history::{Completes, History, Told, is_end, is_of, seq, time_of};
+
+pub(super) fn check(history: &History, findings: &mut Findings) {
+    let mut base = BTreeMap::<&str, usize>::new();
+    for told in &history.told {
+        *base.entry(&told.message).or_default() += 1;
+    }
+    for told in &history.told {
+        let log = history.log(&told.session);
+        text_is_told_once(told, log, findings);
+        // Messages that were sent as several tasks cannot be told apart in the model's log.
+        if base.get(told.message.as_str()) == Some(&1) {
+            asked_once(history, told, log, findings);
+        }
+    }
+}
+
+fn text_is_told_once(told: &Told, log: &[Value], findings: &mut Findings) {
+    let Completes::WithText(expected) = &told.expected.completes else { return };
+    if !log.iter().any(|event| is_of(event, &told.task) && event["type"] == "task_complete") {
+        return;
+    }
+    let text = text_of(&told.task, log);
+    if text == *expected {
+        return;
+    }
+    let sentence = format!("{:?} was answered with {expected:?}, and its events say {text:?}", told.message);
+    if text.len() > expected.len() {
+        findings.events_doubled.push(sentence);
+    } else {
+        findings.events_lost.push(sentence);
+    }
+}
+
+/// The text of a task's events, after `retry.discardsFrom` has taken back what it takes back.
+pub(crate) fn text_of(task: &str, log: &[Value]) -> String {
+    let mut pieces: Vec<(u64, &str)> = Vec::new();
+    for event in log.iter().filter(|event| is_of(event, task)) {
+        match (event["type"].as_str(), seq(event)) {
+            (Some("text"), Some(seq)) if event["parentToolUseId"].is_null() => {
+                pieces.push((seq, event["text"].as_str().unwrap_or_default()));
+            }
+            (Some("retry"), _) => {
+                if let Some(from) = event["discardsFrom"].as_u64() {
+                    pieces.retain(|(seq, _)| *seq < from);
+                }
+            }
+            _ => {}
+        }
+    }
+    pieces.into_iter().map(|(_, text)| text).collect()
+}
+
+/// One request more than it takes for each that may have been cut off while the task ran.
+fn asked_once(history: &History, told: &Told, log: &[Value], findings: &mut Findings) {
+    let Some(requests) = told.expected.requests else { return };
+    let asked = history.asked.get(&told.message).copied().unwrap_or_default();
+    let of_task = || log.iter().filter(|event| is_of(event, &told.task));
+    let started = of_task().find(|event| event["type"] == "task_start").and_then(time_of);
+    let ended = of_task().find(|event| is_end(event)).and_then(time_of);
+    let cuts = match (started, ended) {
+        (Some(started), Some(ended)) => cuts_within(&history.faults, started, ended),
+        _ => 0,
+    };
+    // A task that begins anew is asked anew.
+    let attempts = of_task().filter(|event| event["type"] == "task_start").count().max(1);
+    if asked > requests * attempts + cuts {
+        let sentence = format!("{:?} was asked {asked} times of the model, with {cuts} cuts", told.message);
+        findings.tasks_doubled.push(sentence);
+    }
+}
+
+fn cuts_within(faults: &[Timestamp], started: Timestamp, ended: Timestamp) -> usize {
+    faults.iter().filter(|at| (started..=ended).contains(at)).count()
+}

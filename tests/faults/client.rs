@@ -1,0 +1,145 @@
+//! A caller that takes no broken connection for an answer: it asks again until it is told something.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::bounds::{BOUND, PACE, within};
+use crate::history::{Expected, Told};
+
+#[derive(Clone)]
+pub(crate) struct Client {
+    address: String,
+    http: reqwest::Client,
+}
+
+/// What the server answered. The body is null where it is no JSON.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Value,
+}
+
+/// A task to be posted.
+#[derive(Clone, Debug)]
+pub(crate) struct Work {
+    pub(crate) message: String,
+    pub(crate) expected: Expected,
+    /// More fields of the body.
+    pub(crate) more: Value,
+}
+
+impl Client {
+    pub(crate) fn new(address: &str) -> Self {
+        // A connection of its own for each request: one to a server that was killed is not used again.
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(BOUND).build().unwrap();
+        Client { address: address.to_owned(), http }
+    }
+
+    pub(crate) fn url(&self, scheme: &str, path: &str) -> String {
+        format!("{scheme}://{}{path}", self.address)
+    }
+
+    /// Asks once.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> reqwest::Result<Answer> {
+        let mut request = self.http.request(method, self.url("http", path));
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await?;
+        let status = response.status();
+        let text = response.text().await?;
+        Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or_default() })
+    }
+
+    /// Asks until there is an answer that is none of "not now".
+    async fn insist(&self, method: Method, path: &str, key: Option<&str>, body: Option<&Value>) -> Answer {
+        let asked = async {
+            loop {
+                match self.ask(method.clone(), path, key, body).await {
+                    Ok(answer) if !not_now(&answer) => return answer,
+                    Ok(_) | Err(_) => sleep(PACE).await,
+                }
+            }
+        };
+        within(&format!("{method} {path} is answered"), asked).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        self.insist(Method::GET, path, None, None).await.body
+    }
+
+    pub(crate) async fn status_of(&self, path: &str) -> Option<u16> {
+        Some(self.ask(Method::GET, path, None, None).await.ok()?.status.as_u16())
+    }
+
+    pub(crate) async fn post(&self, path: &str) -> Answer {
+        self.insist(Method::POST, path, None, None).await
+    }
+
+    pub(crate) async fn delete(&self, session: &str) -> Answer {
+        self.insist(Method::DELETE, &format!("/session/{session}"), None, None).await
+    }
+
+    /// Posts a task without waiting for its end, under one key however often it takes.
+    pub(crate) async fn accept(&self, session: &str, work: &Work) -> Told {
+        let answer = self.submit(session, work, &Uuid::new_v4().to_string()).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.body);
+        work.told(session, &answer)
+    }
+
+    pub(crate) async fn submit(&self, session: &str, work: &Work, key: &str) -> Answer {
+        self.insist(Method::POST, "/task", Some(key), Some(&work.body(session))).await
+    }
+
+    /// Posts a task once.
+    pub(crate) async fn try_submit(&self, session: &str, work: &Work) -> reqwest::Result<Answer> {
+        self.ask(Method::POST, "/task", None, Some(&work.body(session))).await
+    }
+
+    /// Waits for a task's end by looking at its record.
+    pub(crate) async fn ended(&self, task: &str) -> Value {
+        let started = Instant::now();
+        loop {
+            let record = self.get(&format!("/task/{task}")).await;
+            if !["queued", "running"].iter().any(|status| record["status"] == *status) {
+                return record;
+            }
+            assert!(started.elapsed() < BOUND, "task {task} did not end: {record}");
+            sleep(PACE).await;
+        }
+    }
+}
+
+impl Work {
+    pub(crate) fn told(&self, session: &str, answer: &Answer) -> Told {
+        Told {
+            session: session.to_owned(),
+            task: answer.body["taskId"].as_str().unwrap_or_else(|| panic!("no task: {answer:?}")).to_owned(),
+            message: self.message.clone(),
+            expected: self.expected.clone(),
+        }
+    }
+
+    fn body(&self, session: &str) -> Value {
+        let mut body = json!({ "sessionId": session, "message": self.message, "async": true });
+        if let (Some(body), Some(more)) = (body.as_object_mut(), self.more.as_object()) {
+            body.extend(more.clone());
+        }
+        body
+    }
+}
+
+fn not_now(answer: &Answer) -> bool {
+    answer.body["code"] == "shutting_down" || answer.status == StatusCode::INTERNAL_SERVER_ERROR
+}

@@ -1,0 +1,128 @@
+//! Sessions that are kept busy, each by a caller of its own, while something is done to the server.
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bounds::within;
+use crate::client::{Client, Work};
+use crate::follow::{follow, whole_log};
+use crate::history::{Follower, History, Told};
+use crate::server::Server;
+
+/// Tasks of one session that are under way at a time: one that runs and one that waits.
+const OUTSTANDING: usize = 2;
+
+/// Busy sessions.
+pub(crate) struct Load {
+    callers: Vec<JoinHandle<(Vec<Told>, Follower)>>,
+    /// Tasks that have ended, of all sessions.
+    ended: Vec<watch::Receiver<usize>>,
+    enough: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Load {
+    /// Keeps this many sessions busy with what `work` says for a task, which it gets the name of.
+    pub(crate) fn start(
+        server: &Server,
+        sessions: usize,
+        work: impl Fn(&str, usize) -> Work + Send + Sync + Clone + 'static,
+    ) -> Self {
+        let (tracker, enough) = (TaskTracker::new(), CancellationToken::new());
+        let (mut callers, mut receivers) = (Vec::new(), Vec::new());
+        for session in 0..sessions {
+            let (sender, ended) = watch::channel(0);
+            receivers.push(ended.clone());
+            let caller = Caller {
+                client: server.client(),
+                session: format!("s{session}"),
+                tracker: tracker.clone(),
+                enough: enough.clone(),
+            };
+            callers.push(tracker.spawn(caller.run(sender, ended, work.clone())));
+        }
+        Load { callers, ended: receivers, enough, tracker }
+    }
+
+    /// Waits until each session has ended this many tasks.
+    pub(crate) async fn warmed_up(&mut self, tasks: usize) {
+        for ended in &mut self.ended {
+            within("the session ends a task", ended.wait_for(|ended| *ended >= tasks)).await.unwrap();
+        }
+    }
+
+    /// As [`Load::finish`], and these moments may have cut model requests off.
+    pub(crate) async fn finish_with_faults(
+        self,
+        server: &Server,
+        faults: impl IntoIterator<Item = Timestamp>,
+    ) -> History {
+        let mut history = self.finish(server).await;
+        history.faults.extend(faults);
+        history
+    }
+
+    /// Posts nothing more, waits for the end of what was posted, and collects what there is to know.
+    pub(crate) async fn finish(self, server: &Server) -> History {
+        self.enough.cancel();
+        let mut history = History::default();
+        for caller in join_all(self.callers).await {
+            let (told, follower) = caller.unwrap();
+            history.told.extend(told);
+            history.followers.push(follower);
+        }
+        self.tracker.close();
+        history.complete(server).await;
+        history
+    }
+}
+
+impl History {
+    /// Reads what is true now that all is over.
+    pub(crate) async fn complete(&mut self, server: &Server) {
+        let client = server.client();
+        for told in &self.told {
+            let record = client.get(&format!("/task/{}", told.task)).await;
+            self.records.insert(told.task.clone(), record);
+            if !self.logs.contains_key(&told.session) {
+                self.logs.insert(told.session.clone(), whole_log(&client, &told.session).await);
+            }
+        }
+        server.tally.collect(&server.model);
+        self.asked = server.tally.counts();
+    }
+}
+
+struct Caller {
+    client: Client,
+    session: String,
+    tracker: TaskTracker,
+    enough: CancellationToken,
+}
+
+impl Caller {
+    async fn run(
+        self,
+        sender: watch::Sender<usize>,
+        mut ended: watch::Receiver<usize>,
+        work: impl Fn(&str, usize) -> Work,
+    ) -> (Vec<Told>, Follower) {
+        let seen_all = CancellationToken::new();
+        let follower = follow(self.client.clone(), self.session.clone(), sender, seen_all.clone());
+        let follower = self.tracker.spawn(follower);
+        let mut told: Vec<Told> = Vec::new();
+        while !self.enough.is_cancelled() {
+            let name = format!("{}t{}", self.session, told.len());
+            told.push(self.client.accept(&self.session, &work(&name, told.len())).await);
+            let most = told.len() - (OUTSTANDING - 1);
+            within("a task ends", ended.wait_for(|ended| *ended >= most)).await.unwrap();
+        }
+        within("all tasks end", ended.wait_for(|ended| *ended >= told.len())).await.unwrap();
+        seen_all.cancel();
+        (told, follower.await.unwrap())
+    }
+}

@@ -1,0 +1,66 @@
+//! Agents that do not behave: each of them fails its own task at most, and the session takes the next one.
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::bounds::short_or_long;
+use crate::check::Findings;
+use crate::client::Work;
+use crate::history::History;
+use crate::image::TestImage;
+use crate::row::Row;
+use crate::server::Setup;
+
+pub(crate) const AGENT: &str = include_str!("odd_agent.sh");
+
+/// What is done, and the `errorType`s that are true of it; none where the task completes.
+const MISBEHAVIOURS: [(&str, &[&str]); 9] = [
+    ("garbage", &["exit_code"]),
+    ("bytes", &["exit_code"]),
+    ("utf8", &["exit_code"]),
+    ("half", &["exit_code"]),
+    ("dies", &["exit_code"]),
+    ("longline", &["exit_code"]),
+    ("onegigabyte", &["exit_code"]),
+    ("memory", &["oom_killed"]),
+    ("hangs", &[]),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_misbehaves_fails_its_own_task_at_most() {
+    let image = TestImage::with_agent("odd", AGENT).await;
+    let setup = Setup::new().env("DOCKER_IMAGE", &image.name).env("SANDBOX_MEMORY", "128m");
+    let server = setup.env("STALL_TIMEOUT_MS", 2000).start().await;
+    let client = server.client();
+    let mut history = History::default();
+    let mut recovery = Vec::new();
+    let rounds = short_or_long(1, 5);
+    for _ in 0..rounds {
+        for (what, errors) in MISBEHAVIOURS {
+            let work = Work::of_another_agent(what);
+            let work = if errors.is_empty() { work } else { work.fails(errors) };
+            let told = client.accept("s", &work).await;
+            client.ended(&told.task).await;
+            history.told.push(told);
+            let fault = Instant::now();
+            let told = client.accept("s", &Work::of_another_agent("behave")).await;
+            assert_eq!(client.ended(&told.task).await["response"], json!("fine"), "after {what}");
+            history.told.push(told);
+            recovery.push(fault.elapsed());
+        }
+    }
+    // All that an agent may say is bounded by what one line may have.
+    let peak = server.process.kibibytes("VmHWM");
+    assert!(peak < 200 * 1024, "the server needed {peak} KiB");
+    history.complete(&server).await;
+    Row {
+        fault: "agent prints garbage, bytes, half a character, 64 MiB in a line, 1 GB in all; dies; hangs after `result`",
+        runs: rounds * MISBEHAVIOURS.len(),
+        tasks: history.told.len(),
+        findings: Findings::of(&history),
+        recovery,
+    }
+    .report();
+    server.finish().await;
+    image.remove().await;
+}

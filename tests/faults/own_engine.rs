@@ -1,0 +1,129 @@
+//! A container engine of a scenario's own, on a small disk of its own, that can be stopped, killed, frozen and filled
+//! without anybody else noticing. Needs root, `dockerd`, `mkfs.ext4` and loop devices.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::bounds::{PACE, within};
+use crate::server::agent_image;
+
+/// The engine's disk: room for the agent image and little more.
+const DISK: &str = "2500M";
+
+pub(crate) struct OwnEngine {
+    directory: TempDir,
+    process: Option<Child>,
+}
+
+impl OwnEngine {
+    /// Starts one that has the agent image.
+    pub(crate) async fn start() -> Self {
+        let directory = tempfile::Builder::new().prefix("cre-").tempdir_in("/tmp").unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        std::fs::create_dir(path("disk")).unwrap();
+        shell(&format!(
+            "truncate -s {DISK} {0}.img && mkfs.ext4 -q {0}.img && mount -o loop {0}.img {0}",
+            path("disk")
+        ));
+        let mut engine = OwnEngine { directory, process: None };
+        engine.start_again().await;
+        let (image, host) = (agent_image(), engine.host());
+        let load = format!("set -o pipefail; docker save {image} | docker --host {host} load --quiet");
+        tokio::task::spawn_blocking(move || shell(&load)).await.unwrap();
+        engine
+    }
+
+    /// What DOCKER_HOST has to be.
+    pub(crate) fn host(&self) -> String {
+        format!("unix://{}", self.path("docker.sock").display())
+    }
+
+    pub(crate) fn disk(&self) -> PathBuf {
+        self.path("disk")
+    }
+
+    pub(crate) async fn start_again(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        // In a network of its own: one without a bridge removes the bridge of the engine that runs here.
+        let process = Command::new("unshare")
+            .args(["--net", "dockerd"])
+            .arg("--data-root")
+            .arg(self.path("disk/docker"))
+            .arg("--exec-root")
+            .arg(self.path("exec"))
+            .arg("--pidfile")
+            .arg(self.path("pid"))
+            .args(["--host", &self.host()])
+            // Sandboxes have no network, and the other engine's rules stay as they are.
+            .args(["--bridge=none", "--iptables=false", "--ip-forward=false"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.process = Some(process);
+        let answers = async {
+            while !answers(&self.host()).await {
+                sleep(PACE).await;
+            }
+        };
+        within("the engine answers", answers).await;
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(process) = &self.process {
+            kill(Pid::from_raw(process.id().cast_signed()), signal).unwrap();
+        }
+    }
+
+    /// Waits for the end of an engine that was told to.
+    pub(crate) async fn ended(&mut self) {
+        let mut process = self.process.take().unwrap();
+        let _ = tokio::task::spawn_blocking(move || process.wait()).await;
+        // One that was killed leaves these behind, and would wait for processes that are not there.
+        for stale in ["pid", "exec/containerd/containerd.pid"] {
+            let _ = std::fs::remove_file(self.path(stale));
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+}
+
+impl Drop for OwnEngine {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let id = Pid::from_raw(process.id().cast_signed());
+            // In order, so that it takes its containers along.
+            let _ = (kill(id, Signal::SIGCONT), kill(id, Signal::SIGTERM));
+            let _ = process.wait();
+        }
+        // What an engine that was killed has left: its containers and those who watch over them.
+        let ours = self.path("exec").display().to_string();
+        let left = format!(
+            "for shim in $(pgrep --full -- '^[^ ]*containerd.* {ours}'); do
+                 kill -KILL $(cat /proc/$shim/task/$shim/children) $shim
+             done
+             umount --lazy $(findmnt --raw --noheadings --output TARGET | grep '^{}/' | tac)",
+            self.directory.path().display()
+        );
+        let _ = Command::new("bash").args(["-c", &left]).stderr(Stdio::null()).status();
+    }
+}
+
+async fn answers(host: &str) -> bool {
+    let mut command = tokio::process::Command::new("docker");
+    command.args(["--host", host, "version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().await.is_ok_and(|status| status.success())
+}
+
+fn shell(script: &str) {
+    let status = Command::new("bash").args(["-ec", script]).stdout(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{script}");
+}

@@ -1,0 +1,129 @@
+//! Abort, delete and reset at the same moment as new tasks; and SIGTERM at any moment.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nix::sys::signal::Signal;
+use rand::RngExt as _;
+use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
+
+use crate::bounds::{random, short_or_long};
+use crate::check::Findings;
+use crate::client::Work;
+use crate::history::{History, Told};
+use crate::load::Load;
+use crate::recovery;
+use crate::row::Row;
+use crate::server::Setup;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abort_delete_and_reset_race_with_new_tasks() {
+    let rounds = short_or_long(9, 90);
+    let mut random = random();
+    let server = Setup::new().start().await;
+    let (client, tracker) = (server.client(), TaskTracker::new());
+    let mut findings = Findings::default();
+    let mut tasks = 0;
+    for round in 0..rounds {
+        let session = format!("r{}", round % 3);
+        // Posted at once and not one after the other: there is no order to be checked.
+        let posting: Vec<_> = (0..4)
+            .map(|number| {
+                let (client, session) = (client.clone(), session.clone());
+                let work = Work::slow(&format!("{round}-{number}"), 3).or(&["aborted", "deleted"]);
+                let pause = Duration::from_millis(random.random_range(0..400));
+                tracker.spawn(async move {
+                    sleep(pause).await;
+                    client.accept(&session, &work).await
+                })
+            })
+            .collect();
+        sleep(Duration::from_millis(random.random_range(0..600))).await;
+        match round % 3 {
+            0 => client.post(&format!("/task/{session}/abort")).await,
+            1 => client.post(&format!("/session/{session}/reset")).await,
+            _ => client.delete(&session).await,
+        };
+        let mut told: Vec<Told> = Vec::new();
+        for posted in posting {
+            told.push(posted.await.unwrap());
+        }
+        for told in &told {
+            client.ended(&told.task).await;
+        }
+        // The session takes the next task, whatever happened.
+        let after = client.accept(&session, &Work::slow(&format!("{round}-after"), 1)).await;
+        client.ended(&after.task).await;
+        told.push(after);
+        tasks += told.len();
+        let mut history = History { told, ..History::default() };
+        history.deleted.extend((round % 3 == 2).then_some(session));
+        check_round(&server, history, &mut findings).await;
+    }
+    Row { fault: "abort, reset and delete racing with POST", runs: rounds, tasks, findings, recovery: Vec::new() }
+        .report();
+    server.finish().await;
+}
+
+/// Each round by itself: a deleted session takes its log along.
+async fn check_round(server: &crate::server::Server, mut history: History, findings: &mut Findings) {
+    history.complete(server).await;
+    // Accepted at the same time, in the order that the log shows; and the rounds before are in it, too.
+    let order = |history: &History, told: &Told| {
+        history
+            .log(&told.session)
+            .iter()
+            .position(|event| event["type"] == "task_queued" && event["taskId"] == *told.task)
+    };
+    let mut told = std::mem::take(&mut history.told);
+    told.sort_by_key(|told| order(&history, told));
+    let ours: Vec<String> = told.iter().map(|told| told.task.clone()).collect();
+    let first = told.iter().filter_map(|told| order(&history, told)).min().unwrap_or_default();
+    for log in history.logs.values() {
+        let others = log[first..].iter().filter(|event| event["type"] == "task_queued");
+        let others = others.filter(|event| !ours.iter().any(|task| event["taskId"] == **task)).count();
+        assert_eq!(others, 0, "a task that nobody was told of");
+    }
+    history.told = told;
+    let mut found = Findings::of(&history);
+    // Those of the rounds before, whose callers are not in this history.
+    found.tasks_doubled.retain(|sentence| !sentence.contains("nobody was told of"));
+    findings.add(found);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_coordinator_is_told_to_stop_at_random() {
+    let runs = short_or_long(6, 40);
+    let mut random = random();
+    let mut server = Setup::new().env("DRAIN_TIMEOUT_MS", 1000).start().await;
+    // What does not end in time is ended, and says so.
+    let mut load = Load::start(&server, 4, |name, number| Work::slow(name, 10 + 10 * (number % 4)).or(&["aborted"]));
+    load.warmed_up(1).await;
+    let mut times = Vec::new();
+    for run in 0..runs {
+        server.set("DRAIN", if run % 2 == 0 { "handoff" } else { "finish" });
+        sleep(Duration::from_millis(random.random_range(50..1000))).await;
+        server.tally.collect(&server.model);
+        let told = Timestamp::now();
+        let begun = Instant::now();
+        server.process.signal(Signal::SIGTERM);
+        let status = server.process.ended().await;
+        assert!(status.success(), "the server ended with {status}");
+        eprintln!("run {run}: ended after {:?}", begun.elapsed());
+        let started = Timestamp::now();
+        server.start_again().await;
+        times.push((told, started));
+    }
+    // A request may be cut at any moment between being told and being gone.
+    let history = load.finish_with_faults(&server, times.iter().flat_map(|(told, gone)| [*told, *gone])).await;
+    Row {
+        fault: "SIGTERM at random, `DRAIN=finish` and `DRAIN=handoff`",
+        runs,
+        tasks: history.told.len(),
+        findings: Findings::of(&history),
+        recovery: recovery::after_kills(&history, &times),
+    }
+    .report();
+    server.finish().await;
+}

@@ -1,0 +1,55 @@
+//! What a scenario came to, as a row of the table.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::check::Findings;
+
+/// One fault, done some times.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) fault: &'static str,
+    pub(crate) runs: usize,
+    pub(crate) tasks: usize,
+    pub(crate) findings: Findings,
+    /// From the fault until things went on, once each time.
+    pub(crate) recovery: Vec<Duration>,
+}
+
+impl Row {
+    /// Writes the row into the directory FAULTS_REPORT, if there is one, and fails where anything was found.
+    pub(crate) fn report(mut self) {
+        self.recovery.sort();
+        let (median, max) = (self.recovery.get(self.recovery.len() / 2), self.recovery.last());
+        let found = &self.findings;
+        let counts =
+            [&found.tasks_lost, &found.tasks_doubled, &found.wrong_reason, &found.events_lost, &found.events_doubled];
+        let [lost, doubled, reason, events_lost, events_doubled] = counts.map(Vec::len);
+        let milliseconds =
+            |time: Option<&Duration>| time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let shown = |time| milliseconds(time).map_or_else(|| "–".to_owned(), |time| format!("{time} ms"));
+        let markdown = format!(
+            "| {} | {} | {} | {lost} | {doubled} | {reason} | {events_lost} | {events_doubled} | {} / {} |\n",
+            self.fault,
+            self.runs,
+            self.tasks,
+            shown(median),
+            shown(max),
+        );
+        eprint!("{markdown}");
+        if let Some(directory) = std::env::var_os("FAULTS_REPORT").map(PathBuf::from) {
+            let json = json!({
+                "fault": self.fault, "runs": self.runs, "tasks": self.tasks,
+                "tasksLost": lost, "tasksDoubled": doubled, "wrongReason": reason,
+                "eventsLost": events_lost, "eventsDoubled": events_doubled,
+                "recoveryMedianMs": milliseconds(median), "recoveryMaxMs": milliseconds(max),
+            });
+            let name: String = self.fault.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+            std::fs::write(directory.join(format!("{name}.md")), markdown).unwrap();
+            std::fs::write(directory.join(format!("{name}.json")), format!("{json}\n")).unwrap();
+        }
+        assert!(counts.iter().all(|sentences| sentences.is_empty()), "promises are broken: {found:#?}");
+    }
+}

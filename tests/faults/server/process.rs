@@ -1,0 +1,93 @@
+//! `claude-runner serve` as a process, and what it logs.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::sync::watch;
+
+use crate::bounds::within;
+
+/// Killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    /// All that it wrote to stderr. Closed when it ended.
+    log: watch::Receiver<String>,
+}
+
+impl Process {
+    /// Starts it with this environment and no other.
+    pub(super) fn spawn(program: &[String], environment: &BTreeMap<String, String>, directory: &Path) -> Self {
+        let mut child = Command::new(&program[0])
+            .args(&program[1..])
+            .env_clear()
+            .envs(environment)
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (writer, log) = watch::channel(String::new());
+        let stderr = child.stderr.take().unwrap();
+        std::thread::spawn(move || copy_lines(stderr, &writer));
+        Process { child, log }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it listens. False: it ended before.
+    pub(super) async fn listens(&mut self) -> bool {
+        self.says("listening address=", 1).await
+    }
+
+    /// Waits until its log has this so many times. False: it ended before.
+    pub(crate) async fn says(&mut self, text: &str, times: usize) -> bool {
+        let said = self.log.wait_for(|log| log.matches(text).count() >= times);
+        within(&format!("the server says {text:?} {times} times"), said).await.is_ok()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.borrow().clone()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        // It may have ended by itself.
+        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), signal);
+    }
+
+    /// Waits for its end; all that it logged is there then.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        // The log is closed by the end of the process, whose status can be had then without waiting.
+        within("the server ends", async { while self.log.changed().await.is_ok() {} }).await;
+        self.child.wait().unwrap()
+    }
+
+    /// A line of /proc/PID/status, in KiB, such as VmRSS.
+    pub(crate) fn kibibytes(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn copy_lines(stderr: ChildStderr, log: &watch::Sender<String>) {
+    for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+        log.send_modify(|log| {
+            log.push_str(&String::from_utf8_lossy(&line));
+            log.push('\n');
+        });
+    }
+}

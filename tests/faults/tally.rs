@@ -1,0 +1,37 @@
+//! How often the model was asked what. The model itself remembers only its latest requests.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use mock_api::scripted_model::ModelHandle;
+
+#[derive(Default)]
+pub(crate) struct Tally(Mutex<Counted>);
+
+#[derive(Default)]
+struct Counted {
+    last: u64,
+    by_prompt: BTreeMap<String, usize>,
+}
+
+impl Tally {
+    /// Takes in what was asked since the last time. Often enough that the model has not forgotten any of it.
+    pub(crate) fn collect(&self, model: &ModelHandle) {
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for request in model.requests() {
+            if request.number <= counted.last {
+                continue;
+            }
+            assert!(request.number == counted.last + 1, "model requests were forgotten before they were counted");
+            counted.last = request.number;
+            // What the CLI asks beside the conversation, such as a title, has no tools.
+            if request.tools > 0 {
+                *counted.by_prompt.entry(request.prompt).or_default() += 1;
+            }
+        }
+    }
+
+    pub(crate) fn counts(&self) -> BTreeMap<String, usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).by_prompt.clone()
+    }
+}
