@@ -14,6 +14,8 @@ pub(crate) struct Client {
     http: reqwest::Client,
 }
 
+const RESPOND_ASYNC: (&str, &str) = ("prefer", "respond-async");
+
 /// What the server answered. The body is null where it is no JSON.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
@@ -46,12 +48,12 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        key: Option<&str>,
+        headers: &[(&'static str, &str)],
         body: Option<&Value>,
     ) -> reqwest::Result<Answer> {
         let mut request = self.http.request(method, self.url("http", path));
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         if let Some(body) = body {
             request = request.json(body);
@@ -63,10 +65,16 @@ impl Client {
     }
 
     /// Asks until there is an answer that is none of "not now".
-    async fn insist(&self, method: Method, path: &str, key: Option<&str>, body: Option<&Value>) -> Answer {
+    async fn insist(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: Option<&Value>,
+    ) -> Answer {
         let asked = async {
             loop {
-                match self.ask(method.clone(), path, key, body).await {
+                match self.ask(method.clone(), path, headers, body).await {
                     Ok(answer) if !not_now(&answer) => return answer,
                     Ok(_) | Err(_) => sleep(PACE).await,
                 }
@@ -76,19 +84,19 @@ impl Client {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
-        self.insist(Method::GET, path, None, None).await.body
+        self.insist(Method::GET, path, &[], None).await.body
     }
 
     pub(crate) async fn status_of(&self, path: &str) -> Option<u16> {
-        Some(self.ask(Method::GET, path, None, None).await.ok()?.status.as_u16())
+        Some(self.ask(Method::GET, path, &[], None).await.ok()?.status.as_u16())
     }
 
     pub(crate) async fn post(&self, path: &str) -> Answer {
-        self.insist(Method::POST, path, None, None).await
+        self.insist(Method::POST, path, &[], None).await
     }
 
     pub(crate) async fn delete(&self, session: &str) -> Answer {
-        self.insist(Method::DELETE, &format!("/session/{session}"), None, None).await
+        self.insist(Method::DELETE, &format!("/session/{session}"), &[], None).await
     }
 
     /// Posts a task without waiting for its end, under one key however often it takes.
@@ -99,12 +107,18 @@ impl Client {
     }
 
     pub(crate) async fn submit(&self, session: &str, work: &Work, key: &str) -> Answer {
-        self.insist(Method::POST, "/task", Some(key), Some(&work.body(session))).await
+        let headers = [RESPOND_ASYNC, ("idempotency-key", key)];
+        self.insist(Method::POST, "/task", &headers, Some(&work.body(session))).await
+    }
+
+    /// Posts a task and waits for its answer, under one key however often it takes.
+    pub(crate) async fn answer(&self, session: &str, work: &Work, key: &str) -> Answer {
+        self.insist(Method::POST, "/task", &[("idempotency-key", key)], Some(&work.body(session))).await
     }
 
     /// Posts a task once.
     pub(crate) async fn try_submit(&self, session: &str, work: &Work) -> reqwest::Result<Answer> {
-        self.ask(Method::POST, "/task", None, Some(&work.body(session))).await
+        self.ask(Method::POST, "/task", &[RESPOND_ASYNC], Some(&work.body(session))).await
     }
 
     /// Waits for a task's end by looking at its record.
@@ -132,7 +146,7 @@ impl Work {
     }
 
     fn body(&self, session: &str) -> Value {
-        let mut body = json!({ "sessionId": session, "message": self.message, "async": true });
+        let mut body = json!({ "sessionId": session, "message": self.message });
         if let (Some(body), Some(more)) = (body.as_object_mut(), self.more.as_object()) {
             body.extend(more.clone());
         }

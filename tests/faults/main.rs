@@ -22,6 +22,7 @@ mod server;
 mod tally;
 mod work;
 
+mod clock;
 mod container;
 mod descriptors;
 mod disk;

@@ -151,6 +151,11 @@ async fn equal_requests_during_a_kill_are_one_task() {
                 })
             })
             .collect();
+        // One that waits for the end, and comes back when it is cut off.
+        let waiting = {
+            let (client, work, key) = (server.client(), work.clone(), key.clone());
+            tracker.spawn(async move { client.answer("s", &work, &key).await })
+        };
         // Some have their answer, and others are in the middle of asking.
         let some = random.random_range(0..EQUAL);
         answered.wait_for(|answered| *answered >= some).await.unwrap();
@@ -162,7 +167,9 @@ async fn equal_requests_during_a_kill_are_one_task() {
         for answer in answers {
             assert_eq!((answer.status.as_u16(), &answer.body["taskId"]), (202, &Value::from(told.task.clone())));
         }
-        server.client().ended(&told.task).await;
+        let answer = waiting.await.unwrap();
+        assert_eq!((answer.status.as_u16(), &answer.body["taskId"]), (200, &Value::from(told.task.clone())));
+        assert_eq!(server.client().ended(&told.task).await["response"], answer.body["response"]);
         history.told.push(told);
     }
     history.complete(&server).await;

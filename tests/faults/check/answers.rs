@@ -67,10 +67,9 @@ fn asked_once(history: &History, told: &Told, log: &[Value], findings: &mut Find
     let of_task = || log.iter().filter(|event| is_of(event, &told.task));
     let started = of_task().find(|event| event["type"] == "task_start").and_then(time_of);
     let ended = of_task().find(|event| is_end(event)).and_then(time_of);
-    let cuts = match (started, ended) {
-        (Some(started), Some(ended)) => cuts_within(&history.faults, started, ended),
-        _ => 0,
-    };
+    // What was in a deleted session's log cannot be told any more.
+    let (Some(started), Some(ended)) = (started, ended) else { return };
+    let cuts = cuts_within(&history.faults, started, ended);
     // A task that begins anew is asked anew.
     let attempts = of_task().filter(|event| event["type"] == "task_start").count().max(1);
     if asked > requests * attempts + cuts {

@@ -1,0 +1,65 @@
+//! The wall clock jumps. Needs libfaketime, which `scripts/faults` installs.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rand::RngExt as _;
+use tokio::time::sleep;
+
+use crate::bounds::{random, short_or_long};
+use crate::check::Findings;
+use crate::client::Work;
+use crate::load::Load;
+use crate::row::Row;
+use crate::server::Setup;
+
+/// The variant for programs with threads, where Debian has it.
+fn library() -> PathBuf {
+    let places = std::fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
+    let library = places.map(|place| place.join("faketime/libfaketimeMT.so.1")).find(|library| library.exists());
+    library.expect("libfaketime is not installed (Debian's package: faketime)")
+}
+
+/// Jumps by this many seconds from the true time. Renamed, so that nobody reads half of it.
+fn jump(file: &Path, seconds: i64) {
+    let next = file.with_extension("next");
+    std::fs::write(&next, format!("{seconds:+}\n")).unwrap();
+    std::fs::rename(next, file).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs libfaketime, which scripts/faults installs"]
+async fn a_clock_that_jumps_ends_nothing() {
+    let jumps = short_or_long(8, 60);
+    let mut random = random();
+    let setup = Setup::new();
+    let file = setup.directory().join("clock");
+    jump(&file, 0);
+    let server = setup
+        .env("LD_PRELOAD", library().display())
+        .env("FAKETIME_TIMESTAMP_FILE", file.display())
+        .env("FAKETIME_NO_CACHE", 1)
+        // Only the clock on the wall is set by people.
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", 1)
+        .start()
+        .await;
+    let mut load = Load::start(&server, 3, |name, number| Work::slow(name, 10 + 10 * (number % 3)));
+    load.warmed_up(1).await;
+    for _ in 0..jumps {
+        sleep(Duration::from_millis(random.random_range(100..1000))).await;
+        // A day either way: less than the age of events.
+        jump(&file, random.random_range(-86_400..86_400));
+        server.tally.collect(&server.model);
+    }
+    jump(&file, 0);
+    let history = load.finish(&server).await;
+    Row {
+        fault: "wall clock jumps by up to a day",
+        runs: jumps,
+        tasks: history.told.len(),
+        findings: Findings::of(&history),
+        recovery: Vec::new(),
+    }
+    .report();
+    server.finish().await;
+}
