@@ -151,5 +151,9 @@ async fn drain(
         }
         _ = until_told_to_stop() => std::process::exit(1),
     }
+    if options.drain == DrainMode::Finish {
+        // What could not be taken down when its time came; a failure is left to the next start.
+        let _ = registry.context().sandboxes.sweep_sandboxes().await;
+    }
     registry.context().store.close().await;
 }
