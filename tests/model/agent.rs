@@ -22,12 +22,10 @@ pub(crate) enum Command {
     Garbage,
     /// The connection breaks.
     Cut,
-    /// The connection breaks and no other is made until [`Command::Return`].
-    Leave,
-    Return,
-    /// The turn that is open comes to its end, and once that is acknowledged the connection breaks as by
-    /// [`Command::Leave`]. What comes down meanwhile is lost.
+    /// The turn that is open comes to its end, and once that is acknowledged the connection breaks, until
+    /// [`Command::Return`]. What comes down meanwhile is lost.
     FinishAndLeave,
+    Return,
     /// The container is killed.
     Die,
 }
@@ -93,7 +91,7 @@ impl Agent {
             Command::Finish | Command::FinishAndLeave => self.finish(),
             Command::Exit(code) => vec![Say::Exit(*code)],
             Command::Garbage => vec![Say::Garbage],
-            Command::Cut | Command::Leave | Command::Return | Command::Die => Vec::new(),
+            Command::Cut | Command::Return | Command::Die => Vec::new(),
         }
     }
 

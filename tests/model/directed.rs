@@ -73,6 +73,21 @@ fn a_delete_during_a_start_leaves_nothing() {
 }
 
 #[test]
+fn a_delete_removes_what_a_failed_start_left() {
+    let mut play = Play::new(Settings::default());
+    for operation in [Operation::Start, Operation::RemoveContainer] {
+        let error = EngineError::Other { operation, name: "it".to_owned(), reason: "no".to_owned() };
+        play.scene.world.engine.fail_next(operation, error);
+    }
+    let task = play.submit("answer");
+    assert_eq!(play.failure(task), ErrorType::EngineUnavailable);
+    play.delete();
+    play.answered();
+    assert_eq!(play.scene.world.leftovers(), Vec::<String>::new());
+    play.end();
+}
+
+#[test]
 fn what_is_posted_during_a_delete_begins_a_new_life() {
     let mut play = Play::new(Settings::default());
     let first = play.submit("hold");

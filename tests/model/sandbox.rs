@@ -129,10 +129,7 @@ impl Sandbox {
         let hello =
             Hello { secret: self.secret.clone(), last_received: self.receive.last(), running: self.agent.is_some() };
         send(&mut socket, &[Up::Hello(hello)]).await?;
-        let welcome = match next(&mut socket).await?.pop() {
-            Some(Down::Welcome(welcome)) => welcome,
-            _ => return None,
-        };
+        let Some(Down::Welcome(welcome)) = next(&mut socket).await?.pop() else { return None };
         send(&mut socket, &[Up::Ack { upto: self.receive.last() }]).await?;
         self.secret = welcome.secret.or(self.secret.take());
         Some((socket, welcome.last_received))
@@ -183,10 +180,6 @@ impl Sandbox {
             Command::Die => {
                 self.dead = true;
                 Some(Carried::Dead)
-            }
-            Command::Leave => {
-                self.away = true;
-                Some(Carried::Cut)
             }
             Command::Return => {
                 self.away = false;
@@ -268,7 +261,9 @@ impl Sandbox {
 
 async fn send(socket: &mut WebSocketStream<UnixStream>, frames: &[Up]) -> Option<()> {
     let mut batch = BytesMut::new();
-    frames.iter().for_each(|frame| frame.encode(&mut batch));
+    for frame in frames {
+        frame.encode(&mut batch);
+    }
     socket.send(Message::Binary(batch.freeze())).await.ok()
 }
 

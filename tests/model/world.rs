@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use container_engine::{ContainerExit, ContainerId, Engine, FakeEngine, Labels, Limits, Network};
 use coordinator::gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
-use coordinator::registry::Registry;
+use coordinator::registry::{Registry, RegistryError};
 use coordinator::sandbox::{Instance, Links, SandboxHost, SandboxSettings};
 use coordinator::session::{AbortMode, AbortScope, Page, SessionContext, SessionId, SessionSettings, Submission};
 use coordinator::store::{Store, StoreOptions};
@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) engine: FakeEngine,
     pub(crate) settings: Settings,
     coordinator: Option<Coordinator>,
+    /// What cannot be written may be refused.
+    disk_was_full: bool,
     questions: usize,
     next_task: usize,
     /// The sandboxes live here, whatever becomes of the coordinator.
@@ -94,6 +96,7 @@ impl World {
             engine,
             settings,
             coordinator: None,
+            disk_was_full: false,
             questions: 0,
             next_task: 0,
             sandboxes: Some(sandboxes),
@@ -271,12 +274,14 @@ impl World {
 
     pub(crate) fn reset(&mut self, session: &SessionId) {
         let (registry, session) = (self.registry_of(), session.clone());
-        self.ask(format!("reset {session}"), async move { tolerate(registry.reset(&session).await) });
+        let tolerant = self.disk_was_full;
+        self.ask(format!("reset {session}"), async move { done(registry.reset(&session).await, tolerant) });
     }
 
     pub(crate) fn delete(&mut self, session: &SessionId) {
         let (registry, session) = (self.registry_of(), session.clone());
-        self.ask(format!("delete {session}"), async move { tolerate(registry.delete(&session).await) });
+        let tolerant = self.disk_was_full;
+        self.ask(format!("delete {session}"), async move { done(registry.delete(&session).await, tolerant) });
     }
 
     /// Follows a session through all its lives, from their beginning.
@@ -362,7 +367,8 @@ impl World {
     }
 
     /// Makes the store refuse to write events, or lets it again.
-    pub(crate) fn fill_disk(&self, full: bool) {
+    pub(crate) fn fill_disk(&mut self, full: bool) {
+        self.disk_was_full |= full;
         let database = rusqlite::Connection::open(self.directory.path().join("data").join(DATABASE)).unwrap();
         let statement = if full {
             "CREATE TRIGGER IF NOT EXISTS full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'full'); END;"
@@ -386,7 +392,7 @@ impl World {
             (self.engine.list_containers(&everything).await, self.engine.list_volumes(&everything).await)
         });
         let links = std::fs::read_dir(self.directory.path().join("run")).unwrap();
-        let links = links.map(|entry| format!("link {:?}", entry.unwrap().file_name()));
+        let links = links.map(|entry| format!("link {}", entry.unwrap().file_name().display()));
         let containers = containers.unwrap().into_iter().map(|container| format!("container {}", container.name));
         containers.chain(volumes.unwrap().into_iter().map(|name| format!("volume {name}"))).chain(links).collect()
     }
@@ -421,10 +427,13 @@ async fn wait(registry: &Registry, board: &Board, task: &coordinator::task::Task
     }
 }
 
-/// A disk that is full lets nothing be changed, and says so.
-fn tolerate<T>(outcome: Result<T, coordinator::registry::RegistryError>) -> Result<(), String> {
-    drop(outcome);
-    Ok(())
+/// `tolerant`: it may have been refused, because of a full disk.
+fn done<T>(outcome: Result<T, RegistryError>, tolerant: bool) -> Result<(), String> {
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(RegistryError::Store(_)) if tolerant => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// The life that an event belongs to: the first one of each is about a task, which outlives its session.

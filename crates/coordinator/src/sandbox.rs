@@ -117,7 +117,14 @@ impl SandboxHost {
     /// Wipes a session's files and memory. Its sandbox is gone before.
     pub async fn remove_volumes(&self, session: SessionKey) -> Result<(), EngineError> {
         for volume in names::volumes(session) {
-            self.engine.remove_volume(&volume.name).await?;
+            match self.engine.remove_volume(&volume.name).await {
+                Err(EngineError::Conflict { .. }) => {
+                    // A container that did not come up, and could not be removed then, still names it.
+                    self.sweep_sandboxes().await?;
+                    self.engine.remove_volume(&volume.name).await?;
+                }
+                removed => removed?,
+            }
         }
         Ok(())
     }
