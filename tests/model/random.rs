@@ -17,7 +17,7 @@ use crate::agent::Command;
 use crate::scene::Scene;
 use crate::world::{Settings, Wish};
 
-const CASES: u32 = 40;
+const CASES: u32 = 100;
 const SESSIONS: usize = 2;
 const STEPS: usize = 30;
 
