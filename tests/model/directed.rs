@@ -283,8 +283,7 @@ fn shutting_down_ends_what_runs_and_keeps_what_waits() {
     let mut play = Play::new(Settings::default());
     let (running, waiting) = (play.submit("hold"), play.submit("answer"));
     play.open(running);
-    play.scene.world.shut_down();
-    play.scene.begin_again();
+    play.scene.shut_down();
     assert_eq!(play.failure(running), ErrorType::Aborted);
     assert_eq!(play.status(waiting), TaskStatus::Completed);
     play.end();

@@ -218,8 +218,8 @@ pub(crate) fn listing(events: &[StoredEvent]) -> String {
         let event: Value = serde_json::from_slice(&event.json).unwrap();
         let fields = ["taskId", "text", "reason", "discardsFrom", "errorType", "error", "by"];
         let fields = fields.into_iter().filter(|field| !event[*field].is_null());
-        let fields: String = fields.map(|field| format!(" {field}={}", event[field])).collect();
-        format!("    {} {}{fields}", event["seq"], event["type"].as_str().unwrap())
+        let fields: Vec<String> = fields.map(|field| format!("{field}={}", event[field])).collect();
+        format!("    {} {} {}", event["seq"], event["type"].as_str().unwrap(), fields.join(" "))
     };
     events.iter().map(short).collect::<Vec<_>>().join("\n")
 }

@@ -124,10 +124,7 @@ fn act(scene: &mut Scene, sessions: &[SessionId], step: &Step) {
         Step::Delete(session) => world.delete(&sessions[*session]),
         Step::Subscribe(session, since) => world.subscribe(&sessions[*session], *since),
         Step::Crash => scene.restart(),
-        Step::ShutDown => {
-            scene.world.shut_down();
-            scene.begin_again();
-        }
+        Step::ShutDown => scene.shut_down(),
     }
 }
 

@@ -77,9 +77,7 @@ impl Scene {
     /// Everything works again, and agents answer at once.
     fn heal(&mut self) {
         self.world.engine.come_back();
-        for operation in HANGING {
-            self.world.engine.release(operation);
-        }
+        self.release_all();
         self.world.fill_disk(false);
         self.world.board.with(|state| state.finish_all = true);
         let live = self.world.board.with(|state| {
@@ -90,6 +88,20 @@ impl Scene {
             let _ = commands.try_send(Command::Return);
             let _ = commands.try_send(Command::Finish);
         }
+    }
+
+    fn release_all(&self) {
+        for operation in HANGING {
+            self.world.engine.release(operation);
+        }
+    }
+
+    /// The coordinator is told to end, and started again.
+    pub(crate) fn shut_down(&mut self) {
+        // A real engine answers within the bound of each call.
+        self.release_all();
+        self.world.shut_down();
+        self.begin_again();
     }
 
     /// Waits until those who watch have seen what is in the store.

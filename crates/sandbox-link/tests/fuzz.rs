@@ -33,15 +33,18 @@ enum Damage {
 
 #[test]
 fn what_comes_up_is_decoded_or_refused() {
-    fuzz(&message(up(), Up::encode), |message| check(message, Up::decode, Up::encode, size_of_up));
+    let runs = fuzz(&message(up(), Up::encode), |message| check(message, Up::decode, Up::encode, size_of_up));
+    println!("{runs} inputs");
 }
 
 #[test]
 fn what_goes_down_is_decoded_or_refused() {
-    fuzz(&message(down(), Down::encode), |message| check(message, Down::decode, Down::encode, size_of_down));
+    let runs = fuzz(&message(down(), Down::encode), |message| check(message, Down::decode, Down::encode, size_of_down));
+    println!("{runs} inputs");
 }
 
-fn fuzz<S: Strategy>(inputs: &S, check: impl Fn(&S::Value) -> Result<(), TestCaseError>) {
+/// Gives how many inputs were tried.
+fn fuzz<S: Strategy>(inputs: &S, check: impl Fn(&S::Value) -> Result<(), TestCaseError>) -> u32 {
     let seconds = std::env::var("FUZZ_SECONDS").map_or(1, |seconds| seconds.parse().unwrap());
     let end = Instant::now() + Duration::from_secs(seconds);
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
@@ -53,7 +56,7 @@ fn fuzz<S: Strategy>(inputs: &S, check: impl Fn(&S::Value) -> Result<(), TestCas
         }
         runs += CASES;
     }
-    println!("{runs} inputs");
+    runs
 }
 
 fn check<T: PartialEq + std::fmt::Debug>(
@@ -109,7 +112,9 @@ fn message<T: std::fmt::Debug + 'static>(
     let valid = vec(frame, 0..6).prop_map(move |frames| encoded(&frames, encode).to_vec());
     let noise = vec(any::<u8>(), 0..200);
     let damaged = (valid, vec(damage(), 0..5)).prop_map(|(mut message, damages)| {
-        damages.iter().for_each(|damage| damage.apply(&mut message));
+        for damage in damages {
+            damage.apply(&mut message);
+        }
         message
     });
     prop_oneof![9 => damaged, 1 => noise].prop_map(Bytes::from)
