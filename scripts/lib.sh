@@ -46,3 +46,8 @@ apt_install() {
 engine_answers() {
   have docker && timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1
 }
+
+# The library with which the fault tests set a program's clock.
+clock_library() {
+  compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || apt_install "a clock that jumps" faketime
+}

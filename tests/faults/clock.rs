@@ -1,4 +1,4 @@
-//! The wall clock jumps. Needs libfaketime, which `scripts/faults` installs.
+//! The wall clock jumps. Needs libfaketime, which `scripts/test` and `scripts/faults` install.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,7 +28,6 @@ fn jump(file: &Path, seconds: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs libfaketime, which scripts/faults installs"]
 async fn a_clock_that_jumps_ends_nothing() {
     let jumps = short_or_long(8, 60);
     let mut random = random();
