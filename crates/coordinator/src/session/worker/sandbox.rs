@@ -92,7 +92,7 @@ impl Worker {
         self.context.tracker.spawn(async move {
             // The link is closed first, so that nothing that the agent still does leaves the sandbox.
             drop(sandbox);
-            insist("take down a sandbox", || context.sandboxes.take_down(&name)).await;
+            insist(&context.shutdown, "take down a sandbox", || context.sandboxes.take_down(&name)).await;
             let _ = report.send(Report::TakenDown).await;
         });
     }
@@ -215,7 +215,7 @@ impl Worker {
         let session = self.conversation.journal.session();
         let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
         self.context.tracker.spawn(async move {
-            insist("remove a session's volumes", || context.sandboxes.remove_volumes(session)).await;
+            insist(&context.shutdown, "remove a session's volumes", || context.sandboxes.remove_volumes(session)).await;
             let _ = report.send(Report::Wiped).await;
         });
     }
@@ -352,8 +352,8 @@ async fn take_over(
     Ok(Launched { sandbox, template, transcript_lost: false })
 }
 
-/// Repeats what must be done until it is, within a bound.
-async fn insist<F>(what: &str, attempt: impl Fn() -> F)
+/// Repeats what must be done until it is, within a bound. At the end of the coordinator it is left to the next start.
+async fn insist<F>(shutdown: &CancellationToken, what: &str, attempt: impl Fn() -> F)
 where
     F: Future<Output = Result<(), EngineError>>,
 {
@@ -362,7 +362,10 @@ where
             Ok(()) => return,
             Err(error) => {
                 warn!(%error, tries, "could not {what}");
-                tokio::time::sleep(Duration::from_millis(100 * u64::from(tries))).await;
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = tokio::time::sleep(Duration::from_millis(100 * u64::from(tries))) => {}
+                }
             }
         }
     }
