@@ -1,21 +1,15 @@
 //! Orders of events that matter, told one by one. Each ends with everything that `promises` checks.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use container_engine::{EngineError, Operation};
-use coordinator::session::{AbortMode, AbortScope, SessionId};
-use coordinator::task::{ErrorType, TaskRecord, TaskStatus};
+use coordinator::session::{AbortMode, AbortScope};
+use coordinator::task::{ErrorType, TaskStatus};
 
 use crate::agent::Command;
 use crate::board::PATIENCE;
-use crate::scene::Scene;
-use crate::world::{Settings, Wish};
-
-/// A play with one session.
-struct Play {
-    scene: Scene,
-    session: SessionId,
-}
+use crate::play::Play;
+use crate::settings::{Settings, Wish};
 
 #[test]
 fn an_abort_calls_a_start_off() {
@@ -320,129 +314,4 @@ fn a_delete_on_a_full_disk_loses_no_task() {
     assert_eq!(play.failure(running), ErrorType::Deleted);
     assert_eq!(play.failure(waiting), ErrorType::Deleted);
     play.end();
-}
-
-impl Play {
-    fn new(settings: Settings) -> Self {
-        let session: SessionId = "s".parse().unwrap();
-        Play { scene: Scene::new(settings, std::slice::from_ref(&session)), session }
-    }
-
-    /// Posts a task that has to be accepted.
-    fn submit(&mut self, word: &'static str) -> usize {
-        self.wish(Wish::to(word))
-    }
-
-    fn wish(&mut self, wish: Wish) -> usize {
-        let task = self.scene.world.submit(&self.session, wish);
-        assert!(self.scene.world.accepted(task), "{:?}", self.scene.world.board.with(|state| state.refused.clone()));
-        task
-    }
-
-    /// Posts a task and does not wait for it to be accepted.
-    fn post(&mut self, word: &'static str) -> usize {
-        self.scene.world.submit(&self.session, Wish::to(word))
-    }
-
-    fn abort(&mut self, scope: AbortScope, mode: AbortMode) {
-        self.scene.world.abort(&self.session, scope, mode);
-    }
-
-    fn delete(&mut self) {
-        self.scene.world.delete(&self.session);
-    }
-
-    fn hang(&self, operation: Operation) {
-        self.scene.world.engine.hang(operation);
-    }
-
-    fn release(&self, operation: Operation) {
-        self.scene.world.engine.release(operation);
-    }
-
-    /// Waits until the engine was asked for something.
-    fn called(&self, operation: Operation) {
-        let end = Instant::now() + PATIENCE;
-        while !self.scene.world.engine.calls().iter().any(|call| call.operation == operation) {
-            assert!(Instant::now() < end, "{operation:?} was never called");
-            std::thread::yield_now();
-        }
-    }
-
-    /// Waits until an agent works on the task.
-    fn open(&self, task: usize) {
-        assert!(self.scene.world.board.until(PATIENCE, |state| state.open.contains(&task)));
-    }
-
-    /// Waits until something that the agent said for the task was seen by a subscriber.
-    fn heard(&self, task: usize) {
-        let id = format!("\"taskId\":\"{}\"", self.id(task));
-        let seen = self.scene.world.board.until(PATIENCE, |state| {
-            let mut events = state.lives.values().flat_map(|life| &life.events);
-            events.any(|event| {
-                let json = String::from_utf8_lossy(&event.json);
-                json.contains("\"type\":\"text\"") && json.contains(&id)
-            })
-        });
-        assert!(seen);
-    }
-
-    /// Waits until the session's progress, as the store has it, holds a text.
-    fn written(&self, text: &str) {
-        let registry = self.scene.world.registry_of();
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let record = self.scene.world.now(registry.context().store.session(&self.session)).unwrap().unwrap();
-            let progress = record.sandbox.and_then(|sandbox| sandbox.progress).unwrap_or_default();
-            if progress.contains(text) {
-                return;
-            }
-            assert!(Instant::now() < end, "{progress}");
-            std::thread::yield_now();
-        }
-    }
-
-    /// Waits until everyone who asked was answered.
-    fn answered(&self) {
-        assert!(self.scene.world.board.until(PATIENCE, |state| state.asked.is_empty()));
-    }
-
-    /// Waits until who asked for a deletion was answered.
-    fn settled_deletion(&self) {
-        let settled = self
-            .scene
-            .world
-            .board
-            .until(PATIENCE, |state| !state.asked.values().any(|what| what.starts_with("delete")));
-        assert!(settled);
-    }
-
-    fn told(&self, task: usize) -> TaskRecord {
-        let id = self.id(task);
-        assert!(self.scene.world.board.until(PATIENCE, |state| state.told.contains_key(&id)), "#{task} never ended");
-        self.scene.world.board.with(|state| state.told[&id].clone())
-    }
-
-    fn status(&self, task: usize) -> TaskStatus {
-        let record = self.told(task);
-        assert!(record.failure.is_none(), "{:?}", record.failure);
-        record.status
-    }
-
-    fn failure(&self, task: usize) -> ErrorType {
-        self.told(task).failure.expect("it completed").error_type
-    }
-
-    fn id(&self, task: usize) -> coordinator::task::TaskId {
-        self.scene.world.board.with(|state| state.tasks[&task].clone())
-    }
-
-    /// How often an agent was given the task's message.
-    fn given(&self, task: usize) -> usize {
-        self.scene.world.board.with(|state| state.given.iter().filter(|given| given.task == task).count())
-    }
-
-    fn end(self) {
-        assert_eq!(self.scene.end(|_| None), Vec::<String>::new());
-    }
 }

@@ -4,10 +4,13 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where its set-up fails")]
 
 mod agent;
+mod answers;
 mod board;
 mod directed;
+mod play;
 mod promises;
 mod random;
 mod sandbox;
 mod scene;
+mod settings;
 mod world;

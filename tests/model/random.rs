@@ -15,7 +15,7 @@ use proptest::test_runner::{Config, TestError, TestRunner};
 
 use crate::agent::Command;
 use crate::scene::Scene;
-use crate::world::{Settings, Wish};
+use crate::settings::{Settings, Wish};
 
 const CASES: u32 = 100;
 const SESSIONS: usize = 2;

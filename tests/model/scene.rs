@@ -11,7 +11,8 @@ use coordinator::task::{TaskId, TaskRecord};
 use crate::agent::Command;
 use crate::board::PATIENCE;
 use crate::promises;
-use crate::world::{Settings, World};
+use crate::settings::Settings;
+use crate::world::World;
 
 const HANGING: [Operation; 8] = [
     Operation::CreateVolume,

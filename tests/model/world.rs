@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use container_engine::{ContainerExit, ContainerId, Engine, FakeEngine, Labels, Limits, Network};
 use coordinator::gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
-use coordinator::registry::{Registry, RegistryError};
+use coordinator::registry::Registry;
 use coordinator::sandbox::{Instance, Links, SandboxHost, SandboxSettings};
 use coordinator::session::{AbortMode, AbortScope, Page, SessionContext, SessionId, SessionSettings, Submission};
 use coordinator::store::{Store, StoreOptions};
@@ -18,8 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::Command;
-use crate::board::{Board, Life, PATIENCE, View};
+use crate::answers::{done, key_of, record, wait};
+use crate::board::{Board, PATIENCE, View};
 use crate::sandbox::Sandbox;
+use crate::settings::{Settings, Wish};
 
 const IMAGE: &str = "claude-runner";
 const DATABASE: &str = "claude-runner.db";
@@ -38,39 +40,10 @@ pub(crate) struct World {
     directory: tempfile::TempDir,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    pub(crate) idle_timeout: Duration,
-    pub(crate) stall_timeout: Duration,
-    /// The agent template asks for structured answers.
-    pub(crate) schema: bool,
-}
-
 struct Coordinator {
     runtime: Runtime,
     registry: Registry,
     shutdown: CancellationToken,
-}
-
-/// What a test wants of a task.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wish {
-    pub(crate) word: &'static str,
-    pub(crate) timeout: Duration,
-    pub(crate) retry: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let long = Duration::from_hours(1);
-        Settings { idle_timeout: long, stall_timeout: long, schema: false }
-    }
-}
-
-impl Wish {
-    pub(crate) fn to(word: &'static str) -> Self {
-        Wish { word, timeout: Duration::from_hours(1), retry: 0 }
-    }
 }
 
 impl World {
@@ -411,51 +384,5 @@ impl Drop for World {
         if let Some(sandboxes) = self.sandboxes.take() {
             sandboxes.shutdown_background();
         }
-    }
-}
-
-async fn wait(registry: &Registry, board: &Board, task: &coordinator::task::TaskId) -> Result<(), String> {
-    let record = registry.context().store.task(task).await.map_err(|error| error.to_string())?;
-    let record = record.ok_or_else(|| format!("the accepted task {task} is not in the store"))?;
-    match registry.wait(&record.session_id, task).await {
-        Ok(Some(record)) => {
-            board.with(|state| state.told.insert(task.clone(), record));
-            Ok(())
-        }
-        Ok(None) => Err(format!("the accepted task {task} is not known")),
-        Err(_shutting_down) => Ok(()),
-    }
-}
-
-/// `tolerant`: it may have been refused, because of a full disk.
-fn done<T>(outcome: Result<T, RegistryError>, tolerant: bool) -> Result<(), String> {
-    match outcome {
-        Ok(_) => Ok(()),
-        Err(RegistryError::Store(_)) if tolerant => Ok(()),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// The life that an event belongs to: the first one of each is about a task, which outlives its session.
-async fn key_of(registry: &Registry, event: &[u8]) -> Option<coordinator::session::SessionKey> {
-    let event: serde_json::Value = serde_json::from_slice(event).unwrap();
-    let task = event["taskId"].as_str()?.parse().ok()?;
-    Some(registry.context().store.task(&task).await.ok()??.session)
-}
-
-/// What a subscriber saw now goes on where another one stopped when the coordinator was killed.
-fn record(
-    state: &mut crate::board::State,
-    key: coordinator::session::SessionKey,
-    session: &SessionId,
-    seen: &[coordinator::event::StoredEvent],
-) {
-    let life = state.lives.entry(key).or_insert_with(|| Life { session: session.clone(), events: Vec::new() });
-    let both = life.events.len().min(seen.len());
-    if life.events[..both] != seen[..both] {
-        state.violations.push(format!("the events of {session} are not those that were seen before"));
-    }
-    if seen.len() > both {
-        life.events.extend_from_slice(&seen[both..]);
     }
 }

@@ -1,0 +1,49 @@
+//! What the coordinator answers, taken down on the board.
+
+use coordinator::event::StoredEvent;
+use coordinator::registry::{Registry, RegistryError};
+use coordinator::session::{SessionId, SessionKey};
+use coordinator::task::TaskId;
+
+use crate::board::{Board, Life, State};
+
+pub(crate) async fn wait(registry: &Registry, board: &Board, task: &TaskId) -> Result<(), String> {
+    let record = registry.context().store.task(task).await.map_err(|error| error.to_string())?;
+    let record = record.ok_or_else(|| format!("the accepted task {task} is not in the store"))?;
+    match registry.wait(&record.session_id, task).await {
+        Ok(Some(record)) => {
+            board.with(|state| state.told.insert(task.clone(), record));
+            Ok(())
+        }
+        Ok(None) => Err(format!("the accepted task {task} is not known")),
+        Err(_shutting_down) => Ok(()),
+    }
+}
+
+/// `tolerant`: it may have been refused, because of a full disk.
+pub(crate) fn done<T>(outcome: Result<T, RegistryError>, tolerant: bool) -> Result<(), String> {
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(RegistryError::Store(_)) if tolerant => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The life that an event belongs to: the first one of each is about a task, which outlives its session.
+pub(crate) async fn key_of(registry: &Registry, event: &[u8]) -> Option<SessionKey> {
+    let event: serde_json::Value = serde_json::from_slice(event).unwrap();
+    let task = event["taskId"].as_str()?.parse().ok()?;
+    Some(registry.context().store.task(&task).await.ok()??.session)
+}
+
+/// What a subscriber saw now goes on where another one stopped when the coordinator was killed.
+pub(crate) fn record(state: &mut State, key: SessionKey, session: &SessionId, seen: &[StoredEvent]) {
+    let life = state.lives.entry(key).or_insert_with(|| Life { session: session.clone(), events: Vec::new() });
+    let both = life.events.len().min(seen.len());
+    if life.events[..both] != seen[..both] {
+        state.violations.push(format!("the events of {session} are not those that were seen before"));
+    }
+    if seen.len() > both {
+        life.events.extend_from_slice(&seen[both..]);
+    }
+}
