@@ -12,6 +12,7 @@
 mod activity;
 mod address;
 mod answer;
+mod block_ends;
 mod credential;
 mod egress;
 mod failure;

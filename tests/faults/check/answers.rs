@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::Findings;
 use crate::history::{Completes, History, Told, is_end, is_of, seq, time_of};
 
+/// Events of a task that are shown where its text is wrong.
+const MAX_SHOWN: usize = 60;
+
 pub(super) fn check(history: &History, findings: &mut Findings) {
     let mut base = BTreeMap::<&str, usize>::new();
     for told in &history.told {
@@ -33,7 +36,9 @@ fn text_is_told_once(told: &Told, log: &[Value], findings: &mut Findings) {
     if text == *expected {
         return;
     }
-    let sentence = format!("{:?} was answered with {expected:?}, and its events say {text:?}", told.message);
+    let events: Vec<&Value> = log.iter().filter(|event| is_of(event, &told.task)).take(MAX_SHOWN).collect();
+    let sentence =
+        format!("{:?} was answered with {expected:?}, and its events say {text:?}: {events:?}", told.message);
     if text.len() > expected.len() {
         findings.events_doubled.push(sentence);
     } else {

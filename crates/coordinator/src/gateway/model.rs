@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
@@ -14,6 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::activity::OpenRequest;
 use super::answer::{Body, BoxError, empty, final_model_error, model_error};
+use super::block_ends::BlockEnds;
 use super::failure::GatewayFailure;
 use super::headers::{strip_model_answer, strip_model_request};
 use super::meter::{BudgetSpent, Entry};
@@ -214,21 +216,38 @@ impl Tap {
     }
 }
 
+/// How long after `message_stop` the API may take to end its answer.
+const END_TIMEOUT: Duration = Duration::from_millis(100);
+
 /// Sends a success on, piece by piece as it comes.
 fn pass_on(response: reqwest::Response, mut tap: Tap) -> Response<Body> {
     let mut answer = empty(response.status());
     *answer.headers_mut() = response.headers().clone();
     tap.expect(response.headers());
     strip_model_answer(answer.headers_mut());
-    let pieces = stream::try_unfold((response, tap), |(mut response, mut tap)| async move {
+    let ends = matches!(tap.form, Form::Stream(_)).then(BlockEnds::default);
+    let pieces = stream::try_unfold(Some((response, tap, ends)), |passing| async move {
+        let Some((mut response, mut tap, mut ends)) = passing else { return Ok(None) };
         match response.chunk().await {
             Ok(Some(piece)) => {
                 tap.see(&piece);
-                Ok(Some((Frame::data(piece), (response, tap))))
+                let Some(ends_of_blocks) = &mut ends else {
+                    return Ok(Some((Frame::data(piece), Some((response, tap, ends)))));
+                };
+                let passed = ends_of_blocks.pass(&piece);
+                if !ends_of_blocks.is_complete() {
+                    return Ok(Some((Frame::data(passed.into()), Some((response, tap, ends)))));
+                }
+                // The end of the answer goes out with the end of the message: between them it could be cut off again.
+                // Read to its own end, so that its connection serves others.
+                let _ = tokio::time::timeout(END_TIMEOUT, response.chunk()).await;
+                tap.finish();
+                Ok(Some((Frame::data(passed.into()), None)))
             }
             Ok(None) => {
                 tap.finish();
-                Ok(None)
+                let left = ends.map(|mut ends| ends.finish()).filter(|left| !left.is_empty());
+                Ok(left.map(|left| (Frame::data(left.into()), None)))
             }
             Err(error) => {
                 tap.finish();

@@ -1,0 +1,130 @@
+//! Keeps the ends of a streamed message's blocks back until the message is complete, then sends them all at once.
+//!
+//! Read in Claude Code 2.1.197 and seen: an answer that is cut off before its first block has ended is asked again, one that
+//! is cut off later ends the turn with "Connection closed mid-response". So a coordinator that is killed between the first
+//! block's end and the message's would fail the task. The deltas pass as they come; the CLI tells blocks apart by index.
+
+/// Rewrites server-sent events from pieces of any size.
+#[derive(Debug, Default)]
+pub(super) struct BlockEnds {
+    /// The beginning of an event whose end has not come.
+    unfinished: Vec<u8>,
+    /// Whole events that wait for the message's end.
+    held: Vec<u8>,
+    /// It is no stream that we understand: all of it passes as it comes.
+    gave_up: bool,
+    complete: bool,
+}
+
+impl BlockEnds {
+    /// The longest events are under 1 MB; ends of blocks have 60 bytes.
+    const MAX_BYTES: usize = 4 << 20;
+
+    /// What is to be sent after the next piece has come.
+    pub(super) fn pass(&mut self, piece: &[u8]) -> Vec<u8> {
+        if self.gave_up {
+            return piece.to_vec();
+        }
+        self.unfinished.extend_from_slice(piece);
+        let mut passed = Vec::with_capacity(piece.len());
+        let mut begin = 0;
+        while let Some(length) = event_length(&self.unfinished[begin..]) {
+            let event = &self.unfinished[begin..begin + length];
+            begin += length;
+            match kind(event) {
+                b"content_block_stop" | b"message_delta" => self.held.extend_from_slice(event),
+                b"message_start" | b"content_block_start" | b"content_block_delta" | b"ping" => {
+                    passed.extend_from_slice(event);
+                }
+                other => {
+                    self.complete |= other == b"message_stop";
+                    passed.append(&mut self.held);
+                    passed.extend_from_slice(event);
+                }
+            }
+        }
+        self.unfinished.drain(..begin);
+        if self.unfinished.len() + self.held.len() > Self::MAX_BYTES {
+            self.gave_up = true;
+            passed.append(&mut self.finish());
+        }
+        passed
+    }
+
+    /// The message has ended: nothing follows it.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// What is left when the stream has ended in order. After a cut it is of no use.
+    pub(super) fn finish(&mut self) -> Vec<u8> {
+        let mut left = std::mem::take(&mut self.held);
+        left.append(&mut self.unfinished);
+        left
+    }
+}
+
+/// The first event with the blank line that ends it.
+fn event_length(bytes: &[u8]) -> Option<usize> {
+    let mut ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    ends.find_map(|end| {
+        let rest = &bytes[end..];
+        let blank = if rest.starts_with(b"\n") { 1 } else { 2 * usize::from(rest.starts_with(b"\r\n")) };
+        (blank > 0).then_some(end + blank)
+    })
+}
+
+/// The event's name, from its `event:` line.
+fn kind(event: &[u8]) -> &[u8] {
+    let line = event.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"event:"));
+    line.unwrap_or_default().trim_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::BlockEnds;
+
+    const START: &str = "event: message_start\ndata: {}\n\n";
+    const DELTA: &str = "event: content_block_delta\ndata: {\"index\":0}\n\n";
+    const STOP: &str = "event: content_block_stop\ndata: {\"index\":0}\n\n";
+    const NEXT: &str = "event: content_block_start\ndata: {\"index\":1}\n\n";
+    const USAGE: &str = "event: message_delta\ndata: {}\n\n";
+    const END: &str = "event: message_stop\ndata: {}\n\n";
+
+    fn pass(ends: &mut BlockEnds, piece: &str) -> String {
+        String::from_utf8(ends.pass(piece.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn ends_wait_for_the_end_of_the_message() {
+        let mut ends = BlockEnds::default();
+        assert_eq!(pass(&mut ends, &format!("{START}{DELTA}{STOP}")), format!("{START}{DELTA}"));
+        assert_eq!(pass(&mut ends, NEXT), NEXT);
+        assert_eq!(pass(&mut ends, &format!("{STOP}{USAGE}")), "");
+        assert_eq!(pass(&mut ends, END), format!("{STOP}{STOP}{USAGE}{END}"));
+        assert_eq!(ends.finish(), b"");
+    }
+
+    #[test]
+    fn pieces_of_any_size_come_to_the_same() {
+        let stream = format!("{START}{DELTA}{STOP}{NEXT}{DELTA}{STOP}{USAGE}{END}").replace('\n', "\r\n");
+        let whole = BlockEnds::default().pass(stream.as_bytes());
+        let mut ends = BlockEnds::default();
+        let bytes: Vec<u8> = stream.bytes().flat_map(|byte| ends.pass(&[byte])).collect();
+        assert_eq!(bytes, whole);
+        assert_eq!(bytes.len(), stream.len());
+    }
+
+    #[test]
+    fn what_is_no_such_stream_passes() {
+        let mut ends = BlockEnds::default();
+        assert_eq!(pass(&mut ends, &format!("{DELTA}{STOP}")), DELTA);
+        let error = "event: error\ndata: {}\n\n";
+        assert_eq!(pass(&mut ends, error), format!("{STOP}{error}"));
+        assert_eq!(pass(&mut ends, "half"), "");
+        assert_eq!(ends.finish(), b"half");
+        let endless = "x".repeat(BlockEnds::MAX_BYTES + 1);
+        assert_eq!(pass(&mut ends, &endless), endless);
+        assert_eq!(pass(&mut ends, "more"), "more");
+    }
+}
