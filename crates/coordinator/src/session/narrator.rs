@@ -147,6 +147,10 @@ impl Narrator {
             }
             AgentEvent::UserReplay { uuid } => return Sign::Accepted { uuid: uuid.into_owned() },
             AgentEvent::ToolResults { parent, results } => {
+                if parent.is_none() {
+                    // Its calls were made: this message stands, even one that came whole and so without an end of its own.
+                    (self.message, self.message_since) = (None, None);
+                }
                 let open = self.open_calls.len();
                 for result in results {
                     self.open_calls.retain(|id| *id != result.tool_use_id);

@@ -95,6 +95,15 @@ fn a_cut_answer_is_void_from_its_first_event() {
 }
 
 #[test]
+fn a_message_stands_once_its_calls_were_made() {
+    let retry = r#"{"type":"system","subtype":"api_retry","attempt":1,"max_retries":2,"retry_delay_ms":5.5,"error_status":null,"error":"unknown"}"#;
+    // It came whole, after a cut; the next request fails before it says anything.
+    let (words, call) = (assistant("1", &text_block("a")), assistant("1", &tool("t", "Bash", "{}")));
+    let told = lines([words, call, result("t", "1"), retry.to_owned(), start("2"), delta("b"), stop()]);
+    assert_eq!(told, ["text:a", "tool_start:Bash {}", "tool_end:1 false", "retry:unknown None", "text:b"]);
+}
+
+#[test]
 fn a_turn_is_over_when_the_last_tool_has_answered() {
     let calls = assistant("1", &format!("{},{}", tool("a", "Bash", "{}"), tool("b", "Read", "{}")));
     let (_, signs) = tell(&[&calls, &result("a", "1"), &result("b", "2"), &result("b", "again")]);
