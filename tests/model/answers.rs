@@ -20,11 +20,11 @@ pub(crate) async fn wait(registry: &Registry, board: &Board, task: &TaskId) -> R
     }
 }
 
-/// `tolerant`: it may have been refused, because of a full disk.
-pub(crate) fn done<T>(outcome: Result<T, RegistryError>, tolerant: bool) -> Result<(), String> {
+/// What was asked for is done, unless it was refused for want of room.
+pub(crate) fn done<T>(outcome: Result<T, RegistryError>, board: &Board) -> Result<(), String> {
     match outcome {
         Ok(_) => Ok(()),
-        Err(RegistryError::Store(_)) if tolerant => Ok(()),
+        Err(RegistryError::Store(_)) if board.with(|state| state.disk_was_full) => Ok(()),
         Err(error) => Err(error.to_string()),
     }
 }

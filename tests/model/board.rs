@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub(crate) told: BTreeMap<TaskId, TaskRecord>,
     /// Questions without an answer yet.
     pub(crate) asked: BTreeMap<usize, String>,
+    /// What could not be written may have been refused.
+    pub(crate) disk_was_full: bool,
     pub(crate) violations: Vec<String>,
 }
 

@@ -13,7 +13,7 @@ use coordinator::session::{AbortMode, AbortScope, Page, SessionContext, SessionI
 use coordinator::store::{Store, StoreOptions};
 use coordinator::task::TaskRequest;
 use coordinator::upkeep;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,15 +24,12 @@ use crate::sandbox::Sandbox;
 use crate::settings::{Settings, Wish};
 
 const IMAGE: &str = "claude-runner";
-const DATABASE: &str = "claude-runner.db";
 
 pub(crate) struct World {
     pub(crate) board: Arc<Board>,
     pub(crate) engine: FakeEngine,
     pub(crate) settings: Settings,
     coordinator: Option<Coordinator>,
-    /// What cannot be written may be refused.
-    disk_was_full: bool,
     questions: usize,
     next_task: usize,
     /// The sandboxes live here, whatever becomes of the coordinator.
@@ -41,7 +38,10 @@ pub(crate) struct World {
 }
 
 struct Coordinator {
-    runtime: Runtime,
+    runtime: Handle,
+    /// Drives the runtime until it is told to stop: from then on nothing of the coordinator runs, in no order.
+    driver: std::thread::JoinHandle<Runtime>,
+    stop: CancellationToken,
     registry: Registry,
     shutdown: CancellationToken,
 }
@@ -69,7 +69,6 @@ impl World {
             engine,
             settings,
             coordinator: None,
-            disk_was_full: false,
             questions: 0,
             next_task: 0,
             sandboxes: Some(sandboxes),
@@ -80,10 +79,16 @@ impl World {
     }
 
     pub(crate) fn start(&mut self) {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let shutdown = CancellationToken::new();
         let registry = runtime.block_on(self.registry(shutdown.clone()));
-        self.coordinator = Some(Coordinator { runtime, registry, shutdown });
+        let (handle, stop) = (runtime.handle().clone(), CancellationToken::new());
+        let stopped = stop.clone();
+        let driver = std::thread::spawn(move || {
+            runtime.block_on(stopped.cancelled());
+            runtime
+        });
+        self.coordinator = Some(Coordinator { runtime: handle, driver, stop, registry, shutdown });
         // Those who were cut off come back.
         let unanswered = self.board.with(|state| {
             let tasks = state.tasks.iter().filter(|(_, task)| !state.told.contains_key(*task));
@@ -146,8 +151,7 @@ impl World {
     pub(crate) fn crash(&mut self) {
         let Some(coordinator) = self.coordinator.take() else { return };
         self.give_up_asking();
-        drop(coordinator.registry);
-        coordinator.runtime.shutdown_timeout(PATIENCE);
+        coordinator.end();
     }
 
     /// As a SIGTERM that finds running tasks when its patience is over.
@@ -158,8 +162,7 @@ impl World {
         coordinator.shutdown.cancel();
         tracker.close();
         let ended = coordinator.runtime.block_on(async { tokio::time::timeout(PATIENCE, tracker.wait()).await });
-        drop(coordinator.registry);
-        coordinator.runtime.shutdown_timeout(PATIENCE);
+        coordinator.end();
         if ended.is_err() {
             self.board.with(|state| state.violations.push("the coordinator did not shut down".to_owned()));
         }
@@ -247,14 +250,14 @@ impl World {
 
     pub(crate) fn reset(&mut self, session: &SessionId) {
         let (registry, session) = (self.registry_of(), session.clone());
-        let tolerant = self.disk_was_full;
-        self.ask(format!("reset {session}"), async move { done(registry.reset(&session).await, tolerant) });
+        let board = Arc::clone(&self.board);
+        self.ask(format!("reset {session}"), async move { done(registry.reset(&session).await, &board) });
     }
 
     pub(crate) fn delete(&mut self, session: &SessionId) {
         let (registry, session) = (self.registry_of(), session.clone());
-        let tolerant = self.disk_was_full;
-        self.ask(format!("delete {session}"), async move { done(registry.delete(&session).await, tolerant) });
+        let board = Arc::clone(&self.board);
+        self.ask(format!("delete {session}"), async move { done(registry.delete(&session).await, &board) });
     }
 
     /// Follows a session through all its lives, from their beginning.
@@ -340,9 +343,9 @@ impl World {
     }
 
     /// Makes the store refuse to write events, or lets it again.
-    pub(crate) fn fill_disk(&mut self, full: bool) {
-        self.disk_was_full |= full;
-        let database = rusqlite::Connection::open(self.directory.path().join("data").join(DATABASE)).unwrap();
+    pub(crate) fn fill_disk(&self, full: bool) {
+        self.board.with(|state| state.disk_was_full |= full);
+        let database = rusqlite::Connection::open(self.directory.path().join("data/claude-runner.db")).unwrap();
         let statement = if full {
             "CREATE TRIGGER IF NOT EXISTS full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'full'); END;"
         } else {
@@ -354,8 +357,7 @@ impl World {
 
     pub(crate) fn sweep(&self) {
         let registry = self.registry_of();
-        let sandboxes = &registry.context().sandboxes;
-        self.now(async { sandboxes.sweep_sandboxes().await }).unwrap();
+        self.now(registry.context().sandboxes.sweep_sandboxes()).unwrap();
     }
 
     /// What is in the engine and below RUNTIME_DIR.
@@ -375,6 +377,16 @@ impl World {
         let record = self.now(self.registry_of().context().store.session(session)).unwrap().unwrap();
         let home = format!("claude-runner-{}-home", record.key);
         self.engine.write_file(&home, &record.claude_session_id.unwrap(), b"gone");
+    }
+}
+
+impl Coordinator {
+    /// Stops it in the middle of whatever it does.
+    fn end(self) {
+        self.stop.cancel();
+        let runtime = self.driver.join().unwrap();
+        drop(self.registry);
+        runtime.shutdown_timeout(PATIENCE);
     }
 }
 
