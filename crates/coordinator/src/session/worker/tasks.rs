@@ -143,7 +143,9 @@ impl Worker {
         let untouched = self.conversation.running.as_ref().is_some_and(Running::is_untouched);
         let stall_timeout = self.context.settings.stall_timeout;
         let patience = if untouched { stall_timeout.min(ACCEPT_TIMEOUT) } else { stall_timeout };
-        (activity.open_requests == 0).then(|| silent_since.max(activity.last.into()) + patience)
+        // While the model is being asked nothing has stalled; that is looked at again later.
+        let heard = if activity.open_requests > 0 { Instant::now() } else { silent_since.max(activity.last.into()) };
+        Some(heard + patience)
     }
 
     /// Ends the running task where its time is over.
