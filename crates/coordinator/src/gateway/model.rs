@@ -82,6 +82,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         Ok(read) => read,
         Err(answer) => return *answer,
     };
+    sandbox.until_released().await;
     let entry = match start(sandbox, endpoint, &body).await {
         Ok(entry) => entry,
         Err(answer) => return *answer,

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
@@ -32,6 +32,8 @@ pub struct SandboxGateway {
     pub(super) closed: CancellationToken,
     access: RwLock<Access>,
     failure: Mutex<Option<GatewayFailure>>,
+    /// New model requests wait.
+    held: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -50,6 +52,7 @@ impl SandboxGateway {
             closed: shared.closed.child_token(),
             access: RwLock::default(),
             failure: Mutex::default(),
+            held: watch::Sender::new(false),
             shared,
         })
     }
@@ -64,6 +67,22 @@ impl SandboxGateway {
     pub fn begin_task(&self, limits: TaskLimits) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.meter.begin_task(limits);
+        self.release_requests();
+    }
+
+    /// New model requests wait from here on: the task may have had its last turn, and whoever counts them has not said so
+    /// yet.
+    pub fn hold_requests(&self) {
+        self.held.send_replace(true);
+    }
+
+    pub fn release_requests(&self) {
+        self.held.send_replace(false);
+    }
+
+    pub(super) async fn until_released(&self) {
+        // Fails only without a sender, which is here.
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
     }
 
     /// What the sandbox has used since it was opened.

@@ -87,16 +87,19 @@ impl Conversation {
         }
     }
 
-    /// Takes up what an earlier coordinator wrote down with [`Conversation::mark`]. `task`: the one that it had begun.
-    pub(crate) fn take_over(&mut self, written: Option<&str>, task: Option<UnfinishedTask>) {
+    /// Takes up what an earlier coordinator wrote down with [`Conversation::mark`]. `task`: the one that it had begun. False:
+    /// the agent works, or may work, on a task that was ended without it, so what it says belongs to nobody.
+    pub(crate) fn take_over(&mut self, written: Option<&str>, task: Option<UnfinishedTask>) -> bool {
         // What cannot be read is from another version: the task goes on as if its agent had said nothing yet.
         let written: Written<Dialogue> = written.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         self.dialogue = written.dialogue;
+        let usable = written.task.is_none() || written.task.as_ref() == task.as_ref().map(|task| &task.record.id);
         self.running = task.map(|task| {
             let known = written.task.as_ref() == Some(&task.record.id);
             let progress = if known { written.progress.unwrap_or_default() } else { Progress::default() };
             Running::take_over(task.record, task.prompt_uuid, progress)
         });
+        usable
     }
 
     /// Writes down that everything up to a frame of the sandbox was heard, and what is known by that.
@@ -249,9 +252,14 @@ impl Conversation {
                 }
             }
             Sign::Conversation { claude_session_id } => self.remember(claude_session_id),
-            Sign::ToolCalled { tool } => {
-                if let Some(running) = &mut self.running {
-                    running.called(tool);
+            Sign::ToolCalled { tool, caller } => {
+                let Some(running) = &mut self.running else { return };
+                running.called(tool, caller);
+                // Until the end of the turn is heard, the request for one too many could be on its way already.
+                if running.waits_for_last_tools() {
+                    gateway.hold_requests();
+                } else {
+                    gateway.release_requests();
                 }
             }
             Sign::TurnOver => {
@@ -287,6 +295,7 @@ impl Conversation {
         let before = self.dialogue.cli_total;
         let total = end.cli_cost.unwrap_or(before);
         let cli_cost = (total - before).max(0.0);
+        gateway.release_requests();
         // Any other turn belongs to the session and ends no task.
         let Some(mut running) = self.running.take_if(|running| running.is_accepted()) else { return };
         running.cli_charged(cli_cost);

@@ -45,6 +45,7 @@ pub(crate) enum Sign {
     },
     ToolCalled {
         tool: String,
+        caller: Caller,
     },
     /// The last open tool call of the top-level agent has its result: a turn is over and the next model request follows.
     TurnOver,
@@ -58,6 +59,13 @@ pub(crate) enum Sign {
         request_id: String,
         error: Option<String>,
     },
+}
+
+/// Who called a tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    Agent,
+    Subagent,
 }
 
 /// The agent's own account of a turn.
@@ -244,7 +252,8 @@ impl Narrator {
                     tool_use_id: id.into_owned(),
                     origin,
                 });
-                Some(Sign::ToolCalled { tool })
+                let caller = if parent.is_none() { Caller::Agent } else { Caller::Subagent };
+                Some(Sign::ToolCalled { tool, caller })
             }
             Block::Other { .. } => None,
         }

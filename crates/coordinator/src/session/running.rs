@@ -8,10 +8,13 @@ use serde_json::Value;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::narrator::TurnEnd;
+use super::narrator::{Caller, TurnEnd};
 use crate::gateway::{GatewayFailure, Reading};
 use crate::output::{OutputSchema, find_object};
 use crate::task::{Answer, ErrorType, Failure, TaskRecord, TaskStatus};
+
+/// The tools by which the CLI starts a subagent.
+const SUBAGENT_TOOLS: [&str; 2] = ["Agent", "Task"];
 
 /// How long the agent has to end a turn that it was told to end, before its sandbox is killed.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
@@ -30,6 +33,7 @@ pub(crate) struct Running {
 
 /// What is known of a running task: kept with its events, so that another coordinator can go on with it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Progress {
     /// The event with which this attempt began.
     since: u64,
@@ -43,6 +47,8 @@ pub(crate) struct Progress {
     /// Model round-trips that are over.
     turns: u32,
     tools: Vec<String>,
+    /// A subagent works in this turn, with model requests of its own.
+    delegates: bool,
     resumed: bool,
     /// Used before this coordinator took the task over.
     used: Reading,
@@ -168,8 +174,14 @@ impl Running {
         (record, self.root)
     }
 
-    pub(crate) fn called(&mut self, tool: String) {
+    pub(crate) fn called(&mut self, tool: String, caller: Caller) {
+        self.progress.delegates |= caller == Caller::Subagent || SUBAGENT_TOOLS.contains(&tool.as_str());
         self.progress.tools.push(tool);
+    }
+
+    /// Nothing but the tools of the last turn that is allowed is to be waited for.
+    pub(crate) fn waits_for_last_tools(&self) -> bool {
+        !self.progress.delegates && self.progress.turns + 1 >= self.record.request.max_turns
     }
 
     /// A turn of the CLI ended, and this is what it says that it cost.
@@ -180,6 +192,7 @@ impl Running {
     /// A turn is over and another one would follow. True: that would be one too many.
     pub(crate) fn turn_over(&mut self) -> bool {
         self.progress.turns += 1;
+        self.progress.delegates = false;
         self.progress.turns >= self.record.request.max_turns && self.progress.verdict.is_none()
     }
 

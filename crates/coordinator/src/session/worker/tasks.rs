@@ -10,7 +10,7 @@ use crate::gateway::{Reading, TaskLimits};
 use crate::sandbox::{ProcessEnd, ProcessOutput};
 use crate::session::environment;
 use crate::session::running::Running;
-use crate::session::state::Input;
+use crate::session::state::{After, Input};
 use crate::store::UnfinishedTask;
 use crate::task::{ErrorType, Failure, TaskStatus};
 use crate::usage::Cost;
@@ -35,8 +35,8 @@ impl Worker {
             }
         }
         let progress = sandbox.as_ref().and_then(|sandbox| sandbox.progress.as_deref());
-        self.conversation.take_over(progress, begun);
-        if sandbox.is_some() {
+        let usable = self.conversation.take_over(progress, begun);
+        if sandbox.is_some() && usable {
             self.transition(Input::Left).await;
             return;
         }
@@ -44,7 +44,9 @@ impl Worker {
             Failure::new(ErrorType::ContainerLost, "the server ended while the task's sandbox was being made");
         self.lose_running(failure);
         self.flush().await;
-        if self.may_begin() {
+        if sandbox.is_some() {
+            self.transition(Input::Stop(After::Rest)).await;
+        } else if self.may_begin() {
             self.transition(Input::Queued).await;
         }
     }
