@@ -40,8 +40,7 @@ impl Worker {
             self.transition(Input::Left).await;
             return;
         }
-        let failure =
-            Failure::new(ErrorType::ContainerLost, "the server ended while the task's sandbox was being made");
+        let failure = Failure::new(ErrorType::ContainerLost, "the server ended, and there is no sandbox to go on with");
         self.lose_running(failure);
         self.flush().await;
         if sandbox.is_some() {
