@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use container_engine::{ContainerExit, ContainerId, Engine, FakeEngine, Labels, Limits, Network};
+use coordinator::access::KeyLimits;
 use coordinator::gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
 use coordinator::registry::Registry;
 use coordinator::sandbox::{Instance, Links, SandboxHost, SandboxSettings};
@@ -215,6 +216,8 @@ impl World {
             max_cost_usd: None,
             retry: wish.retry,
             metadata: None,
+            key: None,
+            key_limits: KeyLimits::default(),
         };
         let submission = Submission { request, env: [].into(), idempotency: None };
         let (board, registry, session) = (Arc::clone(&self.board), self.registry_of(), session.clone());

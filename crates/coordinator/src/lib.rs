@@ -3,6 +3,7 @@
 //! Dependencies point one way: `http → registry → session → {sandbox → container-engine, store, log}`;
 //! `gateway` is served by a sandbox's link. See ARCHITECTURE.md.
 
+pub mod access;
 pub mod agent;
 pub mod cli;
 pub mod config;

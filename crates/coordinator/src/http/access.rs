@@ -10,6 +10,7 @@ use http::{HeaderName, Method};
 use tower_http::cors::CorsLayer;
 
 use super::ApiError;
+use crate::access::Caller;
 use crate::config::{ApiKeys, OriginList};
 
 /// Paths that answer without a key: a load balancer has none.
@@ -18,9 +19,10 @@ const OPEN: [&str; 2] = ["/health", "/ready"];
 /// With keys set, a request without a valid one gets nowhere, not even to learn which routes there are.
 pub(super) async fn require_key(
     State(keys): State<Arc<ApiKeys>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
+    request.extensions_mut().insert(Caller::anyone());
     if keys.is_empty() || OPEN.contains(&request.uri().path()) {
         return Ok(next.run(request).await);
     }

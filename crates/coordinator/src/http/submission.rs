@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ApiError;
+use crate::access::Caller;
 use crate::session::{CREDENTIAL_NAMES, SessionId, own_credential};
 use crate::task::TaskRequest;
 
@@ -55,6 +56,7 @@ const MAX_ENV_BYTES: usize = 128 * 1024;
 impl TaskBody {
     pub(super) fn check(
         self,
+        caller: &Caller,
         defaults: &TaskDefaults,
         knows_model: impl Fn(&str) -> bool,
     ) -> Result<SessionTask, ApiError> {
@@ -106,6 +108,8 @@ impl TaskBody {
             max_cost_usd: self.max_cost_usd,
             retry,
             metadata: self.metadata,
+            key: caller.key.clone(),
+            key_limits: caller.limits.clone(),
         };
         Ok(SessionTask { session, request, env })
     }

@@ -1,8 +1,8 @@
 //! Tasks: handed in, looked at, aborted.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::header::{LINK, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
@@ -13,19 +13,25 @@ use super::body::RawBody;
 use super::extract::{Path, Query};
 use super::submission::TaskBody;
 use super::{Api, ApiError, view};
+use crate::access::Caller;
 use crate::session::{AbortMode, AbortScope, SessionId, Submission, SubmitError};
 use crate::store::{IdempotencyKey, StoreError, TaskFilter};
 use crate::task::{TaskId, TaskRecord, TaskStatus};
 
 /// `POST /task`.
-pub(super) async fn submit(State(api): State<Api>, headers: HeaderMap, body: RawBody) -> Result<Response, ApiError> {
+pub(super) async fn submit(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
     if api.is_draining() {
         return Err(ApiError::shutting_down());
     }
     let task: TaskBody = body.json()?;
     let respond_async = prefers_async(&headers) || task.respond_async == Some(true);
     let prices = api.registry.context().sandboxes.gateway().prices();
-    let task = task.check(&api.defaults, |model| prices.knows(model))?;
+    let task = task.check(&caller, &api.defaults, |model| prices.knows(model))?;
     let idempotency = idempotency_key(&headers, &body)?;
     let submission = Submission { request: task.request, env: task.env, idempotency };
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Answer, Failure, TaskId};
+use crate::access::{KeyId, KeyLimits};
 use crate::session::{SessionId, SessionKey};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,6 +50,11 @@ pub struct TaskRequest {
     pub retry: u32,
     /// The caller's own object, returned with the task.
     pub metadata: Option<Value>,
+    /// The API key with which it was submitted, if this server has keys, and what that one may use.
+    #[serde(default)]
+    pub key: Option<KeyId>,
+    #[serde(default)]
+    pub key_limits: KeyLimits,
 }
 
 /// A task as the store keeps it.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::access::KeyLimits;
 use crate::event::StoredEvent;
 use crate::session::{SandboxRecord, SessionKey, SessionRecord};
 use crate::store::write::Work;
@@ -68,6 +69,8 @@ pub(super) fn task(session: &SessionRecord, message: &str) -> TaskRecord {
             max_cost_usd: Some(0.5),
             retry: 0,
             metadata: Some(serde_json::json!({"ticket": 7})),
+            key: None,
+            key_limits: KeyLimits::default(),
         },
         created: at(2),
         started: None,
