@@ -21,6 +21,7 @@ mod host;
 mod login;
 mod meter;
 mod model;
+mod pace;
 mod prices;
 mod proxy;
 mod resolve;

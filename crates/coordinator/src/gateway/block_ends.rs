@@ -4,6 +4,10 @@
 //! is cut off later ends the turn with "Connection closed mid-response". So a coordinator that is killed between the first
 //! block's end and the message's would fail the task. The deltas pass as they come; the CLI tells blocks apart by index.
 
+use serde::Deserialize;
+
+use crate::output::STRUCTURED_OUTPUT;
+
 /// Rewrites server-sent events from pieces of any size.
 #[derive(Debug, Default)]
 pub(super) struct BlockEnds {
@@ -14,6 +18,21 @@ pub(super) struct BlockEnds {
     /// It is no stream that we understand: all of it passes as it comes.
     gave_up: bool,
     complete: bool,
+    tool_calls: u32,
+}
+
+/// The begin of a block, as far as it matters here.
+#[derive(Deserialize)]
+struct BlockStart {
+    content_block: Block,
+}
+
+#[derive(Deserialize)]
+struct Block {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    name: String,
 }
 
 impl BlockEnds {
@@ -33,7 +52,11 @@ impl BlockEnds {
             begin += length;
             match kind(event) {
                 b"content_block_stop" | b"message_delta" => self.held.extend_from_slice(event),
-                b"message_start" | b"content_block_start" | b"content_block_delta" | b"ping" => {
+                b"content_block_start" => {
+                    self.tool_calls += u32::from(is_tool_call(event));
+                    passed.extend_from_slice(event);
+                }
+                b"message_start" | b"content_block_delta" | b"ping" => {
                     passed.extend_from_slice(event);
                 }
                 other => {
@@ -56,6 +79,11 @@ impl BlockEnds {
         self.complete
     }
 
+    /// How many tools the message calls, as far as it came.
+    pub(super) fn tool_calls(&self) -> u32 {
+        self.tool_calls
+    }
+
     /// What is left when the stream has ended in order. After a cut it is of no use.
     pub(super) fn finish(&mut self) -> Vec<u8> {
         let mut left = std::mem::take(&mut self.held);
@@ -72,6 +100,13 @@ fn event_length(bytes: &[u8]) -> Option<usize> {
         let blank = if rest.starts_with(b"\n") { 1 } else { 2 * usize::from(rest.starts_with(b"\r\n")) };
         (blank > 0).then_some(end + blank)
     })
+}
+
+/// Whether a block is the call of a tool that the session's worker will hear of: the answer in structured form is none.
+fn is_tool_call(event: &[u8]) -> bool {
+    let data = event.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"data:")).unwrap_or_default();
+    let start = serde_json::from_slice::<BlockStart>(data);
+    start.is_ok_and(|start| start.content_block.kind == "tool_use" && start.content_block.name != STRUCTURED_OUTPUT)
 }
 
 /// The event's name, from its `event:` line.
@@ -113,6 +148,22 @@ mod tests {
         let bytes: Vec<u8> = stream.bytes().flat_map(|byte| ends.pass(&[byte])).collect();
         assert_eq!(bytes, whole);
         assert_eq!(bytes.len(), stream.len());
+    }
+
+    #[test]
+    fn tool_calls_are_counted_and_a_structured_answer_is_none() {
+        let block =
+            |block: &str| format!("event: content_block_start\ndata: {{\"index\":0,\"content_block\":{block}}}\n\n");
+        let mut ends = BlockEnds::default();
+        for content in [
+            r#"{"type":"tool_use","id":"a","name":"Bash","input":{}}"#,
+            r#"{"type":"tool_use","id":"b","name":"StructuredOutput","input":{}}"#,
+            r#"{"type":"text","text":"{\"type\":\"tool_use\"}"}"#,
+            r#"{"type":"tool_use","id":"c","name":"Read","input":{}}"#,
+        ] {
+            pass(&mut ends, &block(content));
+        }
+        assert_eq!(ends.tool_calls(), 2);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::block_ends::BlockEnds;
 use super::failure::GatewayFailure;
 use super::headers::{strip_model_answer, strip_model_request};
 use super::meter::{BudgetSpent, Entry};
+use super::pace::Pace;
 use super::sandbox::SandboxGateway;
 use super::sse::{UsageReader, statement_of_json};
 use super::tokens::TokenCounts;
@@ -82,7 +83,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         Ok(read) => read,
         Err(answer) => return *answer,
     };
-    sandbox.until_released().await;
+    sandbox.pace.until_free().await;
     let entry = match start(sandbox, endpoint, &body).await {
         Ok(entry) => entry,
         Err(answer) => return *answer,
@@ -94,7 +95,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     // From here on the request is not sent again, so its body's room is free for others.
     drop((request, room));
     match answered {
-        Ok(response) => pass_on(response, Tap::new(open, entry)),
+        Ok(response) => pass_on(response, Tap::new(open, entry, Arc::clone(&sandbox.pace))),
         Err(answer) => *answer,
     }
 }
@@ -164,6 +165,7 @@ async fn start(
 struct Tap {
     open: OpenRequest,
     entry: Option<Entry>,
+    pace: Arc<Pace>,
     form: Form,
 }
 
@@ -177,8 +179,8 @@ impl Tap {
     /// A longer answer in one document is passed, but not understood. The longest are under 1 MB.
     const MAX_DOCUMENT_BYTES: usize = 8 << 20;
 
-    fn new(open: OpenRequest, entry: Option<Entry>) -> Self {
-        Tap { open, entry, form: Form::Document(Vec::new()) }
+    fn new(open: OpenRequest, entry: Option<Entry>, pace: Arc<Pace>) -> Self {
+        Tap { open, entry, pace, form: Form::Document(Vec::new()) }
     }
 
     fn expect(&mut self, headers: &HeaderMap) {
@@ -239,6 +241,7 @@ fn pass_on(response: reqwest::Response, mut tap: Tap) -> Response<Body> {
                 if !ends_of_blocks.is_complete() {
                     return Ok(Some((Frame::data(passed.into()), Some((response, tap, ends)))));
                 }
+                tap.pace.tell(ends_of_blocks.tool_calls());
                 // The end of the answer goes out with the end of the message: between them it could be cut off again.
                 // Read to its own end, so that its connection serves others.
                 let _ = tokio::time::timeout(END_TIMEOUT, response.chunk()).await;

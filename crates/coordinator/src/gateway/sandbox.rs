@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
@@ -10,6 +10,7 @@ use super::activity::{Activity, Pulse};
 use super::credential::{Credential, Unusable};
 use super::failure::GatewayFailure;
 use super::meter::{Meter, Reading, TaskLimits};
+use super::pace::Pace;
 use super::rule::{EgressRule, Origin};
 
 /// What a session may use besides what the operator allows to all.
@@ -26,14 +27,13 @@ pub struct SandboxGateway {
     pub(super) shared: Arc<Shared>,
     pub(super) meter: Arc<Meter>,
     pub(super) pulse: Arc<Pulse>,
+    pub(super) pace: Arc<Pace>,
     pub(super) connections: Arc<Semaphore>,
     /// Room for the bodies of model requests, in KiB.
     pub(super) buffered: Arc<Semaphore>,
     pub(super) closed: CancellationToken,
     access: RwLock<Access>,
     failure: Mutex<Option<GatewayFailure>>,
-    /// New model requests wait.
-    held: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -47,12 +47,12 @@ impl SandboxGateway {
         Arc::new(SandboxGateway {
             meter: Arc::new(Meter::new(Arc::clone(&shared.prices))),
             pulse: Arc::new(Pulse::new()),
+            pace: Arc::new(Pace::new()),
             connections: Arc::new(Semaphore::new(shared.bounds.connections)),
             buffered: Arc::new(Semaphore::new(shared.bounds.buffered_bytes.div_ceil(1024))),
             closed: shared.closed.child_token(),
             access: RwLock::default(),
             failure: Mutex::default(),
-            held: watch::Sender::new(false),
             shared,
         })
     }
@@ -67,22 +67,22 @@ impl SandboxGateway {
     pub fn begin_task(&self, limits: TaskLimits) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.meter.begin_task(limits);
-        self.release_requests();
+        self.pace.restart();
     }
 
     /// New model requests wait from here on: the task may have had its last turn, and whoever counts them has not said so
     /// yet.
     pub fn hold_requests(&self) {
-        self.held.send_replace(true);
+        self.pace.hold();
     }
 
     pub fn release_requests(&self) {
-        self.held.send_replace(false);
+        self.pace.release();
     }
 
-    pub(super) async fn until_released(&self) {
-        // Fails only without a sender, which is here.
-        let _ = self.held.subscribe().wait_for(|held| !held).await;
+    /// The agent has spoken of a tool call. The next model request waits for that, so that [`Self::hold_requests`] is in time.
+    pub fn heard_tool_call(&self) {
+        self.pace.heard();
     }
 
     /// What the sandbox has used since it was opened.

@@ -11,7 +11,7 @@ use tracing::{debug, info};
 use uuid::Uuid;
 
 use super::journal::Journal;
-use super::narrator::{Narrator, Sign, TurnEnd};
+use super::narrator::{Caller, Narrator, Sign, TurnEnd};
 use super::running::{Progress, Running, Verdict};
 use super::state::Input;
 use super::{SessionId, SessionRecord};
@@ -253,14 +253,8 @@ impl Conversation {
             }
             Sign::Conversation { claude_session_id } => self.remember(claude_session_id),
             Sign::ToolCalled { tool, caller } => {
-                let Some(running) = &mut self.running else { return };
-                running.called(tool, caller);
-                // Until the end of the turn is heard, the request for one too many could be on its way already.
-                if running.waits_for_last_tools() {
-                    gateway.hold_requests();
-                } else {
-                    gateway.release_requests();
-                }
+                self.pace_tool_call(tool, caller, gateway);
+                gateway.heard_tool_call();
             }
             Sign::TurnOver => {
                 if self.running.as_mut().is_some_and(Running::turn_over) {
@@ -279,6 +273,17 @@ impl Conversation {
                     info!(session.id = %self.id, request.id = request_id, error, "the agent refused a request");
                 }
             }
+        }
+    }
+
+    fn pace_tool_call(&mut self, tool: String, caller: Caller, gateway: &SandboxGateway) {
+        let Some(running) = &mut self.running else { return };
+        running.called(tool, caller);
+        // Until the end of the turn is heard, the request for one too many could be on its way already.
+        if running.waits_for_last_tools() {
+            gateway.hold_requests();
+        } else {
+            gateway.release_requests();
         }
     }
 

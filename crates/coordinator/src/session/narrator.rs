@@ -7,9 +7,7 @@ use serde_json::value::RawValue;
 
 use super::SessionId;
 use crate::event::{Event, Origin};
-
-/// The CLI's own tool for structured answers: a mechanism of ours, not a tool that the agent was given.
-const STRUCTURED_OUTPUT: &str = "StructuredOutput";
+use crate::output::STRUCTURED_OUTPUT;
 
 const NOISE: [&str; 3] =
     ["stream_event/content_block_delta/signature_delta", "stream_event/ping", "system/thinking_tokens"];

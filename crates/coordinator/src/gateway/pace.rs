@@ -1,0 +1,89 @@
+//! Keeps the agent's model requests behind what the session's worker has heard of its tool calls.
+//!
+//! A tool call reaches the worker through the agent's output, the next model request reaches the gateway on its own way and
+//! may be there first. Then the worker could not hold back the request for a turn too many any more.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// A tool call that the agent does not speak of in this time was none, or the worker has other things to do: the request
+/// goes on.
+const HEARING_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(super) struct Pace(watch::Sender<State>);
+
+#[derive(Clone, Copy, Default)]
+struct State {
+    /// New requests wait until they are released.
+    held: bool,
+    /// Tool calls in the answers that were passed on, and those of them that the worker has not heard of.
+    unheard: u32,
+}
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        Pace(watch::Sender::default())
+    }
+
+    /// A task begins, and nothing is known of the one before.
+    pub(super) fn restart(&self) {
+        self.0.send_replace(State::default());
+    }
+
+    pub(super) fn hold(&self) {
+        self.0.send_modify(|state| state.held = true);
+    }
+
+    pub(super) fn release(&self) {
+        self.0.send_modify(|state| state.held = false);
+    }
+
+    /// An answer with so many tool calls is about to be passed on.
+    pub(super) fn tell(&self, tool_calls: u32) {
+        self.0.send_modify(|state| state.unheard += tool_calls);
+    }
+
+    /// The worker has heard of a tool call.
+    pub(super) fn heard(&self) {
+        self.0.send_modify(|state| state.unheard = state.unheard.saturating_sub(1));
+    }
+
+    /// Waits until a request may start.
+    pub(super) async fn until_free(&self) {
+        // Waiting fails only without a sender, which is here.
+        let mut state = self.0.subscribe();
+        if timeout(HEARING_TIMEOUT, state.wait_for(|state| state.unheard == 0)).await.is_err() {
+            self.0.send_modify(|state| state.unheard = 0);
+        }
+        let _ = state.wait_for(|state| !state.held).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::Pace;
+
+    #[tokio::test]
+    async fn requests_wait_for_the_worker() {
+        let pace = Pace::new();
+        let is_free = || pace.until_free().now_or_never().is_some();
+        assert!(is_free());
+        pace.tell(2);
+        pace.heard();
+        assert!(!is_free(), "one of two calls is heard");
+        pace.hold();
+        pace.heard();
+        assert!(!is_free(), "all is heard, and it was the last turn");
+        pace.release();
+        assert!(is_free());
+        pace.heard();
+        assert!(is_free(), "a call that nobody told of");
+        pace.tell(1);
+        pace.restart();
+        assert!(is_free());
+    }
+}
