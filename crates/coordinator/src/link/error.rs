@@ -27,6 +27,23 @@ pub enum LinkError {
     TokenTaken,
 }
 
+impl LinkError {
+    /// EMFILE or ENFILE: descriptors come back when connections end.
+    pub fn lacks_descriptors(&self) -> bool {
+        use nix::errno::Errno;
+
+        let source = match self {
+            LinkError::RuntimeDirectory { source, .. }
+            | LinkError::Directory { source, .. }
+            | LinkError::Socket { source, .. }
+            | LinkError::Listen { source, .. } => source,
+            LinkError::PathTooLong { .. } | LinkError::Name(_) | LinkError::TokenTaken => return false,
+        };
+        let errno = source.raw_os_error().map(Errno::from_raw);
+        matches!(errno, Some(Errno::EMFILE | Errno::ENFILE))
+    }
+}
+
 /// Why a command was not taken.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 pub enum SendError {

@@ -53,6 +53,21 @@ pub enum LaunchError {
     Cancelled,
 }
 
+impl LaunchError {
+    /// The same launch may work a moment later: nobody answered for the engine, or the process had no file descriptor left.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            LaunchError::Engine(error) => matches!(error, EngineError::Unreachable { .. }),
+            LaunchError::Link(error) => error.lacks_descriptors(),
+            LaunchError::Send(_)
+            | LaunchError::Ended(_)
+            | LaunchError::Refused(_)
+            | LaunchError::Timeout
+            | LaunchError::Cancelled => false,
+        }
+    }
+}
+
 impl SandboxHost {
     /// Makes a sandbox. Whatever goes wrong, nothing of it is left; the volumes of a session that had them stay.
     pub async fn launch(&self, order: LaunchOrder, cancel: CancellationToken) -> Result<Sandbox, LaunchError> {

@@ -323,7 +323,7 @@ async fn launch(
     Ok(Launched { transcript_lost: wanted && !sandbox.resumed, sandbox, template })
 }
 
-/// An engine that is being restarted is waited for, within a bound.
+/// An engine that is being restarted is waited for, within a bound; so is a file descriptor where none is left.
 async fn launch_when_possible(
     context: &SessionContext,
     order: LaunchOrder,
@@ -332,7 +332,7 @@ async fn launch_when_possible(
     let give_up = Instant::now() + ENGINE_PATIENCE;
     loop {
         match context.sandboxes.launch(order.clone(), cancel.clone()).await {
-            Err(LaunchError::Engine(EngineError::Unreachable { .. })) if Instant::now() < give_up => {}
+            Err(error) if error.may_pass() && Instant::now() < give_up => {}
             outcome => return outcome,
         }
         tokio::select! {
