@@ -50,6 +50,8 @@ pub(crate) struct State {
 pub(crate) struct SandboxEntry {
     pub(crate) workspace: String,
     pub(crate) commands: mpsc::Sender<Command>,
+    /// It holds no connection, and makes none until it is told to return.
+    pub(crate) away: bool,
     pub(crate) ended: bool,
 }
 

@@ -256,6 +256,7 @@ fn the_request_for_a_better_answer_survives_the_coordinator() {
     let done = play.scene.world.board.until(PATIENCE, |state| state.open.is_empty());
     assert!(done);
     play.written("\"complaint\":\"");
+    play.left();
     play.scene.world.crash();
     play.scene.world.tell_all(&Command::Return);
     play.scene.begin_again();

@@ -1,6 +1,6 @@
 //! The directed tests' words: what is done, and what is waited for.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use container_engine::Operation;
 use coordinator::session::{AbortMode, AbortScope, SessionId};
@@ -9,6 +9,9 @@ use coordinator::task::{ErrorType, TaskId, TaskRecord, TaskStatus};
 use crate::board::PATIENCE;
 use crate::scene::Scene;
 use crate::settings::{Settings, Wish};
+
+/// How often something is looked at that tells nobody when it changes. Not all the time: the coordinator needs the processor.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// A play with one session.
 pub(crate) struct Play {
@@ -59,8 +62,13 @@ impl Play {
         let end = Instant::now() + PATIENCE;
         while !self.scene.world.engine.calls().iter().any(|call| call.operation == operation) {
             assert!(Instant::now() < end, "{operation:?} was never called");
-            std::thread::yield_now();
+            std::thread::sleep(LOOK);
         }
+    }
+
+    /// Waits until every sandbox has left.
+    pub(crate) fn left(&self) {
+        assert!(self.scene.world.board.until(PATIENCE, |state| state.sandboxes.values().all(|entry| entry.away)));
     }
 
     /// Waits until an agent works on the task.
@@ -92,7 +100,7 @@ impl Play {
                 return;
             }
             assert!(Instant::now() < end, "{progress}");
-            std::thread::yield_now();
+            std::thread::sleep(LOOK);
         }
     }
 

@@ -75,7 +75,7 @@ impl Sandbox {
                     state.violations.push(format!("{} was started beside {other} of the same session", started.id));
                 }
             }
-            let entry = SandboxEntry { workspace, commands: sender, ended: false };
+            let entry = SandboxEntry { workspace, commands: sender, away: false, ended: false };
             state.sandboxes.insert(started.id.clone(), entry);
         });
         Sandbox {
@@ -161,7 +161,8 @@ impl Sandbox {
                         self.take(frame);
                     }
                     if self.leaving && self.window.is_empty() {
-                        (self.leaving, self.away) = (false, true);
+                        self.leaving = false;
+                        self.set_away(true);
                         return Some(Carried::Cut);
                     }
                 }
@@ -184,7 +185,7 @@ impl Sandbox {
                 Some(Carried::Dead)
             }
             Command::Return => {
-                self.away = false;
+                self.set_away(false);
                 None
             }
             Command::Cut => Some(Carried::Cut),
@@ -194,6 +195,15 @@ impl Sandbox {
             }
             Command::Finish | Command::Exit(_) | Command::Garbage => None,
         }
+    }
+
+    fn set_away(&mut self, away: bool) {
+        self.away = away;
+        self.board.with(|state| {
+            if let Some(entry) = state.sandboxes.get_mut(&self.container) {
+                entry.away = away;
+            }
+        });
     }
 
     fn take(&mut self, frame: Down) {
