@@ -7,9 +7,9 @@ use crate::bounds::short_or_long;
 use crate::check::Findings;
 use crate::client::Work;
 use crate::history::History;
-use crate::image::TestImage;
 use crate::row::Row;
 use crate::server::Setup;
+use crate::support::image::TestImage;
 
 pub(crate) const AGENT: &str = include_str!("odd_agent.sh");
 
@@ -28,7 +28,7 @@ const MISBEHAVIOURS: [(&str, &[&str]); 9] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_that_misbehaves_fails_its_own_task_at_most() {
-    let image = TestImage::with_agent("odd", AGENT).await;
+    let image = TestImage::with_agent("odd", AGENT, 0o755).await;
     let setup = Setup::new().env("DOCKER_IMAGE", &image.name).env("SANDBOX_MEMORY", "128m");
     let server = setup.env("STALL_TIMEOUT_MS", 2000).start().await;
     let client = server.client();

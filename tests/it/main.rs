@@ -13,6 +13,8 @@ mod engine;
 mod redact;
 mod server;
 mod subscriber;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod abort;
 mod broken_agent;
