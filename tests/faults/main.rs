@@ -29,6 +29,7 @@ mod container;
 mod descriptors;
 mod disk;
 mod engine;
+mod failpoints;
 mod kill;
 mod odd_agent;
 mod races;

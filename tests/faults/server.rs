@@ -32,6 +32,7 @@ pub(crate) struct Setup {
     environment: BTreeMap<String, String>,
     directory: TempDir,
     wrapper: Vec<String>,
+    failpoints: bool,
 }
 
 impl Setup {
@@ -44,7 +45,7 @@ impl Setup {
         let port = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut environment = environment::of(directory.path(), port);
         environment.insert("AGENT_DIR".to_owned(), template.display().to_string());
-        Setup { environment, directory, wrapper: Vec::new() }
+        Setup { environment, directory, wrapper: Vec::new(), failpoints: false }
     }
 
     pub(crate) fn env(mut self, name: &str, value: impl std::fmt::Display) -> Self {
@@ -58,6 +59,12 @@ impl Setup {
         self
     }
 
+    /// Runs the build that has failpoints, whatever FAULTS_PROGRAM says.
+    pub(crate) fn with_failpoints(mut self) -> Self {
+        self.failpoints = true;
+        self
+    }
+
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -67,9 +74,10 @@ impl Setup {
         let model = ScriptedModel::serve_builtin(listener).unwrap();
         let mut environment = self.environment;
         environment.insert("ANTHROPIC_BASE_URL".to_owned(), model.url());
-        let mut command = process::serve();
-        command[0] = own_program(&command[0], self.directory.path());
-        let program = [self.wrapper, command].concat();
+        let built_along = process::serve();
+        let other = std::env::var("FAULTS_PROGRAM").ok().filter(|_| !self.failpoints);
+        let own = own_program(other.as_ref().unwrap_or(&built_along[0]), self.directory.path());
+        let program = [&self.wrapper[..], &[own], &built_along[1..]].concat();
         let engine = leftovers::engine(environment.get("DOCKER_HOST"));
         let process = Process::run(&program, &environment, self.directory.path());
         let tally = Tally::default();
@@ -80,13 +88,11 @@ impl Setup {
     }
 }
 
-/// The program that was built along, or FAULTS_PROGRAM. A build in the meantime must not change it while it is killed and
-/// started.
+/// A link to the program: a build in the meantime must not change it while it is killed and started.
 fn own_program(built: &str, directory: &Path) -> String {
     let program = directory.join("claude-runner");
-    let built = std::env::var_os("FAULTS_PROGRAM").unwrap_or_else(|| built.into());
-    if std::fs::hard_link(&built, &program).is_err() {
-        std::fs::copy(&built, &program).unwrap();
+    if std::fs::hard_link(built, &program).is_err() {
+        std::fs::copy(built, &program).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     program.display().to_string()
@@ -116,11 +122,17 @@ impl Server {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
-    fn spawn_again(&mut self) {
+    /// Starts it without that setting from now on.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.environment.remove(name);
+    }
+
+    /// Starts it, and does not wait until it listens.
+    pub(crate) fn spawn_again(&mut self) {
         self.process = Process::run(&self.program, &self.environment, self.directory.path());
     }
 
-    async fn until_it_listens(&mut self) {
+    pub(crate) async fn until_it_listens(&mut self) {
         assert!(self.process.address().await.is_some(), "the server did not start:\n{}", self.process.log());
     }
 
@@ -130,7 +142,13 @@ impl Server {
         containers.into_iter().map(|container| container.id.to_string()).collect()
     }
 
-    fn labels(&self) -> Labels {
+    /// What there is of it in the engine: containers and volumes.
+    pub(crate) async fn left(&self) -> Vec<String> {
+        let volumes = self.engine.list_volumes(&self.labels()).await.unwrap();
+        [self.containers().await, volumes].concat()
+    }
+
+    pub(crate) fn labels(&self) -> Labels {
         leftovers::labels(self.directory.path())
     }
 
@@ -140,8 +158,7 @@ impl Server {
         for session in client.get("/sessions").await.as_array().unwrap() {
             client.delete(session["sessionId"].as_str().unwrap()).await;
         }
-        assert_eq!(self.containers().await, [] as [String; 0], "containers are left");
-        assert_eq!(self.engine.list_volumes(&self.labels()).await.unwrap(), [] as [String; 0], "volumes are left");
+        assert_eq!(self.left().await, [] as [String; 0], "containers or volumes are left");
         assert_eq!(format!("{:?}", self.model.violations()), "[]");
         self.process.signal(Signal::SIGTERM);
         self.process.ended().await;

@@ -7,6 +7,7 @@ use dashmap::mapref::entry::Entry;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
+use crate::failpoint::failpoint;
 use crate::session::{
     AbortMode, AbortScope, Accepted, Message, SessionContext, SessionHandle, SessionId, SessionRecord, SessionView,
     Status, Submission, SubmitError, Subscription, questions,
@@ -45,6 +46,7 @@ impl Registry {
         for sandbox in sessions.iter().filter_map(|record| record.sandbox.as_ref()) {
             self.context.sandboxes.keep(sandbox);
         }
+        failpoint!("restore.read");
         for record in sessions {
             info!(session.id = %record.id, "session has something left to do");
             self.open(&record.id).await?;

@@ -16,6 +16,7 @@ use dashmap::DashSet;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, SandboxGateway};
 use crate::link::Link;
 use crate::session::{SandboxRecord, SessionKey};
@@ -106,6 +107,7 @@ impl SandboxHost {
     pub async fn take_down(&self, sandbox: &SandboxName) -> Result<(), EngineError> {
         // Removing kills; an agent of a sandbox that ends has nothing left to say.
         let removed = self.engine.remove_container(&ContainerId::new(sandbox.container())).await;
+        failpoint!("container.removed");
         if let Err(error) = self.links.remove(sandbox.link()) {
             warn!(sandbox.name = %sandbox, %error, "could not remove the link's directory");
         }
@@ -125,6 +127,7 @@ impl SandboxHost {
                 }
                 removed => removed?,
             }
+            failpoint!("volume.removed");
         }
         Ok(())
     }

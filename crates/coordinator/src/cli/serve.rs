@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::agent::AgentTemplate;
 use crate::config::{ConfigError, DrainMode, ServeOptions};
+use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, Prices};
 use crate::http::{Api, Defaults, router};
 use crate::registry::Registry;
@@ -125,6 +126,7 @@ async fn drain(
     tracker: &TaskTracker,
 ) {
     draining.cancel();
+    failpoint!("drain.begun");
     let finished = async {
         while registry.load().0 > 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -140,6 +142,7 @@ async fn drain(
             std::process::exit(1);
         }
     }
+    failpoint!("drain.finished");
     shutdown.cancel();
     closing.cancel();
     tracker.close();
@@ -155,5 +158,7 @@ async fn drain(
         // What could not be taken down when its time came; a failure is left to the next start.
         let _ = registry.context().sandboxes.sweep_sandboxes().await;
     }
+    failpoint!("drain.swept");
     registry.context().store.close().await;
+    failpoint!("store.closed");
 }

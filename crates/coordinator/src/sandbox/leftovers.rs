@@ -6,6 +6,7 @@ use tracing::{info, warn};
 
 use super::names::session_of_volume;
 use super::{SandboxHost, SandboxName};
+use crate::failpoint::failpoint;
 use crate::session::SessionKey;
 
 /// What a sweep removed.
@@ -25,6 +26,7 @@ impl SandboxHost {
             if sandbox.is_none_or(|name| !self.alive.contains(&name.to_string())) {
                 self.engine.remove_container(&container.id).await?;
                 swept.containers += 1;
+                failpoint!("leftover.removed");
             }
         }
         match self.links.names() {

@@ -17,6 +17,7 @@ use super::state::Input;
 use super::{SessionId, SessionRecord};
 use crate::agent::AgentTemplate;
 use crate::event::Event;
+use crate::failpoint::failpoint;
 use crate::gateway::{Reading, SandboxGateway};
 use crate::store::{Change, UnfinishedTask};
 use crate::task::{ErrorType, Failure, TaskId, TaskRecord};
@@ -249,6 +250,7 @@ impl Conversation {
             Sign::Accepted { uuid } => {
                 if let Some(running) = &mut self.running {
                     running.accept(&uuid);
+                    failpoint!("message.accepted");
                 }
             }
             Sign::Conversation { claude_session_id } => self.remember(claude_session_id),
@@ -318,6 +320,7 @@ impl Conversation {
                 if let Some(session) = &mut self.record {
                     session.turns += 1;
                 }
+                failpoint!("result.heard");
                 self.write_end(record, "request");
                 self.next = Some(Input::Ended);
             }

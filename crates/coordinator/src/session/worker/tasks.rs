@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::{Waiting, Worker};
+use crate::failpoint::failpoint;
 use crate::gateway::{Reading, TaskLimits};
 use crate::sandbox::{ProcessEnd, ProcessOutput};
 use crate::session::environment;
@@ -66,6 +67,7 @@ impl Worker {
         self.transition(Input::TakenOver).await;
         self.say_prompt_once_durable().await;
         self.send().await;
+        failpoint!("takeover.resumed");
     }
 
     /// Gives the next task to the agent that waits for it.
@@ -94,12 +96,14 @@ impl Worker {
             return;
         }
         self.unsaid = false;
+        failpoint!("task.started");
         let env =
             self.conversation.record.as_ref().map(|session| environment::visible(&session.env)).unwrap_or_default();
         let changed = self.applied.as_ref() != Some(&env);
         self.conversation.say_prompt(changed.then_some(&env));
         self.applied = Some(env);
         self.send().await;
+        failpoint!("message.said");
     }
 
     /// Sends what the conversation left to be said.
@@ -124,6 +128,7 @@ impl Worker {
             }
             ProcessOutput::Ended(end) => Some(end),
         };
+        failpoint!("output.heard");
         let mut next = self.conversation.take_next();
         if let Some(end) = end {
             self.lose_running(end_of(&end));
@@ -191,6 +196,7 @@ impl Worker {
             // An agent that ends after its last answer takes the next task's message with it.
             self.conversation.take_back_untouched("agent_ended")
         };
+        failpoint!("task.taken_back");
         match again {
             Some((record, prompt)) => self.queue.push_front(Waiting { record, prompt }),
             None => self.end_running(failure, "request"),
