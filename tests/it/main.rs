@@ -32,4 +32,5 @@ mod restart;
 mod secrets;
 mod session;
 mod settings;
+mod slow_subscriber;
 mod stream;

@@ -76,6 +76,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
         keys: Arc::new(options.api_keys.clone()),
         cors_origins: options.cors_origins.clone(),
         streams: tracker.clone(),
+        subscriber_timeout: Duration::from_millis(options.subscriber_timeout_ms),
     };
     info!(address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
 
