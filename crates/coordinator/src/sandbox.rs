@@ -9,10 +9,12 @@ mod process;
 mod take_over;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use container_engine::{ContainerId, Engine, EngineError, Limits, Network};
 use dashmap::DashSet;
+use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
@@ -48,6 +50,11 @@ pub struct SandboxHost {
     tracker: TaskTracker,
     /// Names of the sandboxes that there are or are about to be: everything else with our label is a leftover.
     alive: DashSet<String>,
+    /// A container may be left that nobody owns. Looked for before the next one is made, not only when the next sweep is due:
+    /// its agent may still be at work in the session's files.
+    left: AtomicBool,
+    /// One sweep at a time, so that who starts a sandbox waits for the one that is under way.
+    sweeping: Mutex<()>,
 }
 
 /// A sandbox whose agent waits for messages.
@@ -83,7 +90,17 @@ impl SandboxHost {
         settings: SandboxSettings,
         tracker: TaskTracker,
     ) -> Self {
-        SandboxHost { engine, links, gateway, instance, settings, tracker, alive: DashSet::new() }
+        SandboxHost {
+            engine,
+            links,
+            gateway,
+            instance,
+            settings,
+            tracker,
+            alive: DashSet::new(),
+            left: AtomicBool::new(true),
+            sweeping: Mutex::default(),
+        }
     }
 
     pub fn engine(&self) -> &dyn Engine {
@@ -113,6 +130,9 @@ impl SandboxHost {
         }
         // What could not be removed is found by the next sweep.
         self.alive.remove(&sandbox.to_string());
+        if removed.is_err() {
+            self.left.store(true, Ordering::Relaxed);
+        }
         removed
     }
 

@@ -90,6 +90,7 @@ impl SandboxHost {
     }
 
     async fn launch_as(&self, name: &SandboxName, order: LaunchOrder) -> Result<Sandbox, LaunchError> {
+        self.sweep_what_is_left().await;
         let gateway = self.gateway.open();
         let attached = self.links.attach(name, self.settings.orphan_ttl, Arc::clone(&gateway))?;
         failpoint!("link.bound");
