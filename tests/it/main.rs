@@ -32,5 +32,6 @@ mod restart;
 mod secrets;
 mod session;
 mod settings;
+mod silent_agent;
 mod slow_subscriber;
 mod stream;

@@ -214,6 +214,13 @@ impl Conversation {
         Some((record, root))
     }
 
+    /// The agent is at work on the running task, or nobody can say that it is not: its message is never given again.
+    pub(crate) fn presume_taken(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.hear();
+        }
+    }
+
     /// Takes the running task back if the agent never took its message in.
     pub(crate) fn take_back_untouched(&mut self, reason: &str) -> Option<(TaskRecord, Uuid)> {
         if self.running.as_ref().is_some_and(Running::is_untouched) { self.take_back(reason) } else { None }
