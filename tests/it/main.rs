@@ -13,6 +13,8 @@ mod engine;
 mod redact;
 mod server;
 mod subscriber;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod abort;
 mod broken_agent;
@@ -30,4 +32,6 @@ mod restart;
 mod secrets;
 mod session;
 mod settings;
+mod silent_agent;
+mod slow_subscriber;
 mod stream;

@@ -53,6 +53,10 @@ pub struct ServeOptions {
     #[arg(long, env = "ORPHAN_TTL_MS", default_value_t = 600_000)]
     pub orphan_ttl_ms: u64,
 
+    /// Milliseconds for which a WebSocket subscriber may take nothing before it is let go with code 4008
+    #[arg(long, env = "SUBSCRIBER_TIMEOUT_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(100..))]
+    pub subscriber_timeout_ms: u64,
+
     /// Milliseconds that running tasks have to finish when the server is told to stop
     #[arg(long, env = "DRAIN_TIMEOUT_MS", default_value_t = 30_000)]
     pub drain_timeout_ms: u64,

@@ -14,6 +14,7 @@ mod task;
 mod view;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -40,6 +41,8 @@ pub struct Api {
     pub cors_origins: OriginList,
     /// Streams run here, beyond the request that opened them.
     pub streams: TaskTracker,
+    /// A WebSocket subscriber that takes nothing for this long is let go.
+    pub subscriber_timeout: Duration,
 }
 
 impl Api {

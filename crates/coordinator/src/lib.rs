@@ -8,6 +8,7 @@ pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod event;
+mod failpoint;
 pub mod gateway;
 pub mod http;
 pub mod image;

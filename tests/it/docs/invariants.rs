@@ -63,6 +63,7 @@ fn settings_are_read_in_few_places() {
         &[
             "crates/coordinator/src/config.rs",
             "crates/coordinator/src/cli/task.rs",
+            "crates/coordinator/src/failpoint.rs",
             "crates/container-engine/src/docker.rs",
             "crates/sandbox-init/src/settings.rs",
         ],

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use mock_api::scripted_model::{DEFAULT_KEY, ScriptedModel, Scripts};
+use mock_api::scripted_model::{ScriptedModel, Scripts};
 use tokio::net::TcpListener;
 
 use super::TestServer;
+use crate::support::environment;
 
 /// A server that has not been started. What is not said is as in [`TestServer::start`].
 pub(crate) struct Setup {
@@ -20,11 +21,6 @@ enum Template {
     Plain,
     /// The repository's `agent/`.
     Acme,
-}
-
-/// The image that is tested.
-pub(crate) fn agent_image() -> String {
-    std::env::var("DOCKER_IMAGE").unwrap_or_else(|_| "claude-runner".to_owned())
 }
 
 impl Setup {
@@ -60,27 +56,14 @@ impl Setup {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let model = ScriptedModel::new(scripts).serve(listener).unwrap();
 
-        // Short, since a socket's path may have 107 bytes.
-        let directory = tempfile::Builder::new().prefix("crt-").tempdir_in("/tmp").unwrap();
+        let directory = environment::directory("crt-");
         let template = match self.template {
             Template::Plain => plain_template(directory.path()),
             Template::Acme => repository().join("agent"),
         };
-        let path = |name: &str| directory.path().join(name).display().to_string();
-        let mut environment = BTreeMap::from([
-            ("PATH".to_owned(), std::env::var("PATH").unwrap()),
-            // Not the tester's, where a login of Claude Code may be.
-            ("HOME".to_owned(), path("home")),
-            ("NO_COLOR".to_owned(), "1".to_owned()),
-            ("PORT".to_owned(), "0".to_owned()),
-            ("DATA_DIR".to_owned(), path("data")),
-            ("RUNTIME_DIR".to_owned(), path("run")),
-            ("AGENT_DIR".to_owned(), template.display().to_string()),
-            ("DOCKER_IMAGE".to_owned(), agent_image()),
-            ("ANTHROPIC_BASE_URL".to_owned(), model.url()),
-            ("ANTHROPIC_API_KEY".to_owned(), DEFAULT_KEY.to_owned()),
-        ]);
-        environment.extend(std::env::var("DOCKER_HOST").ok().map(|host| ("DOCKER_HOST".to_owned(), host)));
+        let mut environment = environment::of(directory.path(), 0);
+        environment.insert("AGENT_DIR".to_owned(), template.display().to_string());
+        environment.insert("ANTHROPIC_BASE_URL".to_owned(), model.url());
         environment.extend(self.environment);
         // What is set to nothing is not set.
         environment.retain(|_, value| !value.is_empty());

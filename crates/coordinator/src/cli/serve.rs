@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::agent::AgentTemplate;
 use crate::config::{ConfigError, DrainMode, ServeOptions};
+use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, Prices};
 use crate::http::{Api, Defaults, router};
 use crate::registry::Registry;
@@ -75,6 +76,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
         keys: Arc::new(options.api_keys.clone()),
         cors_origins: options.cors_origins.clone(),
         streams: tracker.clone(),
+        subscriber_timeout: Duration::from_millis(options.subscriber_timeout_ms),
     };
     info!(address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
 
@@ -125,6 +127,7 @@ async fn drain(
     tracker: &TaskTracker,
 ) {
     draining.cancel();
+    failpoint!("drain.begun");
     let finished = async {
         while registry.load().0 > 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -140,6 +143,7 @@ async fn drain(
             std::process::exit(1);
         }
     }
+    failpoint!("drain.finished");
     shutdown.cancel();
     closing.cancel();
     tracker.close();
@@ -155,5 +159,7 @@ async fn drain(
         // What could not be taken down when its time came; a failure is left to the next start.
         let _ = registry.context().sandboxes.sweep_sandboxes().await;
     }
+    failpoint!("drain.swept");
     registry.context().store.close().await;
+    failpoint!("store.closed");
 }

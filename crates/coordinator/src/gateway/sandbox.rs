@@ -1,5 +1,6 @@
 //! One sandbox's view of the gateway.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::Semaphore;
@@ -34,6 +35,8 @@ pub struct SandboxGateway {
     pub(super) closed: CancellationToken,
     access: RwLock<Access>,
     failure: Mutex<Option<GatewayFailure>>,
+    /// Model requests that had come when the task began.
+    requests_before: AtomicU64,
 }
 
 #[derive(Default)]
@@ -53,6 +56,7 @@ impl SandboxGateway {
             closed: shared.closed.child_token(),
             access: RwLock::default(),
             failure: Mutex::default(),
+            requests_before: AtomicU64::new(0),
             shared,
         })
     }
@@ -66,8 +70,14 @@ impl SandboxGateway {
     /// A task begins: the limits are its own from here, and no failure is known of it.
     pub fn begin_task(&self, limits: TaskLimits) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.requests_before.store(self.pulse.read().requests, Ordering::Relaxed);
         self.meter.begin_task(limits);
         self.pace.restart();
+    }
+
+    /// Whether the model was asked since [`SandboxGateway::begin_task`].
+    pub fn was_asked(&self) -> bool {
+        self.pulse.read().requests > self.requests_before.load(Ordering::Relaxed)
     }
 
     /// New model requests wait from here on: the task may have had its last turn, and whoever counts them has not said so

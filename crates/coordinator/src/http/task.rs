@@ -14,6 +14,7 @@ use super::extract::{Path, Query};
 use super::submission::TaskBody;
 use super::{Api, ApiError, view};
 use crate::access::Caller;
+use crate::failpoint::failpoint;
 use crate::session::{AbortMode, AbortScope, SessionId, Submission, SubmitError};
 use crate::store::{IdempotencyKey, StoreError, TaskFilter};
 use crate::task::{TaskId, TaskRecord, TaskStatus};
@@ -44,6 +45,7 @@ pub(super) async fn submit(
         },
         Err(error) => return Err(error.into()),
     };
+    failpoint!("task.accepted");
     if respond_async {
         return Ok(accepted(&id, &task.session));
     }
@@ -51,6 +53,7 @@ pub(super) async fn submit(
         Some(record) => record,
         None => api.registry.context().store.task(&id).await?.ok_or_else(|| ApiError::unknown_task(id.as_str()))?,
     };
+    failpoint!("answer.ready");
     answer(&record)
 }
 

@@ -16,6 +16,7 @@ use super::links::{Attachment, TOKEN_DIRECTORY};
 use super::process::{Process, ProcessEnd, ProcessOutput};
 use super::{Sandbox, SandboxHost, SandboxName, agent, names};
 use crate::agent::AgentTemplate;
+use crate::failpoint::failpoint;
 use crate::link::{Link, LinkError, SendError};
 use crate::session::SessionKey;
 
@@ -89,10 +90,14 @@ impl SandboxHost {
     }
 
     async fn launch_as(&self, name: &SandboxName, order: LaunchOrder) -> Result<Sandbox, LaunchError> {
+        self.sweep_what_is_left().await;
         let gateway = self.gateway.open();
         let attached = self.links.attach(name, self.settings.orphan_ttl, Arc::clone(&gateway))?;
+        failpoint!("link.bound");
         let container = self.create_container(name, &order, &attached).await?;
+        failpoint!("container.created");
         self.engine.start(&container).await?;
+        failpoint!("container.started");
         let link = attached.link;
         let mut process = Process::new(attached.output, self.watch(&container));
 
@@ -104,6 +109,7 @@ impl SandboxHost {
         if resume.is_none() && !start_agent(&link, &mut process, &order, None).await? {
             return Err(LaunchError::Refused("the agent did not initialise".to_owned()));
         }
+        failpoint!("agent.initialised");
         Ok(Sandbox { name: name.clone(), container, link, process, gateway, resumed: resume.is_some() })
     }
 
@@ -119,8 +125,10 @@ impl SandboxHost {
         let volumes = names::volumes(order.session);
         for volume in &volumes {
             self.engine.create_volume(&volume.name, &labels).await?;
+            failpoint!("volume.created");
         }
         let made = self.create_with(name, volumes, attached).await;
+        failpoint!("container.empty");
         let filled = match (made, fresh || order.untouched) {
             (Ok(container), true) => {
                 let archive = order.template.archive.clone().into();
@@ -202,11 +210,13 @@ async fn start_agent(
         environment: agent::environment(),
     };
     link.start(start).await?;
+    failpoint!("agent.started");
     let initialize = ControlRequest::Initialize {
         system_prompt: Some(&order.template.system_prompt),
         json_schema: order.template.output_schema.as_ref().map(crate::output::OutputSchema::source),
     };
     link.stdin(initialize.to_line(REQUEST).into()).await?;
+    failpoint!("agent.asked");
 
     let mut answer = None;
     let mut refused = None;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::process::Process;
 use super::{LaunchError, Sandbox, SandboxHost, SandboxName};
+use crate::failpoint::failpoint;
 use crate::link::ResumeState;
 use crate::session::SandboxRecord;
 
@@ -35,6 +36,7 @@ impl SandboxHost {
         let secret = LinkSecret::new(record.link_secret.expose_secret().to_owned());
         let resume = ResumeState { secret, last_received: record.last_frame };
         let attached = self.links.attach_again(&name, resume, self.settings.orphan_ttl, Arc::clone(&gateway))?;
+        failpoint!("takeover.bound");
         let Some((link, output)) = attached else {
             return Err(LaunchError::Refused(
                 "with SANDBOX_NETWORK=bridge sandboxes do not outlive the server".to_owned(),
@@ -46,6 +48,7 @@ impl SandboxHost {
             _ = connected.wait_for(|connected| *connected) => {}
             end = process.container_ended() => return Err(LaunchError::Ended(end)),
         }
+        failpoint!("takeover.connected");
         Ok(Sandbox { name, container, link, process, gateway, resumed: true })
     }
 }

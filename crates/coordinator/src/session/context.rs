@@ -40,7 +40,11 @@ impl SessionContext {
         let loading = tokio::task::spawn_blocking(move || AgentTemplate::load(&directory));
         match loading.await {
             Ok(template) => template.map(Arc::new),
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and with it whoever waits here.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::SessionKey;
 use super::log::EventLog;
 use crate::event::{Event, StoredEvent};
+use crate::failpoint::failpoint;
 use crate::store::{Change, Store, StoreError};
 use crate::task::{TaskId, TaskRecord};
 
@@ -106,10 +107,12 @@ impl Journal {
             return Ok(Flushed::default());
         }
         self.store.commit(self.batch()).await?;
+        failpoint!("events.committed");
         self.changes.clear();
         self.lines.clear();
         let events: Vec<StoredEvent> = self.events.drain(..).map(|(_, event)| event).collect();
         self.log.publish(events);
+        failpoint!("events.published");
         Ok(Flushed { ended: std::mem::take(&mut self.ended), last_frame: self.mark.take().map(|(last, _)| last) })
     }
 

@@ -155,7 +155,8 @@ impl Running {
         self.progress.heard = true;
     }
 
-    /// Nothing was heard of the agent since it was given the message: it never took it in.
+    /// Nothing was heard of the agent since it was given the message, and it did not ask the model: whatever became of the
+    /// message, nothing was done about it.
     pub(crate) fn is_untouched(&self) -> bool {
         !self.progress.heard && !self.progress.accepted
     }

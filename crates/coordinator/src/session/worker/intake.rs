@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{StopReply, Waiting, Worker, aborts_task, kills};
 use crate::event::Event;
+use crate::failpoint::failpoint;
 use crate::session::SessionRecord;
 use crate::session::message::{AbortMode, AbortScope, Accepted, SessionView, Submission, SubmitError, Subscription};
 use crate::session::running::Running;
@@ -70,11 +71,13 @@ impl Worker {
         let event = Event::TaskQueued { session_id: self.conversation.id.clone(), position };
         self.conversation.journal.tell(&event, Some(&task));
 
+        failpoint!("task.writing");
         if let Err(error) = self.commit().await {
             self.discard();
             self.conversation.record = before;
             return Err(SubmitError::Store(Arc::new(error)));
         }
+        failpoint!("task.written");
         self.queue.push(Waiting { record, prompt });
         Ok(Accepted { task, position })
     }
@@ -110,6 +113,7 @@ impl Worker {
             aborted = true;
         }
         self.flush().await;
+        failpoint!("abort.written");
         let starting = self.state == State::Starting && self.queue.is_empty();
         if running.is_some() || (aborted && starting) {
             self.stopping.push(StopReply::Abort(reply));

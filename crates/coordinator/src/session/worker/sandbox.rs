@@ -12,6 +12,7 @@ use super::tasks::end_of;
 use super::{Report, StopReply, Waiting, Worker};
 use crate::agent::{AgentTemplate, TemplateError};
 use crate::event::Event;
+use crate::failpoint::failpoint;
 use crate::sandbox::{LaunchError, LaunchOrder, Sandbox, SandboxName};
 use crate::session::context::SessionContext;
 use crate::session::conversation::Conversation;
@@ -88,6 +89,7 @@ impl Worker {
             self.report(Report::TakenDown);
             return;
         };
+        failpoint!("stop.begun");
         let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
         self.context.tracker.spawn(async move {
             // The link is closed first, so that nothing that the agent still does leaves the sandbox.
@@ -102,6 +104,7 @@ impl Worker {
             Report::Launched(outcome) => self.on_launched(*outcome).await,
             Report::TakenOver(outcome) => self.on_taken_over(*outcome).await,
             Report::TakenDown => {
+                failpoint!("sandbox.gone");
                 // They are no other sandbox's, even if they could not be written down yet.
                 self.conversation.journal.forget_frames();
                 if let Some(record) = &mut self.conversation.record
@@ -110,6 +113,7 @@ impl Worker {
                     self.conversation.touch();
                     self.flush().await;
                 }
+                failpoint!("sandbox.forgotten");
                 match self.state {
                     State::Stopping(After::Reset | After::Delete) => self.wipe(),
                     State::Stopping(After::Rest) | State::Cold | State::Starting | State::Idle | State::Running => {
@@ -117,7 +121,10 @@ impl Worker {
                     }
                 }
             }
-            Report::Wiped => self.transition(Input::Stopped).await,
+            Report::Wiped => {
+                failpoint!("session.wiped");
+                self.transition(Input::Stopped).await;
+            }
         }
     }
 
@@ -140,7 +147,9 @@ impl Worker {
                 }
                 self.conversation.touch();
                 self.sandbox = Some(launched.sandbox);
+                failpoint!("sandbox.ready");
                 self.flush().await;
+                failpoint!("sandbox.written");
                 self.transition(Input::Started).await;
             }
             Err(error) => {
@@ -181,6 +190,7 @@ impl Worker {
         self.launching = None;
         match outcome {
             Ok(launched) => {
+                failpoint!("takeover.ready");
                 self.conversation.meet_again(launched.template);
                 self.sandbox = Some(launched.sandbox);
                 if let State::Stopping(_) = self.state {
@@ -223,6 +233,7 @@ impl Worker {
     /// A stop is complete: the session is as it was asked to be, and those who asked are told.
     pub(super) async fn settle(&mut self, after: After) {
         let outcome = self.write_stop(after).await.map_err(Arc::new);
+        failpoint!("stop.written");
         for reply in std::mem::take(&mut self.stopping) {
             match reply {
                 StopReply::Abort(reply) => drop(reply.send(true)),
@@ -281,10 +292,12 @@ impl Worker {
         if self.context.settings.hand_off {
             // What runs goes on, and the next coordinator finds it by what is in the store.
             self.flush().await;
+            failpoint!("session.left");
             return;
         }
         self.end_running(Failure::new(ErrorType::Aborted, "the server was shut down"), "shutdown");
         self.flush().await;
+        failpoint!("session.ended");
         if let Some(launching) = &self.launching {
             launching.cancel();
             if let Some(Report::Launched(outcome) | Report::TakenOver(outcome)) = self.reports.1.recv().await {

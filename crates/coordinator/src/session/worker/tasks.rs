@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::{Waiting, Worker};
+use crate::failpoint::failpoint;
 use crate::gateway::{Reading, TaskLimits};
 use crate::sandbox::{ProcessEnd, ProcessOutput};
 use crate::session::environment;
@@ -66,6 +67,7 @@ impl Worker {
         self.transition(Input::TakenOver).await;
         self.say_prompt_once_durable().await;
         self.send().await;
+        failpoint!("takeover.resumed");
     }
 
     /// Gives the next task to the agent that waits for it.
@@ -94,12 +96,14 @@ impl Worker {
             return;
         }
         self.unsaid = false;
+        failpoint!("task.started");
         let env =
             self.conversation.record.as_ref().map(|session| environment::visible(&session.env)).unwrap_or_default();
         let changed = self.applied.as_ref() != Some(&env);
         self.conversation.say_prompt(changed.then_some(&env));
         self.applied = Some(env);
         self.send().await;
+        failpoint!("message.said");
     }
 
     /// Sends what the conversation left to be said.
@@ -119,11 +123,15 @@ impl Worker {
             ProcessOutput::Frames(frames) => {
                 let (conversation, gateway) = (&mut self.conversation, &sandbox.gateway);
                 let end = sandbox.process.decode(frames, |line| conversation.hear(line, gateway));
+                if gateway.was_asked() {
+                    self.conversation.presume_taken();
+                }
                 self.conversation.mark(sandbox.process.last_frame(), gateway.reading());
                 end
             }
             ProcessOutput::Ended(end) => Some(end),
         };
+        failpoint!("output.heard");
         let mut next = self.conversation.take_next();
         if let Some(end) = end {
             self.lose_running(end_of(&end));
@@ -142,6 +150,7 @@ impl Worker {
         let silent_since = self.conversation.silent_since()?;
         let activity = sandbox.gateway.activity();
         let untouched = self.conversation.running.as_ref().is_some_and(Running::is_untouched);
+        let untouched = untouched && !sandbox.gateway.was_asked();
         let stall_timeout = self.context.settings.stall_timeout;
         let patience = if untouched { stall_timeout.min(ACCEPT_TIMEOUT) } else { stall_timeout };
         // While the model is being asked nothing has stalled; that is looked at again later.
@@ -163,6 +172,7 @@ impl Worker {
             // It was told to end its turn and did not.
             self.lose(Failure::new(ErrorType::Timeout, "the task did not end in time")).await;
         } else if self.stalls_at().is_some_and(|at| at <= now) {
+            self.look_for_requests();
             if let Some((record, prompt)) = self.conversation.take_back_untouched("agent_hung") {
                 // It never took the message in: another process will.
                 self.queue.push_front(Waiting { record, prompt });
@@ -185,17 +195,26 @@ impl Worker {
 
     /// The sandbox is lost: the running task begins anew where it may, and ends where not.
     pub(super) fn lose_running(&mut self, failure: Failure) {
+        self.look_for_requests();
         let again = if failure.error_type == ErrorType::ContainerLost {
             self.conversation.take_back("container_lost")
         } else {
             // An agent that ends after its last answer takes the next task's message with it.
             self.conversation.take_back_untouched("agent_ended")
         };
+        failpoint!("task.taken_back");
         match again {
             Some((record, prompt)) => self.queue.push_front(Waiting { record, prompt }),
             None => self.end_running(failure, "request"),
         }
         self.unsaid = false;
+    }
+
+    /// An agent that asked the model has the task's message. What one did that nobody watched is not known.
+    fn look_for_requests(&mut self) {
+        if self.sandbox.as_ref().is_none_or(|sandbox| sandbox.gateway.was_asked()) {
+            self.conversation.presume_taken();
+        }
     }
 
     /// What the gateway counted for this sandbox.

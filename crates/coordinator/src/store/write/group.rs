@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use rusqlite::Connection;
 
 use super::{Request, Work, Writer, logs, sessions, tasks};
+use crate::failpoint::failpoint;
 use crate::store::seal::Sealer;
 use crate::store::{Change, StoreError, retention};
 
@@ -85,7 +86,9 @@ impl Writer {
             execute(&self.connection, "RELEASE caller")?;
             results.push(result);
         }
+        failpoint!("commit.applied");
         execute(&self.connection, "COMMIT")?;
+        failpoint!("commit.durable");
         self.counters.transactions.fetch_add(1, Ordering::Relaxed);
         Ok(results)
     }
