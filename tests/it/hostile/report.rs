@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// One attempt of an attacker.
 #[derive(Clone, Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "a column of the table")]
 pub(crate) struct Attempt {
     /// The kind of control that is attacked, in a word or two.
     pub(crate) class: String,
