@@ -76,8 +76,22 @@ fn is_open_beta(beta: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=MAX_BETA_BYTES).contains(&beta.len())
         && beta.bytes().all(is_word)
+        && ends_in_date(beta)
         && beta != OAUTH_BETA
         && !CLOSED_BETAS.iter().any(|closed| beta.starts_with(closed))
+}
+
+/// `-2025-05-14` or `-20250219`, as every beta that was seen has it: other words have no business in this header.
+fn ends_in_date(beta: &str) -> bool {
+    let shapes = ["-dddd-dd-dd", "-dddddddd"];
+    shapes.iter().any(|shape| {
+        let from = beta.len().saturating_sub(shape.len());
+        beta.len() > shape.len()
+            && beta.bytes().skip(from).zip(shape.bytes()).all(|(byte, expected)| match expected {
+                b'd' => byte.is_ascii_digit(),
+                expected => byte == expected,
+            })
+    })
 }
 
 /// Adds or removes the OAuth beta and keeps all others that are open, which may be spread over several headers.

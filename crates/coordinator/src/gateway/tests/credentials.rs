@@ -18,9 +18,9 @@ fn smuggling() -> http::Request<http_body_util::Full<bytes::Bytes>> {
         ("accept-encoding", "gzip"),
         ("connection", "x-secret-hop"),
         ("x-secret-hop", "attacker"),
-        ("anthropic-beta", "a-1,b-2"),
+        ("anthropic-beta", "a-2025-01-01,b-20250102"),
         ("anthropic-beta", "files-api-2025-04-14, mcp-client-2025-11-20,oauth-2025-04-20"),
-        ("anthropic-beta", "attacker=1, ATTACKER, code-execution-2025-05-22"),
+        ("anthropic-beta", "attacker=1, ATTACKER, attacker, attacker-1, code-execution-2025-05-22"),
         ("api-key", "attacker"),
         ("x-goog-api-key", "attacker"),
         ("x-forwarded-authorization", "attacker"),
@@ -30,7 +30,7 @@ fn smuggling() -> http::Request<http_body_util::Full<bytes::Bytes>> {
         ("anthropic-organization-id", "attacker"),
         ("x-stainless-lang", "js"),
         ("x-http-method-override", "attacker"),
-        ("anthropic-beta", "c-3"),
+        ("anthropic-beta", "c-1m-2025-01-03"),
         ("anthropic-version", "2023-06-01"),
     ] {
         request.headers_mut().append(name, HeaderValue::from_static(value));
@@ -56,7 +56,7 @@ async fn an_api_key_replaces_what_the_container_sent() {
     let seen = &server.seen()[0];
     assert_eq!(seen.line, "POST /v1/messages?beta=true");
     assert_eq!(seen.header("x-api-key"), Some("sk-operator"));
-    assert_eq!(seen.header("anthropic-beta"), Some("a-1,b-2,c-3"));
+    assert_eq!(seen.header("anthropic-beta"), Some("a-2025-01-01,b-20250102,c-1m-2025-01-03"));
     assert_eq!(seen.header("anthropic-version"), Some("2023-06-01"));
     assert_eq!(seen.header("host"), Some(server.address.to_string().as_str()));
     assert_eq!(seen.body, ASK);
@@ -118,7 +118,7 @@ async fn an_oauth_token_goes_as_a_bearer_with_its_beta() {
     let seen = &server.seen()[0];
     assert_eq!(seen.header("authorization"), Some("Bearer oat-1"));
     assert_eq!(seen.header("x-api-key"), None);
-    assert_eq!(seen.header("anthropic-beta"), Some("a-1,b-2,c-3,oauth-2025-04-20"));
+    assert_eq!(seen.header("anthropic-beta"), Some("a-2025-01-01,b-20250102,c-1m-2025-01-03,oauth-2025-04-20"));
     assert_eq!(world.gateway.credential_state().kind, Some(CredentialKind::OAuthToken));
 }
 

@@ -190,6 +190,11 @@ async fn a_host_that_is_not_the_targets_is_refused() {
     let own = sink.address.to_string();
     let world = Setup::before(sink.address).allow(&[&own]).open();
     let port = sink.address.port();
+    for host in ["[fd00::5]", "[fd00::5]:80", "[FD00:0::5]"] {
+        let request = format!("GET http://[fd00::5]/ HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        assert!(world.raw(request.as_bytes()).await.starts_with("HTTP/1.1 403 "), "agrees, and is not allowed: {host}");
+    }
+    world.decisions.take();
     for host in [
         "evil.example".to_owned(),
         format!("evil.example:{port}"),
