@@ -22,6 +22,7 @@ mod compatibility;
 mod docs;
 mod doctor;
 mod egress;
+mod hostile;
 mod idempotency;
 mod input;
 mod limits;

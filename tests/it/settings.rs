@@ -34,6 +34,7 @@ async fn a_bad_setting_stops_the_start_and_is_named() {
         ("SANDBOX_CPUS", "0"),
         ("SANDBOX_PIDS", "1"),
         ("EGRESS_ALLOW", "http://"),
+        ("EGRESS_MAX_BYTES", "0"),
         ("ANTHROPIC_BASE_URL", "not a url"),
         ("API_KEYS", "short"),
         ("CORS_ORIGINS", "https://app.example.com/path"),

@@ -121,6 +121,10 @@ pub struct ServeOptions {
     #[arg(long, env = "EGRESS_ALLOW", default_value = "")]
     pub egress_allow: RuleList,
 
+    /// Bytes that a task may exchange with outside hosts other than the model API, like 10g
+    #[arg(long, env = "EGRESS_MAX_BYTES", default_value = "10g")]
+    pub egress_max_bytes: ByteSize,
+
     /// Where model requests go
     #[arg(long, env = "ANTHROPIC_BASE_URL", default_value = "https://api.anthropic.com")]
     pub anthropic_base_url: String,
@@ -200,6 +204,7 @@ impl ServeOptions {
             self.anthropic_base_url.parse().map_err(|_| ConfigError::Upstream(self.anthropic_base_url.clone()))?;
         let mut settings = GatewaySettings::new(upstream, prices);
         settings.egress_allow.clone_from(&self.egress_allow.0);
+        settings.bounds.outside_bytes = self.egress_max_bytes.bytes();
         Ok(settings)
     }
 

@@ -5,15 +5,17 @@
 //! - `POST /v1/messages` and `/v1/messages/count_tokens` go to the model API with our credential in place of whatever
 //!   the container sent, are metered by the `usage` of the answers and refused when the task's money is spent;
 //! - `CONNECT host:port` and absolute-form `http://` requests go to allowed outside hosts;
-//! - everything else is refused.
+//! - everything else is refused: other paths and queries, a Host that is not the target's, what a task has no bytes left for.
 //!
 //! What really happened upstream is kept ([`SandboxGateway::failure`]), because the CLI reports API failures as success.
 
 mod activity;
 mod address;
+mod allowance;
 mod answer;
 mod block_ends;
 mod credential;
+mod decision;
 mod egress;
 mod failure;
 mod headers;
@@ -40,6 +42,7 @@ mod tests;
 
 pub use activity::Activity;
 pub use credential::{Credential, CredentialKind, CredentialState, Credentials, InvalidCredential};
+pub use decision::{Decision, DecisionLog, LoggedDecisions};
 pub use failure::GatewayFailure;
 pub use host::{Host, InvalidHost};
 pub use meter::{Reading, TaskLimits};
@@ -83,6 +86,7 @@ struct Shared {
     retry: RetryBudget,
     bounds: Bounds,
     egress: Egress,
+    decisions: Arc<dyn DecisionLog>,
     tracker: TaskTracker,
     closed: CancellationToken,
 }
@@ -103,6 +107,7 @@ impl Gateway {
         tracker: TaskTracker,
         resolver: Arc<dyn Resolve>,
     ) -> Result<Gateway, GatewayError> {
+        let model_api = settings.upstream.host_str().and_then(|host| host.parse().ok());
         let upstream = Upstream::new(settings.upstream, &settings.bounds)?;
         let shared = Shared {
             upstream,
@@ -110,7 +115,8 @@ impl Gateway {
             prices: Arc::new(settings.prices),
             retry: settings.retry,
             bounds: settings.bounds,
-            egress: Egress::new(settings.egress_allow, resolver),
+            egress: Egress::new(settings.egress_allow, resolver, model_api),
+            decisions: settings.decisions,
             tracker,
             closed: CancellationToken::new(),
         };

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::activity::OpenRequest;
-use super::answer::{Body, BoxError, empty, final_model_error, model_error};
+use super::answer::{Body, BoxError, empty, final_model_error, model_error, shortened};
 use super::block_ends::BlockEnds;
 use super::failure::GatewayFailure;
 use super::headers::{strip_model_answer, strip_model_request};
@@ -25,6 +25,7 @@ use super::sse::{UsageReader, statement_of_json};
 use super::tokens::TokenCounts;
 
 mod forward;
+mod reach;
 
 /// The paths that Claude Code needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,11 @@ impl Endpoint {
         let endpoints = [Endpoint::Messages, Endpoint::CountTokens];
         endpoints.into_iter().find(|endpoint| *method == Method::POST && path == endpoint.path())
     }
+}
+
+/// The one query that the CLI sends.
+fn is_known_query(query: Option<&str>) -> bool {
+    query.is_none_or(|query| query == "beta=true")
 }
 
 /// A request that was read whole, so that it can be sent more than once.
@@ -74,8 +80,10 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         // The CLI asks once whether somebody is there.
         return empty(StatusCode::OK);
     }
-    let Some(endpoint) = Endpoint::of(&head.method, path) else {
-        let message = format!("{} {path} is not forwarded by Claude Runner", head.method);
+    let Some(endpoint) = Endpoint::of(&head.method, path).filter(|_| is_known_query(head.uri.query())) else {
+        let asked = shortened(&format!("{} {}", head.method, head.uri));
+        sandbox.decided("model", &asked, "refused: not forwarded");
+        let message = format!("{asked} is not forwarded by Claude Runner");
         return model_error(StatusCode::NOT_FOUND, "not_found_error", &message);
     };
     let open = OpenRequest::new(&sandbox.pulse);
@@ -84,6 +92,10 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         Err(answer) => return *answer,
     };
     sandbox.pace.until_free().await;
+    if let Err(reach) = reach::check(&body) {
+        sandbox.decided("model", reach.what(), "refused: reaches further");
+        return model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &reach.to_string());
+    }
     let entry = match start(sandbox, endpoint, &body).await {
         Ok(entry) => entry,
         Err(answer) => return *answer,

@@ -54,6 +54,7 @@ impl Worker {
     /// The agent of an earlier coordinator is ours.
     pub(super) async fn go_on(&mut self) {
         let (Some(sandbox), Some(session)) = (&self.sandbox, &self.conversation.record) else { return };
+        sandbox.gateway.set_session(session.id.as_str());
         sandbox.gateway.set_access(environment::access(&session.env));
         let Some(running) = &self.conversation.running else {
             self.transition(Input::Started).await;
@@ -74,6 +75,7 @@ impl Worker {
     pub(super) async fn start_task(&mut self) {
         let (Some(sandbox), Some(Waiting { record, prompt })) = (&self.sandbox, self.queue.pop()) else { return };
         if let Some(session) = &self.conversation.record {
+            sandbox.gateway.set_session(session.id.as_str());
             sandbox.gateway.set_access(environment::access(&session.env));
         }
         sandbox.gateway.begin_task(TaskLimits { max_cost: record.request.max_cost_usd.map(Cost::from_dollars) });

@@ -1,0 +1,6 @@
+//! What an attacker does who has the agent's shell. `scripts/hostile` runs these and prints the attempts.
+
+mod attacks;
+mod lab;
+mod network;
+mod report;
