@@ -9,9 +9,10 @@ use super::Shared;
 use super::activity::{Activity, Pulse};
 use super::credential::{Credential, Unusable};
 use super::failure::GatewayFailure;
-use super::meter::{Meter, Reading, TaskLimits};
+use super::meter::{Meter, Reading};
 use super::pace::Pace;
 use super::rule::{EgressRule, Origin};
+use crate::budget::Payer;
 
 /// What a session may use besides what the operator allows to all.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +46,7 @@ struct Access {
 impl SandboxGateway {
     pub(super) fn new(shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(SandboxGateway {
-            meter: Arc::new(Meter::new(Arc::clone(&shared.prices))),
+            meter: Arc::new(Meter::new(Arc::clone(&shared.prices), shared.budgets.clone())),
             pulse: Arc::new(Pulse::new()),
             pace: Arc::new(Pace::new()),
             connections: Arc::new(Semaphore::new(shared.bounds.connections)),
@@ -63,10 +64,10 @@ impl SandboxGateway {
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = Access { credential: access.credential, rules };
     }
 
-    /// A task begins: the limits are its own from here, and no failure is known of it.
-    pub fn begin_task(&self, limits: TaskLimits) {
+    /// A task begins: requests are charged to it from here, and no failure is known of it.
+    pub fn begin_task(&self, payer: Payer) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.meter.begin_task(limits);
+        self.meter.charge_to(payer);
         self.pace.restart();
     }
 

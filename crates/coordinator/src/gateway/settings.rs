@@ -7,6 +7,7 @@ use reqwest::Url;
 use super::prices::Prices;
 use super::retry::RetryBudget;
 use super::rule::EgressRule;
+use crate::budget::{Budgets, InstallationLimits};
 
 pub struct GatewaySettings {
     /// `ANTHROPIC_BASE_URL`: where model requests go. A path in it is kept in front of `/v1/messages`.
@@ -16,6 +17,8 @@ pub struct GatewaySettings {
     pub prices: Prices,
     pub retry: RetryBudget,
     pub bounds: Bounds,
+    /// Who may spend how much. None is limited, and nothing is kept, unless this is set.
+    pub budgets: Budgets,
 }
 
 impl GatewaySettings {
@@ -26,6 +29,7 @@ impl GatewaySettings {
             prices,
             retry: RetryBudget::default(),
             bounds: Bounds::default(),
+            budgets: Budgets::in_memory(InstallationLimits::default()),
         }
     }
 }
