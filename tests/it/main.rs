@@ -16,6 +16,7 @@ mod subscriber;
 
 mod abort;
 mod broken_agent;
+mod budget;
 mod compatibility;
 mod docs;
 mod doctor;
