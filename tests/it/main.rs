@@ -18,6 +18,7 @@ mod support;
 
 mod abort;
 mod broken_agent;
+mod budget;
 mod compatibility;
 mod docs;
 mod doctor;

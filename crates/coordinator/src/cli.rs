@@ -4,6 +4,7 @@
 mod doctor;
 mod serve;
 mod task;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,8 @@ enum Command {
     Serve(Box<ServeOptions>),
     /// Send a message to a session, follow it live and print the answer
     Task(task::TaskOptions),
+    /// Show what was used and what it cost
+    Usage(usage::UsageOptions),
     /// Look whether the server can run here: engine, image, directories, port, credential, clock
     Doctor(Box<doctor::DoctorOptions>),
     /// The agent image
@@ -65,6 +68,7 @@ pub fn run() -> ExitCode {
         match cli.command {
             Command::Serve(options) => serve::run(*options).await,
             Command::Task(options) => task::run(options).await,
+            Command::Usage(options) => usage::run(options).await,
             Command::Doctor(options) => doctor::run(*options).await,
             Command::Image(ImageCommand::Build(options)) => build_image(options).await,
         }

@@ -11,8 +11,9 @@ use clap::Args;
 use container_engine::{Limits, Network};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use value::{ApiKeys, ByteSize, CpuCount, DrainMode, NetworkMode, OriginList, Retention, RuleList};
+pub use value::{ApiKeys, ByteSize, CpuCount, Dollars, DrainMode, NetworkMode, OriginList, Retention, RuleList};
 
+use crate::budget::InstallationLimits;
 use crate::gateway::{Credential, Credentials, GatewaySettings, Prices};
 use crate::sandbox::SandboxSettings;
 use crate::session::SessionSettings;
@@ -137,6 +138,18 @@ pub struct ServeOptions {
     #[arg(long, env = "CLAUDE_CODE_OAUTH_TOKEN", hide_env_values = true)]
     pub claude_code_oauth_token: Option<SecretString>,
 
+    /// Dollars that a session may cost in all [default: no limit]
+    #[arg(long, env = "MAX_SESSION_COST_USD")]
+    pub max_session_cost_usd: Option<Dollars>,
+
+    /// Dollars that all tasks together may cost on one day in UTC [default: no limit]
+    #[arg(long, env = "MAX_DAY_COST_USD")]
+    pub max_day_cost_usd: Option<Dollars>,
+
+    /// Dollars that all tasks together may ever cost [default: no limit]
+    #[arg(long, env = "MAX_TOTAL_COST_USD")]
+    pub max_total_cost_usd: Option<Dollars>,
+
     /// A JSON file with prices per model, over the built-in ones
     #[arg(long, env = "MODEL_PRICES")]
     pub model_prices: Option<PathBuf>,
@@ -206,6 +219,14 @@ impl ServeOptions {
         settings.egress_allow.clone_from(&self.egress_allow.0);
         settings.bounds.outside_bytes = self.egress_max_bytes.bytes();
         Ok(settings)
+    }
+
+    pub fn budget_limits(&self) -> InstallationLimits {
+        InstallationLimits {
+            session: self.max_session_cost_usd.map(Dollars::cost),
+            day: self.max_day_cost_usd.map(Dollars::cost),
+            total: self.max_total_cost_usd.map(Dollars::cost),
+        }
     }
 
     /// The operator's: a token, a key, or else the login of Claude Code on this host.

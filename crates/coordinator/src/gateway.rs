@@ -3,7 +3,7 @@
 //! One [`Gateway`] per coordinator holds what is shared: the upstream's address, the operator's credential, the prices,
 //! the egress rules. One [`SandboxGateway`] per sandbox serves HTTP/1.1 on every stream that the link hands it:
 //! - `POST /v1/messages` and `/v1/messages/count_tokens` go to the model API with our credential in place of whatever
-//!   the container sent, are metered by the `usage` of the answers and refused when the task's money is spent;
+//!   the container sent, are metered by the `usage` of the answers and refused when a budget is spent ([`crate::budget`]) or the key may not;
 //! - `CONNECT host:port` and absolute-form `http://` requests go to allowed outside hosts;
 //! - everything else is refused: other paths and queries, a Host that is not the target's, what a task has no bytes left for.
 //!
@@ -24,6 +24,7 @@ mod login;
 mod meter;
 mod model;
 mod pace;
+mod permission;
 mod prices;
 mod proxy;
 mod resolve;
@@ -45,7 +46,7 @@ pub use credential::{Credential, CredentialKind, CredentialState, Credentials, I
 pub use decision::{Decision, DecisionLog, LoggedDecisions};
 pub use failure::GatewayFailure;
 pub use host::{Host, InvalidHost};
-pub use meter::{Reading, TaskLimits};
+pub use meter::Reading;
 pub use prices::{Prices, PricesError};
 pub use resolve::{Resolve, SystemResolver};
 pub use retry::RetryBudget;
@@ -61,6 +62,7 @@ use tokio_util::task::TaskTracker;
 
 use self::egress::Egress;
 use self::upstream::Upstream;
+use crate::budget::Budgets;
 
 /// What all sandboxes' gateways share. Cheap to clone.
 #[derive(Clone)]
@@ -83,6 +85,7 @@ struct Shared {
     upstream: Upstream,
     credentials: Credentials,
     prices: Arc<Prices>,
+    budgets: Budgets,
     retry: RetryBudget,
     bounds: Bounds,
     egress: Egress,
@@ -113,6 +116,7 @@ impl Gateway {
             upstream,
             credentials,
             prices: Arc::new(settings.prices),
+            budgets: settings.budgets,
             retry: settings.retry,
             bounds: settings.bounds,
             egress: Egress::new(settings.egress_allow, resolver, model_api),
@@ -140,8 +144,17 @@ impl Gateway {
         self.shared.credentials.state()
     }
 
+    /// Whether a task with these models may name `model`.
+    pub fn is_listed(model: &str, models: &[String]) -> bool {
+        models.iter().any(|listed| prices::is_same_model(model, listed))
+    }
+
     pub fn prices(&self) -> &Prices {
         &self.shared.prices
+    }
+
+    pub fn budgets(&self) -> &Budgets {
+        &self.shared.budgets
     }
 
     /// Ends what all sandboxes' gateways have open.

@@ -11,6 +11,7 @@ mod session;
 mod stream;
 mod submission;
 mod task;
+mod usage;
 mod view;
 
 use std::sync::Arc;
@@ -67,6 +68,7 @@ pub fn router(api: Api) -> Router {
         .route("/session/{id}/reset", post(session::reset))
         .route("/session/{id}/events", get(events::events))
         .route("/stream/{id}", get(stream::open))
+        .route("/usage", get(usage::usage))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .fallback(error::not_found)

@@ -99,6 +99,19 @@ impl Store {
         self.shared.writer.ask(Work::Commit(changes)).await.map(drop)
     }
 
+    /// As [`Store::commit`], with its place among the commits taken at once, and not only when the answer is awaited.
+    pub fn enqueue(&self, changes: Vec<Change>) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
+        let queued = self.shared.writer.put(Work::Commit(changes));
+        let store = self.clone();
+        async move {
+            match queued {
+                Ok(answer) => answer.await.map_err(|_| StoreError::Closed)?.map(drop),
+                // The queue is full: a place in it is waited for.
+                Err(work) => store.shared.writer.ask(work).await.map(drop),
+            }
+        }
+    }
+
     /// Removes some of what retention no longer keeps, and idempotency keys that are too old. One call does a bounded amount;
     /// true: there is more to do, call again.
     pub async fn prune(&self, now: Timestamp) -> Result<bool, StoreError> {

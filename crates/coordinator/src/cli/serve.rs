@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::agent::AgentTemplate;
+use crate::budget::Budgets;
 use crate::config::{ConfigError, DrainMode, ServeOptions};
 use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, Prices};
@@ -49,7 +50,11 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let engine = Arc::new(container_engine::DockerEngine::from_environment());
     let network = options.sandbox_settings().network;
     let links = Links::open(network, engine.as_ref(), &runtime_dir, tracker.clone(), shutdown.clone()).await?;
-    let gateway = Gateway::new(options.gateway_settings(prices)?, options.credentials()?, tracker.clone())?;
+    let mut settings = options.gateway_settings(prices)?;
+    settings.budgets = Budgets::open(store.clone(), options.budget_limits(), tracker.clone())
+        .await
+        .context("DATA_DIR cannot be used")?;
+    let gateway = Gateway::new(settings, options.credentials()?, tracker.clone())?;
     for listener in std::iter::once(address).chain(links.listener()) {
         gateway.set_own_listener(listener);
     }

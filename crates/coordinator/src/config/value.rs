@@ -6,6 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::gateway::EgressRule;
+use crate::usage::Cost;
 
 /// An amount of memory: a number of bytes, or one with k, m or g behind it (powers of 1024).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,27 @@ impl FromStr for CpuCount {
         match text.trim().parse::<f64>() {
             Ok(cpus) if (0.01..=1024.0).contains(&cpus) => Ok(CpuCount((cpus * 1e9) as u64)),
             Ok(_) | Err(_) => Err("it must be a number from 0.01 to 1024".to_owned()),
+        }
+    }
+}
+
+/// An amount of money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dollars(Cost);
+
+impl Dollars {
+    pub const fn cost(self) -> Cost {
+        self.0
+    }
+}
+
+impl FromStr for Dollars {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim().parse::<f64>() {
+            Ok(dollars) if dollars > 0.0 && dollars <= 1e9 => Ok(Dollars(Cost::from_dollars(dollars))),
+            Ok(_) | Err(_) => Err("it must be a number of US dollars above 0, like 20 or 0.5".to_owned()),
         }
     }
 }

@@ -13,9 +13,10 @@ use super::answer::shortened;
 use super::credential::{Credential, Unusable};
 use super::decision::Decision;
 use super::failure::GatewayFailure;
-use super::meter::{Meter, Reading, TaskLimits};
+use super::meter::{Meter, Reading};
 use super::pace::Pace;
 use super::rule::{EgressRule, Origin};
+use crate::budget::Payer;
 
 /// What a session may use besides what the operator allows to all.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +54,7 @@ struct Access {
 impl SandboxGateway {
     pub(super) fn new(shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(SandboxGateway {
-            meter: Arc::new(Meter::new(Arc::clone(&shared.prices))),
+            meter: Arc::new(Meter::new(Arc::clone(&shared.prices), shared.budgets.clone())),
             pulse: Arc::new(Pulse::new()),
             pace: Arc::new(Pace::new()),
             allowance: Arc::new(Allowance::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
@@ -79,11 +80,11 @@ impl SandboxGateway {
         *self.session.write().unwrap_or_else(PoisonError::into_inner) = Some(id.into());
     }
 
-    /// A task begins: the limits are its own from here, and no failure is known of it.
-    pub fn begin_task(&self, limits: TaskLimits) {
+    /// A task begins: requests are charged to it from here, and no failure is known of it.
+    pub fn begin_task(&self, payer: Payer) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.requests_before.store(self.pulse.read().requests, Ordering::Relaxed);
-        self.meter.begin_task(limits);
+        self.meter.charge_to(payer);
         self.pace.restart();
         self.allowance.begin_task();
     }

@@ -9,6 +9,7 @@ use super::decision::{DecisionLog, LoggedDecisions};
 use super::prices::Prices;
 use super::retry::RetryBudget;
 use super::rule::EgressRule;
+use crate::budget::{Budgets, InstallationLimits};
 
 pub struct GatewaySettings {
     /// `ANTHROPIC_BASE_URL`: where model requests go. A path in it is kept in front of `/v1/messages`.
@@ -20,6 +21,8 @@ pub struct GatewaySettings {
     pub bounds: Bounds,
     /// Who is told of every decision about a way out; lines of the log where nothing else is set.
     pub decisions: Arc<dyn DecisionLog>,
+    /// Who may spend how much. None is limited, and nothing is kept, unless this is set.
+    pub budgets: Budgets,
 }
 
 impl GatewaySettings {
@@ -31,6 +34,7 @@ impl GatewaySettings {
             retry: RetryBudget::default(),
             bounds: Bounds::default(),
             decisions: Arc::new(LoggedDecisions),
+            budgets: Budgets::in_memory(InstallationLimits::default()),
         }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::ApiError;
 use crate::access::Caller;
+use crate::gateway::Gateway;
 use crate::session::{CREDENTIAL_NAMES, SessionId, own_credential};
 use crate::task::TaskRequest;
 
@@ -89,6 +90,14 @@ impl TaskBody {
             return Err(ApiError::invalid(format!(
                 "model: {model:?} is not known here; leave it out for {}, or add it with the setting MODEL_PRICES",
                 defaults.model
+            )));
+        }
+        if let Some(models) = &caller.limits.models
+            && !Gateway::is_listed(&model, models)
+        {
+            return Err(ApiError::invalid(format!(
+                "model: {model:?} is not one that this API key may use; those are {}",
+                models.join(", ")
             )));
         }
         let max_turns = within("maxTurns", self.max_turns.unwrap_or(defaults.max_turns), 1, MAX_TURNS)?;

@@ -33,6 +33,8 @@ impl SandboxHost {
         let name = SandboxName::from_record(&record.name);
         let container = ContainerId::new(record.container_id);
         let gateway = self.gateway.open();
+        // Until it is known whose they are.
+        gateway.hold_requests();
         let secret = LinkSecret::new(record.link_secret.expose_secret().to_owned());
         let resume = ResumeState { secret, last_received: record.last_frame };
         let attached = self.links.attach_again(&name, resume, self.settings.orphan_ttl, Arc::clone(&gateway))?;

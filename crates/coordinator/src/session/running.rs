@@ -12,6 +12,7 @@ use super::narrator::{Caller, TurnEnd};
 use crate::gateway::{GatewayFailure, Reading};
 use crate::output::{OutputSchema, find_object};
 use crate::task::{Answer, ErrorType, Failure, TaskRecord, TaskStatus};
+use crate::usage::Cost;
 
 /// The tools by which the CLI starts a subagent.
 const SUBAGENT_TOOLS: [&str; 2] = ["Agent", "Task"];
@@ -93,6 +94,11 @@ impl Running {
         let now = Instant::now();
         let begun = now.checked_sub(elapsed).unwrap_or(now);
         Running { record, root, progress, begun, reading: Reading::default(), deadline: now + limit }
+    }
+
+    /// What the task cost before this coordinator took it over, where that is known better.
+    pub(crate) fn recall_cost(&mut self, cost: Cost) {
+        self.progress.used.cost = self.progress.used.cost.max(cost);
     }
 
     /// What another coordinator needs to go on.

@@ -14,6 +14,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than all statements of a connection.
 const CACHED_STATEMENTS: usize = 64;
 
+/// In the order in which they are applied.
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("V1__initial", include_str!("../../migrations/V1__initial.sql")),
+    ("V3__usage", include_str!("../../migrations/V3__usage.sql")),
+];
+
 /// The one connection that writes, with the schema brought up to date.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -58,8 +64,11 @@ pub(super) fn open_sealer(connection: &Connection, key_file: &Path) -> Result<Se
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let migrations = [Migration::unapplied("V1__initial", include_str!("../../migrations/V1__initial.sql"))
-        .map_err(|error| StoreError::Migration(Box::new(error)))?];
+    let migrations = MIGRATIONS
+        .iter()
+        .map(|(name, sql)| Migration::unapplied(name, sql))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| StoreError::Migration(Box::new(error)))?;
     let known = migrations.iter().map(|migration| i64::from(migration.version())).max().unwrap_or(0);
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > known {

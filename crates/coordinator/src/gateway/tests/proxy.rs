@@ -298,7 +298,7 @@ async fn a_task_has_so_many_bytes_and_a_minute_so_many_requests() {
     assert_eq!(many.status, 502, "{}", many.text);
     let none = client.send(request("POST", &server.url("/"), "few")).await;
     assert_eq!((none.status.as_u16(), &none.json()["code"]), (403, &json!("egress_exhausted")));
-    world.sandbox.begin_task(crate::gateway::TaskLimits::default());
+    world.sandbox.begin_task(crate::budget::Payer::default());
     assert_eq!(client.send(request("POST", &server.url("/"), "few")).await.status, 200);
     assert_eq!(client.send(request("POST", "/v1/messages", ASK)).await.status, 200, "the model is no outside host");
     assert_eq!(client.send(request("HEAD", "/", "")).await.status, 200);

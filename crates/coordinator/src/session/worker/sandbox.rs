@@ -11,11 +11,13 @@ use tracing::{info, warn};
 use super::tasks::end_of;
 use super::{Report, StopReply, Waiting, Worker};
 use crate::agent::{AgentTemplate, TemplateError};
+use crate::budget::Spent;
 use crate::event::Event;
 use crate::failpoint::failpoint;
 use crate::sandbox::{LaunchError, LaunchOrder, Sandbox, SandboxName};
 use crate::session::context::SessionContext;
 use crate::session::conversation::Conversation;
+use crate::session::payer;
 use crate::session::state::{After, Input, State};
 use crate::session::{SandboxRecord, SessionKey};
 use crate::store::{Change, StoreError};
@@ -38,11 +40,15 @@ pub(crate) struct Launched {
 pub(crate) enum NotLaunched {
     Template(TemplateError),
     Sandbox(LaunchError),
+    /// There is no money for the task.
+    Spent(Spent),
+    Store(StoreError),
 }
 
 impl Worker {
     pub(super) fn start_sandbox(&mut self) {
-        let Some(model) = self.queue.first().map(|waiting| waiting.record.request.model.clone()) else { return };
+        let Some(first) = self.queue.first().map(|waiting| &waiting.record) else { return };
+        let (model, payer) = (first.request.model.clone(), payer::of_task(first));
         let resume = self.conversation.record.as_ref().and_then(|record| record.claude_session_id.clone());
         let session = self.conversation.journal.session();
         let untouched = resume.is_none() && self.conversation.record.as_ref().is_none_or(|record| record.turns == 0);
@@ -57,6 +63,15 @@ impl Worker {
                     return;
                 }
             };
+            // Without money for its first request a task needs no sandbox.
+            let spent = context.sandboxes.gateway().budgets().spent(&payer).await;
+            if let Some(refused) =
+                spent.map_err(NotLaunched::Store).map(|spent| spent.map(NotLaunched::Spent)).transpose()
+            {
+                let error = refused.unwrap_or_else(|error| error);
+                let _ = report.send(Report::Launched(Box::new(Err(error)))).await;
+                return;
+            }
             let order = LaunchOrder { session, template, model, resume, untouched };
             let launched = launch(&context, order, cancel).await;
             let _ = report.send(Report::Launched(Box::new(launched))).await;
@@ -386,6 +401,8 @@ where
 
 fn failure_of(error: NotLaunched) -> Failure {
     match error {
+        NotLaunched::Spent(spent) => Failure::new(ErrorType::BudgetExceeded, spent.to_string()),
+        NotLaunched::Store(error) => Failure::new(ErrorType::ExitCode, sentence(&error)),
         NotLaunched::Template(error) => Failure::new(ErrorType::ExitCode, sentence(&error)),
         NotLaunched::Sandbox(LaunchError::Engine(EngineError::ImageMissing { image })) => Failure::new(
             ErrorType::EngineUnavailable,

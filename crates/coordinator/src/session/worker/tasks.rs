@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{Waiting, Worker};
 use crate::failpoint::failpoint;
-use crate::gateway::{Reading, TaskLimits};
+use crate::gateway::Reading;
 use crate::sandbox::{ProcessEnd, ProcessOutput};
 use crate::session::environment;
+use crate::session::payer;
 use crate::session::running::Running;
 use crate::session::state::{After, Input};
 use crate::store::UnfinishedTask;
 use crate::task::{ErrorType, Failure, TaskStatus};
-use crate::usage::Cost;
 
 /// How long an idle agent may take to take a message in; it does so in milliseconds, even under load.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,13 +56,17 @@ impl Worker {
         let (Some(sandbox), Some(session)) = (&self.sandbox, &self.conversation.record) else { return };
         sandbox.gateway.set_session(session.id.as_str());
         sandbox.gateway.set_access(environment::access(&session.env));
-        let Some(running) = &self.conversation.running else {
+        let Some(running) = &mut self.conversation.running else {
+            sandbox.gateway.begin_task(payer::of_session(session));
             self.transition(Input::Started).await;
             return;
         };
-        let limit = running.record.request.max_cost_usd.map(Cost::from_dollars);
-        let used = running.used(sandbox.gateway.reading()).cost;
-        sandbox.gateway.begin_task(TaskLimits { max_cost: limit.map(|limit| limit - used) });
+        // More exact than what was written down with the agent's last output. Requests wait until the task begins below.
+        match self.context.sandboxes.gateway().budgets().of_task(&running.record.id).await {
+            Ok(balance) => running.recall_cost(balance.spent - balance.assumed),
+            Err(error) => warn!(task.id = %running.record.id, %error, "could not read what a task has cost"),
+        }
+        sandbox.gateway.begin_task(payer::of_task(&running.record));
         // Sent again where nobody knows whether it arrived: the agent ignores a message that it has.
         self.unsaid = running.awaits_acceptance();
         self.transition(Input::TakenOver).await;
@@ -78,7 +82,10 @@ impl Worker {
             sandbox.gateway.set_session(session.id.as_str());
             sandbox.gateway.set_access(environment::access(&session.env));
         }
-        sandbox.gateway.begin_task(TaskLimits { max_cost: record.request.max_cost_usd.map(Cost::from_dollars) });
+        if record.attempt == 0 {
+            self.context.sandboxes.gateway().budgets().new_task(&record.id);
+        }
+        sandbox.gateway.begin_task(payer::of_task(&record));
         let resumed = self
             .conversation
             .record
