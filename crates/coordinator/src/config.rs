@@ -11,7 +11,7 @@ use clap::Args;
 use container_engine::{Limits, Network};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use value::{ApiKeys, ByteSize, CpuCount, DrainMode, NetworkMode, OriginList, Retention, RuleList};
+pub use value::{ApiKeys, ByteSize, CpuCount, DrainMode, HostList, NetworkMode, OriginList, Retention, RuleList};
 
 use crate::gateway::{Credential, Credentials, GatewaySettings, Prices};
 use crate::sandbox::SandboxSettings;
@@ -140,6 +140,11 @@ pub struct ServeOptions {
     /// Origins whose pages may call the API, comma-separated; off by default
     #[arg(long, env = "CORS_ORIGINS", default_value = "")]
     pub cors_origins: OriginList,
+
+    /// Further names under which the server is called, comma-separated, each with or without a port: those of a reverse
+    /// proxy. Loopback and `HOST` are always allowed
+    #[arg(long, env = "ALLOWED_HOSTS", default_value = "")]
+    pub allowed_hosts: HostList,
 }
 
 /// A combination of settings that cannot work.
