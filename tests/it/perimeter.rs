@@ -54,7 +54,7 @@ async fn a_request_from_elsewhere_goes_no_further() {
         assert!(answer.contains(&format!(r#""code":"{code}""#)), "{head}: {answer}");
         assert!(answer.contains("application/problem+json") && answer.contains("nosniff"), "{head}: {answer}");
     }
-    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==";
+    let upgrade = "connection: upgrade, close\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==";
     for head in ["host: evil.example", "host: 127.0.0.1:PORT\r\norigin: http://evil.example"] {
         let answer = say(&server, &format!("GET /stream/s HTTP/1.1\r\n{head}\r\n{upgrade}\r\n\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
