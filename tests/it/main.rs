@@ -30,6 +30,7 @@ mod limits;
 mod lost_agent;
 mod model_failure;
 mod output;
+mod perimeter;
 mod restart;
 mod secrets;
 mod session;

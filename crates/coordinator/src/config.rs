@@ -11,7 +11,9 @@ use clap::Args;
 use container_engine::{Limits, Network};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use value::{ApiKeys, ByteSize, CpuCount, Dollars, DrainMode, NetworkMode, OriginList, Retention, RuleList};
+pub use value::{
+    ApiKeys, ByteSize, CpuCount, Dollars, DrainMode, HostList, NetworkMode, OriginList, Retention, RuleList,
+};
 
 use crate::budget::InstallationLimits;
 use crate::gateway::{Credential, Credentials, GatewaySettings, Prices};
@@ -161,6 +163,11 @@ pub struct ServeOptions {
     /// Origins whose pages may call the API, comma-separated; off by default
     #[arg(long, env = "CORS_ORIGINS", default_value = "")]
     pub cors_origins: OriginList,
+
+    /// Further names under which the server is called, comma-separated, each with or without a port: those of a reverse
+    /// proxy. Loopback and `HOST` are always allowed
+    #[arg(long, env = "ALLOWED_HOSTS", default_value = "")]
+    pub allowed_hosts: HostList,
 }
 
 /// A combination of settings that cannot work.

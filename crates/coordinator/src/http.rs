@@ -6,7 +6,9 @@ mod error;
 mod events;
 mod extract;
 mod health;
+mod listen;
 mod logs;
+mod perimeter;
 mod session;
 mod stream;
 mod submission;
@@ -19,7 +21,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +30,8 @@ use crate::registry::Registry;
 use submission::TaskDefaults;
 
 pub use error::ApiError;
+pub use listen::serve;
+pub use perimeter::Perimeter;
 pub use submission::TaskDefaults as Defaults;
 
 /// A message is text for a model; more than this is not read by any.
@@ -40,6 +44,7 @@ pub struct Api {
     pub defaults: Arc<TaskDefaults>,
     pub keys: Arc<ApiKeys>,
     pub cors_origins: OriginList,
+    pub perimeter: Arc<Perimeter>,
     /// Streams run here, beyond the request that opened them.
     pub streams: TaskTracker,
     /// A WebSocket subscriber that takes nothing for this long is let go.
@@ -57,6 +62,7 @@ impl Api {
 pub fn router(api: Api) -> Router {
     let cors = access::cors(&api.cors_origins);
     let keys = from_fn_with_state(Arc::clone(&api.keys), access::require_key);
+    let source = from_fn_with_state(Arc::clone(&api.perimeter), perimeter::check_source);
     Router::new()
         .route("/task", post(task::submit))
         .route("/task/{id}", get(task::show))
@@ -75,6 +81,9 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(keys)
+        .layer(from_fn(perimeter::check_body))
         .layer(cors)
+        .layer(source)
+        .layer(map_response(perimeter::secure))
         .with_state(api)
 }

@@ -17,7 +17,7 @@ use crate::budget::Budgets;
 use crate::config::{ConfigError, DrainMode, ServeOptions};
 use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, Prices};
-use crate::http::{Api, Defaults, router};
+use crate::http::{self, Api, Defaults, Perimeter, router};
 use crate::registry::Registry;
 use crate::sandbox::{Instance, Links, SandboxHost};
 use crate::session::SessionContext;
@@ -80,17 +80,16 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
         }),
         keys: Arc::new(options.api_keys.clone()),
         cors_origins: options.cors_origins.clone(),
+        perimeter: Arc::new(Perimeter::new(address, options.allowed_hosts.clone(), options.cors_origins.clone())),
         streams: tracker.clone(),
         subscriber_timeout: Duration::from_millis(options.subscriber_timeout_ms),
     };
     info!(address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
 
     let closing = CancellationToken::new();
-    let server = axum::serve(listener, router(api)).with_graceful_shutdown(closing.clone().cancelled_owned());
-    let server = tracker.spawn(async move { server.await });
+    tracker.spawn(http::serve(listener, router(api), closing.clone(), tracker.clone()));
     until_told_to_stop().await?;
     drain(&options, &registry, &draining, &closing, &shutdown, &tracker).await;
-    drop(server);
     // Stays where sandboxes do.
     let _ = std::fs::remove_dir(runtime_dir);
     Ok(ExitCode::SUCCESS)

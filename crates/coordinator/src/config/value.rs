@@ -156,6 +156,39 @@ impl FromStr for OriginList {
     }
 }
 
+/// ALLOWED_HOSTS: names in lower case, or addresses, each with its port; without one, any port is meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostList(Vec<(String, Option<u16>)>);
+
+impl HostList {
+    /// `name` in lower case, an IPv6 address without brackets.
+    pub fn allow(&self, name: &str, port: Option<u16>) -> bool {
+        self.0.iter().any(|(allowed, at)| allowed == name && (at.is_none() || *at == port))
+    }
+}
+
+impl FromStr for HostList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let host = |part: &str| {
+            let authority: Option<http::uri::Authority> = part.parse().ok().filter(|_| !part.contains(['@', '*']));
+            let port = |authority: &http::uri::Authority| match part.len() == authority.host().len() {
+                true => Some(None),
+                false => authority.port_u16().map(Some),
+            };
+            let authority = authority.filter(|authority| !authority.host().ends_with('.'));
+            let port = authority.as_ref().and_then(port);
+            let (authority, port) = authority
+                .zip(port)
+                .ok_or_else(|| format!("{part}: a host is like api.example.com or api.example.com:8443"))?;
+            let name = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
+            Ok((name.parse::<std::net::Ipv6Addr>().map_or(name, |address| address.to_string()), port))
+        };
+        parts(text).map(host).collect::<Result<_, String>>().map(HostList)
+    }
+}
+
 /// EVENT_RETENTION.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
@@ -237,7 +270,7 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use std::time::Duration;
 
-    use super::{ApiKeys, ByteSize, CpuCount, OriginList, Retention};
+    use super::{ApiKeys, ByteSize, CpuCount, HostList, OriginList, Retention};
 
     #[test]
     fn sizes_and_counts() {
@@ -275,6 +308,19 @@ mod tests {
         assert_eq!("https://a.example, http://127.0.0.1:5173".parse::<OriginList>().unwrap().0.len(), 2);
         for bad in ["a.example", "https://a.example/", "https://*", "*"] {
             assert!(bad.parse::<OriginList>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_and_perhaps_a_port() {
+        let hosts: HostList = "API.example.com, b.example:8443, [FD00::1]:80".parse().unwrap();
+        assert!(hosts.allow("api.example.com", None) && hosts.allow("api.example.com", Some(8443)));
+        assert!(hosts.allow("b.example", Some(8443)) && !hosts.allow("b.example", None));
+        assert!(hosts.allow("fd00::1", Some(80)) && !hosts.allow("fd00::1", Some(81)));
+        for bad in
+            ["https://a.example", "a.example/", "*", "u@a.example", "a.example:", "a.example:99999", "a.example."]
+        {
+            assert!(bad.parse::<HostList>().is_err(), "{bad}");
         }
     }
 }

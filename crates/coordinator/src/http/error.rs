@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 use tracing::error;
 
+use super::perimeter::Refusal;
 use crate::registry::RegistryError;
 use crate::session::SubmitError;
 use crate::store::StoreError;
@@ -35,6 +36,27 @@ impl ApiError {
     pub(super) fn too_large(limit: usize) -> Self {
         let sentence = format!("the body is larger than {limit} bytes");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", sentence)
+    }
+
+    pub(super) fn body_timeout() -> Self {
+        let sentence = "the body took too long to arrive";
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", sentence)
+    }
+
+    pub(super) fn unsupported_media_type() -> Self {
+        let sentence = "a body must be JSON: send `Content-Type: application/json`";
+        ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", sentence)
+    }
+
+    pub(super) fn refused(refusal: &Refusal) -> Self {
+        let (status, code) = match refusal {
+            Refusal::InvalidHost(_) => (StatusCode::BAD_REQUEST, "invalid_host"),
+            Refusal::HostNotAllowed(_) => (StatusCode::MISDIRECTED_REQUEST, "host_not_allowed"),
+            Refusal::OriginNotAllowed => (StatusCode::FORBIDDEN, "origin_not_allowed"),
+            Refusal::CrossSite => (StatusCode::FORBIDDEN, "cross_site"),
+            Refusal::TwoLengths => (StatusCode::BAD_REQUEST, "invalid_request"),
+        };
+        ApiError::new(status, code, refusal.to_string())
     }
 
     pub(super) fn unknown_session(id: &str) -> Self {
