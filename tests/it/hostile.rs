@@ -1,0 +1,3 @@
+//! What an attacker does who has the agent's shell. `scripts/hostile` runs these and prints the attempts.
+
+mod report;
