@@ -20,6 +20,7 @@ mod outbox;
 mod processes;
 mod program;
 mod settings;
+mod termination;
 mod worker;
 
 fn main() -> ExitCode {
