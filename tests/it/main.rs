@@ -20,6 +20,7 @@ mod compatibility;
 mod docs;
 mod doctor;
 mod egress;
+mod hardening;
 mod hostile;
 mod idempotency;
 mod input;
