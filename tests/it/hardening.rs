@@ -19,7 +19,9 @@ fn rules(inspected: &Value, processes: &str) -> Vec<(&'static str, &'static str,
     let host = &inspected["HostConfig"];
     let config = &inspected["Config"];
     let none = |value: &Value| {
-        value.is_null() || value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(|o| o.is_empty())
+        value.is_null()
+            || value.as_array().is_some_and(Vec::is_empty)
+            || value.as_object().is_some_and(|o| o.is_empty())
     };
     let options: Vec<&str> = host["SecurityOpt"].as_array().unwrap().iter().map(|o| o.as_str().unwrap()).collect();
     let mounts: Vec<(&str, &str, bool)> = inspected["Mounts"]
@@ -34,13 +36,19 @@ fn rules(inspected: &Value, processes: &str) -> Vec<(&'static str, &'static str,
     let volumes = "/volumes/";
     let sensitive = |source: &str| {
         let directories = ["/boot", "/dev", "/etc", "/lib", "/proc", "/sys", "/usr"];
-        source == "/" || directories.iter().any(|sensitive| source == *sensitive || source.starts_with(&format!("{sensitive}/")))
+        source == "/"
+            || directories.iter().any(|sensitive| source == *sensitive || source.starts_with(&format!("{sensitive}/")))
     };
     let no_ports = none(&host["PortBindings"]) && none(&inspected["NetworkSettings"]["Ports"]);
     vec![
         ("5.1", "swarm mode is not needed and not used", Kept, none(&config["Labels"]["com.docker.swarm.service.id"])),
         ("5.2", "an AppArmor profile, where the engine has AppArmor", Deviates, host_profile_is_the_engines(inspected)),
-        ("5.3", "SELinux options, where the engine has SELinux", Deviates, !options.iter().any(|o| o.starts_with("label"))),
+        (
+            "5.3",
+            "SELinux options, where the engine has SELinux",
+            Deviates,
+            !options.iter().any(|o| o.starts_with("label")),
+        ),
         ("5.4", "no capability but what is needed", Kept, host["CapDrop"] == json!(["ALL"]) && none(&host["CapAdd"])),
         ("5.5", "not privileged", Kept, host["Privileged"] == false),
         (
@@ -109,7 +117,9 @@ async fn a_sandbox_keeps_the_rules_for_containers() {
         match verdict {
             Kept if !holds => broken.push(format!("{number} {name}")),
             Deviates if !holds => broken.push(format!("{number} {name}: it is said to deviate and does not")),
-            Deviates if !reasons.contains(&row) => broken.push(format!("{number} {name}: no reason in docs/sandbox.md")),
+            Deviates if !reasons.contains(&row) => {
+                broken.push(format!("{number} {name}: no reason in docs/sandbox.md"))
+            }
             Kept if reasons.contains(&row) => broken.push(format!("{number} {name}: docs/sandbox.md says it deviates")),
             Kept | Deviates => {}
         }
@@ -123,7 +133,9 @@ async fn a_sandbox_keeps_the_rules_for_containers() {
     assert!(seen.contains("NoNewPrivs:\t1") && seen.contains("Seccomp:\t2"), "{seen}");
     assert!(seen.contains("fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero"), "{seen}");
     assert!(seen.contains(" sandbox\n"), "the host's name: {seen}");
-    for mount in ["/tmp tmpfs rw,nosuid,nodev,", "/run tmpfs rw,nosuid,nodev,noexec,", "/dev/shm tmpfs rw,nosuid,nodev,noexec,"] {
+    for mount in
+        ["/tmp tmpfs rw,nosuid,nodev,", "/run tmpfs rw,nosuid,nodev,noexec,", "/dev/shm tmpfs rw,nosuid,nodev,noexec,"]
+    {
         assert!(seen.contains(mount), "{mount}: {seen}");
     }
     server.finish().await;
@@ -131,7 +143,8 @@ async fn a_sandbox_keeps_the_rules_for_containers() {
 
 #[tokio::test]
 async fn what_the_agent_writes_into_its_settings_changes_nothing_that_is_managed() {
-    let hook = |name: &str| json!([{ "hooks": [{ "type": "command", "command": format!("touch /workspace/{name}") }] }]);
+    let hook =
+        |name: &str| json!([{ "hooks": [{ "type": "command", "command": format!("touch /workspace/{name}") }] }]);
     let settings = json!({
         "hooks": { "UserPromptSubmit": hook("hooked"), "SessionStart": hook("hooked"), "Stop": hook("hooked") },
         "disableAllHooks": false,
@@ -158,10 +171,18 @@ async fn what_the_agent_writes_into_its_settings_changes_nothing_that_is_managed
 
     // The next process reads all of them.
     server.engine.remove_container(&server.container().await.id).await.unwrap();
-    let names = ["DISABLE_AUTOUPDATER", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "CLAUDE_CODE_DISABLE_CRON"];
+    let names = [
+        "DISABLE_AUTOUPDATER",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+        "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS",
+        "CLAUDE_CODE_DISABLE_CRON",
+    ];
     let show = names.map(|name| format!("${name}")).join(" ");
     let after = server.say("s", &format!("bash:echo {show} $ANTHROPIC_BASE_URL $OF_THE_AGENT; ls /workspace")).await;
-    assert!(after.starts_with("done: 1 1 1 1 http://127.0.0.1:8787 yes\n"), "its settings were not read, or won: {after}");
+    assert!(
+        after.starts_with("done: 1 1 1 1 http://127.0.0.1:8787 yes\n"),
+        "its settings were not read, or won: {after}"
+    );
     assert!(!after.contains("hooked"), "a hook of the agent's ran: {after}");
     let again = server.say("s", "bash:ls /workspace ~/.claude").await;
     assert!(!again.contains("hooked") && again.contains("settings.json"), "{again}");

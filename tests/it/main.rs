@@ -29,6 +29,7 @@ mod lost_agent;
 mod model_failure;
 mod output;
 mod restart;
+mod runtime;
 mod secrets;
 mod session;
 mod settings;

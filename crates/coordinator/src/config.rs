@@ -153,6 +153,8 @@ pub enum ConfigError {
     Upstream(String),
     #[error("{0} cannot be a credential: it is empty or has characters that no HTTP header may have")]
     Credential(&'static str),
+    #[error("SANDBOX_RUNTIME is {runtime}, which the engine does not know; it knows {known}")]
+    UnknownRuntime { runtime: String, known: String },
     #[error("MODEL is {model}, which is not known here; known are {known}. MODEL_PRICES can add one")]
     UnknownModel { model: String, known: String },
 }

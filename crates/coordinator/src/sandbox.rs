@@ -6,6 +6,7 @@ mod leftovers;
 mod links;
 mod names;
 mod process;
+mod self_test;
 mod take_over;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use container_engine::{ContainerId, Engine, EngineError, Limits, Network};
 use dashmap::DashSet;
+use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
@@ -45,6 +47,8 @@ pub struct SandboxHost {
     instance: Instance,
     settings: SandboxSettings,
     tracker: TaskTracker,
+    /// SANDBOX_RUNTIME has passed its self-test.
+    proven: OnceCell<()>,
     /// Names of the sandboxes that there are or are about to be: everything else with our label is a leftover.
     alive: DashSet<String>,
 }
@@ -82,7 +86,16 @@ impl SandboxHost {
         settings: SandboxSettings,
         tracker: TaskTracker,
     ) -> Self {
-        SandboxHost { engine, links, gateway, instance, settings, tracker, alive: DashSet::new() }
+        SandboxHost {
+            engine,
+            links,
+            gateway,
+            instance,
+            settings,
+            tracker,
+            proven: OnceCell::new(),
+            alive: DashSet::new(),
+        }
     }
 
     pub fn engine(&self) -> &dyn Engine {
@@ -128,4 +141,15 @@ impl SandboxHost {
         }
         Ok(())
     }
+}
+
+/// An error and what is behind it, in one line.
+pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        sentence = format!("{sentence}: {cause}");
+        source = cause.source();
+    }
+    sentence
 }
