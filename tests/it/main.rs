@@ -17,6 +17,7 @@ mod subscriber;
 mod abort;
 mod broken_agent;
 mod compatibility;
+mod disk;
 mod docs;
 mod doctor;
 mod egress;

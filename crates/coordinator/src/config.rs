@@ -109,6 +109,10 @@ pub struct ServeOptions {
     #[arg(long, env = "SANDBOX_PIDS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..))]
     pub sandbox_pids: u32,
 
+    /// What a session's files may take on the disk, like 10g. Measured while a task runs: a watchdog, no quota
+    #[arg(long, env = "SANDBOX_DISK", default_value = "10g")]
+    pub sandbox_disk: ByteSize,
+
     /// An OCI runtime for sandboxes that the engine knows, like runsc [default: the engine's]
     #[arg(long, env = "SANDBOX_RUNTIME")]
     pub sandbox_runtime: Option<String>,
@@ -189,6 +193,7 @@ impl ServeOptions {
             },
             limits: Limits::new(self.sandbox_memory.bytes(), self.sandbox_cpus.nano_cpus(), self.sandbox_pids),
             runtime: self.sandbox_runtime.clone(),
+            disk_bytes: self.sandbox_disk.bytes(),
             orphan_ttl: Duration::from_millis(self.orphan_ttl_ms),
         }
     }

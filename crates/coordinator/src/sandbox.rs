@@ -35,6 +35,8 @@ pub struct SandboxSettings {
     pub limits: Limits,
     /// An OCI runtime other than the engine's default.
     pub runtime: Option<String>,
+    /// What a session's files may take on the disk, in bytes.
+    pub disk_bytes: u64,
     /// Without a coordinator for this long, the agent is ended.
     pub orphan_ttl: Duration,
 }

@@ -13,6 +13,7 @@ use crate::settings::Settings;
 mod address;
 mod cgroup;
 mod connection;
+mod disk;
 mod forward;
 mod inbox;
 mod lines;

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::connection::{Connection, ConnectionError, Orphaned};
+use crate::disk;
 use crate::forward;
 use crate::inbox::{Inbox, Stdin};
 use crate::outbox::Outbox;
@@ -65,6 +66,9 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
     tracker.spawn(forward::serve(listener, Arc::clone(&address), tracker.clone()));
 
     let (mut worker, mut finished) = Worker::new(tracker);
+    if let Some(limit) = settings.disk {
+        worker.tracker.spawn(disk::watch(limit, Arc::clone(&worker.running), Arc::clone(&worker.outbox)));
+    }
     let (command_sender, mut commands) = mpsc::channel(COMMAND_MESSAGES);
     let connection = Connection {
         address,

@@ -169,7 +169,11 @@ impl SandboxHost {
             image: self.settings.image.clone(),
             labels: self.instance.sandbox_labels(name),
             command: Vec::new(),
-            environment: BTreeMap::from([("LINK".to_owned(), attached.address.clone())]),
+            environment: BTreeMap::from([
+                ("LINK".to_owned(), attached.address.clone()),
+                ("DISK_LIMIT_BYTES".to_owned(), self.settings.disk_bytes.to_string()),
+                ("DISK_PATHS".to_owned(), format!("{}:{}", agent::WORKSPACE, agent::HOME)),
+            ]),
             mounts: volumes.into_iter().chain(attached.mount.clone()).collect(),
             network: self.settings.network,
             limits: self.settings.limits,
