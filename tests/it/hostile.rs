@@ -2,3 +2,5 @@
 
 mod inside;
 mod report;
+mod secrets;
+mod workspace;
