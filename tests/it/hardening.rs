@@ -21,7 +21,7 @@ fn rules(inspected: &Value, processes: &str) -> Vec<(&'static str, &'static str,
     let none = |value: &Value| {
         value.is_null()
             || value.as_array().is_some_and(Vec::is_empty)
-            || value.as_object().is_some_and(|o| o.is_empty())
+            || value.as_object().is_some_and(serde_json::Map::is_empty)
     };
     let options: Vec<&str> = host["SecurityOpt"].as_array().unwrap().iter().map(|o| o.as_str().unwrap()).collect();
     let mounts: Vec<(&str, &str, bool)> = inspected["Mounts"]
@@ -118,7 +118,7 @@ async fn a_sandbox_keeps_the_rules_for_containers() {
             Kept if !holds => broken.push(format!("{number} {name}")),
             Deviates if !holds => broken.push(format!("{number} {name}: it is said to deviate and does not")),
             Deviates if !reasons.contains(&row) => {
-                broken.push(format!("{number} {name}: no reason in docs/sandbox.md"))
+                broken.push(format!("{number} {name}: no reason in docs/sandbox.md"));
             }
             Kept if reasons.contains(&row) => broken.push(format!("{number} {name}: docs/sandbox.md says it deviates")),
             Kept | Deviates => {}

@@ -19,7 +19,7 @@ use crate::outbox::Outbox;
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// They are measured at least as often as this, also where the disk has not become fuller: others may have made room on it.
-const LONGEST_INTERVAL: Duration = Duration::from_mins(1);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The share of the time that measuring may take is one in this many, however many files there are.
 const REST: u32 = 20;
@@ -47,7 +47,9 @@ pub(crate) async fn watch(limit: Limit, running: Arc<AtomicBool>, outbox: Arc<Ou
     let mut last: Option<Look> = None;
     loop {
         let free = walk.free_bytes();
-        if running.load(Ordering::Relaxed) && last.as_ref().is_none_or(|last| last.is_outdated(free)) {
+        // The first time before anything runs: what is there then is not the program's doing.
+        let due = last.as_ref().is_none_or(|last| running.load(Ordering::Relaxed) && last.is_outdated(free));
+        if due {
             let began = Instant::now();
             let Ok((measured, back)) = spawn_blocking(move || (walk.measure(), walk)).await else { return };
             walk = back;

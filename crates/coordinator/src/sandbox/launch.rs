@@ -65,6 +65,7 @@ impl LaunchError {
             LaunchError::Engine(error) => matches!(error, EngineError::Unreachable { .. }),
             LaunchError::Link(error) => error.lacks_descriptors(),
             LaunchError::Send(_)
+            | LaunchError::Runtime { .. }
             | LaunchError::Ended(_)
             | LaunchError::Refused(_)
             | LaunchError::Timeout

@@ -29,17 +29,13 @@ impl SandboxHost {
         let Some(runtime) = &self.settings.runtime else { return Ok(()) };
         let failed = |reason: String| LaunchError::Runtime { runtime: runtime.clone(), reason };
         let proof = self.proven.get_or_try_init(|| async {
-            let outcome = match cancel.run_until_cancelled(self.test_runtime(cancel)).await {
-                Some(outcome) => outcome,
-                None => return Err(LaunchError::Cancelled),
-            };
-            match outcome {
+            match self.test_runtime(cancel).await {
                 Ok(()) => {
                     info!(runtime, "SANDBOX_RUNTIME has passed its self-test: a tool call of Claude Code in it");
                     Ok(())
                 }
                 // Says nothing about the runtime, and is waited for.
-                Err(error @ LaunchError::Engine(container_engine::EngineError::Unreachable { .. })) => Err(error),
+                Err(error) if error.may_pass() || matches!(error, LaunchError::Cancelled) => Err(error),
                 Err(error) => Err(failed(super::sentence(&error))),
             }
         });
@@ -72,7 +68,11 @@ impl SandboxHost {
         let launched = self.launch_with(order, cancel.clone(), &gateway).await;
         let outcome = match launched {
             Ok(mut sandbox) => {
-                let outcome = timeout(TASK_TIMEOUT, converse(&mut sandbox)).await.unwrap_or(Err(LaunchError::Timeout));
+                let conversation = cancel.run_until_cancelled(timeout(TASK_TIMEOUT, converse(&mut sandbox)));
+                let outcome = match conversation.await {
+                    Some(outcome) => outcome.unwrap_or(Err(LaunchError::Timeout)),
+                    None => Err(LaunchError::Cancelled),
+                };
                 self.take_down(&sandbox.name).await.map_err(LaunchError::Engine).and(outcome)
             }
             Err(error) => Err(error),
@@ -87,18 +87,19 @@ impl SandboxHost {
 
 /// One message, and its end.
 async fn converse(sandbox: &mut Sandbox) -> Result<(), LaunchError> {
-    sandbox.link.stdin(user_message(&Uuid::now_v7().to_string(), "Make the call.").into()).await?;
+    let Sandbox { process, link, .. } = sandbox;
+    link.stdin(user_message(&Uuid::now_v7().to_string(), "Make the call.").into()).await?;
     let mut end = None;
     loop {
-        match sandbox.process.recv().await {
+        match process.recv().await {
             ProcessOutput::Frames(frames) => {
-                let ended = sandbox.process.decode(frames, |line| {
+                let ended = process.decode(frames, |line| {
                     if let Ok(AgentEvent::Result(result)) = line.map(|line| line.event) {
-                        let said = result.result.map(|text| text.into_owned()).unwrap_or_default();
+                        let said = result.result.map(std::borrow::Cow::into_owned).unwrap_or_default();
                         end = Some(if result.is_error { Err(LaunchError::Refused(said)) } else { Ok(()) });
                     }
                 });
-                sandbox.link.acknowledge(sandbox.process.last_frame());
+                link.acknowledge(process.last_frame());
                 if let Some(ended) = ended {
                     return Err(LaunchError::Ended(ended));
                 }
