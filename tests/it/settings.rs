@@ -33,6 +33,7 @@ async fn a_bad_setting_stops_the_start_and_is_named() {
         ("SANDBOX_MEMORY", "plenty"),
         ("SANDBOX_CPUS", "0"),
         ("SANDBOX_PIDS", "1"),
+        ("SANDBOX_DISK", "much"),
         ("EGRESS_ALLOW", "http://"),
         ("EGRESS_MAX_BYTES", "0"),
         ("ANTHROPIC_BASE_URL", "not a url"),

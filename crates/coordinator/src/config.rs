@@ -116,6 +116,10 @@ pub struct ServeOptions {
     #[arg(long, env = "SANDBOX_PIDS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..))]
     pub sandbox_pids: u32,
 
+    /// What a session's files may take on the disk, like 10g. Measured while a task runs: a watchdog, no quota
+    #[arg(long, env = "SANDBOX_DISK", default_value = "10g")]
+    pub sandbox_disk: ByteSize,
+
     /// An OCI runtime for sandboxes that the engine knows, like runsc [default: the engine's]
     #[arg(long, env = "SANDBOX_RUNTIME")]
     pub sandbox_runtime: Option<String>,
@@ -181,6 +185,8 @@ pub enum ConfigError {
     Upstream(String),
     #[error("{0} cannot be a credential: it is empty or has characters that no HTTP header may have")]
     Credential(&'static str),
+    #[error("SANDBOX_RUNTIME is {runtime}, which the engine does not know; it knows {known}")]
+    UnknownRuntime { runtime: String, known: String },
     #[error("MODEL is {model}, which is not known here; known are {known}. MODEL_PRICES can add one")]
     UnknownModel { model: String, known: String },
 }
@@ -215,6 +221,7 @@ impl ServeOptions {
             },
             limits: Limits::new(self.sandbox_memory.bytes(), self.sandbox_cpus.nano_cpus(), self.sandbox_pids),
             runtime: self.sandbox_runtime.clone(),
+            disk_bytes: self.sandbox_disk.bytes(),
             orphan_ttl: Duration::from_millis(self.orphan_ttl_ms),
         }
     }

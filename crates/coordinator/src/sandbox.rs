@@ -6,6 +6,7 @@ mod leftovers;
 mod links;
 mod names;
 mod process;
+mod self_test;
 mod take_over;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use container_engine::{ContainerId, Engine, EngineError, Limits, Network};
 use dashmap::DashSet;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
@@ -36,6 +37,8 @@ pub struct SandboxSettings {
     pub limits: Limits,
     /// An OCI runtime other than the engine's default.
     pub runtime: Option<String>,
+    /// What a session's files may take on the disk, in bytes.
+    pub disk_bytes: u64,
     /// Without a coordinator for this long, the agent is ended.
     pub orphan_ttl: Duration,
 }
@@ -48,6 +51,8 @@ pub struct SandboxHost {
     instance: Instance,
     settings: SandboxSettings,
     tracker: TaskTracker,
+    /// SANDBOX_RUNTIME has passed its self-test.
+    proven: OnceCell<()>,
     /// Names of the sandboxes that there are or are about to be: everything else with our label is a leftover.
     alive: DashSet<String>,
     /// A container may be left that nobody owns. Looked for before the next one is made, not only when the next sweep is due:
@@ -97,6 +102,7 @@ impl SandboxHost {
             instance,
             settings,
             tracker,
+            proven: OnceCell::new(),
             alive: DashSet::new(),
             left: AtomicBool::new(true),
             sweeping: Mutex::default(),
@@ -151,4 +157,15 @@ impl SandboxHost {
         }
         Ok(())
     }
+}
+
+/// An error and what is behind it, in one line.
+pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        sentence = format!("{sentence}: {cause}");
+        source = cause.source();
+    }
+    sentence
 }

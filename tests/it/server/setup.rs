@@ -1,6 +1,7 @@
 //! What a server is started with.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use mock_api::scripted_model::{ScriptedModel, Scripts};
@@ -14,6 +15,8 @@ pub(crate) struct Setup {
     environment: BTreeMap<String, String>,
     template: Template,
     scripts: Scripts,
+    /// Put beside what the plain template has.
+    files: Vec<(String, Vec<u8>, u32)>,
 }
 
 enum Template {
@@ -25,7 +28,12 @@ enum Template {
 
 impl Setup {
     pub(crate) fn new() -> Self {
-        Setup { environment: BTreeMap::new(), template: Template::Plain, scripts: Scripts::default() }
+        Setup {
+            environment: BTreeMap::new(),
+            template: Template::Plain,
+            scripts: Scripts::default(),
+            files: Vec::new(),
+        }
     }
 
     /// A setting of the server.
@@ -37,6 +45,12 @@ impl Setup {
     /// Starts it with the Acme support agent instead of a plain one.
     pub(crate) fn acme_agent(mut self) -> Self {
         self.template = Template::Acme;
+        self
+    }
+
+    /// A file in the plain agent's template, and so in every workspace.
+    pub(crate) fn template_file(mut self, name: &str, content: impl Into<Vec<u8>>, mode: u32) -> Self {
+        self.files.push((name.to_owned(), content.into(), mode));
         self
     }
 
@@ -58,7 +72,7 @@ impl Setup {
 
         let directory = environment::directory("crt-");
         let template = match self.template {
-            Template::Plain => plain_template(directory.path()),
+            Template::Plain => plain_template(directory.path(), &self.files),
             Template::Acme => repository().join("agent"),
         };
         let mut environment = environment::of(directory.path(), 0);
@@ -71,11 +85,16 @@ impl Setup {
     }
 }
 
-fn plain_template(directory: &Path) -> PathBuf {
+fn plain_template(directory: &Path, files: &[(String, Vec<u8>, u32)]) -> PathBuf {
     let template = directory.join("agent");
     std::fs::create_dir(&template).unwrap();
     std::fs::write(template.join("AGENTS.md"), "You are the agent of a test.\n").unwrap();
     std::fs::write(template.join("note.txt"), "from the template\n").unwrap();
+    for (name, content, mode) in files {
+        std::fs::create_dir_all(template.join(name).parent().unwrap()).unwrap();
+        std::fs::write(template.join(name), content).unwrap();
+        std::fs::set_permissions(template.join(name), PermissionsExt::from_mode(*mode)).unwrap();
+    }
     template
 }
 

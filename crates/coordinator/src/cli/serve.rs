@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use container_engine::Engine;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let instance = Instance::of(&options.data_dir).context("DATA_DIR cannot be used")?;
     let runtime_dir = options.runtime_dir(instance.as_str());
     let engine = Arc::new(container_engine::DockerEngine::from_environment());
+    check_runtime(&options, engine.as_ref()).await?;
     let network = options.sandbox_settings().network;
     let links = Links::open(network, engine.as_ref(), &runtime_dir, tracker.clone(), shutdown.clone()).await?;
     let mut settings = options.gateway_settings(prices)?;
@@ -71,6 +73,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let registry = Registry::new(Arc::new(context));
     registry.restore().await?;
     tracker.spawn(upkeep::run(registry.clone()));
+    tracker.spawn(prove_runtime(Arc::clone(&registry.context().sandboxes), shutdown.clone()));
     let api = Api {
         registry: registry.clone(),
         defaults: Arc::new(Defaults {
@@ -93,6 +96,24 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     // Stays where sandboxes do.
     let _ = std::fs::remove_dir(runtime_dir);
     Ok(ExitCode::SUCCESS)
+}
+
+/// An engine that does not answer yet is asked when it is used.
+async fn check_runtime(options: &ServeOptions, engine: &dyn Engine) -> Result<(), ConfigError> {
+    let Some(runtime) = &options.sandbox_runtime else { return Ok(()) };
+    match engine.info().await {
+        Ok(info) if !info.runtimes.contains(runtime) => {
+            Err(ConfigError::UnknownRuntime { runtime: runtime.clone(), known: info.runtimes.join(", ") })
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Early, so that no task has to wait for it and a failure is seen before one comes. Tasks try again themselves.
+async fn prove_runtime(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken) {
+    if let Err(error) = sandboxes.prove_runtime(&shutdown).await {
+        warn!(%error, "no task will be run");
+    }
 }
 
 fn log_to_stderr() {

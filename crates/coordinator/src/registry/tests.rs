@@ -24,6 +24,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
         image: "image".to_owned(),
         network: Network::None,
         limits: Limits::new(1 << 30, 1_000_000_000, 100),
+        disk_bytes: 1 << 30,
         runtime: None,
         orphan_ttl: Duration::from_hours(1),
     };

@@ -17,6 +17,7 @@ use super::process::{Process, ProcessEnd, ProcessOutput};
 use super::{Sandbox, SandboxHost, SandboxName, agent, names};
 use crate::agent::AgentTemplate;
 use crate::failpoint::failpoint;
+use crate::gateway::Gateway;
 use crate::link::{Link, LinkError, SendError};
 use crate::session::SessionKey;
 
@@ -45,6 +46,10 @@ pub enum LaunchError {
     Send(#[from] SendError),
     #[error("{}", .0.describe())]
     Ended(ProcessEnd),
+    #[error(
+        "SANDBOX_RUNTIME is {runtime}, which did not pass its self-test, a tool call of Claude Code in it: {reason}"
+    )]
+    Runtime { runtime: String, reason: String },
     /// The agent is there and will not do.
     #[error("{0}")]
     Refused(String),
@@ -61,6 +66,7 @@ impl LaunchError {
             LaunchError::Engine(error) => matches!(error, EngineError::Unreachable { .. }),
             LaunchError::Link(error) => error.lacks_descriptors(),
             LaunchError::Send(_)
+            | LaunchError::Runtime { .. }
             | LaunchError::Ended(_)
             | LaunchError::Refused(_)
             | LaunchError::Timeout
@@ -72,13 +78,24 @@ impl LaunchError {
 impl SandboxHost {
     /// Makes a sandbox. Whatever goes wrong, nothing of it is left; the volumes of a session that had them stay.
     pub async fn launch(&self, order: LaunchOrder, cancel: CancellationToken) -> Result<Sandbox, LaunchError> {
+        self.prove_runtime(&cancel).await?;
+        self.launch_with(order, cancel, &self.gateway).await
+    }
+
+    /// As [`SandboxHost::launch`], whatever the runtime, with this behind its link.
+    pub(super) async fn launch_with(
+        &self,
+        order: LaunchOrder,
+        cancel: CancellationToken,
+        gateway: &Gateway,
+    ) -> Result<Sandbox, LaunchError> {
         let name = SandboxName::generate();
         self.alive.insert(name.to_string());
         let session = order.session;
         let outcome = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(LaunchError::Cancelled),
-            outcome = timeout(START_TIMEOUT, self.launch_as(&name, order)) => outcome.unwrap_or(Err(LaunchError::Timeout)),
+            outcome = timeout(START_TIMEOUT, self.launch_as(&name, order, gateway)) => outcome.unwrap_or(Err(LaunchError::Timeout)),
         };
         if let Err(error) = &outcome {
             info!(sandbox.name = %name, session.key = %session, %error, "a sandbox did not come up");
@@ -89,9 +106,14 @@ impl SandboxHost {
         outcome
     }
 
-    async fn launch_as(&self, name: &SandboxName, order: LaunchOrder) -> Result<Sandbox, LaunchError> {
+    async fn launch_as(
+        &self,
+        name: &SandboxName,
+        order: LaunchOrder,
+        gateway: &Gateway,
+    ) -> Result<Sandbox, LaunchError> {
         self.sweep_what_is_left().await;
-        let gateway = self.gateway.open();
+        let gateway = gateway.open();
         let attached = self.links.attach(name, self.settings.orphan_ttl, Arc::clone(&gateway))?;
         failpoint!("link.bound");
         let container = self.create_container(name, &order, &attached).await?;
@@ -156,7 +178,11 @@ impl SandboxHost {
             image: self.settings.image.clone(),
             labels: self.instance.sandbox_labels(name),
             command: Vec::new(),
-            environment: BTreeMap::from([("LINK".to_owned(), attached.address.clone())]),
+            environment: BTreeMap::from([
+                ("LINK".to_owned(), attached.address.clone()),
+                ("DISK_LIMIT_BYTES".to_owned(), self.settings.disk_bytes.to_string()),
+                ("DISK_PATHS".to_owned(), format!("{}:{}", agent::WORKSPACE, agent::HOME)),
+            ]),
             mounts: volumes.into_iter().chain(attached.mount.clone()).collect(),
             network: self.settings.network,
             limits: self.settings.limits,

@@ -14,7 +14,7 @@ use crate::agent::{AgentTemplate, TemplateError};
 use crate::budget::Spent;
 use crate::event::Event;
 use crate::failpoint::failpoint;
-use crate::sandbox::{LaunchError, LaunchOrder, Sandbox, SandboxName};
+use crate::sandbox::{LaunchError, LaunchOrder, Sandbox, SandboxName, sentence};
 use crate::session::context::SessionContext;
 use crate::session::conversation::Conversation;
 use crate::session::payer;
@@ -408,23 +408,13 @@ fn failure_of(error: NotLaunched) -> Failure {
             ErrorType::EngineUnavailable,
             format!("the image {image} is not there; build it with `claude-runner image build`"),
         ),
-        NotLaunched::Sandbox(error @ (LaunchError::Engine(_) | LaunchError::Link(_) | LaunchError::Timeout)) => {
-            Failure::new(ErrorType::EngineUnavailable, sentence(&error))
-        }
+        NotLaunched::Sandbox(
+            error
+            @ (LaunchError::Engine(_) | LaunchError::Link(_) | LaunchError::Runtime { .. } | LaunchError::Timeout),
+        ) => Failure::new(ErrorType::EngineUnavailable, sentence(&error)),
         NotLaunched::Sandbox(LaunchError::Ended(end)) => end_of(&end),
         NotLaunched::Sandbox(error @ LaunchError::Send(_)) => Failure::new(ErrorType::ContainerLost, sentence(&error)),
         NotLaunched::Sandbox(error @ LaunchError::Refused(_)) => Failure::new(ErrorType::ExitCode, sentence(&error)),
         NotLaunched::Sandbox(error @ LaunchError::Cancelled) => Failure::new(ErrorType::Aborted, sentence(&error)),
     }
-}
-
-/// An error and what is behind it, in one line.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut sentence = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        sentence = format!("{sentence}: {cause}");
-        source = cause.source();
-    }
-    sentence
 }

@@ -240,7 +240,9 @@ pub(super) fn end_of(end: &ProcessEnd) -> Failure {
         match end {
             // Stopped from outside, together with its container.
             ProcessEnd::Exited { code: None, signal: None, .. } => ErrorType::ContainerLost,
-            ProcessEnd::Exited { .. } | ProcessEnd::NotStarted { .. } => ErrorType::ExitCode,
+            ProcessEnd::Exited { .. } | ProcessEnd::NotStarted { .. } | ProcessEnd::DiskFull { .. } => {
+                ErrorType::ExitCode
+            }
             ProcessEnd::ContainerExited { .. } | ProcessEnd::ContainerGone | ProcessEnd::Closed => {
                 ErrorType::ContainerLost
             }
