@@ -173,15 +173,15 @@ impl FromStr for HostList {
     fn from_str(text: &str) -> Result<Self, String> {
         let host = |part: &str| {
             let authority: Option<http::uri::Authority> = part.parse().ok().filter(|_| !part.contains(['@', '*']));
-            let port = |authority: &http::uri::Authority| match part.len() == authority.host().len() {
-                true => Some(None),
-                false => authority.port_u16().map(Some),
+            // What looks like a port and is none is a mistake, not a host without one.
+            let is_whole = |authority: &http::uri::Authority| {
+                !authority.host().ends_with('.')
+                    && (part.len() == authority.host().len() || authority.port_u16().is_some())
             };
-            let authority = authority.filter(|authority| !authority.host().ends_with('.'));
-            let port = authority.as_ref().and_then(port);
-            let (authority, port) = authority
-                .zip(port)
+            let authority = authority
+                .filter(is_whole)
                 .ok_or_else(|| format!("{part}: a host is like api.example.com or api.example.com:8443"))?;
+            let port = authority.port_u16();
             let name = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
             Ok((name.parse::<std::net::Ipv6Addr>().map_or(name, |address| address.to_string()), port))
         };

@@ -55,7 +55,7 @@ async fn read(mut body: Limited<Body>, idle: Duration) -> Result<Bytes, ApiError
 
 fn is_too_large(error: &(dyn Error + 'static)) -> bool {
     // By our own bound, or by the router's for all bodies.
-    std::iter::successors(Some(error), |&cause| cause.source()).any(|cause| cause.is::<LengthLimitError>())
+    std::iter::successors(Some(error), |&cause| cause.source()).any(<dyn std::error::Error>::is::<LengthLimitError>)
 }
 
 impl RawBody {

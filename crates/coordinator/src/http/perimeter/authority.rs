@@ -22,7 +22,7 @@ impl Authority {
                 return Some(Authority {
                     name: address.to_string(),
                     address: Some(IpAddr::V6(address)),
-                    port: port_of(port)?,
+                    port: port_of(port).ok()?,
                 });
             }
             None => match text.split_once(':') {
@@ -37,7 +37,7 @@ impl Authority {
             return None;
         }
         let address = host.parse().ok().map(IpAddr::V4);
-        Some(Authority { name: host.to_ascii_lowercase(), address, port: port_of(port)? })
+        Some(Authority { name: host.to_ascii_lowercase(), address, port: port_of(port).ok()? })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -62,9 +62,11 @@ impl Authority {
     }
 }
 
-/// None inside: there is none. None outside: what is there is no port.
-fn port_of(text: Option<&str>) -> Option<Option<u16>> {
-    text.map_or(Some(None), |text| parse_port(text).map(Some))
+/// What stands where a port should is none.
+struct NoPort;
+
+fn port_of(text: Option<&str>) -> Result<Option<u16>, NoPort> {
+    text.map(|text| parse_port(text).ok_or(NoPort)).transpose()
 }
 
 fn parse_port(text: &str) -> Option<u16> {
