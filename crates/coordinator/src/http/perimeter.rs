@@ -9,10 +9,13 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use futures::StreamExt as _;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue};
 
@@ -21,6 +24,10 @@ use crate::config::{HostList, OriginList};
 use authority::Authority;
 
 pub(super) use headers::secure;
+
+/// Of a body that is refused, so much is taken in, and for so long.
+const MAX_DRAINED_BYTES: usize = 4 * MAX_BODY_BYTES;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Under which names we are called, and whose pages may call.
 #[derive(Clone, Debug)]
@@ -83,16 +90,38 @@ pub(super) async fn check_source(State(perimeter): State<Arc<Perimeter>>, reques
 /// A body must say that it is JSON, which no page can make a browser send to another origin without asking first, and must
 /// not say that it is too long.
 pub(super) async fn check_body(request: Request, next: Next) -> Result<Response, ApiError> {
-    let headers = request.headers();
+    match objection(request.headers()) {
+        None => Ok(next.run(request).await),
+        Some(error) => {
+            drain(request.into_body()).await;
+            Err(error)
+        }
+    }
+}
+
+/// A client that is still sending when the connection is closed may never see the answer. So as much of a body that is not
+/// wanted is taken in as a mistake has, not as much as malice.
+async fn drain(body: Body) {
+    let mut pieces = body.into_data_stream();
+    let mut left = MAX_DRAINED_BYTES;
+    let drained = async {
+        while let Some(Ok(piece)) = pieces.next().await {
+            let Some(rest) = left.checked_sub(piece.len()) else { break };
+            left = rest;
+        }
+    };
+    // What is slower than this is not waited for.
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained).await;
+}
+
+/// What is wrong with a body, as far as the head says.
+fn objection(headers: &HeaderMap) -> Option<ApiError> {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
-        return Err(ApiError::too_large(MAX_BODY_BYTES));
+        return Some(ApiError::too_large(MAX_BODY_BYTES));
     }
     let has_body = headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length > 0);
-    if has_body && !is_json(headers) {
-        return Err(ApiError::unsupported_media_type());
-    }
-    Ok(next.run(request).await)
+    (has_body && !is_json(headers)).then(ApiError::unsupported_media_type)
 }
 
 /// `application/json` or `application/NAME+json`, with any parameters, once.
