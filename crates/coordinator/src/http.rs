@@ -11,6 +11,7 @@ mod session;
 mod stream;
 mod submission;
 mod task;
+mod ticket;
 mod view;
 
 use std::sync::Arc;
@@ -21,10 +22,11 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tokio_util::task::TaskTracker;
 
-use crate::config::{ApiKeys, OriginList};
+use crate::config::OriginList;
 use crate::registry::Registry;
 use submission::TaskDefaults;
 
+pub use access::Guard;
 pub use error::ApiError;
 pub use submission::TaskDefaults as Defaults;
 
@@ -36,7 +38,7 @@ const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 pub struct Api {
     pub registry: Registry,
     pub defaults: Arc<TaskDefaults>,
-    pub keys: Arc<ApiKeys>,
+    pub guard: Arc<Guard>,
     pub cors_origins: OriginList,
     /// Streams run here, beyond the request that opened them.
     pub streams: TaskTracker,
@@ -52,7 +54,7 @@ impl Api {
 /// All routes.
 pub fn router(api: Api) -> Router {
     let cors = access::cors(&api.cors_origins);
-    let keys = from_fn_with_state(Arc::clone(&api.keys), access::require_key);
+    let admit = from_fn_with_state(api.clone(), access::admit);
     Router::new()
         .route("/task", post(task::submit))
         .route("/task/{id}", get(task::show))
@@ -62,6 +64,7 @@ pub fn router(api: Api) -> Router {
         .route("/sessions", get(session::list))
         .route("/session/{id}", get(session::show).delete(session::delete))
         .route("/session/{id}/reset", post(session::reset))
+        .route("/session/{id}/ticket", post(ticket::issue))
         .route("/session/{id}/events", get(events::events))
         .route("/stream/{id}", get(stream::open))
         .route("/health", get(health::health))
@@ -69,7 +72,7 @@ pub fn router(api: Api) -> Router {
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(keys)
+        .layer(admit)
         .layer(cors)
         .with_state(api)
 }

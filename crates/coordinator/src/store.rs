@@ -48,6 +48,8 @@ pub use page::{Cursor, InvalidCursor, Page};
 pub use read::{Bounds, StoredLine, TaskFilter, UnfinishedTask};
 pub use write::WriteMetrics;
 
+pub(crate) use schema::open_beside;
+
 use data_dir::DataDir;
 use read::Readers;
 use seal::Sealer;

@@ -2,27 +2,32 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::access::{STREAM_PROTOCOL, visible};
 use super::events::{gap, parse_since};
 use super::extract::{Path, Query};
 use super::{Api, ApiError};
+use crate::access::Caller;
 use crate::event::StoredEvent;
 use crate::session::{Cursor, Page, SessionId, Subscription};
 
 /// A subscriber that takes nothing for this long is let go: it can come back with its last `seq`.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Close codes: RFC 6455 §7.4.1, and one of our own.
+/// Close codes: RFC 6455 §7.4.1, and two of our own.
 const NORMAL: u16 = 1000;
 const GOING_AWAY: u16 = 1001;
 const INTERNAL: u16 = 1011;
+const REVOKED: u16 = 4001;
 const TOO_SLOW: u16 = 4008;
 
 /// Subscribers send nothing but pongs; what is read is bounded and small.
@@ -35,24 +40,33 @@ pub(super) struct StreamQuery {
 
 pub(super) async fn open(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     Query(query): Query<StreamQuery>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+    let session = visible(&caller, session)?;
     let since = parse_since(query.since.as_deref())?;
     let upgrade = upgrade?;
     let subscription = api.registry.subscribe(&session).await?;
-    let upgrade = upgrade.read_buffer_size(READ_BYTES).max_message_size(READ_BYTES);
+    let upgrade = upgrade.read_buffer_size(READ_BYTES).max_message_size(READ_BYTES).protocols([STREAM_PROTOCOL]);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let streams = api.streams.clone();
-        let stream = serve(socket, session, subscription, since, api);
+        let stream = serve(socket, session, subscription, since, api, caller.revoked);
         // Tracked, because shutting down does not see sockets that were upgraded.
         let _ = streams.spawn(stream).await;
     }))
 }
 
-async fn serve(mut socket: WebSocket, session: SessionId, subscription: Subscription, since: Option<u64>, api: Api) {
+async fn serve(
+    mut socket: WebSocket,
+    session: SessionId,
+    subscription: Subscription,
+    since: Option<u64>,
+    api: Api,
+    revoked: CancellationToken,
+) {
     let log = &subscription.log;
     let latest = log.latest();
     let mut cursor = log.cursor(since.map_or(latest, |since| since.min(latest)));
@@ -67,13 +81,14 @@ async fn serve(mut socket: WebSocket, session: SessionId, subscription: Subscrip
     });
     drop(subscription);
     let ended = match send(&mut socket, connected.to_string().into()).await {
-        Ok(()) => follow(&mut socket, &mut cursor, &api).await,
+        Ok(()) => follow(&mut socket, &mut cursor, &api, &revoked).await,
         Err(ended) => ended,
     };
     let (code, reason) = match ended {
         Ended::Gone => return,
         Ended::Deleted => (NORMAL, "the session was deleted".to_owned()),
         Ended::ShuttingDown => (GOING_AWAY, format!("shutting down; last seq {}", cursor.since())),
+        Ended::Revoked => (REVOKED, "the API key is not valid any more".to_owned()),
         Ended::TooSlow => (TOO_SLOW, format!("too slow; last seq {}", cursor.since())),
         Ended::Failed => (INTERNAL, "the events could not be read".to_owned()),
     };
@@ -88,16 +103,19 @@ enum Ended {
     Gone,
     Deleted,
     ShuttingDown,
+    /// The key with which it was opened, or with which its ticket was made.
+    Revoked,
     TooSlow,
     Failed,
 }
 
-async fn follow(socket: &mut WebSocket, cursor: &mut Cursor, api: &Api) -> Ended {
+async fn follow(socket: &mut WebSocket, cursor: &mut Cursor, api: &Api, revoked: &CancellationToken) -> Ended {
     let shutdown = api.registry.context().shutdown.clone();
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return Ended::ShuttingDown,
+            () = revoked.cancelled() => return Ended::Revoked,
             page = cursor.next() => match page {
                 Ok(Page::Events(events)) => {
                     for event in events {

@@ -91,6 +91,9 @@ impl TaskBody {
                 defaults.model
             )));
         }
+        if let Some(allowed) = caller.limits.models.as_ref().filter(|allowed| !allowed.contains(&model)) {
+            return Err(ApiError::model_not_allowed(&model, allowed));
+        }
         let max_turns = within("maxTurns", self.max_turns.unwrap_or(defaults.max_turns), 1, MAX_TURNS)?;
         let timeout_ms = within("timeoutMs", self.timeout_ms.unwrap_or(defaults.timeout_ms), 1, MAX_TIMEOUT_MS)?;
         if self.max_cost_usd.is_some_and(|cost| !(cost > 0.0 && cost.is_finite())) {
