@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a command line talks to its terminal")]
 
 mod doctor;
+mod key;
 mod serve;
 mod task;
 mod usage;
@@ -36,6 +37,9 @@ enum Command {
     Usage(usage::UsageOptions),
     /// Look whether the server can run here: engine, image, directories, port, credential, clock
     Doctor(Box<doctor::DoctorOptions>),
+    /// API keys: who may call the server, and what for
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// The agent image
     #[command(subcommand)]
     Image(ImageCommand),
@@ -70,6 +74,7 @@ pub fn run() -> ExitCode {
             Command::Task(options) => task::run(options).await,
             Command::Usage(options) => usage::run(options).await,
             Command::Doctor(options) => doctor::run(*options).await,
+            Command::Key(command) => key::run(command),
             Command::Image(ImageCommand::Build(options)) => build_image(options).await,
         }
     });

@@ -15,6 +15,7 @@ pub use value::{
     ApiKeys, ByteSize, CpuCount, Dollars, DrainMode, HostList, NetworkMode, OriginList, Retention, RuleList,
 };
 
+use crate::access::Keys;
 use crate::budget::InstallationLimits;
 use crate::gateway::{Credential, Credentials, GatewaySettings, Prices};
 use crate::sandbox::SandboxSettings;
@@ -160,9 +161,18 @@ pub struct ServeOptions {
     #[arg(long, env = "MODEL_PRICES")]
     pub model_prices: Option<PathBuf>,
 
-    /// Secrets of at least 32 characters, comma-separated; requests then need one as `Authorization: Bearer`
+    /// Secrets of at least 32 characters, comma-separated, each with all rights. Keys with fewer are made with
+    /// `claude-runner key`. With any key, requests need one as `Authorization: Bearer`
     #[arg(long, env = "API_KEYS", default_value = "", hide_env_values = true)]
     pub api_keys: ApiKeys,
+
+    /// Requests that one API key may make in a minute, all of them at once if it likes; 0 sets no limit
+    #[arg(long, env = "RATE_LIMIT", default_value_t = 6000)]
+    pub rate_limit: u32,
+
+    /// The audit log; `-` puts its lines into the server's log [default: audit.log in `DATA_DIR`]
+    #[arg(long, env = "AUDIT_LOG")]
+    pub audit_log: Option<PathBuf>,
 
     /// Origins whose pages may call the API, comma-separated; off by default
     #[arg(long, env = "CORS_ORIGINS", default_value = "")]
@@ -178,7 +188,8 @@ pub struct ServeOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error(
-        "HOST is {0}, which others can reach: set API_KEYS (secrets of at least 32 characters), or listen on 127.0.0.1"
+        "HOST is {0}, which others can reach: make a key with `claude-runner key create` or set API_KEYS (secrets of at \
+         least 32 characters), or listen on 127.0.0.1"
     )]
     OpenWithoutKeys(IpAddr),
     #[error("ANTHROPIC_BASE_URL is {0}, which is no URL; it must be like https://api.anthropic.com")]
@@ -192,12 +203,21 @@ pub enum ConfigError {
 }
 
 impl ServeOptions {
-    /// What can be said without looking at the machine.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        if !self.host.is_loopback() && self.api_keys.is_empty() {
+    /// Beyond loopback nobody is let in without a key.
+    pub fn check_keys(&self, keys: &Keys) -> Result<(), ConfigError> {
+        if !self.host.is_loopback() && keys.is_empty() {
             return Err(ConfigError::OpenWithoutKeys(self.host));
         }
         Ok(())
+    }
+
+    /// The audit log's file; `None` for the server's own log.
+    pub fn audit_log(&self) -> Option<PathBuf> {
+        match &self.audit_log {
+            Some(path) if path.as_os_str() == "-" => None,
+            Some(path) => Some(path.clone()),
+            None => Some(self.data_dir.join("audit.log")),
+        }
     }
 
     /// RUNTIME_DIR, or a short directory of this user and this installation.

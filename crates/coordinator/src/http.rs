@@ -13,6 +13,7 @@ mod session;
 mod stream;
 mod submission;
 mod task;
+mod ticket;
 mod usage;
 mod view;
 
@@ -25,10 +26,11 @@ use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use tokio_util::task::TaskTracker;
 
-use crate::config::{ApiKeys, OriginList};
+use crate::config::OriginList;
 use crate::registry::Registry;
 use submission::TaskDefaults;
 
+pub use access::Guard;
 pub use error::ApiError;
 pub use listen::serve;
 pub use perimeter::Perimeter;
@@ -42,7 +44,7 @@ const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 pub struct Api {
     pub registry: Registry,
     pub defaults: Arc<TaskDefaults>,
-    pub keys: Arc<ApiKeys>,
+    pub guard: Arc<Guard>,
     pub cors_origins: OriginList,
     pub perimeter: Arc<Perimeter>,
     /// Streams run here, beyond the request that opened them.
@@ -61,7 +63,7 @@ impl Api {
 /// All routes.
 pub fn router(api: Api) -> Router {
     let cors = access::cors(&api.cors_origins);
-    let keys = from_fn_with_state(Arc::clone(&api.keys), access::require_key);
+    let admit = from_fn_with_state(api.clone(), access::admit);
     let source = from_fn_with_state(Arc::clone(&api.perimeter), perimeter::check_source);
     Router::new()
         .route("/task", post(task::submit))
@@ -72,6 +74,7 @@ pub fn router(api: Api) -> Router {
         .route("/sessions", get(session::list))
         .route("/session/{id}", get(session::show).delete(session::delete))
         .route("/session/{id}/reset", post(session::reset))
+        .route("/session/{id}/ticket", post(ticket::issue))
         .route("/session/{id}/events", get(events::events))
         .route("/stream/{id}", get(stream::open))
         .route("/usage", get(usage::usage))
@@ -80,7 +83,7 @@ pub fn router(api: Api) -> Router {
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(keys)
+        .layer(admit)
         .layer(from_fn(perimeter::check_body))
         .layer(cors)
         .layer(source)

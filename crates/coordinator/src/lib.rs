@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod agent;
+pub mod audit;
 pub mod budget;
 pub mod cli;
 pub mod config;

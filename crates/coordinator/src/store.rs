@@ -24,6 +24,7 @@
 mod change;
 mod data_dir;
 mod error;
+mod keys;
 mod page;
 mod read;
 mod retention;
@@ -44,6 +45,7 @@ use jiff::Timestamp;
 
 pub use change::{Change, IdempotencyKey};
 pub use error::StoreError;
+pub use keys::KeyStore;
 pub use page::{Cursor, InvalidCursor, Page};
 pub use read::{Bounds, StoredLine, TaskFilter, UnfinishedTask};
 pub use write::WriteMetrics;

@@ -1,6 +1,8 @@
 //! `claude-runner serve`: configuration, then everything is built, runs, and drains.
 
 use std::io::IsTerminal;
+use std::num::NonZeroU32;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,16 +14,20 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
+use tracing_subscriber::filter::filter_fn;
 
+use crate::access::{Keys, Rate, Tickets};
 use crate::agent::AgentTemplate;
+use crate::audit::{self, AuditFile};
 use crate::budget::Budgets;
 use crate::config::{ConfigError, DrainMode, ServeOptions};
 use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, Prices};
-use crate::http::{self, Api, Defaults, Perimeter, router};
+use crate::http::{self, Api, Defaults, Guard, Perimeter, router};
 use crate::registry::Registry;
 use crate::sandbox::{Instance, Links, SandboxHost};
 use crate::session::SessionContext;
+use crate::store::KeyStore;
 use crate::store::Store;
 use crate::upkeep;
 
@@ -29,8 +35,7 @@ use crate::upkeep;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
-    log_to_stderr();
-    options.check()?;
+    set_up_logs(&options)?;
     AgentTemplate::load(&options.agent_dir).context("AGENT_DIR does not name an agent template")?;
     let prices = Prices::load(options.model_prices.as_deref()).context("MODEL_PRICES")?;
     if !prices.knows(&options.model) {
@@ -42,6 +47,9 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let shutdown = CancellationToken::new();
     let draining = CancellationToken::new();
     let store = Store::open(&options.data_dir, options.store_options()).context("DATA_DIR cannot be used")?;
+    let key_store = KeyStore::open(&options.data_dir).context("DATA_DIR cannot be used")?;
+    let keys = Keys::open(&options.api_keys, &key_store).context("the API keys cannot be read")?;
+    options.check_keys(&keys)?;
     let listener = TcpListener::bind((options.host, options.port))
         .await
         .with_context(|| format!("could not listen on {}:{} (HOST, PORT)", options.host, options.port))?;
@@ -81,12 +89,18 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
             max_turns: options.max_turns,
             timeout_ms: options.task_timeout_ms,
         }),
-        keys: Arc::new(options.api_keys.clone()),
+        guard: Arc::new(Guard {
+            keys: keys.clone(),
+            tickets: Tickets::default(),
+            rate: Rate::new(NonZeroU32::new(options.rate_limit)),
+        }),
         cors_origins: options.cors_origins.clone(),
         perimeter: Arc::new(Perimeter::new(address, options.allowed_hosts.clone(), options.cors_origins.clone())),
         streams: tracker.clone(),
         subscriber_timeout: Duration::from_millis(options.subscriber_timeout_ms),
     };
+    let watching = shutdown.clone();
+    tracker.spawn_blocking(move || keys.watch(&key_store, &watching));
     info!(address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
 
     let closing = CancellationToken::new();
@@ -116,8 +130,11 @@ async fn prove_runtime(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken)
     }
 }
 
-fn log_to_stderr() {
-    use tracing_subscriber::EnvFilter;
+/// The log goes to stderr, the audit log to its file.
+fn set_up_logs(options: &ServeOptions) -> anyhow::Result<()> {
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    use tracing_subscriber::{EnvFilter, Layer as _};
 
     // bollard logs whole request bodies at debug, environment included.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
@@ -125,11 +142,28 @@ fn log_to_stderr() {
         Ok(quiet) => filter.add_directive(quiet),
         Err(_) => filter,
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let audit_file = options.audit_log();
+    let elsewhere = audit_file.is_some();
+    let log = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
-        .init();
+        .with_filter(filter)
+        .with_filter(filter_fn(move |metadata| !(elsewhere && metadata.target() == audit::TARGET)));
+    let audit = match audit_file {
+        None => None,
+        Some(path) => {
+            let opened = path.parent().map_or(Ok(()), make_directory).and_then(|()| AuditFile::open(&path));
+            Some(audit::layer(opened.with_context(|| format!("could not open the audit log {}", path.display()))?))
+        }
+    };
+    tracing_subscriber::registry().with(log).with(audit).init();
+    Ok(())
+}
+
+fn make_directory(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 async fn until_told_to_stop() -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use tracing::error;
 
 use super::perimeter::Refusal;
+use crate::access::{Scope, TooManyRequests};
 use crate::registry::RegistryError;
 use crate::session::SubmitError;
 use crate::store::StoreError;
@@ -70,6 +71,32 @@ impl ApiError {
     pub(super) fn unauthorized() -> Self {
         let sentence = "an API key is needed: send `Authorization: Bearer KEY`";
         ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence)
+    }
+
+    pub(super) fn forbidden(needed: Scope) -> Self {
+        let sentence = format!("this API key may not do that: it needs the scope {}", needed.as_str());
+        ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
+    }
+
+    pub(super) fn foreign_session(prefix: &str) -> Self {
+        let sentence = format!("sessionId: this API key may use sessions whose ids begin with {prefix:?} only");
+        ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
+    }
+
+    pub(super) fn model_not_allowed(model: &str, allowed: &[String]) -> Self {
+        let sentence = format!("model: this API key may not use {model:?}, only {}", allowed.join(", "));
+        ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
+    }
+
+    pub(super) fn rate_limited(TooManyRequests(wait): TooManyRequests) -> Self {
+        let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+        let sentence = format!("too many requests; try again in {seconds} s");
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(seconds)
+    }
+
+    pub(super) fn too_many_tickets() -> Self {
+        let sentence = "too many tickets are open; each is good for 30 s, so try again soon";
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(5)
     }
 
     pub(super) fn shutting_down() -> Self {

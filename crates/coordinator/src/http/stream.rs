@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
@@ -12,16 +13,19 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::access::{STREAM_PROTOCOL, visible};
 use super::events::{gap, parse_since};
 use super::extract::{Path, Query};
 use super::{Api, ApiError};
+use crate::access::Caller;
 use crate::event::StoredEvent;
 use crate::session::{Cursor, Page, SessionId, Subscription};
 
-/// Close codes: RFC 6455 §7.4.1, and one of our own.
+/// Close codes: RFC 6455 §7.4.1, and two of our own.
 const NORMAL: u16 = 1000;
 const GOING_AWAY: u16 = 1001;
 const INTERNAL: u16 = 1011;
+const REVOKED: u16 = 4001;
 const TOO_SLOW: u16 = 4008;
 
 /// How long a subscriber has to take the close frame where it has taken everything else.
@@ -37,24 +41,33 @@ pub(super) struct StreamQuery {
 
 pub(super) async fn open(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     Query(query): Query<StreamQuery>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+    let session = visible(&caller, session)?;
     let since = parse_since(query.since.as_deref())?;
     let upgrade = upgrade?;
     let subscription = api.registry.subscribe(&session).await?;
-    let upgrade = upgrade.read_buffer_size(READ_BYTES).max_message_size(READ_BYTES);
+    let upgrade = upgrade.read_buffer_size(READ_BYTES).max_message_size(READ_BYTES).protocols([STREAM_PROTOCOL]);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let streams = api.streams.clone();
-        let stream = serve(socket, session, subscription, since, api);
+        let stream = serve(socket, session, subscription, since, api, caller.revoked);
         // Tracked, because shutting down does not see sockets that were upgraded.
         let _ = streams.spawn(stream).await;
     }))
 }
 
-async fn serve(socket: WebSocket, session: SessionId, subscription: Subscription, since: Option<u64>, api: Api) {
+async fn serve(
+    socket: WebSocket,
+    session: SessionId,
+    subscription: Subscription,
+    since: Option<u64>,
+    api: Api,
+    revoked: CancellationToken,
+) {
     let log = &subscription.log;
     let latest = log.latest();
     let mut cursor = log.cursor(since.map_or(latest, |since| since.min(latest)));
@@ -69,7 +82,7 @@ async fn serve(socket: WebSocket, session: SessionId, subscription: Subscription
     });
     drop(subscription);
     let (patience, shutdown) = (api.subscriber_timeout, api.registry.context().shutdown.clone());
-    let mut stream = Stream { socket, last: cursor.since(), patience, shutdown };
+    let mut stream = Stream { socket, last: cursor.since(), patience, shutdown, revoked };
     let Err(ended) = stream.follow(connected.to_string().into(), &mut cursor).await;
     debug!(session.id = %session, ?ended, seq = stream.last, "stream ends");
     drop(cursor);
@@ -83,6 +96,7 @@ struct Stream {
     /// A subscriber that takes nothing for this long is let go: it can come back with its last `seq`.
     patience: Duration,
     shutdown: CancellationToken,
+    revoked: CancellationToken,
 }
 
 /// Why a stream ended.
@@ -92,6 +106,8 @@ enum Ended {
     Gone,
     Deleted,
     ShuttingDown,
+    /// The key with which it was opened, or with which its ticket was made.
+    Revoked,
     TooSlow,
     Failed,
 }
@@ -103,6 +119,7 @@ impl Stream {
             tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => return Err(Ended::ShuttingDown),
+                () = self.revoked.cancelled() => return Err(Ended::Revoked),
                 page = cursor.next() => match page {
                     Ok(Page::Events(events)) => {
                         for event in events {
@@ -136,6 +153,7 @@ impl Stream {
             biased;
             sent = self.socket.send(Message::Text(text)) => sent.map_err(|_| Ended::Gone),
             () = self.shutdown.cancelled() => Err(Ended::ShuttingDown),
+            () = self.revoked.cancelled() => Err(Ended::Revoked),
             () = tokio::time::sleep(self.patience) => Err(Ended::TooSlow),
         }
     }
@@ -147,6 +165,7 @@ impl Stream {
             Ended::Gone => return,
             Ended::Deleted => (NORMAL, "the session was deleted".to_owned(), CLOSE_TIMEOUT),
             Ended::ShuttingDown => (GOING_AWAY, format!("shutting down; last seq {last}"), CLOSE_TIMEOUT),
+            Ended::Revoked => (REVOKED, "the API key is not valid any more".to_owned(), CLOSE_TIMEOUT),
             Ended::TooSlow => (TOO_SLOW, format!("too slow; last seq {last}"), self.patience),
             Ended::Failed => (INTERNAL, "the events could not be read".to_owned(), CLOSE_TIMEOUT),
         };

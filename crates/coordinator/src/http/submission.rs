@@ -92,13 +92,10 @@ impl TaskBody {
                 defaults.model
             )));
         }
-        if let Some(models) = &caller.limits.models
-            && !Gateway::is_listed(&model, models)
+        if let Some(allowed) = &caller.limits.models
+            && !Gateway::is_listed(&model, allowed)
         {
-            return Err(ApiError::invalid(format!(
-                "model: {model:?} is not one that this API key may use; those are {}",
-                models.join(", ")
-            )));
+            return Err(ApiError::model_not_allowed(&model, allowed));
         }
         let max_turns = within("maxTurns", self.max_turns.unwrap_or(defaults.max_turns), 1, MAX_TURNS)?;
         let timeout_ms = within("timeoutMs", self.timeout_ms.unwrap_or(defaults.timeout_ms), 1, MAX_TIMEOUT_MS)?;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::extract::Query;
+use super::session::prefix;
 use super::{Api, ApiError};
 use crate::access::{Caller, KeyId, Scope};
 use crate::session::SessionId;
@@ -70,7 +71,7 @@ fn filter(query: UsageQuery, caller: &Caller, today: Day) -> Result<UsageFilter,
         // Both: another's key, asked for by one who sees only its own, used nothing.
         keys: own.into_iter().chain(asked).collect(),
         session,
-        session_prefix: caller.sessions.clone(),
+        session_prefix: prefix(caller).map(str::to_owned),
         model: query.model,
     })
 }
