@@ -21,6 +21,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tokio_util::task::TaskTracker;
+use tower::util::option_layer;
 
 use crate::config::OriginList;
 use crate::registry::Registry;
@@ -73,6 +74,6 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(admit)
-        .layer(cors)
+        .layer(option_layer(cors))
         .with_state(api)
 }

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use crate::session::SessionId;
 
 /// The subprotocol of the stream. A browser has to offer one beside its ticket, and has to be answered with it.
-pub(in crate::http) const STREAM_PROTOCOL: &str = "claude-runner";
+pub(in super::super) const STREAM_PROTOCOL: &str = "claude-runner";
 const TICKET: &str = "ticket.";
 
 pub(super) enum Credential<'a> {
@@ -24,11 +24,8 @@ pub(super) enum Credential<'a> {
 
 impl Credential<'_> {
     pub(super) fn of(request: &Request) -> Credential<'_> {
-        let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        if let Some((scheme, key)) = header.and_then(|value| value.split_once(' '))
-            && scheme.eq_ignore_ascii_case("bearer")
-        {
-            return Credential::Key(key.trim());
+        if let Some(key) = bearer(request.headers()) {
+            return Credential::Key(key);
         }
         let protocols =
             request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
@@ -40,6 +37,12 @@ impl Credential<'_> {
     }
 }
 
+/// The key of `Authorization: Bearer KEY`.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
 /// The session of `/stream/ID`.
 fn stream_of(path: &str) -> Option<SessionId> {
     let id = path.strip_prefix("/stream/")?;
@@ -47,6 +50,6 @@ fn stream_of(path: &str) -> Option<SessionId> {
 }
 
 /// Which page asks.
-pub(in crate::http) fn origin_of(headers: &HeaderMap) -> Option<String> {
+pub(in super::super) fn origin_of(headers: &HeaderMap) -> Option<String> {
     headers.get(ORIGIN)?.to_str().ok().map(str::to_owned)
 }
