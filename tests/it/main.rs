@@ -15,6 +15,7 @@ mod server;
 mod subscriber;
 
 mod abort;
+mod access;
 mod broken_agent;
 mod compatibility;
 mod docs;

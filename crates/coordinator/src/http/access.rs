@@ -43,7 +43,8 @@ pub(super) async fn admit(State(api): State<Api>, mut request: Request, next: Ne
     let peer = peer(&request);
     let asked = Subject::of_path(route.as_deref(), request.uri().path());
 
-    let mut line = AuditLine { began, id: id.clone(), key: None, peer, method, route: route.clone(), asked, status: None };
+    let mut line =
+        AuditLine { began, id: id.clone(), key: None, peer, method, route: route.clone(), asked, status: None };
     let (caller, outcome) = match identify(&api.guard, &request, peer) {
         Ok(caller) => (Some(caller.clone()), allow(&api.guard, &caller, &request, route.as_deref()).map(|()| caller)),
         Err(error) => (None, Err(error)),

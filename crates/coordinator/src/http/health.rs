@@ -9,10 +9,13 @@ use serde_json::{Value, json};
 use super::access::knows;
 use super::{Api, ApiError};
 
+/// By which our own tools know us.
+const NAME: &str = "claude-runner";
+
 /// `GET /health`: answers as long as the process does; with counts, which are not for everybody where there are keys.
 pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
     if !knows(&api.guard, &headers) {
-        return Ok(Json(json!({ "status": "ok", "ok": true })));
+        return Ok(Json(json!({ "status": "ok", "ok": true, "name": NAME })));
     }
     let store = &api.registry.context().store;
     let (sessions, tasks) = (store.session_count().await?, store.task_count().await?);
@@ -20,6 +23,7 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result
     Ok(Json(json!({
         "status": "ok",
         "ok": true,
+        "name": NAME,
         "version": env!("CARGO_PKG_VERSION"),
         "sessions": sessions,
         "tasks": tasks,
