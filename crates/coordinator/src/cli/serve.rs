@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use container_engine::Engine;
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ use crate::config::{ConfigError, DrainMode, ServeOptions};
 use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, Prices};
 use crate::http::{self, Api, Defaults, Perimeter, router};
+use crate::redact::{LogWriter, Redactor};
 use crate::registry::Registry;
 use crate::sandbox::{Instance, Links, SandboxHost};
 use crate::session::SessionContext;
@@ -29,7 +31,9 @@ use crate::upkeep;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
-    log_to_stderr();
+    let redactor = Arc::<Redactor>::default();
+    log_to_stderr(Arc::clone(&redactor));
+    learn_secrets(&redactor, &options);
     options.check()?;
     AgentTemplate::load(&options.agent_dir).context("AGENT_DIR does not name an agent template")?;
     let prices = Prices::load(options.model_prices.as_deref()).context("MODEL_PRICES")?;
@@ -56,7 +60,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     settings.budgets = Budgets::open(store.clone(), options.budget_limits(), tracker.clone())
         .await
         .context("DATA_DIR cannot be used")?;
-    let gateway = Gateway::new(settings, options.credentials()?, tracker.clone())?;
+    let gateway = Gateway::new(settings, options.credentials()?.redacted_by(Arc::clone(&redactor)), tracker.clone())?;
     for listener in std::iter::once(address).chain(links.listener()) {
         gateway.set_own_listener(listener);
     }
@@ -65,6 +69,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let context = SessionContext {
         store,
         sandboxes: Arc::new(sandboxes),
+        redactor,
         settings: options.session_settings(),
         tracker: tracker.clone(),
         draining: draining.clone(),
@@ -116,7 +121,21 @@ async fn prove_runtime(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken)
     }
 }
 
-fn log_to_stderr() {
+/// The operator's secrets as they were configured. The login's are learnt whenever it is read.
+fn learn_secrets(redactor: &Redactor, options: &ServeOptions) {
+    let credentials = [&options.anthropic_api_key, &options.claude_code_oauth_token];
+    for secret in credentials.into_iter().flatten() {
+        redactor.learn(secret.expose_secret().trim());
+    }
+    // Kept as digests only, so they are taken from where they came.
+    let keys = std::env::var("API_KEYS").unwrap_or_default();
+    let github = std::env::var("GITHUB_TOKEN").unwrap_or_default();
+    for secret in keys.split(',').chain([github.as_str()]) {
+        redactor.learn(secret.trim());
+    }
+}
+
+fn log_to_stderr(redactor: Arc<Redactor>) {
     use tracing_subscriber::EnvFilter;
 
     // bollard logs whole request bodies at debug, environment included.
@@ -128,7 +147,7 @@ fn log_to_stderr() {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(LogWriter(redactor))
         .init();
 }
 
