@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::SessionId;
-use held::Held;
 use crate::event::{Event, Origin};
 use crate::redact::SessionRedactor;
+use held::Held;
 
 mod held;
 use crate::output::STRUCTURED_OUTPUT;
@@ -105,8 +105,9 @@ impl Narrator {
         self.release_before(&event, events);
         // It belongs to what came before this line, which may be the end of the message.
         self.notice_first(seq, &events[first..]);
+        let released = events.len();
         let sign = self.tell_one(session, event, raw, secrets, events);
-        self.notice_first(seq, &events[first..]);
+        self.notice_first(seq + (released - first) as u64, &events[released..]);
         sign
     }
 
