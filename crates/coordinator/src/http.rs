@@ -22,7 +22,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use tokio_util::task::TaskTracker;
 
 use crate::config::{ApiKeys, OriginList};
@@ -72,6 +72,7 @@ pub fn router(api: Api) -> Router {
         .route("/sessions", get(session::list))
         .route("/session/{id}", get(session::show).delete(session::delete))
         .route("/session/{id}/reset", post(session::reset))
+        .route("/session/{id}/credential", put(session::set_credential).delete(session::delete_credential))
         .route("/session/{id}/events", get(events::events))
         .route("/stream/{id}", get(stream::open))
         .route("/usage", get(usage::usage))

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use claude_stream::{AgentLine, Decoder, ControlRequest, LineError, deny_tool, user_message};
+use claude_stream::{AgentLine, ControlRequest, Decoder, LineError, deny_tool, user_message};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -19,8 +19,8 @@ use super::{CREDENTIAL_NAMES, SessionId, SessionRecord};
 use crate::agent::AgentTemplate;
 use crate::event::Event;
 use crate::failpoint::failpoint;
-use crate::redact::{Redactor, SessionRedactor};
 use crate::gateway::{Reading, SandboxGateway};
+use crate::redact::{Redactor, SessionRedactor};
 use crate::store::{Change, UnfinishedTask};
 use crate::task::{ErrorType, Failure, TaskId, TaskRecord};
 
@@ -207,7 +207,14 @@ impl Conversation {
             self.journal.line(task, line.raw);
         }
         let mut events = Vec::new();
-        let sign = self.dialogue.narrator.tell(&self.id, line.event, line.raw, self.journal.next_seq(), &self.secrets, &mut events);
+        let sign = self.dialogue.narrator.tell(
+            &self.id,
+            line.event,
+            line.raw,
+            self.journal.next_seq(),
+            &self.secrets,
+            &mut events,
+        );
         for event in &events {
             self.journal.tell(event, task.as_ref());
         }

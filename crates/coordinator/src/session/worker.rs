@@ -187,6 +187,9 @@ impl Worker {
                     self.stop(After::Delete).await;
                 }
             }
+            Message::SetCredential(credential, reply) => {
+                let _ = reply.send(self.set_credential(credential).await.map_err(Arc::new));
+            }
             Message::Subscribe(reply) => {
                 let _ = reply.send(self.subscription());
             }
