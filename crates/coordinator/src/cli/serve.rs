@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::agent::AgentTemplate;
 use crate::budget::Budgets;
-use crate::config::{ConfigError, DrainMode, ServeOptions};
+use crate::config::{self, ConfigError, DrainMode, ServeOptions};
 use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, Prices};
 use crate::http::{self, Api, Defaults, Perimeter, router};
@@ -30,10 +30,10 @@ use crate::upkeep;
 /// How long streams and sandboxes have to end once tasks have.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let redactor = Arc::<Redactor>::default();
     log_to_stderr(Arc::clone(&redactor));
-    learn_secrets(&redactor, &options);
+    learn_secrets(&redactor, &mut options);
     options.check()?;
     AgentTemplate::load(&options.agent_dir).context("AGENT_DIR does not name an agent template")?;
     let prices = Prices::load(options.model_prices.as_deref()).context("MODEL_PRICES")?;
@@ -122,16 +122,13 @@ async fn prove_runtime(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken)
 }
 
 /// The operator's secrets as they were configured. The login's are learnt whenever it is read.
-fn learn_secrets(redactor: &Redactor, options: &ServeOptions) {
+fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
     let credentials = [&options.anthropic_api_key, &options.claude_code_oauth_token];
     for secret in credentials.into_iter().flatten() {
         redactor.learn(secret.expose_secret().trim());
     }
-    // Kept as digests only, so they are taken from where they came.
-    let keys = std::env::var("API_KEYS").unwrap_or_default();
-    let github = std::env::var("GITHUB_TOKEN").unwrap_or_default();
-    for secret in keys.split(',').chain([github.as_str()]) {
-        redactor.learn(secret.trim());
+    for secret in options.api_keys.take_secrets().into_iter().chain(config::github_token()) {
+        redactor.learn(secret.expose_secret().trim());
     }
 }
 

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
 use crate::gateway::EgressRule;
@@ -221,15 +222,24 @@ impl FromStr for Retention {
     }
 }
 
-/// API_KEYS, as digests: the secrets themselves are not kept.
+/// API_KEYS, compared as digests.
 #[derive(Clone, Default)]
-pub struct ApiKeys(Vec<[u8; 32]>);
+pub struct ApiKeys {
+    digests: Vec<[u8; 32]>,
+    /// Until [`ApiKeys::take_secrets`].
+    secrets: Vec<SecretString>,
+}
 
 impl ApiKeys {
     const MIN_CHARS: usize = 32;
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.digests.is_empty()
+    }
+
+    /// The keys themselves, once: they are to be masked, and otherwise not kept.
+    pub fn take_secrets(&mut self) -> Vec<SecretString> {
+        std::mem::take(&mut self.secrets)
     }
 
     /// Compares in constant time, with every key.
@@ -237,7 +247,7 @@ impl ApiKeys {
         use subtle::{Choice, ConstantTimeEq};
 
         let digest = Sha256::digest(secret.as_bytes());
-        self.0.iter().fold(Choice::from(0), |found, key| found | key.ct_eq(digest.as_slice())).into()
+        self.digests.iter().fold(Choice::from(0), |found, key| found | key.ct_eq(digest.as_slice())).into()
     }
 }
 
@@ -245,20 +255,21 @@ impl FromStr for ApiKeys {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let key = |part: &str| {
+        let key = |part: &str| -> Result<([u8; 32], SecretString), String> {
             if part.chars().count() < Self::MIN_CHARS {
                 // The value itself must not be repeated.
                 return Err(format!("each key must have at least {} characters", Self::MIN_CHARS));
             }
-            Ok(Sha256::digest(part.as_bytes()).into())
+            Ok((Sha256::digest(part.as_bytes()).into(), SecretString::from(part)))
         };
-        parts(text).map(key).collect::<Result<_, _>>().map(ApiKeys)
+        let (digests, secrets) = parts(text).map(key).collect::<Result<(Vec<_>, Vec<_>), _>>()?;
+        Ok(ApiKeys { digests, secrets })
     }
 }
 
 impl std::fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} keys", self.0.len())
+        write!(f, "{} keys", self.digests.len())
     }
 }
 
