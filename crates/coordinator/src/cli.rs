@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a command line talks to its terminal")]
 
 mod doctor;
+mod rekey;
 mod serve;
 mod task;
 mod usage;
@@ -36,6 +37,8 @@ enum Command {
     Usage(usage::UsageOptions),
     /// Look whether the server can run here: engine, image, directories, port, credential, clock
     Doctor(Box<doctor::DoctorOptions>),
+    /// Seal the store's secrets with a new key; the server must not run
+    Rekey(rekey::RekeyOptions),
     /// The agent image
     #[command(subcommand)]
     Image(ImageCommand),
@@ -70,6 +73,7 @@ pub fn run() -> ExitCode {
             Command::Task(options) => task::run(options).await,
             Command::Usage(options) => usage::run(options).await,
             Command::Doctor(options) => doctor::run(*options).await,
+            Command::Rekey(options) => rekey::run(&options),
             Command::Image(ImageCommand::Build(options)) => build_image(options).await,
         }
     });

@@ -16,11 +16,13 @@ pub(super) struct DataDir {
 }
 
 impl DataDir {
+    pub(super) const DATABASE: &str = "claude-runner.db";
+
     /// Makes the directory (0700) and an empty database file (0600) where there is none.
     pub(super) fn acquire(path: &Path) -> Result<Self, StoreError> {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::file(path))?;
         let lock = lock(path)?;
-        let database = path.join("claude-runner.db");
+        let database = path.join(Self::DATABASE);
         // SQLite gives its -wal and -shm files the mode of the database.
         OpenOptions::new()
             .write(true)
