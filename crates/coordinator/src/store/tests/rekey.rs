@@ -74,7 +74,17 @@ async fn a_crash_after_any_step_loses_no_value() {
 #[tokio::test]
 async fn the_old_key_opens_nothing_and_nothing_it_opens_is_left() {
     let directory = filled().await;
-    let (old_key, old_values) = (fs::read(directory.path().join("secret.key")).unwrap(), sealed(directory.path()));
+    let old_key = fs::read(directory.path().join("secret.key")).unwrap();
+    // What is sealed, and what lies in freed space.
+    let mut old_values = sealed(directory.path());
+    let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
+    for id in ["a", "b"] {
+        let record = store.session(&id.parse().unwrap()).await.unwrap().unwrap();
+        store.commit(vec![Change::UpdateSession(SessionRecord { env: [].into(), ..record.clone() })]).await.unwrap();
+        store.commit(vec![Change::UpdateSession(record)]).await.unwrap();
+    }
+    store.close().await;
+    old_values.extend(sealed(directory.path()));
     rekey(directory.path(), None, |_| ()).unwrap();
     for file in fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().path()) {
         let bytes = fs::read(&file).unwrap();
