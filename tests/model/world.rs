@@ -131,6 +131,7 @@ impl World {
             tracker.clone(),
         );
         let registry = Registry::new(Arc::new(SessionContext {
+            redactor: Arc::default(),
             store,
             sandboxes: Arc::new(host),
             settings: SessionSettings {

@@ -33,6 +33,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
     Registry::new(Arc::new(SessionContext {
         store,
         sandboxes: Arc::new(host),
+        redactor: Arc::default(),
         settings: SessionSettings {
             max_queue: 5,
             idle_timeout: Duration::from_mins(1),

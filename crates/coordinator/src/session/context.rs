@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::{AgentTemplate, TemplateError};
+use crate::redact::Redactor;
 use crate::sandbox::SandboxHost;
 use crate::store::Store;
 
@@ -25,6 +26,7 @@ pub struct SessionSettings {
 pub struct SessionContext {
     pub store: Store,
     pub sandboxes: Arc<SandboxHost>,
+    pub redactor: Arc<Redactor>,
     pub settings: SessionSettings,
     pub tracker: TaskTracker,
     /// Cancelled when no task is to begin any more: those that wait do so until the next start.
