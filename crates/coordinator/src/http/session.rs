@@ -35,7 +35,7 @@ pub(super) async fn show(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let session = visible(&caller, id.parse().map_err(|_| ApiError::unknown_session(&id))?)?;
+    let session = session_of(&caller, &id)?;
     let view = api.registry.describe(&session).await?.ok_or_else(|| ApiError::unknown_session(&id))?;
     Ok(Json(view::session_details(&view)))
 }
@@ -89,6 +89,7 @@ pub(super) async fn set_credential(
     Path(id): Path<String>,
     body: RawBody,
 ) -> Result<StatusCode, ApiError> {
+    let session = session_of(&caller, &id)?;
     let CredentialBody { api_key, oauth_token } = body.json()?;
     let [key_name, token_name] = CREDENTIAL_NAMES;
     let (field, own) = match (api_key, oauth_token) {
@@ -102,7 +103,7 @@ pub(super) async fn set_credential(
         let sentence = format!("{field}: it must not be empty, and have only characters that an HTTP header may have");
         return Err(ApiError::invalid(sentence));
     }
-    change_credential(&api, &caller, &id, Some(own)).await
+    change_credential(&api, &session, Some(own)).await
 }
 
 /// `DELETE /session/:id/credential`: the operator's is used again.
@@ -111,19 +112,21 @@ pub(super) async fn delete_credential(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    change_credential(&api, &caller, &id, None).await
+    change_credential(&api, &session_of(&caller, &id)?, None).await
+}
+
+fn session_of(caller: &Caller, id: &str) -> Result<SessionId, ApiError> {
+    visible(caller, id.parse().map_err(|_| ApiError::unknown_session(id))?)
 }
 
 async fn change_credential(
     api: &Api,
-    caller: &Caller,
-    id: &str,
+    session: &SessionId,
     credential: Option<OwnCredential>,
 ) -> Result<StatusCode, ApiError> {
-    let session = visible(caller, id.parse().map_err(|_| ApiError::unknown_session(id))?)?;
-    if api.registry.set_credential(&session, credential).await? {
+    if api.registry.set_credential(session, credential).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(ApiError::unknown_session(id))
+        Err(ApiError::unknown_session(session.as_str()))
     }
 }
