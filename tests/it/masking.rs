@@ -77,7 +77,7 @@ async fn the_operators_key_is_masked_wherever_an_agent_says_it() {
 }
 
 #[tokio::test]
-async fn a_kill_loses_and_doubles_nothing_of_what_is_held_back() {
+async fn a_kill_between_masked_words_loses_and_doubles_nothing() {
     let mut server = Setup::new().scripts(&LEAKS.replace("KEY", DEFAULT_KEY)).start().await;
     let mut before = server.subscribe("s").await;
     let task = server.enqueue("s", "leak slowly").await;

@@ -6,7 +6,8 @@ use crate::redact::SessionRedactor;
 
 const SECRET: &str = "zk-secret-of-ours";
 
-/// Tells lines of the agent; events are written as `type:what they say`.
+/// Tells lines of the agent; events are written as `type:what they say`. Each line meets a narrator that was written down and
+/// read again, as after a kill.
 fn tell(lines: &[&str]) -> (Vec<String>, Vec<Sign>) {
     let session = "s".parse().unwrap();
     let mut secrets = SessionRedactor::default();
@@ -18,6 +19,7 @@ fn tell(lines: &[&str]) -> (Vec<String>, Vec<Sign>) {
         let seq = told.len() as u64 + 1;
         signs.push(narrator.tell(&session, line.event, line.raw, seq, &secrets, &mut events));
         told.extend(events.iter().map(say));
+        narrator = serde_json::from_str(&serde_json::to_string(&narrator).unwrap()).unwrap();
     });
     (told, signs)
 }
