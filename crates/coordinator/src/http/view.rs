@@ -66,7 +66,6 @@ pub(super) fn session(record: &SessionRecord, status: Status) -> Value {
 /// A session for `GET /session/:id`, as its worker sees it.
 pub(super) fn session_details(view: &SessionView) -> Value {
     json!({
-        "credential": if view.own_credential { "session" } else { "operator" },
         "sessionId": view.id,
         "created": time(view.created),
         "lastActive": time(view.last_active),
@@ -76,5 +75,6 @@ pub(super) fn session_details(view: &SessionView) -> Value {
         "state": view.state,
         "seq": view.last_seq,
         "sdkSessionId": view.claude_session_id,
+        "credential": if view.own_credential { "session" } else { "operator" },
     })
 }
