@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod invariants;
+mod openapi;
 mod security;
 mod sources;
 mod tables;
@@ -63,8 +64,8 @@ fn readme_has_every_setting_with_its_default() {
     assert_eq!(shown, settings());
 }
 
-#[test]
-fn readme_has_every_route() {
+/// `METHOD /path` of every route.
+fn routes() -> Vec<String> {
     let mut routes = Vec::new();
     for route in read("crates/coordinator/src/http.rs").split(".route(\"").skip(1) {
         let (path, rest) = route.split_once('"').unwrap();
@@ -75,17 +76,22 @@ fn readme_has_every_route() {
             }
         }
     }
+    assert!(routes.len() >= 12, "{routes:?}");
+    routes.sort();
+    routes
+}
+
+#[test]
+fn readme_has_every_route() {
     // A WebSocket begins as a GET.
     let mut shown: Vec<String> = rows_below(&read("README.md"), "## The API")
         .iter()
         .map(|row| code(&row[0]).replacen("WS ", "GET ", 1))
         .map(|call| call.split(['?', ' ']).take(2).collect::<Vec<_>>().join(" "))
         .collect();
-    assert!(routes.len() >= 12, "{routes:?}");
-    routes.sort();
     shown.sort();
     shown.dedup();
-    assert_eq!(shown, routes);
+    assert_eq!(shown, routes());
 }
 
 #[test]

@@ -14,7 +14,7 @@ async fn say(server: &TestServer, bytes: &str) -> String {
     stream.write_all(bytes.replace("PORT", server.port()).as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
-    // A connection that stays open has answered when nothing more comes; the idle timeout of the server ends it too.
+    // Each of these connections is ended by the server, after one answer or none.
     let _ = within("the connection ends", async {
         while let Ok(read @ 1..) = stream.read(&mut piece).await {
             answer.extend_from_slice(&piece[..read]);

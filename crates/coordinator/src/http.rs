@@ -8,6 +8,7 @@ mod extract;
 mod health;
 mod listen;
 mod logs;
+mod openapi;
 mod perimeter;
 mod session;
 mod stream;
@@ -82,6 +83,7 @@ pub fn router(api: Api) -> Router {
         .route("/usage", get(usage::usage))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
+        .route("/openapi.json", get(openapi::describe))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

@@ -34,7 +34,7 @@ use Foreign::{Forbidden, LeftOut, NoSession, NotThere};
 use Needs::{Nothing, Read, Submit};
 
 /// All of them; a new one has to say here what it needs.
-const ROUTES: [(&str, &str, Needs, Foreign); 17] = [
+const ROUTES: [(&str, &str, Needs, Foreign); 18] = [
     ("POST", "/task", Submit, Forbidden),
     ("GET", "/task/{id}", Read, NotThere),
     ("GET", "/task/{id}/logs", Read, NotThere),
@@ -50,6 +50,7 @@ const ROUTES: [(&str, &str, Needs, Foreign); 17] = [
     ("GET", "/session/{id}/events", Read, NotThere),
     ("GET", "/stream/{id}", Read, NotThere),
     ("GET", "/usage", Read, NoSession),
+    ("GET", "/openapi.json", Read, NoSession),
     ("GET", "/health", Nothing, NoSession),
     ("GET", "/ready", Nothing, NoSession),
 ];

@@ -1,5 +1,6 @@
 //! Connections: how many, how long each may take to ask, and their end.
 
+mod head;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -27,13 +28,23 @@ use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
 use super::perimeter::LocalAddress;
+use head::HeadBound;
 use stream::Counted;
 
 /// Subscribers included, of which a thousand on one session are ordinary. Whoever comes then waits in the kernel's queue.
 const MAX_CONNECTIONS: usize = 8192;
 
-/// From the moment at which a request may come to its last header. An idle connection is closed by it too.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may take.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// From the first byte of a request to its last header; of the first request, from the connection's begin.
+    head: Duration,
+    /// Between two requests.
+    idle: Duration,
+}
+
+/// Reverse proxies keep connections for a minute, and must be the ones that close them.
+const PATIENCE: Patience = Patience { head: Duration::from_secs(10), idle: Duration::from_secs(90) };
 
 /// Request line and headers together; more than that is answered with 431.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -63,8 +74,7 @@ pub async fn serve(listener: TcpListener, router: Router, closing: CancellationT
                 let local = stream.local_address();
                 let router = router.clone();
                 let closing = closing.clone();
-                tracker
-                    .spawn(async move { connection(stream, (Some(peer), local), router, HEAD_TIMEOUT, closing).await });
+                tracker.spawn(async move { connection(stream, (Some(peer), local), router, PATIENCE, closing).await });
             }
             // The peer's own doing, and over.
             Err(error) if is_of_the_connection(&error) => {}
@@ -80,21 +90,28 @@ async fn connection<S>(
     stream: S,
     (peer, local): (Option<SocketAddr>, Option<SocketAddr>),
     router: Router,
-    head_timeout: Duration,
+    patience: Patience,
     closing: CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let (stream, expecting) = HeadBound::new(stream, patience.head);
     let service = service_fn(move |request: Request<Incoming>| {
+        expecting.request_came();
+        let expecting = expecting.clone();
         let mut request = request.map(Body::new);
         peer.map(|peer| request.extensions_mut().insert(ConnectInfo(peer)));
         local.map(|local| request.extensions_mut().insert(LocalAddress(local)));
         let router = router.clone();
-        async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+        async move {
+            let response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+            Ok::<_, Infallible>(expecting.after(response))
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head_timeout)
+        // It begins when the request before has been answered, so it is the one for idle connections.
+        .header_read_timeout(patience.idle)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service)

@@ -1,21 +1,31 @@
 use axum::Router;
 use axum::routing::get;
+use futures::StreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{HEAD_TIMEOUT, MAX_HEAD_BYTES, MAX_HEADERS, connection};
+use super::{MAX_HEAD_BYTES, MAX_HEADERS, PATIENCE, Patience, connection};
 
 const SHORT: Duration = Duration::from_millis(100);
+const LONG: Duration = Duration::from_hours(1);
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
 /// A client's end of a connection.
-fn connect(head_timeout: Duration, closing: &CancellationToken) -> (DuplexStream, TaskTracker) {
+fn connect(patience: Patience, closing: &CancellationToken) -> (DuplexStream, TaskTracker) {
     let (client, server) = duplex(256 * 1024);
     let tracker = TaskTracker::new();
-    let router = Router::new().route("/", get(|| async { "done" }));
+    let slow = || async {
+        let pieces = futures::stream::iter(["not ", "yet ", "done"]).then(|piece| async move {
+            sleep(2 * SHORT).await;
+            Ok::<_, std::convert::Infallible>(piece)
+        });
+        axum::body::Body::from_stream(pieces)
+    };
+    let router = Router::new().route("/", get(|| async { "done" })).route("/slow", get(slow));
     let closing = closing.clone();
-    tracker.spawn(async move { connection(server, (None, None), router, head_timeout, closing).await });
+    tracker.spawn(async move { connection(server, (None, None), router, patience, closing).await });
     tracker.close();
     (client, tracker)
 }
@@ -26,9 +36,61 @@ async fn rest(client: &mut DuplexStream) -> String {
     String::from_utf8(text).unwrap()
 }
 
+/// A response up to its end, on a connection that stays.
+async fn answer(client: &mut DuplexStream) -> String {
+    let mut text = String::new();
+    while !text.contains("done") {
+        let mut piece = [0; 1024];
+        let read = client.read(&mut piece).await.unwrap();
+        assert!(read > 0, "closed after {text:?}");
+        text.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_is_closed() {
+    let (mut client, tracker) = connect(Patience { head: SHORT, idle: LONG }, &CancellationToken::new());
+    assert_eq!(rest(&mut client).await, "");
+    tracker.wait().await;
+}
+
+#[tokio::test]
+async fn a_connection_may_rest_between_requests_for_longer_than_a_head_may_take() {
+    let (mut client, tracker) = connect(Patience { head: SHORT, idle: LONG }, &CancellationToken::new());
+    for _ in 0..3 {
+        client.write_all(REQUEST).await.unwrap();
+        let text = answer(&mut client).await;
+        assert!(text.contains("content-length: 4"), "{text}");
+        sleep(2 * SHORT).await;
+    }
+    drop(client);
+    tracker.wait().await;
+}
+
+#[tokio::test]
+async fn a_later_head_that_trickles_is_cut() {
+    let (mut client, tracker) = connect(Patience { head: SHORT, idle: LONG }, &CancellationToken::new());
+    client.write_all(REQUEST).await.unwrap();
+    answer(&mut client).await;
+    client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    assert_eq!(rest(&mut client).await, "");
+    tracker.wait().await;
+}
+
+/// A handler, and a stream, may take longer than a head.
+#[tokio::test]
+async fn an_answer_has_its_own_time() {
+    let (mut client, tracker) = connect(Patience { head: SHORT, idle: LONG }, &CancellationToken::new());
+    client.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    answer(&mut client).await;
+    drop(client);
+    tracker.wait().await;
+}
+
 #[tokio::test]
 async fn a_head_that_trickles_is_cut() {
-    let (mut client, tracker) = connect(SHORT, &CancellationToken::new());
+    let (mut client, tracker) = connect(Patience { head: SHORT, idle: LONG }, &CancellationToken::new());
     client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     // Far below the bound on a head's size, which would end it too.
     for _ in 0..MAX_HEADERS - 1 {
@@ -43,8 +105,8 @@ async fn a_head_that_trickles_is_cut() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
-    let (mut client, tracker) = connect(SHORT, &CancellationToken::new());
-    client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let (mut client, tracker) = connect(Patience { head: LONG, idle: SHORT }, &CancellationToken::new());
+    client.write_all(REQUEST).await.unwrap();
     assert!(rest(&mut client).await.ends_with("done"));
     tracker.wait().await;
 }
@@ -57,7 +119,7 @@ async fn a_head_is_bounded() {
         "x-a: b\r\n".repeat(200),
     ];
     for bomb in bombs {
-        let (mut client, tracker) = connect(HEAD_TIMEOUT, &CancellationToken::new());
+        let (mut client, tracker) = connect(PATIENCE, &CancellationToken::new());
         client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n").await.unwrap();
         let _ = client.write_all(bomb.as_bytes()).await;
         let answer = rest(&mut client).await;
@@ -69,8 +131,8 @@ async fn a_head_is_bounded() {
 #[tokio::test]
 async fn closing_ends_idle_connections_at_once() {
     let closing = CancellationToken::new();
-    let (mut client, tracker) = connect(HEAD_TIMEOUT, &closing);
-    client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let (mut client, tracker) = connect(PATIENCE, &closing);
+    client.write_all(REQUEST).await.unwrap();
     let mut first = [0; 17];
     client.read_exact(&mut first).await.unwrap();
     closing.cancel();
