@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
@@ -20,6 +20,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue};
 
 use super::{ApiError, MAX_BODY_BYTES};
+use crate::audit;
 use crate::config::{HostList, OriginList};
 use authority::Authority;
 
@@ -79,7 +80,16 @@ pub(super) async fn check_source(State(perimeter): State<Arc<Perimeter>>, reques
     let local = request.extensions().get::<LocalAddress>().map(|local| local.0);
     let mut response = match perimeter.check(request.method(), request.uri(), request.headers(), local) {
         Ok(()) => next.run(request).await,
-        Err(refusal) => ApiError::refused(&refusal).into_response(),
+        Err(refusal) => {
+            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+            let (method, reason) = (request.method().as_str(), refusal.to_string());
+            tracing::info!(
+                target: audit::TARGET,
+                { peer = peer.map(tracing::field::display), http.method = method, refused = reason },
+                "request refused"
+            );
+            ApiError::refused(&refusal).into_response()
+        }
     };
     if chunked {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
