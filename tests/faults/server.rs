@@ -50,6 +50,9 @@ impl Setup {
         // Fixed, so that clients find the next server, too.
         let port = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut environment = BTreeMap::from([
+            ("WARM_SANDBOXES".to_owned(), "0".to_owned()),
+            // More than any scenario has sessions.
+            ("MAX_SANDBOXES".to_owned(), "1000".to_owned()),
             ("PATH".to_owned(), std::env::var("PATH").unwrap()),
             // Not the tester's, where a login of Claude Code may be.
             ("HOME".to_owned(), path("home")),

@@ -16,6 +16,7 @@ mod subscriber;
 
 mod abort;
 mod broken_agent;
+mod capacity;
 mod compatibility;
 mod docs;
 mod doctor;
@@ -31,3 +32,4 @@ mod secrets;
 mod session;
 mod settings;
 mod stream;
+mod warm;

@@ -1,12 +1,14 @@
 //! Sandboxes: a container with its volumes and its link, and the agent process in it.
 
 mod agent;
+pub mod capacity;
 mod launch;
 mod leftovers;
 mod links;
 mod names;
 mod process;
 mod take_over;
+mod warm;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,7 @@ pub use launch::{LaunchError, LaunchOrder};
 pub use links::Links;
 pub use names::{Instance, SandboxName};
 pub use process::{Process, ProcessEnd, ProcessOutput};
+pub use warm::{Warm, WarmPool, WarmSettings};
 
 /// What sandboxes are made of: the same for all of a coordinator.
 #[derive(Clone, Debug)]
@@ -47,6 +50,8 @@ pub struct SandboxHost {
     tracker: TaskTracker,
     /// Names of the sandboxes that there are or are about to be: everything else with our label is a leftover.
     alive: DashSet<String>,
+    /// Of warm sandboxes: keys of sessions that there are not yet.
+    unclaimed: DashSet<SessionKey>,
 }
 
 /// A sandbox whose agent waits for messages.
@@ -73,6 +78,25 @@ impl Sandbox {
     }
 }
 
+impl Sandbox {
+    /// Takes in what an agent says that nobody spoke to, until it ends. Safe to cancel.
+    async fn rest(&mut self) -> ProcessEnd {
+        loop {
+            let end = match self.process.recv().await {
+                ProcessOutput::Frames(frames) => {
+                    let end = self.process.decode(frames, |_| {});
+                    self.link.acknowledge(self.process.last_frame());
+                    end
+                }
+                ProcessOutput::Ended(end) => Some(end),
+            };
+            if let Some(end) = end {
+                return end;
+            }
+        }
+    }
+}
+
 impl SandboxHost {
     pub fn new(
         engine: Arc<dyn Engine>,
@@ -82,7 +106,16 @@ impl SandboxHost {
         settings: SandboxSettings,
         tracker: TaskTracker,
     ) -> Self {
-        SandboxHost { engine, links, gateway, instance, settings, tracker, alive: DashSet::new() }
+        SandboxHost {
+            engine,
+            links,
+            gateway,
+            instance,
+            settings,
+            tracker,
+            alive: DashSet::new(),
+            unclaimed: DashSet::new(),
+        }
     }
 
     pub fn engine(&self) -> &dyn Engine {

@@ -77,6 +77,9 @@ impl Setup {
             ("RUNTIME_DIR".to_owned(), path("run")),
             ("AGENT_DIR".to_owned(), template.display().to_string()),
             ("DOCKER_IMAGE".to_owned(), agent_image()),
+            // Tests of these say so themselves: a container that nobody asked for costs time, and a machine's memory differs.
+            ("WARM_SANDBOXES".to_owned(), "0".to_owned()),
+            ("MAX_SANDBOXES".to_owned(), "100".to_owned()),
             ("ANTHROPIC_BASE_URL".to_owned(), model.url()),
             ("ANTHROPIC_API_KEY".to_owned(), DEFAULT_KEY.to_owned()),
         ]);

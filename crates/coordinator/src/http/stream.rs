@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
+use futures::SinkExt as _;
 use serde::Deserialize;
 use serde_json::json;
 use tracing::{debug, warn};
@@ -28,6 +29,9 @@ const TOO_SLOW: u16 = 4008;
 /// Subscribers send nothing but pongs; what is read is bounded and small.
 const READ_BYTES: usize = 4096;
 
+/// Events go to the socket in pieces of this size, and what is left of a page at its end.
+const WRITE_BYTES: usize = 8192;
+
 #[derive(Deserialize)]
 pub(super) struct StreamQuery {
     since: Option<String>,
@@ -43,7 +47,8 @@ pub(super) async fn open(
     let since = parse_since(query.since.as_deref())?;
     let upgrade = upgrade?;
     let subscription = api.registry.subscribe(&session).await?;
-    let upgrade = upgrade.read_buffer_size(READ_BYTES).max_message_size(READ_BYTES);
+    api.registry.prepare(&session).await;
+    let upgrade = upgrade.read_buffer_size(READ_BYTES).write_buffer_size(WRITE_BYTES).max_message_size(READ_BYTES);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let streams = api.streams.clone();
         let stream = serve(socket, session, subscription, since, api);
@@ -100,10 +105,8 @@ async fn follow(socket: &mut WebSocket, cursor: &mut Cursor, api: &Api) -> Ended
             () = shutdown.cancelled() => return Ended::ShuttingDown,
             page = cursor.next() => match page {
                 Ok(Page::Events(events)) => {
-                    for event in events {
-                        if let Err(ended) = send(socket, text(event)).await {
-                            return ended;
-                        }
+                    if let Err(ended) = send_all(socket, events).await {
+                        return ended;
                     }
                 }
                 Ok(Page::Gap { from, to }) => {
@@ -128,6 +131,22 @@ async fn follow(socket: &mut WebSocket, cursor: &mut Cursor, api: &Api) -> Ended
 
 async fn send(socket: &mut WebSocket, text: Utf8Bytes) -> Result<(), Ended> {
     match tokio::time::timeout(SEND_TIMEOUT, socket.send(Message::Text(text))).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Ended::Gone),
+        Err(_) => Err(Ended::TooSlow),
+    }
+}
+
+/// A page of events, flushed once.
+async fn send_all(socket: &mut WebSocket, events: Vec<StoredEvent>) -> Result<(), Ended> {
+    for event in events {
+        match tokio::time::timeout(SEND_TIMEOUT, socket.feed(Message::Text(text(event)))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(Ended::Gone),
+            Err(_) => return Err(Ended::TooSlow),
+        }
+    }
+    match tokio::time::timeout(SEND_TIMEOUT, socket.flush()).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(Ended::Gone),
         Err(_) => Err(Ended::TooSlow),

@@ -21,6 +21,8 @@ pub(crate) enum Message {
     Reset(oneshot::Sender<Result<bool, Arc<StoreError>>>),
     Delete(oneshot::Sender<Result<(), Arc<StoreError>>>),
     Subscribe(oneshot::Sender<Subscription>),
+    /// Somebody looks, and a task may follow: what it needs is made ready, where that takes nothing from others.
+    Prepare,
     /// `None`: there is no such session.
     Describe(oneshot::Sender<Option<SessionView>>),
 }

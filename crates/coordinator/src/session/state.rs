@@ -29,6 +29,8 @@ pub(crate) enum After {
 pub(crate) enum Input {
     /// A task was put into the queue.
     Queued,
+    /// A task may come soon.
+    Expected,
     /// An earlier coordinator left a sandbox.
     Left,
     /// The sandbox is ready.
@@ -77,7 +79,7 @@ impl State {
         use {Action as A, Input as I, State as S};
         let begin_or = |rest: State| if waiting { (S::Running, A::StartTask) } else { (rest, A::Nothing) };
         match (self, input) {
-            (S::Cold, I::Queued) => (S::Starting, A::StartSandbox),
+            (S::Cold, I::Queued | I::Expected) => (S::Starting, A::StartSandbox),
             (S::Cold, I::Left) => (S::Starting, A::TakeOverSandbox),
             (S::Cold, I::Stop(after)) => (S::Stopping(after), A::StopSandbox),
 
@@ -102,15 +104,30 @@ impl State {
             // What is left changes nothing: a task waits its turn in the queue, and news of a sandbox that is already
             // being taken down is old.
             (S::Cold, I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Lost | I::IdledOut | I::Stopped)
-            | (S::Starting, I::Queued | I::Left | I::Ended | I::IdledOut | I::Stopped)
-            | (S::Idle, I::Left | I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Stopped)
+            | (S::Starting, I::Queued | I::Expected | I::Left | I::Ended | I::IdledOut | I::Stopped)
+            | (S::Idle, I::Expected | I::Left | I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Stopped)
             | (
                 S::Running,
-                I::Queued | I::Left | I::Started | I::TakenOver | I::StartFailed | I::IdledOut | I::Stopped,
+                I::Queued
+                | I::Expected
+                | I::Left
+                | I::Started
+                | I::TakenOver
+                | I::StartFailed
+                | I::IdledOut
+                | I::Stopped,
             )
             | (
                 S::Stopping(_),
-                I::Queued | I::Left | I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Lost | I::IdledOut,
+                I::Queued
+                | I::Expected
+                | I::Left
+                | I::Started
+                | I::TakenOver
+                | I::StartFailed
+                | I::Ended
+                | I::Lost
+                | I::IdledOut,
             ) => (self, A::Nothing),
         }
     }
@@ -126,6 +143,7 @@ mod tests {
         let after = prop_oneof![Just(After::Rest), Just(After::Reset), Just(After::Delete)];
         prop_oneof![
             Just(Input::Queued),
+            Just(Input::Expected),
             Just(Input::Left),
             Just(Input::Started),
             Just(Input::TakenOver),

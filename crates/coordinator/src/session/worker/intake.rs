@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{StopReply, Waiting, Worker, aborts_task, kills};
-use crate::event::Event;
+use crate::event::{Event, QueuedReason};
 use crate::session::SessionRecord;
 use crate::session::message::{AbortMode, AbortScope, Accepted, SessionView, Submission, SubmitError, Subscription};
 use crate::session::running::Running;
@@ -25,6 +25,7 @@ impl Worker {
         self.commit().await.map_err(|error| SubmitError::Store(Arc::new(error)))?;
 
         let before = self.conversation.record.clone();
+        let warm = if before.is_none() { self.take_warm().await } else { None };
         let now = Timestamp::now();
         let session = self.conversation.record.get_or_insert_with(|| SessionRecord {
             key: self.conversation.journal.session(),
@@ -35,7 +36,8 @@ impl Worker {
             claude_session_id: None,
             env: std::collections::BTreeMap::new(),
             last_seq: 0,
-            sandbox: None,
+            // In one commit with the session: after a crash it is the session's, or a leftover, and never both.
+            sandbox: warm.as_ref().map(|warm| warm.sandbox.record()),
         });
         session.last_active = now;
         session.env.extend(submission.env);
@@ -67,13 +69,19 @@ impl Worker {
             prompt_uuid: prompt,
             idempotency,
         });
-        let event = Event::TaskQueued { session_id: self.conversation.id.clone(), position };
+        let reason = (position > 0).then_some(QueuedReason::Session);
+        let event = Event::TaskQueued { session_id: self.conversation.id.clone(), position, reason };
         self.conversation.journal.tell(&event, Some(&task));
 
         if let Err(error) = self.commit().await {
             self.discard();
             self.conversation.record = before;
+            self.discard_warm(warm);
             return Err(SubmitError::Store(Arc::new(error)));
+        }
+        if let Some(warm) = warm {
+            self.context.sandboxes.disown(warm.session);
+            self.warm = Some(warm);
         }
         self.queue.push(Waiting { record, prompt });
         Ok(Accepted { task, position })

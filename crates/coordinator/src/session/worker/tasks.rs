@@ -132,6 +132,9 @@ impl Worker {
         self.flush().await;
         self.send().await;
         if let Some(input) = next {
+            if input == Input::Ended {
+                self.make_way();
+            }
             self.transition(input).await;
         }
     }
