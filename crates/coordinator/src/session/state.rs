@@ -29,6 +29,8 @@ pub(crate) enum After {
 pub(crate) enum Input {
     /// A task was put into the queue.
     Queued,
+    /// A task was put before an agent that waited, in the commit that accepted it.
+    Begun,
     /// A task may come soon.
     Expected,
     /// An earlier coordinator left a sandbox.
@@ -91,6 +93,7 @@ impl State {
             (S::Starting, I::Stop(after)) => (S::Stopping(after), A::StopSandbox),
 
             (S::Idle, I::Queued) => begin_or(S::Idle),
+            (S::Idle, I::Begun) => (S::Running, A::Nothing),
             (S::Idle, I::IdledOut | I::Lost) => (S::Stopping(After::Rest), A::StopSandbox),
             (S::Idle, I::Stop(after)) => (S::Stopping(after), A::StopSandbox),
 
@@ -103,12 +106,16 @@ impl State {
 
             // What is left changes nothing: a task waits its turn in the queue, and news of a sandbox that is already
             // being taken down is old.
-            (S::Cold, I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Lost | I::IdledOut | I::Stopped)
-            | (S::Starting, I::Queued | I::Expected | I::Left | I::Ended | I::IdledOut | I::Stopped)
+            (
+                S::Cold,
+                I::Begun | I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Lost | I::IdledOut | I::Stopped,
+            )
+            | (S::Starting, I::Begun | I::Queued | I::Expected | I::Left | I::Ended | I::IdledOut | I::Stopped)
             | (S::Idle, I::Expected | I::Left | I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Stopped)
             | (
                 S::Running,
                 I::Queued
+                | I::Begun
                 | I::Expected
                 | I::Left
                 | I::Started
@@ -120,6 +127,7 @@ impl State {
             | (
                 S::Stopping(_),
                 I::Queued
+                | I::Begun
                 | I::Expected
                 | I::Left
                 | I::Started
@@ -143,6 +151,7 @@ mod tests {
         let after = prop_oneof![Just(After::Rest), Just(After::Reset), Just(After::Delete)];
         prop_oneof![
             Just(Input::Queued),
+            Just(Input::Begun),
             Just(Input::Expected),
             Just(Input::Left),
             Just(Input::Started),
@@ -177,7 +186,10 @@ mod tests {
                     Action::StopSandbox => prop_assert!(!matches!(before, State::Stopping(_))),
                     Action::Settle(_) => prop_assert_eq!(after, State::Cold),
                     Action::Nothing => prop_assert!(
-                        after != State::Running || before == State::Running || input == Input::TakenOver
+                        after != State::Running
+                            || before == State::Running
+                            || (before == State::Starting && input == Input::TakenOver)
+                            || (before == State::Idle && input == Input::Begun)
                     ),
                 }
                 if let (State::Stopping(asked), false) = (before, input == Input::Stopped) {

@@ -184,7 +184,10 @@ impl Worker {
                 let accepted = self.submit(*submission).await;
                 let queued = accepted.is_ok();
                 let _ = reply.send(accepted);
-                if queued {
+                if queued && self.state == State::Idle && self.conversation.running.is_some() {
+                    self.log_begun();
+                    self.transition(Input::Begun).await;
+                } else if queued {
                     self.transition(Input::Queued).await;
                 }
             }

@@ -73,8 +73,18 @@ impl Worker {
         let event = Event::TaskQueued { session_id: self.conversation.id.clone(), position, reason };
         self.conversation.journal.tell(&event, Some(&task));
 
+        // One wait for the disk instead of two.
+        let at_once = self.takes_at_once();
+        let mut waiting = Some(Waiting { record, prompt });
+        if at_once {
+            self.queue.extend(waiting.take());
+            self.begin_task();
+        }
         if let Err(error) = self.commit().await {
             self.discard();
+            if at_once {
+                self.forget_begun();
+            }
             self.conversation.record = before;
             self.discard_warm(warm);
             return Err(SubmitError::Store(Arc::new(error)));
@@ -83,7 +93,7 @@ impl Worker {
             self.context.sandboxes.disown(warm.session);
             self.warm = Some(warm);
         }
-        self.queue.push(Waiting { record, prompt });
+        self.queue.extend(waiting);
         Ok(Accepted { task, position })
     }
 
