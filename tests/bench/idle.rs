@@ -16,13 +16,19 @@ const UNTIL_WORKERS_RETIRED: Duration = Duration::from_secs(40);
 /// Requests under way at a time.
 const AT_A_TIME: usize = 64;
 
+/// Sockets that this process, and the server after it, may have.
+fn open_files() -> u32 {
+    let (soft, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
+    u32::try_from(soft).unwrap_or(u32::MAX).saturating_sub(100)
+}
+
 pub(crate) async fn idle(effort: Effort) -> Vec<Row> {
     // Sessions without containers: their tasks fail at once.
     let server = Server::start(&[("DOCKER_IMAGE", "claude-runner-bench-no-such-image")]).await;
     server.get("/health").await;
     let alone = server.resident();
 
-    let subscribers = effort.of(50, 8_000);
+    let subscribers = effort.of(50, 10_000.min(open_files()));
     let url = server.url("ws", "/stream/nobody");
     let mut open = Vec::new();
     for _ in 0..subscribers {
