@@ -333,6 +333,41 @@ fn a_sweep_leaves_warm_sandboxes_alone_and_a_session_takes_one() {
 }
 
 #[test]
+fn a_sweep_leaves_the_volumes_of_a_sandbox_that_is_being_made() {
+    let mut play = Play::new(Settings::default());
+    play.scene.world.crash();
+    play.hang(Operation::CreateContainer);
+    play.scene.world.settings.warm = 1;
+    play.scene.begin_again();
+    play.called(Operation::CreateContainer);
+    let there = play.scene.world.leftovers();
+    play.scene.world.sweep_everything();
+    assert_eq!(play.scene.world.leftovers(), there);
+    play.release(Operation::CreateContainer);
+    play.warm(1);
+    play.end();
+}
+
+#[test]
+fn a_task_that_an_idle_agent_was_to_begin_is_refused_on_a_full_disk() {
+    let mut play = Play::new(Settings::default());
+    let before = play.submit("answer");
+    assert_eq!(play.status(before), TaskStatus::Completed);
+    play.scene.world.fill_disk(true);
+    let refused = play.post("answer");
+    assert!(!play.scene.world.accepted(refused));
+    let registry = play.scene.world.registry_of();
+    let view = play.scene.world.now(registry.describe(&play.session)).unwrap().unwrap();
+    assert_eq!((view.busy, view.state), (false, "idle"));
+    play.scene.world.fill_disk(false);
+    let next = play.submit("answer");
+    assert_eq!(play.status(next), TaskStatus::Completed);
+    assert_eq!((play.given(refused), play.given(next)), (0, 1));
+    drop(registry);
+    play.end();
+}
+
+#[test]
 fn a_session_that_cannot_be_written_down_leaves_its_warm_sandbox_behind_for_nobody() {
     let mut play = Play::new(Settings { warm: 1, ..Settings::default() });
     play.warm(1);
