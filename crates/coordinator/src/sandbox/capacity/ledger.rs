@@ -122,9 +122,10 @@ impl Ledger {
         self.become_now(ticket, Use::Leaving);
     }
 
-    /// Whether more wait than will get a sandbox from those that are on their way out.
+    /// Whether more wait than there are sandboxes on their way out. Who still waits after [`Ledger::settle`] does so for
+    /// want of number or of memory.
     pub(super) fn is_short(&self) -> bool {
-        self.waiting.len() > self.free() + self.leaving()
+        self.waiting.len() > self.leaving()
     }
 
     /// Gives out what there is, in the order of asking, and asks as many as are missing to go: warm ones first, then those

@@ -168,6 +168,9 @@ fn memory_holds_a_start_back_and_never_the_first_one() {
     let (first, second) = (ledger.request(), ledger.request());
     assert_eq!(ledger.settle(|_| false), [Verdict::Granted(first)]);
     assert!(ledger.spare().is_none(), "nothing is started ahead of one that waits");
+    ledger.busy(first);
+    assert_eq!(ledger.settle(|_| false), []);
+    assert!(ledger.is_short(), "a busy session lets one go first that waits for memory");
     ledger.idle(first);
     assert_eq!(ledger.settle(|_| false), [Verdict::PutAway(first)], "idle ones make room for memory too");
     ledger.release(first);
