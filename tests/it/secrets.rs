@@ -111,7 +111,7 @@ fn assert_without_secrets(what: &str, text: &str) {
 /// Files outside the CLI's program, which knows how such keys begin.
 fn only_agents_files(listing: &str) -> String {
     let listing = listing.trim_start_matches("done:").trim();
-    listing.lines().filter(|path| !path.starts_with("/usr/")).collect::<Vec<_>>().join("\n")
+    listing.lines().filter(|path| path.starts_with('/') && !path.starts_with("/usr/")).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether any file below the directory has these bytes.

@@ -121,6 +121,7 @@ impl World {
             network: Network::None,
             limits: Limits::new(1 << 30, 1_000_000_000, 100),
             runtime: None,
+            disk_bytes: 1 << 30,
             orphan_ttl: Duration::from_hours(1),
         };
         let host = SandboxHost::new(
@@ -136,7 +137,8 @@ impl World {
         let capacity = Capacity::new(self.settings.max_sandboxes, MemoryGauge::Unknown);
         let agent_dir = self.directory.path().join("agent");
         let warm = WarmSettings { count: self.settings.warm, model: MODEL.to_owned(), agent_dir: agent_dir.clone() };
-        let warm = WarmPool::start(warm, Arc::clone(&host), capacity.clone(), &tracker, shutdown.clone());
+        let (warm, keep_warm) =
+            WarmPool::new(warm, Arc::clone(&host), capacity.clone(), tracker.clone(), shutdown.clone());
         let registry = Registry::new(Arc::new(SessionContext {
             store,
             sandboxes: host,
@@ -156,6 +158,7 @@ impl World {
             shutdown,
         }));
         registry.restore().await.unwrap();
+        tracker.spawn(keep_warm);
         tracker.spawn(upkeep::run(registry.clone()));
         registry
     }

@@ -40,7 +40,11 @@ impl AgentTemplate {
     pub async fn read(directory: PathBuf) -> Result<Self, TemplateError> {
         match tokio::task::spawn_blocking(move || AgentTemplate::load(&directory)).await {
             Ok(template) => template,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and with it whoever waits here.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 
@@ -54,6 +58,13 @@ impl AgentTemplate {
         let output_schema = load_schema(&directory.join("OUTPUT.schema.json"))?;
         let archive = archive(directory)?;
         Ok(AgentTemplate { system_prompt, output_schema, archive })
+    }
+
+    /// Instructions and an empty workspace.
+    pub fn of_instructions(system_prompt: &str) -> Self {
+        // Two blocks of zeros end a tar archive.
+        let archive = Bytes::from_static(&[0; 1024]);
+        AgentTemplate { system_prompt: system_prompt.to_owned(), output_schema: None, archive }
     }
 }
 

@@ -5,9 +5,12 @@
 
 pub mod access;
 pub mod agent;
+pub mod audit;
+pub mod budget;
 pub mod cli;
 pub mod config;
 pub mod event;
+mod failpoint;
 pub mod gateway;
 pub mod http;
 pub mod image;

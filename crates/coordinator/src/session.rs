@@ -10,6 +10,7 @@ mod journal;
 mod log;
 mod message;
 mod narrator;
+mod payer;
 pub(crate) mod questions;
 mod queue;
 mod record;

@@ -55,7 +55,18 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
     let store = check("store", store.map(|_| "usable".to_owned()).map_err(|error| error.to_string()));
     let credential = check("credential", sandboxes.gateway().credential_state().usable.map(|()| "usable".to_owned()));
     let draining = if api.is_draining() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
-    let checks = [engine, image, store, credential, check("server", draining)];
+    let mut checks = vec![engine, image, store, credential, check("server", draining)];
+    checks.extend(sandboxes.runtime_is_proven().map(|proven| {
+        let runtime = sandboxes.settings().runtime.as_deref().unwrap_or_default();
+        let outcome = if proven {
+            Ok(format!("{runtime} has passed its self-test"))
+        } else {
+            Err(format!(
+                "SANDBOX_RUNTIME {runtime} has not passed its self-test (yet); the log and the next task say why"
+            ))
+        };
+        check("runtime", outcome)
+    }));
 
     let ready = checks.iter().all(|check| check["ok"] == json!(true));
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -52,21 +52,23 @@ pub struct WarmPool {
 }
 
 impl WarmPool {
-    /// Runs until `draining`, which no sandbox of it outlives.
-    pub fn start(
+    /// The pool, and what keeps it full: runs until `draining`, which no sandbox of it outlives.
+    pub fn new(
         settings: WarmSettings,
         host: Arc<SandboxHost>,
         capacity: Capacity,
-        tracker: &TaskTracker,
+        tracker: TaskTracker,
         draining: CancellationToken,
-    ) -> Self {
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (claims, inbox) = mpsc::channel(CLAIMS);
         let (tell, ready) = watch::channel(0);
         let count = settings.count;
-        if count > 0 {
-            tracker.spawn(worker::run(settings, host, capacity, inbox, tell, draining, tracker.clone()));
-        }
-        WarmPool { claims, ready, count }
+        let keep = async move {
+            if count > 0 {
+                worker::run(settings, host, capacity, inbox, tell, draining, tracker).await;
+            }
+        };
+        (WarmPool { claims, ready, count }, keep)
     }
 
     /// How many are ready.

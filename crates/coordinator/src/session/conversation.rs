@@ -17,6 +17,7 @@ use super::state::Input;
 use super::{SessionId, SessionRecord};
 use crate::agent::AgentTemplate;
 use crate::event::Event;
+use crate::failpoint::failpoint;
 use crate::gateway::{Reading, SandboxGateway};
 use crate::store::{Change, UnfinishedTask};
 use crate::task::{ErrorType, Failure, TaskId, TaskRecord};
@@ -213,6 +214,13 @@ impl Conversation {
         Some((record, root))
     }
 
+    /// The agent is at work on the running task, or nobody can say that it is not: its message is never given again.
+    pub(crate) fn presume_taken(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.hear();
+        }
+    }
+
     /// Takes the running task back if the agent never took its message in.
     pub(crate) fn take_back_untouched(&mut self, reason: &str) -> Option<(TaskRecord, Uuid)> {
         if self.running.as_ref().is_some_and(Running::is_untouched) { self.take_back(reason) } else { None }
@@ -249,6 +257,7 @@ impl Conversation {
             Sign::Accepted { uuid } => {
                 if let Some(running) = &mut self.running {
                     running.accept(&uuid);
+                    failpoint!("message.accepted");
                 }
             }
             Sign::Conversation { claude_session_id } => self.remember(claude_session_id),
@@ -318,6 +327,7 @@ impl Conversation {
                 if let Some(session) = &mut self.record {
                     session.turns += 1;
                 }
+                failpoint!("result.heard");
                 self.write_end(record, "request");
                 self.next = Some(Input::Ended);
             }

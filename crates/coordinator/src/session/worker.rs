@@ -24,6 +24,7 @@ use super::message::{AbortMode, AbortScope, Message, SubmitError};
 use super::queue::Queue;
 use super::state::{Action, After, Input, State};
 use super::{SessionId, SessionKey, SessionRecord, Status};
+use crate::failpoint::failpoint;
 use crate::sandbox::capacity::{Shortage, Slot};
 use crate::sandbox::{Sandbox, Warm};
 use crate::store::{StoreError, UnfinishedTask};
@@ -292,7 +293,9 @@ impl Worker {
                 // Before anyone is told: who asks then sees a session that is not busy any more.
                 self.publish_status();
                 for record in flushed.ended {
+                    failpoint!("end.written");
                     self.tell_ended(&record);
+                    failpoint!("end.told");
                 }
                 // Whichever commit it was that made the task's start durable.
                 self.say_prompt_once_durable().await;
@@ -340,6 +343,7 @@ impl Worker {
         }
         if self.state == State::Idle && self.idles_out_at() <= now {
             info!(session.id = %self.conversation.id, "session idle: its container goes, its volumes stay");
+            failpoint!("session.idle");
             self.transition(Input::IdledOut).await;
         }
         self.check_running(now).await;

@@ -6,13 +6,20 @@ use std::time::Duration;
 use refinery::{Migration, Runner};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::StoreError;
 use super::seal::Sealer;
+use super::{StoreError, data_dir};
 
 /// We are the only writer; what can hold the database for a moment is a backup taken with another program.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than all statements of a connection.
 const CACHED_STATEMENTS: usize = 64;
+
+/// In the order in which they are applied.
+const MIGRATIONS: [(&str, &str); 3] = [
+    ("V1__initial", include_str!("../../migrations/V1__initial.sql")),
+    ("V2__api_keys", include_str!("../../migrations/V2__api_keys.sql")),
+    ("V3__usage", include_str!("../../migrations/V3__usage.sql")),
+];
 
 /// The one connection that writes, with the schema brought up to date.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
@@ -31,6 +38,11 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     )?;
     migrate(&mut connection)?;
     Ok(connection)
+}
+
+/// A connection of another program of ours, while a server may have the database: its schema brought up to date too.
+pub(super) fn open_beside(data_dir: &Path) -> Result<Connection, StoreError> {
+    open_writer(&data_dir::make(data_dir)?)
 }
 
 /// One that cannot write, whatever it is told. To be opened after the writer, which makes the WAL.
@@ -58,8 +70,11 @@ pub(super) fn open_sealer(connection: &Connection, key_file: &Path) -> Result<Se
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let migrations = [Migration::unapplied("V1__initial", include_str!("../../migrations/V1__initial.sql"))
-        .map_err(|error| StoreError::Migration(Box::new(error)))?];
+    let migrations = MIGRATIONS
+        .iter()
+        .map(|(name, sql)| Migration::unapplied(name, sql))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| StoreError::Migration(Box::new(error)))?;
     let known = migrations.iter().map(|migration| i64::from(migration.version())).max().unwrap_or(0);
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > known {

@@ -6,3 +6,4 @@ mod open;
 mod retention;
 mod seal;
 mod tasks;
+mod usage;

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use super::{Warm, WarmSettings};
 use crate::agent::AgentTemplate;
+use crate::failpoint::failpoint;
 use crate::sandbox::capacity::{Capacity, Slot};
 use crate::sandbox::{LaunchOrder, SandboxHost};
 use crate::session::SessionKey;
@@ -129,6 +130,7 @@ impl Worker {
                 info!(sandbox.name = %warm.sandbox.name, "a warm sandbox is ready");
                 self.failures = 0;
                 self.ready.push(*warm);
+                failpoint!("warm.ready");
             }
             Err(error) => {
                 warn!(error, "no warm sandbox");

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{StopReply, Waiting, Worker, aborts_task, kills};
 use crate::event::{Event, QueuedReason};
+use crate::failpoint::failpoint;
 use crate::session::SessionRecord;
 use crate::session::message::{AbortMode, AbortScope, Accepted, SessionView, Submission, SubmitError, Subscription};
 use crate::session::running::Running;
@@ -80,18 +81,21 @@ impl Worker {
             self.queue.extend(waiting.take());
             self.begin_task();
         }
+        failpoint!("task.writing");
         if let Err(error) = self.commit().await {
             self.discard();
+            self.conversation.record = before;
             if at_once {
                 self.forget_begun();
             }
-            self.conversation.record = before;
             self.discard_warm(warm);
             return Err(SubmitError::Store(Arc::new(error)));
         }
+        failpoint!("task.written");
         if let Some(warm) = warm {
             self.context.sandboxes.disown(warm.session);
             self.warm = Some(warm);
+            failpoint!("warm.claimed");
         }
         self.queue.extend(waiting);
         Ok(Accepted { task, position })
@@ -128,6 +132,7 @@ impl Worker {
             aborted = true;
         }
         self.flush().await;
+        failpoint!("abort.written");
         let starting = self.state == State::Starting && self.queue.is_empty();
         if running.is_some() || (aborted && starting) {
             self.stopping.push(StopReply::Abort(reply));

@@ -12,7 +12,8 @@ use super::start::{Launched, NotLaunched};
 use super::tasks::end_of;
 use super::{Report, StopReply, Waiting, Worker};
 use crate::event::Event;
-use crate::sandbox::{LaunchError, SandboxName};
+use crate::failpoint::failpoint;
+use crate::sandbox::{LaunchError, SandboxName, sentence};
 use crate::session::context::SessionContext;
 use crate::session::conversation::Conversation;
 use crate::session::state::{After, Input, State};
@@ -51,6 +52,7 @@ impl Worker {
             self.report(Report::TakenDown);
             return;
         };
+        failpoint!("stop.begun");
         let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
         self.context.tracker.spawn(async move {
             // The link is closed first, so that nothing that the agent still does leaves the sandbox.
@@ -66,6 +68,7 @@ impl Worker {
             Report::TakenOver(outcome) => self.on_taken_over(*outcome).await,
             Report::Waits { ahead, shortage } => self.on_waits(ahead, shortage).await,
             Report::TakenDown => {
+                failpoint!("sandbox.gone");
                 self.leaving = false;
                 self.slot = None;
                 // They are no other sandbox's, even if they could not be written down yet.
@@ -76,6 +79,7 @@ impl Worker {
                     self.conversation.touch();
                     self.flush().await;
                 }
+                failpoint!("sandbox.forgotten");
                 match self.state {
                     State::Stopping(After::Reset | After::Delete) => self.wipe(),
                     State::Stopping(After::Rest) | State::Cold | State::Starting | State::Idle | State::Running => {
@@ -83,7 +87,10 @@ impl Worker {
                     }
                 }
             }
-            Report::Wiped => self.transition(Input::Stopped).await,
+            Report::Wiped => {
+                failpoint!("session.wiped");
+                self.transition(Input::Stopped).await;
+            }
         }
     }
 
@@ -115,7 +122,10 @@ impl Worker {
                 }
                 self.sandbox = Some(launched.sandbox);
                 self.slot = launched.slot;
+                self.introduce();
+                failpoint!("sandbox.ready");
                 self.flush().await;
+                failpoint!("sandbox.written");
                 self.transition(Input::Started).await;
             }
             Err(error) => {
@@ -177,6 +187,7 @@ impl Worker {
         self.launching = None;
         match outcome {
             Ok(launched) => {
+                failpoint!("takeover.ready");
                 self.conversation.meet_again(launched.template);
                 self.sandbox = Some(launched.sandbox);
                 if let State::Stopping(_) = self.state {
@@ -219,6 +230,7 @@ impl Worker {
     /// A stop is complete: the session is as it was asked to be, and those who asked are told.
     pub(super) async fn settle(&mut self, after: After) {
         let outcome = self.write_stop(after).await.map_err(Arc::new);
+        failpoint!("stop.written");
         for reply in std::mem::take(&mut self.stopping) {
             match reply {
                 StopReply::Abort(reply) => drop(reply.send(true)),
@@ -277,10 +289,12 @@ impl Worker {
         if self.context.settings.hand_off {
             // What runs goes on, and the next coordinator finds it by what is in the store.
             self.flush().await;
+            failpoint!("session.left");
             return;
         }
         self.end_running(Failure::new(ErrorType::Aborted, "the server was shut down"), "shutdown");
         self.flush().await;
+        failpoint!("session.ended");
         if let Some(launching) = &self.launching {
             launching.cancel();
             while let Some(report) = self.reports.1.recv().await {
@@ -354,28 +368,20 @@ fn failure_of(error: NotLaunched) -> Failure {
             let error = format!("no sandbox became free within {seconds} s (CAPACITY_TIMEOUT_MS, MAX_SANDBOXES)");
             Failure::new(ErrorType::CapacityReached, error)
         }
+        NotLaunched::Spent(spent) => Failure::new(ErrorType::BudgetExceeded, spent.to_string()),
+        NotLaunched::Store(error) => Failure::new(ErrorType::ExitCode, sentence(&error)),
         NotLaunched::Template(error) => Failure::new(ErrorType::ExitCode, sentence(&error)),
         NotLaunched::Sandbox(LaunchError::Engine(EngineError::ImageMissing { image })) => Failure::new(
             ErrorType::EngineUnavailable,
             format!("the image {image} is not there; build it with `claude-runner image build`"),
         ),
-        NotLaunched::Sandbox(error @ (LaunchError::Engine(_) | LaunchError::Link(_) | LaunchError::Timeout)) => {
-            Failure::new(ErrorType::EngineUnavailable, sentence(&error))
-        }
+        NotLaunched::Sandbox(
+            error
+            @ (LaunchError::Engine(_) | LaunchError::Link(_) | LaunchError::Runtime { .. } | LaunchError::Timeout),
+        ) => Failure::new(ErrorType::EngineUnavailable, sentence(&error)),
         NotLaunched::Sandbox(LaunchError::Ended(end)) => end_of(&end),
         NotLaunched::Sandbox(error @ LaunchError::Send(_)) => Failure::new(ErrorType::ContainerLost, sentence(&error)),
         NotLaunched::Sandbox(error @ LaunchError::Refused(_)) => Failure::new(ErrorType::ExitCode, sentence(&error)),
         NotLaunched::Sandbox(error @ LaunchError::Cancelled) => Failure::new(ErrorType::Aborted, sentence(&error)),
     }
-}
-
-/// An error and what is behind it, in one line.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut sentence = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        sentence = format!("{sentence}: {cause}");
-        source = cause.source();
-    }
-    sentence
 }

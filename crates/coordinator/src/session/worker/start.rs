@@ -10,12 +10,16 @@ use tracing::info;
 
 use super::{Report, Worker};
 use crate::agent::{AgentTemplate, TemplateError};
+use crate::budget::{Payer, Spent};
 use crate::event::{Event, QueuedReason};
+use crate::failpoint::failpoint;
 use crate::sandbox::capacity::{Shortage, Slot};
 use crate::sandbox::{LaunchError, LaunchOrder, Sandbox, Warm};
 use crate::session::SessionKey;
 use crate::session::context::SessionContext;
+use crate::session::payer;
 use crate::session::state::{Input, State};
+use crate::store::StoreError;
 
 /// How long a task waits for an engine that cannot be reached, and how often that is tried.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
@@ -34,6 +38,9 @@ pub(crate) enum NotLaunched {
     Sandbox(LaunchError),
     /// There was no room for that long.
     NoRoom(Duration),
+    /// There is no money for the task.
+    Spent(Spent),
+    Store(StoreError),
 }
 
 /// What a session knows of the sandbox that it wants.
@@ -42,6 +49,8 @@ struct Wanted {
     model: String,
     resume: Option<String>,
     untouched: bool,
+    /// Of the task that it is wanted for; `None` where no task waits yet.
+    payer: Option<Payer>,
 }
 
 /// Where it begins.
@@ -60,6 +69,7 @@ impl Worker {
         }
         let warm = self.context.warm.take().await?;
         self.conversation.journal.rename(warm.session);
+        failpoint!("warm.taken");
         Some(warm)
     }
 
@@ -96,6 +106,7 @@ impl Worker {
                 .map_or_else(|| self.context.settings.model.clone(), |waiting| waiting.record.request.model.clone()),
             untouched: resume.is_none() && record.is_none_or(|record| record.turns == 0),
             resume,
+            payer: self.queue.first().map(|waiting| payer::of_task(&waiting.record)),
         };
         let from = match (self.warm.take(), self.slot.take()) {
             (Some(warm), _) => From::Warm(warm),
@@ -106,14 +117,7 @@ impl Worker {
         self.launching = Some(cancel.clone());
         let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
         self.context.tracker.spawn(async move {
-            let launched = match from {
-                From::Warm(warm) => assign(&context, wanted, *warm, cancel).await,
-                From::Room(slot) => launch(&context, wanted, slot, cancel).await,
-                From::Nothing => match wait_for_room(&context, &report, &cancel).await {
-                    Ok(slot) => launch(&context, wanted, slot, cancel).await,
-                    Err(error) => Err(error),
-                },
-            };
+            let launched = obtain(&context, &report, wanted, from, &cancel).await;
             let _ = report.send(Report::Launched(Box::new(launched))).await;
         });
     }
@@ -134,17 +138,54 @@ impl Worker {
     }
 }
 
+async fn obtain(
+    context: &SessionContext,
+    report: &mpsc::Sender<Report>,
+    wanted: Wanted,
+    from: From,
+    cancel: &CancellationToken,
+) -> Result<Launched, NotLaunched> {
+    // Before it stands in line for what it cannot pay.
+    let refused = check_money(context, &wanted).await.err();
+    match (from, refused) {
+        (From::Warm(warm), Some(refused)) => {
+            warm.discard(&context.sandboxes).await;
+            Err(refused)
+        }
+        (From::Room(_) | From::Nothing, Some(refused)) => Err(refused),
+        (From::Warm(warm), None) => assign(context, wanted, *warm, cancel).await,
+        (From::Room(slot), None) => launch(context, wanted, slot, cancel).await,
+        (From::Nothing, None) => {
+            let slot = wait_for_room(context, report, cancel).await?;
+            // Others may have spent it meanwhile.
+            check_money(context, &wanted).await?;
+            launch(context, wanted, slot, cancel).await
+        }
+    }
+}
+
+/// Without money for its first request a task needs no sandbox.
+async fn check_money(context: &SessionContext, wanted: &Wanted) -> Result<(), NotLaunched> {
+    let Some(payer) = &wanted.payer else { return Ok(()) };
+    match context.sandboxes.gateway().budgets().spent(payer).await {
+        Ok(None) => Ok(()),
+        Ok(Some(spent)) => Err(NotLaunched::Spent(spent)),
+        Err(error) => Err(NotLaunched::Store(error)),
+    }
+}
+
 /// Gives a warm sandbox to the session. One that is out of date is replaced.
 async fn assign(
     context: &SessionContext,
     wanted: Wanted,
     warm: Warm,
-    cancel: CancellationToken,
+    cancel: &CancellationToken,
 ) -> Result<Launched, NotLaunched> {
     let (template, image) = tokio::join!(context.template(), context.sandboxes.image_id());
     let current = template.as_ref().is_ok_and(|template| warm.is_current(template, image.as_deref()));
     let Warm { session, sandbox, template, slot, .. } = warm;
     if current {
+        failpoint!("warm.given");
         return Ok(Launched { sandbox, template, transcript_lost: false, slot: Some(slot) });
     }
     info!(sandbox.name = %sandbox.name, "a warm sandbox was out of date");
@@ -175,10 +216,10 @@ async fn launch(
     context: &SessionContext,
     wanted: Wanted,
     slot: Slot,
-    cancel: CancellationToken,
+    cancel: &CancellationToken,
 ) -> Result<Launched, NotLaunched> {
     let template = context.template().await.map_err(NotLaunched::Template)?;
-    let Wanted { session, model, resume, untouched } = wanted;
+    let Wanted { session, model, resume, untouched, .. } = wanted;
     let resumes = resume.is_some();
     let order = LaunchOrder { session, template: Arc::clone(&template), model, resume, untouched };
     let sandbox = launch_when_possible(context, order, cancel).await.map_err(NotLaunched::Sandbox)?;
@@ -189,7 +230,7 @@ async fn launch(
 async fn launch_when_possible(
     context: &SessionContext,
     order: LaunchOrder,
-    cancel: CancellationToken,
+    cancel: &CancellationToken,
 ) -> Result<Sandbox, LaunchError> {
     let give_up = Instant::now() + ENGINE_PATIENCE;
     loop {

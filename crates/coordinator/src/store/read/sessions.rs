@@ -24,12 +24,22 @@ impl Store {
     }
 
     /// All sessions in the order of their creation.
-    pub async fn sessions(&self, cursor: Option<Cursor>, limit: usize) -> Result<Page<SessionRecord>, StoreError> {
+    pub async fn sessions(
+        &self,
+        prefix: Option<&str>,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<SessionRecord>, StoreError> {
         let sealer = self.shared.sealer.clone();
-        let query = format!("SELECT {COLUMNS} FROM sessions WHERE number > ?1 ORDER BY number LIMIT ?2");
+        let query = format!(
+            "SELECT {COLUMNS} FROM sessions
+             WHERE number > ?1 AND substr(id, 1, length(?3)) = ?3 ORDER BY number LIMIT ?2"
+        );
+        let prefix = prefix.unwrap_or_default().to_owned();
         let after = cursor.map_or(0, Cursor::number);
         self.read(move |connection| {
-            let rows = select(connection, &sealer, &query, params![after, row::limit(limit.saturating_add(1))])?;
+            let rows =
+                select(connection, &sealer, &query, params![after, row::limit(limit.saturating_add(1)), prefix])?;
             Ok(Page::from_rows(rows, limit))
         })
         .await
