@@ -17,6 +17,7 @@ mod subscriber;
 mod support;
 
 mod abort;
+mod access;
 mod broken_agent;
 mod budget;
 mod capacity;

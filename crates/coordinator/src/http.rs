@@ -25,6 +25,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use tokio_util::task::TaskTracker;
+use tower::util::option_layer;
 
 use crate::config::OriginList;
 use crate::registry::Registry;
@@ -85,7 +86,7 @@ pub fn router(api: Api) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(admit)
         .layer(from_fn(perimeter::check_body))
-        .layer(cors)
+        .layer(option_layer(cors))
         .layer(source)
         .layer(map_response(perimeter::secure))
         .with_state(api)

@@ -74,7 +74,7 @@ fn settings_are_read_in_few_places() {
 
 #[test]
 fn the_database_is_the_stores_own() {
-    only_in(&["rusqlite::"], &["crates/coordinator/src/store"]);
+    only_in(&["rusqlite::"], &["crates/coordinator/src/store", "crates/coordinator/src/access/store.rs"]);
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub enum Visible {
 /// Who sent a request, once that is known. Every request has one, as an extension.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// `None`: this server has no keys, anyone who reaches it may do everything.
+    /// `None`: this server never had keys, anyone who reaches it may do everything.
     pub key: Option<KeyId>,
     pub scope: Scope,
     pub visible: Visible,

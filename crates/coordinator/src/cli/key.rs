@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 use secrecy::ExposeSecret as _;
 
 use crate::access::{ApiKey, KeyId, KeyLimits, KeySecret, Scope};
+use crate::session::SessionId;
 use crate::store::KeyStore;
 use crate::usage::Cost;
 
@@ -41,7 +42,7 @@ pub(super) struct CreateOptions {
     scope: Scope,
 
     /// Only sessions whose ids begin with this
-    #[arg(long, value_name = "PREFIX")]
+    #[arg(long, value_name = "PREFIX", value_parser = parse_prefix)]
     sessions: Option<String>,
 
     /// When it ends: a time from now (30d, 12h, 90m), or a date (2027-01-31, in UTC)
@@ -111,7 +112,7 @@ fn create(options: CreateOptions) -> anyhow::Result<ExitCode> {
         name: options.name,
         digest: secret.digest(),
         scope: options.scope,
-        sessions: options.sessions.filter(|prefix| !prefix.is_empty()),
+        sessions: options.sessions,
         limits: KeyLimits {
             models: (!options.models.is_empty()).then_some(options.models),
             max_output_tokens: options.max_output_tokens,
@@ -192,6 +193,12 @@ fn parse_expiry(text: &str) -> Result<Timestamp, String> {
         now.checked_add(after).map_err(|_| wrong())?
     };
     if expires <= now { Err("it must lie in the future".to_owned()) } else { Ok(expires) }
+}
+
+/// An empty one would mean all sessions: a script's variable that was not set must not give that away.
+fn parse_prefix(text: &str) -> Result<String, String> {
+    let prefix: SessionId = text.parse().map_err(|error| format!("no session's id begins like that: {error}"))?;
+    Ok(prefix.to_string())
 }
 
 fn parse_cost(text: &str) -> Result<Cost, String> {

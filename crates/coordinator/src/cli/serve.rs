@@ -52,8 +52,11 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let draining = CancellationToken::new();
     let store = Store::open(&options.data_dir, options.store_options()).context("DATA_DIR cannot be used")?;
     let key_store = KeyStore::open(&options.data_dir).context("DATA_DIR cannot be used")?;
-    let keys = Keys::open(&options.api_keys, &key_store).context("the API keys cannot be read")?;
+    let keys = Keys::open(&options.api_keys, &key_store, options.host).context("the API keys cannot be read")?;
     options.check_keys(&keys)?;
+    if keys.is_empty() && keys.anyone().is_none() {
+        warn!("no API key is valid any more, so that nobody is let in; `claude-runner key create` makes one");
+    }
     let listener = TcpListener::bind((options.host, options.port))
         .await
         .with_context(|| format!("could not listen on {}:{} (HOST, PORT)", options.host, options.port))?;

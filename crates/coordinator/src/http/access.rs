@@ -13,11 +13,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tower_http::cors::CorsLayer;
 
 use super::{Api, ApiError};
-use crate::access::{Caller, Keys, Rate, Scope, Tickets};
+use crate::access::{Caller, KeyId, Keys, Rate, Scope, Tickets};
 use crate::audit;
 use crate::config::OriginList;
 use crate::session::SessionId;
-use credential::Credential;
+use credential::{Credential, bearer};
 
 pub(super) use credential::{STREAM_PROTOCOL, origin_of};
 pub(super) use subject::Subject;
@@ -43,10 +43,13 @@ pub(super) async fn admit(State(api): State<Api>, mut request: Request, next: Ne
     let peer = peer(&request);
     let asked = Subject::of_path(route.as_deref(), request.uri().path());
 
+    let mut line =
+        AuditLine { began, id: id.clone(), key: None, peer, method, route: route.clone(), asked, status: None };
     let (caller, outcome) = match identify(&api.guard, &request, peer) {
         Ok(caller) => (Some(caller.clone()), allow(&api.guard, &caller, &request, route.as_deref()).map(|()| caller)),
         Err(error) => (None, Err(error)),
     };
+    line.key = caller.and_then(|caller| caller.key);
     let mut response = match outcome {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
@@ -57,31 +60,56 @@ pub(super) async fn admit(State(api): State<Api>, mut request: Request, next: Ne
     if let Ok(id) = HeaderValue::try_from(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
-    if !route.as_deref().is_some_and(|route| OPEN.contains(&route)) {
-        let subject = response.extensions().get::<Subject>().cloned().unwrap_or(asked);
+    if let Some(subject) = response.extensions().get::<Subject>() {
+        line.asked = subject.clone();
+    }
+    line.status = Some(response.status().as_u16());
+    response
+}
+
+/// What the audit log gets of a request when this is dropped: also of one whose caller hangs up, which is the end of its handler.
+struct AuditLine {
+    began: Instant,
+    id: String,
+    key: Option<KeyId>,
+    peer: IpAddr,
+    method: Method,
+    route: Option<String>,
+    asked: Subject,
+    /// `None`: the caller was gone before the answer.
+    status: Option<u16>,
+}
+
+impl Drop for AuditLine {
+    fn drop(&mut self) {
+        if self.route.as_deref().is_some_and(|route| OPEN.contains(&route)) {
+            return;
+        }
         tracing::info!(
             target: audit::TARGET,
             {
-                request.id = id,
-                key.id = caller.as_ref().and_then(|caller| caller.key.as_ref()).map(|key| key.as_str()),
-                peer = %peer,
-                http.method = %method,
-                http.route = route,
-                session.id = subject.session,
-                task.id = subject.task,
-                http.status = response.status().as_u16(),
-                duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+                request.id = self.id,
+                key.id = self.key.as_ref().map(KeyId::as_str),
+                peer = %self.peer,
+                http.method = %self.method,
+                http.route = self.route,
+                session.id = self.asked.session,
+                task.id = self.asked.task,
+                http.status = self.status,
+                duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
             },
             "request"
         );
     }
-    response
 }
 
-/// Who it is. Without keys, everyone.
+/// Who it is. Where there are no keys and never were, everyone on this machine.
 fn identify(guard: &Guard, request: &Request, peer: IpAddr) -> Result<Caller, ApiError> {
-    if OPEN.contains(&request.uri().path()) || guard.keys.is_empty() {
+    if OPEN.contains(&request.uri().path()) {
         return Ok(Caller::anyone());
+    }
+    if let Some(anyone) = guard.keys.anyone() {
+        return Ok(anyone);
     }
     let found = match Credential::of(request) {
         Credential::Key(key) => guard.keys.find(key),
@@ -120,6 +148,11 @@ fn needed_scope(method: &Method, route: Option<&str>) -> Scope {
     }
 }
 
+/// Whether who asks an open path may know more than that the server lives.
+pub(super) fn knows(guard: &Guard, headers: &HeaderMap) -> bool {
+    guard.keys.anyone().is_some() || bearer(headers).is_some_and(|key| guard.keys.find(key).is_some())
+}
+
 /// The session of a path, where it exists for the caller.
 pub(super) fn visible(caller: &Caller, session: SessionId) -> Result<SessionId, ApiError> {
     if caller.sees(&session) { Ok(session) } else { Err(ApiError::unknown_session(session.as_str())) }
@@ -140,12 +173,12 @@ fn request_id(headers: &HeaderMap) -> String {
     given.map_or_else(|| format!("{:016x}", rand::random::<u64>()), str::to_owned)
 }
 
-/// Pages of these origins may call; of no other where the list is empty.
-pub(super) fn cors(origins: &OriginList) -> CorsLayer {
+/// Pages of these origins may call. `None` where there are none: the layer would answer every `OPTIONS` itself, without a key.
+pub(super) fn cors(origins: &OriginList) -> Option<CorsLayer> {
     if origins.0.is_empty() {
-        return CorsLayer::new();
+        return None;
     }
-    CorsLayer::new()
+    let layer = CorsLayer::new()
         .allow_origin(origins.0.clone())
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([
@@ -157,5 +190,6 @@ pub(super) fn cors(origins: &OriginList) -> CorsLayer {
             REQUEST_ID,
         ])
         .expose_headers([http::header::LINK, http::header::LOCATION, http::header::RETRY_AFTER, REQUEST_ID])
-        .max_age(std::time::Duration::from_mins(10))
+        .max_age(std::time::Duration::from_mins(10));
+    Some(layer)
 }

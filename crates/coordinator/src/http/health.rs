@@ -3,13 +3,20 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
+use super::access::knows;
 use super::{Api, ApiError};
 
-/// `GET /health`: answers as long as the process does, with counts.
-pub(super) async fn health(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
+/// By which our own tools know us.
+const NAME: &str = "claude-runner";
+
+/// `GET /health`: answers as long as the process does; with counts, which are not for everybody where there are keys.
+pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
+    if !knows(&api.guard, &headers) {
+        return Ok(Json(json!({ "status": "ok", "ok": true, "name": NAME })));
+    }
     let store = &api.registry.context().store;
     let (sessions, tasks) = (store.session_count().await?, store.task_count().await?);
     let (running, queued) = api.registry.load();
@@ -18,6 +25,7 @@ pub(super) async fn health(State(api): State<Api>) -> Result<Json<Value>, ApiErr
     Ok(Json(json!({
         "status": "ok",
         "ok": true,
+        "name": NAME,
         "version": env!("CARGO_PKG_VERSION"),
         "sessions": sessions,
         "tasks": tasks,
@@ -32,8 +40,8 @@ pub(super) async fn health(State(api): State<Api>) -> Result<Json<Value>, ApiErr
     })))
 }
 
-/// `GET /ready`: what a task needs is there. 503 with the remedy where it is not.
-pub(super) async fn ready(State(api): State<Api>) -> Response {
+/// `GET /ready`: what a task needs is there. 503 with the remedy where it is not, for those who may know it.
+pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Response {
     let sandboxes = &api.registry.context().sandboxes;
     let image = &sandboxes.settings().image;
     let engine = sandboxes.engine().info().await;
@@ -70,6 +78,9 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
 
     let ready = checks.iter().all(|check| check["ok"] == json!(true));
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if !knows(&api.guard, &headers) {
+        return (status, Json(json!({ "ready": ready }))).into_response();
+    }
     (status, Json(json!({ "ready": ready, "checks": checks }))).into_response()
 }
 

@@ -10,7 +10,7 @@ const NAME: &str = "access";
 
 pub(super) fn look(options: &ServeOptions) -> Check {
     let host = options.host;
-    let stored = match stored(options) {
+    let (had, stored) = match stored(options) {
         Ok(stored) => stored,
         Err(error) => {
             return Check::fail(
@@ -26,6 +26,11 @@ pub(super) fn look(options: &ServeOptions) -> Check {
             format!("HOST is {host}, which others can reach, and there is no API key"),
             "make one with `claude-runner key create --scope admin`, set API_KEYS, or HOST=127.0.0.1",
         ),
+        (true, 0, set) if set.is_empty() && had => Check::fail(
+            NAME,
+            "there were API keys, none is valid any more, so that nobody is let in".to_owned(),
+            "make one with `claude-runner key create --scope admin`, or set API_KEYS",
+        ),
         (true, 0, set) if set.is_empty() => {
             Check::ok(NAME, format!("HOST is {host}: only this machine, without a key"))
         }
@@ -36,11 +41,12 @@ pub(super) fn look(options: &ServeOptions) -> Check {
     }
 }
 
-/// How many keys are valid in the store, which is not made here.
-fn stored(options: &ServeOptions) -> Result<usize, StoreError> {
+/// Whether the store has ever had a key, and how many are valid. It is not made here.
+fn stored(options: &ServeOptions) -> Result<(bool, usize), StoreError> {
     if !options.data_dir.join("claude-runner.db").exists() {
-        return Ok(0);
+        return Ok((false, 0));
     }
     let now = Timestamp::now();
-    Ok(KeyStore::open(&options.data_dir)?.all()?.iter().filter(|key| key.is_valid(now)).count())
+    let keys = KeyStore::open(&options.data_dir)?.all()?;
+    Ok((!keys.is_empty(), keys.iter().filter(|key| key.is_valid(now)).count()))
 }

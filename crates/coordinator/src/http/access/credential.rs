@@ -24,11 +24,8 @@ pub(super) enum Credential<'a> {
 
 impl Credential<'_> {
     pub(super) fn of(request: &Request) -> Credential<'_> {
-        let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        if let Some((scheme, key)) = header.and_then(|value| value.split_once(' '))
-            && scheme.eq_ignore_ascii_case("bearer")
-        {
-            return Credential::Key(key.trim());
+        if let Some(key) = bearer(request.headers()) {
+            return Credential::Key(key);
         }
         let protocols =
             request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
@@ -38,6 +35,12 @@ impl Credential<'_> {
             (_, _) => Credential::None,
         }
     }
+}
+
+/// The key of `Authorization: Bearer KEY`.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
 /// The session of `/stream/ID`.

@@ -2,6 +2,9 @@
 
 use percent_encoding::percent_decode_str;
 
+/// No id of ours is longer. A path may be, and whoever sends one should not fill the disk.
+const MAX_CHARS: usize = 128;
+
 /// Handlers that learn it from a body put it into the response's extensions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Subject {
@@ -14,7 +17,7 @@ impl Subject {
     pub(super) fn of_path(route: Option<&str>, path: &str) -> Subject {
         let id = || {
             let id = path.split('/').nth(2)?;
-            Some(percent_decode_str(id).decode_utf8_lossy().into_owned())
+            Some(percent_decode_str(id).decode_utf8_lossy().chars().take(MAX_CHARS).collect())
         };
         match route {
             Some(route) if route.starts_with("/session/{id}") || route.starts_with("/stream/{id}") => {
