@@ -151,3 +151,16 @@ async fn a_resting_session_is_made_ready_when_somebody_looks() {
     drop(events);
     server.finish().await;
 }
+
+#[tokio::test]
+async fn a_new_session_without_money_keeps_no_warm_sandbox() {
+    // One request of the scripted model costs that much.
+    let server = setup().env("MAX_TOTAL_COST_USD", "0.00375").start().await;
+    server.warm(1).await;
+    assert_eq!(server.say("s", "say:the last of it").await, "the last of it");
+    server.warm(1).await;
+    server.task_with("t", "say:more", &json!({})).await.problem(502, "budget_exceeded");
+    assert_eq!(server.get("/session/t").await.ok()["state"], "cold");
+    assert_eq!(server.model.request_count(), 1, "the model was asked without money");
+    server.finish().await;
+}
