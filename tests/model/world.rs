@@ -140,6 +140,7 @@ impl World {
         let (warm, keep_warm) =
             WarmPool::new(warm, Arc::clone(&host), capacity.clone(), tracker.clone(), shutdown.clone());
         let registry = Registry::new(Arc::new(SessionContext {
+            redactor: Arc::default(),
             store,
             sandboxes: host,
             capacity,

@@ -16,6 +16,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::redact::Redactor;
+
 /// The target of its events.
 pub const TARGET: &str = "audit";
 
@@ -24,7 +26,10 @@ const MAX_BYTES: u64 = 256 << 20;
 
 /// Where the lines go.
 #[derive(Clone, Debug)]
-pub struct AuditFile(Arc<Mutex<Open>>);
+pub struct AuditFile {
+    open: Arc<Mutex<Open>>,
+    redactor: Arc<Redactor>,
+}
 
 #[derive(Debug)]
 struct Open {
@@ -35,10 +40,10 @@ struct Open {
 
 impl AuditFile {
     /// Opens it for appending; it is made (0600) where it is not there.
-    pub fn open(path: &Path) -> io::Result<AuditFile> {
+    pub fn open(path: &Path, redactor: Arc<Redactor>) -> io::Result<AuditFile> {
         let file = append_to(path)?;
         let bytes = file.metadata()?.len();
-        Ok(AuditFile(Arc::new(Mutex::new(Open { path: path.to_owned(), file, bytes }))))
+        Ok(AuditFile { open: Arc::new(Mutex::new(Open { path: path.to_owned(), file, bytes })), redactor })
     }
 }
 
@@ -64,14 +69,17 @@ fn append_to(path: &Path) -> io::Result<File> {
 
 impl Write for AuditFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A path or a host's name may hold what somebody put there by mistake.
+        let masked = self.redactor.text(&String::from_utf8_lossy(line));
+        let text = masked.as_deref().map_or(line, str::as_bytes);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.bytes >= MAX_BYTES {
             let aside = open.path.with_extension(format!("{}.log", Timestamp::now().as_millisecond()));
             std::fs::rename(&open.path, aside)?;
             (open.file, open.bytes) = (append_to(&open.path)?, 0);
         }
-        open.file.write_all(line)?;
-        open.bytes += line.len() as u64;
+        open.file.write_all(text)?;
+        open.bytes += text.len() as u64;
         Ok(line.len())
     }
 
@@ -92,6 +100,7 @@ impl<'a> MakeWriter<'a> for AuditFile {
 mod tests {
     use std::io::Write as _;
     use std::os::unix::fs::MetadataExt as _;
+    use std::sync::Arc;
 
     use super::{AuditFile, MAX_BYTES};
 
@@ -100,10 +109,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("audit.log");
         std::fs::write(&path, "before\n").unwrap();
-        let mut file = AuditFile::open(&path).unwrap();
+        let mut file = AuditFile::open(&path, Arc::default()).unwrap();
         file.write_all(b"one\n").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "before\none\n");
-        file.0.lock().unwrap().bytes = MAX_BYTES;
+        file.open.lock().unwrap().bytes = MAX_BYTES;
         file.write_all(b"two\n").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);

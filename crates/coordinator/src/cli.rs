@@ -3,6 +3,7 @@
 
 mod doctor;
 mod key;
+mod rekey;
 mod serve;
 mod task;
 mod usage;
@@ -40,6 +41,8 @@ enum Command {
     /// API keys: who may call the server, and what for
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Seal the store's secrets with a new key; the server must not run
+    Rekey(rekey::RekeyOptions),
     /// The agent image
     #[command(subcommand)]
     Image(ImageCommand),
@@ -75,6 +78,7 @@ pub fn run() -> ExitCode {
             Command::Usage(options) => usage::run(options).await,
             Command::Doctor(options) => doctor::run(*options).await,
             Command::Key(command) => key::run(command),
+            Command::Rekey(options) => rekey::run(&options),
             Command::Image(ImageCommand::Build(options)) => build_image(options).await,
         }
     });

@@ -198,6 +198,11 @@ pub struct ServeOptions {
     pub allowed_hosts: HostList,
 }
 
+/// GITHUB_TOKEN, which no setting names yet, but which is a secret of the operator's where it is set.
+pub fn github_token() -> Option<SecretString> {
+    std::env::var("GITHUB_TOKEN").ok().map(SecretString::from)
+}
+
 /// A combination of settings that cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {

@@ -23,7 +23,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use tokio_util::task::TaskTracker;
 use tower::util::option_layer;
 
@@ -76,6 +76,7 @@ pub fn router(api: Api) -> Router {
         .route("/session/{id}", get(session::show).delete(session::delete))
         .route("/session/{id}/reset", post(session::reset))
         .route("/session/{id}/ticket", post(ticket::issue))
+        .route("/session/{id}/credential", put(session::set_credential).delete(session::delete_credential))
         .route("/session/{id}/events", get(events::events))
         .route("/stream/{id}", get(stream::open))
         .route("/usage", get(usage::usage))

@@ -16,6 +16,7 @@ pub mod http;
 pub mod image;
 pub mod link;
 pub mod output;
+pub mod redact;
 pub mod registry;
 pub mod sandbox;
 pub mod session;

@@ -10,8 +10,8 @@ use tracing::{debug, info};
 
 use crate::failpoint::failpoint;
 use crate::session::{
-    AbortMode, AbortScope, Accepted, Message, SessionContext, SessionHandle, SessionId, SessionRecord, SessionView,
-    Status, Submission, SubmitError, Subscription, questions,
+    AbortMode, AbortScope, Accepted, Message, OwnCredential, SessionContext, SessionHandle, SessionId, SessionRecord,
+    SessionView, Status, Submission, SubmitError, Subscription, questions,
 };
 use crate::store::{StoreError, UnfinishedTask};
 use crate::task::{TaskId, TaskRecord};
@@ -90,6 +90,16 @@ impl Registry {
     /// False: there is no such session.
     pub async fn reset(&self, id: &SessionId) -> Result<bool, RegistryError> {
         let (message, answer) = questions::reset();
+        Ok(self.ask(id, message, answer).await??)
+    }
+
+    /// `None` takes it away. False: there is no such session.
+    pub async fn set_credential(
+        &self,
+        id: &SessionId,
+        credential: Option<OwnCredential>,
+    ) -> Result<bool, RegistryError> {
+        let (message, answer) = questions::set_credential(credential);
         Ok(self.ask(id, message, answer).await??)
     }
 

@@ -18,7 +18,7 @@
 //! **Deleting a session** removes its record and `env` and makes its events and lines unreadable in the same commit; their rows
 //! are removed in the background, a few at a time. Its tasks stay readable without what was said in them.
 //!
-//! **Secrets** (`env` values, link secrets) are sealed with a key file, see `seal.rs`. The tables are described in
+//! **Secrets** (`env` values, link secrets) are sealed with a key file, see `seal.rs`; `rekey.rs` makes another one. The tables are described in
 //! `migrations/V1__initial.sql`.
 
 mod change;
@@ -27,6 +27,7 @@ mod error;
 mod keys;
 mod page;
 mod read;
+mod rekey;
 mod retention;
 mod row;
 mod schema;
@@ -48,6 +49,7 @@ pub use error::StoreError;
 pub use keys::KeyStore;
 pub use page::{Cursor, InvalidCursor, Page};
 pub use read::{Bounds, StoredLine, TaskFilter, UnfinishedTask};
+pub use rekey::{RekeyStep, rekey};
 pub use write::WriteMetrics;
 
 use data_dir::DataDir;

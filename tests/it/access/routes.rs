@@ -34,7 +34,7 @@ use Foreign::{Forbidden, LeftOut, NoSession, NotThere};
 use Needs::{Nothing, Read, Submit};
 
 /// All of them; a new one has to say here what it needs.
-const ROUTES: [(&str, &str, Needs, Foreign); 15] = [
+const ROUTES: [(&str, &str, Needs, Foreign); 17] = [
     ("POST", "/task", Submit, Forbidden),
     ("GET", "/task/{id}", Read, NotThere),
     ("GET", "/task/{id}/logs", Read, NotThere),
@@ -45,6 +45,8 @@ const ROUTES: [(&str, &str, Needs, Foreign); 15] = [
     ("DELETE", "/session/{id}", Submit, NotThere),
     ("POST", "/session/{id}/reset", Submit, NotThere),
     ("POST", "/session/{id}/ticket", Read, NotThere),
+    ("PUT", "/session/{id}/credential", Submit, NotThere),
+    ("DELETE", "/session/{id}/credential", Submit, NotThere),
     ("GET", "/session/{id}/events", Read, NotThere),
     ("GET", "/stream/{id}", Read, NotThere),
     ("GET", "/usage", Read, NoSession),

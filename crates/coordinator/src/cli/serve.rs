@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use container_engine::Engine;
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -20,10 +21,11 @@ use crate::access::{Keys, Rate, Tickets};
 use crate::agent::AgentTemplate;
 use crate::audit::{self, AuditFile};
 use crate::budget::Budgets;
-use crate::config::{ConfigError, DrainMode, ServeOptions};
+use crate::config::{self, ConfigError, DrainMode, ServeOptions};
 use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, Prices};
 use crate::http::{self, Api, Defaults, Guard, Perimeter, router};
+use crate::redact::{LogWriter, Redactor};
 use crate::registry::Registry;
 use crate::sandbox::capacity::Capacity;
 use crate::sandbox::{Instance, Links, SandboxHost, WarmPool};
@@ -38,8 +40,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often an engine that does not answer is asked for its memory.
 const ENGINE_RETRY: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
-    set_up_logs(&options)?;
+pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
+    let redactor = Arc::<Redactor>::default();
+    set_up_logs(&options, &redactor)?;
+    learn_secrets(&redactor, &mut options);
     AgentTemplate::load(&options.agent_dir).context("AGENT_DIR does not name an agent template")?;
     let prices = Prices::load(options.model_prices.as_deref()).context("MODEL_PRICES")?;
     if !prices.knows(&options.model) {
@@ -71,7 +75,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     settings.budgets = Budgets::open(store.clone(), options.budget_limits(), tracker.clone())
         .await
         .context("DATA_DIR cannot be used")?;
-    let gateway = Gateway::new(settings, options.credentials()?, tracker.clone())?;
+    let gateway = Gateway::new(settings, options.credentials()?.redacted_by(Arc::clone(&redactor)), tracker.clone())?;
     for listener in std::iter::once(address).chain(links.listener()) {
         gateway.set_own_listener(listener);
     }
@@ -95,6 +99,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
         sandboxes,
         capacity,
         warm,
+        redactor,
         settings: options.session_settings(),
         tracker: tracker.clone(),
         draining: draining.clone(),
@@ -174,8 +179,19 @@ async fn prove_runtime(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken)
     }
 }
 
+/// The operator's secrets as they were configured. The login's are learnt whenever it is read.
+fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
+    let credentials = [&options.anthropic_api_key, &options.claude_code_oauth_token];
+    for secret in credentials.into_iter().flatten() {
+        redactor.learn(secret.expose_secret().trim());
+    }
+    for secret in options.api_keys.take_secrets().into_iter().chain(config::github_token()) {
+        redactor.learn(secret.expose_secret().trim());
+    }
+}
+
 /// The log goes to stderr, the audit log to its file.
-fn set_up_logs(options: &ServeOptions) -> anyhow::Result<()> {
+fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>) -> anyhow::Result<()> {
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;
     use tracing_subscriber::{EnvFilter, Layer as _};
@@ -190,13 +206,14 @@ fn set_up_logs(options: &ServeOptions) -> anyhow::Result<()> {
     let elsewhere = audit_file.is_some();
     let log = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(LogWriter(Arc::clone(redactor)))
         .with_filter(filter)
         .with_filter(filter_fn(move |metadata| !(elsewhere && metadata.target() == audit::TARGET)));
     let audit = match audit_file {
         None => None,
         Some(path) => {
-            let opened = path.parent().map_or(Ok(()), make_directory).and_then(|()| AuditFile::open(&path));
+            let redactor = Arc::clone(redactor);
+            let opened = path.parent().map_or(Ok(()), make_directory).and_then(|()| AuditFile::open(&path, redactor));
             Some(audit::layer(opened.with_context(|| format!("could not open the audit log {}", path.display()))?))
         }
     };

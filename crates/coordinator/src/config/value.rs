@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use crate::access::Digest;
 use crate::gateway::EgressRule;
 use crate::usage::Cost;
@@ -220,19 +222,28 @@ impl FromStr for Retention {
     }
 }
 
-/// API_KEYS, as digests: the secrets themselves are not kept.
+/// API_KEYS, compared as digests.
 #[derive(Clone, Default)]
-pub struct ApiKeys(Vec<Digest>);
+pub struct ApiKeys {
+    digests: Vec<Digest>,
+    /// Until [`ApiKeys::take_secrets`].
+    secrets: Vec<SecretString>,
+}
 
 impl ApiKeys {
     const MIN_CHARS: usize = 32;
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.digests.is_empty()
+    }
+
+    /// The keys themselves, once: they are to be masked, and otherwise not kept.
+    pub fn take_secrets(&mut self) -> Vec<SecretString> {
+        std::mem::take(&mut self.secrets)
     }
 
     pub fn digests(&self) -> impl Iterator<Item = Digest> {
-        self.0.iter().copied()
+        self.digests.iter().copied()
     }
 }
 
@@ -240,20 +251,21 @@ impl FromStr for ApiKeys {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let key = |part: &str| {
+        let key = |part: &str| -> Result<(Digest, SecretString), String> {
             if part.chars().count() < Self::MIN_CHARS {
                 // The value itself must not be repeated.
                 return Err(format!("each key must have at least {} characters", Self::MIN_CHARS));
             }
-            Ok(Digest::of(part))
+            Ok((Digest::of(part), SecretString::from(part)))
         };
-        parts(text).map(key).collect::<Result<_, _>>().map(ApiKeys)
+        let (digests, secrets) = parts(text).map(key).collect::<Result<(Vec<_>, Vec<_>), _>>()?;
+        Ok(ApiKeys { digests, secrets })
     }
 }
 
 impl std::fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} keys", self.0.len())
+        write!(f, "{} keys", self.digests.len())
     }
 }
 

@@ -1,14 +1,19 @@
 //! Sessions: listed, shown, reset, deleted.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::{Extension, Json};
+use http::StatusCode;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::access::visible;
+use super::body::RawBody;
 use super::extract::Path;
 use super::{Api, ApiError, view};
 use crate::access::{Caller, Visible};
-use crate::session::SessionId;
+use crate::session::{CREDENTIAL_NAMES, OwnCredential, SessionId, own_credential};
 
 /// A list longer than this is no list for a person; a page has its own view of it.
 const MAX_SESSIONS: usize = 10_000;
@@ -30,7 +35,7 @@ pub(super) async fn show(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let session = visible(&caller, id.parse().map_err(|_| ApiError::unknown_session(&id))?)?;
+    let session = session_of(&caller, &id)?;
     let view = api.registry.describe(&session).await?.ok_or_else(|| ApiError::unknown_session(&id))?;
     Ok(Json(view::session_details(&view)))
 }
@@ -66,5 +71,62 @@ pub(super) fn prefix(caller: &Caller) -> Option<&str> {
         Visible::All => None,
         Visible::Prefix(prefix) => Some(prefix),
         Visible::Only(session) => Some(session.as_str()),
+    }
+}
+
+/// The body of `PUT /session/:id/credential`: one of the two. Without `Debug`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CredentialBody {
+    api_key: Option<String>,
+    oauth_token: Option<String>,
+}
+
+/// `PUT /session/:id/credential`.
+pub(super) async fn set_credential(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    body: RawBody,
+) -> Result<StatusCode, ApiError> {
+    let session = session_of(&caller, &id)?;
+    let CredentialBody { api_key, oauth_token } = body.json()?;
+    let [key_name, token_name] = CREDENTIAL_NAMES;
+    let (field, own) = match (api_key, oauth_token) {
+        (Some(value), None) => ("apiKey", OwnCredential { name: key_name, value: value.into() }),
+        (None, Some(value)) => ("oauthToken", OwnCredential { name: token_name, value: value.into() }),
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(ApiError::invalid("apiKey or oauthToken: give one of them, a string"));
+        }
+    };
+    if own_credential(&BTreeMap::from([(own.name.to_owned(), own.value.clone())])).is_err() {
+        let sentence = format!("{field}: it must not be empty, and have only characters that an HTTP header may have");
+        return Err(ApiError::invalid(sentence));
+    }
+    change_credential(&api, &session, Some(own)).await
+}
+
+/// `DELETE /session/:id/credential`: the operator's is used again.
+pub(super) async fn delete_credential(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    change_credential(&api, &session_of(&caller, &id)?, None).await
+}
+
+fn session_of(caller: &Caller, id: &str) -> Result<SessionId, ApiError> {
+    visible(caller, id.parse().map_err(|_| ApiError::unknown_session(id))?)
+}
+
+async fn change_credential(
+    api: &Api,
+    session: &SessionId,
+    credential: Option<OwnCredential>,
+) -> Result<StatusCode, ApiError> {
+    if api.registry.set_credential(session, credential).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(ApiError::unknown_session(session.as_str()))
     }
 }

@@ -39,6 +39,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
         sandboxes: host,
         capacity,
         warm,
+        redactor: Arc::default(),
         settings: SessionSettings {
             max_queue: 5,
             idle_timeout: Duration::from_mins(1),

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::{AgentTemplate, TemplateError};
+use crate::redact::Redactor;
 use crate::sandbox::capacity::Capacity;
 use crate::sandbox::{SandboxHost, WarmPool};
 use crate::store::Store;
@@ -32,6 +33,7 @@ pub struct SessionContext {
     pub sandboxes: Arc<SandboxHost>,
     pub capacity: Capacity,
     pub warm: WarmPool,
+    pub redactor: Arc<Redactor>,
     pub settings: SessionSettings,
     pub tracker: TaskTracker,
     /// Cancelled when no task is to begin any more: those that wait do so until the next start.

@@ -115,13 +115,14 @@ impl Worker {
         let key = record.as_ref().map_or_else(SessionKey::generate, |record| record.key);
         let latest = record.as_ref().map_or(0, |record| record.last_seq);
         let journal = journal(&context, key, latest);
+        let redactor = Arc::clone(&context.redactor);
         Worker {
             messages,
             reports: mpsc::channel(REPORTS),
             status,
             state: State::Cold,
             queue: Queue::new(context.settings.max_queue),
-            conversation: Conversation::new(id, record, journal),
+            conversation: Conversation::new(id, record, journal, redactor),
             sandbox: None,
             launching: None,
             unsaid: false,
@@ -209,6 +210,9 @@ impl Worker {
                     self.stopping.push(StopReply::Delete(reply));
                     self.stop(After::Delete).await;
                 }
+            }
+            Message::SetCredential(credential, reply) => {
+                let _ = reply.send(self.set_credential(credential).await.map_err(Arc::new));
             }
             Message::Subscribe(reply) => {
                 let _ = reply.send(self.subscription());

@@ -16,6 +16,8 @@ pub(super) struct DataDir {
 }
 
 impl DataDir {
+    pub(super) const DATABASE: &str = "claude-runner.db";
+
     /// Makes what is not there, and takes the lock.
     pub(super) fn acquire(path: &Path) -> Result<Self, StoreError> {
         make_directory(path)?;
@@ -32,7 +34,7 @@ fn make_directory(path: &Path) -> Result<(), StoreError> {
 /// Makes the directory (0700) and an empty database file (0600) where there is none. Gives the database.
 pub(super) fn make(path: &Path) -> Result<PathBuf, StoreError> {
     make_directory(path)?;
-    let database = path.join("claude-runner.db");
+    let database = path.join(DataDir::DATABASE);
     // SQLite gives its -wal and -shm files the mode of the database.
     OpenOptions::new()
         .write(true)

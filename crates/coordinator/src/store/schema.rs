@@ -7,7 +7,7 @@ use refinery::{Migration, Runner};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::seal::Sealer;
-use super::{StoreError, data_dir};
+use super::{StoreError, data_dir, rekey};
 
 /// We are the only writer; what can hold the database for a moment is a backup taken with another program.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,10 +54,14 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Opens the key file and proves that it is the one this database was sealed with.
+/// Opens the key file and proves that it is the one this database was sealed with, after a rekey that was cut short too.
 pub(super) fn open_sealer(connection: &Connection, key_file: &Path) -> Result<Sealer, StoreError> {
-    let check_value: Option<Vec<u8>> =
-        connection.query_row("SELECT value FROM meta WHERE name = 'key_check'", [], |row| row.get(0)).optional()?;
+    let check_value = check_value(connection)?;
+    if let Some(check_value) = &check_value
+        && let Some(sealer) = rekey::settle(connection, key_file, check_value)?
+    {
+        return Ok(sealer);
+    }
     let sealer = Sealer::open(key_file, check_value.is_none())?;
     match check_value {
         Some(value) if sealer.opens(&value) => {}
@@ -67,6 +71,11 @@ pub(super) fn open_sealer(connection: &Connection, key_file: &Path) -> Result<Se
         }
     }
     Ok(sealer)
+}
+
+pub(super) fn check_value(connection: &Connection) -> Result<Option<Vec<u8>>, StoreError> {
+    let query = "SELECT value FROM meta WHERE name = 'key_check'";
+    Ok(connection.query_row(query, [], |row| row.get(0)).optional()?)
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

@@ -281,7 +281,8 @@ impl Worker {
     fn be_reborn(&mut self) {
         self.conversation.journal.log().close();
         let journal = super::journal(&self.context, SessionKey::generate(), 0);
-        self.conversation = Conversation::new(self.conversation.id.clone(), None, journal);
+        let redactor = Arc::clone(&self.context.redactor);
+        self.conversation = Conversation::new(self.conversation.id.clone(), None, journal, redactor);
     }
 
     /// The coordinator ends: what runs is ended and written down, what waits runs after the next start.
