@@ -90,6 +90,7 @@ impl Lane {
         for (name, value) in case.doing.settings() {
             self.server.set(name, value);
         }
+        self.server.set("WARM_SANDBOXES", if case.doing == Doing::Warm { "1" } else { "0" });
         self.server.set("FAILPOINT", case.deaths[0]);
         self.server.start_again().await;
         let (enough, (sender, mut ended)) = (CancellationToken::new(), watch::channel(0));
@@ -127,6 +128,12 @@ impl Lane {
         }
         self.history.told.extend(told);
         client.delete(&session).await;
+        if case.doing == Doing::Warm {
+            // The next sandbox is warm by now, or about to be; it does not outlive its server.
+            self.server.kill().await;
+            self.server.set("WARM_SANDBOXES", "0");
+            self.server.start_again().await;
+        }
         let left = async {
             while !self.server.left().await.is_empty() {
                 sleep(PACE).await;

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use container_engine::{EngineError, Operation};
-use coordinator::session::{AbortMode, AbortScope};
+use coordinator::session::{AbortMode, AbortScope, SessionId};
 use coordinator::task::{ErrorType, TaskStatus};
 
 use crate::agent::Command;
 use crate::board::PATIENCE;
 use crate::play::Play;
+use crate::scene::Scene;
 use crate::settings::{Settings, Wish};
 
 #[test]
@@ -370,4 +371,91 @@ fn a_delete_on_a_full_disk_loses_no_task() {
     assert_eq!(play.failure(running), ErrorType::Deleted);
     assert_eq!(play.failure(waiting), ErrorType::Deleted);
     play.end();
+}
+
+#[test]
+fn a_sweep_leaves_warm_sandboxes_alone_and_a_session_takes_one() {
+    let mut play = Play::new(Settings { warm: 1, ..Settings::default() });
+    play.warm(1);
+    let there = play.scene.world.leftovers();
+    assert_eq!(there.len(), 4, "a container, two volumes, a link: {there:?}");
+    play.scene.world.sweep_everything();
+    assert_eq!(play.scene.world.leftovers(), there);
+    let task = play.submit("answer");
+    assert_eq!(play.status(task), TaskStatus::Completed);
+    assert!(play.scene.world.leftovers().contains(&there[0]), "{} was not used", there[0]);
+    play.end();
+}
+
+#[test]
+fn a_sweep_leaves_the_volumes_of_a_sandbox_that_is_being_made() {
+    let mut play = Play::new(Settings::default());
+    play.scene.world.crash();
+    play.hang(Operation::CreateContainer);
+    play.scene.world.settings.warm = 1;
+    play.scene.begin_again();
+    play.called(Operation::CreateContainer);
+    let there = play.scene.world.leftovers();
+    play.scene.world.sweep_everything();
+    assert_eq!(play.scene.world.leftovers(), there);
+    play.release(Operation::CreateContainer);
+    play.warm(1);
+    play.end();
+}
+
+#[test]
+fn a_task_that_an_idle_agent_was_to_begin_is_refused_on_a_full_disk() {
+    let mut play = Play::new(Settings::default());
+    let before = play.submit("answer");
+    assert_eq!(play.status(before), TaskStatus::Completed);
+    play.scene.world.fill_disk(true);
+    let refused = play.post("answer");
+    assert!(!play.scene.world.accepted(refused));
+    let registry = play.scene.world.registry_of();
+    let view = play.scene.world.now(registry.describe(&play.session)).unwrap().unwrap();
+    assert_eq!((view.busy, view.state), (false, "idle"));
+    play.scene.world.fill_disk(false);
+    let next = play.submit("answer");
+    assert_eq!(play.status(next), TaskStatus::Completed);
+    assert_eq!((play.given(refused), play.given(next)), (0, 1));
+    drop(registry);
+    play.end();
+}
+
+#[test]
+fn a_session_that_cannot_be_written_down_leaves_its_warm_sandbox_behind_for_nobody() {
+    let mut play = Play::new(Settings { warm: 1, ..Settings::default() });
+    play.warm(1);
+    play.scene.world.fill_disk(true);
+    let refused = play.post("answer");
+    assert!(!play.scene.world.accepted(refused));
+    play.scene.world.fill_disk(false);
+    let task = play.submit("answer");
+    assert_eq!(play.status(task), TaskStatus::Completed);
+    play.end();
+}
+
+#[test]
+fn a_coordinator_killed_after_a_session_took_a_warm_sandbox_goes_on_with_it() {
+    let mut play = Play::new(Settings { warm: 1, ..Settings::default() });
+    play.warm(1);
+    let task = play.submit("hold");
+    play.scene.restart();
+    play.open(task);
+    play.scene.world.tell(&play.session, Command::Finish).unwrap();
+    assert_eq!(play.status(task), TaskStatus::Completed);
+    assert_eq!(play.given(task), 1);
+    play.end();
+}
+
+#[test]
+fn a_busy_session_and_a_patient_one_share_the_only_sandbox() {
+    let sessions: Vec<SessionId> = ["a", "b"].map(|id| id.parse().unwrap()).into();
+    let mut scene = Scene::new(Settings { max_sandboxes: 1, ..Settings::default() }, &sessions);
+    let tasks: Vec<usize> =
+        sessions.iter().cycle().take(6).map(|session| scene.world.submit(session, Wish::to("answer"))).collect();
+    for task in tasks {
+        assert!(scene.world.accepted(task));
+    }
+    assert_eq!(scene.end(|record| record.failure.as_ref().map(|failure| failure.error.clone())), Vec::<String>::new());
 }

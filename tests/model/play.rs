@@ -71,6 +71,15 @@ impl Play {
         assert!(self.scene.world.board.until(PATIENCE, |state| state.sandboxes.values().all(|entry| entry.away)));
     }
 
+    /// Waits until so many sandboxes are warm.
+    pub(crate) fn warm(&self, count: usize) {
+        let end = Instant::now() + PATIENCE;
+        while self.scene.world.registry_of().context().warm.ready() != count {
+            assert!(Instant::now() < end, "there were never {count} warm sandboxes");
+            std::thread::sleep(LOOK);
+        }
+    }
+
     /// Waits until an agent works on the task.
     pub(crate) fn open(&self, task: usize) {
         assert!(self.scene.world.board.until(PATIENCE, |state| state.open.contains(&task)));

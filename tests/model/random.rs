@@ -186,10 +186,11 @@ fn judge(record: &TaskRecord, allowed: &BTreeSet<String>) -> Option<String> {
 fn settings() -> impl Strategy<Value = Settings> {
     let idle_timeout = prop_oneof![3 => Just(Duration::from_hours(1)), 1 => Just(Duration::from_millis(20))];
     let stall_timeout = prop_oneof![3 => Just(Duration::from_hours(1)), 1 => Just(Duration::from_millis(400))];
-    (idle_timeout, stall_timeout).prop_map(|(idle_timeout, stall_timeout)| Settings {
-        idle_timeout,
-        stall_timeout,
-        schema: false,
+    // Fewer than there are sessions, too: then they take turns.
+    let max_sandboxes = prop_oneof![2 => Just(100_usize), 1 => 1..=2_usize];
+    let warm = prop_oneof![2 => Just(0_usize), 1 => 1..=2_usize];
+    (idle_timeout, stall_timeout, max_sandboxes, warm).prop_map(|(idle_timeout, stall_timeout, max_sandboxes, warm)| {
+        Settings { idle_timeout, stall_timeout, schema: false, max_sandboxes, warm }
     })
 }
 

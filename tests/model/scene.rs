@@ -142,6 +142,12 @@ impl Scene {
         let (engine, everything) = (self.world.engine.clone(), Labels::new());
         self.world.now(async { while engine.list_volumes(&everything).await.is_err() {} });
         self.world.sweep();
+        if std::mem::take(&mut self.world.settings.warm) > 0 {
+            // Those that are ready go with their coordinator, those of one that was killed are swept.
+            self.world.shut_down();
+            self.world.start();
+            self.world.sweep_everything();
+        }
         self.world.leftovers().into_iter().map(|left| format!("left behind: {left}")).collect()
     }
 

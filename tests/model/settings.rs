@@ -8,6 +8,9 @@ pub(crate) struct Settings {
     pub(crate) stall_timeout: Duration,
     /// The agent template asks for structured answers.
     pub(crate) schema: bool,
+    pub(crate) max_sandboxes: usize,
+    /// Sandboxes that are kept ready.
+    pub(crate) warm: usize,
 }
 
 /// What a test wants of a task.
@@ -21,7 +24,7 @@ pub(crate) struct Wish {
 impl Default for Settings {
     fn default() -> Self {
         let long = Duration::from_hours(1);
-        Settings { idle_timeout: long, stall_timeout: long, schema: false }
+        Settings { idle_timeout: long, stall_timeout: long, schema: false, max_sandboxes: 100, warm: 0 }
     }
 }
 

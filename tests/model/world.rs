@@ -9,7 +9,8 @@ use container_engine::{ContainerExit, ContainerId, Engine, FakeEngine, Labels, L
 use coordinator::access::KeyLimits;
 use coordinator::gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
 use coordinator::registry::Registry;
-use coordinator::sandbox::{Instance, Links, SandboxHost, SandboxSettings};
+use coordinator::sandbox::capacity::{Capacity, MemoryGauge};
+use coordinator::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
 use coordinator::session::{AbortMode, AbortScope, Page, SessionContext, SessionId, SessionSettings, Submission};
 use coordinator::store::{Store, StoreOptions};
 use coordinator::task::TaskRequest;
@@ -25,6 +26,7 @@ use crate::sandbox::Sandbox;
 use crate::settings::{Settings, Wish};
 
 const IMAGE: &str = "claude-runner";
+const MODEL: &str = "claude-sonnet-4-6";
 
 pub(crate) struct World {
     pub(crate) board: Arc<Board>,
@@ -130,22 +132,34 @@ impl World {
             settings,
             tracker.clone(),
         );
+        let host = Arc::new(host);
+        let draining = CancellationToken::new();
+        let capacity = Capacity::new(self.settings.max_sandboxes, MemoryGauge::Unknown);
+        let agent_dir = self.directory.path().join("agent");
+        let warm = WarmSettings { count: self.settings.warm, model: MODEL.to_owned(), agent_dir: agent_dir.clone() };
+        let (warm, keep_warm) =
+            WarmPool::new(warm, Arc::clone(&host), capacity.clone(), tracker.clone(), shutdown.clone());
         let registry = Registry::new(Arc::new(SessionContext {
             redactor: Arc::default(),
             store,
-            sandboxes: Arc::new(host),
+            sandboxes: host,
+            capacity,
+            warm,
             settings: SessionSettings {
                 max_queue: 5,
                 idle_timeout: self.settings.idle_timeout,
                 stall_timeout: self.settings.stall_timeout,
-                agent_dir: self.directory.path().join("agent"),
+                agent_dir,
                 hand_off: false,
+                capacity_timeout: Duration::from_hours(1),
+                model: MODEL.to_owned(),
             },
             tracker: tracker.clone(),
-            draining: CancellationToken::new(),
+            draining,
             shutdown,
         }));
         registry.restore().await.unwrap();
+        tracker.spawn(keep_warm);
         tracker.spawn(upkeep::run(registry.clone()));
         registry
     }
@@ -212,7 +226,7 @@ impl World {
         let request = TaskRequest {
             message: format!("{} #{number}", wish.word),
             context: None,
-            model: "claude-sonnet-4-6".to_owned(),
+            model: MODEL.to_owned(),
             max_turns: 10,
             timeout_ms: u64::try_from(wish.timeout.as_millis()).unwrap(),
             max_cost_usd: None,
@@ -363,6 +377,11 @@ impl World {
     pub(crate) fn sweep(&self) {
         let registry = self.registry_of();
         self.now(registry.context().sandboxes.sweep_sandboxes()).unwrap();
+    }
+
+    /// As the coordinator does once a minute.
+    pub(crate) fn sweep_everything(&self) {
+        self.now(upkeep::sweep(&self.registry_of()));
     }
 
     /// What is in the engine and below RUNTIME_DIR.

@@ -23,6 +23,10 @@ pub(crate) fn of(directory: &Path, port: u16) -> BTreeMap<String, String> {
         ("DATA_DIR".to_owned(), path("data")),
         ("RUNTIME_DIR".to_owned(), path("run")),
         ("DOCKER_IMAGE".to_owned(), agent_image()),
+        // Tests of these say so themselves: a container that nobody asked for costs time, and a machine's memory differs.
+        ("WARM_SANDBOXES".to_owned(), "0".to_owned()),
+        // More than any scenario has sessions.
+        ("MAX_SANDBOXES".to_owned(), "1000".to_owned()),
         ("ANTHROPIC_API_KEY".to_owned(), DEFAULT_KEY.to_owned()),
     ]);
     let inherited = ["DOCKER_HOST", "RUST_LOG"].into_iter();

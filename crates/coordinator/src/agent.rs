@@ -36,6 +36,18 @@ pub enum TemplateError {
 }
 
 impl AgentTemplate {
+    /// As [`AgentTemplate::load`], beside what else runs.
+    pub async fn read(directory: PathBuf) -> Result<Self, TemplateError> {
+        match tokio::task::spawn_blocking(move || AgentTemplate::load(&directory)).await {
+            Ok(template) => template,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and with it whoever waits here.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
     pub fn load(directory: &Path) -> Result<Self, TemplateError> {
         let mut system_prompt = read_optional(&directory.join("AGENTS.md"))?
             .ok_or_else(|| TemplateError::NoInstructions(directory.to_owned()))?;

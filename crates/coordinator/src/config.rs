@@ -18,7 +18,8 @@ pub use value::{
 use crate::access::Keys;
 use crate::budget::InstallationLimits;
 use crate::gateway::{Credential, Credentials, GatewaySettings, Prices};
-use crate::sandbox::SandboxSettings;
+use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
+use crate::sandbox::{SandboxSettings, WarmSettings};
 use crate::session::SessionSettings;
 use crate::store::StoreOptions;
 
@@ -124,6 +125,19 @@ pub struct ServeOptions {
     /// An OCI runtime for sandboxes that the engine knows, like runsc [default: the engine's]
     #[arg(long, env = "SANDBOX_RUNTIME")]
     pub sandbox_runtime: Option<String>,
+
+    /// Sandboxes that may be there at once, warm ones included [default: the engine's memory by a quarter of
+    /// `SANDBOX_MEMORY`, at least 4]
+    #[arg(long, env = "MAX_SANDBOXES", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub max_sandboxes: Option<u32>,
+
+    /// Sandboxes that are kept ready for new sessions; 0: none is started ahead of its task
+    #[arg(long, env = "WARM_SANDBOXES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub warm_sandboxes: u32,
+
+    /// Milliseconds a task waits for room for its sandbox
+    #[arg(long, env = "CAPACITY_TIMEOUT_MS", default_value_t = 600_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub capacity_timeout_ms: u64,
 
     /// Hosts that every sandbox may reach: host, host:port, *.domain or http://host:port, comma-separated
     #[arg(long, env = "EGRESS_ALLOW", default_value = "")]
@@ -296,7 +310,33 @@ impl ServeOptions {
             stall_timeout: Duration::from_millis(self.stall_timeout_ms),
             agent_dir: self.agent_dir.clone(),
             hand_off: self.drain == DrainMode::Handoff,
+            capacity_timeout: Duration::from_millis(self.capacity_timeout_ms),
+            model: self.model.clone(),
         }
+    }
+
+    pub fn warm_settings(&self) -> WarmSettings {
+        WarmSettings {
+            count: self.warm_sandboxes as usize,
+            model: self.model.clone(),
+            agent_dir: self.agent_dir.clone(),
+        }
+    }
+
+    pub fn capacity(&self) -> Capacity {
+        let memory = match self.sandbox_network {
+            // Sockets of this machine are mounted, so this is where the sandboxes are.
+            NetworkMode::None => MemoryGauge::ThisMachine { sandbox_bytes: self.sandbox_memory.bytes() },
+            NetworkMode::Bridge => MemoryGauge::Unknown,
+        };
+        Capacity::new(self.max_sandboxes.map_or(FEW_SANDBOXES, |max| max as usize), memory)
+    }
+
+    /// What MAX_SANDBOXES is on an engine with this much memory, where it is not set. Most sandboxes use far less than they
+    /// may; those who would not fit wait for memory in use.
+    pub fn max_sandboxes_on(&self, engine_bytes: u64) -> usize {
+        let fit = engine_bytes.saturating_mul(4) / self.sandbox_memory.bytes().max(1);
+        usize::try_from(fit).unwrap_or(usize::MAX).max(FEW_SANDBOXES)
     }
 }
 

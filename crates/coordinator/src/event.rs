@@ -26,8 +26,11 @@ pub struct StoredEvent {
 pub enum Event {
     TaskQueued {
         session_id: SessionId,
-        /// Tasks ahead of this one, the running one included.
+        /// Tasks ahead of this one, the running one included; sessions ahead of this one, where it waits for a sandbox.
         position: usize,
+        /// What it waits for, where it cannot begin at once.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<QueuedReason>,
     },
     TaskStart {
         session_id: SessionId,
@@ -102,6 +105,18 @@ pub enum Event {
     Raw {
         event: Box<RawValue>,
     },
+}
+
+/// What a task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueuedReason {
+    /// Other tasks of its session.
+    Session,
+    /// A sandbox: there are as many as there may be.
+    Capacity,
+    /// A sandbox: there is no memory for one more.
+    Memory,
 }
 
 /// Where in the agent something happened: at its top level, or in the subagent that a tool call started.

@@ -114,6 +114,16 @@ impl Registry {
         self.ask(id, message, answer).await
     }
 
+    /// Has a session's sandbox made ready, where it has had one and there is room to spare.
+    pub async fn prepare(&self, id: &SessionId) {
+        if self.context.warm.is_on()
+            && let Ok(handle) = self.open(id).await
+        {
+            // One that ended just now rests, which is well too.
+            let _ = handle.send(Message::Prepare).await;
+        }
+    }
+
     pub async fn describe(&self, id: &SessionId) -> Result<Option<SessionView>, RegistryError> {
         let (message, answer) = questions::describe();
         self.ask(id, message, answer).await

@@ -1,6 +1,7 @@
 //! Sandboxes: a container with its volumes and its link, and the agent process in it.
 
 mod agent;
+pub mod capacity;
 mod launch;
 mod leftovers;
 mod links;
@@ -8,6 +9,7 @@ mod names;
 mod process;
 mod self_test;
 mod take_over;
+mod warm;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +30,7 @@ pub use launch::{LaunchError, LaunchOrder};
 pub use links::Links;
 pub use names::{Instance, SandboxName};
 pub use process::{Process, ProcessEnd, ProcessOutput};
+pub use warm::{Warm, WarmPool, WarmSettings};
 
 /// What sandboxes are made of: the same for all of a coordinator.
 #[derive(Clone, Debug)]
@@ -55,6 +58,8 @@ pub struct SandboxHost {
     proven: OnceCell<()>,
     /// Names of the sandboxes that there are or are about to be: everything else with our label is a leftover.
     alive: DashSet<String>,
+    /// Of warm sandboxes: keys of sessions that there are not yet.
+    unclaimed: DashSet<SessionKey>,
     /// A container may be left that nobody owns. Looked for before the next one is made, not only when the next sweep is due:
     /// its agent may still be at work in the session's files.
     left: AtomicBool,
@@ -86,6 +91,25 @@ impl Sandbox {
     }
 }
 
+impl Sandbox {
+    /// Takes in what an agent says that nobody spoke to, until it ends. Safe to cancel.
+    async fn rest(&mut self) -> ProcessEnd {
+        loop {
+            let end = match self.process.recv().await {
+                ProcessOutput::Frames(frames) => {
+                    let end = self.process.decode(frames, |_| {});
+                    self.link.acknowledge(self.process.last_frame());
+                    end
+                }
+                ProcessOutput::Ended(end) => Some(end),
+            };
+            if let Some(end) = end {
+                return end;
+            }
+        }
+    }
+}
+
 impl SandboxHost {
     pub fn new(
         engine: Arc<dyn Engine>,
@@ -104,6 +128,7 @@ impl SandboxHost {
             tracker,
             proven: OnceCell::new(),
             alive: DashSet::new(),
+            unclaimed: DashSet::new(),
             left: AtomicBool::new(true),
             sweeping: Mutex::default(),
         }

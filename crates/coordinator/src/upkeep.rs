@@ -30,7 +30,8 @@ pub async fn run(registry: Registry) {
     }
 }
 
-async fn sweep(registry: &Registry) {
+/// Removes what no live session owns.
+pub async fn sweep(registry: &Registry) {
     let context = registry.context();
     if let Err(error) = context.sandboxes.sweep_sandboxes().await {
         warn!(%error, "could not look for leftovers");
@@ -41,6 +42,10 @@ async fn sweep(registry: &Registry) {
         Err(error) => return warn!(%error, "could not look for left volumes"),
     };
     for session in sessions {
+        // Looked at before the store is: a warm sandbox is disowned only once the session that took it is written down.
+        if context.sandboxes.owns(session) {
+            continue;
+        }
         // A session is written down before its volumes are made: one that is not there owns nothing.
         match context.store.has_session(session).await {
             Ok(true) => {}

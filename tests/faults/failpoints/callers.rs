@@ -34,12 +34,16 @@ impl Caller {
 
     /// The tasks that it was told of, in the order in which they were accepted.
     pub(super) async fn run(self, doing: Doing) -> Vec<Told> {
+        if doing == Doing::Warm {
+            self.until_one_is_warm().await;
+        }
         let first = match doing {
             Doing::Post => Work::slow(&self.name("a"), 4),
             Doing::Abort | Doing::Reset => Work::slow(&self.name("a"), 40).or(&["aborted"]),
             Doing::Delete => Work::slow(&self.name("a"), 40).or(&["deleted"]),
             Doing::Lose => Work::slow(&self.name("a"), 20).with(json!({ "retry": 1 })),
-            Doing::Rest => Work::slow(&self.name("a"), 2),
+            Doing::Rest | Doing::Again => Work::slow(&self.name("a"), 2),
+            Doing::Warm => Work::slow(&self.name("a"), 4),
             Doing::Finish | Doing::HandOff => Work::slow(&self.name("a"), 20),
         };
         let mut told = vec![self.client.accept(&self.session, &first).await];
@@ -71,7 +75,11 @@ impl Caller {
                     self.engine.kill(&container.id).await.unwrap();
                 }
             }
-            Doing::Rest => {}
+            Doing::Again => {
+                self.client.ended(&told[0].task).await;
+                told.push(self.client.accept(&self.session, &Work::slow(&self.name("b"), 4)).await);
+            }
+            Doing::Rest | Doing::Warm => {}
             Doing::Finish | Doing::HandOff => {
                 // One that waits until the next start.
                 told.push(self.client.accept(&self.session, &Work::slow(&self.name("b"), 2)).await);
@@ -84,6 +92,15 @@ impl Caller {
 
     fn name(&self, suffix: &str) -> String {
         format!("{}{suffix}", self.session)
+    }
+
+    async fn until_one_is_warm(&self) {
+        let warm = async {
+            while self.client.get("/health").await["sandboxes"]["warm"] != 1 {
+                sleep(PACE).await;
+            }
+        };
+        within("a warm sandbox is ready", warm).await;
     }
 
     async fn until_it_speaks(&self) {

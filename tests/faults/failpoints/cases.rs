@@ -5,6 +5,10 @@
 pub(super) enum Doing {
     /// A task for a session that is not there yet, and a second one behind it.
     Post,
+    /// A task for a session that is not there yet, once a warm sandbox is ready.
+    Warm,
+    /// A task for a session whose agent waits for one.
+    Again,
     /// The first task is cut off while its agent speaks.
     Abort,
     Reset,
@@ -33,7 +37,11 @@ const fn case(doing: Doing, deaths: &'static [&'static str]) -> Case {
 impl Doing {
     pub(super) fn settings(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Doing::Post | Doing::Abort | Doing::Reset | Doing::Delete | Doing::Lose | Doing::Finish => &[],
+            Doing::Post | Doing::Again | Doing::Abort | Doing::Reset | Doing::Delete | Doing::Lose | Doing::Finish => {
+                &[]
+            }
+            // Little enough that a loaded machine has the memory for one that nobody needs yet.
+            Doing::Warm => &[("SANDBOX_MEMORY", "512m")],
             Doing::Rest => &[("IDLE_TIMEOUT_MS", "300")],
             Doing::HandOff => &[("DRAIN", "handoff")],
         }
@@ -79,6 +87,24 @@ pub(super) const ON_THE_WAY: &[Case] = &[
     case(Doing::Post, &["end.told"]),
     case(Doing::Post, &["end.told>task.started"]),
     case(Doing::Post, &["answer.ready"]),
+    // In a warm sandbox.
+    case(Doing::Warm, &["warm.ready"]),
+    case(Doing::Warm, &["warm.taken"]),
+    case(Doing::Warm, &["warm.taken>commit.applied"]),
+    case(Doing::Warm, &["warm.taken>commit.durable"]),
+    case(Doing::Warm, &["warm.claimed"]),
+    case(Doing::Warm, &["warm.given"]),
+    case(Doing::Warm, &["warm.given>sandbox.ready"]),
+    case(Doing::Warm, &["warm.given>task.started"]),
+    case(Doing::Warm, &["warm.given>message.said"]),
+    case(Doing::Warm, &["warm.claimed", "takeover.connected"]),
+    // Accepted and begun in one commit.
+    case(Doing::Again, &["end.told>task.writing"]),
+    case(Doing::Again, &["end.told>task.writing>commit.applied"]),
+    case(Doing::Again, &["end.told>task.writing>commit.durable"]),
+    case(Doing::Again, &["end.told>task.writing>task.started"]),
+    case(Doing::Again, &["end.told>task.writing>message.said"]),
+    case(Doing::Again, &["end.told>task.written"]),
     // Begun anew.
     case(Doing::Lose, &["task.taken_back"]),
     // Taken over, and the server that does so dies as well.

@@ -102,6 +102,7 @@ fn what_is_pure_waits_for_nothing() {
         "crates/sandbox-link/src",
         "crates/coordinator/src/session/state.rs",
         "crates/coordinator/src/session/queue.rs",
+        "crates/coordinator/src/sandbox/capacity/ledger.rs",
         "crates/coordinator/src/session/narrator.rs",
         "crates/coordinator/src/event.rs",
         "crates/coordinator/src/output.rs",

@@ -27,7 +27,8 @@ use crate::gateway::{Gateway, Prices};
 use crate::http::{self, Api, Defaults, Guard, Perimeter, router};
 use crate::redact::{LogWriter, Redactor};
 use crate::registry::Registry;
-use crate::sandbox::{Instance, Links, SandboxHost};
+use crate::sandbox::capacity::Capacity;
+use crate::sandbox::{Instance, Links, SandboxHost, WarmPool};
 use crate::session::SessionContext;
 use crate::store::KeyStore;
 use crate::store::Store;
@@ -35,6 +36,9 @@ use crate::upkeep;
 
 /// How long streams and sandboxes have to end once tasks have.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often an engine that does not answer is asked for its memory.
+const ENGINE_RETRY: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let redactor = Arc::<Redactor>::default();
@@ -77,9 +81,24 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     }
     let sandboxes = SandboxHost::new(engine, links, gateway, instance, options.sandbox_settings(), tracker.clone());
 
+    let sandboxes = Arc::new(sandboxes);
+    let capacity = options.capacity();
+    let (warm, keep_warm) = WarmPool::new(
+        options.warm_settings(),
+        Arc::clone(&sandboxes),
+        capacity.clone(),
+        tracker.clone(),
+        draining.clone(),
+    );
+    if options.max_sandboxes.is_none() {
+        tracker.spawn(measure_engine(options.clone(), Arc::clone(&sandboxes), capacity.clone(), shutdown.clone()));
+    }
+
     let context = SessionContext {
         store,
-        sandboxes: Arc::new(sandboxes),
+        sandboxes,
+        capacity,
+        warm,
         redactor,
         settings: options.session_settings(),
         tracker: tracker.clone(),
@@ -88,6 +107,8 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     };
     let registry = Registry::new(Arc::new(context));
     registry.restore().await?;
+    // Not before: whoever starts a sandbox removes those that nobody is known to have.
+    tracker.spawn(keep_warm);
     tracker.spawn(upkeep::run(registry.clone()));
     tracker.spawn(prove_runtime(Arc::clone(&registry.context().sandboxes), shutdown.clone()));
     let api = Api {
@@ -118,6 +139,26 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     // Stays where sandboxes do.
     let _ = std::fs::remove_dir(runtime_dir);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Sets MAX_SANDBOXES by the engine's memory, as soon as it answers.
+async fn measure_engine(
+    options: ServeOptions,
+    sandboxes: Arc<SandboxHost>,
+    capacity: Capacity,
+    shutdown: CancellationToken,
+) {
+    loop {
+        if let Ok(info) = sandboxes.engine().info().await {
+            let max = options.max_sandboxes_on(info.memory_bytes);
+            info!(max, engine.memory_bytes = info.memory_bytes, "sandboxes that there may be at once");
+            return capacity.set_max(max);
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(ENGINE_RETRY) => {}
+        }
+    }
 }
 
 /// An engine that does not answer yet is asked when it is used.

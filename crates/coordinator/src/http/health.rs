@@ -20,6 +20,8 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result
     let store = &api.registry.context().store;
     let (sessions, tasks) = (store.session_count().await?, store.task_count().await?);
     let (running, queued) = api.registry.load();
+    let context = api.registry.context();
+    let capacity = context.capacity.counts();
     Ok(Json(json!({
         "status": "ok",
         "ok": true,
@@ -29,6 +31,12 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result
         "tasks": tasks,
         "activeTasks": running + queued,
         "running": running,
+        "sandboxes": {
+            "warm": context.warm.ready(),
+            "live": capacity.live,
+            "waiting": capacity.waiting,
+            "max": capacity.max,
+        },
     })))
 }
 

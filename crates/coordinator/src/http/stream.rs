@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
+use futures::SinkExt as _;
 use serde::Deserialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Subscribers send nothing but pongs; what is read is bounded and small.
 const READ_BYTES: usize = 4096;
 
+/// Events go to the socket in pieces of this size, and what is left of a page at its end.
+const WRITE_BYTES: usize = 8192;
+
 #[derive(Deserialize)]
 pub(super) struct StreamQuery {
     since: Option<String>,
@@ -51,7 +55,9 @@ pub(super) async fn open(
     let since = parse_since(query.since.as_deref())?;
     let upgrade = upgrade?;
     let subscription = api.registry.subscribe(&session).await?;
-    let upgrade = upgrade.read_buffer_size(READ_BYTES).max_message_size(READ_BYTES).protocols([STREAM_PROTOCOL]);
+    api.registry.prepare(&session).await;
+    let upgrade = upgrade.read_buffer_size(READ_BYTES).write_buffer_size(WRITE_BYTES).max_message_size(READ_BYTES);
+    let upgrade = upgrade.protocols([STREAM_PROTOCOL]);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let streams = api.streams.clone();
         let stream = serve(socket, session, subscription, since, api, caller.revoked);
@@ -114,7 +120,8 @@ enum Ended {
 
 impl Stream {
     async fn follow(&mut self, connected: Utf8Bytes, cursor: &mut Cursor) -> Result<Infallible, Ended> {
-        self.send(connected).await?;
+        self.feed(connected).await?;
+        self.flush().await?;
         loop {
             tokio::select! {
                 biased;
@@ -123,13 +130,16 @@ impl Stream {
                 page = cursor.next() => match page {
                     Ok(Page::Events(events)) => {
                         for event in events {
-                            self.last = event.seq;
-                            self.send(text(event)).await?;
+                            let seq = event.seq;
+                            self.feed(text(event)).await?;
+                            self.last = seq;
                         }
+                        self.flush().await?;
                     }
                     Ok(Page::Gap { from, to }) => {
+                        self.feed(gap(from, to).into()).await?;
                         self.last = to;
-                        self.send(gap(from, to).into()).await?;
+                        self.flush().await?;
                     }
                     Ok(Page::End) => return Err(Ended::Deleted),
                     Err(error) => {
@@ -146,16 +156,14 @@ impl Stream {
         }
     }
 
-    /// Puts a frame on its way and waits until the subscriber's side has all of it. Where that takes too long the frame is
-    /// still before whatever is sent next.
-    async fn send(&mut self, text: Utf8Bytes) -> Result<(), Ended> {
-        tokio::select! {
-            biased;
-            sent = self.socket.send(Message::Text(text)) => sent.map_err(|_| Ended::Gone),
-            () = self.shutdown.cancelled() => Err(Ended::ShuttingDown),
-            () = self.revoked.cancelled() => Err(Ended::Revoked),
-            () = tokio::time::sleep(self.patience) => Err(Ended::TooSlow),
-        }
+    /// Puts a frame on its way: whatever is sent next comes after it. Where this fails, it is not.
+    async fn feed(&mut self, text: Utf8Bytes) -> Result<(), Ended> {
+        in_time(&self.shutdown, &self.revoked, self.patience, self.socket.feed(Message::Text(text))).await
+    }
+
+    /// Waits until the subscriber's side has all that is on its way.
+    async fn flush(&mut self) -> Result<(), Ended> {
+        in_time(&self.shutdown, &self.revoked, self.patience, self.socket.flush()).await
     }
 
     /// Says why. One that was too slow has the same time once more to take what is on its way, and this after it.
@@ -179,6 +187,22 @@ impl Stream {
             () = stopped => {}
             () = tokio::time::sleep(patience) => {}
         }
+    }
+}
+
+/// What the subscriber's side has to take before its patience is over.
+async fn in_time(
+    shutdown: &CancellationToken,
+    revoked: &CancellationToken,
+    patience: Duration,
+    taken: impl Future<Output = Result<(), axum::Error>>,
+) -> Result<(), Ended> {
+    tokio::select! {
+        biased;
+        taken = taken => taken.map_err(|_| Ended::Gone),
+        () = shutdown.cancelled() => Err(Ended::ShuttingDown),
+        () = revoked.cancelled() => Err(Ended::Revoked),
+        () = tokio::time::sleep(patience) => Err(Ended::TooSlow),
     }
 }
 

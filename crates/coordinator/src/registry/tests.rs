@@ -9,7 +9,8 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::gateway::{Credentials, Gateway, GatewaySettings, Prices};
-use crate::sandbox::{Instance, Links, SandboxHost, SandboxSettings};
+use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
+use crate::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
 use crate::session::{SessionKey, SessionSettings};
 use crate::store::{Change, Store, StoreOptions};
 
@@ -29,10 +30,15 @@ async fn registry(directory: &std::path::Path) -> Registry {
         orphan_ttl: Duration::from_hours(1),
     };
     let instance = Instance::of(directory).unwrap();
-    let host = SandboxHost::new(Arc::new(engine), links, gateway, instance, settings, tracker.clone());
+    let host = Arc::new(SandboxHost::new(Arc::new(engine), links, gateway, instance, settings, tracker.clone()));
+    let capacity = Capacity::new(FEW_SANDBOXES, MemoryGauge::Unknown);
+    let warm = WarmSettings { count: 0, model: "claude-haiku-4-5".to_owned(), agent_dir: directory.join("agent") };
+    let (warm, _) = WarmPool::new(warm, Arc::clone(&host), capacity.clone(), tracker.clone(), shutdown.clone());
     Registry::new(Arc::new(SessionContext {
         store,
-        sandboxes: Arc::new(host),
+        sandboxes: host,
+        capacity,
+        warm,
         redactor: Arc::default(),
         settings: SessionSettings {
             max_queue: 5,
@@ -40,6 +46,8 @@ async fn registry(directory: &std::path::Path) -> Registry {
             stall_timeout: Duration::from_mins(1),
             agent_dir: directory.join("agent"),
             hand_off: false,
+            capacity_timeout: Duration::from_mins(1),
+            model: "claude-haiku-4-5".to_owned(),
         },
         tracker,
         draining: CancellationToken::new(),

@@ -9,7 +9,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::agent::{AgentTemplate, TemplateError};
 use crate::redact::Redactor;
-use crate::sandbox::SandboxHost;
+use crate::sandbox::capacity::Capacity;
+use crate::sandbox::{SandboxHost, WarmPool};
 use crate::store::Store;
 
 #[derive(Clone, Debug)]
@@ -21,11 +22,17 @@ pub struct SessionSettings {
     pub agent_dir: PathBuf,
     /// At the end of the coordinator sandboxes are left to the next one.
     pub hand_off: bool,
+    /// How long a task waits for room for its sandbox.
+    pub capacity_timeout: Duration,
+    /// That an agent is started with where no task says.
+    pub model: String,
 }
 
 pub struct SessionContext {
     pub store: Store,
     pub sandboxes: Arc<SandboxHost>,
+    pub capacity: Capacity,
+    pub warm: WarmPool,
     pub redactor: Arc<Redactor>,
     pub settings: SessionSettings,
     pub tracker: TaskTracker,
@@ -38,15 +45,6 @@ pub struct SessionContext {
 impl SessionContext {
     /// Reads the template anew, so that a change of it needs no restart.
     pub async fn template(&self) -> Result<Arc<AgentTemplate>, TemplateError> {
-        let directory = self.settings.agent_dir.clone();
-        let loading = tokio::task::spawn_blocking(move || AgentTemplate::load(&directory));
-        match loading.await {
-            Ok(template) => template.map(Arc::new),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime ends, and with it whoever waits here.
-                Err(_) => std::future::pending().await,
-            },
-        }
+        AgentTemplate::read(self.settings.agent_dir.clone()).await.map(Arc::new)
     }
 }

@@ -59,6 +59,12 @@ impl Journal {
         self.session
     }
 
+    /// Before anything was written under the name of before.
+    pub(crate) fn rename(&mut self, session: SessionKey) {
+        self.session = session;
+        self.log.rename(session);
+    }
+
     /// Whether a task's end is in here, not yet written.
     pub(crate) fn ends(&self, task: &TaskId) -> bool {
         self.ended.iter().any(|record| record.id == *task)

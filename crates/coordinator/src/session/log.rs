@@ -22,7 +22,8 @@ const PAGE_BYTES: usize = 256 * 1024;
 
 #[derive(Debug)]
 pub struct EventLog {
-    session: SessionKey,
+    /// Changes once at most, before the first event: a new session takes the key of its warm sandbox.
+    session: RwLock<SessionKey>,
     store: Store,
     tail: RwLock<Tail>,
     /// The number of the last committed event. Closed when the session is deleted.
@@ -57,7 +58,15 @@ pub enum Page {
 impl EventLog {
     pub(crate) fn new(session: SessionKey, store: Store, latest: u64) -> Self {
         let (latest, _) = watch::channel(Progress { latest, closed: false });
-        EventLog { session, store, tail: RwLock::default(), latest }
+        EventLog { session: RwLock::new(session), store, tail: RwLock::default(), latest }
+    }
+
+    pub(crate) fn rename(&self, session: SessionKey) {
+        *self.session.write().unwrap_or_else(PoisonError::into_inner) = session;
+    }
+
+    fn session(&self) -> SessionKey {
+        *self.session.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes committed events visible. They follow the ones before without a hole.
@@ -93,7 +102,7 @@ impl EventLog {
 
     /// The number of the oldest event that is still there.
     pub async fn earliest(&self) -> Result<u64, StoreError> {
-        let bounds = self.store.bounds(self.session).await?;
+        let bounds = self.store.bounds(self.session()).await?;
         Ok(bounds.map_or(1, |bounds| bounds.earliest))
     }
 
@@ -147,13 +156,13 @@ impl Cursor {
     async fn read(&mut self) -> Result<Page, StoreError> {
         let events = match self.log.read_tail(self.since) {
             Some(events) if !events.is_empty() => events,
-            Some(_) | None => self.log.store.events(self.log.session, self.since, PAGE_EVENTS).await?,
+            Some(_) | None => self.log.store.events(self.log.session(), self.since, PAGE_EVENTS).await?,
         };
         let next = match events.first() {
             Some(first) => first.seq,
             // Nothing is left of what was asked for: retention took all there was, or the session was deleted and its
             // rows went before its subscribers did.
-            None => match self.log.store.bounds(self.log.session).await? {
+            None => match self.log.store.bounds(self.log.session()).await? {
                 Some(bounds) => bounds.earliest,
                 None => return Ok(Page::End),
             },

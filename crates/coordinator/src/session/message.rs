@@ -23,6 +23,8 @@ pub(crate) enum Message {
     /// The session's own credential, or none any more. False: there is no such session.
     SetCredential(Option<OwnCredential>, oneshot::Sender<Result<bool, Arc<StoreError>>>),
     Subscribe(oneshot::Sender<Subscription>),
+    /// Somebody looks, and a task may follow: what it needs is made ready, where that takes nothing from others.
+    Prepare,
     /// `None`: there is no such session.
     Describe(oneshot::Sender<Option<SessionView>>),
 }

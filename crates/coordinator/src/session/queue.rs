@@ -28,6 +28,11 @@ impl<T> Queue<T> {
         self.waiting.push_back(task);
     }
 
+    /// Puts a task at the end, if there is one.
+    pub(crate) fn extend(&mut self, task: Option<T>) {
+        self.waiting.extend(task);
+    }
+
     /// Puts back what was taken out first.
     pub(crate) fn push_front(&mut self, task: T) {
         self.waiting.push_front(task);

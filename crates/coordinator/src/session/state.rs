@@ -29,6 +29,10 @@ pub(crate) enum After {
 pub(crate) enum Input {
     /// A task was put into the queue.
     Queued,
+    /// A task was put before an agent that waited, in the commit that accepted it.
+    Begun,
+    /// A task may come soon.
+    Expected,
     /// An earlier coordinator left a sandbox.
     Left,
     /// The sandbox is ready.
@@ -77,7 +81,7 @@ impl State {
         use {Action as A, Input as I, State as S};
         let begin_or = |rest: State| if waiting { (S::Running, A::StartTask) } else { (rest, A::Nothing) };
         match (self, input) {
-            (S::Cold, I::Queued) => (S::Starting, A::StartSandbox),
+            (S::Cold, I::Queued | I::Expected) => (S::Starting, A::StartSandbox),
             (S::Cold, I::Left) => (S::Starting, A::TakeOverSandbox),
             (S::Cold, I::Stop(after)) => (S::Stopping(after), A::StopSandbox),
 
@@ -89,6 +93,7 @@ impl State {
             (S::Starting, I::Stop(after)) => (S::Stopping(after), A::StopSandbox),
 
             (S::Idle, I::Queued) => begin_or(S::Idle),
+            (S::Idle, I::Begun) => (S::Running, A::Nothing),
             (S::Idle, I::IdledOut | I::Lost) => (S::Stopping(After::Rest), A::StopSandbox),
             (S::Idle, I::Stop(after)) => (S::Stopping(after), A::StopSandbox),
 
@@ -101,16 +106,36 @@ impl State {
 
             // What is left changes nothing: a task waits its turn in the queue, and news of a sandbox that is already
             // being taken down is old.
-            (S::Cold, I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Lost | I::IdledOut | I::Stopped)
-            | (S::Starting, I::Queued | I::Left | I::Ended | I::IdledOut | I::Stopped)
-            | (S::Idle, I::Left | I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Stopped)
+            (
+                S::Cold,
+                I::Begun | I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Lost | I::IdledOut | I::Stopped,
+            )
+            | (S::Starting, I::Begun | I::Queued | I::Expected | I::Left | I::Ended | I::IdledOut | I::Stopped)
+            | (S::Idle, I::Expected | I::Left | I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Stopped)
             | (
                 S::Running,
-                I::Queued | I::Left | I::Started | I::TakenOver | I::StartFailed | I::IdledOut | I::Stopped,
+                I::Queued
+                | I::Begun
+                | I::Expected
+                | I::Left
+                | I::Started
+                | I::TakenOver
+                | I::StartFailed
+                | I::IdledOut
+                | I::Stopped,
             )
             | (
                 S::Stopping(_),
-                I::Queued | I::Left | I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Lost | I::IdledOut,
+                I::Queued
+                | I::Begun
+                | I::Expected
+                | I::Left
+                | I::Started
+                | I::TakenOver
+                | I::StartFailed
+                | I::Ended
+                | I::Lost
+                | I::IdledOut,
             ) => (self, A::Nothing),
         }
     }
@@ -126,6 +151,8 @@ mod tests {
         let after = prop_oneof![Just(After::Rest), Just(After::Reset), Just(After::Delete)];
         prop_oneof![
             Just(Input::Queued),
+            Just(Input::Begun),
+            Just(Input::Expected),
             Just(Input::Left),
             Just(Input::Started),
             Just(Input::TakenOver),
@@ -159,7 +186,10 @@ mod tests {
                     Action::StopSandbox => prop_assert!(!matches!(before, State::Stopping(_))),
                     Action::Settle(_) => prop_assert_eq!(after, State::Cold),
                     Action::Nothing => prop_assert!(
-                        after != State::Running || before == State::Running || input == Input::TakenOver
+                        after != State::Running
+                            || before == State::Running
+                            || (before == State::Starting && input == Input::TakenOver)
+                            || (before == State::Idle && input == Input::Begun)
                     ),
                 }
                 if let (State::Stopping(asked), false) = (before, input == Input::Stopped) {

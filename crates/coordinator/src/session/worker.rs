@@ -3,6 +3,7 @@
 
 mod intake;
 mod sandbox;
+mod start;
 mod tasks;
 
 use std::collections::HashMap;
@@ -24,7 +25,8 @@ use super::queue::Queue;
 use super::state::{Action, After, Input, State};
 use super::{SessionId, SessionKey, SessionRecord, Status};
 use crate::failpoint::failpoint;
-use crate::sandbox::Sandbox;
+use crate::sandbox::capacity::{Shortage, Slot};
+use crate::sandbox::{Sandbox, Warm};
 use crate::store::{StoreError, UnfinishedTask};
 use crate::task::{TaskId, TaskRecord};
 
@@ -33,6 +35,10 @@ const COMMIT_RETRY: Duration = Duration::from_millis(500);
 
 /// A worker that has nothing to do and nobody to talk to ends after this long; the session is in the store.
 const RETIRE_AFTER: Duration = Duration::from_secs(30);
+
+/// A sandbox that has to make room for others stays this long after its last task: until the agent has written down its
+/// conversation, which it does within 100 ms.
+const SETTLE: Duration = Duration::from_millis(250);
 
 /// Reports of spawned work: at most one launch, one removal and one wiping are under way.
 pub(super) const REPORTS: usize = 4;
@@ -51,6 +57,12 @@ pub(crate) struct Worker {
     launching: Option<CancellationToken>,
     /// The running task's message waits until its start is durable.
     unsaid: bool,
+    /// A sandbox that was made ahead and not used yet.
+    warm: Option<Box<Warm>>,
+    /// The right to the sandbox that there is.
+    slot: Option<Slot>,
+    /// The sandbox goes, because other sessions wait for the room.
+    leaving: bool,
     /// The environment that the agent has.
     applied: Option<std::collections::BTreeMap<String, String>>,
 
@@ -74,8 +86,13 @@ pub(crate) struct Waiting {
 
 /// What spawned work came to.
 pub(crate) enum Report {
-    Launched(Box<Result<sandbox::Launched, sandbox::NotLaunched>>),
-    TakenOver(Box<Result<sandbox::Launched, sandbox::NotLaunched>>),
+    /// There is no room for the sandbox now, with so many ahead.
+    Waits {
+        ahead: usize,
+        shortage: Shortage,
+    },
+    Launched(Box<Result<start::Launched, start::NotLaunched>>),
+    TakenOver(Box<Result<start::Launched, start::NotLaunched>>),
     TakenDown,
     Wiped,
 }
@@ -109,6 +126,9 @@ impl Worker {
             sandbox: None,
             launching: None,
             unsaid: false,
+            warm: None,
+            slot: None,
+            leaving: false,
             applied: None,
             waiting: HashMap::new(),
             interrupted: Vec::new(),
@@ -138,6 +158,7 @@ impl Worker {
                 Some(report) = self.reports.1.recv() => self.on_report(report).await,
                 // While what was heard cannot be written down, the agent waits.
                 output = hear(&mut self.sandbox), if self.retry_commit.is_none() => self.on_output(output).await,
+                () = unwanted(&mut self.slot), if self.state == State::Idle && !self.leaving => self.leaving = true,
                 () = tokio::time::sleep_until(deadline) => self.on_deadline().await,
             }
             if self.may_retire() {
@@ -165,7 +186,10 @@ impl Worker {
                 let accepted = self.submit(*submission).await;
                 let queued = accepted.is_ok();
                 let _ = reply.send(accepted);
-                if queued {
+                if queued && self.state == State::Idle && self.conversation.running.is_some() {
+                    self.log_begun();
+                    self.transition(Input::Begun).await;
+                } else if queued {
                     self.transition(Input::Queued).await;
                 }
             }
@@ -193,6 +217,7 @@ impl Worker {
             Message::Subscribe(reply) => {
                 let _ = reply.send(self.subscription());
             }
+            Message::Prepare => self.prepare().await,
             Message::Describe(reply) => {
                 let _ = reply.send(self.view());
             }
@@ -205,7 +230,10 @@ impl Worker {
         while let Some(now) = input.take() {
             let waiting = self.may_begin();
             let (state, action) = self.state.next(now, waiting);
-            self.state = state;
+            if state != self.state {
+                self.state = state;
+                self.tell_use();
+            }
             match action {
                 Action::Nothing => {}
                 Action::StartSandbox => self.start_sandbox(),
@@ -217,15 +245,39 @@ impl Worker {
                     input = self.may_begin().then_some(Input::Queued);
                 }
             }
-            if self.state == State::Idle {
+            if self.state == State::Idle && !self.leaving {
                 self.idle_since = Instant::now();
             }
         }
     }
 
+    /// Says what the sandbox is good for, to those who decide which has to make room.
+    fn tell_use(&self) {
+        let Some(slot) = &self.slot else { return };
+        match self.state {
+            State::Running => slot.busy(),
+            State::Idle if !self.leaving => slot.idle(),
+            State::Idle | State::Cold | State::Starting | State::Stopping(_) => {}
+        }
+    }
+
+    /// A task ended and another one waits. Where another session has waited long, that goes first.
+    pub(super) fn make_way(&mut self) {
+        if !self.queue.is_empty() && self.slot.as_ref().is_some_and(Slot::gives_up) {
+            info!(session.id = %self.conversation.id, "the session lets another one go first");
+            self.leaving = true;
+            self.idle_since = Instant::now();
+        }
+    }
+
+    /// When an idle sandbox goes.
+    fn idles_out_at(&self) -> Instant {
+        self.idle_since + if self.leaving { SETTLE } else { self.context.settings.idle_timeout }
+    }
+
     /// Whether a task waits that may begin now.
     fn may_begin(&self) -> bool {
-        !self.queue.is_empty() && !self.context.draining.is_cancelled()
+        !self.queue.is_empty() && !self.leaving && !self.context.draining.is_cancelled()
     }
 
     /// Commits what is in the journal. What cannot be written now is kept and tried again.
@@ -278,8 +330,7 @@ impl Worker {
 
     /// The earliest moment at which something has to be done without being asked.
     fn next_deadline(&self) -> Instant {
-        let settings = &self.context.settings;
-        let idle = (self.state == State::Idle).then(|| self.idle_since + settings.idle_timeout);
+        let idle = (self.state == State::Idle).then(|| self.idles_out_at());
         let rest = (self.state == State::Cold).then(|| self.idle_since + RETIRE_AFTER);
         let task = self.conversation.running.as_ref().map(super::running::Running::deadline);
         [idle, rest, task, self.stalls_at(), self.retry_commit]
@@ -294,7 +345,7 @@ impl Worker {
         if self.retry_commit.is_some_and(|at| at <= now) {
             self.flush().await;
         }
-        if self.state == State::Idle && self.idle_since + self.context.settings.idle_timeout <= now {
+        if self.state == State::Idle && self.idles_out_at() <= now {
             info!(session.id = %self.conversation.id, "session idle: its container goes, its volumes stay");
             failpoint!("session.idle");
             self.transition(Input::IdledOut).await;
@@ -331,6 +382,14 @@ impl Worker {
 async fn hear(sandbox: &mut Option<Sandbox>) -> crate::sandbox::ProcessOutput {
     match sandbox {
         Some(sandbox) => sandbox.process.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Resolves when the sandbox has to make room; never, where there is none.
+async fn unwanted(slot: &mut Option<Slot>) {
+    match slot {
+        Some(slot) => slot.unwanted().await,
         None => std::future::pending().await,
     }
 }

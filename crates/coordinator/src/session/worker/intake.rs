@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{StopReply, Waiting, Worker, aborts_task, kills};
-use crate::event::Event;
+use crate::event::{Event, QueuedReason};
 use crate::failpoint::failpoint;
 use crate::session::environment;
 use crate::session::message::{
@@ -29,6 +29,7 @@ impl Worker {
         self.commit().await.map_err(|error| SubmitError::Store(Arc::new(error)))?;
 
         let before = self.conversation.record.clone();
+        let warm = if before.is_none() { self.take_warm().await } else { None };
         let now = Timestamp::now();
         let session = self.conversation.record.get_or_insert_with(|| SessionRecord {
             key: self.conversation.journal.session(),
@@ -39,7 +40,8 @@ impl Worker {
             claude_session_id: None,
             env: std::collections::BTreeMap::new(),
             last_seq: 0,
-            sandbox: None,
+            // In one commit with the session: after a crash it is the session's, or a leftover, and never both.
+            sandbox: warm.as_ref().map(|warm| warm.sandbox.record()),
         });
         session.last_active = now;
         // The credential given last is the one that holds, of whatever kind.
@@ -75,17 +77,34 @@ impl Worker {
             prompt_uuid: prompt,
             idempotency,
         });
-        let event = Event::TaskQueued { session_id: self.conversation.id.clone(), position };
+        let reason = (position > 0).then_some(QueuedReason::Session);
+        let event = Event::TaskQueued { session_id: self.conversation.id.clone(), position, reason };
         self.conversation.journal.tell(&event, Some(&task));
 
+        // One wait for the disk instead of two.
+        let at_once = self.takes_at_once();
+        let mut waiting = Some(Waiting { record, prompt });
+        if at_once {
+            self.queue.extend(waiting.take());
+            self.begin_task();
+        }
         failpoint!("task.writing");
         if let Err(error) = self.commit().await {
             self.discard();
             self.conversation.record = before;
+            if at_once {
+                self.forget_begun();
+            }
+            self.discard_warm(warm);
             return Err(SubmitError::Store(Arc::new(error)));
         }
         failpoint!("task.written");
-        self.queue.push(Waiting { record, prompt });
+        if let Some(warm) = warm {
+            self.context.sandboxes.disown(warm.session);
+            self.warm = Some(warm);
+            failpoint!("warm.claimed");
+        }
+        self.queue.extend(waiting);
         Ok(Accepted { task, position })
     }
 

@@ -4,85 +4,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use container_engine::EngineError;
-use tokio::time::Instant;
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::start::{Launched, NotLaunched};
 use super::tasks::end_of;
 use super::{Report, StopReply, Waiting, Worker};
-use crate::agent::{AgentTemplate, TemplateError};
-use crate::budget::Spent;
 use crate::event::Event;
 use crate::failpoint::failpoint;
-use crate::sandbox::{LaunchError, LaunchOrder, Sandbox, SandboxName, sentence};
+use crate::sandbox::{LaunchError, SandboxName, sentence};
 use crate::session::context::SessionContext;
 use crate::session::conversation::Conversation;
-use crate::session::payer;
 use crate::session::state::{After, Input, State};
 use crate::session::{SandboxRecord, SessionKey};
 use crate::store::{Change, StoreError};
 use crate::task::{ErrorType, Failure};
 
-/// How long a task waits for an engine that cannot be reached, and how often that is tried.
-const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
-const ENGINE_RETRY: Duration = Duration::from_millis(500);
-
 /// How often an engine that does not answer is asked to take a sandbox down, before that is left to the next start.
 const TAKE_DOWN_TRIES: u32 = 20;
 
-pub(crate) struct Launched {
-    sandbox: Sandbox,
-    template: Arc<AgentTemplate>,
-    /// A conversation was to be resumed and its transcript is gone.
-    transcript_lost: bool,
-}
-
-pub(crate) enum NotLaunched {
-    Template(TemplateError),
-    Sandbox(LaunchError),
-    /// There is no money for the task.
-    Spent(Spent),
-    Store(StoreError),
-}
-
 impl Worker {
-    pub(super) fn start_sandbox(&mut self) {
-        let Some(first) = self.queue.first().map(|waiting| &waiting.record) else { return };
-        let (model, payer) = (first.request.model.clone(), payer::of_task(first));
-        let resume = self.conversation.record.as_ref().and_then(|record| record.claude_session_id.clone());
-        let session = self.conversation.journal.session();
-        let untouched = resume.is_none() && self.conversation.record.as_ref().is_none_or(|record| record.turns == 0);
-        let cancel = CancellationToken::new();
-        self.launching = Some(cancel.clone());
-        let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
-        self.context.tracker.spawn(async move {
-            let template = match context.template().await {
-                Ok(template) => template,
-                Err(error) => {
-                    let _ = report.send(Report::Launched(Box::new(Err(NotLaunched::Template(error))))).await;
-                    return;
-                }
-            };
-            // Without money for its first request a task needs no sandbox.
-            let spent = context.sandboxes.gateway().budgets().spent(&payer).await;
-            if let Some(refused) =
-                spent.map_err(NotLaunched::Store).map(|spent| spent.map(NotLaunched::Spent)).transpose()
-            {
-                let error = refused.unwrap_or_else(|error| error);
-                let _ = report.send(Report::Launched(Box::new(Err(error)))).await;
-                return;
-            }
-            let order = LaunchOrder { session, template, model, resume, untouched };
-            let launched = launch(&context, order, cancel).await;
-            let _ = report.send(Report::Launched(Box::new(launched))).await;
-        });
-    }
-
     /// Goes on with the sandbox that an earlier coordinator left.
     pub(super) fn take_over_sandbox(&mut self) {
         let Some(sandbox) = self.conversation.record.as_ref().and_then(|record| record.sandbox.clone()) else { return };
         let cancel = CancellationToken::new();
         self.launching = Some(cancel.clone());
+        self.slot = Some(self.context.capacity.adopt());
         let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
         self.context.tracker.spawn(async move {
             let taken_over = take_over(&context, sandbox, cancel).await;
@@ -118,8 +66,11 @@ impl Worker {
         match report {
             Report::Launched(outcome) => self.on_launched(*outcome).await,
             Report::TakenOver(outcome) => self.on_taken_over(*outcome).await,
+            Report::Waits { ahead, shortage } => self.on_waits(ahead, shortage).await,
             Report::TakenDown => {
                 failpoint!("sandbox.gone");
+                self.leaving = false;
+                self.slot = None;
                 // They are no other sandbox's, even if they could not be written down yet.
                 self.conversation.journal.forget_frames();
                 if let Some(record) = &mut self.conversation.record
@@ -146,7 +97,10 @@ impl Worker {
     async fn on_launched(&mut self, outcome: Result<Launched, NotLaunched>) {
         self.launching = None;
         if let State::Stopping(_) = self.state {
-            self.sandbox = outcome.ok().map(|launched| launched.sandbox);
+            if let Ok(launched) = outcome {
+                self.sandbox = Some(launched.sandbox);
+                self.slot = launched.slot;
+            }
             self.stop_sandbox();
             return;
         }
@@ -157,11 +111,18 @@ impl Worker {
                     self.forget_conversation();
                 }
                 self.conversation.meet(launched.template);
-                if let Some(record) = &mut self.conversation.record {
+                let name = launched.sandbox.name.to_string();
+                let known = |record: &SandboxRecord| record.name == name;
+                // A warm one was written down with the session.
+                if let Some(record) = &mut self.conversation.record
+                    && !record.sandbox.as_ref().is_some_and(known)
+                {
                     record.sandbox = Some(launched.sandbox.record());
+                    self.conversation.touch();
                 }
-                self.conversation.touch();
                 self.sandbox = Some(launched.sandbox);
+                self.slot = launched.slot;
+                self.introduce();
                 failpoint!("sandbox.ready");
                 self.flush().await;
                 failpoint!("sandbox.written");
@@ -170,8 +131,17 @@ impl Worker {
             Err(error) => {
                 let failure = failure_of(error);
                 warn!(session.id = %self.conversation.id, error = failure.error, "no sandbox");
+                // A warm one that could not be used.
+                if let Some(record) = &mut self.conversation.record
+                    && record.sandbox.take().is_some()
+                {
+                    self.conversation.touch();
+                }
                 if let Some(waiting) = self.queue.pop() {
-                    self.lose_waiting(waiting, failure);
+                    self.lose_waiting(waiting, failure.clone());
+                }
+                if failure.error_type == ErrorType::CapacityReached {
+                    self.end_impatient(&failure);
                 }
                 self.flush().await;
                 self.transition(Input::StartFailed).await;
@@ -199,6 +169,18 @@ impl Worker {
         self.conversation.journal.tell(&retry, Some(&record.id));
         self.conversation.journal.change(Change::UpdateTask(record.clone()));
         self.queue.push_front(Waiting { record, prompt });
+    }
+
+    /// There was no room for the first task in all its patience: others that have waited as long wait no longer.
+    fn end_impatient(&mut self, failure: &Failure) {
+        let patience = self.context.settings.capacity_timeout;
+        let over = |waiting: &Waiting| {
+            let waited: Result<Duration, _> = Timestamp::now().duration_since(waiting.record.created).try_into();
+            waited.is_ok_and(|waited| waited >= patience)
+        };
+        while let Some(waiting) = self.queue.remove(over) {
+            self.end_waiting(&waiting, failure.clone(), "request");
+        }
     }
 
     async fn on_taken_over(&mut self, outcome: Result<Launched, NotLaunched>) {
@@ -316,8 +298,17 @@ impl Worker {
         failpoint!("session.ended");
         if let Some(launching) = &self.launching {
             launching.cancel();
-            if let Some(Report::Launched(outcome) | Report::TakenOver(outcome)) = self.reports.1.recv().await {
-                self.sandbox = (*outcome).ok().map(|launched| launched.sandbox);
+            while let Some(report) = self.reports.1.recv().await {
+                match report {
+                    Report::Launched(outcome) | Report::TakenOver(outcome) => {
+                        self.sandbox = (*outcome).ok().map(|launched| launched.sandbox);
+                        break;
+                    }
+                    // It was on its way before the launch was called off.
+                    Report::Waits { .. } => {}
+                    // Nothing else is under way while something starts.
+                    Report::TakenDown | Report::Wiped => break,
+                }
             }
         }
         if let Some(sandbox) = self.sandbox.take() {
@@ -342,35 +333,6 @@ impl Worker {
     }
 }
 
-async fn launch(
-    context: &SessionContext,
-    order: LaunchOrder,
-    cancel: CancellationToken,
-) -> Result<Launched, NotLaunched> {
-    let (template, wanted) = (Arc::clone(&order.template), order.resume.is_some());
-    let sandbox = launch_when_possible(context, order, cancel).await.map_err(NotLaunched::Sandbox)?;
-    Ok(Launched { transcript_lost: wanted && !sandbox.resumed, sandbox, template })
-}
-
-/// An engine that is being restarted is waited for, within a bound; so is a file descriptor where none is left.
-async fn launch_when_possible(
-    context: &SessionContext,
-    order: LaunchOrder,
-    cancel: CancellationToken,
-) -> Result<Sandbox, LaunchError> {
-    let give_up = Instant::now() + ENGINE_PATIENCE;
-    loop {
-        match context.sandboxes.launch(order.clone(), cancel.clone()).await {
-            Err(error) if error.may_pass() && Instant::now() < give_up => {}
-            outcome => return outcome,
-        }
-        tokio::select! {
-            () = cancel.cancelled() => return Err(LaunchError::Cancelled),
-            () = tokio::time::sleep(ENGINE_RETRY) => {}
-        }
-    }
-}
-
 async fn take_over(
     context: &SessionContext,
     sandbox: SandboxRecord,
@@ -378,7 +340,7 @@ async fn take_over(
 ) -> Result<Launched, NotLaunched> {
     let template = context.template().await.map_err(NotLaunched::Template)?;
     let sandbox = context.sandboxes.take_over(sandbox, cancel).await.map_err(NotLaunched::Sandbox)?;
-    Ok(Launched { sandbox, template, transcript_lost: false })
+    Ok(Launched { sandbox, template, transcript_lost: false, slot: None })
 }
 
 /// Repeats what must be done until it is, within a bound. At the end of the coordinator it is left to the next start.
@@ -402,6 +364,11 @@ where
 
 fn failure_of(error: NotLaunched) -> Failure {
     match error {
+        NotLaunched::NoRoom(patience) => {
+            let seconds = patience.as_secs_f64();
+            let error = format!("no sandbox became free within {seconds} s (CAPACITY_TIMEOUT_MS, MAX_SANDBOXES)");
+            Failure::new(ErrorType::CapacityReached, error)
+        }
         NotLaunched::Spent(spent) => Failure::new(ErrorType::BudgetExceeded, spent.to_string()),
         NotLaunched::Store(error) => Failure::new(ErrorType::ExitCode, sentence(&error)),
         NotLaunched::Template(error) => Failure::new(ErrorType::ExitCode, sentence(&error)),

@@ -12,7 +12,7 @@ use crate::sandbox::{ProcessEnd, ProcessOutput};
 use crate::session::environment;
 use crate::session::payer;
 use crate::session::running::Running;
-use crate::session::state::{After, Input};
+use crate::session::state::{After, Input, State};
 use crate::store::UnfinishedTask;
 use crate::task::{ErrorType, Failure, TaskStatus};
 
@@ -57,7 +57,7 @@ impl Worker {
         sandbox.gateway.set_session(session.id.as_str());
         sandbox.gateway.set_access(environment::access(&session.env));
         let Some(running) = &mut self.conversation.running else {
-            sandbox.gateway.begin_task(payer::of_session(session));
+            self.introduce();
             self.transition(Input::Started).await;
             return;
         };
@@ -77,6 +77,28 @@ impl Worker {
 
     /// Gives the next task to the agent that waits for it.
     pub(super) async fn start_task(&mut self) {
+        self.begin_task();
+        self.flush().await;
+        self.log_begun();
+    }
+
+    pub(super) fn log_begun(&self) {
+        if let Some(running) = &self.conversation.running {
+            info!(session.id = %self.conversation.id, task.id = %running.record.id, "task started");
+        }
+    }
+
+    /// Whether a task that is posted now can be given to the agent in the commit that accepts it.
+    pub(super) fn takes_at_once(&self) -> bool {
+        self.state == State::Idle
+            && self.sandbox.is_some()
+            && self.queue.is_empty()
+            && !self.leaving
+            && !self.context.draining.is_cancelled()
+    }
+
+    /// Puts the next task before the agent: with the next commit.
+    pub(super) fn begin_task(&mut self) {
         let (Some(sandbox), Some(Waiting { record, prompt })) = (&self.sandbox, self.queue.pop()) else { return };
         if let Some(session) = &self.conversation.record {
             sandbox.gateway.set_session(session.id.as_str());
@@ -91,12 +113,25 @@ impl Worker {
             .record
             .as_ref()
             .is_some_and(|session| session.turns > 0 && session.claude_session_id.is_some());
-        info!(session.id = %self.conversation.id, task.id = %record.id, "task started");
         self.conversation.begin(Running::begin(record, prompt, resumed, sandbox.gateway.reading()));
         // What the task begins with is known to another coordinator too, though the agent has said nothing yet.
         self.conversation.mark(sandbox.process.last_frame(), sandbox.gateway.reading());
         self.unsaid = true;
-        self.flush().await;
+    }
+
+    /// What [`Worker::begin_task`] began could not be committed, and was discarded. The session's record is as it was.
+    pub(super) fn forget_begun(&mut self) {
+        self.conversation.running = None;
+        self.unsaid = false;
+        self.introduce();
+    }
+
+    /// What the sandbox asks for is the session's, and no task's yet.
+    pub(super) fn introduce(&self) {
+        let (Some(sandbox), Some(session)) = (&self.sandbox, &self.conversation.record) else { return };
+        sandbox.gateway.set_session(session.id.as_str());
+        sandbox.gateway.set_access(environment::access(&session.env));
+        sandbox.gateway.begin_task(payer::of_session(session));
     }
 
     /// The message goes to the agent only once the start is written: so it is given at most once.
@@ -149,6 +184,9 @@ impl Worker {
         self.flush().await;
         self.send().await;
         if let Some(input) = next {
+            if input == Input::Ended {
+                self.make_way();
+            }
             self.transition(input).await;
         }
     }

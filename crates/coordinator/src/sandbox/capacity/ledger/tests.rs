@@ -1,0 +1,178 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::{Ledger, Ticket, Use, Verdict};
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Request,
+    Adopt,
+    Spare,
+    /// The last four name a claim by its place among those that there are.
+    Release(usize),
+    Busy(usize),
+    Idle(usize),
+    GiveUp(usize),
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Request),
+        1 => Just(Step::Adopt),
+        1 => Just(Step::Spare),
+        3 => any::<usize>().prop_map(Step::Release),
+        2 => any::<usize>().prop_map(Step::Busy),
+        3 => any::<usize>().prop_map(Step::Idle),
+        1 => any::<usize>().prop_map(Step::GiveUp),
+    ]
+}
+
+/// Everything that is held, in order.
+fn holders(ledger: &Ledger) -> Vec<Ticket> {
+    ledger.held.keys().copied().collect()
+}
+
+/// What the world does about a verdict: whoever is asked to go goes.
+fn obey(ledger: &mut Ledger, verdicts: &[Verdict], granted: &mut Vec<Ticket>) {
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Granted(ticket) => granted.push(*ticket),
+            Verdict::PutAway(ticket) => ledger.release(*ticket),
+        }
+    }
+}
+
+proptest! {
+    /// Whatever happens in whatever order: never more than the limit by asking, grants in the order of asking, nobody waits
+    /// while there is room, and as many are asked to go as are missing, where there are any that can.
+    #[test]
+    fn nobody_is_passed_over(limit in 1_usize..5, steps in proptest::collection::vec(steps(), 0..200)) {
+        let mut ledger = Ledger::new(limit);
+        let mut asked: Vec<Ticket> = Vec::new();
+        let mut granted: Vec<Ticket> = Vec::new();
+        let mut gone: BTreeSet<Ticket> = BTreeSet::new();
+        let mut adopted = 0;
+        for step in steps {
+            let pick = |index: usize, ledger: &Ledger| {
+                let all: Vec<Ticket> = holders(ledger).into_iter().chain(ledger.waiting.iter().copied()).collect();
+                (!all.is_empty()).then(|| all[index % all.len()])
+            };
+            match step {
+                Step::Request => asked.push(ledger.request()),
+                Step::Adopt => {
+                    ledger.adopt();
+                    adopted += 1;
+                }
+                Step::Spare => {
+                    let somebody_waits = !ledger.waiting.is_empty();
+                    prop_assert!(ledger.spare().is_none() || !somebody_waits);
+                }
+                Step::Release(index) => {
+                    if let Some(ticket) = pick(index, &ledger) {
+                        if ledger.position(ticket).is_some() {
+                            gone.insert(ticket);
+                        }
+                        ledger.release(ticket);
+                    }
+                }
+                Step::Busy(index) => {
+                    if let Some(ticket) = pick(index, &ledger) {
+                        ledger.busy(ticket);
+                    }
+                }
+                Step::Idle(index) => {
+                    if let Some(ticket) = pick(index, &ledger) {
+                        ledger.idle(ticket);
+                    }
+                }
+                Step::GiveUp(index) => {
+                    if let Some(ticket) = pick(index, &ledger) {
+                        ledger.give_up(ticket);
+                    }
+                }
+            }
+            let before = granted.len();
+            for verdict in ledger.settle(|_| true) {
+                if let Verdict::Granted(ticket) = verdict {
+                    granted.push(ticket);
+                }
+            }
+            prop_assert!(granted.len() == before || ledger.held() <= limit.max(1) + adopted);
+            prop_assert!(ledger.waiting() == 0 || !ledger.has_room(), "somebody waits and there is room");
+            let can_go = ledger.held.values().any(|use_| matches!(use_, Use::Idle(_) | Use::Spare));
+            prop_assert!(!ledger.is_short() || !can_go, "somebody waits and an idle one stays");
+            let expected: Vec<Ticket> =
+                asked.iter().filter(|ticket| !gone.contains(ticket)).take(granted.len()).copied().collect();
+            prop_assert_eq!(&granted, &expected, "not in the order of asking");
+        }
+    }
+
+    /// As long as tasks end, every session that asks is served, however many ask again and again.
+    #[test]
+    fn no_session_starves(limit in 1_usize..4, sessions in 2_usize..8, order in proptest::collection::vec(any::<usize>(), 100..200)) {
+        let mut ledger = Ledger::new(limit);
+        let mut granted = Vec::new();
+        let patient = {
+            for _ in 0..sessions {
+                ledger.request();
+            }
+            ledger.request()
+        };
+        let ahead = ledger.position(patient).unwrap();
+        let mut ends = 0;
+        for index in order {
+            let verdicts = ledger.settle(|_| true);
+            obey(&mut ledger, &verdicts, &mut granted);
+            if granted.contains(&patient) {
+                break;
+            }
+            // Some task ends, and its greedy session asks again at once.
+            let held = holders(&ledger);
+            ledger.release(held[index % held.len()]);
+            ledger.request();
+            ends += 1;
+        }
+        prop_assert!(granted.contains(&patient));
+        prop_assert!(ends <= ahead + 1, "it waited for {ends} tasks with {ahead} ahead of it");
+    }
+}
+
+#[test]
+fn warm_ones_go_first_and_then_the_longest_idle() {
+    let mut ledger = Ledger::new(3);
+    let (first, second) = (ledger.adopt(), ledger.adopt());
+    let spare = ledger.spare().unwrap();
+    ledger.idle(second);
+    ledger.idle(first);
+    let (third, fourth, fifth) = (ledger.request(), ledger.request(), ledger.request());
+    assert_eq!(
+        ledger.settle(|_| true),
+        [Verdict::PutAway(spare), Verdict::PutAway(second), Verdict::PutAway(first)],
+        "the longest idle goes before the one that was idle later"
+    );
+    assert_eq!(ledger.settle(|_| true), [], "they are asked once");
+    // One of them has a new task meanwhile and stays.
+    ledger.busy(second);
+    ledger.release(spare);
+    assert_eq!(ledger.settle(|_| true), [Verdict::Granted(third)]);
+    assert!(ledger.is_short());
+    ledger.release(first);
+    assert_eq!(ledger.settle(|_| true), [Verdict::Granted(fourth)]);
+    assert_eq!((ledger.position(fourth), ledger.position(fifth)), (None, Some(0)));
+}
+
+#[test]
+fn memory_holds_a_start_back_and_never_the_first_one() {
+    let mut ledger = Ledger::new(10);
+    let (first, second) = (ledger.request(), ledger.request());
+    assert_eq!(ledger.settle(|_| false), [Verdict::Granted(first)]);
+    assert!(ledger.spare().is_none(), "nothing is started ahead of one that waits");
+    ledger.busy(first);
+    assert_eq!(ledger.settle(|_| false), []);
+    assert!(ledger.is_short(), "a busy session lets one go first that waits for memory");
+    ledger.idle(first);
+    assert_eq!(ledger.settle(|_| false), [Verdict::PutAway(first)], "idle ones make room for memory too");
+    ledger.release(first);
+    assert_eq!(ledger.settle(|starting| starting > 0), [Verdict::Granted(second)]);
+}

@@ -1,0 +1,137 @@
+//! The references that need no coordinator: Claude Code in the same image by the engine's own command line.
+
+use std::process::Stdio;
+use std::time::Instant;
+
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use crate::server::{INSTRUCTIONS, image, milliseconds};
+
+/// As the coordinator starts it, but on the host's network and without a gateway.
+const ARGUMENTS: [&str; 11] = [
+    "-p",
+    "--input-format",
+    "stream-json",
+    "--output-format",
+    "stream-json",
+    "--verbose",
+    "--include-partial-messages",
+    "--replay-user-messages",
+    "--permission-mode",
+    "bypassPermissions",
+    "--model",
+];
+const MODEL: &str = "claude-sonnet-4-6";
+
+/// One process that takes one message after the other.
+pub(crate) struct BareCli {
+    child: Child,
+    stdin: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+    volumes: String,
+    messages: usize,
+}
+
+/// Milliseconds from the message.
+pub(crate) struct Turn {
+    pub(crate) first_text: f64,
+    pub(crate) whole: f64,
+}
+
+impl BareCli {
+    /// Started in a container with volumes of its own, and initialised.
+    pub(crate) async fn start(model_url: &str, name: &str) -> Self {
+        let volumes = format!("claude-runner-bench-{name}");
+        let mut child = docker_run(model_url, &volumes)
+            .arg("-i")
+            .args(["--entrypoint", "claude", &image()])
+            .args(ARGUMENTS)
+            .arg(MODEL)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut cli = BareCli { child, stdin, lines, volumes, messages: 0 };
+        let request = json!({ "subtype": "initialize", "systemPrompt": [INSTRUCTIONS] });
+        cli.say(&json!({ "type": "control_request", "request_id": "1", "request": request })).await;
+        cli.until("control_response").await;
+        cli
+    }
+
+    /// Says a message and waits for its result.
+    pub(crate) async fn turn(&mut self, text: &str) -> Turn {
+        let begin = Instant::now();
+        self.messages += 1;
+        let uuid = format!("00000000-0000-4000-8000-{:012}", self.messages);
+        self.say(&json!({ "type": "user", "uuid": uuid, "message": { "role": "user", "content": text } })).await;
+        self.until("\"text_delta\"").await;
+        let first_text = milliseconds(begin.elapsed());
+        self.until("{\"type\":\"result\"").await;
+        Turn { first_text, whole: milliseconds(begin.elapsed()) }
+    }
+
+    pub(crate) async fn end(mut self) {
+        drop(self.stdin);
+        self.child.wait().await.unwrap();
+        remove_volumes(&self.volumes).await;
+    }
+
+    async fn say(&mut self, line: &serde_json::Value) {
+        self.stdin.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+        self.stdin.flush().await.unwrap();
+    }
+
+    async fn until(&mut self, text: &str) {
+        loop {
+            let line = self.lines.next_line().await.unwrap().expect("the bare CLI ended");
+            if line.contains(text) {
+                return;
+            }
+        }
+    }
+}
+
+/// What a shell script would do: a container for each message, the conversation continued by its files.
+pub(crate) async fn container_per_task(model_url: &str, messages: &[&str]) {
+    let volumes = "claude-runner-bench-script";
+    for (number, message) in messages.iter().enumerate() {
+        let mut command = docker_run(model_url, volumes);
+        command.args(["--entrypoint", "claude", &image(), "-p", message, "--output-format", "json", "--model", MODEL]);
+        command.args(["--permission-mode", "bypassPermissions", "--append-system-prompt", INSTRUCTIONS]);
+        if number > 0 {
+            command.arg("--continue");
+        }
+        let output = command.stdin(Stdio::null()).output().await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    remove_volumes(volumes).await;
+}
+
+fn docker_run(model_url: &str, volumes: &str) -> Command {
+    let mut command = Command::new("docker");
+    command.args(["run", "--rm", "--network", "host", "--user", "10001:10001", "-w", "/workspace"]);
+    command.args(["-v", &format!("{volumes}-workspace:/workspace"), "-v", &format!("{volumes}-home:/home/agent")]);
+    for (name, value) in [
+        ("ANTHROPIC_BASE_URL", model_url),
+        ("ANTHROPIC_API_KEY", mock_api::scripted_model::DEFAULT_KEY),
+        ("HOME", "/home/agent"),
+        ("IS_SANDBOX", "1"),
+        ("DISABLE_AUTOUPDATER", "1"),
+        ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+        ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
+        ("CLAUDE_CODE_DISABLE_CRON", "1"),
+    ] {
+        command.args(["-e", &format!("{name}={value}")]);
+    }
+    command
+}
+
+async fn remove_volumes(volumes: &str) {
+    let names = [format!("{volumes}-workspace"), format!("{volumes}-home")];
+    let removed = Command::new("docker").args(["volume", "rm", "-f"]).args(&names).output().await.unwrap();
+    assert!(removed.status.success(), "{removed:?}");
+}

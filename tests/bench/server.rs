@@ -1,0 +1,190 @@
+//! The coordinator that is measured: a process of its own, with a scripted model in this one.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use container_engine::{DockerEngine, Engine as _, Labels};
+use mock_api::scripted_model::{DEFAULT_KEY, ModelHandle, ScriptedModel};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+/// Nothing takes as long; what does has failed.
+const BOUND: Duration = Duration::from_mins(5);
+
+/// What every agent here is told, with the coordinator and without.
+pub(crate) const INSTRUCTIONS: &str = "You are the agent of a benchmark.";
+
+pub(crate) struct Server {
+    pub(crate) model: ModelHandle,
+    pub(crate) http: reqwest::Client,
+    environment: Vec<(String, String)>,
+    child: Child,
+    address: String,
+    directory: TempDir,
+}
+
+/// The agent image.
+pub(crate) fn image() -> String {
+    std::env::var("DOCKER_IMAGE").unwrap_or_else(|_| "claude-runner".to_owned())
+}
+
+impl Server {
+    /// With these settings over the usual ones.
+    pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
+        let model = ScriptedModel::serve_builtin(TcpListener::bind("127.0.0.1:0").await.unwrap()).unwrap();
+        // Short, since a socket's path may have 107 bytes.
+        let directory = tempfile::Builder::new().prefix("crb-").tempdir_in("/tmp").unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        std::fs::create_dir(path("agent")).unwrap();
+        std::fs::write(path("agent/AGENTS.md"), INSTRUCTIONS).unwrap();
+        let mut environment: Vec<(String, String)> = [
+            ("PATH", std::env::var("PATH").unwrap()),
+            ("HOME", path("home")),
+            ("NO_COLOR", "1".to_owned()),
+            ("RUST_LOG", "warn,coordinator::cli=info,claude_runner=info".to_owned()),
+            ("PORT", "0".to_owned()),
+            ("DATA_DIR", path("data")),
+            ("RUNTIME_DIR", path("run")),
+            ("AGENT_DIR", path("agent")),
+            ("DOCKER_IMAGE", image()),
+            ("ANTHROPIC_BASE_URL", model.url()),
+            ("ANTHROPIC_API_KEY", DEFAULT_KEY.to_owned()),
+            ("MAX_SANDBOXES", "1000".to_owned()),
+            ("WARM_SANDBOXES", "0".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        environment.extend(std::env::var("DOCKER_HOST").ok().map(|host| ("DOCKER_HOST".to_owned(), host)));
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let (child, address) = spawn(&environment, directory.path()).await;
+        let http = reqwest::Client::builder().timeout(BOUND).build().unwrap();
+        Server { model, http, environment, child, address, directory }
+    }
+
+    /// Ends it and starts it again on the same data. Gives the milliseconds until it listened.
+    pub(crate) async fn restart(&mut self) -> f64 {
+        self.end();
+        let begin = Instant::now();
+        (self.child, self.address) = spawn(&self.environment, self.directory.path()).await;
+        milliseconds(begin.elapsed())
+    }
+
+    /// `ws` or `http`.
+    pub(crate) fn url(&self, scheme: &str, path: &str) -> String {
+        format!("{scheme}://{}{path}", self.address)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let answer = self.http.get(self.url("http", path)).send().await.unwrap();
+        answer.error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// Posts a task and waits for its answer, which has to be one.
+    pub(crate) async fn task(&self, session: &str, message: &str) -> Value {
+        let body = json!({ "sessionId": session, "message": message });
+        let answer = self.http.post(self.url("http", "/task")).json(&body).send().await.unwrap();
+        let status = answer.status();
+        let answer: Value = answer.json().await.unwrap();
+        assert!(status.is_success(), "{answer:#}");
+        answer
+    }
+
+    /// Posts a task and does not wait for its end.
+    pub(crate) async fn enqueue(&self, session: &str, message: &str) {
+        let body = json!({ "sessionId": session, "message": message, "async": true });
+        self.http.post(self.url("http", "/task")).json(&body).send().await.unwrap().error_for_status().unwrap();
+    }
+
+    /// Asks again until `fits` the answer.
+    pub(crate) async fn until(&self, path: &str, fits: impl Fn(&Value) -> bool) {
+        let end = Instant::now() + BOUND;
+        while !fits(&self.get(path).await) {
+            assert!(Instant::now() < end, "{path} never became what is waited for");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// Resident memory in KiB.
+    pub(crate) fn resident(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Seconds of CPU that it used.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        cpu_seconds(self.child.id())
+    }
+
+    pub(crate) async fn stop(mut self) {
+        self.end();
+        // Volumes stay with their sessions, and these go with the directory.
+        let instance = std::fs::read_to_string(self.data_dir().join("instance")).unwrap();
+        let labels = Labels::from([("claude-runner.instance".to_owned(), instance)]);
+        let engine = DockerEngine::from_environment();
+        for container in engine.list_containers(&labels).await.unwrap() {
+            engine.remove_container(&container.id).await.unwrap();
+        }
+        for volume in engine.list_volumes(&labels).await.unwrap() {
+            engine.remove_volume(&volume).await.unwrap();
+        }
+    }
+
+    fn end(&mut self) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM).unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[expect(clippy::zombie_processes, reason = "who gets it waits for it; a panic ends this process too")]
+async fn spawn(environment: &[(String, String)], directory: &Path) -> (Child, String) {
+    let program = std::env::var_os("BENCH_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_claude-runner").into());
+    let log = directory.join("log");
+    let file = std::fs::File::create(&log).unwrap();
+    let child = Command::new(program)
+        .arg("serve")
+        .env_clear()
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stderr(file)
+        .spawn()
+        .unwrap();
+    let end = Instant::now() + BOUND;
+    loop {
+        let said = std::fs::read_to_string(&log).unwrap();
+        let address = said.split_once("listening address=").and_then(|(_, rest)| rest.split_whitespace().next());
+        if let Some(address) = address.filter(|_| said.ends_with('\n')) {
+            return (child, address.to_owned());
+        }
+        assert!(Instant::now() < end, "the server did not start:\n{said}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// proc_pid_stat(5): fields 14 and 15, in ticks of 1/100 s.
+pub(crate) fn cpu_seconds(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let after_name = stat.rsplit_once(')').unwrap().1;
+    let ticks = after_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap());
+    ticks.sum::<f64>() / 100.0
+}
+
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

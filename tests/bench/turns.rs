@@ -1,0 +1,107 @@
+//! Turns: a follow-up, a first one, three in a row; against the same by hand.
+
+use std::time::{Duration, Instant};
+
+use crate::Effort;
+use crate::bare::{BareCli, container_per_task as by_docker_run};
+use crate::report::{Bar, Row, Samples};
+use crate::server::{Server, milliseconds};
+use crate::subscribers::Subscriber;
+
+const MESSAGE: &str = "say:hello";
+
+/// POST to answer on a session whose agent waits, and the same turn of the same process by hand.
+pub(crate) async fn follow_up(effort: Effort) -> Vec<Row> {
+    let server = Server::start(&[]).await;
+    let mut bare = BareCli::start(&server.model.url(), "follow-up").await;
+    server.task("s", MESSAGE).await;
+    bare.turn(MESSAGE).await;
+    let (mut ours, mut reference) = (Samples::default(), Samples::default());
+    for _ in 0..effort.of(3, 200) {
+        let begin = Instant::now();
+        server.task("s", MESSAGE).await;
+        ours.push(milliseconds(begin.elapsed()));
+        reference.push(bare.turn(MESSAGE).await.whole);
+    }
+    bare.end().await;
+    server.stop().await;
+    vec![
+        Row::new("follow-up task, POST to answer", "ms", ours)
+            .against("bare CLI process", reference)
+            .bar(Bar::MostMore(5.0)),
+    ]
+}
+
+/// POST to the first `text` event of a session that begins, with a warm sandbox and without; and by hand.
+pub(crate) async fn new_session(effort: Effort) -> Vec<Row> {
+    let warm_server = Server::start(&[("WARM_SANDBOXES", "1")]).await;
+    let cold_server = Server::start(&[]).await;
+    let (mut warm, mut cold, mut reference) = (Samples::default(), Samples::default(), Samples::default());
+    for round in 0..effort.of(2, 30) {
+        warm_and_quiet(&warm_server).await;
+        warm.push(first_text(&warm_server, round).await);
+        // The next one is made first: it would be measured with what follows.
+        warm_and_quiet(&warm_server).await;
+        cold.push(first_text(&cold_server, round).await);
+        let begin = Instant::now();
+        let mut bare = BareCli::start(&warm_server.model.url(), "new").await;
+        let until_ready = milliseconds(begin.elapsed());
+        reference.push(until_ready + bare.turn(MESSAGE).await.first_text);
+        bare.end().await;
+    }
+    warm_server.stop().await;
+    cold_server.stop().await;
+    let by_hand = "docker run, CLI start, first turn";
+    vec![
+        Row::new("new session, warm, POST to first text", "ms", warm)
+            .against(by_hand, reference.clone())
+            .bar(Bar::Most(200.0)),
+        Row::new("new session, cold, POST to first text", "ms", cold)
+            .against(by_hand, reference)
+            .bar(Bar::MostRatio(1.1)),
+    ]
+}
+
+/// A sandbox is ready, and what made it has come to rest.
+async fn warm_and_quiet(server: &Server) {
+    server.until("/health", |health| health["sandboxes"]["warm"] == 1).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
+async fn first_text(server: &Server, round: usize) -> f64 {
+    let session = format!("s{round}");
+    let mut subscriber = Subscriber::open(&server.url("ws", &format!("/stream/{session}"))).await;
+    let begin = Instant::now();
+    let text = async {
+        subscriber.until(|event| event.contains("\"type\":\"text\"")).await;
+        milliseconds(begin.elapsed())
+    };
+    let (_, elapsed) = tokio::join!(server.task(&session, MESSAGE), text);
+    let gone = server.http.delete(server.url("http", &format!("/session/{session}"))).send().await.unwrap();
+    gone.error_for_status().unwrap();
+    elapsed
+}
+
+/// Three tasks of one conversation.
+pub(crate) async fn container_per_task(effort: Effort) -> Vec<Row> {
+    let server = Server::start(&[("WARM_SANDBOXES", "1")]).await;
+    let messages = ["say:one", "say:two", "say:three"];
+    let (mut ours, mut reference) = (Samples::default(), Samples::default());
+    for round in 0..effort.of(1, 10) {
+        warm_and_quiet(&server).await;
+        let session = format!("s{round}");
+        let begin = Instant::now();
+        for message in messages {
+            server.task(&session, message).await;
+        }
+        ours.push(milliseconds(begin.elapsed()));
+        warm_and_quiet(&server).await;
+        let begin = Instant::now();
+        by_docker_run(&server.model.url(), &messages).await;
+        reference.push(milliseconds(begin.elapsed()));
+        let gone = server.http.delete(server.url("http", &format!("/session/{session}"))).send().await.unwrap();
+        gone.error_for_status().unwrap();
+    }
+    server.stop().await;
+    vec![Row::new("three tasks of a new session", "ms", ours).against("docker run for each", reference)]
+}
