@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod event;
 pub mod gateway;
+pub mod github;
 pub mod http;
 pub mod image;
 pub mod link;
