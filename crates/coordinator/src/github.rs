@@ -10,6 +10,7 @@ mod error;
 mod name;
 mod pull;
 mod rate;
+mod reference;
 mod repository;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use error::GitHubError;
 pub use name::{InvalidRepositoryName, RepositoryName};
 pub use pull::{NewPull, Pull, PullChanges};
 pub use rate::RateLimit;
+pub use reference::Move;
 pub use repository::Repository;
 
 use std::sync::Arc;
@@ -47,6 +49,8 @@ pub struct GitHub {
 
 struct Shared {
     http: Client,
+    /// Without a time limit: a clone may take many minutes.
+    git: Client,
     url: Url,
     api_url: Url,
     tokens: Tokens,
@@ -55,10 +59,10 @@ struct Shared {
 
 impl GitHub {
     pub fn new(settings: GitHubSettings) -> Result<GitHub, GitHubError> {
-        let http = client::build()?;
+        let (http, git) = (client::for_calls()?, client::for_git()?);
         let GitHubSettings { url, api_url, credential } = settings;
         let tokens = Tokens::new(credential);
-        Ok(GitHub { shared: Arc::new(Shared { http, url, api_url, tokens, rate: Rate::default() }) })
+        Ok(GitHub { shared: Arc::new(Shared { http, git, url, api_url, tokens, rate: Rate::default() }) })
     }
 
     /// The forge's pages; repositories are cloned from below it.

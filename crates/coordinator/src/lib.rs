@@ -15,6 +15,7 @@ pub mod image;
 pub mod link;
 pub mod output;
 pub mod registry;
+pub mod repository;
 pub mod sandbox;
 pub mod session;
 pub mod store;

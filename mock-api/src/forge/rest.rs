@@ -3,6 +3,7 @@
 mod app;
 mod graphql;
 mod pulls;
+mod references;
 mod repositories;
 
 use std::sync::Arc;
@@ -30,6 +31,9 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/rate_limit", get(|| async { Json(json!({})) }))
         .route("/repos/{owner}/{name}", get(repositories::show))
         .route("/repos/{owner}/{name}/branches/{*branch}", get(repositories::branch))
+        .route("/repos/{owner}/{name}/contents/{*path}", get(references::directory))
+        .route("/repos/{owner}/{name}/git/refs", post(references::create))
+        .route("/repos/{owner}/{name}/git/refs/{*reference}", patch(references::change).delete(references::delete))
         .route("/repos/{owner}/{name}/pulls", get(pulls::list).post(pulls::open))
         .route("/repos/{owner}/{name}/pulls/{number}", patch(pulls::change).get(pulls::show))
         .layer(from_fn_with_state(Arc::clone(&state), require_token))

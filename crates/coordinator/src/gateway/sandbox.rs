@@ -9,6 +9,7 @@ use super::Shared;
 use super::activity::{Activity, Pulse};
 use super::credential::{Credential, Unusable};
 use super::failure::GatewayFailure;
+use super::git::RepositoryAccess;
 use super::meter::{Meter, Reading, TaskLimits};
 use super::pace::Pace;
 use super::rule::{EgressRule, Origin};
@@ -33,6 +34,7 @@ pub struct SandboxGateway {
     pub(super) buffered: Arc<Semaphore>,
     pub(super) closed: CancellationToken,
     access: RwLock<Access>,
+    repository: RwLock<Option<Arc<RepositoryAccess>>>,
     failure: Mutex<Option<GatewayFailure>>,
 }
 
@@ -52,6 +54,7 @@ impl SandboxGateway {
             buffered: Arc::new(Semaphore::new(shared.bounds.buffered_bytes.div_ceil(1024))),
             closed: shared.closed.child_token(),
             access: RwLock::default(),
+            repository: RwLock::default(),
             failure: Mutex::default(),
             shared,
         })
@@ -61,6 +64,15 @@ impl SandboxGateway {
     pub fn set_access(&self, access: SessionAccess) {
         let rules = access.origins.into_iter().map(EgressRule::from).collect();
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = Access { credential: access.credential, rules };
+    }
+
+    /// From here on the sandbox's git may do this.
+    pub fn set_repository(&self, access: RepositoryAccess) {
+        *self.repository.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(access));
+    }
+
+    pub(super) fn repository(&self) -> Option<Arc<RepositoryAccess>> {
+        self.repository.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A task begins: the limits are its own from here, and no failure is known of it.

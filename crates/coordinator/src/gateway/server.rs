@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::answer::Body;
+use super::git;
 use super::model;
 use super::proxy::{self, TunnelSlot};
 use super::sandbox::SandboxGateway;
@@ -71,6 +72,7 @@ impl SandboxGateway {
         }
         match request.uri().authority() {
             Some(authority) if !is_own(request.uri().scheme(), authority) => proxy::forward(&self, request).await,
+            _ if request.uri().path().starts_with(git::PREFIX) => git::answer(&self, request).await,
             _ => model::answer(&self, request).await,
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use reqwest::{Client, Response, redirect};
+use reqwest::{Client, ClientBuilder, Response, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +13,8 @@ use super::{GitHub, GitHubError, rate};
 
 const API_VERSION: &str = "2022-11-28";
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// The forge says something at least this often while it packs or unpacks.
+const GIT_SILENCE: Duration = Duration::from_mins(5);
 /// The longest list of repositories in one page has about 700 KB.
 const MAX_BODY_BYTES: usize = 8 << 20;
 /// Waits before a call is made again that failed in passing.
@@ -20,15 +22,21 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(2
 /// A limit that is over sooner than this is waited for.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-pub(super) fn build() -> Result<Client, GitHubError> {
-    // No redirects: a repository that has moved is answered with one, and the token must not follow to another host.
+pub(super) fn for_calls() -> Result<Client, GitHubError> {
+    builder().timeout(TIMEOUT).build().map_err(GitHubError::Unreachable)
+}
+
+pub(super) fn for_git() -> Result<Client, GitHubError> {
+    builder().read_timeout(GIT_SILENCE).build().map_err(GitHubError::Unreachable)
+}
+
+/// No redirects: a repository that has moved is answered with one, and the token must not follow to another host.
+fn builder() -> ClientBuilder {
     Client::builder()
-        .timeout(TIMEOUT)
+        .connect_timeout(TIMEOUT)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .user_agent(concat!("claude-runner/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(GitHubError::Unreachable)
 }
 
 /// The forge's own words about an error.
@@ -99,7 +107,8 @@ impl GitHub {
         let (status, headers) = (response.status(), response.headers().clone());
         let body = read(response).await?;
         if status.is_success() {
-            let value = serde_json::from_slice(&body).map_err(|error| GitHubError::Malformed(error.to_string()))?;
+            let body = if body.is_empty() { b"null" } else { &body[..] };
+            let value = serde_json::from_slice(body).map_err(|error| GitHubError::Malformed(error.to_string()))?;
             return Ok((value, next_page(&headers)));
         }
         let path = url.strip_prefix(self.shared.api_url.as_str()).unwrap_or(url);
