@@ -13,12 +13,14 @@ mod check;
 mod client;
 mod follow;
 mod history;
-mod image;
 mod load;
+mod memory;
 mod own_engine;
 mod recovery;
 mod row;
 mod server;
+#[path = "../support/mod.rs"]
+mod support;
 mod tally;
 mod work;
 
@@ -27,6 +29,7 @@ mod container;
 mod descriptors;
 mod disk;
 mod engine;
+mod failpoints;
 mod kill;
 mod odd_agent;
 mod races;

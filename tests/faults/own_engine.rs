@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use crate::bounds::{PACE, within};
-use crate::server::agent_image;
+use crate::support::environment::agent_image;
 
 /// The engine's disk: room for the agent image and little more.
 const DISK: &str = "2500M";

@@ -1,21 +1,20 @@
 //! A coordinator of a scenario's own, as a process that can be killed and started again on the same data and port.
 
-mod process;
-
 use std::collections::BTreeMap;
 use std::net::TcpListener as StdListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use container_engine::{DockerEngine, Engine as _, Labels};
-use mock_api::scripted_model::{DEFAULT_KEY, ModelHandle, ScriptedModel};
+use mock_api::scripted_model::{ModelHandle, ScriptedModel};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::client::Client;
+use crate::support::process::Process;
+use crate::support::{environment, leftovers, process};
 use crate::tally::Tally;
-pub(crate) use process::Process;
 
 pub(crate) struct Server {
     pub(crate) model: ModelHandle,
@@ -33,37 +32,31 @@ pub(crate) struct Setup {
     environment: BTreeMap<String, String>,
     directory: TempDir,
     wrapper: Vec<String>,
+    failpoints: bool,
 }
 
-/// The image that is tested.
-pub(crate) fn agent_image() -> String {
-    std::env::var("DOCKER_IMAGE").unwrap_or_else(|_| "claude-runner".to_owned())
+/// A port that stays free while no server listens on it. None of those that the kernel hands out by itself (from 32768 on,
+/// see `ip_local_port_range`): a connection of any program could have it in the meantime.
+fn port_for_long() -> u16 {
+    loop {
+        let port = rand::random_range(10_000..30_000);
+        if StdListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Setup {
     pub(crate) fn new() -> Self {
-        // Short, since a socket's path may have 107 bytes.
-        let directory = tempfile::Builder::new().prefix("crf-").tempdir_in("/tmp").unwrap();
-        std::fs::create_dir(directory.path().join("agent")).unwrap();
-        std::fs::write(directory.path().join("agent/AGENTS.md"), "You are the agent of a test.\n").unwrap();
-        let path = |name: &str| directory.path().join(name).display().to_string();
+        let directory = environment::directory("crf-");
+        let template = directory.path().join("agent");
+        std::fs::create_dir(&template).unwrap();
+        std::fs::write(template.join("AGENTS.md"), "You are the agent of a test.\n").unwrap();
         // Fixed, so that clients find the next server, too.
-        let port = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut environment = BTreeMap::from([
-            ("PATH".to_owned(), std::env::var("PATH").unwrap()),
-            // Not the tester's, where a login of Claude Code may be.
-            ("HOME".to_owned(), path("home")),
-            ("NO_COLOR".to_owned(), "1".to_owned()),
-            ("PORT".to_owned(), port.to_string()),
-            ("DATA_DIR".to_owned(), path("data")),
-            ("RUNTIME_DIR".to_owned(), path("run")),
-            ("AGENT_DIR".to_owned(), path("agent")),
-            ("DOCKER_IMAGE".to_owned(), agent_image()),
-            ("ANTHROPIC_API_KEY".to_owned(), DEFAULT_KEY.to_owned()),
-        ]);
-        let inherited = ["DOCKER_HOST", "RUST_LOG"].into_iter();
-        environment.extend(inherited.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))));
-        Setup { environment, directory, wrapper: Vec::new() }
+        let port = port_for_long();
+        let mut environment = environment::of(directory.path(), port);
+        environment.insert("AGENT_DIR".to_owned(), template.display().to_string());
+        Setup { environment, directory, wrapper: Vec::new(), failpoints: false }
     }
 
     pub(crate) fn env(mut self, name: &str, value: impl std::fmt::Display) -> Self {
@@ -77,6 +70,12 @@ impl Setup {
         self
     }
 
+    /// Runs the build that has failpoints, whatever FAULTS_PROGRAM says.
+    pub(crate) fn with_failpoints(mut self) -> Self {
+        self.failpoints = true;
+        self
+    }
+
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -86,13 +85,12 @@ impl Setup {
         let model = ScriptedModel::serve_builtin(listener).unwrap();
         let mut environment = self.environment;
         environment.insert("ANTHROPIC_BASE_URL".to_owned(), model.url());
-        let mut program = self.wrapper;
-        program.extend([own_program(self.directory.path()).display().to_string(), "serve".to_owned()]);
-        let engine = match environment.get("DOCKER_HOST") {
-            Some(host) => DockerEngine::new(host.clone()),
-            None => DockerEngine::from_environment(),
-        };
-        let process = Process::spawn(&program, &environment, self.directory.path());
+        let built_along = process::serve();
+        let other = std::env::var("FAULTS_PROGRAM").ok().filter(|_| !self.failpoints);
+        let own = own_program(other.as_ref().unwrap_or(&built_along[0]), self.directory.path());
+        let program = [&self.wrapper[..], &[own], &built_along[1..]].concat();
+        let engine = leftovers::engine(environment.get("DOCKER_HOST"));
+        let process = Process::run(&program, &environment, self.directory.path());
         let tally = Tally::default();
         let directory = self.directory;
         let mut server = Server { model, tally, process, program, environment, directory, engine, finished: false };
@@ -101,16 +99,14 @@ impl Setup {
     }
 }
 
-/// The program that was built along, or FAULTS_PROGRAM. A build in the meantime must not change it while it is killed and
-/// started.
-fn own_program(directory: &Path) -> PathBuf {
+/// A link to the program: a build in the meantime must not change it while it is killed and started.
+fn own_program(built: &str, directory: &Path) -> String {
     let program = directory.join("claude-runner");
-    let built = std::env::var_os("FAULTS_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_claude-runner").into());
-    if std::fs::hard_link(&built, &program).is_err() {
-        std::fs::copy(&built, &program).unwrap();
+    if std::fs::hard_link(built, &program).is_err() {
+        std::fs::copy(built, &program).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
-    program
+    program.display().to_string()
 }
 
 impl Server {
@@ -137,12 +133,18 @@ impl Server {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
-    fn spawn_again(&mut self) {
-        self.process = Process::spawn(&self.program, &self.environment, self.directory.path());
+    /// Starts it without that setting from now on.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.environment.remove(name);
     }
 
-    async fn until_it_listens(&mut self) {
-        assert!(self.process.listens().await, "the server did not start:\n{}", self.process.log());
+    /// Starts it, and does not wait until it listens.
+    pub(crate) fn spawn_again(&mut self) {
+        self.process = Process::run(&self.program, &self.environment, self.directory.path());
+    }
+
+    pub(crate) async fn until_it_listens(&mut self) {
+        assert!(self.process.address().await.is_some(), "the server did not start:\n{}", self.process.log());
     }
 
     /// The container in which a session runs now: the newest, where each session has one.
@@ -151,9 +153,14 @@ impl Server {
         containers.into_iter().map(|container| container.id.to_string()).collect()
     }
 
-    fn labels(&self) -> Labels {
-        let instance = std::fs::read_to_string(self.directory.path().join("data/instance")).unwrap_or_default();
-        Labels::from([("claude-runner.instance".to_owned(), instance.trim().to_owned())])
+    /// What there is of it in the engine: containers and volumes.
+    pub(crate) async fn left(&self) -> Vec<String> {
+        let volumes = self.engine.list_volumes(&self.labels()).await.unwrap();
+        [self.containers().await, volumes].concat()
+    }
+
+    pub(crate) fn labels(&self) -> Labels {
+        leftovers::labels(self.directory.path())
     }
 
     /// Deletes all sessions, asserts that nothing is left of them in the engine, and stops the server.
@@ -162,8 +169,7 @@ impl Server {
         for session in client.get("/sessions").await.as_array().unwrap() {
             client.delete(session["sessionId"].as_str().unwrap()).await;
         }
-        assert_eq!(self.containers().await, [] as [String; 0], "containers are left");
-        assert_eq!(self.engine.list_volumes(&self.labels()).await.unwrap(), [] as [String; 0], "volumes are left");
+        assert_eq!(self.left().await, [] as [String; 0], "containers or volumes are left");
         assert_eq!(format!("{:?}", self.model.violations()), "[]");
         self.process.signal(Signal::SIGTERM);
         self.process.ended().await;
@@ -179,25 +185,8 @@ impl Drop for Server {
         }
         self.process.signal(Signal::SIGKILL);
         eprintln!("--- the server's log:\n{}", self.process.log());
-        let labels = self.labels();
-        let host = self.environment.get("DOCKER_HOST").cloned();
-        // A runtime cannot be blocked from inside another one.
-        let _ = std::thread::spawn(move || sweep(&labels, host)).join();
+        leftovers::sweep(self.labels(), self.environment.get("DOCKER_HOST").cloned());
     }
-}
-
-/// Removes what a failed scenario left in the engine.
-fn sweep(labels: &Labels, host: Option<String>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let engine = host.map_or_else(DockerEngine::from_environment, DockerEngine::new);
-        for container in engine.list_containers(labels).await.unwrap_or_default() {
-            let _ = engine.remove_container(&container.id).await;
-        }
-        for volume in engine.list_volumes(labels).await.unwrap_or_default() {
-            let _ = engine.remove_volume(&volume).await;
-        }
-    });
 }
 
 /// The engine's own client, for what an operator would do by hand.

@@ -14,11 +14,11 @@ use crate::check::Findings;
 use crate::client::{Client, Work};
 use crate::follow::{next, open};
 use crate::history::{Connection, Follower, History, is_end, seq};
-use crate::image::TestImage;
 use crate::load::Load;
 use crate::odd_agent::AGENT;
 use crate::row::Row;
 use crate::server::Setup;
+use crate::support::image::TestImage;
 
 const STALLED: usize = 100;
 /// What a stalled subscriber may cost.
@@ -28,7 +28,7 @@ const STALLED_KIBIBYTES: u64 = 2 * 1024;
 async fn stalled_subscribers_cost_little_and_hold_up_nobody() {
     // Events of 1 KB.
     let events = short_or_long(20_000, 200_000);
-    let image = TestImage::with_agent("stream", AGENT).await;
+    let image = TestImage::with_agent("stream", AGENT, 0o755).await;
     let server = Setup::new().env("DOCKER_IMAGE", &image.name).start().await;
     let client = server.client();
     let first = client.accept("s", &Work::of_another_agent("behave")).await;

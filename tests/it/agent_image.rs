@@ -1,56 +1,10 @@
-//! Images of a test's own, made of the agent image.
+//! Images of a test's own.
 
-use bytes::Bytes;
-use container_engine::{BuildCache, BuildProgress, BuildSpec, DockerEngine, Engine as _, Labels};
-use futures::TryStreamExt as _;
-
-use crate::server::agent_image;
-
-pub(crate) struct TestImage {
-    engine: DockerEngine,
-    pub(crate) name: String,
-}
+pub(crate) use crate::support::image::TestImage;
 
 impl TestImage {
-    /// The agent image with this program in the place of Claude Code. `case` is unique among the tests.
-    pub(crate) async fn with_agent(case: &str, program: &str, mode: u32) -> Self {
-        Self::build(case, "COPY claude /usr/local/bin/claude", &[("claude", program, mode)]).await
-    }
-
     /// The agent image with another entry point.
     pub(crate) async fn with_entry_point(case: &str, instruction: &str) -> Self {
         Self::build(case, instruction, &[]).await
     }
-
-    async fn build(case: &str, instruction: &str, files: &[(&str, &str, u32)]) -> Self {
-        let engine = DockerEngine::from_environment();
-        let name = format!("claude-runner-test-{case}");
-        let dockerfile = format!("FROM {}\n{instruction}\n", agent_image());
-        let files: Vec<_> = files.iter().copied().chain([("Dockerfile", dockerfile.as_str(), 0o644)]).collect();
-        let spec = BuildSpec {
-            context: archive(&files).into(),
-            tag: name.clone(),
-            build_args: [].into(),
-            labels: Labels::new(),
-            cache: BuildCache::Use,
-        };
-        let progress: Vec<_> = engine.build_image(spec).await.unwrap().try_collect().await.unwrap();
-        assert!(matches!(progress.last(), Some(BuildProgress::Built(_))), "{progress:?}");
-        TestImage { engine, name }
-    }
-
-    pub(crate) async fn remove(self) {
-        self.engine.remove_image(&self.name).await.unwrap();
-    }
-}
-
-fn archive(files: &[(&str, &str, u32)]) -> Bytes {
-    let mut archive = tar::Builder::new(Vec::new());
-    for (name, content, mode) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(*mode);
-        archive.append_data(&mut header, name, content.as_bytes()).unwrap();
-    }
-    archive.into_inner().unwrap().into()
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod invariants;
+mod security;
 mod sources;
 mod tables;
 
@@ -141,7 +142,7 @@ fn readme_has_every_event() {
 #[test]
 fn files_that_the_documents_name_exist() {
     let places = ["", "crates/coordinator/src", "crates", "agent"].map(|place| root().join(place));
-    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"] {
         let text = read(document);
         // Inline code only: a block shows commands and answers.
         let prose: String = text.split("```").step_by(2).collect();

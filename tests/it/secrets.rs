@@ -97,7 +97,7 @@ async fn a_login_of_claude_code_is_read_again_when_it_changes() {
     server.finish().await;
 }
 
-fn last_credential(server: &TestServer) -> Credential {
+pub(crate) fn last_credential(server: &TestServer) -> Credential {
     server.model.requests().last().unwrap().credential
 }
 
@@ -109,13 +109,13 @@ fn assert_without_secrets(what: &str, text: &str) {
 }
 
 /// Files outside the CLI's program, which knows how such keys begin.
-fn only_agents_files(listing: &str) -> String {
+pub(crate) fn only_agents_files(listing: &str) -> String {
     let listing = listing.trim_start_matches("done:").trim();
-    listing.lines().filter(|path| !path.starts_with("/usr/")).collect::<Vec<_>>().join("\n")
+    listing.lines().filter(|path| path.starts_with('/') && !path.starts_with("/usr/")).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether any file below the directory has these bytes.
-fn holds(directory: &Path, bytes: &[u8]) -> bool {
+pub(crate) fn holds(directory: &Path, bytes: &[u8]) -> bool {
     std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).any(|path| {
         if path.is_dir() {
             return holds(&path, bytes);

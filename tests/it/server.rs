@@ -1,7 +1,6 @@
 //! A coordinator of its own for each test: a process with its own data, sockets, model and agent template.
 
 mod client;
-mod process;
 mod setup;
 
 use std::collections::BTreeMap;
@@ -13,8 +12,11 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 pub(crate) use client::Answer;
-pub(crate) use process::Process;
-pub(crate) use setup::{Setup, agent_image};
+pub(crate) use setup::Setup;
+
+pub(crate) use crate::support::environment::agent_image;
+pub(crate) use crate::support::process::Process;
+use crate::support::{leftovers, process};
 
 /// A running server. A test ends with [`TestServer::finish`]; one that fails shows the server's log.
 pub(crate) struct TestServer {
@@ -111,7 +113,7 @@ impl TestServer {
 
     /// Waits until this is in the log.
     pub(crate) async fn logged(&self, text: &str) {
-        self.process.logged(text).await;
+        assert!(self.process.says(text, 1).await, "the server ended without {text:?}");
     }
 
     /// The containers of this server's sandboxes.
@@ -173,8 +175,14 @@ impl TestServer {
     }
 
     fn labels(&self) -> Labels {
-        let instance = std::fs::read_to_string(self.directory.path().join("data/instance")).unwrap();
-        Labels::from([("claude-runner.instance".to_owned(), instance.trim().to_owned())])
+        leftovers::labels(self.directory.path())
+    }
+}
+
+impl Process {
+    /// Starts a server with this environment and no other.
+    pub(crate) fn spawn(environment: &BTreeMap<String, String>, directory: &Path) -> Self {
+        Self::run(&process::serve(), environment, directory)
     }
 }
 
@@ -186,23 +194,7 @@ impl Drop for TestServer {
         self.process.signal(Signal::SIGKILL);
         eprintln!("--- the server's log:\n{}", self.process.log());
         eprintln!("--- broken invariants of the model: {:#?}", self.model.violations());
-        let labels = self.labels();
-        // A runtime cannot be blocked from inside another one.
-        let swept = std::thread::spawn(move || sweep(&labels)).join();
-        assert!(std::thread::panicking(), "the test did not finish its server; swept: {swept:?}");
+        leftovers::sweep(self.labels(), None);
+        assert!(std::thread::panicking(), "the test did not finish its server");
     }
-}
-
-/// Removes what a failed test left in the engine.
-fn sweep(labels: &Labels) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let engine = DockerEngine::from_environment();
-        for container in engine.list_containers(labels).await.unwrap_or_default() {
-            let _ = engine.remove_container(&container.id).await;
-        }
-        for volume in engine.list_volumes(labels).await.unwrap_or_default() {
-            let _ = engine.remove_volume(&volume).await;
-        }
-    });
 }

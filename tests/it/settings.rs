@@ -33,7 +33,9 @@ async fn a_bad_setting_stops_the_start_and_is_named() {
         ("SANDBOX_MEMORY", "plenty"),
         ("SANDBOX_CPUS", "0"),
         ("SANDBOX_PIDS", "1"),
+        ("SANDBOX_DISK", "much"),
         ("EGRESS_ALLOW", "http://"),
+        ("EGRESS_MAX_BYTES", "0"),
         ("ANTHROPIC_BASE_URL", "not a url"),
         ("API_KEYS", "short"),
         ("CORS_ORIGINS", "https://app.example.com/path"),
@@ -58,8 +60,8 @@ async fn a_bad_setting_stops_the_start_and_is_named() {
     assert_eq!(code, 64, "{said}");
     assert!(said.contains("AGENT_DIR") && said.contains("OUTPUT.schema.json"), "{said}");
 
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let held = TcpListener::bind(("127.0.0.1", taken)).unwrap();
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = held.local_addr().unwrap().port();
     let (_, said) = refused(&server, &[("PORT", &taken.to_string())]).await;
     assert!(said.contains("PORT") && said.contains(&taken.to_string()), "{said}");
     drop(held);

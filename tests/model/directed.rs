@@ -222,17 +222,72 @@ fn a_task_whose_container_went_meanwhile_is_lost_once_its_agent_began() {
 }
 
 #[test]
-fn a_task_whose_container_went_before_its_agent_began_is_tried_again() {
+fn a_task_whose_container_went_while_nobody_watched_is_not_given_again() {
+    let mut play = Play::new(Settings::default());
+    let task = play.submit("deaf");
+    play.open(task);
+    play.scene.world.kill_container_after_crash();
+    play.scene.begin_again();
+    assert_eq!(play.failure(task), ErrorType::ContainerLost);
+    assert_eq!(play.given(task), 1);
+    play.end();
+}
+
+#[test]
+fn a_task_whose_agent_gave_no_sign_is_tried_again() {
     let mut play = Play::new(Settings::default());
     let before = play.submit("answer");
     assert_eq!(play.status(before), TaskStatus::Completed);
     let task = play.submit("deaf");
     play.open(task);
-    play.scene.world.kill_container_after_crash();
     play.scene.world.board.with(|state| state.finish_all = true);
-    play.scene.begin_again();
+    let session = play.session.clone();
+    play.scene.world.kill_container(&session);
     assert_eq!(play.status(task), TaskStatus::Completed);
     assert_eq!(play.given(task), 2);
+    play.end();
+}
+
+#[test]
+fn a_container_that_could_not_be_removed_goes_before_the_next_is_made() {
+    let mut play = Play::new(Settings::default());
+    for operation in [Operation::Start, Operation::RemoveContainer] {
+        let error = EngineError::Other { operation, name: "it".to_owned(), reason: "no".to_owned() };
+        play.scene.world.engine.fail_next(operation, error);
+    }
+    let task = play.submit("answer");
+    assert_eq!(play.failure(task), ErrorType::EngineUnavailable);
+    let containers = |play: &Play| {
+        let leftovers = play.scene.world.leftovers();
+        leftovers.into_iter().filter(|left| left.starts_with("container ")).collect::<Vec<_>>()
+    };
+    let left = containers(&play);
+    assert_eq!(left.len(), 1);
+    let next = play.submit("hold");
+    play.open(next);
+    let now = containers(&play);
+    assert!(now.len() == 1 && now != left, "{left:?}, then {now:?}");
+    play.scene.world.tell_all(&Command::Finish);
+    assert_eq!(play.status(next), TaskStatus::Completed);
+    play.end();
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_a_sweep() {
+    let mut play = Play::new(Settings::default());
+    play.scene.world.crash();
+    play.hang(Operation::ListContainers);
+    let lists = |play: &Play| {
+        play.scene.world.engine.calls().iter().filter(|call| call.operation == Operation::ListContainers).count()
+    };
+    let before = lists(&play);
+    play.scene.world.start();
+    while lists(&play) == before {
+        std::thread::yield_now();
+    }
+    play.scene.world.shut_down();
+    play.release(Operation::ListContainers);
+    play.scene.world.start();
     play.end();
 }
 

@@ -119,6 +119,7 @@ impl World {
             network: Network::None,
             limits: Limits::new(1 << 30, 1_000_000_000, 100),
             runtime: None,
+            disk_bytes: 1 << 30,
             orphan_ttl: Duration::from_hours(1),
         };
         let host = SandboxHost::new(
@@ -130,6 +131,7 @@ impl World {
             tracker.clone(),
         );
         let registry = Registry::new(Arc::new(SessionContext {
+            redactor: Arc::default(),
             store,
             sandboxes: Arc::new(host),
             settings: SessionSettings {

@@ -10,8 +10,8 @@ pub const AGENT_UID: u64 = 10_001;
 pub const AGENT_GID: u64 = 10_001;
 
 /// A container to be made: what differs between sandboxes. What does not differ is no setting, so that no caller can
-/// forget it: user 10001:10001, read-only root, no capabilities, no new privileges, private IPC and cgroup namespaces,
-/// tmpfs on `/tmp` and `/run`, swap equal to memory, no core files, no restart, a log of at most 1 MiB, never removed by
+/// forget it: user 10001:10001, read-only root, no capabilities, no new privileges, our own seccomp profile, masked paths,
+/// no devices, private IPC and cgroup namespaces, tmpfs on `/tmp` and `/run`, swap equal to memory, no core files, no restart, a log of at most 1 MiB, never removed by
 /// the runtime itself (the exit code must survive).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContainerSpec {

@@ -47,6 +47,13 @@ impl AgentTemplate {
         let archive = archive(directory)?;
         Ok(AgentTemplate { system_prompt, output_schema, archive })
     }
+
+    /// Instructions and an empty workspace.
+    pub fn of_instructions(system_prompt: &str) -> Self {
+        // Two blocks of zeros end a tar archive.
+        let archive = Bytes::from_static(&[0; 1024]);
+        AgentTemplate { system_prompt: system_prompt.to_owned(), output_schema: None, archive }
+    }
 }
 
 fn read_optional(path: &Path) -> Result<Option<String>, TemplateError> {

@@ -2,8 +2,11 @@
 #![expect(clippy::print_stderr, reason = "a command line talks to its terminal")]
 
 mod doctor;
+mod key;
+mod rekey;
 mod serve;
 mod task;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -31,8 +34,15 @@ enum Command {
     Serve(Box<ServeOptions>),
     /// Send a message to a session, follow it live and print the answer
     Task(task::TaskOptions),
+    /// Show what was used and what it cost
+    Usage(usage::UsageOptions),
     /// Look whether the server can run here: engine, image, directories, port, credential, clock
     Doctor(Box<doctor::DoctorOptions>),
+    /// API keys: who may call the server, and what for
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Seal the store's secrets with a new key; the server must not run
+    Rekey(rekey::RekeyOptions),
     /// The agent image
     #[command(subcommand)]
     Image(ImageCommand),
@@ -65,7 +75,10 @@ pub fn run() -> ExitCode {
         match cli.command {
             Command::Serve(options) => serve::run(*options).await,
             Command::Task(options) => task::run(options).await,
+            Command::Usage(options) => usage::run(options).await,
             Command::Doctor(options) => doctor::run(*options).await,
+            Command::Key(command) => key::run(command),
+            Command::Rekey(options) => rekey::run(&options),
             Command::Image(ImageCommand::Build(options)) => build_image(options).await,
         }
     });

@@ -11,8 +11,12 @@ use clap::Args;
 use container_engine::{Limits, Network};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use value::{ApiKeys, ByteSize, CpuCount, DrainMode, NetworkMode, OriginList, Retention, RuleList};
+pub use value::{
+    ApiKeys, ByteSize, CpuCount, Dollars, DrainMode, HostList, NetworkMode, OriginList, Retention, RuleList,
+};
 
+use crate::access::Keys;
+use crate::budget::InstallationLimits;
 use crate::gateway::{Credential, Credentials, GatewaySettings, Prices};
 use crate::sandbox::SandboxSettings;
 use crate::session::SessionSettings;
@@ -52,6 +56,10 @@ pub struct ServeOptions {
     /// Milliseconds a sandbox goes on without a coordinator before it ends itself
     #[arg(long, env = "ORPHAN_TTL_MS", default_value_t = 600_000)]
     pub orphan_ttl_ms: u64,
+
+    /// Milliseconds for which a WebSocket subscriber may take nothing before it is let go with code 4008
+    #[arg(long, env = "SUBSCRIBER_TIMEOUT_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(100..))]
+    pub subscriber_timeout_ms: u64,
 
     /// Milliseconds that running tasks have to finish when the server is told to stop
     #[arg(long, env = "DRAIN_TIMEOUT_MS", default_value_t = 30_000)]
@@ -109,6 +117,10 @@ pub struct ServeOptions {
     #[arg(long, env = "SANDBOX_PIDS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..))]
     pub sandbox_pids: u32,
 
+    /// What a session's files may take on the disk, like 10g. Measured while a task runs: a watchdog, no quota
+    #[arg(long, env = "SANDBOX_DISK", default_value = "10g")]
+    pub sandbox_disk: ByteSize,
+
     /// An OCI runtime for sandboxes that the engine knows, like runsc [default: the engine's]
     #[arg(long, env = "SANDBOX_RUNTIME")]
     pub sandbox_runtime: Option<String>,
@@ -116,6 +128,10 @@ pub struct ServeOptions {
     /// Hosts that every sandbox may reach: host, host:port, *.domain or http://host:port, comma-separated
     #[arg(long, env = "EGRESS_ALLOW", default_value = "")]
     pub egress_allow: RuleList,
+
+    /// Bytes that a task may exchange with outside hosts other than the model API, like 10g
+    #[arg(long, env = "EGRESS_MAX_BYTES", default_value = "10g")]
+    pub egress_max_bytes: ByteSize,
 
     /// Where model requests go
     #[arg(long, env = "ANTHROPIC_BASE_URL", default_value = "https://api.anthropic.com")]
@@ -129,41 +145,84 @@ pub struct ServeOptions {
     #[arg(long, env = "CLAUDE_CODE_OAUTH_TOKEN", hide_env_values = true)]
     pub claude_code_oauth_token: Option<SecretString>,
 
+    /// Dollars that a session may cost in all [default: no limit]
+    #[arg(long, env = "MAX_SESSION_COST_USD")]
+    pub max_session_cost_usd: Option<Dollars>,
+
+    /// Dollars that all tasks together may cost on one day in UTC [default: no limit]
+    #[arg(long, env = "MAX_DAY_COST_USD")]
+    pub max_day_cost_usd: Option<Dollars>,
+
+    /// Dollars that all tasks together may ever cost [default: no limit]
+    #[arg(long, env = "MAX_TOTAL_COST_USD")]
+    pub max_total_cost_usd: Option<Dollars>,
+
     /// A JSON file with prices per model, over the built-in ones
     #[arg(long, env = "MODEL_PRICES")]
     pub model_prices: Option<PathBuf>,
 
-    /// Secrets of at least 32 characters, comma-separated; requests then need one as `Authorization: Bearer`
+    /// Secrets of at least 32 characters, comma-separated, each with all rights. Keys with fewer are made with
+    /// `claude-runner key`. With any key, requests need one as `Authorization: Bearer`
     #[arg(long, env = "API_KEYS", default_value = "", hide_env_values = true)]
     pub api_keys: ApiKeys,
+
+    /// Requests that one API key may make in a minute, all of them at once if it likes; 0 sets no limit
+    #[arg(long, env = "RATE_LIMIT", default_value_t = 6000)]
+    pub rate_limit: u32,
+
+    /// The audit log; `-` puts its lines into the server's log [default: audit.log in `DATA_DIR`]
+    #[arg(long, env = "AUDIT_LOG")]
+    pub audit_log: Option<PathBuf>,
 
     /// Origins whose pages may call the API, comma-separated; off by default
     #[arg(long, env = "CORS_ORIGINS", default_value = "")]
     pub cors_origins: OriginList,
+
+    /// Further names under which the server is called, comma-separated, each with or without a port: those of a reverse
+    /// proxy. Loopback and `HOST` are always allowed
+    #[arg(long, env = "ALLOWED_HOSTS", default_value = "")]
+    pub allowed_hosts: HostList,
+}
+
+/// GITHUB_TOKEN, which no setting names yet, but which is a secret of the operator's where it is set.
+pub fn github_token() -> Option<SecretString> {
+    std::env::var("GITHUB_TOKEN").ok().map(SecretString::from)
 }
 
 /// A combination of settings that cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error(
-        "HOST is {0}, which others can reach: set API_KEYS (secrets of at least 32 characters), or listen on 127.0.0.1"
+        "HOST is {0}, which others can reach: make a key with `claude-runner key create` or set API_KEYS (secrets of at \
+         least 32 characters), or listen on 127.0.0.1"
     )]
     OpenWithoutKeys(IpAddr),
     #[error("ANTHROPIC_BASE_URL is {0}, which is no URL; it must be like https://api.anthropic.com")]
     Upstream(String),
     #[error("{0} cannot be a credential: it is empty or has characters that no HTTP header may have")]
     Credential(&'static str),
+    #[error("SANDBOX_RUNTIME is {runtime}, which the engine does not know; it knows {known}")]
+    UnknownRuntime { runtime: String, known: String },
     #[error("MODEL is {model}, which is not known here; known are {known}. MODEL_PRICES can add one")]
     UnknownModel { model: String, known: String },
 }
 
 impl ServeOptions {
-    /// What can be said without looking at the machine.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        if !self.host.is_loopback() && self.api_keys.is_empty() {
+    /// Beyond loopback nobody is let in without a key.
+    pub fn check_keys(&self, keys: &Keys) -> Result<(), ConfigError> {
+        if !self.host.is_loopback() && keys.is_empty() {
             return Err(ConfigError::OpenWithoutKeys(self.host));
         }
         Ok(())
+    }
+
+    /// The audit log's file; `None` for the server's own log.
+    pub fn audit_log(&self) -> Option<PathBuf> {
+        match &self.audit_log {
+            Some(path) if path.as_os_str() == "-" => None,
+            Some(path) => Some(path.clone()),
+            None => Some(self.data_dir.join("audit.log")),
+        }
     }
 
     /// RUNTIME_DIR, or a short directory of this user and this installation.
@@ -187,6 +246,7 @@ impl ServeOptions {
             },
             limits: Limits::new(self.sandbox_memory.bytes(), self.sandbox_cpus.nano_cpus(), self.sandbox_pids),
             runtime: self.sandbox_runtime.clone(),
+            disk_bytes: self.sandbox_disk.bytes(),
             orphan_ttl: Duration::from_millis(self.orphan_ttl_ms),
         }
     }
@@ -196,7 +256,16 @@ impl ServeOptions {
             self.anthropic_base_url.parse().map_err(|_| ConfigError::Upstream(self.anthropic_base_url.clone()))?;
         let mut settings = GatewaySettings::new(upstream, prices);
         settings.egress_allow.clone_from(&self.egress_allow.0);
+        settings.bounds.outside_bytes = self.egress_max_bytes.bytes();
         Ok(settings)
+    }
+
+    pub fn budget_limits(&self) -> InstallationLimits {
+        InstallationLimits {
+            session: self.max_session_cost_usd.map(Dollars::cost),
+            day: self.max_day_cost_usd.map(Dollars::cost),
+            total: self.max_total_cost_usd.map(Dollars::cost),
+        }
     }
 
     /// The operator's: a token, a key, or else the login of Claude Code on this host.

@@ -3,17 +3,19 @@
 //! One [`Gateway`] per coordinator holds what is shared: the upstream's address, the operator's credential, the prices,
 //! the egress rules. One [`SandboxGateway`] per sandbox serves HTTP/1.1 on every stream that the link hands it:
 //! - `POST /v1/messages` and `/v1/messages/count_tokens` go to the model API with our credential in place of whatever
-//!   the container sent, are metered by the `usage` of the answers and refused when the task's money is spent;
+//!   the container sent, are metered by the `usage` of the answers and refused when a budget is spent ([`crate::budget`]) or the key may not;
 //! - `CONNECT host:port` and absolute-form `http://` requests go to allowed outside hosts;
-//! - everything else is refused.
+//! - everything else is refused: other paths and queries, a Host that is not the target's, what a task has no bytes left for.
 //!
 //! What really happened upstream is kept ([`SandboxGateway::failure`]), because the CLI reports API failures as success.
 
 mod activity;
 mod address;
+mod allowance;
 mod answer;
 mod block_ends;
 mod credential;
+mod decision;
 mod egress;
 mod failure;
 mod git;
@@ -23,6 +25,7 @@ mod login;
 mod meter;
 mod model;
 mod pace;
+mod permission;
 mod prices;
 mod proxy;
 mod resolve;
@@ -41,10 +44,11 @@ mod tests;
 
 pub use activity::Activity;
 pub use credential::{Credential, CredentialKind, CredentialState, Credentials, InvalidCredential};
+pub use decision::{Decision, DecisionLog, LoggedDecisions};
 pub use failure::GatewayFailure;
 pub use git::{PREFIX as GIT_PREFIX, PushPolicy, RepositoryAccess, Workflows};
 pub use host::{Host, InvalidHost};
-pub use meter::{Reading, TaskLimits};
+pub use meter::Reading;
 pub use prices::{Prices, PricesError};
 pub use resolve::{Resolve, SystemResolver};
 pub use retry::RetryBudget;
@@ -60,6 +64,7 @@ use tokio_util::task::TaskTracker;
 
 use self::egress::Egress;
 use self::upstream::Upstream;
+use crate::budget::Budgets;
 
 /// What all sandboxes' gateways share. Cheap to clone.
 #[derive(Clone)]
@@ -82,9 +87,11 @@ struct Shared {
     upstream: Upstream,
     credentials: Credentials,
     prices: Arc<Prices>,
+    budgets: Budgets,
     retry: RetryBudget,
     bounds: Bounds,
     egress: Egress,
+    decisions: Arc<dyn DecisionLog>,
     tracker: TaskTracker,
     closed: CancellationToken,
 }
@@ -105,14 +112,17 @@ impl Gateway {
         tracker: TaskTracker,
         resolver: Arc<dyn Resolve>,
     ) -> Result<Gateway, GatewayError> {
+        let model_api = settings.upstream.host_str().and_then(|host| host.parse().ok());
         let upstream = Upstream::new(settings.upstream, &settings.bounds)?;
         let shared = Shared {
             upstream,
             credentials,
             prices: Arc::new(settings.prices),
+            budgets: settings.budgets,
             retry: settings.retry,
             bounds: settings.bounds,
-            egress: Egress::new(settings.egress_allow, resolver),
+            egress: Egress::new(settings.egress_allow, resolver, model_api),
+            decisions: settings.decisions,
             tracker,
             closed: CancellationToken::new(),
         };
@@ -136,8 +146,17 @@ impl Gateway {
         self.shared.credentials.state()
     }
 
+    /// Whether a task with these models may name `model`.
+    pub fn is_listed(model: &str, models: &[String]) -> bool {
+        models.iter().any(|listed| prices::is_same_model(model, listed))
+    }
+
     pub fn prices(&self) -> &Prices {
         &self.shared.prices
+    }
+
+    pub fn budgets(&self) -> &Budgets {
+        &self.shared.budgets
     }
 
     /// Ends what all sandboxes' gateways have open.

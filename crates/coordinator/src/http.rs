@@ -6,26 +6,35 @@ mod error;
 mod events;
 mod extract;
 mod health;
+mod listen;
 mod logs;
+mod perimeter;
 mod session;
 mod stream;
 mod submission;
 mod task;
+mod ticket;
+mod usage;
 mod view;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::routing::{get, post, put};
 use tokio_util::task::TaskTracker;
+use tower::util::option_layer;
 
-use crate::config::{ApiKeys, OriginList};
+use crate::config::OriginList;
 use crate::registry::Registry;
 use submission::TaskDefaults;
 
+pub use access::Guard;
 pub use error::ApiError;
+pub use listen::serve;
+pub use perimeter::Perimeter;
 pub use submission::TaskDefaults as Defaults;
 
 /// A message is text for a model; more than this is not read by any.
@@ -36,10 +45,13 @@ const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 pub struct Api {
     pub registry: Registry,
     pub defaults: Arc<TaskDefaults>,
-    pub keys: Arc<ApiKeys>,
+    pub guard: Arc<Guard>,
     pub cors_origins: OriginList,
+    pub perimeter: Arc<Perimeter>,
     /// Streams run here, beyond the request that opened them.
     pub streams: TaskTracker,
+    /// A WebSocket subscriber that takes nothing for this long is let go.
+    pub subscriber_timeout: Duration,
 }
 
 impl Api {
@@ -52,7 +64,8 @@ impl Api {
 /// All routes.
 pub fn router(api: Api) -> Router {
     let cors = access::cors(&api.cors_origins);
-    let keys = from_fn_with_state(Arc::clone(&api.keys), access::require_key);
+    let admit = from_fn_with_state(api.clone(), access::admit);
+    let source = from_fn_with_state(Arc::clone(&api.perimeter), perimeter::check_source);
     Router::new()
         .route("/task", post(task::submit))
         .route("/task/{id}", get(task::show))
@@ -62,14 +75,20 @@ pub fn router(api: Api) -> Router {
         .route("/sessions", get(session::list))
         .route("/session/{id}", get(session::show).delete(session::delete))
         .route("/session/{id}/reset", post(session::reset))
+        .route("/session/{id}/ticket", post(ticket::issue))
+        .route("/session/{id}/credential", put(session::set_credential).delete(session::delete_credential))
         .route("/session/{id}/events", get(events::events))
         .route("/stream/{id}", get(stream::open))
+        .route("/usage", get(usage::usage))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(keys)
-        .layer(cors)
+        .layer(admit)
+        .layer(from_fn(perimeter::check_body))
+        .layer(option_layer(cors))
+        .layer(source)
+        .layer(map_response(perimeter::secure))
         .with_state(api)
 }

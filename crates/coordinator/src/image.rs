@@ -31,6 +31,9 @@ pub const SANDBOX_INIT_LABEL: &str = "claude-runner.sandbox-init";
 
 const DOCKERFILE: &str = include_str!("../../../docker/Dockerfile");
 
+/// What the CLI is told above all that the agent can write.
+const MANAGED_SETTINGS: &str = include_str!("../../../docker/managed-settings.json");
+
 /// Flags of `claude-runner image build`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct BuildOptions {
@@ -107,7 +110,8 @@ pub async fn build(
     };
 
     progress(Progress::Building);
-    let (context, writer) = context::stream(DOCKERFILE, sandbox_init.into_bytes(), archive);
+    let texts = [("Dockerfile", DOCKERFILE), ("managed-settings.json", MANAGED_SETTINGS)];
+    let (context, writer) = context::stream(texts, sandbox_init.into_bytes(), archive);
     let spec = BuildSpec {
         context,
         tag: options.tag.clone(),
@@ -167,7 +171,7 @@ fn content_hash(
 ) -> String {
     let mut hash = Sha256::new();
     let base = base.map_or("", |base| base.id.as_str());
-    for part in [DOCKERFILE, &package.integrity, &options.base_image, base] {
+    for part in [DOCKERFILE, MANAGED_SETTINGS, &package.integrity, &options.base_image, base] {
         hash.update(part);
         hash.update([0]);
     }

@@ -5,15 +5,19 @@
 
 pub mod access;
 pub mod agent;
+pub mod audit;
+pub mod budget;
 pub mod cli;
 pub mod config;
 pub mod event;
+mod failpoint;
 pub mod gateway;
 pub mod github;
 pub mod http;
 pub mod image;
 pub mod link;
 pub mod output;
+pub mod redact;
 pub mod registry;
 pub mod repository;
 pub mod sandbox;

@@ -1,15 +1,17 @@
 //! The map of live sessions: finds a session's worker, or starts one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
+use crate::failpoint::failpoint;
 use crate::session::{
-    AbortMode, AbortScope, Accepted, Message, SessionContext, SessionHandle, SessionId, SessionRecord, SessionView,
-    Status, Submission, SubmitError, Subscription, questions,
+    AbortMode, AbortScope, Accepted, Message, OwnCredential, SessionContext, SessionHandle, SessionId, SessionRecord,
+    SessionView, Status, Submission, SubmitError, Subscription, questions,
 };
 use crate::store::{StoreError, UnfinishedTask};
 use crate::task::{TaskId, TaskRecord};
@@ -19,6 +21,17 @@ use crate::task::{TaskId, TaskRecord};
 pub struct Registry {
     context: Arc<SessionContext>,
     live: Arc<DashMap<SessionId, SessionHandle>>,
+    /// Workers that have ended. What was read of a session is out of date if one did meanwhile.
+    ended: Arc<AtomicU64>,
+}
+
+/// What the store has of a session that has no worker.
+struct AtRest {
+    /// `None`: nobody posted to it yet.
+    record: Option<SessionRecord>,
+    unfinished: Vec<UnfinishedTask>,
+    /// [`Registry::ended`] before it was read.
+    ended: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +44,7 @@ pub enum RegistryError {
 
 impl Registry {
     pub fn new(context: Arc<SessionContext>) -> Self {
-        Registry { context, live: Arc::default() }
+        Registry { context, live: Arc::default(), ended: Arc::default() }
     }
 
     pub fn context(&self) -> &SessionContext {
@@ -45,6 +58,7 @@ impl Registry {
         for sandbox in sessions.iter().filter_map(|record| record.sandbox.as_ref()) {
             self.context.sandboxes.keep(sandbox);
         }
+        failpoint!("restore.read");
         for record in sessions {
             info!(session.id = %record.id, "session has something left to do");
             self.open(&record.id).await?;
@@ -76,6 +90,16 @@ impl Registry {
     /// False: there is no such session.
     pub async fn reset(&self, id: &SessionId) -> Result<bool, RegistryError> {
         let (message, answer) = questions::reset();
+        Ok(self.ask(id, message, answer).await??)
+    }
+
+    /// `None` takes it away. False: there is no such session.
+    pub async fn set_credential(
+        &self,
+        id: &SessionId,
+        credential: Option<OwnCredential>,
+    ) -> Result<bool, RegistryError> {
+        let (message, answer) = questions::set_credential(credential);
         Ok(self.ask(id, message, answer).await??)
     }
 
@@ -130,34 +154,49 @@ impl Registry {
     }
 
     async fn open(&self, id: &SessionId) -> Result<SessionHandle, RegistryError> {
-        if let Some(handle) = self.live.get(id) {
-            return Ok(handle.clone());
+        loop {
+            if let Some(handle) = self.live.get(id) {
+                return Ok(handle.clone());
+            }
+            let found = self.read(id).await?;
+            if let Some(handle) = self.live_or(id, found) {
+                return Ok(handle);
+            }
         }
+    }
+
+    async fn read(&self, id: &SessionId) -> Result<AtRest, RegistryError> {
+        let ended = self.ended.load(Ordering::SeqCst);
         let record = self.context.store.session(id).await.map_err(Arc::new)?;
         let unfinished = match &record {
             Some(record) => self.context.store.unfinished_tasks(record.key).await.map_err(Arc::new)?,
             None => Vec::new(),
         };
-        Ok(self.live_or(id, record, unfinished))
+        Ok(AtRest { record, unfinished, ended })
     }
 
-    /// Starts a worker, unless another caller was quicker.
-    fn live_or(&self, id: &SessionId, record: Option<SessionRecord>, unfinished: Vec<UnfinishedTask>) -> SessionHandle {
+    /// Starts a worker, unless another caller was quicker. `None`: one may have come and gone since `found` was read, and
+    /// have deleted the session.
+    fn live_or(&self, id: &SessionId, found: AtRest) -> Option<SessionHandle> {
         match self.live.entry(id.clone()) {
-            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Occupied(entry) => Some(entry.get().clone()),
+            Entry::Vacant(_) if self.ended.load(Ordering::SeqCst) != found.ended => None,
             Entry::Vacant(entry) => {
+                let AtRest { record, unfinished, .. } = found;
                 let (handle, worker) = SessionHandle::with_worker(Arc::clone(&self.context), id.clone(), record);
                 entry.insert(handle.clone());
                 let (registry, id, own) = (self.clone(), id.clone(), handle.clone());
                 self.context.tracker.spawn(async move {
                     let late = worker.run(unfinished).await;
+                    // Before its place is free, so that whoever finds that free sees this, too.
+                    registry.ended.fetch_add(1, Ordering::SeqCst);
                     registry.live.remove_if(&id, |_, handle| handle.is_same(&own));
                     debug!(session.id = %id, "session's worker ended");
                     for message in late {
                         registry.forward(&id, message).await;
                     }
                 });
-                handle
+                Some(handle)
             }
         }
     }
@@ -173,3 +212,6 @@ impl Registry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,16 +6,20 @@ mod leftovers;
 mod links;
 mod names;
 mod process;
+mod self_test;
 mod take_over;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use container_engine::{ContainerId, Engine, EngineError, Limits, Network};
 use dashmap::DashSet;
+use tokio::sync::{Mutex, OnceCell};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, SandboxGateway};
 use crate::link::Link;
 use crate::session::{SandboxRecord, SessionKey};
@@ -33,6 +37,8 @@ pub struct SandboxSettings {
     pub limits: Limits,
     /// An OCI runtime other than the engine's default.
     pub runtime: Option<String>,
+    /// What a session's files may take on the disk, in bytes.
+    pub disk_bytes: u64,
     /// Without a coordinator for this long, the agent is ended.
     pub orphan_ttl: Duration,
 }
@@ -45,8 +51,15 @@ pub struct SandboxHost {
     instance: Instance,
     settings: SandboxSettings,
     tracker: TaskTracker,
+    /// SANDBOX_RUNTIME has passed its self-test.
+    proven: OnceCell<()>,
     /// Names of the sandboxes that there are or are about to be: everything else with our label is a leftover.
     alive: DashSet<String>,
+    /// A container may be left that nobody owns. Looked for before the next one is made, not only when the next sweep is due:
+    /// its agent may still be at work in the session's files.
+    left: AtomicBool,
+    /// One sweep at a time, so that who starts a sandbox waits for the one that is under way.
+    sweeping: Mutex<()>,
 }
 
 /// A sandbox whose agent waits for messages.
@@ -82,7 +95,18 @@ impl SandboxHost {
         settings: SandboxSettings,
         tracker: TaskTracker,
     ) -> Self {
-        SandboxHost { engine, links, gateway, instance, settings, tracker, alive: DashSet::new() }
+        SandboxHost {
+            engine,
+            links,
+            gateway,
+            instance,
+            settings,
+            tracker,
+            proven: OnceCell::new(),
+            alive: DashSet::new(),
+            left: AtomicBool::new(true),
+            sweeping: Mutex::default(),
+        }
     }
 
     pub fn engine(&self) -> &dyn Engine {
@@ -106,11 +130,15 @@ impl SandboxHost {
     pub async fn take_down(&self, sandbox: &SandboxName) -> Result<(), EngineError> {
         // Removing kills; an agent of a sandbox that ends has nothing left to say.
         let removed = self.engine.remove_container(&ContainerId::new(sandbox.container())).await;
+        failpoint!("container.removed");
         if let Err(error) = self.links.remove(sandbox.link()) {
             warn!(sandbox.name = %sandbox, %error, "could not remove the link's directory");
         }
         // What could not be removed is found by the next sweep.
         self.alive.remove(&sandbox.to_string());
+        if removed.is_err() {
+            self.left.store(true, Ordering::Relaxed);
+        }
         removed
     }
 
@@ -125,7 +153,19 @@ impl SandboxHost {
                 }
                 removed => removed?,
             }
+            failpoint!("volume.removed");
         }
         Ok(())
     }
+}
+
+/// An error and what is behind it, in one line.
+pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        sentence = format!("{sentence}: {cause}");
+        source = cause.source();
+    }
+    sentence
 }

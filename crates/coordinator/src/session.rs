@@ -10,6 +10,7 @@ mod journal;
 mod log;
 mod message;
 mod narrator;
+mod payer;
 pub(crate) mod questions;
 mod queue;
 mod record;
@@ -22,7 +23,7 @@ pub use environment::{CREDENTIAL_NAMES, own_credential};
 pub use handle::{SessionHandle, Status};
 pub use id::{InvalidSessionId, SessionId, SessionKey};
 pub use log::{Cursor, EventLog, Page};
-pub use message::{AbortMode, AbortScope, Accepted, SessionView, Submission, SubmitError, Subscription};
+pub use message::{AbortMode, AbortScope, Accepted, OwnCredential, SessionView, Submission, SubmitError, Subscription};
 pub use record::{SandboxRecord, SessionRecord};
 
 pub(crate) use message::Message;

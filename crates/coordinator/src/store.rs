@@ -18,14 +18,16 @@
 //! **Deleting a session** removes its record and `env` and makes its events and lines unreadable in the same commit; their rows
 //! are removed in the background, a few at a time. Its tasks stay readable without what was said in them.
 //!
-//! **Secrets** (`env` values, link secrets) are sealed with a key file, see `seal.rs`. The tables are described in
+//! **Secrets** (`env` values, link secrets) are sealed with a key file, see `seal.rs`; `rekey.rs` makes another one. The tables are described in
 //! `migrations/V1__initial.sql`.
 
 mod change;
 mod data_dir;
 mod error;
+mod keys;
 mod page;
 mod read;
+mod rekey;
 mod retention;
 mod row;
 mod schema;
@@ -44,8 +46,10 @@ use jiff::Timestamp;
 
 pub use change::{Change, IdempotencyKey};
 pub use error::StoreError;
+pub use keys::KeyStore;
 pub use page::{Cursor, InvalidCursor, Page};
 pub use read::{Bounds, StoredLine, TaskFilter, UnfinishedTask};
+pub use rekey::{RekeyStep, rekey};
 pub use write::WriteMetrics;
 
 use data_dir::DataDir;
@@ -97,6 +101,19 @@ impl Store {
     /// Applies all changes or none. Returns when they are durable. A caller that stops waiting does not take them back.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         self.shared.writer.ask(Work::Commit(changes)).await.map(drop)
+    }
+
+    /// As [`Store::commit`], with its place among the commits taken at once, and not only when the answer is awaited.
+    pub fn enqueue(&self, changes: Vec<Change>) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
+        let queued = self.shared.writer.put(Work::Commit(changes));
+        let store = self.clone();
+        async move {
+            match queued {
+                Ok(answer) => answer.await.map_err(|_| StoreError::Closed)?.map(drop),
+                // The queue is full: a place in it is waited for.
+                Err(work) => store.shared.writer.ask(work).await.map(drop),
+            }
+        }
     }
 
     /// Removes some of what retention no longer keeps, and idempotency keys that are too old. One call does a bounded amount;

@@ -16,13 +16,17 @@ pub async fn run(registry: Registry) {
     let mut rounds = tokio::time::interval(PERIOD);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        let round = async {
+            rounds.tick().await;
+            sweep(&registry).await;
+            prune(&registry).await;
+        };
+        // A round may be cut off anywhere, at an engine that does not answer above all: the next start begins with one.
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
-            _ = rounds.tick() => {}
+            () = round => {}
         }
-        sweep(&registry).await;
-        prune(&registry).await;
     }
 }
 

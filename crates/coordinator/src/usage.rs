@@ -1,9 +1,19 @@
-//! Tokens and money: what a model request used and what that costs.
+//! Tokens and money: what a model request used and what that costs, and on whose account.
+
+mod account;
+mod day;
+mod query;
+mod request;
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Sub};
 
 use serde::{Deserialize, Serialize};
+
+pub use account::{Account, Balance};
+pub use day::{Day, InvalidDay};
+pub use query::{Dimension, UsageFilter, UsageReport, UsageRow};
+pub use request::{Charge, CliCharge, OpenRequest};
 
 /// Tokens of one or many model requests, in the words of the Messages API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,6 +13,7 @@ use crate::settings::Settings;
 mod address;
 mod cgroup;
 mod connection;
+mod disk;
 mod forward;
 mod inbox;
 mod lines;
@@ -20,6 +21,7 @@ mod outbox;
 mod processes;
 mod program;
 mod settings;
+mod termination;
 mod worker;
 
 fn main() -> ExitCode {

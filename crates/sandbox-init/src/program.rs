@@ -22,6 +22,7 @@ use crate::inbox::{Inbox, Stdin};
 use crate::lines::Lines;
 use crate::outbox::Outbox;
 use crate::processes::{self, End};
+use crate::termination;
 
 /// How long children that outlive the program may still add to its output, and how long output is waited for once they
 /// are killed (where PID 1 killed them, it ends by itself).
@@ -56,7 +57,8 @@ impl Program {
         let (stdout, their_stdout) = pair()?;
         let (stderr, their_stderr) = pair()?;
         let oom_kills_before = cgroup::oom_kills();
-        let child = Command::new(&start.program)
+        let mut command = Command::new(&start.program);
+        command
             .args(&start.arguments)
             .current_dir(&start.directory)
             .env_clear()
@@ -64,8 +66,8 @@ impl Program {
             .stdin(their_stdin)
             .stdout(their_stdout)
             .stderr(their_stderr)
-            .process_group(0)
-            .spawn()?;
+            .process_group(0);
+        let child = termination::without_holding_back(|| command.spawn())?;
         // The child is reaped by the worker together with all others; a process id is at most 2^22.
         let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
 

@@ -6,6 +6,7 @@ use std::{env, fs, io};
 use thiserror::Error;
 
 use crate::address::{self, Address};
+use crate::disk::Limit;
 
 const DEFAULT_LINK: &str = "unix:/run/link";
 const DEFAULT_TOKEN_FILE: &str = "/home/agent/.link-token";
@@ -23,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) gateway_port: u16,
     /// `ORPHAN_TTL_MS`: how long to look for a coordinator before the first Welcome, which then says how long.
     pub(crate) orphan_ttl: Duration,
+    /// `DISK_LIMIT_BYTES` and `DISK_PATHS`, with colons between them: what the files there may take; `None` without both.
+    pub(crate) disk: Option<Limit>,
 }
 
 #[derive(Debug, Error)]
@@ -52,7 +55,15 @@ impl Settings {
             return Err(SettingsError::Link(link));
         };
         let orphan_ttl = Duration::from_millis(number("ORPHAN_TTL_MS", DEFAULT_ORPHAN_TTL_MS)?).min(LONGEST_ORPHAN_TTL);
-        Ok(Self { address, gateway_port: number("GATEWAY_PORT", DEFAULT_GATEWAY_PORT)?, orphan_ttl })
+        let disk = env::var("DISK_PATHS").ok().filter(|_| env::var_os("DISK_LIMIT_BYTES").is_some());
+        let disk = match disk {
+            Some(paths) => Some(Limit {
+                bytes: number("DISK_LIMIT_BYTES", u64::MAX)?,
+                paths: paths.split(':').map(PathBuf::from).collect(),
+            }),
+            None => None,
+        };
+        Ok(Self { address, gateway_port: number("GATEWAY_PORT", DEFAULT_GATEWAY_PORT)?, orphan_ttl, disk })
     }
 }
 

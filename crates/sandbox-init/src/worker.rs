@@ -17,12 +17,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::connection::{Connection, ConnectionError, Orphaned};
+use crate::disk;
 use crate::forward;
 use crate::inbox::{Inbox, Stdin};
 use crate::outbox::Outbox;
 use crate::processes;
 use crate::program::Program;
 use crate::settings::{Settings, SettingsError};
+use crate::termination::Termination;
 
 /// How long the program has after a SIGTERM to the container. Below the 10 s that engines give.
 const TERMINATION_GRACE: Duration = Duration::from_secs(5);
@@ -55,7 +57,7 @@ pub(crate) enum Failure {
 pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
     // Before anything is started: a signal that comes early must not be missed.
     let mut child_ended = signal(SignalKind::child()).map_err(Failure::Signals)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
+    let mut termination = Termination::listen().map_err(Failure::Signals)?;
 
     let address = Arc::new(settings.address);
     let port = settings.gateway_port;
@@ -64,6 +66,9 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
     tracker.spawn(forward::serve(listener, Arc::clone(&address), tracker.clone()));
 
     let (mut worker, mut finished) = Worker::new(tracker);
+    if let Some(limit) = settings.disk {
+        worker.tracker.spawn(disk::watch(limit, Arc::clone(&worker.running), Arc::clone(&worker.outbox)));
+    }
     let (command_sender, mut commands) = mpsc::channel(COMMAND_MESSAGES);
     let connection = Connection {
         address,
@@ -82,7 +87,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
     let ending = loop {
         tokio::select! {
             biased;
-            _ = terminate.recv() => {
+            () = termination.ordered() => {
                 worker.stopping = true;
                 worker.signal_program(Signal::SIGTERM as i32);
                 deadline.get_or_insert(Instant::now() + TERMINATION_GRACE);

@@ -40,6 +40,7 @@ const STDERR: u8 = 17;
 const STARTED: u8 = 18;
 const START_FAILED: u8 = 19;
 const EXITED: u8 = 20;
+const DISK_FULL: u8 = 21;
 
 const START: u8 = 16;
 const STDIN: u8 = 17;
@@ -127,6 +128,11 @@ impl UpFrame {
                 put_optional_i32(batch, exit.signal);
                 batch.put_u64_le(exit.oom_kills);
             }
+            Self::DiskFull { used_bytes, limit_bytes } => {
+                put_head(batch, DISK_FULL, seq);
+                batch.put_u64_le(*used_bytes);
+                batch.put_u64_le(*limit_bytes);
+            }
         }
     }
 
@@ -139,6 +145,7 @@ impl UpFrame {
             STDERR => Self::Stderr { bytes: reader.bytes("stderr", MAX_PIECE)? },
             STARTED => Self::Started { pid: reader.u32()? },
             START_FAILED => Self::StartFailed { message: reader.text("message", MAX_TEXT)? },
+            DISK_FULL => Self::DiskFull { used_bytes: reader.u64()?, limit_bytes: reader.u64()? },
             EXITED => Self::Exited(Exit {
                 code: reader.optional_i32("code")?,
                 signal: reader.optional_i32("signal")?,

@@ -91,6 +91,12 @@ pub enum UpFrame {
     },
     /// Comes after the last output of the program and after all it left behind was killed.
     Exited(Exit),
+    /// The files take more of the disk than they may. Said once, and only where the container was given a limit, so by no
+    /// sandbox-init to a coordinator that does not know the frame.
+    DiskFull {
+        used_bytes: u64,
+        limit_bytes: u64,
+    },
 }
 
 /// How a program ended: by `code` or by `signal`. Neither is there where it ended because its container was told to stop.
@@ -157,7 +163,7 @@ impl Payload for UpFrame {
             Self::Stdout { piece, .. } => piece.len(),
             Self::Stderr { bytes } => bytes.len(),
             Self::StartFailed { message } => message.len(),
-            Self::Started { .. } | Self::Exited(_) => 0,
+            Self::Started { .. } | Self::Exited(_) | Self::DiskFull { .. } => 0,
         }
     }
 }
@@ -193,6 +199,9 @@ impl fmt::Debug for UpFrame {
             Self::Started { pid } => f.debug_struct("Started").field("pid", pid).finish(),
             Self::StartFailed { message } => f.debug_struct("StartFailed").field("message", message).finish(),
             Self::Exited(exit) => f.debug_tuple("Exited").field(exit).finish(),
+            Self::DiskFull { used_bytes, limit_bytes } => {
+                f.debug_struct("DiskFull").field("used_bytes", used_bytes).field("limit_bytes", limit_bytes).finish()
+            }
         }
     }
 }

@@ -161,6 +161,8 @@ fn up() -> impl Strategy<Value = Up> {
         any::<u32>().prop_map(|pid| UpFrame::Started { pid }),
         text().prop_map(|message| UpFrame::StartFailed { message }),
         exit.prop_map(|(code, signal, oom_kills)| UpFrame::Exited(Exit { code, signal, oom_kills })),
+        (any::<u64>(), any::<u64>())
+            .prop_map(|(used_bytes, limit_bytes)| UpFrame::DiskFull { used_bytes, limit_bytes }),
     ];
     prop_oneof![
         1 => (secret(), any::<u64>(), any::<bool>()).prop_map(|(secret, last_received, running)| {

@@ -63,6 +63,7 @@ fn settings_are_read_in_few_places() {
         &[
             "crates/coordinator/src/config.rs",
             "crates/coordinator/src/cli/task.rs",
+            "crates/coordinator/src/failpoint.rs",
             "crates/container-engine/src/docker.rs",
             "crates/sandbox-init/src/settings.rs",
         ],
@@ -73,7 +74,7 @@ fn settings_are_read_in_few_places() {
 
 #[test]
 fn the_database_is_the_stores_own() {
-    only_in(&["rusqlite::"], &["crates/coordinator/src/store"]);
+    only_in(&["rusqlite::"], &["crates/coordinator/src/store", "crates/coordinator/src/access/store.rs"]);
 }
 
 #[test]
@@ -88,6 +89,7 @@ fn dependencies_point_one_way() {
     does_not_know("session", &["http", "registry", "cli", "link"]);
     does_not_know("sandbox", &["http", "registry", "store", "cli", "config"]);
     does_not_know("store", &["http", "registry", "sandbox", "gateway", "link", "cli", "config"]);
+    does_not_know("budget", &["http", "registry", "sandbox", "gateway", "link", "cli", "config"]);
     does_not_know("gateway", &["http", "registry", "session", "store", "sandbox", "link", "cli", "config"]);
     does_not_know("link", &["http", "registry", "session", "store", "sandbox", "gateway", "cli", "config"]);
     only_in(&["crate::http"], &["crates/coordinator/src/cli"]);
@@ -103,6 +105,7 @@ fn what_is_pure_waits_for_nothing() {
         "crates/coordinator/src/session/narrator.rs",
         "crates/coordinator/src/event.rs",
         "crates/coordinator/src/output.rs",
+        "crates/coordinator/src/budget/ledger.rs",
         "crates/coordinator/src/usage.rs",
     ] {
         never_in(

@@ -1,18 +1,22 @@
 //! What a server is started with.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use mock_api::scripted_model::{DEFAULT_KEY, ScriptedModel, Scripts};
+use mock_api::scripted_model::{ScriptedModel, Scripts};
 use tokio::net::TcpListener;
 
 use super::TestServer;
+use crate::support::environment;
 
 /// A server that has not been started. What is not said is as in [`TestServer::start`].
 pub(crate) struct Setup {
     environment: BTreeMap<String, String>,
     template: Template,
     scripts: Scripts,
+    /// Put beside what the plain template has.
+    files: Vec<(String, Vec<u8>, u32)>,
 }
 
 enum Template {
@@ -22,14 +26,14 @@ enum Template {
     Acme,
 }
 
-/// The image that is tested.
-pub(crate) fn agent_image() -> String {
-    std::env::var("DOCKER_IMAGE").unwrap_or_else(|_| "claude-runner".to_owned())
-}
-
 impl Setup {
     pub(crate) fn new() -> Self {
-        Setup { environment: BTreeMap::new(), template: Template::Plain, scripts: Scripts::default() }
+        Setup {
+            environment: BTreeMap::new(),
+            template: Template::Plain,
+            scripts: Scripts::default(),
+            files: Vec::new(),
+        }
     }
 
     /// A setting of the server.
@@ -41,6 +45,12 @@ impl Setup {
     /// Starts it with the Acme support agent instead of a plain one.
     pub(crate) fn acme_agent(mut self) -> Self {
         self.template = Template::Acme;
+        self
+    }
+
+    /// A file in the plain agent's template, and so in every workspace.
+    pub(crate) fn template_file(mut self, name: &str, content: impl Into<Vec<u8>>, mode: u32) -> Self {
+        self.files.push((name.to_owned(), content.into(), mode));
         self
     }
 
@@ -60,27 +70,14 @@ impl Setup {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let model = ScriptedModel::new(scripts).serve(listener).unwrap();
 
-        // Short, since a socket's path may have 107 bytes.
-        let directory = tempfile::Builder::new().prefix("crt-").tempdir_in("/tmp").unwrap();
+        let directory = environment::directory("crt-");
         let template = match self.template {
-            Template::Plain => plain_template(directory.path()),
+            Template::Plain => plain_template(directory.path(), &self.files),
             Template::Acme => repository().join("agent"),
         };
-        let path = |name: &str| directory.path().join(name).display().to_string();
-        let mut environment = BTreeMap::from([
-            ("PATH".to_owned(), std::env::var("PATH").unwrap()),
-            // Not the tester's, where a login of Claude Code may be.
-            ("HOME".to_owned(), path("home")),
-            ("NO_COLOR".to_owned(), "1".to_owned()),
-            ("PORT".to_owned(), "0".to_owned()),
-            ("DATA_DIR".to_owned(), path("data")),
-            ("RUNTIME_DIR".to_owned(), path("run")),
-            ("AGENT_DIR".to_owned(), template.display().to_string()),
-            ("DOCKER_IMAGE".to_owned(), agent_image()),
-            ("ANTHROPIC_BASE_URL".to_owned(), model.url()),
-            ("ANTHROPIC_API_KEY".to_owned(), DEFAULT_KEY.to_owned()),
-        ]);
-        environment.extend(std::env::var("DOCKER_HOST").ok().map(|host| ("DOCKER_HOST".to_owned(), host)));
+        let mut environment = environment::of(directory.path(), 0);
+        environment.insert("AGENT_DIR".to_owned(), template.display().to_string());
+        environment.insert("ANTHROPIC_BASE_URL".to_owned(), model.url());
         environment.extend(self.environment);
         // What is set to nothing is not set.
         environment.retain(|_, value| !value.is_empty());
@@ -88,11 +85,16 @@ impl Setup {
     }
 }
 
-fn plain_template(directory: &Path) -> PathBuf {
+fn plain_template(directory: &Path, files: &[(String, Vec<u8>, u32)]) -> PathBuf {
     let template = directory.join("agent");
     std::fs::create_dir(&template).unwrap();
     std::fs::write(template.join("AGENTS.md"), "You are the agent of a test.\n").unwrap();
     std::fs::write(template.join("note.txt"), "from the template\n").unwrap();
+    for (name, content, mode) in files {
+        std::fs::create_dir_all(template.join(name).parent().unwrap()).unwrap();
+        std::fs::write(template.join(name), content).unwrap();
+        std::fs::set_permissions(template.join(name), PermissionsExt::from_mode(*mode)).unwrap();
+    }
     template
 }
 

@@ -14,6 +14,31 @@ use crate::{
 /// Docker's word for "never".
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
 
+/// What a sandbox may ask of the kernel; everything else is EPERM. `docs/sandbox.md` says where it comes from.
+const SECCOMP_PROFILE: &str = include_str!("seccomp.json");
+
+/// Seen by nobody in a sandbox: what tells of the host or of its other users. Said in full, since what an engine masks by
+/// itself depends on its age.
+const MASKED_PATHS: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+/// Memory that one process may lock: what Linux gives every user.
+const LOCKED_BYTES: u64 = 64 * 1024;
+
+const READONLY_PATHS: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
 pub(super) fn create_body(spec: &ContainerSpec) -> models::ContainerCreateBody {
     models::ContainerCreateBody {
         hostname: Some("sandbox".to_owned()),
@@ -33,7 +58,9 @@ fn host_config(spec: &ContainerSpec) -> models::HostConfig {
         readonly_rootfs: Some(true),
         privileged: Some(false),
         cap_drop: Some(vec!["ALL".to_owned()]),
-        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={SECCOMP_PROFILE}")]),
+        masked_paths: Some(MASKED_PATHS.map(str::to_owned).into()),
+        readonly_paths: Some(READONLY_PATHS.map(str::to_owned).into()),
         ipc_mode: Some("private".to_owned()),
         cgroupns_mode: Some(models::HostConfigCgroupnsModeEnum::PRIVATE),
         network_mode: Some(match spec.network {
@@ -49,7 +76,14 @@ fn host_config(spec: &ContainerSpec) -> models::HostConfig {
         memory_swap: Some(signed(memory_bytes)),
         nano_cpus: Some(signed(nano_cpus)),
         pids_limit: Some(i64::from(pids)),
-        ulimits: Some(vec![ulimit("nofile", u64::from(open_files)), ulimit("core", 0), ulimit("fsize", file_bytes)]),
+        ulimits: Some(vec![
+            ulimit("nofile", u64::from(open_files)),
+            ulimit("core", 0),
+            ulimit("fsize", file_bytes),
+            // Counted per user, and all sandboxes have the same one: none may take them from the others.
+            ulimit("msgqueue", 0),
+            ulimit("memlock", LOCKED_BYTES),
+        ]),
         mounts: Some(spec.mounts.iter().map(mount).collect()),
         // The engine mounts by the depth of the target, so a directory below /run is not hidden by the tmpfs.
         tmpfs: Some(HashMap::from([

@@ -17,6 +17,17 @@ pub struct InvalidKeyId;
 impl KeyId {
     const MAX_CHARS: usize = 32;
 
+    /// Ten hexadecimal digits: keys are counted in dozens.
+    pub(super) fn generate() -> Self {
+        KeyId(format!("{:010x}", rand::random::<u64>() >> 24))
+    }
+
+    /// The key of the environment variable with this digest: it has no id of its own.
+    pub(super) fn of_environment(digest: &[u8; 32]) -> Self {
+        let [a, b, c, d, ..] = digest;
+        KeyId(format!("env{a:02x}{b:02x}{c:02x}{d:02x}"))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -16,6 +16,7 @@ mod place;
 mod port;
 mod report;
 mod runc;
+mod runtime;
 mod runtime_dir;
 mod store;
 
@@ -90,6 +91,17 @@ async fn examine(options: &DoctorOptions, stop: &CancellationToken) -> Vec<Check
             link::try_it(&engine, &serve.sandbox_settings(), scratch.path(), stop).await
         }
     });
+
+    if serve.sandbox_runtime.is_some() && serve.sandbox_network == NetworkMode::None {
+        checks.push(match (image_is_there, &runtime_dir) {
+            (false, _) => runtime::not_tried("there is no image to try it with"),
+            (true, RuntimeDir { scratch: None, .. }) => runtime::not_tried("RUNTIME_DIR cannot be used"),
+            (true, RuntimeDir { scratch: Some(scratch), .. }) => {
+                let engine = DockerEngine::new(address.clone());
+                runtime::try_it(engine, serve.sandbox_settings(), scratch.path(), stop).await
+            }
+        });
+    }
 
     checks.push(agent::look(&serve.agent_dir));
     checks.extend(model::look(serve));

@@ -1,33 +1,45 @@
 //! `claude-runner serve`: configuration, then everything is built, runs, and drains.
 
 use std::io::IsTerminal;
+use std::num::NonZeroU32;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use container_engine::Engine;
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
+use tracing_subscriber::filter::filter_fn;
 
+use crate::access::{Keys, Rate, Tickets};
 use crate::agent::AgentTemplate;
-use crate::config::{ConfigError, DrainMode, ServeOptions};
+use crate::audit::{self, AuditFile};
+use crate::budget::Budgets;
+use crate::config::{self, ConfigError, DrainMode, ServeOptions};
+use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, Prices};
-use crate::http::{Api, Defaults, router};
+use crate::http::{self, Api, Defaults, Guard, Perimeter, router};
+use crate::redact::{LogWriter, Redactor};
 use crate::registry::Registry;
 use crate::sandbox::{Instance, Links, SandboxHost};
 use crate::session::SessionContext;
+use crate::store::KeyStore;
 use crate::store::Store;
 use crate::upkeep;
 
 /// How long streams and sandboxes have to end once tasks have.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
-    log_to_stderr();
-    options.check()?;
+pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
+    let redactor = Arc::<Redactor>::default();
+    set_up_logs(&options, &redactor)?;
+    learn_secrets(&redactor, &mut options);
     AgentTemplate::load(&options.agent_dir).context("AGENT_DIR does not name an agent template")?;
     let prices = Prices::load(options.model_prices.as_deref()).context("MODEL_PRICES")?;
     if !prices.knows(&options.model) {
@@ -39,6 +51,12 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let shutdown = CancellationToken::new();
     let draining = CancellationToken::new();
     let store = Store::open(&options.data_dir, options.store_options()).context("DATA_DIR cannot be used")?;
+    let key_store = KeyStore::open(&options.data_dir).context("DATA_DIR cannot be used")?;
+    let keys = Keys::open(&options.api_keys, &key_store, options.host).context("the API keys cannot be read")?;
+    options.check_keys(&keys)?;
+    if keys.is_empty() && keys.anyone().is_none() {
+        warn!("no API key is valid any more, so that nobody is let in; `claude-runner key create` makes one");
+    }
     let listener = TcpListener::bind((options.host, options.port))
         .await
         .with_context(|| format!("could not listen on {}:{} (HOST, PORT)", options.host, options.port))?;
@@ -46,9 +64,14 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let instance = Instance::of(&options.data_dir).context("DATA_DIR cannot be used")?;
     let runtime_dir = options.runtime_dir(instance.as_str());
     let engine = Arc::new(container_engine::DockerEngine::from_environment());
+    check_runtime(&options, engine.as_ref()).await?;
     let network = options.sandbox_settings().network;
     let links = Links::open(network, engine.as_ref(), &runtime_dir, tracker.clone(), shutdown.clone()).await?;
-    let gateway = Gateway::new(options.gateway_settings(prices)?, options.credentials()?, tracker.clone())?;
+    let mut settings = options.gateway_settings(prices)?;
+    settings.budgets = Budgets::open(store.clone(), options.budget_limits(), tracker.clone())
+        .await
+        .context("DATA_DIR cannot be used")?;
+    let gateway = Gateway::new(settings, options.credentials()?.redacted_by(Arc::clone(&redactor)), tracker.clone())?;
     for listener in std::iter::once(address).chain(links.listener()) {
         gateway.set_own_listener(listener);
     }
@@ -57,6 +80,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let context = SessionContext {
         store,
         sandboxes: Arc::new(sandboxes),
+        redactor,
         settings: options.session_settings(),
         tracker: tracker.clone(),
         draining: draining.clone(),
@@ -65,6 +89,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let registry = Registry::new(Arc::new(context));
     registry.restore().await?;
     tracker.spawn(upkeep::run(registry.clone()));
+    tracker.spawn(prove_runtime(Arc::clone(&registry.context().sandboxes), shutdown.clone()));
     let api = Api {
         registry: registry.clone(),
         defaults: Arc::new(Defaults {
@@ -72,25 +97,63 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
             max_turns: options.max_turns,
             timeout_ms: options.task_timeout_ms,
         }),
-        keys: Arc::new(options.api_keys.clone()),
+        guard: Arc::new(Guard {
+            keys: keys.clone(),
+            tickets: Tickets::default(),
+            rate: Rate::new(NonZeroU32::new(options.rate_limit)),
+        }),
         cors_origins: options.cors_origins.clone(),
+        perimeter: Arc::new(Perimeter::new(address, options.allowed_hosts.clone(), options.cors_origins.clone())),
         streams: tracker.clone(),
+        subscriber_timeout: Duration::from_millis(options.subscriber_timeout_ms),
     };
+    let watching = shutdown.clone();
+    tracker.spawn_blocking(move || keys.watch(&key_store, &watching));
     info!(address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
 
     let closing = CancellationToken::new();
-    let server = axum::serve(listener, router(api)).with_graceful_shutdown(closing.clone().cancelled_owned());
-    let server = tracker.spawn(async move { server.await });
+    tracker.spawn(http::serve(listener, router(api), closing.clone(), tracker.clone()));
     until_told_to_stop().await?;
     drain(&options, &registry, &draining, &closing, &shutdown, &tracker).await;
-    drop(server);
     // Stays where sandboxes do.
     let _ = std::fs::remove_dir(runtime_dir);
     Ok(ExitCode::SUCCESS)
 }
 
-fn log_to_stderr() {
-    use tracing_subscriber::EnvFilter;
+/// An engine that does not answer yet is asked when it is used.
+async fn check_runtime(options: &ServeOptions, engine: &dyn Engine) -> Result<(), ConfigError> {
+    let Some(runtime) = &options.sandbox_runtime else { return Ok(()) };
+    match engine.info().await {
+        Ok(info) if !info.runtimes.contains(runtime) => {
+            Err(ConfigError::UnknownRuntime { runtime: runtime.clone(), known: info.runtimes.join(", ") })
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Early, so that no task has to wait for it and a failure is seen before one comes. Tasks try again themselves.
+async fn prove_runtime(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken) {
+    if let Err(error) = sandboxes.prove_runtime(&shutdown).await {
+        warn!(%error, "no task will be run");
+    }
+}
+
+/// The operator's secrets as they were configured. The login's are learnt whenever it is read.
+fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
+    let credentials = [&options.anthropic_api_key, &options.claude_code_oauth_token];
+    for secret in credentials.into_iter().flatten() {
+        redactor.learn(secret.expose_secret().trim());
+    }
+    for secret in options.api_keys.take_secrets().into_iter().chain(config::github_token()) {
+        redactor.learn(secret.expose_secret().trim());
+    }
+}
+
+/// The log goes to stderr, the audit log to its file.
+fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>) -> anyhow::Result<()> {
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    use tracing_subscriber::{EnvFilter, Layer as _};
 
     // bollard logs whole request bodies at debug, environment included.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
@@ -98,11 +161,29 @@ fn log_to_stderr() {
         Ok(quiet) => filter.add_directive(quiet),
         Err(_) => filter,
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let audit_file = options.audit_log();
+    let elsewhere = audit_file.is_some();
+    let log = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(LogWriter(Arc::clone(redactor)))
+        .with_filter(filter)
+        .with_filter(filter_fn(move |metadata| !(elsewhere && metadata.target() == audit::TARGET)));
+    let audit = match audit_file {
+        None => None,
+        Some(path) => {
+            let redactor = Arc::clone(redactor);
+            let opened = path.parent().map_or(Ok(()), make_directory).and_then(|()| AuditFile::open(&path, redactor));
+            Some(audit::layer(opened.with_context(|| format!("could not open the audit log {}", path.display()))?))
+        }
+    };
+    tracing_subscriber::registry().with(log).with(audit).init();
+    Ok(())
+}
+
+fn make_directory(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 async fn until_told_to_stop() -> anyhow::Result<()> {
@@ -125,6 +206,7 @@ async fn drain(
     tracker: &TaskTracker,
 ) {
     draining.cancel();
+    failpoint!("drain.begun");
     let finished = async {
         while registry.load().0 > 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -140,6 +222,7 @@ async fn drain(
             std::process::exit(1);
         }
     }
+    failpoint!("drain.finished");
     shutdown.cancel();
     closing.cancel();
     tracker.close();
@@ -155,5 +238,7 @@ async fn drain(
         // What could not be taken down when its time came; a failure is left to the next start.
         let _ = registry.context().sandboxes.sweep_sandboxes().await;
     }
+    failpoint!("drain.swept");
     registry.context().store.close().await;
+    failpoint!("store.closed");
 }

@@ -3,9 +3,11 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
+use secrecy::SecretString;
 
+use crate::access::Digest;
 use crate::gateway::EgressRule;
+use crate::usage::Cost;
 
 /// An amount of memory: a number of bytes, or one with k, m or g behind it (powers of 1024).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,27 @@ impl FromStr for CpuCount {
         match text.trim().parse::<f64>() {
             Ok(cpus) if (0.01..=1024.0).contains(&cpus) => Ok(CpuCount((cpus * 1e9) as u64)),
             Ok(_) | Err(_) => Err("it must be a number from 0.01 to 1024".to_owned()),
+        }
+    }
+}
+
+/// An amount of money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dollars(Cost);
+
+impl Dollars {
+    pub const fn cost(self) -> Cost {
+        self.0
+    }
+}
+
+impl FromStr for Dollars {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim().parse::<f64>() {
+            Ok(dollars) if dollars > 0.0 && dollars <= 1e9 => Ok(Dollars(Cost::from_dollars(dollars))),
+            Ok(_) | Err(_) => Err("it must be a number of US dollars above 0, like 20 or 0.5".to_owned()),
         }
     }
 }
@@ -134,6 +157,39 @@ impl FromStr for OriginList {
     }
 }
 
+/// ALLOWED_HOSTS: names in lower case, or addresses, each with its port; without one, any port is meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostList(Vec<(String, Option<u16>)>);
+
+impl HostList {
+    /// `name` in lower case, an IPv6 address without brackets.
+    pub fn allow(&self, name: &str, port: Option<u16>) -> bool {
+        self.0.iter().any(|(allowed, at)| allowed == name && (at.is_none() || *at == port))
+    }
+}
+
+impl FromStr for HostList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let host = |part: &str| {
+            let authority: Option<http::uri::Authority> = part.parse().ok().filter(|_| !part.contains(['@', '*']));
+            // What looks like a port and is none is a mistake, not a host without one.
+            let is_whole = |authority: &http::uri::Authority| {
+                !authority.host().ends_with('.')
+                    && (part.len() == authority.host().len() || authority.port_u16().is_some())
+            };
+            let authority = authority
+                .filter(is_whole)
+                .ok_or_else(|| format!("{part}: a host is like api.example.com or api.example.com:8443"))?;
+            let port = authority.port_u16();
+            let name = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
+            Ok((name.parse::<std::net::Ipv6Addr>().map_or(name, |address| address.to_string()), port))
+        };
+        parts(text).map(host).collect::<Result<_, String>>().map(HostList)
+    }
+}
+
 /// EVENT_RETENTION.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
@@ -166,23 +222,28 @@ impl FromStr for Retention {
     }
 }
 
-/// API_KEYS, as digests: the secrets themselves are not kept.
+/// API_KEYS, compared as digests.
 #[derive(Clone, Default)]
-pub struct ApiKeys(Vec<[u8; 32]>);
+pub struct ApiKeys {
+    digests: Vec<Digest>,
+    /// Until [`ApiKeys::take_secrets`].
+    secrets: Vec<SecretString>,
+}
 
 impl ApiKeys {
     const MIN_CHARS: usize = 32;
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.digests.is_empty()
     }
 
-    /// Compares in constant time, with every key.
-    pub fn contain(&self, secret: &str) -> bool {
-        use subtle::{Choice, ConstantTimeEq};
+    /// The keys themselves, once: they are to be masked, and otherwise not kept.
+    pub fn take_secrets(&mut self) -> Vec<SecretString> {
+        std::mem::take(&mut self.secrets)
+    }
 
-        let digest = Sha256::digest(secret.as_bytes());
-        self.0.iter().fold(Choice::from(0), |found, key| found | key.ct_eq(digest.as_slice())).into()
+    pub fn digests(&self) -> impl Iterator<Item = Digest> {
+        self.digests.iter().copied()
     }
 }
 
@@ -190,20 +251,21 @@ impl FromStr for ApiKeys {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let key = |part: &str| {
+        let key = |part: &str| -> Result<(Digest, SecretString), String> {
             if part.chars().count() < Self::MIN_CHARS {
                 // The value itself must not be repeated.
                 return Err(format!("each key must have at least {} characters", Self::MIN_CHARS));
             }
-            Ok(Sha256::digest(part.as_bytes()).into())
+            Ok((Digest::of(part), SecretString::from(part)))
         };
-        parts(text).map(key).collect::<Result<_, _>>().map(ApiKeys)
+        let (digests, secrets) = parts(text).map(key).collect::<Result<(Vec<_>, Vec<_>), _>>()?;
+        Ok(ApiKeys { digests, secrets })
     }
 }
 
 impl std::fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} keys", self.0.len())
+        write!(f, "{} keys", self.digests.len())
     }
 }
 
@@ -215,7 +277,7 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use std::time::Duration;
 
-    use super::{ApiKeys, ByteSize, CpuCount, OriginList, Retention};
+    use super::{ApiKeys, ByteSize, CpuCount, Digest, HostList, OriginList, Retention};
 
     #[test]
     fn sizes_and_counts() {
@@ -243,8 +305,7 @@ mod tests {
         let error = "short-secret".parse::<ApiKeys>().unwrap_err();
         assert!(!error.contains("short-secret"));
         let keys: ApiKeys = format!("{}, {}", "a".repeat(32), "b".repeat(40)).parse().unwrap();
-        assert!(keys.contain(&"b".repeat(40)));
-        assert!(!keys.contain(&"b".repeat(39)));
+        assert_eq!(keys.digests().filter(|digest| digest.is(&Digest::of(&"b".repeat(40)))).count(), 1);
         assert!("".parse::<ApiKeys>().unwrap().is_empty());
     }
 
@@ -253,6 +314,19 @@ mod tests {
         assert_eq!("https://a.example, http://127.0.0.1:5173".parse::<OriginList>().unwrap().0.len(), 2);
         for bad in ["a.example", "https://a.example/", "https://*", "*"] {
             assert!(bad.parse::<OriginList>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_and_perhaps_a_port() {
+        let hosts: HostList = "API.example.com, b.example:8443, [FD00::1]:80".parse().unwrap();
+        assert!(hosts.allow("api.example.com", None) && hosts.allow("api.example.com", Some(8443)));
+        assert!(hosts.allow("b.example", Some(8443)) && !hosts.allow("b.example", None));
+        assert!(hosts.allow("fd00::1", Some(80)) && !hosts.allow("fd00::1", Some(81)));
+        for bad in
+            ["https://a.example", "a.example/", "*", "u@a.example", "a.example:", "a.example:99999", "a.example."]
+        {
+            assert!(bad.parse::<HostList>().is_err(), "{bad}");
         }
     }
 }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 pub struct Activity {
     /// Model requests that have not been answered to their end.
     pub open_requests: u32,
+    /// Model requests that came, however they were answered.
+    pub requests: u64,
     /// When a request came or the last bytes passed, in either direction; the API's pings count.
     pub last: Instant,
     /// Bytes to outside hosts other than the model API.
@@ -22,6 +24,7 @@ pub(super) struct Pulse {
     began: Instant,
     last_micros: AtomicU64,
     open_requests: AtomicU32,
+    requests: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
 }
@@ -32,6 +35,7 @@ impl Pulse {
             began: Instant::now(),
             last_micros: AtomicU64::new(0),
             open_requests: AtomicU32::new(0),
+            requests: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
         }
@@ -40,6 +44,7 @@ impl Pulse {
     pub(super) fn read(&self) -> Activity {
         Activity {
             open_requests: self.open_requests.load(Ordering::Relaxed),
+            requests: self.requests.load(Ordering::Relaxed),
             last: self.last(),
             egress_sent_bytes: self.sent.load(Ordering::Relaxed),
             egress_received_bytes: self.received.load(Ordering::Relaxed),
@@ -72,6 +77,7 @@ pub(super) struct OpenRequest(Arc<Pulse>);
 impl OpenRequest {
     pub(super) fn new(pulse: &Arc<Pulse>) -> Self {
         pulse.open_requests.fetch_add(1, Ordering::Relaxed);
+        pulse.requests.fetch_add(1, Ordering::Relaxed);
         pulse.touch();
         OpenRequest(Arc::clone(pulse))
     }

@@ -74,11 +74,9 @@ fn of_v6(address: Ipv6Addr) -> Reach {
         [0, 0, 0, 0, 0, 0, 0, 0] | [0xff00..=0xffff, ..] => Reach::Nobody,
         // An IPv4 address in IPv6's clothes (RFC 4291, 6052) is where it leads.
         [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => last_v4(),
-        // 6to4 (RFC 3056) has it further in front.
-        [0x2002, high, low, ..] => of_v4(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low))),
         [0xfe80..=0xfebf, ..] | [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254] => Reach::Metadata,
-        // Teredo and other protocol assignments, documentation.
-        [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Reach::Private,
+        // Teredo and other protocol assignments, documentation, 6to4: tunnels that nobody needs any more lead anywhere.
+        [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] | [0x2002, ..] => Reach::Private,
         [0x2000..=0x3fff, ..] => Reach::Public,
         _ => Reach::Private,
     }

@@ -1,6 +1,7 @@
 //! With which credential a model request goes out.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
@@ -8,6 +9,8 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::headers::{X_API_KEY, set_oauth_beta};
+use crate::redact::Redactor;
+
 use super::login::{Login, LoginFile};
 
 /// What the model API takes as proof of who pays.
@@ -102,6 +105,16 @@ impl Credentials {
     /// not exist.
     pub fn new(operator: Option<Credential>, login_file: Option<PathBuf>) -> Self {
         Credentials { operator, login: login_file.map(LoginFile::new) }
+    }
+
+    /// Has the tokens of the login masked, those to come too.
+    #[must_use]
+    pub fn redacted_by(mut self, redactor: Arc<Redactor>) -> Self {
+        if let Some(login) = &mut self.login {
+            login.redactor = redactor;
+            login.read(Timestamp::now());
+        }
+        self
     }
 
     pub fn state(&self) -> CredentialState {

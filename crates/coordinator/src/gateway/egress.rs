@@ -29,6 +29,8 @@ pub(super) enum Refusal {
     NotPublic,
     /// The coordinator's own listener, or the container engine.
     Protected,
+    /// The model API, which is asked with our credential or not at all.
+    ModelApi,
     Unresolved(String),
 }
 
@@ -36,14 +38,18 @@ pub(super) struct Egress {
     rules: Vec<EgressRule>,
     resolver: Arc<dyn Resolve>,
     own: RwLock<Vec<SocketAddr>>,
+    model_api: Option<Host>,
 }
 
 impl Egress {
-    /// Where a container engine listens that was exposed by TCP, without and with TLS: root on this host.
-    const ENGINE_PORTS: [u16; 2] = [2375, 2376];
+    /// Where a container engine listens that was exposed by TCP, without and with TLS, and a swarm's managers: root on
+    /// its host, be it this one or another.
+    const ENGINE_PORTS: [u16; 3] = [2375, 2376, 2377];
 
-    pub(super) fn new(rules: Vec<EgressRule>, resolver: Arc<dyn Resolve>) -> Self {
-        Egress { rules, resolver, own: RwLock::default() }
+    /// `model_api`: the host that model requests go to. Where that is a name, no rule opens it.
+    pub(super) fn new(rules: Vec<EgressRule>, resolver: Arc<dyn Resolve>, model_api: Option<Host>) -> Self {
+        let model_api = model_api.filter(|host| matches!(host, Host::Name(name) if name != Host::COORDINATOR));
+        Egress { rules, resolver, own: RwLock::default(), model_api }
     }
 
     pub(super) fn protect(&self, listener: SocketAddr) {
@@ -51,42 +57,20 @@ impl Egress {
     }
 
     /// The addresses to dial for `target`, at least one. They are the ones that were checked: the name is not looked up
-    /// again. Every decision is a line of the audit log.
+    /// again.
     pub(super) async fn admit(
         &self,
         session: &[EgressRule],
         target: &Target,
         timeout: Duration,
     ) -> Result<Vec<SocketAddr>, Refusal> {
-        let decision = self.decide(session, target, timeout).await;
-        let word = match &decision {
-            Ok(_) => "allowed",
-            Err(Refusal::NotAllowed) => "refused: not allowed",
-            Err(Refusal::NotPublic) => "refused: not a public address",
-            Err(Refusal::Protected) => "refused: the coordinator's own",
-            Err(Refusal::Unresolved(_)) => "refused: name not found",
-        };
-        tracing::info!(
-            target: "audit",
-            {
-                egress.host = %target.host,
-                egress.port = target.port,
-                egress.via = ?target.via,
-                egress.decision = word,
-            },
-            "outside connection"
-        );
-        decision
-    }
-
-    async fn decide(
-        &self,
-        session: &[EgressRule],
-        target: &Target,
-        timeout: Duration,
-    ) -> Result<Vec<SocketAddr>, Refusal> {
-        let rules = self.rules.iter().chain(session);
-        let grant = rules.filter_map(|rule| rule.grants(&target.host, target.port, target.via)).max();
+        if self.model_api.as_ref() == Some(&target.host) {
+            return Err(Refusal::ModelApi);
+        }
+        let granted = |rule: &EgressRule| rule.grants(&target.host, target.port, target.via);
+        // A caller's URL is as good as a name: what hands out a machine's credentials is the operator's to open.
+        let by_caller = session.iter().filter_map(granted).map(|grant| grant.min(Grant::Name));
+        let grant = self.rules.iter().filter_map(granted).chain(by_caller).max();
         let grant = grant.ok_or(Refusal::NotAllowed)?;
         let found = self.addresses(&target.host, timeout).await.map_err(Refusal::Unresolved)?;
         let mut refusal = Refusal::Unresolved("it has no address".to_owned());
@@ -106,8 +90,9 @@ impl Egress {
         }
         let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
         let is_own = own.iter().any(|listener| listener.port() == port && listener.ip().to_canonical() == address);
-        let on_this_host = own.iter().any(|listener| listener.port() == port) || Self::ENGINE_PORTS.contains(&port);
-        if is_own || on_this_host && is_local(address) { Err(Refusal::Protected) } else { Ok(()) }
+        let has_own_port = own.iter().any(|listener| listener.port() == port);
+        let is_engine = Self::ENGINE_PORTS.contains(&port);
+        if is_own || is_engine || has_own_port && is_local(address) { Err(Refusal::Protected) } else { Ok(()) }
     }
 
     async fn addresses(&self, host: &Host, timeout: Duration) -> Result<Vec<IpAddr>, String> {
@@ -123,6 +108,17 @@ impl Egress {
 }
 
 impl Refusal {
+    /// For the audit log.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Refusal::NotAllowed => "refused: not allowed",
+            Refusal::NotPublic => "refused: not a public address",
+            Refusal::Protected => "refused: the coordinator's or the engine's own",
+            Refusal::ModelApi => "refused: the model API",
+            Refusal::Unresolved(_) => "refused: name not found",
+        }
+    }
+
     pub(super) fn answer(&self, target: &Target) -> Response<Body> {
         let name = target.to_string();
         let (status, code, sentence, setting) = match self {
@@ -154,6 +150,14 @@ impl Refusal {
                 format!(
                     "{name} belongs to Claude Runner or the container engine; no sandbox may reach it, whatever \
                          EGRESS_ALLOW says"
+                ),
+                None,
+            ),
+            Refusal::ModelApi => (
+                StatusCode::FORBIDDEN,
+                "egress_protected",
+                format!(
+                    "{name} is the model API; requests to it go to http://127.0.0.1:8787, which adds the credential"
                 ),
                 None,
             ),

@@ -10,7 +10,7 @@ pub enum GatewayFailure {
     NoCredential { sentence: String },
     /// The API is overloaded, or the account's limit or balance is used up.
     CapacityReached { sentence: String },
-    /// The task's `maxCostUsd` is spent.
+    /// A budget is spent.
     BudgetExceeded { sentence: String },
     /// The API refuses the request itself. Forgotten when a later request succeeds: the CLI repairs some by itself.
     BadRequest { sentence: String },

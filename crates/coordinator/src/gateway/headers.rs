@@ -1,9 +1,6 @@
 //! Which headers pass.
 
-use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, SET_COOKIE, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 
 /// Tells the CLI's API client whether to ask again, whatever the status.
@@ -33,10 +30,28 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes from a model request what the upstream must not see: above all, every credential of the container's own.
+/// What the CLI sends and the API understands. An allow-list, since a model API behind another gateway may take a
+/// credential from any header: a key that the agent brings must reach nobody.
+const MODEL_HEADERS: [&str; 7] = [
+    "accept",
+    "anthropic-beta",
+    "anthropic-dangerous-direct-browser-access",
+    "anthropic-version",
+    "content-type",
+    "user-agent",
+    "x-app",
+];
+/// What the CLI says about itself and its client library.
+const MODEL_HEADER_PREFIXES: [&str; 2] = ["x-stainless-", "x-claude-code-"];
+
+/// Removes from a model request all that the upstream need not see: above all, every credential of the container's own.
 pub(super) fn strip_model_request(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
-    for name in [X_API_KEY, AUTHORIZATION, COOKIE, HOST, ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT] {
+    let passes = |name: &str| {
+        MODEL_HEADERS.contains(&name) || MODEL_HEADER_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let others: Vec<HeaderName> = headers.keys().filter(|name| !passes(name.as_str())).cloned().collect();
+    for name in others {
         headers.remove(name);
     }
 }
@@ -50,7 +65,36 @@ pub(super) fn strip_model_answer(headers: &mut HeaderMap) {
     }
 }
 
-/// Adds or removes the OAuth beta and keeps all others, which may be spread over several headers.
+/// Betas of what the gateway does not forward: files, connectors, programs and fetches on the API's side. With them out of
+/// the header the API refuses what a check of the body might have missed.
+const CLOSED_BETAS: [&str; 5] = ["code-execution-", "files-api-", "mcp-client-", "skills-", "web-fetch-"];
+/// More, or longer ones, the CLI never sends.
+const MAX_BETAS: usize = 40;
+const MAX_BETA_BYTES: usize = 80;
+
+fn is_open_beta(beta: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=MAX_BETA_BYTES).contains(&beta.len())
+        && beta.bytes().all(is_word)
+        && ends_in_date(beta)
+        && beta != OAUTH_BETA
+        && !CLOSED_BETAS.iter().any(|closed| beta.starts_with(closed))
+}
+
+/// `-2025-05-14` or `-20250219`, as every beta that was seen has it: other words have no business in this header.
+fn ends_in_date(beta: &str) -> bool {
+    let shapes = ["-dddd-dd-dd", "-dddddddd"];
+    shapes.iter().any(|shape| {
+        let from = beta.len().saturating_sub(shape.len());
+        beta.len() > shape.len()
+            && beta.bytes().skip(from).zip(shape.bytes()).all(|(byte, expected)| match expected {
+                b'd' => byte.is_ascii_digit(),
+                expected => byte == expected,
+            })
+    })
+}
+
+/// Adds or removes the OAuth beta and keeps all others that are open, which may be spread over several headers.
 pub(super) fn set_oauth_beta(headers: &mut HeaderMap, wanted: bool) {
     let mut betas: Vec<String> = headers
         .get_all(ANTHROPIC_BETA)
@@ -58,7 +102,8 @@ pub(super) fn set_oauth_beta(headers: &mut HeaderMap, wanted: bool) {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(|beta| beta.trim().to_owned())
-        .filter(|beta| !beta.is_empty() && beta != OAUTH_BETA)
+        .filter(|beta| is_open_beta(beta))
+        .take(MAX_BETAS)
         .collect();
     if wanted {
         betas.push(OAUTH_BETA.to_owned());

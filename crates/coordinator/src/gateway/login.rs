@@ -6,10 +6,12 @@
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde::Deserialize;
+
+use crate::redact::Redactor;
 
 use super::credential::{Credential, CredentialKind};
 
@@ -33,6 +35,7 @@ pub(super) enum Login {
 #[derive(Debug)]
 pub(super) struct LoginFile {
     path: PathBuf,
+    pub(super) redactor: Arc<Redactor>,
     seen: Mutex<Option<(Stamp, Contents)>>,
 }
 
@@ -47,7 +50,7 @@ impl LoginFile {
     const MAX_BYTES: u64 = 64 << 10;
 
     pub(super) fn new(path: PathBuf) -> Self {
-        LoginFile { path, seen: Mutex::new(None) }
+        LoginFile { path, redactor: Arc::default(), seen: Mutex::new(None) }
     }
 
     /// Looks at the file's metadata each time. That blocks for microseconds, which is less than handing it to another
@@ -62,7 +65,7 @@ impl LoginFile {
         let contents = match &*seen {
             Some((then, contents)) if *then == stamp => contents.clone(),
             _ => {
-                let contents = parse(&self.path);
+                let contents = parse(&self.path, &self.redactor);
                 *seen = Some((stamp, contents.clone()));
                 contents
             }
@@ -85,10 +88,11 @@ struct CredentialsFile {
 #[serde(rename_all = "camelCase")]
 struct OAuth {
     access_token: String,
+    refresh_token: Option<String>,
     expires_at: Option<i64>,
 }
 
-fn parse(path: &Path) -> Contents {
+fn parse(path: &Path, redactor: &Redactor) -> Contents {
     let name = path.display();
     let mut text = Vec::new();
     std::fs::File::open(path)
@@ -98,6 +102,9 @@ fn parse(path: &Path) -> Contents {
     let file: CredentialsFile =
         serde_json::from_slice(&text).map_err(|_| format!("{name} is not a login of Claude Code"))?;
     let oauth = file.claude_ai_oauth.ok_or_else(|| format!("{name} holds no login of a Claude account"))?;
+    for token in oauth.refresh_token.iter().chain([&oauth.access_token]) {
+        redactor.learn(token.trim());
+    }
     let credential = Credential::new(CredentialKind::Login, &oauth.access_token)
         .map_err(|_| format!("the token in {name} is empty or has characters that a token cannot have"))?;
     let expires_at = oauth.expires_at.and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok());

@@ -1,13 +1,13 @@
-//! Counts what a sandbox's model requests use and cost, and holds back requests for which a task has no money left.
+//! Counts what a sandbox's model requests use and cost, and holds back requests for which there is no money left.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
 
 use super::prices::Prices;
 use super::sse::Statement;
 use super::tokens::TokenCounts;
+use crate::budget::{Budgets, Payer, Refusal, Reservation};
 use crate::usage::{Cost, Usage};
 
 /// A reading of the meter: everything since the sandbox was opened. Never goes down; a task's share is a difference.
@@ -17,85 +17,51 @@ pub struct Reading {
     pub cost: Cost,
 }
 
-/// What a task may use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TaskLimits {
-    pub max_cost: Option<Cost>,
-}
-
 pub(super) struct Meter {
     prices: Arc<Prices>,
+    budgets: Budgets,
     state: Mutex<State>,
-    released: Notify,
 }
 
 #[derive(Default)]
 struct State {
     total: Reading,
-    /// The reading when the running task began.
-    began_at: Cost,
-    limits: TaskLimits,
-    /// How many requests are being answered, and what they may cost.
-    open: u32,
-    open_cost: Cost,
-}
-
-/// The task's limit is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BudgetSpent {
-    pub(super) spent: Cost,
-    pub(super) limit: Cost,
+    payer: Arc<Payer>,
 }
 
 impl Meter {
-    pub(super) fn new(prices: Arc<Prices>) -> Self {
-        Meter { prices, state: Mutex::default(), released: Notify::new() }
+    pub(super) fn new(prices: Arc<Prices>, budgets: Budgets) -> Self {
+        Meter { prices, budgets, state: Mutex::default() }
     }
 
     pub(super) fn read(&self) -> Reading {
         self.state().total
     }
 
-    pub(super) fn begin_task(&self, limits: TaskLimits) {
-        let mut state = self.state();
-        state.began_at = state.total.cost;
-        state.limits = limits;
-        drop(state);
-        self.released.notify_waiters();
+    /// From here on, requests are this one's.
+    pub(super) fn charge_to(&self, payer: Payer) {
+        self.state().payer = Arc::new(payer);
+        self.budgets.look_again();
     }
 
-    /// Waits until a request may start: at once while what was spent and what the open requests may cost leave
-    /// something of the limit, else when those have ended. So the limit is overrun by at most one request.
-    pub(super) async fn reserve(self: &Arc<Self>, model: &str, expected: &TokenCounts) -> Result<Entry, BudgetSpent> {
+    pub(super) fn payer(&self) -> Arc<Payer> {
+        Arc::clone(&self.state().payer)
+    }
+
+    /// Waits until a request may start, and writes down that it does. `expected`: the most that it is expected to use.
+    pub(super) async fn reserve(self: &Arc<Self>, model: &str, expected: &TokenCounts) -> Result<Entry, Refusal> {
         let estimate = self.prices.cost(model, expected);
-        let mut released = Box::pin(self.released.notified());
+        let mut released = Box::pin(self.budgets.released());
         loop {
             // Listening begins before the look, so that a release in between is not missed.
             released.as_mut().enable();
-            if let Some(decided) = self.try_reserve(estimate) {
-                let () = decided?;
-                return Ok(Entry::new(Arc::clone(self), estimate, model));
+            let payer = self.payer();
+            if let Some(reservation) = self.budgets.try_reserve(&payer, model, estimate).await? {
+                return Ok(Entry::new(Arc::clone(self), reservation, *expected));
             }
             released.as_mut().await;
-            released.set(self.released.notified());
+            released.set(self.budgets.released());
         }
-    }
-
-    /// `None`: not before an open request has ended.
-    fn try_reserve(&self, estimate: Cost) -> Option<Result<(), BudgetSpent>> {
-        let mut state = self.state();
-        if let Some(limit) = state.limits.max_cost {
-            let spent = state.total.cost - state.began_at;
-            if spent >= limit {
-                return Some(Err(BudgetSpent { spent, limit }));
-            }
-            if state.open > 0 && spent + state.open_cost >= limit {
-                return None;
-            }
-        }
-        state.open += 1;
-        state.open_cost += estimate;
-        Some(Ok(()))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -104,44 +70,103 @@ impl Meter {
 }
 
 /// One model request on the meter, open until dropped. What its answer states is added as it is seen, so that a
-/// request that is cut has been counted as far as it came.
+/// request that is cut has been counted as far as it came; what it does not state is estimated at the end.
 pub(super) struct Entry {
     meter: Arc<Meter>,
-    reserved: Cost,
-    model: String,
-    answered: bool,
+    reservation: Reservation,
+    expected: TokenCounts,
+    stage: Stage,
     counts: TokenCounts,
-    cost: Cost,
+    /// Tokens of content that passed.
+    streamed: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing of it costs anything: it was not sent, or it was refused.
+    Free,
+    Sent,
+    /// The answer has begun, and is a stream.
+    Streaming,
+    /// The answer has begun, and is a document, which states its usage at the end of everything.
+    Document,
+    /// The answer stated all.
+    Stated,
 }
 
 impl Entry {
-    fn new(meter: Arc<Meter>, reserved: Cost, model: &str) -> Self {
-        let model = model.to_owned();
-        Entry { meter, reserved, model, answered: false, counts: TokenCounts::default(), cost: Cost::ZERO }
+    fn new(meter: Arc<Meter>, reservation: Reservation, expected: TokenCounts) -> Self {
+        Entry { meter, reservation, expected, stage: Stage::Free, counts: TokenCounts::default(), streamed: 0 }
+    }
+
+    /// It goes out: somebody may answer it, whether we see that or not.
+    pub(super) fn sent(&mut self) {
+        self.stage = Stage::Sent;
+    }
+
+    /// It was not answered, and costs nothing.
+    pub(super) fn refused(&mut self) {
+        self.stage = Stage::Free;
+    }
+
+    pub(super) fn begin_stream(&mut self) {
+        self.stage = Stage::Streaming;
+    }
+
+    pub(super) fn begin_document(&mut self) {
+        self.stage = Stage::Document;
+    }
+
+    pub(super) fn streamed(&mut self, tokens: u64) {
+        self.streamed = tokens;
     }
 
     pub(super) fn add(&mut self, statement: Statement) {
         if let Some(model) = statement.model {
-            self.model = model;
+            self.reservation.charge.model = model;
         }
-        let before = if self.answered { self.counts.usage() } else { Usage::default() };
-        self.answered = true;
+        if statement.is_final {
+            self.stage = Stage::Stated;
+        }
         self.counts.update(&statement.usage);
+        self.count();
+    }
+
+    /// Brings what is charged, and the meter, to what is known by now.
+    fn count(&mut self) {
+        let charge = &mut self.reservation.charge;
+        let usage = self.counts.usage();
         // The prompt's length can change the price of all tokens, never downwards.
-        let cost = self.meter.prices.cost(&self.model, &self.counts).max(self.cost);
+        let cost = self.meter.prices.cost(&charge.model, &self.counts).max(charge.cost);
         let mut state = self.meter.state();
-        state.total.usage += self.counts.usage() - before;
-        state.total.cost += cost - self.cost;
-        self.cost = cost;
+        state.total.usage += usage - charge.usage;
+        state.total.cost += cost - charge.cost;
+        drop(state);
+        charge.usage = usage;
+        charge.cost = cost;
+    }
+
+    /// What was not stated: the prompt where nothing was, and the answer as far as it passed. An answer in one document is
+    /// complete before it begins, so one that is cut costs what was expected at most.
+    fn estimate_the_rest(&mut self) {
+        match self.stage {
+            Stage::Free | Stage::Stated => return,
+            Stage::Sent | Stage::Streaming => {
+                if self.counts.prompt() == 0 {
+                    self.counts = TokenCounts { output: self.counts.output, ..self.expected };
+                }
+                self.counts.output = self.counts.output.max(self.streamed);
+            }
+            Stage::Document => self.counts = self.expected,
+        }
+        let stated = self.reservation.charge.cost;
+        self.count();
+        self.reservation.charge.estimated = self.reservation.charge.cost - stated;
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let mut state = self.meter.state();
-        state.open -= 1;
-        state.open_cost = state.open_cost - self.reserved;
-        drop(state);
-        self.meter.released.notify_waiters();
+        self.estimate_the_rest();
     }
 }

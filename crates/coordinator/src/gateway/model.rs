@@ -1,6 +1,5 @@
 //! Model requests: what is forwarded, and how its answer comes back.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,21 +9,23 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming};
-use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::activity::OpenRequest;
-use super::answer::{Body, BoxError, empty, final_model_error, model_error};
+use super::answer::{Body, BoxError, empty, final_model_error, model_error, shortened};
 use super::block_ends::BlockEnds;
 use super::failure::GatewayFailure;
 use super::headers::{strip_model_answer, strip_model_request};
-use super::meter::{BudgetSpent, Entry};
+use super::meter::Entry;
 use super::pace::Pace;
+use super::permission::{self, Denied, Permitted};
 use super::sandbox::SandboxGateway;
 use super::sse::{UsageReader, statement_of_json};
 use super::tokens::TokenCounts;
+use crate::budget::Refusal;
 
 mod forward;
+mod reach;
 
 /// The paths that Claude Code needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,11 @@ impl Endpoint {
     }
 }
 
+/// The one query that the CLI sends.
+fn is_known_query(query: Option<&str>) -> bool {
+    query.is_none_or(|query| query == "beta=true")
+}
+
 /// A request that was read whole, so that it can be sent more than once.
 struct ModelRequest {
     endpoint: Endpoint,
@@ -59,14 +65,6 @@ struct ModelRequest {
 /// No model writes more in one answer; a request that asks for more is expected to be refused upstream.
 const MAX_OUTPUT_TOKENS: u64 = 1 << 20;
 
-/// The part of a request's body that the gateway looks at.
-#[derive(Deserialize)]
-struct Ask<'a> {
-    #[serde(borrow)]
-    model: Cow<'a, str>,
-    max_tokens: Option<u64>,
-}
-
 pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
@@ -74,8 +72,10 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         // The CLI asks once whether somebody is there.
         return empty(StatusCode::OK);
     }
-    let Some(endpoint) = Endpoint::of(&head.method, path) else {
-        let message = format!("{} {path} is not forwarded by Claude Runner", head.method);
+    let Some(endpoint) = Endpoint::of(&head.method, path).filter(|_| is_known_query(head.uri.query())) else {
+        let asked = shortened(&format!("{} {}", head.method, head.uri));
+        sandbox.decided("model", &asked, "refused: not forwarded");
+        let message = format!("{asked} is not forwarded by Claude Runner");
         return model_error(StatusCode::NOT_FOUND, "not_found_error", &message);
     };
     let open = OpenRequest::new(&sandbox.pulse);
@@ -84,19 +84,31 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         Err(answer) => return *answer,
     };
     sandbox.pace.until_free().await;
-    let entry = match start(sandbox, endpoint, &body).await {
-        Ok(entry) => entry,
+    if let Err(reach) = reach::check(&body) {
+        sandbox.decided("model", reach.what(), "refused: reaches further");
+        return model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &reach.to_string());
+    }
+    let (body, mut entry) = match start(sandbox, endpoint, body).await {
+        Ok(started) => started,
         Err(answer) => return *answer,
     };
     let mut headers = head.headers;
     strip_model_request(&mut headers);
     let request = ModelRequest { endpoint, query: head.uri.query().map(str::to_owned), headers, body };
+    if let Some(entry) = &mut entry {
+        entry.sent();
+    }
     let answered = forward::send(sandbox, &request).await;
     // From here on the request is not sent again, so its body's room is free for others.
     drop((request, room));
     match answered {
         Ok(response) => pass_on(response, Tap::new(open, entry, Arc::clone(&sandbox.pace))),
-        Err(answer) => *answer,
+        Err(answer) => {
+            if let Some(entry) = &mut entry {
+                entry.refused();
+            }
+            *answer
+        }
     }
 }
 
@@ -127,35 +139,49 @@ async fn read_body(
     }
 }
 
-/// Opens an entry of the meter for a request that costs something, once the task's budget allows it.
+/// Opens an entry of the meter for a request that costs something, once its key and the budgets allow it. Returns the body
+/// as it is to be sent.
 async fn start(
     sandbox: &SandboxGateway,
     endpoint: Endpoint,
-    body: &Bytes,
-) -> Result<Option<Entry>, Box<Response<Body>>> {
-    let ask: Ask<'_> = serde_json::from_slice(body).map_err(|error| {
-        let message = format!("the request is not one of the Messages API: {error}");
-        Box::new(model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &message))
-    })?;
+    body: Bytes,
+) -> Result<(Bytes, Option<Entry>), Box<Response<Body>>> {
+    let refused = |status, kind, sentence: String, failure: fn(String) -> GatewayFailure| {
+        let answer = final_model_error(status, kind, &sentence);
+        sandbox.fail(failure(sentence));
+        Box::new(answer)
+    };
+    let payer = sandbox.meter.payer();
+    let Permitted { body, model, max_tokens } = match permission::check(body, &payer.key_limits) {
+        Ok(permitted) => permitted,
+        Err(denied @ Denied::Malformed(_)) => {
+            return Err(Box::new(model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &denied.to_string())));
+        }
+        Err(denied @ (Denied::Model { .. } | Denied::Thinking { .. })) => {
+            let failure = |sentence| GatewayFailure::BadRequest { sentence };
+            return Err(refused(StatusCode::FORBIDDEN, "permission_error", denied.to_string(), failure));
+        }
+    };
     if endpoint == Endpoint::CountTokens {
-        return Ok(None);
+        return Ok((body, None));
     }
-    // Three bytes a token is more tokens than a text ever has; what is new in a prompt is written to the cache.
+    // Three bytes a token is more tokens than a text ever has; what is new in a prompt is at most written to the cache for
+    // an hour.
     let expected = TokenCounts {
-        cache_write_5m: body.len() as u64 / 3,
-        output: ask.max_tokens.unwrap_or_default().min(MAX_OUTPUT_TOKENS),
+        cache_write_1h: body.len() as u64 / 3,
+        output: max_tokens.unwrap_or_default().min(MAX_OUTPUT_TOKENS),
         ..TokenCounts::default()
     };
-    match sandbox.meter.reserve(&ask.model, &expected).await {
-        Ok(entry) => Ok(Some(entry)),
-        Err(BudgetSpent { spent, limit }) => {
-            let sentence = format!(
-                "the task's budget of ${:.4} is used up: ${:.4} were spent (maxCostUsd)",
-                limit.dollars(),
-                spent.dollars()
-            );
-            let answer = final_model_error(StatusCode::PAYMENT_REQUIRED, "billing_error", &sentence);
-            sandbox.fail(GatewayFailure::BudgetExceeded { sentence });
+    match sandbox.meter.reserve(&model, &expected).await {
+        Ok(entry) => Ok((body, Some(entry))),
+        Err(Refusal::Spent(spent)) => {
+            let failure = |sentence| GatewayFailure::BudgetExceeded { sentence };
+            Err(refused(StatusCode::PAYMENT_REQUIRED, "billing_error", spent.to_string(), failure))
+        }
+        Err(Refusal::Store(error)) => {
+            let sentence = format!("the request could not be written down, so it was not sent: {error}");
+            let answer = model_error(StatusCode::SERVICE_UNAVAILABLE, "api_error", &sentence);
+            sandbox.fail(GatewayFailure::Unreachable { sentence });
             Err(Box::new(answer))
         }
     }
@@ -185,8 +211,14 @@ impl Tap {
 
     fn expect(&mut self, headers: &HeaderMap) {
         let is_stream = |value: &str| value.trim_start().starts_with("text/event-stream");
-        if headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(is_stream) {
+        let is_stream = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(is_stream);
+        if is_stream {
             self.form = Form::Stream(UsageReader::default());
+        }
+        match &mut self.entry {
+            Some(entry) if is_stream => entry.begin_stream(),
+            Some(entry) => entry.begin_document(),
+            None => {}
         }
     }
 
@@ -194,7 +226,10 @@ impl Tap {
         self.open.touch();
         let Some(entry) = &mut self.entry else { return };
         match &mut self.form {
-            Form::Stream(reader) => reader.read(piece, |statement| entry.add(statement)),
+            Form::Stream(reader) => {
+                reader.read(piece, |statement| entry.add(statement));
+                entry.streamed(reader.streamed_tokens());
+            }
             Form::Document(body) if body.len() + piece.len() <= Self::MAX_DOCUMENT_BYTES => {
                 body.extend_from_slice(piece);
             }
@@ -211,10 +246,16 @@ impl Tap {
                 if let Some(statement) = statement_of_json(body) {
                     entry.add(statement);
                 } else {
-                    tracing::warn!("an answer of the model API states no usage and was not counted");
+                    tracing::warn!(
+                        "an answer of the model API states no usage: counted as the most that it can have cost"
+                    );
                 }
             }
-            Form::TooLong => tracing::warn!("an answer of the model API is too long to be counted"),
+            Form::TooLong => {
+                tracing::warn!(
+                    "an answer of the model API is too long to be read: counted as the most that it can have cost"
+                );
+            }
         }
     }
 }

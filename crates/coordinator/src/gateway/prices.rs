@@ -196,6 +196,18 @@ fn nanos_per_token(dollars_per_million: f64) -> Option<u64> {
     valid.then(|| Cost::from_dollars(dollars_per_million / 1e6).nano_dollars())
 }
 
+/// Whether a list that names `listed` means `model`: with or without date and suffix, and one of the CLI's short names means
+/// all of its family.
+pub(crate) fn is_same_model(model: &str, listed: &str) -> bool {
+    let (model, listed) = (without_suffix(model), without_suffix(listed));
+    model == listed || without_date(model) == listed || (!listed.contains('-') && of_family(model, listed))
+}
+
+fn of_family(model: &str, family: &str) -> bool {
+    const FAMILIES: [&str; 5] = ["fable", "mythos", "opus", "sonnet", "haiku"];
+    FAMILIES.contains(&family) && model.split('-').any(|part| part == family)
+}
+
 /// `claude-sonnet-4-6[1m]` → `claude-sonnet-4-6`
 fn without_suffix(model: &str) -> &str {
     match model.split_once('[') {

@@ -4,16 +4,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tracing::Instrument;
 
-use super::answer::{Body, empty, in_words, proxy_error};
+use super::answer::{Body, empty, in_words, proxy_error, shortened};
 use super::egress::Target;
 use super::headers::strip_hop_by_hop;
+use super::host::Host;
 use super::rule::Via;
 use super::sandbox::SandboxGateway;
 use super::tunnel::{Outside, Tunnel};
@@ -27,17 +28,16 @@ pub(super) async fn connect(
     mut request: Request<Incoming>,
     slot: &TunnelSlot,
 ) -> Response<Body> {
-    let target = match request.uri().authority().map(|authority| target(authority, None, Via::Tunnel)) {
-        Some(Ok(target)) => target,
-        Some(Err(answer)) => return *answer,
-        None => return malformed("CONNECT needs `host:port`"),
+    let Some(authority) = request.uri().authority() else { return malformed("CONNECT needs `host:port`") };
+    let target = match target(sandbox, authority, request.headers(), Via::Tunnel) {
+        Ok(target) => target,
+        Err(answer) => return *answer,
     };
     let outside = match dial(sandbox, &target).await {
         Ok(outside) => outside,
         Err(answer) => return *answer,
     };
-    let idle_timeout = sandbox.shared.bounds.idle_timeout;
-    let tunnel = Tunnel { client: hyper::upgrade::on(&mut request), outside, idle_timeout };
+    let tunnel = Tunnel { client: hyper::upgrade::on(&mut request), outside, bounds: sandbox.shared.bounds };
     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
     empty(StatusCode::OK)
 }
@@ -52,11 +52,11 @@ pub(super) async fn forward(sandbox: &Arc<SandboxGateway>, request: Request<Inco
     if *scheme != Scheme::HTTP {
         return malformed("the proxy takes `http://` URLs; others go through CONNECT");
     }
-    let target = match target(authority, Some(80), Via::Plain) {
+    let target = match target(sandbox, authority, &head.headers, Via::Plain) {
         Ok(target) => target,
         Err(answer) => return *answer,
     };
-    // The client's own Host could name another site on the same server.
+    // In our spelling, and there also where the client sent none.
     let host = if target.port == 80 { target.host.to_string() } else { target.to_string() };
     let Ok(host) = HeaderValue::try_from(host) else { return malformed("the URL's host is not a host") };
     let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
@@ -69,7 +69,7 @@ pub(super) async fn forward(sandbox: &Arc<SandboxGateway>, request: Request<Inco
         Ok(outside) => outside,
         Err(answer) => return *answer,
     };
-    let idle = outside.idle(sandbox.shared.bounds.idle_timeout);
+    let over = outside.over(&sandbox.shared.bounds);
     let (mut sender, connection) = match http1::handshake(TokioIo::new(outside)).await {
         Ok(pair) => pair,
         Err(error) => return broken(&target, &error),
@@ -79,7 +79,7 @@ pub(super) async fn forward(sandbox: &Arc<SandboxGateway>, request: Request<Inco
         tokio::select! {
             // The reason reaches whoever waits for the answer or its body.
             _ = connection => {}
-            () = idle => {}
+            () = over => {}
             () = closed.cancelled() => {}
         }
     };
@@ -94,36 +94,77 @@ pub(super) async fn forward(sandbox: &Arc<SandboxGateway>, request: Request<Inco
     }
 }
 
-/// Reads the host that is asked for. Boxed, as an answer is a large thing to hand back as an error.
-fn target(authority: &Authority, default_port: Option<u16>, via: Via) -> Result<Target, Box<Response<Body>>> {
+/// Reads the host that is asked for, and holds the Host header against it: a server that goes by the header would
+/// otherwise answer for a site that nobody checked. Boxed, as an answer is a large thing to hand back as an error.
+fn target(
+    sandbox: &SandboxGateway,
+    authority: &Authority,
+    headers: &HeaderMap,
+    via: Via,
+) -> Result<Target, Box<Response<Body>>> {
     let text = authority.as_str();
-    let refuse = |why: &str| {
-        tracing::info!(
-            target: "audit",
-            { egress.host = text, egress.decision = "refused: malformed" },
-            "outside connection"
-        );
-        Box::new(malformed(&format!("`{text}` is not a host to connect to: {why}")))
+    let refuse = |outcome, why: &str| {
+        sandbox.decided(via.word(), text, outcome);
+        Box::new(malformed(&format!("`{}` is not a host to connect to: {why}", shortened(text))))
     };
-    if text.contains('@') {
-        return Err(refuse("it has a user name in it"));
+    let target = read_target(authority, via).map_err(|why| refuse("refused: malformed", &why))?;
+    if !host_agrees(headers, &target) {
+        return Err(refuse("refused: another Host", "the Host header names another one"));
     }
-    let host = authority.host().parse().map_err(|error: super::InvalidHost| refuse(&error.to_string()))?;
+    Ok(target)
+}
+
+fn read_target(authority: &Authority, via: Via) -> Result<Target, String> {
+    let text = authority.as_str();
+    if text.contains('@') {
+        return Err("it has a user name in it".to_owned());
+    }
+    let host = authority.host().parse().map_err(|error: super::InvalidHost| error.to_string())?;
     let has_port = text.len() > authority.host().len();
-    let port = if has_port { authority.port_u16() } else { default_port };
-    let port = port.filter(|port| *port != 0).ok_or_else(|| refuse("it needs a port between 1 and 65535"))?;
+    let port = match via {
+        Via::Plain if !has_port => Some(80),
+        Via::Plain | Via::Tunnel => authority.port_u16(),
+    };
+    let port = port.filter(|port| *port != 0).ok_or("it needs a port between 1 and 65535")?;
     Ok(Target { host, port, via })
+}
+
+/// Whether there is no Host, as in HTTP/1.0, or one that means the target. Without a port it means any of the host's:
+/// clients write a CONNECT's Host in either way.
+fn host_agrees(headers: &HeaderMap, target: &Target) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return !headers.contains_key(HOST) };
+    let Some(authority) = host.to_str().ok().and_then(|text| text.parse::<Authority>().ok()) else { return false };
+    let has_port = authority.as_str().len() > authority.host().len();
+    !authority.as_str().contains('@')
+        && authority.host().parse().is_ok_and(|host: Host| host == target.host)
+        && (!has_port || authority.port_u16() == Some(target.port))
 }
 
 async fn dial(sandbox: &SandboxGateway, target: &Target) -> Result<Outside, Box<Response<Body>>> {
     let shared = &sandbox.shared;
     let timeout = shared.bounds.connect_timeout;
+    let (via, name) = (target.via.word(), target.to_string());
+    if !sandbox.allowance.has_bytes() {
+        sandbox.decided(via, &name, "refused: no bytes left");
+        return Err(Box::new(exhausted(&name, shared.bounds.outside_bytes)));
+    }
     let rules = sandbox.session_rules();
     let addresses = match shared.egress.admit(&rules, target, timeout).await {
         Ok(addresses) => addresses,
-        Err(refusal) => return Err(Box::new(refusal.answer(target))),
+        Err(refusal) => {
+            sandbox.decided(via, &name, refusal.outcome());
+            return Err(Box::new(refusal.answer(target)));
+        }
     };
-    Outside::dial(&addresses, timeout, &sandbox.pulse).await.map_err(|error| Box::new(broken(target, &error)))
+    sandbox.decided(via, &name, "allowed");
+    Outside::dial(&addresses, timeout, sandbox).await.map_err(|error| Box::new(broken(target, &error)))
+}
+
+fn exhausted(name: &str, bytes: u64) -> Response<Body> {
+    let sentence = format!("this task has exchanged {bytes} bytes with outside hosts, which is all that it may");
+    let setting = Some("EGRESS_MAX_BYTES");
+    proxy_error(StatusCode::FORBIDDEN, "egress_exhausted", &sentence, Some(name), setting)
 }
 
 fn malformed(sentence: &str) -> Response<Body> {

@@ -50,6 +50,16 @@ pub(super) enum Via {
     Plain,
 }
 
+impl Via {
+    /// For the audit log.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Via::Tunnel => "tunnel",
+            Via::Plain => "plain",
+        }
+    }
+}
+
 /// How exactly a host was allowed, weakest first. It decides which addresses it may turn out to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Grant {

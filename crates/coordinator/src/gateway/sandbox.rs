@@ -1,5 +1,6 @@
 //! One sandbox's view of the gateway.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::Semaphore;
@@ -7,12 +8,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::activity::{Activity, Pulse};
+use super::allowance::Allowance;
+use super::answer::shortened;
 use super::credential::{Credential, Unusable};
+use super::decision::Decision;
 use super::failure::GatewayFailure;
 use super::git::RepositoryAccess;
-use super::meter::{Meter, Reading, TaskLimits};
+use super::meter::{Meter, Reading};
 use super::pace::Pace;
 use super::rule::{EgressRule, Origin};
+use crate::budget::Payer;
 
 /// What a session may use besides what the operator allows to all.
 #[derive(Clone, Debug, Default)]
@@ -29,13 +34,17 @@ pub struct SandboxGateway {
     pub(super) meter: Arc<Meter>,
     pub(super) pulse: Arc<Pulse>,
     pub(super) pace: Arc<Pace>,
+    pub(super) allowance: Arc<Allowance>,
     pub(super) connections: Arc<Semaphore>,
     /// Room for the bodies of model requests, in KiB.
     pub(super) buffered: Arc<Semaphore>,
     pub(super) closed: CancellationToken,
     access: RwLock<Access>,
     repository: RwLock<Option<Arc<RepositoryAccess>>>,
+    session: RwLock<Option<Arc<str>>>,
     failure: Mutex<Option<GatewayFailure>>,
+    /// Model requests that had come when the task began.
+    requests_before: AtomicU64,
 }
 
 #[derive(Default)]
@@ -47,15 +56,18 @@ struct Access {
 impl SandboxGateway {
     pub(super) fn new(shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(SandboxGateway {
-            meter: Arc::new(Meter::new(Arc::clone(&shared.prices))),
+            meter: Arc::new(Meter::new(Arc::clone(&shared.prices), shared.budgets.clone())),
             pulse: Arc::new(Pulse::new()),
             pace: Arc::new(Pace::new()),
+            allowance: Arc::new(Allowance::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
             connections: Arc::new(Semaphore::new(shared.bounds.connections)),
             buffered: Arc::new(Semaphore::new(shared.bounds.buffered_bytes.div_ceil(1024))),
             closed: shared.closed.child_token(),
             access: RwLock::default(),
             repository: RwLock::default(),
+            session: RwLock::default(),
             failure: Mutex::default(),
+            requests_before: AtomicU64::new(0),
             shared,
         })
     }
@@ -75,11 +87,23 @@ impl SandboxGateway {
         self.repository.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A task begins: the limits are its own from here, and no failure is known of it.
-    pub fn begin_task(&self, limits: TaskLimits) {
+    /// Names the session whose sandbox this is, for the audit log.
+    pub fn set_session(&self, id: &str) {
+        *self.session.write().unwrap_or_else(PoisonError::into_inner) = Some(id.into());
+    }
+
+    /// A task begins: requests are charged to it from here, and no failure is known of it.
+    pub fn begin_task(&self, payer: Payer) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.meter.begin_task(limits);
+        self.requests_before.store(self.pulse.read().requests, Ordering::Relaxed);
+        self.meter.charge_to(payer);
         self.pace.restart();
+        self.allowance.begin_task();
+    }
+
+    /// Whether the model was asked since [`SandboxGateway::begin_task`].
+    pub fn was_asked(&self) -> bool {
+        self.pulse.read().requests > self.requests_before.load(Ordering::Relaxed)
     }
 
     /// New model requests wait from here on: the task may have had its last turn, and whoever counts them has not said so
@@ -131,6 +155,13 @@ impl SandboxGateway {
     pub(super) fn credential(&self) -> Result<Credential, Unusable> {
         let session = self.access.read().unwrap_or_else(PoisonError::into_inner).credential.clone();
         self.shared.credentials.select(session.as_ref())
+    }
+
+    /// Tells of a decision; `target` is bounded here.
+    pub(super) fn decided(&self, via: &'static str, target: &str, outcome: &'static str) {
+        let session = self.session.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let target = shortened(target);
+        self.shared.decisions.record(&Decision { session: session.as_deref(), via, target: &target, outcome });
     }
 
     pub(super) fn session_rules(&self) -> Arc<[EgressRule]> {

@@ -2,16 +2,18 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
+use http::header::{HOST, RETRY_AFTER};
 use http::uri::{Authority, Scheme};
-use http::{Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::answer::Body;
+use super::answer::{Body, model_error};
 use super::git;
 use super::model;
 use super::proxy::{self, TunnelSlot};
@@ -67,11 +69,19 @@ impl SandboxGateway {
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>, slot: &TunnelSlot) -> Response<Body> {
         self.pulse.touch();
+        if let Err(wait) = self.allowance.take_request(Instant::now()) {
+            return too_many_requests(wait);
+        }
         if request.method() == Method::CONNECT {
             return proxy::connect(&self, request, slot).await;
         }
         match request.uri().authority() {
             Some(authority) if !is_own(request.uri().scheme(), authority) => proxy::forward(&self, request).await,
+            _ if !names_us(request.headers()) => {
+                self.decided("model", request.uri().path(), "refused: another Host");
+                let message = "this is 127.0.0.1:8787, and the Host header names another; whole URLs go to the proxy";
+                model_error(StatusCode::MISDIRECTED_REQUEST, "invalid_request_error", message)
+            }
             _ if request.uri().path().starts_with(git::PREFIX) => git::answer(&self, request).await,
             _ => model::answer(&self, request).await,
         }
@@ -80,6 +90,20 @@ impl SandboxGateway {
 
 fn is_own(scheme: Option<&Scheme>, authority: &Authority) -> bool {
     scheme == Some(&Scheme::HTTP) && OWN_AUTHORITIES.contains(&authority.as_str())
+}
+
+/// Whether there is no Host, or ours.
+fn names_us(headers: &HeaderMap) -> bool {
+    let hosts = headers.get_all(HOST);
+    hosts.iter().count() <= 1 && hosts.iter().all(|host| OWN_AUTHORITIES.iter().any(|own| host == own))
+}
+
+fn too_many_requests(wait: Duration) -> Response<Body> {
+    tracing::warn!("a sandbox asks too often");
+    let message = "this sandbox has made all the requests that it may make in a minute";
+    let mut answer = model_error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message);
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+    answer
 }
 
 async fn refuse<S: AsyncWrite + Unpin>(mut stream: S) {

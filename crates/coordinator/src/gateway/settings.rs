@@ -1,12 +1,15 @@
 //! What the operator sets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
 
+use super::decision::{DecisionLog, LoggedDecisions};
 use super::prices::Prices;
 use super::retry::RetryBudget;
 use super::rule::EgressRule;
+use crate::budget::{Budgets, InstallationLimits};
 
 pub struct GatewaySettings {
     /// `ANTHROPIC_BASE_URL`: where model requests go. A path in it is kept in front of `/v1/messages`.
@@ -16,6 +19,10 @@ pub struct GatewaySettings {
     pub prices: Prices,
     pub retry: RetryBudget,
     pub bounds: Bounds,
+    /// Who is told of every decision about a way out; lines of the log where nothing else is set.
+    pub decisions: Arc<dyn DecisionLog>,
+    /// Who may spend how much. None is limited, and nothing is kept, unless this is set.
+    pub budgets: Budgets,
 }
 
 impl GatewaySettings {
@@ -26,6 +33,8 @@ impl GatewaySettings {
             prices,
             retry: RetryBudget::default(),
             bounds: Bounds::default(),
+            decisions: Arc::new(LoggedDecisions),
+            budgets: Budgets::in_memory(InstallationLimits::default()),
         }
     }
 }
@@ -46,6 +55,13 @@ pub struct Bounds {
     /// How long nothing may pass on a connection to an outside host, or on one that waits for its next request. The
     /// model API is not bound by it: it is the CLI that gives up on a silent answer.
     pub idle_timeout: Duration,
+    /// How long a connection to an outside host may last, however busy it is.
+    pub outside_lifetime: Duration,
+    /// Requests in a minute, to the model API and to outside hosts together. The CLI makes a few; a package installer was
+    /// seen to make some hundreds.
+    pub requests_per_minute: u32,
+    /// `EGRESS_MAX_BYTES`: what a task may exchange with outside hosts other than the model API, both directions together.
+    pub outside_bytes: u64,
 }
 
 impl Default for Bounds {
@@ -57,6 +73,9 @@ impl Default for Bounds {
             header_bytes: 64 << 10,
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_mins(5),
+            outside_lifetime: Duration::from_hours(1),
+            requests_per_minute: 3000,
+            outside_bytes: 10 << 30,
         }
     }
 }

@@ -10,18 +10,32 @@ pub(super) struct Statement {
     /// Only `message_start` names the model.
     pub(super) model: Option<String>,
     pub(super) usage: StatedUsage,
+    /// Nothing more is to come.
+    pub(super) is_final: bool,
 }
 
 /// Reads server-sent events from pieces of any size. Lines that cannot state usage are not kept.
 #[derive(Default)]
 pub(super) struct UsageReader {
     line: Vec<u8>,
+    /// Of the whole line, also where it is too long to be kept.
+    line_bytes: usize,
     too_long: bool,
+    streamed: u64,
 }
 
 impl UsageReader {
     /// The events that state usage are under 2 KB; a longer line is content.
     const MAX_LINE_BYTES: usize = 64 << 10;
+
+    /// What surrounds the content in a line of a delta.
+    const DELTA_BYTES: usize = 80;
+
+    /// About how many tokens of content have passed, where the API has not said so: three bytes for one, which is a little
+    /// more than there are. Thinking that the API keeps to itself is not seen here.
+    pub(super) fn streamed_tokens(&self) -> u64 {
+        self.streamed
+    }
 
     /// Takes the next piece and calls `found` for each statement that it completes.
     pub(super) fn read(&mut self, piece: &[u8], mut found: impl FnMut(Statement)) {
@@ -31,6 +45,7 @@ impl UsageReader {
                 Some((b'\n' | b'\r', content)) => (content, true),
                 _ => (part, false),
             };
+            self.line_bytes += content.len();
             self.too_long |= self.line.len() + content.len() > Self::MAX_LINE_BYTES;
             if !self.too_long {
                 self.line.extend_from_slice(content);
@@ -52,9 +67,20 @@ impl UsageReader {
         {
             found(statement);
         }
+        if is_delta(&self.line) {
+            self.streamed += self.line_bytes.saturating_sub(Self::DELTA_BYTES).div_ceil(3).max(1) as u64;
+        }
         self.line.clear();
+        self.line_bytes = 0;
         self.too_long = false;
     }
+}
+
+/// Whether a line is a piece of content. Its kind comes first.
+fn is_delta(line: &[u8]) -> bool {
+    const KIND: &[u8] = br#""content_block_delta""#;
+    let beginning = &line[..line.len().min(64)];
+    beginning.starts_with(b"data:") && beginning.windows(KIND.len()).any(|window| window == KIND)
 }
 
 #[derive(Deserialize)]
@@ -85,8 +111,10 @@ fn statement(data: &[u8]) -> Option<Statement> {
         return None;
     }
     match serde_json::from_slice(data).ok()? {
-        Event::MessageStart { message } => Some(Statement { model: message.model, usage: message.usage }),
-        Event::MessageDelta { usage } => Some(Statement { model: None, usage }),
+        Event::MessageStart { message } => {
+            Some(Statement { model: message.model, usage: message.usage, is_final: false })
+        }
+        Event::MessageDelta { usage } => Some(Statement { model: None, usage, is_final: true }),
         Event::Other => None,
     }
 }
@@ -94,5 +122,5 @@ fn statement(data: &[u8]) -> Option<Statement> {
 /// The statement of an answer that is one JSON document.
 pub(super) fn statement_of_json(body: &[u8]) -> Option<Statement> {
     let message: Message = serde_json::from_slice(body).ok()?;
-    Some(Statement { model: message.model, usage: message.usage })
+    Some(Statement { model: message.model, usage: message.usage, is_final: true })
 }

@@ -13,24 +13,37 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 use tokio::net::TcpStream;
 
 use super::activity::Pulse;
+use super::allowance::Allowance;
+use super::sandbox::SandboxGateway;
+use super::settings::Bounds;
 
-/// A connection to an outside host. What passes is counted for it and for its sandbox.
+/// A connection to an outside host. What passes is counted for it and for its sandbox, whose task may use so much of it.
 pub(super) struct Outside {
     stream: TcpStream,
     own: Arc<Pulse>,
     sandbox: Arc<Pulse>,
+    allowance: Arc<Allowance>,
 }
 
 impl Outside {
     /// Connects to the first of `addresses` that answers in `timeout`.
-    pub(super) async fn dial(addresses: &[SocketAddr], timeout: Duration, sandbox: &Arc<Pulse>) -> io::Result<Outside> {
+    pub(super) async fn dial(
+        addresses: &[SocketAddr],
+        timeout: Duration,
+        sandbox: &SandboxGateway,
+    ) -> io::Result<Outside> {
         let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for address in addresses {
             match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     // Small writes pass as they come; a failure to say so costs speed only.
                     let _ = stream.set_nodelay(true);
-                    return Ok(Outside { stream, own: Arc::new(Pulse::new()), sandbox: Arc::clone(sandbox) });
+                    return Ok(Outside {
+                        stream,
+                        own: Arc::new(Pulse::new()),
+                        sandbox: Arc::clone(&sandbox.pulse),
+                        allowance: Arc::clone(&sandbox.allowance),
+                    });
                 }
                 Ok(Err(error)) => failure = error,
                 Err(_) => failure = io::ErrorKind::TimedOut.into(),
@@ -39,14 +52,25 @@ impl Outside {
         Err(failure)
     }
 
-    /// Returns when nothing has passed for `limit`.
-    pub(super) fn idle(&self, limit: Duration) -> impl Future<Output = ()> + Send + 'static {
+    /// Returns when nothing has passed for the idle timeout, or the connection has lasted as long as one may.
+    pub(super) fn over(&self, bounds: &Bounds) -> impl Future<Output = ()> + Send + 'static {
         let own = Arc::clone(&self.own);
-        async move {
+        let (limit, lifetime) = (bounds.idle_timeout, bounds.outside_lifetime);
+        let idle = async move {
             while let Some(rest) = limit.checked_sub(own.last().elapsed()).filter(|rest| !rest.is_zero()) {
                 tokio::time::sleep(rest).await;
             }
+        };
+        async move {
+            let _ = tokio::time::timeout(lifetime, idle).await;
         }
+    }
+
+    fn take(&self, bytes: usize) -> io::Result<()> {
+        if bytes == 0 || self.allowance.take_bytes(bytes) {
+            return Ok(());
+        }
+        Err(io::Error::other("the task has exchanged all the bytes that it may (EGRESS_MAX_BYTES)"))
     }
 }
 
@@ -57,7 +81,7 @@ impl AsyncRead for Outside {
         let bytes = buf.filled().len() - before;
         self.own.received(bytes);
         self.sandbox.received(bytes);
-        Poll::Ready(Ok(()))
+        Poll::Ready(self.take(bytes))
     }
 }
 
@@ -66,7 +90,7 @@ impl AsyncWrite for Outside {
         let bytes = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
         self.own.sent(bytes);
         self.sandbox.sent(bytes);
-        Poll::Ready(Ok(bytes))
+        Poll::Ready(self.take(bytes).map(|()| bytes))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -82,14 +106,14 @@ impl AsyncWrite for Outside {
 pub(super) struct Tunnel {
     pub(super) client: OnUpgrade,
     pub(super) outside: Outside,
-    pub(super) idle_timeout: Duration,
+    pub(super) bounds: Bounds,
 }
 
 impl Tunnel {
-    /// Ends when both sides have closed, either broke, or nothing passed for the idle timeout.
+    /// Ends when both sides have closed, either broke, or the connection is [`Outside::over`].
     pub(super) async fn run(mut self) {
         let Ok(client) = self.client.await else { return };
-        let idle = self.outside.idle(self.idle_timeout);
+        let over = self.outside.over(&self.bounds);
         let mut client = TokioIo::new(client);
         tokio::select! {
             ended = copy_bidirectional(&mut client, &mut self.outside) => {
@@ -97,7 +121,7 @@ impl Tunnel {
                     tracing::debug!(%error, "a tunnel broke");
                 }
             }
-            () = idle => tracing::debug!("a tunnel was idle for too long"),
+            () = over => tracing::debug!("a tunnel was idle or open for too long"),
         }
     }
 }

@@ -1,28 +1,61 @@
 //! Request bodies: JSON, read with errors that name the field.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use std::error::Error;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
-use http::StatusCode;
+use bytes::BytesMut;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::{ApiError, MAX_BODY_BYTES};
 
-/// The body as it came, within the limit.
+/// How long a body may take.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// Between two pieces.
+    idle: Duration,
+    /// For all of it, however it trickles.
+    total: Duration,
+}
+
+/// The largest body has its time at 35 KB/s.
+const PATIENCE: Patience = Patience { idle: Duration::from_secs(15), total: Duration::from_mins(2) };
+
+/// The body as it came, within the limit and in time.
 pub(super) struct RawBody(pub(super) Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        Bytes::from_request(request, state).await.map(RawBody).map_err(|rejection: BytesRejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                ApiError::too_large(MAX_BODY_BYTES)
-            } else {
-                ApiError::invalid("the body could not be read to its end")
-            }
-        })
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        read_in_time(request.into_body(), PATIENCE).await.map(RawBody)
     }
+}
+
+async fn read_in_time(body: Body, patience: Patience) -> Result<Bytes, ApiError> {
+    let body = Limited::new(body, MAX_BODY_BYTES);
+    let read = tokio::time::timeout(patience.total, read(body, patience.idle)).await;
+    read.unwrap_or_else(|_| Err(ApiError::body_timeout()))
+}
+
+async fn read(mut body: Limited<Body>, idle: Duration) -> Result<Bytes, ApiError> {
+    let mut bytes = BytesMut::new();
+    loop {
+        let frame = tokio::time::timeout(idle, body.frame()).await.map_err(|_| ApiError::body_timeout())?;
+        match frame {
+            None => return Ok(bytes.freeze()),
+            Some(Ok(frame)) => bytes.extend_from_slice(frame.data_ref().map(Bytes::as_ref).unwrap_or_default()),
+            Some(Err(error)) if is_too_large(error.as_ref()) => return Err(ApiError::too_large(MAX_BODY_BYTES)),
+            Some(Err(_)) => return Err(ApiError::invalid("the body could not be read to its end")),
+        }
+    }
+}
+
+fn is_too_large(error: &(dyn Error + 'static)) -> bool {
+    // By our own bound, or by the router's for all bodies.
+    std::iter::successors(Some(error), |&cause| cause.source()).any(<dyn std::error::Error>::is::<LengthLimitError>)
 }
 
 impl RawBody {
@@ -40,5 +73,48 @@ impl RawBody {
         })?;
         json.end().map_err(|error| ApiError::invalid(format!("the body is not JSON: {error}")))?;
         Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::body::{Body, Bytes};
+    use axum::response::IntoResponse as _;
+    use futures::{StreamExt as _, stream};
+
+    use super::{PATIENCE, Patience, read_in_time};
+
+    type Piece = Result<Bytes, std::io::Error>;
+
+    const LONG: Duration = Duration::from_hours(1);
+    const SHORT: Duration = Duration::from_millis(50);
+
+    async fn status(body: Body, patience: Patience) -> u16 {
+        read_in_time(body, patience).await.err().map_or(200, |error| error.into_response().status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stops_is_cut() {
+        let first = stream::iter([Piece::Ok(Bytes::from_static(b"{"))]);
+        let body = Body::from_stream(first.chain(stream::pending()));
+        assert_eq!(status(body, Patience { idle: SHORT, total: LONG }).await, 408);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_trickles_is_cut() {
+        let drip = stream::repeat(()).then(|()| async {
+            tokio::time::sleep(SHORT / 10).await;
+            Piece::Ok(Bytes::from_static(b" "))
+        });
+        assert_eq!(status(Body::from_stream(drip), Patience { idle: LONG, total: SHORT }).await, 408);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_says_no_length_is_cut_at_the_limit() {
+        let piece = Bytes::from(vec![b' '; 64 * 1024]);
+        let endless = stream::repeat(()).map(move |()| Piece::Ok(piece.clone()));
+        assert_eq!(status(Body::from_stream(endless), PATIENCE).await, 413);
     }
 }

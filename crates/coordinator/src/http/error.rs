@@ -6,6 +6,8 @@ use http::{HeaderValue, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 use tracing::error;
 
+use super::perimeter::Refusal;
+use crate::access::{Scope, TooManyRequests};
 use crate::registry::RegistryError;
 use crate::session::SubmitError;
 use crate::store::StoreError;
@@ -37,6 +39,27 @@ impl ApiError {
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", sentence)
     }
 
+    pub(super) fn body_timeout() -> Self {
+        let sentence = "the body took too long to arrive";
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", sentence)
+    }
+
+    pub(super) fn unsupported_media_type() -> Self {
+        let sentence = "a body must be JSON: send `Content-Type: application/json`";
+        ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", sentence)
+    }
+
+    pub(super) fn refused(refusal: &Refusal) -> Self {
+        let (status, code) = match refusal {
+            Refusal::InvalidHost(_) => (StatusCode::BAD_REQUEST, "invalid_host"),
+            Refusal::HostNotAllowed(_) => (StatusCode::MISDIRECTED_REQUEST, "host_not_allowed"),
+            Refusal::OriginNotAllowed => (StatusCode::FORBIDDEN, "origin_not_allowed"),
+            Refusal::CrossSite => (StatusCode::FORBIDDEN, "cross_site"),
+            Refusal::TwoLengths => (StatusCode::BAD_REQUEST, "invalid_request"),
+        };
+        ApiError::new(status, code, refusal.to_string())
+    }
+
     pub(super) fn unknown_session(id: &str) -> Self {
         ApiError::new(StatusCode::NOT_FOUND, "session_not_found", format!("there is no session {id:?}"))
     }
@@ -48,6 +71,32 @@ impl ApiError {
     pub(super) fn unauthorized() -> Self {
         let sentence = "an API key is needed: send `Authorization: Bearer KEY`";
         ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence)
+    }
+
+    pub(super) fn forbidden(needed: Scope) -> Self {
+        let sentence = format!("this API key may not do that: it needs the scope {}", needed.as_str());
+        ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
+    }
+
+    pub(super) fn foreign_session(prefix: &str) -> Self {
+        let sentence = format!("sessionId: this API key may use sessions whose ids begin with {prefix:?} only");
+        ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
+    }
+
+    pub(super) fn model_not_allowed(model: &str, allowed: &[String]) -> Self {
+        let sentence = format!("model: this API key may not use {model:?}, only {}", allowed.join(", "));
+        ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
+    }
+
+    pub(super) fn rate_limited(TooManyRequests(wait): TooManyRequests) -> Self {
+        let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+        let sentence = format!("too many requests; try again in {seconds} s");
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(seconds)
+    }
+
+    pub(super) fn too_many_tickets() -> Self {
+        let sentence = "too many tickets are open; each is good for 30 s, so try again soon";
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(5)
     }
 
     pub(super) fn shutting_down() -> Self {

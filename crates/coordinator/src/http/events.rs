@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -15,8 +16,10 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::access::visible;
 use super::extract::{Path, Query};
 use super::{Api, ApiError};
+use crate::access::Caller;
 use crate::event::StoredEvent;
 use crate::session::{Cursor, EventLog, Page, SessionId};
 
@@ -34,11 +37,13 @@ pub(super) struct EventsQuery {
 /// Server-sent events, always live; or with `Accept: application/x-ndjson` lines of JSON, live with `?follow=1`.
 pub(super) async fn events(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+    let session = visible(&caller, session)?;
     let since = since(query.since.as_deref(), &headers)?;
     let wants_lines = accepts(&headers, "ndjson");
     let follow = !wants_lines || is_set(query.follow.as_deref());
@@ -50,7 +55,8 @@ pub(super) async fn events(
     // An export begins at the beginning, a live stream now.
     let since = since.unwrap_or(if wants_lines { 0 } else { latest }).min(latest);
     let until = if follow { u64::MAX } else { latest };
-    let pages = pages(&log, since, until, api.registry.context().shutdown.clone());
+    let ends = [api.registry.context().shutdown.clone(), caller.revoked];
+    let pages = pages(&log, since, until, ends);
     if wants_lines {
         let lines = pages.map(|page| Ok::<_, Infallible>(lines(page)));
         return Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response());
@@ -59,21 +65,27 @@ pub(super) async fn events(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
 }
 
-/// The pages of a log after `since` and up to `until`, which ends early when the server does.
-fn pages(log: &Arc<EventLog>, since: u64, until: u64, shutdown: CancellationToken) -> impl Stream<Item = Page> + use<> {
+/// The pages of a log after `since` and up to `until`, which end early when the server does, or the caller's key.
+fn pages(
+    log: &Arc<EventLog>,
+    since: u64,
+    until: u64,
+    ends: [CancellationToken; 2],
+) -> impl Stream<Item = Page> + use<> {
     let cursor = log.cursor(since);
-    stream::unfold((cursor, shutdown), move |(mut cursor, shutdown): (Cursor, CancellationToken)| async move {
+    stream::unfold((cursor, ends), move |(mut cursor, ends): (Cursor, [CancellationToken; 2])| async move {
         if cursor.since() >= until {
             return None;
         }
         let page = tokio::select! {
             biased;
-            () = shutdown.cancelled() => return None,
+            () = ends[0].cancelled() => return None,
+            () = ends[1].cancelled() => return None,
             page = cursor.next() => page,
         };
         match page {
             Ok(Page::End) => None,
-            Ok(page) => Some((page, (cursor, shutdown))),
+            Ok(page) => Some((page, (cursor, ends))),
             Err(error) => {
                 tracing::warn!(%error, "could not read events for a subscriber");
                 None

@@ -2,10 +2,11 @@
 
 use std::convert::Infallible;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use futures::stream;
+use futures::stream::{self, StreamExt as _};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
@@ -13,7 +14,9 @@ use serde_json::Value;
 
 use super::events::{NDJSON, is_set};
 use super::extract::{Path, Query};
+use super::task::visible_task;
 use super::{Api, ApiError};
+use crate::access::Caller;
 use crate::session::Cursor;
 use crate::store::{Store, StoreError};
 use crate::task::TaskId;
@@ -39,6 +42,7 @@ enum Format {
 
 pub(super) async fn logs(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     Query(query): Query<LogsQuery>,
 ) -> Result<Response, ApiError> {
@@ -48,9 +52,8 @@ pub(super) async fn logs(
         Some("ndjson") => Format::Events,
         Some(_) => return Err(ApiError::invalid("format: it must be lines, text or ndjson")),
     };
-    let task: TaskId = id.parse().map_err(|_| ApiError::unknown_task(&id))?;
-    let store = api.registry.context().store.clone();
-    let record = store.task(&task).await?.ok_or_else(|| ApiError::unknown_task(&id))?;
+    let record = visible_task(&api, &caller, &id).await?;
+    let (store, task) = (api.registry.context().store.clone(), record.id.clone());
     let news = if is_set(query.follow.as_deref()) && !record.status.is_final() {
         let log = api.registry.subscribe(&record.session_id).await?.log;
         Some(log.cursor(log.latest()))
@@ -58,10 +61,12 @@ pub(super) async fn logs(
         None
     };
     let reader = Reader { store, task, format, since: 0, news, ended: false };
+    let revoked = caller.revoked.cancelled_owned();
     let pages = stream::unfold(reader, |mut reader| async move {
         let page = reader.next().await?;
         Some((Ok::<_, Infallible>(page), reader))
     });
+    let pages = pages.take_until(revoked);
     let kind = match format {
         Format::Lines | Format::Text => PLAIN,
         Format::Events => NDJSON,

@@ -1,29 +1,35 @@
 //! `WS /stream/:sessionId`: a session's events, live, from any point on.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::access::{STREAM_PROTOCOL, visible};
 use super::events::{gap, parse_since};
 use super::extract::{Path, Query};
 use super::{Api, ApiError};
+use crate::access::Caller;
 use crate::event::StoredEvent;
 use crate::session::{Cursor, Page, SessionId, Subscription};
 
-/// A subscriber that takes nothing for this long is let go: it can come back with its last `seq`.
-const SEND_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Close codes: RFC 6455 §7.4.1, and one of our own.
+/// Close codes: RFC 6455 §7.4.1, and two of our own.
 const NORMAL: u16 = 1000;
 const GOING_AWAY: u16 = 1001;
 const INTERNAL: u16 = 1011;
+const REVOKED: u16 = 4001;
 const TOO_SLOW: u16 = 4008;
+
+/// How long a subscriber has to take the close frame where it has taken everything else.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Subscribers send nothing but pongs; what is read is bounded and small.
 const READ_BYTES: usize = 4096;
@@ -35,24 +41,33 @@ pub(super) struct StreamQuery {
 
 pub(super) async fn open(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     Query(query): Query<StreamQuery>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+    let session = visible(&caller, session)?;
     let since = parse_since(query.since.as_deref())?;
     let upgrade = upgrade?;
     let subscription = api.registry.subscribe(&session).await?;
-    let upgrade = upgrade.read_buffer_size(READ_BYTES).max_message_size(READ_BYTES);
+    let upgrade = upgrade.read_buffer_size(READ_BYTES).max_message_size(READ_BYTES).protocols([STREAM_PROTOCOL]);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let streams = api.streams.clone();
-        let stream = serve(socket, session, subscription, since, api);
+        let stream = serve(socket, session, subscription, since, api, caller.revoked);
         // Tracked, because shutting down does not see sockets that were upgraded.
         let _ = streams.spawn(stream).await;
     }))
 }
 
-async fn serve(mut socket: WebSocket, session: SessionId, subscription: Subscription, since: Option<u64>, api: Api) {
+async fn serve(
+    socket: WebSocket,
+    session: SessionId,
+    subscription: Subscription,
+    since: Option<u64>,
+    api: Api,
+    revoked: CancellationToken,
+) {
     let log = &subscription.log;
     let latest = log.latest();
     let mut cursor = log.cursor(since.map_or(latest, |since| since.min(latest)));
@@ -66,71 +81,104 @@ async fn serve(mut socket: WebSocket, session: SessionId, subscription: Subscrip
         "earliestSeq": earliest,
     });
     drop(subscription);
-    let ended = match send(&mut socket, connected.to_string().into()).await {
-        Ok(()) => follow(&mut socket, &mut cursor, &api).await,
-        Err(ended) => ended,
-    };
-    let (code, reason) = match ended {
-        Ended::Gone => return,
-        Ended::Deleted => (NORMAL, "the session was deleted".to_owned()),
-        Ended::ShuttingDown => (GOING_AWAY, format!("shutting down; last seq {}", cursor.since())),
-        Ended::TooSlow => (TOO_SLOW, format!("too slow; last seq {}", cursor.since())),
-        Ended::Failed => (INTERNAL, "the events could not be read".to_owned()),
-    };
-    debug!(session.id = %session, code, reason, "stream ends");
-    let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-    let _ = tokio::time::timeout(Duration::from_secs(1), socket.send(close)).await;
+    let (patience, shutdown) = (api.subscriber_timeout, api.registry.context().shutdown.clone());
+    let mut stream = Stream { socket, last: cursor.since(), patience, shutdown, revoked };
+    let Err(ended) = stream.follow(connected.to_string().into(), &mut cursor).await;
+    debug!(session.id = %session, ?ended, seq = stream.last, "stream ends");
+    drop(cursor);
+    stream.close(ended).await;
+}
+
+struct Stream {
+    socket: WebSocket,
+    /// The number of the last event that was put on its way.
+    last: u64,
+    /// A subscriber that takes nothing for this long is let go: it can come back with its last `seq`.
+    patience: Duration,
+    shutdown: CancellationToken,
+    revoked: CancellationToken,
 }
 
 /// Why a stream ended.
+#[derive(Debug)]
 enum Ended {
     /// The client left.
     Gone,
     Deleted,
     ShuttingDown,
+    /// The key with which it was opened, or with which its ticket was made.
+    Revoked,
     TooSlow,
     Failed,
 }
 
-async fn follow(socket: &mut WebSocket, cursor: &mut Cursor, api: &Api) -> Ended {
-    let shutdown = api.registry.context().shutdown.clone();
-    loop {
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return Ended::ShuttingDown,
-            page = cursor.next() => match page {
-                Ok(Page::Events(events)) => {
-                    for event in events {
-                        if let Err(ended) = send(socket, text(event)).await {
-                            return ended;
+impl Stream {
+    async fn follow(&mut self, connected: Utf8Bytes, cursor: &mut Cursor) -> Result<Infallible, Ended> {
+        self.send(connected).await?;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return Err(Ended::ShuttingDown),
+                () = self.revoked.cancelled() => return Err(Ended::Revoked),
+                page = cursor.next() => match page {
+                    Ok(Page::Events(events)) => {
+                        for event in events {
+                            self.last = event.seq;
+                            self.send(text(event)).await?;
                         }
                     }
-                }
-                Ok(Page::Gap { from, to }) => {
-                    if let Err(ended) = send(socket, gap(from, to).into()).await {
-                        return ended;
+                    Ok(Page::Gap { from, to }) => {
+                        self.last = to;
+                        self.send(gap(from, to).into()).await?;
                     }
-                }
-                Ok(Page::End) => return Ended::Deleted,
-                Err(error) => {
-                    warn!(%error, "could not read events for a subscriber");
-                    return Ended::Failed;
-                }
-            },
-            received = socket.recv() => match received {
-                // Nothing that a subscriber says means anything; pings are answered by the library.
-                Some(Ok(Message::Text(_) | Message::Binary(_) | Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return Ended::Gone,
-            },
+                    Ok(Page::End) => return Err(Ended::Deleted),
+                    Err(error) => {
+                        warn!(%error, "could not read events for a subscriber");
+                        return Err(Ended::Failed);
+                    }
+                },
+                received = self.socket.recv() => match received {
+                    // Nothing that a subscriber says means anything; pings are answered by the library.
+                    Some(Ok(Message::Text(_) | Message::Binary(_) | Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Ended::Gone),
+                },
+            }
         }
     }
-}
 
-async fn send(socket: &mut WebSocket, text: Utf8Bytes) -> Result<(), Ended> {
-    match tokio::time::timeout(SEND_TIMEOUT, socket.send(Message::Text(text))).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(Ended::Gone),
-        Err(_) => Err(Ended::TooSlow),
+    /// Puts a frame on its way and waits until the subscriber's side has all of it. Where that takes too long the frame is
+    /// still before whatever is sent next.
+    async fn send(&mut self, text: Utf8Bytes) -> Result<(), Ended> {
+        tokio::select! {
+            biased;
+            sent = self.socket.send(Message::Text(text)) => sent.map_err(|_| Ended::Gone),
+            () = self.shutdown.cancelled() => Err(Ended::ShuttingDown),
+            () = self.revoked.cancelled() => Err(Ended::Revoked),
+            () = tokio::time::sleep(self.patience) => Err(Ended::TooSlow),
+        }
+    }
+
+    /// Says why. One that was too slow has the same time once more to take what is on its way, and this after it.
+    async fn close(mut self, ended: Ended) {
+        let last = self.last;
+        let (code, reason, patience) = match ended {
+            Ended::Gone => return,
+            Ended::Deleted => (NORMAL, "the session was deleted".to_owned(), CLOSE_TIMEOUT),
+            Ended::ShuttingDown => (GOING_AWAY, format!("shutting down; last seq {last}"), CLOSE_TIMEOUT),
+            Ended::Revoked => (REVOKED, "the API key is not valid any more".to_owned(), CLOSE_TIMEOUT),
+            Ended::TooSlow => (TOO_SLOW, format!("too slow; last seq {last}"), self.patience),
+            Ended::Failed => (INTERNAL, "the events could not be read".to_owned(), CLOSE_TIMEOUT),
+        };
+        let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+        let stopped = async {
+            self.shutdown.cancelled().await;
+            tokio::time::sleep(CLOSE_TIMEOUT).await;
+        };
+        tokio::select! {
+            _ = self.socket.send(close) => {}
+            () = stopped => {}
+            () = tokio::time::sleep(patience) => {}
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::ApiError;
 use crate::access::Caller;
+use crate::gateway::Gateway;
 use crate::session::{CREDENTIAL_NAMES, SessionId, own_credential};
 use crate::task::TaskRequest;
 
@@ -90,6 +91,11 @@ impl TaskBody {
                 "model: {model:?} is not known here; leave it out for {}, or add it with the setting MODEL_PRICES",
                 defaults.model
             )));
+        }
+        if let Some(allowed) = &caller.limits.models
+            && !Gateway::is_listed(&model, allowed)
+        {
+            return Err(ApiError::model_not_allowed(&model, allowed));
         }
         let max_turns = within("maxTurns", self.max_turns.unwrap_or(defaults.max_turns), 1, MAX_TURNS)?;
         let timeout_ms = within("timeoutMs", self.timeout_ms.unwrap_or(defaults.timeout_ms), 1, MAX_TIMEOUT_MS)?;

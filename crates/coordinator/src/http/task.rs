@@ -9,11 +9,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::access::Subject;
 use super::body::RawBody;
 use super::extract::{Path, Query};
+use super::session::prefix;
 use super::submission::TaskBody;
 use super::{Api, ApiError, view};
 use crate::access::Caller;
+use crate::failpoint::failpoint;
 use crate::session::{AbortMode, AbortScope, SessionId, Submission, SubmitError};
 use crate::store::{IdempotencyKey, StoreError, TaskFilter};
 use crate::task::{TaskId, TaskRecord, TaskStatus};
@@ -32,7 +35,10 @@ pub(super) async fn submit(
     let respond_async = prefers_async(&headers) || task.respond_async == Some(true);
     let prices = api.registry.context().sandboxes.gateway().prices();
     let task = task.check(&caller, &api.defaults, |model| prices.knows(model))?;
-    let idempotency = idempotency_key(&headers, &body)?;
+    if let (false, Some(prefix)) = (caller.sees(&task.session), prefix(&caller)) {
+        return Err(ApiError::foreign_session(prefix));
+    }
+    let idempotency = idempotency_key(&caller, &headers, &body)?;
     let submission = Submission { request: task.request, env: task.env, idempotency };
 
     let id = match api.registry.submit(&task.session, submission).await {
@@ -44,21 +50,41 @@ pub(super) async fn submit(
         },
         Err(error) => return Err(error.into()),
     };
-    if respond_async {
-        return Ok(accepted(&id, &task.session));
-    }
-    let record = match api.registry.wait(&task.session, &id).await? {
-        Some(record) => record,
-        None => api.registry.context().store.task(&id).await?.ok_or_else(|| ApiError::unknown_task(id.as_str()))?,
+    failpoint!("task.accepted");
+    let subject = Subject { session: Some(task.session.to_string()), task: Some(id.to_string()) };
+    let mut response = if respond_async {
+        accepted(&id, &task.session)
+    } else {
+        ended(&api, &task.session, &id).await.into_response()
     };
+    response.extensions_mut().insert(subject);
+    Ok(response)
+}
+
+/// Waits for a task's end and answers with it.
+async fn ended(api: &Api, session: &SessionId, id: &TaskId) -> Result<Response, ApiError> {
+    let record = match api.registry.wait(session, id).await? {
+        Some(record) => record,
+        None => api.registry.context().store.task(id).await?.ok_or_else(|| ApiError::unknown_task(id.as_str()))?,
+    };
+    failpoint!("answer.ready");
     answer(&record)
 }
 
 /// `GET /task/:id`.
-pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
-    let task: TaskId = id.parse().map_err(|_| ApiError::unknown_task(&id))?;
-    let record = api.registry.context().store.task(&task).await?.ok_or_else(|| ApiError::unknown_task(&id))?;
-    Ok(Json(view::task(&record)))
+pub(super) async fn show(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    Ok(Json(view::task(&visible_task(&api, &caller, &id).await?)))
+}
+
+/// The task of a path, where it exists for the caller.
+pub(super) async fn visible_task(api: &Api, caller: &Caller, id: &str) -> Result<TaskRecord, ApiError> {
+    let task: TaskId = id.parse().map_err(|_| ApiError::unknown_task(id))?;
+    let record = api.registry.context().store.task(&task).await?;
+    record.filter(|record| caller.sees(&record.session_id)).ok_or_else(|| ApiError::unknown_task(id))
 }
 
 #[derive(Deserialize)]
@@ -72,7 +98,11 @@ pub(super) struct ListQuery {
 }
 
 /// `GET /tasks`: newest first, a page at a time; the next one is in the `Link` header, so that the body stays an array.
-pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Result<Response, ApiError> {
+pub(super) async fn list(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, ApiError> {
     const MAX_LIMIT: usize = 500;
     let limit = match query.limit.as_deref() {
         None => 100,
@@ -90,6 +120,7 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
             .map(str::parse)
             .transpose()
             .map_err(|error| ApiError::invalid(format!("sessionId: {error}")))?,
+        session_prefix: prefix(&caller).map(str::to_owned),
         text: query.q.clone(),
     };
     let cursor = query
@@ -124,6 +155,7 @@ pub(super) struct AbortQuery {
 /// `POST /task/:id/abort`: the id is looked up as a session first, then as a task.
 pub(super) async fn abort(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     Query(query): Query<AbortQuery>,
 ) -> Result<Json<Value>, ApiError> {
@@ -134,18 +166,19 @@ pub(super) async fn abort(
     };
     let store = &api.registry.context().store;
     let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
-    let (session, scope, answer) = if store.session(&session).await?.is_some() {
+    let (session, scope, answer) = if caller.sees(&session) && store.session(&session).await?.is_some() {
         (session, AbortScope::Session, json!({ "sessionId": id }))
     } else {
         let task = match id.parse::<TaskId>() {
             Ok(task) => store.task(&task).await?,
             Err(_) => None,
         };
-        match task {
+        match task.filter(|record| caller.sees(&record.session_id)) {
             Some(record) => {
                 let answer = json!({ "sessionId": record.session_id, "taskId": id });
                 (record.session_id, AbortScope::Task(record.id), answer)
             }
+            None if !caller.sees(&session) => return Err(ApiError::unknown_session(&id)),
             None => return Ok(Json(json!({ "sessionId": id, "aborted": false }))),
         }
     };
@@ -178,12 +211,13 @@ fn prefers_async(headers: &HeaderMap) -> bool {
     preferences.flat_map(|value| value.split([',', ';'])).any(|preference| preference.trim() == "respond-async")
 }
 
-fn idempotency_key(headers: &HeaderMap, body: &RawBody) -> Result<Option<IdempotencyKey>, ApiError> {
+fn idempotency_key(caller: &Caller, headers: &HeaderMap, body: &RawBody) -> Result<Option<IdempotencyKey>, ApiError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
     let key =
         key.ok_or_else(|| ApiError::invalid("Idempotency-Key: it must have 1 to 255 visible ASCII characters"))?;
-    Ok(Some(IdempotencyKey { key: key.to_owned(), scope: String::new(), body_sha256: Sha256::digest(&body.0).into() }))
+    let scope = caller.key.as_ref().map(ToString::to_string).unwrap_or_default();
+    Ok(Some(IdempotencyKey { key: key.to_owned(), scope, body_sha256: Sha256::digest(&body.0).into() }))
 }
 
 fn parse_status(text: &str) -> Result<TaskStatus, ApiError> {

@@ -66,6 +66,7 @@ pub(super) fn session(record: &SessionRecord, status: Status) -> Value {
 /// A session for `GET /session/:id`, as its worker sees it.
 pub(super) fn session_details(view: &SessionView) -> Value {
     json!({
+        "credential": if view.own_credential { "session" } else { "operator" },
         "sessionId": view.id,
         "created": time(view.created),
         "lastActive": time(view.last_active),

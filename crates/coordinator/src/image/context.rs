@@ -15,19 +15,21 @@ const PIECES_AHEAD: usize = 16;
 
 /// The two files of the package that go into the image, and their names in the context.
 const FILES: [(&str, &str, u32); 2] =
-    [("package/claude", "claude", 0o755), ("package/LICENSE.md", "LICENSE.md", 0o644)];
+    // Not readable for the agent's user: the kernel then makes the process undumpable, and nothing of the same user can look
+    // into its memory, change it, attach to it or take its file descriptors.
+    [("package/claude", "claude", 0o711), ("package/LICENSE.md", "LICENSE.md", 0o644)];
 
-/// The build context as a tar archive, made while the engine takes it: neither the archive nor the binary is ever held. The
+/// The build context as a tar archive of files with these names and `texts`, sandbox-init and the package, made while the engine takes it: neither the archive nor the binary is ever held. The
 /// handle tells afterwards whether it was whole.
 pub(super) fn stream(
-    dockerfile: &'static str,
+    texts: [(&'static str, &'static str); 2],
     sandbox_init: Vec<u8>,
     package: File,
 ) -> (TarSource, JoinHandle<io::Result<()>>) {
     let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
     let writer = tokio::task::spawn_blocking(move || {
         let pieces = Pieces(sender.clone());
-        let outcome = write(BufWriter::with_capacity(PIECE_BYTES, pieces), dockerfile, &sandbox_init, package);
+        let outcome = write(BufWriter::with_capacity(PIECE_BYTES, pieces), &texts, &sandbox_init, package);
         if let Err(error) = &outcome {
             // The engine must not take half a context for a whole one. Nobody listens when it has given up itself.
             drop(sender.blocking_send(Err(io::Error::new(error.kind(), error.to_string()))));
@@ -43,9 +45,11 @@ pub(super) fn ignore_closed(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
 
-fn write(output: impl Write, dockerfile: &str, sandbox_init: &[u8], package: File) -> io::Result<()> {
+fn write(output: impl Write, texts: &[(&str, &str)], sandbox_init: &[u8], package: File) -> io::Result<()> {
     let mut context = tar::Builder::new(output);
-    append(&mut context, "Dockerfile", 0o644, dockerfile.len() as u64, dockerfile.as_bytes())?;
+    for (name, text) in texts {
+        append(&mut context, name, 0o644, text.len() as u64, text.as_bytes())?;
+    }
     append(&mut context, "sandbox-init", 0o755, sandbox_init.len() as u64, sandbox_init)?;
 
     let mut missing = FILES.to_vec();

@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::gate::Gate;
 use super::outbox::Outbox;
 use super::server::{Connection, ConnectionError, HANDSHAKE_TIMEOUT, Socket, next, refuse, send};
+use crate::failpoint::failpoint;
 
 /// Owns the state of one link and carries it over one connection after another.
 pub(super) struct Worker {
@@ -167,6 +168,7 @@ fn take(frame: Up, receive: &mut ReceiveWindow, outbox: &Outbox) -> Result<Optio
         },
         Up::Ack { upto } => {
             outbox.acknowledge(upto)?;
+            failpoint!("link.acknowledged");
             Ok(None)
         }
         Up::Hello(_) => Err(ConnectionError::OutOfPlace.into()),
@@ -190,6 +192,7 @@ async fn write(
         sent = outbox.fill(sent, &mut batch)?;
         if !batch.is_empty() {
             sink.send(Message::Binary(batch.split().freeze())).await.map_err(ConnectionError::from)?;
+            failpoint!("link.sent");
             continue;
         }
         let has_room = outbox.has_room();

@@ -65,3 +65,21 @@ pub(super) fn environment() -> Vec<(String, String)> {
     }
     environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    /// What is managed is what the CLI is started with anyway; the two must not drift apart.
+    #[test]
+    fn managed_variables_are_those_of_the_start() {
+        const MANAGED: &str = include_str!("../../../../docker/managed-settings.json");
+        let managed: serde_json::Value = serde_json::from_str(MANAGED).unwrap();
+        let managed: BTreeMap<String, String> = serde_json::from_value(managed["env"].clone()).unwrap();
+        let started: BTreeMap<_, _> = super::environment().into_iter().collect();
+        assert!(!managed.is_empty());
+        for (name, value) in managed {
+            assert_eq!(started.get(&name), Some(&value), "{name}");
+        }
+    }
+}

@@ -16,6 +16,8 @@ use super::links::{Attachment, TOKEN_DIRECTORY};
 use super::process::{Process, ProcessEnd, ProcessOutput};
 use super::{Sandbox, SandboxHost, SandboxName, agent, names};
 use crate::agent::AgentTemplate;
+use crate::failpoint::failpoint;
+use crate::gateway::Gateway;
 use crate::link::{Link, LinkError, SendError};
 use crate::session::SessionKey;
 
@@ -44,6 +46,10 @@ pub enum LaunchError {
     Send(#[from] SendError),
     #[error("{}", .0.describe())]
     Ended(ProcessEnd),
+    #[error(
+        "SANDBOX_RUNTIME is {runtime}, which did not pass its self-test, a tool call of Claude Code in it: {reason}"
+    )]
+    Runtime { runtime: String, reason: String },
     /// The agent is there and will not do.
     #[error("{0}")]
     Refused(String),
@@ -60,6 +66,7 @@ impl LaunchError {
             LaunchError::Engine(error) => matches!(error, EngineError::Unreachable { .. }),
             LaunchError::Link(error) => error.lacks_descriptors(),
             LaunchError::Send(_)
+            | LaunchError::Runtime { .. }
             | LaunchError::Ended(_)
             | LaunchError::Refused(_)
             | LaunchError::Timeout
@@ -71,13 +78,24 @@ impl LaunchError {
 impl SandboxHost {
     /// Makes a sandbox. Whatever goes wrong, nothing of it is left; the volumes of a session that had them stay.
     pub async fn launch(&self, order: LaunchOrder, cancel: CancellationToken) -> Result<Sandbox, LaunchError> {
+        self.prove_runtime(&cancel).await?;
+        self.launch_with(order, cancel, &self.gateway).await
+    }
+
+    /// As [`SandboxHost::launch`], whatever the runtime, with this behind its link.
+    pub(super) async fn launch_with(
+        &self,
+        order: LaunchOrder,
+        cancel: CancellationToken,
+        gateway: &Gateway,
+    ) -> Result<Sandbox, LaunchError> {
         let name = SandboxName::generate();
         self.alive.insert(name.to_string());
         let session = order.session;
         let outcome = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(LaunchError::Cancelled),
-            outcome = timeout(START_TIMEOUT, self.launch_as(&name, order)) => outcome.unwrap_or(Err(LaunchError::Timeout)),
+            outcome = timeout(START_TIMEOUT, self.launch_as(&name, order, gateway)) => outcome.unwrap_or(Err(LaunchError::Timeout)),
         };
         if let Err(error) = &outcome {
             info!(sandbox.name = %name, session.key = %session, %error, "a sandbox did not come up");
@@ -88,11 +106,20 @@ impl SandboxHost {
         outcome
     }
 
-    async fn launch_as(&self, name: &SandboxName, order: LaunchOrder) -> Result<Sandbox, LaunchError> {
-        let gateway = self.gateway.open();
+    async fn launch_as(
+        &self,
+        name: &SandboxName,
+        order: LaunchOrder,
+        gateway: &Gateway,
+    ) -> Result<Sandbox, LaunchError> {
+        self.sweep_what_is_left().await;
+        let gateway = gateway.open();
         let attached = self.links.attach(name, self.settings.orphan_ttl, Arc::clone(&gateway))?;
+        failpoint!("link.bound");
         let container = self.create_container(name, &order, &attached).await?;
+        failpoint!("container.created");
         self.engine.start(&container).await?;
+        failpoint!("container.started");
         let link = attached.link;
         let mut process = Process::new(attached.output, self.watch(&container));
 
@@ -104,6 +131,7 @@ impl SandboxHost {
         if resume.is_none() && !start_agent(&link, &mut process, &order, None).await? {
             return Err(LaunchError::Refused("the agent did not initialise".to_owned()));
         }
+        failpoint!("agent.initialised");
         Ok(Sandbox { name: name.clone(), container, link, process, gateway, resumed: resume.is_some() })
     }
 
@@ -119,8 +147,10 @@ impl SandboxHost {
         let volumes = names::volumes(order.session);
         for volume in &volumes {
             self.engine.create_volume(&volume.name, &labels).await?;
+            failpoint!("volume.created");
         }
         let made = self.create_with(name, volumes, attached).await;
+        failpoint!("container.empty");
         let filled = match (made, fresh || order.untouched) {
             (Ok(container), true) => {
                 let archive = order.template.archive.clone().into();
@@ -148,7 +178,11 @@ impl SandboxHost {
             image: self.settings.image.clone(),
             labels: self.instance.sandbox_labels(name),
             command: Vec::new(),
-            environment: BTreeMap::from([("LINK".to_owned(), attached.address.clone())]),
+            environment: BTreeMap::from([
+                ("LINK".to_owned(), attached.address.clone()),
+                ("DISK_LIMIT_BYTES".to_owned(), self.settings.disk_bytes.to_string()),
+                ("DISK_PATHS".to_owned(), format!("{}:{}", agent::WORKSPACE, agent::HOME)),
+            ]),
             mounts: volumes.into_iter().chain(attached.mount.clone()).collect(),
             network: self.settings.network,
             limits: self.settings.limits,
@@ -202,11 +236,13 @@ async fn start_agent(
         environment: agent::environment(),
     };
     link.start(start).await?;
+    failpoint!("agent.started");
     let initialize = ControlRequest::Initialize {
         system_prompt: Some(&order.template.system_prompt),
         json_schema: order.template.output_schema.as_ref().map(crate::output::OutputSchema::source),
     };
     link.stdin(initialize.to_line(REQUEST).into()).await?;
+    failpoint!("agent.asked");
 
     let mut answer = None;
     let mut refused = None;

@@ -1,11 +1,14 @@
 //! What no live session owns is removed: containers, volumes and sockets that a fault left behind. Only what carries this
 //! installation's label is looked at.
 
+use std::sync::atomic::Ordering;
+
 use container_engine::EngineError;
 use tracing::{info, warn};
 
 use super::names::session_of_volume;
 use super::{SandboxHost, SandboxName};
+use crate::failpoint::failpoint;
 use crate::session::SessionKey;
 
 /// What a sweep removed.
@@ -19,12 +22,44 @@ pub struct Swept {
 impl SandboxHost {
     /// Removes containers and sockets that no sandbox of ours has.
     pub async fn sweep_sandboxes(&self) -> Result<Swept, EngineError> {
+        let _alone = self.sweeping.lock().await;
+        self.sweep().await
+    }
+
+    /// Sweeps where a container may be left, before another one is made.
+    pub(super) async fn sweep_what_is_left(&self) {
+        let _alone = self.sweeping.lock().await;
+        if self.left.load(Ordering::Relaxed)
+            && let Err(error) = self.sweep().await
+        {
+            warn!(%error, "could not look for leftovers before a start; a container that nobody owns may still be there");
+        }
+    }
+
+    async fn sweep(&self) -> Result<Swept, EngineError> {
+        // Before looking: what is left from now on is for the next time.
+        self.left.store(false, Ordering::Relaxed);
+        let swept = self.sweep_now().await;
+        if swept.is_err() {
+            self.left.store(true, Ordering::Relaxed);
+        }
+        swept
+    }
+
+    async fn sweep_now(&self) -> Result<Swept, EngineError> {
         let mut swept = Swept::default();
+        let mut failed = None;
         for container in self.engine.list_containers(&self.instance.labels()).await? {
             let sandbox = SandboxName::of_container(&container.name);
             if sandbox.is_none_or(|name| !self.alive.contains(&name.to_string())) {
-                self.engine.remove_container(&container.id).await?;
-                swept.containers += 1;
+                // One that resists must not keep the others.
+                match self.engine.remove_container(&container.id).await {
+                    Ok(()) => {
+                        swept.containers += 1;
+                        failpoint!("leftover.removed");
+                    }
+                    Err(error) => failed = Some(error),
+                }
             }
         }
         match self.links.names() {
@@ -41,7 +76,10 @@ impl SandboxHost {
         if swept != Swept::default() {
             info!(containers = swept.containers, links = swept.links, "removed what no session owns");
         }
-        Ok(swept)
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(swept),
+        }
     }
 
     /// The sessions whose volumes are there.

@@ -49,6 +49,11 @@ pub enum ProcessEnd {
     NotStarted {
         reason: String,
     },
+    /// Its files take more than they may. It still runs.
+    DiskFull {
+        used_bytes: u64,
+        limit_bytes: u64,
+    },
     /// The container ended under it.
     ContainerExited {
         code: i64,
@@ -114,6 +119,9 @@ impl Process {
                 UpFrame::Stderr { bytes } => self.keep_stderr(&bytes),
                 UpFrame::Started { .. } => self.stderr.clear(),
                 UpFrame::StartFailed { message } => end = Some(ProcessEnd::NotStarted { reason: message }),
+                UpFrame::DiskFull { used_bytes, limit_bytes } => {
+                    end = Some(ProcessEnd::DiskFull { used_bytes, limit_bytes });
+                }
                 UpFrame::Exited(Exit { code, signal, oom_kills }) => {
                     self.decoder.finish(&mut line);
                     let stderr = String::from_utf8_lossy(&self.stderr).trim().to_owned();
@@ -164,6 +172,12 @@ impl ProcessEnd {
                 }
             }
             ProcessEnd::NotStarted { reason } => format!("the agent could not be started: {reason}"),
+            ProcessEnd::DiskFull { used_bytes, limit_bytes } => format!(
+                "the session's files take {} MiB or hide from being measured; {} MiB are allowed (SANDBOX_DISK). They stay; the \
+                 next task may clean up, else reset the session",
+                used_bytes >> 20,
+                limit_bytes >> 20
+            ),
             ProcessEnd::ContainerExited { code, .. } => format!("the session's container ended with code {code}"),
             ProcessEnd::ContainerGone => "the session's container is gone".to_owned(),
             ProcessEnd::Closed => "the link to the session's container was closed".to_owned(),
@@ -177,7 +191,10 @@ impl ProcessEnd {
                 *oom_kills > 0 && (signal.is_some() || code.is_some_and(|code| code != 0))
             }
             ProcessEnd::ContainerExited { oom_killed, .. } => *oom_killed,
-            ProcessEnd::NotStarted { .. } | ProcessEnd::ContainerGone | ProcessEnd::Closed => false,
+            ProcessEnd::NotStarted { .. }
+            | ProcessEnd::DiskFull { .. }
+            | ProcessEnd::ContainerGone
+            | ProcessEnd::Closed => false,
         }
     }
 }

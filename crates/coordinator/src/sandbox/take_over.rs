@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::process::Process;
 use super::{LaunchError, Sandbox, SandboxHost, SandboxName};
+use crate::failpoint::failpoint;
 use crate::link::ResumeState;
 use crate::session::SandboxRecord;
 
@@ -32,9 +33,12 @@ impl SandboxHost {
         let name = SandboxName::from_record(&record.name);
         let container = ContainerId::new(record.container_id);
         let gateway = self.gateway.open();
+        // Until it is known whose they are.
+        gateway.hold_requests();
         let secret = LinkSecret::new(record.link_secret.expose_secret().to_owned());
         let resume = ResumeState { secret, last_received: record.last_frame };
         let attached = self.links.attach_again(&name, resume, self.settings.orphan_ttl, Arc::clone(&gateway))?;
+        failpoint!("takeover.bound");
         let Some((link, output)) = attached else {
             return Err(LaunchError::Refused(
                 "with SANDBOX_NETWORK=bridge sandboxes do not outlive the server".to_owned(),
@@ -46,6 +50,7 @@ impl SandboxHost {
             _ = connected.wait_for(|connected| *connected) => {}
             end = process.container_ended() => return Err(LaunchError::Ended(end)),
         }
+        failpoint!("takeover.connected");
         Ok(Sandbox { name, container, link, process, gateway, resumed: true })
     }
 }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::{AgentTemplate, TemplateError};
+use crate::redact::Redactor;
 use crate::sandbox::SandboxHost;
 use crate::store::Store;
 
@@ -25,6 +26,7 @@ pub struct SessionSettings {
 pub struct SessionContext {
     pub store: Store,
     pub sandboxes: Arc<SandboxHost>,
+    pub redactor: Arc<Redactor>,
     pub settings: SessionSettings,
     pub tracker: TaskTracker,
     /// Cancelled when no task is to begin any more: those that wait do so until the next start.
@@ -40,7 +42,11 @@ impl SessionContext {
         let loading = tokio::task::spawn_blocking(move || AgentTemplate::load(&directory));
         match loading.await {
             Ok(template) => template.map(Arc::new),
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and with it whoever waits here.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 }

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use claude_stream::{AgentLine, ControlRequest, LineError, deny_tool, user_message};
+use claude_stream::{AgentLine, ControlRequest, Decoder, LineError, deny_tool, user_message};
 use jiff::Timestamp;
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tracing::{debug, info};
@@ -14,10 +15,12 @@ use super::journal::Journal;
 use super::narrator::{Caller, Narrator, Sign, TurnEnd};
 use super::running::{Progress, Running, Verdict};
 use super::state::Input;
-use super::{SessionId, SessionRecord};
+use super::{CREDENTIAL_NAMES, SessionId, SessionRecord};
 use crate::agent::AgentTemplate;
 use crate::event::Event;
+use crate::failpoint::failpoint;
 use crate::gateway::{Reading, SandboxGateway};
+use crate::redact::{Redactor, SessionRedactor};
 use crate::store::{Change, UnfinishedTask};
 use crate::task::{ErrorType, Failure, TaskId, TaskRecord};
 
@@ -26,6 +29,8 @@ pub(crate) struct Conversation {
     /// `None`: nobody posted to this session yet.
     pub(crate) record: Option<SessionRecord>,
     pub(crate) journal: Journal,
+    /// Masks secrets in all that the agent says, before it is kept or told.
+    secrets: SessionRedactor,
     pub(crate) running: Option<Running>,
     /// Of the sandbox that is there: instructions and schema are fixed when its agent starts.
     pub(crate) template: Option<Arc<AgentTemplate>>,
@@ -55,8 +60,9 @@ struct Written<D> {
 }
 
 impl Conversation {
-    pub(crate) fn new(id: SessionId, record: Option<SessionRecord>, journal: Journal) -> Self {
+    pub(crate) fn new(id: SessionId, record: Option<SessionRecord>, journal: Journal, redactor: Arc<Redactor>) -> Self {
         Conversation {
+            secrets: SessionRedactor::new(redactor),
             id,
             record,
             journal,
@@ -80,6 +86,7 @@ impl Conversation {
 
     /// The agent process of an earlier coordinator listens; what was known of it is known again.
     pub(crate) fn meet_again(&mut self, template: Arc<AgentTemplate>) {
+        self.learn_secrets();
         self.template = Some(template);
         self.last_output = Instant::now();
         if self.running.as_ref().is_some_and(|running| running.verdict().is_some()) {
@@ -116,6 +123,7 @@ impl Conversation {
 
     /// Puts a task before the agent. Its message goes out with the next [`Conversation::take_outbox`].
     pub(crate) fn begin(&mut self, mut running: Running) {
+        self.learn_secrets();
         running.began_with(self.journal.next_seq());
         let record = &running.record;
         self.journal.change(Change::UpdateTask(record.clone()));
@@ -160,8 +168,29 @@ impl Conversation {
         }
     }
 
+    /// Has the session's own secrets masked from now on: its credential, and its sandbox's link secret.
+    pub(crate) fn learn_secrets(&mut self) {
+        let Some(record) = &self.record else { return };
+        let credentials = CREDENTIAL_NAMES.iter().filter_map(|name| record.env.get(*name));
+        for secret in credentials.chain(record.sandbox.as_ref().map(|sandbox| &sandbox.link_secret)) {
+            // As it is sent, see `Credential`.
+            self.secrets.learn(secret.expose_secret().trim());
+        }
+    }
+
     /// Takes in one line of the agent.
     pub(crate) fn hear(&mut self, line: Result<AgentLine<'_>, LineError>, gateway: &SandboxGateway) {
+        match line.as_ref().ok().and_then(|line| self.secrets.line(line.raw)) {
+            Some(masked) => {
+                let mut decoder = Decoder::new(masked.len());
+                decoder.feed(masked.as_bytes(), |line| self.hear_masked(line, gateway));
+                decoder.finish(|line| self.hear_masked(line, gateway));
+            }
+            None => self.hear_masked(line, gateway),
+        }
+    }
+
+    fn hear_masked(&mut self, line: Result<AgentLine<'_>, LineError>, gateway: &SandboxGateway) {
         self.last_output = Instant::now();
         let line = match line {
             Ok(line) => line,
@@ -178,11 +207,18 @@ impl Conversation {
             self.journal.line(task, line.raw);
         }
         let mut events = Vec::new();
-        let sign = self.dialogue.narrator.tell(&self.id, line.event, line.raw, self.journal.next_seq(), &mut events);
+        let sign = self.dialogue.narrator.tell(
+            &self.id,
+            line.event,
+            line.raw,
+            self.journal.next_seq(),
+            &self.secrets,
+            &mut events,
+        );
         for event in &events {
             self.journal.tell(event, task.as_ref());
         }
-        if let (Some(running), false) = (&mut self.running, events.is_empty()) {
+        if let (Some(running), false) = (&mut self.running, events.is_empty() && !self.dialogue.narrator.holds_text()) {
             running.hear();
         }
         self.heed(sign, gateway);
@@ -191,6 +227,11 @@ impl Conversation {
     /// Ends the running task for a reason of ours. Does nothing where none runs.
     pub(crate) fn end_task(&mut self, failure: Failure, reading: Reading, by: &'static str) {
         let Some(running) = self.running.take() else { return };
+        let mut said = Vec::new();
+        self.dialogue.narrator.release_all(&mut said);
+        for event in &said {
+            self.journal.tell(event, Some(&running.record.id));
+        }
         let failure = running.verdict().cloned().unwrap_or(failure);
         let record = running.fail(reading, failure);
         self.write_end(record, by);
@@ -213,13 +254,26 @@ impl Conversation {
         Some((record, root))
     }
 
+    /// The agent is at work on the running task, or nobody can say that it is not: its message is never given again.
+    pub(crate) fn presume_taken(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.hear();
+        }
+    }
+
     /// Takes the running task back if the agent never took its message in.
     pub(crate) fn take_back_untouched(&mut self, reason: &str) -> Option<(TaskRecord, Uuid)> {
         if self.running.as_ref().is_some_and(Running::is_untouched) { self.take_back(reason) } else { None }
     }
 
     /// Writes down that a task ended. `by`: who ended it, where a caller did.
-    pub(crate) fn write_end(&mut self, record: TaskRecord, by: &'static str) {
+    pub(crate) fn write_end(&mut self, mut record: TaskRecord, by: &'static str) {
+        // It may quote the agent, its stderr, or the model API.
+        if let Some(failure) = &mut record.failure
+            && let Some(masked) = self.secrets.text(&failure.error)
+        {
+            failure.error = masked;
+        }
         info!(session.id = %self.id, task.id = %record.id, task.status = record.status.as_str(), "task ended");
         let event = match (&record.failure, &record.answer) {
             (Some(failure), _) if failure.status() == crate::task::TaskStatus::Aborted => {
@@ -249,6 +303,7 @@ impl Conversation {
             Sign::Accepted { uuid } => {
                 if let Some(running) = &mut self.running {
                     running.accept(&uuid);
+                    failpoint!("message.accepted");
                 }
             }
             Sign::Conversation { claude_session_id } => self.remember(claude_session_id),
@@ -318,6 +373,7 @@ impl Conversation {
                 if let Some(session) = &mut self.record {
                     session.turns += 1;
                 }
+                failpoint!("result.heard");
                 self.write_end(record, "request");
                 self.next = Some(Input::Ended);
             }

@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use super::SessionKey;
 use super::log::EventLog;
 use crate::event::{Event, StoredEvent};
+use crate::failpoint::failpoint;
 use crate::store::{Change, Store, StoreError};
 use crate::task::{TaskId, TaskRecord};
+use crate::usage::{CliCharge, Cost, Day};
 
 /// Collects until [`Journal::flush`]. After a failed flush everything is still here, to be flushed again or discarded.
 #[derive(Debug)]
@@ -77,6 +79,15 @@ impl Journal {
 
     /// A task's end: its record, and whoever waits for it.
     pub(crate) fn end(&mut self, record: TaskRecord) {
+        let cli_cost = Cost::from_dollars(record.answer.as_ref().map_or(0.0, |answer| answer.cli_cost));
+        if cli_cost > Cost::ZERO {
+            self.changes.push(Change::AddCliCharge(CliCharge {
+                day: Day::of(record.finished.unwrap_or(record.created)),
+                key: record.request.key.clone(),
+                session: record.session_id.clone(),
+                cost: cli_cost,
+            }));
+        }
         self.changes.push(Change::UpdateTask(record.clone()));
         self.ended.push(record);
     }
@@ -106,10 +117,12 @@ impl Journal {
             return Ok(Flushed::default());
         }
         self.store.commit(self.batch()).await?;
+        failpoint!("events.committed");
         self.changes.clear();
         self.lines.clear();
         let events: Vec<StoredEvent> = self.events.drain(..).map(|(_, event)| event).collect();
         self.log.publish(events);
+        failpoint!("events.published");
         Ok(Flushed { ended: std::mem::take(&mut self.ended), last_frame: self.mark.take().map(|(last, _)| last) })
     }
 

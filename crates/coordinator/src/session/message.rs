@@ -20,6 +20,8 @@ pub(crate) enum Message {
     /// False: there is no such session.
     Reset(oneshot::Sender<Result<bool, Arc<StoreError>>>),
     Delete(oneshot::Sender<Result<(), Arc<StoreError>>>),
+    /// The session's own credential, or none any more. False: there is no such session.
+    SetCredential(Option<OwnCredential>, oneshot::Sender<Result<bool, Arc<StoreError>>>),
     Subscribe(oneshot::Sender<Subscription>),
     /// `None`: there is no such session.
     Describe(oneshot::Sender<Option<SessionView>>),
@@ -32,6 +34,13 @@ pub struct Submission {
     /// Merged into the session's and kept for later tasks.
     pub env: BTreeMap<String, SecretString>,
     pub idempotency: Option<IdempotencyKey>,
+}
+
+/// A session's own credential as it is kept: the variable that it would be in a task's `env`, and its value.
+#[derive(Debug)]
+pub struct OwnCredential {
+    pub name: &'static str,
+    pub value: SecretString,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -85,4 +94,6 @@ pub struct SessionView {
     pub state: &'static str,
     pub claude_session_id: Option<String>,
     pub last_seq: u64,
+    /// Model requests go out with a credential of the session's own.
+    pub own_credential: bool,
 }

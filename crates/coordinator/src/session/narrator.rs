@@ -7,6 +7,10 @@ use serde_json::value::RawValue;
 
 use super::SessionId;
 use crate::event::{Event, Origin};
+use crate::redact::SessionRedactor;
+use held::Held;
+
+mod held;
 use crate::output::STRUCTURED_OUTPUT;
 
 const NOISE: [&str; 3] =
@@ -26,6 +30,9 @@ pub(crate) struct Narrator {
     hidden_calls: Vec<String>,
     /// Calls of the top-level agent that have no result yet.
     open_calls: Vec<String>,
+    /// Ends of streamed texts that could be the beginning of a secret, until more of the text or its end is heard.
+    #[serde(default)]
+    held: Vec<Held>,
 }
 
 /// What a line means to the task.
@@ -91,21 +98,38 @@ impl Narrator {
         event: AgentEvent<'_>,
         raw: &str,
         seq: u64,
+        secrets: &SessionRedactor,
         events: &mut Vec<Event>,
     ) -> Sign {
         let first = events.len();
-        let sign = self.tell_one(session, event, raw, events);
-        let voidable =
-            |event: &Event| matches!(event, Event::Text { .. } | Event::Thinking { .. } | Event::ThinkingStart(_));
-        if self.message_since.is_none()
-            && let Some(offset) = events[first..].iter().position(voidable)
-        {
-            self.message_since = Some(seq + offset as u64);
-        }
+        self.release_before(&event, events);
+        // It belongs to what came before this line, which may be the end of the message.
+        self.notice_first(seq, &events[first..]);
+        let released = events.len();
+        let sign = self.tell_one(session, event, raw, secrets, events);
+        self.notice_first(seq + (released - first) as u64, &events[released..]);
         sign
     }
 
-    fn tell_one(&mut self, session: &SessionId, event: AgentEvent<'_>, raw: &str, events: &mut Vec<Event>) -> Sign {
+    /// Remembers the first event of a message that may yet be void.
+    fn notice_first(&mut self, seq: u64, events: &[Event]) {
+        let voidable =
+            |event: &Event| matches!(event, Event::Text { .. } | Event::Thinking { .. } | Event::ThinkingStart(_));
+        if self.message_since.is_none()
+            && let Some(offset) = events.iter().position(voidable)
+        {
+            self.message_since = Some(seq + offset as u64);
+        }
+    }
+
+    fn tell_one(
+        &mut self,
+        session: &SessionId,
+        event: AgentEvent<'_>,
+        raw: &str,
+        secrets: &SessionRedactor,
+        events: &mut Vec<Event>,
+    ) -> Sign {
         match event {
             AgentEvent::Init { session_id, model, tools, .. } => {
                 let claude_session_id = session_id.into_owned();
@@ -131,11 +155,11 @@ impl Narrator {
             }
             AgentEvent::TextDelta { parent, text, .. } => {
                 self.text_streamed = true;
-                tell_text(&text, &origin(parent), events);
+                self.stream(false, &text, origin(parent), secrets, events);
             }
             AgentEvent::ThinkingDelta { parent, text, .. } => {
                 self.thinking_streamed = true;
-                tell_thinking(&text, &origin(parent), events);
+                self.stream(true, &text, origin(parent), secrets, events);
             }
             AgentEvent::MessageStop { parent: None } => (self.message, self.message_since) = (None, None),
             AgentEvent::Assistant { parent, message_id, blocks, error, .. } => {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::message::{AbortMode, AbortScope, Accepted, Message, SessionView, Submission, SubmitError, Subscription};
+use super::message::{
+    AbortMode, AbortScope, Accepted, Message, OwnCredential, SessionView, Submission, SubmitError, Subscription,
+};
 use crate::store::StoreError;
 use crate::task::{TaskId, TaskRecord};
 
@@ -29,6 +31,10 @@ pub(crate) fn abort(scope: AbortScope, mode: AbortMode) -> Question<bool> {
 
 pub(crate) fn reset() -> Question<Result<bool, Arc<StoreError>>> {
     question(Message::Reset)
+}
+
+pub(crate) fn set_credential(credential: Option<OwnCredential>) -> Question<Result<bool, Arc<StoreError>>> {
+    question(|reply| Message::SetCredential(credential, reply))
 }
 
 pub(crate) fn delete() -> Question<Result<(), Arc<StoreError>>> {

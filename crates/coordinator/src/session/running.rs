@@ -12,6 +12,7 @@ use super::narrator::{Caller, TurnEnd};
 use crate::gateway::{GatewayFailure, Reading};
 use crate::output::{OutputSchema, find_object};
 use crate::task::{Answer, ErrorType, Failure, TaskRecord, TaskStatus};
+use crate::usage::Cost;
 
 /// The tools by which the CLI starts a subagent.
 const SUBAGENT_TOOLS: [&str; 2] = ["Agent", "Task"];
@@ -95,6 +96,11 @@ impl Running {
         Running { record, root, progress, begun, reading: Reading::default(), deadline: now + limit }
     }
 
+    /// What the task cost before this coordinator took it over, where that is known better.
+    pub(crate) fn recall_cost(&mut self, cost: Cost) {
+        self.progress.used.cost = self.progress.used.cost.max(cost);
+    }
+
     /// What another coordinator needs to go on.
     pub(crate) fn progress(&self, now: Reading) -> Progress {
         Progress { used: self.used(now), ..self.progress.clone() }
@@ -155,7 +161,8 @@ impl Running {
         self.progress.heard = true;
     }
 
-    /// Nothing was heard of the agent since it was given the message: it never took it in.
+    /// Nothing was heard of the agent since it was given the message, and it did not ask the model: whatever became of the
+    /// message, nothing was done about it.
     pub(crate) fn is_untouched(&self) -> bool {
         !self.progress.heard && !self.progress.accepted
     }

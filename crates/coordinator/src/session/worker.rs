@@ -23,6 +23,7 @@ use super::message::{AbortMode, AbortScope, Message, SubmitError};
 use super::queue::Queue;
 use super::state::{Action, After, Input, State};
 use super::{SessionId, SessionKey, SessionRecord, Status};
+use crate::failpoint::failpoint;
 use crate::sandbox::Sandbox;
 use crate::store::{StoreError, UnfinishedTask};
 use crate::task::{TaskId, TaskRecord};
@@ -97,13 +98,14 @@ impl Worker {
         let key = record.as_ref().map_or_else(SessionKey::generate, |record| record.key);
         let latest = record.as_ref().map_or(0, |record| record.last_seq);
         let journal = journal(&context, key, latest);
+        let redactor = Arc::clone(&context.redactor);
         Worker {
             messages,
             reports: mpsc::channel(REPORTS),
             status,
             state: State::Cold,
             queue: Queue::new(context.settings.max_queue),
-            conversation: Conversation::new(id, record, journal),
+            conversation: Conversation::new(id, record, journal, redactor),
             sandbox: None,
             launching: None,
             unsaid: false,
@@ -185,6 +187,9 @@ impl Worker {
                     self.stop(After::Delete).await;
                 }
             }
+            Message::SetCredential(credential, reply) => {
+                let _ = reply.send(self.set_credential(credential).await.map_err(Arc::new));
+            }
             Message::Subscribe(reply) => {
                 let _ = reply.send(self.subscription());
             }
@@ -240,7 +245,9 @@ impl Worker {
                 // Before anyone is told: who asks then sees a session that is not busy any more.
                 self.publish_status();
                 for record in flushed.ended {
+                    failpoint!("end.written");
                     self.tell_ended(&record);
+                    failpoint!("end.told");
                 }
                 // Whichever commit it was that made the task's start durable.
                 self.say_prompt_once_durable().await;
@@ -289,6 +296,7 @@ impl Worker {
         }
         if self.state == State::Idle && self.idle_since + self.context.settings.idle_timeout <= now {
             info!(session.id = %self.conversation.id, "session idle: its container goes, its volumes stay");
+            failpoint!("session.idle");
             self.transition(Input::IdledOut).await;
         }
         self.check_running(now).await;

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::event::StoredEvent;
 use crate::session::{SessionKey, SessionRecord};
 use crate::task::{TaskId, TaskRecord};
+use crate::usage::{Charge, CliCharge, OpenRequest};
 
 #[derive(Clone, Debug)]
 pub enum Change {
@@ -42,6 +43,17 @@ pub enum Change {
         task: TaskId,
         lines: Vec<Bytes>,
     },
+    /// A model request is about to be sent.
+    OpenRequest(OpenRequest),
+    /// An open request came to this. Does nothing where it is not open.
+    SettleRequest {
+        id: u64,
+        charge: Charge,
+    },
+    /// Settles every open request by its estimate: nobody is left who could know better.
+    ChargeOpenRequests,
+    /// What the CLI says that a task cost.
+    AddCliCharge(CliCharge),
 }
 
 /// Makes a task once: a second task with this key is refused for 24 hours.
@@ -63,7 +75,12 @@ impl Change {
             Change::DeleteSession(_)
             | Change::InsertTask { .. }
             | Change::UpdateTask(_)
-            | Change::MoveSandbox { .. } => 1,
+            | Change::MoveSandbox { .. }
+            | Change::OpenRequest(_)
+            | Change::ChargeOpenRequests
+            | Change::AddCliCharge(_) => 1,
+            // Its usage, and each of its accounts.
+            Change::SettleRequest { .. } => 8,
             Change::AppendEvents { events, .. } => events.len().max(1),
             Change::AppendLines { lines, .. } => lines.len().max(1),
         }

@@ -16,22 +16,35 @@ pub(super) struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the directory (0700) and an empty database file (0600) where there is none.
+    pub(super) const DATABASE: &str = "claude-runner.db";
+
+    /// Makes what is not there, and takes the lock.
     pub(super) fn acquire(path: &Path) -> Result<Self, StoreError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::file(path))?;
+        make_directory(path)?;
         let lock = lock(path)?;
-        let database = path.join("claude-runner.db");
-        // SQLite gives its -wal and -shm files the mode of the database.
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&database)
-            .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
-            .map_err(StoreError::file(&database))?;
+        let database = make(path)?;
         Ok(DataDir { database, default_key_file: path.join("secret.key"), _lock: lock })
     }
+}
+
+fn make_directory(path: &Path) -> Result<(), StoreError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::file(path))
+}
+
+/// Makes the directory (0700) and an empty database file (0600) where there is none. Gives the database.
+pub(super) fn make(path: &Path) -> Result<PathBuf, StoreError> {
+    make_directory(path)?;
+    let database = path.join(DataDir::DATABASE);
+    // SQLite gives its -wal and -shm files the mode of the database.
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&database)
+        .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
+        .map_err(StoreError::file(&database))?;
+    Ok(database)
 }
 
 fn lock(directory: &Path) -> Result<File, StoreError> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rusqlite::{ErrorCode, ffi};
 
-use crate::session::SessionKey;
+use crate::session::{SessionId, SessionKey};
 use crate::task::TaskId;
 
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,13 @@ pub enum StoreError {
     Newer { found: i64, known: i64 },
     #[error("the database is damaged: {what}")]
     Corrupt { what: String },
+    /// Moved from another place, or changed. Nothing else is touched by it.
+    #[error("{what} of session {session} does not open: it was sealed for another place, or changed")]
+    DoesNotOpen { session: SessionId, what: String },
+    #[error("another program reads the database, so what the old key opens could not be wiped: end it and try again")]
+    Wipe,
+    #[error("there is no database in {}", path.display())]
+    NoDatabase { path: PathBuf },
     #[error("the key file {} is not the one that sealed the database: put the right one there", path.display())]
     WrongKey { path: PathBuf },
     #[error("the database was sealed with a key file, but {} is not there: put it back", path.display())]

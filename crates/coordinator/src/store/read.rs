@@ -3,6 +3,7 @@
 mod logs;
 mod sessions;
 mod tasks;
+mod usage;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

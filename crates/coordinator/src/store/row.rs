@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 use crate::session::{SessionId, SessionKey};
 use crate::task::{TaskId, TaskStatus};
+use crate::usage::Cost;
 
 /// Nanoseconds since 1970; the years 1677 to 2262 fit, others stop at the edge.
 pub(super) fn nanos(time: Timestamp) -> i64 {
@@ -64,4 +65,13 @@ pub(super) fn session_id(text: &str) -> Result<SessionId, StoreError> {
 
 pub(super) fn json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::corrupt(format!("a stored record: {error}")))
+}
+
+/// Nine thousand million dollars fit.
+pub(super) fn cost(cost: Cost) -> i64 {
+    integer(cost.nano_dollars())
+}
+
+pub(super) fn as_cost(nanos: i64) -> Cost {
+    Cost::from_nano_dollars(unsigned(nanos))
 }

@@ -6,13 +6,20 @@ use std::time::Duration;
 use refinery::{Migration, Runner};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::StoreError;
 use super::seal::Sealer;
+use super::{StoreError, data_dir, rekey};
 
 /// We are the only writer; what can hold the database for a moment is a backup taken with another program.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than all statements of a connection.
 const CACHED_STATEMENTS: usize = 64;
+
+/// In the order in which they are applied.
+const MIGRATIONS: [(&str, &str); 3] = [
+    ("V1__initial", include_str!("../../migrations/V1__initial.sql")),
+    ("V2__api_keys", include_str!("../../migrations/V2__api_keys.sql")),
+    ("V3__usage", include_str!("../../migrations/V3__usage.sql")),
+];
 
 /// The one connection that writes, with the schema brought up to date.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
@@ -33,6 +40,11 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// A connection of another program of ours, while a server may have the database: its schema brought up to date too.
+pub(super) fn open_beside(data_dir: &Path) -> Result<Connection, StoreError> {
+    open_writer(&data_dir::make(data_dir)?)
+}
+
 /// One that cannot write, whatever it is told. To be opened after the writer, which makes the WAL.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -42,10 +54,14 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Opens the key file and proves that it is the one this database was sealed with.
+/// Opens the key file and proves that it is the one this database was sealed with, after a rekey that was cut short too.
 pub(super) fn open_sealer(connection: &Connection, key_file: &Path) -> Result<Sealer, StoreError> {
-    let check_value: Option<Vec<u8>> =
-        connection.query_row("SELECT value FROM meta WHERE name = 'key_check'", [], |row| row.get(0)).optional()?;
+    let check_value = check_value(connection)?;
+    if let Some(check_value) = &check_value
+        && let Some(sealer) = rekey::settle(connection, key_file, check_value)?
+    {
+        return Ok(sealer);
+    }
     let sealer = Sealer::open(key_file, check_value.is_none())?;
     match check_value {
         Some(value) if sealer.opens(&value) => {}
@@ -57,9 +73,17 @@ pub(super) fn open_sealer(connection: &Connection, key_file: &Path) -> Result<Se
     Ok(sealer)
 }
 
+pub(super) fn check_value(connection: &Connection) -> Result<Option<Vec<u8>>, StoreError> {
+    let query = "SELECT value FROM meta WHERE name = 'key_check'";
+    Ok(connection.query_row(query, [], |row| row.get(0)).optional()?)
+}
+
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let migrations = [Migration::unapplied("V1__initial", include_str!("../../migrations/V1__initial.sql"))
-        .map_err(|error| StoreError::Migration(Box::new(error)))?];
+    let migrations = MIGRATIONS
+        .iter()
+        .map(|(name, sql)| Migration::unapplied(name, sql))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| StoreError::Migration(Box::new(error)))?;
     let known = migrations.iter().map(|migration| i64::from(migration.version())).max().unwrap_or(0);
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > known {

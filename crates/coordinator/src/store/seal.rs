@@ -3,6 +3,7 @@
 //! A sealed value is `nonce (24 bytes) ‖ ciphertext ‖ tag`. The place that a value belongs to is authenticated with it, so
 //! that a value moved to another row of the database does not open.
 
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -15,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::StoreError;
-use crate::session::SessionKey;
+use crate::session::{SessionId, SessionKey};
 
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
@@ -58,7 +59,7 @@ impl Sealer {
     }
 
     pub(super) fn opens(&self, check_value: &[u8]) -> bool {
-        self.unseal(Place::KeyCheck, check_value).is_ok_and(|text| text.expose_secret() == CHECK_TEXT)
+        self.decrypt(Place::KeyCheck, check_value).is_some_and(|text| text.expose_secret() == CHECK_TEXT)
     }
 
     pub(super) fn seal(&self, place: Place<'_>, secret: &SecretString) -> Result<Vec<u8>, StoreError> {
@@ -73,13 +74,23 @@ impl Sealer {
         Ok([nonce.as_slice(), &ciphertext].concat())
     }
 
-    pub(super) fn unseal(&self, place: Place<'_>, sealed: &[u8]) -> Result<SecretString, StoreError> {
-        let broken = || StoreError::corrupt("a sealed value does not open");
-        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or_else(broken)?;
+    /// The id of the place's session is for the error alone.
+    pub(super) fn unseal(
+        &self,
+        place: Place<'_>,
+        sealed: &[u8],
+        session: &SessionId,
+    ) -> Result<SecretString, StoreError> {
+        self.decrypt(place, sealed)
+            .ok_or_else(|| StoreError::DoesNotOpen { session: session.clone(), what: place.to_string() })
+    }
+
+    fn decrypt(&self, place: Place<'_>, sealed: &[u8]) -> Option<SecretString> {
+        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_BYTES>()?;
         let payload = Payload { msg: ciphertext, aad: &place.bytes() };
-        let plain = self.0.decrypt(&XNonce::from(*nonce), payload).map(Zeroizing::new).map_err(|_| broken())?;
+        let plain = self.0.decrypt(&XNonce::from(*nonce), payload).map(Zeroizing::new).ok()?;
         // Boxed at its exact size: a shrinking reallocation could leave a copy behind.
-        Ok(SecretString::from(Box::<str>::from(std::str::from_utf8(&plain).map_err(|_| broken())?)))
+        Some(SecretString::from(Box::<str>::from(std::str::from_utf8(&plain).ok()?)))
     }
 }
 
@@ -97,8 +108,18 @@ impl Place<'_> {
     }
 }
 
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::KeyCheck => f.write_str("the check value"),
+            Place::Env { name, .. } => write!(f, "the value of {name} in the env"),
+            Place::LinkSecret { sandbox, .. } => write!(f, "the link secret of sandbox {sandbox}"),
+        }
+    }
+}
+
 /// Durable before it is used: a key lost with the page cache would make everything sealed unreadable.
-fn create_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+pub(super) fn create_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let mut key = Zeroizing::new(vec![0; KEY_BYTES]);
     rand::rngs::SysRng.try_fill_bytes(&mut key).map_err(|error| StoreError::Random(error.to_string()))?;
     let write = || {
@@ -108,9 +129,13 @@ fn create_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         file.sync_all()?;
         // Renamed when whole, so that a crash never leaves half a key.
         fs::rename(&part, path)?;
-        fs::File::open(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
-            .sync_all()
+        sync_directory_of(path)
     };
     write().map_err(StoreError::file(path))?;
     Ok(key)
+}
+
+pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(directory)?.sync_all()
 }

@@ -3,6 +3,8 @@ mod fixture;
 mod full;
 mod model;
 mod open;
+mod rekey;
 mod retention;
 mod seal;
 mod tasks;
+mod usage;

@@ -4,12 +4,14 @@ mod group;
 mod logs;
 mod sessions;
 mod tasks;
+mod usage;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::data_dir::DataDir;
@@ -117,6 +119,15 @@ impl WriterHandle {
         let (reply, answer) = oneshot::channel();
         self.requests.send(Request { work, reply }).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// As [`WriterHandle::ask`] without waiting. Gives the work back where there is no room for it.
+    pub(super) fn put(&self, work: Work) -> Result<oneshot::Receiver<Result<usize, StoreError>>, Work> {
+        let (reply, answer) = oneshot::channel();
+        match self.requests.try_send(Request { work, reply }) {
+            Ok(()) => Ok(answer),
+            Err(TrySendError::Full(request) | TrySendError::Closed(request)) => Err(request.work),
+        }
     }
 
     pub(super) async fn close(&self) {

@@ -30,6 +30,8 @@ fn up() -> impl Strategy<Value = Up> {
         ".{0,40}".prop_map(|message| UpFrame::StartFailed { message }),
         (any::<Option<i32>>(), any::<Option<i32>>(), any::<u64>())
             .prop_map(|(code, signal, oom_kills)| UpFrame::Exited(Exit { code, signal, oom_kills })),
+        (any::<u64>(), any::<u64>())
+            .prop_map(|(used_bytes, limit_bytes)| UpFrame::DiskFull { used_bytes, limit_bytes }),
     ];
     prop_oneof![
         (secret(), any::<u64>(), any::<bool>()).prop_map(|(secret, last_received, running)| Up::Hello(Hello {

@@ -43,7 +43,9 @@ fn a_sandbox_gets_exactly_these_settings() {
                 "ReadonlyRootfs": true,
                 "Privileged": false,
                 "CapDrop": ["ALL"],
-                "SecurityOpt": ["no-new-privileges"],
+                "SecurityOpt": ["no-new-privileges", format!("seccomp={SECCOMP_PROFILE}")],
+                "MaskedPaths": MASKED_PATHS,
+                "ReadonlyPaths": READONLY_PATHS,
                 "IpcMode": "private",
                 "CgroupnsMode": "private",
                 "NetworkMode": "none",
@@ -55,6 +57,8 @@ fn a_sandbox_gets_exactly_these_settings() {
                     {"Name": "nofile", "Soft": 1024, "Hard": 1024},
                     {"Name": "core", "Soft": 0, "Hard": 0},
                     {"Name": "fsize", "Soft": 4096, "Hard": 4096},
+                    {"Name": "msgqueue", "Soft": 0, "Hard": 0},
+                    {"Name": "memlock", "Soft": 65536, "Hard": 65536},
                 ],
                 "Mounts": [
                     {"Type": "volume", "Source": "workspace-1", "Target": "/workspace", "ReadOnly": false},
@@ -167,4 +171,69 @@ fn the_gateway_is_the_first_that_is_an_address_else_the_first_host() {
     assert_eq!(gateway(&network(json!([{"Subnet": "172.17.0.0/16"}]))), Some([172, 17, 0, 1].into()));
     assert_eq!(gateway(&network(json!([{"Subnet": "fd00::/64"}]))), None);
     assert_eq!(gateway(&network(json!([]))), None);
+}
+
+#[test]
+fn the_seccomp_profile_allows_only_what_it_names() {
+    let profile: serde_json::Value = serde_json::from_str(SECCOMP_PROFILE).unwrap();
+    assert_eq!(profile["defaultAction"], "SCMP_ACT_ERRNO");
+    let rules = profile["syscalls"].as_array().unwrap();
+    let names = |rule: &serde_json::Value| -> Vec<String> { serde_json::from_value(rule["names"].clone()).unwrap() };
+    let allowed = |rule: &&serde_json::Value| rule["action"] == "SCMP_ACT_ALLOW";
+    let without_condition: Vec<_> =
+        rules.iter().filter(allowed).filter(|rule| rule.get("args").is_none()).flat_map(names).collect();
+    for name in [
+        "add_key",
+        "bpf",
+        "chroot",
+        "clone",
+        "clone3",
+        "delete_module",
+        "fanotify_init",
+        "finit_module",
+        "fsconfig",
+        "fsmount",
+        "fsopen",
+        "init_module",
+        "io_uring_enter",
+        "io_uring_register",
+        "io_uring_setup",
+        "ioperm",
+        "iopl",
+        "kcmp",
+        "kexec_file_load",
+        "kexec_load",
+        "keyctl",
+        "lookup_dcookie",
+        "modify_ldt",
+        "mount",
+        "mount_setattr",
+        "move_mount",
+        "open_by_handle_at",
+        "open_tree",
+        "perf_event_open",
+        "personality",
+        "pidfd_getfd",
+        "pivot_root",
+        "process_madvise",
+        "process_vm_readv",
+        "process_vm_writev",
+        "ptrace",
+        "quotactl",
+        "reboot",
+        "request_key",
+        "setns",
+        "socket",
+        "socketcall",
+        "socketpair",
+        "swapon",
+        "syslog",
+        "umount2",
+        "unshare",
+        "userfaultfd",
+    ] {
+        assert!(!without_condition.contains(&name.to_owned()), "{name} is allowed");
+    }
+    // Two conditions on one argument in one rule would be an "or" to runc, so each rule has one.
+    assert!(rules.iter().all(|rule| rule["args"].as_array().is_none_or(|args| args.len() == 1)));
 }

@@ -1,19 +1,52 @@
 //! Who can reach the server.
 
+use jiff::Timestamp;
+
 use super::check::Check;
 use crate::config::ServeOptions;
+use crate::store::{KeyStore, StoreError};
 
 const NAME: &str = "access";
 
 pub(super) fn look(options: &ServeOptions) -> Check {
-    let (host, keys) = (options.host, &options.api_keys);
-    match (options.check(), keys.is_empty()) {
-        (Err(_), _) => Check::fail(
+    let host = options.host;
+    let (had, stored) = match stored(options) {
+        Ok(stored) => stored,
+        Err(error) => {
+            return Check::fail(
+                NAME,
+                format!("the stored keys cannot be read: {error}"),
+                "look at the check of the store",
+            );
+        }
+    };
+    match (host.is_loopback(), stored, &options.api_keys) {
+        (false, 0, set) if set.is_empty() => Check::fail(
             NAME,
-            format!("HOST is {host}, which others can reach, and there are no API_KEYS"),
-            "set API_KEYS to secrets of at least 32 characters (`openssl rand -hex 32` makes one), or HOST=127.0.0.1",
+            format!("HOST is {host}, which others can reach, and there is no API key"),
+            "make one with `claude-runner key create --scope admin`, set API_KEYS, or HOST=127.0.0.1",
         ),
-        (Ok(()), true) => Check::ok(NAME, format!("HOST is {host}: only this machine, without a key")),
-        (Ok(()), false) => Check::ok(NAME, format!("HOST is {host}, requests need one of {keys:?}")),
+        (true, 0, set) if set.is_empty() && had => Check::fail(
+            NAME,
+            "there were API keys, none is valid any more, so that nobody is let in".to_owned(),
+            "make one with `claude-runner key create --scope admin`, or set API_KEYS",
+        ),
+        (true, 0, set) if set.is_empty() => {
+            Check::ok(NAME, format!("HOST is {host}: only this machine, without a key"))
+        }
+        (_, stored, set) => Check::ok(
+            NAME,
+            format!("HOST is {host}, requests need one of {stored} stored keys and {set:?} of API_KEYS"),
+        ),
     }
+}
+
+/// Whether the store has ever had a key, and how many are valid. It is not made here.
+fn stored(options: &ServeOptions) -> Result<(bool, usize), StoreError> {
+    if !options.data_dir.join("claude-runner.db").exists() {
+        return Ok((false, 0));
+    }
+    let now = Timestamp::now();
+    let keys = KeyStore::open(&options.data_dir)?.all()?;
+    Ok((!keys.is_empty(), keys.iter().filter(|key| key.is_valid(now)).count()))
 }

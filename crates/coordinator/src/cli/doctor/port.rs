@@ -56,10 +56,9 @@ pub(super) async fn look(options: &ServeOptions, in_use: bool) -> Check {
 /// The fields of `GET /health` by which we know our own.
 #[derive(Deserialize)]
 struct Health {
-    status: String,
-    version: String,
-    #[serde(rename = "activeTasks")]
-    _active_tasks: u64,
+    name: String,
+    /// Not told without a key where there are keys.
+    version: Option<String>,
 }
 
 /// The version of the Claude Runner that listens there.
@@ -67,7 +66,7 @@ async fn running(address: SocketAddr) -> Option<String> {
     let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build().ok()?;
     let answer = client.get(format!("http://{}/health", reachable(address))).send().await.ok()?;
     let health: Health = answer.json().await.ok()?;
-    (health.status == "ok").then_some(health.version)
+    (health.name == "claude-runner").then(|| health.version.unwrap_or_else(|| "that wants an API key".to_owned()))
 }
 
 /// One cannot connect to "all addresses".

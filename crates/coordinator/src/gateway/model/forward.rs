@@ -8,6 +8,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{Endpoint, ModelRequest};
+use crate::failpoint::failpoint;
 use crate::gateway::answer::{Body, final_model_error, full, in_words, model_error, shortened};
 use crate::gateway::credential::{Credential, CredentialKind, Unusable};
 use crate::gateway::failure::GatewayFailure;
@@ -49,7 +50,9 @@ impl Attempt<'_> {
         let mut refused: Option<Credential> = None;
         loop {
             let credential = self.sandbox.credential().map_err(|unusable| self.without_credential(unusable))?;
+            failpoint!("model.asking");
             let response = self.post(&credential).await?;
+            failpoint!("model.answering");
             if response.status().is_success() {
                 if self.request.endpoint == Endpoint::Messages {
                     self.sandbox.recover();

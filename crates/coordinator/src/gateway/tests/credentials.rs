@@ -18,8 +18,19 @@ fn smuggling() -> http::Request<http_body_util::Full<bytes::Bytes>> {
         ("accept-encoding", "gzip"),
         ("connection", "x-secret-hop"),
         ("x-secret-hop", "attacker"),
-        ("anthropic-beta", "a-1,b-2"),
-        ("anthropic-beta", "c-3"),
+        ("anthropic-beta", "a-2025-01-01,b-20250102"),
+        ("anthropic-beta", "files-api-2025-04-14, mcp-client-2025-11-20,oauth-2025-04-20"),
+        ("anthropic-beta", "attacker=1, ATTACKER, attacker, attacker-1, code-execution-2025-05-22"),
+        ("api-key", "attacker"),
+        ("x-goog-api-key", "attacker"),
+        ("x-forwarded-authorization", "attacker"),
+        ("x_api_key", "attacker"),
+        ("x-anthropic-api-key", "attacker"),
+        ("ocp-apim-subscription-key", "attacker"),
+        ("anthropic-organization-id", "attacker"),
+        ("x-stainless-lang", "js"),
+        ("x-http-method-override", "attacker"),
+        ("anthropic-beta", "c-1m-2025-01-03"),
         ("anthropic-version", "2023-06-01"),
     ] {
         request.headers_mut().append(name, HeaderValue::from_static(value));
@@ -45,14 +56,56 @@ async fn an_api_key_replaces_what_the_container_sent() {
     let seen = &server.seen()[0];
     assert_eq!(seen.line, "POST /v1/messages?beta=true");
     assert_eq!(seen.header("x-api-key"), Some("sk-operator"));
-    assert_eq!(seen.header("anthropic-beta"), Some("a-1,b-2,c-3"));
+    assert_eq!(seen.header("anthropic-beta"), Some("a-2025-01-01,b-20250102,c-1m-2025-01-03"));
     assert_eq!(seen.header("anthropic-version"), Some("2023-06-01"));
     assert_eq!(seen.header("host"), Some(server.address.to_string().as_str()));
     assert_eq!(seen.body, ASK);
+    assert_eq!(seen.header("x-stainless-lang"), Some("js"));
     for name in ["authorization", "cookie", "proxy-authorization", "accept-encoding", "x-secret-hop"] {
         assert_eq!(seen.header(name), None, "{name}");
     }
     assert!(!format!("{seen:?}").contains("attacker"));
+}
+
+#[tokio::test]
+async fn only_the_paths_that_the_cli_needs_are_forwarded() {
+    let server = Server::answering().await;
+    let world = Setup::before(server.address).open();
+    let mut client = world.client().await;
+    for (method, path) in [
+        ("GET", "/v1/messages"),
+        ("PUT", "/v1/messages"),
+        ("POST", "/v1/messages/"),
+        ("POST", "//v1/messages"),
+        ("POST", "/v1//messages"),
+        ("POST", "/v1/./messages"),
+        ("POST", "/v1/files/../messages"),
+        ("POST", "/v1/%6dessages"),
+        ("POST", "/v1/messages%2fbatches"),
+        ("POST", "/V1/messages"),
+        ("POST", "/v1/messages;x"),
+        ("POST", "/v1/messages?beta=true&x=y"),
+        ("POST", "/v1/messages?"),
+        ("POST", "/v1/messages?beta=false"),
+        ("POST", "/v1/messages/batches"),
+        ("POST", "/v1/files"),
+        ("GET", "/v1/files"),
+        ("GET", "/v1/models"),
+        ("GET", "/v1/organizations/users"),
+        ("POST", "/v1/complete"),
+        ("POST", "/"),
+        ("POST", "http://127.0.0.1:8787/v1/files"),
+    ] {
+        let answer = client.send(request(method, path, ASK)).await;
+        assert_eq!(answer.status, 404, "{method} {path}");
+    }
+    let by_url = r#"{"model":"claude-sonnet-4-6","messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"http://evil.example/"}}]}]}"#;
+    let refused = client.send(request("POST", "/v1/messages", by_url)).await;
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    assert!(server.seen().is_empty());
+    for path in ["/v1/messages", "/v1/messages?beta=true", "/v1/messages/count_tokens?beta=true"] {
+        assert_eq!(client.send(request("POST", path, ASK)).await.status, 200, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -65,7 +118,7 @@ async fn an_oauth_token_goes_as_a_bearer_with_its_beta() {
     let seen = &server.seen()[0];
     assert_eq!(seen.header("authorization"), Some("Bearer oat-1"));
     assert_eq!(seen.header("x-api-key"), None);
-    assert_eq!(seen.header("anthropic-beta"), Some("a-1,b-2,c-3,oauth-2025-04-20"));
+    assert_eq!(seen.header("anthropic-beta"), Some("a-2025-01-01,b-20250102,c-1m-2025-01-03,oauth-2025-04-20"));
     assert_eq!(world.gateway.credential_state().kind, Some(CredentialKind::OAuthToken));
 }
 

@@ -10,7 +10,11 @@ use crate::gateway::egress::{Egress, Refusal, Target};
 use crate::gateway::rule::Via;
 
 fn egress(rules: &[&str], names: &[(&str, &str)]) -> Egress {
-    Egress::new(rules.iter().map(|rule| rule.parse().unwrap()).collect(), Arc::new(Names::of(names)))
+    Egress::new(
+        rules.iter().map(|rule| rule.parse().unwrap()).collect(),
+        Arc::new(Names::of(names)),
+        "api.model.example".parse().ok(),
+    )
 }
 
 async fn admit(egress: &Egress, host: &str, port: u16) -> Result<Vec<SocketAddr>, Refusal> {
@@ -79,6 +83,25 @@ async fn a_sessions_rules_are_its_own() {
 }
 
 #[tokio::test]
+async fn a_callers_url_never_leads_to_metadata() {
+    let egress = egress(&[], &[("meta.example", "169.254.169.254"), ("in.example", "10.0.0.1")]);
+    let session = ["http://169.254.169.254", "http://meta.example", "http://in.example", "http://10.0.0.2"]
+        .map(|url| url.parse().unwrap());
+    for host in ["169.254.169.254", "meta.example"] {
+        assert_eq!(admit_for(&egress, &session, host, 80).await, Err(Refusal::NotPublic), "{host}");
+    }
+    assert_eq!(admit_for(&egress, &session, "in.example", 80).await, Ok(addresses(&["10.0.0.1:80"])));
+    assert_eq!(admit_for(&egress, &session, "10.0.0.2", 80).await, Ok(addresses(&["10.0.0.2:80"])));
+}
+
+#[tokio::test]
+async fn no_rule_opens_the_model_api() {
+    let egress = egress(&["api.model.example", "*.model.example"], &[("api.model.example", "1.1.1.1")]);
+    assert_eq!(admit(&egress, "api.model.example", 443).await, Err(Refusal::ModelApi));
+    assert_eq!(admit(&egress, "API.Model.Example.", 443).await, Err(Refusal::ModelApi));
+}
+
+#[tokio::test]
 async fn the_coordinator_and_the_engine_are_never_reached() {
     let rules = [
         "host.docker.internal:3456",
@@ -102,6 +125,7 @@ async fn the_coordinator_and_the_engine_are_never_reached() {
         ("[::ffff:127.0.0.1]", 3456),
         ("self.example", 3456),
         ("127.0.0.1", 2376),
+        ("10.255.255.1", 2375),
     ] {
         assert_eq!(admit(&egress, host, port).await, Err(Refusal::Protected), "{host}:{port}");
     }

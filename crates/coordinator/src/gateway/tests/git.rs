@@ -50,15 +50,19 @@ impl World {
 
     /// Runs a shell in which git finds the forge at the gateway.
     async fn shell(&self, script: &str) -> Output {
-        let url = format!("http://127.0.0.1:{}/github/", self.port);
+        // The gateway answers to its own address in a container only; here it is reached as a proxy of that name.
+        let url = "http://127.0.0.1:8787/github/";
+        let proxy = format!("http://127.0.0.1:{}", self.port);
         let mut shell = Command::new("sh");
         shell.args(["-ec", script]).current_dir(self.directory.path());
         shell.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_TERMINAL_PROMPT", "0");
         for name in ["AUTHOR", "COMMITTER"] {
             shell.env(format!("GIT_{name}_NAME"), "dev").env(format!("GIT_{name}_EMAIL"), "dev@acme.test");
         }
-        shell.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", format!("url.{url}.insteadOf"));
+        shell.env("GIT_CONFIG_COUNT", "2").env("GIT_CONFIG_KEY_0", format!("url.{url}.insteadOf"));
         shell.env("GIT_CONFIG_VALUE_0", "https://github.com/");
+        shell.env("GIT_CONFIG_KEY_1", "http.proxy").env("GIT_CONFIG_VALUE_1", proxy);
+        shell.env_remove("no_proxy").env_remove("NO_PROXY");
         tokio::task::spawn_blocking(move || shell.output().unwrap()).await.unwrap()
     }
 

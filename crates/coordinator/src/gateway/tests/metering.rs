@@ -144,12 +144,14 @@ async fn an_answer_in_one_document_is_metered() {
 }
 
 #[tokio::test]
-async fn answers_without_usage_break_nothing() {
+async fn answers_without_usage_cost_what_was_expected() {
     for body in [json!([]), json!({ "usage": null }), json!({ "usage": { "input_tokens": "many" } }), Value::Null] {
         let shown = body.to_string();
         let server = Server::start(move |_, _| json_answer(200, &body)).await;
         let world = Setup::before(server.address).open();
         assert_eq!(world.ask().await.text, shown);
-        assert_eq!(world.sandbox.reading().cost, Cost::ZERO);
+        // The prompt written to the cache for an hour, and all of max_tokens.
+        let nanos = (ASK.len() as u64 / 3) * 6_000 + 100 * 15_000;
+        assert_eq!(world.sandbox.reading().cost, Cost::from_nano_dollars(nanos));
     }
 }

@@ -156,7 +156,7 @@ async fn a_callers_url_opens_its_host_and_the_own_listener_stays_closed() {
 }
 
 #[tokio::test]
-async fn a_forwarded_request_is_the_clients_but_for_the_host() {
+async fn a_forwarded_request_is_the_clients() {
     let api = Server::start(|_, _| {
         let mut answer = json_answer(302, &json!({}));
         answer.headers_mut().insert("location", HeaderValue::from_static("http://127.0.0.1:1/"));
@@ -167,9 +167,7 @@ async fn a_forwarded_request_is_the_clients_but_for_the_host() {
     .await;
     let world = Setup::before(api.address).allow(&[&api.address.to_string()]).open();
     let mut request = request("POST", &api.url("/a?b=c"), "body");
-    for (name, value) in
-        [("host", "evil.example"), ("authorization", "Bearer agents-own"), ("proxy-authorization", "x")]
-    {
+    for (name, value) in [("authorization", "Bearer agents-own"), ("proxy-authorization", "x")] {
         request.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     let answer = world.client().await.send(request).await;
@@ -184,6 +182,146 @@ async fn a_forwarded_request_is_the_clients_but_for_the_host() {
     assert_eq!(seen.header("authorization"), Some("Bearer agents-own"));
     assert_eq!(seen.header("proxy-authorization"), None);
     assert_eq!(seen.header("x-api-key"), None, "our credential is for the model API alone");
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_the_targets_is_refused() {
+    let sink = Server::answering().await;
+    let own = sink.address.to_string();
+    let world = Setup::before(sink.address).allow(&[&own]).open();
+    let port = sink.address.port();
+    for host in ["[fd00::5]", "[fd00::5]:80", "[FD00:0::5]"] {
+        let request = format!("GET http://[fd00::5]/ HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        assert!(world.raw(request.as_bytes()).await.starts_with("HTTP/1.1 403 "), "agrees, and is not allowed: {host}");
+    }
+    world.decisions.take();
+    for host in [
+        "evil.example".to_owned(),
+        format!("evil.example:{port}"),
+        "127.0.0.1:1".to_owned(),
+        format!("{own}, evil.example"),
+        format!("{own}\r\nhost: evil.example"),
+        format!("evil.example\r\nhost: {own}"),
+        format!("evil.example@{own}"),
+        String::new(),
+    ] {
+        for line in [format!("GET http://{own}/"), format!("CONNECT {own}")] {
+            let request = format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+            let answer = world.raw(request.as_bytes()).await;
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{host}: {answer}");
+            let decided = world.decisions.take();
+            assert!(decided[0].ends_with(": refused: another Host"), "{decided:?}");
+        }
+    }
+    for (line, host) in [("POST /v1/messages", "evil.example"), ("GET /", "127.0.0.1:8787\r\nhost: evil.example")] {
+        let request = format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+        assert!(world.raw(request.as_bytes()).await.starts_with("HTTP/1.1 421 "));
+    }
+    assert!(sink.seen().is_empty());
+    for (line, host) in
+        [("1.1", format!("host: {own}\r\n")), ("1.1", "host: 127.0.0.1\r\n".to_owned()), ("1.0", String::new())]
+    {
+        let request = format!("GET http://{own}/ HTTP/{line}\r\n{host}connection: close\r\n\r\n");
+        assert!(world.raw(request.as_bytes()).await.contains(" 200 OK\r\n"), "{host}");
+    }
+    assert!(sink.seen().iter().all(|seen| seen.header("host") == Some(own.as_str())), "{:?}", sink.seen());
+}
+
+#[tokio::test]
+async fn two_lengths_never_make_two_requests() {
+    let server = Server::answering().await;
+    let own = server.address.to_string();
+    let world = Setup::before(server.address).allow(&[&own]).open();
+    let hidden = format!("0\r\n\r\nGET http://{own}/smuggled HTTP/1.1\r\nhost: {own}\r\n\r\n");
+    for lengths in [
+        "content-length: 5\r\ntransfer-encoding: chunked".to_owned(),
+        "transfer-encoding: chunked\r\ncontent-length: 5".to_owned(),
+        format!("content-length: 5\r\ncontent-length: {}", hidden.len()),
+        "transfer-encoding: chunked, identity".to_owned(),
+        "transfer-encoding: xchunked".to_owned(),
+        "transfer-encoding : chunked".to_owned(),
+        "content-length: +5".to_owned(),
+        " folded: x".to_owned(),
+    ] {
+        for line in [format!("POST http://{own}/"), "POST /v1/messages".to_owned()] {
+            let host = if line.contains("http") { own.as_str() } else { "127.0.0.1:8787" };
+            let request = format!("{line} HTTP/1.1\r\nhost: {host}\r\n{lengths}\r\n\r\n{hidden}");
+            // What is left of the connection is closed by the client.
+            let mut stream = world.connect();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+        }
+    }
+    for seen in server.seen() {
+        assert!(!(seen.headers.contains_key("content-length") && seen.headers.contains_key("transfer-encoding")));
+        assert!(!seen.line.contains("smuggled"), "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_decision_is_told_with_its_session() {
+    let server = Server::answering().await;
+    let own = server.address.to_string();
+    let world = Setup::before(server.address).allow(&[&own, "nowhere.example"]).open();
+    world.sandbox.set_session("demo");
+    let mut client = world.client().await;
+    client.send(request("GET", &server.url("/"), "")).await;
+    client.send(request("GET", "http://other.example/", "")).await;
+    client.send(request("GET", "http://nowhere.example/", "")).await;
+    client.send(request("GET", "http://0x7f.1/", "")).await;
+    client.send(request("GET", "/v1/files", "")).await;
+    world.raw(&connect_to("other.example:443")).await;
+    let expected = [
+        format!("demo plain {own}: allowed"),
+        "demo plain other.example:80: refused: not allowed".to_owned(),
+        "demo plain nowhere.example:80: refused: name not found".to_owned(),
+        "demo plain 0x7f.1: refused: malformed".to_owned(),
+        "demo model GET /v1/files: refused: not forwarded".to_owned(),
+        "demo tunnel other.example:443: refused: not allowed".to_owned(),
+    ];
+    assert_eq!(world.decisions.take(), expected);
+}
+
+#[tokio::test]
+async fn a_task_has_so_many_bytes_and_a_minute_so_many_requests() {
+    let server = Server::answering().await;
+    let own = server.address.to_string();
+    let mut setup = Setup::before(server.address).allow(&[&own]);
+    setup.settings.bounds.outside_bytes = 2000;
+    setup.settings.bounds.requests_per_minute = 6;
+    let world = setup.open();
+    let mut client = world.client().await;
+    assert_eq!(client.send(request("POST", &server.url("/"), "few")).await.status, 200);
+    let many = client.send(request("POST", &server.url("/"), &"x".repeat(4000))).await;
+    assert_eq!(many.status, 502, "{}", many.text);
+    let none = client.send(request("POST", &server.url("/"), "few")).await;
+    assert_eq!((none.status.as_u16(), &none.json()["code"]), (403, &json!("egress_exhausted")));
+    world.sandbox.begin_task(crate::budget::Payer::default());
+    assert_eq!(client.send(request("POST", &server.url("/"), "few")).await.status, 200);
+    assert_eq!(client.send(request("POST", "/v1/messages", ASK)).await.status, 200, "the model is no outside host");
+    assert_eq!(client.send(request("HEAD", "/", "")).await.status, 200);
+    let last = client.send(request("POST", "/v1/messages", ASK)).await;
+    assert!(last.status == 429 && last.headers.contains_key("retry-after"), "{last:?}");
+}
+
+#[tokio::test]
+async fn a_busy_tunnel_ends_after_its_lifetime() {
+    let outside = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = outside.local_addr().unwrap().to_string();
+    let mut setup = Setup::before(outside.local_addr().unwrap()).allow(&[&address]);
+    setup.settings.bounds.outside_lifetime = Duration::from_millis(100);
+    let world = setup.open();
+    let connect = connect_to(&address);
+    let busy = async {
+        let (mut stream, _) = outside.accept().await.unwrap();
+        while stream.write_all(b"still here").await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let (answer, ()) = tokio::join!(world.raw(&connect), busy);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[tokio::test]

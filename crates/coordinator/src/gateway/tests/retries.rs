@@ -7,7 +7,8 @@ use axum::response::Response;
 use serde_json::json;
 
 use super::world::*;
-use crate::gateway::{GatewayFailure, TaskLimits};
+use crate::budget::Payer;
+use crate::gateway::GatewayFailure;
 
 fn success() -> Response {
     message("claude-sonnet-4-6", &json!({}))
@@ -49,7 +50,7 @@ async fn an_api_that_stays_overloaded_ends_the_task_with_the_true_reason() {
         assert_eq!(server.seen().len(), 3, "{status}");
         let sentence = format!("the model API answered {status} ({kind}: said {kind}), asked 3 times");
         assert_eq!(world.sandbox.failure(), Some(GatewayFailure::CapacityReached { sentence }));
-        world.sandbox.begin_task(TaskLimits::default());
+        world.sandbox.begin_task(Payer::default());
         assert_eq!(world.sandbox.failure(), None, "a new task begins without the old one's failure");
     }
 }

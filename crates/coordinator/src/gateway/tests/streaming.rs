@@ -43,7 +43,7 @@ async fn a_closed_sandbox_ends_the_request_upstream() {
     let _answer = client.start(request("POST", "/v1/messages", ASK)).await;
     world.sandbox.close();
     upstream.closed().await;
-    assert_eq!(world.raw(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n").await, "");
+    assert_eq!(world.raw(b"HEAD / HTTP/1.1\r\nhost: 127.0.0.1:8787\r\n\r\n").await, "");
 }
 
 #[tokio::test]
@@ -107,7 +107,9 @@ async fn bodies_are_bounded_and_must_be_requests() {
     let world = setup.open();
     let long = "x".repeat(1001);
     assert_eq!(world.client().await.send(request("POST", "/v1/messages", &long)).await.status, 413);
-    let chunked = format!("POST /v1/messages HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n{long}");
+    let chunked = format!(
+        "POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1:8787\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n{long}"
+    );
     assert!(world.raw(chunked.as_bytes()).await.starts_with("HTTP/1.1 413 "));
     for bad in ["", "[]", "{}", r#"{"model":1}"#, r#"{"model":"a","model":"b"}"#] {
         let answer = world.client().await.send(request("POST", "/v1/messages", bad)).await;
@@ -128,7 +130,7 @@ async fn connections_and_headers_are_bounded() {
     assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("too_many_connections"), "{refused}");
 
     let world = Setup::before(server.address).open();
-    let head = format!("HEAD / HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n", "x".repeat(70_000));
+    let head = format!("HEAD / HTTP/1.1\r\nhost: 127.0.0.1:8787\r\nlong: {}\r\n\r\n", "x".repeat(70_000));
     let mut stream = world.connect();
     let (mut read, mut write) = tokio::io::split(&mut stream);
     let mut text = String::new();

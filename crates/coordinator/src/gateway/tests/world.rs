@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices, Resolve, RetryBudget, SandboxGateway};
+use crate::gateway::{Decision, DecisionLog};
 
 pub(super) const ASK: &str = r#"{"model":"claude-sonnet-4-6","max_tokens":100,"messages":[]}"#;
 
@@ -147,7 +148,26 @@ impl Resolve for Names {
     }
 }
 
+/// What was decided, as `via target: outcome`.
+#[derive(Clone, Default)]
+pub(super) struct Decisions(Arc<Mutex<Vec<String>>>);
+
+impl Decisions {
+    pub(super) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl DecisionLog for Decisions {
+    fn record(&self, decision: &Decision<'_>) {
+        let Decision { session, via, target, outcome } = decision;
+        let session = session.map(|session| format!("{session} ")).unwrap_or_default();
+        self.0.lock().unwrap().push(format!("{session}{via} {target}: {outcome}"));
+    }
+}
+
 pub(super) struct World {
+    pub(super) decisions: Decisions,
     pub(super) gateway: Gateway,
     pub(super) sandbox: Arc<SandboxGateway>,
     tracker: TaskTracker,
@@ -174,12 +194,14 @@ impl Setup {
         self
     }
 
-    pub(super) fn open(self) -> World {
+    pub(super) fn open(mut self) -> World {
+        let decisions = Decisions::default();
+        self.settings.decisions = Arc::new(decisions.clone());
         let tracker = TaskTracker::new();
         let gateway =
             Gateway::with_resolver(self.settings, self.credentials, tracker.clone(), Arc::new(self.names)).unwrap();
         let sandbox = gateway.open();
-        World { gateway, sandbox, tracker }
+        World { decisions, gateway, sandbox, tracker }
     }
 }
 
@@ -248,10 +270,12 @@ impl Client {
 }
 
 pub(super) fn request(method: &str, uri: &str, body: &str) -> http::Request<Full<Bytes>> {
+    let uri: http::Uri = uri.parse().unwrap();
+    let host = uri.authority().map_or("127.0.0.1:8787", |authority| authority.as_str()).to_owned();
     http::Request::builder()
         .method(method)
         .uri(uri)
-        .header("host", "127.0.0.1:8787")
+        .header("host", host)
         .body(Full::new(Bytes::from(body.to_owned())))
         .unwrap()
 }

@@ -17,14 +17,14 @@ fn package(files: &[(&str, &str)]) -> File {
 }
 
 #[tokio::test]
-async fn the_context_holds_four_files() {
+async fn the_context_holds_five_files() {
     let package = package(&[
         ("package/package.json", "{}"),
         ("package/claude", "the binary"),
         ("package/LICENSE.md", "the licence"),
     ]);
 
-    let (source, writer) = stream("FROM x\n", b"init".to_vec(), package);
+    let (source, writer) = stream([("Dockerfile", "FROM x\n"), ("settings.json", "{}")], b"init".to_vec(), package);
     let pieces: Vec<Bytes> = source.into_stream().try_collect().await.unwrap();
     writer.await.unwrap().unwrap();
 
@@ -46,8 +46,9 @@ async fn the_context_holds_four_files() {
         files,
         [
             file("Dockerfile", 0o644, "FROM x\n"),
+            file("settings.json", 0o644, "{}"),
             file("sandbox-init", 0o755, "init"),
-            file("claude", 0o755, "the binary"),
+            file("claude", 0o711, "the binary"),
             file("LICENSE.md", 0o644, "the licence"),
         ]
     );
@@ -55,7 +56,7 @@ async fn the_context_holds_four_files() {
 
 #[tokio::test]
 async fn a_package_without_the_binary_breaks_the_context_off() {
-    let (source, writer) = stream("", Vec::new(), package(&[("package/LICENSE.md", "")]));
+    let (source, writer) = stream([("Dockerfile", ""); 2], Vec::new(), package(&[("package/LICENSE.md", "")]));
 
     let sent = source.into_stream().try_collect::<Vec<_>>().await;
     assert_eq!(sent.unwrap_err().to_string(), "the package has no package/claude");

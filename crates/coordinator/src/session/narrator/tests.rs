@@ -2,17 +2,24 @@ use claude_stream::Decoder;
 
 use super::{Narrator, Sign};
 use crate::event::Event;
+use crate::redact::SessionRedactor;
 
-/// Tells lines of the agent; events are written as `type:what they say`.
+const SECRET: &str = "zk-secret-of-ours";
+
+/// Tells lines of the agent; events are written as `type:what they say`. Each line meets a narrator that was written down and
+/// read again, as after a kill.
 fn tell(lines: &[&str]) -> (Vec<String>, Vec<Sign>) {
     let session = "s".parse().unwrap();
+    let mut secrets = SessionRedactor::default();
+    secrets.learn(SECRET);
     let (mut narrator, mut told, mut signs) = (Narrator::default(), Vec::new(), Vec::new());
     Decoder::new(1 << 24).feed((lines.join("\n") + "\n").as_bytes(), |line| {
         let line = line.unwrap();
         let mut events = Vec::new();
         let seq = told.len() as u64 + 1;
-        signs.push(narrator.tell(&session, line.event, line.raw, seq, &mut events));
+        signs.push(narrator.tell(&session, line.event, line.raw, seq, &secrets, &mut events));
         told.extend(events.iter().map(say));
+        narrator = serde_json::from_str(&serde_json::to_string(&narrator).unwrap()).unwrap();
     });
     (told, signs)
 }
@@ -130,4 +137,25 @@ fn large_things_are_cut_and_long_text_comes_in_pieces() {
     let text: Vec<&str> = told[2..].iter().map(|event| event.strip_prefix("text:").unwrap()).collect();
     assert!(text.iter().all(|piece| piece.len() <= Event::MAX_TEXT_BYTES));
     assert_eq!(text.concat(), large);
+}
+
+#[test]
+fn a_secret_that_is_cut_over_deltas_is_masked() {
+    let ping = || stream(r#"{"type":"ping"}"#);
+    let told = lines([start("1"), delta("a zk-sec"), ping(), delta("ret-of"), delta("-ours b"), stop()]);
+    assert_eq!(told, ["text:a ", "text:[redacted] b"]);
+    let whole = lines([start("1"), delta("a zk"), assistant("1", &text_block("a zk")), stop()]);
+    assert_eq!(whole, ["text:a ", "text:zk"], "what was no secret is told once the block is whole");
+}
+
+#[test]
+fn what_waited_is_void_with_its_message_and_only_with_it() {
+    let retry = || {
+        r#"{"type":"system","subtype":"api_retry","attempt":1,"max_retries":2,"retry_delay_ms":1,"error_status":500,"error":"x"}"#
+            .to_owned()
+    };
+    let cut = lines([start("1"), delta("zk"), start("2"), delta("b")]);
+    assert_eq!(cut, ["text:zk", "retry:connection_cut Some(1)", "text:b"]);
+    let stopped = lines([start("1"), delta("zk"), stop(), retry()]);
+    assert_eq!(stopped, ["text:zk", "retry:x None"]);
 }

@@ -8,11 +8,15 @@ use uuid::Uuid;
 
 use super::{StopReply, Waiting, Worker, aborts_task, kills};
 use crate::event::Event;
-use crate::session::SessionRecord;
-use crate::session::message::{AbortMode, AbortScope, Accepted, SessionView, Submission, SubmitError, Subscription};
+use crate::failpoint::failpoint;
+use crate::session::environment;
+use crate::session::message::{
+    AbortMode, AbortScope, Accepted, OwnCredential, SessionView, Submission, SubmitError, Subscription,
+};
 use crate::session::running::Running;
 use crate::session::state::{After, Input, State};
-use crate::store::Change;
+use crate::session::{CREDENTIAL_NAMES, SessionRecord};
+use crate::store::{Change, StoreError};
 use crate::task::{ErrorType, Failure, TaskId, TaskRecord, TaskStatus};
 
 impl Worker {
@@ -38,6 +42,10 @@ impl Worker {
             sandbox: None,
         });
         session.last_active = now;
+        // The credential given last is the one that holds, of whatever kind.
+        if CREDENTIAL_NAMES.iter().any(|name| submission.env.contains_key(*name)) {
+            session.env.retain(|name, _| !CREDENTIAL_NAMES.contains(&name.as_str()));
+        }
         session.env.extend(submission.env);
         let change = if before.is_some() {
             Change::UpdateSession(session.clone())
@@ -70,13 +78,36 @@ impl Worker {
         let event = Event::TaskQueued { session_id: self.conversation.id.clone(), position };
         self.conversation.journal.tell(&event, Some(&task));
 
+        failpoint!("task.writing");
         if let Err(error) = self.commit().await {
             self.discard();
             self.conversation.record = before;
             return Err(SubmitError::Store(Arc::new(error)));
         }
+        failpoint!("task.written");
         self.queue.push(Waiting { record, prompt });
         Ok(Accepted { task, position })
+    }
+
+    /// Durable when it returns, and what the next model request goes out with. False: there is no such session.
+    pub(super) async fn set_credential(&mut self, credential: Option<OwnCredential>) -> Result<bool, StoreError> {
+        self.commit().await?;
+        let before = self.conversation.record.clone();
+        let Some(session) = &mut self.conversation.record else { return Ok(false) };
+        session.env.retain(|name, _| !CREDENTIAL_NAMES.contains(&name.as_str()));
+        session.env.extend(credential.map(|own| (own.name.to_owned(), own.value)));
+        let change = Change::UpdateSession(session.clone());
+        self.conversation.journal.change(change);
+        if let Err(error) = self.commit().await {
+            self.discard();
+            self.conversation.record = before;
+            return Err(error);
+        }
+        self.conversation.learn_secrets();
+        if let (Some(sandbox), Some(session)) = (&self.sandbox, &self.conversation.record) {
+            sandbox.gateway.set_access(environment::access(&session.env));
+        }
+        Ok(true)
     }
 
     pub(super) async fn wait(&mut self, task: TaskId, reply: oneshot::Sender<Option<TaskRecord>>) {
@@ -110,6 +141,7 @@ impl Worker {
             aborted = true;
         }
         self.flush().await;
+        failpoint!("abort.written");
         let starting = self.state == State::Starting && self.queue.is_empty();
         if running.is_some() || (aborted && starting) {
             self.stopping.push(StopReply::Abort(reply));
@@ -168,6 +200,7 @@ impl Worker {
             state: self.state.as_str(),
             claude_session_id: record.claude_session_id.clone(),
             last_seq: self.conversation.journal.log().latest(),
+            own_credential: CREDENTIAL_NAMES.iter().any(|name| record.env.contains_key(*name)),
         })
     }
 }

@@ -11,10 +11,13 @@ use tracing::{info, warn};
 use super::tasks::end_of;
 use super::{Report, StopReply, Waiting, Worker};
 use crate::agent::{AgentTemplate, TemplateError};
+use crate::budget::Spent;
 use crate::event::Event;
-use crate::sandbox::{LaunchError, LaunchOrder, Sandbox, SandboxName};
+use crate::failpoint::failpoint;
+use crate::sandbox::{LaunchError, LaunchOrder, Sandbox, SandboxName, sentence};
 use crate::session::context::SessionContext;
 use crate::session::conversation::Conversation;
+use crate::session::payer;
 use crate::session::state::{After, Input, State};
 use crate::session::{SandboxRecord, SessionKey};
 use crate::store::{Change, StoreError};
@@ -37,11 +40,15 @@ pub(crate) struct Launched {
 pub(crate) enum NotLaunched {
     Template(TemplateError),
     Sandbox(LaunchError),
+    /// There is no money for the task.
+    Spent(Spent),
+    Store(StoreError),
 }
 
 impl Worker {
     pub(super) fn start_sandbox(&mut self) {
-        let Some(model) = self.queue.first().map(|waiting| waiting.record.request.model.clone()) else { return };
+        let Some(first) = self.queue.first().map(|waiting| &waiting.record) else { return };
+        let (model, payer) = (first.request.model.clone(), payer::of_task(first));
         let resume = self.conversation.record.as_ref().and_then(|record| record.claude_session_id.clone());
         let session = self.conversation.journal.session();
         let untouched = resume.is_none() && self.conversation.record.as_ref().is_none_or(|record| record.turns == 0);
@@ -56,6 +63,15 @@ impl Worker {
                     return;
                 }
             };
+            // Without money for its first request a task needs no sandbox.
+            let spent = context.sandboxes.gateway().budgets().spent(&payer).await;
+            if let Some(refused) =
+                spent.map_err(NotLaunched::Store).map(|spent| spent.map(NotLaunched::Spent)).transpose()
+            {
+                let error = refused.unwrap_or_else(|error| error);
+                let _ = report.send(Report::Launched(Box::new(Err(error)))).await;
+                return;
+            }
             let order = LaunchOrder { session, template, model, resume, untouched };
             let launched = launch(&context, order, cancel).await;
             let _ = report.send(Report::Launched(Box::new(launched))).await;
@@ -88,6 +104,7 @@ impl Worker {
             self.report(Report::TakenDown);
             return;
         };
+        failpoint!("stop.begun");
         let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
         self.context.tracker.spawn(async move {
             // The link is closed first, so that nothing that the agent still does leaves the sandbox.
@@ -102,6 +119,7 @@ impl Worker {
             Report::Launched(outcome) => self.on_launched(*outcome).await,
             Report::TakenOver(outcome) => self.on_taken_over(*outcome).await,
             Report::TakenDown => {
+                failpoint!("sandbox.gone");
                 // They are no other sandbox's, even if they could not be written down yet.
                 self.conversation.journal.forget_frames();
                 if let Some(record) = &mut self.conversation.record
@@ -110,6 +128,7 @@ impl Worker {
                     self.conversation.touch();
                     self.flush().await;
                 }
+                failpoint!("sandbox.forgotten");
                 match self.state {
                     State::Stopping(After::Reset | After::Delete) => self.wipe(),
                     State::Stopping(After::Rest) | State::Cold | State::Starting | State::Idle | State::Running => {
@@ -117,7 +136,10 @@ impl Worker {
                     }
                 }
             }
-            Report::Wiped => self.transition(Input::Stopped).await,
+            Report::Wiped => {
+                failpoint!("session.wiped");
+                self.transition(Input::Stopped).await;
+            }
         }
     }
 
@@ -140,7 +162,9 @@ impl Worker {
                 }
                 self.conversation.touch();
                 self.sandbox = Some(launched.sandbox);
+                failpoint!("sandbox.ready");
                 self.flush().await;
+                failpoint!("sandbox.written");
                 self.transition(Input::Started).await;
             }
             Err(error) => {
@@ -181,6 +205,7 @@ impl Worker {
         self.launching = None;
         match outcome {
             Ok(launched) => {
+                failpoint!("takeover.ready");
                 self.conversation.meet_again(launched.template);
                 self.sandbox = Some(launched.sandbox);
                 if let State::Stopping(_) = self.state {
@@ -223,6 +248,7 @@ impl Worker {
     /// A stop is complete: the session is as it was asked to be, and those who asked are told.
     pub(super) async fn settle(&mut self, after: After) {
         let outcome = self.write_stop(after).await.map_err(Arc::new);
+        failpoint!("stop.written");
         for reply in std::mem::take(&mut self.stopping) {
             match reply {
                 StopReply::Abort(reply) => drop(reply.send(true)),
@@ -273,7 +299,8 @@ impl Worker {
     fn be_reborn(&mut self) {
         self.conversation.journal.log().close();
         let journal = super::journal(&self.context, SessionKey::generate(), 0);
-        self.conversation = Conversation::new(self.conversation.id.clone(), None, journal);
+        let redactor = Arc::clone(&self.context.redactor);
+        self.conversation = Conversation::new(self.conversation.id.clone(), None, journal, redactor);
     }
 
     /// The coordinator ends: what runs is ended and written down, what waits runs after the next start.
@@ -281,10 +308,12 @@ impl Worker {
         if self.context.settings.hand_off {
             // What runs goes on, and the next coordinator finds it by what is in the store.
             self.flush().await;
+            failpoint!("session.left");
             return;
         }
         self.end_running(Failure::new(ErrorType::Aborted, "the server was shut down"), "shutdown");
         self.flush().await;
+        failpoint!("session.ended");
         if let Some(launching) = &self.launching {
             launching.cancel();
             if let Some(Report::Launched(outcome) | Report::TakenOver(outcome)) = self.reports.1.recv().await {
@@ -373,28 +402,20 @@ where
 
 fn failure_of(error: NotLaunched) -> Failure {
     match error {
+        NotLaunched::Spent(spent) => Failure::new(ErrorType::BudgetExceeded, spent.to_string()),
+        NotLaunched::Store(error) => Failure::new(ErrorType::ExitCode, sentence(&error)),
         NotLaunched::Template(error) => Failure::new(ErrorType::ExitCode, sentence(&error)),
         NotLaunched::Sandbox(LaunchError::Engine(EngineError::ImageMissing { image })) => Failure::new(
             ErrorType::EngineUnavailable,
             format!("the image {image} is not there; build it with `claude-runner image build`"),
         ),
-        NotLaunched::Sandbox(error @ (LaunchError::Engine(_) | LaunchError::Link(_) | LaunchError::Timeout)) => {
-            Failure::new(ErrorType::EngineUnavailable, sentence(&error))
-        }
+        NotLaunched::Sandbox(
+            error
+            @ (LaunchError::Engine(_) | LaunchError::Link(_) | LaunchError::Runtime { .. } | LaunchError::Timeout),
+        ) => Failure::new(ErrorType::EngineUnavailable, sentence(&error)),
         NotLaunched::Sandbox(LaunchError::Ended(end)) => end_of(&end),
         NotLaunched::Sandbox(error @ LaunchError::Send(_)) => Failure::new(ErrorType::ContainerLost, sentence(&error)),
         NotLaunched::Sandbox(error @ LaunchError::Refused(_)) => Failure::new(ErrorType::ExitCode, sentence(&error)),
         NotLaunched::Sandbox(error @ LaunchError::Cancelled) => Failure::new(ErrorType::Aborted, sentence(&error)),
     }
-}
-
-/// An error and what is behind it, in one line.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut sentence = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        sentence = format!("{sentence}: {cause}");
-        source = cause.source();
-    }
-    sentence
 }

@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{Waiting, Worker};
-use crate::gateway::{Reading, TaskLimits};
+use crate::failpoint::failpoint;
+use crate::gateway::Reading;
 use crate::sandbox::{ProcessEnd, ProcessOutput};
 use crate::session::environment;
+use crate::session::payer;
 use crate::session::running::Running;
 use crate::session::state::{After, Input};
 use crate::store::UnfinishedTask;
 use crate::task::{ErrorType, Failure, TaskStatus};
-use crate::usage::Cost;
 
 /// How long an idle agent may take to take a message in; it does so in milliseconds, even under load.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -53,28 +54,38 @@ impl Worker {
     /// The agent of an earlier coordinator is ours.
     pub(super) async fn go_on(&mut self) {
         let (Some(sandbox), Some(session)) = (&self.sandbox, &self.conversation.record) else { return };
+        sandbox.gateway.set_session(session.id.as_str());
         sandbox.gateway.set_access(environment::access(&session.env));
-        let Some(running) = &self.conversation.running else {
+        let Some(running) = &mut self.conversation.running else {
+            sandbox.gateway.begin_task(payer::of_session(session));
             self.transition(Input::Started).await;
             return;
         };
-        let limit = running.record.request.max_cost_usd.map(Cost::from_dollars);
-        let used = running.used(sandbox.gateway.reading()).cost;
-        sandbox.gateway.begin_task(TaskLimits { max_cost: limit.map(|limit| limit - used) });
+        // More exact than what was written down with the agent's last output. Requests wait until the task begins below.
+        match self.context.sandboxes.gateway().budgets().of_task(&running.record.id).await {
+            Ok(balance) => running.recall_cost(balance.spent - balance.assumed),
+            Err(error) => warn!(task.id = %running.record.id, %error, "could not read what a task has cost"),
+        }
+        sandbox.gateway.begin_task(payer::of_task(&running.record));
         // Sent again where nobody knows whether it arrived: the agent ignores a message that it has.
         self.unsaid = running.awaits_acceptance();
         self.transition(Input::TakenOver).await;
         self.say_prompt_once_durable().await;
         self.send().await;
+        failpoint!("takeover.resumed");
     }
 
     /// Gives the next task to the agent that waits for it.
     pub(super) async fn start_task(&mut self) {
         let (Some(sandbox), Some(Waiting { record, prompt })) = (&self.sandbox, self.queue.pop()) else { return };
         if let Some(session) = &self.conversation.record {
+            sandbox.gateway.set_session(session.id.as_str());
             sandbox.gateway.set_access(environment::access(&session.env));
         }
-        sandbox.gateway.begin_task(TaskLimits { max_cost: record.request.max_cost_usd.map(Cost::from_dollars) });
+        if record.attempt == 0 {
+            self.context.sandboxes.gateway().budgets().new_task(&record.id);
+        }
+        sandbox.gateway.begin_task(payer::of_task(&record));
         let resumed = self
             .conversation
             .record
@@ -94,12 +105,14 @@ impl Worker {
             return;
         }
         self.unsaid = false;
+        failpoint!("task.started");
         let env =
             self.conversation.record.as_ref().map(|session| environment::visible(&session.env)).unwrap_or_default();
         let changed = self.applied.as_ref() != Some(&env);
         self.conversation.say_prompt(changed.then_some(&env));
         self.applied = Some(env);
         self.send().await;
+        failpoint!("message.said");
     }
 
     /// Sends what the conversation left to be said.
@@ -119,11 +132,15 @@ impl Worker {
             ProcessOutput::Frames(frames) => {
                 let (conversation, gateway) = (&mut self.conversation, &sandbox.gateway);
                 let end = sandbox.process.decode(frames, |line| conversation.hear(line, gateway));
+                if gateway.was_asked() {
+                    self.conversation.presume_taken();
+                }
                 self.conversation.mark(sandbox.process.last_frame(), gateway.reading());
                 end
             }
             ProcessOutput::Ended(end) => Some(end),
         };
+        failpoint!("output.heard");
         let mut next = self.conversation.take_next();
         if let Some(end) = end {
             self.lose_running(end_of(&end));
@@ -142,6 +159,7 @@ impl Worker {
         let silent_since = self.conversation.silent_since()?;
         let activity = sandbox.gateway.activity();
         let untouched = self.conversation.running.as_ref().is_some_and(Running::is_untouched);
+        let untouched = untouched && !sandbox.gateway.was_asked();
         let stall_timeout = self.context.settings.stall_timeout;
         let patience = if untouched { stall_timeout.min(ACCEPT_TIMEOUT) } else { stall_timeout };
         // While the model is being asked nothing has stalled; that is looked at again later.
@@ -163,6 +181,7 @@ impl Worker {
             // It was told to end its turn and did not.
             self.lose(Failure::new(ErrorType::Timeout, "the task did not end in time")).await;
         } else if self.stalls_at().is_some_and(|at| at <= now) {
+            self.look_for_requests();
             if let Some((record, prompt)) = self.conversation.take_back_untouched("agent_hung") {
                 // It never took the message in: another process will.
                 self.queue.push_front(Waiting { record, prompt });
@@ -185,17 +204,26 @@ impl Worker {
 
     /// The sandbox is lost: the running task begins anew where it may, and ends where not.
     pub(super) fn lose_running(&mut self, failure: Failure) {
+        self.look_for_requests();
         let again = if failure.error_type == ErrorType::ContainerLost {
             self.conversation.take_back("container_lost")
         } else {
             // An agent that ends after its last answer takes the next task's message with it.
             self.conversation.take_back_untouched("agent_ended")
         };
+        failpoint!("task.taken_back");
         match again {
             Some((record, prompt)) => self.queue.push_front(Waiting { record, prompt }),
             None => self.end_running(failure, "request"),
         }
         self.unsaid = false;
+    }
+
+    /// An agent that asked the model has the task's message. What one did that nobody watched is not known.
+    fn look_for_requests(&mut self) {
+        if self.sandbox.as_ref().is_none_or(|sandbox| sandbox.gateway.was_asked()) {
+            self.conversation.presume_taken();
+        }
     }
 
     /// What the gateway counted for this sandbox.
@@ -212,7 +240,9 @@ pub(super) fn end_of(end: &ProcessEnd) -> Failure {
         match end {
             // Stopped from outside, together with its container.
             ProcessEnd::Exited { code: None, signal: None, .. } => ErrorType::ContainerLost,
-            ProcessEnd::Exited { .. } | ProcessEnd::NotStarted { .. } => ErrorType::ExitCode,
+            ProcessEnd::Exited { .. } | ProcessEnd::NotStarted { .. } | ProcessEnd::DiskFull { .. } => {
+                ErrorType::ExitCode
+            }
             ProcessEnd::ContainerExited { .. } | ProcessEnd::ContainerGone | ProcessEnd::Closed => {
                 ErrorType::ContainerLost
             }

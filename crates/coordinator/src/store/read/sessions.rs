@@ -24,12 +24,22 @@ impl Store {
     }
 
     /// All sessions in the order of their creation.
-    pub async fn sessions(&self, cursor: Option<Cursor>, limit: usize) -> Result<Page<SessionRecord>, StoreError> {
+    pub async fn sessions(
+        &self,
+        prefix: Option<&str>,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<SessionRecord>, StoreError> {
         let sealer = self.shared.sealer.clone();
-        let query = format!("SELECT {COLUMNS} FROM sessions WHERE number > ?1 ORDER BY number LIMIT ?2");
+        let query = format!(
+            "SELECT {COLUMNS} FROM sessions
+             WHERE number > ?1 AND substr(id, 1, length(?3)) = ?3 ORDER BY number LIMIT ?2"
+        );
+        let prefix = prefix.unwrap_or_default().to_owned();
         let after = cursor.map_or(0, Cursor::number);
         self.read(move |connection| {
-            let rows = select(connection, &sealer, &query, params![after, row::limit(limit.saturating_add(1))])?;
+            let rows =
+                select(connection, &sealer, &query, params![after, row::limit(limit.saturating_add(1)), prefix])?;
             Ok(Page::from_rows(rows, limit))
         })
         .await
@@ -88,24 +98,29 @@ fn select(
 fn decode(connection: &Connection, sealer: &Sealer, row: &Row<'_>) -> Result<(i64, SessionRecord), StoreError> {
     let number: i64 = row.get(0)?;
     let key = row::session_key(row.get(1)?);
+    let id = row::session_id(&row.get::<_, String>(2)?)?;
     let record = SessionRecord {
         key,
-        id: row::session_id(&row.get::<_, String>(2)?)?,
         created: row::timestamp(row.get(3)?)?,
         last_active: row::timestamp(row.get(4)?)?,
         turns: row::unsigned(row.get(5)?),
         claude_session_id: row.get(6)?,
-        env: env(connection, sealer, number, key)?,
+        env: env(connection, sealer, number, (key, &id))?,
         last_seq: row::unsigned(row.get(7)?),
-        sandbox: sandbox(sealer, key, row)?,
+        sandbox: sandbox(sealer, (key, &id), row)?,
+        id,
     };
     Ok((number, record))
 }
 
-fn sandbox(sealer: &Sealer, session: SessionKey, row: &Row<'_>) -> Result<Option<SandboxRecord>, StoreError> {
+fn sandbox(
+    sealer: &Sealer,
+    (session, id): (SessionKey, &SessionId),
+    row: &Row<'_>,
+) -> Result<Option<SandboxRecord>, StoreError> {
     let Some(name) = row.get::<_, Option<String>>(8)? else { return Ok(None) };
     let ciphertext: Vec<u8> = row.get(10)?;
-    let link_secret = sealer.unseal(Place::LinkSecret { session, sandbox: &name }, &ciphertext)?;
+    let link_secret = sealer.unseal(Place::LinkSecret { session, sandbox: &name }, &ciphertext, id)?;
     Ok(Some(SandboxRecord {
         name,
         container_id: row.get(9)?,
@@ -119,14 +134,14 @@ fn env(
     connection: &Connection,
     sealer: &Sealer,
     number: i64,
-    session: SessionKey,
+    (session, id): (SessionKey, &SessionId),
 ) -> Result<BTreeMap<String, secrecy::SecretString>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT name, value FROM session_env WHERE session = ?1")?;
     let mut rows = statement.query([number])?;
     let mut env = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let (name, ciphertext): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
-        let value = sealer.unseal(Place::Env { session, name: &name }, &ciphertext)?;
+        let value = sealer.unseal(Place::Env { session, name: &name }, &ciphertext, id)?;
         env.insert(name, value);
     }
     Ok(env)

@@ -17,6 +17,8 @@ const COLUMNS: &str =
 pub struct TaskFilter {
     pub status: Option<TaskStatus>,
     pub session_id: Option<SessionId>,
+    /// With what the session's id begins.
+    pub session_prefix: Option<String>,
     /// Somewhere in the message; the case of ASCII letters does not matter.
     pub text: Option<String>,
 }
@@ -56,6 +58,10 @@ impl Store {
         if let Some(session_id) = &filter.session_id {
             conditions.push("session_id = ?");
             parameters.push(session_id.as_str().to_owned().into());
+        }
+        if let Some(prefix) = &filter.session_prefix {
+            conditions.push("substr(session_id, 1, length(?)) = ?");
+            parameters.extend([prefix.clone().into(), prefix.clone().into()]);
         }
         if let Some(text) = &filter.text {
             conditions.push(r"message LIKE ? ESCAPE '\'");

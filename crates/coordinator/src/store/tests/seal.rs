@@ -33,10 +33,11 @@ async fn secrets_are_not_in_the_files() {
 fn a_sealed_value_opens_only_in_its_place() {
     let directory = tempfile::tempdir().unwrap();
     let sealer = Sealer::open(&directory.path().join("key"), true).unwrap();
+    let id = "a".parse().unwrap();
     let (session, other) = (session("a").key, session("b").key);
     let place = Place::Env { session, name: "TOKEN" };
     let value = sealer.seal(place, &SecretString::from("swordfish")).unwrap();
-    assert_eq!(sealer.unseal(place, &value).unwrap().expose_secret(), "swordfish");
+    assert_eq!(sealer.unseal(place, &value, &id).unwrap().expose_secret(), "swordfish");
     assert_ne!(sealer.seal(place, &SecretString::from("swordfish")).unwrap(), value, "a nonce came twice");
     let elsewhere = [
         Place::Env { session: other, name: "TOKEN" },
@@ -44,12 +45,12 @@ fn a_sealed_value_opens_only_in_its_place() {
         Place::LinkSecret { session, sandbox: "TOKEN" },
     ];
     for place in elsewhere {
-        assert!(matches!(sealer.unseal(place, &value), Err(StoreError::Corrupt { .. })));
+        assert!(matches!(sealer.unseal(place, &value, &id), Err(StoreError::DoesNotOpen { .. })));
     }
     let mut changed = value.clone();
     *changed.last_mut().unwrap() ^= 1;
-    assert!(sealer.unseal(place, &changed).is_err());
-    assert!(sealer.unseal(place, &value[..10]).is_err());
+    assert!(sealer.unseal(place, &changed, &id).is_err());
+    assert!(sealer.unseal(place, &value[..10], &id).is_err());
 }
 
 fn contents(directory: &std::path::Path) -> Vec<u8> {

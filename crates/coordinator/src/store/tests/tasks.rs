@@ -105,8 +105,8 @@ async fn a_restart_finds_what_it_must_look_at() {
     let unfinished = store.unfinished_tasks(waiting.key).await.unwrap();
     let unfinished: Vec<_> = unfinished.into_iter().map(|task| (task.record.id, task.prompt_uuid.as_u128())).collect();
     assert_eq!(unfinished, [(tasks[1].id.clone(), 7), (tasks[2].id.clone(), 7)]);
-    let first = store.sessions(None, 2).await.unwrap();
-    let second = store.sessions(first.next, 2).await.unwrap();
+    let first = store.sessions(None, None, 2).await.unwrap();
+    let second = store.sessions(None, first.next, 2).await.unwrap();
     let ids: Vec<_> = first.items.iter().chain(&second.items).map(|record| record.id.to_string()).collect();
     assert_eq!((ids, second.next), (["idle", "waiting", "sandbox"].map(str::to_owned).into(), None));
 }

@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
 
-use super::{Request, Work, Writer, logs, sessions, tasks};
+use super::{Request, Work, Writer, logs, sessions, tasks, usage};
+use crate::failpoint::failpoint;
 use crate::store::seal::Sealer;
 use crate::store::{Change, StoreError, retention};
 
@@ -85,7 +86,9 @@ impl Writer {
             execute(&self.connection, "RELEASE caller")?;
             results.push(result);
         }
+        failpoint!("commit.applied");
         execute(&self.connection, "COMMIT")?;
+        failpoint!("commit.durable");
         self.counters.transactions.fetch_add(1, Ordering::Relaxed);
         Ok(results)
     }
@@ -148,6 +151,10 @@ fn apply(connection: &Connection, sealer: &Sealer, change: &Change) -> Result<()
             sessions::move_sandbox(connection, *session, *last_frame, progress)
         }
         Change::AppendLines { session, task, lines } => logs::append_lines(connection, *session, task, lines),
+        Change::OpenRequest(request) => usage::open(connection, request),
+        Change::SettleRequest { id, charge } => usage::settle(connection, *id, charge),
+        Change::ChargeOpenRequests => usage::charge_open(connection),
+        Change::AddCliCharge(charge) => usage::add_cli_charge(connection, charge),
     }
 }
 

@@ -20,6 +20,7 @@ fn settings() -> SandboxSettings {
         network: Network::None,
         limits: Limits::new(1 << 30, 1_000_000_000, 64),
         runtime: None,
+        disk_bytes: 1 << 30,
         orphan_ttl: Duration::from_mins(1),
     }
 }

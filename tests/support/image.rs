@@ -1,10 +1,10 @@
-//! Images of a scenario's own: the agent image with another program in the place of Claude Code.
+//! Images of a test's own, made of the agent image.
 
 use bytes::Bytes;
 use container_engine::{BuildCache, BuildProgress, BuildSpec, DockerEngine, Engine as _, Labels};
 use futures::TryStreamExt as _;
 
-use crate::server::agent_image;
+use super::environment::agent_image;
 
 pub(crate) struct TestImage {
     engine: DockerEngine,
@@ -12,13 +12,19 @@ pub(crate) struct TestImage {
 }
 
 impl TestImage {
-    /// `program` stands where Claude Code should be. `case` is unique among the scenarios.
-    pub(crate) async fn with_agent(case: &str, program: &str) -> Self {
+    /// The agent image with this program in the place of Claude Code. `case` is unique among the tests of both binaries.
+    pub(crate) async fn with_agent(case: &str, program: &str, mode: u32) -> Self {
+        Self::build(case, "COPY claude /usr/local/bin/claude", &[("claude", program, mode)]).await
+    }
+
+    /// The agent image with this instruction, which may use these files.
+    pub(crate) async fn build(case: &str, instruction: &str, files: &[(&str, &str, u32)]) -> Self {
         let engine = DockerEngine::from_environment();
-        let name = format!("claude-runner-faults-{case}");
-        let dockerfile = format!("FROM {}\nCOPY claude /usr/local/bin/claude\n", agent_image());
+        let name = format!("claude-runner-test-{case}");
+        let dockerfile = format!("FROM {}\n{instruction}\n", agent_image());
+        let files: Vec<_> = files.iter().copied().chain([("Dockerfile", dockerfile.as_str(), 0o644)]).collect();
         let spec = BuildSpec {
-            context: archive(&[("Dockerfile", &dockerfile, 0o644), ("claude", program, 0o755)]).into(),
+            context: archive(&files).into(),
             tag: name.clone(),
             build_args: [].into(),
             labels: Labels::new(),

@@ -12,6 +12,11 @@ use tokio::sync::watch;
 
 use crate::bounds::within;
 
+/// Its command line, with the program that was built along.
+pub(crate) fn serve() -> Vec<String> {
+    vec![env!("CARGO_BIN_EXE_claude-runner").to_owned(), "serve".to_owned()]
+}
+
 /// Killed when it is dropped.
 pub(crate) struct Process {
     child: Child,
@@ -20,10 +25,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it with this environment and no other.
-    pub(crate) fn spawn(environment: &BTreeMap<String, String>, directory: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_claude-runner"))
-            .arg("serve")
+    /// Starts this program, with this environment and no other.
+    pub(crate) fn run(program: &[String], environment: &BTreeMap<String, String>, directory: &Path) -> Self {
+        let mut child = Command::new(&program[0])
+            .args(&program[1..])
             .env_clear()
             .envs(environment)
             .current_dir(directory)
@@ -49,13 +54,20 @@ impl Process {
         self.log.borrow().clone()
     }
 
-    pub(crate) async fn logged(&self, text: &str) {
+    /// Waits until its log has this so many times. False: it ended before.
+    pub(crate) async fn says(&self, text: &str, times: usize) -> bool {
         let mut log = self.log.clone();
-        within(text, log.wait_for(|log| log.contains(text))).await.unwrap();
+        let said = log.wait_for(|log| log.matches(text).count() >= times);
+        within(&format!("the server says {text:?} {times} times"), said).await.is_ok()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+        // It may have ended by itself.
+        let _ = kill(Pid::from_raw(self.id().cast_signed()), signal);
     }
 
     /// Waits for its end; all that it logged is there then.

@@ -1,0 +1,98 @@
+//! Tickets: with one a page opens one session's stream, once, without a key.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::SecretString;
+use tokio::time::Instant;
+
+use super::{Caller, Digest, Scope, Visible};
+use crate::session::SessionId;
+
+/// How many may be open at once; a page uses its ticket at once.
+const MAX_TICKETS: usize = 10_000;
+
+/// In memory only: after a restart a page asks for another one. Found by digest, so that looking one up tells nothing about
+/// the others.
+#[derive(Default)]
+pub struct Tickets(Mutex<HashMap<[u8; 32], Kept>>);
+
+struct Kept {
+    session: SessionId,
+    origin: Option<String>,
+    /// Who made it.
+    caller: Caller,
+    expires: Instant,
+}
+
+/// As it is given out.
+pub struct Ticket {
+    pub text: SecretString,
+    pub lifetime: Duration,
+}
+
+impl Tickets {
+    pub const LIFETIME: Duration = Duration::from_secs(30);
+
+    /// A ticket for a session, and for pages of one origin where one is given. `None`: too many are open.
+    pub fn issue(&self, caller: &Caller, session: SessionId, origin: Option<String>) -> Option<Ticket> {
+        let text = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+        let kept = Kept { session, origin, caller: caller.clone(), expires: Instant::now() + Self::LIFETIME };
+        let mut tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tickets.retain(|_, kept| Instant::now() < kept.expires);
+        if tickets.len() >= MAX_TICKETS {
+            return None;
+        }
+        tickets.insert(*Digest::of(&text).as_bytes(), kept);
+        Some(Ticket { text: text.into(), lifetime: Self::LIFETIME })
+    }
+
+    /// Takes a ticket, whatever comes of it. The caller it gives may read that session, and goes with the key that made the
+    /// ticket.
+    pub fn redeem(&self, text: &str, session: &SessionId, origin: Option<&str>) -> Option<Caller> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(Digest::of(text).as_bytes())?;
+        let fits = Instant::now() < kept.expires
+            && kept.session == *session
+            && kept.origin.as_deref().is_none_or(|wanted| origin == Some(wanted))
+            && !kept.caller.revoked.is_cancelled();
+        fits.then(|| Caller { scope: Scope::Read, visible: Visible::Only(kept.session), ..kept.caller })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::Tickets;
+    use crate::access::{Caller, Scope};
+
+    #[test]
+    fn a_ticket_is_good_once_for_its_session_and_origin() {
+        let tickets = Tickets::default();
+        let caller = Caller::anyone();
+        let [session, other] = ["a", "b"].map(|id| id.parse().unwrap());
+        let origin = Some("https://acme.test");
+        let issue = || {
+            let ticket = tickets.issue(&caller, "a".parse().unwrap(), origin.map(str::to_owned)).unwrap();
+            ticket.text.expose_secret().to_owned()
+        };
+        let ticket = issue();
+        let reader = tickets.redeem(&ticket, &session, origin).unwrap();
+        assert!(reader.scope == Scope::Read && reader.sees(&session) && !reader.sees(&other));
+        assert!(tickets.redeem(&ticket, &session, origin).is_none(), "a second time");
+        assert!(tickets.redeem(&issue(), &other, origin).is_none(), "another session");
+        assert!(tickets.redeem(&issue(), &session, Some("https://evil.test")).is_none(), "another origin");
+        assert!(tickets.redeem(&issue(), &session, None).is_none(), "no origin");
+        let late = issue();
+        for kept in tickets.0.lock().unwrap().values_mut() {
+            kept.expires -= Tickets::LIFETIME;
+        }
+        assert!(tickets.redeem(&late, &session, origin).is_none(), "too late");
+        let revoked = issue();
+        caller.revoked.cancel();
+        assert!(tickets.redeem(&revoked, &session, origin).is_none(), "its key was revoked");
+    }
+}

@@ -1,0 +1,110 @@
+//! What was spent on each account, what is reserved, and whether one more request may begin. No waiting, no clock.
+
+use std::collections::HashMap;
+
+use super::limits::{Limit, Spent};
+use crate::usage::{Account, Balance, Cost};
+
+/// Accounts that may lie idle in memory; beyond these, those that nobody uses are forgotten. The store has them.
+const IDLE_ACCOUNTS: usize = 4096;
+
+pub(super) struct Ledger {
+    entries: HashMap<Account, Entry>,
+    /// At this size idle accounts are looked for.
+    sweep_at: usize,
+}
+
+#[derive(Default)]
+struct Entry {
+    balance: Balance,
+    /// Requests that are open, and what they may cost.
+    open: u32,
+    reserved: Cost,
+    /// Settlements that the store does not have yet.
+    unwritten: u32,
+}
+
+/// What becomes of a request that wants to begin.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ruling {
+    /// It is reserved.
+    Granted,
+    /// An open request may use up the rest.
+    Wait,
+    Spent(Spent),
+    /// An account has to be learned first.
+    Unknown,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Ledger { entries: HashMap::new(), sweep_at: IDLE_ACCOUNTS }
+    }
+}
+
+impl Ledger {
+    /// Those of `accounts` that are not known here.
+    pub(super) fn unknown(&self, accounts: &[Account]) -> Vec<Account> {
+        accounts.iter().filter(|account| !self.entries.contains_key(account)).cloned().collect()
+    }
+
+    /// Takes over what the store has of an account. One that is known already stays as it is.
+    pub(super) fn learn(&mut self, account: Account, balance: Balance) {
+        if self.entries.len() >= self.sweep_at {
+            self.entries.retain(|_, entry| entry.open > 0 || entry.unwritten > 0);
+            self.sweep_at = IDLE_ACCOUNTS.max(2 * self.entries.len());
+        }
+        self.entries.entry(account).or_insert(Entry { balance, ..Entry::default() });
+    }
+
+    pub(super) fn balance(&self, account: &Account) -> Option<Balance> {
+        self.entries.get(account).map(|entry| entry.balance)
+    }
+
+    /// Every limit's account is one of `accounts`.
+    pub(super) fn reserve(&mut self, accounts: &[Account], limits: &[Limit], estimate: Cost) -> Ruling {
+        if accounts.iter().any(|account| !self.entries.contains_key(account)) {
+            return Ruling::Unknown;
+        }
+        let mut wait = false;
+        for limit in limits {
+            let Some(entry) = self.entries.get(&limit.account) else { return Ruling::Unknown };
+            let spent = entry.balance.spent;
+            if spent >= limit.most {
+                return Ruling::Spent(limit.reached(spent));
+            }
+            wait |= entry.open > 0 && spent + entry.reserved >= limit.most;
+        }
+        if wait {
+            return Ruling::Wait;
+        }
+        for account in accounts {
+            if let Some(entry) = self.entries.get_mut(account) {
+                entry.open += 1;
+                entry.reserved += estimate;
+            }
+        }
+        Ruling::Granted
+    }
+
+    /// A request that was granted cost this much. It stays in memory until [`Ledger::written`].
+    pub(super) fn settle(&mut self, accounts: &[Account], estimate: Cost, cost: Cost) {
+        for account in accounts {
+            if let Some(entry) = self.entries.get_mut(account) {
+                entry.open -= 1;
+                entry.reserved = entry.reserved - estimate;
+                entry.balance.spent += cost;
+                entry.unwritten += 1;
+            }
+        }
+    }
+
+    /// The store has a settlement.
+    pub(super) fn written(&mut self, accounts: &[Account]) {
+        for account in accounts {
+            if let Some(entry) = self.entries.get_mut(account) {
+                entry.unwritten -= 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! How much one sandbox may ask of the outside: requests in a minute, bytes in a task.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+pub(super) struct Allowance {
+    requests_per_minute: u32,
+    minute: Mutex<Minute>,
+    /// Bytes to and from outside hosts other than the model API, both directions together, that are left to the task.
+    bytes_left: AtomicU64,
+    bytes_per_task: u64,
+}
+
+struct Minute {
+    began: Instant,
+    requests: u32,
+}
+
+impl Allowance {
+    pub(super) fn new(requests_per_minute: u32, bytes_per_task: u64) -> Self {
+        Allowance {
+            requests_per_minute,
+            minute: Mutex::new(Minute { began: Instant::now(), requests: 0 }),
+            bytes_left: AtomicU64::new(bytes_per_task),
+            bytes_per_task,
+        }
+    }
+
+    pub(super) fn begin_task(&self) {
+        self.bytes_left.store(self.bytes_per_task, Ordering::Relaxed);
+    }
+
+    /// Counts a request. `Err`: how long to wait until there is room for another.
+    pub(super) fn take_request(&self, now: Instant) -> Result<(), Duration> {
+        let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = now.saturating_duration_since(minute.began);
+        if elapsed >= MINUTE {
+            *minute = Minute { began: now, requests: 0 };
+        }
+        if minute.requests >= self.requests_per_minute {
+            return Err(MINUTE.saturating_sub(elapsed));
+        }
+        minute.requests += 1;
+        Ok(())
+    }
+
+    /// Counts bytes that have passed. False once the task has none left.
+    pub(super) fn take_bytes(&self, bytes: usize) -> bool {
+        let take = |left: u64| Some(left.saturating_sub(bytes as u64));
+        self.bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok_and(|left| left > bytes as u64)
+    }
+
+    pub(super) fn has_bytes(&self) -> bool {
+        self.bytes_left.load(Ordering::Relaxed) > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_has_so_many_requests_and_the_next_as_many_again() {
+        let allowance = Allowance::new(2, 1);
+        let now = Instant::now();
+        assert_eq!(allowance.take_request(now), Ok(()));
+        assert_eq!(allowance.take_request(now), Ok(()));
+        assert!(allowance.take_request(now).is_err_and(|wait| wait <= MINUTE && !wait.is_zero()));
+        assert_eq!(allowance.take_request(now + MINUTE), Ok(()));
+    }
+
+    #[test]
+    fn a_task_has_so_many_bytes_and_the_next_as_many_again() {
+        let allowance = Allowance::new(1, 10);
+        assert!(allowance.take_bytes(9) && allowance.has_bytes());
+        assert!(!allowance.take_bytes(100) && !allowance.has_bytes());
+        allowance.begin_task();
+        assert!(allowance.has_bytes());
+    }
+}

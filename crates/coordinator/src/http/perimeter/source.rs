@@ -1,0 +1,110 @@
+//! The decision by Host, Origin and Sec-Fetch-Site.
+
+use std::net::SocketAddr;
+
+use http::header::{CONTENT_LENGTH, HOST, ORIGIN, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+
+use super::authority::Authority;
+use super::{Perimeter, Refusal};
+
+impl Perimeter {
+    /// `local`: the address by which the connection came.
+    pub(super) fn check(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        local: Option<SocketAddr>,
+    ) -> Result<(), Refusal> {
+        if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
+            return Err(Refusal::TwoLengths);
+        }
+        let host = self.check_host(uri, headers, local)?;
+        let origin = self.check_origin(&host, headers)?;
+        let is_page = *method == Method::GET && uri.path() == "/" && is_navigation(headers);
+        match single(headers, &SEC_FETCH_SITE) {
+            Ok(None) => Ok(()),
+            Ok(Some(site)) if site == "same-origin" || site == "none" => Ok(()),
+            // A link to the dashboard may be followed: what is at `/` does nothing and shows nothing of anyone.
+            Ok(Some(_)) | Err(Doubled) if origin == Origin::Allowed || is_page => Ok(()),
+            Ok(Some(_)) | Err(Doubled) => Err(Refusal::CrossSite),
+        }
+    }
+
+    fn check_host(&self, uri: &Uri, headers: &HeaderMap, local: Option<SocketAddr>) -> Result<Authority, Refusal> {
+        let value = match single(headers, &HOST) {
+            Ok(Some(value)) => value,
+            Ok(None) => return Err(Refusal::InvalidHost("it is missing")),
+            Err(Doubled) => return Err(Refusal::InvalidHost("it is there more than once")),
+        };
+        let host = parse(value).ok_or(Refusal::InvalidHost("it must be like example.com or example.com:3456"))?;
+        if !self.is_ours(&host, local) {
+            return Err(Refusal::HostNotAllowed(host.name().to_owned()));
+        }
+        // `GET http://host/path`: what stands there counts, and somebody in between may have looked at the header instead.
+        if let Some(target) = uri.authority() {
+            let target = Authority::parse(target.as_str());
+            if target.as_ref() != Some(&host) {
+                return Err(Refusal::InvalidHost("it differs from the host of the request line"));
+            }
+        }
+        Ok(host)
+    }
+
+    fn check_origin(&self, host: &Authority, headers: &HeaderMap) -> Result<Origin, Refusal> {
+        let value = match single(headers, &ORIGIN) {
+            Ok(Some(value)) => value,
+            Ok(None) => return Ok(Origin::Absent),
+            Err(Doubled) => return Err(Refusal::OriginNotAllowed),
+        };
+        if self.origins.0.contains(value) || is_own_origin(value, host) {
+            Ok(Origin::Allowed)
+        } else {
+            Err(Refusal::OriginNotAllowed)
+        }
+    }
+}
+
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Absent,
+    Allowed,
+}
+
+/// A header that may be there once was there more often.
+struct Doubled;
+
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Doubled> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => Err(Doubled),
+    }
+}
+
+fn parse(value: &HeaderValue) -> Option<Authority> {
+    Authority::parse(value.to_str().ok()?)
+}
+
+/// The page came from the host that is called now. Whether by TLS is known to the proxy in front of us only, so either
+/// scheme is taken.
+fn is_own_origin(origin: &HeaderValue, host: &Authority) -> bool {
+    let Ok(origin) = origin.to_str() else { return false };
+    let (rest, default) = match (origin.strip_prefix("http://"), origin.strip_prefix("https://")) {
+        (Some(rest), _) => (rest, 80),
+        (None, Some(rest)) => (rest, 443),
+        (None, None) => return false,
+    };
+    Authority::parse(rest).is_some_and(|origin| origin.is_same(host, default))
+}
+
+/// Somebody followed a link or typed an address: the answer is shown as a page of its own.
+fn is_navigation(headers: &HeaderMap) -> bool {
+    let is = |name, value: &str| matches!(single(headers, name), Ok(Some(found)) if found == value);
+    is(&SEC_FETCH_MODE, "navigate") && is(&SEC_FETCH_DEST, "document")
+}

@@ -1,0 +1,150 @@
+//! What was used, and what it cost.
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::extract::Query;
+use super::session::prefix;
+use super::{Api, ApiError};
+use crate::access::{Caller, KeyId, Scope};
+use crate::session::SessionId;
+use crate::usage::{Day, Dimension, UsageFilter, UsageRow};
+
+/// More rows are no table any more; a narrower question gets them.
+const MAX_ROWS: usize = 1000;
+/// Days before today that are looked at where nothing is said.
+const DEFAULT_DAYS: i64 = 30;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UsageQuery {
+    by: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    session_id: Option<String>,
+    key: Option<String>,
+    model: Option<String>,
+}
+
+/// `GET /usage`. A caller who is no administrator sees what its own key used.
+pub(super) async fn usage(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<UsageQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let by = dimensions(query.by.as_deref().unwrap_or("day"))?;
+    let filter = filter(query, &caller, Day::of(Timestamp::now()))?;
+    let report = api.registry.context().store.usage(&filter, &by, MAX_ROWS).await?;
+    Ok(Json(json!({
+        "from": filter.from.to_string(),
+        "to": filter.to.to_string(),
+        "by": by.iter().map(|dimension| name(*dimension)).collect::<Vec<_>>(),
+        "totals": view(&report.totals),
+        "rows": report.rows.iter().map(view).collect::<Vec<_>>(),
+        "truncated": report.truncated,
+    })))
+}
+
+fn filter(query: UsageQuery, caller: &Caller, today: Day) -> Result<UsageFilter, ApiError> {
+    let day = |name: &str, text: Option<String>| {
+        text.map(|text| text.parse::<Day>().map_err(|error| ApiError::invalid(format!("{name}: {error}")))).transpose()
+    };
+    let to = day("to", query.to)?.unwrap_or(today);
+    let from = day("from", query.from)?.unwrap_or_else(|| to.minus(DEFAULT_DAYS));
+    if from > to {
+        return Err(ApiError::invalid("from: it must not be after `to`"));
+    }
+    let session = query.session_id.map(|id| id.parse::<SessionId>()).transpose();
+    let session = session.map_err(|error| ApiError::invalid(format!("sessionId: {error}")))?;
+    let asked = query.key.map(|key| key.parse::<KeyId>()).transpose();
+    let asked = asked.map_err(|error| ApiError::invalid(format!("key: {error}")))?;
+    let own = match caller.scope {
+        Scope::Admin => None,
+        Scope::Read | Scope::Submit => Some(caller.key.clone().ok_or_else(ApiError::unauthorized)?),
+    };
+    Ok(UsageFilter {
+        from,
+        to,
+        // Both: another's key, asked for by one who sees only its own, used nothing.
+        keys: own.into_iter().chain(asked).collect(),
+        session,
+        session_prefix: prefix(caller).map(str::to_owned),
+        model: query.model,
+    })
+}
+
+/// `day,model`, each once.
+fn dimensions(text: &str) -> Result<Vec<Dimension>, ApiError> {
+    let mut by = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let found = Dimension::ALL.into_iter().find(|dimension| dimension.as_str() == part || name(*dimension) == part);
+        let found = found.ok_or_else(|| {
+            ApiError::invalid("by: it must be one or more of day, key, session and model, with commas between them")
+        })?;
+        if !by.contains(&found) {
+            by.push(found);
+        }
+    }
+    Ok(by)
+}
+
+/// As the rest of the API calls it.
+const fn name(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::Session => "sessionId",
+        Dimension::Day | Dimension::Key | Dimension::Model => dimension.as_str(),
+    }
+}
+
+fn view(row: &UsageRow) -> Value {
+    let mut view = Map::new();
+    for (dimension, value) in &row.group {
+        view.insert(name(*dimension).to_owned(), if value.is_empty() { Value::Null } else { json!(value) });
+    }
+    view.insert("requests".to_owned(), json!(row.usage.requests));
+    view.insert("input_tokens".to_owned(), json!(row.usage.input_tokens));
+    view.insert("output_tokens".to_owned(), json!(row.usage.output_tokens));
+    view.insert("cache_creation_input_tokens".to_owned(), json!(row.usage.cache_creation_input_tokens));
+    view.insert("cache_read_input_tokens".to_owned(), json!(row.usage.cache_read_input_tokens));
+    view.insert("cost".to_owned(), json!(row.cost.dollars()));
+    view.insert("estimatedCost".to_owned(), json!(row.estimated.dollars()));
+    view.insert("cliCost".to_owned(), json!(row.cli_cost.map(crate::usage::Cost::dollars)));
+    Value::Object(view)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(scope: Scope, own: Option<&str>, asked: Option<&str>) -> Option<Vec<String>> {
+        let key = own.map(|key| key.parse().unwrap());
+        let caller = Caller { key, scope, ..Caller::anyone() };
+        let key = asked.map(str::to_owned);
+        let query = UsageQuery { by: None, from: None, to: None, session_id: None, key, model: None };
+        let filter = filter(query, &caller, "2026-11-21".parse().unwrap()).ok()?;
+        assert_eq!(filter.from.to_string(), "2026-10-22");
+        Some(filter.keys.iter().map(KeyId::to_string).collect())
+    }
+
+    #[test]
+    fn only_an_administrator_sees_what_others_used() {
+        assert_eq!(keys(Scope::Admin, None, None), Some(vec![]));
+        assert_eq!(keys(Scope::Admin, Some("a"), None), Some(vec![]));
+        assert_eq!(keys(Scope::Admin, Some("a"), Some("b")), Some(vec!["b".to_owned()]));
+        for scope in [Scope::Read, Scope::Submit] {
+            assert_eq!(keys(scope, Some("a"), None), Some(vec!["a".to_owned()]));
+            // Both must hold, so this is nothing.
+            assert_eq!(keys(scope, Some("a"), Some("b")), Some(vec!["a".to_owned(), "b".to_owned()]));
+            assert_eq!(keys(scope, None, None), None, "a caller who is nobody sees nothing");
+        }
+    }
+
+    #[test]
+    fn a_dimension_is_counted_once() {
+        assert_eq!(dimensions("day, session,sessionId,day").unwrap(), [Dimension::Day, Dimension::Session]);
+        assert!(dimensions("").is_err() && dimensions("day,").is_err());
+    }
+}

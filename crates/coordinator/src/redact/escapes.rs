@@ -1,0 +1,46 @@
+//! The ways in which JSON may spell a character of a string.
+
+use memchr::memmem;
+
+/// The same JSON without needless escapes of ASCII: `\u0041` as `A`, `\/` as `/`. `None`: it has none.
+pub(super) fn undone(json: &str) -> Option<String> {
+    let bytes = json.as_bytes();
+    if memmem::find(bytes, b"\\u00").is_none() && memmem::find(bytes, b"\\/").is_none() {
+        return None;
+    }
+    let mut plain = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        plain.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (spelled, length) = unescape(rest);
+        match spelled {
+            Some(character @ ('"' | '\\')) => plain.extend(['\\', character]),
+            Some(character) => plain.push(character),
+            None => plain.push_str(&rest[..length]),
+        }
+        rest = &rest[length..];
+    }
+    plain.push_str(rest);
+    Some(plain)
+}
+
+/// As a string of JSON has it, where that is not the text itself.
+pub(super) fn escaped(text: &str) -> Option<String> {
+    let needed = text.contains(['"', '\\']) || text.chars().any(char::is_control);
+    let quoted = needed.then(|| serde_json::to_string(text).ok()).flatten()?;
+    Some(quoted[1..quoted.len() - 1].to_owned())
+}
+
+/// What the escape at the begin of `rest` stands for, where it need not be one, and its length.
+fn unescape(rest: &str) -> (Option<char>, usize) {
+    let hexadecimal = || u8::from_str_radix(rest.get(4..6)?, 16).ok().filter(|byte| (0x20..0x7f).contains(byte));
+    if rest.starts_with("\\/") {
+        return (Some('/'), 2);
+    }
+    match rest.starts_with("\\u00").then(hexadecimal).flatten() {
+        Some(byte) => (Some(byte.into()), 6),
+        // The character after a backslash is ASCII, if the JSON is any.
+        None => (None, if rest.is_char_boundary(2) && rest.len() >= 2 { 2 } else { 1 }),
+    }
+}

@@ -1,0 +1,21 @@
+//! Who pays for what an agent asks the model.
+
+use super::SessionRecord;
+use crate::budget::Payer;
+use crate::task::TaskRecord;
+use crate::usage::Cost;
+
+pub(crate) fn of_task(record: &TaskRecord) -> Payer {
+    Payer {
+        task: Some(record.id.clone()),
+        session: Some(record.session_id.clone()),
+        key: record.request.key.clone(),
+        max_cost: record.request.max_cost_usd.map(Cost::from_dollars),
+        key_limits: record.request.key_limits.clone(),
+    }
+}
+
+/// Where no task runs.
+pub(crate) fn of_session(record: &SessionRecord) -> Payer {
+    Payer { session: Some(record.id.clone()), ..Payer::default() }
+}

@@ -1,0 +1,16 @@
+import { defineConfig } from '@playwright/test';
+
+// scripts/browser starts a server and says where it is.
+export default defineConfig({
+  testDir: '.',
+  workers: 1,
+  timeout: 60_000,
+  reporter: 'list',
+  outputDir: '../../target/browser',
+  use: {
+    launchOptions: {
+      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+      args: ['--no-sandbox', '--host-resolver-rules=MAP evil.test 127.0.0.1, MAP rebind.test 127.0.0.1'],
+    },
+  },
+});

@@ -1,0 +1,158 @@
+//! The coordinator is killed at named places of a task's life: between any two steps of which one could count on the other.
+//! The places are `failpoint!` in the source; builds for tests have them.
+
+mod callers;
+mod cases;
+mod names;
+
+use std::os::unix::process::ExitStatusExt as _;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bounds::{PACE, short_or_long, within};
+use crate::check::Findings;
+use crate::client::Work;
+use crate::follow::{follow, whole_log};
+use crate::history::History;
+use crate::recovery;
+use crate::row::Row;
+use crate::server::{Server, Setup};
+use callers::Caller;
+use cases::{AT_THE_END, Case, Doing, ON_THE_WAY};
+
+/// Servers that are killed side by side. A kill is mostly waiting: for a container, for the agent.
+const LANES: usize = 3;
+
+const SIGKILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_coordinator_is_killed_at_each_step_of_a_task() {
+    let fault =
+        "`kill -9` at each step of a task: taken in, its sandbox made, given to the agent, heard, ended, taken over";
+    kill_at(fault, ON_THE_WAY).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_coordinator_is_killed_at_each_step_of_an_end() {
+    let fault =
+        "`kill -9` at each step of an abort, a reset, a deletion, an idle session's rest, and a stop of the server";
+    kill_at(fault, AT_THE_END).await;
+}
+
+async fn kill_at(fault: &'static str, cases: &[Case]) {
+    let rounds = short_or_long(1, 5);
+    let all: Vec<(usize, &Case)> = (0..rounds).flat_map(|_| cases).enumerate().collect();
+    let lanes = (0..LANES).map(|lane| {
+        let cases = all.iter().skip(lane).step_by(LANES);
+        async move {
+            let mut lane = Lane::open().await;
+            for (number, case) in cases {
+                lane.play(*number, case).await;
+            }
+            lane.close().await
+        }
+    });
+    let mut row = Row { fault, runs: 0, tasks: 0, findings: Findings::default(), recovery: Vec::new() };
+    for (history, kills) in join_all(lanes).await {
+        row.runs += kills.len();
+        row.tasks += history.told.len();
+        row.findings.add(Findings::of(&history));
+        row.recovery.extend(recovery::after_kills(&history, &kills));
+    }
+    row.report();
+}
+
+/// One server after the other on the same data.
+struct Lane {
+    server: Server,
+    history: History,
+    /// When the server ended, and when the next one was started.
+    kills: Vec<(Timestamp, Timestamp)>,
+    tracker: TaskTracker,
+}
+
+impl Lane {
+    async fn open() -> Self {
+        let mut server = Setup::new().with_failpoints().start().await;
+        server.kill().await;
+        Lane { server, history: History::default(), kills: Vec::new(), tracker: TaskTracker::new() }
+    }
+
+    /// Lets the server die as the case says while its callers do what they do; then all of it has to come to its end.
+    async fn play(&mut self, number: usize, case: &Case) {
+        let begun = Instant::now();
+        let session = format!("p{number}");
+        for (name, value) in case.doing.settings() {
+            self.server.set(name, value);
+        }
+        self.server.set("FAILPOINT", case.deaths[0]);
+        self.server.start_again().await;
+        let (enough, (sender, mut ended)) = (CancellationToken::new(), watch::channel(0));
+        let following = follow(self.server.client(), session.clone(), sender, enough.clone());
+        let following = self.tracker.spawn(following);
+        let calling = self.tracker.spawn(Caller::of(&self.server, &session).run(case.doing));
+        for (place, death) in case.deaths.iter().enumerate() {
+            self.dies_at(death).await;
+            match case.deaths.get(place + 1) {
+                Some(next) => self.server.set("FAILPOINT", next),
+                None => self.server.unset("FAILPOINT"),
+            }
+            self.server.spawn_again();
+        }
+        self.server.until_it_listens().await;
+
+        let client = self.server.client();
+        let mut told = calling.await.unwrap();
+        // Whatever was cut off, the session goes on.
+        told.push(client.accept(&session, &Work::slow(&format!("{session}z"), 2)).await);
+        for told in &told {
+            self.history.records.insert(told.task.clone(), client.ended(&told.task).await);
+        }
+        self.history.logs.insert(session.clone(), whole_log(&client, &session).await);
+        if case.doing == Doing::Delete {
+            // The log began anew, and the subscriber has events of the life before.
+            self.history.deleted.insert(session.clone());
+        } else {
+            within("the subscriber sees all ends", ended.wait_for(|ended| *ended >= told.len())).await.unwrap();
+        }
+        enough.cancel();
+        let follower = following.await.unwrap();
+        if case.doing != Doing::Delete {
+            self.history.followers.push(follower);
+        }
+        self.history.told.extend(told);
+        client.delete(&session).await;
+        let left = async {
+            while !self.server.left().await.is_empty() {
+                sleep(PACE).await;
+            }
+        };
+        within(&format!("nothing is left of {case:?}"), left).await;
+        self.server.tally.collect(&self.server.model);
+        eprintln!("{case:?} after {:?}", begun.elapsed());
+        self.server.kill().await;
+        for (name, _) in case.doing.settings() {
+            self.server.unset(name);
+        }
+    }
+
+    async fn dies_at(&mut self, death: &str) {
+        let status = self.server.process.ended().await;
+        let now = Timestamp::now();
+        assert_eq!(status.signal(), Some(SIGKILL), "the server did not come to {death}: it ended with {status}");
+        self.kills.push((now, now));
+        self.history.faults.push(now);
+    }
+
+    async fn close(mut self) -> (History, Vec<(Timestamp, Timestamp)>) {
+        self.server.start_again().await;
+        self.history.asked = self.server.tally.counts();
+        self.server.finish().await;
+        (self.history, self.kills)
+    }
+}

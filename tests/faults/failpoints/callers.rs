@@ -1,0 +1,104 @@
+//! What callers do while the server dies. They take no broken connection for an answer.
+
+use container_engine::{DockerEngine, Engine as _, Labels};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::cases::Doing;
+use crate::bounds::{PACE, within};
+use crate::client::{Client, Work};
+use crate::follow::{next, open};
+use crate::history::Told;
+use crate::server::Server;
+
+pub(super) struct Caller {
+    client: Client,
+    session: String,
+    server: Pid,
+    engine: DockerEngine,
+    labels: Labels,
+}
+
+impl Caller {
+    pub(super) fn of(server: &Server, session: &str) -> Self {
+        Caller {
+            client: server.client(),
+            session: session.to_owned(),
+            server: Pid::from_raw(server.process.id().cast_signed()),
+            engine: DockerEngine::from_environment(),
+            labels: server.labels(),
+        }
+    }
+
+    /// The tasks that it was told of, in the order in which they were accepted.
+    pub(super) async fn run(self, doing: Doing) -> Vec<Told> {
+        let first = match doing {
+            Doing::Post => Work::slow(&self.name("a"), 4),
+            Doing::Abort | Doing::Reset => Work::slow(&self.name("a"), 40).or(&["aborted"]),
+            Doing::Delete => Work::slow(&self.name("a"), 40).or(&["deleted"]),
+            Doing::Lose => Work::slow(&self.name("a"), 20).with(json!({ "retry": 1 })),
+            Doing::Rest => Work::slow(&self.name("a"), 2),
+            Doing::Finish | Doing::HandOff => Work::slow(&self.name("a"), 20),
+        };
+        let mut told = vec![self.client.accept(&self.session, &first).await];
+        match doing {
+            // And a second one, whose caller waits for the answer.
+            Doing::Post => {
+                let work = Work::tool(&self.name("b"));
+                let answer = self.client.answer(&self.session, &work, &self.name("key")).await;
+                assert_eq!(answer.status, 200, "{}", answer.body);
+                told.push(work.told(&self.session, &answer));
+            }
+            Doing::Abort => {
+                self.until_it_speaks().await;
+                self.client.post(&format!("/task/{}/abort", self.session)).await;
+            }
+            Doing::Reset => {
+                self.until_it_speaks().await;
+                let answer = self.client.post(&format!("/session/{}/reset", self.session)).await;
+                assert_eq!(answer.body["reset"], true, "{}", answer.body);
+            }
+            Doing::Delete => {
+                self.until_it_speaks().await;
+                self.client.delete(&self.session).await;
+                assert_eq!(self.client.status_of(&format!("/session/{}", self.session)).await, Some(404));
+            }
+            Doing::Lose => {
+                self.until_it_speaks().await;
+                for container in self.engine.list_containers(&self.labels).await.unwrap() {
+                    self.engine.kill(&container.id).await.unwrap();
+                }
+            }
+            Doing::Rest => {}
+            Doing::Finish | Doing::HandOff => {
+                // One that waits until the next start.
+                told.push(self.client.accept(&self.session, &Work::slow(&self.name("b"), 2)).await);
+                self.until_it_speaks().await;
+                kill(self.server, Signal::SIGTERM).unwrap();
+            }
+        }
+        told
+    }
+
+    fn name(&self, suffix: &str) -> String {
+        format!("{}{suffix}", self.session)
+    }
+
+    async fn until_it_speaks(&self) {
+        let spoken = async {
+            loop {
+                if let Some((mut socket, _)) = open(&self.client, &self.session, 0).await {
+                    while let Some(event) = next(&mut socket).await {
+                        if event["type"] == "text" {
+                            return;
+                        }
+                    }
+                }
+                sleep(PACE).await;
+            }
+        };
+        within("the agent speaks", spoken).await;
+    }
+}

@@ -1,0 +1,124 @@
+//! Where the server dies, while its callers do what.
+
+/// What callers do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// A task for a session that is not there yet, and a second one behind it.
+    Post,
+    /// The first task is cut off while its agent speaks.
+    Abort,
+    Reset,
+    Delete,
+    /// The container is killed while the agent speaks.
+    Lose,
+    /// Nothing, after a task: the container goes.
+    Rest,
+    /// The server is told to stop while the agent speaks.
+    Finish,
+    HandOff,
+}
+
+/// The servers of a case die one after the other, each at its place. Places that have a `>` between them are reached in this
+/// order.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) doing: Doing,
+    pub(super) deaths: &'static [&'static str],
+}
+
+const fn case(doing: Doing, deaths: &'static [&'static str]) -> Case {
+    Case { doing, deaths }
+}
+
+impl Doing {
+    pub(super) fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Doing::Post | Doing::Abort | Doing::Reset | Doing::Delete | Doing::Lose | Doing::Finish => &[],
+            Doing::Rest => &[("IDLE_TIMEOUT_MS", "300")],
+            Doing::HandOff => &[("DRAIN", "handoff")],
+        }
+    }
+}
+
+pub(super) const ON_THE_WAY: &[Case] = &[
+    // Taken in.
+    case(Doing::Post, &["task.writing"]),
+    case(Doing::Post, &["task.writing>commit.applied"]),
+    case(Doing::Post, &["task.writing>commit.durable"]),
+    case(Doing::Post, &["task.written"]),
+    case(Doing::Post, &["task.accepted"]),
+    // Its sandbox made.
+    case(Doing::Post, &["link.bound"]),
+    case(Doing::Post, &["volume.created"]),
+    case(Doing::Post, &["container.empty"]),
+    case(Doing::Post, &["container.created"]),
+    case(Doing::Post, &["container.started"]),
+    case(Doing::Post, &["agent.started"]),
+    case(Doing::Post, &["agent.asked"]),
+    case(Doing::Post, &["agent.initialised"]),
+    case(Doing::Post, &["sandbox.ready"]),
+    case(Doing::Post, &["sandbox.written"]),
+    // Given to the agent.
+    case(Doing::Post, &["task.started"]),
+    case(Doing::Post, &["message.said"]),
+    case(Doing::Post, &["task.started>link.sent"]),
+    case(Doing::Post, &["message.said>link.sent"]),
+    case(Doing::Post, &["message.said>link.acknowledged"]),
+    case(Doing::Post, &["message.said>model.asking"]),
+    case(Doing::Post, &["message.said>model.answering"]),
+    // Heard.
+    case(Doing::Post, &["message.accepted"]),
+    case(Doing::Post, &["message.accepted>output.heard"]),
+    case(Doing::Post, &["message.accepted>events.committed"]),
+    case(Doing::Post, &["message.accepted>events.published"]),
+    // Ended.
+    case(Doing::Post, &["result.heard"]),
+    case(Doing::Post, &["result.heard>commit.applied"]),
+    case(Doing::Post, &["result.heard>events.committed"]),
+    case(Doing::Post, &["end.written"]),
+    case(Doing::Post, &["end.told"]),
+    case(Doing::Post, &["end.told>task.started"]),
+    case(Doing::Post, &["answer.ready"]),
+    // Begun anew.
+    case(Doing::Lose, &["task.taken_back"]),
+    // Taken over, and the server that does so dies as well.
+    case(Doing::Post, &["container.started", "restore.read"]),
+    case(Doing::Post, &["container.started", "leftover.removed"]),
+    case(Doing::Post, &["message.said", "takeover.bound"]),
+    case(Doing::Post, &["message.said", "takeover.resumed"]),
+    case(Doing::Post, &["message.accepted", "takeover.connected"]),
+    case(Doing::Post, &["message.accepted>events.committed", "takeover.ready"]),
+    case(Doing::Post, &["result.heard", "takeover.resumed", "result.heard", "end.written"]),
+];
+
+pub(super) const AT_THE_END: &[Case] = &[
+    case(Doing::Abort, &["abort.written"]),
+    case(Doing::Abort, &["stop.begun"]),
+    case(Doing::Abort, &["container.removed"]),
+    case(Doing::Abort, &["sandbox.gone"]),
+    case(Doing::Abort, &["sandbox.forgotten"]),
+    case(Doing::Reset, &["stop.begun"]),
+    case(Doing::Reset, &["container.removed"]),
+    case(Doing::Reset, &["volume.removed"]),
+    case(Doing::Reset, &["session.wiped"]),
+    case(Doing::Reset, &["stop.written"]),
+    case(Doing::Delete, &["stop.begun"]),
+    case(Doing::Delete, &["container.removed"]),
+    case(Doing::Delete, &["sandbox.forgotten"]),
+    case(Doing::Delete, &["volume.removed"]),
+    case(Doing::Delete, &["session.wiped>commit.applied"]),
+    case(Doing::Delete, &["stop.written"]),
+    case(Doing::Rest, &["session.idle"]),
+    case(Doing::Rest, &["session.idle>container.removed"]),
+    case(Doing::Rest, &["sandbox.forgotten"]),
+    case(Doing::Finish, &["drain.begun"]),
+    case(Doing::Finish, &["drain.finished"]),
+    case(Doing::Finish, &["session.ended"]),
+    case(Doing::Finish, &["session.ended>container.removed"]),
+    case(Doing::Finish, &["drain.swept"]),
+    case(Doing::Finish, &["store.closed"]),
+    case(Doing::HandOff, &["drain.begun"]),
+    case(Doing::HandOff, &["session.left"]),
+    case(Doing::HandOff, &["session.left", "takeover.connected"]),
+    case(Doing::HandOff, &["store.closed"]),
+];

@@ -1,0 +1,26 @@
+//! SANDBOX_DISK: a watchdog over what a session's files take.
+
+use serde_json::json;
+
+use crate::server::Setup;
+
+#[tokio::test]
+async fn a_session_that_takes_more_than_its_disk_is_ended_and_may_clean_up() {
+    let server = Setup::new().env("SANDBOX_DISK", "64m").start().await;
+    server.say("other", "say:beside it").await;
+    // Also where the directory is closed to whoever looks.
+    for (session, hide) in [("s", "true"), ("t", "chmod 000 hidden")] {
+        let fill = format!("bash:mkdir -p hidden; head -c 72M /dev/zero > hidden/large; {hide}; sleep 60");
+        let problem = server.task_with(session, &fill, &json!({ "timeoutMs": 30_000 })).await.problem(502, "exit_code");
+        let error = problem["error"].as_str().unwrap();
+        assert!(error.contains("SANDBOX_DISK") && error.contains("64 MiB"), "{problem:#}");
+        // What is there stays, and the next task can take it away. A file of 3 GiB that takes nothing, and a link to
+        // everything: neither counts.
+        let clean = "bash:truncate -s 3G hole && ln -s / everything && mkfifo fifo && sleep 3; \
+                     ls hidden; rm -r hidden; echo; echo cleaned";
+        let cleaned = server.say(session, clean).await;
+        assert_eq!(cleaned, "done: large\n\ncleaned");
+    }
+    assert!(server.say("other", "recall:").await.contains("beside it"), "another session paid for it");
+    server.finish().await;
+}

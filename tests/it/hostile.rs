@@ -1,0 +1,9 @@
+//! What an attacker does who has the agent's shell. `scripts/hostile` runs these and prints the attempts.
+
+mod attacks;
+mod inside;
+mod lab;
+mod network;
+mod report;
+mod secrets;
+mod workspace;

@@ -1,0 +1,84 @@
+//! A subscriber that takes nothing for too long.
+
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use crate::agent_image::TestImage;
+use crate::bounds::within;
+use crate::server::{Setup, TestServer};
+
+/// Says eight million characters, a thousand at a time: more than the kernel keeps for a connection.
+const AGENT: &str = r#"#!/bin/bash
+while IFS= read -r line; do
+    id=$(jq -r '.request_id // .uuid' <<<"$line")
+    case $line in
+        *control_request*)
+            echo "{\"type\":\"control_response\",\"response\":{\"subtype\":\"success\",\"request_id\":\"$id\",\"response\":{}}}"
+            continue
+            ;;
+    esac
+    echo "{\"type\":\"user\",\"uuid\":\"$id\",\"isReplay\":true,\"session_id\":\"c\",\"parent_tool_use_id\":null,\"message\":{\"role\":\"user\",\"content\":\"x\"}}"
+    text=$(head -c 1000 /dev/zero | tr '\0' x)
+    echo '{"type":"stream_event","event":{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"claude-sonnet-4-6","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}},"session_id":"c","parent_tool_use_id":null,"uuid":"u"}'
+    yes '{"type":"stream_event","event":{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"'"$text"'"}},"session_id":"c","parent_tool_use_id":null,"uuid":"u"}' | head -n 8000
+    echo '{"type":"stream_event","event":{"type":"message_stop"},"session_id":"c","parent_tool_use_id":null,"uuid":"u"}'
+    echo '{"type":"result","subtype":"success","is_error":false,"result":"fine","session_id":"c","total_cost_usd":0}'
+done
+"#;
+
+#[tokio::test]
+async fn a_subscriber_that_takes_nothing_is_let_go_and_goes_on_where_it_was() {
+    let image = TestImage::with_agent("talkative", AGENT, 0o755).await;
+    let setup = Setup::new().env("DOCKER_IMAGE", &image.name).env("SUBSCRIBER_TIMEOUT_MS", "3000");
+    let server = setup.env("RUST_LOG", "info,coordinator::http::stream=debug").start().await;
+    let mut stalled = connect(&server, "s").await;
+    assert_eq!(server.say("s", "talk").await, "fine");
+
+    // It wakes up as it is being let go.
+    server.logged("ended=TooSlow").await;
+    let (seen, code, reason) = within("the stream is closed", until_closed(&mut stalled)).await;
+    let last = seen.len() as u64;
+    assert_eq!((code, reason), (4008, format!("too slow; last seq {last}")));
+    let expected: Vec<u64> = (1..=last).collect();
+    assert_eq!(seen, expected, "it saw another sequence");
+
+    let mut again = server.subscribe_since("s", last).await;
+    let latest = again.connected["seq"].as_u64().unwrap();
+    assert!(last < latest, "it was let go after all had been said");
+    again.until_event("the last event", |event| event["seq"] == json!(latest)).await;
+    again.assert_numbered_from(last + 1);
+    server.finish().await;
+    image.remove().await;
+}
+
+/// Opens a session's stream from its beginning on a connection that takes little in advance.
+async fn connect(server: &TestServer, session: &str) -> WebSocketStream<TcpStream> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    let address = server.url("").trim_start_matches("http://").parse().unwrap();
+    let connection = socket.connect(address).await.unwrap();
+    let url = server.url(&format!("/stream/{session}?since=0")).replacen("http", "ws", 1);
+    let (mut socket, _) = client_async(url, connection).await.unwrap();
+    let connected = socket.next().await.unwrap().unwrap().into_text().unwrap();
+    assert!(connected.contains("\"connected\""), "{connected}");
+    socket
+}
+
+/// The numbers of the events up to the end of the stream, and what the end says.
+async fn until_closed(socket: &mut WebSocketStream<TcpStream>) -> (Vec<u64>, u16, String) {
+    let mut seen = Vec::new();
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Text(text))) => {
+                let event: Value = serde_json::from_str(&text).unwrap();
+                seen.push(event["seq"].as_u64().unwrap());
+            }
+            Some(Ok(Message::Close(Some(frame)))) => return (seen, frame.code.into(), frame.reason.to_string()),
+            Some(Ok(_)) => {}
+            other => panic!("the stream broke after {} events: {other:?}", seen.len()),
+        }
+    }
+}

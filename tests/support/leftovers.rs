@@ -1,0 +1,36 @@
+//! What a server under test has in the engine.
+
+use std::path::Path;
+
+use container_engine::{DockerEngine, Engine as _, Labels};
+
+/// The labels of all that belongs to the server whose data is below `directory`; those of nothing, before it began.
+pub(crate) fn labels(directory: &Path) -> Labels {
+    let instance = std::fs::read_to_string(directory.join("data/instance")).unwrap_or_default();
+    Labels::from([("claude-runner.instance".to_owned(), instance.trim().to_owned())])
+}
+
+/// The engine that a server with this DOCKER_HOST drives.
+pub(crate) fn engine(host: Option<&String>) -> DockerEngine {
+    host.map_or_else(DockerEngine::from_environment, |host| DockerEngine::new(host.clone()))
+}
+
+/// Removes what a failed test left in the engine.
+pub(crate) fn sweep(labels: Labels, host: Option<String>) {
+    // A runtime cannot be blocked from inside another one.
+    let swept = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let engine = engine(host.as_ref());
+            for container in engine.list_containers(&labels).await.unwrap_or_default() {
+                let _ = engine.remove_container(&container.id).await;
+            }
+            for volume in engine.list_volumes(&labels).await.unwrap_or_default() {
+                let _ = engine.remove_volume(&volume).await;
+            }
+        });
+    });
+    if swept.join().is_err() {
+        eprintln!("what the test left could not be removed");
+    }
+}
