@@ -7,6 +7,7 @@ mod acme_cli;
 mod asking;
 mod directives;
 mod faults;
+mod forge;
 mod invariants;
 mod scripts;
 mod streams;

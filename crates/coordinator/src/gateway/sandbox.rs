@@ -13,6 +13,7 @@ use super::answer::shortened;
 use super::credential::{Credential, Unusable};
 use super::decision::Decision;
 use super::failure::GatewayFailure;
+use super::git::RepositoryAccess;
 use super::meter::{Meter, Reading};
 use super::pace::Pace;
 use super::rule::{EgressRule, Origin};
@@ -39,6 +40,7 @@ pub struct SandboxGateway {
     pub(super) buffered: Arc<Semaphore>,
     pub(super) closed: CancellationToken,
     access: RwLock<Access>,
+    repository: RwLock<Option<Arc<RepositoryAccess>>>,
     session: RwLock<Option<Arc<str>>>,
     failure: Mutex<Option<GatewayFailure>>,
     /// Model requests that had come when the task began.
@@ -62,6 +64,7 @@ impl SandboxGateway {
             buffered: Arc::new(Semaphore::new(shared.bounds.buffered_bytes.div_ceil(1024))),
             closed: shared.closed.child_token(),
             access: RwLock::default(),
+            repository: RwLock::default(),
             session: RwLock::default(),
             failure: Mutex::default(),
             requests_before: AtomicU64::new(0),
@@ -73,6 +76,15 @@ impl SandboxGateway {
     pub fn set_access(&self, access: SessionAccess) {
         let rules = access.origins.into_iter().map(EgressRule::from).collect();
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = Access { credential: access.credential, rules };
+    }
+
+    /// From here on the sandbox's git may do this.
+    pub fn set_repository(&self, access: RepositoryAccess) {
+        *self.repository.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(access));
+    }
+
+    pub(super) fn repository(&self) -> Option<Arc<RepositoryAccess>> {
+        self.repository.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Names the session whose sandbox this is, for the audit log.

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::answer::{Body, model_error};
+use super::git;
 use super::model;
 use super::proxy::{self, TunnelSlot};
 use super::sandbox::SandboxGateway;
@@ -81,6 +82,7 @@ impl SandboxGateway {
                 let message = "this is 127.0.0.1:8787, and the Host header names another; whole URLs go to the proxy";
                 model_error(StatusCode::MISDIRECTED_REQUEST, "invalid_request_error", message)
             }
+            _ if request.uri().path().starts_with(git::PREFIX) => git::answer(&self, request).await,
             _ => model::answer(&self, request).await,
         }
     }

@@ -3,6 +3,7 @@
 mod budget;
 mod credentials;
 mod egress;
+mod git;
 mod hosts;
 mod metering;
 mod prices;

@@ -1,0 +1,162 @@
+//! One call: sent, judged, and asked again where that can help.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use reqwest::{Client, ClientBuilder, Response, redirect};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{GitHub, GitHubError, rate};
+
+const API_VERSION: &str = "2022-11-28";
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// The forge says something at least this often while it packs or unpacks.
+const GIT_SILENCE: Duration = Duration::from_mins(5);
+/// The longest list of repositories in one page has about 700 KB.
+const MAX_BODY_BYTES: usize = 8 << 20;
+/// Waits before a call is made again that failed in passing.
+const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(2)];
+/// A limit that is over sooner than this is waited for.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+pub(super) fn for_calls() -> Result<Client, GitHubError> {
+    builder().timeout(TIMEOUT).build().map_err(GitHubError::Unreachable)
+}
+
+pub(super) fn for_git() -> Result<Client, GitHubError> {
+    builder().read_timeout(GIT_SILENCE).build().map_err(GitHubError::Unreachable)
+}
+
+/// No redirects: a repository that has moved is answered with one, and the token must not follow to another host.
+fn builder() -> ClientBuilder {
+    Client::builder()
+        .connect_timeout(TIMEOUT)
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .user_agent(concat!("claude-runner/", env!("CARGO_PKG_VERSION")))
+}
+
+/// The forge's own words about an error.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Problem {
+    message: String,
+    errors: Vec<Value>,
+}
+
+impl GitHub {
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        token: &SecretString,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, GitHubError> {
+        let url = format!("{}{path}", self.shared.api_url.as_str().trim_end_matches('/'));
+        self.ask(token, method, &url, body).await.map(|(value, _)| value)
+    }
+
+    /// The answer, and the address of the next page where it is a list that goes on.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        token: &SecretString,
+        method: Method,
+        url: &str,
+        body: Option<&Value>,
+    ) -> Result<(T, Option<String>), GitHubError> {
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let error = match self.try_once(token, &method, url, body).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let pause = match &error {
+                GitHubError::RateLimited(wait) if *wait <= LONGEST_WAIT => pauses.next().map(|_| *wait),
+                // What may have been done already is not done twice.
+                _ if error.is_passing() && method == Method::GET => pauses.next(),
+                _ => None,
+            };
+            let Some(pause) = pause else { return Err(error) };
+            tracing::info!(%error, ?pause, "the forge is asked again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn try_once<T: DeserializeOwned>(
+        &self,
+        token: &SecretString,
+        method: &Method,
+        url: &str,
+        body: Option<&Value>,
+    ) -> Result<(T, Option<String>), GitHubError> {
+        let mut request = self
+            .shared
+            .http
+            .request(method.clone(), url)
+            .bearer_auth(token.expose_secret())
+            .header("accept", "application/vnd.github+json")
+            .header("x-github-api-version", API_VERSION);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|error| GitHubError::Unreachable(error.without_url()))?;
+        self.shared.rate.note(response.headers());
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = read(response).await?;
+        if status.is_success() {
+            let body = if body.is_empty() { b"null" } else { &body[..] };
+            let value = serde_json::from_slice(body).map_err(|error| GitHubError::Malformed(error.to_string()))?;
+            return Ok((value, next_page(&headers)));
+        }
+        let path = url.strip_prefix(self.shared.api_url.as_str()).unwrap_or(url);
+        Err(match rate::wait_of(status.as_u16(), &headers) {
+            Some(wait) => GitHubError::RateLimited(wait),
+            None => error_of(status, path, &body),
+        })
+    }
+}
+
+async fn read(mut response: Response) -> Result<Vec<u8>, GitHubError> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| GitHubError::Unreachable(error.without_url()))? {
+        if body.len() + piece.len() > MAX_BODY_BYTES {
+            return Err(GitHubError::Malformed(format!("an answer of more than {MAX_BODY_BYTES} bytes")));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+fn error_of(status: StatusCode, path: &str, body: &[u8]) -> GitHubError {
+    let problem: Problem = serde_json::from_slice(body).unwrap_or_default();
+    let details = problem.errors.iter().filter_map(|error| match error {
+        Value::String(text) => Some(text.clone()),
+        error => error["message"]
+            .as_str()
+            .map(str::to_owned)
+            .or_else(|| Some(format!("{} {}", error["field"].as_str()?, error["code"].as_str()?))),
+    });
+    let message = [problem.message].into_iter().chain(details).filter(|part| !part.is_empty()).collect::<Vec<_>>();
+    let message = message.join(": ");
+    match status {
+        StatusCode::NOT_FOUND => GitHubError::NotFound(path.trim_start_matches("/repos/").to_owned()),
+        StatusCode::UNAUTHORIZED => GitHubError::Unauthorized(message),
+        StatusCode::FORBIDDEN => GitHubError::Forbidden(message),
+        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT => GitHubError::Invalid(message),
+        status if status.is_redirection() => {
+            GitHubError::Invalid(format!("{path} has moved; use the repository's new name"))
+        }
+        status => GitHubError::Unavailable { status: status.as_u16(), message },
+    }
+}
+
+/// `Link: <…?page=2>; rel="next", <…>; rel="last"`.
+fn next_page(headers: &http::HeaderMap) -> Option<String> {
+    let link = headers.get(http::header::LINK)?.to_str().ok()?;
+    let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
+    let (_, rest) = next.split_once('<')?;
+    rest.split_once('>').map(|(url, _)| url.to_owned())
+}

@@ -1,0 +1,72 @@
+//! With what the coordinator signs in: a token, or an App that gets a token for each repository.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::app::AppKey;
+use super::{GitHub, GitHubError, RepositoryName};
+
+#[derive(Clone, Debug)]
+pub enum GitHubCredential {
+    /// A personal access token, classic or fine-grained.
+    Token(SecretString),
+    App(AppKey),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidGitHubCredential {
+    #[error("the App's private key could not be read")]
+    Read(#[source] std::io::Error),
+    #[error("the App's private key is no RSA key in PEM form, as the forge gives it out")]
+    Key,
+}
+
+/// A token is asked for anew when it has less than this left: a clone may take that long.
+const LEAST_LEFT: Duration = Duration::from_mins(20);
+
+/// The tokens in use.
+pub(super) struct Tokens {
+    pub(super) credential: GitHubCredential,
+    /// An App's, by repository in lower case.
+    installed: Mutex<HashMap<String, (SecretString, Timestamp)>>,
+}
+
+impl Tokens {
+    pub(super) fn new(credential: GitHubCredential) -> Self {
+        Tokens { credential, installed: Mutex::default() }
+    }
+
+    fn cached(&self, repository: &str) -> Option<SecretString> {
+        let installed = self.installed.lock().unwrap_or_else(PoisonError::into_inner);
+        let (token, expires) = installed.get(repository)?;
+        (Timestamp::now() + LEAST_LEFT < *expires).then(|| token.clone())
+    }
+
+    fn keep(&self, repository: String, token: SecretString, expires: Timestamp) {
+        let mut installed = self.installed.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Timestamp::now();
+        installed.retain(|_, (_, expires)| now < *expires);
+        installed.insert(repository, (token, expires));
+    }
+}
+
+impl GitHub {
+    /// A token for what concerns one repository. An App's is for that one only, and for an hour.
+    pub async fn token(&self, repository: &RepositoryName) -> Result<SecretString, GitHubError> {
+        let app = match &self.shared.tokens.credential {
+            GitHubCredential::Token(token) => return Ok(token.clone()),
+            GitHubCredential::App(app) => app,
+        };
+        let key = repository.as_str().to_ascii_lowercase();
+        if let Some(token) = self.shared.tokens.cached(&key) {
+            return Ok(token);
+        }
+        let (token, expires) = self.installation_token(app, repository).await?;
+        self.shared.tokens.keep(key, token.clone(), expires);
+        Ok(token)
+    }
+}

@@ -1,0 +1,82 @@
+//! Repositories that the credential can see.
+
+use http::Method;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::{GitHub, GitHubCredential, GitHubError, RepositoryName};
+
+/// What a repository task has to know.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Repository {
+    pub full_name: RepositoryName,
+    #[serde(default, deserialize_with = "or_empty")]
+    pub description: String,
+    pub default_branch: String,
+    #[serde(default)]
+    pub archived: bool,
+    /// In kilobytes.
+    #[serde(default)]
+    pub size: u64,
+}
+
+fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[derive(Deserialize)]
+struct Branch {
+    commit: Commit,
+}
+
+#[derive(Deserialize)]
+struct Commit {
+    sha: String,
+}
+
+/// A prompt is matched against so many repositories at most, those that were pushed to last.
+const MAX_REPOSITORIES: usize = 1000;
+
+impl GitHub {
+    /// What the credential can see, the latest pushed first. Empty for an App: it is told its repositories by name.
+    pub async fn repositories(&self) -> Result<Vec<Repository>, GitHubError> {
+        let token = match &self.shared.tokens.credential {
+            GitHubCredential::Token(token) => token,
+            GitHubCredential::App(_) => return Ok(Vec::new()),
+        };
+        let api = self.shared.api_url.as_str().trim_end_matches('/');
+        let mut next = Some(format!("{api}/user/repos?per_page=100&sort=pushed"));
+        let mut all: Vec<Repository> = Vec::new();
+        while let Some(url) = next.take_if(|url| all.len() < MAX_REPOSITORIES && url.starts_with(api)) {
+            let (page, following): (Vec<Repository>, _) = self.ask(token, Method::GET, &url, None).await?;
+            all.extend(page);
+            next = following;
+        }
+        all.truncate(MAX_REPOSITORIES);
+        Ok(all)
+    }
+
+    pub async fn repository(&self, name: &RepositoryName) -> Result<Repository, GitHubError> {
+        let token = self.token(name).await?;
+        self.call(&token, Method::GET, &format!("/repos/{name}"), None).await
+    }
+
+    /// The commit that a branch points at; `None` where there is no such branch.
+    pub async fn branch(&self, name: &RepositoryName, branch: &str) -> Result<Option<String>, GitHubError> {
+        let token: SecretString = self.token(name).await?;
+        let path = format!("/repos/{name}/branches/{}", escape(branch));
+        match self.call::<Branch>(&token, Method::GET, &path, None).await {
+            Ok(branch) => Ok(Some(branch.commit.sha)),
+            Err(GitHubError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A branch in a path: slashes stay, as the forge takes them there.
+pub(super) fn escape(branch: &str) -> String {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
+    utf8_percent_encode(branch, KEPT).to_string()
+}

@@ -1,0 +1,189 @@
+//! What the forge knows: repositories, pull requests, tokens, what was called.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::fault::Faults;
+use super::rate::Rate;
+use super::repository::Seed;
+
+/// How many calls are remembered: more than any test makes.
+const MAX_CALLS: usize = 1024;
+
+/// A credential and what it may do.
+#[derive(Clone, Debug)]
+pub struct Token {
+    pub secret: String,
+    pub login: String,
+    /// The repositories that it may see, `OWNER/NAME`; all where there is no list.
+    pub repositories: Option<Vec<String>>,
+    pub may_write: bool,
+    pub expires: Option<Instant>,
+}
+
+impl Token {
+    /// A token that may do everything, as its login.
+    pub fn full(secret: &str, login: &str) -> Self {
+        Token { secret: secret.to_owned(), login: login.to_owned(), repositories: None, may_write: true, expires: None }
+    }
+
+    /// An installation's token for one repository: an hour long.
+    pub(super) fn installation(secret: String, repositories: Vec<String>) -> Self {
+        let expires = Some(Instant::now() + Duration::from_hours(1));
+        Token {
+            secret,
+            login: "claude-runner[bot]".to_owned(),
+            repositories: Some(repositories),
+            may_write: true,
+            expires,
+        }
+    }
+
+    pub(super) fn sees(&self, full_name: &str) -> bool {
+        self.repositories.as_ref().is_none_or(|list| list.iter().any(|name| name.eq_ignore_ascii_case(full_name)))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Repository {
+    pub(super) id: u64,
+    pub(super) full_name: String,
+    pub(super) description: String,
+    pub(super) default_branch: String,
+    pub(super) private: bool,
+    pub(super) archived: bool,
+    pub(super) pulls: Vec<Pull>,
+}
+
+/// A pull request as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pull {
+    pub number: u64,
+    pub title: String,
+    pub body: String,
+    /// A branch of the same repository.
+    pub head: String,
+    pub base: String,
+    pub draft: bool,
+    pub open: bool,
+    pub author: String,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    url: String,
+    directory: PathBuf,
+    tokens: Mutex<Vec<Token>>,
+    /// By the name in lower case, as names are found without regard to case.
+    repositories: Mutex<BTreeMap<String, Repository>>,
+    faults: Faults,
+    rate: Rate,
+    calls: Mutex<VecDeque<String>>,
+}
+
+impl State {
+    pub(super) fn new(url: String, directory: PathBuf, tokens: Vec<Token>) -> Self {
+        State {
+            url,
+            directory,
+            tokens: Mutex::new(tokens),
+            repositories: Mutex::default(),
+            faults: Faults::default(),
+            rate: Rate::default(),
+            calls: Mutex::default(),
+        }
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(super) fn path_of(&self, full_name: &str) -> PathBuf {
+        self.directory.join(format!("{full_name}.git"))
+    }
+
+    pub(super) fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    pub(super) fn rate(&self) -> &Rate {
+        &self.rate
+    }
+
+    pub(super) fn add(&self, full_name: &str, seed: &Seed) {
+        let mut repositories = self.repositories();
+        let repository = Repository {
+            id: 1000 + repositories.len() as u64,
+            full_name: full_name.to_owned(),
+            description: seed.description.clone(),
+            default_branch: seed.default_branch.clone(),
+            private: seed.private,
+            archived: seed.archived,
+            pulls: Vec::new(),
+        };
+        repositories.insert(full_name.to_ascii_lowercase(), repository);
+    }
+
+    /// The repository, if there is one and the token may see it.
+    pub(super) fn find(&self, token: &Token, full_name: &str) -> Option<Repository> {
+        self.repositories().get(&full_name.to_ascii_lowercase()).filter(|found| token.sees(&found.full_name)).cloned()
+    }
+
+    pub(super) fn visible(&self, token: &Token) -> Vec<Repository> {
+        self.repositories().values().filter(|repository| token.sees(&repository.full_name)).cloned().collect()
+    }
+
+    pub(super) fn pulls(&self, full_name: &str) -> Vec<Pull> {
+        self.repositories().get(&full_name.to_ascii_lowercase()).map(|found| found.pulls.clone()).unwrap_or_default()
+    }
+
+    /// Adds a pull request; `number` is given here.
+    pub(super) fn open_pull(&self, full_name: &str, mut pull: Pull) -> Option<Pull> {
+        let mut repositories = self.repositories();
+        let pulls = &mut repositories.get_mut(&full_name.to_ascii_lowercase())?.pulls;
+        pull.number = pulls.len() as u64 + 1;
+        pulls.push(pull.clone());
+        Some(pull)
+    }
+
+    pub(super) fn change_pull(&self, full_name: &str, number: u64, change: impl FnOnce(&mut Pull)) -> Option<Pull> {
+        let mut repositories = self.repositories();
+        let pulls = &mut repositories.get_mut(&full_name.to_ascii_lowercase())?.pulls;
+        let pull = pulls.iter_mut().find(|pull| pull.number == number)?;
+        change(pull);
+        Some(pull.clone())
+    }
+
+    pub(super) fn token(&self, secret: &str) -> Option<Token> {
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let valid = |token: &&Token| token.expires.is_none_or(|expires| Instant::now() < expires);
+        tokens.iter().find(|token| token.secret == secret).filter(valid).cloned()
+    }
+
+    pub(super) fn add_token(&self, token: Token) {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).push(token);
+    }
+
+    pub(super) fn remember(&self, call: String) {
+        tracing::info!("{call}");
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        if calls.len() == MAX_CALLS {
+            calls.pop_front();
+        }
+        calls.push_back(call);
+    }
+
+    pub(super) fn calls(&self) -> Vec<String> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    fn repositories(&self) -> MutexGuard<'_, BTreeMap<String, Repository>> {
+        self.repositories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
