@@ -141,6 +141,7 @@ impl World {
             WarmPool::new(warm, Arc::clone(&host), capacity.clone(), tracker.clone(), shutdown.clone());
         let registry = Registry::new(Arc::new(SessionContext {
             redactor: Arc::default(),
+            metrics: coordinator::metrics::Metrics::default(),
             store,
             sandboxes: host,
             capacity,
@@ -235,7 +236,7 @@ impl World {
             key: None,
             key_limits: KeyLimits::default(),
         };
-        let submission = Submission { request, env: [].into(), idempotency: None };
+        let submission = Submission { request, env: [].into(), idempotency: None, webhook: None };
         let (board, registry, session) = (Arc::clone(&self.board), self.registry_of(), session.clone());
         self.ask(format!("submit #{number}"), async move {
             match registry.submit(&session, submission).await {

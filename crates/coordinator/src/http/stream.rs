@@ -20,6 +20,7 @@ use super::extract::{Path, Query};
 use super::{Api, ApiError};
 use crate::access::Caller;
 use crate::event::StoredEvent;
+use crate::metrics::Transport;
 use crate::session::{Cursor, Page, SessionId, Subscription};
 
 /// Close codes: RFC 6455 §7.4.1, and two of our own.
@@ -74,6 +75,7 @@ async fn serve(
     api: Api,
     revoked: CancellationToken,
 ) {
+    let _counted = api.metrics.subscribed(Transport::WebSocket);
     let log = &subscription.log;
     let latest = log.latest();
     let mut cursor = log.cursor(since.map_or(latest, |since| since.min(latest)));

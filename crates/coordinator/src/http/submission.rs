@@ -35,7 +35,7 @@ pub(super) struct TaskBody {
     max_cost_usd: Option<f64>,
     retry: Option<u32>,
     metadata: Option<Value>,
-    webhook: Option<Value>,
+    pub(super) webhook: Option<Value>,
     #[serde(rename = "async")]
     pub(super) respond_async: Option<bool>,
 }
@@ -79,9 +79,6 @@ impl TaskBody {
         let session = session.parse().map_err(|error| ApiError::invalid(format!("sessionId: {error}")))?;
         if message.trim().is_empty() {
             return Err(ApiError::invalid("message: it must not be empty"));
-        }
-        if self.webhook.is_some() {
-            return Err(ApiError::invalid("webhook: webhooks are not available in this version"));
         }
         let env = self.env.unwrap_or_default().into_iter().map(|(name, value)| (name, value.into())).collect();
         check_env(&env)?;

@@ -7,12 +7,12 @@ use crate::session::{SessionRecord, SessionView, Status};
 use crate::task::{TaskRecord, TaskStatus};
 
 /// A time as the wire has it: RFC 3339 in UTC with milliseconds.
-fn time(at: Timestamp) -> String {
+pub(super) fn time(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
 /// A task for `GET /task/:id` and `GET /tasks`.
-pub(super) fn task(record: &TaskRecord) -> Value {
+pub fn task(record: &TaskRecord) -> Value {
     let mut view = json!({
         "id": record.id,
         "taskId": record.id,

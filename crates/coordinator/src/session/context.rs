@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::{AgentTemplate, TemplateError};
+use crate::metrics::Metrics;
 use crate::redact::Redactor;
 use crate::sandbox::capacity::Capacity;
 use crate::sandbox::{SandboxHost, WarmPool};
@@ -34,6 +35,7 @@ pub struct SessionContext {
     pub capacity: Capacity,
     pub warm: WarmPool,
     pub redactor: Arc<Redactor>,
+    pub metrics: Metrics,
     pub settings: SessionSettings,
     pub tracker: TaskTracker,
     /// Cancelled when no task is to begin any more: those that wait do so until the next start.

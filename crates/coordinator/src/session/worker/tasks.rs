@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -14,7 +15,7 @@ use crate::session::payer;
 use crate::session::running::Running;
 use crate::session::state::{After, Input, State};
 use crate::store::UnfinishedTask;
-use crate::task::{ErrorType, Failure, TaskStatus};
+use crate::task::{ErrorType, Failure, TaskRecord, TaskStatus};
 
 /// How long an idle agent may take to take a message in; it does so in milliseconds, even under load.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -88,6 +89,12 @@ impl Worker {
         }
     }
 
+    pub(super) fn count_ended(&self, record: &TaskRecord) {
+        let outcome = record.failure.as_ref().map_or("completed", |failure| failure.error_type.as_str());
+        let took = record.started.zip(record.finished).map(|(started, finished)| between(started, finished));
+        self.context.metrics.task_ended(record.kind(), outcome, took);
+    }
+
     /// Whether a task that is posted now can be given to the agent in the commit that accepts it.
     pub(super) fn takes_at_once(&self) -> bool {
         self.state == State::Idle
@@ -106,6 +113,7 @@ impl Worker {
         }
         if record.attempt == 0 {
             self.context.sandboxes.gateway().budgets().new_task(&record.id);
+            self.context.metrics.task_began(record.kind(), between(record.created, Timestamp::now()));
         }
         sandbox.gateway.begin_task(payer::of_task(&record));
         let resumed = self
@@ -171,6 +179,9 @@ impl Worker {
                     self.conversation.presume_taken();
                 }
                 self.conversation.mark(sandbox.process.last_frame(), gateway.reading());
+                if let Some((kind, submitted)) = self.conversation.take_spoken() {
+                    self.context.metrics.task_spoke(kind, between(submitted, Timestamp::now()));
+                }
                 end
             }
             ProcessOutput::Ended(end) => Some(end),
@@ -268,6 +279,11 @@ impl Worker {
     pub(super) fn reading(&self) -> Reading {
         self.sandbox.as_ref().map(|sandbox| sandbox.gateway.reading()).unwrap_or_default()
     }
+}
+
+/// By the wall clock, which may have been set back.
+fn between(then: Timestamp, now: Timestamp) -> Duration {
+    now.duration_since(then).try_into().unwrap_or_default()
 }
 
 /// Why a task failed whose agent is gone.
