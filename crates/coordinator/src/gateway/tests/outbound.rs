@@ -105,7 +105,10 @@ async fn the_address_that_was_checked_is_the_one_that_is_called() {
         String::from_utf8_lossy(&request[..read]).into_owned()
     };
     let to = format!("http://turning.example:{port}/hook?a=b");
+    // One that is not called fails, and does not hang.
+    let serve = tokio::time::timeout(Duration::from_secs(20), serve);
     let (answered, request) = tokio::join!(post(&outbound, &to), serve);
+    let request = request.expect("nobody called");
     assert_eq!(answered, Ok(Answered { status: 503, retry_after: Some(Duration::from_secs(7)) }));
     assert!(request.starts_with("POST /hook?a=b HTTP/1.1\r\n"), "{request}");
     assert!(request.contains(&format!("host: turning.example:{port}\r\n")), "{request}");
