@@ -37,9 +37,8 @@ pub use exit::Exit;
 use exit::Misuse;
 use remote::RemoteError;
 
-const ENVIRONMENT: &str = "\
-Commands that talk to a server find it by CLAUDE_RUNNER_URL and show it CLAUDE_RUNNER_KEY; these and every setting of `serve` may
-also stand in .env.";
+const ENVIRONMENT: &str = "Commands that talk to a server find it by CLAUDE_RUNNER_URL and show it CLAUDE_RUNNER_KEY. \
+                           These and every setting of `serve` may also stand in .env.";
 
 #[derive(Parser)]
 #[command(

@@ -27,12 +27,12 @@ pub(super) struct SessionsOptions {
     #[command(flatten)]
     extent: Extent,
 
-    #[command(flatten)]
-    remote: RemoteOptions,
-
     /// What the server answers, one JSON object a line
     #[arg(long, global = true)]
     json: bool,
+
+    #[command(flatten)]
+    remote: RemoteOptions,
 }
 
 #[derive(Subcommand, Debug)]

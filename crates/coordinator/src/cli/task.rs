@@ -27,8 +27,8 @@ Examples:
   claude-runner task --repo acme/acme-api \"Refresh tokens before they expire, not after\"
   claude-runner logs -f $(claude-runner task --session user-123 --detach \"Take your time\")
 
-Exit status: 0 completed, 1 failed, 2 aborted, 64 refused, 69 no server, 75 not now, 77 key. Ctrl-C aborts the task; a second
-one leaves it to the server.";
+Ctrl-C aborts the task; a second one leaves it to the server.
+Exit status: 0 completed, 1 failed, 2 aborted, 64 refused, 69 no server, 75 not now, 77 key";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]

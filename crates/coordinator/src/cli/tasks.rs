@@ -29,12 +29,12 @@ pub(super) struct TasksOptions {
     #[command(flatten)]
     list: ListOptions,
 
-    #[command(flatten)]
-    remote: RemoteOptions,
-
     /// Records as the server has them, one JSON object a line
     #[arg(long, global = true)]
     json: bool,
+
+    #[command(flatten)]
+    remote: RemoteOptions,
 }
 
 #[derive(Subcommand, Debug)]

@@ -102,7 +102,10 @@ impl Transcript {
             let words: String = pieces.iter().map(|said| said.text.as_str()).collect();
             match (words.trim(), pieces[0].thought) {
                 ("", _) => {}
-                (words, true) => add(&mut text, quoted(words)),
+                (words, true) => {
+                    add(&mut text, "**Thought**");
+                    add(&mut text, quoted(words));
+                }
                 (words, false) => add(&mut text, words),
             }
         }
@@ -195,6 +198,8 @@ completed · 2026-11-21T02:42:12.838Z · 0.4 s · $0.0075
 
 > Do it.
 > # now
+
+**Thought**
 
 > I will
 

@@ -36,7 +36,9 @@ impl RemoteError {
         while let Some(cause) = root.source() {
             root = cause;
         }
-        let (url, cause) = (url.clone(), root.to_string());
+        let words = root.to_string();
+        let cause = words.split(" (os error").next().unwrap_or_default().to_lowercase();
+        let url = url.clone();
         if error.is_connect() { RemoteError::NoServer { url, cause } } else { RemoteError::Cut { url, cause } }
     }
 

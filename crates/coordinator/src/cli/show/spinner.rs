@@ -27,6 +27,7 @@ impl Spinner {
             if let Ok(style) = ProgressStyle::with_template("        {spinner}  {msg} {elapsed}") {
                 bar.set_style(style);
             }
+            bar.set_message(what);
             bar.enable_steady_tick(TICK);
             bar
         });
