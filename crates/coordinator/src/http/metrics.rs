@@ -20,6 +20,7 @@ pub(super) async fn expose(State(api): State<Api>, Extension(caller): Extension<
     let (capacity, (running_tasks, queued_tasks)) = (context.capacity.counts(), api.registry.load());
     let mut sandboxes = api.registry.states();
     sandboxes.push(("warm", context.warm.ready()));
+    let github = context.repositories.as_ref().and_then(|repositories| repositories.github.rate_limit());
     let standing = Standing {
         sandboxes,
         max_sandboxes: capacity.max,
@@ -27,7 +28,7 @@ pub(super) async fn expose(State(api): State<Api>, Extension(caller): Extension<
         running_tasks,
         queued_tasks,
         pending_webhooks: context.store.pending_webhooks().await?,
-        github: None,
+        github: github.map(|limit| (limit.remaining, limit.limit)),
     };
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], api.metrics.expose(&standing)).into_response())
 }

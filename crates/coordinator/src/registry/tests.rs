@@ -42,6 +42,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
         warm,
         redactor: Arc::default(),
         metrics: Metrics::default(),
+        repositories: None,
         settings: SessionSettings {
             max_queue: 5,
             idle_timeout: Duration::from_mins(1),
@@ -68,6 +69,7 @@ fn at_rest(id: &SessionId) -> SessionRecord {
         env: [].into(),
         last_seq: 0,
         sandbox: None,
+        repository: None,
     }
 }
 

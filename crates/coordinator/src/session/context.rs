@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::agent::{AgentTemplate, TemplateError};
 use crate::metrics::Metrics;
 use crate::redact::Redactor;
+use crate::repository::Repositories;
 use crate::sandbox::capacity::Capacity;
 use crate::sandbox::{SandboxHost, WarmPool};
 use crate::store::Store;
@@ -36,6 +37,8 @@ pub struct SessionContext {
     pub warm: WarmPool,
     pub redactor: Arc<Redactor>,
     pub metrics: Metrics,
+    /// `None`: the server has no credential for a forge.
+    pub repositories: Option<Repositories>,
     pub settings: SessionSettings,
     pub tracker: TaskTracker,
     /// Cancelled when no task is to begin any more: those that wait do so until the next start.

@@ -24,6 +24,11 @@ pub enum ErrorType {
     ContainerLost,
     EngineUnavailable,
     Deleted,
+    RepoNotFound,
+    RepoAmbiguous,
+    CloneFailed,
+    PushRejected,
+    NothingToDo,
 }
 
 impl ErrorType {
@@ -43,6 +48,11 @@ impl ErrorType {
             ErrorType::ContainerLost => "container_lost",
             ErrorType::EngineUnavailable => "engine_unavailable",
             ErrorType::Deleted => "deleted",
+            ErrorType::RepoNotFound => "repo_not_found",
+            ErrorType::RepoAmbiguous => "repo_ambiguous",
+            ErrorType::CloneFailed => "clone_failed",
+            ErrorType::PushRejected => "push_rejected",
+            ErrorType::NothingToDo => "nothing_to_do",
         }
     }
 }
@@ -100,7 +110,12 @@ impl Failure {
             | ErrorType::ExitCode
             | ErrorType::OomKilled
             | ErrorType::ContainerLost
-            | ErrorType::EngineUnavailable => TaskStatus::Failed,
+            | ErrorType::EngineUnavailable
+            | ErrorType::RepoNotFound
+            | ErrorType::RepoAmbiguous
+            | ErrorType::CloneFailed
+            | ErrorType::PushRejected
+            | ErrorType::NothingToDo => TaskStatus::Failed,
         }
     }
 }

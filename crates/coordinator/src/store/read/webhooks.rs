@@ -109,6 +109,22 @@ impl Store {
         .await
     }
 
+    /// Where the end of this task is, or was, to be told; `None` also where that is not kept any more.
+    pub async fn webhook_target(&self, task: &TaskId) -> Result<Option<Target>, StoreError> {
+        let (number, sealer) = (row::task_number(task)?, self.shared.sealer.clone());
+        let task = task.clone();
+        self.read(move |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT session, session_id, target FROM webhooks WHERE task = ?1")?;
+            let mut rows = statement.query([number])?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let place = Place::Webhook { session: row::session_key(row.get(0)?), task: task.as_str() };
+            let session_id = row::session_id(&row.get::<_, String>(1)?)?;
+            Ok(open(&sealer, place, &row.get::<_, Vec<u8>>(2)?, &session_id))
+        })
+        .await
+    }
+
     pub async fn pending_webhooks(&self) -> Result<u64, StoreError> {
         self.read(|connection: &Connection| {
             let count = connection
