@@ -39,6 +39,7 @@ mod model_failure;
 mod output;
 mod perimeter;
 mod rekey;
+mod repository;
 mod restart;
 mod runtime;
 mod secrets;
