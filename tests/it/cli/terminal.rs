@@ -24,11 +24,21 @@ async fn a_terminal_gets_colours_and_a_spinner_and_nothing_that_steers_it() {
     assert!(!shown.contains("\u{1b}]0;") && !shown.contains('\u{7}') && !shown.contains("\u{1b}[2J"), "{shown:?}");
     assert_eq!(shown.matches("]0;owned").count(), 3, "as a result, and as the answer, which is read once: {shown:?}");
 
+    // JSON may hold those of the second set as they are.
+    server.say("s", "bash:printf '\\302\\233'2J").await;
+    let tasks = server.get("/tasks?limit=1").await.ok();
+    let task = tasks[0]["taskId"].as_str().unwrap();
+    for arguments in ["export s", &format!("logs --raw {task}"), &format!("logs --json {task}"), "tasks --json"] {
+        let shown = server.on_terminal("", arguments).await.ok().out;
+        assert!(!shown.contains('\u{9b}') && shown.contains("2J"), "{arguments}: {shown:?}");
+        assert!(arguments.starts_with("tasks") || shown.contains("\\u009b2J"), "{arguments}: {shown:?}");
+    }
+
     let shown = server.on_terminal("export NO_COLOR=1;", "task --session s say:plain").await.ok().out;
     assert!(!shown.contains("\u{1b}[36m") && shown.contains("    agent  "), "{shown:?}");
 
     let shown = server.on_terminal("", "tasks").await.ok().out;
-    assert!(shown.lines().count() == 3 && shown.lines().all(|line| line.trim_end().chars().count() <= 80), "{shown}");
+    assert!(shown.lines().count() == 4 && shown.lines().all(|line| line.trim_end().chars().count() <= 80), "{shown}");
     assert!(shown.contains('…'), "{shown}");
     server.finish().await;
 }

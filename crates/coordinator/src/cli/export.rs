@@ -16,6 +16,7 @@ use super::exit::{Exit, Misuse};
 use super::follow::{NDJSON, lines_of};
 use super::lists;
 use super::remote::{Remote, RemoteError, RemoteOptions};
+use super::terminal;
 use target::Target;
 use transcript::Transcript;
 
@@ -73,10 +74,10 @@ pub(super) async fn run(options: ExportOptions) -> anyhow::Result<ExitCode> {
     let subject = find(&remote, &options.id).await?;
     let mut target = Target::open(options.output.as_deref(), options.force)?;
     if options.files {
-        copy(&remote, files(&remote, &subject)?, "application/x-tar", &mut target).await?;
+        copy_files(&remote, &subject, &mut target).await?;
     } else {
         match options.format {
-            Format::Ndjson => copy(&remote, events(&remote, &subject)?, NDJSON, &mut target).await?,
+            Format::Ndjson => copy_events(&remote, &subject, &mut target).await?,
             Format::Markdown => transcribe(&remote, &subject, &mut target).await?,
         }
     }
@@ -105,20 +106,21 @@ fn events(remote: &Remote, subject: &Subject) -> Result<RequestBuilder, RemoteEr
     }
 }
 
-fn files(remote: &Remote, subject: &Subject) -> Result<RequestBuilder, RemoteError> {
-    let of_task;
-    let session = match subject {
-        Subject::Session(id) => id,
-        Subject::Task { record, .. } => {
-            of_task = lists::text(record, "sessionId");
-            &of_task
-        }
-    };
-    remote.request(Method::GET, &["session", session, "files"], &[("format", "tar")])
+async fn copy_events(remote: &Remote, subject: &Subject, target: &mut Target) -> anyhow::Result<()> {
+    let mut lines = lines_of(remote.stream(events(remote, subject)?, NDJSON).await?);
+    while let Some(line) = lines.next_line().await.map_err(|error| remote.cut(&error))? {
+        writeln!(target, "{}", terminal::json_line(&line))?;
+    }
+    Ok(())
 }
 
-async fn copy(remote: &Remote, request: RequestBuilder, kind: &str, target: &mut Target) -> anyhow::Result<()> {
-    let mut response = remote.stream(request, kind).await?;
+async fn copy_files(remote: &Remote, subject: &Subject, target: &mut Target) -> anyhow::Result<()> {
+    let session = match subject {
+        Subject::Session(id) => id.clone(),
+        Subject::Task { record, .. } => lists::text(record, "sessionId"),
+    };
+    let request = remote.request(Method::GET, &["session", &session, "files"], &[("format", "tar")])?;
+    let mut response = remote.stream(request, "application/x-tar").await?;
     while let Some(bytes) = response.chunk().await.map_err(|error| remote.unreadable(&error))? {
         target.write_all(&bytes)?;
     }

@@ -1,5 +1,6 @@
 //! `claude-runner init`: a new agent template, by questions, by flags, or from another one.
 
+mod copy;
 mod questions;
 mod template;
 
@@ -13,7 +14,7 @@ use clap::{Args, ValueEnum};
 use tempfile::TempDir;
 
 use super::exit::{Exit, Misuse};
-use crate::agent::AgentTemplate;
+use crate::agent::{AgentTemplate, TemplateError};
 use questions::Questions;
 use template::Wishes;
 
@@ -83,12 +84,14 @@ pub(super) fn run(options: &InitOptions) -> anyhow::Result<ExitCode> {
     // Beside its place, so that it is there whole or not at all.
     let draft = tempfile::Builder::new().prefix(".init-").tempdir_in(parent).with_context(unusable)?;
     match (&options.from, &wishes) {
-        (Some(from), _) => copy(from, draft.path())?,
+        (Some(from), _) => {
+            check(from).with_context(|| format!("{} cannot be copied", from.display()))?;
+            copy::copy(from, draft.path()).with_context(|| format!("{} could not be copied", from.display()))?;
+        }
         (None, Some(wishes)) => template::write(wishes, draft.path()).with_context(unusable)?,
         (None, None) => {}
     }
-    // What the server would say of it.
-    AgentTemplate::load(draft.path()).context("the new template is not one that the server takes")?;
+    check(draft.path()).context("the new template is not one that the server takes")?;
     put(draft, directory).with_context(unusable)?;
     tell(directory)?;
     Ok(Exit::Done.into())
@@ -126,12 +129,9 @@ fn wishes(options: &InitOptions) -> anyhow::Result<Wishes> {
     Ok(Wishes { name, does, answer, tools })
 }
 
-/// What the server would copy into a workspace.
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let template = AgentTemplate::load(from).with_context(|| format!("{} cannot be copied", from.display()))?;
-    let mut archive = tar::Archive::new(&template.archive[..]);
-    archive.set_preserve_permissions(true);
-    archive.unpack(to).with_context(|| format!("{} could not be copied", from.display()))
+/// What the server would say of it.
+fn check(directory: &Path) -> Result<(), TemplateError> {
+    AgentTemplate::load(directory).map(drop)
 }
 
 fn put(draft: TempDir, directory: &Path) -> io::Result<()> {

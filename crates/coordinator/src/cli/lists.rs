@@ -84,7 +84,7 @@ pub(super) async fn sessions(remote: &Remote) -> Result<Vec<Value>, RemoteError>
 /// A record on each line.
 pub(super) fn print_lines(records: &[Value]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    records.iter().try_for_each(|record| writeln!(stdout, "{record}"))
+    records.iter().try_for_each(|record| writeln!(stdout, "{}", terminal::json_line(&record.to_string())))
 }
 
 /// As wide as the terminal.

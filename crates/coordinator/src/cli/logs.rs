@@ -7,9 +7,10 @@ use clap::Args;
 use reqwest::Method;
 
 use super::exit::Exit;
-use super::follow::{Follow, Step};
+use super::follow::{Follow, Step, lines_of};
 use super::remote::{Remote, RemoteOptions};
 use super::show::Show;
+use super::terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,7 +53,7 @@ pub(super) async fn run(options: LogsOptions) -> anyhow::Result<ExitCode> {
         match step {
             Step::Event { line, .. } if options.json => {
                 let mut stdout = io::stdout().lock();
-                writeln!(stdout, "{line}")?;
+                writeln!(stdout, "{}", terminal::json_line(&line))?;
                 stdout.flush()?;
             }
             Step::Event { event, .. } => show.event(&event)?,
@@ -67,11 +68,9 @@ pub(super) async fn run(options: LogsOptions) -> anyhow::Result<ExitCode> {
 async fn raw(remote: &Remote, options: &LogsOptions) -> anyhow::Result<()> {
     let follow = ("follow", if options.follow { "1" } else { "0" });
     let request = remote.request(Method::GET, &["task", &options.id, "logs"], &[follow])?;
-    let mut response = remote.stream(request, "text/plain").await?;
-    while let Some(bytes) = response.chunk().await.map_err(|error| remote.unreadable(&error))? {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(&bytes)?;
-        stdout.flush()?;
+    let mut lines = lines_of(remote.stream(request, "text/plain").await?);
+    while let Some(line) = lines.next_line().await.map_err(|error| remote.cut(&error))? {
+        writeln!(io::stdout(), "{}", terminal::json_line(&line))?;
     }
     Ok(())
 }

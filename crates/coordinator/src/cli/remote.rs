@@ -10,15 +10,16 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
+use tokio::time::timeout;
 
 pub(super) use error::RemoteError;
 
 /// Whoever does not answer by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longer than ending a container takes, which `sessions delete` waits for, and than the pause between two signs of life of a
-/// stream.
-const READ_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long an answer may take to begin: longer than ending a container, which `sessions delete` waits for. What comes then may
+/// take as long as it likes.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Server")]
@@ -34,8 +35,7 @@ pub(super) struct RemoteOptions {
 
 impl RemoteOptions {
     pub(super) fn connect(&self) -> Result<Remote, RemoteError> {
-        let mut client =
-            Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).redirect(Policy::none());
+        let mut client = Client::builder().connect_timeout(CONNECT_TIMEOUT).redirect(Policy::none());
         if is_loopback(&self.url) {
             client = client.no_proxy();
         }
@@ -108,7 +108,9 @@ impl Remote {
 
     /// An answer with a status of success.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, RemoteError> {
-        let response = request.send().await.map_err(|error| RemoteError::of_sending(&self.url, &error))?;
+        let answer = timeout(ANSWER_TIMEOUT, request.send()).await;
+        let answer = answer.map_err(|_| self.cut(&std::io::ErrorKind::TimedOut.into()))?;
+        let response = answer.map_err(|error| RemoteError::of_sending(&self.url, &error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);

@@ -47,6 +47,7 @@ impl Show {
         match field("type") {
             "task_queued" => match (event["position"].as_u64().unwrap_or(0), field("reason")) {
                 (_, "capacity" | "memory") => self.line("queued", "waits for a sandbox")?,
+                (_, "branch") => self.line("queued", "waits for another task on its branch")?,
                 (0, _) => self.line("queued", "starting")?,
                 (ahead, _) => self.line("queued", &format!("{ahead} ahead"))?,
             },

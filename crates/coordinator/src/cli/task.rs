@@ -164,7 +164,7 @@ async fn watch(remote: &Remote, task: &str, mut shows: Shows) -> anyhow::Result<
             step = follow.next() => match step? {
                 Some(Step::Event { event, line }) => {
                     match &mut shows {
-                        Shows::Lines => writeln!(io::stdout(), "{line}")?,
+                        Shows::Lines => writeln!(io::stdout(), "{}", terminal::json_line(&line))?,
                         Shows::Work(show) => show.event(&event)?,
                     }
                     if let Some(exit) = end_of(&event) {

@@ -12,14 +12,24 @@ pub(super) fn width() -> Option<usize> {
 /// The text without what steers a terminal: control characters but for line ends and tabs, and those that turn the direction
 /// of writing.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     if !text.contains(steers) {
         return Cow::Borrowed(text);
     }
     let shown = text.chars().filter(|c| *c != '\r').map(|c| if steers(c) { '\u{fffd}' } else { c });
     Cow::Owned(shown.collect())
+}
+
+/// A line of JSON, with the same in escapes: JSON itself asks for some of them only.
+pub(super) fn json_line(json: &str) -> Cow<'_, str> {
+    if !json.contains(steers) {
+        return Cow::Borrowed(json);
+    }
+    let escaped = |c: char| if steers(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    Cow::Owned(json.chars().map(escaped).collect())
+}
+
+fn steers(c: char) -> bool {
+    (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The same on one line.
@@ -45,6 +55,7 @@ mod tests {
             super::printable("\u{1b}]0;t\u{7}x\r\n\u{9b}2J\u{202e}y"),
             "\u{fffd}]0;t\u{fffd}x\n\u{fffd}2J\u{fffd}y"
         );
+        assert_eq!(super::json_line("{\"a\":\"\u{9b}2J\u{7f}日\"}"), r#"{"a":"\u009b2J\u007f日"}"#);
         assert_eq!(super::shortened("one\n  two three", 7), "one two…");
     }
 }
