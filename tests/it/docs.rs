@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod commands;
 mod invariants;
 mod openapi;
 mod security;
@@ -15,8 +16,10 @@ use coordinator::config::ServeOptions;
 use coordinator::task::ErrorType;
 use http::StatusCode;
 
-use sources::{read, root};
-use tables::{Row, code, rows_below};
+pub(crate) use sources::read;
+use sources::root;
+use tables::Row;
+pub(crate) use tables::{code, rows_below};
 
 /// Settings that scripts/run reads and the server does not know.
 const OF_SCRIPTS_RUN: [(&str, &str); 2] = [("MOCK_API_PORT", "3457"), ("MOCK_API_TOKEN", "acme-demo-token")];
@@ -167,7 +170,9 @@ fn files_that_the_documents_name_exist() {
 #[test]
 fn no_table_has_a_name_twice() {
     let readme = read("README.md");
-    for heading in ["## The API", "## Events", "## Errors", "## Configuration"] {
+    for heading in
+        ["## The API", "## Events", "## Errors", "## The command line", "### Exit status", "## Configuration"]
+    {
         let rows: Vec<Row> = rows_below(&readme, heading);
         let mut names: Vec<&String> = rows.iter().map(|row| &row[0]).collect();
         names.sort();

@@ -20,7 +20,7 @@ use super::access::visible;
 use super::extract::{Path, Query};
 use super::{Api, ApiError};
 use crate::access::Caller;
-use crate::event::StoredEvent;
+use crate::metrics::{Subscribed, Transport};
 use crate::session::{Cursor, EventLog, Page, SessionId};
 
 /// Keeps proxies from closing a stream on which nothing happens.
@@ -56,7 +56,8 @@ pub(super) async fn events(
     let since = since.unwrap_or(if wants_lines { 0 } else { latest }).min(latest);
     let until = if follow { u64::MAX } else { latest };
     let ends = [api.registry.context().shutdown.clone(), caller.revoked];
-    let pages = pages(&log, since, until, ends);
+    let counted = api.metrics.subscribed(if wants_lines { Transport::Lines } else { Transport::ServerSent });
+    let pages = pages(&log, since, until, ends, counted);
     if wants_lines {
         let lines = pages.map(|page| Ok::<_, Infallible>(lines(page)));
         return Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response());
@@ -71,9 +72,11 @@ fn pages(
     since: u64,
     until: u64,
     ends: [CancellationToken; 2],
+    counted: Subscribed,
 ) -> impl Stream<Item = Page> + use<> {
-    let cursor = log.cursor(since);
-    stream::unfold((cursor, ends), move |(mut cursor, ends): (Cursor, [CancellationToken; 2])| async move {
+    // Counted as long as the stream is there.
+    let state = (log.cursor(since), ends, counted);
+    stream::unfold(state, move |(mut cursor, ends, counted): (Cursor, [CancellationToken; 2], Subscribed)| async move {
         if cursor.since() >= until {
             return None;
         }
@@ -85,7 +88,7 @@ fn pages(
         };
         match page {
             Ok(Page::End) => None,
-            Ok(page) => Some((page, (cursor, ends))),
+            Ok(page) => Some((page, (cursor, ends, counted))),
             Err(error) => {
                 tracing::warn!(%error, "could not read events for a subscriber");
                 None
@@ -98,8 +101,8 @@ fn lines(page: Page) -> Bytes {
     let mut bytes = Vec::new();
     match page {
         Page::Events(events) => {
-            for event in events {
-                bytes.extend_from_slice(&event.json);
+            for (_, json) in events.events() {
+                bytes.extend_from_slice(&json);
                 bytes.push(b'\n');
             }
         }
@@ -111,15 +114,15 @@ fn lines(page: Page) -> Bytes {
 
 fn server_sent(page: Page) -> Vec<Event> {
     match page {
-        Page::Events(events) => events.into_iter().map(|event| numbered(&event)).collect(),
+        Page::Events(events) => events.events().map(|(seq, json)| numbered(seq, &json)).collect(),
         Page::Gap { from, to } => vec![Event::default().data(gap(from, to))],
         Page::End => Vec::new(),
     }
 }
 
 /// The number is the event's id, so that a browser comes back with it as `Last-Event-ID`.
-fn numbered(event: &StoredEvent) -> Event {
-    Event::default().id(event.seq.to_string()).data(String::from_utf8_lossy(&event.json))
+fn numbered(seq: u64, json: &[u8]) -> Event {
+    Event::default().id(seq.to_string()).data(String::from_utf8_lossy(json))
 }
 
 pub(super) fn gap(from: u64, to: u64) -> String {
