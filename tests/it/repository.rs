@@ -2,5 +2,8 @@
 //! GitHub's shape.
 
 mod ends;
+mod faults;
 mod forge;
 mod from_prompt;
+mod hostile;
+mod interruptions;
