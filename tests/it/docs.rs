@@ -16,8 +16,10 @@ use coordinator::config::ServeOptions;
 use coordinator::task::ErrorType;
 use http::StatusCode;
 
-use sources::{read, root};
-use tables::{Row, code, rows_below};
+pub(crate) use sources::read;
+use sources::root;
+use tables::Row;
+pub(crate) use tables::{code, rows_below};
 
 /// Settings that scripts/run reads and the server does not know.
 const OF_SCRIPTS_RUN: [(&str, &str); 2] = [("MOCK_API_PORT", "3457"), ("MOCK_API_TOKEN", "acme-demo-token")];

@@ -142,6 +142,7 @@ impl World {
             WarmPool::new(warm, Arc::clone(&host), capacity.clone(), tracker.clone(), shutdown.clone());
         let registry = Registry::new(Arc::new(SessionContext {
             redactor: Arc::default(),
+            metrics: coordinator::metrics::Metrics::default(),
             repositories: None,
             store,
             sandboxes: host,
@@ -238,7 +239,7 @@ impl World {
             key_limits: KeyLimits::default(),
             repository: None,
         };
-        let submission = Submission { task: None, request, env: [].into(), idempotency: None };
+        let submission = Submission { task: None, request, env: [].into(), idempotency: None, webhook: None };
         let (board, registry, session) = (Arc::clone(&self.board), self.registry_of(), session.clone());
         self.ask(format!("submit #{number}"), async move {
             match registry.submit(&session, submission).await {

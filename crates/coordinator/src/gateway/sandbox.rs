@@ -58,7 +58,7 @@ struct Access {
 impl SandboxGateway {
     pub(super) fn new(shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(SandboxGateway {
-            meter: Arc::new(Meter::new(Arc::clone(&shared.prices), shared.budgets.clone())),
+            meter: Arc::new(Meter::new(Arc::clone(&shared.prices), shared.budgets.clone(), shared.metrics.clone())),
             pulse: Arc::new(Pulse::new()),
             pace: Arc::new(Pace::new()),
             allowance: Arc::new(Allowance::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
@@ -144,6 +144,11 @@ impl SandboxGateway {
         self.pulse.read()
     }
 
+    /// Its link's connection came back.
+    pub fn link_reconnected(&self) {
+        self.shared.metrics.link_reconnected();
+    }
+
     /// The sandbox is gone: ends every connection, and those to come at once.
     pub fn close(&self) {
         self.closed.cancel();
@@ -169,6 +174,7 @@ impl SandboxGateway {
     pub(super) fn decided(&self, via: &'static str, target: &str, outcome: &'static str) {
         let session = self.session.read().unwrap_or_else(PoisonError::into_inner).clone();
         let target = shortened(target);
+        self.shared.metrics.decided(via, outcome);
         self.shared.decisions.record(&Decision { session: session.as_deref(), via, target: &target, outcome });
     }
 

@@ -68,6 +68,10 @@ impl ApiError {
         ApiError::new(StatusCode::NOT_FOUND, "task_not_found", format!("there is no task {id:?}"))
     }
 
+    pub(super) fn unknown_webhook(id: &str) -> Self {
+        ApiError::new(StatusCode::NOT_FOUND, "webhook_not_found", format!("there is no webhook {id:?}"))
+    }
+
     pub(super) fn unauthorized() -> Self {
         let sentence = "an API key is needed: send `Authorization: Bearer KEY`";
         ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence)
@@ -80,6 +84,14 @@ impl ApiError {
 
     pub(super) fn foreign_session(prefix: &str) -> Self {
         let sentence = format!("sessionId: this API key may use sessions whose ids begin with {prefix:?} only");
+        ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
+    }
+
+    /// What is asked for is of all sessions, and the key is for some.
+    pub(super) fn not_for_a_prefix(prefix: &str) -> Self {
+        let sentence = format!(
+            "this API key is for sessions whose ids begin with {prefix:?}, and this is about all of them: use a key without a prefix"
+        );
         ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
     }
 

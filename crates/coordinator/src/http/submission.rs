@@ -40,7 +40,7 @@ pub(super) struct TaskBody {
     max_cost_usd: Option<f64>,
     retry: Option<u32>,
     metadata: Option<Value>,
-    webhook: Option<Value>,
+    pub(super) webhook: Option<Value>,
     repo: Option<String>,
     base: Option<String>,
     branch: Option<String>,
@@ -107,9 +107,6 @@ impl TaskBody {
         }
         if message.trim().is_empty() {
             return Err(ApiError::invalid("message: it must not be empty"));
-        }
-        if self.webhook.is_some() {
-            return Err(ApiError::invalid("webhook: webhooks are not available in this version"));
         }
         let env = self.env.unwrap_or_default().into_iter().map(|(name, value)| (name, value.into())).collect();
         check_env(&env)?;

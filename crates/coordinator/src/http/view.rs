@@ -7,19 +7,19 @@ use crate::session::{SessionRecord, SessionView, Status};
 use crate::task::{TaskRecord, TaskStatus};
 
 /// A time as the wire has it: RFC 3339 in UTC with milliseconds.
-fn time(at: Timestamp) -> String {
+pub(super) fn time(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
 /// A task for `GET /task/:id` and `GET /tasks`.
-pub(super) fn task(record: &TaskRecord) -> Value {
+pub fn task(record: &TaskRecord) -> Value {
     // Of a task whose work is still being handed in, the end is not told yet.
     let failure = record.failure.as_ref().filter(|_| record.status.is_final());
     let mut view = json!({
         "id": record.id,
         "taskId": record.id,
         "sessionId": record.session_id,
-        "kind": if record.repository.is_some() { "repository" } else { "session" },
+        "kind": record.kind(),
         "status": record.status,
         "prompt": record.request.message,
         "context": record.request.context,

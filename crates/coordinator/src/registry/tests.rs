@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::gateway::{Credentials, Gateway, GatewaySettings, Prices};
+use crate::metrics::Metrics;
 use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use crate::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
 use crate::session::{SessionKey, SessionSettings};
@@ -40,6 +41,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
         capacity,
         warm,
         redactor: Arc::default(),
+        metrics: Metrics::default(),
         repositories: None,
         settings: SessionSettings {
             max_queue: 5,

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::{AgentTemplate, TemplateError};
+use crate::metrics::Metrics;
 use crate::redact::Redactor;
 use crate::repository::Repositories;
 use crate::sandbox::capacity::Capacity;
@@ -35,6 +36,7 @@ pub struct SessionContext {
     pub capacity: Capacity,
     pub warm: WarmPool,
     pub redactor: Arc<Redactor>,
+    pub metrics: Metrics,
     /// `None`: the server has no credential for a forge.
     pub repositories: Option<Repositories>,
     pub settings: SessionSettings,

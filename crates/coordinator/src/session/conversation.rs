@@ -44,6 +44,8 @@ pub(crate) struct Conversation {
     next: Option<Input>,
     last_output: Instant,
     controls: u64,
+    /// Kind and submission of the running task, once its agent has said or done the first thing.
+    spoken: Option<(&'static str, Timestamp)>,
 }
 
 /// The end of a task, not told yet.
@@ -85,6 +87,7 @@ impl Conversation {
             next: None,
             last_output: Instant::now(),
             controls: 0,
+            spoken: None,
         }
     }
 
@@ -170,6 +173,11 @@ impl Conversation {
         self.next.take()
     }
 
+    /// Once for each task: its kind, and when it was submitted, when its agent has said or done the first thing.
+    pub(crate) fn take_spoken(&mut self) -> Option<(&'static str, Timestamp)> {
+        self.spoken.take()
+    }
+
     /// When the agent was last heard, while it should be: not while a tool runs, and not while no task does.
     pub(crate) fn silent_since(&self) -> Option<Instant> {
         (self.running.is_some() && !self.dialogue.narrator.tool_runs()).then_some(self.last_output)
@@ -234,6 +242,9 @@ impl Conversation {
         }
         if let (Some(running), false) = (&mut self.running, events.is_empty() && !self.dialogue.narrator.holds_text()) {
             running.hear();
+            if events.iter().any(Event::is_of_the_model) && running.speaks_first() {
+                self.spoken = Some((running.record.kind(), running.record.created));
+            }
         }
         self.heed(sign, gateway);
     }

@@ -10,6 +10,7 @@ use super::SessionId;
 use super::log::EventLog;
 use crate::store::{IdempotencyKey, StoreError};
 use crate::task::{TaskId, TaskRecord, TaskRequest};
+use crate::webhook::Target;
 
 #[derive(Debug)]
 pub(crate) enum Message {
@@ -38,6 +39,8 @@ pub struct Submission {
     /// Merged into the session's and kept for later tasks.
     pub env: BTreeMap<String, SecretString>,
     pub idempotency: Option<IdempotencyKey>,
+    /// Where its end is to be told.
+    pub webhook: Option<Target>,
 }
 
 /// A session's own credential as it is kept: the variable that it would be in a task's `env`, and its value.

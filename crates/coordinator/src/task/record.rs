@@ -37,6 +37,13 @@ impl TaskStatus {
     }
 }
 
+impl TaskRecord {
+    /// Which of the two forms of `POST /task` it came by.
+    pub const fn kind(&self) -> &'static str {
+        if self.repository.is_some() { "repository" } else { "session" }
+    }
+}
+
 /// What was asked for. `env` is not here: it belongs to the session and is sealed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskRequest {

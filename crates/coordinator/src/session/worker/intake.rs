@@ -18,6 +18,7 @@ use crate::session::state::{After, Input, State};
 use crate::session::{CREDENTIAL_NAMES, SessionRecord, SessionRepository};
 use crate::store::{Change, StoreError};
 use crate::task::{ErrorType, Failure, RepositoryProgress, TaskId, TaskRecord, TaskStatus};
+use crate::webhook::WebhookId;
 
 impl Worker {
     /// Writes a task down and puts it into the queue. What cannot be written is not accepted.
@@ -81,6 +82,10 @@ impl Worker {
             prompt_uuid: prompt,
             idempotency,
         });
+        if let Some(target) = submission.webhook {
+            let (id, task) = (WebhookId::generate(), record.clone());
+            self.conversation.journal.change(Change::InsertWebhook { id, task, target });
+        }
         let reason = (position > 0).then_some(QueuedReason::Session);
         let event = Event::TaskQueued { session_id: self.conversation.id.clone(), position, reason };
         self.conversation.journal.tell(&event, Some(&task));

@@ -76,7 +76,11 @@ impl Worker {
         if self.state != State::Cold || self.context.draining.is_cancelled() {
             return None;
         }
-        let warm = self.context.warm.take().await?;
+        let warm = self.context.warm.take().await;
+        if self.context.warm.is_on() {
+            self.context.metrics.warm_claimed(warm.is_some());
+        }
+        let warm = warm?;
         self.conversation.journal.rename(warm.session);
         failpoint!("warm.taken");
         Some(warm)
