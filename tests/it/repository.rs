@@ -4,3 +4,4 @@
 mod ends;
 mod forge;
 mod from_prompt;
+mod told;
