@@ -43,21 +43,25 @@ pub(super) async fn submit(
     let is_repository_task = task.task.is_some();
     let submission = Submission { task: task.task, request: task.request, env: task.env, idempotency, webhook };
 
-    let id = match api.registry.submit(&task.session, submission).await {
-        Ok(accepted) => accepted.task,
+    let (id, session) = match api.registry.submit(&task.session, submission).await {
+        Ok(accepted) => (accepted.task, task.session),
         Err(SubmitError::Store(error)) => match error.as_ref() {
             // The same request once more: it gets the same task.
-            StoreError::IdempotencyKeyUsed { task, same_body: true } => task.clone(),
+            StoreError::IdempotencyKeyUsed { task: first, same_body: true } => {
+                let record = api.registry.context().store.task(first).await?;
+                // A repository task's session has the name of the first.
+                (first.clone(), record.map_or(task.session, |record| record.session_id))
+            }
             error => return Err(error.into()),
         },
         Err(error) => return Err(error.into()),
     };
     failpoint!("task.accepted");
-    let subject = Subject { session: Some(task.session.to_string()), task: Some(id.to_string()) };
+    let subject = Subject { session: Some(session.to_string()), task: Some(id.to_string()) };
     let mut response = if respond_async || is_repository_task {
-        accepted(&id, &task.session)
+        accepted(&id, &session)
     } else {
-        ended(&api, &task.session, &id).await.into_response()
+        ended(&api, &session, &id).await.into_response()
     };
     response.extensions_mut().insert(subject);
     Ok(response)

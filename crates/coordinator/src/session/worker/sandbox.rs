@@ -412,9 +412,7 @@ fn failure_of(error: NotLaunched) -> Failure {
         NotLaunched::Template(error) => Failure::new(ErrorType::ExitCode, sentence(&error)),
         NotLaunched::Sandbox(LaunchError::Engine(EngineError::ImageMissing { image })) => Failure::new(
             ErrorType::EngineUnavailable,
-            format!(
-                "the image {image} is not there; build it with `claude-runner image build` (DOCKER_IMAGE, REPOSITORY_IMAGE)"
-            ),
+            format!("the image {image} is not there; build it with `claude-runner image build`"),
         ),
         NotLaunched::Sandbox(
             error
