@@ -108,7 +108,7 @@ fn readme_has_every_error_type_with_its_status() {
 }
 
 /// The names on the wire. serde lists all of them when it is given another.
-fn error_types() -> Vec<String> {
+pub(crate) fn error_types() -> Vec<String> {
     let error = serde_json::from_str::<ErrorType>(r#""?""#).unwrap_err().to_string();
     let names: Vec<String> = error.split('`').skip(3).step_by(2).map(str::to_owned).collect();
     assert!(names.contains(&"aborted".to_owned()), "{error}");

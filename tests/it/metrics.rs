@@ -14,7 +14,7 @@ use crate::docs::read;
 use crate::server::{Setup, TestServer};
 use exposition::Exposition;
 
-async fn scrape(server: &TestServer) -> (Exposition, String) {
+pub(crate) async fn scrape(server: &TestServer) -> (Exposition, String) {
     let response = server.request(Method::GET, "/metrics").send().await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], CONTENT_TYPE);
@@ -84,6 +84,14 @@ async fn what_happened_is_counted_and_nothing_is_named() {
     let (metrics, _) = scrape(&server).await;
     assert!(metrics.sum("claude_runner_link_reconnects_total", &[]) >= 1.0);
     server.finish().await;
+}
+
+#[test]
+fn an_outcome_is_the_word_that_is_on_the_wire() {
+    for name in crate::docs::error_types() {
+        let error_type: coordinator::task::ErrorType = serde_json::from_value(json!(name)).unwrap();
+        assert_eq!(error_type.as_str(), name);
+    }
 }
 
 /// Everything that can be counted, once.

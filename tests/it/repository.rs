@@ -8,3 +8,4 @@ mod forge;
 mod from_prompt;
 mod hostile;
 mod interruptions;
+mod told;

@@ -1,6 +1,6 @@
 //! Webhooks, with an HTTP server that receives them.
 
-mod receiver;
+pub(crate) mod receiver;
 
 use std::net::TcpListener;
 
@@ -9,9 +9,8 @@ use serde_json::{Value, json};
 use crate::bounds::within;
 use crate::secrets::holds;
 use crate::server::{Setup, TestServer};
-use receiver::{Receiver, Reply};
+use receiver::{Receiver, Reply, SECRET};
 
-const SECRET: &str = "whsec_b3BlcmF0b3JzLXNlY3JldC1mb3Itd2ViaG9va3M=";
 const OWN: &str = "whsec_Y2FsbGVycy1vd24tc2VjcmV0LWZvci1ob29rcw==";
 
 fn setup(receiver: &Receiver) -> Setup {

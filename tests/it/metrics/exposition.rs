@@ -4,26 +4,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
-pub(super) struct Exposition {
+pub(crate) struct Exposition {
     /// By name, as its samples have it: of a counter with `_total`.
-    pub(super) families: BTreeMap<String, Family>,
+    pub(crate) families: BTreeMap<String, Family>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Family {
-    pub(super) kind: String,
-    pub(super) samples: Vec<Sample>,
+pub(crate) struct Family {
+    pub(crate) kind: String,
+    pub(crate) samples: Vec<Sample>,
 }
 
 #[derive(Debug)]
-pub(super) struct Sample {
-    pub(super) name: String,
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) value: f64,
+pub(crate) struct Sample {
+    pub(crate) name: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) value: f64,
 }
 
 impl Exposition {
-    pub(super) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let body = text.strip_suffix("# EOF\n").expect("the end is marked");
         let mut found = Exposition::default();
         let mut current: Option<(String, Family)> = None;
@@ -71,7 +71,7 @@ impl Exposition {
     }
 
     /// The sum over all samples of this name that have these labels; 0 where there are none.
-    pub(super) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let samples = self.families.values().flat_map(|family| &family.samples);
         let of = |sample: &&Sample| {
             sample.name == name
@@ -81,7 +81,7 @@ impl Exposition {
     }
 
     /// Every value of every label, but for the bounds of buckets.
-    pub(super) fn label_values(&self) -> BTreeSet<(&str, &str)> {
+    pub(crate) fn label_values(&self) -> BTreeSet<(&str, &str)> {
         let samples = self.families.values().flat_map(|family| &family.samples);
         let labels = samples.flat_map(|sample| &sample.labels);
         labels.filter(|(name, _)| *name != "le").map(|(name, value)| (name.as_str(), value.as_str())).collect()

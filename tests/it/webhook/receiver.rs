@@ -19,25 +19,28 @@ use tokio_util::task::TaskTracker;
 
 use crate::bounds::within;
 
+/// WEBHOOK_SECRET.
+pub(crate) const SECRET: &str = "whsec_b3BlcmF0b3JzLXNlY3JldC1mb3Itd2ViaG9va3M=";
+
 #[derive(Clone, Debug)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Status(u16),
     Redirect(String),
     /// Never.
     Silence,
 }
 
-pub(super) struct Receiver {
+pub(crate) struct Receiver {
     address: SocketAddr,
     replies: Arc<Mutex<VecDeque<Reply>>>,
     received: mpsc::Receiver<Received>,
 }
 
 #[derive(Debug)]
-pub(super) struct Received {
-    pub(super) path: String,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(crate) struct Received {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 #[derive(Clone)]
@@ -48,7 +51,7 @@ struct Shared {
 
 impl Receiver {
     /// One that takes everything, until it is told otherwise.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, received) = mpsc::channel(64);
@@ -59,24 +62,24 @@ impl Receiver {
     }
 
     /// For WEBHOOK_ALLOW.
-    pub(super) fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}/hook?token=in-the-query", self.origin())
     }
 
     /// The next ones are answered so; those after them are taken.
-    pub(super) fn reply(&self, replies: impl IntoIterator<Item = Reply>) {
+    pub(crate) fn reply(&self, replies: impl IntoIterator<Item = Reply>) {
         self.replies.lock().unwrap().extend(replies);
     }
 
-    pub(super) async fn next(&mut self) -> Received {
+    pub(crate) async fn next(&mut self) -> Received {
         within("a webhook comes", self.received.recv()).await.unwrap()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.received.is_empty()
     }
 }
@@ -92,13 +95,13 @@ async fn take(State(shared): State<Shared>, uri: Uri, headers: HeaderMap, body: 
 }
 
 impl Received {
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).unwrap_or_else(|| panic!("no {name}: {:?}", self.headers)).to_str().unwrap()
     }
 
     /// The body of a webhook that was signed with this secret, and with nothing else, a short while ago.
     #[track_caller]
-    pub(super) fn verified(&self, secret: &str) -> Value {
+    pub(crate) fn verified(&self, secret: &str) -> Value {
         let (id, timestamp) = (self.header("webhook-id"), self.header("webhook-timestamp"));
         let content = [format!("{id}.{timestamp}.").as_bytes(), &self.body].concat();
         let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
