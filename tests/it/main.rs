@@ -18,6 +18,7 @@ mod support;
 
 mod abort;
 mod access;
+mod agents;
 mod broken_agent;
 mod budget;
 mod capacity;

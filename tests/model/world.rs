@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use container_engine::{ContainerExit, ContainerId, Engine, FakeEngine, Labels, Limits, Network};
 use coordinator::access::KeyLimits;
+use coordinator::agent::AgentName;
 use coordinator::gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
 use coordinator::registry::Registry;
 use coordinator::sandbox::capacity::{Capacity, MemoryGauge};
@@ -235,7 +236,13 @@ impl World {
             key: None,
             key_limits: KeyLimits::default(),
         };
-        let submission = Submission { request, env: [].into(), idempotency: None };
+        let submission = Submission {
+            agent: AgentName::default(),
+            request,
+            env: [].into(),
+            needs: Vec::new(),
+            idempotency: None,
+        };
         let (board, registry, session) = (Arc::clone(&self.board), self.registry_of(), session.clone());
         self.ask(format!("submit #{number}"), async move {
             match registry.submit(&session, submission).await {

@@ -3,7 +3,9 @@
 mod id;
 mod outcome;
 mod record;
+mod variable;
 
 pub use id::{InvalidTaskId, TaskId};
 pub use outcome::{Answer, ErrorType, Failure};
-pub use record::{TaskRecord, TaskRequest, TaskStatus};
+pub use record::{MAX_TIMEOUT_MS, MAX_TURNS, TaskRecord, TaskRequest, TaskStatus};
+pub use variable::{VariableProblem, check_variable};

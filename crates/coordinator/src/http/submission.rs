@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use super::ApiError;
 use crate::access::Caller;
+use crate::agent::AgentSettings;
 use crate::gateway::Gateway;
 use crate::session::{CREDENTIAL_NAMES, SessionId, own_credential};
-use crate::task::TaskRequest;
+use crate::task::{MAX_TIMEOUT_MS, MAX_TURNS, TaskRequest, check_variable};
 
 /// What holds for tasks that do not say otherwise.
 #[derive(Clone, Debug)]
@@ -24,7 +25,9 @@ pub struct TaskDefaults {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TaskBody {
-    session_id: Option<String>,
+    pub(super) session_id: Option<String>,
+    /// One of AGENT_DIR, see [`super::agents`].
+    pub(super) agent: Option<String>,
     message: Option<String>,
     prompt: Option<Value>,
     context: Option<String>,
@@ -48,8 +51,6 @@ pub(super) struct SessionTask {
     pub(super) env: BTreeMap<String, SecretString>,
 }
 
-const MAX_TURNS: u32 = 1000;
-const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
 const MAX_RETRY: u32 = 3;
 const MAX_METADATA_BYTES: usize = 16 * 1024;
 const MAX_ENV_BYTES: usize = 128 * 1024;
@@ -59,6 +60,7 @@ impl TaskBody {
         self,
         caller: &Caller,
         defaults: &TaskDefaults,
+        agent: &AgentSettings,
         knows_model: impl Fn(&str) -> bool,
     ) -> Result<SessionTask, ApiError> {
         let (session, message) = match (self.session_id, self.message, self.prompt) {
@@ -85,7 +87,7 @@ impl TaskBody {
         }
         let env = self.env.unwrap_or_default().into_iter().map(|(name, value)| (name, value.into())).collect();
         check_env(&env)?;
-        let model = self.model.unwrap_or_else(|| defaults.model.clone());
+        let model = self.model.or_else(|| agent.model.clone()).unwrap_or_else(|| defaults.model.clone());
         if !knows_model(&model) {
             return Err(ApiError::invalid(format!(
                 "model: {model:?} is not known here; leave it out for {}, or add it with the setting MODEL_PRICES",
@@ -97,8 +99,10 @@ impl TaskBody {
         {
             return Err(ApiError::model_not_allowed(&model, allowed));
         }
-        let max_turns = within("maxTurns", self.max_turns.unwrap_or(defaults.max_turns), 1, MAX_TURNS)?;
-        let timeout_ms = within("timeoutMs", self.timeout_ms.unwrap_or(defaults.timeout_ms), 1, MAX_TIMEOUT_MS)?;
+        let max_turns = self.max_turns.or(agent.max_turns).unwrap_or(defaults.max_turns);
+        let max_turns = within("maxTurns", max_turns, 1, MAX_TURNS)?;
+        let timeout_ms = self.timeout_ms.or(agent.timeout_ms).unwrap_or(defaults.timeout_ms);
+        let timeout_ms = within("timeoutMs", timeout_ms, 1, MAX_TIMEOUT_MS)?;
         if self.max_cost_usd.is_some_and(|cost| !(cost > 0.0 && cost.is_finite())) {
             return Err(ApiError::invalid("maxCostUsd: it must be a number of US dollars above 0"));
         }
@@ -111,7 +115,7 @@ impl TaskBody {
             model,
             max_turns,
             timeout_ms,
-            max_cost_usd: self.max_cost_usd,
+            max_cost_usd: self.max_cost_usd.or(agent.max_cost_usd),
             retry,
             metadata: self.metadata,
             key: caller.key.clone(),
@@ -144,24 +148,8 @@ fn check_env(env: &BTreeMap<String, SecretString>) -> Result<(), ApiError> {
 
     let mut bytes = 0;
     for (name, value) in env {
-        let shaped = name
-            .bytes()
-            .enumerate()
-            .all(|(i, b)| b == b'_' || b.is_ascii_alphabetic() || (i > 0 && b.is_ascii_digit()));
-        if name.is_empty() || !shaped {
-            return Err(ApiError::invalid(format!(
-                "env: {:?} is not a name; use letters, digits and _, not beginning with a digit",
-                name.chars().take(64).collect::<String>()
-            )));
-        }
-        let upper = name.to_ascii_uppercase();
-        let ours = upper.starts_with("ANTHROPIC_")
-            || upper.starts_with("CLAUDE_")
-            || upper.starts_with("LD_")
-            || upper.ends_with("_PROXY")
-            || ["HOME", "PATH"].contains(&upper.as_str());
-        if ours && !CREDENTIAL_NAMES.contains(&name.as_str()) {
-            return Err(ApiError::invalid(format!("env: {name} is set by the server and cannot be given")));
+        if !CREDENTIAL_NAMES.contains(&name.as_str()) {
+            check_variable(name).map_err(|problem| ApiError::invalid(format!("env: {problem}")))?;
         }
         if value.expose_secret().contains('\0') {
             return Err(ApiError::invalid(format!("env: the value of {name} holds a NUL character")));

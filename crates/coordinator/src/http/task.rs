@@ -14,7 +14,7 @@ use super::body::RawBody;
 use super::extract::{Path, Query};
 use super::session::prefix;
 use super::submission::TaskBody;
-use super::{Api, ApiError, view};
+use super::{Api, ApiError, agents, view};
 use crate::access::Caller;
 use crate::failpoint::failpoint;
 use crate::session::{AbortMode, AbortScope, SessionId, Submission, SubmitError};
@@ -34,12 +34,14 @@ pub(super) async fn submit(
     let task: TaskBody = body.json()?;
     let respond_async = prefers_async(&headers) || task.respond_async == Some(true);
     let prices = api.registry.context().sandboxes.gateway().prices();
-    let task = task.check(&caller, &api.defaults, |model| prices.knows(model))?;
+    let agent = agents::of_task(&api, &caller, &task).await?;
+    let task = task.check(&caller, &api.defaults, &agent.settings, |model| prices.knows(model))?;
     if let (false, Some(prefix)) = (caller.sees(&task.session), prefix(&caller)) {
         return Err(ApiError::foreign_session(prefix));
     }
     let idempotency = idempotency_key(&caller, &headers, &body)?;
-    let submission = Submission { request: task.request, env: task.env, idempotency };
+    let needs = agent.settings.env.clone();
+    let submission = Submission { agent: agent.name, request: task.request, env: task.env, needs, idempotency };
 
     let id = match api.registry.submit(&task.session, submission).await {
         Ok(accepted) => accepted.task,

@@ -1,5 +1,7 @@
 //! How Claude Code is started in a sandbox.
 
+use crate::agent::AgentSettings;
+
 pub(super) const WORKSPACE: &str = "/workspace";
 pub(super) const HOME: &str = "/home/agent";
 
@@ -9,7 +11,7 @@ const GATEWAY: &str = "http://127.0.0.1:8787";
 /// The program that serves all tasks of a session: stream-json on both sides.
 pub(super) const PROGRAM: &str = "claude";
 
-pub(super) fn arguments(model: &str, resume: Option<&str>) -> Vec<String> {
+pub(super) fn arguments(model: &str, resume: Option<&str>, settings: &AgentSettings) -> Vec<String> {
     let mut arguments: Vec<String> = [
         "-p",
         "--input-format",
@@ -22,7 +24,7 @@ pub(super) fn arguments(model: &str, resume: Option<&str>) -> Vec<String> {
         "--replay-user-messages",
         // The sandbox is the boundary; a question would wait for an answer that nobody gives.
         "--permission-mode",
-        "bypassPermissions",
+        settings.permission_mode.as_str(),
         // Survives CLAUDE_CODE_DISABLE_CRON and starts turns that nobody asked for.
         "--disallowedTools",
         "ScheduleWakeup",

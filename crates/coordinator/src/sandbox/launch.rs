@@ -231,7 +231,7 @@ async fn start_agent(
 
     let start = Start {
         program: agent::PROGRAM.to_owned(),
-        arguments: agent::arguments(&order.model, resume),
+        arguments: agent::arguments(&order.model, resume, &order.template.settings),
         directory: agent::WORKSPACE.to_owned(),
         environment: agent::environment(),
     };

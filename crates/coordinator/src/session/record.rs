@@ -6,12 +6,15 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::{SessionId, SessionKey};
+use crate::agent::AgentName;
 
 /// A session as the store keeps it.
 #[derive(Clone, Debug)]
 pub struct SessionRecord {
     pub key: SessionKey,
     pub id: SessionId,
+    /// Its template, as long as it lives.
+    pub agent: AgentName,
     pub created: Timestamp,
     pub last_active: Timestamp,
     /// Completed tasks since creation or the last reset.

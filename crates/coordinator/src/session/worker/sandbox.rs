@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use super::start::{Launched, NotLaunched};
 use super::tasks::end_of;
 use super::{Report, StopReply, Waiting, Worker};
+use crate::agent::AgentName;
 use crate::event::Event;
 use crate::failpoint::failpoint;
 use crate::sandbox::{LaunchError, SandboxName, sentence};
@@ -27,13 +28,14 @@ const TAKE_DOWN_TRIES: u32 = 20;
 impl Worker {
     /// Goes on with the sandbox that an earlier coordinator left.
     pub(super) fn take_over_sandbox(&mut self) {
-        let Some(sandbox) = self.conversation.record.as_ref().and_then(|record| record.sandbox.clone()) else { return };
+        let Some(record) = &self.conversation.record else { return };
+        let (agent, Some(sandbox)) = (record.agent.clone(), record.sandbox.clone()) else { return };
         let cancel = CancellationToken::new();
         self.launching = Some(cancel.clone());
         self.slot = Some(self.context.capacity.adopt());
         let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
         self.context.tracker.spawn(async move {
-            let taken_over = take_over(&context, sandbox, cancel).await;
+            let taken_over = take_over(&context, &agent, sandbox, cancel).await;
             let _ = report.send(Report::TakenOver(Box::new(taken_over))).await;
         });
     }
@@ -335,10 +337,11 @@ impl Worker {
 
 async fn take_over(
     context: &SessionContext,
+    agent: &AgentName,
     sandbox: SandboxRecord,
     cancel: CancellationToken,
 ) -> Result<Launched, NotLaunched> {
-    let template = context.template().await.map_err(NotLaunched::Template)?;
+    let template = context.template(agent).await.map_err(NotLaunched::Template)?;
     let sandbox = context.sandboxes.take_over(sandbox, cancel).await.map_err(NotLaunched::Sandbox)?;
     Ok(Launched { sandbox, template, transcript_lost: false, slot: None })
 }
