@@ -47,4 +47,5 @@ mod settings;
 mod silent_agent;
 mod slow_subscriber;
 mod stream;
+mod tools;
 mod warm;

@@ -236,13 +236,8 @@ impl World {
             key: None,
             key_limits: KeyLimits::default(),
         };
-        let submission = Submission {
-            agent: AgentName::default(),
-            request,
-            env: [].into(),
-            needs: Vec::new(),
-            idempotency: None,
-        };
+        let submission =
+            Submission { agent: AgentName::default(), request, env: [].into(), needs: Vec::new(), idempotency: None };
         let (board, registry, session) = (Arc::clone(&self.board), self.registry_of(), session.clone());
         self.ask(format!("submit #{number}"), async move {
             match registry.submit(&session, submission).await {

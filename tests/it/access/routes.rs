@@ -34,7 +34,7 @@ use Foreign::{Forbidden, LeftOut, NoSession, NotThere};
 use Needs::{Nothing, Read, Submit};
 
 /// All of them; a new one has to say here what it needs.
-const ROUTES: [(&str, &str, Needs, Foreign); 18] = [
+const ROUTES: [(&str, &str, Needs, Foreign); 19] = [
     ("POST", "/task", Submit, Forbidden),
     ("GET", "/task/{id}", Read, NotThere),
     ("GET", "/task/{id}/logs", Read, NotThere),
@@ -49,6 +49,7 @@ const ROUTES: [(&str, &str, Needs, Foreign); 18] = [
     ("DELETE", "/session/{id}/credential", Submit, NotThere),
     ("GET", "/session/{id}/events", Read, NotThere),
     ("GET", "/stream/{id}", Read, NotThere),
+    ("GET", "/agents", Read, NoSession),
     ("GET", "/usage", Read, NoSession),
     ("GET", "/openapi.json", Read, NoSession),
     ("GET", "/health", Nothing, NoSession),

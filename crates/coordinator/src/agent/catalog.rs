@@ -76,7 +76,10 @@ impl Agents {
     }
 
     /// What is wrong with each template, `None` where nothing is, beside what else runs.
-    pub async fn checked(self, knows_model: impl Fn(&str) -> bool + Send + 'static) -> Vec<(AgentEntry, Option<String>)> {
+    pub async fn checked(
+        self,
+        knows_model: impl Fn(&str) -> bool + Send + 'static,
+    ) -> Vec<(AgentEntry, Option<String>)> {
         let checked = tokio::task::spawn_blocking(move || {
             let told: Vec<Option<String>> =
                 self.entries.iter().map(|entry| Some(self.told(&self.check(entry, &knows_model).err()?))).collect();
@@ -145,9 +148,11 @@ fn find_default(directory: &Path, entries: &[AgentEntry]) -> Result<AgentName, T
     let chosen = entries.iter().find(says_so);
     let named = || entries.iter().find(|entry| entry.name.is_alias());
     let only = || if let [only] = entries { Some(only) } else { None };
+    let broken = entries.iter().filter_map(|entry| entry.settings.as_ref().err());
+    let problems: Vec<String> = broken.map(|error| format!("; {error}")).collect();
     chosen.or_else(named).or_else(only).map(|entry| entry.name.clone()).ok_or_else(|| TemplateError::NoDefault {
         directory: directory.to_owned(),
         // One that cannot be read may have meant to be it.
-        problems: entries.iter().filter_map(|entry| entry.settings.as_ref().err()).map(|e| format!("; {e}")).collect(),
+        problems: problems.concat(),
     })
 }

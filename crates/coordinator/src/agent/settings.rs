@@ -125,16 +125,10 @@ fn fill(text: &str, env: &BTreeMap<String, String>) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
         filled.push_str(before);
-        match after.split_once('}').and_then(|(name, after)| Some((env.get(name)?, after))) {
-            Some((value, after)) => {
-                filled.push_str(value);
-                rest = after;
-            }
-            None => {
-                filled.push_str("${");
-                rest = after;
-            }
-        }
+        let found = after.split_once('}').and_then(|(name, after)| Some((env.get(name)?.as_str(), after)));
+        let (value, after) = found.unwrap_or(("${", after));
+        filled.push_str(value);
+        rest = after;
     }
     filled + rest
 }

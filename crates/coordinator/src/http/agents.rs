@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::Json;
+use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::submission::TaskBody;
@@ -24,7 +24,8 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError
     let default = agents.default_name().clone();
     let sandboxes = Arc::clone(&api.registry.context().sandboxes);
     let checked = agents.checked(move |model| sandboxes.gateway().prices().knows(model)).await;
-    let view = |(entry, problem): &(AgentEntry, Option<String>)| view(&api, entry, entry.name == default, problem.as_deref());
+    let view =
+        |(entry, problem): &(AgentEntry, Option<String>)| view(&api, entry, entry.name == default, problem.as_deref());
     Ok(Json(checked.iter().map(view).collect()))
 }
 
@@ -57,7 +58,10 @@ pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Resu
         Some(name) => {
             let found = name.parse().ok().and_then(|name: AgentName| agents.find(&name));
             let shown: String = name.chars().take(64).collect();
-            Some(found.ok_or_else(|| ApiError::invalid(format!("agent: there is no {shown:?}; it may be {}", known())))?)
+            Some(
+                found
+                    .ok_or_else(|| ApiError::invalid(format!("agent: there is no {shown:?}; it may be {}", known())))?,
+            )
         }
         None => None,
     };
@@ -79,9 +83,7 @@ pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Resu
     };
     let settings = entry.settings.as_ref().map_err(|error| ApiError::agent_unusable(&agents.told(error)))?;
     let prices = api.registry.context().sandboxes.gateway().prices();
-    entry
-        .check_model(|model| prices.knows(model))
-        .map_err(|error| ApiError::agent_unusable(&agents.told(&error)))?;
+    entry.check_model(|model| prices.knows(model)).map_err(|error| ApiError::agent_unusable(&agents.told(&error)))?;
     Ok(ChosenAgent { name, settings: settings.as_ref().clone() })
 }
 

@@ -67,7 +67,8 @@ impl Mistake {
 }
 
 pub(super) fn parse(text: &str) -> Result<AgentSettings, Mistake> {
-    let file: File = toml::from_str(text).map_err(|error| Mistake::at(text, error.span(), one_line(error.message())))?;
+    let file: File =
+        toml::from_str(text).map_err(|error| Mistake::at(text, error.span(), one_line(error.message())))?;
     let wrong = |span: Range<usize>, reason: String| Mistake::at(text, Some(span), reason);
 
     let long = |text: &&Spanned<String>| text.get_ref().chars().count() > MAX_DESCRIPTION;
@@ -75,7 +76,8 @@ pub(super) fn parse(text: &str) -> Result<AgentSettings, Mistake> {
         let reason = format!("description: it must have at most {MAX_DESCRIPTION} characters");
         return Err(wrong(description.span(), reason));
     }
-    if let Some(cost) = file.max_cost_usd.as_ref().filter(|cost| !(*cost.get_ref() > 0.0 && cost.get_ref().is_finite())) {
+    if let Some(cost) = file.max_cost_usd.as_ref().filter(|cost| !(*cost.get_ref() > 0.0 && cost.get_ref().is_finite()))
+    {
         return Err(wrong(cost.span(), "max_cost_usd: it must be a number of US dollars above 0".to_owned()));
     }
     let within = |name: &str, value: Option<Spanned<i64>>, most: u64| -> Result<Option<u64>, Mistake> {
