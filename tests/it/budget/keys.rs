@@ -51,6 +51,7 @@ fn session_of(id: &str) -> SessionRecord {
         env: BTreeMap::new(),
         last_seq: 0,
         sandbox: None,
+        repository: None,
     }
 }
 
@@ -71,6 +72,7 @@ fn task_of(session: &SessionRecord, message: &str, key_limits: KeyLimits) -> Tas
             metadata: None,
             key: Some("k1".parse().unwrap()),
             key_limits,
+            repository: None,
         },
         created: Timestamp::now(),
         started: None,
@@ -78,6 +80,7 @@ fn task_of(session: &SessionRecord, message: &str, key_limits: KeyLimits) -> Tas
         attempt: 0,
         answer: None,
         failure: None,
+        repository: None,
     }
 }
 

@@ -65,7 +65,13 @@ pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Resu
         }
         None => None,
     };
-    let current = api.registry.describe(&session).await?.map(|session| session.agent);
+    let current = match api.registry.describe(&session).await? {
+        // No template has a say there.
+        Some(session) if session.in_repository && named.is_none() => {
+            return Ok(ChosenAgent { name: session.agent, settings: AgentSettings::default() });
+        }
+        current => current.map(|session| session.agent),
+    };
     let missing = || ApiError::agent_unusable(&format!("the session's is not there any more; there are {}", known()));
     let (name, entry) = match (current, named) {
         // Under the name that the session has it by, which may be `default`.

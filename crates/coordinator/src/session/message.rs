@@ -33,6 +33,8 @@ pub(crate) enum Message {
 /// A task as a caller hands it in, checked.
 #[derive(Debug)]
 pub struct Submission {
+    /// The id that the task is to have; a new one where it is not given.
+    pub task: Option<TaskId>,
     /// That a new session has from now on, and an old one must have.
     pub agent: AgentName,
     pub request: TaskRequest,
@@ -101,6 +103,8 @@ pub struct Subscription {
 pub struct SessionView {
     pub id: SessionId,
     pub agent: AgentName,
+    /// It works in a repository, where no template is.
+    pub in_repository: bool,
     pub created: jiff::Timestamp,
     pub last_active: jiff::Timestamp,
     pub turns: u64,

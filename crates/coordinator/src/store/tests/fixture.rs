@@ -43,6 +43,7 @@ pub(super) fn session(id: &str) -> SessionRecord {
         env: BTreeMap::new(),
         last_seq: 0,
         sandbox: None,
+        repository: None,
     }
 }
 
@@ -73,6 +74,7 @@ pub(super) fn task(session: &SessionRecord, message: &str) -> TaskRecord {
             metadata: Some(serde_json::json!({"ticket": 7})),
             key: None,
             key_limits: KeyLimits::default(),
+            repository: None,
         },
         created: at(2),
         started: None,
@@ -80,6 +82,7 @@ pub(super) fn task(session: &SessionRecord, message: &str) -> TaskRecord {
         attempt: 0,
         answer: None,
         failure: None,
+        repository: None,
     }
 }
 
