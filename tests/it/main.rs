@@ -18,6 +18,7 @@ mod support;
 
 mod abort;
 mod access;
+mod agents;
 mod broken_agent;
 mod budget;
 mod capacity;
@@ -49,5 +50,6 @@ mod settings;
 mod silent_agent;
 mod slow_subscriber;
 mod stream;
+mod tools;
 mod warm;
 mod webhook;

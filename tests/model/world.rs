@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use container_engine::{ContainerExit, ContainerId, Engine, FakeEngine, Labels, Limits, Network};
 use coordinator::access::KeyLimits;
+use coordinator::agent::AgentName;
 use coordinator::event::StoredEvent;
 use coordinator::gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
 use coordinator::registry::Registry;
 use coordinator::sandbox::capacity::{Capacity, MemoryGauge};
 use coordinator::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
-use coordinator::session::{AbortMode, AbortScope, Frames, Page, SessionContext, SessionId, SessionSettings, Submission};
+use coordinator::session::{
+    AbortMode, AbortScope, Frames, Page, SessionContext, SessionId, SessionSettings, Submission,
+};
 use coordinator::store::{Store, StoreOptions};
 use coordinator::task::TaskRequest;
 use coordinator::upkeep;
@@ -239,7 +242,15 @@ impl World {
             key_limits: KeyLimits::default(),
             repository: None,
         };
-        let submission = Submission { task: None, request, env: [].into(), idempotency: None, webhook: None };
+        let submission = Submission {
+            task: None,
+            agent: AgentName::default(),
+            request,
+            env: [].into(),
+            needs: Vec::new(),
+            idempotency: None,
+            webhook: None,
+        };
         let (board, registry, session) = (Arc::clone(&self.board), self.registry_of(), session.clone());
         self.ask(format!("submit #{number}"), async move {
             match registry.submit(&session, submission).await {

@@ -80,7 +80,8 @@ pub struct ServeOptions {
     #[arg(long, env = "MAX_QUEUE", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_queue: u32,
 
-    /// The agent template: a directory with AGENTS.md and, if wanted, OUTPUT.md, OUTPUT.schema.json and tools/
+    /// The agent template: a directory with AGENTS.md and, if wanted, OUTPUT.md, OUTPUT.schema.json, tools/ and
+    /// agent.toml; or a directory of several
     #[arg(long, env = "AGENT_DIR", default_value = "./agent")]
     pub agent_dir: PathBuf,
 

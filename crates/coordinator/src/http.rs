@@ -1,6 +1,7 @@
 //! The HTTP API. Requests are checked here and handed to the registry; nothing below this module knows HTTP.
 
 mod access;
+mod agents;
 mod body;
 mod error;
 mod events;
@@ -89,6 +90,7 @@ pub fn router(api: Api) -> Router {
         .route("/session/{id}/credential", put(session::set_credential).delete(session::delete_credential))
         .route("/session/{id}/events", get(events::events))
         .route("/stream/{id}", get(stream::open))
+        .route("/agents", get(agents::list))
         .route("/usage", get(usage::usage))
         .route("/webhooks", get(webhook::list))
         .route("/webhooks/{id}/replay", post(webhook::replay))

@@ -25,6 +25,7 @@ pub mod sandbox;
 pub mod session;
 pub mod store;
 pub mod task;
+pub mod tools;
 pub mod upkeep;
 pub mod usage;
 pub mod webhook;

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use tracing_subscriber::filter::filter_fn;
 
 use crate::access::{Keys, Rate, Tickets};
-use crate::agent::AgentTemplate;
+use crate::agent::{Agents, TemplateError};
 use crate::audit::{self, AuditFile};
 use crate::budget::Budgets;
 use crate::config::{ConfigError, DrainMode, LogFormat, ServeOptions};
@@ -29,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::redact::{LogWriter, Redactor};
 use crate::registry::Registry;
 use crate::sandbox::capacity::Capacity;
-use crate::sandbox::{Instance, Links, SandboxHost, WarmPool};
+use crate::sandbox::{Instance, Links, SandboxHost, WarmPool, sentence};
 use crate::session::SessionContext;
 use crate::store::KeyStore;
 use crate::store::Store;
@@ -46,12 +46,12 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let redactor = Arc::<Redactor>::default();
     set_up_logs(&options, &redactor)?;
     learn_secrets(&redactor, &mut options);
-    AgentTemplate::load(&options.agent_dir).context("AGENT_DIR does not name an agent template")?;
     let prices = Prices::load(options.model_prices.as_deref()).context("MODEL_PRICES")?;
     if !prices.knows(&options.model) {
         let known = prices.models().join(", ");
         return Err(ConfigError::UnknownModel { model: options.model, known }.into());
     }
+    check_agents(&options.agent_dir, &prices).context("AGENT_DIR does not name an agent template")?;
 
     let tracker = TaskTracker::new();
     let shutdown = CancellationToken::new();
@@ -162,6 +162,19 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     // Stays where sandboxes do.
     let _ = std::fs::remove_dir(runtime_dir);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Without its default agent a server is of no use. Another that is broken is named, and the others work.
+fn check_agents(directory: &Path, prices: &Prices) -> Result<(), TemplateError> {
+    let agents = Agents::load(directory)?;
+    for entry in agents.entries() {
+        match agents.check(entry, |model| prices.knows(model)) {
+            Ok(()) => info!(agent.name = %entry.name, "agent"),
+            Err(error) if entry.name == *agents.default_name() => return Err(error),
+            Err(error) => warn!(agent.name = %entry.name, error = sentence(&error), "an agent cannot be used"),
+        }
+    }
+    Ok(())
 }
 
 /// Sets MAX_SANDBOXES by the engine's memory, as soon as it answers.

@@ -100,6 +100,12 @@ impl ApiError {
         ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
     }
 
+    /// A template that cannot be used, which its operator has to repair.
+    pub(super) fn agent_unusable(problem: &str) -> Self {
+        let sentence = format!("the agent cannot be used: {problem}");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "agent_unusable", sentence)
+    }
+
     pub(super) fn rate_limited(TooManyRequests(wait): TooManyRequests) -> Self {
         let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
         let sentence = format!("too many requests; try again in {seconds} s");
@@ -222,6 +228,8 @@ impl From<SubmitError> for ApiError {
             }
             SubmitError::Store(error) => error.as_ref().into(),
             SubmitError::ShuttingDown => ApiError::shutting_down(),
+            SubmitError::OtherAgent(_) => ApiError::new(StatusCode::CONFLICT, "agent_conflict", error.to_string()),
+            SubmitError::EnvMissing { .. } => ApiError::invalid(error.to_string()),
         }
     }
 }

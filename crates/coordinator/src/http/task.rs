@@ -14,7 +14,7 @@ use super::body::RawBody;
 use super::extract::{Path, Query};
 use super::session::prefix;
 use super::submission::TaskBody;
-use super::{Api, ApiError, view};
+use super::{Api, ApiError, agents, view};
 use crate::access::Caller;
 use crate::failpoint::failpoint;
 use crate::session::{AbortMode, AbortScope, SessionId, Submission, SubmitError};
@@ -35,13 +35,22 @@ pub(super) async fn submit(
     let webhook = api.webhooks.check(task.webhook.take())?;
     let respond_async = prefers_async(&headers) || task.respond_async == Some(true);
     let prices = api.registry.context().sandboxes.gateway().prices();
-    let task = task.check(&caller, &api.defaults, |model| prices.knows(model))?;
+    let agent = agents::of_task(&api, &caller, &task).await?;
+    let task = task.check(&caller, &api.defaults, &agent.settings, |model| prices.knows(model))?;
     if let (false, Some(prefix)) = (caller.sees(&task.session), prefix(&caller)) {
         return Err(ApiError::foreign_session(prefix));
     }
     let idempotency = idempotency_key(&caller, &headers, &body)?;
     let is_repository_task = task.task.is_some();
-    let submission = Submission { task: task.task, request: task.request, env: task.env, idempotency, webhook };
+    let submission = Submission {
+        task: task.task,
+        agent: agent.name,
+        needs: agent.settings.env,
+        request: task.request,
+        env: task.env,
+        idempotency,
+        webhook,
+    };
 
     let (id, session) = match api.registry.submit(&task.session, submission).await {
         Ok(accepted) => (accepted.task, task.session),
@@ -99,7 +108,8 @@ pub(super) async fn retry(
         }
     };
     let webhook = api.registry.context().store.webhook_target(&before.id).await?;
-    let submission = Submission { task, request, env, idempotency: None, webhook };
+    let agent = api.registry.describe(&session).await?.map(|session| session.agent).unwrap_or_default();
+    let submission = Submission { task, agent, request, env, needs: Vec::new(), idempotency: None, webhook };
     let id = api.registry.submit(&session, submission).await?.task;
     let mut response = accepted(&id, &session);
     response.extensions_mut().insert(Subject { session: Some(session.to_string()), task: Some(id.to_string()) });

@@ -62,6 +62,7 @@ pub fn task(record: &TaskRecord) -> Value {
 pub(super) fn session(record: &SessionRecord, status: Status) -> Value {
     json!({
         "sessionId": record.id,
+        "agent": record.agent,
         "created": time(record.created),
         "lastActive": time(record.last_active),
         "turns": record.turns,
@@ -77,6 +78,7 @@ pub(super) fn session(record: &SessionRecord, status: Status) -> Value {
 pub(super) fn session_details(view: &SessionView) -> Value {
     json!({
         "sessionId": view.id,
+        "agent": view.agent,
         "created": time(view.created),
         "lastActive": time(view.last_active),
         "turns": view.turns,

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::agent::AgentName;
 use crate::gateway::{Credentials, Gateway, GatewaySettings, Prices};
 use crate::metrics::Metrics;
 use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
@@ -60,6 +61,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
 
 fn at_rest(id: &SessionId) -> SessionRecord {
     SessionRecord {
+        agent: AgentName::default(),
         key: SessionKey::generate(),
         id: id.clone(),
         created: Timestamp::now(),

@@ -86,7 +86,7 @@ impl Worker {
             checkout: repository.checkout.clone(),
             cloned: repository.cloned,
             session: session.id.clone(),
-            access: environment::access(&session.env),
+            access: environment::access(&session.env, &[]),
         })
     }
 

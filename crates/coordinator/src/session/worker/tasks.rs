@@ -63,7 +63,7 @@ impl Worker {
     pub(super) async fn go_on(&mut self) {
         let (Some(sandbox), Some(session)) = (&self.sandbox, &self.conversation.record) else { return };
         sandbox.gateway.set_session(session.id.as_str());
-        sandbox.gateway.set_access(environment::access(&session.env));
+        sandbox.gateway.set_access(self.conversation.access());
         let Some(running) = &mut self.conversation.running else {
             self.introduce();
             self.transition(Input::Started).await;
@@ -116,7 +116,7 @@ impl Worker {
         let (Some(sandbox), Some(Waiting { record, prompt })) = (&self.sandbox, self.queue.pop()) else { return };
         if let Some(session) = &self.conversation.record {
             sandbox.gateway.set_session(session.id.as_str());
-            sandbox.gateway.set_access(environment::access(&session.env));
+            sandbox.gateway.set_access(self.conversation.access());
         }
         let prepared = is_in_preparation(&record);
         if record.attempt == 0 && !prepared {
@@ -149,7 +149,7 @@ impl Worker {
     pub(super) fn introduce(&self) {
         let (Some(sandbox), Some(session)) = (&self.sandbox, &self.conversation.record) else { return };
         sandbox.gateway.set_session(session.id.as_str());
-        sandbox.gateway.set_access(environment::access(&session.env));
+        sandbox.gateway.set_access(self.conversation.access());
         sandbox.gateway.begin_task(payer::of_session(session));
     }
 
