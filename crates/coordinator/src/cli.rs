@@ -8,6 +8,7 @@ mod serve;
 mod task;
 mod usage;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -16,7 +17,7 @@ use clap::{Parser, Subcommand};
 use crate::agent::TemplateError;
 use crate::config::{self, ConfigError, ServeOptions};
 use crate::gateway::PricesError;
-use crate::image::BuildOptions;
+use crate::image::{BuildOptions, PresetOptions};
 
 /// Exit code of a command that was called wrongly or whose settings are wrong (EX_USAGE of sysexits).
 const USAGE: u8 = 64;
@@ -43,15 +44,18 @@ enum Command {
     Key(key::KeyCommand),
     /// Seal the store's secrets with a new key; the server must not run
     Rekey(rekey::RekeyOptions),
-    /// The agent image
+    /// The images: of agents, and of repository tasks
     #[command(subcommand)]
     Image(ImageCommand),
 }
 
 #[derive(Subcommand)]
 enum ImageCommand {
-    /// Build the agent image through the container engine
+    /// Build the agent image, or with --repository the image of repository tasks, through the container engine
     Build(BuildOptions),
+    /// Print the hosts that the package managers of the image of repository tasks are configured for, as a file for
+    /// EGRESS_PRESETS_FILE
+    Presets(PresetOptions),
 }
 
 /// Runs what the arguments say.
@@ -80,6 +84,7 @@ pub fn run() -> ExitCode {
             Command::Key(command) => key::run(command),
             Command::Rekey(options) => rekey::run(&options),
             Command::Image(ImageCommand::Build(options)) => build_image(options).await,
+            Command::Image(ImageCommand::Presets(options)) => print_presets(options).await,
         }
     });
     done.unwrap_or_else(|error| {
@@ -93,6 +98,13 @@ pub fn run() -> ExitCode {
 async fn build_image(options: BuildOptions) -> anyhow::Result<ExitCode> {
     let engine = container_engine::DockerEngine::from_environment();
     crate::image::run(&engine, &options).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn print_presets(options: PresetOptions) -> anyhow::Result<ExitCode> {
+    let engine = container_engine::DockerEngine::from_environment();
+    let presets = crate::image::presets(&engine, &options).await?;
+    std::io::stdout().write_all(presets.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
