@@ -38,6 +38,7 @@ mod model_failure;
 mod output;
 mod perimeter;
 mod rekey;
+mod repository;
 mod restart;
 mod runtime;
 mod secrets;

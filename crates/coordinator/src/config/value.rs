@@ -6,7 +6,6 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::access::Digest;
-use crate::gateway::EgressRule;
 use crate::usage::Cost;
 
 /// An amount of memory: a number of bytes, or one with k, m or g behind it (powers of 1024).
@@ -41,6 +40,27 @@ impl FromStr for ByteSize {
             .filter(|bytes| *bytes > 0)
             .map(ByteSize)
             .ok_or_else(|| "it must be a number of bytes, or like 512m or 2g".to_owned())
+    }
+}
+
+/// REPOSITORY_CACHE: a size, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheSize(Option<ByteSize>);
+
+impl CacheSize {
+    pub fn bytes(self) -> Option<u64> {
+        self.0.map(ByteSize::bytes)
+    }
+}
+
+impl FromStr for CacheSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "0" => Ok(CacheSize(None)),
+            text => text.parse().map(|size| CacheSize(Some(size))).map_err(|error: String| format!("{error}, or 0")),
+        }
     }
 }
 
@@ -121,21 +141,6 @@ impl FromStr for DrainMode {
             "handoff" => Ok(DrainMode::Handoff),
             _ => Err("it must be `finish` or `handoff`".to_owned()),
         }
-    }
-}
-
-/// EGRESS_ALLOW.
-#[derive(Clone, Debug, Default)]
-pub struct RuleList(pub Vec<EgressRule>);
-
-impl FromStr for RuleList {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        parts(text)
-            .map(|part| part.parse().map_err(|error| format!("{part}: {error}")))
-            .collect::<Result<_, _>>()
-            .map(RuleList)
     }
 }
 
@@ -269,7 +274,8 @@ impl std::fmt::Debug for ApiKeys {
     }
 }
 
-fn parts(text: &str) -> impl Iterator<Item = &str> {
+/// The parts of a list with commas.
+pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
@@ -277,7 +283,7 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use std::time::Duration;
 
-    use super::{ApiKeys, ByteSize, CpuCount, Digest, HostList, OriginList, Retention};
+    use super::{ApiKeys, ByteSize, CacheSize, CpuCount, Digest, HostList, OriginList, Retention};
 
     #[test]
     fn sizes_and_counts() {
@@ -287,6 +293,9 @@ mod tests {
         for bad in ["", "0", "-1", "2t", "g", "99999999999g"] {
             assert!(bad.parse::<ByteSize>().is_err(), "{bad}");
         }
+        assert_eq!("0".parse::<CacheSize>().unwrap().bytes(), None);
+        assert_eq!("1k".parse::<CacheSize>().unwrap().bytes(), Some(1024));
+        assert!("off".parse::<CacheSize>().is_err());
         assert_eq!("0.5".parse::<CpuCount>().unwrap().nano_cpus(), 500_000_000);
         assert!("0".parse::<CpuCount>().is_err() && "nan".parse::<CpuCount>().is_err());
     }

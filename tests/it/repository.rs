@@ -1,0 +1,4 @@
+//! Repository tasks.
+
+mod image;
+mod mirror;
