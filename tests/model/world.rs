@@ -141,6 +141,7 @@ impl World {
             WarmPool::new(warm, Arc::clone(&host), capacity.clone(), tracker.clone(), shutdown.clone());
         let registry = Registry::new(Arc::new(SessionContext {
             redactor: Arc::default(),
+            repositories: None,
             store,
             sandboxes: host,
             capacity,
@@ -234,8 +235,9 @@ impl World {
             metadata: None,
             key: None,
             key_limits: KeyLimits::default(),
+            repository: None,
         };
-        let submission = Submission { request, env: [].into(), idempotency: None };
+        let submission = Submission { task: None, request, env: [].into(), idempotency: None };
         let (board, registry, session) = (Arc::clone(&self.board), self.registry_of(), session.clone());
         self.ask(format!("submit #{number}"), async move {
             match registry.submit(&session, submission).await {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::Args;
 use container_engine::{Limits, Network};
+use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use egress::{EgressList, PresetError};
@@ -20,8 +21,9 @@ pub use value::{
 
 use crate::access::Keys;
 use crate::budget::InstallationLimits;
-use crate::gateway::{Credential, Credentials, GatewaySettings, Prices};
-use crate::repository::MirrorSettings;
+use crate::gateway::{Credential, Credentials, GatewaySettings, Prices, Workflows};
+use crate::github::{AppKey, GitHub, GitHubCredential, GitHubError, GitHubSettings, InvalidGitHubCredential};
+use crate::repository::{MirrorSettings, Prompts, Repositories, RepositorySettings};
 use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use crate::sandbox::{SandboxSettings, WarmSettings};
 use crate::session::SessionSettings;
@@ -171,6 +173,47 @@ pub struct ServeOptions {
     #[arg(long, env = "CLAUDE_CODE_OAUTH_TOKEN", hide_env_values = true)]
     pub claude_code_oauth_token: Option<SecretString>,
 
+    /// Token with which repositories are read and written; never in a sandbox
+    #[arg(long, env = "GITHUB_TOKEN", hide_env_values = true)]
+    pub github_token: Option<SecretString>,
+
+    /// A GitHub App in the place of a token: its id
+    #[arg(long, env = "GITHUB_APP_ID")]
+    pub github_app_id: Option<u64>,
+
+    /// The App's private key in PEM form, as GitHub gives it out
+    #[arg(long, env = "GITHUB_APP_PRIVATE_KEY_FILE")]
+    pub github_app_private_key_file: Option<PathBuf>,
+
+    /// Where repositories are cloned from; another one for GitHub Enterprise
+    #[arg(long, env = "GITHUB_URL", default_value = "https://github.com")]
+    pub github_url: Url,
+
+    /// Its API; `/api/v3` of an Enterprise server
+    #[arg(long, env = "GITHUB_API_URL", default_value = "https://api.github.com")]
+    pub github_api_url: Url,
+
+    /// Whether repository tasks may push changes of `.github/workflows`, which the forge runs by itself
+    #[arg(long, env = "ALLOW_WORKFLOW_CHANGES", default_value_t = false, action = clap::ArgAction::Set)]
+    pub allow_workflow_changes: bool,
+
+    /// The image in which repository tasks work
+    #[arg(long, env = "REPOSITORY_IMAGE", default_value = "claude-runner-repository")]
+    pub repository_image: String,
+
+    /// Milliseconds until an agent can begin in the clone of a repository task
+    #[arg(long, env = "ORCHESTRATOR_TIMEOUT_MS", default_value_t = 1_200_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    pub orchestrator_timeout_ms: u64,
+
+    /// Milliseconds that the agent of a repository task may work, where the task does not say
+    #[arg(long, env = "WORKER_TIMEOUT_MS", default_value_t = 3_600_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    pub worker_timeout_ms: u64,
+
+    /// A directory whose orchestrator.md and worker.md are told to the agents of repository tasks in place of the built-in
+    /// ones; either may be missing
+    #[arg(long, env = "PROMPT_DIR")]
+    pub prompt_dir: Option<PathBuf>,
+
     /// Dollars that a session may cost in all [default: no limit]
     #[arg(long, env = "MAX_SESSION_COST_USD")]
     pub max_session_cost_usd: Option<Dollars>,
@@ -210,11 +253,6 @@ pub struct ServeOptions {
     pub allowed_hosts: HostList,
 }
 
-/// GITHUB_TOKEN, which no setting names yet, but which is a secret of the operator's where it is set.
-pub fn github_token() -> Option<SecretString> {
-    std::env::var("GITHUB_TOKEN").ok().map(SecretString::from)
-}
-
 /// All that git is given of our environment, where the coordinator itself runs it.
 pub fn git_environment() -> Vec<(&'static str, OsString)> {
     // A forge whose certificate is signed by an authority of the house.
@@ -234,6 +272,12 @@ pub enum ConfigError {
     Upstream(String),
     #[error("{0} cannot be a credential: it is empty or has characters that no HTTP header may have")]
     Credential(&'static str),
+    #[error("GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE belong together: one of them is missing")]
+    HalfAnApp,
+    #[error("GITHUB_APP_PRIVATE_KEY_FILE is {}", path.display())]
+    AppKey { path: PathBuf, source: InvalidGitHubCredential },
+    #[error("GITHUB_URL and GITHUB_API_URL cannot be used")]
+    Forge(#[source] GitHubError),
     #[error("SANDBOX_RUNTIME is {runtime}, which the engine does not know; it knows {known}")]
     UnknownRuntime { runtime: String, known: String },
     #[error("MODEL is {model}, which is not known here; known are {known}. MODEL_PRICES can add one")]
@@ -314,6 +358,29 @@ impl ServeOptions {
         };
         let login = std::env::home_dir().map(|home| home.join(".claude/.credentials.json"));
         Ok(Credentials::new(operator, login))
+    }
+
+    /// The forge for repository tasks; `None` without a credential for it. An App goes before a token.
+    pub fn repositories(&self) -> Result<Option<Repositories>, ConfigError> {
+        let credential = match (&self.github_app_id, &self.github_app_private_key_file, &self.github_token) {
+            (Some(id), Some(path), _) => {
+                let key = AppKey::read(*id, path);
+                let key = key.map_err(|source| ConfigError::AppKey { path: path.clone(), source })?;
+                GitHubCredential::App(key)
+            }
+            (Some(_), None, _) | (None, Some(_), _) => return Err(ConfigError::HalfAnApp),
+            (None, None, Some(token)) => GitHubCredential::Token(token.clone()),
+            (None, None, None) => return Ok(None),
+        };
+        let (url, api_url) = (self.github_url.clone(), self.github_api_url.clone());
+        let github = GitHub::new(GitHubSettings { url, api_url, credential }).map_err(ConfigError::Forge)?;
+        let settings = RepositorySettings {
+            image: self.repository_image.clone(),
+            orchestrator_timeout: Duration::from_millis(self.orchestrator_timeout_ms),
+            workflows: if self.allow_workflow_changes { Workflows::Changeable } else { Workflows::Fixed },
+            prompts: Prompts { directory: self.prompt_dir.clone() },
+        };
+        Ok(Some(Repositories::new(github, settings)))
     }
 
     pub fn store_options(&self) -> StoreOptions {

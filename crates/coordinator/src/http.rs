@@ -72,6 +72,7 @@ pub fn router(api: Api) -> Router {
         .route("/task/{id}", get(task::show))
         .route("/task/{id}/logs", get(logs::logs))
         .route("/task/{id}/abort", post(task::abort))
+        .route("/task/{id}/retry", post(task::retry))
         .route("/tasks", get(task::list))
         .route("/sessions", get(session::list))
         .route("/session/{id}", get(session::show).delete(session::delete))

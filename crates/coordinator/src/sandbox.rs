@@ -7,6 +7,8 @@ mod leftovers;
 mod links;
 mod names;
 mod process;
+mod program;
+mod question;
 mod self_test;
 mod take_over;
 mod warm;
@@ -26,10 +28,14 @@ use crate::gateway::{Gateway, SandboxGateway};
 use crate::link::Link;
 use crate::session::{SandboxRecord, SessionKey};
 
-pub use launch::{LaunchError, LaunchOrder};
+pub(crate) use agent::{GATEWAY, WORKSPACE};
+pub use launch::{Assignment, LaunchError, LaunchOrder};
 pub use links::Links;
 pub use names::{Instance, SandboxName};
+pub(crate) use process::belongs_in_log;
 pub use process::{Process, ProcessEnd, ProcessOutput};
+pub use program::Finished;
+pub use question::Reply;
 pub use warm::{Warm, WarmPool, WarmSettings};
 
 /// What sandboxes are made of: the same for all of a coordinator.

@@ -24,6 +24,6 @@ pub use handle::{SessionHandle, Status};
 pub use id::{InvalidSessionId, SessionId, SessionKey};
 pub use log::{Cursor, EventLog, Page};
 pub use message::{AbortMode, AbortScope, Accepted, OwnCredential, SessionView, Submission, SubmitError, Subscription};
-pub use record::{SandboxRecord, SessionRecord};
+pub use record::{SandboxRecord, SessionRecord, SessionRepository};
 
 pub(crate) use message::Message;

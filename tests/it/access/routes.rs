@@ -34,11 +34,12 @@ use Foreign::{Forbidden, LeftOut, NoSession, NotThere};
 use Needs::{Nothing, Read, Submit};
 
 /// All of them; a new one has to say here what it needs.
-const ROUTES: [(&str, &str, Needs, Foreign); 18] = [
+const ROUTES: [(&str, &str, Needs, Foreign); 19] = [
     ("POST", "/task", Submit, Forbidden),
     ("GET", "/task/{id}", Read, NotThere),
     ("GET", "/task/{id}/logs", Read, NotThere),
     ("POST", "/task/{id}/abort", Submit, NotThere),
+    ("POST", "/task/{id}/retry", Submit, NotThere),
     ("GET", "/tasks", Read, LeftOut),
     ("GET", "/sessions", Read, LeftOut),
     ("GET", "/session/{id}", Read, NotThere),

@@ -21,7 +21,7 @@ use crate::access::{Keys, Rate, Tickets};
 use crate::agent::AgentTemplate;
 use crate::audit::{self, AuditFile};
 use crate::budget::Budgets;
-use crate::config::{self, ConfigError, DrainMode, ServeOptions};
+use crate::config::{ConfigError, DrainMode, ServeOptions};
 use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, Prices};
 use crate::http::{self, Api, Defaults, Guard, Perimeter, router};
@@ -94,12 +94,15 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         tracker.spawn(measure_engine(options.clone(), Arc::clone(&sandboxes), capacity.clone(), shutdown.clone()));
     }
 
+    let repositories = options.repositories()?;
+    let worker_timeout_ms = repositories.as_ref().map(|_| options.worker_timeout_ms);
     let context = SessionContext {
         store,
         sandboxes,
         capacity,
         warm,
         redactor,
+        repositories,
         settings: options.session_settings(),
         tracker: tracker.clone(),
         draining: draining.clone(),
@@ -117,6 +120,7 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
             model: options.model.clone(),
             max_turns: options.max_turns,
             timeout_ms: options.task_timeout_ms,
+            worker_timeout_ms,
         }),
         guard: Arc::new(Guard {
             keys: keys.clone(),
@@ -181,11 +185,11 @@ async fn prove_runtime(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken)
 
 /// The operator's secrets as they were configured. The login's are learnt whenever it is read.
 fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
-    let credentials = [&options.anthropic_api_key, &options.claude_code_oauth_token];
+    let credentials = [&options.anthropic_api_key, &options.claude_code_oauth_token, &options.github_token];
     for secret in credentials.into_iter().flatten() {
         redactor.learn(secret.expose_secret().trim());
     }
-    for secret in options.api_keys.take_secrets().into_iter().chain(config::github_token()) {
+    for secret in options.api_keys.take_secrets() {
         redactor.learn(secret.expose_secret().trim());
     }
 }

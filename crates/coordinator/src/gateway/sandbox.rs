@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
@@ -41,6 +41,8 @@ pub struct SandboxGateway {
     pub(super) closed: CancellationToken,
     access: RwLock<Access>,
     repository: RwLock<Option<Arc<RepositoryAccess>>>,
+    /// The commit at which the task's own branch was pushed last.
+    pub(super) pushed: watch::Sender<Option<String>>,
     session: RwLock<Option<Arc<str>>>,
     failure: Mutex<Option<GatewayFailure>>,
     /// Model requests that had come when the task began.
@@ -65,6 +67,7 @@ impl SandboxGateway {
             closed: shared.closed.child_token(),
             access: RwLock::default(),
             repository: RwLock::default(),
+            pushed: watch::Sender::default(),
             session: RwLock::default(),
             failure: Mutex::default(),
             requests_before: AtomicU64::new(0),
@@ -81,6 +84,11 @@ impl SandboxGateway {
     /// From here on the sandbox's git may do this.
     pub fn set_repository(&self, access: RepositoryAccess) {
         *self.repository.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(access));
+    }
+
+    /// Tells of each push of the task's own branch: the commit at which it stands since.
+    pub fn pushes(&self) -> watch::Receiver<Option<String>> {
+        self.pushed.subscribe()
     }
 
     pub(super) fn repository(&self) -> Option<Arc<RepositoryAccess>> {

@@ -99,6 +99,15 @@ impl ApiError {
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(5)
     }
 
+    pub(super) fn no_forge() -> Self {
+        let sentence = "there is no credential for repository tasks: set GITHUB_TOKEN, or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "no_forge", sentence)
+    }
+
+    pub(super) fn not_repeatable(sentence: &str) -> Self {
+        ApiError::new(StatusCode::CONFLICT, "not_repeatable", sentence)
+    }
+
     pub(super) fn shutting_down() -> Self {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "the server is shutting down; try again soon")
             .retry_after(5)
@@ -152,6 +161,11 @@ const fn status_of(error_type: ErrorType) -> (StatusCode, &'static str) {
         ErrorType::ExitCode => (StatusCode::BAD_GATEWAY, "exit_code"),
         ErrorType::OomKilled => (StatusCode::BAD_GATEWAY, "oom_killed"),
         ErrorType::ContainerLost => (StatusCode::BAD_GATEWAY, "container_lost"),
+        ErrorType::RepoNotFound => (StatusCode::BAD_GATEWAY, "repo_not_found"),
+        ErrorType::RepoAmbiguous => (StatusCode::BAD_GATEWAY, "repo_ambiguous"),
+        ErrorType::CloneFailed => (StatusCode::BAD_GATEWAY, "clone_failed"),
+        ErrorType::PushRejected => (StatusCode::BAD_GATEWAY, "push_rejected"),
+        ErrorType::NothingToDo => (StatusCode::BAD_GATEWAY, "nothing_to_do"),
     }
 }
 

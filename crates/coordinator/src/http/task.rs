@@ -39,7 +39,8 @@ pub(super) async fn submit(
         return Err(ApiError::foreign_session(prefix));
     }
     let idempotency = idempotency_key(&caller, &headers, &body)?;
-    let submission = Submission { request: task.request, env: task.env, idempotency };
+    let is_repository_task = task.task.is_some();
+    let submission = Submission { task: task.task, request: task.request, env: task.env, idempotency };
 
     let id = match api.registry.submit(&task.session, submission).await {
         Ok(accepted) => accepted.task,
@@ -52,12 +53,50 @@ pub(super) async fn submit(
     };
     failpoint!("task.accepted");
     let subject = Subject { session: Some(task.session.to_string()), task: Some(id.to_string()) };
-    let mut response = if respond_async {
+    let mut response = if respond_async || is_repository_task {
         accepted(&id, &task.session)
     } else {
         ended(&api, &task.session, &id).await.into_response()
     };
     response.extensions_mut().insert(subject);
+    Ok(response)
+}
+
+/// `POST /task/:id/retry`: the same once more. A repository task begins anew, with a branch of its own; another task goes to its
+/// session again.
+pub(super) async fn retry(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let before = visible_task(&api, &caller, &id).await?;
+    if api.is_draining() {
+        return Err(ApiError::shutting_down());
+    }
+    if !before.status.is_final() {
+        return Err(ApiError::not_repeatable("the task has not ended yet"));
+    }
+    if before.request.message.is_empty() {
+        return Err(ApiError::not_repeatable("the task's session was deleted, and its message with it"));
+    }
+    let mut request = before.request;
+    request.key = caller.key.clone();
+    request.key_limits = caller.limits.clone();
+    let (task, session, env) = match &request.repository {
+        None => (None, before.session_id, [].into()),
+        Some(_) if api.defaults.worker_timeout_ms.is_none() => return Err(ApiError::no_forge()),
+        Some(_) => {
+            let task = TaskId::generate();
+            let session = format!("{}{task}", prefix(&caller).unwrap_or_default());
+            let session: SessionId = session.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+            let first = api.registry.context().store.session(&before.session_id).await?;
+            (Some(task), session, first.map(|session| session.env).unwrap_or_default())
+        }
+    };
+    let submission = Submission { task, request, env, idempotency: None };
+    let id = api.registry.submit(&session, submission).await?.task;
+    let mut response = accepted(&id, &session);
+    response.extensions_mut().insert(Subject { session: Some(session.to_string()), task: Some(id.to_string()) });
     Ok(response)
 }
 

@@ -13,11 +13,13 @@ fn time(at: Timestamp) -> String {
 
 /// A task for `GET /task/:id` and `GET /tasks`.
 pub(super) fn task(record: &TaskRecord) -> Value {
+    // Of a task whose work is still being handed in, the end is not told yet.
+    let failure = record.failure.as_ref().filter(|_| record.status.is_final());
     let mut view = json!({
         "id": record.id,
         "taskId": record.id,
         "sessionId": record.session_id,
-        "kind": "session",
+        "kind": if record.repository.is_some() { "repository" } else { "session" },
         "status": record.status,
         "prompt": record.request.message,
         "context": record.request.context,
@@ -29,11 +31,19 @@ pub(super) fn task(record: &TaskRecord) -> Value {
         "created": time(record.created),
         "started": record.started.map(time),
         "finished": record.finished.map(time),
-        "error": record.failure.as_ref().map(|failure| &failure.error),
-        "errorType": record.failure.as_ref().map(|failure| failure.error_type),
+        "error": failure.map(|failure| &failure.error),
+        "errorType": failure.map(|failure| failure.error_type),
         "pr_url": null,
     });
-    if let (Some(answer), Value::Object(view)) = (&record.answer, &mut view) {
+    if let (Some(progress), Value::Object(view)) = (&record.repository, &mut view) {
+        view.insert("stage".to_owned(), json!(progress.stage));
+        view.insert("repo".to_owned(), json!(progress.repo));
+        view.insert("branch".to_owned(), json!(progress.branch));
+        view.insert("pr_url".to_owned(), json!(progress.pull_url));
+        view.insert("summary".to_owned(), json!(progress.summary));
+    }
+    let answer = record.answer.as_ref().filter(|_| record.status.is_final());
+    if let (Some(answer), Value::Object(view)) = (answer, &mut view) {
         view.insert("cost".to_owned(), json!(answer.cost));
         view.insert("cliCost".to_owned(), json!(answer.cli_cost));
         view.insert("duration".to_owned(), json!(answer.duration));

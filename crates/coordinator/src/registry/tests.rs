@@ -40,6 +40,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
         capacity,
         warm,
         redactor: Arc::default(),
+        repositories: None,
         settings: SessionSettings {
             max_queue: 5,
             idle_timeout: Duration::from_mins(1),
@@ -66,6 +67,7 @@ fn at_rest(id: &SessionId) -> SessionRecord {
         env: [].into(),
         last_seq: 0,
         sandbox: None,
+        repository: None,
     }
 }
 

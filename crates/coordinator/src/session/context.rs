@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::agent::{AgentTemplate, TemplateError};
 use crate::redact::Redactor;
+use crate::repository::Repositories;
 use crate::sandbox::capacity::Capacity;
 use crate::sandbox::{SandboxHost, WarmPool};
 use crate::store::Store;
@@ -34,6 +35,8 @@ pub struct SessionContext {
     pub capacity: Capacity,
     pub warm: WarmPool,
     pub redactor: Arc<Redactor>,
+    /// `None`: the server has no credential for a forge.
+    pub repositories: Option<Repositories>,
     pub settings: SessionSettings,
     pub tracker: TaskTracker,
     /// Cancelled when no task is to begin any more: those that wait do so until the next start.

@@ -32,6 +32,8 @@ pub(crate) enum Message {
 /// A task as a caller hands it in, checked.
 #[derive(Debug)]
 pub struct Submission {
+    /// The id that the task is to have; a new one where it is not given.
+    pub task: Option<TaskId>,
     pub request: TaskRequest,
     /// Merged into the session's and kept for later tasks.
     pub env: BTreeMap<String, SecretString>,

@@ -15,10 +15,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 64;
 
 /// In the order in which they are applied.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     ("V1__initial", include_str!("../../migrations/V1__initial.sql")),
     ("V2__api_keys", include_str!("../../migrations/V2__api_keys.sql")),
     ("V3__usage", include_str!("../../migrations/V3__usage.sql")),
+    ("V4__repositories", include_str!("../../migrations/V4__repositories.sql")),
 ];
 
 /// The one connection that writes, with the schema brought up to date.

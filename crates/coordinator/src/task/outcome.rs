@@ -24,6 +24,11 @@ pub enum ErrorType {
     ContainerLost,
     EngineUnavailable,
     Deleted,
+    RepoNotFound,
+    RepoAmbiguous,
+    CloneFailed,
+    PushRejected,
+    NothingToDo,
 }
 
 /// A task that did not complete: the kind, and a sentence for a person.
@@ -79,7 +84,12 @@ impl Failure {
             | ErrorType::ExitCode
             | ErrorType::OomKilled
             | ErrorType::ContainerLost
-            | ErrorType::EngineUnavailable => TaskStatus::Failed,
+            | ErrorType::EngineUnavailable
+            | ErrorType::RepoNotFound
+            | ErrorType::RepoAmbiguous
+            | ErrorType::CloneFailed
+            | ErrorType::PushRejected
+            | ErrorType::NothingToDo => TaskStatus::Failed,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Writing tasks and idempotency keys.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde::Serialize;
 use uuid::Uuid;
 
-use crate::store::{Change, IDEMPOTENCY_KEY_AGE, IdempotencyKey, StoreError, row};
+use crate::store::row::{self, encode};
+use crate::store::{Change, IDEMPOTENCY_KEY_AGE, IdempotencyKey, StoreError};
 use crate::task::TaskRecord;
 
 pub(super) fn insert(
@@ -24,8 +24,8 @@ pub(super) fn insert(
     connection
         .prepare_cached(
             "INSERT INTO tasks (id, session, session_id, status, created, started, finished, prompt_uuid, message, request,
-                 failure, answer, attempt)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                 failure, answer, attempt, repository)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             row::task_number(&record.id)?,
@@ -41,6 +41,7 @@ pub(super) fn insert(
             record.failure.as_ref().map(encode).transpose()?,
             record.answer.as_ref().map(encode).transpose()?,
             record.attempt,
+            record.repository.as_ref().map(encode).transpose()?,
         ])?;
     idempotency.map_or(Ok(()), |key| remember(connection, key, record))
 }
@@ -49,7 +50,8 @@ pub(super) fn update(connection: &Connection, record: &TaskRecord) -> Result<(),
     let task = row::task_number(&record.id)?;
     let updated = connection
         .prepare_cached(
-            "UPDATE tasks SET status = ?2, started = ?3, finished = ?4, failure = ?5, answer = ?6, attempt = ?7
+            "UPDATE tasks SET status = ?2, started = ?3, finished = ?4, failure = ?5, answer = ?6, attempt = ?7,
+                 repository = ?8
              WHERE id = ?1",
         )?
         .execute(params![
@@ -60,6 +62,7 @@ pub(super) fn update(connection: &Connection, record: &TaskRecord) -> Result<(),
             record.failure.as_ref().map(encode).transpose()?,
             record.answer.as_ref().map(encode).transpose()?,
             record.attempt,
+            record.repository.as_ref().map(encode).transpose()?,
         ])?;
     if updated == 0 {
         return Err(StoreError::NoSuchTask(record.id.clone()));
@@ -103,8 +106,4 @@ fn remember(connection: &Connection, key: &IdempotencyKey, record: &TaskRecord) 
             row::nanos(record.created)
         ])?;
     Ok(())
-}
-
-fn encode<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(StoreError::Encode)
 }
