@@ -1,5 +1,6 @@
 //! Mirrors by the real git, against the forge of mock-api.
 
+mod in_a_sandbox;
 mod world;
 
 use std::fs;

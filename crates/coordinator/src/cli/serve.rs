@@ -21,12 +21,14 @@ use crate::access::{Keys, Rate, Tickets};
 use crate::agent::AgentTemplate;
 use crate::audit::{self, AuditFile};
 use crate::budget::Budgets;
-use crate::config::{ConfigError, DrainMode, ServeOptions};
+use crate::config::{self, ConfigError, DrainMode, ServeOptions};
 use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, Prices};
+use crate::github::GitHub;
 use crate::http::{self, Api, Defaults, Guard, Perimeter, router};
 use crate::redact::{LogWriter, Redactor};
 use crate::registry::Registry;
+use crate::repository::{Git, Mirrors};
 use crate::sandbox::capacity::Capacity;
 use crate::sandbox::{Instance, Links, SandboxHost, WarmPool};
 use crate::session::SessionContext;
@@ -94,7 +96,10 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         tracker.spawn(measure_engine(options.clone(), Arc::clone(&sandboxes), capacity.clone(), shutdown.clone()));
     }
 
-    let repositories = options.repositories()?;
+    let mut repositories = options.repositories()?;
+    if let Some(repositories) = &mut repositories {
+        repositories.mirrors = open_mirrors(&options, &repositories.github, &tracker, &shutdown).await;
+    }
     let worker_timeout_ms = repositories.as_ref().map(|_| options.worker_timeout_ms);
     let context = SessionContext {
         store,
@@ -143,6 +148,22 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     // Stays where sandboxes do.
     let _ = std::fs::remove_dir(runtime_dir);
     Ok(ExitCode::SUCCESS)
+}
+
+/// `None` where none are wanted, or no git is there to keep them. Tasks clone through the gateway then.
+async fn open_mirrors(
+    options: &ServeOptions,
+    github: &GitHub,
+    tracker: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> Option<Mirrors> {
+    let settings = options.mirror_settings()?;
+    let Some(git) = Git::find(config::git_environment()).await else {
+        info!("this machine has no git 2.32 or newer: repositories are cloned without mirrors");
+        return None;
+    };
+    info!(git.version, directory = %settings.directory.display(), "mirrors of repositories are kept");
+    Some(Mirrors::new(git, github.clone(), settings, tracker.clone(), shutdown.clone()))
 }
 
 /// Sets MAX_SANDBOXES by the engine's memory, as soon as it answers.

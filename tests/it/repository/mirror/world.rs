@@ -114,7 +114,7 @@ impl World {
 
     async fn copy(&self, name: &str) -> Vec<u8> {
         let copy = self.update(name).await.unwrap_or_else(|error| panic!("{error:?}"));
-        let (source, writer) = copy.archive("m.git");
+        let (source, writer) = copy.archive("m.git", "main");
         let bytes = source.into_stream().fold(Vec::new(), |mut all, piece| async move {
             all.extend_from_slice(&piece.unwrap());
             all

@@ -35,23 +35,23 @@ impl MirrorCopy {
         self.bytes
     }
 
-    /// As a tar archive of a bare repository called `root`, which belongs to the agent, made while it is taken. Packs, and
-    /// one file of refs: no hook, no configuration of anybody's. The handle tells afterwards whether it was whole.
-    pub fn archive(self, root: &str) -> (TarSource, JoinHandle<io::Result<()>>) {
-        let root = root.to_owned();
+    /// As a tar archive of a bare repository called `root`, which belongs to the agent and whose default branch is `head`, made
+    /// while it is taken. Packs, and one file of refs: no hook, no configuration of anybody's. The handle tells afterwards
+    /// whether it was whole.
+    pub fn archive(self, root: &str, head: &str) -> (TarSource, JoinHandle<io::Result<()>>) {
+        let (root, head) = (root.to_owned(), format!("ref: refs/heads/{head}\n"));
         archive::stream(move |archive| {
             let _hold = self.hold;
-            write(archive, &root, &self.place)
+            write(archive, &root, &head, &self.place)
         })
     }
 }
 
-fn write(archive: &mut Archive, root: &str, place: &Place) -> io::Result<()> {
+fn write(archive: &mut Archive, root: &str, head: &str, place: &Place) -> io::Result<()> {
     for directory in ["", "/refs", "/objects", "/objects/info", "/objects/pack"] {
         append(archive, &format!("{root}{directory}/"), 0o755, 0, io::empty())?;
     }
-    // Which branch is the default one is the caller's to know.
-    for (name, text) in [("HEAD", "ref: refs/heads/main\n"), ("config", CONFIG)] {
+    for (name, text) in [("HEAD", head), ("config", CONFIG)] {
         append(archive, &format!("{root}/{name}"), 0o644, text.len() as u64, text.as_bytes())?;
     }
     match File::open(place.directory().join("packed-refs")) {
