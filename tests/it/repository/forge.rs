@@ -43,6 +43,7 @@ impl World {
             forge.create_repository(name, &seed).await.unwrap();
         }
         let setup = setup
+            .scripts(include_str!("scripts.toml"))
             .env("GITHUB_TOKEN", TOKEN)
             .env("GITHUB_URL", forge.url())
             .env("GITHUB_API_URL", forge.api_url())
@@ -59,9 +60,11 @@ impl World {
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let accepted = self.server.post("/task", &body).await.expect(202);
         assert_eq!((&accepted["id"], &accepted["status"]), (&accepted["taskId"], &json!("queued")));
-        let id = accepted["id"].as_str().unwrap().to_owned();
-        let events = self.server.subscribe_since(&id, 0).await;
-        Task { id, events }
+        self.follow(accepted["id"].as_str().unwrap()).await
+    }
+
+    pub(super) async fn follow(&self, id: &str) -> Task {
+        Task { id: id.to_owned(), events: self.server.subscribe_since(id, 0).await }
     }
 
     /// The task's record once it has ended.
@@ -108,5 +111,14 @@ impl World {
     pub(super) async fn finish(self) {
         assert!(!self.server.log().contains(TOKEN), "the token is in the server's log");
         self.server.finish().await;
+    }
+}
+
+/// Of a record: it failed in this way, and its sentence has these words.
+#[track_caller]
+pub(super) fn failed(record: &Value, error_type: &str, says: &[&str]) {
+    assert_eq!((&record["status"], &record["errorType"]), (&json!("failed"), &json!(error_type)), "{record:#}");
+    for words in says {
+        assert!(record["error"].as_str().unwrap().contains(words), "{words}: {record:#}");
     }
 }

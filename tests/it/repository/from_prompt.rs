@@ -39,5 +39,16 @@ async fn a_prompt_becomes_a_pull_request() {
     );
     assert!(second.contains("git push") && !logs.contains(TOKEN));
     task.events.assert_numbered_from(1);
+
+    // A message to its session goes on in the same clone and branch, as the same conversation.
+    let answer = world.server.task(&task.id, "commit later.txt").await.ok();
+    assert_eq!((&answer["status"], &answer["resumed"]), (&json!("completed"), &json!(true)), "{answer:#}");
+    assert_eq!(world.commits("acme/acme-api", &branch)[0], "Add later.txt");
+    let pull = world.pull("acme/acme-api");
+    assert_eq!((pull.title.as_str(), pull.draft), ("Add later.txt", false));
+    let answer = world.server.task(&task.id, "look around").await.ok();
+    let found = answer["output"]["summary"].as_str().unwrap();
+    assert!(found.contains("end of the look") && found.contains("Add later.txt"), "{found}");
+    assert!(!found.contains("ghp_"), "the token is in the sandbox: {found}");
     world.finish().await;
 }

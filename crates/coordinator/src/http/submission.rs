@@ -125,12 +125,11 @@ impl TaskBody {
         {
             return Err(ApiError::model_not_allowed(&model, allowed));
         }
-        let (turns, timeout_ms, repository) = match &task {
-            None => (defaults.max_turns, defaults.timeout_ms, None),
-            Some(_) => {
-                let timeout_ms = defaults.worker_timeout_ms.ok_or_else(ApiError::no_forge)?;
-                (WORKER_TURNS, timeout_ms, Some(repository_request(self.repo, self.base, self.branch)?))
-            }
+        let (turns, timeout_ms, repository) = if task.is_some() {
+            let timeout_ms = defaults.worker_timeout_ms.ok_or_else(ApiError::no_forge)?;
+            (WORKER_TURNS, timeout_ms, Some(repository_request(self.repo, self.base, self.branch)?))
+        } else {
+            (defaults.max_turns, defaults.timeout_ms, None)
         };
         let max_turns = within("maxTurns", self.max_turns.unwrap_or(turns), 1, MAX_TURNS)?;
         let timeout_ms = within("timeoutMs", self.timeout_ms.unwrap_or(timeout_ms), 1, MAX_TIMEOUT_MS)?;

@@ -7,9 +7,11 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::Checkout;
 
-/// By repository and branch.
+/// Repository, in lower case, and branch.
+type Name = (String, String);
+
 #[derive(Clone, Default)]
-pub(super) struct Branches(Arc<DashMap<(String, String), Arc<Mutex<()>>>>);
+pub(super) struct Branches(Arc<DashMap<Name, Arc<Mutex<()>>>>);
 
 /// The right to work on a branch, given up when it is dropped.
 #[derive(Debug)]

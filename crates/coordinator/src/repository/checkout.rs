@@ -35,7 +35,11 @@ impl Checkout {
 pub fn is_branch_name(name: &str) -> bool {
     const MAX_BYTES: usize = 200;
     let is_part = |part: &str| {
-        !part.is_empty() && !part.starts_with('.') && !part.ends_with('.') && !part.ends_with(".lock") && part != "HEAD"
+        !part.is_empty()
+            && !part.starts_with('.')
+            && !part.ends_with('.')
+            && part.strip_suffix(".lock").is_none()
+            && part != "HEAD"
     };
     name.len() <= MAX_BYTES
         && !name.starts_with('-')

@@ -58,20 +58,17 @@ pub(crate) fn question(prompt: &str, candidates: &[Candidate]) -> String {
 impl Repositories {
     /// Decides without a model where that can be done.
     pub(crate) async fn decide(&self, prompt: &str, request: &RepositoryRequest) -> Result<Decision, Failure> {
-        let name = match &request.repo {
-            Some(name) => name.clone(),
-            None => {
-                let known = self.github.repositories().await.map_err(|error| failure::preparing(&error))?;
-                match choose(prompt, &known) {
-                    Choice::One(name) => name,
-                    Choice::Open(candidates) if candidates.is_empty() => {
-                        let error =
-                            "the prompt names no repository, and the credential lists none; give its name as `repo`";
-                        return Err(Failure::new(ErrorType::RepoNotFound, error));
-                    }
-                    Choice::Open(candidates) => return Ok(Decision::Open(candidates)),
-                }
+        if let Some(name) = &request.repo {
+            return self.look_up(name).await.map(|repository| Decision::Made(Box::new(repository)));
+        }
+        let known = self.github.repositories().await.map_err(|error| failure::preparing(&error))?;
+        let name = match choose(prompt, &known) {
+            Choice::One(name) => name,
+            Choice::Open(candidates) if candidates.is_empty() => {
+                let error = "the prompt names no repository, and the credential lists none; give its name as `repo`";
+                return Err(Failure::new(ErrorType::RepoNotFound, error));
             }
+            Choice::Open(candidates) => return Ok(Decision::Open(candidates)),
         };
         self.look_up(&name).await.map(|repository| Decision::Made(Box::new(repository)))
     }

@@ -12,7 +12,6 @@ use tracing::warn;
 use super::Report;
 use super::start::{Launched, NotLaunched, Wanted};
 use crate::agent::AgentTemplate;
-use crate::budget::Payer;
 use crate::gateway::SessionAccess;
 use crate::output::OutputSchema;
 use crate::repository::{
@@ -126,12 +125,11 @@ impl Preparation<'_> {
         let checkout = in_time(limit, limit, self.choose()).await?;
         let chosen = began.elapsed();
         // Whoever has the branch may have it for long, which is not this task's doing.
-        let lease = match self.repositories.try_lease(&checkout) {
-            Some(lease) => lease,
-            None => {
-                self.tell(Step::Waits).await?;
-                self.repositories.lease(&checkout).await
-            }
+        let lease = if let Some(lease) = self.repositories.try_lease(&checkout) {
+            lease
+        } else {
+            self.tell(Step::Waits).await?;
+            self.repositories.lease(&checkout).await
         };
         let template = in_time(limit, limit.saturating_sub(chosen), self.bring_up(checkout)).await?;
         Ok((template, lease))
@@ -211,7 +209,7 @@ impl Preparation<'_> {
         let sandbox = self.context.sandboxes.open(order, self.cancel).await.map_err(NotLaunched::Sandbox)?;
         sandbox.gateway.set_session(self.repository.session.as_str());
         sandbox.gateway.set_access(self.repository.access.clone());
-        sandbox.gateway.begin_task(self.wanted.payer.clone().unwrap_or_else(Payer::default));
+        sandbox.gateway.begin_task(self.wanted.payer.clone().unwrap_or_default());
         Ok(self.sandbox.insert(sandbox))
     }
 

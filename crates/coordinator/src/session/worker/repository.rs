@@ -107,7 +107,9 @@ impl Worker {
             Step::Begun => self.begin_preparation(),
             Step::Heard(lines) => {
                 if let Some(task) = self.queue.first().map(|waiting| waiting.record.id.clone()) {
-                    lines.iter().for_each(|line| self.conversation.log_line(&task, line));
+                    for line in &lines {
+                        self.conversation.log_line(&task, line);
+                    }
                 }
             }
             Step::Waits => {
