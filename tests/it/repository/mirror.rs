@@ -145,6 +145,8 @@ async fn nothing_in_a_repository_or_on_the_disk_makes_git_do_something_else() {
     let arguments: String = told.lines().filter(|line| line.starts_with("arguments: ")).collect();
     assert!(!arguments.contains(TOKEN) && !arguments.contains("Basic"), "{arguments}");
     assert!(!told.contains("CARGO_MANIFEST_DIR"), "{told}");
+    let memory: Vec<_> = told.lines().filter_map(|line| line.strip_prefix("memory: ")).collect();
+    assert!(memory.contains(&"4194304"), "{memory:?}");
     let mut grep = std::process::Command::new("grep");
     let secret = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, format!("x-access-token:{TOKEN}"));
     assert!(told.contains(&secret), "it was given");

@@ -5,7 +5,7 @@ use container_engine::Engine;
 use tracing::{info, warn};
 
 use super::clone::QUIET;
-use super::{Checkout, Mirrors};
+use super::{Checkout, MirrorCopy, MirrorError, Mirrors};
 use crate::sandbox::{LaunchError, Sandbox, WORKSPACE};
 
 /// Where the mirrors are, and how a copy gets into a sandbox.
@@ -13,6 +13,8 @@ use crate::sandbox::{LaunchError, Sandbox, WORKSPACE};
 pub(crate) struct MirrorSource<'a> {
     pub(crate) mirrors: &'a Mirrors,
     pub(crate) engine: &'a dyn Engine,
+    /// The largest copy that a sandbox has room for, in bytes.
+    pub(crate) most_bytes: u64,
 }
 
 /// The copy's name in the workspace, which no repository can have. On the same volume as the clone, so that packs are linked
@@ -46,32 +48,45 @@ pub(super) async fn clone(
     checkout: &Checkout,
 ) -> Result<bool, LaunchError> {
     let name = &checkout.name;
-    let copy = match source.mirrors.update(name, checkout.size.saturating_mul(1024)).await {
-        Ok(copy) => copy,
-        Err(error) => {
-            let error = crate::sandbox::sentence(&error);
-            info!(repository = %name, error, "cloned without a mirror");
-            return Ok(false);
-        }
-    };
+    let Some(copy) = copy_of(source, checkout).await else { return Ok(false) };
     // The engine tells of a copy that broke off.
     let (archive, _writer) = copy.archive(COPY, &checkout.branch);
-    if let Err(error) = source.engine.upload(&sandbox.container, WORKSPACE, archive).await {
-        warn!(repository = %name, %error, "cloned without a mirror, which could not be copied");
-        return Ok(false);
-    }
     let directory = checkout.directory();
-    let arguments = ["-euc", CLONE, "sh", &directory, &checkout.branch, url, &checkout.base];
-    let finished = sandbox.run(WORKSPACE, "sh", &arguments, &QUIET).await?;
-    if finished.succeeded() {
-        return Ok(true);
-    }
-    warn!(repository = %name, error = finished.stderr, "cloned without a mirror, of which no clone could be made");
-    if finished.code == Some(DAMAGED)
-        && let Err(error) = source.mirrors.discard(name).await
-    {
-        warn!(repository = %name, %error, "a mirror could not be removed");
-    }
+    let complaint = match source.engine.upload(&sandbox.container, WORKSPACE, archive).await {
+        Err(error) => error.to_string(),
+        Ok(()) => {
+            let arguments = ["-euc", CLONE, "sh", &directory, &checkout.branch, url, &checkout.base];
+            let finished = sandbox.run(WORKSPACE, "sh", &arguments, &QUIET).await?;
+            if finished.succeeded() {
+                return Ok(true);
+            }
+            if finished.code == Some(DAMAGED)
+                && let Err(error) = source.mirrors.discard(name).await
+            {
+                warn!(repository = %name, %error, "a mirror could not be removed");
+            }
+            finished.stderr
+        }
+    };
+    warn!(repository = %name, error = complaint, "cloned without a mirror, of which no clone could be made");
     sandbox.run(WORKSPACE, "rm", &["-rf", "--", COPY, &directory], &QUIET).await?;
     Ok(false)
+}
+
+/// The mirror as the forge is now, where it can be had and is not too large.
+async fn copy_of(source: MirrorSource<'_>, checkout: &Checkout) -> Option<MirrorCopy> {
+    let known_bytes = checkout.size.saturating_mul(1024);
+    let updated = if known_bytes > source.most_bytes {
+        Err(MirrorError::TooLarge)
+    } else {
+        source.mirrors.update(&checkout.name, known_bytes).await
+    };
+    let fitting =
+        updated.and_then(|copy| if copy.bytes() > source.most_bytes { Err(MirrorError::TooLarge) } else { Ok(copy) });
+    fitting
+        .inspect_err(|error| {
+            let error = crate::sandbox::sentence(error);
+            info!(repository = %checkout.name, error, "cloned without a mirror");
+        })
+        .ok()
 }

@@ -38,7 +38,7 @@ impl World {
         fs::create_dir(&bin).unwrap();
         let told = directory.path().join("told");
         let script = format!(
-            "#!/bin/sh\n{{ echo \"arguments: $*\"; env; }} >> {}\nPATH=${{PATH#*:}} exec git \"$@\"\n",
+            "#!/bin/sh\n{{ echo \"arguments: $*\"; echo \"memory: $(ulimit -v)\"; env; }} >> {}\nPATH=${{PATH#*:}} exec git \"$@\"\n",
             told.display()
         );
         fs::write(bin.join("git"), script).unwrap();

@@ -18,7 +18,7 @@ pub enum MirrorError {
     Git { command: String, said: String },
     #[error("the mirror was not up to date within {0} s")]
     Timeout(u64),
-    #[error("the repository takes more than REPOSITORY_CACHE")]
+    #[error("the repository takes more than REPOSITORY_CACHE, or half of SANDBOX_DISK")]
     TooLarge,
     #[error("there is no mirror yet")]
     Missing,

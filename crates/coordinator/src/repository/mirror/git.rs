@@ -25,7 +25,11 @@ const OLDEST: (u32, u32) = (2, 32);
 /// What is kept of git's words: the end of them.
 const SAID_BYTES: usize = 2048;
 
-const SETTINGS: [(&str, &str); 17] = [
+/// Git with a bound on its memory: a repository can be made so that a small pack becomes very large. Far above what one of some
+/// gigabytes takes; where the system knows no such bound there is none.
+const BOUNDED: &str = r#"ulimit -v 4194304 2>/dev/null; exec git "$@""#;
+
+const SETTINGS: [(&str, &str); 20] = [
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("core.askPass", ""),
@@ -44,7 +48,11 @@ const SETTINGS: [(&str, &str); 17] = [
     ("fetch.unpackLimit", "1"),
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
+    // So that all of it fits below the bound.
     ("pack.windowMemory", "64m"),
+    ("core.packedGitLimit", "512m"),
+    ("core.packedGitWindowSize", "32m"),
+    ("core.bigFileThreshold", "32m"),
 ];
 
 /// Git on this machine.
@@ -124,9 +132,9 @@ impl Git {
     }
 
     fn command(&self, directory: &Path, arguments: &[&str], remote: Option<&Remote>) -> Command {
-        let mut command = Command::new("git");
+        let mut command = Command::new("/bin/sh");
         // Named outright, so that nobody has to look whose it is.
-        command.arg("--git-dir").arg(directory).args(arguments).current_dir("/");
+        command.args(["-c", BOUNDED, "git", "--git-dir"]).arg(directory).args(arguments).current_dir("/");
         command.env_clear().envs(self.environment.clone());
         for (name, value) in [
             // Where there is no .netrc.

@@ -190,8 +190,10 @@ impl Preparation<'_> {
         let Some(sandbox) = &mut self.sandbox else { return Err(NotLaunched::Sandbox(LaunchError::Cancelled)) };
         sandbox.gateway.set_repository(repositories.access(&checkout));
         if !self.repository.cloned {
-            let engine = self.context.sandboxes.engine();
-            let mirror = repositories.mirrors.as_ref().map(|mirrors| MirrorSource { mirrors, engine });
+            let sandboxes = &self.context.sandboxes;
+            // A whole history takes room that the agent's work needs too.
+            let (engine, most_bytes) = (sandboxes.engine(), sandboxes.settings().disk_bytes / 2);
+            let mirror = repositories.mirrors.as_ref().map(|mirrors| MirrorSource { mirrors, engine, most_bytes });
             let cloned = clone::clone(sandbox, repositories.github.url(), &checkout, mirror).await;
             let submodules = cloned.map_err(NotLaunched::Sandbox)?.map_err(NotLaunched::Failed)?;
             checkout.submodules = submodules.iter().map(|submodule| submodule.name.clone()).collect();
