@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod commands;
 mod invariants;
 mod openapi;
 mod security;
@@ -168,7 +169,9 @@ fn files_that_the_documents_name_exist() {
 #[test]
 fn no_table_has_a_name_twice() {
     let readme = read("README.md");
-    for heading in ["## The API", "## Events", "## Errors", "## Configuration"] {
+    for heading in
+        ["## The API", "## Events", "## Errors", "## The command line", "### Exit status", "## Configuration"]
+    {
         let rows: Vec<Row> = rows_below(&readme, heading);
         let mut names: Vec<&String> = rows.iter().map(|row| &row[0]).collect();
         names.sort();

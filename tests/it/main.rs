@@ -21,6 +21,7 @@ mod access;
 mod broken_agent;
 mod budget;
 mod capacity;
+mod cli;
 mod compatibility;
 mod credential;
 mod disk;

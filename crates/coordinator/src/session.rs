@@ -22,7 +22,7 @@ pub use context::{SessionContext, SessionSettings};
 pub use environment::{CREDENTIAL_NAMES, own_credential};
 pub use handle::{SessionHandle, Status};
 pub use id::{InvalidSessionId, SessionId, SessionKey};
-pub use log::{Cursor, EventLog, Page};
+pub use log::{Cursor, EventLog, Frames, Page};
 pub use message::{AbortMode, AbortScope, Accepted, OwnCredential, SessionView, Submission, SubmitError, Subscription};
 pub use record::{SandboxRecord, SessionRecord, SessionRepository};
 

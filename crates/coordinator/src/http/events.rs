@@ -20,7 +20,6 @@ use super::access::visible;
 use super::extract::{Path, Query};
 use super::{Api, ApiError};
 use crate::access::Caller;
-use crate::event::StoredEvent;
 use crate::session::{Cursor, EventLog, Page, SessionId};
 
 /// Keeps proxies from closing a stream on which nothing happens.
@@ -98,8 +97,8 @@ fn lines(page: Page) -> Bytes {
     let mut bytes = Vec::new();
     match page {
         Page::Events(events) => {
-            for event in events {
-                bytes.extend_from_slice(&event.json);
+            for (_, json) in events.events() {
+                bytes.extend_from_slice(&json);
                 bytes.push(b'\n');
             }
         }
@@ -111,15 +110,15 @@ fn lines(page: Page) -> Bytes {
 
 fn server_sent(page: Page) -> Vec<Event> {
     match page {
-        Page::Events(events) => events.into_iter().map(|event| numbered(&event)).collect(),
+        Page::Events(events) => events.events().map(|(seq, json)| numbered(seq, &json)).collect(),
         Page::Gap { from, to } => vec![Event::default().data(gap(from, to))],
         Page::End => Vec::new(),
     }
 }
 
 /// The number is the event's id, so that a browser comes back with it as `Last-Event-ID`.
-fn numbered(event: &StoredEvent) -> Event {
-    Event::default().id(event.seq.to_string()).data(String::from_utf8_lossy(&event.json))
+fn numbered(seq: u64, json: &[u8]) -> Event {
+    Event::default().id(seq.to_string()).data(String::from_utf8_lossy(json))
 }
 
 pub(super) fn gap(from: u64, to: u64) -> String {
