@@ -51,3 +51,6 @@ engine_answers() {
 clock_library() {
   compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || apt_install "a clock that jumps" faketime
 }
+
+# repository_image: the image of repository tasks, built where it is missing or out of date. Takes minutes the first time.
+repository_image() { "$TARGET_DIR/release/claude-runner" image build --repository; }

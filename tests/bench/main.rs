@@ -18,6 +18,7 @@ mod idle;
 mod load;
 mod reference;
 mod report;
+mod repository;
 mod server;
 mod subscribers;
 mod turns;
@@ -68,7 +69,7 @@ impl Effort {
 
 type Benchmark = (&'static str, fn(Effort) -> BoxFuture<'static, Vec<Row>>);
 
-const BENCHMARKS: [Benchmark; 9] = [
+const BENCHMARKS: [Benchmark; 10] = [
     ("follow-up", |effort| turns::follow_up(effort).boxed()),
     ("new-session", |effort| turns::new_session(effort).boxed()),
     ("container-per-task", |effort| turns::container_per_task(effort).boxed()),
@@ -76,6 +77,7 @@ const BENCHMARKS: [Benchmark; 9] = [
     ("fan-out", |effort| fan_out::fan_out(effort).boxed()),
     ("idle", |effort| idle::idle(effort).boxed()),
     ("load", |effort| load::load(effort).boxed()),
+    ("second-clone", |effort| repository::second_task(effort).boxed()),
     ("growth-of-sessions", |effort| growth::sessions(effort).boxed()),
     ("growth-of-events", |effort| growth::events(effort).boxed()),
 ];

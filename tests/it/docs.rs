@@ -22,7 +22,8 @@ use tables::Row;
 pub(crate) use tables::{code, rows_below};
 
 /// Settings that scripts/run reads and the server does not know.
-const OF_SCRIPTS_RUN: [(&str, &str); 2] = [("MOCK_API_PORT", "3457"), ("MOCK_API_TOKEN", "acme-demo-token")];
+const OF_SCRIPTS_RUN: [(&str, &str); 3] =
+    [("MOCK_API_PORT", "3457"), ("MOCK_API_TOKEN", "acme-demo-token"), ("FORGE_PORT", "3459")];
 
 /// Name and default of every setting of `claude-runner serve`; an empty default where there is none.
 fn settings() -> BTreeMap<String, String> {

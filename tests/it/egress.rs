@@ -7,10 +7,13 @@ use crate::server::Setup;
 
 #[tokio::test]
 async fn only_what_is_allowed_leaves_a_container_without_a_network() {
-    // Everything on the coordinator's host, as far as the setting can say it.
-    let server = Setup::new().env("EGRESS_ALLOW", "host.docker.internal,127.0.0.1").start().await;
-    let (acme, env) = acme_api().await;
-    let mut env = env;
+    let (acme, mut env) = acme_api().await;
+    let presets = tempfile::NamedTempFile::new().unwrap();
+    let acme_url = env["ACME_API_URL"].as_str().unwrap().to_owned();
+    std::fs::write(presets.path(), format!("acme = [\"{acme_url}\"]\nelsewhere = [\"example.com\"]\n")).unwrap();
+    // Everything on the coordinator's host, as far as the setting can say it, and one preset of the two.
+    let setup = Setup::new().env("EGRESS_ALLOW", "host.docker.internal,127.0.0.1,preset:acme");
+    let server = setup.env("EGRESS_PRESETS_FILE", presets.path().display().to_string()).start().await;
     env["SELF"] = json!(server.url("").replace("127.0.0.1", "host.docker.internal"));
     env["SELF_BY_ADDRESS"] = json!(server.url(""));
 
@@ -19,6 +22,10 @@ async fn only_what_is_allowed_leaves_a_container_without_a_network() {
     assert_eq!(reached["output"], json!({ "status": "ok" }), "{reached:#}");
     let calls = acme.calls();
     assert!(calls.iter().any(|call| call.contains("/health")), "{calls:?}");
+
+    // A preset needs nobody's `env`.
+    let preset = server.task("preset", &format!("bash:curl -s {acme_url}/health")).await.ok();
+    assert_eq!(preset["output"], json!({ "status": "ok" }), "{preset:#}");
 
     let refused = server.task("s", "bash:curl -s -w '%{stderr}%{http_code}' http://example.com/").await.ok();
     assert_eq!(refused["output"]["code"], "egress_refused", "{refused:#}");

@@ -7,5 +7,7 @@ mod faults;
 mod forge;
 mod from_prompt;
 mod hostile;
+mod image;
 mod interruptions;
+mod mirror;
 mod told;

@@ -23,7 +23,7 @@ mod terminal;
 mod tools;
 mod usage;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -32,7 +32,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::agent::TemplateError;
 use crate::config::{self, ConfigError, ServeOptions};
 use crate::gateway::PricesError;
-use crate::image::BuildOptions;
+use crate::image::{BuildOptions, PresetOptions};
 
 pub use exit::Exit;
 use exit::Misuse;
@@ -83,7 +83,7 @@ enum Command {
     /// Make shell tools for an agent of a browser's recording or an OpenAPI document
     #[command(subcommand)]
     Tools(tools::ToolsCommand),
-    /// The agent image
+    /// The images: of agents, and of repository tasks
     #[command(subcommand)]
     Image(ImageCommand),
     /// Print what a shell needs to complete these commands
@@ -94,8 +94,11 @@ enum Command {
 
 #[derive(Subcommand)]
 enum ImageCommand {
-    /// Build the agent image through the container engine
+    /// Build the agent image, or with --repository the image of repository tasks, through the container engine
     Build(BuildOptions),
+    /// Print the hosts that the package managers of the image of repository tasks are configured for, as a file for
+    /// EGRESS_PRESETS_FILE
+    Presets(PresetOptions),
 }
 
 /// All commands with their flags, for what is made of them and compared with them.
@@ -136,6 +139,7 @@ pub fn run() -> ExitCode {
             Command::Rekey(options) => rekey::run(&options),
             Command::Tools(command) => tools::run(command),
             Command::Image(ImageCommand::Build(options)) => build_image(options).await,
+            Command::Image(ImageCommand::Presets(options)) => print_presets(options).await,
             Command::Completions(options) => pages::completions(&options, command()),
             Command::Man(options) => pages::man(&options, command()),
         }
@@ -162,6 +166,13 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 async fn build_image(options: BuildOptions) -> anyhow::Result<ExitCode> {
     let engine = container_engine::DockerEngine::from_environment();
     crate::image::run(&engine, &options).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn print_presets(options: PresetOptions) -> anyhow::Result<ExitCode> {
+    let engine = container_engine::DockerEngine::from_environment();
+    let presets = crate::image::presets(&engine, &options).await?;
+    io::stdout().write_all(presets.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

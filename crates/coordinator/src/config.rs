@@ -1,8 +1,10 @@
 //! Configuration: flags, environment variables, a `.env` file, defaults, in this order. Only this module reads the
 //! environment.
 
+mod egress;
 mod value;
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,8 +14,10 @@ use container_engine::{Limits, Network};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
+pub use egress::{EgressList, PresetError};
 pub use value::{
-    ApiKeys, ByteSize, CpuCount, Dollars, DrainMode, HostList, LogFormat, NetworkMode, OriginList, Retention, RuleList,
+    ApiKeys, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, HostList, LogFormat, NetworkMode, OriginList,
+    Retention, RuleList,
 };
 
 use crate::access::Keys;
@@ -21,7 +25,7 @@ use crate::budget::InstallationLimits;
 use crate::gateway::{Credential, Credentials, GatewaySettings, Prices, Workflows};
 use crate::github::{AppKey, GitHub, GitHubCredential, GitHubError, GitHubSettings, InvalidGitHubCredential};
 use crate::metrics::Metrics;
-use crate::repository::{Prompts, Repositories, RepositorySettings};
+use crate::repository::{MirrorSettings, Prompts, Repositories, RepositorySettings};
 use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use crate::sandbox::{SandboxSettings, WarmSettings};
 use crate::session::SessionSettings;
@@ -145,9 +149,13 @@ pub struct ServeOptions {
     #[arg(long, env = "CAPACITY_TIMEOUT_MS", default_value_t = 600_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub capacity_timeout_ms: u64,
 
-    /// Hosts that every sandbox may reach: host, host:port, *.domain or http://host:port, comma-separated
+    /// Hosts that every sandbox may reach: host, host:port, *.domain, http://host:port or preset:NAME, comma-separated
     #[arg(long, env = "EGRESS_ALLOW", default_value = "")]
-    pub egress_allow: RuleList,
+    pub egress_allow: EgressList,
+
+    /// A TOML file that says which hosts are behind each preset:NAME of `EGRESS_ALLOW`: NAME = ["host", …]
+    #[arg(long, env = "EGRESS_PRESETS_FILE")]
+    pub egress_presets_file: Option<PathBuf>,
 
     /// Bytes that a task may exchange with outside hosts other than the model API, like 10g
     #[arg(long, env = "EGRESS_MAX_BYTES", default_value = "10g")]
@@ -170,6 +178,10 @@ pub struct ServeOptions {
     /// Milliseconds before the second attempt to deliver a webhook; each later wait is four times as long, up to 6 hours
     #[arg(long, env = "WEBHOOK_RETRY_MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
     pub webhook_retry_ms: u64,
+
+    /// What copies of repositories may take below `DATA_DIR`, like 20g; 0 keeps none
+    #[arg(long, env = "REPOSITORY_CACHE", default_value = "20g")]
+    pub repository_cache: CacheSize,
 
     /// Where model requests go
     #[arg(long, env = "ANTHROPIC_BASE_URL", default_value = "https://api.anthropic.com")]
@@ -267,6 +279,13 @@ pub struct ServeOptions {
     pub allowed_hosts: HostList,
 }
 
+/// All that git is given of our environment, where the coordinator itself runs it.
+pub fn git_environment() -> Vec<(&'static str, OsString)> {
+    // A forge whose certificate is signed by an authority of the house.
+    let names = [("PATH", "PATH"), ("SSL_CERT_FILE", "GIT_SSL_CAINFO")];
+    names.into_iter().filter_map(|(ours, gits)| Some((gits, std::env::var_os(ours)?))).collect()
+}
+
 /// A combination of settings that cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -289,6 +308,8 @@ pub enum ConfigError {
     UnknownRuntime { runtime: String, known: String },
     #[error("MODEL is {model}, which is not known here; known are {known}. MODEL_PRICES can add one")]
     UnknownModel { model: String, known: String },
+    #[error(transparent)]
+    Preset(#[from] PresetError),
 }
 
 impl ServeOptions {
@@ -339,7 +360,7 @@ impl ServeOptions {
         let upstream =
             self.anthropic_base_url.parse().map_err(|_| ConfigError::Upstream(self.anthropic_base_url.clone()))?;
         let mut settings = GatewaySettings::new(upstream, prices);
-        settings.egress_allow.clone_from(&self.egress_allow.0);
+        settings.egress_allow = self.egress_allow.rules(self.egress_presets_file.as_deref())?;
         settings.bounds.outside_bytes = self.egress_max_bytes.bytes();
         Ok(settings)
     }
@@ -411,6 +432,12 @@ impl ServeOptions {
             capacity_timeout: Duration::from_millis(self.capacity_timeout_ms),
             model: self.model.clone(),
         }
+    }
+
+    /// `None`: no mirrors are wanted.
+    pub fn mirror_settings(&self) -> Option<MirrorSettings> {
+        let max_bytes = self.repository_cache.bytes()?;
+        Some(MirrorSettings { directory: self.data_dir.join("mirrors"), max_bytes })
     }
 
     pub fn warm_settings(&self) -> WarmSettings {

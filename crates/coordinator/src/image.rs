@@ -1,5 +1,5 @@
 //! The agent image: built here from the Dockerfile, the pinned CLI and `sandbox-init`, so that nothing is pulled from a place
-//! of ours and its content is known.
+//! of ours and its content is known. And the image of repository tasks, which is made from it.
 
 use std::path::PathBuf;
 
@@ -9,9 +9,12 @@ use container_engine::{BuildCache, BuildProgress, BuildSpec, Engine, EngineError
 use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
+use crate::archive;
+
 pub use self::error::ImageError;
 use self::pinned::Package;
 pub use self::pinned::claude_code_version;
+pub use self::presets::{PresetOptions, presets};
 pub use self::report::run;
 use self::sandbox_init::SandboxInit;
 
@@ -19,7 +22,9 @@ mod context;
 mod error;
 mod fetch;
 mod pinned;
+mod presets;
 mod report;
+mod repository;
 mod sandbox_init;
 
 /// Label with the hash of everything that the image is made from.
@@ -37,9 +42,17 @@ const MANAGED_SETTINGS: &str = include_str!("../../../docker/managed-settings.js
 /// Flags of `claude-runner image build`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct BuildOptions {
-    /// Name of the image
+    /// Build the image of repository tasks instead, from the agent image that is there
+    #[arg(long)]
+    pub repository: bool,
+
+    /// Name of the agent image
     #[arg(long, env = "DOCKER_IMAGE", value_name = "NAME", default_value = "claude-runner")]
     pub tag: String,
+
+    /// Name of the image of repository tasks
+    #[arg(long, env = "REPOSITORY_IMAGE", value_name = "NAME", default_value = "claude-runner-repository")]
+    pub repository_tag: String,
 
     /// Image to start from: Debian, or one that has its package manager
     #[arg(long, value_name = "NAME", default_value = "debian:bookworm-slim")]
@@ -81,12 +94,24 @@ pub enum Outcome {
     UpToDate(String),
 }
 
-/// Builds the image, unless one made from the same things is there. The one that had the name before is removed when nobody
-/// uses it.
+/// Builds the image that the options name, unless one made from the same things is there. The one that had the name before is
+/// removed when nobody uses it.
 pub async fn build(
     engine: &dyn Engine,
     options: &BuildOptions,
     mut progress: impl FnMut(Progress),
+) -> Result<Outcome, ImageError> {
+    if options.repository {
+        repository::build(engine, options, &mut progress).await
+    } else {
+        build_agent(engine, options, &mut progress).await
+    }
+}
+
+async fn build_agent(
+    engine: &dyn Engine,
+    options: &BuildOptions,
+    progress: &mut impl FnMut(Progress),
 ) -> Result<Outcome, ImageError> {
     let architecture = engine.info().await?.architecture;
     let package = Package::for_architecture(&architecture)?;
@@ -95,11 +120,8 @@ pub async fn build(
     let base = engine.image(&options.base_image).await?;
     let made_from = content_hash(&package, &sandbox_init, options, base.as_ref());
     let previous = engine.image(&options.tag).await?;
-    if let Some(image) = &previous
-        && !options.no_cache
-        && image.labels.get(CONTENT_LABEL) == Some(&made_from)
-    {
-        return Ok(Outcome::UpToDate(image.id.clone()));
+    if let Some(id) = up_to_date(options, previous.as_ref(), &made_from) {
+        return Ok(Outcome::UpToDate(id));
     }
 
     let archive = if let Some(file) = &options.claude_package {
@@ -117,25 +139,45 @@ pub async fn build(
         tag: options.tag.clone(),
         build_args: [("BASE_IMAGE".to_owned(), options.base_image.clone())].into(),
         labels: labels(made_from),
-        cache: if options.no_cache { BuildCache::Ignore } else { BuildCache::Use },
+        cache: options.cache(),
     };
-    let built = follow(engine, spec, &mut progress).await;
+    let built = follow(engine, spec, progress).await;
     // A context that broke off is the cause of whatever the engine says about it.
     writer
         .await
         .map_err(std::io::Error::other)
         .flatten()
-        .or_else(context::ignore_closed)
+        .or_else(archive::ignore_closed)
         .map_err(ImageError::Context)?;
     let id = built?;
+    remove_previous(engine, previous, &id).await;
+    Ok(Outcome::Built(id))
+}
 
+impl BuildOptions {
+    /// The name of what is built.
+    fn name(&self) -> &str {
+        if self.repository { &self.repository_tag } else { &self.tag }
+    }
+
+    fn cache(&self) -> BuildCache {
+        if self.no_cache { BuildCache::Ignore } else { BuildCache::Use }
+    }
+}
+
+/// The id of an image that was made from the same.
+fn up_to_date(options: &BuildOptions, previous: Option<&ImageInfo>, made_from: &String) -> Option<String> {
+    let same = previous.filter(|image| !options.no_cache && image.labels.get(CONTENT_LABEL) == Some(made_from));
+    same.map(|image| image.id.clone())
+}
+
+async fn remove_previous(engine: &dyn Engine, previous: Option<ImageInfo>, id: &str) {
     if let Some(previous) = previous
         && previous.id != id
         && let Err(error) = engine.remove_image(&previous.id).await
     {
         tracing::debug!(image.id = previous.id, %error, "the image built before stays");
     }
-    Ok(Outcome::Built(id))
 }
 
 async fn follow(
@@ -169,13 +211,19 @@ fn content_hash(
     options: &BuildOptions,
     base: Option<&ImageInfo>,
 ) -> String {
-    let mut hash = Sha256::new();
     let base = base.map_or("", |base| base.id.as_str());
-    for part in [DOCKERFILE, MANAGED_SETTINGS, &package.integrity, &options.base_image, base] {
+    let texts = [DOCKERFILE, MANAGED_SETTINGS, &package.integrity, &options.base_image, base];
+    hash_of(&texts.map(str::as_bytes), sandbox_init.bytes())
+}
+
+/// Of parts, and of one more that is long.
+fn hash_of(parts: &[&[u8]], last: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
         hash.update(part);
         hash.update([0]);
     }
-    hash.update(sandbox_init.bytes());
+    hash.update(last);
     format!("sha256-{}", BASE64_STANDARD.encode(hash.finalize()))
 }
 

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod agent;
+mod archive;
 pub mod audit;
 pub mod budget;
 pub mod cli;

@@ -9,6 +9,8 @@ mod choice;
 pub(crate) mod clone;
 mod decide;
 mod failure;
+mod from_mirror;
+mod mirror;
 mod prompts;
 mod pull_request;
 mod report;
@@ -20,6 +22,8 @@ pub(crate) use branches::Lease;
 pub use checkout::{Checkout, is_branch_name};
 pub use choice::{Candidate, Choice, choose};
 pub(crate) use decide::{ANSWER_SCHEMA, Decision, question};
+pub(crate) use from_mirror::MirrorSource;
+pub use mirror::{Git, MirrorCopy, MirrorError, MirrorSettings, Mirrors};
 pub use prompts::{PromptError, Prompts};
 pub(crate) use report::{REPORT_SCHEMA, WorkReport};
 pub(crate) use wind_up::{Outcome, WindUp, WoundUp};
@@ -44,12 +48,14 @@ pub struct RepositorySettings {
 pub struct Repositories {
     pub github: GitHub,
     pub settings: RepositorySettings,
+    /// `None`: this machine has no git, or REPOSITORY_CACHE is 0.
+    pub mirrors: Option<Mirrors>,
     branches: Branches,
 }
 
 impl Repositories {
     pub fn new(github: GitHub, settings: RepositorySettings) -> Self {
-        Repositories { github, settings, branches: Branches::default() }
+        Repositories { github, settings, mirrors: None, branches: Branches::default() }
     }
 
     /// What the git of a sandbox may do that works there.

@@ -21,13 +21,15 @@ use crate::access::{Keys, Rate, Tickets};
 use crate::agent::{Agents, TemplateError};
 use crate::audit::{self, AuditFile};
 use crate::budget::Budgets;
-use crate::config::{ConfigError, DrainMode, LogFormat, ServeOptions};
+use crate::config::{self, ConfigError, DrainMode, LogFormat, ServeOptions};
 use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, Outbound, Prices, SystemResolver};
+use crate::github::GitHub;
 use crate::http::{self, Api, Defaults, Guard, Perimeter, WebhookRules, router};
 use crate::metrics::Metrics;
 use crate::redact::{LogWriter, Redactor};
 use crate::registry::Registry;
+use crate::repository::{Git, Mirrors};
 use crate::sandbox::capacity::Capacity;
 use crate::sandbox::{Instance, Links, SandboxHost, WarmPool, sentence};
 use crate::session::SessionContext;
@@ -101,7 +103,10 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         tracker.spawn(measure_engine(options.clone(), Arc::clone(&sandboxes), capacity.clone(), shutdown.clone()));
     }
 
-    let repositories = options.repositories()?;
+    let mut repositories = options.repositories()?;
+    if let Some(repositories) = &mut repositories {
+        repositories.mirrors = open_mirrors(&options, &repositories.github, &tracker, &shutdown).await;
+    }
     let worker_timeout_ms = repositories.as_ref().map(|_| options.worker_timeout_ms);
     let context = SessionContext {
         store,
@@ -175,6 +180,22 @@ fn check_agents(directory: &Path, prices: &Prices) -> Result<(), TemplateError> 
         }
     }
     Ok(())
+}
+
+/// `None` where none are wanted, or no git is there to keep them. Tasks clone through the gateway then.
+async fn open_mirrors(
+    options: &ServeOptions,
+    github: &GitHub,
+    tracker: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> Option<Mirrors> {
+    let settings = options.mirror_settings()?;
+    let Some(git) = Git::find(config::git_environment()).await else {
+        info!("this machine has no git 2.32 or newer: repositories are cloned without mirrors");
+        return None;
+    };
+    info!(git.version, directory = %settings.directory.display(), "mirrors of repositories are kept");
+    Some(Mirrors::new(git, github.clone(), settings, tracker.clone(), shutdown.clone()))
 }
 
 /// Sets MAX_SANDBOXES by the engine's memory, as soon as it answers.

@@ -44,6 +44,27 @@ impl FromStr for ByteSize {
     }
 }
 
+/// REPOSITORY_CACHE: a size, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheSize(Option<ByteSize>);
+
+impl CacheSize {
+    pub fn bytes(self) -> Option<u64> {
+        self.0.map(ByteSize::bytes)
+    }
+}
+
+impl FromStr for CacheSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "0" => Ok(CacheSize(None)),
+            text => text.parse().map(|size| CacheSize(Some(size))).map_err(|error: String| format!("{error}, or 0")),
+        }
+    }
+}
+
 /// A number of CPUs, in billionths inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CpuCount(u64);
@@ -143,7 +164,7 @@ impl FromStr for LogFormat {
     }
 }
 
-/// EGRESS_ALLOW and WEBHOOK_ALLOW.
+/// WEBHOOK_ALLOW.
 #[derive(Clone, Debug, Default)]
 pub struct RuleList(pub Vec<EgressRule>);
 
@@ -288,7 +309,8 @@ impl std::fmt::Debug for ApiKeys {
     }
 }
 
-fn parts(text: &str) -> impl Iterator<Item = &str> {
+/// The parts of a list with commas.
+pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
@@ -296,7 +318,7 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use std::time::Duration;
 
-    use super::{ApiKeys, ByteSize, CpuCount, Digest, HostList, OriginList, Retention};
+    use super::{ApiKeys, ByteSize, CacheSize, CpuCount, Digest, HostList, OriginList, Retention};
 
     #[test]
     fn sizes_and_counts() {
@@ -306,6 +328,9 @@ mod tests {
         for bad in ["", "0", "-1", "2t", "g", "99999999999g"] {
             assert!(bad.parse::<ByteSize>().is_err(), "{bad}");
         }
+        assert_eq!("0".parse::<CacheSize>().unwrap().bytes(), None);
+        assert_eq!("1k".parse::<CacheSize>().unwrap().bytes(), Some(1024));
+        assert!("off".parse::<CacheSize>().is_err());
         assert_eq!("0.5".parse::<CpuCount>().unwrap().nano_cpus(), 500_000_000);
         assert!("0".parse::<CpuCount>().is_err() && "nan".parse::<CpuCount>().is_err());
     }

@@ -1,17 +1,12 @@
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
-use bytes::Bytes;
 use container_engine::TarSource;
 use flate2::read::GzDecoder;
-use futures::stream::{self, StreamExt as _};
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// Size of the pieces, and how many wait for the engine: 4 MiB of the 246 that the context has.
-const PIECE_BYTES: usize = 256 * 1024;
-const PIECES_AHEAD: usize = 16;
+use crate::archive;
 
 /// The two files of the package that go into the image, and their names in the context.
 const FILES: [(&str, &str, u32); 2] =
@@ -19,38 +14,33 @@ const FILES: [(&str, &str, u32); 2] =
     // into its memory, change it, attach to it or take its file descriptors.
     [("package/claude", "claude", 0o711), ("package/LICENSE.md", "LICENSE.md", 0o644)];
 
-/// The build context as a tar archive of files with these names and `texts`, sandbox-init and the package, made while the engine takes it: neither the archive nor the binary is ever held. The
-/// handle tells afterwards whether it was whole.
+/// The build context as a tar archive of files with these names and `texts`, sandbox-init and the package, made while the
+/// engine takes it: neither the archive nor the binary is ever held. The handle tells afterwards whether it was whole.
 pub(super) fn stream(
     texts: [(&'static str, &'static str); 2],
     sandbox_init: Vec<u8>,
     package: File,
 ) -> (TarSource, JoinHandle<io::Result<()>>) {
-    let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
-    let writer = tokio::task::spawn_blocking(move || {
-        let pieces = Pieces(sender.clone());
-        let outcome = write(BufWriter::with_capacity(PIECE_BYTES, pieces), &texts, &sandbox_init, package);
-        if let Err(error) = &outcome {
-            // The engine must not take half a context for a whole one. Nobody listens when it has given up itself.
-            drop(sender.blocking_send(Err(io::Error::new(error.kind(), error.to_string()))));
-        }
-        outcome
-    });
-    let pieces = stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) });
-    (TarSource::Stream(pieces.boxed()), writer)
+    archive::stream(move |context| write(context, &texts, &sandbox_init, package))
 }
 
-/// The engine stopped reading, which its own answer explains.
-pub(super) fn ignore_closed(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+/// A context that is a Dockerfile and nothing else.
+pub(super) fn of_dockerfile(text: &str) -> io::Result<TarSource> {
+    let mut context = tar::Builder::new(Vec::new());
+    append(&mut context, "Dockerfile", 0o644, text.len() as u64, text.as_bytes())?;
+    context.into_inner().map(TarSource::from)
 }
 
-fn write(output: impl Write, texts: &[(&str, &str)], sandbox_init: &[u8], package: File) -> io::Result<()> {
-    let mut context = tar::Builder::new(output);
+fn write(
+    context: &mut tar::Builder<impl Write>,
+    texts: &[(&str, &str)],
+    sandbox_init: &[u8],
+    package: File,
+) -> io::Result<()> {
     for (name, text) in texts {
-        append(&mut context, name, 0o644, text.len() as u64, text.as_bytes())?;
+        append(context, name, 0o644, text.len() as u64, text.as_bytes())?;
     }
-    append(&mut context, "sandbox-init", 0o755, sandbox_init.len() as u64, sandbox_init)?;
+    append(context, "sandbox-init", 0o755, sandbox_init.len() as u64, sandbox_init)?;
 
     let mut missing = FILES.to_vec();
     for entry in tar::Archive::new(GzDecoder::new(BufReader::new(package))).entries()? {
@@ -61,12 +51,12 @@ fn write(output: impl Write, texts: &[(&str, &str)], sandbox_init: &[u8], packag
         };
         let (_, name, mode) = missing.swap_remove(at);
         let size = entry.size();
-        append(&mut context, name, mode, size, entry)?;
+        append(context, name, mode, size, entry)?;
     }
-    if let Some((inside, ..)) = missing.first() {
-        return Err(io::Error::other(format!("the package has no {inside}")));
+    match missing.first() {
+        Some((inside, ..)) => Err(io::Error::other(format!("the package has no {inside}"))),
+        None => Ok(()),
     }
-    context.into_inner()?.flush()
 }
 
 /// Owned by root and without a time, so that the same content is the same layer.
@@ -84,21 +74,6 @@ fn append(
     header.set_mode(mode);
     header.set_size(size);
     archive.append_data(&mut header, name, content)
-}
-
-/// Writing end of the stream.
-struct Pieces(mpsc::Sender<io::Result<Bytes>>);
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
-        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

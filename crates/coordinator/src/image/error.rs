@@ -3,11 +3,22 @@ use std::path::PathBuf;
 
 use container_engine::EngineError;
 
-/// Why the agent image could not be built, with what to do about it.
+/// Why an image could not be built, with what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     #[error(transparent)]
     Engine(#[from] EngineError),
+
+    #[error("the agent image {0} is not there: build it first with `claude-runner image build`")]
+    NoAgentImage(String),
+
+    #[error("the image of repository tasks {0} is not there: build it with `claude-runner image build --repository`")]
+    NoRepositoryImage(String),
+
+    #[error(
+        "{0} does not say which registries its package managers use: build it with `claude-runner image build --repository`"
+    )]
+    NoPresets(String),
 
     #[error("Claude Code is pinned for x86_64 and aarch64, and the engine's machine is {0:?}")]
     Architecture(String),

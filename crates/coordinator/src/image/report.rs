@@ -28,7 +28,7 @@ pub async fn run(engine: &dyn Engine, options: &BuildOptions) -> Result<Outcome,
         Outcome::Built(id) => (id, "built"),
         Outcome::UpToDate(id) => (id, "up to date"),
     };
-    say(&format!("image {} is {what} ({})", options.tag, id.get(..SHORT_ID).unwrap_or(id)));
+    say(&format!("image {} is {what} ({})", options.name(), id.get(..SHORT_ID).unwrap_or(id)));
     Ok(outcome)
 }
 

@@ -92,3 +92,17 @@ fn everything_that_goes_in_changes_the_hash() {
     let rebuilt = SandboxInit::load(options.sandbox_init.as_deref(), std::env::consts::ARCH).unwrap();
     assert_ne!(hash, content_hash(&package, &rebuilt, &options, Some(&base)));
 }
+
+#[tokio::test]
+async fn the_image_of_repository_tasks_is_made_from_the_agent_image_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = BuildOptions { repository: true, repository_tag: "repository".to_owned(), ..options(&directory) };
+    let none = build(&FakeEngine::new(&[]), &options, |_| {}).await.unwrap_err();
+    assert!(matches!(none, ImageError::NoAgentImage(name) if name == "agent"));
+
+    let engine = FakeEngine::new(&["agent"]);
+    let Outcome::Built(id) = build(&engine, &options, |_| {}).await.unwrap() else { panic!("it was not there") };
+    assert_eq!(build(&engine, &options, |_| {}).await.unwrap(), Outcome::UpToDate(id));
+    engine.add_image("agent", Labels::from([("made".to_owned(), "anew".to_owned())]));
+    assert!(matches!(build(&engine, &options, |_| {}).await.unwrap(), Outcome::Built(_)));
+}

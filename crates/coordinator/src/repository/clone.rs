@@ -3,7 +3,8 @@
 
 use reqwest::Url;
 
-use super::Checkout;
+use super::from_mirror::{self, COPY};
+use super::{Checkout, MirrorSource};
 use crate::gateway::GIT_PREFIX;
 use crate::github::RepositoryName;
 use crate::sandbox::{Finished, GATEWAY, LaunchError, Sandbox, WORKSPACE};
@@ -13,7 +14,7 @@ use crate::task::{ErrorType, Failure};
 const LARGE: u64 = 100_000;
 
 /// git asks nobody, runs no hook and leaves LFS's pointers as they are.
-const QUIET: [(&str, &str); 2] = [("GIT_TERMINAL_PROMPT", "0"), ("GIT_LFS_SKIP_SMUDGE", "1")];
+pub(super) const QUIET: [(&str, &str); 2] = [("GIT_TERMINAL_PROMPT", "0"), ("GIT_LFS_SKIP_SMUDGE", "1")];
 
 /// Nothing but HTTP, whatever address a repository names.
 const SAFE: [&str; 8] = [
@@ -27,14 +28,14 @@ const SAFE: [&str; 8] = [
     "protocol.https.allow=always",
 ];
 
-/// Who commits, and where the forge is: `$1` its address, `$2` ours. What an interrupted start left in `$3` goes.
+/// Who commits, and where the forge is: `$1` its address, `$2` ours. What an interrupted start left in `$3` and `$4` goes.
 const SET_UP: &str = r#"
 git config --global user.name 'Claude Runner'
 git config --global user.email 'claude-runner@users.noreply.github.com'
 git config --global --replace-all "url.$2.insteadOf" "$1"
 git config --global push.default current
 git config --global advice.detachedHead false
-rm -rf -- "$3"
+rm -rf -- "$3" "$4"
 "#;
 
 /// A submodule that may be cloned.
@@ -44,29 +45,36 @@ pub(crate) struct Submodule {
     pub(crate) name: RepositoryName,
 }
 
-/// Clones the branch, and says which submodules may follow.
+/// Clones the branch, from a mirror where there is one, and says which submodules may follow.
 pub(crate) async fn clone(
     sandbox: &mut Sandbox,
     forge: &Url,
     checkout: &Checkout,
+    mirror: Option<MirrorSource<'_>>,
 ) -> Result<Result<Vec<Submodule>, Failure>, LaunchError> {
     let forge = forge.as_str().trim_end_matches('/');
     let directory = checkout.directory();
     let (from, to) = (format!("{forge}/"), format!("{GATEWAY}{GIT_PREFIX}/"));
-    let finished = sandbox.run(WORKSPACE, "sh", &["-euc", SET_UP, "sh", &from, &to, &directory], &QUIET).await?;
+    let finished = sandbox.run(WORKSPACE, "sh", &["-euc", SET_UP, "sh", &from, &to, &directory, COPY], &QUIET).await?;
     if !finished.succeeded() {
         return Ok(Err(failed(&finished)));
     }
     let url = format!("{forge}/{}.git", checkout.name);
-    let mut arguments = SAFE.to_vec();
-    arguments.extend(["clone", "--quiet", "--branch", &checkout.branch]);
-    if checkout.size >= LARGE {
-        arguments.push("--filter=blob:none");
-    }
-    arguments.extend(["--", &url, &directory]);
-    let finished = sandbox.run(WORKSPACE, "git", &arguments, &QUIET).await?;
-    if !finished.succeeded() {
-        return Ok(Err(failed(&finished)));
+    let cloned = match mirror {
+        Some(mirror) => from_mirror::clone(mirror, sandbox, &url, checkout).await?,
+        None => false,
+    };
+    if !cloned {
+        let mut arguments = SAFE.to_vec();
+        arguments.extend(["clone", "--quiet", "--branch", &checkout.branch]);
+        if checkout.size >= LARGE {
+            arguments.push("--filter=blob:none");
+        }
+        arguments.extend(["--", &url, &directory]);
+        let finished = sandbox.run(WORKSPACE, "git", &arguments, &QUIET).await?;
+        if !finished.succeeded() {
+            return Ok(Err(failed(&finished)));
+        }
     }
     let list = ["config", "-z", "--blob", "HEAD:.gitmodules", "--get-regexp", r"^submodule\..*\.(path|url)$"];
     let finished = sandbox.run(&directory, "git", &list, &QUIET).await?;

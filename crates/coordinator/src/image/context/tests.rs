@@ -1,5 +1,6 @@
 use std::io::Seek as _;
 
+use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::TryStreamExt as _;

@@ -16,7 +16,7 @@ use crate::agent::AgentTemplate;
 use crate::gateway::SessionAccess;
 use crate::output::OutputSchema;
 use crate::repository::{
-    ANSWER_SCHEMA, Candidate, Checkout, Decision, Lease, REPORT_SCHEMA, Repositories, clone, question,
+    ANSWER_SCHEMA, Candidate, Checkout, Decision, Lease, MirrorSource, REPORT_SCHEMA, Repositories, clone, question,
 };
 use crate::sandbox::capacity::Slot;
 use crate::sandbox::{Assignment, LaunchError, LaunchOrder, Reply, Sandbox};
@@ -191,7 +191,11 @@ impl Preparation<'_> {
         let Some(sandbox) = &mut self.sandbox else { return Err(NotLaunched::Sandbox(LaunchError::Cancelled)) };
         sandbox.gateway.set_repository(repositories.access(&checkout));
         if !self.repository.cloned {
-            let cloned = clone::clone(sandbox, repositories.github.url(), &checkout).await;
+            let sandboxes = &self.context.sandboxes;
+            // A whole history takes room that the agent's work needs too.
+            let (engine, most_bytes) = (sandboxes.engine(), sandboxes.settings().disk_bytes / 2);
+            let mirror = repositories.mirrors.as_ref().map(|mirrors| MirrorSource { mirrors, engine, most_bytes });
+            let cloned = clone::clone(sandbox, repositories.github.url(), &checkout, mirror).await;
             let submodules = cloned.map_err(NotLaunched::Sandbox)?.map_err(NotLaunched::Failed)?;
             checkout.submodules = submodules.iter().map(|submodule| submodule.name.clone()).collect();
             sandbox.gateway.set_repository(repositories.access(&checkout));

@@ -1,0 +1,125 @@
+//! EGRESS_ALLOW: rules, and names for lists of rules that the operator keeps in a file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::value::parts;
+use crate::gateway::EgressRule;
+
+/// What EGRESS_ALLOW says. Which rules a preset stands for is not known before [`EgressList::rules`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EgressList {
+    rules: Vec<EgressRule>,
+    presets: Vec<String>,
+}
+
+/// A preset of EGRESS_ALLOW that stands for nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum PresetError {
+    #[error("EGRESS_ALLOW names preset:{0}, and EGRESS_PRESETS_FILE, which would say what it is, is not set")]
+    NoFile(String),
+    #[error("EGRESS_ALLOW names preset:{name}, which is not in EGRESS_PRESETS_FILE; there are: {known}")]
+    Unknown { name: String, known: String },
+    #[error("EGRESS_PRESETS_FILE is {}, which could not be read: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("EGRESS_PRESETS_FILE is {}, which must have lines like NAME = [\"host\", \"host:port\"]: {reason}", path.display())]
+    Malformed { path: PathBuf, reason: String },
+}
+
+/// What a preset begins with.
+const PRESET: &str = "preset:";
+
+impl FromStr for EgressList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut list = EgressList::default();
+        for part in parts(text) {
+            match part.strip_prefix(PRESET) {
+                Some(name) if is_name(name) => list.presets.push(name.to_owned()),
+                Some(_) => return Err(format!("{part}: a preset's name has letters, digits, `-` and `_`")),
+                None => list.rules.push(part.parse().map_err(|error| format!("{part}: {error}"))?),
+            }
+        }
+        Ok(list)
+    }
+}
+
+impl EgressList {
+    /// All rules, those of the presets as `file` (EGRESS_PRESETS_FILE) has them. The whole file is checked, so that a mistake is
+    /// seen at the start and not when a preset is switched on.
+    pub fn rules(&self, file: Option<&Path>) -> Result<Vec<EgressRule>, PresetError> {
+        let presets = file.map(read).transpose()?;
+        let mut rules = self.rules.clone();
+        for name in &self.presets {
+            let presets = presets.as_ref().ok_or_else(|| PresetError::NoFile(name.clone()))?;
+            let preset = presets.get(name).ok_or_else(|| {
+                let known = presets.keys().cloned().collect::<Vec<_>>().join(", ");
+                PresetError::Unknown { name: name.clone(), known }
+            })?;
+            rules.extend(preset.iter().cloned());
+        }
+        Ok(rules)
+    }
+}
+
+fn read(path: &Path) -> Result<BTreeMap<String, Vec<EgressRule>>, PresetError> {
+    let text = std::fs::read_to_string(path).map_err(|source| PresetError::Read { path: path.to_owned(), source })?;
+    parse(&text).map_err(|reason| PresetError::Malformed { path: path.to_owned(), reason })
+}
+
+fn parse(text: &str) -> Result<BTreeMap<String, Vec<EgressRule>>, String> {
+    let lists: BTreeMap<String, Vec<String>> = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+    let preset = |(name, rules): (String, Vec<String>)| {
+        if !is_name(&name) {
+            return Err(format!("{name}: a preset's name has letters, digits, `-` and `_`"));
+        }
+        let rules = rules.iter().map(|rule| rule.parse().map_err(|error| format!("{name}: {error}")));
+        Ok((name.clone(), rules.collect::<Result<_, _>>()?))
+    };
+    lists.into_iter().map(preset).collect()
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::{EgressList, PresetError, parse};
+
+    fn rules(list: &str) -> Vec<crate::gateway::EgressRule> {
+        list.parse::<EgressList>().unwrap().rules(None).unwrap()
+    }
+
+    #[test]
+    fn a_preset_stands_for_the_hosts_of_the_file() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "# Ours\nnpm = [\"https://packages.example\", 'files.example:8443']\nempty = []").unwrap();
+        let list: EgressList = "api.example, preset:npm,preset:empty".parse().unwrap();
+        let found = list.rules(Some(file.path())).unwrap();
+        assert_eq!(found, rules("api.example,https://packages.example,files.example:8443"));
+
+        let unknown = "preset:pypi".parse::<EgressList>().unwrap().rules(Some(file.path())).unwrap_err();
+        assert!(matches!(&unknown, PresetError::Unknown { known, .. } if known == "empty, npm"), "{unknown}");
+        let no_file = list.rules(None).unwrap_err();
+        assert!(no_file.to_string().contains("EGRESS_PRESETS_FILE"), "{no_file}");
+        let gone = list.rules(Some(std::path::Path::new("/no/such/file"))).unwrap_err();
+        assert!(matches!(gone, PresetError::Read { .. }), "{gone}");
+    }
+
+    #[test]
+    fn what_is_no_list_of_hosts_is_refused() {
+        for bad in ["preset:", "preset:a b", "preset:*", "preset:a:b", "ftp://a.example"] {
+            assert!(bad.parse::<EgressList>().is_err(), "{bad}");
+        }
+        for bad in
+            ["npm = 'packages.example'", "npm = ['a b']", "npm = ['preset:other']", "'a b' = []", "[npm]\na = 1", "npm"]
+        {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Clones of repository tasks, made from a copy of the mirror.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use mock_api::forge::{Entry, Seed};
+use serde_json::json;
+
+use super::super::forge::World;
+use super::world::noise;
+use crate::server::Setup;
+
+const LOOK: &str = r#"
+[[script]]
+name = "look"
+when.message = ["*look for {object}*"]
+
+[[script.step]]
+tools = [{ name = "Bash", input = { command = "git cat-file blob {{object}} 2>/dev/null || echo none; sha256sum large; git status --short --branch; git branch --list --all; git remote -v; ls -A ..; git fsck --no-dangling", description = "Look" } }]
+
+[[script.step]]
+[script.step.output]
+title = "Nothing"
+summary = "Nothing"
+checks = []
+blockers = ""
+"#;
+
+/// What a task finds in its clone; the first line is the object, or `none`.
+async fn look(world: &World, object: &str) -> (String, String) {
+    let prompt = format!("look for {object}");
+    let mut task = world.post_with(&prompt, &json!({ "repo": "acme/big" })).await;
+    let record = world.end_of(&mut task).await;
+    assert_eq!(record["errorType"], "nothing_to_do", "{record:#}");
+    let [found] = task.events.of_kind("tool_end")[..] else { panic!("{:?}", task.events.kinds()) };
+    let found = found["result"].as_str().unwrap().replace(&task.id, "TASK");
+    let (object, clone) = found.split_once('\n').unwrap();
+    (object.to_owned(), clone.to_owned())
+}
+
+#[tokio::test]
+async fn a_task_clones_from_the_mirror_and_from_the_forge_alike() {
+    let world = World::with(Setup::new().scripts(LOOK)).await;
+    let large = Entry::File { path: "large".to_owned(), content: noise(200_000), executable: false };
+    world.forge.create_repository("acme/big", &Seed::new("", &[("README.md", "# Big\n")]).with(large)).await.unwrap();
+    let marker = "f0e9f5a0f8a0a3b5a1c0e5b4a0b0c0d0e0f00000";
+    let (none, first) = look(&world, marker).await;
+    assert_eq!(none, "none");
+
+    // Something that the mirror alone has.
+    let forges: Vec<PathBuf> =
+        fs::read_dir(world.server.directory().join("data/mirrors")).unwrap().map(|e| e.unwrap().path()).collect();
+    let mirror = forges[0].join("acme/big.git");
+    let pack = "object=$(echo only here | git hash-object -w --stdin) && echo $object | git pack-objects -q objects/pack/pack >/dev/null && echo $object";
+    let made = Command::new("sh").args(["-ec", pack]).env("GIT_DIR", &mirror).current_dir(&mirror).output().unwrap();
+    let marker = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    assert_eq!(marker.len(), 40, "{}", String::from_utf8_lossy(&made.stderr));
+    assert_eq!(look(&world, &marker).await, ("only here".to_owned(), first.clone()));
+
+    // A byte of a file is wrong, which no fetch looks at.
+    let packs = fs::read_dir(mirror.join("objects/pack")).unwrap().map(|entry| entry.unwrap().path());
+    let largest = packs.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    let mut bytes = fs::read(&largest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    fs::remove_file(&largest).unwrap();
+    fs::write(&largest, bytes).unwrap();
+    assert_eq!(look(&world, &marker).await, ("none".to_owned(), first.clone()), "from the forge");
+    world.server.logged("of which no clone could be made").await;
+    assert!(!mirror.exists(), "a damaged mirror is kept");
+
+    // As where there are none.
+    let without = World::with(Setup::new().scripts(LOOK).env("PATH", "/no/such/place")).await;
+    without.server.logged("has no git 2.32 or newer").await;
+    without.finish().await;
+    world.finish().await;
+}
