@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use claude_stream::{AgentEvent, ControlRequest, LineError};
@@ -135,11 +136,13 @@ impl SandboxHost {
         cancel: &CancellationToken,
         making: impl Future<Output = Result<Sandbox, LaunchError>>,
     ) -> Result<Sandbox, LaunchError> {
+        let unfinished = Unfinished { host: self, name };
         let outcome = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(LaunchError::Cancelled),
             outcome = timeout(START_TIMEOUT, making) => outcome.unwrap_or(Err(LaunchError::Timeout)),
         };
+        std::mem::forget(unfinished);
         if let Err(error) = &outcome {
             info!(sandbox.name = %name, session.key = %session, %error, "a sandbox did not come up");
             if let Err(error) = self.take_down(name).await {
@@ -263,6 +266,19 @@ impl SandboxHost {
             }
         });
         told
+    }
+}
+
+/// A sandbox that is being made. Where nobody waits for it any more, what there is of it is a leftover.
+struct Unfinished<'a> {
+    host: &'a SandboxHost,
+    name: &'a SandboxName,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.host.alive.remove(&self.name.to_string());
+        self.host.left.store(true, Ordering::Relaxed);
     }
 }
 

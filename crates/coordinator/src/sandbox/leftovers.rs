@@ -26,8 +26,8 @@ impl SandboxHost {
         self.sweep().await
     }
 
-    /// Sweeps where a container may be left, before another one is made.
-    pub(super) async fn sweep_what_is_left(&self) {
+    /// Sweeps where a container may be left: before another one is made, and after one that nobody waited for.
+    pub async fn sweep_what_is_left(&self) {
         let _alone = self.sweeping.lock().await;
         if self.left.load(Ordering::Relaxed)
             && let Err(error) = self.sweep().await

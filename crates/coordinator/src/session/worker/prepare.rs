@@ -94,6 +94,8 @@ pub(super) async fn prepare(
                     warn!(sandbox.name = %name, %error, "could not take down a sandbox that was not made ready");
                 }
             }
+            // One that was still being made.
+            context.sandboxes.sweep_what_is_left().await;
             Err(outcome.err().unwrap_or(NotLaunched::Sandbox(LaunchError::Cancelled)))
         }
     }
