@@ -12,7 +12,9 @@ use coordinator::gateway::{Credential, Credentials, Gateway, GatewaySettings, Pr
 use coordinator::registry::Registry;
 use coordinator::sandbox::capacity::{Capacity, MemoryGauge};
 use coordinator::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
-use coordinator::session::{AbortMode, AbortScope, Frames, Page, SessionContext, SessionId, SessionSettings, Submission};
+use coordinator::session::{
+    AbortMode, AbortScope, Feed, Frames, Page, SessionContext, SessionId, SessionSettings, Submission,
+};
 use coordinator::store::{Store, StoreOptions};
 use coordinator::task::TaskRequest;
 use coordinator::upkeep;
@@ -142,6 +144,7 @@ impl World {
             WarmPool::new(warm, Arc::clone(&host), capacity.clone(), tracker.clone(), shutdown.clone());
         let registry = Registry::new(Arc::new(SessionContext {
             redactor: Arc::default(),
+            feed: Feed::default(),
             store,
             sandboxes: host,
             capacity,
