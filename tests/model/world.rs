@@ -14,7 +14,7 @@ use coordinator::registry::Registry;
 use coordinator::sandbox::capacity::{Capacity, MemoryGauge};
 use coordinator::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
 use coordinator::session::{
-    AbortMode, AbortScope, Frames, Page, SessionContext, SessionId, SessionSettings, Submission,
+    AbortMode, AbortScope, Feed, Frames, Page, SessionContext, SessionId, SessionSettings, Submission,
 };
 use coordinator::store::{Store, StoreOptions};
 use coordinator::task::TaskRequest;
@@ -145,6 +145,7 @@ impl World {
             WarmPool::new(warm, Arc::clone(&host), capacity.clone(), tracker.clone(), shutdown.clone());
         let registry = Registry::new(Arc::new(SessionContext {
             redactor: Arc::default(),
+            feed: Feed::default(),
             metrics: coordinator::metrics::Metrics::default(),
             repositories: None,
             store,

@@ -6,12 +6,14 @@ mod body;
 mod error;
 mod events;
 mod extract;
+mod files;
 mod health;
 mod listen;
 mod logs;
 mod metrics;
 mod openapi;
 mod perimeter;
+mod sandboxes;
 mod session;
 mod stream;
 mod submission;
@@ -19,6 +21,7 @@ mod task;
 mod ticket;
 mod usage;
 mod view;
+mod watch;
 mod webhook;
 
 use std::sync::Arc;
@@ -89,8 +92,12 @@ pub fn router(api: Api) -> Router {
         .route("/session/{id}/ticket", post(ticket::issue))
         .route("/session/{id}/credential", put(session::set_credential).delete(session::delete_credential))
         .route("/session/{id}/events", get(events::events))
+        .route("/session/{id}/files", get(files::root))
+        .route("/session/{id}/files/{*path}", get(files::path))
         .route("/stream/{id}", get(stream::open))
         .route("/agents", get(agents::list))
+        .route("/sandboxes", get(sandboxes::sandboxes))
+        .route("/watch", get(watch::watch))
         .route("/usage", get(usage::usage))
         .route("/webhooks", get(webhook::list))
         .route("/webhooks/{id}/replay", post(webhook::replay))

@@ -4,6 +4,7 @@
 mod context;
 mod conversation;
 mod environment;
+mod feed;
 mod handle;
 mod id;
 mod journal;
@@ -20,6 +21,7 @@ mod worker;
 
 pub use context::{SessionContext, SessionSettings};
 pub use environment::{CREDENTIAL_NAMES, own_credential};
+pub use feed::{Changed, Feed, News, Notice, NoticeKind, Render, Watcher};
 pub use handle::{SessionHandle, Status};
 pub use id::{InvalidSessionId, SessionId, SessionKey};
 pub use log::{Cursor, EventLog, Frames, Page};

@@ -26,15 +26,19 @@ enum Foreign {
     Forbidden,
     /// A list without it.
     LeftOut,
+    /// Told of as it changes, to those who see it; `watch.rs` has the test.
+    Live,
+    /// It is about all of them.
+    Installation,
     /// It is about no session.
     NoSession,
 }
 
-use Foreign::{Forbidden, LeftOut, NoSession, NotThere};
+use Foreign::{Forbidden, Installation, LeftOut, Live, NoSession, NotThere};
 use Needs::{Nothing, Read, Submit};
 
 /// All of them; a new one has to say here what it needs.
-const ROUTES: [(&str, &str, Needs, Foreign); 23] = [
+const ROUTES: [(&str, &str, Needs, Foreign); 27] = [
     ("POST", "/task", Submit, Forbidden),
     ("GET", "/task/{id}", Read, NotThere),
     ("GET", "/task/{id}/logs", Read, NotThere),
@@ -51,6 +55,10 @@ const ROUTES: [(&str, &str, Needs, Foreign); 23] = [
     ("GET", "/session/{id}/events", Read, NotThere),
     ("GET", "/stream/{id}", Read, NotThere),
     ("GET", "/agents", Read, NoSession),
+    ("GET", "/session/{id}/files", Read, NotThere),
+    ("GET", "/session/{id}/files/{*path}", Read, NotThere),
+    ("GET", "/sandboxes", Read, Installation),
+    ("GET", "/watch", Read, Live),
     ("GET", "/usage", Read, NoSession),
     ("GET", "/webhooks", Read, LeftOut),
     ("POST", "/webhooks/{id}/replay", Submit, NotThere),
@@ -172,7 +180,8 @@ async fn every_route_is_closed_to_a_key_that_does_not_open_it() {
                 answer.problem(403, "forbidden");
             }
             LeftOut => assert_eq!(mine.call(method, &path).await.ok(), json!([]), "{method} {route}"),
-            NoSession => {}
+            Installation => drop(mine.call(method, &path).await.problem(403, "forbidden")),
+            Live | NoSession => {}
         }
     }
     mine.call("POST", "/task/theirs/abort").await.problem(404, "session_not_found");

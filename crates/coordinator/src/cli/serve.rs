@@ -32,7 +32,7 @@ use crate::registry::Registry;
 use crate::repository::{Git, Mirrors};
 use crate::sandbox::capacity::Capacity;
 use crate::sandbox::{Instance, Links, SandboxHost, WarmPool, sentence};
-use crate::session::SessionContext;
+use crate::session::{Feed, SessionContext};
 use crate::store::KeyStore;
 use crate::store::Store;
 use crate::upkeep;
@@ -114,6 +114,7 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         capacity,
         warm,
         redactor,
+        feed: Feed::default(),
         metrics: metrics.clone(),
         repositories,
         settings: options.session_settings(),

@@ -57,38 +57,37 @@ pub(super) async fn events(
     let until = if follow { u64::MAX } else { latest };
     let ends = [api.registry.context().shutdown.clone(), caller.revoked];
     let counted = api.metrics.subscribed(if wants_lines { Transport::Lines } else { Transport::ServerSent });
-    let pages = pages(&log, since, until, ends, counted);
-    if wants_lines {
-        let lines = pages.map(|page| Ok::<_, Infallible>(lines(page)));
-        return Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response());
-    }
-    let events = pages.flat_map(|page| stream::iter(server_sent(page)).map(Ok::<_, Infallible>));
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+    Ok(live(wants_lines, pages(&log, since, until, counted), ends, lines, server_sent))
 }
 
-/// The pages of a log after `since` and up to `until`, which end early when the server does, or the caller's key.
-fn pages(
-    log: &Arc<EventLog>,
-    since: u64,
-    until: u64,
-    ends: [CancellationToken; 2],
-    counted: Subscribed,
-) -> impl Stream<Item = Page> + use<> {
+/// Answers with what comes, as lines or as server-sent events. It ends early when the server does, or the caller's key.
+pub(super) fn live<T: Send + 'static>(
+    as_lines: bool,
+    items: impl Stream<Item = T> + Send + 'static,
+    [shutdown, revoked]: [CancellationToken; 2],
+    lines: fn(T) -> Bytes,
+    server_sent: fn(T) -> Vec<Event>,
+) -> Response {
+    // Looked at before each item, so that nothing more goes out to a key that is not valid any more.
+    let items = items.take_until(shutdown.cancelled_owned()).take_until(revoked.cancelled_owned());
+    if as_lines {
+        let lines = items.map(move |item| Ok::<_, Infallible>(lines(item)));
+        return ([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response();
+    }
+    let events = items.flat_map(move |item| stream::iter(server_sent(item)).map(Ok::<_, Infallible>));
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+}
+
+/// The pages of a log after `since` and up to `until`.
+fn pages(log: &Arc<EventLog>, since: u64, until: u64, counted: Subscribed) -> impl Stream<Item = Page> + use<> {
     // Counted as long as the stream is there.
-    let state = (log.cursor(since), ends, counted);
-    stream::unfold(state, move |(mut cursor, ends, counted): (Cursor, [CancellationToken; 2], Subscribed)| async move {
+    stream::unfold((log.cursor(since), counted), move |(mut cursor, counted): (Cursor, Subscribed)| async move {
         if cursor.since() >= until {
             return None;
         }
-        let page = tokio::select! {
-            biased;
-            () = ends[0].cancelled() => return None,
-            () = ends[1].cancelled() => return None,
-            page = cursor.next() => page,
-        };
-        match page {
+        match cursor.next().await {
             Ok(Page::End) => None,
-            Ok(page) => Some((page, (cursor, ends, counted))),
+            Ok(page) => Some((page, (cursor, counted))),
             Err(error) => {
                 tracing::warn!(%error, "could not read events for a subscriber");
                 None

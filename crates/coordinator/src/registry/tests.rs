@@ -13,7 +13,7 @@ use crate::gateway::{Credentials, Gateway, GatewaySettings, Prices};
 use crate::metrics::Metrics;
 use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use crate::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
-use crate::session::{SessionKey, SessionSettings};
+use crate::session::{Feed, SessionKey, SessionSettings};
 use crate::store::{Change, Store, StoreOptions};
 
 async fn registry(directory: &std::path::Path) -> Registry {
@@ -42,6 +42,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
         capacity,
         warm,
         redactor: Arc::default(),
+        feed: Feed::default(),
         metrics: Metrics::default(),
         repositories: None,
         settings: SessionSettings {

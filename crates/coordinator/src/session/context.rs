@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::Feed;
 use crate::agent::{AgentName, AgentTemplate, Agents, TemplateError};
 use crate::metrics::Metrics;
 use crate::redact::Redactor;
@@ -36,6 +37,8 @@ pub struct SessionContext {
     pub capacity: Capacity,
     pub warm: WarmPool,
     pub redactor: Arc<Redactor>,
+    /// Told of what changes in sessions and tasks.
+    pub feed: Feed,
     pub metrics: Metrics,
     /// `None`: the server has no credential for a forge.
     pub repositories: Option<Repositories>,
