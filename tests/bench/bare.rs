@@ -1,11 +1,12 @@
 //! The references that need no coordinator: Claude Code in the same image by the engine's own command line.
 
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
 
 use crate::server::{INSTRUCTIONS, image, milliseconds};
 
@@ -23,6 +24,8 @@ const ARGUMENTS: [&str; 11] = [
     "bypassPermissions",
     "--model",
 ];
+/// Nothing takes as long; what does has failed.
+const BOUND: Duration = Duration::from_secs(60);
 const MODEL: &str = "claude-sonnet-4-6";
 
 /// One process that takes one message after the other.
@@ -86,12 +89,15 @@ impl BareCli {
     }
 
     async fn until(&mut self, text: &str) {
-        loop {
-            let line = self.lines.next_line().await.unwrap().expect("the bare CLI ended");
-            if line.contains(text) {
-                return;
+        let found = async {
+            loop {
+                let line = self.lines.next_line().await.unwrap().expect("the bare CLI ended");
+                if line.contains(text) {
+                    return;
+                }
             }
-        }
+        };
+        timeout(BOUND, found).await.unwrap_or_else(|_| panic!("the bare CLI never said {text}"));
     }
 }
 
@@ -115,6 +121,8 @@ fn docker_run(model_url: &str, volumes: &str) -> Command {
     let mut command = Command::new("docker");
     command.args(["run", "--rm", "--network", "host", "--user", "10001:10001", "-w", "/workspace"]);
     command.args(["-v", &format!("{volumes}-workspace:/workspace"), "-v", &format!("{volumes}-home:/home/agent")]);
+    // The image's settings name the gateway of a sandbox, which is not there.
+    command.args(["--tmpfs", "/etc/claude-code"]);
     for (name, value) in [
         ("ANTHROPIC_BASE_URL", model_url),
         ("ANTHROPIC_API_KEY", mock_api::scripted_model::DEFAULT_KEY),

@@ -55,6 +55,7 @@ impl Server {
             ("ANTHROPIC_API_KEY", DEFAULT_KEY.to_owned()),
             ("MAX_SANDBOXES", "1000".to_owned()),
             ("WARM_SANDBOXES", "0".to_owned()),
+            ("RATE_LIMIT", "0".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::bounds::BOUND;
 use crate::server::TestServer;
 
-const ADMIN: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const ADMIN: &str = "0123456789abcdef0123456789abcdef";
 
 /// `claude-runner key` on a data directory.
 fn key_command(data: &Path, arguments: &[&str]) -> Output {
@@ -34,7 +34,7 @@ fn id_of(key: &str) -> &str {
 }
 
 /// Makes a key that the server knows.
-async fn make_key(server: &TestServer, arguments: &[&str]) -> String {
+pub(crate) async fn make_key(server: &TestServer, arguments: &[&str]) -> String {
     let output = key_command(&data(server), &[&["create"], arguments].concat());
     assert!(output.status.success(), "{output:?}");
     let key = String::from_utf8(output.stdout).unwrap().trim().to_owned();
@@ -43,30 +43,30 @@ async fn make_key(server: &TestServer, arguments: &[&str]) -> String {
 }
 
 /// Revokes a key and does not wait for what comes of it.
-fn revoke(server: &TestServer, key: &str) {
+pub(crate) fn revoke(server: &TestServer, key: &str) {
     let output = key_command(&data(server), &["revoke", id_of(key)]);
     assert!(output.status.success(), "{output:?}");
 }
 
-async fn forgotten(server: &TestServer, key: &str) {
+pub(crate) async fn forgotten(server: &TestServer, key: &str) {
     server.logged(&format!("an API key is not valid any more key.id={}", id_of(key))).await;
 }
 
 /// A caller with an address of its own, so that its wrong keys are counted apart.
-struct Caller<'a> {
+pub(crate) struct Caller<'a> {
     server: &'a TestServer,
     client: Client,
     key: Option<String>,
 }
 
 impl<'a> Caller<'a> {
-    fn new(server: &'a TestServer, address: u8, key: Option<&str>) -> Self {
+    pub(crate) fn new(server: &'a TestServer, address: u8, key: Option<&str>) -> Self {
         let address = IpAddr::V4(Ipv4Addr::new(127, 0, 1, address));
         let client = Client::builder().local_address(address).pool_max_idle_per_host(0).build().unwrap();
         Caller { server, client, key: key.map(str::to_owned) }
     }
 
-    fn request(&self, method: &str, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let method: Method = method.parse().unwrap();
         let request = self.client.request(method, self.server.url(path)).timeout(BOUND);
         match &self.key {
@@ -75,7 +75,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    async fn call(&self, method: &str, path: &str) -> crate::server::Answer {
+    pub(crate) async fn call(&self, method: &str, path: &str) -> crate::server::Answer {
         self.server.send(self.request(method, path)).await
     }
 }
@@ -89,6 +89,6 @@ fn audit(server: &TestServer) -> Vec<Value> {
 }
 
 /// Waits for a task's end: its followed log ends with it.
-async fn ended(server: &TestServer, task: &str) {
+pub(crate) async fn ended(server: &TestServer, task: &str) {
     server.get(&format!("/task/{task}/logs?follow=1")).await.expect(200);
 }

@@ -47,3 +47,4 @@ mod silent_agent;
 mod slow_subscriber;
 mod stream;
 mod warm;
+mod watch;

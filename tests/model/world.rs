@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use container_engine::{ContainerExit, ContainerId, Engine, FakeEngine, Labels, Limits, Network};
 use coordinator::access::KeyLimits;
+use coordinator::event::StoredEvent;
 use coordinator::gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
 use coordinator::registry::Registry;
 use coordinator::sandbox::capacity::{Capacity, MemoryGauge};
 use coordinator::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
-use coordinator::session::{AbortMode, AbortScope, Page, SessionContext, SessionId, SessionSettings, Submission};
+use coordinator::session::{
+    AbortMode, AbortScope, Feed, Frames, Page, SessionContext, SessionId, SessionSettings, Submission,
+};
 use coordinator::store::{Store, StoreOptions};
 use coordinator::task::TaskRequest;
 use coordinator::upkeep;
@@ -141,6 +144,7 @@ impl World {
             WarmPool::new(warm, Arc::clone(&host), capacity.clone(), tracker.clone(), shutdown.clone());
         let registry = Registry::new(Arc::new(SessionContext {
             redactor: Arc::default(),
+            feed: Feed::default(),
             store,
             sandboxes: host,
             capacity,
@@ -289,7 +293,7 @@ impl World {
                 let mut key = None;
                 let mut seen = Vec::new();
                 while let Ok(Page::Events(events)) = cursor.next().await {
-                    seen.extend(events);
+                    seen.extend(stored(&events));
                     if key.is_none() {
                         key = key_of(&registry, &seen[0].json).await;
                     }
@@ -314,7 +318,7 @@ impl World {
                 state.views.len() - 1
             });
             while let Ok(Page::Events(events)) = cursor.next().await {
-                board.with(|state| state.views[view].events.extend(events));
+                board.with(|state| state.views[view].events.extend(stored(&events)));
             }
         });
     }
@@ -421,4 +425,8 @@ impl Drop for World {
             sandboxes.shutdown_background();
         }
     }
+}
+
+fn stored(frames: &Frames) -> impl Iterator<Item = StoredEvent> {
+    frames.events().map(|(seq, json)| StoredEvent { seq, json })
 }

@@ -18,6 +18,7 @@ mod task;
 mod ticket;
 mod usage;
 mod view;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,6 +82,7 @@ pub fn router(api: Api) -> Router {
         .route("/session/{id}/credential", put(session::set_credential).delete(session::delete_credential))
         .route("/session/{id}/events", get(events::events))
         .route("/stream/{id}", get(stream::open))
+        .route("/watch", get(watch::watch))
         .route("/usage", get(usage::usage))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))

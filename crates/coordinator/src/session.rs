@@ -4,6 +4,7 @@
 mod context;
 mod conversation;
 mod environment;
+mod feed;
 mod handle;
 mod id;
 mod journal;
@@ -20,9 +21,10 @@ mod worker;
 
 pub use context::{SessionContext, SessionSettings};
 pub use environment::{CREDENTIAL_NAMES, own_credential};
+pub use feed::{Changed, Feed, News, Notice, NoticeKind, Render, Watcher};
 pub use handle::{SessionHandle, Status};
 pub use id::{InvalidSessionId, SessionId, SessionKey};
-pub use log::{Cursor, EventLog, Page};
+pub use log::{Cursor, EventLog, Frames, Page};
 pub use message::{AbortMode, AbortScope, Accepted, OwnCredential, SessionView, Submission, SubmitError, Subscription};
 pub use record::{SandboxRecord, SessionRecord};
 

@@ -26,15 +26,17 @@ enum Foreign {
     Forbidden,
     /// A list without it.
     LeftOut,
+    /// Told of as it changes, to those who see it; `watch.rs` has the test.
+    Live,
     /// It is about no session.
     NoSession,
 }
 
-use Foreign::{Forbidden, LeftOut, NoSession, NotThere};
+use Foreign::{Forbidden, LeftOut, Live, NoSession, NotThere};
 use Needs::{Nothing, Read, Submit};
 
 /// All of them; a new one has to say here what it needs.
-const ROUTES: [(&str, &str, Needs, Foreign); 20] = [
+const ROUTES: [(&str, &str, Needs, Foreign); 21] = [
     ("POST", "/task", Submit, Forbidden),
     ("GET", "/task/{id}", Read, NotThere),
     ("GET", "/task/{id}/logs", Read, NotThere),
@@ -49,6 +51,7 @@ const ROUTES: [(&str, &str, Needs, Foreign); 20] = [
     ("DELETE", "/session/{id}/credential", Submit, NotThere),
     ("GET", "/session/{id}/events", Read, NotThere),
     ("GET", "/stream/{id}", Read, NotThere),
+    ("GET", "/watch", Read, Live),
     ("GET", "/usage", Read, NoSession),
     ("GET", "/openapi.json", Read, NoSession),
     ("GET", "/health", Nothing, NoSession),
@@ -169,7 +172,7 @@ async fn every_route_is_closed_to_a_key_that_does_not_open_it() {
                 answer.problem(403, "forbidden");
             }
             LeftOut => assert_eq!(mine.call(method, &path).await.ok(), json!([]), "{method} {route}"),
-            NoSession => {}
+            Live | NoSession => {}
         }
     }
     mine.call("POST", "/task/theirs/abort").await.problem(404, "session_not_found");

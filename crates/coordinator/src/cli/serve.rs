@@ -29,7 +29,7 @@ use crate::redact::{LogWriter, Redactor};
 use crate::registry::Registry;
 use crate::sandbox::capacity::Capacity;
 use crate::sandbox::{Instance, Links, SandboxHost, WarmPool};
-use crate::session::SessionContext;
+use crate::session::{Feed, SessionContext};
 use crate::store::KeyStore;
 use crate::store::Store;
 use crate::upkeep;
@@ -100,6 +100,7 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         capacity,
         warm,
         redactor,
+        feed: Feed::default(),
         settings: options.session_settings(),
         tracker: tracker.clone(),
         draining: draining.clone(),

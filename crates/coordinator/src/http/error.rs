@@ -99,6 +99,11 @@ impl ApiError {
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(5)
     }
 
+    pub(super) fn too_many_watchers() -> Self {
+        let sentence = "too many follow GET /watch already; close some, or try again soon";
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(5)
+    }
+
     pub(super) fn shutting_down() -> Self {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "the server is shutting down; try again soon")
             .retry_after(5)

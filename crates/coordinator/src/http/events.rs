@@ -20,7 +20,6 @@ use super::access::visible;
 use super::extract::{Path, Query};
 use super::{Api, ApiError};
 use crate::access::Caller;
-use crate::event::StoredEvent;
 use crate::session::{Cursor, EventLog, Page, SessionId};
 
 /// Keeps proxies from closing a stream on which nothing happens.
@@ -56,36 +55,36 @@ pub(super) async fn events(
     let since = since.unwrap_or(if wants_lines { 0 } else { latest }).min(latest);
     let until = if follow { u64::MAX } else { latest };
     let ends = [api.registry.context().shutdown.clone(), caller.revoked];
-    let pages = pages(&log, since, until, ends);
-    if wants_lines {
-        let lines = pages.map(|page| Ok::<_, Infallible>(lines(page)));
-        return Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response());
-    }
-    let events = pages.flat_map(|page| stream::iter(server_sent(page)).map(Ok::<_, Infallible>));
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+    Ok(live(wants_lines, pages(&log, since, until), ends, lines, server_sent))
 }
 
-/// The pages of a log after `since` and up to `until`, which end early when the server does, or the caller's key.
-fn pages(
-    log: &Arc<EventLog>,
-    since: u64,
-    until: u64,
-    ends: [CancellationToken; 2],
-) -> impl Stream<Item = Page> + use<> {
-    let cursor = log.cursor(since);
-    stream::unfold((cursor, ends), move |(mut cursor, ends): (Cursor, [CancellationToken; 2])| async move {
+/// Answers with what comes, as lines or as server-sent events. It ends early when the server does, or the caller's key.
+pub(super) fn live<T: Send + 'static>(
+    as_lines: bool,
+    items: impl Stream<Item = T> + Send + 'static,
+    [shutdown, revoked]: [CancellationToken; 2],
+    lines: fn(T) -> Bytes,
+    server_sent: fn(T) -> Vec<Event>,
+) -> Response {
+    // Looked at before each item, so that nothing more goes out to a key that is not valid any more.
+    let items = items.take_until(shutdown.cancelled_owned()).take_until(revoked.cancelled_owned());
+    if as_lines {
+        let lines = items.map(move |item| Ok::<_, Infallible>(lines(item)));
+        return ([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response();
+    }
+    let events = items.flat_map(move |item| stream::iter(server_sent(item)).map(Ok::<_, Infallible>));
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+}
+
+/// The pages of a log after `since` and up to `until`.
+fn pages(log: &Arc<EventLog>, since: u64, until: u64) -> impl Stream<Item = Page> + use<> {
+    stream::unfold(log.cursor(since), move |mut cursor: Cursor| async move {
         if cursor.since() >= until {
             return None;
         }
-        let page = tokio::select! {
-            biased;
-            () = ends[0].cancelled() => return None,
-            () = ends[1].cancelled() => return None,
-            page = cursor.next() => page,
-        };
-        match page {
+        match cursor.next().await {
             Ok(Page::End) => None,
-            Ok(page) => Some((page, (cursor, ends))),
+            Ok(page) => Some((page, cursor)),
             Err(error) => {
                 tracing::warn!(%error, "could not read events for a subscriber");
                 None
@@ -98,8 +97,8 @@ fn lines(page: Page) -> Bytes {
     let mut bytes = Vec::new();
     match page {
         Page::Events(events) => {
-            for event in events {
-                bytes.extend_from_slice(&event.json);
+            for (_, json) in events.events() {
+                bytes.extend_from_slice(&json);
                 bytes.push(b'\n');
             }
         }
@@ -111,15 +110,15 @@ fn lines(page: Page) -> Bytes {
 
 fn server_sent(page: Page) -> Vec<Event> {
     match page {
-        Page::Events(events) => events.into_iter().map(|event| numbered(&event)).collect(),
+        Page::Events(events) => events.events().map(|(seq, json)| numbered(seq, &json)).collect(),
         Page::Gap { from, to } => vec![Event::default().data(gap(from, to))],
         Page::End => Vec::new(),
     }
 }
 
 /// The number is the event's id, so that a browser comes back with it as `Last-Event-ID`.
-fn numbered(event: &StoredEvent) -> Event {
-    Event::default().id(event.seq.to_string()).data(String::from_utf8_lossy(&event.json))
+fn numbered(seq: u64, json: &[u8]) -> Event {
+    Event::default().id(seq.to_string()).data(String::from_utf8_lossy(json))
 }
 
 pub(super) fn gap(from: u64, to: u64) -> String {

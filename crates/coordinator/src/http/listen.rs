@@ -32,7 +32,7 @@ use head::HeadBound;
 use stream::Counted;
 
 /// Subscribers included, of which a thousand on one session are ordinary. Whoever comes then waits in the kernel's queue.
-const MAX_CONNECTIONS: usize = 8192;
+const MAX_CONNECTIONS: usize = 16_384;
 
 /// How long a connection may take.
 #[derive(Clone, Copy)]

@@ -1,16 +1,18 @@
 //! `WS /stream/:sessionId`: a session's events, live, from any point on.
 
+mod socket;
+
 use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
-use futures::SinkExt as _;
+use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::json;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error as SocketError, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -19,8 +21,8 @@ use super::events::{gap, parse_since};
 use super::extract::{Path, Query};
 use super::{Api, ApiError};
 use crate::access::Caller;
-use crate::event::StoredEvent;
 use crate::session::{Cursor, Page, SessionId, Subscription};
+use socket::{Socket, Upgrade};
 
 /// Close codes: RFC 6455 §7.4.1, and two of our own.
 const NORMAL: u16 = 1000;
@@ -32,12 +34,6 @@ const TOO_SLOW: u16 = 4008;
 /// How long a subscriber has to take the close frame where it has taken everything else.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Subscribers send nothing but pongs; what is read is bounded and small.
-const READ_BYTES: usize = 4096;
-
-/// Events go to the socket in pieces of this size, and what is left of a page at its end.
-const WRITE_BYTES: usize = 8192;
-
 #[derive(Deserialize)]
 pub(super) struct StreamQuery {
     since: Option<String>,
@@ -48,7 +44,8 @@ pub(super) async fn open(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     Query(query): Query<StreamQuery>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    headers: HeaderMap,
+    upgrade: Result<Upgrade, ApiError>,
 ) -> Result<Response, ApiError> {
     let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
     let session = visible(&caller, session)?;
@@ -56,18 +53,20 @@ pub(super) async fn open(
     let upgrade = upgrade?;
     let subscription = api.registry.subscribe(&session).await?;
     api.registry.prepare(&session).await;
-    let upgrade = upgrade.read_buffer_size(READ_BYTES).write_buffer_size(WRITE_BYTES).max_message_size(READ_BYTES);
-    let upgrade = upgrade.protocols([STREAM_PROTOCOL]);
-    Ok(upgrade.on_upgrade(move |socket| async move {
-        let streams = api.streams.clone();
-        let stream = serve(socket, session, subscription, since, api, caller.revoked);
-        // Tracked, because shutting down does not see sockets that were upgraded.
-        let _ = streams.spawn(stream).await;
-    }))
+    let (response, socket) = upgrade.accept(&headers, STREAM_PROTOCOL);
+    let streams = api.streams.clone();
+    // Tracked, because shutting down does not see sockets that were upgraded.
+    streams.spawn(async move {
+        match socket.await {
+            Ok(socket) => serve(socket, session, subscription, since, api, caller.revoked).await,
+            Err(error) => debug!(%error, session.id = %session, "a subscriber left before its stream began"),
+        }
+    });
+    Ok(response)
 }
 
 async fn serve(
-    socket: WebSocket,
+    socket: Socket,
     session: SessionId,
     subscription: Subscription,
     since: Option<u64>,
@@ -96,7 +95,7 @@ async fn serve(
 }
 
 struct Stream {
-    socket: WebSocket,
+    socket: Socket,
     /// The number of the last event that was put on its way.
     last: u64,
     /// A subscriber that takes nothing for this long is let go: it can come back with its last `seq`.
@@ -120,26 +119,22 @@ enum Ended {
 
 impl Stream {
     async fn follow(&mut self, connected: Utf8Bytes, cursor: &mut Cursor) -> Result<Infallible, Ended> {
-        self.feed(connected).await?;
-        self.flush().await?;
+        self.text(connected).await?;
         loop {
             tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => return Err(Ended::ShuttingDown),
                 () = self.revoked.cancelled() => return Err(Ended::Revoked),
                 page = cursor.next() => match page {
-                    Ok(Page::Events(events)) => {
-                        for event in events {
-                            let seq = event.seq;
-                            self.feed(text(event)).await?;
-                            self.last = seq;
-                        }
-                        self.flush().await?;
+                    Ok(Page::Events(frames)) => {
+                        let last = frames.last();
+                        let Stream { socket, shutdown, revoked, patience, .. } = self;
+                        in_time(shutdown, revoked, *patience, socket.send_events(frames)).await?;
+                        self.last = last;
                     }
                     Ok(Page::Gap { from, to }) => {
-                        self.feed(gap(from, to).into()).await?;
+                        self.text(gap(from, to).into()).await?;
                         self.last = to;
-                        self.flush().await?;
                     }
                     Ok(Page::End) => return Err(Ended::Deleted),
                     Err(error) => {
@@ -147,28 +142,18 @@ impl Stream {
                         return Err(Ended::Failed);
                     }
                 },
-                received = self.socket.recv() => match received {
-                    // Nothing that a subscriber says means anything; pings are answered by the library.
-                    Some(Ok(Message::Text(_) | Message::Binary(_) | Message::Ping(_) | Message::Pong(_))) => {}
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Ended::Gone),
-                },
+                () = self.socket.closed() => return Err(Ended::Gone),
             }
         }
     }
 
-    /// Puts a frame on its way: whatever is sent next comes after it. Where this fails, it is not.
-    async fn feed(&mut self, text: Utf8Bytes) -> Result<(), Ended> {
-        in_time(&self.shutdown, &self.revoked, self.patience, self.socket.feed(Message::Text(text))).await
-    }
-
-    /// Waits until the subscriber's side has all that is on its way.
-    async fn flush(&mut self) -> Result<(), Ended> {
-        in_time(&self.shutdown, &self.revoked, self.patience, self.socket.flush()).await
+    async fn text(&mut self, text: Utf8Bytes) -> Result<(), Ended> {
+        in_time(&self.shutdown, &self.revoked, self.patience, self.socket.send_text(text)).await
     }
 
     /// Says why. One that was too slow has the same time once more to take what is on its way, and this after it.
     async fn close(mut self, ended: Ended) {
-        let last = self.last;
+        let last = self.socket.cut().unwrap_or(self.last);
         let (code, reason, patience) = match ended {
             Ended::Gone => return,
             Ended::Deleted => (NORMAL, "the session was deleted".to_owned(), CLOSE_TIMEOUT),
@@ -177,15 +162,14 @@ impl Stream {
             Ended::TooSlow => (TOO_SLOW, format!("too slow; last seq {last}"), self.patience),
             Ended::Failed => (INTERNAL, "the events could not be read".to_owned(), CLOSE_TIMEOUT),
         };
-        let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
         let stopped = async {
             self.shutdown.cancelled().await;
             tokio::time::sleep(CLOSE_TIMEOUT).await;
         };
+        let close = CloseFrame { code: code.into(), reason: reason.into() };
         tokio::select! {
-            _ = self.socket.send(close) => {}
+            () = self.socket.close(close, patience) => {}
             () = stopped => {}
-            () = tokio::time::sleep(patience) => {}
         }
     }
 }
@@ -195,7 +179,7 @@ async fn in_time(
     shutdown: &CancellationToken,
     revoked: &CancellationToken,
     patience: Duration,
-    taken: impl Future<Output = Result<(), axum::Error>>,
+    taken: impl Future<Output = Result<(), SocketError>>,
 ) -> Result<(), Ended> {
     tokio::select! {
         biased;
@@ -204,9 +188,4 @@ async fn in_time(
         () = revoked.cancelled() => Err(Ended::Revoked),
         () = tokio::time::sleep(patience) => Err(Ended::TooSlow),
     }
-}
-
-/// Shares the event's bytes with all other subscribers.
-fn text(event: StoredEvent) -> Utf8Bytes {
-    Utf8Bytes::try_from(event.json).unwrap_or_default()
 }

@@ -1,9 +1,10 @@
 //! Records as the API shows them.
 
+use axum::body::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::session::{SessionRecord, SessionView, Status};
+use crate::session::{Changed, SessionRecord, SessionView, Status};
 use crate::task::{TaskRecord, TaskStatus};
 
 /// A time as the wire has it: RFC 3339 in UTC with milliseconds.
@@ -61,6 +62,21 @@ pub(super) fn session(record: &SessionRecord, status: Status) -> Value {
         "seq": record.last_seq,
         "sdkSessionId": record.claude_session_id,
     })
+}
+
+/// A change for `GET /watch`: a record as the lists have it, or what is left of a session.
+pub(super) fn changed(changed: &Changed<'_>) -> Bytes {
+    let view = match changed {
+        Changed::Task(record) => task(record),
+        Changed::Session(record, status, seq) => {
+            let mut view = session(record, *status);
+            // The record has it as it was when the worker began.
+            view["seq"] = json!(seq);
+            view
+        }
+        Changed::SessionDeleted(id) => json!({ "sessionId": id }),
+    };
+    view.to_string().into()
 }
 
 /// A session for `GET /session/:id`, as its worker sees it.

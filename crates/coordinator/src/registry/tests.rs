@@ -11,7 +11,7 @@ use super::*;
 use crate::gateway::{Credentials, Gateway, GatewaySettings, Prices};
 use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use crate::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
-use crate::session::{SessionKey, SessionSettings};
+use crate::session::{Feed, SessionKey, SessionSettings};
 use crate::store::{Change, Store, StoreOptions};
 
 async fn registry(directory: &std::path::Path) -> Registry {
@@ -40,6 +40,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
         capacity,
         warm,
         redactor: Arc::default(),
+        feed: Feed::default(),
         settings: SessionSettings {
             max_queue: 5,
             idle_timeout: Duration::from_mins(1),

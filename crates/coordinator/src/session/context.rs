@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::Feed;
 use crate::agent::{AgentTemplate, TemplateError};
 use crate::redact::Redactor;
 use crate::sandbox::capacity::Capacity;
@@ -34,6 +35,8 @@ pub struct SessionContext {
     pub capacity: Capacity,
     pub warm: WarmPool,
     pub redactor: Arc<Redactor>,
+    /// Told of what changes in sessions and tasks.
+    pub feed: Feed,
     pub settings: SessionSettings,
     pub tracker: TaskTracker,
     /// Cancelled when no task is to begin any more: those that wait do so until the next start.

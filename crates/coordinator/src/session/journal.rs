@@ -33,6 +33,27 @@ pub(crate) struct Flushed {
     pub(crate) ended: Vec<TaskRecord>,
     /// The sandbox's frames up to this one can be forgotten.
     pub(crate) last_frame: Option<u64>,
+    /// Tasks whose records are new or other than before, in this order.
+    pub(crate) tasks: Vec<TaskRecord>,
+    pub(crate) session_deleted: bool,
+}
+
+impl Flushed {
+    fn add(&mut self, change: Change) {
+        match change {
+            Change::InsertTask { record, .. } | Change::UpdateTask(record) => self.tasks.push(record),
+            Change::DeleteSession(_) => self.session_deleted = true,
+            Change::InsertSession(_)
+            | Change::UpdateSession(_)
+            | Change::AppendEvents { .. }
+            | Change::MoveSandbox { .. }
+            | Change::AppendLines { .. }
+            | Change::OpenRequest(_)
+            | Change::SettleRequest { .. }
+            | Change::ChargeOpenRequests
+            | Change::AddCliCharge(_) => {}
+        }
+    }
 }
 
 impl Journal {
@@ -124,12 +145,17 @@ impl Journal {
         }
         self.store.commit(self.batch()).await?;
         failpoint!("events.committed");
-        self.changes.clear();
+        let mut flushed = Flushed::default();
+        for change in self.changes.drain(..) {
+            flushed.add(change);
+        }
         self.lines.clear();
         let events: Vec<StoredEvent> = self.events.drain(..).map(|(_, event)| event).collect();
         self.log.publish(events);
         failpoint!("events.published");
-        Ok(Flushed { ended: std::mem::take(&mut self.ended), last_frame: self.mark.take().map(|(last, _)| last) })
+        flushed.ended = std::mem::take(&mut self.ended);
+        flushed.last_frame = self.mark.take().map(|(last, _)| last);
+        Ok(flushed)
     }
 
     /// Forgets what could not be committed: it was not told to anyone.

@@ -4,21 +4,29 @@
 //! where it does not. So nothing can fall between them, a slow subscriber costs only its own place, and none of them can
 //! hold up the worker.
 
+mod frames;
+
 use std::collections::VecDeque;
 use std::sync::{PoisonError, RwLock};
 
 use tokio::sync::watch;
 
 use super::SessionKey;
+pub use frames::Frames;
 use crate::event::StoredEvent;
 use crate::store::{Store, StoreError};
 
 /// How much of the end of the log is kept in memory: enough that a subscriber on a working network never reads the store.
 const TAIL_BYTES: usize = 512 * 1024;
 
-/// Events handed to a subscriber at once, and their bytes: what a subscriber that does not read holds on to.
-const PAGE_EVENTS: usize = 256;
-const PAGE_BYTES: usize = 256 * 1024;
+/// Events that are encoded together, unless one is larger: what a subscriber that does not read holds on to.
+const PAGE_BYTES: usize = 128 * 1024;
+
+/// Fewer bytes than this are encoded again with what comes next, so that who comes later does not get them one by one.
+const SMALL_PAGE_BYTES: usize = 8 * 1024;
+
+/// Events that are read from the store at once.
+const STORE_EVENTS: usize = 256;
 
 #[derive(Debug)]
 pub struct EventLog {
@@ -38,14 +46,38 @@ struct Progress {
 
 #[derive(Debug, Default)]
 struct Tail {
-    events: VecDeque<StoredEvent>,
+    /// They follow each other without a hole.
+    pages: VecDeque<Frames>,
     bytes: usize,
 }
 
+impl Tail {
+    fn push(&mut self, events: &[StoredEvent]) {
+        let Some(mut page) = Frames::encode(events) else { return };
+        if let Some(last) = self.pages.pop_back_if(|last| last.bytes().len() < SMALL_PAGE_BYTES) {
+            self.bytes -= last.bytes().len();
+            page = last.followed_by(&page);
+        }
+        self.bytes += page.bytes().len();
+        self.pages.push_back(page);
+        while self.bytes > TAIL_BYTES
+            && let Some(oldest) = self.pages.pop_front()
+        {
+            self.bytes -= oldest.bytes().len();
+        }
+    }
+
+    /// Those after `since` in the page that has the first of them.
+    fn after(&self, since: u64) -> Option<Frames> {
+        let index = self.pages.partition_point(|page| page.last() <= since);
+        self.pages.get(index)?.after(since)
+    }
+}
+
 /// What a subscriber gets next.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Page {
-    Events(Vec<StoredEvent>),
+    Events(Frames),
     /// Retention removed what was asked for: the log goes on after `to`.
     Gap {
         from: u64,
@@ -74,14 +106,8 @@ impl EventLog {
         let Some(last) = events.last().map(|event| event.seq) else { return };
         {
             let mut tail = self.tail.write().unwrap_or_else(PoisonError::into_inner);
-            for event in events {
-                tail.bytes += event.json.len();
-                tail.events.push_back(event);
-            }
-            while tail.bytes > TAIL_BYTES
-                && let Some(oldest) = tail.events.pop_front()
-            {
-                tail.bytes -= oldest.json.len();
+            for page in pages(&events) {
+                tail.push(page);
             }
         }
         self.latest.send_modify(|progress| progress.latest = last);
@@ -111,19 +137,22 @@ impl EventLog {
         Cursor { progress: self.latest.subscribe(), log: std::sync::Arc::clone(self), since }
     }
 
-    fn read_tail(&self, since: u64) -> Option<Vec<StoredEvent>> {
-        let tail = self.tail.read().unwrap_or_else(PoisonError::into_inner);
-        let first = tail.events.front()?.seq;
-        let skip = usize::try_from((since + 1).checked_sub(first)?).ok()?;
-        let mut bytes = 0;
-        let within = |event: &&StoredEvent| {
-            // At least one, however large.
-            let first = bytes == 0;
-            bytes += event.json.len();
-            first || bytes <= PAGE_BYTES
-        };
-        Some(tail.events.iter().skip(skip).take(PAGE_EVENTS).take_while(within).cloned().collect())
+    fn read_tail(&self, since: u64) -> Option<Frames> {
+        self.tail.read().unwrap_or_else(PoisonError::into_inner).after(since)
     }
+}
+
+/// Cuts where a page is full. Each has at least one event, however large.
+fn pages(events: &[StoredEvent]) -> impl Iterator<Item = &[StoredEvent]> {
+    let mut bytes = 0;
+    events.chunk_by(move |one, next| {
+        bytes += one.json.len();
+        let fits = bytes + next.json.len() <= PAGE_BYTES;
+        if !fits {
+            bytes = 0;
+        }
+        fits
+    })
 }
 
 /// One subscriber's place in a session's log.
@@ -145,7 +174,10 @@ impl Cursor {
             // Marked as seen *before* reading, so that an event committed in between wakes the wait below.
             let progress = *self.progress.borrow_and_update();
             if progress.latest > self.since {
-                return self.read().await;
+                match self.read().await? {
+                    Some(page) => return Ok(page),
+                    None => continue,
+                }
             }
             if progress.closed || self.progress.changed().await.is_err() {
                 return Ok(Page::End);
@@ -153,27 +185,33 @@ impl Cursor {
         }
     }
 
-    async fn read(&mut self) -> Result<Page, StoreError> {
-        let events = match self.log.read_tail(self.since) {
-            Some(events) if !events.is_empty() => events,
-            Some(_) | None => self.log.store.events(self.log.session(), self.since, PAGE_EVENTS).await?,
+    /// `None` where what is asked for went between two looks at the store.
+    async fn read(&mut self) -> Result<Option<Page>, StoreError> {
+        let frames = match self.log.read_tail(self.since) {
+            Some(frames) => Some(frames),
+            None => {
+                let events = self.log.store.events(self.log.session(), self.since, STORE_EVENTS).await?;
+                pages(&events).next().and_then(Frames::encode)
+            }
         };
-        let next = match events.first() {
-            Some(first) => first.seq,
+        let next = match &frames {
+            Some(frames) => frames.first(),
             // Nothing is left of what was asked for: retention took all there was, or the session was deleted and its
             // rows went before its subscribers did.
             None => match self.log.store.bounds(self.log.session()).await? {
                 Some(bounds) => bounds.earliest,
-                None => return Ok(Page::End),
+                None => return Ok(Some(Page::End)),
             },
         };
         if next > self.since + 1 {
             let gap = Page::Gap { from: self.since + 1, to: next - 1 };
             self.since = next - 1;
-            return Ok(gap);
+            return Ok(Some(gap));
         }
-        self.since = events.last().map_or(self.since, |last| last.seq);
-        Ok(Page::Events(events))
+        Ok(frames.map(|frames| {
+            self.since = frames.last();
+            Page::Events(frames)
+        }))
     }
 }
 

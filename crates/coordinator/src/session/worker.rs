@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use super::context::SessionContext;
 use super::conversation::Conversation;
+use super::feed::Changed;
 use super::journal::Journal;
 use super::log::EventLog;
 use super::message::{AbortMode, AbortScope, Message, SubmitError};
@@ -48,6 +50,8 @@ pub(crate) struct Worker {
     messages: mpsc::Receiver<Message>,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     status: watch::Sender<Status>,
+    /// What those who watch the feed know of this session.
+    told: Option<Told>,
 
     state: State,
     queue: Queue<Waiting>,
@@ -75,6 +79,16 @@ pub(crate) struct Worker {
 
     idle_since: Instant,
     retry_commit: Option<Instant>,
+}
+
+/// What of a session's row makes it worth telling again.
+#[derive(PartialEq, Eq)]
+struct Told {
+    status: Status,
+    created: Timestamp,
+    last_active: Timestamp,
+    turns: u64,
+    claude_session_id: Option<String>,
 }
 
 /// A task that waits for its turn.
@@ -120,6 +134,7 @@ impl Worker {
             messages,
             reports: mpsc::channel(REPORTS),
             status,
+            told: None,
             state: State::Cold,
             queue: Queue::new(context.settings.max_queue),
             conversation: Conversation::new(id, record, journal, redactor),
@@ -147,6 +162,7 @@ impl Worker {
         let shutdown = self.context.shutdown.clone();
         loop {
             self.publish_status();
+            self.tell_watchers();
             let deadline = self.next_deadline();
             tokio::select! {
                 biased;
@@ -295,6 +311,13 @@ impl Worker {
                     sandbox.link.acknowledge(frame);
                 }
                 // Before anyone is told: who asks then sees a session that is not busy any more.
+                for record in &flushed.tasks {
+                    self.context.feed.publish(&Changed::Task(record));
+                }
+                if flushed.session_deleted {
+                    self.context.feed.publish(&Changed::SessionDeleted(&self.conversation.id));
+                    self.told = None;
+                }
                 self.publish_status();
                 for record in flushed.ended {
                     failpoint!("end.written");
@@ -375,6 +398,28 @@ impl Worker {
             state: self.state.as_str(),
         };
         self.status.send_if_modified(|old| std::mem::replace(old, status) != status);
+    }
+
+    /// Tells those who watch all sessions, where the row that they have of this one is out of date.
+    /// Not in the middle of a change, and not while it is not written down.
+    fn tell_watchers(&mut self) {
+        if !self.context.feed.is_watched() || self.retry_commit.is_some() {
+            return;
+        }
+        let Some(record) = &self.conversation.record else { return };
+        let status = *self.status.borrow();
+        let now = Told {
+            status,
+            created: record.created,
+            last_active: record.last_active,
+            turns: record.turns,
+            claude_session_id: record.claude_session_id.clone(),
+        };
+        if self.told.as_ref() != Some(&now) {
+            let seq = self.conversation.journal.log().latest();
+            self.context.feed.publish(&Changed::Session(record, status, seq));
+            self.told = Some(now);
+        }
     }
 }
 

@@ -1,0 +1,106 @@
+use bytes::Bytes;
+use futures::FutureExt as _;
+
+use super::{BATCH, Changed, Feed, MAX_WATCHERS, NOTICE_BYTES, News, NoticeKind, RING_BYTES, Watcher};
+use crate::session::SessionId;
+
+fn id(text: &str) -> SessionId {
+    text.parse().unwrap()
+}
+
+/// As long as the session's name says, so that a test can fill the ring.
+fn render(changed: &Changed<'_>) -> Bytes {
+    let Changed::SessionDeleted(id) = changed else { panic!("{changed:?}") };
+    let length = id.as_str().split('-').nth(1).map_or(2, |length| length.parse().unwrap());
+    vec![b'x'; length].into()
+}
+
+fn tell(feed: &Feed, name: &str) {
+    feed.publish(&Changed::SessionDeleted(&id(name)));
+}
+
+/// The names of what comes next; `None` where something was missed. Fails where nothing is there.
+fn next(watcher: &mut Watcher) -> Option<Vec<String>> {
+    match watcher.next().now_or_never().expect("there is no news") {
+        News::Missed => None,
+        News::Notices(notices) => {
+            assert!(notices.iter().all(|notice| notice.kind == NoticeKind::SessionDeleted));
+            Some(notices.iter().map(|notice| notice.session.as_str().to_owned()).collect())
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_watcher_gets_what_comes_after_it_once_and_in_order() {
+    let feed = Feed::default();
+    tell(&feed, "before");
+    let mut early = feed.watch(render).unwrap();
+    tell(&feed, "a");
+    let mut late = feed.watch(render).unwrap();
+    tell(&feed, "b");
+    assert_eq!(next(&mut early).unwrap(), ["a", "b"]);
+    assert_eq!(next(&mut late).unwrap(), ["b"]);
+    assert!(early.next().now_or_never().is_none());
+
+    let waiting = tokio::task::unconstrained(late.next());
+    let (news, ()) = futures::join!(waiting, async { tell(&feed, "c") });
+    assert!(matches!(news, News::Notices(notices) if notices.len() == 1));
+    assert_eq!(next(&mut early).unwrap(), ["c"]);
+}
+
+#[test]
+fn a_slow_watcher_is_told_to_list_again_and_holds_bounded_memory() {
+    let feed = Feed::default();
+    let mut slow = feed.watch(render).unwrap();
+    let mut quick = feed.watch(render).unwrap();
+    let half = format!("big-{}", RING_BYTES / 2 - NOTICE_BYTES);
+    for _ in 0..3 {
+        tell(&feed, &half);
+        assert_eq!(next(&mut quick).unwrap(), [half.clone()]);
+        assert!(feed.shared.ring().bytes <= RING_BYTES);
+    }
+    assert_eq!(next(&mut slow), None);
+    assert!(slow.next().now_or_never().is_none(), "it goes on at the end");
+    tell(&feed, "after");
+    assert_eq!(next(&mut slow).unwrap(), ["after"]);
+
+    // One that is longer than all that may be kept.
+    assert_eq!(next(&mut quick).unwrap(), ["after"]);
+    tell(&feed, &format!("huge-{}", RING_BYTES + 1));
+    assert_eq!((next(&mut quick), feed.shared.ring().bytes), (None, 0));
+
+    for number in 0..=BATCH {
+        tell(&feed, &format!("n{number}"));
+    }
+    assert_eq!((next(&mut quick).unwrap().len(), next(&mut quick).unwrap().len()), (BATCH, 1));
+}
+
+#[test]
+fn nobody_watches_nothing_is_kept_and_places_are_bounded() {
+    let feed = Feed::default();
+    let watchers: Vec<Watcher> = (0..MAX_WATCHERS).map(|_| feed.watch(render).unwrap()).collect();
+    assert!(feed.watch(render).is_none());
+    tell(&feed, "a");
+    assert_eq!(feed.shared.ring().notices.len(), 1);
+    drop(watchers);
+    assert_eq!(feed.shared.ring().notices.len(), 0);
+    // With nobody there it is not even made into text: `render` would panic.
+    feed.publish(&Changed::Session(&record(), crate::session::Status::default(), 0));
+    let mut next_one = feed.watch(render).unwrap();
+    tell(&feed, "b");
+    assert_eq!(next(&mut next_one).unwrap(), ["b"]);
+}
+
+fn record() -> crate::session::SessionRecord {
+    crate::session::SessionRecord {
+        key: crate::session::SessionKey::generate(),
+        id: id("s"),
+        created: jiff::Timestamp::UNIX_EPOCH,
+        last_active: jiff::Timestamp::UNIX_EPOCH,
+        turns: 0,
+        claude_session_id: None,
+        env: [].into(),
+        last_seq: 0,
+        sandbox: None,
+    }
+}
