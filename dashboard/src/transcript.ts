@@ -103,7 +103,7 @@ export class Transcript {
         this.close(list);
         const of = event['maxRetries'] ? ` of ${event['maxRetries']}` : '';
         const status = event['status'] ? ` (${event['status']})` : '';
-        this.note(list, event, 'warn', `Asked again, attempt ${event['attempt']}${of}`, `${text('reason')}${status}`);
+        this.note(list, event, 'warn', `Asked again, attempt ${event['attempt']}${of}`, `${text('reason').replaceAll('_', ' ')}${status}`);
         break;
       }
       case 'task_queued': {
@@ -150,7 +150,7 @@ export class Transcript {
         // What it does comes as events of its own, inside its call.
         break;
       default:
-        this.note(list, event, 'plain', event.type === 'raw' ? 'Other event' : event.type, '', event['event'] ?? event);
+        this.note(list, event, 'plain', 'Other event', nameOf(event), event['event'] ?? event);
     }
   }
 
@@ -224,4 +224,10 @@ export class Transcript {
   private touch(block: Block): void {
     this.touched.add(block);
   }
+}
+
+/** What an event that is not known here calls itself. */
+function nameOf(event: RunnerEvent): string {
+  const { subtype, type } = (event['event'] ?? {}) as { subtype?: unknown; type?: unknown };
+  return String(subtype ?? type ?? event.type).replaceAll('_', ' ');
 }

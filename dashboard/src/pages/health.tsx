@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { Problem, curl, get, key } from '../api';
 import { bytes, count } from '../format';
 import { connection } from '../live';
-import { Ago, Badge, Copy, Empty, Fact, Loading, Trouble, upper } from '../parts/basic';
+import { Ago, Badge, Copy, Empty, Fact, Loading, Trouble } from '../parts/basic';
 import { Meter } from '../parts/chart';
 import { href } from '../route';
 import type { Readiness, Sandboxes } from '../types';
@@ -43,7 +43,7 @@ export function HealthPage() {
           <h2 id="checks">{ready.ready ? 'Ready for tasks' : 'Not ready for tasks'}</h2>
           <ul class="checks">
             {(ready.checks ?? []).map((check) => (
-              <li class={check.ok ? 'ok' : 'not-ok'}><i aria-hidden="true">{check.ok ? '✓' : '✕'}</i><b>{check.name}</b><span class="hidden">{check.ok ? 'is well:' : 'has a problem:'}</span><span>{upper(check.detail)}</span></li>
+              <li class={check.ok ? 'ok' : 'not-ok'}><i aria-hidden="true">{check.ok ? '✓' : '✕'}</i><b>{check.name}</b><span class="hidden">{check.ok ? 'is well:' : 'has a problem:'}</span><span>{check.detail}</span></li>
             ))}
           </ul>
           {!ready.ready && <p class="hint">On the server, <code>claude-runner doctor</code> looks at more, and says what to do.</p>}

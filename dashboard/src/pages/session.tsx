@@ -1,4 +1,4 @@
-import { useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Problem, curl, id, send } from '../api';
 import { firstLine, Elapsed } from '../parts/tables';
 import { money, reason, words } from '../format';
@@ -30,6 +30,10 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
     return [...known.values()].sort((a, b) => a.created.localeCompare(b.created) || a.taskId.localeCompare(b.taskId));
   }, [past.value, tasks.value, sessionId]);
   const session = { ...found.value, ...listed } as Session;
+  // The newest is at the end, where one writes on.
+  useEffect(() => {
+    if (past.value && view === 'conversation') scrollTo(0, document.body.scrollHeight);
+  }, [past.value !== null, view]);
 
   if (found.error instanceof Problem && found.error.status === 404 && !listed) {
     return (
@@ -48,15 +52,15 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
         <p class="crumbs"><a href="#/?view=sessions">Sessions</a></p>
         <div class="title-line"><h1 tabIndex={-1}>{sessionId}</h1><span role="status" aria-label="State"><Badge status={session.busy ? 'running' : session.state} /></span></div>
         <div class="actions">
-          <Copy label="Copy as cURL" text={() => curl('/task', 'POST', { sessionId, message: '' })} />
           <button type="button" onClick={() => setAsking('reset')}>Reset</button>
           <button type="button" class="danger" onClick={() => setAsking('delete')}>Delete</button>
+          <Copy label="Copy as cURL" text={() => curl(`/session/${id(sessionId)}`)} />
         </div>
       </div>
       <dl class="facts">
         <Fact name="Turns">{session.turns}</Fact>
         <Fact name="Queued">{session.queued}</Fact>
-        <Fact name="Cost shown">{money(conversation.reduce((sum, task) => sum + (task.cost ?? 0), 0))}</Fact>
+        <Fact name="Cost">{money(conversation.reduce((sum, task) => sum + (task.cost ?? 0), 0))}</Fact>
         <Fact name="Begun"><Ago time={session.created} /></Fact>
         <Fact name="Active"><Ago time={session.lastActive} /></Fact>
         {session.credential && <Fact name="Credential">{session.credential === 'session' ? 'its own' : 'the operator’s'}</Fact>}

@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { key, signOut } from '../api';
 import { connection, returns, stopWatching, trouble } from '../live';
 import { href, route } from '../route';
-import { Choice, upper } from './basic';
+import { upper } from './basic';
 
 const PAGES = [
   ['', 'Overview'],
@@ -38,14 +38,13 @@ export function Shell({ children }: { children: ComponentChildren }) {
           {PAGES.map(([path, name]) => <a href={href(path)} aria-current={active === path ? 'page' : undefined}>{name}</a>)}
         </nav>
         <div class="side-end">
-          <Choice
-            label="Colours" value={theme.value} options={[['auto', 'Auto'], ['light', 'Light'], ['dark', 'Dark']]}
-            onChange={(value) => { theme.value = value; applyTheme(); }}
-          />
-          <div class="side-links">
-            <button type="button" class="quiet" onClick={() => setHelp(true)}>Shortcuts</button>
-            {key.value && <button type="button" class="quiet" onClick={() => { stopWatching(); signOut(); location.reload(); }}>Sign out</button>}
-          </div>
+          <select aria-label="Colours" value={theme.value} onChange={(event) => { theme.value = event.currentTarget.value as Theme; applyTheme(); }}>
+            <option value="auto">Auto colours</option>
+            <option value="light">Light</option>
+            <option value="dark">Dark</option>
+          </select>
+          <button type="button" class="quiet shortcuts" onClick={() => setHelp(true)}>Shortcuts</button>
+          {key.value && <button type="button" class="quiet" onClick={() => { stopWatching(); signOut(); location.reload(); }}>Sign out</button>}
         </div>
       </header>
       <main id="content" tabIndex={-1}>
