@@ -273,7 +273,8 @@ test('it is light, paints soon, and scrolls through 10,000 events', async ({ pag
   client.on('Network.loadingFinished', ({ encodedDataLength }) => { bytes += encodedDataLength; });
   await page.goto(server.url);
   await expect(page.getByLabel('API key')).toBeVisible();
-  expect(bytes).toBeLessThan(100 * 1024);
+  const weight = bytes;
+  expect(weight).toBeLessThan(100 * 1024);
   const paints = [];
   for (let load = 0; load < 5; load += 1) {
     await page.reload();
@@ -309,8 +310,8 @@ test('it is light, paints soon, and scrolls through 10,000 events', async ({ pag
     }
     return { longest, most };
   });
-  console.log(`first paint ${Math.min(...paints).toFixed(0)} ms, ${bytes} bytes, longest frame while scrolling ${seen.longest.toFixed(0)} ms, ${seen.most} elements at most`);
+  console.log(`first paint ${Math.min(...paints).toFixed(0)} ms, ${weight} bytes, longest frame while scrolling ${seen.longest.toFixed(0)} ms, ${seen.most} elements at most`);
   // What is far from the window is not in the document; that is what keeps frames short.
   expect(seen.most).toBeLessThan(6000);
-  await expect(page.getByText('step 3333')).toBeVisible();
+  await expect(page.getByText('step 3333', { exact: true })).toBeVisible();
 });

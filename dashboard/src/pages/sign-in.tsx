@@ -27,14 +27,15 @@ export function SignIn({ onDone }: { onDone: () => void }) {
     <main class="sign-in" id="content">
       <form onSubmit={(event) => void submit(event)} noValidate>
         <h1>Claude Runner</h1>
-        <label class="field">
+        <div class="field"><label>
           <span>API key</span>
           <input
             type="password" name="key" autoComplete="current-password" autoFocus value={value} spellcheck={false}
             onInput={(event) => setValue(event.currentTarget.value)} aria-invalid={error ? 'true' : undefined} aria-describedby={error ? 'key-error' : undefined}
           />
-          {error && <span class="complaint" id="key-error" role="alert">{error}</span>}
-        </label>
+          </label>
+          {error && <p class="complaint" id="key-error" role="alert">{error}</p>}
+        </div>
         <label class="check"><input type="checkbox" checked={remember} onChange={(event) => setRemember(event.currentTarget.checked)} />Remember it in this browser</label>
         <button type="submit" class="primary" disabled={busy}>{busy ? 'Signing in…' : 'Sign in'}</button>
         <div class="sign-in-help"><p class="hint">No key yet? On the server:</p><Command text="claude-runner key create --scope admin" /></div>

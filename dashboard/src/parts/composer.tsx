@@ -76,29 +76,26 @@ export function Composer({ session }: { session?: string }) {
       {kind === 'session' || isReply ? (
         <div class="fields">
           {!isReply && (
-            <label class="field narrow">
+            <div class="field narrow"><label>
               <span>Session</span>
               <input {...field('sessionId')} list="known-sessions" placeholder="user-123" autoComplete="off" spellcheck={false} />
-              <datalist id="known-sessions">{[...sessions.value.keys()].slice(0, 50).map((id) => <option value={id} />)}</datalist>
-              {complaint('sessionId')}
-            </label>
+              <datalist id="known-sessions">{[...sessions.value.keys()].slice(0, 50).map((id) => <option value={id} />)}</datalist></label>{complaint('sessionId')}
+            </div>
           )}
-          <label class="field grow">
+          <div class="field grow"><label>
             <span>Message</span>
-            <textarea {...field('message')} data-composer rows={isReply ? 2 : 3} placeholder={isReply ? 'Go on with this session' : 'What should the agent do? The session begins with its first message.'} />
-            {complaint('message')}
-          </label>
+            <textarea {...field('message')} data-composer rows={isReply ? 2 : 3} placeholder={isReply ? 'Go on with this session' : 'What should the agent do? The session begins with its first message.'} /></label>{complaint('message')}
+          </div>
         </div>
       ) : (
         <>
-          <label class="field">
+          <div class="field"><label>
             <span>Task</span>
-            <textarea {...field('prompt')} data-composer rows={3} placeholder="What is to be done? The agent finds the repository, works on a branch and opens a pull request." />
-            {complaint('prompt')}
-          </label>
+            <textarea {...field('prompt')} data-composer rows={3} placeholder="What is to be done? The agent finds the repository, works on a branch and opens a pull request." /></label>{complaint('prompt')}
+          </div>
           <div class="fields three">
             {([['repo', 'Repository', 'found by the agent'], ['base', 'From branch', 'the default one'], ['branch', 'Work on branch', 'claude/…']] as const).map(([name, label, hint]) => (
-              <label class="field"><span>{label}</span><input {...field(name)} placeholder={hint} autoComplete="off" spellcheck={false} />{complaint(name)}</label>
+              <div class="field"><label><span>{label}</span><input {...field(name)} placeholder={hint} autoComplete="off" spellcheck={false} /></label>{complaint(name)}</div>
             ))}
           </div>
         </>
@@ -107,24 +104,22 @@ export function Composer({ session }: { session?: string }) {
         <summary>Options</summary>
         <div class="fields four">
           {agents.value && agents.value.length > 1 && kind === 'session' && (
-            <label class="field">
+            <div class="field"><label>
               <span>Agent</span>
               <select {...field('agent')}>
                 <option value="">{agents.value.find((agent) => agent.default)?.name ?? 'default'}</option>
                 {agents.value.filter((agent) => !agent.default).map((agent) => <option value={agent.name}>{agent.name}</option>)}
-              </select>
-              {complaint('agent')}
-            </label>
+              </select></label>{complaint('agent')}
+            </div>
           )}
           {OPTIONS.map(([name, label, hint, type]) => (
-            <label class="field">
+            <div class="field"><label>
               <span>{label}</span>
-              <input {...field(name)} inputMode={type === 'number' ? 'decimal' : undefined} placeholder={hint} autoComplete="off" spellcheck={false} />
-              {complaint(name)}
-            </label>
+              <input {...field(name)} inputMode={type === 'number' ? 'decimal' : undefined} placeholder={hint} autoComplete="off" spellcheck={false} /></label>{complaint(name)}
+            </div>
           ))}
         </div>
-        <label class="field"><span>Context</span><textarea {...field('context')} rows={2} placeholder="Put before the message, under a heading of its own" />{complaint('context')}</label>
+        <div class="field"><label><span>Context</span><textarea {...field('context')} rows={2} placeholder="Put before the message, under a heading of its own" /></label>{complaint('context')}</div>
       </details>
       {error && !(error.field && shown.has(error.field)) && <Trouble error={error} />}
       <div class="actions">
