@@ -27,6 +27,7 @@ mod disk;
 mod docs;
 mod doctor;
 mod egress;
+mod files;
 mod hardening;
 mod hostile;
 mod idempotency;

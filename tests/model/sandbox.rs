@@ -57,7 +57,7 @@ impl Sandbox {
         let mut volumes = Vec::new();
         for mount in started.spec.mounts {
             match mount {
-                Mount::Volume { name, .. } => volumes.push(name),
+                Mount::Volume { name, .. } | Mount::ReadOnlyVolume { name, .. } => volumes.push(name),
                 Mount::Directory { source, .. } => directory = source,
             }
         }

@@ -5,17 +5,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, ListContainersOptionsBuilder,
-    ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions,
+    ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions,
+    ListContainersOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions,
+    RemoveVolumeOptions, StatsOptionsBuilder,
 };
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::failure::Failure;
 use crate::{
-    BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary, Engine,
-    EngineError, EngineInfo, ImageInfo, Labels, Operation, TarSource, TarStream,
+    BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary,
+    ContainerUsage, Engine, EngineError, EngineInfo, ImageInfo, Labels, Operation, PathKind, TarSource, TarStream,
 };
 
 mod build;
@@ -209,6 +210,22 @@ impl Engine for DockerEngine {
 
     async fn download(&self, id: &ContainerId, path: &str) -> Result<TarStream, EngineError> {
         self.receive_archive(id, path).await
+    }
+
+    async fn path_kind(&self, id: &ContainerId, path: &str) -> Result<Option<PathKind>, EngineError> {
+        let client = self.client(Operation::PathKind).await?;
+        let options = ContainerArchiveInfoOptionsBuilder::new().path(path).build();
+        let call = client.get_container_archive_info(id.as_str(), Some(options));
+        let outcome = self.bounded(Operation::PathKind, id.as_str(), CALL_TIMEOUT, call).await;
+        missing_is(outcome.map(|stat| Some(convert::path_kind(stat.file_mode))), None)
+    }
+
+    async fn usage(&self, id: &ContainerId) -> Result<Option<ContainerUsage>, EngineError> {
+        let client = self.client(Operation::Usage).await?;
+        let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
+        let mut answers = client.stats(id.as_str(), Some(options)).boxed();
+        let outcome = self.bounded(Operation::Usage, id.as_str(), INFO_TIMEOUT, answers.try_next()).await;
+        missing_is(outcome.map(|answer| answer.map(convert::usage)), None)
     }
 
     async fn logs(&self, id: &ContainerId, max_bytes: usize) -> Result<String, EngineError> {

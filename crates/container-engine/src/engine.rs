@@ -3,8 +3,8 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 
 use crate::{
-    BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary, EngineError,
-    EngineInfo, ImageInfo, Labels, TarSource, TarStream,
+    BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary,
+    ContainerUsage, EngineError, EngineInfo, ImageInfo, Labels, PathKind, TarSource, TarStream,
 };
 
 /// What Claude Runner asks of a container runtime.
@@ -81,6 +81,13 @@ pub trait Engine: Send + Sync {
     /// The file or directory at the absolute `path` as a tar archive, whose entries begin with the last part of `path`.
     /// [`EngineError::NotFound`] comes from the call itself and not out of the stream.
     async fn download(&self, id: &ContainerId, path: &str) -> Result<TarStream, EngineError>;
+
+    /// What is at the absolute `path`, as long as it does not go through a link: the last part of `path` is not followed.
+    /// `None` when nothing is there. As [`download`](Engine::download), also in a container that was never started.
+    async fn path_kind(&self, id: &ContainerId, path: &str) -> Result<Option<PathKind>, EngineError>;
+
+    /// What the container takes now; zeros for one that does not run. `None` when there is no such container.
+    async fn usage(&self, id: &ContainerId) -> Result<Option<ContainerUsage>, EngineError>;
 
     /// The last `max_bytes` of what the container's first process wrote to stdout and stderr, for error messages.
     async fn logs(&self, id: &ContainerId, max_bytes: usize) -> Result<String, EngineError>;

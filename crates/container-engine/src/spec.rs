@@ -36,6 +36,8 @@ pub struct ContainerSpec {
 pub enum Mount {
     /// A volume, writable.
     Volume { name: String, target: String },
+    /// A volume that the container cannot change.
+    ReadOnlyVolume { name: String, target: String },
     /// A directory of the engine's host, read-only. It must exist. Sockets in it can be connected to all the same.
     Directory { source: PathBuf, target: String },
 }

@@ -48,6 +48,28 @@ pub enum ContainerExit {
     Gone,
 }
 
+/// What a container takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ContainerUsage {
+    /// Of all CPUs together, since its start.
+    pub cpu_nanos: u64,
+    /// Without what the kernel only caches and would give back.
+    pub memory_bytes: u64,
+    pub memory_limit_bytes: u64,
+    /// Processes and threads.
+    pub processes: u64,
+}
+
+/// What is at a path of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathKind {
+    File,
+    Directory,
+    Symlink,
+    /// A FIFO, a socket, a device.
+    Other,
+}
+
 /// One line of a list of containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerSummary {

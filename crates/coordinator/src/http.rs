@@ -6,11 +6,13 @@ mod dashboard;
 mod error;
 mod events;
 mod extract;
+mod files;
 mod health;
 mod listen;
 mod logs;
 mod openapi;
 mod perimeter;
+mod sandboxes;
 mod session;
 mod stream;
 mod submission;
@@ -81,7 +83,10 @@ pub fn router(api: Api) -> Router {
         .route("/session/{id}/ticket", post(ticket::issue))
         .route("/session/{id}/credential", put(session::set_credential).delete(session::delete_credential))
         .route("/session/{id}/events", get(events::events))
+        .route("/session/{id}/files", get(files::root))
+        .route("/session/{id}/files/{*path}", get(files::path))
         .route("/stream/{id}", get(stream::open))
+        .route("/sandboxes", get(sandboxes::sandboxes))
         .route("/watch", get(watch::watch))
         .route("/usage", get(usage::usage))
         .route("/health", get(health::health))

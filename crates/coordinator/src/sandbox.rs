@@ -2,10 +2,12 @@
 
 mod agent;
 pub mod capacity;
+mod files;
 mod launch;
 mod leftovers;
 mod links;
 mod names;
+mod overview;
 mod process;
 mod self_test;
 mod take_over;
@@ -26,9 +28,11 @@ use crate::gateway::{Gateway, SandboxGateway};
 use crate::link::Link;
 use crate::session::{SandboxRecord, SessionKey};
 
+pub use files::{Archive, ArchiveError, Entry, EntryKind, FilesError, MAX_DEPTH};
 pub use launch::{LaunchError, LaunchOrder};
 pub use links::Links;
 pub use names::{Instance, SandboxName};
+pub use overview::{Overview, SandboxUsage};
 pub use process::{Process, ProcessEnd, ProcessOutput};
 pub use warm::{Warm, WarmPool, WarmSettings};
 
@@ -63,6 +67,9 @@ pub struct SandboxHost {
     /// A container may be left that nobody owns. Looked for before the next one is made, not only when the next sweep is due:
     /// its agent may still be at work in the session's files.
     left: AtomicBool,
+    measured: overview::Measured,
+    /// Who reads files now.
+    readers: files::Readers,
     /// One sweep at a time, so that who starts a sandbox waits for the one that is under way.
     sweeping: Mutex<()>,
 }
@@ -130,6 +137,8 @@ impl SandboxHost {
             alive: DashSet::new(),
             unclaimed: DashSet::new(),
             left: AtomicBool::new(true),
+            measured: overview::Measured::default(),
+            readers: files::Readers::default(),
             sweeping: Mutex::default(),
         }
     }
@@ -169,6 +178,7 @@ impl SandboxHost {
 
     /// Wipes a session's files and memory. Its sandbox is gone before.
     pub async fn remove_volumes(&self, session: SessionKey) -> Result<(), EngineError> {
+        let _nobody_reads = self.readers.close(session).await;
         for volume in names::volumes(session) {
             match self.engine.remove_volume(&volume.name).await {
                 Err(EngineError::Conflict { .. }) => {

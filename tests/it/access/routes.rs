@@ -28,15 +28,17 @@ enum Foreign {
     LeftOut,
     /// Told of as it changes, to those who see it; `watch.rs` has the test.
     Live,
+    /// It is about all of them.
+    Installation,
     /// It is about no session.
     NoSession,
 }
 
-use Foreign::{Forbidden, LeftOut, Live, NoSession, NotThere};
+use Foreign::{Forbidden, Installation, LeftOut, Live, NoSession, NotThere};
 use Needs::{Nothing, Read, Submit};
 
 /// All of them; a new one has to say here what it needs.
-const ROUTES: [(&str, &str, Needs, Foreign); 21] = [
+const ROUTES: [(&str, &str, Needs, Foreign); 24] = [
     ("POST", "/task", Submit, Forbidden),
     ("GET", "/task/{id}", Read, NotThere),
     ("GET", "/task/{id}/logs", Read, NotThere),
@@ -51,6 +53,9 @@ const ROUTES: [(&str, &str, Needs, Foreign); 21] = [
     ("DELETE", "/session/{id}/credential", Submit, NotThere),
     ("GET", "/session/{id}/events", Read, NotThere),
     ("GET", "/stream/{id}", Read, NotThere),
+    ("GET", "/session/{id}/files", Read, NotThere),
+    ("GET", "/session/{id}/files/{*path}", Read, NotThere),
+    ("GET", "/sandboxes", Read, Installation),
     ("GET", "/watch", Read, Live),
     ("GET", "/usage", Read, NoSession),
     ("GET", "/openapi.json", Read, NoSession),
@@ -172,6 +177,7 @@ async fn every_route_is_closed_to_a_key_that_does_not_open_it() {
                 answer.problem(403, "forbidden");
             }
             LeftOut => assert_eq!(mine.call(method, &path).await.ok(), json!([]), "{method} {route}"),
+            Installation => drop(mine.call(method, &path).await.problem(403, "forbidden")),
             Live | NoSession => {}
         }
     }

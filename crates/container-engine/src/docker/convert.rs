@@ -7,8 +7,8 @@ use std::str::FromStr as _;
 use bollard::models;
 
 use crate::{
-    AGENT_GID, AGENT_UID, ContainerId, ContainerSpec, ContainerState, ContainerSummary, EngineInfo, ImageInfo, Labels,
-    Limits, Mount, Network,
+    AGENT_GID, AGENT_UID, ContainerId, ContainerSpec, ContainerState, ContainerSummary, ContainerUsage, EngineInfo,
+    ImageInfo, Labels, Limits, Mount, Network, PathKind,
 };
 
 /// Docker's word for "never".
@@ -111,15 +111,48 @@ fn host_config(spec: &ContainerSpec) -> models::HostConfig {
     }
 }
 
+fn volume(name: &str, target: &str, read_only: bool) -> models::Mount {
+    models::Mount {
+        typ: Some(models::MountType::VOLUME),
+        source: Some(name.to_owned()),
+        target: Some(target.to_owned()),
+        read_only: Some(read_only),
+        ..Default::default()
+    }
+}
+
+/// The bits of a Go `FileMode`, in which the engine says what a file is.
+pub(super) fn path_kind(mode: u32) -> PathKind {
+    const DIRECTORY: u32 = 1 << 31;
+    const SYMLINK: u32 = 1 << 27;
+    /// Device, FIFO, socket, character device, irregular.
+    const OTHER: u32 = 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | 1 << 19;
+    match mode {
+        mode if mode & SYMLINK != 0 => PathKind::Symlink,
+        mode if mode & DIRECTORY != 0 => PathKind::Directory,
+        mode if mode & OTHER != 0 => PathKind::Other,
+        _ => PathKind::File,
+    }
+}
+
+pub(super) fn usage(answer: models::ContainerStatsResponse) -> ContainerUsage {
+    let memory = answer.memory_stats.unwrap_or_default();
+    // cgroup 1 and 2 name it differently.
+    let cached =
+        memory.stats.as_ref().and_then(|stats| stats.get("total_inactive_file").or(stats.get("inactive_file")));
+    let cpu = answer.cpu_stats.and_then(|cpu| cpu.cpu_usage).and_then(|cpu| cpu.total_usage);
+    ContainerUsage {
+        cpu_nanos: cpu.unwrap_or_default(),
+        memory_bytes: memory.usage.unwrap_or_default().saturating_sub(cached.copied().unwrap_or_default()),
+        memory_limit_bytes: memory.limit.unwrap_or_default(),
+        processes: answer.pids_stats.and_then(|pids| pids.current).unwrap_or_default(),
+    }
+}
+
 fn mount(mount: &Mount) -> models::Mount {
     match mount {
-        Mount::Volume { name, target } => models::Mount {
-            typ: Some(models::MountType::VOLUME),
-            source: Some(name.clone()),
-            target: Some(target.clone()),
-            read_only: Some(false),
-            ..Default::default()
-        },
+        Mount::Volume { name, target } => volume(name, target, false),
+        Mount::ReadOnlyVolume { name, target } => volume(name, target, true),
         Mount::Directory { source, target } => models::Mount {
             typ: Some(models::MountType::BIND),
             source: Some(source.to_string_lossy().into_owned()),

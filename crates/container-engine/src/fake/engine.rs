@@ -8,7 +8,8 @@ use tokio::sync::watch;
 use super::{Call, Container, FakeEngine, Phase, Started, Volume, World};
 use crate::{
     BuildProgress, BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary,
-    Engine, EngineError, EngineInfo, ImageInfo, Labels, Mount, Operation, TarSource, TarStream,
+    ContainerUsage, Engine, EngineError, EngineInfo, ImageInfo, Labels, Mount, Operation, PathKind, TarSource,
+    TarStream,
 };
 
 /// How a container that was killed ends: 128 + SIGKILL.
@@ -71,7 +72,7 @@ impl Engine for FakeEngine {
             });
         }
         for mount in &spec.mounts {
-            if let Mount::Volume { name, .. } = mount {
+            if let Mount::Volume { name, .. } | Mount::ReadOnlyVolume { name, .. } = mount {
                 world.volumes.entry(name.clone()).or_default();
             }
         }
@@ -186,6 +187,24 @@ impl Engine for FakeEngine {
         Ok(stream::once(async move { Ok(archive.into()) }).boxed())
     }
 
+    async fn path_kind(&self, id: &ContainerId, path: &str) -> Result<Option<PathKind>, EngineError> {
+        self.enter(Operation::PathKind, id.as_str()).await?;
+        let world = self.world();
+        let (volume, inner) = world.locate(Operation::PathKind, id, path)?;
+        Ok(volume.and_then(|name| world.volumes.get(&name)).and_then(|volume| volume.kind(&inner)))
+    }
+
+    async fn usage(&self, id: &ContainerId) -> Result<Option<ContainerUsage>, EngineError> {
+        self.enter(Operation::Usage, id.as_str()).await?;
+        let world = self.world();
+        let Some((_, container)) = world.find(id) else { return Ok(None) };
+        if *container.phase.borrow() != Phase::Running {
+            return Ok(Some(ContainerUsage::default()));
+        }
+        let memory_limit_bytes = container.spec.limits.memory_bytes;
+        Ok(Some(ContainerUsage { cpu_nanos: 1, memory_bytes: 1, memory_limit_bytes, processes: 1 }))
+    }
+
     async fn logs(&self, id: &ContainerId, max_bytes: usize) -> Result<String, EngineError> {
         self.enter(Operation::Logs, id.as_str()).await?;
         let world = self.world();
@@ -252,7 +271,7 @@ impl World {
     ) -> Result<(Option<String>, PathBuf), EngineError> {
         let (_, container) = self.find(id).ok_or_else(|| missing(operation, id))?;
         let found = container.spec.mounts.iter().find_map(|mount| match mount {
-            Mount::Volume { name, target } => {
+            Mount::Volume { name, target } | Mount::ReadOnlyVolume { name, target } => {
                 let inner = std::path::Path::new(path).strip_prefix(target).ok()?;
                 Some((name.clone(), inner.components().collect()))
             }
@@ -264,7 +283,9 @@ impl World {
 
 impl Container {
     fn mounts_volume(&self, wanted: &str) -> bool {
-        self.spec.mounts.iter().any(|mount| matches!(mount, Mount::Volume { name, .. } if name == wanted))
+        self.spec.mounts.iter().any(
+            |mount| matches!(mount, Mount::Volume { name, .. } | Mount::ReadOnlyVolume { name, .. } if name == wanted),
+        )
     }
 
     fn state(&self) -> ContainerState {

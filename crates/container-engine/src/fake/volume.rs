@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
-use crate::Labels;
+use crate::{Labels, PathKind};
 
 /// A volume's labels and files. Paths are relative to its root, which is the empty path.
 #[derive(Debug, Default)]
@@ -38,6 +38,17 @@ impl Volume {
     pub(super) fn is_directory(&self, path: &Path) -> bool {
         path.as_os_str().is_empty()
             || self.entries.get(path).is_some_and(|entry| entry.header.entry_type() == tar::EntryType::Directory)
+    }
+
+    pub(super) fn kind(&self, path: &Path) -> Option<PathKind> {
+        if self.is_directory(path) {
+            return Some(PathKind::Directory);
+        }
+        Some(match self.entries.get(path)?.header.entry_type() {
+            tar::EntryType::Regular => PathKind::File,
+            tar::EntryType::Symlink => PathKind::Symlink,
+            _ => PathKind::Other,
+        })
     }
 
     /// Takes in an archive below `directory`.

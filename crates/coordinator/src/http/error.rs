@@ -9,6 +9,7 @@ use tracing::error;
 use super::perimeter::Refusal;
 use crate::access::{Scope, TooManyRequests};
 use crate::registry::RegistryError;
+use crate::sandbox::{ArchiveError, FilesError};
 use crate::session::SubmitError;
 use crate::store::StoreError;
 use crate::task::{ErrorType, TaskRecord};
@@ -94,6 +95,11 @@ impl ApiError {
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(seconds)
     }
 
+    pub(super) fn installation_only(prefix: &str) -> Self {
+        let sentence = format!("this API key is for sessions that begin with {prefix:?}, and this is about all of them");
+        ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
+    }
+
     pub(super) fn too_many_tickets() -> Self {
         let sentence = "too many tickets are open; each is good for 30 s, so try again soon";
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(5)
@@ -129,6 +135,13 @@ impl ApiError {
     fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_seconds = Some(seconds);
         self
+    }
+
+    /// The container engine did not do what a request needs of it.
+    pub(super) fn engine(cause: &container_engine::EngineError) -> Self {
+        tracing::warn!(error = %cause, "a request failed, because the container engine did");
+        let sentence = "the container engine does not answer as it should; the server's log has more";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable", sentence).retry_after(5)
     }
 
     fn internal(cause: &dyn std::error::Error) -> Self {
@@ -201,6 +214,34 @@ impl From<SubmitError> for ApiError {
             }
             SubmitError::Store(error) => error.as_ref().into(),
             SubmitError::ShuttingDown => ApiError::shutting_down(),
+        }
+    }
+}
+
+impl From<FilesError> for ApiError {
+    fn from(error: FilesError) -> Self {
+        let sentence = format!("path: {error}");
+        match error {
+            FilesError::NotFound => ApiError::new(StatusCode::NOT_FOUND, "file_not_found", sentence),
+            FilesError::Symlink(_) | FilesError::Special(_) => ApiError::invalid(sentence),
+            FilesError::Busy => {
+                ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", error.to_string()).retry_after(2)
+            }
+            FilesError::Removed => ApiError::new(StatusCode::CONFLICT, "deleted", error.to_string()),
+            FilesError::Engine(cause) => ApiError::engine(&cause),
+        }
+    }
+}
+
+impl From<ArchiveError> for ApiError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Engine(cause) => ApiError::engine(&cause),
+            // A file that changed, or went, while it was read.
+            ArchiveError::Malformed(_) | ArchiveError::Cut => {
+                let sentence = "the files changed while they were read; try again";
+                ApiError::new(StatusCode::CONFLICT, "changed", sentence).retry_after(1)
+            }
         }
     }
 }

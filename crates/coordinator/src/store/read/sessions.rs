@@ -63,6 +63,21 @@ impl Store {
         .await
     }
 
+    /// Sandboxes by name, and the sessions that have them.
+    pub async fn sandbox_owners(&self) -> Result<Vec<(String, SessionId)>, StoreError> {
+        self.read(|connection| {
+            let query = "SELECT sandbox_name, id FROM sessions WHERE sandbox_name IS NOT NULL";
+            let mut statement = connection.prepare_cached(query)?;
+            let mut rows = statement.query([])?;
+            let mut owners = Vec::new();
+            while let Some(row) = rows.next()? {
+                owners.push((row.get(0)?, row::session_id(&row.get::<_, String>(1)?)?));
+            }
+            Ok(owners)
+        })
+        .await
+    }
+
     /// Whether a session of ours is there.
     pub async fn has_session(&self, key: SessionKey) -> Result<bool, StoreError> {
         self.read(move |connection| {
