@@ -1,6 +1,6 @@
 // A server of a test's own, with a scripted model behind it. It can be killed and started again.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, mkdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '../..');
@@ -12,6 +12,9 @@ export class Server {
     // Short, since a socket's path may have 107 bytes.
     server.place = mkdtempSync('/tmp/cr-');
     mkdirSync(join(server.place, 'run'), { mode: 0o700 });
+    // An agent that answers in words, so that what is said to it comes back.
+    mkdirSync(join(server.place, 'agent'));
+    writeFileSync(join(server.place, 'agent/AGENTS.md'), '# An agent\n\nAnswer what you are asked.\n');
     server.env = env;
     const model = server.program('scripted-model', ['--port', '0']);
     server.model = model.process;
@@ -32,7 +35,7 @@ export class Server {
     const { CLAUDE_CODE_OAUTH_TOKEN: _, ...own } = process.env;
     const env = {
       ...own, NO_COLOR: '1', ANTHROPIC_BASE_URL: this.modelUrl, ANTHROPIC_API_KEY: 'sk-ant-scripted', API_KEYS: '', HOST: '127.0.0.1',
-      PORT: String(this.port), DATA_DIR: join(this.place, 'data'), RUNTIME_DIR: join(this.place, 'run'), AGENT_DIR: join(root, 'agent'),
+      PORT: String(this.port), DATA_DIR: join(this.place, 'data'), RUNTIME_DIR: join(this.place, 'run'), AGENT_DIR: join(this.place, 'agent'),
       DRAIN_TIMEOUT_MS: '1000', CORS_ORIGINS: '', ALLOWED_HOSTS: '', ...this.env,
     };
     const child = spawn(join(target, 'debug', name), args, { cwd: this.place, env, stdio: ['ignore', 'pipe', 'pipe'] });
