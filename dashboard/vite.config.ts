@@ -1,5 +1,5 @@
 import { readdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { defineConfig, type Plugin } from 'vite';
 
 /** The list of the assets for the server, which has them in its binary. */
@@ -9,7 +9,7 @@ function assetList(): Plugin {
     name: 'asset-list',
     apply: 'build',
     configResolved(config) {
-      directory = join(config.root, config.build.outDir);
+      directory = resolve(config.root, config.build.outDir);
     },
     closeBundle() {
       const names = readdirSync(join(directory, 'assets')).sort();
