@@ -26,6 +26,22 @@ const ARGUMENTS: [&str; 11] = [
 ];
 /// Nothing takes as long; what does has failed.
 const BOUND: Duration = Duration::from_secs(60);
+/// What a sandbox may not, as far as the engine's command line can say it.
+const ISOLATED: [&str; 13] = [
+    "--network",
+    "none",
+    "--read-only",
+    "--tmpfs",
+    "/tmp:exec",
+    "--cap-drop",
+    "ALL",
+    "--security-opt",
+    "no-new-privileges",
+    "--memory",
+    "2g",
+    "--pids-limit",
+    "512",
+];
 const MODEL: &str = "claude-sonnet-4-6";
 
 /// One process that takes one message after the other.
@@ -46,8 +62,18 @@ pub(crate) struct Turn {
 impl BareCli {
     /// Started in a container with volumes of its own, and initialised.
     pub(crate) async fn start(model_url: &str, name: &str) -> Self {
+        Self::start_with(model_url, name, &["--network", "host"]).await
+    }
+
+    /// As [`Self::start`], held as a sandbox is: there is no way to the model.
+    pub(crate) async fn start_isolated(name: &str) -> Self {
+        Self::start_with("http://127.0.0.1:8787", name, &ISOLATED).await
+    }
+
+    async fn start_with(model_url: &str, name: &str, settings: &[&str]) -> Self {
         let volumes = format!("claude-runner-bench-{name}");
         let mut child = docker_run(model_url, &volumes)
+            .args(settings)
             .arg("-i")
             .args(["--entrypoint", "claude", &image()])
             .args(ARGUMENTS)
@@ -106,6 +132,7 @@ pub(crate) async fn container_per_task(model_url: &str, messages: &[&str]) {
     let volumes = "claude-runner-bench-script";
     for (number, message) in messages.iter().enumerate() {
         let mut command = docker_run(model_url, volumes);
+        command.args(["--network", "host"]);
         command.args(["--entrypoint", "claude", &image(), "-p", message, "--output-format", "json", "--model", MODEL]);
         command.args(["--permission-mode", "bypassPermissions", "--append-system-prompt", INSTRUCTIONS]);
         if number > 0 {
@@ -119,7 +146,7 @@ pub(crate) async fn container_per_task(model_url: &str, messages: &[&str]) {
 
 fn docker_run(model_url: &str, volumes: &str) -> Command {
     let mut command = Command::new("docker");
-    command.args(["run", "--rm", "--network", "host", "--user", "10001:10001", "-w", "/workspace"]);
+    command.args(["run", "--rm", "--user", "10001:10001", "-w", "/workspace"]);
     command.args(["-v", &format!("{volumes}-workspace:/workspace"), "-v", &format!("{volumes}-home:/home/agent")]);
     // The image's settings name the gateway of a sandbox, which is not there.
     command.args(["--tmpfs", "/etc/claude-code"]);

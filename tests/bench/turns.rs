@@ -36,7 +36,8 @@ pub(crate) async fn follow_up(effort: Effort) -> Vec<Row> {
 pub(crate) async fn new_session(effort: Effort) -> Vec<Row> {
     let warm_server = Server::start(&[("WARM_SANDBOXES", "1")]).await;
     let cold_server = Server::start(&[]).await;
-    let (mut warm, mut cold, mut reference) = (Samples::default(), Samples::default(), Samples::default());
+    let (mut warm, mut cold) = (Samples::default(), Samples::default());
+    let (mut reference, mut isolated) = (Samples::default(), Samples::default());
     for round in 0..effort.of(2, 30) {
         warm_and_quiet(&warm_server).await;
         warm.push(first_text(&warm_server, round).await);
@@ -46,7 +47,12 @@ pub(crate) async fn new_session(effort: Effort) -> Vec<Row> {
         let begin = Instant::now();
         let mut bare = BareCli::start(&warm_server.model.url(), "new").await;
         let until_ready = milliseconds(begin.elapsed());
-        reference.push(until_ready + bare.turn(MESSAGE).await.first_text);
+        let first_text = bare.turn(MESSAGE).await.first_text;
+        bare.end().await;
+        reference.push(until_ready + first_text);
+        let begin = Instant::now();
+        let bare = BareCli::start_isolated("isolated").await;
+        isolated.push(milliseconds(begin.elapsed()) + first_text);
         bare.end().await;
     }
     warm_server.stop().await;
@@ -56,9 +62,11 @@ pub(crate) async fn new_session(effort: Effort) -> Vec<Row> {
         Row::new("new session, warm, POST to first text", "ms", warm)
             .against(by_hand, reference.clone())
             .bar(Bar::Most(200.0)),
-        Row::new("new session, cold, POST to first text", "ms", cold)
+        Row::new("new session, cold, POST to first text", "ms", cold.clone())
             .against(by_hand, reference)
             .bar(Bar::MostRatio(1.1)),
+        Row::new("new session, cold, POST to first text", "ms", cold)
+            .against("the same, held as a sandbox is", isolated),
     ]
 }
 

@@ -50,7 +50,19 @@ fn entries(directory: &Path) -> usize {
 async fn a_machine_that_is_ready_is_found_so_and_left_as_it_was() {
     let directory = tempfile::tempdir().unwrap();
     let (pid, code, checks) = looked_as(&mut doctor(directory.path()));
-    for name in ["engine", "engine-api", "link", "agent", "model", "credential", "data-dir", "store", "runtime-dir"] {
+    for name in [
+        "engine",
+        "engine-api",
+        "memory",
+        "link",
+        "agent",
+        "model",
+        "credential",
+        "data-dir",
+        "store",
+        "runtime-dir",
+        "git",
+    ] {
         assert_eq!(checks[name]["status"], "ok", "{checks:#}");
     }
     assert_eq!(code, 0, "{checks:#}");

@@ -145,6 +145,8 @@ impl World {
         let registry = Registry::new(Arc::new(SessionContext {
             redactor: Arc::default(),
             feed: Feed::default(),
+            metrics: coordinator::metrics::Metrics::default(),
+            repositories: None,
             store,
             sandboxes: host,
             capacity,
@@ -238,8 +240,9 @@ impl World {
             metadata: None,
             key: None,
             key_limits: KeyLimits::default(),
+            repository: None,
         };
-        let submission = Submission { request, env: [].into(), idempotency: None };
+        let submission = Submission { task: None, request, env: [].into(), idempotency: None, webhook: None };
         let (board, registry, session) = (Arc::clone(&self.board), self.registry_of(), session.clone());
         self.ask(format!("submit #{number}"), async move {
             match registry.submit(&session, submission).await {

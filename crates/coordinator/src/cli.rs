@@ -1,28 +1,52 @@
 //! The command line.
 #![expect(clippy::print_stderr, reason = "a command line talks to its terminal")]
 
+mod abort;
 mod doctor;
+mod exit;
+mod export;
+mod follow;
+mod init;
 mod key;
+mod lists;
+mod logs;
+mod pages;
 mod rekey;
+mod remote;
 mod serve;
+mod sessions;
+mod show;
+mod table;
 mod task;
+mod tasks;
+mod terminal;
 mod usage;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::agent::TemplateError;
 use crate::config::{self, ConfigError, ServeOptions};
 use crate::gateway::PricesError;
 use crate::image::BuildOptions;
 
-/// Exit code of a command that was called wrongly or whose settings are wrong (EX_USAGE of sysexits).
-const USAGE: u8 = 64;
+pub use exit::Exit;
+use exit::Misuse;
+use remote::RemoteError;
+
+const ENVIRONMENT: &str = "Commands that talk to a server find it by CLAUDE_RUNNER_URL and show it CLAUDE_RUNNER_KEY. \
+                           These and every setting of `serve` may also stand in .env.";
 
 #[derive(Parser)]
-#[command(name = "claude-runner", version, about = "Claude Code behind an HTTP API, each session in its own container")]
+#[command(
+    name = "claude-runner",
+    version,
+    about = "Claude Code behind an HTTP API, each session in its own container",
+    after_help = ENVIRONMENT
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -32,20 +56,36 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(Box<ServeOptions>),
-    /// Send a message to a session, follow it live and print the answer
-    Task(task::TaskOptions),
+    /// Make an agent template: by questions, by flags, or as a copy
+    Init(init::InitOptions),
+    /// Send a message to a session, or a prompt for a repository; follow it live and print the answer
+    Task(Box<task::TaskOptions>),
+    /// List tasks, or show one
+    Tasks(tasks::TasksOptions),
+    /// Show what a task did, or does
+    Logs(logs::LogsOptions),
+    /// End what a session does, or one task
+    Abort(abort::AbortOptions),
+    /// List sessions; show, reset or delete one
+    Sessions(sessions::SessionsOptions),
+    /// Write down a session or a task: events, transcript, files
+    Export(export::ExportOptions),
     /// Show what was used and what it cost
     Usage(usage::UsageOptions),
-    /// Look whether the server can run here: engine, image, directories, port, credential, clock
+    /// Look whether the server can run here, and say what to do where it cannot
     Doctor(Box<doctor::DoctorOptions>),
     /// API keys: who may call the server, and what for
-    #[command(subcommand)]
+    #[command(subcommand, after_help = key::EXAMPLES)]
     Key(key::KeyCommand),
     /// Seal the store's secrets with a new key; the server must not run
     Rekey(rekey::RekeyOptions),
     /// The agent image
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Print what a shell needs to complete these commands
+    Completions(pages::CompletionsOptions),
+    /// Print the manual page
+    Man(pages::ManOptions),
 }
 
 #[derive(Subcommand)]
@@ -54,11 +94,16 @@ enum ImageCommand {
     Build(BuildOptions),
 }
 
+/// All commands with their flags, for what is made of them and compared with them.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs what the arguments say.
 pub fn run() -> ExitCode {
     if let Err(error) = config::load_env_file() {
         eprintln!("error: could not read .env: {error}");
-        return ExitCode::from(USAGE);
+        return Exit::Usage.into();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -68,26 +113,45 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: could not start: {error}");
-            return ExitCode::FAILURE;
+            return Exit::Failed.into();
         }
     };
     let done = runtime.block_on(async {
         match cli.command {
             Command::Serve(options) => serve::run(*options).await,
-            Command::Task(options) => task::run(options).await,
+            Command::Init(options) => init::run(&options),
+            Command::Task(options) => task::run(*options).await,
+            Command::Tasks(options) => tasks::run(options).await,
+            Command::Logs(options) => logs::run(options).await,
+            Command::Abort(options) => abort::run(options).await,
+            Command::Sessions(options) => sessions::run(options).await,
+            Command::Export(options) => export::run(options).await,
             Command::Usage(options) => usage::run(options).await,
             Command::Doctor(options) => doctor::run(*options).await,
             Command::Key(command) => key::run(command),
             Command::Rekey(options) => rekey::run(&options),
             Command::Image(ImageCommand::Build(options)) => build_image(options).await,
+            Command::Completions(options) => pages::completions(&options, command()),
+            Command::Man(options) => pages::man(&options, command()),
         }
     });
-    done.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        // A setting that names something unusable is a wrong setting.
-        let setting = error.is::<ConfigError>() || error.is::<TemplateError>() || error.is::<PricesError>();
-        ExitCode::from(if setting { USAGE } else { 1 })
-    })
+    done.unwrap_or_else(|error| failed(&error))
+}
+
+/// Says why, and what it means for the caller.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    // Whoever reads the output, like `head`, has seen enough.
+    if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        return Exit::Done.into();
+    }
+    // A server says what it likes.
+    eprintln!("error: {}", terminal::printable(&format!("{error:#}")));
+    if let Some(error) = error.downcast_ref::<RemoteError>() {
+        return error.exit().into();
+    }
+    // A setting that names something unusable is a wrong setting.
+    let setting = error.is::<ConfigError>() || error.is::<TemplateError>() || error.is::<PricesError>();
+    if setting || error.is::<Misuse>() { Exit::Usage } else { Exit::Failed }.into()
 }
 
 async fn build_image(options: BuildOptions) -> anyhow::Result<ExitCode> {
@@ -96,11 +160,12 @@ async fn build_image(options: BuildOptions) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints what clap has to say. A bad value may have come from the environment, so the variable is named too: its name is
-/// the flag's in capitals.
+/// Prints what clap has to say. A bad value may have come from the environment, so the variable is named too.
 fn explain(mut error: clap::Error) -> ExitCode {
     let variable = match (error.kind(), error.get(ContextKind::InvalidArg)) {
-        (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(ContextValue::String(flag))) => variable_of(flag),
+        (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(ContextValue::String(flag))) => {
+            variable_of(&command(), flag)
+        }
         _ => None,
     };
     // Logs keep what a start that failed has printed.
@@ -111,10 +176,16 @@ fn explain(mut error: clap::Error) -> ExitCode {
     if let Some(name) = variable {
         eprintln!("The value comes from the flag, from the environment variable {name}, or from .env.");
     }
-    ExitCode::from(if error.use_stderr() { USAGE } else { 0 })
+    if error.use_stderr() { Exit::Usage } else { Exit::Done }.into()
 }
 
-fn variable_of(flag: &str) -> Option<String> {
+/// The variable that means the same as a flag, given as clap shows it: `--port <PORT>`.
+fn variable_of(command: &clap::Command, flag: &str) -> Option<String> {
     let name = flag.strip_prefix("--")?.split([' ', '=']).next()?;
-    Some(name.replace('-', "_").to_ascii_uppercase())
+    let own =
+        command.get_arguments().find(|argument| argument.get_long() == Some(name) && argument.get_env().is_some());
+    match own.and_then(clap::Arg::get_env) {
+        Some(variable) => Some(variable.to_string_lossy().into_owned()),
+        None => command.get_subcommands().find_map(|command| variable_of(command, flag)),
+    }
 }

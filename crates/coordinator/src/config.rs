@@ -9,19 +9,24 @@ use std::time::Duration;
 
 use clap::Args;
 use container_engine::{Limits, Network};
+use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use value::{
-    ApiKeys, ByteSize, CpuCount, Dollars, DrainMode, HostList, NetworkMode, OriginList, Retention, RuleList,
+    ApiKeys, ByteSize, CpuCount, Dollars, DrainMode, HostList, LogFormat, NetworkMode, OriginList, Retention, RuleList,
 };
 
 use crate::access::Keys;
 use crate::budget::InstallationLimits;
-use crate::gateway::{Credential, Credentials, GatewaySettings, Prices};
+use crate::gateway::{Credential, Credentials, GatewaySettings, Prices, Workflows};
+use crate::github::{AppKey, GitHub, GitHubCredential, GitHubError, GitHubSettings, InvalidGitHubCredential};
+use crate::metrics::Metrics;
+use crate::repository::{Prompts, Repositories, RepositorySettings};
 use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use crate::sandbox::{SandboxSettings, WarmSettings};
 use crate::session::SessionSettings;
 use crate::store::StoreOptions;
+use crate::webhook::{RetrySchedule, WebhookSecrets};
 
 /// Settings of `claude-runner serve`. Each flag is also the environment variable of the same name in capitals.
 #[derive(Args, Clone, Debug)]
@@ -147,6 +152,24 @@ pub struct ServeOptions {
     #[arg(long, env = "EGRESS_MAX_BYTES", default_value = "10g")]
     pub egress_max_bytes: ByteSize,
 
+    /// Signs webhooks of tasks that bring no secret of their own: whsec_ and 24 to 64 bytes in base64; several with commas
+    /// sign side by side
+    #[arg(long, env = "WEBHOOK_SECRET", default_value = "", hide_env_values = true)]
+    pub webhook_secret: WebhookSecrets,
+
+    /// Hosts that webhooks may go to beside the internet by https, comma-separated: host, host:port, *.domain or
+    /// http://host:port
+    #[arg(long, env = "WEBHOOK_ALLOW", default_value = "")]
+    pub webhook_allow: RuleList,
+
+    /// Attempts to deliver a webhook
+    #[arg(long, env = "WEBHOOK_ATTEMPTS", default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub webhook_attempts: u32,
+
+    /// Milliseconds before the second attempt to deliver a webhook; each later wait is four times as long, up to 6 hours
+    #[arg(long, env = "WEBHOOK_RETRY_MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub webhook_retry_ms: u64,
+
     /// Where model requests go
     #[arg(long, env = "ANTHROPIC_BASE_URL", default_value = "https://api.anthropic.com")]
     pub anthropic_base_url: String,
@@ -158,6 +181,47 @@ pub struct ServeOptions {
     /// OAuth token for model requests; without key and token the login in ~/.claude/.credentials.json is used
     #[arg(long, env = "CLAUDE_CODE_OAUTH_TOKEN", hide_env_values = true)]
     pub claude_code_oauth_token: Option<SecretString>,
+
+    /// Token with which repositories are read and written; never in a sandbox
+    #[arg(long, env = "GITHUB_TOKEN", hide_env_values = true)]
+    pub github_token: Option<SecretString>,
+
+    /// A GitHub App in the place of a token: its id
+    #[arg(long, env = "GITHUB_APP_ID")]
+    pub github_app_id: Option<u64>,
+
+    /// The App's private key in PEM form, as GitHub gives it out
+    #[arg(long, env = "GITHUB_APP_PRIVATE_KEY_FILE")]
+    pub github_app_private_key_file: Option<PathBuf>,
+
+    /// Where repositories are cloned from; another one for GitHub Enterprise
+    #[arg(long, env = "GITHUB_URL", default_value = "https://github.com")]
+    pub github_url: Url,
+
+    /// Its API; `/api/v3` of an Enterprise server
+    #[arg(long, env = "GITHUB_API_URL", default_value = "https://api.github.com")]
+    pub github_api_url: Url,
+
+    /// Whether repository tasks may push changes of `.github/workflows`, which the forge runs by itself
+    #[arg(long, env = "ALLOW_WORKFLOW_CHANGES", default_value_t = false, action = clap::ArgAction::Set)]
+    pub allow_workflow_changes: bool,
+
+    /// The image in which repository tasks work
+    #[arg(long, env = "REPOSITORY_IMAGE", default_value = "claude-runner-repository")]
+    pub repository_image: String,
+
+    /// Milliseconds until an agent can begin in the clone of a repository task
+    #[arg(long, env = "ORCHESTRATOR_TIMEOUT_MS", default_value_t = 1_200_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    pub orchestrator_timeout_ms: u64,
+
+    /// Milliseconds that the agent of a repository task may work, where the task does not say
+    #[arg(long, env = "WORKER_TIMEOUT_MS", default_value_t = 3_600_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    pub worker_timeout_ms: u64,
+
+    /// A directory whose orchestrator.md and worker.md are told to the agents of repository tasks in place of the built-in
+    /// ones; either may be missing
+    #[arg(long, env = "PROMPT_DIR")]
+    pub prompt_dir: Option<PathBuf>,
 
     /// Dollars that a session may cost in all [default: no limit]
     #[arg(long, env = "MAX_SESSION_COST_USD")]
@@ -184,6 +248,10 @@ pub struct ServeOptions {
     #[arg(long, env = "RATE_LIMIT", default_value_t = 6000)]
     pub rate_limit: u32,
 
+    /// How the server's log is written: `text` for people, `json` for programs, one object a line
+    #[arg(long, env = "LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
     /// The audit log; `-` puts its lines into the server's log [default: audit.log in `DATA_DIR`]
     #[arg(long, env = "AUDIT_LOG")]
     pub audit_log: Option<PathBuf>,
@@ -198,11 +266,6 @@ pub struct ServeOptions {
     pub allowed_hosts: HostList,
 }
 
-/// GITHUB_TOKEN, which no setting names yet, but which is a secret of the operator's where it is set.
-pub fn github_token() -> Option<SecretString> {
-    std::env::var("GITHUB_TOKEN").ok().map(SecretString::from)
-}
-
 /// A combination of settings that cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -215,6 +278,12 @@ pub enum ConfigError {
     Upstream(String),
     #[error("{0} cannot be a credential: it is empty or has characters that no HTTP header may have")]
     Credential(&'static str),
+    #[error("GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE belong together: one of them is missing")]
+    HalfAnApp,
+    #[error("GITHUB_APP_PRIVATE_KEY_FILE is {}", path.display())]
+    AppKey { path: PathBuf, source: InvalidGitHubCredential },
+    #[error("GITHUB_URL and GITHUB_API_URL cannot be used")]
+    Forge(#[source] GitHubError),
     #[error("SANDBOX_RUNTIME is {runtime}, which the engine does not know; it knows {known}")]
     UnknownRuntime { runtime: String, known: String },
     #[error("MODEL is {model}, which is not known here; known are {known}. MODEL_PRICES can add one")]
@@ -295,12 +364,40 @@ impl ServeOptions {
         Ok(Credentials::new(operator, login))
     }
 
-    pub fn store_options(&self) -> StoreOptions {
+    /// The forge for repository tasks; `None` without a credential for it. An App goes before a token.
+    pub fn repositories(&self) -> Result<Option<Repositories>, ConfigError> {
+        let credential = match (&self.github_app_id, &self.github_app_private_key_file, &self.github_token) {
+            (Some(id), Some(path), _) => {
+                let key = AppKey::read(*id, path);
+                let key = key.map_err(|source| ConfigError::AppKey { path: path.clone(), source })?;
+                GitHubCredential::App(key)
+            }
+            (Some(_), None, _) | (None, Some(_), _) => return Err(ConfigError::HalfAnApp),
+            (None, None, Some(token)) => GitHubCredential::Token(token.clone()),
+            (None, None, None) => return Ok(None),
+        };
+        let (url, api_url) = (self.github_url.clone(), self.github_api_url.clone());
+        let github = GitHub::new(GitHubSettings { url, api_url, credential }).map_err(ConfigError::Forge)?;
+        let settings = RepositorySettings {
+            image: self.repository_image.clone(),
+            orchestrator_timeout: Duration::from_millis(self.orchestrator_timeout_ms),
+            workflows: if self.allow_workflow_changes { Workflows::Changeable } else { Workflows::Fixed },
+            prompts: Prompts { directory: self.prompt_dir.clone() },
+        };
+        Ok(Some(Repositories::new(github, settings)))
+    }
+
+    pub fn store_options(&self, metrics: Metrics) -> StoreOptions {
         StoreOptions {
             secret_key_file: self.secret_key_file.clone(),
             max_age: self.event_retention.max_age,
             max_bytes: self.event_retention.max_bytes,
+            metrics,
         }
+    }
+
+    pub fn webhook_schedule(&self) -> RetrySchedule {
+        RetrySchedule { attempts: self.webhook_attempts, first_delay: Duration::from_millis(self.webhook_retry_ms) }
     }
 
     pub fn session_settings(&self) -> SessionSettings {

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::github::RepositoryName;
 use crate::session::SessionId;
-use crate::task::{Answer, Failure, TaskId};
+use crate::task::{Answer, Failure, Stage, TaskId};
 
 /// One numbered event, as subscribers get it and as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,16 @@ pub enum Event {
     },
     TaskStart {
         session_id: SessionId,
+    },
+    /// A repository task goes on to its next stage, or something more is known of where it works.
+    Stage {
+        stage: Stage,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        repo: Option<RepositoryName>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        branch: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pr_url: Option<String>,
     },
     Init {
         session_id: SessionId,
@@ -117,6 +128,8 @@ pub enum QueuedReason {
     Capacity,
     /// A sandbox: there is no memory for one more.
     Memory,
+    /// Another repository task, which works on the same branch.
+    Branch,
 }
 
 /// Where in the agent something happened: at its top level, or in the subagent that a tool call started.
@@ -141,6 +154,7 @@ impl Event {
         match self {
             Event::TaskQueued { .. } => "task_queued",
             Event::TaskStart { .. } => "task_start",
+            Event::Stage { .. } => "stage",
             Event::Init { .. } => "init",
             Event::ThinkingStart(_) => "thinking_start",
             Event::Thinking { .. } => "thinking",
@@ -155,6 +169,26 @@ impl Event {
             Event::SessionReset { .. } => "session_reset",
             Event::SessionDeleted {} => "session_deleted",
             Event::Raw { .. } => "raw",
+        }
+    }
+
+    /// Whether this is something that the model said or wants done.
+    pub const fn is_of_the_model(&self) -> bool {
+        match self {
+            Event::ThinkingStart(_) | Event::Thinking { .. } | Event::Text { .. } | Event::ToolStart { .. } => true,
+            Event::TaskQueued { .. }
+            | Event::TaskStart { .. }
+            | Event::Stage { .. }
+            | Event::Init { .. }
+            | Event::ToolEnd { .. }
+            | Event::Retry { .. }
+            | Event::Subagent { .. }
+            | Event::TaskComplete(_)
+            | Event::TaskFailed(_)
+            | Event::Abort { .. }
+            | Event::SessionReset { .. }
+            | Event::SessionDeleted {}
+            | Event::Raw { .. } => false,
         }
     }
 

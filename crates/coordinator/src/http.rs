@@ -10,6 +10,7 @@ mod files;
 mod health;
 mod listen;
 mod logs;
+mod metrics;
 mod openapi;
 mod perimeter;
 mod sandboxes;
@@ -21,6 +22,7 @@ mod ticket;
 mod usage;
 mod view;
 mod watch;
+mod webhook;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,7 @@ use tokio_util::task::TaskTracker;
 use tower::util::option_layer;
 
 use crate::config::OriginList;
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 use submission::TaskDefaults;
 
@@ -41,6 +44,8 @@ pub use error::ApiError;
 pub use listen::serve;
 pub use perimeter::Perimeter;
 pub use submission::TaskDefaults as Defaults;
+pub use view::task as show_task;
+pub use webhook::WebhookRules;
 
 /// A message is text for a model; more than this is not read by any.
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -57,6 +62,8 @@ pub struct Api {
     pub streams: TaskTracker,
     /// A WebSocket subscriber that takes nothing for this long is let go.
     pub subscriber_timeout: Duration,
+    pub metrics: Metrics,
+    pub webhooks: Arc<WebhookRules>,
 }
 
 impl Api {
@@ -71,11 +78,13 @@ pub fn router(api: Api) -> Router {
     let cors = access::cors(&api.cors_origins);
     let admit = from_fn_with_state(api.clone(), access::admit);
     let source = from_fn_with_state(Arc::clone(&api.perimeter), perimeter::check_source);
+    let counted = api.metrics.clone();
     Router::new()
         .route("/task", post(task::submit))
         .route("/task/{id}", get(task::show))
         .route("/task/{id}/logs", get(logs::logs))
         .route("/task/{id}/abort", post(task::abort))
+        .route("/task/{id}/retry", post(task::retry))
         .route("/tasks", get(task::list))
         .route("/sessions", get(session::list))
         .route("/session/{id}", get(session::show).delete(session::delete))
@@ -89,6 +98,9 @@ pub fn router(api: Api) -> Router {
         .route("/sandboxes", get(sandboxes::sandboxes))
         .route("/watch", get(watch::watch))
         .route("/usage", get(usage::usage))
+        .route("/webhooks", get(webhook::list))
+        .route("/webhooks/{id}/replay", post(webhook::replay))
+        .route("/metrics", get(metrics::expose))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .route("/openapi.json", get(openapi::describe))
@@ -101,6 +113,7 @@ pub fn router(api: Api) -> Router {
         .layer(from_fn(perimeter::check_body))
         .layer(option_layer(cors))
         .layer(source)
+        .layer(from_fn_with_state(counted, metrics::count))
         .layer(map_response(perimeter::secure))
         .with_state(api)
 }

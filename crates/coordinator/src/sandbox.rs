@@ -9,6 +9,8 @@ mod links;
 mod names;
 mod overview;
 mod process;
+mod program;
+mod question;
 mod self_test;
 mod take_over;
 mod warm;
@@ -28,12 +30,16 @@ use crate::gateway::{Gateway, SandboxGateway};
 use crate::link::Link;
 use crate::session::{SandboxRecord, SessionKey};
 
+pub(crate) use agent::{GATEWAY, WORKSPACE};
 pub use files::{Archive, ArchiveError, Entry, EntryKind, FilesError, MAX_DEPTH};
-pub use launch::{LaunchError, LaunchOrder};
+pub use launch::{Assignment, LaunchError, LaunchOrder};
 pub use links::Links;
 pub use names::{Instance, SandboxName};
 pub use overview::{Overview, SandboxUsage};
+pub(crate) use process::belongs_in_log;
 pub use process::{Process, ProcessEnd, ProcessOutput};
+pub use program::Finished;
+pub use question::Reply;
 pub use warm::{Warm, WarmPool, WarmSettings};
 
 /// What sandboxes are made of: the same for all of a coordinator.

@@ -26,6 +26,6 @@ pub use handle::{SessionHandle, Status};
 pub use id::{InvalidSessionId, SessionId, SessionKey};
 pub use log::{Cursor, EventLog, Frames, Page};
 pub use message::{AbortMode, AbortScope, Accepted, OwnCredential, SessionView, Submission, SubmitError, Subscription};
-pub use record::{SandboxRecord, SessionRecord};
+pub use record::{SandboxRecord, SessionRecord, SessionRepository};
 
 pub(crate) use message::Message;

@@ -3,7 +3,9 @@
 mod id;
 mod outcome;
 mod record;
+mod repository;
 
 pub use id::{InvalidTaskId, TaskId};
 pub use outcome::{Answer, ErrorType, Failure};
 pub use record::{TaskRecord, TaskRequest, TaskStatus};
+pub use repository::{RepositoryProgress, RepositoryRequest, Stage};

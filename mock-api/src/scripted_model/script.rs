@@ -104,10 +104,11 @@ struct File {
 impl Scripts {
     /// The scripts that come with the program: `mock-api/scripts/*.toml`.
     pub fn builtin() -> Result<Self, ScriptError> {
-        const FILES: [(&str, &str); 3] = [
+        const FILES: [(&str, &str); 4] = [
             ("cli.toml", include_str!("../../scripts/cli.toml")),
             ("acme.toml", include_str!("../../scripts/acme.toml")),
             ("memory.toml", include_str!("../../scripts/memory.toml")),
+            ("repository.toml", include_str!("../../scripts/repository.toml")),
         ];
         FILES.into_iter().try_fold(Self::default(), |all, (file, text)| Ok(all.followed_by(Self::parse(file, text)?)))
     }

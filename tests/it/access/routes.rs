@@ -38,11 +38,12 @@ use Foreign::{Forbidden, Installation, LeftOut, Live, NoSession, NotThere};
 use Needs::{Nothing, Read, Submit};
 
 /// All of them; a new one has to say here what it needs.
-const ROUTES: [(&str, &str, Needs, Foreign); 24] = [
+const ROUTES: [(&str, &str, Needs, Foreign); 28] = [
     ("POST", "/task", Submit, Forbidden),
     ("GET", "/task/{id}", Read, NotThere),
     ("GET", "/task/{id}/logs", Read, NotThere),
     ("POST", "/task/{id}/abort", Submit, NotThere),
+    ("POST", "/task/{id}/retry", Submit, NotThere),
     ("GET", "/tasks", Read, LeftOut),
     ("GET", "/sessions", Read, LeftOut),
     ("GET", "/session/{id}", Read, NotThere),
@@ -58,6 +59,9 @@ const ROUTES: [(&str, &str, Needs, Foreign); 24] = [
     ("GET", "/sandboxes", Read, Installation),
     ("GET", "/watch", Read, Live),
     ("GET", "/usage", Read, NoSession),
+    ("GET", "/webhooks", Read, LeftOut),
+    ("POST", "/webhooks/{id}/replay", Submit, NotThere),
+    ("GET", "/metrics", Read, NoSession),
     ("GET", "/openapi.json", Read, NoSession),
     ("GET", "/health", Nothing, NoSession),
     ("GET", "/ready", Nothing, NoSession),

@@ -49,6 +49,7 @@ fn session_of(id: &str) -> SessionRecord {
         env: BTreeMap::new(),
         last_seq: 0,
         sandbox: None,
+        repository: None,
     }
 }
 
@@ -69,6 +70,7 @@ fn task_of(session: &SessionRecord, message: &str, key_limits: KeyLimits) -> Tas
             metadata: None,
             key: Some("k1".parse().unwrap()),
             key_limits,
+            repository: None,
         },
         created: Timestamp::now(),
         started: None,
@@ -76,6 +78,7 @@ fn task_of(session: &SessionRecord, message: &str, key_limits: KeyLimits) -> Tas
         attempt: 0,
         answer: None,
         failure: None,
+        repository: None,
     }
 }
 

@@ -7,9 +7,11 @@ mod check;
 mod clock;
 mod data_dir;
 mod engine;
+mod git;
 mod image;
 mod key;
 mod link;
+mod memory;
 mod model;
 mod open_files;
 mod place;
@@ -28,6 +30,7 @@ use clap::Args;
 use container_engine::{DockerEngine, Engine};
 use tokio_util::sync::CancellationToken;
 
+use super::exit::Exit;
 use crate::config::{NetworkMode, ServeOptions};
 use check::{Check, Status};
 use runtime_dir::RuntimeDir;
@@ -35,10 +38,15 @@ use runtime_dir::RuntimeDir;
 /// Where [`DockerEngine::from_environment`] looks when nothing is said.
 const DEFAULT_ENGINE: &str = "unix:///var/run/docker.sock";
 
-/// Exit code of a program that Ctrl-C ended, as shells tell it.
-const INTERRUPTED: u8 = 130;
+const EXAMPLES: &str = "\
+Examples:
+  claude-runner doctor
+  claude-runner doctor --json | jq '.[] | select(.status != \"ok\")'
+
+Exit status 1 where something stops the server or its tasks; what is only to be looked at does not count.";
 
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct DoctorOptions {
     #[command(flatten)]
     serve: ServeOptions,
@@ -63,7 +71,7 @@ pub(super) async fn run(options: DoctorOptions) -> anyhow::Result<ExitCode> {
             stop.cancel();
             // A container that was started for a try is removed first.
             checks.await;
-            return Ok(ExitCode::from(INTERRUPTED));
+            return Ok(Exit::Interrupted.into());
         }
     };
     let text = if options.json { report::json(&checks)? } else { report::text(&checks, report::paint) };
@@ -116,6 +124,7 @@ async fn examine(options: &DoctorOptions, stop: &CancellationToken) -> Vec<Check
     checks.push(port);
     checks.push(clock.look(data_dir.scratch.as_ref()));
     checks.push(open_files::look());
+    checks.push(git::look());
     checks
 }
 
@@ -123,6 +132,7 @@ async fn examine(options: &DoctorOptions, stop: &CancellationToken) -> Vec<Check
 async fn engine_checks(engine: &dyn Engine, address: &str, serve: &ServeOptions, checks: &mut Vec<Check>) -> bool {
     let found = engine.info().await;
     checks.extend(engine::look(address, serve.sandbox_runtime.as_deref(), &found));
+    checks.extend(found.as_ref().ok().map(|engine| memory::look(serve, engine.memory_bytes)));
     let image = match &found {
         Ok(_) => Some(engine.image(&serve.docker_image).await),
         Err(_) => None,

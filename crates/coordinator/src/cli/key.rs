@@ -10,10 +10,18 @@ use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp, Zoned};
 use secrecy::ExposeSecret as _;
 
+use super::table::{Column, Table};
+use super::terminal;
 use crate::access::{ApiKey, KeyId, KeyLimits, KeySecret, Scope};
 use crate::session::SessionId;
 use crate::store::KeyStore;
 use crate::usage::Cost;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  claude-runner key create --scope admin --name laptop
+  claude-runner key create --scope submit --sessions acme- --expires 30d --max-day-usd 5
+  claude-runner key revoke 5d1f0c2a9b";
 
 #[derive(Subcommand, Debug)]
 pub(super) enum KeyCommand {
@@ -142,13 +150,25 @@ fn list(options: &ListOptions) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let now = Timestamp::now();
-    println!("{:<12} {:<8} {:<7} {:<20} {:<20} NAME", "ID", "STATE", "SCOPE", "SESSIONS", "EXPIRES");
+    let mut table = Table::new([
+        ("ID", Column::Whole),
+        ("STATE", Column::Whole),
+        ("SCOPE", Column::Whole),
+        ("SESSIONS", Column::Text),
+        ("EXPIRES", Column::Whole),
+        ("NAME", Column::Text),
+    ]);
     for key in keys {
-        let expires = key.expires.map_or("-".to_owned(), |time| format!("{time:.0}"));
-        let sessions = key.sessions.as_deref().map_or("all".to_owned(), |prefix| format!("{prefix}…"));
-        let (id, state, scope) = (key.id.as_str(), key.state(now), key.scope.as_str());
-        println!("{id:<12} {state:<8} {scope:<7} {sessions:<20} {expires:<20} {}", key.name.unwrap_or_default());
+        table.row([
+            key.id.as_str().to_owned(),
+            key.state(now).to_owned(),
+            key.scope.as_str().to_owned(),
+            key.sessions.as_deref().map_or("all".to_owned(), |prefix| format!("{prefix}…")),
+            key.expires.map_or("-".to_owned(), |time| format!("{time:.0}")),
+            key.name.unwrap_or_default(),
+        ]);
     }
+    print!("{}", table.text(terminal::width()));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -21,10 +21,11 @@ use crate::access::{Keys, Rate, Tickets};
 use crate::agent::AgentTemplate;
 use crate::audit::{self, AuditFile};
 use crate::budget::Budgets;
-use crate::config::{self, ConfigError, DrainMode, ServeOptions};
+use crate::config::{ConfigError, DrainMode, LogFormat, ServeOptions};
 use crate::failpoint::failpoint;
-use crate::gateway::{Gateway, Prices};
-use crate::http::{self, Api, Defaults, Guard, Perimeter, router};
+use crate::gateway::{Gateway, Outbound, Prices, SystemResolver};
+use crate::http::{self, Api, Defaults, Guard, Perimeter, WebhookRules, router};
+use crate::metrics::Metrics;
 use crate::redact::{LogWriter, Redactor};
 use crate::registry::Registry;
 use crate::sandbox::capacity::Capacity;
@@ -33,6 +34,7 @@ use crate::session::{Feed, SessionContext};
 use crate::store::KeyStore;
 use crate::store::Store;
 use crate::upkeep;
+use crate::webhook::{self, Courier};
 
 /// How long streams and sandboxes have to end once tasks have.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,7 +56,9 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let tracker = TaskTracker::new();
     let shutdown = CancellationToken::new();
     let draining = CancellationToken::new();
-    let store = Store::open(&options.data_dir, options.store_options()).context("DATA_DIR cannot be used")?;
+    let metrics = Metrics::default();
+    let store =
+        Store::open(&options.data_dir, options.store_options(metrics.clone())).context("DATA_DIR cannot be used")?;
     let key_store = KeyStore::open(&options.data_dir).context("DATA_DIR cannot be used")?;
     let keys = Keys::open(&options.api_keys, &key_store, options.host).context("the API keys cannot be read")?;
     options.check_keys(&keys)?;
@@ -75,9 +79,12 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     settings.budgets = Budgets::open(store.clone(), options.budget_limits(), tracker.clone())
         .await
         .context("DATA_DIR cannot be used")?;
+    settings.metrics = metrics.clone();
     let gateway = Gateway::new(settings, options.credentials()?.redacted_by(Arc::clone(&redactor)), tracker.clone())?;
+    let outbound = Arc::new(Outbound::new(options.webhook_allow.0.clone(), Arc::new(SystemResolver)));
     for listener in std::iter::once(address).chain(links.listener()) {
         gateway.set_own_listener(listener);
+        outbound.set_own_listener(listener);
     }
     let sandboxes = SandboxHost::new(engine, links, gateway, instance, options.sandbox_settings(), tracker.clone());
 
@@ -94,6 +101,8 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         tracker.spawn(measure_engine(options.clone(), Arc::clone(&sandboxes), capacity.clone(), shutdown.clone()));
     }
 
+    let repositories = options.repositories()?;
+    let worker_timeout_ms = repositories.as_ref().map(|_| options.worker_timeout_ms);
     let context = SessionContext {
         store,
         sandboxes,
@@ -101,6 +110,8 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         warm,
         redactor,
         feed: Feed::default(),
+        metrics: metrics.clone(),
+        repositories,
         settings: options.session_settings(),
         tracker: tracker.clone(),
         draining: draining.clone(),
@@ -112,12 +123,22 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     tracker.spawn(keep_warm);
     tracker.spawn(upkeep::run(registry.clone()));
     tracker.spawn(prove_runtime(Arc::clone(&registry.context().sandboxes), shutdown.clone()));
+    let courier = Courier {
+        store: registry.context().store.clone(),
+        outbound: Arc::clone(&outbound),
+        secrets: options.webhook_secret.clone(),
+        schedule: options.webhook_schedule(),
+        metrics: metrics.clone(),
+        show: http::show_task,
+    };
+    tracker.spawn(webhook::run(courier, shutdown.clone()));
     let api = Api {
         registry: registry.clone(),
         defaults: Arc::new(Defaults {
             model: options.model.clone(),
             max_turns: options.max_turns,
             timeout_ms: options.task_timeout_ms,
+            worker_timeout_ms,
         }),
         guard: Arc::new(Guard {
             keys: keys.clone(),
@@ -128,6 +149,8 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         perimeter: Arc::new(Perimeter::new(address, options.allowed_hosts.clone(), options.cors_origins.clone())),
         streams: tracker.clone(),
         subscriber_timeout: Duration::from_millis(options.subscriber_timeout_ms),
+        metrics,
+        webhooks: Arc::new(WebhookRules { outbound, has_secret: !options.webhook_secret.is_empty() }),
     };
     let watching = shutdown.clone();
     tracker.spawn_blocking(move || keys.watch(&key_store, &watching));
@@ -182,12 +205,15 @@ async fn prove_runtime(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken)
 
 /// The operator's secrets as they were configured. The login's are learnt whenever it is read.
 fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
-    let credentials = [&options.anthropic_api_key, &options.claude_code_oauth_token];
+    let credentials = [&options.anthropic_api_key, &options.claude_code_oauth_token, &options.github_token];
     for secret in credentials.into_iter().flatten() {
         redactor.learn(secret.expose_secret().trim());
     }
-    for secret in options.api_keys.take_secrets().into_iter().chain(config::github_token()) {
+    for secret in options.api_keys.take_secrets() {
         redactor.learn(secret.expose_secret().trim());
+    }
+    for secret in options.webhook_secret.each() {
+        redactor.learn(secret.text().expose_secret());
     }
 }
 
@@ -205,9 +231,13 @@ fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>) -> anyhow::Resu
     };
     let audit_file = options.audit_log();
     let elsewhere = audit_file.is_some();
-    let log = tracing_subscriber::fmt::layer()
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(LogWriter(Arc::clone(redactor)))
+    let log = tracing_subscriber::fmt::layer().with_writer(LogWriter(Arc::clone(redactor)));
+    let log = match options.log_format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        // As the audit log has its lines.
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
+    };
+    let log = log
         .with_filter(filter)
         .with_filter(filter_fn(move |metadata| !(elsewhere && metadata.target() == audit::TARGET)));
     let audit = match audit_file {

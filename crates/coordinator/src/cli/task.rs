@@ -1,146 +1,255 @@
 //! `claude-runner task`: sends a message, shows live what the agent does, prints the answer.
 
-mod show;
+mod submit;
 
-use std::collections::BTreeMap;
+use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context as _;
 use clap::Args;
-use futures::StreamExt;
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use futures::FutureExt as _;
+use futures::future::Fuse;
+use serde_json::{Map, Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
-use show::Show;
+use super::exit::{Exit, Misuse};
+use super::follow::{Follow, Step, end_of};
+use super::remote::{Remote, RemoteOptions};
+use super::show::Show;
+use super::terminal;
+use crate::session::SessionId;
+use submit::submit;
+
+const EXAMPLES: &str = "\
+Examples:
+  claude-runner task --session user-123 \"How many API calls has Alice left?\"
+  claude-runner task --session user-123 --env ACME_API_TOKEN - < question.txt
+  claude-runner task --repo acme/acme-api \"Refresh tokens before they expire, not after\"
+  claude-runner logs -f $(claude-runner task --session user-123 --detach \"Take your time\")
+
+Ctrl-C aborts the task; a second one leaves it to the server.
+Exit status: 0 completed, 1 failed, 2 aborted, 64 refused, 69 no server, 75 not now, 77 key";
 
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct TaskOptions {
-    /// The message for the agent
-    message: String,
+    /// The message for the agent; without --session the prompt of a repository task. `-`: from standard input
+    #[arg(required_unless_present = "prompt")]
+    message: Option<String>,
 
-    /// The session it goes to; a new one where it does not exist
-    #[arg(long, default_value = "cli")]
-    session: String,
+    /// The session that it goes to, which begins with its first message
+    #[arg(long, value_name = "ID", conflicts_with_all = ["prompt", "repo", "base", "branch"])]
+    session: Option<SessionId>,
 
-    /// What the agent should know about the message
+    /// The prompt of a repository task, as MESSAGE without --session
+    #[arg(long, value_name = "TEXT", conflicts_with = "message")]
+    prompt: Option<String>,
+
+    /// The repository, OWNER/NAME [default: chosen by the prompt]
+    #[arg(long, value_name = "REPOSITORY")]
+    repo: Option<String>,
+
+    /// The branch from which the work begins [default: the repository's]
     #[arg(long)]
-    context: Option<String>,
+    base: Option<String>,
 
-    /// A variable for the agent's tools, NAME=VALUE, or NAME to pass on one that is set here; may be repeated
-    #[arg(long = "env", value_name = "NAME[=VALUE]")]
-    env: Vec<String>,
+    /// The branch that the work goes to [default: a new one]
+    #[arg(long)]
+    branch: Option<String>,
 
-    /// Model [default: the server's]
+    /// The agent template [default: the server's]
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+
+    /// The model [default: the server's]
     #[arg(long)]
     model: Option<String>,
 
-    /// Dollars that the task may cost
+    /// What the agent should know about the message
+    #[arg(long, value_name = "TEXT")]
+    context: Option<String>,
+
+    /// A variable for the agent's tools; NAME alone passes on one that is set here. May be repeated
+    #[arg(long = "env", value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
+
+    /// Model round-trips that it may take
+    #[arg(long, value_name = "TURNS")]
+    max_turns: Option<u32>,
+
+    /// How long it may take: 90s, 10m, 1h
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    timeout: Option<u64>,
+
+    /// Dollars that it may cost
     #[arg(long, value_name = "DOLLARS")]
     max_cost: Option<f64>,
+
+    /// Do not wait: print the task's id
+    #[arg(long)]
+    detach: bool,
 
     /// Print the events as they come, one JSON object a line, and nothing else
     #[arg(long)]
     json: bool,
 
-    /// The server
-    #[arg(long, env = "CLAUDE_RUNNER_URL", default_value = "http://127.0.0.1:3456")]
-    url: String,
-
-    /// An API key of the server
-    #[arg(long, env = "CLAUDE_RUNNER_KEY", hide_env_values = true)]
-    key: Option<SecretString>,
+    #[command(flatten)]
+    remote: RemoteOptions,
 }
 
-/// The exit code says how the task ended: 0 completed, 1 failed, 2 aborted.
+/// The exit code says how the task ended.
 pub(super) async fn run(options: TaskOptions) -> anyhow::Result<ExitCode> {
-    let server = Server { url: options.url.trim_end_matches('/').to_owned(), key: options.key.clone() };
-    // Before the task is sent, so that its first event is seen.
-    let mut stream = server.stream(&options.session).await?;
-    let task = server.submit(&options).await?;
+    let remote = options.remote.connect()?;
+    let body = body(&options)?;
+    let accepted = submit(&remote, &body).await?;
+    let task = accepted["taskId"].as_str().unwrap_or_default();
+    if options.detach {
+        let text = if options.json { accepted.to_string() } else { task.to_owned() };
+        writeln!(io::stdout(), "{text}")?;
+        return Ok(Exit::Done.into());
+    }
+    let shows = match (options.json, &options.session) {
+        (true, _) => Shows::Lines,
+        (false, Some(_)) => Shows::Work(Box::new(Show::live())),
+        // What came of it is in its record.
+        (false, None) => Shows::Work(Box::new(Show::live().without_answer())),
+    };
+    let exit = watch(&remote, task, shows).await?;
+    if options.session.is_none() && !options.json {
+        let record = remote.get(&["task", task]).await?;
+        for field in ["summary", "pr_url"] {
+            if let Some(text) = record[field].as_str().filter(|text| !text.is_empty()) {
+                writeln!(io::stdout(), "{}", terminal::printable(text))?;
+            }
+        }
+    }
+    Ok(exit.into())
+}
 
-    let mut show = Show::new(options.json);
-    while let Some(message) = stream.next().await {
-        match message.context("the stream broke")? {
-            Message::Text(text) => {
-                let event: Value = serde_json::from_str(&text).context("the server sent something that is no event")?;
-                if event["taskId"] != task {
-                    continue;
+enum Shows {
+    /// Events as they come.
+    Lines,
+    Work(Box<Show>),
+}
+
+impl Shows {
+    /// A word of the command itself, which is no event.
+    fn say(&mut self, name: &str, text: &str) -> io::Result<()> {
+        match self {
+            Shows::Lines => writeln!(io::stderr(), "{name}: {text}"),
+            Shows::Work(show) => show.line(name, text),
+        }
+    }
+}
+
+/// Follows the task to its end. Ctrl-C aborts it, a second one leaves it alone.
+async fn watch(remote: &Remote, task: &str, mut shows: Shows) -> anyhow::Result<Exit> {
+    let mut interrupts = signal(SignalKind::interrupt()).context("could not listen for Ctrl-C")?;
+    let mut follow = Follow::task(remote, task, true).await?;
+    let mut abort = Fuse::terminated();
+    let mut told = false;
+    loop {
+        tokio::select! {
+            biased;
+            _ = interrupts.recv() => {
+                if told {
+                    shows.say("left", &format!("`claude-runner logs -f {task}` shows how it goes on"))?;
+                    return Ok(Exit::Interrupted);
                 }
-                if let Some(code) = show.event(&event, &text) {
-                    return Ok(ExitCode::from(code));
+                told = true;
+                shows.say("abort", "asked for; Ctrl-C again leaves without waiting")?;
+                let (remote, task) = (remote.clone(), task.to_owned());
+                abort = async move { remote.post(&["task", &task, "abort"]).await }.boxed().fuse();
+            }
+            asked = &mut abort => {
+                if let Err(error) = asked {
+                    shows.say("abort", &format!("{error}"))?;
                 }
             }
-            Message::Close(frame) => {
-                let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
-                bail!("the server closed the stream: {reason}");
-            }
-            _ => {}
-        }
-    }
-    bail!("the stream ended before the task did")
-}
-
-struct Server {
-    url: String,
-    key: Option<SecretString>,
-}
-
-impl Server {
-    async fn stream(&self, session: &str) -> anyhow::Result<WebSocketStream<MaybeTlsStream<TcpStream>>> {
-        let session = percent_encoding::utf8_percent_encode(session, percent_encoding::NON_ALPHANUMERIC);
-        let Some(rest) = self.url.strip_prefix("http") else { bail!("{}: not an http URL", self.url) };
-        let mut request = format!("ws{rest}/stream/{session}").into_client_request()?;
-        if let Some(key) = &self.key {
-            let bearer = format!("Bearer {}", key.expose_secret()).parse().context("the key is no header value")?;
-            request.headers_mut().insert(http::header::AUTHORIZATION, bearer);
-        }
-        let (stream, _) = tokio_tungstenite::connect_async(request)
-            .await
-            .with_context(|| format!("could not connect to {}; is `claude-runner serve` running there?", self.url))?;
-        Ok(stream)
-    }
-
-    async fn submit(&self, options: &TaskOptions) -> anyhow::Result<Value> {
-        let mut body = json!({
-            "sessionId": options.session,
-            "message": options.message,
-            "context": options.context,
-            "env": environment(&options.env)?,
-            "async": true,
-        });
-        if let Some(model) = &options.model {
-            body["model"] = json!(model);
-        }
-        if let Some(cost) = options.max_cost {
-            body["maxCostUsd"] = json!(cost);
-        }
-        let mut request = reqwest::Client::new().post(format!("{}/task", self.url)).json(&body);
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key.expose_secret());
-        }
-        let response = request.send().await.with_context(|| format!("could not reach {}", self.url))?;
-        let accepted = response.status().is_success();
-        let answer: Value = response.json().await.context("the server did not answer in JSON")?;
-        if !accepted {
-            bail!("{}", answer["error"].as_str().unwrap_or("the server refused the task"));
-        }
-        Ok(answer["taskId"].clone())
-    }
-}
-
-fn environment(pairs: &[String]) -> anyhow::Result<BTreeMap<&str, String>> {
-    pairs
-        .iter()
-        .map(|pair| match pair.split_once('=') {
-            Some((name, value)) => Ok((name, value.to_owned())),
-            None => match std::env::var(pair) {
-                Ok(value) => Ok((pair.as_str(), value)),
-                Err(_) => bail!("--env {pair}: there is no such variable here; use --env {pair}=VALUE"),
+            step = follow.next() => match step? {
+                Some(Step::Event { event, line }) => {
+                    match &mut shows {
+                        Shows::Lines => writeln!(io::stdout(), "{}", terminal::json_line(&line))?,
+                        Shows::Work(show) => show.event(&event)?,
+                    }
+                    if let Some(exit) = end_of(&event) {
+                        return Ok(exit);
+                    }
+                }
+                Some(Step::Away(error)) => shows.say("lost", &format!("{error}; waiting for it to come back"))?,
+                // A task that is followed ends with an event.
+                None => return Ok(Exit::Failed),
             },
-        })
-        .collect()
+        }
+    }
+}
+
+fn body(options: &TaskOptions) -> anyhow::Result<Value> {
+    let text = match (&options.message, &options.prompt) {
+        (Some(text), _) | (None, Some(text)) if text == "-" => read_stdin()?,
+        (Some(text), _) | (None, Some(text)) => text.clone(),
+        (None, None) => return Err(Misuse("a message is missing".to_owned()).into()),
+    };
+    let mut body = Map::new();
+    match &options.session {
+        Some(session) => {
+            body.insert("sessionId".to_owned(), json!(session));
+            body.insert("message".to_owned(), json!(text));
+        }
+        None => {
+            body.insert("prompt".to_owned(), json!(text));
+        }
+    }
+    let texts = [
+        ("repo", &options.repo),
+        ("base", &options.base),
+        ("branch", &options.branch),
+        ("agent", &options.agent),
+        ("model", &options.model),
+        ("context", &options.context),
+    ];
+    body.extend(texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), json!(text.as_ref()?)))));
+    let numbers = [
+        ("maxTurns", options.max_turns.map(Value::from)),
+        ("timeoutMs", options.timeout.map(Value::from)),
+        ("maxCostUsd", options.max_cost.map(Value::from)),
+    ];
+    body.extend(numbers.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?))));
+    if !options.env.is_empty() {
+        body.insert("env".to_owned(), environment(&options.env)?);
+    }
+    body.insert("async".to_owned(), json!(true));
+    Ok(body.into())
+}
+
+fn read_stdin() -> anyhow::Result<String> {
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text).context("the message could not be read from standard input")?;
+    Ok(text)
+}
+
+fn environment(pairs: &[String]) -> anyhow::Result<Value> {
+    let variable = |pair: &String| match pair.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), json!(value))),
+        None => match std::env::var(pair) {
+            Ok(value) => Ok((pair.clone(), json!(value))),
+            Err(_) => Err(Misuse(format!("--env {pair}: there is no such variable here; use --env {pair}=VALUE"))),
+        },
+    };
+    Ok(Value::Object(pairs.iter().map(variable).collect::<Result<_, _>>()?))
+}
+
+/// Milliseconds.
+fn parse_time(text: &str) -> Result<u64, String> {
+    let wrong = || "it must be a whole number with ms, s, m or h behind it, like 90s".to_owned();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).filter(|time| *time > 0).ok_or_else(wrong)
 }

@@ -1,15 +1,24 @@
 //! `claude-runner usage`: what was used and what it cost, as a table.
-#![expect(clippy::print_stdout, reason = "this is what shows things")]
 
-use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
 use clap::Args;
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::Method;
 use serde_json::Value;
 
+use super::exit::Exit;
+use super::remote::{RemoteError, RemoteOptions};
+use super::table::{Column, Table};
+use super::terminal;
+
+const EXAMPLES: &str = "\
+Examples:
+  claude-runner usage --by session
+  claude-runner usage --by day,model --from 2026-11-01 --json";
+
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct UsageOptions {
     /// What the table is split by: day, key, session, model, with commas between them
     #[arg(long, default_value = "day")]
@@ -35,92 +44,71 @@ pub(super) struct UsageOptions {
     #[arg(long)]
     json: bool,
 
-    /// The server
-    #[arg(long, env = "CLAUDE_RUNNER_URL", default_value = "http://127.0.0.1:3456")]
-    url: String,
-
-    /// An API key of the server
-    #[arg(long, env = "CLAUDE_RUNNER_KEY", hide_env_values = true)]
-    key: Option<SecretString>,
+    #[command(flatten)]
+    remote: RemoteOptions,
 }
 
 pub(super) async fn run(options: UsageOptions) -> anyhow::Result<ExitCode> {
     let report = ask(&options).await?;
-    if options.json {
-        println!("{report:#}");
-    } else {
-        print!("{}", table(&report));
-    }
-    Ok(ExitCode::SUCCESS)
+    let text = if options.json { format!("{report:#}\n") } else { text(&report, terminal::width()) };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(Exit::Done.into())
 }
 
-async fn ask(options: &UsageOptions) -> anyhow::Result<Value> {
-    let mut url: reqwest::Url = options.url.parse().with_context(|| format!("{}: not an http URL", options.url))?;
-    url.set_path("/usage");
-    url.query_pairs_mut().append_pair("by", &options.by);
-    let filters =
-        [("from", &options.from), ("to", &options.to), ("sessionId", &options.session), ("key", &options.of_key)];
-    for (name, value) in filters {
-        if let Some(value) = value {
-            url.query_pairs_mut().append_pair(name, value);
-        }
-    }
-    let mut request = reqwest::Client::new().get(url);
-    if let Some(key) = &options.key {
-        request = request.bearer_auth(key.expose_secret());
-    }
-    let response = request.send().await.with_context(|| format!("could not reach {}", options.url))?;
-    let answered = response.status().is_success();
-    let report: Value = response.json().await.context("the server did not answer in JSON")?;
-    if !answered {
-        bail!("{}", report["error"].as_str().unwrap_or("the server refused the question"));
-    }
-    Ok(report)
+async fn ask(options: &UsageOptions) -> Result<Value, RemoteError> {
+    let filters = [
+        ("by", Some(&options.by)),
+        ("from", options.from.as_ref()),
+        ("to", options.to.as_ref()),
+        ("sessionId", options.session.as_ref()),
+        ("key", options.of_key.as_ref()),
+    ];
+    let filters: Vec<(&str, &str)> =
+        filters.into_iter().filter_map(|(name, value)| Some((name, value?.as_str()))).collect();
+    let remote = options.remote.connect()?;
+    remote.json(remote.request(Method::GET, &["usage"], &filters)?).await
 }
 
 /// Names to the left, numbers to the right, the totals below.
-fn table(report: &Value) -> String {
+fn text(report: &Value, width: Option<usize>) -> String {
     let by: Vec<&str> = report["by"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let numbers = ["requests", "input", "output", "cache", "cost", "estimated", "CLI says"];
-    let mut lines = vec![by.iter().copied().chain(numbers).map(str::to_owned).collect::<Vec<_>>()];
-    let totals = std::iter::once(&report["totals"]);
-    for row in report["rows"].as_array().into_iter().flatten().chain(totals) {
-        let count = |name: &str| row[name].as_u64().unwrap_or_default();
-        let money = |name: &str| row[name].as_f64().map_or_else(|| "–".to_owned(), |dollars| format!("${dollars:.4}"));
+    let names = by.iter().map(|name| (*name, Column::Text));
+    let mut table = Table::new(names.chain(numbers.map(|name| (name, Column::Number))));
+    for row in report["rows"].as_array().into_iter().flatten() {
         let named = by.iter().map(|name| row[*name].as_str().unwrap_or("–").to_owned());
-        let cache = count("cache_creation_input_tokens") + count("cache_read_input_tokens");
-        let counts = [count("requests"), count("input_tokens"), count("output_tokens"), cache];
-        let money = ["cost", "estimatedCost", "cliCost"].map(money);
-        lines.push(named.chain(counts.map(|count| count.to_string())).chain(money).collect());
+        table.row(named.chain(figures(row)));
     }
     // The totals are about no group.
-    if let (Some(totals), true) = (lines.last_mut(), !by.is_empty()) {
-        for (n, cell) in totals.iter_mut().take(by.len()).enumerate() {
-            *cell = if n == 0 { "total".to_owned() } else { String::new() };
-        }
-    }
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let mut text = String::new();
-    for line in &lines {
-        for (column, cell) in line.iter().enumerate() {
-            let width = width(column);
-            // Writing to a string does not fail.
-            let _ = if column < by.len() { write!(text, "{cell:width$}  ") } else { write!(text, "{cell:>width$}  ") };
-        }
-        text.truncate(text.trim_end().len());
-        text.push('\n');
-    }
+    let first = (0..by.len()).map(|column| if column == 0 { "total".to_owned() } else { String::new() });
+    table.row(first.chain(figures(&report["totals"])));
+    let mut text = table.text(width);
     if report["truncated"] == true {
         text.push_str("There are more rows: ask for fewer days, or for one session or key.\n");
     }
     text
 }
 
+fn figures(row: &Value) -> [String; 7] {
+    let count = |name: &str| row[name].as_u64().unwrap_or_default();
+    let money = |name: &str| row[name].as_f64().map_or_else(|| "–".to_owned(), |dollars| format!("${dollars:.4}"));
+    let cache = count("cache_creation_input_tokens") + count("cache_read_input_tokens");
+    [
+        count("requests").to_string(),
+        count("input_tokens").to_string(),
+        count("output_tokens").to_string(),
+        cache.to_string(),
+        money("cost"),
+        money("estimatedCost"),
+        money("cliCost"),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::table;
+    use super::text;
 
     #[test]
     fn numbers_stand_below_each_other() {
@@ -136,7 +124,7 @@ mod tests {
             "rows": [row("2026-11-21", 0.0525, Some(0.0525)), row("2026-11-20", 10.0525, Some(0.0))],
         });
         assert_eq!(
-            table(&report),
+            text(&report, None),
             "\
 day         sessionId  requests  input  output  cache      cost  estimated  CLI says
 2026-11-21  s                14  14000     700      3   $0.0525    $0.0000   $0.0525

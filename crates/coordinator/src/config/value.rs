@@ -124,7 +124,26 @@ impl FromStr for DrainMode {
     }
 }
 
-/// EGRESS_ALLOW.
+/// LOG_FORMAT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err("it must be `text` or `json`".to_owned()),
+        }
+    }
+}
+
+/// EGRESS_ALLOW and WEBHOOK_ALLOW.
 #[derive(Clone, Debug, Default)]
 pub struct RuleList(pub Vec<EgressRule>);
 

@@ -71,7 +71,16 @@ impl Egress {
         // A caller's URL is as good as a name: what hands out a machine's credentials is the operator's to open.
         let by_caller = session.iter().filter_map(granted).map(|grant| grant.min(Grant::Name));
         let grant = self.rules.iter().filter_map(granted).chain(by_caller).max();
-        let grant = grant.ok_or(Refusal::NotAllowed)?;
+        self.dial(target, grant.ok_or(Refusal::NotAllowed)?, timeout).await
+    }
+
+    /// As [`Egress::admit`], for what was allowed otherwise.
+    pub(super) async fn dial(
+        &self,
+        target: &Target,
+        grant: Grant,
+        timeout: Duration,
+    ) -> Result<Vec<SocketAddr>, Refusal> {
         let found = self.addresses(&target.host, timeout).await.map_err(Refusal::Unresolved)?;
         let mut refusal = Refusal::Unresolved("it has no address".to_owned());
         let mut dial = Vec::new();
@@ -84,7 +93,7 @@ impl Egress {
         if dial.is_empty() { Err(refusal) } else { Ok(dial) }
     }
 
-    fn check(&self, address: IpAddr, port: u16, grant: Grant) -> Result<(), Refusal> {
+    pub(super) fn check(&self, address: IpAddr, port: u16, grant: Grant) -> Result<(), Refusal> {
         if !Reach::of(address).is_open_to(grant) {
             return Err(Refusal::NotPublic);
         }

@@ -65,7 +65,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     }
     tracing::info!(target: "audit", { git.repository = %call.repository, git.decision = ?call.service }, "git");
     let passed = match (call.service, call.step) {
-        (Service::Push, Step::Exchange) => push::answer(&access, request).await,
+        (Service::Push, Step::Exchange) => push::answer(&access, &sandbox.pushed, request).await,
         (Service::Push, Step::Advertise) | (Service::Fetch, _) => pass(&access, &call, request).await,
     };
     passed.unwrap_or_else(|error| broken(&error))

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
@@ -41,6 +41,8 @@ pub struct SandboxGateway {
     pub(super) closed: CancellationToken,
     access: RwLock<Access>,
     repository: RwLock<Option<Arc<RepositoryAccess>>>,
+    /// The commit at which the task's own branch was pushed last.
+    pub(super) pushed: watch::Sender<Option<String>>,
     session: RwLock<Option<Arc<str>>>,
     failure: Mutex<Option<GatewayFailure>>,
     /// Model requests that had come when the task began.
@@ -56,7 +58,7 @@ struct Access {
 impl SandboxGateway {
     pub(super) fn new(shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(SandboxGateway {
-            meter: Arc::new(Meter::new(Arc::clone(&shared.prices), shared.budgets.clone())),
+            meter: Arc::new(Meter::new(Arc::clone(&shared.prices), shared.budgets.clone(), shared.metrics.clone())),
             pulse: Arc::new(Pulse::new()),
             pace: Arc::new(Pace::new()),
             allowance: Arc::new(Allowance::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
@@ -65,6 +67,7 @@ impl SandboxGateway {
             closed: shared.closed.child_token(),
             access: RwLock::default(),
             repository: RwLock::default(),
+            pushed: watch::Sender::default(),
             session: RwLock::default(),
             failure: Mutex::default(),
             requests_before: AtomicU64::new(0),
@@ -81,6 +84,11 @@ impl SandboxGateway {
     /// From here on the sandbox's git may do this.
     pub fn set_repository(&self, access: RepositoryAccess) {
         *self.repository.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(access));
+    }
+
+    /// Tells of each push of the task's own branch: the commit at which it stands since.
+    pub fn pushes(&self) -> watch::Receiver<Option<String>> {
+        self.pushed.subscribe()
     }
 
     pub(super) fn repository(&self) -> Option<Arc<RepositoryAccess>> {
@@ -136,6 +144,11 @@ impl SandboxGateway {
         self.pulse.read()
     }
 
+    /// Its link's connection came back.
+    pub fn link_reconnected(&self) {
+        self.shared.metrics.link_reconnected();
+    }
+
     /// The sandbox is gone: ends every connection, and those to come at once.
     pub fn close(&self) {
         self.closed.cancel();
@@ -161,6 +174,7 @@ impl SandboxGateway {
     pub(super) fn decided(&self, via: &'static str, target: &str, outcome: &'static str) {
         let session = self.session.read().unwrap_or_else(PoisonError::into_inner).clone();
         let target = shortened(target);
+        self.shared.metrics.decided(via, outcome);
         self.shared.decisions.record(&Decision { session: session.as_deref(), via, target: &target, outcome });
     }
 

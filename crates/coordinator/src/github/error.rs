@@ -28,7 +28,7 @@ pub enum GitHubError {
 
 impl GitHubError {
     /// The same call may work a moment later.
-    pub(super) fn is_passing(&self) -> bool {
+    pub(crate) fn is_passing(&self) -> bool {
         match self {
             GitHubError::Unavailable { .. } | GitHubError::Unreachable(_) => true,
             GitHubError::NotFound(_)

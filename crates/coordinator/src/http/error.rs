@@ -69,6 +69,10 @@ impl ApiError {
         ApiError::new(StatusCode::NOT_FOUND, "task_not_found", format!("there is no task {id:?}"))
     }
 
+    pub(super) fn unknown_webhook(id: &str) -> Self {
+        ApiError::new(StatusCode::NOT_FOUND, "webhook_not_found", format!("there is no webhook {id:?}"))
+    }
+
     pub(super) fn unauthorized() -> Self {
         let sentence = "an API key is needed: send `Authorization: Bearer KEY`";
         ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence)
@@ -81,6 +85,14 @@ impl ApiError {
 
     pub(super) fn foreign_session(prefix: &str) -> Self {
         let sentence = format!("sessionId: this API key may use sessions whose ids begin with {prefix:?} only");
+        ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
+    }
+
+    /// What is asked for is of all sessions, and the key is for some.
+    pub(super) fn not_for_a_prefix(prefix: &str) -> Self {
+        let sentence = format!(
+            "this API key is for sessions whose ids begin with {prefix:?}, and this is about all of them: use a key without a prefix"
+        );
         ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
     }
 
@@ -108,6 +120,15 @@ impl ApiError {
     pub(super) fn too_many_watchers() -> Self {
         let sentence = "too many follow GET /watch already; close some, or try again soon";
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(5)
+    }
+
+    pub(super) fn no_forge() -> Self {
+        let sentence = "there is no credential for repository tasks: set GITHUB_TOKEN, or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "no_forge", sentence)
+    }
+
+    pub(super) fn not_repeatable(sentence: &str) -> Self {
+        ApiError::new(StatusCode::CONFLICT, "not_repeatable", sentence)
     }
 
     pub(super) fn shutting_down() -> Self {
@@ -170,6 +191,11 @@ const fn status_of(error_type: ErrorType) -> (StatusCode, &'static str) {
         ErrorType::ExitCode => (StatusCode::BAD_GATEWAY, "exit_code"),
         ErrorType::OomKilled => (StatusCode::BAD_GATEWAY, "oom_killed"),
         ErrorType::ContainerLost => (StatusCode::BAD_GATEWAY, "container_lost"),
+        ErrorType::RepoNotFound => (StatusCode::BAD_GATEWAY, "repo_not_found"),
+        ErrorType::RepoAmbiguous => (StatusCode::BAD_GATEWAY, "repo_ambiguous"),
+        ErrorType::CloneFailed => (StatusCode::BAD_GATEWAY, "clone_failed"),
+        ErrorType::PushRejected => (StatusCode::BAD_GATEWAY, "push_rejected"),
+        ErrorType::NothingToDo => (StatusCode::BAD_GATEWAY, "nothing_to_do"),
     }
 }
 

@@ -20,6 +20,7 @@ use super::access::visible;
 use super::extract::{Path, Query};
 use super::{Api, ApiError};
 use crate::access::Caller;
+use crate::metrics::{Subscribed, Transport};
 use crate::session::{Cursor, EventLog, Page, SessionId};
 
 /// Keeps proxies from closing a stream on which nothing happens.
@@ -55,7 +56,8 @@ pub(super) async fn events(
     let since = since.unwrap_or(if wants_lines { 0 } else { latest }).min(latest);
     let until = if follow { u64::MAX } else { latest };
     let ends = [api.registry.context().shutdown.clone(), caller.revoked];
-    Ok(live(wants_lines, pages(&log, since, until), ends, lines, server_sent))
+    let counted = api.metrics.subscribed(if wants_lines { Transport::Lines } else { Transport::ServerSent });
+    Ok(live(wants_lines, pages(&log, since, until, counted), ends, lines, server_sent))
 }
 
 /// Answers with what comes, as lines or as server-sent events. It ends early when the server does, or the caller's key.
@@ -77,14 +79,15 @@ pub(super) fn live<T: Send + 'static>(
 }
 
 /// The pages of a log after `since` and up to `until`.
-fn pages(log: &Arc<EventLog>, since: u64, until: u64) -> impl Stream<Item = Page> + use<> {
-    stream::unfold(log.cursor(since), move |mut cursor: Cursor| async move {
+fn pages(log: &Arc<EventLog>, since: u64, until: u64, counted: Subscribed) -> impl Stream<Item = Page> + use<> {
+    // Counted as long as the stream is there.
+    stream::unfold((log.cursor(since), counted), move |(mut cursor, counted): (Cursor, Subscribed)| async move {
         if cursor.since() >= until {
             return None;
         }
         match cursor.next().await {
             Ok(Page::End) => None,
-            Ok(page) => Some((page, cursor)),
+            Ok(page) => Some((page, (cursor, counted))),
             Err(error) => {
                 tracing::warn!(%error, "could not read events for a subscriber");
                 None

@@ -7,10 +7,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ApiError;
+use super::session::prefix;
 use crate::access::Caller;
 use crate::gateway::Gateway;
+use crate::github::RepositoryName;
+use crate::repository::is_branch_name;
 use crate::session::{CREDENTIAL_NAMES, SessionId, own_credential};
-use crate::task::TaskRequest;
+use crate::task::{RepositoryRequest, TaskId, TaskRequest};
 
 /// What holds for tasks that do not say otherwise.
 #[derive(Clone, Debug)]
@@ -18,6 +21,8 @@ pub struct TaskDefaults {
     pub model: String,
     pub max_turns: u32,
     pub timeout_ms: u64,
+    /// Of a repository task's work; `None` where there is no forge for such tasks.
+    pub worker_timeout_ms: Option<u64>,
 }
 
 /// A body as it may come. What is needed is checked below, so that the error can say which forms there are.
@@ -35,20 +40,27 @@ pub(super) struct TaskBody {
     max_cost_usd: Option<f64>,
     retry: Option<u32>,
     metadata: Option<Value>,
-    webhook: Option<Value>,
+    pub(super) webhook: Option<Value>,
+    repo: Option<String>,
+    base: Option<String>,
+    branch: Option<String>,
     #[serde(rename = "async")]
     pub(super) respond_async: Option<bool>,
 }
 
-/// A checked session task.
+/// A checked task.
 #[derive(Debug)]
-pub(super) struct SessionTask {
+pub(super) struct CheckedTask {
+    /// The id that it has to have: that of a repository task, which names its session.
+    pub(super) task: Option<TaskId>,
     pub(super) session: SessionId,
     pub(super) request: TaskRequest,
     pub(super) env: BTreeMap<String, SecretString>,
 }
 
 const MAX_TURNS: u32 = 1000;
+/// A repository task is bounded by its time and its money.
+const WORKER_TURNS: u32 = 300;
 const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
 const MAX_RETRY: u32 = 3;
 const MAX_METADATA_BYTES: usize = 16 * 1024;
@@ -60,14 +72,27 @@ impl TaskBody {
         caller: &Caller,
         defaults: &TaskDefaults,
         knows_model: impl Fn(&str) -> bool,
-    ) -> Result<SessionTask, ApiError> {
-        let (session, message) = match (self.session_id, self.message, self.prompt) {
-            (None, _, Some(_)) => {
-                return Err(ApiError::invalid(
-                    "prompt: repository tasks are not available in this version; send {\"sessionId\", \"message\"}",
-                ));
+    ) -> Result<CheckedTask, ApiError> {
+        let in_repository = [&self.repo, &self.base, &self.branch].into_iter().any(Option::is_some);
+        let (task, session, message) = match (self.session_id, self.message, self.prompt) {
+            (None, None, Some(prompt)) => {
+                let prompt =
+                    prompt.as_str().ok_or_else(|| ApiError::invalid("prompt: it must be a string"))?.to_owned();
+                let task = TaskId::generate();
+                // A key that sees sessions of a prefix only sees this one too.
+                let session = format!("{}{task}", prefix(caller).unwrap_or_default());
+                (Some(task), session, prompt)
             }
-            (Some(session), Some(message), _) => (session, message),
+            (None, None, None) if in_repository => return Err(ApiError::invalid("prompt required")),
+            (None, Some(_), Some(_)) => {
+                return Err(ApiError::invalid("message: a task has a message or a prompt, not both"));
+            }
+            (Some(_), _, _) if in_repository => {
+                let sentence =
+                    "repo, base and branch belong to a repository task: send them with a prompt and without sessionId";
+                return Err(ApiError::invalid(sentence));
+            }
+            (Some(session), Some(message), _) => (None, session, message),
             (None, Some(_), None) => return Err(ApiError::invalid("sessionId is missing")),
             (Some(_), None, _) => return Err(ApiError::invalid("message is missing")),
             (None, None, None) => {
@@ -77,11 +102,11 @@ impl TaskBody {
             }
         };
         let session = session.parse().map_err(|error| ApiError::invalid(format!("sessionId: {error}")))?;
+        if message.trim().is_empty() && task.is_some() {
+            return Err(ApiError::invalid("prompt required"));
+        }
         if message.trim().is_empty() {
             return Err(ApiError::invalid("message: it must not be empty"));
-        }
-        if self.webhook.is_some() {
-            return Err(ApiError::invalid("webhook: webhooks are not available in this version"));
         }
         let env = self.env.unwrap_or_default().into_iter().map(|(name, value)| (name, value.into())).collect();
         check_env(&env)?;
@@ -97,8 +122,14 @@ impl TaskBody {
         {
             return Err(ApiError::model_not_allowed(&model, allowed));
         }
-        let max_turns = within("maxTurns", self.max_turns.unwrap_or(defaults.max_turns), 1, MAX_TURNS)?;
-        let timeout_ms = within("timeoutMs", self.timeout_ms.unwrap_or(defaults.timeout_ms), 1, MAX_TIMEOUT_MS)?;
+        let (turns, timeout_ms, repository) = if task.is_some() {
+            let timeout_ms = defaults.worker_timeout_ms.ok_or_else(ApiError::no_forge)?;
+            (WORKER_TURNS, timeout_ms, Some(repository_request(self.repo, self.base, self.branch)?))
+        } else {
+            (defaults.max_turns, defaults.timeout_ms, None)
+        };
+        let max_turns = within("maxTurns", self.max_turns.unwrap_or(turns), 1, MAX_TURNS)?;
+        let timeout_ms = within("timeoutMs", self.timeout_ms.unwrap_or(timeout_ms), 1, MAX_TIMEOUT_MS)?;
         if self.max_cost_usd.is_some_and(|cost| !(cost > 0.0 && cost.is_finite())) {
             return Err(ApiError::invalid("maxCostUsd: it must be a number of US dollars above 0"));
         }
@@ -116,9 +147,26 @@ impl TaskBody {
             metadata: self.metadata,
             key: caller.key.clone(),
             key_limits: caller.limits.clone(),
+            repository,
         };
-        Ok(SessionTask { session, request, env })
+        Ok(CheckedTask { task, session, request, env })
     }
+}
+
+fn repository_request(
+    repo: Option<String>,
+    base: Option<String>,
+    branch: Option<String>,
+) -> Result<RepositoryRequest, ApiError> {
+    let repo =
+        repo.map(|repo| repo.parse::<RepositoryName>().map_err(|error| ApiError::invalid(format!("repo: {error}"))));
+    let checked = |field: &str, name: Option<String>| match name {
+        Some(name) if !is_branch_name(&name) => Err(ApiError::invalid(format!(
+            "{field}: it must be a branch's name, of letters, digits, `-`, `_`, `.`, `+` and `/`"
+        ))),
+        name => Ok(name),
+    };
+    Ok(RepositoryRequest { repo: repo.transpose()?, base: checked("base", base)?, branch: checked("branch", branch)? })
 }
 
 fn within<T: Copy + PartialOrd + std::fmt::Display>(field: &str, value: T, least: T, most: T) -> Result<T, ApiError> {

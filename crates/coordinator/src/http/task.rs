@@ -18,7 +18,7 @@ use super::{Api, ApiError, view};
 use crate::access::Caller;
 use crate::failpoint::failpoint;
 use crate::session::{AbortMode, AbortScope, SessionId, Submission, SubmitError};
-use crate::store::{IdempotencyKey, StoreError, TaskFilter};
+use crate::store::{Cursor, IdempotencyKey, StoreError, TaskFilter};
 use crate::task::{TaskId, TaskRecord, TaskStatus};
 
 /// `POST /task`.
@@ -31,7 +31,8 @@ pub(super) async fn submit(
     if api.is_draining() {
         return Err(ApiError::shutting_down());
     }
-    let task: TaskBody = body.json()?;
+    let mut task: TaskBody = body.json()?;
+    let webhook = api.webhooks.check(task.webhook.take())?;
     let respond_async = prefers_async(&headers) || task.respond_async == Some(true);
     let prices = api.registry.context().sandboxes.gateway().prices();
     let task = task.check(&caller, &api.defaults, |model| prices.knows(model))?;
@@ -39,25 +40,69 @@ pub(super) async fn submit(
         return Err(ApiError::foreign_session(prefix));
     }
     let idempotency = idempotency_key(&caller, &headers, &body)?;
-    let submission = Submission { request: task.request, env: task.env, idempotency };
+    let is_repository_task = task.task.is_some();
+    let submission = Submission { task: task.task, request: task.request, env: task.env, idempotency, webhook };
 
-    let id = match api.registry.submit(&task.session, submission).await {
-        Ok(accepted) => accepted.task,
+    let (id, session) = match api.registry.submit(&task.session, submission).await {
+        Ok(accepted) => (accepted.task, task.session),
         Err(SubmitError::Store(error)) => match error.as_ref() {
             // The same request once more: it gets the same task.
-            StoreError::IdempotencyKeyUsed { task, same_body: true } => task.clone(),
+            StoreError::IdempotencyKeyUsed { task: first, same_body: true } => {
+                let record = api.registry.context().store.task(first).await?;
+                // A repository task's session has the name of the first.
+                (first.clone(), record.map_or(task.session, |record| record.session_id))
+            }
             error => return Err(error.into()),
         },
         Err(error) => return Err(error.into()),
     };
     failpoint!("task.accepted");
-    let subject = Subject { session: Some(task.session.to_string()), task: Some(id.to_string()) };
-    let mut response = if respond_async {
-        accepted(&id, &task.session)
+    let subject = Subject { session: Some(session.to_string()), task: Some(id.to_string()) };
+    let mut response = if respond_async || is_repository_task {
+        accepted(&id, &session)
     } else {
-        ended(&api, &task.session, &id).await.into_response()
+        ended(&api, &session, &id).await.into_response()
     };
     response.extensions_mut().insert(subject);
+    Ok(response)
+}
+
+/// `POST /task/:id/retry`: the same once more. A repository task begins anew, with a branch of its own; another task goes to its
+/// session again.
+pub(super) async fn retry(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let before = visible_task(&api, &caller, &id).await?;
+    if api.is_draining() {
+        return Err(ApiError::shutting_down());
+    }
+    if !before.status.is_final() {
+        return Err(ApiError::not_repeatable("the task has not ended yet"));
+    }
+    if before.request.message.is_empty() {
+        return Err(ApiError::not_repeatable("the task's session was deleted, and its message with it"));
+    }
+    let mut request = before.request;
+    request.key = caller.key.clone();
+    request.key_limits = caller.limits.clone();
+    let (task, session, env) = match &request.repository {
+        None => (None, before.session_id, [].into()),
+        Some(_) if api.defaults.worker_timeout_ms.is_none() => return Err(ApiError::no_forge()),
+        Some(_) => {
+            let task = TaskId::generate();
+            let session = format!("{}{task}", prefix(&caller).unwrap_or_default());
+            let session: SessionId = session.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+            let first = api.registry.context().store.session(&before.session_id).await?;
+            (Some(task), session, first.map(|session| session.env).unwrap_or_default())
+        }
+    };
+    let webhook = api.registry.context().store.webhook_target(&before.id).await?;
+    let submission = Submission { task, request, env, idempotency: None, webhook };
+    let id = api.registry.submit(&session, submission).await?.task;
+    let mut response = accepted(&id, &session);
+    response.extensions_mut().insert(Subject { session: Some(session.to_string()), task: Some(id.to_string()) });
     Ok(response)
 }
 
@@ -110,15 +155,7 @@ pub(super) async fn list(
     Extension(caller): Extension<Caller>,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    const MAX_LIMIT: usize = 500;
-    let limit = match query.limit.as_deref() {
-        None => 100,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
-            .ok_or_else(|| ApiError::invalid(format!("limit: it must be from 1 to {MAX_LIMIT}")))?,
-    };
+    let limit = limit_of(query.limit.as_deref())?;
     let filter = TaskFilter {
         status: query.status.as_deref().map(parse_status).transpose()?,
         session_id: query
@@ -138,10 +175,28 @@ pub(super) async fn list(
         .map_err(|_| ApiError::invalid("cursor: take the one of the Link header as it is"))?;
     let page = api.registry.context().store.tasks(&filter, cursor, limit).await?;
     let tasks: Vec<Value> = page.items.iter().map(view::task).collect();
-    let mut response = Json(tasks).into_response();
-    if let Some(next) = page.next {
-        let mut target = format!("</tasks?limit={limit}&cursor={next}");
-        let filters = [("status", &query.status), ("sessionId", &query.session_id), ("q", &query.q)];
+    let filters = [("status", &query.status), ("sessionId", &query.session_id), ("q", &query.q)];
+    Ok(linked(Json(tasks).into_response(), "/tasks", limit, page.next, &filters))
+}
+
+/// How long a page may be: 100 where nothing is said.
+pub(super) fn limit_of(text: Option<&str>) -> Result<usize, ApiError> {
+    const MAX_LIMIT: usize = 500;
+    let Some(text) = text else { return Ok(100) };
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| ApiError::invalid(format!("limit: it must be from 1 to {MAX_LIMIT}")))
+}
+
+/// A page of a list with the `Link` to the next one, under the same filters.
+pub(super) fn linked(
+    mut response: Response,
+    path: &str,
+    limit: usize,
+    next: Option<Cursor>,
+    filters: &[(&str, &Option<String>)],
+) -> Response {
+    if let Some(next) = next {
+        let mut target = format!("<{path}?limit={limit}&cursor={next}");
         for (name, value) in filters.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value))) {
             let value = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
             target.extend(["&", name, "=", &value.to_string()]);
@@ -151,7 +206,7 @@ pub(super) async fn list(
             response.headers_mut().insert(LINK, link);
         }
     }
-    Ok(response)
+    response
 }
 
 #[derive(Deserialize)]

@@ -8,17 +8,19 @@ use crate::session::{Changed, SessionRecord, SessionView, Status};
 use crate::task::{TaskRecord, TaskStatus};
 
 /// A time as the wire has it: RFC 3339 in UTC with milliseconds.
-fn time(at: Timestamp) -> String {
+pub(super) fn time(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
 /// A task for `GET /task/:id` and `GET /tasks`.
-pub(super) fn task(record: &TaskRecord) -> Value {
+pub fn task(record: &TaskRecord) -> Value {
+    // Of a task whose work is still being handed in, the end is not told yet.
+    let failure = record.failure.as_ref().filter(|_| record.status.is_final());
     let mut view = json!({
         "id": record.id,
         "taskId": record.id,
         "sessionId": record.session_id,
-        "kind": "session",
+        "kind": record.kind(),
         "status": record.status,
         "prompt": record.request.message,
         "context": record.request.context,
@@ -30,11 +32,19 @@ pub(super) fn task(record: &TaskRecord) -> Value {
         "created": time(record.created),
         "started": record.started.map(time),
         "finished": record.finished.map(time),
-        "error": record.failure.as_ref().map(|failure| &failure.error),
-        "errorType": record.failure.as_ref().map(|failure| failure.error_type),
+        "error": failure.map(|failure| &failure.error),
+        "errorType": failure.map(|failure| failure.error_type),
         "pr_url": null,
     });
-    if let (Some(answer), Value::Object(view)) = (&record.answer, &mut view) {
+    if let (Some(progress), Value::Object(view)) = (&record.repository, &mut view) {
+        view.insert("stage".to_owned(), json!(progress.stage));
+        view.insert("repo".to_owned(), json!(progress.repo));
+        view.insert("branch".to_owned(), json!(progress.branch));
+        view.insert("pr_url".to_owned(), json!(progress.pull_url));
+        view.insert("summary".to_owned(), json!(progress.summary));
+    }
+    let answer = record.answer.as_ref().filter(|_| record.status.is_final());
+    if let (Some(answer), Value::Object(view)) = (answer, &mut view) {
         view.insert("cost".to_owned(), json!(answer.cost));
         view.insert("cliCost".to_owned(), json!(answer.cli_cost));
         view.insert("duration".to_owned(), json!(answer.duration));

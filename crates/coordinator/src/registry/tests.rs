@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::gateway::{Credentials, Gateway, GatewaySettings, Prices};
+use crate::metrics::Metrics;
 use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use crate::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
 use crate::session::{Feed, SessionKey, SessionSettings};
@@ -41,6 +42,8 @@ async fn registry(directory: &std::path::Path) -> Registry {
         warm,
         redactor: Arc::default(),
         feed: Feed::default(),
+        metrics: Metrics::default(),
+        repositories: None,
         settings: SessionSettings {
             max_queue: 5,
             idle_timeout: Duration::from_mins(1),
@@ -67,6 +70,7 @@ fn at_rest(id: &SessionId) -> SessionRecord {
         env: [].into(),
         last_seq: 0,
         sandbox: None,
+        repository: None,
     }
 }
 

@@ -1,15 +1,16 @@
 //! How Claude Code is started in a sandbox.
 
-pub(super) const WORKSPACE: &str = "/workspace";
+pub(crate) const WORKSPACE: &str = "/workspace";
 pub(super) const HOME: &str = "/home/agent";
 
 /// Where `sandbox-init` listens and pipes to the gateway.
-const GATEWAY: &str = "http://127.0.0.1:8787";
+pub(crate) const GATEWAY: &str = "http://127.0.0.1:8787";
 
 /// The program that serves all tasks of a session: stream-json on both sides.
 pub(super) const PROGRAM: &str = "claude";
 
-pub(super) fn arguments(model: &str, resume: Option<&str>) -> Vec<String> {
+/// `rules`: told behind the CLI's own prompt.
+pub(super) fn arguments(model: &str, rules: Option<&str>, resume: Option<&str>) -> Vec<String> {
     let mut arguments: Vec<String> = [
         "-p",
         "--input-format",
@@ -31,6 +32,9 @@ pub(super) fn arguments(model: &str, resume: Option<&str>) -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
+    if let Some(rules) = rules {
+        arguments.extend(["--append-system-prompt".to_owned(), rules.to_owned()]);
+    }
     if let Some(conversation) = resume {
         arguments.extend(["--resume".to_owned(), conversation.to_owned()]);
     }

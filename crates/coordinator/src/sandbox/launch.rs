@@ -34,6 +34,27 @@ pub struct LaunchOrder {
     pub resume: Option<String>,
     /// No agent has worked in the workspace yet. It may be there without its template, where making it was cut off.
     pub untouched: bool,
+    pub assignment: Assignment,
+}
+
+/// What an agent is started for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Assignment {
+    /// To work in the workspace, told by its template alone.
+    Workspace,
+    /// To work in a directory of the workspace, in an image of this name. The template's instructions follow the CLI's own.
+    Directory { path: String, image: String },
+    /// As [`Assignment::Workspace`], in an image of this name.
+    Image(String),
+}
+
+impl Assignment {
+    fn image(&self) -> Option<&str> {
+        match self {
+            Assignment::Workspace => None,
+            Assignment::Directory { image, .. } | Assignment::Image(image) => Some(image),
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -89,17 +110,39 @@ impl SandboxHost {
         cancel: CancellationToken,
         gateway: &Gateway,
     ) -> Result<Sandbox, LaunchError> {
+        let name = self.new_name();
+        self.within_bounds(&name, order.session, &cancel, self.launch_as(&name, &order, gateway)).await
+    }
+
+    /// As [`SandboxHost::launch`], without an agent: programs can be run in it, and [`Sandbox::start_agent`] starts one.
+    pub async fn open(&self, order: &LaunchOrder, cancel: &CancellationToken) -> Result<Sandbox, LaunchError> {
+        self.prove_runtime(cancel).await?;
+        let name = self.new_name();
+        self.within_bounds(&name, order.session, cancel, self.open_as(&name, order, &self.gateway)).await
+    }
+
+    fn new_name(&self) -> SandboxName {
         let name = SandboxName::generate();
         self.alive.insert(name.to_string());
-        let session = order.session;
+        name
+    }
+
+    /// In time, or called off; and nothing is left of what did not come up.
+    async fn within_bounds(
+        &self,
+        name: &SandboxName,
+        session: SessionKey,
+        cancel: &CancellationToken,
+        making: impl Future<Output = Result<Sandbox, LaunchError>>,
+    ) -> Result<Sandbox, LaunchError> {
         let outcome = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(LaunchError::Cancelled),
-            outcome = timeout(START_TIMEOUT, self.launch_as(&name, order, gateway)) => outcome.unwrap_or(Err(LaunchError::Timeout)),
+            outcome = timeout(START_TIMEOUT, making) => outcome.unwrap_or(Err(LaunchError::Timeout)),
         };
         if let Err(error) = &outcome {
             info!(sandbox.name = %name, session.key = %session, %error, "a sandbox did not come up");
-            if let Err(error) = self.take_down(&name).await {
+            if let Err(error) = self.take_down(name).await {
                 warn!(sandbox.name = %name, %error, "could not take down a sandbox that did not come up");
             }
         }
@@ -109,30 +152,32 @@ impl SandboxHost {
     async fn launch_as(
         &self,
         name: &SandboxName,
-        order: LaunchOrder,
+        order: &LaunchOrder,
+        gateway: &Gateway,
+    ) -> Result<Sandbox, LaunchError> {
+        let mut sandbox = self.open_as(name, order, gateway).await?;
+        sandbox.start_agent(order).await?;
+        failpoint!("agent.initialised");
+        Ok(sandbox)
+    }
+
+    async fn open_as(
+        &self,
+        name: &SandboxName,
+        order: &LaunchOrder,
         gateway: &Gateway,
     ) -> Result<Sandbox, LaunchError> {
         self.sweep_what_is_left().await;
         let gateway = gateway.open();
         let attached = self.links.attach(name, self.settings.orphan_ttl, Arc::clone(&gateway))?;
         failpoint!("link.bound");
-        let container = self.create_container(name, &order, &attached).await?;
+        let container = self.create_container(name, order, &attached).await?;
         failpoint!("container.created");
         self.engine.start(&container).await?;
         failpoint!("container.started");
         let link = attached.link;
-        let mut process = Process::new(attached.output, self.watch(&container));
-
-        let mut resume = order.resume.clone();
-        if resume.is_some() && !start_agent(&link, &mut process, &order, resume.as_deref()).await? {
-            // Its transcript is gone: the conversation begins anew, in the files as they are.
-            resume = None;
-        }
-        if resume.is_none() && !start_agent(&link, &mut process, &order, None).await? {
-            return Err(LaunchError::Refused("the agent did not initialise".to_owned()));
-        }
-        failpoint!("agent.initialised");
-        Ok(Sandbox { name: name.clone(), container, link, process, gateway, resumed: resume.is_some() })
+        let process = Process::new(attached.output, self.watch(&container));
+        Ok(Sandbox { name: name.clone(), container, link, process, gateway, resumed: false })
     }
 
     /// Creates volumes where there are none, with the template in the workspace, and the container on them.
@@ -149,7 +194,7 @@ impl SandboxHost {
             self.engine.create_volume(&volume.name, &labels).await?;
             failpoint!("volume.created");
         }
-        let made = self.create_with(name, volumes, attached).await;
+        let made = self.create_with(name, order, volumes, attached).await;
         failpoint!("container.empty");
         let filled = match (made, fresh || order.untouched) {
             (Ok(container), true) => {
@@ -169,13 +214,14 @@ impl SandboxHost {
     async fn create_with(
         &self,
         name: &SandboxName,
+        order: &LaunchOrder,
         volumes: [names::SessionVolume; 2],
         attached: &Attachment,
     ) -> Result<ContainerId, EngineError> {
         let volumes = volumes.map(|volume| Mount::Volume { name: volume.name, target: volume.target.to_owned() });
         let spec = ContainerSpec {
             name: name.container(),
-            image: self.settings.image.clone(),
+            image: order.assignment.image().unwrap_or(&self.settings.image).to_owned(),
             labels: self.instance.sandbox_labels(name),
             command: Vec::new(),
             environment: BTreeMap::from([
@@ -220,6 +266,22 @@ impl SandboxHost {
     }
 }
 
+impl Sandbox {
+    /// Starts the agent and initialises it. It goes on with the conversation that it is to resume, where that is still there.
+    pub async fn start_agent(&mut self, order: &LaunchOrder) -> Result<(), LaunchError> {
+        let mut resume = order.resume.as_deref();
+        if resume.is_some() && !start_agent(&self.link, &mut self.process, order, resume).await? {
+            // Its transcript is gone: the conversation begins anew, in the files as they are.
+            resume = None;
+        }
+        if resume.is_none() && !start_agent(&self.link, &mut self.process, order, None).await? {
+            return Err(LaunchError::Refused("the agent did not initialise".to_owned()));
+        }
+        self.resumed = resume.is_some();
+        Ok(())
+    }
+}
+
 /// Starts the CLI and initialises it. False: the conversation to resume is not there.
 async fn start_agent(
     link: &Link,
@@ -229,16 +291,21 @@ async fn start_agent(
 ) -> Result<bool, LaunchError> {
     const REQUEST: &str = "initialize";
 
+    let prompt = order.template.system_prompt.as_str();
+    let (directory, whole_prompt, rules) = match &order.assignment {
+        Assignment::Workspace | Assignment::Image(_) => (agent::WORKSPACE, Some(prompt), None),
+        Assignment::Directory { path, .. } => (path.as_str(), None, Some(prompt)),
+    };
     let start = Start {
         program: agent::PROGRAM.to_owned(),
-        arguments: agent::arguments(&order.model, resume),
-        directory: agent::WORKSPACE.to_owned(),
+        arguments: agent::arguments(&order.model, rules, resume),
+        directory: directory.to_owned(),
         environment: agent::environment(),
     };
     link.start(start).await?;
     failpoint!("agent.started");
     let initialize = ControlRequest::Initialize {
-        system_prompt: Some(&order.template.system_prompt),
+        system_prompt: whole_prompt,
         json_schema: order.template.output_schema.as_ref().map(crate::output::OutputSchema::source),
     };
     link.stdin(initialize.to_line(REQUEST).into()).await?;

@@ -1,6 +1,6 @@
 //! The agent process of a sandbox: its output in order, and how it ended.
 
-use claude_stream::{AgentLine, Decoder, LineError};
+use claude_stream::{AgentEvent, AgentLine, Decoder, LineError};
 use container_engine::ContainerExit;
 use sandbox_link::frame::{Exit, Numbered, UpFrame};
 use tokio::sync::oneshot;
@@ -136,6 +136,34 @@ impl Process {
         end
     }
 
+    /// Takes in a batch of frames of a program that speaks no stream-json: its stdout goes to `stdout`, as far as `room` is.
+    pub(super) fn collect(
+        &mut self,
+        frames: Vec<Numbered<UpFrame>>,
+        stdout: &mut Vec<u8>,
+        room: usize,
+    ) -> Option<ProcessEnd> {
+        let mut end = None;
+        for Numbered { seq, frame } in frames {
+            match frame {
+                UpFrame::Stdout { piece, ends_line } => {
+                    let left = room.saturating_sub(stdout.len());
+                    stdout.extend_from_slice(&piece[..piece.len().min(left)]);
+                    if ends_line && left > piece.len() {
+                        stdout.push(b'\n');
+                    }
+                }
+                UpFrame::Stderr { .. }
+                | UpFrame::Started { .. }
+                | UpFrame::StartFailed { .. }
+                | UpFrame::DiskFull { .. }
+                | UpFrame::Exited(_) => end = self.decode(vec![Numbered { seq, frame }], |_| {}),
+            }
+            self.last_frame = seq;
+        }
+        end
+    }
+
     /// The last frame that [`Process::decode`] made something of: to be acknowledged once that is durable.
     pub fn last_frame(&self) -> u64 {
         self.last_frame
@@ -146,6 +174,20 @@ impl Process {
         let excess = self.stderr.len().saturating_sub(STDERR_BYTES);
         self.stderr.drain(..excess);
     }
+}
+
+/// Whether a line goes into its task's log. Deltas do not: the whole blocks follow them.
+pub(crate) fn belongs_in_log(line: &AgentLine<'_>) -> bool {
+    use AgentEvent as E;
+    matches!(
+        line.event,
+        E::Init { .. }
+            | E::Assistant { .. }
+            | E::ToolResults { .. }
+            | E::ApiRetry { .. }
+            | E::Subagent { .. }
+            | E::Result(_)
+    )
 }
 
 fn end_of_container(exit: &Result<ContainerExit, oneshot::error::RecvError>) -> ProcessEnd {

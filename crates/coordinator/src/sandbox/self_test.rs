@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use self::model::Model;
-use super::launch::{LaunchError, LaunchOrder};
+use super::launch::{Assignment, LaunchError, LaunchOrder};
 use super::process::ProcessOutput;
 use super::{Sandbox, SandboxHost};
 use crate::agent::AgentTemplate;
@@ -64,6 +64,7 @@ impl SandboxHost {
             model: model::NAME.to_owned(),
             resume: None,
             untouched: true,
+            assignment: Assignment::Workspace,
         };
         let launched = self.launch_with(order, cancel.clone(), &gateway).await;
         let outcome = match launched {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::process::Process;
 use super::{LaunchError, Sandbox, SandboxHost, SandboxName};
 use crate::failpoint::failpoint;
+use crate::gateway::RepositoryAccess;
 use crate::link::ResumeState;
 use crate::session::SandboxRecord;
 
@@ -21,20 +22,33 @@ const RETURN_TIMEOUT: Duration = Duration::from_secs(10);
 impl SandboxHost {
     /// Binds the sandbox's sockets again and waits for its `sandbox-init`, which has kept what the agent said meanwhile.
     /// What does not come back is left to be taken down.
-    pub async fn take_over(&self, record: SandboxRecord, cancel: CancellationToken) -> Result<Sandbox, LaunchError> {
+    /// `repository`: what its git may do.
+    pub async fn take_over(
+        &self,
+        record: SandboxRecord,
+        repository: Option<RepositoryAccess>,
+        cancel: CancellationToken,
+    ) -> Result<Sandbox, LaunchError> {
         tokio::select! {
             biased;
             () = cancel.cancelled() => Err(LaunchError::Cancelled),
-            outcome = timeout(RETURN_TIMEOUT, self.take_over_now(record)) => outcome.unwrap_or(Err(LaunchError::Timeout)),
+            outcome = timeout(RETURN_TIMEOUT, self.take_over_now(record, repository)) => outcome.unwrap_or(Err(LaunchError::Timeout)),
         }
     }
 
-    async fn take_over_now(&self, record: SandboxRecord) -> Result<Sandbox, LaunchError> {
+    async fn take_over_now(
+        &self,
+        record: SandboxRecord,
+        repository: Option<RepositoryAccess>,
+    ) -> Result<Sandbox, LaunchError> {
         let name = SandboxName::from_record(&record.name);
         let container = ContainerId::new(record.container_id);
         let gateway = self.gateway.open();
         // Until it is known whose they are.
         gateway.hold_requests();
+        if let Some(repository) = repository {
+            gateway.set_repository(repository);
+        }
         let secret = LinkSecret::new(record.link_secret.expose_secret().to_owned());
         let resume = ResumeState { secret, last_received: record.last_frame };
         let attached = self.links.attach_again(&name, resume, self.settings.orphan_ttl, Arc::clone(&gateway))?;

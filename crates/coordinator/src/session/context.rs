@@ -9,7 +9,9 @@ use tokio_util::task::TaskTracker;
 
 use super::Feed;
 use crate::agent::{AgentTemplate, TemplateError};
+use crate::metrics::Metrics;
 use crate::redact::Redactor;
+use crate::repository::Repositories;
 use crate::sandbox::capacity::Capacity;
 use crate::sandbox::{SandboxHost, WarmPool};
 use crate::store::Store;
@@ -37,6 +39,9 @@ pub struct SessionContext {
     pub redactor: Arc<Redactor>,
     /// Told of what changes in sessions and tasks.
     pub feed: Feed,
+    pub metrics: Metrics,
+    /// `None`: the server has no credential for a forge.
+    pub repositories: Option<Repositories>,
     pub settings: SessionSettings,
     pub tracker: TaskTracker,
     /// Cancelled when no task is to begin any more: those that wait do so until the next start.

@@ -21,8 +21,9 @@ use crate::event::Event;
 use crate::failpoint::failpoint;
 use crate::gateway::{Reading, SandboxGateway};
 use crate::redact::{Redactor, SessionRedactor};
+use crate::sandbox::belongs_in_log;
 use crate::store::{Change, UnfinishedTask};
-use crate::task::{ErrorType, Failure, TaskId, TaskRecord};
+use crate::task::{ErrorType, Failure, Stage, TaskId, TaskRecord, TaskStatus};
 
 pub(crate) struct Conversation {
     pub(crate) id: SessionId,
@@ -32,6 +33,8 @@ pub(crate) struct Conversation {
     /// Masks secrets in all that the agent says, before it is kept or told.
     secrets: SessionRedactor,
     pub(crate) running: Option<Running>,
+    /// A repository task that has ended but for what is to be done about its work.
+    ending: Option<Ending>,
     /// Of the sandbox that is there: instructions and schema are fixed when its agent starts.
     pub(crate) template: Option<Arc<AgentTemplate>>,
     dialogue: Dialogue,
@@ -41,6 +44,16 @@ pub(crate) struct Conversation {
     next: Option<Input>,
     last_output: Instant,
     controls: u64,
+    /// Kind and submission of the running task, once its agent has said or done the first thing.
+    spoken: Option<(&'static str, Timestamp)>,
+}
+
+/// The end of a task, not told yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    pub(crate) record: TaskRecord,
+    /// Who ended it, where a caller did.
+    pub(crate) by: &'static str,
 }
 
 /// What is known of one agent process.
@@ -67,12 +80,14 @@ impl Conversation {
             record,
             journal,
             running: None,
+            ending: None,
             template: None,
             dialogue: Dialogue::default(),
             outbox: Vec::new(),
             next: None,
             last_output: Instant::now(),
             controls: 0,
+            spoken: None,
         }
     }
 
@@ -127,7 +142,9 @@ impl Conversation {
         running.began_with(self.journal.next_seq());
         let record = &running.record;
         self.journal.change(Change::UpdateTask(record.clone()));
-        self.journal.tell(&Event::TaskStart { session_id: self.id.clone() }, Some(&record.id));
+        if !is_prepared(record) {
+            self.journal.tell(&Event::TaskStart { session_id: self.id.clone() }, Some(&record.id));
+        }
         // An interrupted turn leaves blocks and calls that never end.
         self.dialogue.narrator = Narrator::default();
         self.running = Some(running);
@@ -154,6 +171,11 @@ impl Conversation {
 
     pub(crate) fn take_next(&mut self) -> Option<Input> {
         self.next.take()
+    }
+
+    /// Once for each task: its kind, and when it was submitted, when its agent has said or done the first thing.
+    pub(crate) fn take_spoken(&mut self) -> Option<(&'static str, Timestamp)> {
+        self.spoken.take()
     }
 
     /// When the agent was last heard, while it should be: not while a tool runs, and not while no task does.
@@ -220,6 +242,9 @@ impl Conversation {
         }
         if let (Some(running), false) = (&mut self.running, events.is_empty() && !self.dialogue.narrator.holds_text()) {
             running.hear();
+            if events.iter().any(Event::is_of_the_model) && running.speaks_first() {
+                self.spoken = Some((running.record.kind(), running.record.created));
+            }
         }
         self.heed(sign, gateway);
     }
@@ -274,9 +299,20 @@ impl Conversation {
         {
             failure.error = masked;
         }
+        if self.has_work_to_hand_in(&record) {
+            // So that another coordinator knows how it ended.
+            self.journal.change(Change::UpdateTask(TaskRecord { status: TaskStatus::Running, ..record.clone() }));
+            self.ending = Some(Ending { record, by });
+        } else {
+            self.tell_end(record, by);
+        }
+    }
+
+    /// As [`Conversation::write_end`], whatever is still to be done.
+    pub(crate) fn tell_end(&mut self, record: TaskRecord, by: &'static str) {
         info!(session.id = %self.id, task.id = %record.id, task.status = record.status.as_str(), "task ended");
         let event = match (&record.failure, &record.answer) {
-            (Some(failure), _) if failure.status() == crate::task::TaskStatus::Aborted => {
+            (Some(failure), _) if failure.status() == TaskStatus::Aborted => {
                 Event::Abort { by, failure: failure.clone() }
             }
             (Some(failure), _) => Event::TaskFailed(failure.clone()),
@@ -287,6 +323,43 @@ impl Conversation {
         self.journal.tell(&event, Some(&record.id));
         self.journal.end(record);
         self.touch();
+    }
+
+    /// The task has been at work where it may have left something.
+    fn has_work_to_hand_in(&self, record: &TaskRecord) -> bool {
+        let repository = self.record.as_ref().and_then(|session| session.repository.as_ref());
+        let began = record.repository.as_ref().is_some_and(|progress| progress.stage.is_some());
+        began && repository.is_some_and(|repository| repository.checkout.is_some())
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    pub(crate) fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
+    pub(crate) fn take_ending(&mut self) -> Option<Ending> {
+        self.ending.take()
+    }
+
+    /// A task of which an earlier coordinator knew how it ended, and no more.
+    pub(crate) fn end_again(&mut self, record: TaskRecord) {
+        let status = record.failure.as_ref().map_or(TaskStatus::Completed, Failure::status);
+        self.ending = Some(Ending { record: TaskRecord { status, ..record }, by: "request" });
+    }
+
+    /// The task that the session is busy with.
+    pub(crate) fn current(&self) -> Option<&TaskRecord> {
+        let running = self.running.as_ref().map(|running| &running.record);
+        running.or_else(|| self.ending.as_ref().map(|ending| &ending.record))
+    }
+
+    /// A line of an agent that is asked beside the conversation, or one of ours, for the task's log.
+    pub(crate) fn log_line(&mut self, task: &TaskId, line: &str) {
+        let masked = self.secrets.line(line);
+        self.journal.line(task, masked.as_deref().unwrap_or(line));
     }
 
     /// Writes the session's record as it is now.
@@ -391,6 +464,11 @@ impl Conversation {
     }
 }
 
+/// Its first stage began before, and with it the task.
+fn is_prepared(record: &TaskRecord) -> bool {
+    record.repository.as_ref().is_some_and(|progress| progress.stage == Some(Stage::Orchestrator))
+}
+
 fn prompt_text(record: &TaskRecord) -> String {
     match &record.request.context {
         Some(context) => format!("## Context\n\n{context}\n\n---\n\n{}", record.request.message),
@@ -402,19 +480,5 @@ fn repair_text(complaint: &str) -> String {
     format!(
         "Your answer could not be used: {complaint}. Give the same answer once more by calling the StructuredOutput tool \
          with an object that fits its schema. Do not do anything else."
-    )
-}
-
-/// Deltas are left out of a task's log: the whole blocks follow them.
-fn belongs_in_log(line: &AgentLine<'_>) -> bool {
-    use claude_stream::AgentEvent as E;
-    matches!(
-        line.event,
-        E::Init { .. }
-            | E::Assistant { .. }
-            | E::ToolResults { .. }
-            | E::ApiRetry { .. }
-            | E::Subagent { .. }
-            | E::Result(_)
     )
 }

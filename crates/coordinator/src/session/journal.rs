@@ -1,6 +1,7 @@
 //! What a worker is about to make durable: changes and events, committed together and only then told.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -24,6 +25,8 @@ pub(crate) struct Journal {
     lines: Vec<(TaskId, bytes::Bytes)>,
     mark: Option<(u64, String)>,
     ended: Vec<TaskRecord>,
+    /// When the oldest event in here was told.
+    oldest: Option<Instant>,
 }
 
 /// What became durable.
@@ -36,6 +39,8 @@ pub(crate) struct Flushed {
     /// Tasks whose records are new or other than before, in this order.
     pub(crate) tasks: Vec<TaskRecord>,
     pub(crate) session_deleted: bool,
+    /// How long the oldest of the events took to become so.
+    pub(crate) lag: Option<Duration>,
 }
 
 impl Flushed {
@@ -51,7 +56,10 @@ impl Flushed {
             | Change::OpenRequest(_)
             | Change::SettleRequest { .. }
             | Change::ChargeOpenRequests
-            | Change::AddCliCharge(_) => {}
+            | Change::AddCliCharge(_)
+            | Change::InsertWebhook { .. }
+            | Change::AttemptedWebhook(_)
+            | Change::ReplayWebhook(_) => {}
         }
     }
 }
@@ -69,6 +77,7 @@ impl Journal {
             lines: Vec::new(),
             mark: None,
             ended: Vec::new(),
+            oldest: None,
         }
     }
 
@@ -98,6 +107,7 @@ impl Journal {
     pub(crate) fn tell(&mut self, event: &Event, task: Option<&TaskId>) {
         self.events.push((task.cloned(), event.number(self.next_seq, Timestamp::now(), task)));
         self.next_seq += 1;
+        self.oldest.get_or_insert_with(Instant::now);
     }
 
     pub(crate) fn change(&mut self, change: Change) {
@@ -155,6 +165,7 @@ impl Journal {
         failpoint!("events.published");
         flushed.ended = std::mem::take(&mut self.ended);
         flushed.last_frame = self.mark.take().map(|(last, _)| last);
+        flushed.lag = self.oldest.take().map(|oldest| oldest.elapsed());
         Ok(flushed)
     }
 
@@ -165,6 +176,7 @@ impl Journal {
         self.events.clear();
         self.lines.clear();
         self.ended.clear();
+        self.oldest = None;
         self.mark = None;
     }
 

@@ -10,6 +10,7 @@ use super::SessionId;
 use super::log::EventLog;
 use crate::store::{IdempotencyKey, StoreError};
 use crate::task::{TaskId, TaskRecord, TaskRequest};
+use crate::webhook::Target;
 
 #[derive(Debug)]
 pub(crate) enum Message {
@@ -32,10 +33,14 @@ pub(crate) enum Message {
 /// A task as a caller hands it in, checked.
 #[derive(Debug)]
 pub struct Submission {
+    /// The id that the task is to have; a new one where it is not given.
+    pub task: Option<TaskId>,
     pub request: TaskRequest,
     /// Merged into the session's and kept for later tasks.
     pub env: BTreeMap<String, SecretString>,
     pub idempotency: Option<IdempotencyKey>,
+    /// Where its end is to be told.
+    pub webhook: Option<Target>,
 }
 
 /// A session's own credential as it is kept: the variable that it would be in a task's `env`, and its value.

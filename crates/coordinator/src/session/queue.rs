@@ -52,6 +52,10 @@ impl<T> Queue<T> {
         self.waiting.front()
     }
 
+    pub(crate) fn first_mut(&mut self) -> Option<&mut T> {
+        self.waiting.front_mut()
+    }
+
     pub(crate) fn any(&self, fits: impl Fn(&T) -> bool) -> bool {
         self.waiting.iter().any(fits)
     }

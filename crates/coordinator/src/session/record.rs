@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 use super::{SessionId, SessionKey};
+use crate::github::Pull;
+use crate::repository::Checkout;
 
 /// A session as the store keeps it.
 #[derive(Clone, Debug)]
@@ -24,6 +27,18 @@ pub struct SessionRecord {
     pub last_seq: u64,
     /// The sandbox that runs, or ran when the coordinator was last here.
     pub sandbox: Option<SandboxRecord>,
+    /// There where it works in a repository.
+    pub repository: Option<SessionRepository>,
+}
+
+/// The repository of a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRepository {
+    /// `None` until it is decided where the session works.
+    pub checkout: Option<Checkout>,
+    /// The clone is in the workspace as a whole.
+    pub cloned: bool,
+    pub pull: Option<Pull>,
 }
 
 /// What a restarted coordinator needs to take a running sandbox back.

@@ -30,6 +30,8 @@ pub(crate) struct Running {
     /// The gateway's meter when the task began, or when this coordinator took it over.
     reading: Reading,
     deadline: Instant,
+    /// The agent has said or done something; where another coordinator began the task, it may have.
+    spoke: bool,
 }
 
 /// What is known of a running task: kept with its events, so that another coordinator can go on with it.
@@ -76,24 +78,30 @@ pub(crate) enum Verdict {
 impl Running {
     pub(crate) fn begin(mut record: TaskRecord, root: Uuid, resumed: bool, reading: Reading) -> Self {
         record.status = TaskStatus::Running;
-        record.started = Some(Timestamp::now());
-        let begun = Instant::now();
-        let deadline = begun + Duration::from_millis(record.request.timeout_ms);
-        Running { record, root, progress: Progress { resumed, ..Progress::default() }, begun, reading, deadline }
+        let now = Instant::now();
+        // A repository task began with its first stage; its own time begins with the second.
+        let since = *record.started.get_or_insert_with(Timestamp::now);
+        let elapsed = Timestamp::now().duration_since(since).try_into().unwrap_or(Duration::ZERO);
+        let begun = now.checked_sub(elapsed).unwrap_or(now);
+        let deadline = now + Duration::from_millis(record.request.timeout_ms);
+        let progress = Progress { resumed, ..Progress::default() };
+        Running { record, root, progress, begun, reading, deadline, spoke: false }
     }
 
     /// Goes on with a task that another coordinator began. Its time went on meanwhile, by the wall clock.
     pub(crate) fn take_over(record: TaskRecord, root: Uuid, progress: Progress) -> Self {
+        let since = |start: Timestamp| Timestamp::now().duration_since(start).try_into().unwrap_or(Duration::ZERO);
         let started = record.started.unwrap_or(record.created);
-        let elapsed = Timestamp::now().duration_since(started).try_into().unwrap_or(Duration::ZERO);
+        let staged = record.repository.as_ref().and_then(|progress| progress.stage_began).unwrap_or(started);
+        let (elapsed, staged) = (since(started), since(staged));
         let limit = if progress.verdict.is_some() {
             INTERRUPT_GRACE
         } else {
-            Duration::from_millis(record.request.timeout_ms).saturating_sub(elapsed)
+            Duration::from_millis(record.request.timeout_ms).saturating_sub(staged)
         };
         let now = Instant::now();
         let begun = now.checked_sub(elapsed).unwrap_or(now);
-        Running { record, root, progress, begun, reading: Reading::default(), deadline: now + limit }
+        Running { record, root, progress, begun, reading: Reading::default(), deadline: now + limit, spoke: true }
     }
 
     /// What the task cost before this coordinator took it over, where that is known better.
@@ -159,6 +167,11 @@ impl Running {
     /// The agent does something that it was asked for.
     pub(crate) fn hear(&mut self) {
         self.progress.heard = true;
+    }
+
+    /// The agent speaks, or calls a tool. True: for the first time.
+    pub(crate) fn speaks_first(&mut self) -> bool {
+        !std::mem::replace(&mut self.spoke, true)
     }
 
     /// Nothing was heard of the agent since it was given the message, and it did not ask the model: whatever became of the
@@ -297,7 +310,7 @@ impl Running {
 }
 
 /// A turn that failed because of what happened between us and the model API.
-fn gateway_failure(failure: &GatewayFailure) -> Failure {
+pub(crate) fn gateway_failure(failure: &GatewayFailure) -> Failure {
     let error_type = match failure {
         GatewayFailure::AuthExpired { .. } | GatewayFailure::NoCredential { .. } => ErrorType::AuthExpired,
         GatewayFailure::CapacityReached { .. } => ErrorType::CapacityReached,

@@ -65,6 +65,25 @@ pub(crate) enum Action {
     Settle(After),
 }
 
+impl Input {
+    /// The same, where the task that ended needs no sandbox any more and no other may follow it there.
+    pub(crate) const fn after_the_end(self) -> Self {
+        match self {
+            Input::Ended | Input::StartFailed => Input::Lost,
+            Input::Queued
+            | Input::Begun
+            | Input::Expected
+            | Input::Left
+            | Input::Started
+            | Input::TakenOver
+            | Input::Lost
+            | Input::IdledOut
+            | Input::Stop(_)
+            | Input::Stopped => self,
+        }
+    }
+}
+
 impl State {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

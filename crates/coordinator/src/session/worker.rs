@@ -2,6 +2,8 @@
 //! reports back.
 
 mod intake;
+mod prepare;
+mod repository;
 mod sandbox;
 mod start;
 mod tasks;
@@ -27,6 +29,8 @@ use super::queue::Queue;
 use super::state::{Action, After, Input, State};
 use super::{SessionId, SessionKey, SessionRecord, Status};
 use crate::failpoint::failpoint;
+use crate::github::Pull;
+use crate::repository::{Lease, WoundUp};
 use crate::sandbox::capacity::{Shortage, Slot};
 use crate::sandbox::{Sandbox, Warm};
 use crate::store::{StoreError, UnfinishedTask};
@@ -67,6 +71,10 @@ pub(crate) struct Worker {
     slot: Option<Slot>,
     /// The sandbox goes, because other sessions wait for the room.
     leaving: bool,
+    /// The right to work on the branch, where the session works in a repository.
+    lease: Option<Lease>,
+    /// Opens the pull request as soon as something was pushed.
+    opener: Option<repository::Opener>,
     /// The environment that the agent has.
     applied: Option<std::collections::BTreeMap<String, String>>,
 
@@ -107,7 +115,12 @@ pub(crate) enum Report {
     },
     Launched(Box<Result<start::Launched, start::NotLaunched>>),
     TakenOver(Box<Result<start::Launched, start::NotLaunched>>),
-    TakenDown,
+    /// A step on the way to the sandbox of a session that works in a repository; it goes on once that is written down.
+    Prepared(prepare::Step, oneshot::Sender<()>),
+    /// The pull request is there.
+    Opened(Pull),
+    /// With what came of the task that ended before.
+    TakenDown(Option<WoundUp>),
     Wiped,
 }
 
@@ -144,6 +157,8 @@ impl Worker {
             warm: None,
             slot: None,
             leaving: false,
+            lease: None,
+            opener: None,
             applied: None,
             waiting: HashMap::new(),
             interrupted: Vec::new(),
@@ -244,6 +259,8 @@ impl Worker {
     async fn transition(&mut self, input: Input) {
         let mut input = Some(input);
         while let Some(now) = input.take() {
+            // What a task has done is handed in before anything else begins, and its sandbox has gone by then.
+            let now = if self.conversation.is_ending() { now.after_the_end() } else { now };
             let waiting = self.may_begin();
             let (state, action) = self.state.next(now, waiting);
             if state != self.state {
@@ -319,8 +336,12 @@ impl Worker {
                     self.told = None;
                 }
                 self.publish_status();
+                if let Some(lag) = flushed.lag {
+                    self.context.metrics.events_told(lag);
+                }
                 for record in flushed.ended {
                     failpoint!("end.written");
+                    self.count_ended(&record);
                     self.tell_ended(&record);
                     failpoint!("end.told");
                 }
@@ -392,8 +413,8 @@ impl Worker {
 
     fn publish_status(&self) {
         let status = Status {
-            busy: self.conversation.running.is_some() || !self.queue.is_empty(),
-            running: self.conversation.running.is_some(),
+            busy: self.conversation.current().is_some() || !self.queue.is_empty(),
+            running: self.conversation.current().is_some(),
             queued: self.queue.len(),
             state: self.state.as_str(),
         };

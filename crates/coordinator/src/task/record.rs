@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Answer, Failure, TaskId};
+use super::{Answer, Failure, RepositoryProgress, RepositoryRequest, TaskId};
 use crate::access::{KeyId, KeyLimits};
 use crate::session::{SessionId, SessionKey};
 
@@ -37,6 +37,13 @@ impl TaskStatus {
     }
 }
 
+impl TaskRecord {
+    /// Which of the two forms of `POST /task` it came by.
+    pub const fn kind(&self) -> &'static str {
+        if self.repository.is_some() { "repository" } else { "session" }
+    }
+}
+
 /// What was asked for. `env` is not here: it belongs to the session and is sealed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskRequest {
@@ -55,6 +62,9 @@ pub struct TaskRequest {
     pub key: Option<KeyId>,
     #[serde(default)]
     pub key_limits: KeyLimits,
+    /// There where the task begins a repository task's session.
+    #[serde(default)]
+    pub repository: Option<RepositoryRequest>,
 }
 
 /// A task as the store keeps it.
@@ -74,4 +84,6 @@ pub struct TaskRecord {
     pub answer: Option<Answer>,
     /// There where it did not complete.
     pub failure: Option<Failure>,
+    /// There where its session works in a repository.
+    pub repository: Option<RepositoryProgress>,
 }

@@ -12,6 +12,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::sync::watch;
 
 use super::commands::{Command, PushError, PushHead};
 use super::report::{self, Fate};
@@ -30,6 +31,7 @@ const REPORT: HeaderValue = HeaderValue::from_static("application/x-git-receive-
 
 pub(super) async fn answer(
     access: &RepositoryAccess,
+    pushed: &watch::Sender<Option<String>>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, GitHubError> {
     let (parts, mut body) = request.into_parts();
@@ -64,7 +66,7 @@ pub(super) async fn answer(
         let status = response.status().as_u16();
         return Err(GitHubError::Unavailable { status, message: "the push was not taken".to_owned() });
     }
-    let outcome = conclude(access, &head, &waiting, response).await;
+    let outcome = conclude(access, pushed, &head, &waiting, response).await;
     waiting.remove(access).await;
     outcome
 }
@@ -125,6 +127,7 @@ impl Waiting {
 /// The objects are at the forge: they are looked at, and the branches moved.
 async fn conclude(
     access: &RepositoryAccess,
+    pushed: &watch::Sender<Option<String>>,
     head: &PushHead,
     waiting: &Waiting,
     mut response: reqwest::Response,
@@ -140,11 +143,15 @@ async fn conclude(
         report::parse(&bytes, &head.capabilities).map_err(|error| GitHubError::Malformed(error.to_string()))?;
     let mut fates = Vec::new();
     for (command, reference) in head.commands.iter().zip(&waiting.0) {
-        fates.push(match report.fates.get(reference) {
+        let fate = match report.fates.get(reference) {
             Some(Fate::Moved) => move_branch(access, command).await?,
             Some(Fate::Refused(reason)) => Fate::Refused(reason.clone()),
             None => Fate::Refused("the forge did not take the objects".to_owned()),
-        });
+        };
+        if fate == Fate::Moved && command.branch() == Some(&access.push.branch) {
+            pushed.send_replace(Some(command.new.clone()));
+        }
+        fates.push(fate);
     }
     Ok(told(&head.commands, fates.into_iter(), &report.remarks, &head.capabilities))
 }

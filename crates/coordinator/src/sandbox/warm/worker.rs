@@ -16,7 +16,7 @@ use super::{Warm, WarmSettings};
 use crate::agent::AgentTemplate;
 use crate::failpoint::failpoint;
 use crate::sandbox::capacity::{Capacity, Slot};
-use crate::sandbox::{LaunchOrder, SandboxHost};
+use crate::sandbox::{Assignment, LaunchOrder, SandboxHost};
 use crate::session::SessionKey;
 
 /// How often it is looked whether template and image are still those of before, and whether there is room again.
@@ -185,8 +185,14 @@ async fn make(
     let image = host.image_id().await;
     let session = SessionKey::generate();
     host.own(session);
-    let order =
-        LaunchOrder { session, template: Arc::clone(&template), model: settings.model, resume: None, untouched: true };
+    let order = LaunchOrder {
+        session,
+        template: Arc::clone(&template),
+        model: settings.model,
+        resume: None,
+        untouched: true,
+        assignment: Assignment::Workspace,
+    };
     let launched = {
         let mut launch = pin!(host.launch(order, cancel.clone()));
         tokio::select! {

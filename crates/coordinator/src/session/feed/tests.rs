@@ -102,5 +102,6 @@ fn record() -> crate::session::SessionRecord {
         env: [].into(),
         last_seq: 0,
         sandbox: None,
+        repository: None,
     }
 }

@@ -44,6 +44,7 @@ async fn world() -> World {
         env: std::collections::BTreeMap::new(),
         last_seq: 0,
         sandbox: None,
+        repository: None,
     };
     store.commit(vec![Change::InsertSession(record)]).await.unwrap();
     let log = Arc::new(EventLog::new(key, store.clone(), 0));

@@ -15,9 +15,10 @@ use crate::session::message::{
 };
 use crate::session::running::Running;
 use crate::session::state::{After, Input, State};
-use crate::session::{CREDENTIAL_NAMES, SessionRecord};
+use crate::session::{CREDENTIAL_NAMES, SessionRecord, SessionRepository};
 use crate::store::{Change, StoreError};
-use crate::task::{ErrorType, Failure, TaskId, TaskRecord, TaskStatus};
+use crate::task::{ErrorType, Failure, RepositoryProgress, TaskId, TaskRecord, TaskStatus};
+use crate::webhook::WebhookId;
 
 impl Worker {
     /// Writes a task down and puts it into the queue. What cannot be written is not accepted.
@@ -29,7 +30,9 @@ impl Worker {
         self.commit().await.map_err(|error| SubmitError::Store(Arc::new(error)))?;
 
         let before = self.conversation.record.clone();
-        let warm = if before.is_none() { self.take_warm().await } else { None };
+        // A warm one is of the agent image.
+        let takes_warm = before.is_none() && submission.request.repository.is_none();
+        let warm = if takes_warm { self.take_warm().await } else { None };
         let now = Timestamp::now();
         let session = self.conversation.record.get_or_insert_with(|| SessionRecord {
             key: self.conversation.journal.session(),
@@ -42,6 +45,7 @@ impl Worker {
             last_seq: 0,
             // In one commit with the session: after a crash it is the session's, or a leftover, and never both.
             sandbox: warm.as_ref().map(|warm| warm.sandbox.record()),
+            repository: submission.request.repository.as_ref().map(|_| SessionRepository::default()),
         });
         session.last_active = now;
         // The credential given last is the one that holds, of whatever kind.
@@ -57,7 +61,7 @@ impl Worker {
         self.conversation.journal.change(change);
 
         let record = TaskRecord {
-            id: TaskId::generate(),
+            id: submission.task.unwrap_or_else(TaskId::generate),
             session: session.key,
             session_id: session.id.clone(),
             status: TaskStatus::Queued,
@@ -68,6 +72,7 @@ impl Worker {
             attempt: 0,
             answer: None,
             failure: None,
+            repository: session.repository.as_ref().map(|_| RepositoryProgress::default()),
         };
         let (task, prompt) = (record.id.clone(), Uuid::new_v4());
         let position = self.queue.len() + usize::from(self.conversation.running.is_some());
@@ -77,6 +82,10 @@ impl Worker {
             prompt_uuid: prompt,
             idempotency,
         });
+        if let Some(target) = submission.webhook {
+            let (id, task) = (WebhookId::generate(), record.clone());
+            self.conversation.journal.change(Change::InsertWebhook { id, task, target });
+        }
         let reason = (position > 0).then_some(QueuedReason::Session);
         let event = Event::TaskQueued { session_id: self.conversation.id.clone(), position, reason };
         self.conversation.journal.tell(&event, Some(&task));
@@ -130,7 +139,7 @@ impl Worker {
     }
 
     pub(super) async fn wait(&mut self, task: TaskId, reply: oneshot::Sender<Option<TaskRecord>>) {
-        let running = self.conversation.running.as_ref().is_some_and(|running| running.record.id == task);
+        let running = self.conversation.current().is_some_and(|record| record.id == task);
         if running || self.queue.any(|waiting| waiting.record.id == task) || self.conversation.journal.ends(&task) {
             self.waiting.entry(task).or_default().push(reply);
             return;
@@ -161,7 +170,7 @@ impl Worker {
         }
         self.flush().await;
         failpoint!("abort.written");
-        let starting = self.state == State::Starting && self.queue.is_empty();
+        let starting = self.state == State::Starting && (self.queue.is_empty() || self.conversation.is_ending());
         if running.is_some() || (aborted && starting) {
             self.stopping.push(StopReply::Abort(reply));
             self.transition(Input::Stop(After::Rest)).await;
@@ -195,14 +204,15 @@ impl Worker {
         let resumed = self.conversation.record.as_ref().is_some_and(|record| record.claude_session_id.is_some());
         let running =
             Running::begin(waiting.record.clone(), waiting.prompt, resumed, crate::gateway::Reading::default());
-        let record = TaskRecord { started: None, ..running.fail(crate::gateway::Reading::default(), failure) };
+        let started = waiting.record.started;
+        let record = TaskRecord { started, ..running.fail(crate::gateway::Reading::default(), failure) };
         self.conversation.write_end(record, by);
     }
 
     pub(super) fn subscription(&self) -> Subscription {
         Subscription {
             log: Arc::clone(self.conversation.journal.log()),
-            busy: self.conversation.running.is_some() || !self.queue.is_empty(),
+            busy: self.conversation.current().is_some() || !self.queue.is_empty(),
             turns: self.conversation.record.as_ref().map_or(0, |record| record.turns),
         }
     }
@@ -214,7 +224,7 @@ impl Worker {
             created: record.created,
             last_active: record.last_active,
             turns: record.turns,
-            busy: self.conversation.running.is_some() || !self.queue.is_empty(),
+            busy: self.conversation.current().is_some() || !self.queue.is_empty(),
             queued: self.queue.len(),
             state: self.state.as_str(),
             claude_session_id: record.claude_session_id.clone(),

@@ -8,11 +8,13 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::repository::WorksIn;
 use super::start::{Launched, NotLaunched};
 use super::tasks::end_of;
-use super::{Report, StopReply, Waiting, Worker};
+use super::{Report, StopReply, Waiting, Worker, prepare};
 use crate::event::Event;
 use crate::failpoint::failpoint;
+use crate::gateway::RepositoryAccess;
 use crate::sandbox::{LaunchError, SandboxName, sentence};
 use crate::session::context::SessionContext;
 use crate::session::conversation::Conversation;
@@ -31,9 +33,12 @@ impl Worker {
         let cancel = CancellationToken::new();
         self.launching = Some(cancel.clone());
         self.slot = Some(self.context.capacity.adopt());
+        self.lease = self.repository_lease();
+        let access = self.repository_access();
+        let works_in = self.works_in_repository();
         let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
         self.context.tracker.spawn(async move {
-            let taken_over = take_over(&context, sandbox, cancel).await;
+            let taken_over = take_over(&context, sandbox, works_in, access, cancel).await;
             let _ = report.send(Report::TakenOver(Box::new(taken_over))).await;
         });
     }
@@ -48,17 +53,33 @@ impl Worker {
         let left = self.conversation.record.as_ref().and_then(|record| record.sandbox.as_ref());
         let left = left.map(|sandbox| SandboxName::from_record(&sandbox.name));
         let sandbox = self.sandbox.take();
-        let Some(name) = sandbox.as_ref().map(|sandbox| sandbox.name.clone()).or(left) else {
-            self.report(Report::TakenDown);
+        let name = sandbox.as_ref().map(|sandbox| sandbox.name.clone()).or(left);
+        let wind_up = self.wind_up();
+        if name.is_none() && wind_up.is_none() {
+            self.report(Report::TakenDown(None));
             return;
-        };
+        }
         failpoint!("stop.begun");
+        let opener = self.opener.take();
+        let settles = self.ended_by_itself();
         let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
         self.context.tracker.spawn(async move {
+            if settles && sandbox.is_some() {
+                tokio::time::sleep(super::SETTLE).await;
+            }
             // The link is closed first, so that nothing that the agent still does leaves the sandbox.
             drop(sandbox);
-            insist(&context.shutdown, "take down a sandbox", || context.sandboxes.take_down(&name)).await;
-            let _ = report.send(Report::TakenDown).await;
+            if let Some(name) = name {
+                insist(&context.shutdown, "take down a sandbox", || context.sandboxes.take_down(&name)).await;
+            }
+            if let Some(opener) = opener {
+                opener.finish().await;
+            }
+            let wound_up = match wind_up {
+                Some(wind_up) => context.shutdown.run_until_cancelled(wind_up.run(&context.shutdown)).await,
+                None => None,
+            };
+            let _ = report.send(Report::TakenDown(wound_up)).await;
         });
     }
 
@@ -67,14 +88,18 @@ impl Worker {
             Report::Launched(outcome) => self.on_launched(*outcome).await,
             Report::TakenOver(outcome) => self.on_taken_over(*outcome).await,
             Report::Waits { ahead, shortage } => self.on_waits(ahead, shortage).await,
-            Report::TakenDown => {
+            Report::Prepared(step, written) => self.on_step(step, written).await,
+            Report::Opened(pull) => self.on_opened(pull).await,
+            Report::TakenDown(wound_up) => {
                 failpoint!("sandbox.gone");
                 self.leaving = false;
                 self.slot = None;
+                self.lease = None;
+                let concluded = self.conclude(wound_up);
                 // They are no other sandbox's, even if they could not be written down yet.
                 self.conversation.journal.forget_frames();
                 if let Some(record) = &mut self.conversation.record
-                    && record.sandbox.take().is_some()
+                    && (record.sandbox.take().is_some() || concluded)
                 {
                     self.conversation.touch();
                     self.flush().await;
@@ -100,6 +125,7 @@ impl Worker {
             if let Ok(launched) = outcome {
                 self.sandbox = Some(launched.sandbox);
                 self.slot = launched.slot;
+                self.lease = launched.lease;
             }
             self.stop_sandbox();
             return;
@@ -122,7 +148,9 @@ impl Worker {
                 }
                 self.sandbox = Some(launched.sandbox);
                 self.slot = launched.slot;
+                self.lease = launched.lease;
                 self.introduce();
+                self.follow_pushes();
                 failpoint!("sandbox.ready");
                 self.flush().await;
                 failpoint!("sandbox.written");
@@ -190,6 +218,7 @@ impl Worker {
                 failpoint!("takeover.ready");
                 self.conversation.meet_again(launched.template);
                 self.sandbox = Some(launched.sandbox);
+                self.follow_pushes();
                 if let State::Stopping(_) = self.state {
                     self.stop_sandbox();
                 } else {
@@ -256,6 +285,9 @@ impl Worker {
                 if let Some(record) = &mut self.conversation.record {
                     record.turns = 0;
                     record.claude_session_id = None;
+                    if let Some(repository) = &mut record.repository {
+                        repository.cloned = false;
+                    }
                 }
                 self.conversation.journal.tell(&Event::SessionReset { reason: "reset" }, None);
                 self.conversation.touch();
@@ -305,9 +337,9 @@ impl Worker {
                         break;
                     }
                     // It was on its way before the launch was called off.
-                    Report::Waits { .. } => {}
+                    Report::Waits { .. } | Report::Prepared(..) | Report::Opened(_) => {}
                     // Nothing else is under way while something starts.
-                    Report::TakenDown | Report::Wiped => break,
+                    Report::TakenDown(_) | Report::Wiped => break,
                 }
             }
         }
@@ -336,11 +368,16 @@ impl Worker {
 async fn take_over(
     context: &SessionContext,
     sandbox: SandboxRecord,
+    works_in: WorksIn,
+    access: Option<RepositoryAccess>,
     cancel: CancellationToken,
 ) -> Result<Launched, NotLaunched> {
-    let template = context.template().await.map_err(NotLaunched::Template)?;
-    let sandbox = context.sandboxes.take_over(sandbox, cancel).await.map_err(NotLaunched::Sandbox)?;
-    Ok(Launched { sandbox, template, transcript_lost: false, slot: None })
+    let template = match works_in {
+        WorksIn::Workspace => context.template().await.map_err(NotLaunched::Template)?,
+        WorksIn::Repository => prepare::worker_template(context).await?,
+    };
+    let sandbox = context.sandboxes.take_over(sandbox, access, cancel).await.map_err(NotLaunched::Sandbox)?;
+    Ok(Launched { sandbox, template, transcript_lost: false, slot: None, lease: None })
 }
 
 /// Repeats what must be done until it is, within a bound. At the end of the coordinator it is left to the next start.
@@ -369,6 +406,7 @@ fn failure_of(error: NotLaunched) -> Failure {
             let error = format!("no sandbox became free within {seconds} s (CAPACITY_TIMEOUT_MS, MAX_SANDBOXES)");
             Failure::new(ErrorType::CapacityReached, error)
         }
+        NotLaunched::Failed(failure) => failure,
         NotLaunched::Spent(spent) => Failure::new(ErrorType::BudgetExceeded, spent.to_string()),
         NotLaunched::Store(error) => Failure::new(ErrorType::ExitCode, sentence(&error)),
         NotLaunched::Template(error) => Failure::new(ErrorType::ExitCode, sentence(&error)),

@@ -8,18 +8,22 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::prepare::{self, WantedRepository};
+use super::repository::WorksIn;
 use super::{Report, Worker};
 use crate::agent::{AgentTemplate, TemplateError};
 use crate::budget::{Payer, Spent};
 use crate::event::{Event, QueuedReason};
 use crate::failpoint::failpoint;
+use crate::repository::Lease;
 use crate::sandbox::capacity::{Shortage, Slot};
-use crate::sandbox::{LaunchError, LaunchOrder, Sandbox, Warm};
+use crate::sandbox::{Assignment, LaunchError, LaunchOrder, Sandbox, Warm};
 use crate::session::SessionKey;
 use crate::session::context::SessionContext;
 use crate::session::payer;
 use crate::session::state::{Input, State};
 use crate::store::StoreError;
+use crate::task::Failure;
 
 /// How long a task waits for an engine that cannot be reached, and how often that is tried.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
@@ -31,6 +35,7 @@ pub(crate) struct Launched {
     /// A conversation was to be resumed and its transcript is gone.
     pub(super) transcript_lost: bool,
     pub(super) slot: Option<Slot>,
+    pub(super) lease: Option<Lease>,
 }
 
 pub(crate) enum NotLaunched {
@@ -41,16 +46,20 @@ pub(crate) enum NotLaunched {
     /// There is no money for the task.
     Spent(Spent),
     Store(StoreError),
+    /// The repository could not be prepared.
+    Failed(Failure),
 }
 
 /// What a session knows of the sandbox that it wants.
-struct Wanted {
-    session: SessionKey,
-    model: String,
-    resume: Option<String>,
-    untouched: bool,
+pub(super) struct Wanted {
+    pub(super) session: SessionKey,
+    pub(super) model: String,
+    pub(super) resume: Option<String>,
+    pub(super) untouched: bool,
     /// Of the task that it is wanted for; `None` where no task waits yet.
-    payer: Option<Payer>,
+    pub(super) payer: Option<Payer>,
+    /// There where the session works in a repository.
+    pub(super) repository: Option<WantedRepository>,
 }
 
 /// Where it begins.
@@ -67,7 +76,11 @@ impl Worker {
         if self.state != State::Cold || self.context.draining.is_cancelled() {
             return None;
         }
-        let warm = self.context.warm.take().await?;
+        let warm = self.context.warm.take().await;
+        if self.context.warm.is_on() {
+            self.context.metrics.warm_claimed(warm.is_some());
+        }
+        let warm = warm?;
         self.conversation.journal.rename(warm.session);
         failpoint!("warm.taken");
         Some(warm)
@@ -85,7 +98,8 @@ impl Worker {
     pub(super) async fn prepare(&mut self) {
         let had_conversation =
             self.conversation.record.as_ref().is_some_and(|record| record.claude_session_id.is_some());
-        let off = !self.context.warm.is_on() || self.context.draining.is_cancelled();
+        let in_repository = self.works_in_repository() == WorksIn::Repository;
+        let off = in_repository || !self.context.warm.is_on() || self.context.draining.is_cancelled();
         if off || !had_conversation || self.state != State::Cold {
             return;
         }
@@ -107,6 +121,7 @@ impl Worker {
             untouched: resume.is_none() && record.is_none_or(|record| record.turns == 0),
             resume,
             payer: self.queue.first().map(|waiting| payer::of_task(&waiting.record)),
+            repository: self.wanted_repository(),
         };
         let from = match (self.warm.take(), self.slot.take()) {
             (Some(warm), _) => From::Warm(warm),
@@ -153,13 +168,13 @@ async fn obtain(
             Err(refused)
         }
         (From::Room(_) | From::Nothing, Some(refused)) => Err(refused),
-        (From::Warm(warm), None) => assign(context, wanted, *warm, cancel).await,
-        (From::Room(slot), None) => launch(context, wanted, slot, cancel).await,
+        (From::Warm(warm), None) => assign(context, report, wanted, *warm, cancel).await,
+        (From::Room(slot), None) => launch(context, report, wanted, slot, cancel).await,
         (From::Nothing, None) => {
             let slot = wait_for_room(context, report, cancel).await?;
             // Others may have spent it meanwhile.
             check_money(context, &wanted).await?;
-            launch(context, wanted, slot, cancel).await
+            launch(context, report, wanted, slot, cancel).await
         }
     }
 }
@@ -177,6 +192,7 @@ async fn check_money(context: &SessionContext, wanted: &Wanted) -> Result<(), No
 /// Gives a warm sandbox to the session. One that is out of date is replaced.
 async fn assign(
     context: &SessionContext,
+    report: &mpsc::Sender<Report>,
     wanted: Wanted,
     warm: Warm,
     cancel: &CancellationToken,
@@ -186,13 +202,13 @@ async fn assign(
     let Warm { session, sandbox, template, slot, .. } = warm;
     if current {
         failpoint!("warm.given");
-        return Ok(Launched { sandbox, template, transcript_lost: false, slot: Some(slot) });
+        return Ok(Launched { sandbox, template, transcript_lost: false, slot: Some(slot), lease: None });
     }
     info!(sandbox.name = %sandbox.name, "a warm sandbox was out of date");
     // Its workspace too: a file that the template does not have any more must not be there.
     let removed = context.sandboxes.replace(session, sandbox).await;
     removed.map_err(|error| NotLaunched::Sandbox(error.into()))?;
-    launch(context, wanted, slot, cancel).await
+    launch(context, report, wanted, slot, cancel).await
 }
 
 /// Waits in the line of all sessions.
@@ -214,16 +230,21 @@ async fn wait_for_room(
 
 async fn launch(
     context: &SessionContext,
+    report: &mpsc::Sender<Report>,
     wanted: Wanted,
     slot: Slot,
     cancel: &CancellationToken,
 ) -> Result<Launched, NotLaunched> {
+    if wanted.repository.is_some() {
+        return prepare::prepare(context, report, wanted, slot, cancel).await;
+    }
     let template = context.template().await.map_err(NotLaunched::Template)?;
     let Wanted { session, model, resume, untouched, .. } = wanted;
     let resumes = resume.is_some();
-    let order = LaunchOrder { session, template: Arc::clone(&template), model, resume, untouched };
+    let assignment = Assignment::Workspace;
+    let order = LaunchOrder { session, template: Arc::clone(&template), model, resume, untouched, assignment };
     let sandbox = launch_when_possible(context, order, cancel).await.map_err(NotLaunched::Sandbox)?;
-    Ok(Launched { transcript_lost: resumes && !sandbox.resumed, sandbox, template, slot: Some(slot) })
+    Ok(Launched { transcript_lost: resumes && !sandbox.resumed, sandbox, template, slot: Some(slot), lease: None })
 }
 
 /// An engine that is being restarted is waited for, within a bound; so is a file descriptor where none is left.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -14,7 +15,7 @@ use crate::session::payer;
 use crate::session::running::Running;
 use crate::session::state::{After, Input, State};
 use crate::store::UnfinishedTask;
-use crate::task::{ErrorType, Failure, TaskStatus};
+use crate::task::{ErrorType, Failure, Stage, TaskRecord, TaskStatus};
 
 /// How long an idle agent may take to take a message in; it does so in milliseconds, even under load.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,7 +30,10 @@ impl Worker {
         }
         let mut begun = None;
         for task in tasks {
-            if task.record.status == TaskStatus::Running {
+            let is_running = task.record.status == TaskStatus::Running;
+            if is_running && task.record.answer.is_some() {
+                self.conversation.end_again(task.record);
+            } else if is_running && !is_in_preparation(&task.record) {
                 begun = Some(task);
             } else {
                 self.queue.push(Waiting { record: task.record, prompt: task.prompt_uuid });
@@ -37,6 +41,10 @@ impl Worker {
         }
         let progress = sandbox.as_ref().and_then(|sandbox| sandbox.progress.as_deref());
         let usable = self.conversation.take_over(progress, begun);
+        if self.conversation.is_ending() {
+            self.transition(Input::Stop(After::Rest)).await;
+            return;
+        }
         if sandbox.is_some() && usable {
             self.transition(Input::Left).await;
             return;
@@ -44,7 +52,7 @@ impl Worker {
         let failure = Failure::new(ErrorType::ContainerLost, "the server ended, and there is no sandbox to go on with");
         self.lose_running(failure);
         self.flush().await;
-        if sandbox.is_some() {
+        if sandbox.is_some() || self.conversation.is_ending() {
             self.transition(Input::Stop(After::Rest)).await;
         } else if self.may_begin() {
             self.transition(Input::Queued).await;
@@ -88,6 +96,12 @@ impl Worker {
         }
     }
 
+    pub(super) fn count_ended(&self, record: &TaskRecord) {
+        let outcome = record.failure.as_ref().map_or("completed", |failure| failure.error_type.as_str());
+        let took = record.started.zip(record.finished).map(|(started, finished)| between(started, finished));
+        self.context.metrics.task_ended(record.kind(), outcome, took);
+    }
+
     /// Whether a task that is posted now can be given to the agent in the commit that accepts it.
     pub(super) fn takes_at_once(&self) -> bool {
         self.state == State::Idle
@@ -104,8 +118,10 @@ impl Worker {
             sandbox.gateway.set_session(session.id.as_str());
             sandbox.gateway.set_access(environment::access(&session.env));
         }
-        if record.attempt == 0 {
+        let prepared = is_in_preparation(&record);
+        if record.attempt == 0 && !prepared {
             self.context.sandboxes.gateway().budgets().new_task(&record.id);
+            self.context.metrics.task_began(record.kind(), between(record.created, Timestamp::now()));
         }
         sandbox.gateway.begin_task(payer::of_task(&record));
         let resumed = self
@@ -113,7 +129,10 @@ impl Worker {
             .record
             .as_ref()
             .is_some_and(|session| session.turns > 0 && session.claude_session_id.is_some());
-        self.conversation.begin(Running::begin(record, prompt, resumed, sandbox.gateway.reading()));
+        // What its first stage used is the task's too.
+        let reading = if prepared { Reading::default() } else { sandbox.gateway.reading() };
+        self.conversation.begin(Running::begin(record, prompt, resumed, reading));
+        self.conversation.enter_worker_stage();
         // What the task begins with is known to another coordinator too, though the agent has said nothing yet.
         self.conversation.mark(sandbox.process.last_frame(), sandbox.gateway.reading());
         self.unsaid = true;
@@ -171,6 +190,9 @@ impl Worker {
                     self.conversation.presume_taken();
                 }
                 self.conversation.mark(sandbox.process.last_frame(), gateway.reading());
+                if let Some((kind, submitted)) = self.conversation.take_spoken() {
+                    self.context.metrics.task_spoke(kind, between(submitted, Timestamp::now()));
+                }
                 end
             }
             ProcessOutput::Ended(end) => Some(end),
@@ -268,6 +290,16 @@ impl Worker {
     pub(super) fn reading(&self) -> Reading {
         self.sandbox.as_ref().map(|sandbox| sandbox.gateway.reading()).unwrap_or_default()
     }
+}
+
+/// By the wall clock, which may have been set back.
+pub(super) fn between(then: Timestamp, now: Timestamp) -> Duration {
+    now.duration_since(then).try_into().unwrap_or_default()
+}
+
+/// Its repository was being prepared: there is no agent that works on it.
+fn is_in_preparation(record: &TaskRecord) -> bool {
+    record.repository.as_ref().is_some_and(|progress| progress.stage == Some(Stage::Orchestrator))
 }
 
 /// Why a task failed whose agent is gone.

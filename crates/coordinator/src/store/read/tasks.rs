@@ -10,7 +10,7 @@ use crate::task::{TaskId, TaskRecord, TaskRequest, TaskStatus};
 
 const COLUMNS: &str =
     "number, id, session, session_id, status, created, started, finished, prompt_uuid, message, request,
-     failure, answer, attempt";
+     failure, answer, attempt, repository";
 
 /// All that are set must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,6 +123,7 @@ fn decode(row: &Row<'_>) -> Result<(i64, UnfinishedTask), StoreError> {
         attempt: row.get(13)?,
         failure: row.get::<_, Option<String>>(11)?.as_deref().map(row::json).transpose()?,
         answer: row.get::<_, Option<String>>(12)?.as_deref().map(row::json).transpose()?,
+        repository: row.get::<_, Option<String>>(14)?.as_deref().map(row::json).transpose()?,
     };
     Ok((row.get(0)?, UnfinishedTask { record, prompt_uuid: Uuid::from_bytes(row.get(8)?) }))
 }

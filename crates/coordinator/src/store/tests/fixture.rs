@@ -41,6 +41,7 @@ pub(super) fn session(id: &str) -> SessionRecord {
         env: BTreeMap::new(),
         last_seq: 0,
         sandbox: None,
+        repository: None,
     }
 }
 
@@ -71,6 +72,7 @@ pub(super) fn task(session: &SessionRecord, message: &str) -> TaskRecord {
             metadata: Some(serde_json::json!({"ticket": 7})),
             key: None,
             key_limits: KeyLimits::default(),
+            repository: None,
         },
         created: at(2),
         started: None,
@@ -78,6 +80,7 @@ pub(super) fn task(session: &SessionRecord, message: &str) -> TaskRecord {
         attempt: 0,
         answer: None,
         failure: None,
+        repository: None,
     }
 }
 

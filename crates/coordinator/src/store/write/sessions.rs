@@ -12,8 +12,8 @@ pub(super) fn insert(connection: &Connection, sealer: &Sealer, record: &SessionR
         .prepare_cached(
             "INSERT INTO sessions (key, id, created, last_active, turns, claude_session_id, last_seq, log_bytes,
                  sandbox_name, sandbox_container_id, sandbox_link_secret, sandbox_last_frame,
-                 sandbox_progress)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12) RETURNING number",
+                 sandbox_progress, repository)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12, ?13) RETURNING number",
         )?
         .query_row(
             params![
@@ -29,6 +29,7 @@ pub(super) fn insert(connection: &Connection, sealer: &Sealer, record: &SessionR
                 sandbox.map(|sandbox| sealed_link_secret(sealer, record.key, sandbox)).transpose()?,
                 sandbox.map(|sandbox| row::integer(sandbox.last_frame)),
                 sandbox.and_then(|sandbox| sandbox.progress.as_ref()),
+                record.repository.as_ref().map(row::encode).transpose()?,
             ],
             |row| row.get(0),
         )?;
@@ -43,7 +44,8 @@ pub(super) fn update(connection: &Connection, sealer: &Sealer, record: &SessionR
             "UPDATE sessions SET id = ?2, created = ?3, last_active = ?4, turns = ?5, claude_session_id = ?6,
                  sandbox_name = ?7, sandbox_container_id = ?8, sandbox_link_secret = ?9,
                  sandbox_last_frame = CASE WHEN sandbox_name IS ?7 THEN sandbox_last_frame ELSE ?10 END,
-                 sandbox_progress = CASE WHEN sandbox_name IS ?7 THEN sandbox_progress ELSE ?11 END
+                 sandbox_progress = CASE WHEN sandbox_name IS ?7 THEN sandbox_progress ELSE ?11 END,
+                 repository = ?12
              WHERE key = ?1 RETURNING number",
         )?
         .query_row(
@@ -59,6 +61,7 @@ pub(super) fn update(connection: &Connection, sealer: &Sealer, record: &SessionR
                 sandbox.map(|sandbox| sealed_link_secret(sealer, record.key, sandbox)).transpose()?,
                 sandbox.map(|sandbox| row::integer(sandbox.last_frame)),
                 sandbox.and_then(|sandbox| sandbox.progress.as_ref()),
+                record.repository.as_ref().map(row::encode).transpose()?,
             ],
             |row| row.get(0),
         )
@@ -96,7 +99,8 @@ pub(super) fn delete(connection: &Connection, key: SessionKey) -> Result<(), Sto
         .prepare_cached(
             "UPDATE tasks SET message = '',
                  request = json_set(request, '$.context', NULL, '$.metadata', NULL),
-                 answer = json_remove(json_set(answer, '$.output', NULL), '$.response')
+                 answer = json_remove(json_set(answer, '$.output', NULL), '$.response'),
+                 repository = json_remove(repository, '$.summary')
              WHERE session = ?1",
         )?
         .execute([key.as_bytes()])?;

@@ -1,10 +1,11 @@
 //! Writing tasks and idempotency keys.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde::Serialize;
 use uuid::Uuid;
 
-use crate::store::{Change, IDEMPOTENCY_KEY_AGE, IdempotencyKey, StoreError, row};
+use super::webhooks;
+use crate::store::row::{self, encode};
+use crate::store::{Change, IDEMPOTENCY_KEY_AGE, IdempotencyKey, StoreError};
 use crate::task::TaskRecord;
 
 pub(super) fn insert(
@@ -24,8 +25,8 @@ pub(super) fn insert(
     connection
         .prepare_cached(
             "INSERT INTO tasks (id, session, session_id, status, created, started, finished, prompt_uuid, message, request,
-                 failure, answer, attempt)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                 failure, answer, attempt, repository)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             row::task_number(&record.id)?,
@@ -41,6 +42,7 @@ pub(super) fn insert(
             record.failure.as_ref().map(encode).transpose()?,
             record.answer.as_ref().map(encode).transpose()?,
             record.attempt,
+            record.repository.as_ref().map(encode).transpose()?,
         ])?;
     idempotency.map_or(Ok(()), |key| remember(connection, key, record))
 }
@@ -49,7 +51,8 @@ pub(super) fn update(connection: &Connection, record: &TaskRecord) -> Result<(),
     let task = row::task_number(&record.id)?;
     let updated = connection
         .prepare_cached(
-            "UPDATE tasks SET status = ?2, started = ?3, finished = ?4, failure = ?5, answer = ?6, attempt = ?7
+            "UPDATE tasks SET status = ?2, started = ?3, finished = ?4, failure = ?5, answer = ?6, attempt = ?7,
+                 repository = ?8
              WHERE id = ?1",
         )?
         .execute(params![
@@ -60,13 +63,14 @@ pub(super) fn update(connection: &Connection, record: &TaskRecord) -> Result<(),
             record.failure.as_ref().map(encode).transpose()?,
             record.answer.as_ref().map(encode).transpose()?,
             record.attempt,
+            record.repository.as_ref().map(encode).transpose()?,
         ])?;
     if updated == 0 {
         return Err(StoreError::NoSuchTask(record.id.clone()));
     }
     let ended = record.status.is_final().then(|| row::nanos(record.finished.unwrap_or(record.created)));
     connection.prepare_cached("UPDATE task_logs SET ended = ?2 WHERE task = ?1")?.execute(params![task, ended])?;
-    Ok(())
+    webhooks::make_due(connection, record)
 }
 
 /// Fails where the change makes a task with a key that was used in the last 24 hours, as the new task's clock tells.
@@ -103,8 +107,4 @@ fn remember(connection: &Connection, key: &IdempotencyKey, record: &TaskRecord) 
             row::nanos(record.created)
         ])?;
     Ok(())
-}
-
-fn encode<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(StoreError::Encode)
 }

@@ -1,0 +1,210 @@
+//! The events of one task from its first to its last, whatever becomes of the server meanwhile.
+
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt as _};
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, Lines};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::io::StreamReader;
+
+use super::exit::Exit;
+use super::remote::{Remote, RemoteError};
+
+pub(super) const NDJSON: &str = "application/x-ndjson";
+const SERVER_SENT: &str = "text/event-stream";
+
+/// A live stream says something every 15 seconds, so one that is silent for longer is dead.
+const SILENCE: Duration = Duration::from_secs(40);
+
+/// How long a server may be away, and how often it is looked for.
+const PATIENCE: Duration = Duration::from_mins(5);
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Follows a task.
+pub(super) struct Follow {
+    remote: Remote,
+    task: String,
+    session: String,
+    /// Whether to wait for what comes.
+    live: bool,
+    /// Of the last event that was seen.
+    seq: u64,
+    source: Source,
+    ended: bool,
+    /// The task is known to have ended, so that all of its events are stored now.
+    read_after_end: bool,
+    away_since: Option<Instant>,
+}
+
+pub(super) enum Step {
+    Event {
+        event: Value,
+        /// As it came.
+        line: String,
+    },
+    /// The server is away, and looked for. Told once, until it is back.
+    Away(RemoteError),
+}
+
+enum Read {
+    /// An event's JSON, or nothing.
+    Line(String),
+    /// The next source has its turn.
+    Turned,
+    End,
+}
+
+enum Source {
+    /// To be opened: what is stored of the task.
+    Unread,
+    Stored(BodyLines),
+    /// All that was stored is told; to be opened: what comes.
+    Read,
+    Live(BodyLines),
+}
+
+pub(super) type BodyLines = Lines<StreamReader<Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>, Bytes>>;
+
+pub(super) fn lines_of(response: Response) -> BodyLines {
+    let bytes: Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>> =
+        Box::pin(response.bytes_stream().map_err(io::Error::other));
+    StreamReader::new(bytes).lines()
+}
+
+/// How the task ended, where this is its last event.
+pub(super) fn end_of(event: &Value) -> Option<Exit> {
+    match event["type"].as_str() {
+        Some("task_complete") => Some(Exit::Done),
+        Some("task_failed") => Some(Exit::Failed),
+        Some("abort") => Some(Exit::Aborted),
+        _ => None,
+    }
+}
+
+impl Follow {
+    /// From the first event on; to the last one with `live`, else to the latest.
+    pub(super) async fn task(remote: &Remote, task: &str, live: bool) -> Result<Self, RemoteError> {
+        let record = remote.get(&["task", task]).await?;
+        Ok(Follow {
+            remote: remote.clone(),
+            task: task.to_owned(),
+            session: record["sessionId"].as_str().unwrap_or_default().to_owned(),
+            live,
+            seq: 0,
+            source: Source::Unread,
+            ended: false,
+            read_after_end: false,
+            away_since: None,
+        })
+    }
+
+    /// What comes next; `None` after the last. Nothing is lost where this is dropped and called again.
+    pub(super) async fn next(&mut self) -> Result<Option<Step>, RemoteError> {
+        loop {
+            if self.ended {
+                return Ok(None);
+            }
+            let line = match self.read().await {
+                Ok(Read::Line(line)) => line,
+                Ok(Read::Turned) => continue,
+                Ok(Read::End) => return Ok(None),
+                Err(error) => match self.away(error).await? {
+                    Some(step) => return Ok(Some(step)),
+                    None => continue,
+                },
+            };
+            self.away_since = None;
+            let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
+            // Without a number: what retention removed.
+            let Some(seq) = event["seq"].as_u64() else { continue };
+            if seq <= self.seq {
+                continue;
+            }
+            self.seq = seq;
+            if event["taskId"] == self.task {
+                self.ended = end_of(&event).is_some();
+                return Ok(Some(Step::Event { event, line }));
+            }
+        }
+    }
+
+    /// One step: a line, or from one source to the next.
+    async fn read(&mut self) -> Result<Read, RemoteError> {
+        match &mut self.source {
+            Source::Unread => {
+                let path = ["task", &self.task, "logs"];
+                let request = self.remote.request(Method::GET, &path, &[("format", "ndjson")])?;
+                let response = self.remote.stream(request, NDJSON).await?;
+                self.source = Source::Stored(lines_of(response));
+                Ok(Read::Turned)
+            }
+            Source::Stored(lines) => {
+                let line = lines.next_line().await.map_err(|error| self.remote.cut(&error))?;
+                if line.is_none() {
+                    self.source = Source::Read;
+                }
+                Ok(line.map_or(Read::Turned, Read::Line))
+            }
+            Source::Read if !self.live => Ok(Read::End),
+            Source::Read => {
+                let record = self.remote.get(&["task", &self.task]).await?;
+                if matches!(record["status"].as_str(), Some("completed" | "failed" | "aborted")) {
+                    return Ok(self.end_by_record(record));
+                }
+                let (path, since) = (["session", &self.session, "events"], self.seq.to_string());
+                let request = self.remote.request(Method::GET, &path, &[("since", &since)])?;
+                let response = self.remote.stream(request, SERVER_SENT).await?;
+                self.source = Source::Live(lines_of(response));
+                Ok(Read::Turned)
+            }
+            Source::Live(lines) => {
+                let line = match timeout(SILENCE, lines.next_line()).await {
+                    Ok(Ok(Some(line))) => line,
+                    Ok(Ok(None)) => return Err(self.remote.cut(&io::ErrorKind::UnexpectedEof.into())),
+                    Ok(Err(error)) => return Err(self.remote.cut(&error)),
+                    Err(_) => return Err(self.remote.cut(&io::ErrorKind::TimedOut.into())),
+                };
+                // Other lines are its number, and signs of life.
+                Ok(Read::Line(line.strip_prefix("data:").unwrap_or_default().trim_start().to_owned()))
+            }
+        }
+    }
+
+    /// The task ended after its events were read, so that they are read again; or before, and retention removed the last of
+    /// them, so that the record says how.
+    fn end_by_record(&mut self, mut record: Value) -> Read {
+        if !self.read_after_end {
+            self.read_after_end = true;
+            self.source = Source::Unread;
+            return Read::Turned;
+        }
+        let kind = match record["status"].as_str() {
+            Some("completed") => "task_complete",
+            Some("aborted") => "abort",
+            _ => "task_failed",
+        };
+        record["type"] = json!(kind);
+        record["seq"] = json!(self.seq + 1);
+        Read::Line(record.to_string())
+    }
+
+    /// Waits a moment where the server may come back, and says so the first time.
+    async fn away(&mut self, error: RemoteError) -> Result<Option<Step>, RemoteError> {
+        let first = self.away_since.is_none();
+        let since = *self.away_since.get_or_insert_with(Instant::now);
+        if !error.may_heal() || since.elapsed() > PATIENCE {
+            return Err(error);
+        }
+        self.source = Source::Unread;
+        if first {
+            return Ok(Some(Step::Away(error)));
+        }
+        sleep(PAUSE).await;
+        Ok(None)
+    }
+}

@@ -1,0 +1,23 @@
+//! Another template's files, all of them.
+
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+/// Copies what is in a directory, with modes; links stay links. What is no part of a template, like a socket, is left out.
+pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, source, target) = (entry.file_type()?, entry.path(), to.join(entry.file_name()));
+        if kind.is_dir() {
+            std::fs::create_dir(&target)?;
+            copy(&source, &target)?;
+            std::fs::set_permissions(&target, source.metadata()?.permissions())?;
+        } else if kind.is_symlink() {
+            symlink(std::fs::read_link(&source)?, &target)?;
+        } else if kind.is_file() {
+            std::fs::copy(&source, &target)?;
+        }
+    }
+    Ok(())
+}

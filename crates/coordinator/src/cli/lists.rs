@@ -1,0 +1,160 @@
+//! What lists have in common: pages of tasks, and how times and money are written.
+
+use std::io::{self, Write as _};
+
+use clap::Args;
+use http::header::LINK;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, Zoned};
+use reqwest::Method;
+use serde_json::Value;
+
+use super::remote::{Remote, RemoteError};
+use super::table::Table;
+use super::terminal;
+
+/// The most that the server gives at once.
+const PAGE: usize = 500;
+
+/// Of two months with the same name the nearer one is meant.
+const NOT_LONG_AGO: SignedDuration = SignedDuration::from_hours(300 * 24);
+
+/// How much of a list is wanted.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct Extent {
+    /// How many, the newest first
+    #[arg(long, default_value = "50", value_parser = parse_limit, conflicts_with = "all")]
+    limit: usize,
+
+    /// All of them
+    #[arg(long)]
+    all: bool,
+}
+
+impl Extent {
+    pub(super) fn most(self) -> usize {
+        if self.all { usize::MAX } else { self.limit }
+    }
+}
+
+fn parse_limit(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "it must be a whole number from 1 on".to_owned())
+}
+
+/// Tasks, the newest first, given to `each` a page at a time. True: there are more.
+pub(super) async fn tasks(
+    remote: &Remote,
+    filters: &[(&str, String)],
+    most: usize,
+    mut each: impl FnMut(Vec<Value>) -> io::Result<()>,
+) -> anyhow::Result<bool> {
+    let mut left = most;
+    let mut cursor: Option<String> = None;
+    loop {
+        let limit = left.min(PAGE).to_string();
+        let mut query: Vec<(&str, &str)> = filters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        query.push(("limit", &limit));
+        query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+        let response = remote.send(remote.request(Method::GET, &["tasks"], &query)?).await?;
+        let link = response.headers().get(LINK).and_then(|link| link.to_str().ok()).unwrap_or_default();
+        let next = cursor_in(link).map(str::to_owned);
+        let page: Vec<Value> = response.json().await.map_err(|error| remote.unreadable(&error))?;
+        left = left.saturating_sub(page.len());
+        let is_empty = page.is_empty();
+        each(page)?;
+        if next.is_none() || is_empty || left == 0 {
+            return Ok(next.is_some());
+        }
+        cursor = next;
+    }
+}
+
+/// `</tasks?limit=2&cursor=CURSOR&q=x>; rel="next"`
+fn cursor_in(link: &str) -> Option<&str> {
+    let query = link.split_once('?')?.1.split_once('>')?.0;
+    query.split('&').find_map(|pair| pair.strip_prefix("cursor="))
+}
+
+/// All sessions that the key may see.
+pub(super) async fn sessions(remote: &Remote) -> Result<Vec<Value>, RemoteError> {
+    let response = remote.send(remote.request(Method::GET, &["sessions"], &[])?).await?;
+    response.json().await.map_err(|error| remote.unreadable(&error))
+}
+
+/// A record on each line.
+pub(super) fn print_lines(records: &[Value]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    records.iter().try_for_each(|record| writeln!(stdout, "{}", terminal::json_line(&record.to_string())))
+}
+
+/// As wide as the terminal.
+pub(super) fn print_table(table: &Table) -> io::Result<()> {
+    io::stdout().write_all(table.text(terminal::width()).as_bytes())
+}
+
+/// Names and values, one pair a line; those without a value are left out.
+pub(super) fn print_fields(fields: &[(&str, String)]) -> io::Result<()> {
+    let fields: Vec<_> = fields.iter().filter(|(_, value)| !value.is_empty()).collect();
+    let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let mut stdout = io::stdout().lock();
+    fields.iter().try_for_each(|(name, value)| writeln!(stdout, "{name:width$}  {}", terminal::on_one_line(value)))
+}
+
+/// A field's text; nothing where it is null.
+pub(super) fn text(record: &Value, field: &str) -> String {
+    match &record[field] {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A time of the wire, here and to the minute.
+pub(super) fn time(record: &Value, field: &str) -> String {
+    local(record, field).map(|at| at.strftime("%Y-%m-%d %H:%M").to_string()).unwrap_or_default()
+}
+
+/// The same for a column: what everybody knows of a time that is not long ago is left out.
+pub(super) fn short_time(record: &Value, field: &str) -> String {
+    let Some(at) = local(record, field) else { return String::new() };
+    let is_long_ago = Timestamp::now().duration_since(at.timestamp()) > NOT_LONG_AGO;
+    at.strftime(if is_long_ago { "%Y-%m-%d" } else { "%m-%d %H:%M" }).to_string()
+}
+
+fn local(record: &Value, field: &str) -> Option<Zoned> {
+    let at: Timestamp = record[field].as_str()?.parse().ok()?;
+    Some(at.to_zoned(TimeZone::system()))
+}
+
+/// Milliseconds as people say it.
+pub(super) fn took(record: &Value) -> String {
+    let Some(milliseconds) = record["duration"].as_u64() else { return String::new() };
+    match milliseconds / 1000 {
+        ..60 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
+        seconds @ 60..3600 => format!("{} m {:02} s", seconds / 60, seconds % 60),
+        seconds => format!("{} h {:02} m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+pub(super) fn cost(record: &Value) -> String {
+    record["cost"].as_f64().map(|dollars| format!("${dollars:.4}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    #[test]
+    fn the_next_page_is_found_in_its_header() {
+        assert_eq!(super::cursor_in("</tasks?limit=2&cursor=17-ab&q=x>; rel=\"next\""), Some("17-ab"));
+        assert_eq!(super::cursor_in("</tasks?limit=2>; rel=\"next\""), None);
+        assert_eq!(super::cursor_in(""), None);
+    }
+
+    #[test]
+    fn durations_are_short() {
+        let took = |milliseconds: u64| super::took(&json!({ "duration": milliseconds }));
+        assert_eq!([40, 1499, 60_000, 3_723_000].map(took), ["0.0 s", "1.4 s", "1 m 00 s", "1 h 02 m"]);
+        assert_eq!(super::took(&json!({})), "");
+    }
+}

@@ -1,0 +1,100 @@
+//! Tables for people: columns below each other, as wide as the terminal at most.
+
+use console::measure_text_width;
+
+use super::terminal;
+
+/// Between two columns.
+const GAP: usize = 2;
+
+/// Narrower than this a column says nothing any more.
+const LEAST: usize = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Column {
+    /// To the left, never cut: ids, which people copy.
+    Whole,
+    /// To the right, never cut.
+    Number,
+    /// To the left, cut where the line is too long.
+    Text,
+}
+
+pub(super) struct Table {
+    columns: Vec<Column>,
+    /// The head first.
+    lines: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(super) fn new(head: impl IntoIterator<Item = (impl Into<String>, Column)>) -> Self {
+        let (names, columns) = head.into_iter().map(|(name, column)| (name.into(), column)).unzip();
+        Table { columns, lines: vec![names] }
+    }
+
+    /// A cell for each column.
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = impl AsRef<str>>) {
+        self.lines.push(cells.into_iter().map(|cell| terminal::on_one_line(cell.as_ref())).collect());
+    }
+
+    /// With a line end each. `width`: of the terminal; nothing is cut without one.
+    pub(super) fn text(&self, width: Option<usize>) -> String {
+        let widths = self.widths(width);
+        let mut text = String::new();
+        for line in &self.lines {
+            let mut row = String::new();
+            for ((cell, column), width) in line.iter().zip(&self.columns).zip(&widths) {
+                let cell = console::truncate_str(cell, *width, "…");
+                let room = " ".repeat(width.saturating_sub(measure_text_width(&cell)));
+                match column {
+                    Column::Number => row.extend([&room, &*cell]),
+                    Column::Whole | Column::Text => row.extend([&*cell, &room]),
+                }
+                row.push_str(&" ".repeat(GAP));
+            }
+            text.push_str(row.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// What each column needs; where that is too much, the widest of those that may be cut gives way first.
+    fn widths(&self, most: Option<usize>) -> Vec<usize> {
+        let needed = |column: usize| self.lines.iter().map(|line| measure_text_width(&line[column])).max().unwrap_or(0);
+        let mut widths: Vec<usize> = (0..self.columns.len()).map(needed).collect();
+        let Some(most) = most else { return widths };
+        let mut over = (widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)).saturating_sub(most);
+        while over > 0 {
+            let cut = self.columns.iter().zip(&mut widths).filter(|(column, _)| **column == Column::Text);
+            let Some(widest) = cut.map(|(_, width)| width).max().filter(|width| **width > LEAST) else { break };
+            *widest -= 1;
+            over -= 1;
+        }
+        widths
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Column, Table};
+
+    #[test]
+    fn columns_stand_below_each_other_and_fit() {
+        let mut table = Table::new([("ID", Column::Whole), ("COST", Column::Number), ("MESSAGE", Column::Text)]);
+        table.row(["a1", "$0.0525", "a message that\ngoes on and on"]);
+        table.row(["b22", "$10.0", "日本語 日本語 日本語 日本語"]);
+        assert_eq!(
+            table.text(None),
+            "\
+ID      COST  MESSAGE
+a1   $0.0525  a message that goes on and on
+b22    $10.0  日本語 日本語 日本語 日本語
+"
+        );
+        let narrow = table.text(Some(30));
+        assert_eq!(narrow.lines().nth(1), Some("a1   $0.0525  a message that …"));
+        assert!(narrow.lines().all(|line| console::measure_text_width(line) <= 30), "{narrow}");
+        // What is never cut stays, however narrow.
+        assert!(table.text(Some(5)).contains("b22    $10.0  日本語"), "{}", table.text(Some(5)));
+    }
+}

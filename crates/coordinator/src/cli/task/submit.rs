@@ -1,0 +1,30 @@
+//! Handing in a task exactly once.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::super::remote::{Remote, RemoteError};
+
+/// How often a request is repeated whose answer was cut off.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The server's 202. A connection that is cut before it, by a server that restarts, does not make two tasks of one.
+pub(super) async fn submit(remote: &Remote, body: &Value) -> Result<Value, RemoteError> {
+    let key = Uuid::new_v4().to_string();
+    let mut tries = 1;
+    loop {
+        let request = remote.request(Method::POST, &["task"], &[])?.header("idempotency-key", &key).json(body);
+        match remote.json(request).await {
+            // From then on the server may just be away for a moment.
+            Err(RemoteError::Cut { .. }) if tries < TRIES => {}
+            Err(RemoteError::NoServer { .. }) if (2..TRIES).contains(&tries) => {}
+            answer => return answer,
+        }
+        tries += 1;
+        tokio::time::sleep(PAUSE).await;
+    }
+}

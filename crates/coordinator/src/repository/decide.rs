@@ -1,0 +1,157 @@
+//! Which repository it is, and which branch of it.
+
+use std::fmt::Write as _;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Candidate, Checkout, Choice, Repositories, choose, failure};
+use crate::github::{GitHubError, Move, Repository, RepositoryName};
+use crate::task::{ErrorType, Failure, RepositoryRequest};
+
+/// What an orchestrator answers.
+pub(crate) const ANSWER_SCHEMA: &str = r#"{
+    "type": "object",
+    "properties": {
+        "decision": { "type": "string", "enum": ["chosen", "unsure", "none"] },
+        "repository": { "type": ["string", "null"] },
+        "reason": { "type": "string" }
+    },
+    "required": ["decision", "repository", "reason"],
+    "additionalProperties": false
+}"#;
+
+/// How many candidates an error names.
+const MAX_NAMED: usize = 20;
+
+/// What is known before anybody reads the prompt.
+pub(crate) enum Decision {
+    Made(Box<Repository>),
+    /// An orchestrator has to read the prompt.
+    Open(Vec<Candidate>),
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    decision: Verdict,
+    repository: Option<String>,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Chosen,
+    Unsure,
+    None,
+}
+
+/// What an orchestrator is asked.
+pub(crate) fn question(prompt: &str, candidates: &[Candidate]) -> String {
+    let mut text = format!("Which repository is this task about?\n\n<task>\n{prompt}\n</task>\n\n<repositories>\n");
+    for Candidate { name, description } in candidates {
+        let _ = writeln!(text, "- {name}: {}", description.replace('\n', " "));
+    }
+    text + "</repositories>\n"
+}
+
+impl Repositories {
+    /// Decides without a model where that can be done.
+    pub(crate) async fn decide(&self, prompt: &str, request: &RepositoryRequest) -> Result<Decision, Failure> {
+        if let Some(name) = &request.repo {
+            return self.look_up(name).await.map(|repository| Decision::Made(Box::new(repository)));
+        }
+        let known = self.github.repositories().await.map_err(|error| failure::preparing(&error))?;
+        let name = match choose(prompt, &known) {
+            Choice::One(name) => name,
+            Choice::Open(candidates) if candidates.is_empty() => {
+                let error = "the prompt names no repository, and the credential lists none; give its name as `repo`";
+                return Err(Failure::new(ErrorType::RepoNotFound, error));
+            }
+            Choice::Open(candidates) => return Ok(Decision::Open(candidates)),
+        };
+        self.look_up(&name).await.map(|repository| Decision::Made(Box::new(repository)))
+    }
+
+    /// Takes an orchestrator's answer.
+    pub(crate) async fn settle(&self, candidates: &[Candidate], answer: &Value) -> Result<Repository, Failure> {
+        let not_found = |reason: &str| {
+            let error = format!("no repository was found for the prompt: {reason}; {}", named(candidates));
+            Failure::new(ErrorType::RepoNotFound, error)
+        };
+        let answer = Answer::deserialize(answer).map_err(|error| not_found(&error.to_string()))?;
+        match (answer.decision, answer.repository.as_deref().map(str::parse::<RepositoryName>)) {
+            (Verdict::Chosen, Some(Ok(name))) if candidates.iter().any(|candidate| candidate.name == name) => {
+                self.look_up(&name).await
+            }
+            (Verdict::Unsure, _) => {
+                let error = format!(
+                    "it is not clear which repository is meant: {}; {}, give one as `repo`",
+                    answer.reason,
+                    named(candidates)
+                );
+                Err(Failure::new(ErrorType::RepoAmbiguous, error))
+            }
+            (Verdict::Chosen | Verdict::None, _) => Err(not_found(&answer.reason)),
+        }
+    }
+
+    async fn look_up(&self, name: &RepositoryName) -> Result<Repository, Failure> {
+        let repository = self.github.repository(name).await.map_err(|error| failure::preparing(&error))?;
+        if repository.archived {
+            let error = format!("{name} is archived: it takes no push");
+            return Err(Failure::new(ErrorType::CloneFailed, error));
+        }
+        Ok(repository)
+    }
+
+    /// Decides on base and branch. Nothing is made yet.
+    pub(crate) async fn check_out(
+        &self,
+        repository: &Repository,
+        request: &RepositoryRequest,
+        task: &str,
+    ) -> Result<Checkout, Failure> {
+        let Repository { full_name: name, default_branch, size, .. } = repository;
+        let base = request.base.as_ref().unwrap_or(default_branch).clone();
+        let refused = |error: String| Failure::new(ErrorType::CloneFailed, error);
+        let of_forge = |error: GitHubError| failure::preparing(&error);
+        let base_commit = self.github.branch(name, &base).await.map_err(of_forge)?;
+        let base_commit = base_commit.ok_or_else(|| refused(format!("{name} has no branch {base}")))?;
+        let (branch, own_branch) = match &request.branch {
+            Some(branch) => (branch.clone(), false),
+            None => (format!("claude/{task}"), true),
+        };
+        if branch == base || branch == *default_branch {
+            return Err(refused(format!("branch: {branch} is what the pull request would go to; name another one")));
+        }
+        let start = self.github.branch(name, &branch).await.map_err(of_forge)?;
+        Ok(Checkout {
+            name: name.clone(),
+            base,
+            start: start.unwrap_or_else(|| base_commit.clone()),
+            base_commit,
+            branch,
+            own_branch,
+            submodules: Vec::new(),
+            size: *size,
+        })
+    }
+
+    /// Makes the branch at the forge, where it is not there yet.
+    pub(crate) async fn make_branch(&self, checkout: &Checkout) -> Result<(), Failure> {
+        let Checkout { name, branch, start, .. } = checkout;
+        let of_forge = |error: GitHubError| failure::preparing(&error);
+        if self.github.branch(name, branch).await.map_err(of_forge)?.is_some() {
+            return Ok(());
+        }
+        self.github.move_branch(name, branch, start, Move::Create).await.map_err(of_forge)
+    }
+}
+
+fn named(candidates: &[Candidate]) -> String {
+    let names: Vec<&str> = candidates.iter().take(MAX_NAMED).map(|candidate| candidate.name.as_str()).collect();
+    let more = candidates.len().saturating_sub(MAX_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("candidates are {}{more}", names.join(", "))
+}

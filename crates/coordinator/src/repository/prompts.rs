@@ -1,0 +1,43 @@
+//! What the agents of repository tasks are told: files of this crate, or the operator's in their place.
+
+use std::io;
+use std::path::PathBuf;
+
+const ORCHESTRATOR: &str = include_str!("../../prompts/orchestrator.md");
+const WORKER: &str = include_str!("../../prompts/worker.md");
+
+/// Where the prompts are. They are read anew for each task.
+#[derive(Clone, Debug, Default)]
+pub struct Prompts {
+    /// PROMPT_DIR: its `orchestrator.md` and `worker.md` go before ours; either may be missing.
+    pub directory: Option<PathBuf>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("could not read {} (PROMPT_DIR)", path.display())]
+pub struct PromptError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Prompts {
+    /// For whoever chooses the repository.
+    pub async fn orchestrator(&self) -> Result<String, PromptError> {
+        self.read("orchestrator.md", ORCHESTRATOR).await
+    }
+
+    /// For whoever works in it.
+    pub async fn worker(&self) -> Result<String, PromptError> {
+        self.read("worker.md", WORKER).await
+    }
+
+    async fn read(&self, name: &str, ours: &str) -> Result<String, PromptError> {
+        let Some(directory) = &self.directory else { return Ok(ours.to_owned()) };
+        let path = directory.join(name);
+        match tokio::fs::read_to_string(&path).await {
+            Ok(text) => Ok(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ours.to_owned()),
+            Err(source) => Err(PromptError { path, source }),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! An agent that is asked one thing and then ended.
+
+use std::time::Duration;
+
+use claude_stream::{AgentEvent, user_message};
+use nix::sys::signal::Signal;
+use sandbox_link::frame::SignalTarget;
+use serde_json::Value;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::process::{ProcessOutput, belongs_in_log};
+use super::{LaunchError, Sandbox};
+
+/// How long an agent has to end once its input has.
+const END_GRACE: Duration = Duration::from_secs(5);
+
+/// What an agent answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    pub structured: Option<Value>,
+    pub text: String,
+    pub is_error: bool,
+}
+
+impl Sandbox {
+    /// Asks the agent that waits in this sandbox. `lines` gets what belongs in the task's log.
+    pub async fn ask(&mut self, message: &str, lines: &mut Vec<String>) -> Result<Reply, LaunchError> {
+        self.link.stdin(user_message(&Uuid::new_v4().to_string(), message).into()).await?;
+        loop {
+            let mut reply = None;
+            let end = match self.process.recv().await {
+                ProcessOutput::Frames(frames) => {
+                    let end = self.process.decode(frames, |line| {
+                        let Ok(line) = line else { return };
+                        if belongs_in_log(&line) {
+                            lines.push(line.raw.to_owned());
+                        }
+                        if let AgentEvent::Result(result) = line.event {
+                            let structured = result.structured_output.map(|json| serde_json::from_str(json.get()));
+                            reply = Some(Reply {
+                                structured: structured.and_then(Result::ok),
+                                text: result.result.map(std::borrow::Cow::into_owned).unwrap_or_default(),
+                                is_error: result.is_error,
+                            });
+                        }
+                    });
+                    self.link.acknowledge(self.process.last_frame());
+                    end
+                }
+                ProcessOutput::Ended(end) => Some(end),
+            };
+            match (reply, end) {
+                (Some(reply), _) => return Ok(reply),
+                (None, Some(end)) => return Err(LaunchError::Ended(end)),
+                (None, None) => {}
+            }
+        }
+    }
+
+    /// Ends the agent, so that another program can run.
+    pub async fn end_agent(&mut self) -> Result<(), LaunchError> {
+        self.link.close_stdin().await?;
+        if timeout(END_GRACE, self.rest()).await.is_err() {
+            self.link.signal(Signal::SIGKILL as i32, SignalTarget::Program).await?;
+            self.rest().await;
+        }
+        Ok(())
+    }
+}
