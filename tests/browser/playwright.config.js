@@ -4,7 +4,9 @@ import { defineConfig } from '@playwright/test';
 export default defineConfig({
   testDir: '.',
   workers: 1,
-  timeout: 60_000,
+  timeout: 120_000,
+  // A container may have to start first, on a machine that does other things too.
+  expect: { timeout: 20_000 },
   reporter: 'list',
   outputDir: '../../target/browser',
   use: {

@@ -3,6 +3,7 @@
 mod access;
 mod agents;
 mod body;
+mod dashboard;
 mod error;
 mod events;
 mod extract;
@@ -105,6 +106,8 @@ pub fn router(api: Api) -> Router {
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .route("/openapi.json", get(openapi::describe))
+        .route("/", get(dashboard::page))
+        .route("/assets/{file}", get(dashboard::asset))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

@@ -13,7 +13,7 @@ use crate::server::Setup;
 /// What a route asks of a caller beside a key.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Needs {
-    /// No key: for load balancers.
+    /// No key: for load balancers, and the page on which to sign in.
     Nothing,
     Read,
     Submit,
@@ -38,7 +38,7 @@ use Foreign::{Forbidden, Installation, LeftOut, Live, NoSession, NotThere};
 use Needs::{Nothing, Read, Submit};
 
 /// All of them; a new one has to say here what it needs.
-const ROUTES: [(&str, &str, Needs, Foreign); 27] = [
+const ROUTES: [(&str, &str, Needs, Foreign); 29] = [
     ("POST", "/task", Submit, Forbidden),
     ("GET", "/task/{id}", Read, NotThere),
     ("GET", "/task/{id}/logs", Read, NotThere),
@@ -66,6 +66,8 @@ const ROUTES: [(&str, &str, Needs, Foreign); 27] = [
     ("GET", "/openapi.json", Read, NoSession),
     ("GET", "/health", Nothing, NoSession),
     ("GET", "/ready", Nothing, NoSession),
+    ("GET", "/", Nothing, NoSession),
+    ("GET", "/assets/{file}", Nothing, NoSession),
 ];
 
 #[test]

@@ -24,8 +24,10 @@ pub(super) use subject::Subject;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Paths that answer without a key: a load balancer has none.
-const OPEN: [&str; 2] = ["/health", "/ready"];
+/// Paths that answer without a key: a load balancer has none, and who signs in has not shown one yet.
+const OPEN: [&str; 3] = ["/health", "/ready", "/"];
+/// The dashboard's files.
+const OPEN_BELOW: &str = "/assets/";
 
 /// What decides who is let in.
 pub struct Guard {
@@ -82,7 +84,7 @@ struct AuditLine {
 
 impl Drop for AuditLine {
     fn drop(&mut self) {
-        if self.route.as_deref().is_some_and(|route| OPEN.contains(&route)) {
+        if self.route.as_deref().is_some_and(is_open) {
             return;
         }
         tracing::info!(
@@ -105,7 +107,7 @@ impl Drop for AuditLine {
 
 /// Who it is. Where there are no keys and never were, everyone on this machine.
 fn identify(guard: &Guard, request: &Request, peer: IpAddr) -> Result<Caller, ApiError> {
-    if OPEN.contains(&request.uri().path()) {
+    if is_open(request.uri().path()) {
         return Ok(Caller::anyone());
     }
     if let Some(anyone) = guard.keys.anyone() {
@@ -128,9 +130,13 @@ fn identify(guard: &Guard, request: &Request, peer: IpAddr) -> Result<Caller, Ap
     }
 }
 
+fn is_open(path: &str) -> bool {
+    OPEN.contains(&path) || path.starts_with(OPEN_BELOW)
+}
+
 /// Whether they may do that, now.
 fn allow(guard: &Guard, caller: &Caller, request: &Request, route: Option<&str>) -> Result<(), ApiError> {
-    if OPEN.contains(&request.uri().path()) {
+    if is_open(request.uri().path()) {
         return Ok(());
     }
     guard.rate.call(caller.key.as_ref()).map_err(ApiError::rate_limited)?;

@@ -132,7 +132,14 @@ pub(super) async fn show(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    Ok(Json(view::task(&visible_task(&api, &caller, &id).await?)))
+    let record = visible_task(&api, &caller, &id).await?;
+    let mut shown = view::task(&record);
+    if record.status == TaskStatus::Running {
+        // What it was charged so far; the answer has the rest.
+        let budgets = api.registry.context().sandboxes.gateway().budgets();
+        shown["cost"] = json!(budgets.of_task(&record.id).await?.spent.dollars());
+    }
+    Ok(Json(shown))
 }
 
 /// The task of a path, where it exists for the caller.

@@ -1,0 +1,140 @@
+// Requests to the server this page came from, with the key the user signed in with.
+import { signal } from '@preact/signals';
+
+const NAME = 'claude-runner.key';
+
+/** The API key; `null` where none was given (yet). */
+export const key = signal<string | null>(sessionStorage.getItem(NAME) ?? localStorage.getItem(NAME));
+/** The server wants a key, and has not got a good one. */
+export const locked = signal(false);
+
+export function signIn(value: string, remember: boolean): void {
+  signOut();
+  (remember ? localStorage : sessionStorage).setItem(NAME, value);
+  key.value = value;
+  locked.value = false;
+}
+
+export function signOut(): void {
+  sessionStorage.removeItem(NAME);
+  localStorage.removeItem(NAME);
+  key.value = null;
+}
+
+/** What the server says is wrong: problem+json, or that there is no server. */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    sentence: string,
+    readonly retryAfter?: number,
+  ) {
+    super(sentence);
+  }
+
+  /** The field that the sentence begins with, as in `maxTurns: it must be …`. */
+  get field(): string | null {
+    return /^([A-Za-z]\w*)(?::| is missing| required)/.exec(this.message)?.[1] ?? null;
+  }
+
+  /** The route is not there: an older server, or a part that is not set up. */
+  get isAbsent(): boolean {
+    return this.status === 404 && this.code === 'not_found';
+  }
+}
+
+export interface Request {
+  method?: string;
+  body?: unknown;
+  accept?: string;
+  signal?: AbortSignal;
+}
+
+/** The answer, if it is a good one. Throws a `Problem` otherwise. */
+export async function call(path: string, request: Request = {}, withKey: string | null = key.value): Promise<Response> {
+  const headers: Record<string, string> = { accept: request.accept ?? 'application/json' };
+  if (withKey) headers['authorization'] = `Bearer ${withKey}`;
+  if (request.body !== undefined) headers['content-type'] = 'application/json';
+  let answer: Response;
+  try {
+    answer = await fetch(path, {
+      method: request.method ?? 'GET',
+      headers,
+      body: request.body === undefined ? undefined : JSON.stringify(request.body),
+      signal: request.signal,
+      cache: 'no-store',
+    });
+  } catch (error) {
+    if (request.signal?.aborted) throw error;
+    throw new Problem(0, 'unreachable', 'The server does not answer. It may be restarting.');
+  }
+  if (answer.ok) return answer;
+  const problem = await problemOf(answer);
+  // A key that was good and is no longer, or one that is needed now.
+  if (problem.status === 401 && withKey === key.value) locked.value = true;
+  throw problem;
+}
+
+async function problemOf(answer: Response): Promise<Problem> {
+  const retryAfter = Number(answer.headers.get('retry-after')) || undefined;
+  try {
+    const body = (await answer.json()) as { code?: string; error?: string; detail?: string };
+    const sentence = body.error ?? body.detail ?? `The server answered ${answer.status}.`;
+    return new Problem(answer.status, body.code ?? 'unknown', sentence, retryAfter);
+  } catch {
+    return new Problem(answer.status, 'unknown', `The server answered ${answer.status}.`, retryAfter);
+  }
+}
+
+export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return (await (await call(path, { signal })).json()) as T;
+}
+
+export async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const answer = await call(path, { method, body });
+  return (answer.status === 204 ? undefined : await answer.json()) as T;
+}
+
+/** Lines of JSON as they come. */
+export async function* lines<T>(path: string, signal?: AbortSignal): AsyncGenerator<T[]> {
+  const answer = await call(path, { accept: 'application/x-ndjson', signal });
+  if (!answer.body) return;
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '';
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    rest += value;
+    const parts = rest.split('\n');
+    rest = parts.pop() ?? '';
+    const batch = parts.filter(Boolean).map((line) => JSON.parse(line) as T);
+    if (batch.length) yield batch;
+  }
+}
+
+/** Saves what a route answers. A link could not send the key. */
+export async function download(path: string, name: string): Promise<void> {
+  const address = URL.createObjectURL(await (await call(path, { accept: '*/*' })).blob());
+  const link = document.createElement('a');
+  link.href = address;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
+export const id = encodeURIComponent;
+
+/** `text` as one word of a POSIX shell. */
+export function quoted(text: string): string {
+  return /^[\w./:=@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** A request as a line for a terminal. The key stays out of it: what is copied is pasted into chats. */
+export function curl(path: string, method = 'GET', body?: unknown): string {
+  const parts = ['curl'];
+  if (method !== 'GET' && body === undefined) parts.push('-X', method);
+  parts.push(quoted(location.origin + path));
+  if (key.value) parts.push('-H', '"authorization: Bearer $CLAUDE_RUNNER_KEY"');
+  if (body !== undefined) parts.push('-H', "'content-type: application/json'", '-d', quoted(JSON.stringify(body)));
+  return parts.join(' ');
+}

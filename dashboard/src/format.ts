@@ -1,0 +1,74 @@
+// Numbers and times as a person reads them. Digits are aligned by the style sheet.
+
+export function money(dollars: number | null | undefined): string {
+  if (dollars === null || dollars === undefined) return '–';
+  if (dollars === 0) return '$0.00';
+  const digits = dollars < 0.1 ? 4 : dollars < 1000 ? 2 : 0;
+  return `$${dollars.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
+}
+
+export function duration(ms: number | null | undefined): string {
+  if (ms === null || ms === undefined || Number.isNaN(ms)) return '–';
+  const seconds = Math.max(0, ms) / 1000;
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const whole = Math.floor(seconds);
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
+  return hours ? `${hours} h ${minutes} min` : `${minutes} min ${rest} s`;
+}
+
+export function bytes(size: number | null | undefined): string {
+  if (size === null || size === undefined) return '–';
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = Math.min(units.length - 1, size < 1 ? 0 : Math.floor(Math.log2(size) / 10));
+  const value = size / 1024 ** power;
+  return `${power && value < 100 ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
+}
+
+export function count(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+/** 1.2k, 3.4M: where there is no room. */
+export function short(value: number): string {
+  return Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 1 }).format(value);
+}
+
+export function ago(time: string | null | undefined, now: number): string {
+  if (!time) return '–';
+  const seconds = Math.max(0, (now - Date.parse(time)) / 1000);
+  if (seconds < 5) return 'now';
+  if (seconds < 60) return `${Math.floor(seconds)} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86400)} d ago`;
+}
+
+export function clock(time: string): string {
+  return new Date(time).toLocaleTimeString([], { hour12: false });
+}
+
+export function full(time: string): string {
+  return new Date(time).toLocaleString([], { dateStyle: 'medium', timeStyle: 'medium' });
+}
+
+/** What an `errorType` means, in words. */
+export function reason(errorType: string): string {
+  return errorType.replaceAll('_', ' ');
+}
+
+/** Pretty JSON, or the string itself. */
+export function pretty(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value, null, 2) ?? '';
+}
+
+/** An answer in words where it has some: Markdown, or `null` for one that is data only. */
+export function words(answer: { response?: string | null; output?: unknown; summary?: string | null }): string | null {
+  if (answer.response) return answer.response;
+  const output = answer.output;
+  if (typeof output === 'string') return output;
+  if (output && typeof output === 'object' && typeof (output as { response?: unknown }).response === 'string') {
+    return (output as { response: string }).response;
+  }
+  return answer.summary ?? null;
+}

@@ -1,0 +1,159 @@
+// All tasks and sessions, kept current by `GET /watch`. A server without it is asked every few seconds instead.
+import { batch, signal } from '@preact/signals';
+import { Problem, call, get, key, lines, locked } from './api';
+import type { Session, Task } from './types';
+
+export type Connection = 'connecting' | 'live' | 'lost' | 'asking';
+
+export const tasks = signal<ReadonlyMap<string, Task>>(new Map());
+export const sessions = signal<ReadonlyMap<string, Session>>(new Map());
+export const connection = signal<Connection>('connecting');
+/** The first lists are here. */
+export const loaded = signal(false);
+/** Why the lists cannot be had, where it is not the connection. */
+export const trouble = signal<Problem | null>(null);
+/** The address of the next page of older tasks. */
+export const older = signal<string | null>(null);
+/** Grows with every return after a loss. */
+export const returns = signal(0);
+
+type Line =
+  | { type: 'task'; task: Task }
+  | { type: 'session'; session: Session }
+  | { type: 'session_deleted'; sessionId: string }
+  | { type: 'reload' };
+
+const PAGE = 200;
+const MAX_WAIT_MS = 5000;
+const ASK_EVERY_MS = 4000;
+
+let current: AbortController | null = null;
+
+/** Begins, or begins anew with another key. */
+export function watch(): void {
+  current?.abort();
+  current = new AbortController();
+  batch(() => {
+    tasks.value = new Map();
+    sessions.value = new Map();
+    loaded.value = false;
+    connection.value = 'connecting';
+  });
+  void follow(current.signal);
+}
+
+export function stopWatching(): void {
+  current?.abort();
+  current = null;
+}
+
+async function follow(signal: AbortSignal): Promise<void> {
+  let wait = 250;
+  while (!signal.aborted && !locked.value) {
+    try {
+      // It begins with `reload`, so nothing falls between the lists and the changes.
+      for await (const found of lines<Line>('/watch', signal)) {
+        if (connection.value === 'lost') returns.value += 1;
+        connection.value = 'live';
+        wait = 250;
+        if (found.some((line) => line.type === 'reload')) await list();
+        apply(found);
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof Problem) {
+        if (error.status === 401) return;
+        if (error.isAbsent) return ask(signal);
+        if (error.status !== 0) trouble.value = error;
+      }
+    }
+    if (signal.aborted) return;
+    connection.value = 'lost';
+    await pause(wait + Math.random() * 100, signal);
+    wait = Math.min(wait * 2, MAX_WAIT_MS);
+  }
+}
+
+async function ask(signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && !locked.value) {
+    try {
+      if (!document.hidden) await list();
+      if (connection.value === 'lost') returns.value += 1;
+      connection.value = 'asking';
+    } catch (error) {
+      if (error instanceof Problem && error.status === 401) return;
+      connection.value = 'lost';
+    }
+    await pause(connection.value === 'lost' ? 1000 : ASK_EVERY_MS, signal);
+  }
+}
+
+/** The newest tasks and all sessions, in place of what was known. */
+async function list(): Promise<void> {
+  const [answer, found] = await Promise.all([call(`/tasks?limit=${PAGE}`), get<Session[]>('/sessions')]);
+  const newest = (await answer.json()) as Task[];
+  batch(() => {
+    tasks.value = new Map(newest.map((task) => [task.taskId, task]));
+    sessions.value = new Map(found.map((session) => [session.sessionId, session]));
+    older.value = nextPage(answer);
+    trouble.value = null;
+    loaded.value = true;
+  });
+}
+
+/** Adds the page that `older` names, or the newest hits of a search. */
+export async function more(path: string, isPage: boolean): Promise<void> {
+  const answer = await call(path);
+  const found = (await answer.json()) as Task[];
+  batch(() => {
+    tasks.value = new Map([...found.map((task) => [task.taskId, task] as const), ...tasks.value]);
+    if (isPage) older.value = nextPage(answer);
+  });
+}
+
+function nextPage(answer: Response): string | null {
+  return /<([^>]+)>; rel="next"/.exec(answer.headers.get('link') ?? '')?.[1] ?? null;
+}
+
+function apply(found: Line[]): void {
+  const [nextTasks, nextSessions] = [new Map(tasks.value), new Map(sessions.value)];
+  for (const line of found) {
+    switch (line.type) {
+      case 'task':
+        nextTasks.set(line.task.taskId, line.task);
+        break;
+      case 'session':
+        nextSessions.set(line.session.sessionId, line.session);
+        break;
+      case 'session_deleted':
+        nextSessions.delete(line.sessionId);
+        for (const task of nextTasks.values()) if (task.sessionId === line.sessionId) nextTasks.delete(task.taskId);
+        break;
+      case 'reload':
+        break;
+    }
+  }
+  batch(() => {
+    tasks.value = nextTasks;
+    sessions.value = nextSessions;
+  });
+}
+
+/** What a page learned about one task goes into the lists too. */
+export function learned(task: Task): void {
+  const next = new Map(tasks.value);
+  next.set(task.taskId, task);
+  tasks.value = next;
+}
+
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer);
+      done();
+    }, { once: true });
+  });
+}
+
+export const signedIn = (): boolean => key.value !== null;

@@ -1,0 +1,101 @@
+import { useEffect, useState } from 'preact/hooks';
+import { Problem, curl, get, key } from '../api';
+import { bytes, count } from '../format';
+import { connection } from '../live';
+import { Ago, Badge, Copy, Empty, Fact, Loading, Trouble } from '../parts/basic';
+import { Meter } from '../parts/chart';
+import { href } from '../route';
+import type { Readiness, Sandboxes } from '../types';
+
+const EVERY_MS = 5000;
+
+export function HealthPage() {
+  const [ready, setReady] = useState<Readiness | null>(null);
+  const [found, setFound] = useState<Sandboxes | null>(null);
+  const [error, setError] = useState<unknown>(null);
+  const [absent, setAbsent] = useState(false);
+  useEffect(() => {
+    const stop = new AbortController();
+    const look = async () => {
+      // Memory and CPU are measured when they are asked for, so they are asked for while somebody looks.
+      if (document.hidden) return;
+      await readiness(stop.signal).then(setReady, (error: unknown) => !stop.signal.aborted && setError(error));
+      await get<Sandboxes>('/sandboxes', stop.signal).then(
+        (value) => { setFound(value); setError(null); },
+        (error: unknown) => {
+          if (stop.signal.aborted) return;
+          if (error instanceof Problem && error.isAbsent) setAbsent(true);
+          else setError(error);
+        },
+      );
+    };
+    void look();
+    const timer = setInterval(() => void look(), EVERY_MS);
+    return () => { stop.abort(); clearInterval(timer); };
+  }, [connection.value === 'lost']);
+
+  return (
+    <>
+      <h1>Health</h1>
+      <Trouble error={error} />
+      {!ready ? !error && <Loading /> : (
+        <section aria-labelledby="checks">
+          <h2 id="checks">{ready.ready ? 'Ready for tasks' : 'Not ready for tasks'}</h2>
+          <ul class="checks">
+            {(ready.checks ?? []).map((check) => (
+              <li class={check.ok ? 'ok' : 'not-ok'}><i aria-hidden="true">{check.ok ? '✓' : '✕'}</i><b>{check.name}</b><span class="hidden">{check.ok ? 'is well:' : 'has a problem:'}</span><span>{check.detail}</span></li>
+            ))}
+          </ul>
+          {!ready.ready && <p class="hint">On the server, <code>claude-runner doctor</code> looks at more, and says what to do.</p>}
+        </section>
+      )}
+      {absent && <Empty title="This server does not show its sandboxes"><p>A newer one lists them here, with their memory and CPU.</p></Empty>}
+      {found && (
+        <>
+          <dl class="facts">
+            {found.engine && <Fact name="Engine">{found.engine.version}, {found.engine.cpus} CPUs, {bytes(found.engine.memoryBytes)}</Fact>}
+            <Fact name="Sandboxes"><span class="big">{found.pool.live}</span> of {found.pool.max}</Fact>
+            <Fact name="Warm">{found.pool.warm}</Fact>
+            <Fact name="Sessions waiting">{count(found.queue.waitingSessions)}</Fact>
+            <Fact name="Tasks queued">{count(found.queue.queuedTasks)}</Fact>
+          </dl>
+          <section aria-labelledby="sandboxes">
+            <div class="toolbar"><h2 id="sandboxes">Sandboxes</h2><Copy label="Copy as cURL" text={() => curl('/sandboxes')} /></div>
+            {!found.sandboxes.length ? <Empty title="No sandbox is up"><p>One is started with the next task.</p></Empty> : (
+              <table class="list">
+                <caption class="hidden">Sandboxes</caption>
+                <thead><tr><th scope="col">State</th><th scope="col">Session</th><th scope="col">Memory</th><th scope="col" class="number">CPU</th><th scope="col" class="number">Processes</th><th scope="col" class="number">Started</th></tr></thead>
+                <tbody>
+                  {found.sandboxes.map((sandbox, index) => (
+                    <tr key={sandbox.sessionId ?? `warm-${index}`}>
+                      <td data-label="State"><Badge status={sandbox.state} /></td>
+                      <td class="title">{sandbox.sessionId ? <a data-row href={href('sessions', sandbox.sessionId)}>{sandbox.sessionId}</a> : <span class="none">not given to a session yet</span>}</td>
+                      <td data-label="Memory">
+                        {sandbox.memoryBytes === null ? '–' : <span class="memory">{bytes(sandbox.memoryBytes)}{sandbox.memoryLimitBytes ? <><Meter value={sandbox.memoryBytes} of={sandbox.memoryLimitBytes} label={bytes(sandbox.memoryLimitBytes)} /></> : null}</span>}
+                      </td>
+                      <td class="number" data-label="CPU">{sandbox.cpuPercent === null ? '–' : `${sandbox.cpuPercent.toFixed(1)} %`}</td>
+                      <td class="number" data-label="Processes">{sandbox.processes ?? '–'}</td>
+                      <td class="number" data-label="Started"><Ago time={sandbox.started} /></td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            )}
+          </section>
+        </>
+      )}
+    </>
+  );
+}
+
+/** 503 is an answer here. */
+async function readiness(signal: AbortSignal): Promise<Readiness> {
+  const headers: Record<string, string> = key.value ? { authorization: `Bearer ${key.value}` } : {};
+  try {
+    const answer = await fetch('/ready', { signal, headers, cache: 'no-store' });
+    return (await answer.json()) as Readiness;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new Problem(0, 'unreachable', 'The server does not answer. It may be restarting.');
+  }
+}

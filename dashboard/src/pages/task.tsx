@@ -1,0 +1,136 @@
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { Problem, curl, download, get, send } from '../api';
+import { count, duration, money, pretty, reason, words } from '../format';
+import { learned, returns, tasks } from '../live';
+import { Markdown, Outside } from '../markdown';
+import { Ago, Badge, Confirm, Copy, Empty, Fact, Loading, Trouble } from '../parts/basic';
+import { Elapsed, pullRequest } from '../parts/tables';
+import { Stream, Timeline, useWork } from '../parts/work';
+import { go, href } from '../route';
+import type { Task } from '../types';
+
+export function TaskPage({ taskId }: { taskId: string }) {
+  const [task, setTask] = useState<Task | null>(null);
+  const [error, setError] = useState<unknown>(null);
+  const load = useCallback(async () => {
+    try {
+      const found = await get<Task>(`/task/${taskId}`);
+      setTask(found);
+      setError(null);
+    } catch (error) {
+      setError(error);
+    }
+  }, [taskId]);
+  const listed = tasks.value.get(taskId);
+  useEffect(() => void load(), [load, listed?.status, listed?.stage, listed?.pr_url, returns.value]);
+  useEffect(() => {
+    if (task) learned(task);
+  }, [task?.status]);
+
+  if (!task) {
+    if (error instanceof Problem && error.status === 404) {
+      return <><h1>Task</h1><Empty title="There is no such task"><p>It may have been deleted with its session, or your key does not see it.</p><a class="button" href={href()}>To the overview</a></Empty></>;
+    }
+    return <><h1>Task</h1>{error ? <Trouble error={error} retry={() => void load()} /> : <Loading />}</>;
+  }
+  return <Shown key={task.taskId} task={task} reload={load} error={error} />;
+}
+
+const isFinal = (task: Task) => !['queued', 'running'].includes(task.status);
+
+function Shown({ task, reload, error }: { task: Task; reload: () => Promise<void>; error: unknown }) {
+  const timer = useRef(0);
+  // The record has the cost so far; it is read again whenever the agent got somewhere.
+  const onMove = useCallback(() => {
+    clearTimeout(timer.current);
+    timer.current = window.setTimeout(() => void reload(), 150);
+  }, [reload]);
+  const { transcript, state, returned } = useWork(task.taskId, task.sessionId, isFinal(task), onMove);
+  const [failure, setFailure] = useState<unknown>(null);
+  const [asking, setAsking] = useState(false);
+  const isRepository = task.kind === 'repository';
+  const abort = (mode: 'kill' | 'interrupt') => send(`POST`, `/task/${task.taskId}/abort${mode === 'interrupt' ? '?mode=interrupt' : ''}`);
+  const attempt = (work: () => Promise<unknown>) => () => {
+    setFailure(null);
+    work().then(() => reload(), setFailure);
+  };
+  const body = isRepository
+    ? { prompt: task.prompt, ...(task.repo && { repo: task.repo }) }
+    : { sessionId: task.sessionId, message: task.prompt, ...(task.context && { context: task.context }) };
+
+  return (
+    <>
+      <div class="page-head">
+        <p class="crumbs">{isRepository ? <a href={href()}>Tasks</a> : <><a href="#/?view=sessions">Sessions</a> / <a href={href('sessions', task.sessionId)}>{task.sessionId}</a></>}</p>
+        <div class="title-line">
+          <h1 class="prompt-title" tabIndex={-1}>{title(task.prompt)}</h1>
+          <span role="status" aria-label="Status"><Badge status={task.status} /></span>
+        </div>
+        <div class="actions">
+          {!isFinal(task) && <button type="button" onClick={attempt(() => abort('interrupt'))} disabled={task.status !== 'running'}>Interrupt</button>}
+          {!isFinal(task) && <button type="button" class="danger" onClick={() => setAsking(true)}>Abort</button>}
+          {isFinal(task) && isRepository && task.status !== 'completed' && (
+            <button type="button" class="primary" onClick={attempt(async () => { const again = await send<{ taskId?: string; id: string }>('POST', `/task/${task.taskId}/retry`); go('tasks', again.taskId ?? again.id); })}>Retry</button>
+          )}
+          <Copy label="Copy as cURL" text={() => curl('/task', 'POST', body)} />
+          <button type="button" class="quiet" onClick={attempt(() => download(`/task/${task.taskId}/logs?format=ndjson`, `task-${task.taskId}.ndjson`))}>Download NDJSON</button>
+        </div>
+      </div>
+      <Trouble error={failure ?? (error instanceof Problem && error.status !== 0 ? error : null)} />
+      {state === 'lost' && <p class="banner warn" role="status"><i class="spin" aria-hidden="true" />Stream lost. Reconnecting at event {count(transcript.last)}.</p>}
+      {returned > 0 && state === 'live' && <p class="hint" role="status">Reconnected at event {count(transcript.last)}; nothing was missed.</p>}
+      <dl class="facts">
+        <Fact name="Cost"><span class="big">{money(task.cost)}</span></Fact>
+        <Fact name="Duration"><span class="big"><Elapsed task={task} /></span></Fact>
+        {task.usage && <Fact name="Tokens">{count(task.usage.input_tokens + task.usage.cache_creation_input_tokens + task.usage.cache_read_input_tokens)} in, {count(task.usage.output_tokens)} out</Fact>}
+        <Fact name="Model">{task.model}</Fact>
+        {task.agent && <Fact name="Agent">{task.agent}</Fact>}
+        {task.stage && <Fact name="Stage">{task.stage}</Fact>}
+        {task.repo && <Fact name="Repository">{task.repo}</Fact>}
+        {task.branch && <Fact name="Branch"><code>{task.branch}</code></Fact>}
+        {task.pr_url && <Fact name="Pull request"><Outside href={task.pr_url}>{pullRequest(task.pr_url)}</Outside></Fact>}
+        <Fact name="Created"><Ago time={task.created} /></Fact>
+        <Fact name="Task"><code>{task.taskId}</code></Fact>
+      </dl>
+      <Timeline transcript={transcript} task={task} />
+      {(task.prompt.length > 140 || task.prompt.includes('\n') || task.context) && (
+        <details class="prompt"><summary>Whole message</summary>{task.context && <pre class="plain">{task.context}</pre>}<pre class="plain">{task.prompt}</pre></details>
+      )}
+      <h2 class="hidden">Work</h2>
+      {state === 'reading' ? <Loading /> : <Stream transcript={transcript} isRunning={!isFinal(task)} />}
+      {isFinal(task) && <Answer task={task} />}
+      {asking && (
+        <Confirm title="Abort this task?" action="Abort task" onClose={() => setAsking(false)} onConfirm={async () => { await abort('kill'); await reload(); }}>
+          <p>Its container is ended. Files that it wrote stay, and the session goes on with its next message. <b>Interrupt</b> ends the turn and keeps the container.</p>
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+/** How it ended. */
+export function Answer({ task }: { task: Task }) {
+  if (task.status !== 'completed') {
+    return (
+      <section class={`answer ${task.status}`} aria-label="Result">
+        <h2>{task.status === 'aborted' ? 'Aborted' : `Failed${task.errorType ? `: ${reason(task.errorType)}` : ''}`}</h2>
+        <p>{task.error ?? 'Nothing more is known.'}</p>
+      </section>
+    );
+  }
+  const text = words(task);
+  const hasData = task.output !== null && task.output !== undefined && typeof task.output !== 'string';
+  return (
+    <section class="answer completed" aria-label="Result">
+      <h2>Answer{task.duration !== undefined && <span class="hint"> after {duration(task.duration)}</span>}</h2>
+      {text && <Markdown text={text} />}
+      {hasData && <details open={!text}><summary>Output</summary><pre class="code" tabIndex={0}>{pretty(task.output)}</pre></details>}
+      {!text && !hasData && <p class="hint">The agent ended without words.</p>}
+    </section>
+  );
+}
+
+function title(prompt: string): string {
+  const line = prompt.trim().split('\n', 1)[0] ?? '';
+  return line.length > 140 ? `${line.slice(0, 140)}…` : line || 'Task';
+}

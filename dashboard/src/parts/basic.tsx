@@ -1,0 +1,139 @@
+// Small parts that every page uses.
+import { signal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { Problem } from '../api';
+import { ago, full } from '../format';
+import type { Status } from '../types';
+
+/** The time, every second while the page is seen. */
+export const now = signal(Date.now());
+setInterval(() => {
+  if (!document.hidden) now.value = Date.now();
+}, 1000);
+document.addEventListener('visibilitychange', () => {
+  now.value = Date.now();
+});
+
+export function Badge({ status }: { status: Status | string }) {
+  return <span class={`badge ${status}`}><i aria-hidden="true" />{status}</span>;
+}
+
+export function Ago({ time }: { time: string | null | undefined }) {
+  if (!time) return <>–</>;
+  return <time dateTime={time} title={full(time)}>{ago(time, now.value)}</time>;
+}
+
+export function Copy({ text, label = 'Copy', primary = false }: { text: string | (() => string); label?: string; primary?: boolean }) {
+  const [done, setDone] = useState(false);
+  const copy = async () => {
+    const value = typeof text === 'function' ? text() : text;
+    try {
+      await navigator.clipboard.writeText(value);
+    } catch {
+      // Not every address may use the clipboard; a selection may be copied anywhere.
+      const area = document.createElement('textarea');
+      area.value = value;
+      document.body.append(area);
+      area.select();
+      document.execCommand('copy');
+      area.remove();
+    }
+    setDone(true);
+    setTimeout(() => setDone(false), 1500);
+  };
+  return (
+    <button type="button" class={primary ? 'primary' : 'quiet'} onClick={() => void copy()}>
+      <span aria-live="polite">{done ? 'Copied' : label}</span>
+    </button>
+  );
+}
+
+/** A line for a terminal. */
+export function Command({ text }: { text: string }) {
+  return (
+    <div class="command">
+      <pre tabIndex={0}><code>{text}</code></pre>
+      <Copy text={text} />
+    </div>
+  );
+}
+
+export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+  return (
+    <div class="empty">
+      <p class="empty-title">{title}</p>
+      {children}
+    </div>
+  );
+}
+
+export function Trouble({ error, retry }: { error: unknown; retry?: () => void }) {
+  if (!error) return null;
+  const sentence = error instanceof Error ? error.message : String(error);
+  return (
+    <div class="trouble" role="alert">
+      <p>{upper(sentence)}{error instanceof Problem && error.retryAfter ? ` Try again in ${error.retryAfter} s.` : ''}</p>
+      {retry && <button type="button" class="quiet" onClick={retry}>Try again</button>}
+    </div>
+  );
+}
+
+/** As a sentence begins. A field's name stays as it is. */
+export function upper(sentence: string): string {
+  return /^[a-z]+[A-Z]|^\w+:/.test(sentence) ? sentence : sentence.charAt(0).toUpperCase() + sentence.slice(1);
+}
+
+export function Loading() {
+  return <p class="loading" role="status">Loading…</p>;
+}
+
+export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+  return <div class="fact"><dt>{name}</dt><dd>{children}</dd></div>;
+}
+
+/** Asks before something that cannot be undone. */
+export function Confirm(props: {
+  title: string;
+  action: string;
+  children: ComponentChildren;
+  onClose: () => void;
+  onConfirm: () => Promise<void>;
+}) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<unknown>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  const confirm = async () => {
+    setBusy(true);
+    try {
+      await props.onConfirm();
+      props.onClose();
+    } catch (error) {
+      setError(error);
+      setBusy(false);
+    }
+  };
+  return (
+    <dialog ref={dialog} aria-labelledby="confirm-title" onClose={props.onClose}>
+      <h2 id="confirm-title">{props.title}</h2>
+      <div class="dialog-text">{props.children}</div>
+      <Trouble error={error} />
+      <div class="actions end">
+        <button type="button" autoFocus onClick={() => dialog.current?.close()}>Cancel</button>
+        <button type="button" class="danger solid" disabled={busy} onClick={() => void confirm()}>{props.action}</button>
+      </div>
+    </dialog>
+  );
+}
+
+/** One of a few, as buttons. */
+export function Choice<T extends string>(props: { label: string; value: T; options: readonly (readonly [T, string])[]; onChange: (value: T) => void }) {
+  return (
+    <div class="choice" role="group" aria-label={props.label}>
+      {props.options.map(([value, label]) => (
+        <button type="button" aria-pressed={value === props.value} onClick={() => props.onChange(value)}>{label}</button>
+      ))}
+    </div>
+  );
+}

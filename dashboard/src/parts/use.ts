@@ -1,0 +1,28 @@
+import { useCallback, useEffect, useState } from 'preact/hooks';
+import { get } from '../api';
+
+export interface Loaded<T> {
+  value: T | null;
+  error: unknown;
+  reload: () => void;
+}
+
+/** What a path answers. Keeps the last value while it is asked again; `path` null asks nothing. */
+export function useGet<T>(path: string | null, again: unknown = null): Loaded<T> {
+  const [state, setState] = useState<{ path: string | null; value: T | null; error: unknown }>({ path, value: null, error: null });
+  const [round, setRound] = useState(0);
+  useEffect(() => {
+    if (!path) return;
+    const stop = new AbortController();
+    get<T>(path, stop.signal).then(
+      (value) => setState({ path, value, error: null }),
+      (error: unknown) => {
+        if (!stop.signal.aborted) setState((before) => ({ path, value: before.path === path ? before.value : null, error }));
+      },
+    );
+    return () => stop.abort();
+  }, [path, round, again]);
+  const reload = useCallback(() => setRound((round) => round + 1), []);
+  const current = state.path === path;
+  return { value: current ? state.value : null, error: current ? state.error : null, reload };
+}

@@ -1,0 +1,43 @@
+// Where the user is: the part of the address after `#`, so that a reload, a bookmark and the back button work.
+import { computed, signal } from '@preact/signals';
+
+const hash = signal(location.hash);
+addEventListener('hashchange', () => {
+  hash.value = location.hash;
+});
+
+/** `['tasks', ID]`, decoded, and the query behind it. */
+export const route = computed(() => {
+  const [path = '', query = ''] = hash.value.replace(/^#\/?/, '').split('?');
+  const parts = path.split('/').filter(Boolean).map(decoded);
+  return { parts, query: new URLSearchParams(query) };
+});
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+export function href(...parts: string[]): string {
+  return `#/${parts.map(encodeURIComponent).join('/')}`;
+}
+
+export function go(...parts: string[]): void {
+  location.hash = href(...parts);
+}
+
+/** Changes the query without a step in the history: for filters. */
+export function setQuery(changes: Record<string, string>): void {
+  const { parts, query } = route.peek();
+  const next = new URLSearchParams(query);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value) next.set(name, value);
+    else next.delete(name);
+  }
+  const text = next.toString();
+  history.replaceState(null, '', `${href(...parts)}${text ? `?${text}` : ''}`);
+  hash.value = location.hash;
+}

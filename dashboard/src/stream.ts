@@ -1,0 +1,69 @@
+// A session's events over a WebSocket: opened with a ticket, opened again after every cut with the last `seq` seen.
+import { Problem, id, locked, send } from './api';
+import { pause } from './live';
+import type { RunnerEvent } from './types';
+
+export type StreamState = 'connecting' | 'live' | 'lost' | 'ended';
+
+export interface Subscriber {
+  events(batch: RunnerEvent[]): void;
+  state(state: StreamState, returned: boolean): void;
+}
+
+const MAX_WAIT_MS = 3000;
+/** Sent when the session is gone, or the key. */
+const FINAL = new Set([1000, 4001]);
+
+export function subscribe(session: string, since: number, subscriber: Subscriber): () => void {
+  const stop = new AbortController();
+  void run(session, since, subscriber, stop.signal);
+  return () => stop.abort();
+}
+
+async function run(session: string, since: number, subscriber: Subscriber, signal: AbortSignal): Promise<void> {
+  let [last, wait, lost] = [since, 200, false];
+  let waiting: RunnerEvent[] = [];
+  let scheduled = false;
+  const deliver = () => {
+    scheduled = false;
+    const batch = waiting;
+    waiting = [];
+    if (batch.length && !signal.aborted) subscriber.events(batch);
+  };
+  while (!signal.aborted) {
+    subscriber.state(lost ? 'lost' : 'connecting', false);
+    try {
+      const { protocols } = await send<{ protocols: string[] }>('POST', `/session/${id(session)}/ticket`);
+      if (signal.aborted) return;
+      const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/stream/${id(session)}?since=${last}`, protocols);
+      signal.addEventListener('abort', () => socket.close(), { once: true });
+      const code = await new Promise<number>((done) => {
+        socket.onmessage = ({ data }) => {
+          const event = JSON.parse(data as string) as RunnerEvent;
+          if (event.type === 'connected') {
+            subscriber.state('live', lost);
+            [lost, wait] = [false, 200];
+            return;
+          }
+          if (event.seq) last = event.seq;
+          waiting.push(event);
+          // A frame's worth at once, so that a fast agent does not make a slow page. Timers run in hidden tabs too.
+          if (!scheduled) {
+            scheduled = true;
+            setTimeout(deliver, 32);
+          }
+        };
+        socket.onclose = ({ code }) => done(code);
+      });
+      deliver();
+      if (code === 4001) locked.value = true;
+      if (FINAL.has(code)) return subscriber.state('ended', false);
+    } catch (error) {
+      if (error instanceof Problem && [401, 403, 404].includes(error.status)) return subscriber.state('ended', false);
+    }
+    lost = true;
+    subscriber.state('lost', false);
+    await pause(wait, signal);
+    wait = Math.min(wait * 2, MAX_WAIT_MS);
+  }
+}

@@ -1,0 +1,233 @@
+// Events made into what a person reads: pieces of text joined, tool calls with their results, subagents inside the call that
+// started them. Blocks are changed in place; a block's `rev` tells the part of the page that shows it.
+import { type Signal, signal } from '@preact/signals';
+import type { RunnerEvent } from './types';
+
+interface Base {
+  id: number;
+  at: number;
+  until: number;
+  rev: Signal<number>;
+}
+
+export interface Prose extends Base {
+  kind: 'thinking' | 'text';
+  text: string;
+  open: boolean;
+  /** `seq` of each piece, and the length of the text before it. */
+  pieces: [number, number][];
+}
+
+export interface Tool extends Base {
+  kind: 'tool';
+  tool: string;
+  toolUseId: string;
+  input: unknown;
+  result: string | null;
+  isError: boolean;
+  cut: boolean;
+  children: Block[];
+}
+
+export interface Note extends Base {
+  kind: 'note';
+  tone: 'plain' | 'warn' | 'bad' | 'good';
+  title: string;
+  text: string;
+  detail?: unknown;
+  link?: string;
+}
+
+export type Block = Prose | Tool | Note;
+
+export class Transcript {
+  readonly blocks: Block[] = [];
+  /** Grows when a block comes or goes at the top. */
+  readonly rev = signal(0);
+  last = 0;
+  count = 0;
+  private readonly tools = new Map<string, Tool>();
+  private readonly touched = new Set<Block>();
+  private next = 1;
+  private grown = false;
+
+  /** Takes events in their order; those seen already are passed over. */
+  take(events: RunnerEvent[]): void {
+    for (const event of events) {
+      if (event.seq && event.seq <= this.last) continue;
+      if (event.seq) this.last = event.seq;
+      this.count += 1;
+      this.one(event);
+    }
+    for (const block of this.touched) block.rev.value += 1;
+    this.touched.clear();
+    if (this.grown) this.rev.value += 1;
+    this.grown = false;
+  }
+
+  private one(event: RunnerEvent): void {
+    const text = (name: string) => (typeof event[name] === 'string' ? (event[name] as string) : '');
+    const list = this.listOf(event);
+    switch (event.type) {
+      case 'thinking_start':
+        this.close(list);
+        this.prose(list, 'thinking', event, '');
+        break;
+      case 'thinking':
+      case 'text':
+        this.prose(list, event.type, event, text('text'));
+        break;
+      case 'tool_start': {
+        this.close(list);
+        const tool: Tool = {
+          ...this.base(event), kind: 'tool', tool: text('tool'), toolUseId: text('toolUseId'), input: event['input'],
+          result: null, isError: false, cut: event['truncated'] === true, children: [],
+        };
+        this.tools.set(tool.toolUseId, tool);
+        this.add(list, tool);
+        break;
+      }
+      case 'tool_end': {
+        const tool = this.tools.get(text('toolUseId'));
+        if (!tool) break;
+        tool.result = text('result');
+        tool.isError = event['isError'] === true;
+        tool.cut ||= event['truncated'] === true;
+        tool.until = Date.parse(event.ts);
+        this.close(tool.children);
+        this.touch(tool);
+        break;
+      }
+      case 'retry': {
+        if (typeof event['discardsFrom'] === 'number') this.discard(event['discardsFrom']);
+        this.close(list);
+        const of = event['maxRetries'] ? ` of ${event['maxRetries']}` : '';
+        const status = event['status'] ? ` (${event['status']})` : '';
+        this.note(list, event, 'warn', `Asked again, attempt ${event['attempt']}${of}`, `${text('reason').replaceAll('_', ' ')}${status}`);
+        break;
+      }
+      case 'task_queued': {
+        const reasons: Record<string, string> = {
+          session: 'behind other tasks of its session', capacity: 'until a sandbox is free', memory: 'until there is memory for a sandbox',
+          branch: 'behind a task on the same branch',
+        };
+        const why = reasons[text('reason')];
+        if (why) this.note(list, event, 'plain', `Waits ${why}`, `position ${event['position']}`);
+        else this.note(list, event, 'plain', 'Queued', '');
+        break;
+      }
+      case 'task_start':
+        this.note(list, event, 'plain', 'Started', '');
+        break;
+      case 'init':
+        this.note(list, event, 'plain', 'Agent ready', text('model'), { tools: event['tools'] });
+        break;
+      case 'stage': {
+        this.close(list);
+        const where = [text('repo'), text('branch')].filter(Boolean).join(' · ');
+        this.note(list, event, 'plain', `Stage: ${text('stage')}`, where, undefined, text('prUrl') || undefined);
+        break;
+      }
+      case 'task_complete':
+        this.close(list);
+        this.note(list, event, 'good', 'Completed', '');
+        break;
+      case 'task_failed':
+      case 'abort':
+        this.close(list);
+        this.note(list, event, event.type === 'abort' ? 'warn' : 'bad', event.type === 'abort' ? 'Aborted' : 'Failed', text('error'));
+        break;
+      case 'session_reset':
+        this.note(list, event, 'warn', 'The session was reset', text('reason') === 'transcript_lost' ? 'its conversation was lost' : '');
+        break;
+      case 'session_deleted':
+        this.note(list, event, 'warn', 'The session was deleted', '');
+        break;
+      case 'gap':
+        this.note(list, event, 'warn', 'Older events are gone', `events ${event['from']} to ${event['to']} were removed by EVENT_RETENTION`);
+        break;
+      case 'subagent':
+        // What it does comes as events of its own, inside its call.
+        break;
+      default:
+        this.note(list, event, 'plain', 'Other event', nameOf(event), event['event'] ?? event);
+    }
+  }
+
+  private base(event: RunnerEvent): Base {
+    const at = Date.parse(event.ts) || 0;
+    return { id: this.next++, at, until: at, rev: signal(0) };
+  }
+
+  private listOf(event: RunnerEvent): Block[] {
+    const parent = event.parentToolUseId ? this.tools.get(event.parentToolUseId) : undefined;
+    if (!parent) return this.blocks;
+    this.touch(parent);
+    return parent.children;
+  }
+
+  private add(list: Block[], block: Block): void {
+    list.push(block);
+    if (list === this.blocks) this.grown = true;
+  }
+
+  private note(list: Block[], event: RunnerEvent, tone: Note['tone'], title: string, text: string, detail?: unknown, link?: string): void {
+    this.add(list, { ...this.base(event), kind: 'note', tone, title, text, detail, link });
+  }
+
+  private prose(list: Block[], kind: Prose['kind'], event: RunnerEvent, text: string): void {
+    let block = list.at(-1);
+    if (block?.kind !== kind || !block.open) {
+      this.close(list);
+      block = { ...this.base(event), kind, text: '', open: true, pieces: [] };
+      this.add(list, block);
+    }
+    block.pieces.push([event.seq, block.text.length]);
+    block.text += text;
+    block.until = Date.parse(event.ts) || block.until;
+    this.touch(block);
+  }
+
+  private close(list: Block[]): void {
+    const block = list.at(-1);
+    if (block && block.kind !== 'tool' && block.kind !== 'note' && block.open) {
+      block.open = false;
+      this.touch(block);
+    }
+  }
+
+  /** Text and thinking since `seq` are void. */
+  private discard(seq: number): void {
+    const within = (list: Block[]) => {
+      for (let index = list.length - 1; index >= 0; index -= 1) {
+        const block = list[index]!;
+        if (block.kind === 'tool') {
+          within(block.children);
+          this.touch(block);
+        }
+        if (block.kind !== 'text' && block.kind !== 'thinking') continue;
+        const piece = block.pieces.findIndex(([at]) => at >= seq);
+        if (piece < 0) continue;
+        if (piece === 0) {
+          list.splice(index, 1);
+          if (list === this.blocks) this.grown = true;
+        } else {
+          block.text = block.text.slice(0, block.pieces[piece]![1]);
+          block.pieces.length = piece;
+          this.touch(block);
+        }
+      }
+    };
+    within(this.blocks);
+  }
+
+  private touch(block: Block): void {
+    this.touched.add(block);
+  }
+}
+
+/** What an event that is not known here calls itself. */
+function nameOf(event: RunnerEvent): string {
+  const { subtype, type } = (event['event'] ?? {}) as { subtype?: unknown; type?: unknown };
+  return String(subtype ?? type ?? event.type).replaceAll('_', ' ');
+}
