@@ -12,7 +12,9 @@ use coordinator::gateway::{Credential, Credentials, Gateway, GatewaySettings, Pr
 use coordinator::registry::Registry;
 use coordinator::sandbox::capacity::{Capacity, MemoryGauge};
 use coordinator::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
-use coordinator::session::{AbortMode, AbortScope, Frames, Page, SessionContext, SessionId, SessionSettings, Submission};
+use coordinator::session::{
+    AbortMode, AbortScope, Frames, Page, SessionContext, SessionId, SessionSettings, Submission,
+};
 use coordinator::store::{Store, StoreOptions};
 use coordinator::task::TaskRequest;
 use coordinator::upkeep;

@@ -12,9 +12,9 @@ use std::sync::{PoisonError, RwLock};
 use tokio::sync::watch;
 
 use super::SessionKey;
-pub use frames::Frames;
 use crate::event::StoredEvent;
 use crate::store::{Store, StoreError};
+pub use frames::Frames;
 
 /// How much of the end of the log is kept in memory: enough that a subscriber on a working network never reads the store.
 const TAIL_BYTES: usize = 512 * 1024;

@@ -41,7 +41,8 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
         *request.version_mut() = parts.version;
         *request.headers_mut() = parts.headers.clone();
         let response = create_response_with_body(&request, Body::empty).map_err(|error| refused(error.to_string()))?;
-        let upgraded = parts.extensions.remove().ok_or_else(|| refused("the connection cannot become one".to_owned()))?;
+        let upgraded =
+            parts.extensions.remove().ok_or_else(|| refused("the connection cannot become one".to_owned()))?;
         Ok(Upgrade { response, upgraded })
     }
 }

@@ -51,7 +51,10 @@ impl Frames {
         let bytes = [self.bytes(), next.bytes()].concat();
         let moved = |frames: &Self, by: usize| {
             let begin = frames.bounds[frames.range.start];
-            frames.bounds[frames.range.start..=frames.range.end].iter().map(move |at| at - begin + by).collect::<Vec<_>>()
+            frames.bounds[frames.range.start..=frames.range.end]
+                .iter()
+                .map(move |at| at - begin + by)
+                .collect::<Vec<_>>()
         };
         let mut bounds = moved(self, 0);
         let end = bounds.pop().unwrap_or_default();

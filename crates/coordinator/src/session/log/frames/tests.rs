@@ -7,7 +7,8 @@ use super::Frames;
 use crate::event::StoredEvent;
 
 fn events(first: u64, sizes: &[usize]) -> Vec<StoredEvent> {
-    let event = |(seq, size): (u64, &usize)| StoredEvent { seq, json: Bytes::from(vec![b'a' + (seq % 26) as u8; *size]) };
+    let event =
+        |(seq, size): (u64, &usize)| StoredEvent { seq, json: Bytes::from(vec![b'a' + (seq % 26) as u8; *size]) };
     (first..).zip(sizes).map(event).collect()
 }
 
