@@ -4,6 +4,7 @@ mod command;
 mod keys;
 mod routes;
 mod streams;
+mod webhooks;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::MetadataExt as _;

@@ -21,10 +21,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_claude-runner");
 
 /// What a command did.
 #[derive(Debug)]
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ran {
@@ -97,7 +97,7 @@ impl TestServer {
         command
     }
 
-    async fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
         ended(self.program(arguments), arguments).await
     }
 }

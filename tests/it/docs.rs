@@ -16,8 +16,10 @@ use coordinator::config::ServeOptions;
 use coordinator::task::ErrorType;
 use http::StatusCode;
 
-use sources::{read, root};
-use tables::{Row, code, rows_below};
+pub(crate) use sources::read;
+use sources::root;
+use tables::Row;
+pub(crate) use tables::{code, rows_below};
 
 /// Settings that scripts/run reads and the server does not know.
 const OF_SCRIPTS_RUN: [(&str, &str); 3] =
@@ -107,7 +109,7 @@ fn readme_has_every_error_type_with_its_status() {
 }
 
 /// The names on the wire. serde lists all of them when it is given another.
-fn error_types() -> Vec<String> {
+pub(crate) fn error_types() -> Vec<String> {
     let error = serde_json::from_str::<ErrorType>(r#""?""#).unwrap_err().to_string();
     let names: Vec<String> = error.split('`').skip(3).step_by(2).map(str::to_owned).collect();
     assert!(names.contains(&"aborted".to_owned()), "{error}");

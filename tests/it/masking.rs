@@ -111,3 +111,19 @@ async fn an_api_key_is_masked_too() {
     assert!(!holds(&server.directory().join("data"), key.as_bytes()), "the key is in DATA_DIR");
     server.finish().await;
 }
+
+#[tokio::test]
+async fn a_log_for_programs_is_json_and_masked_too() {
+    let server = Setup::new().without_image().env("LOG_FORMAT", "json").start().await;
+    server.task(&format!("of {DEFAULT_KEY}"), "say:hello").await.problem(503, "engine_unavailable");
+    let log = server.log();
+    assert!(log.contains(&format!("of {MASK}")) && !log.contains(DEFAULT_KEY), "{log}");
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        for field in ["timestamp", "level", "target", "message"] {
+            assert!(line[field].is_string(), "{field}: {line}");
+        }
+        assert_ne!(line["level"], "ERROR", "{line}");
+    }
+    server.finish().await;
+}

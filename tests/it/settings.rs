@@ -39,6 +39,11 @@ async fn a_bad_setting_stops_the_start_and_is_named() {
         ("ANTHROPIC_BASE_URL", "not a url"),
         ("API_KEYS", "short"),
         ("CORS_ORIGINS", "https://app.example.com/path"),
+        ("LOG_FORMAT", "xml"),
+        ("WEBHOOK_SECRET", "whsec_short"),
+        ("WEBHOOK_ALLOW", "http://"),
+        ("WEBHOOK_ATTEMPTS", "0"),
+        ("WEBHOOK_RETRY_MS", "0"),
         ("ANTHROPIC_API_KEY", "a\nb"),
     ] {
         let (code, said) = refused(&server, &[(name, value)]).await;

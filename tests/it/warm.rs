@@ -16,7 +16,7 @@ fn setup() -> Setup {
 
 impl TestServer {
     /// Waits until so many are ready.
-    async fn warm(&self, count: u64) {
+    pub(crate) async fn warm(&self, count: u64) {
         let ready = async {
             while self.get("/health").await.ok()["sandboxes"]["warm"] != count {
                 tokio::task::yield_now().await;
@@ -26,7 +26,7 @@ impl TestServer {
     }
 
     /// Waits until the only sandbox is a warm one other than `before`, and gives its container's id.
-    async fn another_warm(&self, before: &str) -> String {
+    pub(crate) async fn another_warm(&self, before: &str) -> String {
         let another = async {
             loop {
                 if let [container] = self.containers().await.as_slice()

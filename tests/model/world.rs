@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use container_engine::{ContainerExit, ContainerId, Engine, FakeEngine, Labels, Limits, Network};
 use coordinator::access::KeyLimits;
+use coordinator::agent::AgentName;
 use coordinator::event::StoredEvent;
 use coordinator::gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
 use coordinator::registry::Registry;
@@ -144,6 +145,7 @@ impl World {
             WarmPool::new(warm, Arc::clone(&host), capacity.clone(), tracker.clone(), shutdown.clone());
         let registry = Registry::new(Arc::new(SessionContext {
             redactor: Arc::default(),
+            metrics: coordinator::metrics::Metrics::default(),
             repositories: None,
             store,
             sandboxes: host,
@@ -240,7 +242,15 @@ impl World {
             key_limits: KeyLimits::default(),
             repository: None,
         };
-        let submission = Submission { task: None, request, env: [].into(), idempotency: None };
+        let submission = Submission {
+            task: None,
+            agent: AgentName::default(),
+            request,
+            env: [].into(),
+            needs: Vec::new(),
+            idempotency: None,
+            webhook: None,
+        };
         let (board, registry, session) = (Arc::clone(&self.board), self.registry_of(), session.clone());
         self.ask(format!("submit #{number}"), async move {
             match registry.submit(&session, submission).await {

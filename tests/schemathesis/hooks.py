@@ -28,6 +28,9 @@ def before_call(context, case, kwargs):
         # One of a long list that only the server knows; every other value is refused, as it should be.
         if isinstance(body.get("model"), str) and len(body["model"]) % 2 == 0:
             body["model"] = "claude-sonnet-4-6"
+        # So is an agent that is not there.
+        if isinstance(body.get("agent"), str) and len(body["agent"]) % 2 == 0:
+            body["agent"] = "default"
         # Long enough for the scripted model, short enough for the run.
         timeout = body.get("timeoutMs")
         if isinstance(timeout, int) and not isinstance(timeout, bool) and 10_000 < timeout <= 86_400_000:

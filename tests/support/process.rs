@@ -95,6 +95,10 @@ fn copy_lines(stderr: ChildStderr, log: &watch::Sender<String>) {
 }
 
 fn address_in(log: &str) -> Option<SocketAddr> {
-    let (_, rest) = log.split_once("listening address=")?;
-    rest.split_whitespace().next()?.parse().ok()
+    if let Some((_, rest)) = log.split_once("listening address=") {
+        return rest.split_whitespace().next()?.parse().ok();
+    }
+    // Where it logs as JSON.
+    let line = log.lines().find(|line| line.contains(r#""message":"listening""#))?;
+    serde_json::from_str::<serde_json::Value>(line).ok()?["address"].as_str()?.parse().ok()
 }

@@ -33,6 +33,9 @@ pub enum ControlRequest<'a> {
     ApplyFlagSettings { env: &'a BTreeMap<String, String> },
     /// Holds until the next one. The CLI accepts any name.
     SetModel { model: &'a str },
+    /// The MCP servers that there are from now on, by name, as in the CLI's configuration: others end, new ones are started
+    /// with the environment of this moment and connected before the next message. What does not change stays as it is.
+    SetMcpServers { servers: &'a RawValue },
     /// Ends the running turn, not the process.
     Interrupt,
 }
@@ -45,6 +48,7 @@ impl ControlRequest<'_> {
             }
             Self::ApplyFlagSettings { env } => Request::ApplyFlagSettings { settings: Settings { env } },
             Self::SetModel { model } => Request::SetModel { model },
+            Self::SetMcpServers { servers } => Request::McpSetServers { servers },
             Self::Interrupt => Request::Interrupt,
         };
         line(&Outgoing::ControlRequest { request_id, request })
@@ -64,6 +68,8 @@ impl fmt::Debug for ControlRequest<'_> {
                 formatter.debug_struct("ApplyFlagSettings").field("env", &env.keys()).finish()
             }
             Self::SetModel { model } => formatter.debug_struct("SetModel").field("model", model).finish(),
+            // Headers hold secrets.
+            Self::SetMcpServers { .. } => formatter.write_str("SetMcpServers"),
             Self::Interrupt => formatter.write_str("Interrupt"),
         }
     }
@@ -126,6 +132,9 @@ enum Request<'a> {
     },
     SetModel {
         model: &'a str,
+    },
+    McpSetServers {
+        servers: &'a RawValue,
     },
     Interrupt,
 }

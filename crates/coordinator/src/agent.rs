@@ -1,11 +1,23 @@
 //! Agent templates: the directory that is copied into every new workspace and says what the agent is.
 
+mod catalog;
+mod name;
+mod settings;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use tokio::task::JoinHandle;
 
 use crate::output::OutputSchema;
+
+pub use catalog::{AgentEntry, Agents};
+pub use name::{AgentName, InvalidAgentName};
+pub use settings::{AgentSettings, McpServer, PermissionMode};
+
+/// What makes a directory a template.
+const INSTRUCTIONS: &str = "AGENTS.md";
 
 /// The user inside a sandbox.
 pub const SANDBOX_USER: u64 = 10_001;
@@ -16,17 +28,36 @@ const MAX_TEMPLATE_BYTES: u64 = 64 * 1024 * 1024;
 /// A template as it was read from its directory.
 #[derive(Debug)]
 pub struct AgentTemplate {
+    pub name: AgentName,
+    pub settings: AgentSettings,
     /// AGENTS.md and, after a rule, OUTPUT.md.
     pub system_prompt: String,
     pub output_schema: Option<OutputSchema>,
-    /// The whole directory as a tar archive, owned by the sandbox's user.
+    /// The whole directory but `agent.toml` as a tar archive, owned by the sandbox's user.
     pub archive: Bytes,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    #[error("{} has no AGENTS.md; AGENT_DIR must name a directory with one", .0.display())]
+    #[error(
+        "{} has no AGENTS.md; AGENT_DIR must name a directory with one, or with directories that have one each",
+        .0.display()
+    )]
     NoInstructions(PathBuf),
+    #[error("{}: {source}", path.display())]
+    Name { path: PathBuf, source: InvalidAgentName },
+    #[error(
+        "{} has several agents and none is the default; put `default = true` into the agent.toml of one, or call one \
+         `default`{problems}",
+        directory.display()
+    )]
+    NoDefault { directory: PathBuf, problems: String },
+    #[error("{} and {} both say `default = true`; only one may", one.display(), other.display())]
+    TwoDefaults { one: PathBuf, other: PathBuf },
+    #[error("{} has no agent `{name}`; there are {known}", directory.display())]
+    Unknown { name: AgentName, directory: PathBuf, known: String },
+    #[error("{}:{line}:{column}: {reason}", path.display())]
+    Settings { path: PathBuf, line: usize, column: usize, reason: String },
     #[error("could not read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{}: {reason}", path.display())]
@@ -36,35 +67,57 @@ pub enum TemplateError {
 }
 
 impl AgentTemplate {
-    /// As [`AgentTemplate::load`], beside what else runs.
-    pub async fn read(directory: PathBuf) -> Result<Self, TemplateError> {
-        match tokio::task::spawn_blocking(move || AgentTemplate::load(&directory)).await {
-            Ok(template) => template,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime ends, and with it whoever waits here.
-                Err(_) => std::future::pending().await,
-            },
-        }
+    /// The template of that name, or the default one, as AGENT_DIR has it now; beside what else runs.
+    pub async fn read(directory: PathBuf, name: Option<AgentName>) -> Result<Self, TemplateError> {
+        let read = move || {
+            let agents = Agents::load(&directory)?;
+            let name = name.as_ref().unwrap_or(agents.default_name());
+            agents.find(name).ok_or_else(|| agents.unknown(name))?.load()
+        };
+        unless_shut_down(tokio::task::spawn_blocking(read)).await
     }
 
-    pub fn load(directory: &Path) -> Result<Self, TemplateError> {
-        let mut system_prompt = read_optional(&directory.join("AGENTS.md"))?
+    fn load(name: AgentName, directory: &Path) -> Result<Self, TemplateError> {
+        let mut system_prompt = read_optional(&directory.join(INSTRUCTIONS))?
             .ok_or_else(|| TemplateError::NoInstructions(directory.to_owned()))?;
+        let settings = AgentSettings::load(directory)?;
         if let Some(output) = read_optional(&directory.join("OUTPUT.md"))? {
             system_prompt.push_str("\n\n---\n\n");
             system_prompt.push_str(&output);
         }
         let output_schema = load_schema(&directory.join("OUTPUT.schema.json"))?;
         let archive = archive(directory)?;
-        Ok(AgentTemplate { system_prompt, output_schema, archive })
+        Ok(AgentTemplate { name, settings, system_prompt, output_schema, archive })
+    }
+
+    /// Whether a sandbox made with one is as if it was made with the other.
+    pub fn is_same(&self, other: &AgentTemplate) -> bool {
+        self.name == other.name && self.settings == other.settings && self.archive == other.archive
     }
 
     /// Instructions and an empty workspace.
     pub fn of_instructions(system_prompt: &str) -> Self {
         // Two blocks of zeros end a tar archive.
         let archive = Bytes::from_static(&[0; 1024]);
-        AgentTemplate { system_prompt: system_prompt.to_owned(), output_schema: None, archive }
+        AgentTemplate {
+            name: AgentName::default(),
+            settings: AgentSettings::default(),
+            system_prompt: system_prompt.to_owned(),
+            output_schema: None,
+            archive,
+        }
+    }
+}
+
+/// What a thread that may block came to.
+async fn unless_shut_down<T>(blocking: JoinHandle<T>) -> T {
+    match blocking.await {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and with it whoever waits here.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 
@@ -106,6 +159,9 @@ fn append_directory(
     for entry in entries {
         let path = entry.path();
         let relative = relative.join(entry.file_name());
+        if relative == Path::new(settings::FILE) {
+            continue;
+        }
         let metadata = path.symlink_metadata().map_err(|source| failed(&path, source))?;
         *room = room.checked_sub(metadata.len()).ok_or_else(|| TemplateError::TooLarge(root.to_owned()))?;
         let mut header = tar::Header::new_gnu();
@@ -129,3 +185,6 @@ fn append_directory(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ mod table;
 mod task;
 mod tasks;
 mod terminal;
+mod tools;
 mod usage;
 
 use std::io::{self, Write as _};
@@ -79,6 +80,9 @@ enum Command {
     Key(key::KeyCommand),
     /// Seal the store's secrets with a new key; the server must not run
     Rekey(rekey::RekeyOptions),
+    /// Make shell tools for an agent of a browser's recording or an OpenAPI document
+    #[command(subcommand)]
+    Tools(tools::ToolsCommand),
     /// The images: of agents, and of repository tasks
     #[command(subcommand)]
     Image(ImageCommand),
@@ -133,6 +137,7 @@ pub fn run() -> ExitCode {
             Command::Doctor(options) => doctor::run(*options).await,
             Command::Key(command) => key::run(command),
             Command::Rekey(options) => rekey::run(&options),
+            Command::Tools(command) => tools::run(command),
             Command::Image(ImageCommand::Build(options)) => build_image(options).await,
             Command::Image(ImageCommand::Presets(options)) => print_presets(options).await,
             Command::Completions(options) => pages::completions(&options, command()),

@@ -16,18 +16,21 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use egress::{EgressList, PresetError};
 pub use value::{
-    ApiKeys, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, HostList, NetworkMode, OriginList, Retention,
+    ApiKeys, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, HostList, LogFormat, NetworkMode, OriginList,
+    Retention, RuleList,
 };
 
 use crate::access::Keys;
 use crate::budget::InstallationLimits;
 use crate::gateway::{Credential, Credentials, GatewaySettings, Prices, Workflows};
 use crate::github::{AppKey, GitHub, GitHubCredential, GitHubError, GitHubSettings, InvalidGitHubCredential};
+use crate::metrics::Metrics;
 use crate::repository::{MirrorSettings, Prompts, Repositories, RepositorySettings};
 use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use crate::sandbox::{SandboxSettings, WarmSettings};
 use crate::session::SessionSettings;
 use crate::store::StoreOptions;
+use crate::webhook::{RetrySchedule, WebhookSecrets};
 
 /// Settings of `claude-runner serve`. Each flag is also the environment variable of the same name in capitals.
 #[derive(Args, Clone, Debug)]
@@ -81,7 +84,8 @@ pub struct ServeOptions {
     #[arg(long, env = "MAX_QUEUE", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_queue: u32,
 
-    /// The agent template: a directory with AGENTS.md and, if wanted, OUTPUT.md, OUTPUT.schema.json and tools/
+    /// The agent template: a directory with AGENTS.md and, if wanted, OUTPUT.md, OUTPUT.schema.json, tools/ and
+    /// agent.toml; or a directory of several
     #[arg(long, env = "AGENT_DIR", default_value = "./agent")]
     pub agent_dir: PathBuf,
 
@@ -156,6 +160,24 @@ pub struct ServeOptions {
     /// Bytes that a task may exchange with outside hosts other than the model API, like 10g
     #[arg(long, env = "EGRESS_MAX_BYTES", default_value = "10g")]
     pub egress_max_bytes: ByteSize,
+
+    /// Signs webhooks of tasks that bring no secret of their own: whsec_ and 24 to 64 bytes in base64; several with commas
+    /// sign side by side
+    #[arg(long, env = "WEBHOOK_SECRET", default_value = "", hide_env_values = true)]
+    pub webhook_secret: WebhookSecrets,
+
+    /// Hosts that webhooks may go to beside the internet by https, comma-separated: host, host:port, *.domain or
+    /// http://host:port
+    #[arg(long, env = "WEBHOOK_ALLOW", default_value = "")]
+    pub webhook_allow: RuleList,
+
+    /// Attempts to deliver a webhook
+    #[arg(long, env = "WEBHOOK_ATTEMPTS", default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub webhook_attempts: u32,
+
+    /// Milliseconds before the second attempt to deliver a webhook; each later wait is four times as long, up to 6 hours
+    #[arg(long, env = "WEBHOOK_RETRY_MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub webhook_retry_ms: u64,
 
     /// What copies of repositories may take below `DATA_DIR`, like 20g; 0 keeps none
     #[arg(long, env = "REPOSITORY_CACHE", default_value = "20g")]
@@ -238,6 +260,10 @@ pub struct ServeOptions {
     /// Requests that one API key may make in a minute, all of them at once if it likes; 0 sets no limit
     #[arg(long, env = "RATE_LIMIT", default_value_t = 6000)]
     pub rate_limit: u32,
+
+    /// How the server's log is written: `text` for people, `json` for programs, one object a line
+    #[arg(long, env = "LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
 
     /// The audit log; `-` puts its lines into the server's log [default: audit.log in `DATA_DIR`]
     #[arg(long, env = "AUDIT_LOG")]
@@ -383,12 +409,17 @@ impl ServeOptions {
         Ok(Some(Repositories::new(github, settings)))
     }
 
-    pub fn store_options(&self) -> StoreOptions {
+    pub fn store_options(&self, metrics: Metrics) -> StoreOptions {
         StoreOptions {
             secret_key_file: self.secret_key_file.clone(),
             max_age: self.event_retention.max_age,
             max_bytes: self.event_retention.max_bytes,
+            metrics,
         }
+    }
+
+    pub fn webhook_schedule(&self) -> RetrySchedule {
+        RetrySchedule { attempts: self.webhook_attempts, first_delay: Duration::from_millis(self.webhook_retry_ms) }
     }
 
     pub fn session_settings(&self) -> SessionSettings {

@@ -172,6 +172,26 @@ impl Event {
         }
     }
 
+    /// Whether this is something that the model said or wants done.
+    pub const fn is_of_the_model(&self) -> bool {
+        match self {
+            Event::ThinkingStart(_) | Event::Thinking { .. } | Event::Text { .. } | Event::ToolStart { .. } => true,
+            Event::TaskQueued { .. }
+            | Event::TaskStart { .. }
+            | Event::Stage { .. }
+            | Event::Init { .. }
+            | Event::ToolEnd { .. }
+            | Event::Retry { .. }
+            | Event::Subagent { .. }
+            | Event::TaskComplete(_)
+            | Event::TaskFailed(_)
+            | Event::Abort { .. }
+            | Event::SessionReset { .. }
+            | Event::SessionDeleted {}
+            | Event::Raw { .. } => false,
+        }
+    }
+
     /// Serialises the event, for the store and for all subscribers.
     pub fn number(&self, seq: u64, at: Timestamp, task: Option<&TaskId>) -> StoredEvent {
         let mut json = format!("{{\"type\":\"{}\",\"seq\":{seq},\"ts\":\"{at:.3}\"", self.kind()).into_bytes();

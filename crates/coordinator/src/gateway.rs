@@ -24,6 +24,7 @@ mod host;
 mod login;
 mod meter;
 mod model;
+mod outbound;
 mod pace;
 mod permission;
 mod prices;
@@ -49,6 +50,7 @@ pub use failure::GatewayFailure;
 pub use git::{PREFIX as GIT_PREFIX, PushPolicy, RepositoryAccess, Workflows};
 pub use host::{Host, InvalidHost};
 pub use meter::Reading;
+pub use outbound::{Answered, Outbound, OutboundError};
 pub use prices::{Prices, PricesError};
 pub use resolve::{Resolve, SystemResolver};
 pub use retry::RetryBudget;
@@ -65,6 +67,7 @@ use tokio_util::task::TaskTracker;
 use self::egress::Egress;
 use self::upstream::Upstream;
 use crate::budget::Budgets;
+use crate::metrics::Metrics;
 
 /// What all sandboxes' gateways share. Cheap to clone.
 #[derive(Clone)]
@@ -92,6 +95,7 @@ struct Shared {
     bounds: Bounds,
     egress: Egress,
     decisions: Arc<dyn DecisionLog>,
+    metrics: Metrics,
     tracker: TaskTracker,
     closed: CancellationToken,
 }
@@ -123,6 +127,7 @@ impl Gateway {
             bounds: settings.bounds,
             egress: Egress::new(settings.egress_allow, resolver, model_api),
             decisions: settings.decisions,
+            metrics: settings.metrics,
             tracker,
             closed: CancellationToken::new(),
         };

@@ -1,6 +1,7 @@
 //! The HTTP API. Requests are checked here and handed to the registry; nothing below this module knows HTTP.
 
 mod access;
+mod agents;
 mod body;
 mod error;
 mod events;
@@ -8,6 +9,7 @@ mod extract;
 mod health;
 mod listen;
 mod logs;
+mod metrics;
 mod openapi;
 mod perimeter;
 mod session;
@@ -17,6 +19,7 @@ mod task;
 mod ticket;
 mod usage;
 mod view;
+mod webhook;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +32,7 @@ use tokio_util::task::TaskTracker;
 use tower::util::option_layer;
 
 use crate::config::OriginList;
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 use submission::TaskDefaults;
 
@@ -37,6 +41,8 @@ pub use error::ApiError;
 pub use listen::serve;
 pub use perimeter::Perimeter;
 pub use submission::TaskDefaults as Defaults;
+pub use view::task as show_task;
+pub use webhook::WebhookRules;
 
 /// A message is text for a model; more than this is not read by any.
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -53,6 +59,8 @@ pub struct Api {
     pub streams: TaskTracker,
     /// A WebSocket subscriber that takes nothing for this long is let go.
     pub subscriber_timeout: Duration,
+    pub metrics: Metrics,
+    pub webhooks: Arc<WebhookRules>,
 }
 
 impl Api {
@@ -67,6 +75,7 @@ pub fn router(api: Api) -> Router {
     let cors = access::cors(&api.cors_origins);
     let admit = from_fn_with_state(api.clone(), access::admit);
     let source = from_fn_with_state(Arc::clone(&api.perimeter), perimeter::check_source);
+    let counted = api.metrics.clone();
     Router::new()
         .route("/task", post(task::submit))
         .route("/task/{id}", get(task::show))
@@ -81,7 +90,11 @@ pub fn router(api: Api) -> Router {
         .route("/session/{id}/credential", put(session::set_credential).delete(session::delete_credential))
         .route("/session/{id}/events", get(events::events))
         .route("/stream/{id}", get(stream::open))
+        .route("/agents", get(agents::list))
         .route("/usage", get(usage::usage))
+        .route("/webhooks", get(webhook::list))
+        .route("/webhooks/{id}/replay", post(webhook::replay))
+        .route("/metrics", get(metrics::expose))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .route("/openapi.json", get(openapi::describe))
@@ -92,6 +105,7 @@ pub fn router(api: Api) -> Router {
         .layer(from_fn(perimeter::check_body))
         .layer(option_layer(cors))
         .layer(source)
+        .layer(from_fn_with_state(counted, metrics::count))
         .layer(map_response(perimeter::secure))
         .with_state(api)
 }

@@ -142,6 +142,16 @@ impl Registry {
             .fold((0, 0), |(running, queued), status| (running + usize::from(status.running), queued + status.queued))
     }
 
+    /// How many sessions with a sandbox, or on their way to or from one, are in which state.
+    pub fn states(&self) -> Vec<(&'static str, usize)> {
+        let mut states = ["starting", "idle", "running", "stopping"].map(|state| (state, 0));
+        for entry in self.live.iter() {
+            let now = entry.status().state;
+            states.iter_mut().filter(|(state, _)| *state == now).for_each(|(_, count)| *count += 1);
+        }
+        states.to_vec()
+    }
+
     async fn ask<T>(
         &self,
         id: &SessionId,

@@ -44,11 +44,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::metrics::Metrics;
+
 pub use change::{Change, IdempotencyKey};
 pub use error::StoreError;
 pub use keys::KeyStore;
 pub use page::{Cursor, InvalidCursor, Page};
-pub use read::{Bounds, StoredLine, TaskFilter, UnfinishedTask};
+pub use read::{Bounds, StoredLine, TaskFilter, UnfinishedTask, WebhookFilter};
 pub use rekey::{RekeyStep, rekey};
 pub use write::WriteMetrics;
 
@@ -69,6 +71,8 @@ pub struct StoreOptions {
     pub max_age: Option<Duration>,
     /// Of events and lines together; beyond it those of the tasks that ended first are removed.
     pub max_bytes: Option<u64>,
+    /// Where transactions are counted.
+    pub metrics: Metrics,
 }
 
 /// The store of one data directory. Clones are cheap and mean the same store; when the last one is dropped, what was accepted
@@ -94,7 +98,7 @@ impl Store {
         let connection = schema::open_writer(&data_dir.database)?;
         let sealer = Arc::new(schema::open_sealer(&connection, key_file)?);
         let readers = Arc::new(Readers::new(data_dir.database.clone()));
-        let writer = Writer::start(connection, sealer.clone(), data_dir)?;
+        let writer = Writer::start(connection, sealer.clone(), data_dir, options.metrics.clone())?;
         Ok(Store { shared: Arc::new(Shared { writer, readers, sealer, options }) })
     }
 
@@ -114,6 +118,11 @@ impl Store {
                 Err(work) => store.shared.writer.ask(work).await.map(drop),
             }
         }
+    }
+
+    /// Done when a webhook may have become due since the last call was. For one who waits.
+    pub async fn webhooks_made_due(&self) {
+        self.shared.writer.made_due().await;
     }
 
     /// Removes some of what retention no longer keeps, and idempotency keys that are too old. One call does a bounded amount;

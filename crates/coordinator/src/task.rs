@@ -4,8 +4,10 @@ mod id;
 mod outcome;
 mod record;
 mod repository;
+mod variable;
 
 pub use id::{InvalidTaskId, TaskId};
 pub use outcome::{Answer, ErrorType, Failure};
-pub use record::{TaskRecord, TaskRequest, TaskStatus};
+pub use record::{MAX_TIMEOUT_MS, MAX_TURNS, TaskRecord, TaskRequest, TaskStatus};
 pub use repository::{RepositoryProgress, RepositoryRequest, Stage};
+pub use variable::{VariableProblem, check_variable};

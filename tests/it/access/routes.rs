@@ -34,7 +34,7 @@ use Foreign::{Forbidden, LeftOut, NoSession, NotThere};
 use Needs::{Nothing, Read, Submit};
 
 /// All of them; a new one has to say here what it needs.
-const ROUTES: [(&str, &str, Needs, Foreign); 19] = [
+const ROUTES: [(&str, &str, Needs, Foreign); 23] = [
     ("POST", "/task", Submit, Forbidden),
     ("GET", "/task/{id}", Read, NotThere),
     ("GET", "/task/{id}/logs", Read, NotThere),
@@ -50,7 +50,11 @@ const ROUTES: [(&str, &str, Needs, Foreign); 19] = [
     ("DELETE", "/session/{id}/credential", Submit, NotThere),
     ("GET", "/session/{id}/events", Read, NotThere),
     ("GET", "/stream/{id}", Read, NotThere),
+    ("GET", "/agents", Read, NoSession),
     ("GET", "/usage", Read, NoSession),
+    ("GET", "/webhooks", Read, LeftOut),
+    ("POST", "/webhooks/{id}/replay", Submit, NotThere),
+    ("GET", "/metrics", Read, NoSession),
     ("GET", "/openapi.json", Read, NoSession),
     ("GET", "/health", Nothing, NoSession),
     ("GET", "/ready", Nothing, NoSession),

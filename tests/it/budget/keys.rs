@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use coordinator::access::KeyLimits;
+use coordinator::agent::AgentName;
 use coordinator::session::{SessionKey, SessionRecord};
 use coordinator::store::{Change, Store, StoreOptions};
 use coordinator::task::{TaskId, TaskRecord, TaskRequest, TaskStatus};
@@ -40,6 +41,7 @@ async fn run(server: &mut TestServer, tasks: &[(&str, &str, &KeyLimits)]) -> Vec
 
 fn session_of(id: &str) -> SessionRecord {
     SessionRecord {
+        agent: AgentName::default(),
         key: SessionKey::generate(),
         id: id.parse().unwrap(),
         created: Timestamp::now(),

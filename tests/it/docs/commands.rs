@@ -29,7 +29,9 @@ fn readme_has_every_command() {
         .map(|row| {
             let words = code(&row[0]);
             // Up to the first argument.
-            let is_name = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+            let is_name = |word: &&str| {
+                !word.starts_with('-') && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+            };
             words.split(' ').take_while(is_name).collect::<Vec<_>>().join(" ")
         })
         .collect();

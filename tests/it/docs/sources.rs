@@ -7,7 +7,7 @@ pub(super) fn root() -> PathBuf {
 }
 
 /// A file by its path from the root of the repository.
-pub(super) fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 

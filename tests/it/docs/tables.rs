@@ -1,11 +1,11 @@
 //! Tables in Markdown.
 
 /// The cells of one row, without the spaces around them.
-pub(super) type Row = Vec<String>;
+pub(crate) type Row = Vec<String>;
 
 /// The rows of the first table after a heading, without its head. Panics where there is none: a test that compares nothing
 /// must not pass.
-pub(super) fn rows_below(text: &str, heading: &str) -> Vec<Row> {
+pub(crate) fn rows_below(text: &str, heading: &str) -> Vec<Row> {
     let after = text.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("there is no {heading:?}")).1;
     let section = after.split("\n## ").next().unwrap_or_default();
     let table = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
@@ -21,6 +21,6 @@ fn cells(line: &str) -> Row {
 }
 
 /// What the first code span of a cell says; nothing for a cell without one.
-pub(super) fn code(cell: &str) -> String {
+pub(crate) fn code(cell: &str) -> String {
     cell.split('`').nth(1).unwrap_or_default().to_owned()
 }

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::forge::{Task, World, failed};
+use crate::server::Setup;
+use crate::support::environment;
 
 /// A task in the handbook, with a branch of its own.
 async fn in_handbook(world: &World, prompt: &str) -> Task {
@@ -103,5 +105,43 @@ async fn tasks_on_one_branch_wait_for_each_other() {
     }
     assert_eq!(world.commits("acme/handbook", "shared"), ["Add second.txt", "Two", "One"]);
     assert_eq!(world.pull("acme/handbook").title, "Add second.txt", "one pull request for both");
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn the_operator_sets_prompts_and_what_may_be_changed() {
+    let server = Setup::new().without_image().start().await;
+    let body = json!({ "prompt": "fix it", "repo": "acme/handbook" });
+    let problem = server.post("/task", &body).await.problem(503, "no_forge");
+    assert!(problem["error"].as_str().unwrap().contains("GITHUB_TOKEN"), "{problem:#}");
+    server.finish().await;
+
+    let prompts = environment::directory("crq-");
+    std::fs::write(prompts.path().join("worker.md"), "Be brief and brave.\n").unwrap();
+    let setup = Setup::new()
+        .env("PROMPT_DIR", prompts.path().display().to_string())
+        .env("ALLOW_WORKFLOW_CHANGES", "true")
+        .env("ORCHESTRATOR_TIMEOUT_MS", "20000");
+    let world = World::with(setup).await;
+    let mut task = in_handbook(&world, "commit .github/workflows/ci.yml").await;
+    let record = world.end_of(&mut task).await;
+    assert_eq!(record["status"], "completed", "{record:#}");
+    let bodies = world.server.model.requests();
+    assert!(bodies.iter().any(|request| String::from_utf8_lossy(&request.body).contains("Be brief and brave.")));
+
+    // The same request under the same key is the same task, with the same session.
+    let request = || world.server.request(reqwest::Method::POST, "/task").header("idempotency-key", "once").json(&body);
+    let first = world.server.send(request()).await.expect(202);
+    assert_eq!(world.server.send(request()).await.expect(202), first);
+    let mut task = world.follow(first["id"].as_str().unwrap()).await;
+    world.end_of(&mut task).await;
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_repository_that_is_not_ready_in_time_is_not_waited_for() {
+    let world = World::with(Setup::new().env("ORCHESTRATOR_TIMEOUT_MS", "300")).await;
+    let mut task = world.post("a slow choice").await;
+    failed(&world.end_of(&mut task).await, "timeout", &["ORCHESTRATOR_TIMEOUT_MS"]);
     world.finish().await;
 }

@@ -40,6 +40,12 @@ async fn a_prompt_becomes_a_pull_request() {
     assert!(second.contains("git push") && !logs.contains(TOKEN));
     task.events.assert_numbered_from(1);
 
+    let told = |text: &str| {
+        world.server.model.requests().iter().any(|request| String::from_utf8_lossy(&request.body).contains(text))
+    };
+    assert!(told("Plain JavaScript, no dependencies."), "the repository's CLAUDE.md was not read");
+    assert!(told("You are in a clone of a repository"), "the worker was not told its rules");
+
     // A message to its session goes on in the same clone and branch, as the same conversation.
     let answer = world.server.task(&task.id, "commit later.txt").await.ok();
     assert_eq!((&answer["status"], &answer["resumed"]), (&json!("completed"), &json!(true)), "{answer:#}");

@@ -24,6 +24,8 @@ enum Template {
     Plain,
     /// The repository's `agent/`.
     Acme,
+    /// Several, as the files say.
+    Several,
 }
 
 impl Setup {
@@ -54,6 +56,13 @@ impl Setup {
         self
     }
 
+    /// A file of one of several agents, which there are then instead of the plain one.
+    pub(crate) fn agent_file(mut self, name: &str, content: &str) -> Self {
+        self.template = Template::Several;
+        self.files.push((name.to_owned(), content.into(), 0o644));
+        self
+    }
+
     /// What the model plays before its built-in scripts, as TOML.
     pub(crate) fn scripts(mut self, toml: &str) -> Self {
         self.scripts = Scripts::parse("test.toml", toml).unwrap();
@@ -74,6 +83,11 @@ impl Setup {
         let template = match self.template {
             Template::Plain => plain_template(directory.path(), &self.files),
             Template::Acme => repository().join("agent"),
+            Template::Several => {
+                let several = directory.path().join("agents");
+                put(&several, &self.files);
+                several
+            }
         };
         let mut environment = environment::of(directory.path(), 0);
         environment.insert("AGENT_DIR".to_owned(), template.display().to_string());
@@ -90,12 +104,17 @@ fn plain_template(directory: &Path, files: &[(String, Vec<u8>, u32)]) -> PathBuf
     std::fs::create_dir(&template).unwrap();
     std::fs::write(template.join("AGENTS.md"), "You are the agent of a test.\n").unwrap();
     std::fs::write(template.join("note.txt"), "from the template\n").unwrap();
-    for (name, content, mode) in files {
-        std::fs::create_dir_all(template.join(name).parent().unwrap()).unwrap();
-        std::fs::write(template.join(name), content).unwrap();
-        std::fs::set_permissions(template.join(name), PermissionsExt::from_mode(*mode)).unwrap();
-    }
+    put(&template, files);
     template
+}
+
+fn put(directory: &Path, files: &[(String, Vec<u8>, u32)]) {
+    for (name, content, mode) in files {
+        let path = directory.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(*mode)).unwrap();
+    }
 }
 
 fn repository() -> PathBuf {

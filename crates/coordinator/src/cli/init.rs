@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use tempfile::TempDir;
 
 use super::exit::{Exit, Misuse};
-use crate::agent::{AgentTemplate, TemplateError};
+use crate::agent::{Agents, TemplateError};
 use questions::Questions;
 use template::Wishes;
 
@@ -131,7 +131,8 @@ fn wishes(options: &InitOptions) -> anyhow::Result<Wishes> {
 
 /// What the server would say of it.
 fn check(directory: &Path) -> Result<(), TemplateError> {
-    AgentTemplate::load(directory).map(drop)
+    let agents = Agents::load(directory)?;
+    agents.entries().iter().try_for_each(|entry| agents.check(entry, |_| true))
 }
 
 fn put(draft: TempDir, directory: &Path) -> io::Result<()> {

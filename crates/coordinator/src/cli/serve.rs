@@ -18,23 +18,25 @@ use tracing::{info, warn};
 use tracing_subscriber::filter::filter_fn;
 
 use crate::access::{Keys, Rate, Tickets};
-use crate::agent::AgentTemplate;
+use crate::agent::{Agents, TemplateError};
 use crate::audit::{self, AuditFile};
 use crate::budget::Budgets;
-use crate::config::{self, ConfigError, DrainMode, ServeOptions};
+use crate::config::{self, ConfigError, DrainMode, LogFormat, ServeOptions};
 use crate::failpoint::failpoint;
-use crate::gateway::{Gateway, Prices};
+use crate::gateway::{Gateway, Outbound, Prices, SystemResolver};
 use crate::github::GitHub;
-use crate::http::{self, Api, Defaults, Guard, Perimeter, router};
+use crate::http::{self, Api, Defaults, Guard, Perimeter, WebhookRules, router};
+use crate::metrics::Metrics;
 use crate::redact::{LogWriter, Redactor};
 use crate::registry::Registry;
 use crate::repository::{Git, Mirrors};
 use crate::sandbox::capacity::Capacity;
-use crate::sandbox::{Instance, Links, SandboxHost, WarmPool};
+use crate::sandbox::{Instance, Links, SandboxHost, WarmPool, sentence};
 use crate::session::SessionContext;
 use crate::store::KeyStore;
 use crate::store::Store;
 use crate::upkeep;
+use crate::webhook::{self, Courier};
 
 /// How long streams and sandboxes have to end once tasks have.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,17 +48,19 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let redactor = Arc::<Redactor>::default();
     set_up_logs(&options, &redactor)?;
     learn_secrets(&redactor, &mut options);
-    AgentTemplate::load(&options.agent_dir).context("AGENT_DIR does not name an agent template")?;
     let prices = Prices::load(options.model_prices.as_deref()).context("MODEL_PRICES")?;
     if !prices.knows(&options.model) {
         let known = prices.models().join(", ");
         return Err(ConfigError::UnknownModel { model: options.model, known }.into());
     }
+    check_agents(&options.agent_dir, &prices).context("AGENT_DIR does not name an agent template")?;
 
     let tracker = TaskTracker::new();
     let shutdown = CancellationToken::new();
     let draining = CancellationToken::new();
-    let store = Store::open(&options.data_dir, options.store_options()).context("DATA_DIR cannot be used")?;
+    let metrics = Metrics::default();
+    let store =
+        Store::open(&options.data_dir, options.store_options(metrics.clone())).context("DATA_DIR cannot be used")?;
     let key_store = KeyStore::open(&options.data_dir).context("DATA_DIR cannot be used")?;
     let keys = Keys::open(&options.api_keys, &key_store, options.host).context("the API keys cannot be read")?;
     options.check_keys(&keys)?;
@@ -77,9 +81,12 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     settings.budgets = Budgets::open(store.clone(), options.budget_limits(), tracker.clone())
         .await
         .context("DATA_DIR cannot be used")?;
+    settings.metrics = metrics.clone();
     let gateway = Gateway::new(settings, options.credentials()?.redacted_by(Arc::clone(&redactor)), tracker.clone())?;
+    let outbound = Arc::new(Outbound::new(options.webhook_allow.0.clone(), Arc::new(SystemResolver)));
     for listener in std::iter::once(address).chain(links.listener()) {
         gateway.set_own_listener(listener);
+        outbound.set_own_listener(listener);
     }
     let sandboxes = SandboxHost::new(engine, links, gateway, instance, options.sandbox_settings(), tracker.clone());
 
@@ -107,6 +114,7 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         capacity,
         warm,
         redactor,
+        metrics: metrics.clone(),
         repositories,
         settings: options.session_settings(),
         tracker: tracker.clone(),
@@ -119,6 +127,15 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     tracker.spawn(keep_warm);
     tracker.spawn(upkeep::run(registry.clone()));
     tracker.spawn(prove_runtime(Arc::clone(&registry.context().sandboxes), shutdown.clone()));
+    let courier = Courier {
+        store: registry.context().store.clone(),
+        outbound: Arc::clone(&outbound),
+        secrets: options.webhook_secret.clone(),
+        schedule: options.webhook_schedule(),
+        metrics: metrics.clone(),
+        show: http::show_task,
+    };
+    tracker.spawn(webhook::run(courier, shutdown.clone()));
     let api = Api {
         registry: registry.clone(),
         defaults: Arc::new(Defaults {
@@ -136,6 +153,8 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         perimeter: Arc::new(Perimeter::new(address, options.allowed_hosts.clone(), options.cors_origins.clone())),
         streams: tracker.clone(),
         subscriber_timeout: Duration::from_millis(options.subscriber_timeout_ms),
+        metrics,
+        webhooks: Arc::new(WebhookRules { outbound, has_secret: !options.webhook_secret.is_empty() }),
     };
     let watching = shutdown.clone();
     tracker.spawn_blocking(move || keys.watch(&key_store, &watching));
@@ -148,6 +167,19 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     // Stays where sandboxes do.
     let _ = std::fs::remove_dir(runtime_dir);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Without its default agent a server is of no use. Another that is broken is named, and the others work.
+fn check_agents(directory: &Path, prices: &Prices) -> Result<(), TemplateError> {
+    let agents = Agents::load(directory)?;
+    for entry in agents.entries() {
+        match agents.check(entry, |model| prices.knows(model)) {
+            Ok(()) => info!(agent.name = %entry.name, "agent"),
+            Err(error) if entry.name == *agents.default_name() => return Err(error),
+            Err(error) => warn!(agent.name = %entry.name, error = sentence(&error), "an agent cannot be used"),
+        }
+    }
+    Ok(())
 }
 
 /// `None` where none are wanted, or no git is there to keep them. Tasks clone through the gateway then.
@@ -213,6 +245,9 @@ fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
     for secret in options.api_keys.take_secrets() {
         redactor.learn(secret.expose_secret().trim());
     }
+    for secret in options.webhook_secret.each() {
+        redactor.learn(secret.text().expose_secret());
+    }
 }
 
 /// The log goes to stderr, the audit log to its file.
@@ -229,9 +264,13 @@ fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>) -> anyhow::Resu
     };
     let audit_file = options.audit_log();
     let elsewhere = audit_file.is_some();
-    let log = tracing_subscriber::fmt::layer()
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(LogWriter(Arc::clone(redactor)))
+    let log = tracing_subscriber::fmt::layer().with_writer(LogWriter(Arc::clone(redactor)));
+    let log = match options.log_format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        // As the audit log has its lines.
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
+    };
+    let log = log
         .with_filter(filter)
         .with_filter(filter_fn(move |metadata| !(elsewhere && metadata.target() == audit::TARGET)));
     let audit = match audit_file {

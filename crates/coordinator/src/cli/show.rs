@@ -20,6 +20,7 @@ pub(super) struct Show {
     spinner: Spinner,
     /// What was printed on the line that the cursor is in.
     mid_line: Option<Piece>,
+    prints_answer: bool,
     /// The text since the agent last did something else.
     said: String,
 }
@@ -30,13 +31,18 @@ impl Show {
         Show::on(Stream::Stderr, io::stderr().is_terminal())
     }
 
+    /// The work alone.
+    pub(super) fn without_answer(self) -> Self {
+        Show { prints_answer: false, ..self }
+    }
+
     /// All on stdout.
     pub(super) fn log() -> Self {
         Show::on(Stream::Stdout, false)
     }
 
     fn on(work: Stream, spins: bool) -> Self {
-        Show { work, spinner: Spinner::new(spins), mid_line: None, said: String::new() }
+        Show { work, spinner: Spinner::new(spins), mid_line: None, prints_answer: true, said: String::new() }
     }
 
     /// Shows an event of the task.
@@ -104,7 +110,7 @@ impl Show {
         };
         // Whoever has just read it on the same terminal need not read it twice.
         let was_read = said.trim() == answer.trim() && self.reaches_whom_stdout_does();
-        if answer.is_empty() || was_read {
+        if answer.is_empty() || was_read || !self.prints_answer {
             return Ok(());
         }
         let mut stdout = io::stdout().lock();

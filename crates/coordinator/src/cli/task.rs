@@ -108,7 +108,12 @@ pub(super) async fn run(options: TaskOptions) -> anyhow::Result<ExitCode> {
         writeln!(io::stdout(), "{text}")?;
         return Ok(Exit::Done.into());
     }
-    let shows = if options.json { Shows::Lines } else { Shows::Work(Box::new(Show::live())) };
+    let shows = match (options.json, &options.session) {
+        (true, _) => Shows::Lines,
+        (false, Some(_)) => Shows::Work(Box::new(Show::live())),
+        // What came of it is in its record.
+        (false, None) => Shows::Work(Box::new(Show::live().without_answer())),
+    };
     let exit = watch(&remote, task, shows).await?;
     if options.session.is_none() && !options.json {
         let record = remote.get(&["task", task]).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::access::Digest;
+use crate::gateway::EgressRule;
 use crate::usage::Cost;
 
 /// An amount of memory: a number of bytes, or one with k, m or g behind it (powers of 1024).
@@ -141,6 +142,40 @@ impl FromStr for DrainMode {
             "handoff" => Ok(DrainMode::Handoff),
             _ => Err("it must be `finish` or `handoff`".to_owned()),
         }
+    }
+}
+
+/// LOG_FORMAT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err("it must be `text` or `json`".to_owned()),
+        }
+    }
+}
+
+/// WEBHOOK_ALLOW.
+#[derive(Clone, Debug, Default)]
+pub struct RuleList(pub Vec<EgressRule>);
+
+impl FromStr for RuleList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parts(text)
+            .map(|part| part.parse().map_err(|error| format!("{part}: {error}")))
+            .collect::<Result<_, _>>()
+            .map(RuleList)
     }
 }
 

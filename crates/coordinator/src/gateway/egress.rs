@@ -12,6 +12,7 @@ use super::answer::{Body, proxy_error, shortened};
 use super::host::Host;
 use super::resolve::Resolve;
 use super::rule::{EgressRule, Grant, Via};
+use super::sandbox::SandboxRules;
 
 /// Where a sandbox wants to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Egress {
     /// again.
     pub(super) async fn admit(
         &self,
-        session: &[EgressRule],
+        sandbox: &SandboxRules,
         target: &Target,
         timeout: Duration,
     ) -> Result<Vec<SocketAddr>, Refusal> {
@@ -69,9 +70,19 @@ impl Egress {
         }
         let granted = |rule: &EgressRule| rule.grants(&target.host, target.port, target.via);
         // A caller's URL is as good as a name: what hands out a machine's credentials is the operator's to open.
-        let by_caller = session.iter().filter_map(granted).map(|grant| grant.min(Grant::Name));
-        let grant = self.rules.iter().filter_map(granted).chain(by_caller).max();
-        let grant = grant.ok_or(Refusal::NotAllowed)?;
+        let by_caller = sandbox.caller.iter().filter_map(granted).map(|grant| grant.min(Grant::Name));
+        let by_operator = self.rules.iter().chain(&sandbox.operator).filter_map(granted);
+        let grant = by_operator.chain(by_caller).max();
+        self.dial(target, grant.ok_or(Refusal::NotAllowed)?, timeout).await
+    }
+
+    /// As [`Egress::admit`], for what was allowed otherwise.
+    pub(super) async fn dial(
+        &self,
+        target: &Target,
+        grant: Grant,
+        timeout: Duration,
+    ) -> Result<Vec<SocketAddr>, Refusal> {
         let found = self.addresses(&target.host, timeout).await.map_err(Refusal::Unresolved)?;
         let mut refusal = Refusal::Unresolved("it has no address".to_owned());
         let mut dial = Vec::new();
@@ -84,7 +95,7 @@ impl Egress {
         if dial.is_empty() { Err(refusal) } else { Ok(dial) }
     }
 
-    fn check(&self, address: IpAddr, port: u16, grant: Grant) -> Result<(), Refusal> {
+    pub(super) fn check(&self, address: IpAddr, port: u16, grant: Grant) -> Result<(), Refusal> {
         if !Reach::of(address).is_open_to(grant) {
             return Err(Refusal::NotPublic);
         }

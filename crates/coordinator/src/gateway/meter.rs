@@ -1,6 +1,7 @@
 //! Counts what a sandbox's model requests use and cost, and holds back requests for which there is no money left.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +9,7 @@ use super::prices::Prices;
 use super::sse::Statement;
 use super::tokens::TokenCounts;
 use crate::budget::{Budgets, Payer, Refusal, Reservation};
+use crate::metrics::Metrics;
 use crate::usage::{Cost, Usage};
 
 /// A reading of the meter: everything since the sandbox was opened. Never goes down; a task's share is a difference.
@@ -20,6 +22,7 @@ pub struct Reading {
 pub(super) struct Meter {
     prices: Arc<Prices>,
     budgets: Budgets,
+    metrics: Metrics,
     state: Mutex<State>,
 }
 
@@ -30,8 +33,8 @@ struct State {
 }
 
 impl Meter {
-    pub(super) fn new(prices: Arc<Prices>, budgets: Budgets) -> Self {
-        Meter { prices, budgets, state: Mutex::default() }
+    pub(super) fn new(prices: Arc<Prices>, budgets: Budgets, metrics: Metrics) -> Self {
+        Meter { prices, budgets, metrics, state: Mutex::default() }
     }
 
     pub(super) fn read(&self) -> Reading {
@@ -79,6 +82,8 @@ pub(super) struct Entry {
     counts: TokenCounts,
     /// Tokens of content that passed.
     streamed: u64,
+    /// When it went out.
+    sent: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,12 +101,21 @@ enum Stage {
 
 impl Entry {
     fn new(meter: Arc<Meter>, reservation: Reservation, expected: TokenCounts) -> Self {
-        Entry { meter, reservation, expected, stage: Stage::Free, counts: TokenCounts::default(), streamed: 0 }
+        Entry {
+            meter,
+            reservation,
+            expected,
+            stage: Stage::Free,
+            counts: TokenCounts::default(),
+            streamed: 0,
+            sent: None,
+        }
     }
 
     /// It goes out: somebody may answer it, whether we see that or not.
     pub(super) fn sent(&mut self) {
         self.stage = Stage::Sent;
+        self.sent = Some(Instant::now());
     }
 
     /// It was not answered, and costs nothing.
@@ -168,5 +182,10 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.estimate_the_rest();
+        let charge = &self.reservation.charge;
+        if let (Some(sent), false) = (self.sent, self.stage == Stage::Free) {
+            let model = self.meter.prices.name_of(&charge.model);
+            self.meter.metrics.model_request(model, &charge.usage, charge.cost, sent.elapsed());
+        }
     }
 }

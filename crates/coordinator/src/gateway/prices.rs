@@ -87,9 +87,18 @@ impl Prices {
         price.long_prompt.filter(|(above, _)| prompt_tokens > *above).map_or(price.rates, |(_, rates)| rates)
     }
 
+    /// The name under which a model has its price.
+    pub(super) fn name_of(&self, model: &str) -> Option<&str> {
+        self.entry(model).map(|(name, _)| name.as_str())
+    }
+
     fn find(&self, model: &str) -> Option<ModelPrice> {
+        self.entry(model).map(|(_, price)| *price)
+    }
+
+    fn entry(&self, model: &str) -> Option<(&String, &ModelPrice)> {
         let base = without_suffix(model);
-        self.models.get(base).or_else(|| self.models.get(without_date(base))).copied()
+        self.models.get_key_value(base).or_else(|| self.models.get_key_value(without_date(base)))
     }
 
     fn dearest(&self) -> ModelPrice {

@@ -149,7 +149,7 @@ async fn dial(sandbox: &SandboxGateway, target: &Target) -> Result<Outside, Box<
         sandbox.decided(via, &name, "refused: no bytes left");
         return Err(Box::new(exhausted(&name, shared.bounds.outside_bytes)));
     }
-    let rules = sandbox.session_rules();
+    let rules = sandbox.rules();
     let addresses = match shared.egress.admit(&rules, target, timeout).await {
         Ok(addresses) => addresses,
         Err(refusal) => {

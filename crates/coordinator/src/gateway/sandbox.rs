@@ -26,6 +26,15 @@ pub struct SessionAccess {
     pub credential: Option<Credential>,
     /// Where the URLs in the task's `env` lead, see [`super::origins_in_env`].
     pub origins: Vec<Origin>,
+    /// Where the operator lets the session's agent go besides EGRESS_ALLOW.
+    pub egress: Vec<EgressRule>,
+}
+
+/// Where one sandbox may go besides EGRESS_ALLOW, by whose word.
+#[derive(Debug, Default)]
+pub(super) struct SandboxRules {
+    pub(super) operator: Vec<EgressRule>,
+    pub(super) caller: Vec<EgressRule>,
 }
 
 /// Serves one sandbox (see [`SandboxGateway::serve`]) and knows what it used.
@@ -52,13 +61,13 @@ pub struct SandboxGateway {
 #[derive(Default)]
 struct Access {
     credential: Option<Credential>,
-    rules: Arc<[EgressRule]>,
+    rules: Arc<SandboxRules>,
 }
 
 impl SandboxGateway {
     pub(super) fn new(shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(SandboxGateway {
-            meter: Arc::new(Meter::new(Arc::clone(&shared.prices), shared.budgets.clone())),
+            meter: Arc::new(Meter::new(Arc::clone(&shared.prices), shared.budgets.clone(), shared.metrics.clone())),
             pulse: Arc::new(Pulse::new()),
             pace: Arc::new(Pace::new()),
             allowance: Arc::new(Allowance::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
@@ -77,7 +86,8 @@ impl SandboxGateway {
 
     /// Replaces what was set before. New requests go by it; what is open stays.
     pub fn set_access(&self, access: SessionAccess) {
-        let rules = access.origins.into_iter().map(EgressRule::from).collect();
+        let caller = access.origins.into_iter().map(EgressRule::from).collect();
+        let rules = Arc::new(SandboxRules { operator: access.egress, caller });
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = Access { credential: access.credential, rules };
     }
 
@@ -144,6 +154,11 @@ impl SandboxGateway {
         self.pulse.read()
     }
 
+    /// Its link's connection came back.
+    pub fn link_reconnected(&self) {
+        self.shared.metrics.link_reconnected();
+    }
+
     /// The sandbox is gone: ends every connection, and those to come at once.
     pub fn close(&self) {
         self.closed.cancel();
@@ -169,10 +184,11 @@ impl SandboxGateway {
     pub(super) fn decided(&self, via: &'static str, target: &str, outcome: &'static str) {
         let session = self.session.read().unwrap_or_else(PoisonError::into_inner).clone();
         let target = shortened(target);
+        self.shared.metrics.decided(via, outcome);
         self.shared.decisions.record(&Decision { session: session.as_deref(), via, target: &target, outcome });
     }
 
-    pub(super) fn session_rules(&self) -> Arc<[EgressRule]> {
+    pub(super) fn rules(&self) -> Arc<SandboxRules> {
         Arc::clone(&self.access.read().unwrap_or_else(PoisonError::into_inner).rules)
     }
 }

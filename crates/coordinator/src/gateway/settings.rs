@@ -10,6 +10,7 @@ use super::prices::Prices;
 use super::retry::RetryBudget;
 use super::rule::EgressRule;
 use crate::budget::{Budgets, InstallationLimits};
+use crate::metrics::Metrics;
 
 pub struct GatewaySettings {
     /// `ANTHROPIC_BASE_URL`: where model requests go. A path in it is kept in front of `/v1/messages`.
@@ -23,6 +24,7 @@ pub struct GatewaySettings {
     pub decisions: Arc<dyn DecisionLog>,
     /// Who may spend how much. None is limited, and nothing is kept, unless this is set.
     pub budgets: Budgets,
+    pub metrics: Metrics,
 }
 
 impl GatewaySettings {
@@ -35,6 +37,7 @@ impl GatewaySettings {
             bounds: Bounds::default(),
             decisions: Arc::new(LoggedDecisions),
             budgets: Budgets::in_memory(InstallationLimits::default()),
+            metrics: Metrics::default(),
         }
     }
 }

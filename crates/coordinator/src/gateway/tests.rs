@@ -6,6 +6,7 @@ mod egress;
 mod git;
 mod hosts;
 mod metering;
+mod outbound;
 mod prices;
 mod proxy;
 mod retries;

@@ -68,6 +68,10 @@ impl ApiError {
         ApiError::new(StatusCode::NOT_FOUND, "task_not_found", format!("there is no task {id:?}"))
     }
 
+    pub(super) fn unknown_webhook(id: &str) -> Self {
+        ApiError::new(StatusCode::NOT_FOUND, "webhook_not_found", format!("there is no webhook {id:?}"))
+    }
+
     pub(super) fn unauthorized() -> Self {
         let sentence = "an API key is needed: send `Authorization: Bearer KEY`";
         ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence)
@@ -83,9 +87,23 @@ impl ApiError {
         ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
     }
 
+    /// What is asked for is of all sessions, and the key is for some.
+    pub(super) fn not_for_a_prefix(prefix: &str) -> Self {
+        let sentence = format!(
+            "this API key is for sessions whose ids begin with {prefix:?}, and this is about all of them: use a key without a prefix"
+        );
+        ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
+    }
+
     pub(super) fn model_not_allowed(model: &str, allowed: &[String]) -> Self {
         let sentence = format!("model: this API key may not use {model:?}, only {}", allowed.join(", "));
         ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
+    }
+
+    /// A template that cannot be used, which its operator has to repair.
+    pub(super) fn agent_unusable(problem: &str) -> Self {
+        let sentence = format!("the agent cannot be used: {problem}");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "agent_unusable", sentence)
     }
 
     pub(super) fn rate_limited(TooManyRequests(wait): TooManyRequests) -> Self {
@@ -210,6 +228,8 @@ impl From<SubmitError> for ApiError {
             }
             SubmitError::Store(error) => error.as_ref().into(),
             SubmitError::ShuttingDown => ApiError::shutting_down(),
+            SubmitError::OtherAgent(_) => ApiError::new(StatusCode::CONFLICT, "agent_conflict", error.to_string()),
+            SubmitError::EnvMissing { .. } => ApiError::invalid(error.to_string()),
         }
     }
 }

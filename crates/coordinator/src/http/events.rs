@@ -20,6 +20,7 @@ use super::access::visible;
 use super::extract::{Path, Query};
 use super::{Api, ApiError};
 use crate::access::Caller;
+use crate::metrics::{Subscribed, Transport};
 use crate::session::{Cursor, EventLog, Page, SessionId};
 
 /// Keeps proxies from closing a stream on which nothing happens.
@@ -55,7 +56,8 @@ pub(super) async fn events(
     let since = since.unwrap_or(if wants_lines { 0 } else { latest }).min(latest);
     let until = if follow { u64::MAX } else { latest };
     let ends = [api.registry.context().shutdown.clone(), caller.revoked];
-    let pages = pages(&log, since, until, ends);
+    let counted = api.metrics.subscribed(if wants_lines { Transport::Lines } else { Transport::ServerSent });
+    let pages = pages(&log, since, until, ends, counted);
     if wants_lines {
         let lines = pages.map(|page| Ok::<_, Infallible>(lines(page)));
         return Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response());
@@ -70,9 +72,11 @@ fn pages(
     since: u64,
     until: u64,
     ends: [CancellationToken; 2],
+    counted: Subscribed,
 ) -> impl Stream<Item = Page> + use<> {
-    let cursor = log.cursor(since);
-    stream::unfold((cursor, ends), move |(mut cursor, ends): (Cursor, [CancellationToken; 2])| async move {
+    // Counted as long as the stream is there.
+    let state = (log.cursor(since), ends, counted);
+    stream::unfold(state, move |(mut cursor, ends, counted): (Cursor, [CancellationToken; 2], Subscribed)| async move {
         if cursor.since() >= until {
             return None;
         }
@@ -84,7 +88,7 @@ fn pages(
         };
         match page {
             Ok(Page::End) => None,
-            Ok(page) => Some((page, (cursor, ends))),
+            Ok(page) => Some((page, (cursor, ends, counted))),
             Err(error) => {
                 tracing::warn!(%error, "could not read events for a subscriber");
                 None

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::access::knows;
-use super::{Api, ApiError};
+use super::{Api, ApiError, agents};
 
 /// By which our own tools know us.
 const NAME: &str = "claude-runner";
@@ -62,8 +62,9 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
     let store = api.registry.context().store.session_count().await;
     let store = check("store", store.map(|_| "usable".to_owned()).map_err(|error| error.to_string()));
     let credential = check("credential", sandboxes.gateway().credential_state().usable.map(|()| "usable".to_owned()));
+    let agents = check("agents", agents::summary(&api).await);
     let draining = if api.is_draining() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
-    let mut checks = vec![engine, image, store, credential, check("server", draining)];
+    let mut checks = vec![engine, image, store, credential, agents, check("server", draining)];
     checks.extend(sandboxes.runtime_is_proven().map(|proven| {
         let runtime = sandboxes.settings().runtime.as_deref().unwrap_or_default();
         let outcome = if proven {

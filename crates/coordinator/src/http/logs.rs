@@ -17,6 +17,7 @@ use super::extract::{Path, Query};
 use super::task::visible_task;
 use super::{Api, ApiError};
 use crate::access::Caller;
+use crate::metrics::Transport;
 use crate::session::Cursor;
 use crate::store::{Store, StoreError};
 use crate::task::TaskId;
@@ -62,9 +63,10 @@ pub(super) async fn logs(
     };
     let reader = Reader { store, task, format, since: 0, news, ended: false };
     let revoked = caller.revoked.cancelled_owned();
-    let pages = stream::unfold(reader, |mut reader| async move {
+    let counted = reader.news.is_some().then(|| api.metrics.subscribed(Transport::Log));
+    let pages = stream::unfold((reader, counted), |(mut reader, counted)| async move {
         let page = reader.next().await?;
-        Some((Ok::<_, Infallible>(page), reader))
+        Some((Ok::<_, Infallible>(page), (reader, counted)))
     });
     let pages = pages.take_until(revoked);
     let kind = match format {

@@ -21,6 +21,7 @@ use super::events::{gap, parse_since};
 use super::extract::{Path, Query};
 use super::{Api, ApiError};
 use crate::access::Caller;
+use crate::metrics::Transport;
 use crate::session::{Cursor, Page, SessionId, Subscription};
 use socket::{Socket, Upgrade};
 
@@ -73,6 +74,7 @@ async fn serve(
     api: Api,
     revoked: CancellationToken,
 ) {
+    let _counted = api.metrics.subscribed(Transport::WebSocket);
     let log = &subscription.log;
     let latest = log.latest();
     let mut cursor = log.cursor(since.map_or(latest, |since| since.min(latest)));

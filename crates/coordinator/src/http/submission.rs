@@ -9,11 +9,12 @@ use serde_json::Value;
 use super::ApiError;
 use super::session::prefix;
 use crate::access::Caller;
+use crate::agent::AgentSettings;
 use crate::gateway::Gateway;
 use crate::github::RepositoryName;
 use crate::repository::is_branch_name;
 use crate::session::{CREDENTIAL_NAMES, SessionId, own_credential};
-use crate::task::{RepositoryRequest, TaskId, TaskRequest};
+use crate::task::{MAX_TIMEOUT_MS, MAX_TURNS, RepositoryRequest, TaskId, TaskRequest, check_variable};
 
 /// What holds for tasks that do not say otherwise.
 #[derive(Clone, Debug)]
@@ -29,7 +30,9 @@ pub struct TaskDefaults {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TaskBody {
-    session_id: Option<String>,
+    pub(super) session_id: Option<String>,
+    /// One of AGENT_DIR, see [`super::agents`].
+    pub(super) agent: Option<String>,
     message: Option<String>,
     prompt: Option<Value>,
     context: Option<String>,
@@ -40,7 +43,7 @@ pub(super) struct TaskBody {
     max_cost_usd: Option<f64>,
     retry: Option<u32>,
     metadata: Option<Value>,
-    webhook: Option<Value>,
+    pub(super) webhook: Option<Value>,
     repo: Option<String>,
     base: Option<String>,
     branch: Option<String>,
@@ -58,10 +61,8 @@ pub(super) struct CheckedTask {
     pub(super) env: BTreeMap<String, SecretString>,
 }
 
-const MAX_TURNS: u32 = 1000;
 /// A repository task is bounded by its time and its money.
 const WORKER_TURNS: u32 = 300;
-const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
 const MAX_RETRY: u32 = 3;
 const MAX_METADATA_BYTES: usize = 16 * 1024;
 const MAX_ENV_BYTES: usize = 128 * 1024;
@@ -71,6 +72,7 @@ impl TaskBody {
         self,
         caller: &Caller,
         defaults: &TaskDefaults,
+        agent: &AgentSettings,
         knows_model: impl Fn(&str) -> bool,
     ) -> Result<CheckedTask, ApiError> {
         let in_repository = [&self.repo, &self.base, &self.branch].into_iter().any(Option::is_some);
@@ -108,12 +110,9 @@ impl TaskBody {
         if message.trim().is_empty() {
             return Err(ApiError::invalid("message: it must not be empty"));
         }
-        if self.webhook.is_some() {
-            return Err(ApiError::invalid("webhook: webhooks are not available in this version"));
-        }
         let env = self.env.unwrap_or_default().into_iter().map(|(name, value)| (name, value.into())).collect();
         check_env(&env)?;
-        let model = self.model.unwrap_or_else(|| defaults.model.clone());
+        let model = self.model.or_else(|| agent.model.clone()).unwrap_or_else(|| defaults.model.clone());
         if !knows_model(&model) {
             return Err(ApiError::invalid(format!(
                 "model: {model:?} is not known here; leave it out for {}, or add it with the setting MODEL_PRICES",
@@ -129,7 +128,8 @@ impl TaskBody {
             let timeout_ms = defaults.worker_timeout_ms.ok_or_else(ApiError::no_forge)?;
             (WORKER_TURNS, timeout_ms, Some(repository_request(self.repo, self.base, self.branch)?))
         } else {
-            (defaults.max_turns, defaults.timeout_ms, None)
+            let turns = agent.max_turns.unwrap_or(defaults.max_turns);
+            (turns, agent.timeout_ms.unwrap_or(defaults.timeout_ms), None)
         };
         let max_turns = within("maxTurns", self.max_turns.unwrap_or(turns), 1, MAX_TURNS)?;
         let timeout_ms = within("timeoutMs", self.timeout_ms.unwrap_or(timeout_ms), 1, MAX_TIMEOUT_MS)?;
@@ -145,7 +145,7 @@ impl TaskBody {
             model,
             max_turns,
             timeout_ms,
-            max_cost_usd: self.max_cost_usd,
+            max_cost_usd: self.max_cost_usd.or(agent.max_cost_usd),
             retry,
             metadata: self.metadata,
             key: caller.key.clone(),
@@ -195,24 +195,8 @@ fn check_env(env: &BTreeMap<String, SecretString>) -> Result<(), ApiError> {
 
     let mut bytes = 0;
     for (name, value) in env {
-        let shaped = name
-            .bytes()
-            .enumerate()
-            .all(|(i, b)| b == b'_' || b.is_ascii_alphabetic() || (i > 0 && b.is_ascii_digit()));
-        if name.is_empty() || !shaped {
-            return Err(ApiError::invalid(format!(
-                "env: {:?} is not a name; use letters, digits and _, not beginning with a digit",
-                name.chars().take(64).collect::<String>()
-            )));
-        }
-        let upper = name.to_ascii_uppercase();
-        let ours = upper.starts_with("ANTHROPIC_")
-            || upper.starts_with("CLAUDE_")
-            || upper.starts_with("LD_")
-            || upper.ends_with("_PROXY")
-            || ["HOME", "PATH"].contains(&upper.as_str());
-        if ours && !CREDENTIAL_NAMES.contains(&name.as_str()) {
-            return Err(ApiError::invalid(format!("env: {name} is set by the server and cannot be given")));
+        if !CREDENTIAL_NAMES.contains(&name.as_str()) {
+            check_variable(name).map_err(|problem| ApiError::invalid(format!("env: {problem}")))?;
         }
         if value.expose_secret().contains('\0') {
             return Err(ApiError::invalid(format!("env: the value of {name} holds a NUL character")));

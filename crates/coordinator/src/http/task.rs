@@ -14,11 +14,11 @@ use super::body::RawBody;
 use super::extract::{Path, Query};
 use super::session::prefix;
 use super::submission::TaskBody;
-use super::{Api, ApiError, view};
+use super::{Api, ApiError, agents, view};
 use crate::access::Caller;
 use crate::failpoint::failpoint;
 use crate::session::{AbortMode, AbortScope, SessionId, Submission, SubmitError};
-use crate::store::{IdempotencyKey, StoreError, TaskFilter};
+use crate::store::{Cursor, IdempotencyKey, StoreError, TaskFilter};
 use crate::task::{TaskId, TaskRecord, TaskStatus};
 
 /// `POST /task`.
@@ -31,32 +31,46 @@ pub(super) async fn submit(
     if api.is_draining() {
         return Err(ApiError::shutting_down());
     }
-    let task: TaskBody = body.json()?;
+    let mut task: TaskBody = body.json()?;
+    let webhook = api.webhooks.check(task.webhook.take())?;
     let respond_async = prefers_async(&headers) || task.respond_async == Some(true);
     let prices = api.registry.context().sandboxes.gateway().prices();
-    let task = task.check(&caller, &api.defaults, |model| prices.knows(model))?;
+    let agent = agents::of_task(&api, &caller, &task).await?;
+    let task = task.check(&caller, &api.defaults, &agent.settings, |model| prices.knows(model))?;
     if let (false, Some(prefix)) = (caller.sees(&task.session), prefix(&caller)) {
         return Err(ApiError::foreign_session(prefix));
     }
     let idempotency = idempotency_key(&caller, &headers, &body)?;
     let is_repository_task = task.task.is_some();
-    let submission = Submission { task: task.task, request: task.request, env: task.env, idempotency };
+    let submission = Submission {
+        task: task.task,
+        agent: agent.name,
+        needs: agent.settings.env,
+        request: task.request,
+        env: task.env,
+        idempotency,
+        webhook,
+    };
 
-    let id = match api.registry.submit(&task.session, submission).await {
-        Ok(accepted) => accepted.task,
+    let (id, session) = match api.registry.submit(&task.session, submission).await {
+        Ok(accepted) => (accepted.task, task.session),
         Err(SubmitError::Store(error)) => match error.as_ref() {
             // The same request once more: it gets the same task.
-            StoreError::IdempotencyKeyUsed { task, same_body: true } => task.clone(),
+            StoreError::IdempotencyKeyUsed { task: first, same_body: true } => {
+                let record = api.registry.context().store.task(first).await?;
+                // A repository task's session has the name of the first.
+                (first.clone(), record.map_or(task.session, |record| record.session_id))
+            }
             error => return Err(error.into()),
         },
         Err(error) => return Err(error.into()),
     };
     failpoint!("task.accepted");
-    let subject = Subject { session: Some(task.session.to_string()), task: Some(id.to_string()) };
+    let subject = Subject { session: Some(session.to_string()), task: Some(id.to_string()) };
     let mut response = if respond_async || is_repository_task {
-        accepted(&id, &task.session)
+        accepted(&id, &session)
     } else {
-        ended(&api, &task.session, &id).await.into_response()
+        ended(&api, &session, &id).await.into_response()
     };
     response.extensions_mut().insert(subject);
     Ok(response)
@@ -93,7 +107,9 @@ pub(super) async fn retry(
             (Some(task), session, first.map(|session| session.env).unwrap_or_default())
         }
     };
-    let submission = Submission { task, request, env, idempotency: None };
+    let webhook = api.registry.context().store.webhook_target(&before.id).await?;
+    let agent = api.registry.describe(&session).await?.map(|session| session.agent).unwrap_or_default();
+    let submission = Submission { task, agent, request, env, needs: Vec::new(), idempotency: None, webhook };
     let id = api.registry.submit(&session, submission).await?.task;
     let mut response = accepted(&id, &session);
     response.extensions_mut().insert(Subject { session: Some(session.to_string()), task: Some(id.to_string()) });
@@ -142,15 +158,7 @@ pub(super) async fn list(
     Extension(caller): Extension<Caller>,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    const MAX_LIMIT: usize = 500;
-    let limit = match query.limit.as_deref() {
-        None => 100,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
-            .ok_or_else(|| ApiError::invalid(format!("limit: it must be from 1 to {MAX_LIMIT}")))?,
-    };
+    let limit = limit_of(query.limit.as_deref())?;
     let filter = TaskFilter {
         status: query.status.as_deref().map(parse_status).transpose()?,
         session_id: query
@@ -170,10 +178,28 @@ pub(super) async fn list(
         .map_err(|_| ApiError::invalid("cursor: take the one of the Link header as it is"))?;
     let page = api.registry.context().store.tasks(&filter, cursor, limit).await?;
     let tasks: Vec<Value> = page.items.iter().map(view::task).collect();
-    let mut response = Json(tasks).into_response();
-    if let Some(next) = page.next {
-        let mut target = format!("</tasks?limit={limit}&cursor={next}");
-        let filters = [("status", &query.status), ("sessionId", &query.session_id), ("q", &query.q)];
+    let filters = [("status", &query.status), ("sessionId", &query.session_id), ("q", &query.q)];
+    Ok(linked(Json(tasks).into_response(), "/tasks", limit, page.next, &filters))
+}
+
+/// How long a page may be: 100 where nothing is said.
+pub(super) fn limit_of(text: Option<&str>) -> Result<usize, ApiError> {
+    const MAX_LIMIT: usize = 500;
+    let Some(text) = text else { return Ok(100) };
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| ApiError::invalid(format!("limit: it must be from 1 to {MAX_LIMIT}")))
+}
+
+/// A page of a list with the `Link` to the next one, under the same filters.
+pub(super) fn linked(
+    mut response: Response,
+    path: &str,
+    limit: usize,
+    next: Option<Cursor>,
+    filters: &[(&str, &Option<String>)],
+) -> Response {
+    if let Some(next) = next {
+        let mut target = format!("<{path}?limit={limit}&cursor={next}");
         for (name, value) in filters.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value))) {
             let value = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
             target.extend(["&", name, "=", &value.to_string()]);
@@ -183,7 +209,7 @@ pub(super) async fn list(
             response.headers_mut().insert(LINK, link);
         }
     }
-    Ok(response)
+    response
 }
 
 #[derive(Deserialize)]

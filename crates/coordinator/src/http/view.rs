@@ -7,19 +7,19 @@ use crate::session::{SessionRecord, SessionView, Status};
 use crate::task::{TaskRecord, TaskStatus};
 
 /// A time as the wire has it: RFC 3339 in UTC with milliseconds.
-fn time(at: Timestamp) -> String {
+pub(super) fn time(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
 /// A task for `GET /task/:id` and `GET /tasks`.
-pub(super) fn task(record: &TaskRecord) -> Value {
+pub fn task(record: &TaskRecord) -> Value {
     // Of a task whose work is still being handed in, the end is not told yet.
     let failure = record.failure.as_ref().filter(|_| record.status.is_final());
     let mut view = json!({
         "id": record.id,
         "taskId": record.id,
         "sessionId": record.session_id,
-        "kind": if record.repository.is_some() { "repository" } else { "session" },
+        "kind": record.kind(),
         "status": record.status,
         "prompt": record.request.message,
         "context": record.request.context,
@@ -62,6 +62,7 @@ pub(super) fn task(record: &TaskRecord) -> Value {
 pub(super) fn session(record: &SessionRecord, status: Status) -> Value {
     json!({
         "sessionId": record.id,
+        "agent": record.agent,
         "created": time(record.created),
         "lastActive": time(record.last_active),
         "turns": record.turns,
@@ -77,6 +78,7 @@ pub(super) fn session(record: &SessionRecord, status: Status) -> Value {
 pub(super) fn session_details(view: &SessionView) -> Value {
     json!({
         "sessionId": view.id,
+        "agent": view.agent,
         "created": time(view.created),
         "lastActive": time(view.last_active),
         "turns": view.turns,

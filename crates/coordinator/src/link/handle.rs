@@ -96,9 +96,11 @@ impl Link {
         let (output, batches) = mpsc::channel(WAITING_OUTPUT);
 
         let tasks = TaskTracker::new();
+        let told = Arc::clone(&gateway);
         let (endpoint, connections) = Endpoint::new(Arc::clone(&gate), gateway, tracker, tasks.clone(), cancel.clone());
         let worker = Worker {
             gate: Arc::clone(&gate),
+            gateway: told,
             orphan_ttl,
             outbox,
             receive,

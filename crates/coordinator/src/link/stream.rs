@@ -11,6 +11,9 @@ pub trait GatewayStream: Send + Sync + 'static {
     /// Serves one byte stream from the sandbox until it ends. Dropped when the link is closed. At most 256 run at once
     /// for one sandbox; more wait.
     fn serve(&self, stream: LinkStream) -> BoxFuture<'static, ()>;
+
+    /// The sandbox's connection for its frames came back after a cut, or to another coordinator.
+    fn reconnected(&self) {}
 }
 
 /// One connection from a sandbox.

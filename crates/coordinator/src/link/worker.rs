@@ -14,11 +14,13 @@ use tokio_tungstenite::tungstenite::Message;
 use super::gate::Gate;
 use super::outbox::Outbox;
 use super::server::{Connection, ConnectionError, HANDSHAKE_TIMEOUT, Socket, next, refuse, send};
+use super::stream::GatewayStream;
 use crate::failpoint::failpoint;
 
 /// Owns the state of one link and carries it over one connection after another.
 pub(super) struct Worker {
     pub(super) gate: Arc<Gate>,
+    pub(super) gateway: Arc<dyn GatewayStream>,
     pub(super) orphan_ttl: Duration,
     /// None until a resumed link knows where its numbers go on.
     pub(super) outbox: Option<Outbox>,
@@ -103,6 +105,9 @@ impl Worker {
             _ => return Err(ConnectionError::OutOfPlace.into()),
         }
         self.gate.confirm();
+        if hello.secret.is_some() {
+            self.gateway.reconnected();
+        }
         self.connected.send_replace(true);
 
         let (sink, stream) = socket.split();

@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::agent::AgentName;
 use crate::gateway::{Credentials, Gateway, GatewaySettings, Prices};
+use crate::metrics::Metrics;
 use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use crate::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
 use crate::session::{SessionKey, SessionSettings};
@@ -40,6 +42,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
         capacity,
         warm,
         redactor: Arc::default(),
+        metrics: Metrics::default(),
         repositories: None,
         settings: SessionSettings {
             max_queue: 5,
@@ -58,6 +61,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
 
 fn at_rest(id: &SessionId) -> SessionRecord {
     SessionRecord {
+        agent: AgentName::default(),
         key: SessionKey::generate(),
         id: id.clone(),
         created: Timestamp::now(),

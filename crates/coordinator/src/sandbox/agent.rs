@@ -1,5 +1,7 @@
 //! How Claude Code is started in a sandbox.
 
+use crate::agent::AgentSettings;
+
 pub(crate) const WORKSPACE: &str = "/workspace";
 pub(super) const HOME: &str = "/home/agent";
 
@@ -10,7 +12,12 @@ pub(crate) const GATEWAY: &str = "http://127.0.0.1:8787";
 pub(super) const PROGRAM: &str = "claude";
 
 /// `rules`: told behind the CLI's own prompt.
-pub(super) fn arguments(model: &str, rules: Option<&str>, resume: Option<&str>) -> Vec<String> {
+pub(super) fn arguments(
+    model: &str,
+    rules: Option<&str>,
+    resume: Option<&str>,
+    settings: &AgentSettings,
+) -> Vec<String> {
     let mut arguments: Vec<String> = [
         "-p",
         "--input-format",
@@ -23,7 +30,7 @@ pub(super) fn arguments(model: &str, rules: Option<&str>, resume: Option<&str>) 
         "--replay-user-messages",
         // The sandbox is the boundary; a question would wait for an answer that nobody gives.
         "--permission-mode",
-        "bypassPermissions",
+        settings.permission_mode.as_str(),
         // Survives CLAUDE_CODE_DISABLE_CRON and starts turns that nobody asked for.
         "--disallowedTools",
         "ScheduleWakeup",

@@ -298,7 +298,7 @@ async fn start_agent(
     };
     let start = Start {
         program: agent::PROGRAM.to_owned(),
-        arguments: agent::arguments(&order.model, rules, resume),
+        arguments: agent::arguments(&order.model, rules, resume, &order.template.settings),
         directory: directory.to_owned(),
         environment: agent::environment(),
     };

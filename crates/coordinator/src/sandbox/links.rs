@@ -135,6 +135,10 @@ impl GatewayStream for Served {
     fn serve(&self, stream: LinkStream) -> BoxFuture<'static, ()> {
         Box::pin(Arc::clone(&self.0).serve(stream))
     }
+
+    fn reconnected(&self) {
+        self.0.link_reconnected();
+    }
 }
 
 /// On the engine's own host the bridge has an address there. Elsewhere (an engine in a virtual machine) its name for us

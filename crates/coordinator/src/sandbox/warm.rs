@@ -16,7 +16,7 @@ use tracing::warn;
 
 use super::capacity::{Capacity, Slot};
 use super::{Sandbox, SandboxHost};
-use crate::agent::AgentTemplate;
+use crate::agent::{AgentName, AgentTemplate};
 use crate::session::SessionKey;
 
 /// New sessions that ask at the same moment; who comes then waits a few microseconds longer.
@@ -26,7 +26,7 @@ const CLAIMS: usize = 64;
 pub struct WarmSettings {
     /// How many are kept ready. 0: none is started ahead of its task.
     pub count: usize,
-    /// That its agent is started with. A session may set another one.
+    /// That its agent is started with where its template names none. A session may set another one.
     pub model: String,
     pub agent_dir: PathBuf,
 }
@@ -43,10 +43,16 @@ pub struct Warm {
     pub slot: Slot,
 }
 
-/// Keeps warm sandboxes ready. Cheap to clone.
+/// Somebody asks for a warm sandbox of this agent.
+struct Claim {
+    agent: AgentName,
+    reply: oneshot::Sender<Option<Box<Warm>>>,
+}
+
+/// Keeps warm sandboxes of the default agent ready. Cheap to clone.
 #[derive(Clone)]
 pub struct WarmPool {
-    claims: mpsc::Sender<oneshot::Sender<Option<Box<Warm>>>>,
+    claims: mpsc::Sender<Claim>,
     ready: watch::Receiver<usize>,
     count: usize,
 }
@@ -81,13 +87,13 @@ impl WarmPool {
         self.count > 0
     }
 
-    /// A warm sandbox, if there is one. It is the caller's from here on.
-    pub async fn take(&self) -> Option<Box<Warm>> {
+    /// A warm sandbox of that agent, if there is one. It is the caller's from here on.
+    pub async fn take(&self, agent: &AgentName) -> Option<Box<Warm>> {
         if self.ready() == 0 {
             return None;
         }
         let (reply, answer) = oneshot::channel();
-        self.claims.send(reply).await.ok()?;
+        self.claims.send(Claim { agent: agent.clone(), reply }).await.ok()?;
         answer.await.ok().flatten()
     }
 }
@@ -95,7 +101,7 @@ impl WarmPool {
 impl Warm {
     /// Whether a cold start would make the same now. An image of which nothing is known is taken for unchanged.
     pub fn is_current(&self, template: &AgentTemplate, image: Option<&str>) -> bool {
-        self.template.archive == template.archive
+        self.template.is_same(template)
             && match (self.image.as_deref(), image) {
                 (Some(then), Some(now)) => then == now,
                 (None, _) | (_, None) => true,

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::{AgentTemplate, TemplateError};
+use crate::agent::{AgentName, AgentTemplate, Agents, TemplateError};
+use crate::metrics::Metrics;
 use crate::redact::Redactor;
 use crate::repository::Repositories;
 use crate::sandbox::capacity::Capacity;
@@ -35,6 +36,7 @@ pub struct SessionContext {
     pub capacity: Capacity,
     pub warm: WarmPool,
     pub redactor: Arc<Redactor>,
+    pub metrics: Metrics,
     /// `None`: the server has no credential for a forge.
     pub repositories: Option<Repositories>,
     pub settings: SessionSettings,
@@ -47,7 +49,12 @@ pub struct SessionContext {
 
 impl SessionContext {
     /// Reads the template anew, so that a change of it needs no restart.
-    pub async fn template(&self) -> Result<Arc<AgentTemplate>, TemplateError> {
-        AgentTemplate::read(self.settings.agent_dir.clone()).await.map(Arc::new)
+    pub async fn template(&self, agent: &AgentName) -> Result<Arc<AgentTemplate>, TemplateError> {
+        AgentTemplate::read(self.settings.agent_dir.clone(), Some(agent.clone())).await.map(Arc::new)
+    }
+
+    /// The agents that there are now.
+    pub async fn agents(&self) -> Result<Agents, TemplateError> {
+        Agents::read(self.settings.agent_dir.clone()).await
     }
 }

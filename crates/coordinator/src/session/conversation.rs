@@ -7,10 +7,12 @@ use claude_stream::{AgentLine, ControlRequest, Decoder, LineError, deny_tool, us
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tracing::{debug, info};
 use uuid::Uuid;
 
+use super::environment;
 use super::journal::Journal;
 use super::narrator::{Caller, Narrator, Sign, TurnEnd};
 use super::running::{Progress, Running, Verdict};
@@ -19,7 +21,7 @@ use super::{CREDENTIAL_NAMES, SessionId, SessionRecord};
 use crate::agent::AgentTemplate;
 use crate::event::Event;
 use crate::failpoint::failpoint;
-use crate::gateway::{Reading, SandboxGateway};
+use crate::gateway::{Reading, SandboxGateway, SessionAccess};
 use crate::redact::{Redactor, SessionRedactor};
 use crate::sandbox::belongs_in_log;
 use crate::store::{Change, UnfinishedTask};
@@ -44,6 +46,8 @@ pub(crate) struct Conversation {
     next: Option<Input>,
     last_output: Instant,
     controls: u64,
+    /// Kind and submission of the running task, once its agent has said or done the first thing.
+    spoken: Option<(&'static str, Timestamp)>,
 }
 
 /// The end of a task, not told yet.
@@ -85,6 +89,7 @@ impl Conversation {
             next: None,
             last_output: Instant::now(),
             controls: 0,
+            spoken: None,
         }
     }
 
@@ -155,11 +160,22 @@ impl Conversation {
         let uuid = running.prompt().to_string();
         if let Some(env) = env {
             self.control(&ControlRequest::ApplyFlagSettings { env });
+            self.restart_mcp_servers(env);
         }
         // Set each time: the CLI keeps what an earlier task asked for.
         self.control(&ControlRequest::SetModel { model: &model });
         self.outbox.push(user_message(&uuid, &message));
         self.last_output = Instant::now();
+    }
+
+    /// MCP servers have the environment of the moment at which they are started.
+    fn restart_mcp_servers(&mut self, env: &std::collections::BTreeMap<String, String>) {
+        let Some(template) = self.template.clone() else { return };
+        let none: Result<Box<RawValue>, _> = RawValue::from_string("{}".to_owned());
+        if let (Some(servers), Ok(none)) = (template.settings.mcp_config(env), none) {
+            self.control(&ControlRequest::SetMcpServers { servers: &none });
+            self.control(&ControlRequest::SetMcpServers { servers: &servers });
+        }
     }
 
     pub(crate) fn take_outbox(&mut self) -> Vec<String> {
@@ -168,6 +184,11 @@ impl Conversation {
 
     pub(crate) fn take_next(&mut self) -> Option<Input> {
         self.next.take()
+    }
+
+    /// Once for each task: its kind, and when it was submitted, when its agent has said or done the first thing.
+    pub(crate) fn take_spoken(&mut self) -> Option<(&'static str, Timestamp)> {
+        self.spoken.take()
     }
 
     /// When the agent was last heard, while it should be: not while a tool runs, and not while no task does.
@@ -180,6 +201,12 @@ impl Conversation {
         if self.running.as_mut().is_some_and(|running| running.condemn(failure)) {
             self.control(&ControlRequest::Interrupt);
         }
+    }
+
+    /// What a sandbox may use on the session's behalf.
+    pub(crate) fn access(&self) -> SessionAccess {
+        let egress = self.template.as_ref().map_or(&[][..], |template| &template.settings.egress);
+        self.record.as_ref().map(|record| environment::access(&record.env, egress)).unwrap_or_default()
     }
 
     /// Has the session's own secrets masked from now on: its credential, and its sandbox's link secret.
@@ -234,6 +261,9 @@ impl Conversation {
         }
         if let (Some(running), false) = (&mut self.running, events.is_empty() && !self.dialogue.narrator.holds_text()) {
             running.hear();
+            if events.iter().any(Event::is_of_the_model) && running.speaks_first() {
+                self.spoken = Some((running.record.kind(), running.record.created));
+            }
         }
         self.heed(sign, gateway);
     }

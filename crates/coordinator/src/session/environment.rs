@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::gateway::{Credential, InvalidCredential, SessionAccess, origins_in_env};
+use crate::gateway::{Credential, EgressRule, InvalidCredential, SessionAccess, origins_in_env};
 
 const API_KEY: &str = "ANTHROPIC_API_KEY";
 const OAUTH_TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
@@ -22,12 +22,13 @@ pub fn own_credential(env: &BTreeMap<String, SecretString>) -> Result<Option<Cre
     }
 }
 
-/// What a sandbox may use on behalf of this session: its credential, and the places that its URLs name.
-pub(crate) fn access(env: &BTreeMap<String, SecretString>) -> SessionAccess {
+/// What a sandbox may use on behalf of this session: its credential, the places that its URLs name, and those of its agent.
+pub(crate) fn access(env: &BTreeMap<String, SecretString>, egress: &[EgressRule]) -> SessionAccess {
     SessionAccess {
         // Checked when it was given.
         credential: own_credential(env).ok().flatten(),
         origins: origins_in_env(env.values().map(ExposeSecret::expose_secret)),
+        egress: egress.to_vec(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a worker is about to make durable: changes and events, committed together and only then told.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -24,6 +25,8 @@ pub(crate) struct Journal {
     lines: Vec<(TaskId, bytes::Bytes)>,
     mark: Option<(u64, String)>,
     ended: Vec<TaskRecord>,
+    /// When the oldest event in here was told.
+    oldest: Option<Instant>,
 }
 
 /// What became durable.
@@ -33,6 +36,8 @@ pub(crate) struct Flushed {
     pub(crate) ended: Vec<TaskRecord>,
     /// The sandbox's frames up to this one can be forgotten.
     pub(crate) last_frame: Option<u64>,
+    /// How long the oldest of the events took to become so.
+    pub(crate) lag: Option<Duration>,
 }
 
 impl Journal {
@@ -48,6 +53,7 @@ impl Journal {
             lines: Vec::new(),
             mark: None,
             ended: Vec::new(),
+            oldest: None,
         }
     }
 
@@ -77,6 +83,7 @@ impl Journal {
     pub(crate) fn tell(&mut self, event: &Event, task: Option<&TaskId>) {
         self.events.push((task.cloned(), event.number(self.next_seq, Timestamp::now(), task)));
         self.next_seq += 1;
+        self.oldest.get_or_insert_with(Instant::now);
     }
 
     pub(crate) fn change(&mut self, change: Change) {
@@ -129,7 +136,11 @@ impl Journal {
         let events: Vec<StoredEvent> = self.events.drain(..).map(|(_, event)| event).collect();
         self.log.publish(events);
         failpoint!("events.published");
-        Ok(Flushed { ended: std::mem::take(&mut self.ended), last_frame: self.mark.take().map(|(last, _)| last) })
+        Ok(Flushed {
+            ended: std::mem::take(&mut self.ended),
+            last_frame: self.mark.take().map(|(last, _)| last),
+            lag: self.oldest.take().map(|oldest| oldest.elapsed()),
+        })
     }
 
     /// Forgets what could not be committed: it was not told to anyone.
@@ -139,6 +150,7 @@ impl Journal {
         self.events.clear();
         self.lines.clear();
         self.ended.clear();
+        self.oldest = None;
         self.mark = None;
     }
 

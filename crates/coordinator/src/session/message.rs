@@ -8,8 +8,10 @@ use tokio::sync::oneshot;
 
 use super::SessionId;
 use super::log::EventLog;
+use crate::agent::AgentName;
 use crate::store::{IdempotencyKey, StoreError};
 use crate::task::{TaskId, TaskRecord, TaskRequest};
+use crate::webhook::Target;
 
 #[derive(Debug)]
 pub(crate) enum Message {
@@ -34,10 +36,16 @@ pub(crate) enum Message {
 pub struct Submission {
     /// The id that the task is to have; a new one where it is not given.
     pub task: Option<TaskId>,
+    /// That a new session has from now on, and an old one must have.
+    pub agent: AgentName,
     pub request: TaskRequest,
     /// Merged into the session's and kept for later tasks.
     pub env: BTreeMap<String, SecretString>,
+    /// Variables that the session must have then, each with a value.
+    pub needs: Vec<String>,
     pub idempotency: Option<IdempotencyKey>,
+    /// Where its end is to be told.
+    pub webhook: Option<Target>,
 }
 
 /// A session's own credential as it is kept: the variable that it would be in a task's `env`, and its value.
@@ -62,6 +70,13 @@ pub enum SubmitError {
     Store(#[source] Arc<StoreError>),
     #[error("the server is shutting down")]
     ShuttingDown,
+    #[error(
+        "agent: the session's agent is `{0}`, as long as it lives: leave `agent` out or send that; another agent needs \
+         another sessionId, or DELETE this session first"
+    )]
+    OtherAgent(AgentName),
+    #[error("env: {name} is missing, which the agent `{agent}` needs; send it with the session's first task")]
+    EnvMissing { name: String, agent: AgentName },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +105,9 @@ pub struct Subscription {
 #[derive(Clone, Debug)]
 pub struct SessionView {
     pub id: SessionId,
+    pub agent: AgentName,
+    /// It works in a repository, where no template is.
+    pub in_repository: bool,
     pub created: jiff::Timestamp,
     pub last_active: jiff::Timestamp,
     pub turns: u64,

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{SessionId, SessionKey};
+use crate::agent::AgentName;
 use crate::github::Pull;
 use crate::repository::Checkout;
 
@@ -15,6 +16,8 @@ use crate::repository::Checkout;
 pub struct SessionRecord {
     pub key: SessionKey,
     pub id: SessionId,
+    /// Its template, as long as it lives.
+    pub agent: AgentName,
     pub created: Timestamp,
     pub last_active: Timestamp,
     /// Completed tasks since creation or the last reset.

@@ -30,6 +30,8 @@ pub(crate) struct Running {
     /// The gateway's meter when the task began, or when this coordinator took it over.
     reading: Reading,
     deadline: Instant,
+    /// The agent has said or done something; where another coordinator began the task, it may have.
+    spoke: bool,
 }
 
 /// What is known of a running task: kept with its events, so that another coordinator can go on with it.
@@ -82,7 +84,8 @@ impl Running {
         let elapsed = Timestamp::now().duration_since(since).try_into().unwrap_or(Duration::ZERO);
         let begun = now.checked_sub(elapsed).unwrap_or(now);
         let deadline = now + Duration::from_millis(record.request.timeout_ms);
-        Running { record, root, progress: Progress { resumed, ..Progress::default() }, begun, reading, deadline }
+        let progress = Progress { resumed, ..Progress::default() };
+        Running { record, root, progress, begun, reading, deadline, spoke: false }
     }
 
     /// Goes on with a task that another coordinator began. Its time went on meanwhile, by the wall clock.
@@ -98,7 +101,7 @@ impl Running {
         };
         let now = Instant::now();
         let begun = now.checked_sub(elapsed).unwrap_or(now);
-        Running { record, root, progress, begun, reading: Reading::default(), deadline: now + limit }
+        Running { record, root, progress, begun, reading: Reading::default(), deadline: now + limit, spoke: true }
     }
 
     /// What the task cost before this coordinator took it over, where that is known better.
@@ -164,6 +167,11 @@ impl Running {
     /// The agent does something that it was asked for.
     pub(crate) fn hear(&mut self) {
         self.progress.heard = true;
+    }
+
+    /// The agent speaks, or calls a tool. True: for the first time.
+    pub(crate) fn speaks_first(&mut self) -> bool {
+        !std::mem::replace(&mut self.spoke, true)
     }
 
     /// Nothing was heard of the agent since it was given the message, and it did not ask the model: whatever became of the

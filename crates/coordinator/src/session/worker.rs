@@ -313,8 +313,12 @@ impl Worker {
                 }
                 // Before anyone is told: who asks then sees a session that is not busy any more.
                 self.publish_status();
+                if let Some(lag) = flushed.lag {
+                    self.context.metrics.events_told(lag);
+                }
                 for record in flushed.ended {
                     failpoint!("end.written");
+                    self.count_ended(&record);
                     self.tell_ended(&record);
                     failpoint!("end.told");
                 }

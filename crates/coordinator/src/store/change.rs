@@ -7,6 +7,7 @@ use crate::event::StoredEvent;
 use crate::session::{SessionKey, SessionRecord};
 use crate::task::{TaskId, TaskRecord};
 use crate::usage::{Charge, CliCharge, OpenRequest};
+use crate::webhook::{Attempted, Target, WebhookId};
 
 #[derive(Clone, Debug)]
 pub enum Change {
@@ -54,6 +55,15 @@ pub enum Change {
     ChargeOpenRequests,
     /// What the CLI says that a task cost.
     AddCliCharge(CliCharge),
+    /// Where the end of this task is to be told. The change that ends it makes it due.
+    InsertWebhook {
+        id: WebhookId,
+        task: TaskRecord,
+        target: Target,
+    },
+    AttemptedWebhook(Attempted),
+    /// Does nothing where there is none, or its task has not ended.
+    ReplayWebhook(WebhookId),
 }
 
 /// Makes a task once: a second task with this key is refused for 24 hours.
@@ -68,6 +78,27 @@ pub struct IdempotencyKey {
 }
 
 impl Change {
+    /// Whether a webhook may be due after it.
+    pub(super) fn makes_due(&self) -> bool {
+        match self {
+            Change::UpdateTask(record) => record.status.is_final(),
+            Change::ReplayWebhook(_) => true,
+            Change::InsertSession(_)
+            | Change::UpdateSession(_)
+            | Change::DeleteSession(_)
+            | Change::InsertTask { .. }
+            | Change::AppendEvents { .. }
+            | Change::MoveSandbox { .. }
+            | Change::AppendLines { .. }
+            | Change::OpenRequest(_)
+            | Change::SettleRequest { .. }
+            | Change::ChargeOpenRequests
+            | Change::AddCliCharge(_)
+            | Change::InsertWebhook { .. }
+            | Change::AttemptedWebhook(_) => false,
+        }
+    }
+
     /// About how many rows this writes, for the size of a transaction.
     pub(super) fn rows(&self) -> usize {
         match self {
@@ -78,7 +109,10 @@ impl Change {
             | Change::MoveSandbox { .. }
             | Change::OpenRequest(_)
             | Change::ChargeOpenRequests
-            | Change::AddCliCharge(_) => 1,
+            | Change::AddCliCharge(_)
+            | Change::InsertWebhook { .. }
+            | Change::AttemptedWebhook(_)
+            | Change::ReplayWebhook(_) => 1,
             // Its usage, and each of its accounts.
             Change::SettleRequest { .. } => 8,
             Change::AppendEvents { events, .. } => events.len().max(1),

@@ -4,6 +4,7 @@ mod logs;
 mod sessions;
 mod tasks;
 mod usage;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use super::{Store, StoreError, schema};
 
 pub use logs::{Bounds, StoredLine};
 pub use tasks::{TaskFilter, UnfinishedTask};
+pub use webhooks::WebhookFilter;
 
 /// Reads that run at once; more wait. Each connection may cache 2 MB of pages.
 const CONNECTIONS: u32 = 4;

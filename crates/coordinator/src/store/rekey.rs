@@ -94,6 +94,9 @@ fn finish(connection: &Connection, new_file: &Path, key_file: &Path) -> Result<(
 /// The session's key, id and number, the value's name, and the value.
 type Sealed = ([u8; 16], String, i64, String, Vec<u8>);
 
+/// The session's key and id, the webhook's number and task, and its target.
+type SealedTarget = ([u8; 16], String, i64, i64, Vec<u8>);
+
 fn seal_anew(connection: &mut Connection, old: &Sealer, new: &Sealer) -> Result<usize, StoreError> {
     connection.execute_batch("PRAGMA secure_delete = ON")?;
     let transaction = connection.transaction()?;
@@ -125,6 +128,19 @@ fn seal_anew(connection: &mut Connection, old: &Sealer, new: &Sealer) -> Result<
         let rows: Vec<Sealed> = rows.collect::<Result<_, _>>()?;
         for (key, id, number, sandbox, value) in rows {
             let place = Place::LinkSecret { session: row::session_key(key), sandbox: &sandbox };
+            let secret = old.unseal(place, &value, &row::session_id(&id)?)?;
+            update.execute(params![number, new.seal(place, &secret)?])?;
+            count += 1;
+        }
+        let mut select = transaction.prepare("SELECT session, session_id, number, task, target FROM webhooks")?;
+        let mut update = transaction.prepare("UPDATE webhooks SET target = ?2 WHERE number = ?1")?;
+        let rows = select.query_map([], |row| {
+            Ok((row.get::<_, [u8; 16]>(0)?, row.get(1)?, row.get::<_, i64>(2)?, row.get(3)?, row.get(4)?))
+        })?;
+        let rows: Vec<SealedTarget> = rows.collect::<Result<_, _>>()?;
+        for (key, id, number, task, value) in rows {
+            let task = row::task_id(task)?;
+            let place = Place::Webhook { session: row::session_key(key), task: task.as_str() };
             let secret = old.unseal(place, &value, &row::session_id(&id)?)?;
             update.execute(params![number, new.seal(place, &secret)?])?;
             count += 1;

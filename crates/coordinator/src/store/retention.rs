@@ -30,7 +30,8 @@ struct Candidate {
 
 /// Returns the number of removed rows: fewer than [`ROWS_PER_CALL`] means that nothing is left to do.
 pub(super) fn prune(connection: &Connection, plan: &Plan) -> Result<usize, StoreError> {
-    let mut removed = Removed { rows: forget_idempotency_keys(connection, plan.now)?, bytes: 0 };
+    let forgotten = forget_idempotency_keys(connection, plan.now)? + forget_webhooks(connection, plan.ended_before)?;
+    let mut removed = Removed { rows: forgotten, bytes: 0 };
     while removed.rows < ROWS_PER_CALL {
         let ended_before = if removed.bytes < plan.excess_bytes { Some(i64::MAX) } else { plan.ended_before };
         let Some(ended_before) = ended_before else { break };
@@ -84,6 +85,7 @@ fn remove_task(connection: &Connection, candidate: &Candidate, budget: usize) ->
     // A task that used up the budget may have more; it is found again by its own row.
     if removed.rows < budget {
         connection.prepare_cached("DELETE FROM task_logs WHERE task = ?1")?.execute([task])?;
+        connection.prepare_cached("DELETE FROM webhooks WHERE task = ?1 AND ended IS NOT NULL")?.execute([task])?;
         return Ok(Removed { rows: removed.rows + 1, ..removed });
     }
     Ok(removed)
@@ -130,6 +132,18 @@ fn measured(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Removed, Option<i64>)>
     let rows: i64 = row.get(0)?;
     let bytes: i64 = row.get(1)?;
     Ok((Removed { rows: usize::try_from(rows).unwrap_or(0), bytes: row::unsigned(bytes) }, row.get(2)?))
+}
+
+/// Deliveries that ended before that: those whose session is gone have no log to go with.
+fn forget_webhooks(connection: &Connection, ended_before: Option<i64>) -> Result<usize, StoreError> {
+    let Some(ended_before) = ended_before else { return Ok(0) };
+    let forgotten = connection
+        .prepare_cached(
+            "DELETE FROM webhooks WHERE number IN
+                 (SELECT number FROM webhooks WHERE ended < ?1 ORDER BY ended LIMIT ?2)",
+        )?
+        .execute(params![ended_before, row::limit(ROWS_PER_CALL)])?;
+    Ok(forgotten)
 }
 
 fn forget_idempotency_keys(connection: &Connection, now: Timestamp) -> Result<usize, StoreError> {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
+use crate::agent::AgentName;
 use crate::session::{SessionId, SessionKey};
 use crate::task::{TaskId, TaskStatus};
 use crate::usage::Cost;
@@ -62,6 +63,10 @@ pub(super) fn session_key(bytes: [u8; 16]) -> SessionKey {
 
 pub(super) fn session_id(text: &str) -> Result<SessionId, StoreError> {
     text.parse().map_err(|_| StoreError::corrupt(format!("session id {text:?}")))
+}
+
+pub(super) fn agent_name(text: &str) -> Result<AgentName, StoreError> {
+    text.parse().map_err(|_| StoreError::corrupt(format!("agent {text:?}")))
 }
 
 pub(super) fn json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {

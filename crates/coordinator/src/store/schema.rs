@@ -15,11 +15,13 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 64;
 
 /// In the order in which they are applied.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 6] = [
     ("V1__initial", include_str!("../../migrations/V1__initial.sql")),
     ("V2__api_keys", include_str!("../../migrations/V2__api_keys.sql")),
     ("V3__usage", include_str!("../../migrations/V3__usage.sql")),
     ("V4__repositories", include_str!("../../migrations/V4__repositories.sql")),
+    ("V5__webhooks", include_str!("../../migrations/V5__webhooks.sql")),
+    ("V6__agents", include_str!("../../migrations/V6__agents.sql")),
 ];
 
 /// The one connection that writes, with the schema brought up to date.

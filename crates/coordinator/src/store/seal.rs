@@ -31,6 +31,7 @@ pub(super) enum Place<'a> {
     KeyCheck,
     Env { session: SessionKey, name: &'a str },
     LinkSecret { session: SessionKey, sandbox: &'a str },
+    Webhook { session: SessionKey, task: &'a str },
 }
 
 impl Sealer {
@@ -104,6 +105,7 @@ impl Place<'_> {
             Place::KeyCheck => vec![0],
             Place::Env { session, name } => spell(1, session, name),
             Place::LinkSecret { session, sandbox } => spell(2, session, sandbox),
+            Place::Webhook { session, task } => spell(3, session, task),
         }
     }
 }
@@ -114,6 +116,7 @@ impl fmt::Display for Place<'_> {
             Place::KeyCheck => f.write_str("the check value"),
             Place::Env { name, .. } => write!(f, "the value of {name} in the env"),
             Place::LinkSecret { sandbox, .. } => write!(f, "the link secret of sandbox {sandbox}"),
+            Place::Webhook { task, .. } => write!(f, "the webhook of task {task}"),
         }
     }
 }

@@ -8,3 +8,4 @@ mod retention;
 mod seal;
 mod tasks;
 mod usage;
+mod webhooks;

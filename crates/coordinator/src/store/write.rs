@@ -5,6 +5,7 @@ mod logs;
 mod sessions;
 mod tasks;
 mod usage;
+mod webhooks;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,12 +13,13 @@ use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::data_dir::DataDir;
 use super::retention::Plan;
 use super::seal::Sealer;
 use super::{Change, StoreError};
+use crate::metrics::Metrics;
 
 /// Callers beyond these wait in `ask`. Each session has one worker that waits for its commits, so this many can be in the
 /// queue only with this many busy sessions.
@@ -61,6 +63,8 @@ struct Counters {
 pub(super) struct WriterHandle {
     requests: mpsc::Sender<Request>,
     counters: Arc<Counters>,
+    /// Told when a webhook may have become due.
+    due: Arc<Notify>,
     thread: Thread,
 }
 
@@ -71,6 +75,8 @@ pub(super) struct Writer {
     sealer: Arc<Sealer>,
     requests: mpsc::Receiver<Request>,
     counters: Arc<Counters>,
+    metrics: Metrics,
+    due: Arc<Notify>,
     /// Whether there may be rows of deleted sessions left.
     sweep: bool,
     /// Kept until the connection is closed: only then may another coordinator come. Fields are dropped in this order.
@@ -82,16 +88,25 @@ impl Writer {
         connection: Connection,
         sealer: Arc<Sealer>,
         data_dir: DataDir,
+        metrics: Metrics,
     ) -> Result<WriterHandle, StoreError> {
         let (sender, requests) = mpsc::channel(QUEUED_REQUESTS);
-        let counters = Arc::<Counters>::default();
-        let writer =
-            Writer { connection, sealer, requests, counters: counters.clone(), sweep: true, _data_dir: data_dir };
+        let (counters, due) = (Arc::<Counters>::default(), Arc::<Notify>::default());
+        let writer = Writer {
+            connection,
+            sealer,
+            requests,
+            counters: counters.clone(),
+            metrics,
+            due: due.clone(),
+            sweep: true,
+            _data_dir: data_dir,
+        };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(StoreError::Writer)?;
-        Ok(WriterHandle { requests: sender, counters, thread: Thread(Mutex::new(Some(thread))) })
+        Ok(WriterHandle { requests: sender, counters, due, thread: Thread(Mutex::new(Some(thread))) })
     }
 
     fn run(mut self) {
@@ -128,6 +143,10 @@ impl WriterHandle {
             Ok(()) => Ok(answer),
             Err(TrySendError::Full(request) | TrySendError::Closed(request)) => Err(request.work),
         }
+    }
+
+    pub(super) async fn made_due(&self) {
+        self.due.notified().await;
     }
 
     pub(super) async fn close(&self) {

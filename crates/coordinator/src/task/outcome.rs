@@ -31,6 +31,32 @@ pub enum ErrorType {
     NothingToDo,
 }
 
+impl ErrorType {
+    /// As it is on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ErrorType::Aborted => "aborted",
+            ErrorType::Timeout => "timeout",
+            ErrorType::Stalled => "stalled",
+            ErrorType::AuthExpired => "auth_expired",
+            ErrorType::CapacityReached => "capacity_reached",
+            ErrorType::MaxTurns => "max_turns",
+            ErrorType::BudgetExceeded => "budget_exceeded",
+            ErrorType::InvalidOutput => "invalid_output",
+            ErrorType::ExitCode => "exit_code",
+            ErrorType::OomKilled => "oom_killed",
+            ErrorType::ContainerLost => "container_lost",
+            ErrorType::EngineUnavailable => "engine_unavailable",
+            ErrorType::Deleted => "deleted",
+            ErrorType::RepoNotFound => "repo_not_found",
+            ErrorType::RepoAmbiguous => "repo_ambiguous",
+            ErrorType::CloneFailed => "clone_failed",
+            ErrorType::PushRejected => "push_rejected",
+            ErrorType::NothingToDo => "nothing_to_do",
+        }
+    }
+}
+
 /// A task that did not complete: the kind, and a sentence for a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

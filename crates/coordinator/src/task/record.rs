@@ -8,6 +8,10 @@ use super::{Answer, Failure, RepositoryProgress, RepositoryRequest, TaskId};
 use crate::access::{KeyId, KeyLimits};
 use crate::session::{SessionId, SessionKey};
 
+/// The most that a task may be given of each, whoever gives it.
+pub const MAX_TURNS: u32 = 1000;
+pub const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskStatus {
@@ -34,6 +38,13 @@ impl TaskStatus {
             TaskStatus::Failed => "failed",
             TaskStatus::Aborted => "aborted",
         }
+    }
+}
+
+impl TaskRecord {
+    /// Which of the two forms of `POST /task` it came by.
+    pub const fn kind(&self) -> &'static str {
+        if self.repository.is_some() { "repository" } else { "session" }
     }
 }
 

@@ -3,17 +3,20 @@
 use std::path::Path;
 
 use super::check::{Check, in_words};
-use crate::agent::AgentTemplate;
+use crate::agent::Agents;
 
 const NAME: &str = "agent";
 
 pub(super) fn look(directory: &Path) -> Check {
     let shown = directory.display();
-    match AgentTemplate::load(directory) {
-        Ok(template) => {
-            let output = if template.output_schema.is_some() { "with" } else { "without" };
-            let kib = template.archive.len().div_ceil(1024);
-            Check::ok(NAME, format!("the template in {shown} loads: {kib} KiB, {output} OUTPUT.schema.json"))
+    // Whether a model has a price is looked at elsewhere.
+    let checked = Agents::load(directory).and_then(|agents| {
+        agents.entries().iter().try_for_each(|entry| agents.check(entry, |_| true)).map(|()| agents)
+    });
+    match checked {
+        Ok(agents) => {
+            let (names, default) = (agents.names(), agents.default_name());
+            Check::ok(NAME, format!("in {shown} there are {names}; the default is `{default}`"))
         }
         Err(error) => {
             Check::fail(NAME, in_words(&error), "correct it, or set AGENT_DIR to a directory with an AGENTS.md")

@@ -11,6 +11,7 @@ use crate::gateway::meter::Meter;
 use crate::gateway::sse::statement_of_json;
 use crate::gateway::tokens::TokenCounts;
 use crate::gateway::{GatewayFailure, Prices};
+use crate::metrics::Metrics;
 use crate::task::TaskId;
 use crate::usage::Cost;
 
@@ -21,7 +22,7 @@ fn limit(dollars: f64) -> Payer {
 
 fn meter() -> Arc<Meter> {
     let budgets = Budgets::in_memory(InstallationLimits::default());
-    Arc::new(Meter::new(Arc::new(Prices::load(None).unwrap()), budgets))
+    Arc::new(Meter::new(Arc::new(Prices::load(None).unwrap()), budgets, Metrics::default()))
 }
 
 /// A million output tokens of Sonnet, which is $15.

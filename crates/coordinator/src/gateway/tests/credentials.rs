@@ -127,7 +127,7 @@ async fn the_sessions_own_credential_comes_first() {
     let server = Server::answering().await;
     let world = Setup::before(server.address).open();
     let credential = Some(Credential::api_key("sk-session").unwrap());
-    world.sandbox.set_access(SessionAccess { credential, origins: Vec::new() });
+    world.sandbox.set_access(SessionAccess { credential, ..SessionAccess::default() });
     world.ask().await;
     world.sandbox.set_access(SessionAccess::default());
     world.ask().await;

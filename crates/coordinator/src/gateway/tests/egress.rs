@@ -8,6 +8,7 @@ use super::world::Names;
 use crate::gateway::EgressRule;
 use crate::gateway::egress::{Egress, Refusal, Target};
 use crate::gateway::rule::Via;
+use crate::gateway::sandbox::SandboxRules;
 
 fn egress(rules: &[&str], names: &[(&str, &str)]) -> Egress {
     Egress::new(
@@ -22,8 +23,13 @@ async fn admit(egress: &Egress, host: &str, port: u16) -> Result<Vec<SocketAddr>
 }
 
 async fn admit_for(egress: &Egress, session: &[EgressRule], host: &str, port: u16) -> Result<Vec<SocketAddr>, Refusal> {
+    let rules = SandboxRules { operator: Vec::new(), caller: session.to_vec() };
+    admit_by(egress, &rules, host, port).await
+}
+
+async fn admit_by(egress: &Egress, rules: &SandboxRules, host: &str, port: u16) -> Result<Vec<SocketAddr>, Refusal> {
     let target = Target { host: host.parse().unwrap(), port, via: Via::Tunnel };
-    egress.admit(session, &target, Duration::from_mins(1)).await
+    egress.admit(rules, &target, Duration::from_mins(1)).await
 }
 
 fn addresses(list: &[&str]) -> Vec<SocketAddr> {
@@ -80,6 +86,23 @@ async fn a_sessions_rules_are_its_own() {
     let session = ["https://a.example".parse().unwrap()];
     assert_eq!(admit_for(&egress, &session, "a.example", 443).await, Ok(addresses(&["1.1.1.1:443"])));
     assert_eq!(admit(&egress, "a.example", 443).await, Err(Refusal::NotAllowed));
+}
+
+/// The operator's word for one agent is as good as for all, and no better.
+#[tokio::test]
+async fn an_agents_rules_are_judged_like_the_operators() {
+    let names = [("in.example", "10.0.0.1"), ("meta.example", "169.254.169.254"), ("api.model.example", "1.1.1.1")];
+    let egress = egress(&[], &names);
+    let own: SocketAddr = "127.0.0.1:443".parse().unwrap();
+    egress.protect(own);
+    let operator = ["169.254.169.254:443", "in.example", "meta.example", "*.example", "127.0.0.1", "api.model.example"];
+    let rules = SandboxRules { operator: operator.map(|rule| rule.parse().unwrap()).into(), caller: Vec::new() };
+    assert_eq!(admit_by(&egress, &rules, "in.example", 443).await, Ok(addresses(&["10.0.0.1:443"])));
+    assert_eq!(admit_by(&egress, &rules, "169.254.169.254", 443).await, Ok(addresses(&["169.254.169.254:443"])));
+    assert_eq!(admit_by(&egress, &rules, "meta.example", 443).await, Err(Refusal::NotPublic));
+    assert_eq!(admit_by(&egress, &rules, "127.0.0.1", 443).await, Err(Refusal::Protected));
+    assert_eq!(admit_by(&egress, &rules, "api.model.example", 443).await, Err(Refusal::ModelApi));
+    assert_eq!(admit(&egress, "in.example", 443).await, Err(Refusal::NotAllowed), "another agent's sandbox");
 }
 
 #[tokio::test]

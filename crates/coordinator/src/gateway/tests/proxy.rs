@@ -142,7 +142,7 @@ async fn a_callers_url_opens_its_host_and_the_own_listener_stays_closed() {
     let mut client = world.client().await;
     assert_eq!(client.send(request("GET", &url, "")).await.status, 403);
     let origins = origins_in_env([url.as_str(), "not a URL"]);
-    world.sandbox.set_access(SessionAccess { credential: None, origins });
+    world.sandbox.set_access(SessionAccess { origins, ..SessionAccess::default() });
     assert_eq!(client.send(request("GET", &url, "")).await.status, 200);
     assert_eq!(api.seen()[0].line, "GET /api");
 

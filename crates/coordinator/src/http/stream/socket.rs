@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use crate::http::ApiError;
+use super::ApiError;
 use crate::session::Frames;
 
 /// Subscribers send nothing but pongs; what is read is bounded and small.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::{Warm, WarmSettings};
+use super::{Claim, Warm, WarmSettings};
 use crate::agent::AgentTemplate;
 use crate::failpoint::failpoint;
 use crate::sandbox::capacity::{Capacity, Slot};
@@ -28,8 +28,6 @@ const AFTER_TAKEN: Duration = Duration::from_millis(300);
 /// After one did not come up, the next is tried this late, and later each time.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 const AFTER_FAILURES: Duration = Duration::from_mins(1);
-
-type Claim = oneshot::Sender<Option<Box<Warm>>>;
 
 struct Worker {
     settings: WarmSettings,
@@ -142,11 +140,12 @@ impl Worker {
 
     fn give(&mut self, claim: Claim) {
         // The oldest: it is the most settled.
-        let warm = if self.ready.is_empty() { None } else { Some(Box::new(self.ready.remove(0))) };
+        let found = self.ready.iter().position(|warm| warm.template.name == claim.agent);
+        let warm = found.map(|index| Box::new(self.ready.remove(index)));
         if warm.is_some() {
             self.not_before = Instant::now() + AFTER_TAKEN;
         }
-        if let Err(Some(warm)) = claim.send(warm) {
+        if let Err(Some(warm)) = claim.reply.send(warm) {
             self.ready.push(*warm);
         }
     }
@@ -163,7 +162,7 @@ impl Worker {
             return;
         }
         let (template, image) =
-            tokio::join!(AgentTemplate::read(self.settings.agent_dir.clone()), self.host.image_id());
+            tokio::join!(AgentTemplate::read(self.settings.agent_dir.clone(), None), self.host.image_id());
         // A template that cannot be read now is an error of the next task, as without warm sandboxes.
         let current = |warm: &Warm| template.as_ref().is_ok_and(|template| warm.is_current(template, image.as_deref()));
         let stale: Vec<Warm> = self.ready.extract_if(.., |warm| !current(warm)).collect();
@@ -179,7 +178,7 @@ async fn make(
     mut slot: Slot,
     cancel: CancellationToken,
 ) -> Result<Warm, String> {
-    let template = AgentTemplate::read(settings.agent_dir).await.map_err(|error| error.to_string())?;
+    let template = AgentTemplate::read(settings.agent_dir, None).await.map_err(|error| error.to_string())?;
     let template = Arc::new(template);
     // Before it is made: one that is replaced meanwhile is found out of date.
     let image = host.image_id().await;
@@ -187,8 +186,8 @@ async fn make(
     host.own(session);
     let order = LaunchOrder {
         session,
+        model: template.settings.model.clone().unwrap_or(settings.model),
         template: Arc::clone(&template),
-        model: settings.model,
         resume: None,
         untouched: true,
         assignment: Assignment::Workspace,

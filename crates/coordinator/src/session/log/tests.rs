@@ -4,6 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{EventLog, Frames, PAGE_BYTES, Page, TAIL_BYTES};
+use crate::agent::AgentName;
 use crate::event::StoredEvent;
 use crate::session::{SessionKey, SessionRecord};
 use crate::store::{Change, Store, StoreOptions};
@@ -35,6 +36,7 @@ async fn world() -> World {
     let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
     let key = SessionKey::generate();
     let record = SessionRecord {
+        agent: AgentName::default(),
         key,
         id: "a".parse().unwrap(),
         created: Timestamp::now(),

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{StopReply, Waiting, Worker, aborts_task, kills};
 use crate::event::{Event, QueuedReason};
 use crate::failpoint::failpoint;
-use crate::session::environment;
 use crate::session::message::{
     AbortMode, AbortScope, Accepted, OwnCredential, SessionView, Submission, SubmitError, Subscription,
 };
@@ -18,6 +18,7 @@ use crate::session::state::{After, Input, State};
 use crate::session::{CREDENTIAL_NAMES, SessionRecord, SessionRepository};
 use crate::store::{Change, StoreError};
 use crate::task::{ErrorType, Failure, RepositoryProgress, TaskId, TaskRecord, TaskStatus};
+use crate::webhook::WebhookId;
 
 impl Worker {
     /// Writes a task down and puts it into the queue. What cannot be written is not accepted.
@@ -25,17 +26,19 @@ impl Worker {
         if self.queue.check_room().is_err() {
             return Err(SubmitError::QueueFull(self.queue.len()));
         }
+        self.check_agent(&submission)?;
         // So that only this task's own writing can fail below.
         self.commit().await.map_err(|error| SubmitError::Store(Arc::new(error)))?;
 
         let before = self.conversation.record.clone();
         // A warm one is of the agent image.
         let takes_warm = before.is_none() && submission.request.repository.is_none();
-        let warm = if takes_warm { self.take_warm().await } else { None };
+        let warm = if takes_warm { self.take_warm(&submission.agent).await } else { None };
         let now = Timestamp::now();
         let session = self.conversation.record.get_or_insert_with(|| SessionRecord {
             key: self.conversation.journal.session(),
             id: self.conversation.id.clone(),
+            agent: submission.agent,
             created: now,
             last_active: now,
             turns: 0,
@@ -81,6 +84,10 @@ impl Worker {
             prompt_uuid: prompt,
             idempotency,
         });
+        if let Some(target) = submission.webhook {
+            let (id, task) = (WebhookId::generate(), record.clone());
+            self.conversation.journal.change(Change::InsertWebhook { id, task, target });
+        }
         let reason = (position > 0).then_some(QueuedReason::Session);
         let event = Event::TaskQueued { session_id: self.conversation.id.clone(), position, reason };
         self.conversation.journal.tell(&event, Some(&task));
@@ -112,6 +119,22 @@ impl Worker {
         Ok(Accepted { task, position })
     }
 
+    /// The agent is the session's, and has what it needs.
+    fn check_agent(&self, submission: &Submission) -> Result<(), SubmitError> {
+        let session = self.conversation.record.as_ref();
+        if let Some(session) = session.filter(|session| session.agent != submission.agent) {
+            return Err(SubmitError::OtherAgent(session.agent.clone()));
+        }
+        let given = |name: &&String| {
+            let sent = submission.env.get(*name).or_else(|| session?.env.get(*name));
+            sent.is_some_and(|value| !value.expose_secret().is_empty())
+        };
+        match submission.needs.iter().find(|name| !given(name)) {
+            Some(name) => Err(SubmitError::EnvMissing { name: name.clone(), agent: submission.agent.clone() }),
+            None => Ok(()),
+        }
+    }
+
     /// Durable when it returns, and what the next model request goes out with. False: there is no such session.
     pub(super) async fn set_credential(&mut self, credential: Option<OwnCredential>) -> Result<bool, StoreError> {
         self.commit().await?;
@@ -127,8 +150,8 @@ impl Worker {
             return Err(error);
         }
         self.conversation.learn_secrets();
-        if let (Some(sandbox), Some(session)) = (&self.sandbox, &self.conversation.record) {
-            sandbox.gateway.set_access(environment::access(&session.env));
+        if let Some(sandbox) = &self.sandbox {
+            sandbox.gateway.set_access(self.conversation.access());
         }
         Ok(true)
     }
@@ -216,6 +239,8 @@ impl Worker {
         let record = self.conversation.record.as_ref()?;
         Some(SessionView {
             id: record.id.clone(),
+            agent: record.agent.clone(),
+            in_repository: record.repository.is_some(),
             created: record.created,
             last_active: record.last_active,
             turns: record.turns,

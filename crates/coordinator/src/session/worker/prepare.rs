@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use container_engine::EngineError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -208,7 +209,15 @@ impl Preparation<'_> {
     }
 
     async fn open(&mut self, order: &LaunchOrder) -> Result<&mut Sandbox, NotLaunched> {
-        let sandbox = self.context.sandboxes.open(order, self.cancel).await.map_err(NotLaunched::Sandbox)?;
+        let sandbox = self.context.sandboxes.open(order, self.cancel).await.map_err(|error| match error {
+            LaunchError::Engine(EngineError::ImageMissing { image }) => {
+                let error = format!(
+                    "the image {image} (REPOSITORY_IMAGE) is not there; build it with `claude-runner image build --repository`"
+                );
+                failed(ErrorType::EngineUnavailable, error)
+            }
+            error => NotLaunched::Sandbox(error),
+        })?;
         sandbox.gateway.set_session(self.repository.session.as_str());
         sandbox.gateway.set_access(self.repository.access.clone());
         sandbox.gateway.begin_task(self.wanted.payer.clone().unwrap_or_default());

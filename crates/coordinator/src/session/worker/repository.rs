@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::prepare::{Step, WantedRepository};
+use super::tasks::between;
 use super::{Report, Worker};
 use crate::event::{Event, QueuedReason};
 use crate::gateway::RepositoryAccess;
@@ -85,7 +86,7 @@ impl Worker {
             checkout: repository.checkout.clone(),
             cloned: repository.cloned,
             session: session.id.clone(),
-            access: environment::access(&session.env),
+            access: environment::access(&session.env, &[]),
         })
     }
 
@@ -138,6 +139,10 @@ impl Worker {
         progress.stage_began = Some(Timestamp::now());
         let event = stage_event(progress);
         let record = record.clone();
+        if !again {
+            let waited = between(record.created, Timestamp::now());
+            self.context.metrics.task_began(record.kind(), waited);
+        }
         info!(session.id = %self.conversation.id, task.id = %record.id, "a repository is prepared");
         self.conversation.journal.change(Change::UpdateTask(record.clone()));
         if !again {

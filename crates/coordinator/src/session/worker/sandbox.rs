@@ -12,6 +12,7 @@ use super::repository::WorksIn;
 use super::start::{Launched, NotLaunched};
 use super::tasks::end_of;
 use super::{Report, StopReply, Waiting, Worker, prepare};
+use crate::agent::AgentName;
 use crate::event::Event;
 use crate::failpoint::failpoint;
 use crate::gateway::RepositoryAccess;
@@ -29,7 +30,8 @@ const TAKE_DOWN_TRIES: u32 = 20;
 impl Worker {
     /// Goes on with the sandbox that an earlier coordinator left.
     pub(super) fn take_over_sandbox(&mut self) {
-        let Some(sandbox) = self.conversation.record.as_ref().and_then(|record| record.sandbox.clone()) else { return };
+        let Some(record) = &self.conversation.record else { return };
+        let (agent, Some(sandbox)) = (record.agent.clone(), record.sandbox.clone()) else { return };
         let cancel = CancellationToken::new();
         self.launching = Some(cancel.clone());
         self.slot = Some(self.context.capacity.adopt());
@@ -38,7 +40,7 @@ impl Worker {
         let works_in = self.works_in_repository();
         let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
         self.context.tracker.spawn(async move {
-            let taken_over = take_over(&context, sandbox, works_in, access, cancel).await;
+            let taken_over = take_over(&context, &agent, sandbox, works_in, access, cancel).await;
             let _ = report.send(Report::TakenOver(Box::new(taken_over))).await;
         });
     }
@@ -367,13 +369,14 @@ impl Worker {
 
 async fn take_over(
     context: &SessionContext,
+    agent: &AgentName,
     sandbox: SandboxRecord,
     works_in: WorksIn,
     access: Option<RepositoryAccess>,
     cancel: CancellationToken,
 ) -> Result<Launched, NotLaunched> {
     let template = match works_in {
-        WorksIn::Workspace => context.template().await.map_err(NotLaunched::Template)?,
+        WorksIn::Workspace => context.template(agent).await.map_err(NotLaunched::Template)?,
         WorksIn::Repository => prepare::worker_template(context).await?,
     };
     let sandbox = context.sandboxes.take_over(sandbox, access, cancel).await.map_err(NotLaunched::Sandbox)?;
@@ -412,9 +415,7 @@ fn failure_of(error: NotLaunched) -> Failure {
         NotLaunched::Template(error) => Failure::new(ErrorType::ExitCode, sentence(&error)),
         NotLaunched::Sandbox(LaunchError::Engine(EngineError::ImageMissing { image })) => Failure::new(
             ErrorType::EngineUnavailable,
-            format!(
-                "the image {image} is not there; build it with `claude-runner image build` (DOCKER_IMAGE, REPOSITORY_IMAGE)"
-            ),
+            format!("the image {image} is not there; build it with `claude-runner image build`"),
         ),
         NotLaunched::Sandbox(
             error

@@ -11,7 +11,7 @@ use tracing::info;
 use super::prepare::{self, WantedRepository};
 use super::repository::WorksIn;
 use super::{Report, Worker};
-use crate::agent::{AgentTemplate, TemplateError};
+use crate::agent::{AgentName, AgentTemplate, TemplateError};
 use crate::budget::{Payer, Spent};
 use crate::event::{Event, QueuedReason};
 use crate::failpoint::failpoint;
@@ -53,6 +53,7 @@ pub(crate) enum NotLaunched {
 /// What a session knows of the sandbox that it wants.
 pub(super) struct Wanted {
     pub(super) session: SessionKey,
+    agent: AgentName,
     pub(super) model: String,
     pub(super) resume: Option<String>,
     pub(super) untouched: bool,
@@ -72,11 +73,15 @@ enum From {
 
 impl Worker {
     /// A warm sandbox for a session that begins now. The session takes its key, which it has to be written down with.
-    pub(super) async fn take_warm(&mut self) -> Option<Box<Warm>> {
+    pub(super) async fn take_warm(&mut self, agent: &AgentName) -> Option<Box<Warm>> {
         if self.state != State::Cold || self.context.draining.is_cancelled() {
             return None;
         }
-        let warm = self.context.warm.take().await?;
+        let warm = self.context.warm.take(agent).await;
+        if self.context.warm.is_on() {
+            self.context.metrics.warm_claimed(warm.is_some());
+        }
+        let warm = warm?;
         self.conversation.journal.rename(warm.session);
         failpoint!("warm.taken");
         Some(warm)
@@ -110,6 +115,8 @@ impl Worker {
         let resume = record.and_then(|record| record.claude_session_id.clone());
         let wanted = Wanted {
             session: self.conversation.journal.session(),
+            // There is none but for a session that was written down.
+            agent: record.map(|record| record.agent.clone()).unwrap_or_default(),
             model: self
                 .queue
                 .first()
@@ -193,7 +200,7 @@ async fn assign(
     warm: Warm,
     cancel: &CancellationToken,
 ) -> Result<Launched, NotLaunched> {
-    let (template, image) = tokio::join!(context.template(), context.sandboxes.image_id());
+    let (template, image) = tokio::join!(context.template(&wanted.agent), context.sandboxes.image_id());
     let current = template.as_ref().is_ok_and(|template| warm.is_current(template, image.as_deref()));
     let Warm { session, sandbox, template, slot, .. } = warm;
     if current {
@@ -234,7 +241,7 @@ async fn launch(
     if wanted.repository.is_some() {
         return prepare::prepare(context, report, wanted, slot, cancel).await;
     }
-    let template = context.template().await.map_err(NotLaunched::Template)?;
+    let template = context.template(&wanted.agent).await.map_err(NotLaunched::Template)?;
     let Wanted { session, model, resume, untouched, .. } = wanted;
     let resumes = resume.is_some();
     let assignment = Assignment::Workspace;

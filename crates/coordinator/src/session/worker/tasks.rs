@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -62,7 +63,7 @@ impl Worker {
     pub(super) async fn go_on(&mut self) {
         let (Some(sandbox), Some(session)) = (&self.sandbox, &self.conversation.record) else { return };
         sandbox.gateway.set_session(session.id.as_str());
-        sandbox.gateway.set_access(environment::access(&session.env));
+        sandbox.gateway.set_access(self.conversation.access());
         let Some(running) = &mut self.conversation.running else {
             self.introduce();
             self.transition(Input::Started).await;
@@ -95,6 +96,12 @@ impl Worker {
         }
     }
 
+    pub(super) fn count_ended(&self, record: &TaskRecord) {
+        let outcome = record.failure.as_ref().map_or("completed", |failure| failure.error_type.as_str());
+        let took = record.started.zip(record.finished).map(|(started, finished)| between(started, finished));
+        self.context.metrics.task_ended(record.kind(), outcome, took);
+    }
+
     /// Whether a task that is posted now can be given to the agent in the commit that accepts it.
     pub(super) fn takes_at_once(&self) -> bool {
         self.state == State::Idle
@@ -109,11 +116,12 @@ impl Worker {
         let (Some(sandbox), Some(Waiting { record, prompt })) = (&self.sandbox, self.queue.pop()) else { return };
         if let Some(session) = &self.conversation.record {
             sandbox.gateway.set_session(session.id.as_str());
-            sandbox.gateway.set_access(environment::access(&session.env));
+            sandbox.gateway.set_access(self.conversation.access());
         }
         let prepared = is_in_preparation(&record);
         if record.attempt == 0 && !prepared {
             self.context.sandboxes.gateway().budgets().new_task(&record.id);
+            self.context.metrics.task_began(record.kind(), between(record.created, Timestamp::now()));
         }
         sandbox.gateway.begin_task(payer::of_task(&record));
         let resumed = self
@@ -141,7 +149,7 @@ impl Worker {
     pub(super) fn introduce(&self) {
         let (Some(sandbox), Some(session)) = (&self.sandbox, &self.conversation.record) else { return };
         sandbox.gateway.set_session(session.id.as_str());
-        sandbox.gateway.set_access(environment::access(&session.env));
+        sandbox.gateway.set_access(self.conversation.access());
         sandbox.gateway.begin_task(payer::of_session(session));
     }
 
@@ -182,6 +190,9 @@ impl Worker {
                     self.conversation.presume_taken();
                 }
                 self.conversation.mark(sandbox.process.last_frame(), gateway.reading());
+                if let Some((kind, submitted)) = self.conversation.take_spoken() {
+                    self.context.metrics.task_spoke(kind, between(submitted, Timestamp::now()));
+                }
                 end
             }
             ProcessOutput::Ended(end) => Some(end),
@@ -279,6 +290,11 @@ impl Worker {
     pub(super) fn reading(&self) -> Reading {
         self.sandbox.as_ref().map(|sandbox| sandbox.gateway.reading()).unwrap_or_default()
     }
+}
+
+/// By the wall clock, which may have been set back.
+pub(super) fn between(then: Timestamp, now: Timestamp) -> Duration {
+    now.duration_since(then).try_into().unwrap_or_default()
 }
 
 /// Its repository was being prepared: there is no agent that works on it.

@@ -9,7 +9,7 @@ use crate::store::seal::{Place, Sealer};
 use crate::store::{Cursor, Page, Store, StoreError, row};
 
 const COLUMNS: &str = "number, key, id, created, last_active, turns, claude_session_id, last_seq, sandbox_name,
-     sandbox_container_id, sandbox_link_secret, sandbox_last_frame, sandbox_progress, repository";
+     sandbox_container_id, sandbox_link_secret, sandbox_last_frame, sandbox_progress, repository, agent";
 
 impl Store {
     pub async fn session(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
@@ -109,6 +109,7 @@ fn decode(connection: &Connection, sealer: &Sealer, row: &Row<'_>) -> Result<(i6
         last_seq: row::unsigned(row.get(7)?),
         sandbox: sandbox(sealer, (key, &id), row)?,
         repository: row.get::<_, Option<String>>(13)?.as_deref().map(row::json).transpose()?,
+        agent: row::agent_name(&row.get::<_, String>(14)?)?,
         id,
     };
     Ok((number, record))

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::access::KeyLimits;
+use crate::agent::AgentName;
 use crate::event::StoredEvent;
 use crate::session::{SandboxRecord, SessionKey, SessionRecord};
 use crate::store::write::Work;
@@ -32,6 +33,7 @@ pub(super) fn at(seconds: i64) -> Timestamp {
 
 pub(super) fn session(id: &str) -> SessionRecord {
     SessionRecord {
+        agent: AgentName::default(),
         key: SessionKey::generate(),
         id: id.parse().unwrap(),
         created: at(0),

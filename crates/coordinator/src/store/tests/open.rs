@@ -38,7 +38,7 @@ fn a_newer_schema_is_left_alone() {
     let database = directory.path().join("claude-runner.db");
     rusqlite::Connection::open(&database).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let newer = Store::open(directory.path(), StoreOptions::default()).unwrap_err();
-    assert!(matches!(newer, StoreError::Newer { found: 99, known: 3 }), "{newer:?}");
+    assert!(matches!(newer, StoreError::Newer { found: 99, .. }), "{newer:?}");
 }
 
 #[test]

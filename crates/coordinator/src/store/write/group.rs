@@ -1,10 +1,11 @@
 //! Group commit: what has arrived goes into one transaction, each caller's list under its own savepoint.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use rusqlite::Connection;
 
-use super::{Request, Work, Writer, logs, sessions, tasks, usage};
+use super::{Request, Work, Writer, logs, sessions, tasks, usage, webhooks};
 use crate::failpoint::failpoint;
 use crate::store::seal::Sealer;
 use crate::store::{Change, StoreError, retention};
@@ -37,6 +38,9 @@ impl Writer {
                 Work::Commit(changes) => {
                     self.sweep |= changes.iter().any(|change| matches!(change, Change::DeleteSession(_)));
                     self.counters.commits.fetch_add(u64::from(result.is_ok()), Ordering::Relaxed);
+                    if changes.iter().any(Change::makes_due) {
+                        self.due.notify_one();
+                    }
                 }
                 // A sweep that failed on a full disk gets another chance.
                 Work::Prune(_) => self.sweep = true,
@@ -71,6 +75,7 @@ impl Writer {
     }
 
     fn try_transact(&mut self, group: &mut [Request]) -> Result<Vec<Result<usize, StoreError>>, StoreError> {
+        let began = Instant::now();
         execute(&self.connection, "BEGIN IMMEDIATE")?;
         let mut results = Vec::with_capacity(group.len());
         for request in group {
@@ -90,6 +95,7 @@ impl Writer {
         execute(&self.connection, "COMMIT")?;
         failpoint!("commit.durable");
         self.counters.transactions.fetch_add(1, Ordering::Relaxed);
+        self.metrics.store_committed(began.elapsed());
         Ok(results)
     }
 
@@ -155,6 +161,9 @@ fn apply(connection: &Connection, sealer: &Sealer, change: &Change) -> Result<()
         Change::SettleRequest { id, charge } => usage::settle(connection, *id, charge),
         Change::ChargeOpenRequests => usage::charge_open(connection),
         Change::AddCliCharge(charge) => usage::add_cli_charge(connection, charge),
+        Change::InsertWebhook { id, task, target } => webhooks::insert(connection, sealer, *id, task, target),
+        Change::AttemptedWebhook(attempted) => webhooks::attempted(connection, attempted),
+        Change::ReplayWebhook(id) => webhooks::replay(connection, *id),
     }
 }
 

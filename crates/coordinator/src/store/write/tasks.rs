@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
+use super::webhooks;
 use crate::store::row::{self, encode};
 use crate::store::{Change, IDEMPOTENCY_KEY_AGE, IdempotencyKey, StoreError};
 use crate::task::TaskRecord;
@@ -69,7 +70,7 @@ pub(super) fn update(connection: &Connection, record: &TaskRecord) -> Result<(),
     }
     let ended = record.status.is_final().then(|| row::nanos(record.finished.unwrap_or(record.created)));
     connection.prepare_cached("UPDATE task_logs SET ended = ?2 WHERE task = ?1")?.execute(params![task, ended])?;
-    Ok(())
+    webhooks::make_due(connection, record)
 }
 
 /// Fails where the change makes a task with a key that was used in the last 24 hours, as the new task's clock tells.

@@ -1,0 +1,158 @@
+//! The agents that AGENT_DIR has: it is a template, or its directories are.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::settings::FILE;
+use super::{AgentName, AgentSettings, AgentTemplate, INSTRUCTIONS, TemplateError, unless_shut_down};
+
+/// As AGENT_DIR is now. Only the small files of the templates have been looked at.
+#[derive(Debug)]
+pub struct Agents {
+    directory: PathBuf,
+    /// In the order of their names; at least one.
+    entries: Vec<AgentEntry>,
+    default: AgentName,
+}
+
+#[derive(Debug)]
+pub struct AgentEntry {
+    pub name: AgentName,
+    directory: PathBuf,
+    /// Its instructions are there, and `agent.toml` is right, or what is wrong.
+    pub settings: Result<Arc<AgentSettings>, TemplateError>,
+}
+
+impl Agents {
+    /// As [`Agents::load`], beside what else runs.
+    pub async fn read(directory: PathBuf) -> Result<Self, TemplateError> {
+        unless_shut_down(tokio::task::spawn_blocking(move || Agents::load(&directory))).await
+    }
+
+    /// Errors are those of the whole; what is wrong with one template is in its entry.
+    pub fn load(directory: &Path) -> Result<Self, TemplateError> {
+        if directory.join(INSTRUCTIONS).exists() {
+            let name = AgentName::default();
+            let entry = AgentEntry::look(name.clone(), directory.to_owned());
+            return Ok(Agents { directory: directory.to_owned(), entries: vec![entry], default: name });
+        }
+        let entries = entries(directory)?;
+        if !entries.iter().any(|entry| entry.directory.join(INSTRUCTIONS).exists()) {
+            return Err(TemplateError::NoInstructions(directory.to_owned()));
+        }
+        let default = find_default(directory, &entries)?;
+        Ok(Agents { directory: directory.to_owned(), entries, default })
+    }
+
+    pub fn entries(&self) -> &[AgentEntry] {
+        &self.entries
+    }
+
+    /// The one of sessions that name none.
+    pub fn default_name(&self) -> &AgentName {
+        &self.default
+    }
+
+    /// `default` is also the default agent's name, where none is called so: sessions of before, when AGENT_DIR was one
+    /// template, have it.
+    pub fn find(&self, name: &AgentName) -> Option<&AgentEntry> {
+        let named = |wanted: &AgentName| self.entries.iter().find(|entry| entry.name == *wanted);
+        named(name).or_else(|| if name.is_alias() { named(&self.default) } else { None })
+    }
+
+    /// The names that there are, for a sentence.
+    pub fn names(&self) -> String {
+        self.entries.iter().map(|entry| format!("`{}`", entry.name)).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(super) fn unknown(&self, name: &AgentName) -> TemplateError {
+        TemplateError::Unknown { name: name.clone(), directory: self.directory.clone(), known: self.names() }
+    }
+
+    /// What is wrong with a template as a whole, files and all: as long as nothing is, its sessions can begin.
+    pub fn check(&self, entry: &AgentEntry, knows_model: impl Fn(&str) -> bool) -> Result<(), TemplateError> {
+        let template = AgentTemplate::load(entry.name.clone(), &entry.directory)?;
+        template.settings.check_model(&entry.directory, knows_model)
+    }
+
+    /// What is wrong with each template, `None` where nothing is, beside what else runs.
+    pub async fn checked(
+        self,
+        knows_model: impl Fn(&str) -> bool + Send + 'static,
+    ) -> Vec<(AgentEntry, Option<String>)> {
+        let checked = tokio::task::spawn_blocking(move || {
+            let told: Vec<Option<String>> =
+                self.entries.iter().map(|entry| Some(self.told(&self.check(entry, &knows_model).err()?))).collect();
+            self.entries.into_iter().zip(told).collect()
+        });
+        unless_shut_down(checked).await
+    }
+
+    /// An error without the host's directories, for callers.
+    pub fn told(&self, error: &TemplateError) -> String {
+        crate::sandbox::sentence(error).replace(&format!("{}/", self.directory.display()), "")
+    }
+}
+
+impl AgentEntry {
+    fn look(name: AgentName, directory: PathBuf) -> Self {
+        let settings = if directory.join(INSTRUCTIONS).exists() {
+            AgentSettings::load(&directory).map(Arc::new)
+        } else {
+            Err(TemplateError::NoInstructions(directory.clone()))
+        };
+        AgentEntry { name, directory, settings }
+    }
+
+    pub(super) fn load(&self) -> Result<AgentTemplate, TemplateError> {
+        AgentTemplate::load(self.name.clone(), &self.directory)
+    }
+
+    /// As far as one entry can tell.
+    pub fn check_model(&self, knows_model: impl Fn(&str) -> bool) -> Result<(), TemplateError> {
+        match &self.settings {
+            Ok(settings) => settings.check_model(&self.directory, knows_model),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Every directory that is not hidden is meant as a template.
+fn entries(directory: &Path) -> Result<Vec<AgentEntry>, TemplateError> {
+    let failed = |source| TemplateError::Read { path: directory.to_owned(), source };
+    let found = match std::fs::read_dir(directory) {
+        Ok(found) => found.collect::<Result<Vec<_>, _>>().map_err(failed)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut entries = Vec::new();
+    for path in found.into_iter().map(|entry| entry.path()).filter(|path| path.is_dir()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !name.starts_with('.') {
+            let parsed = name.parse().map_err(|source| TemplateError::Name { path: path.clone(), source })?;
+            entries.push(AgentEntry::look(parsed, path));
+        }
+    }
+    entries.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(entries)
+}
+
+/// The one that says so, else the one called `default`, else the only one.
+fn find_default(directory: &Path, entries: &[AgentEntry]) -> Result<AgentName, TemplateError> {
+    let says_so = |entry: &&AgentEntry| entry.settings.as_ref().is_ok_and(|settings| settings.is_default);
+    let mut chosen = entries.iter().filter(says_so);
+    if let (Some(one), Some(other)) = (chosen.next(), chosen.next()) {
+        let [one, other] = [one, other].map(|entry| entry.directory.join(FILE));
+        return Err(TemplateError::TwoDefaults { one, other });
+    }
+    let chosen = entries.iter().find(says_so);
+    let named = || entries.iter().find(|entry| entry.name.is_alias());
+    let only = || if let [only] = entries { Some(only) } else { None };
+    let broken = entries.iter().filter_map(|entry| entry.settings.as_ref().err());
+    let problems: Vec<String> = broken.map(|error| format!("; {error}")).collect();
+    chosen.or_else(named).or_else(only).map(|entry| entry.name.clone()).ok_or_else(|| TemplateError::NoDefault {
+        directory: directory.to_owned(),
+        // One that cannot be read may have meant to be it.
+        problems: problems.concat(),
+    })
+}

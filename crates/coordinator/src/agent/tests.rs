@@ -1,0 +1,158 @@
+//! Templates in a directory, and what is said about a bad one.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::{AgentName, AgentTemplate, Agents, McpServer, PermissionMode, TemplateError};
+
+fn write(directory: &Path, files: &[(&str, &str)]) {
+    for (name, text) in files {
+        std::fs::create_dir_all(directory.join(name).parent().unwrap()).unwrap();
+        std::fs::write(directory.join(name), text).unwrap();
+    }
+}
+
+/// What is said about `agent.toml` with this text, without the directory.
+fn mistake(text: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), &[("AGENTS.md", "x"), ("agent.toml", text)]);
+    let agents = Agents::load(directory.path()).unwrap();
+    let error = agents.check(&agents.entries()[0], |model| model == "known").expect_err(text);
+    agents.told(&error)
+}
+
+#[tokio::test]
+async fn a_directory_is_a_template_or_its_directories_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, owned) = (directory.path(), directory.path().to_owned());
+    assert!(matches!(Agents::load(path), Err(TemplateError::NoInstructions(_))));
+    assert!(matches!(Agents::load(&path.join("nowhere")), Err(TemplateError::NoInstructions(_))));
+    write(path, &[("a/AGENTS.md", "I am a."), ("a/agent.toml", ""), (".git/config", ""), ("notes.txt", "")]);
+    let agents = Agents::load(path).unwrap();
+    assert_eq!((agents.names().as_str(), agents.default_name().as_str()), ("`a`", "a"), "the only one");
+    write(path, &[("b/AGENTS.md", "I am b.")]);
+    let error = Agents::load(path).unwrap_err().to_string();
+    assert!(error.contains("none is the default") && error.contains("default = true"), "{error}");
+    write(path, &[("b/agent.toml", "default = true")]);
+    assert_eq!(Agents::load(path).unwrap().default_name().as_str(), "b", "it says so");
+    write(path, &[("a/agent.toml", "default = true")]);
+    let error = Agents::load(path).unwrap_err().to_string();
+    assert!(error.contains("a/agent.toml") && error.contains("b/agent.toml"), "{error}");
+    write(path, &[("a/agent.toml", ""), ("b/agent.toml", ""), ("default/AGENTS.md", "I am it.")]);
+    assert_eq!(Agents::load(path).unwrap().default_name().as_str(), "default", "it is called so");
+
+    let told = async |name: Option<&str>| {
+        let name = name.map(|name| name.parse().unwrap());
+        AgentTemplate::read(owned.clone(), name).await.map(|template| template.system_prompt)
+    };
+    assert_eq!(told(Some("b")).await.unwrap(), "I am b.");
+    assert_eq!(told(None).await.unwrap(), "I am it.");
+    let error = told(Some("c")).await.unwrap_err().to_string();
+    assert!(error.ends_with("has no agent `c`; there are `a`, `b`, `default`"), "{error}");
+
+    // A directory that was meant as one, and one whose name cannot be said.
+    write(path, &[("c/AGENT.md", "a slip")]);
+    let agents = Agents::load(path).unwrap();
+    assert!(agents.entries()[2].settings.as_ref().unwrap_err().to_string().contains("c has no AGENTS.md"));
+    write(path, &[("Ünder/AGENTS.md", "")]);
+    assert!(Agents::load(path).unwrap_err().to_string().contains("letters, digits"));
+
+    // The directory itself wins, and is called `default`.
+    write(path, &[("AGENTS.md", "I am all there is.")]);
+    assert_eq!(told(Some("default")).await.unwrap(), "I am all there is.");
+    assert_eq!(Agents::load(path).unwrap().entries().len(), 1);
+}
+
+#[test]
+fn default_is_another_name_of_the_default_agent() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), &[("a/AGENTS.md", ""), ("b/AGENTS.md", ""), ("b/agent.toml", "default = true")]);
+    let agents = Agents::load(directory.path()).unwrap();
+    assert_eq!(agents.find(&AgentName::default()).unwrap().name.as_str(), "b");
+    write(directory.path(), &[("default/AGENTS.md", "")]);
+    let agents = Agents::load(directory.path()).unwrap();
+    assert_eq!(agents.find(&AgentName::default()).unwrap().name.as_str(), "default", "it is one of its own now");
+}
+
+#[test]
+fn settings_are_read_and_stay_out_of_the_workspace() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = r#"
+        description = "Reviews"
+        model = "known"
+        max_turns = 3
+        timeout_ms = 1000
+        max_cost_usd = 1
+        permission_mode = "acceptEdits"
+        egress = ["api.acme.test", "*.acme.test:8443"]
+        env = ["ACME_TOKEN", "ANTHROPIC_API_KEY"]
+        [mcp_servers.notes]
+        command = "tools/notes"
+        args = ["--read-only"]
+        [mcp_servers.wiki]
+        url = "https://wiki.acme.test/mcp"
+        headers = { "X-Team" = "${TEAM}, ${OTHER}" }
+    "#;
+    write(directory.path(), &[("AGENTS.md", "x"), ("agent.toml", text), ("tools/agent.toml", "kept")]);
+    let template = AgentTemplate::load(AgentName::default(), directory.path()).unwrap();
+    let settings = &template.settings;
+    assert_eq!((settings.max_turns, settings.timeout_ms, settings.max_cost_usd), (Some(3), Some(1000), Some(1.0)));
+    assert_eq!((settings.permission_mode, settings.egress.len()), (PermissionMode::AcceptEdits, 2));
+    assert_eq!(settings.env, ["ACME_TOKEN", "ANTHROPIC_API_KEY"]);
+    let notes = McpServer::Stdio { command: "tools/notes".into(), args: vec!["--read-only".into()] };
+    assert_eq!(settings.mcp_servers["notes"], notes);
+    let env = [("TEAM".to_owned(), "${TEAM}s ${X}".to_owned())].into();
+    let config: serde_json::Value = serde_json::from_str(settings.mcp_config(&env).unwrap().get()).unwrap();
+    assert_eq!(
+        config,
+        serde_json::json!({
+            "notes": { "type": "stdio", "command": "tools/notes", "args": ["--read-only"] },
+            "wiki": {
+                "type": "http",
+                "url": "https://wiki.acme.test/mcp",
+                "headers": { "X-Team": "${TEAM}s ${X}, ${OTHER}" }
+            }
+        })
+    );
+    let mut archive = tar::Archive::new(template.archive.as_ref());
+    let paths = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string());
+    assert_eq!(paths.collect::<Vec<_>>(), ["AGENTS.md", "tools", "tools/agent.toml"]);
+}
+
+#[test]
+fn a_mistake_is_named_with_its_place_and_what_it_may_be() {
+    for (text, place, words) in [
+        ("max_turns = 3\nmodle = \"x\"", "agent.toml:2:1: ", &["modle", "`model`"][..]),
+        ("max_turns = \"3\"", "agent.toml:1:13: ", &["string", "i64"]),
+        ("\n\nmax_turns = 0", "agent.toml:3:13: ", &["max_turns", "from 1 to 1000"]),
+        ("timeout_ms = 99999999999", "agent.toml:1:14: ", &["timeout_ms", "86400000"]),
+        ("max_cost_usd = -1.0", "agent.toml:1:16: ", &["max_cost_usd", "above 0"]),
+        ("permission_mode = \"yolo\"", "agent.toml:1:19: ", &["yolo", "`bypassPermissions`"]),
+        ("egress = [\n  \"a.test\",\n  \"http://\",\n]", "agent.toml:3:3: ", &["egress", "host:port"]),
+        ("env = [\"OK\", \"1BAD\"]", "agent.toml:1:14: ", &["env", "1BAD", "letters"]),
+        ("env = [\"PATH\"]", "agent.toml:1:8: ", &["env", "PATH", "set by the server"]),
+        ("model = \"gpt\"", "agent.toml:1:9: ", &["model", "gpt", "MODEL_PRICES"]),
+        ("default = tru", "agent.toml:1:11: ", &[]),
+        ("[mcp_servers.a]\nargs = [\"x\"]", "agent.toml:1:1: ", &["mcp_servers.a", "`command`", "`url`"]),
+        ("[mcp_servers.a]\nurl = \"file:///x\"", "agent.toml:1:1: ", &["mcp_servers.a", "http"]),
+        ("[mcp_servers.a]\ncommand = \"x\"\nenv = {}", "agent.toml:3:1: ", &["env", "`command`"]),
+        ("[mcp_servers.\"a b\"]\ncommand = \"x\"", "agent.toml:1:1: ", &["a b", "letters"]),
+    ] {
+        let said = mistake(text);
+        assert!(said.starts_with(place), "{text}: {said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{text}: {said}");
+    }
+}
+
+proptest! {
+    /// Whatever the file holds, it is read or named, and nothing panics.
+    #[test]
+    fn any_text_is_read_or_named(text in "[a-z_ =\"\\[\\]\\.\n0-9é#,{}-]{0,120}") {
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), &[("AGENTS.md", "x"), ("agent.toml", &text)]);
+        if let Err(error) = AgentTemplate::load(AgentName::default(), directory.path()) {
+            prop_assert!(error.to_string().contains("agent.toml:"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Requests that the coordinator itself sends to addresses that callers gave it, judged like a sandbox's way out.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use jiff::Timestamp;
+use reqwest::{Client, Url, redirect};
+
+use super::answer::in_words;
+use super::egress::{Egress, Refusal, Target};
+use super::host::Host;
+use super::resolve::Resolve;
+use super::retry::retry_after;
+use super::rule::{EgressRule, Grant, Via};
+
+/// What one request may take, from the look-up of the name to the end of the answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// As much of an answer's body is taken, so that its sender is not cut off in the middle, and thrown away.
+const MAX_ANSWER_BYTES: usize = 16 << 10;
+
+/// Reaches the internet by https, and what its rules allow besides: other addresses, and http.
+pub struct Outbound {
+    rules: Vec<EgressRule>,
+    egress: Egress,
+}
+
+/// What came back, without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    pub status: u16,
+    /// How long the other side wants to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OutboundError {
+    #[error("it must be an http or https URL with a host")]
+    NotHttp,
+    #[error("it must not have a user name or a password in it")]
+    UserName,
+    #[error("http is not encrypted, and is used for hosts that {0} allows only")]
+    NotEncrypted(&'static str),
+    #[error("{host} is not an address on the internet; {setting} can allow it")]
+    NotPublic { host: String, setting: &'static str },
+    #[error("{0} belongs to Claude Runner or the container engine")]
+    Protected(String),
+    #[error("{host} could not be looked up: {why}")]
+    Unresolved { host: String, why: String },
+    #[error("the request could not be sent: {0}")]
+    Failed(String),
+    #[error("no answer within {} s", TIMEOUT.as_secs())]
+    TimedOut,
+}
+
+impl Outbound {
+    /// The setting that its rules come from.
+    const SETTING: &str = "WEBHOOK_ALLOW";
+
+    pub fn new(rules: Vec<EgressRule>, resolver: Arc<dyn Resolve>) -> Self {
+        Outbound { egress: Egress::new(Vec::new(), resolver, None), rules }
+    }
+
+    /// Tells where the coordinator itself listens, which is never called. To be told before the first request.
+    pub fn set_own_listener(&self, address: SocketAddr) {
+        self.egress.protect(address);
+    }
+
+    /// Whether `url` can be called at all, as far as that is known without a look-up.
+    pub fn check(&self, url: &Url) -> Result<(), OutboundError> {
+        let (target, grant) = self.target(url)?;
+        match &target.host {
+            Host::Address(address) => self
+                .egress
+                .check(address.to_canonical(), target.port, grant)
+                .map_err(|refusal| in_our_words(refusal, &target)),
+            Host::Name(_) => Ok(()),
+        }
+    }
+
+    /// Posts to the address that was checked, and to no other: the name is not looked up again, and no redirect followed.
+    pub async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Answered, OutboundError> {
+        let (target, grant) = self.target(url)?;
+        let posted = async {
+            let found = self.egress.dial(&target, grant, TIMEOUT).await;
+            let addresses = found.map_err(|refusal| in_our_words(refusal, &target))?;
+            let client = client(url, addresses).await?;
+            let sent = client.post(url.clone()).headers(headers).body(body).send().await;
+            let mut response = sent.map_err(|error| OutboundError::Failed(in_words(&error.without_url())))?;
+            let mut taken = 0;
+            while let (true, Ok(Some(piece))) = (taken < MAX_ANSWER_BYTES, response.chunk().await) {
+                taken += piece.len();
+            }
+            let retry_after = retry_after(response.headers(), Timestamp::now());
+            Ok(Answered { status: response.status().as_u16(), retry_after })
+        };
+        tokio::time::timeout(TIMEOUT, posted).await.unwrap_or(Err(OutboundError::TimedOut))
+    }
+
+    /// Where a URL leads, and how exactly that was allowed.
+    fn target(&self, url: &Url) -> Result<(Target, Grant), OutboundError> {
+        let (via, default) = match url.scheme() {
+            // What everyone may be called by, on the internet.
+            "https" => (Via::Tunnel, Some(Grant::Wildcard)),
+            "http" => (Via::Plain, None),
+            _ => return Err(OutboundError::NotHttp),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(OutboundError::UserName);
+        }
+        let host: Option<Host> = url.host_str().and_then(|host| host.parse().ok());
+        let (Some(host), Some(port)) = (host, url.port_or_known_default()) else { return Err(OutboundError::NotHttp) };
+        let target = Target { host, port, via };
+        let granted = self.rules.iter().filter_map(|rule| rule.grants(&target.host, target.port, target.via)).max();
+        let grant = granted.max(default).ok_or(OutboundError::NotEncrypted(Self::SETTING))?;
+        Ok((target, grant))
+    }
+}
+
+/// A client for one request: it knows this name's addresses and no others.
+async fn client(url: &Url, addresses: Vec<SocketAddr>) -> Result<Client, OutboundError> {
+    let host = url.host_str().unwrap_or_default().to_owned();
+    // Reads the system's certificates.
+    let built = tokio::task::spawn_blocking(move || {
+        Client::builder()
+            .resolve_to_addrs(&host, &addresses)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .user_agent(concat!("claude-runner/", env!("CARGO_PKG_VERSION")))
+            .build()
+    });
+    match built.await {
+        Ok(Ok(client)) => Ok(client),
+        Ok(Err(error)) => Err(OutboundError::Failed(in_words(&error))),
+        Err(error) => Err(OutboundError::Failed(in_words(&error))),
+    }
+}
+
+fn in_our_words(refusal: Refusal, target: &Target) -> OutboundError {
+    let host = target.host.to_string();
+    match refusal {
+        Refusal::NotAllowed | Refusal::NotPublic => OutboundError::NotPublic { host, setting: Outbound::SETTING },
+        Refusal::Protected | Refusal::ModelApi => OutboundError::Protected(target.to_string()),
+        Refusal::Unresolved(why) => OutboundError::Unresolved { host, why },
+    }
+}

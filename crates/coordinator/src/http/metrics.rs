@@ -1,0 +1,57 @@
+//! `GET /metrics`, and the count of requests that it tells of.
+
+use axum::Extension;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+
+use super::session::prefix;
+use super::{Api, ApiError};
+use crate::access::Caller;
+use crate::metrics::{self, Metrics, Standing};
+
+/// For a key of any scope that is not bound to some sessions: the numbers are of all of them.
+pub(super) async fn expose(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Result<Response, ApiError> {
+    if let Some(prefix) = prefix(&caller) {
+        return Err(ApiError::not_for_a_prefix(prefix));
+    }
+    let context = api.registry.context();
+    let (capacity, (running_tasks, queued_tasks)) = (context.capacity.counts(), api.registry.load());
+    let mut sandboxes = api.registry.states();
+    sandboxes.push(("warm", context.warm.ready()));
+    let github = context.repositories.as_ref().and_then(|repositories| repositories.github.rate_limit());
+    let standing = Standing {
+        sandboxes,
+        max_sandboxes: capacity.max,
+        waiting_sessions: capacity.waiting,
+        running_tasks,
+        queued_tasks,
+        pending_webhooks: context.store.pending_webhooks().await?,
+        github: github.map(|limit| (limit.remaining, limit.limit)),
+    };
+    Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], api.metrics.expose(&standing)).into_response())
+}
+
+/// Every request, those that get no further than the perimeter too.
+pub(super) async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut counted = Counted { metrics, method: request.method().clone(), route, status: None };
+    let response = next.run(request).await;
+    counted.status = Some(response.status().as_u16());
+    response
+}
+
+/// Counts when it is dropped: also a request whose caller hangs up, which is the end of its handler.
+struct Counted {
+    metrics: Metrics,
+    method: http::Method,
+    route: Option<MatchedPath>,
+    status: Option<u16>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.metrics.http_request(self.method.as_str(), self.route.as_ref().map(MatchedPath::as_str), self.status);
+    }
+}

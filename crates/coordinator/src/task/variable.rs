@@ -1,0 +1,29 @@
+//! Names in a task's `env`.
+
+/// Why a name cannot be given.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VariableProblem {
+    #[error("{0:?} is not a name; use letters, digits and _, not beginning with a digit")]
+    NotAName(String),
+    /// It would change how the agent itself runs.
+    #[error("{0} is set by the server and cannot be given")]
+    Ours(String),
+}
+
+/// Of a long name this much is shown.
+const SHOWN: usize = 64;
+
+/// Whether a variable of that name can be given. A session's own credential is an exception to it.
+pub fn check_variable(name: &str) -> Result<(), VariableProblem> {
+    let inner = |(i, b): (usize, u8)| b == b'_' || b.is_ascii_alphabetic() || (i > 0 && b.is_ascii_digit());
+    if name.is_empty() || !name.bytes().enumerate().all(inner) {
+        return Err(VariableProblem::NotAName(name.chars().take(SHOWN).collect()));
+    }
+    let upper = name.to_ascii_uppercase();
+    let ours = upper.starts_with("ANTHROPIC_")
+        || upper.starts_with("CLAUDE_")
+        || upper.starts_with("LD_")
+        || upper.ends_with("_PROXY")
+        || ["HOME", "PATH"].contains(&upper.as_str());
+    if ours { Err(VariableProblem::Ours(name.to_owned())) } else { Ok(()) }
+}

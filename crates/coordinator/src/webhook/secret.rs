@@ -1,0 +1,107 @@
+//! What deliveries are signed with.
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+/// `whsec_` and 24 to 64 bytes in base64, as Standard Webhooks wants it.
+#[derive(Clone)]
+pub struct WebhookSecret(Zeroizing<Vec<u8>>);
+
+/// The value itself is not repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a webhook's secret is whsec_ and 24 to 64 random bytes in base64: `echo whsec_$(openssl rand -base64 32)` makes one"
+)]
+pub struct InvalidWebhookSecret;
+
+impl WebhookSecret {
+    const PREFIX: &str = "whsec_";
+
+    /// One part of the header `webhook-signature`.
+    pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
+        let mut context = hmac::Context::with_key(&key);
+        context.update(format!("{id}.{timestamp}.").as_bytes());
+        context.update(body);
+        format!("v1,{}", STANDARD.encode(context.sign()))
+    }
+
+    /// As it was given.
+    pub fn text(&self) -> SecretString {
+        format!("{}{}", Self::PREFIX, STANDARD.encode(&*self.0)).into()
+    }
+}
+
+impl FromStr for WebhookSecret {
+    type Err = InvalidWebhookSecret;
+
+    fn from_str(text: &str) -> Result<Self, InvalidWebhookSecret> {
+        let encoded = text.strip_prefix(Self::PREFIX).ok_or(InvalidWebhookSecret)?;
+        let bytes = STANDARD.decode(encoded).map(Zeroizing::new).map_err(|_| InvalidWebhookSecret)?;
+        if (24..=64).contains(&bytes.len()) { Ok(WebhookSecret(bytes)) } else { Err(InvalidWebhookSecret) }
+    }
+}
+
+impl fmt::Debug for WebhookSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookSecret")
+    }
+}
+
+/// WEBHOOK_SECRET: for targets without one of their own. Several sign side by side, so that receivers can change from one to
+/// the next.
+#[derive(Clone, Debug, Default)]
+pub struct WebhookSecrets(Vec<WebhookSecret>);
+
+impl WebhookSecrets {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn each(&self) -> std::slice::Iter<'_, WebhookSecret> {
+        self.0.iter()
+    }
+}
+
+impl FromStr for WebhookSecrets {
+    type Err = InvalidWebhookSecret;
+
+    fn from_str(text: &str) -> Result<Self, InvalidWebhookSecret> {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.map(str::parse).collect::<Result<_, _>>().map(WebhookSecrets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::{WebhookSecret, WebhookSecrets};
+
+    /// The example of the specification's reference libraries, signed here with OpenSSL's `dgst -mac HMAC`.
+    #[test]
+    fn a_signature_is_the_one_of_the_specification() {
+        let secret: WebhookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();
+        let signature = secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        assert_eq!(secret.text().expose_secret(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    }
+
+    #[test]
+    fn a_secret_has_its_prefix_and_length_and_is_not_repeated() {
+        let of = |bytes: usize| format!("whsec_{}", base64::Engine::encode(&super::STANDARD, vec![7; bytes]));
+        for good in [of(24), of(64), format!("{}, {}", of(24), of(32)), String::new()] {
+            assert!(good.parse::<WebhookSecrets>().is_ok(), "{good}");
+        }
+        for bad in [of(23), of(65), "whsec_".to_owned(), of(24).replace("whsec_", ""), format!("{},x", of(24))] {
+            let error = bad.parse::<WebhookSecrets>().unwrap_err().to_string();
+            assert!(bad == "whsec_" || !error.contains(&bad), "{error}");
+        }
+    }
+}

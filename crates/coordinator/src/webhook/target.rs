@@ -1,0 +1,107 @@
+//! Where a task's end is to be told.
+
+use std::fmt;
+
+use reqwest::Url;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::{InvalidWebhookSecret, WebhookSecret};
+
+/// An address, and with what it is signed where the caller gave a secret. The address may have a secret in its query too,
+/// so all of it is sealed where it is kept.
+#[derive(Clone)]
+pub struct Target {
+    url: Url,
+    secret: Option<WebhookSecret>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTarget {
+    #[error("it must be a URL like https://app.example.com/hooks, of at most {} bytes", Target::MAX_BYTES)]
+    Url,
+    #[error(transparent)]
+    Secret(#[from] InvalidWebhookSecret),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept<'a> {
+    url: &'a str,
+    secret: Option<&'a str>,
+}
+
+impl Target {
+    pub const MAX_BYTES: usize = 2048;
+
+    pub fn new(url: &str, secret: Option<&str>) -> Result<Target, InvalidTarget> {
+        let mut url: Url = Some(url)
+            .filter(|url| url.len() <= Self::MAX_BYTES)
+            .and_then(|url| url.parse().ok())
+            .filter(Url::has_host)
+            .ok_or(InvalidTarget::Url)?;
+        url.set_fragment(None);
+        Ok(Target { url, secret: secret.map(str::parse).transpose()? })
+    }
+
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The caller's own.
+    pub fn secret(&self) -> Option<&WebhookSecret> {
+        self.secret.as_ref()
+    }
+
+    /// Whom it leads to, for the bound on attempts at once.
+    pub fn host(&self) -> String {
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        format!("{}:{port}", self.url.host_str().unwrap_or_default())
+    }
+
+    /// The address for those who look: what a query may hide is left out.
+    pub fn shown(&self) -> String {
+        let mut url = self.url.clone();
+        url.set_query(None);
+        if self.url.query().is_some() { format!("{url}?…") } else { url.to_string() }
+    }
+
+    /// To be sealed.
+    pub(crate) fn to_text(&self) -> SecretString {
+        let secret = self.secret.as_ref().map(WebhookSecret::text);
+        let kept = Kept { url: self.url.as_str(), secret: secret.as_ref().map(secrecy::SecretString::expose_secret) };
+        serde_json::to_string(&kept).unwrap_or_default().into()
+    }
+
+    /// As [`Target::to_text`] wrote it.
+    pub(crate) fn of_text(text: &SecretString) -> Option<Target> {
+        let kept: Kept<'_> = serde_json::from_str(text.expose_secret()).ok()?;
+        Target::new(kept.url, kept.secret).ok()
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Target").field(&self.host()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InvalidTarget, Target};
+
+    #[test]
+    fn a_target_is_kept_whole_and_shown_without_its_secrets() {
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let target = Target::new("https://A.example/hooks?token=hidden#part", Some(secret)).unwrap();
+        assert_eq!((target.shown().as_str(), target.host().as_str()), ("https://a.example/hooks?…", "a.example:443"));
+        assert!(!format!("{target:?}").contains("hidden"));
+        let again = Target::of_text(&target.to_text()).unwrap();
+        assert_eq!(again.url(), target.url());
+        let sign = |target: &Target| target.secret().unwrap().sign("msg_1", 1, b"{}");
+        assert_eq!(sign(&again), sign(&target));
+        for bad in ["", "a.example", "/hooks", "mailto:a@b.example", "data:,x"] {
+            assert_eq!(Target::new(bad, None).unwrap_err(), InvalidTarget::Url, "{bad}");
+        }
+        assert!(Target::new(&format!("https://a.example/{}", "x".repeat(2048)), None).is_err());
+    }
+}

@@ -1,0 +1,71 @@
+//! `claude-runner tools` as a user runs it, and what it made as an agent does.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::json;
+
+use crate::compatibility::acme_api;
+use crate::server::Setup;
+
+/// Chromium's, see `crates/coordinator/src/tools/tests.rs`.
+const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/it/tools/acme.har");
+
+fn tools(arguments: &[&str], out: &Path) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_claude-runner"));
+    let Output { status, stdout, stderr } =
+        command.arg("tools").args(arguments).arg("--out").arg(out).current_dir(std::env::temp_dir()).output().unwrap();
+    (status.success(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
+}
+
+#[tokio::test]
+async fn tools_of_a_recording_work_in_a_sandbox() {
+    let server = Setup::new().start().await;
+    let out = server.directory().join("agent/tools");
+    let (made, said) = tools(&["from-har", RECORDING], &out);
+    assert!(made && said.contains("acme-users.sh: 5 commands"), "{said}");
+    let instructions = "| `tools/acme-users.sh get-user-usage USER_ID` | `GET /users/USER_ID/usage` |";
+    let settings = "env = [\"ACME_TOKEN\", \"ACME_URL\"]";
+    assert!(said.contains(instructions) && said.contains(settings), "{said}");
+    std::fs::write(server.directory().join("agent/agent.toml"), settings).unwrap();
+
+    let (_acme, acme) = acme_api().await;
+    let missing = server.task("s", "say:x").await.problem(400, "invalid_request");
+    assert!(missing["error"].as_str().unwrap().contains("ACME_TOKEN"), "{missing:#}");
+    let env = json!({ "env": { "ACME_URL": acme["ACME_API_URL"], "ACME_TOKEN": acme["ACME_API_TOKEN"] } });
+    let found = server.task_with("s", "bash:tools/acme-users.sh get-users --email bob@acme.test", &env).await.ok();
+    assert_eq!(found["output"]["users"][0]["id"], "u_bob", "{found:#}");
+    let used = server.task("s", "bash:tools/acme-users.sh get-user-usage u_alice").await.ok();
+    assert_eq!(used["output"]["used"], 742, "{used:#}");
+    let upgraded = server.task("s", "bash:tools/acme-users.sh post-user-upgrade u_bob --plan=Pro").await.ok();
+    assert_eq!(upgraded["output"]["previousPlan"], "Free", "{upgraded:#}");
+    let refused = server.say("s", "bash:tools/acme-users.sh get-user u_nobody 2>&1; echo $?").await;
+    assert_eq!(refused, "done: acme-users: There is no user with the id `u_nobody`. (HTTP 404)\n1");
+    server.finish().await;
+}
+
+#[test]
+fn files_that_are_there_stay_and_bad_ones_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("tools");
+    assert!(tools(&["from-har", RECORDING], &out).0);
+    let tool = out.join("acme-users.sh");
+    let written = std::fs::read_to_string(&tool).unwrap();
+    std::fs::write(&tool, "mine").unwrap();
+    let (made, said) = tools(&["from-har", RECORDING], &out);
+    assert!(!made && said.contains("acme-users.sh is there already") && said.contains("--force"), "{said}");
+    assert_eq!(std::fs::read_to_string(&tool).unwrap(), "mine");
+    assert!(tools(&["from-har", "--force", RECORDING], &out).0);
+    assert_eq!(std::fs::read_to_string(&tool).unwrap(), written);
+    let (made, said) = tools(&["from-har", "--host", "nowhere.test", RECORDING], &out);
+    assert!(!made && said.contains("acme.har") && said.contains("console.acme.test"), "{said}");
+
+    let bad = directory.path().join("bad.har");
+    std::fs::write(&bad, r#"{"log":{"entries":[{"request":{"method":"GET","url":"https://a.test"}},{"request":7}]}}"#)
+        .unwrap();
+    let (made, said) = tools(&["from-har", bad.to_str().unwrap()], &out);
+    assert!(!made && said.contains("bad.har") && said.contains("log.entries[1].request"), "{said}");
+    let (made, said) = tools(&["from-openapi", RECORDING], &out);
+    assert!(!made && said.contains("openapi: it must be 3.0 or 3.1"), "{said}");
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1, "something was written");
+}
