@@ -52,21 +52,20 @@ pub(super) async fn clone(
     // The engine tells of a copy that broke off.
     let (archive, _writer) = copy.archive(COPY, &checkout.branch);
     let directory = checkout.directory();
-    let complaint = match source.engine.upload(&sandbox.container, WORKSPACE, archive).await {
-        Err(error) => error.to_string(),
-        Ok(()) => {
-            let arguments = ["-euc", CLONE, "sh", &directory, &checkout.branch, url, &checkout.base];
-            let finished = sandbox.run(WORKSPACE, "sh", &arguments, &QUIET).await?;
-            if finished.succeeded() {
-                return Ok(true);
-            }
-            if finished.code == Some(DAMAGED)
-                && let Err(error) = source.mirrors.discard(name).await
-            {
-                warn!(repository = %name, %error, "a mirror could not be removed");
-            }
-            finished.stderr
+    let complaint = if let Err(error) = source.engine.upload(&sandbox.container, WORKSPACE, archive).await {
+        error.to_string()
+    } else {
+        let arguments = ["-euc", CLONE, "sh", &directory, &checkout.branch, url, &checkout.base];
+        let finished = sandbox.run(WORKSPACE, "sh", &arguments, &QUIET).await?;
+        if finished.succeeded() {
+            return Ok(true);
         }
+        if finished.code == Some(DAMAGED)
+            && let Err(error) = source.mirrors.discard(name).await
+        {
+            warn!(repository = %name, %error, "a mirror could not be removed");
+        }
+        finished.stderr
     };
     warn!(repository = %name, error = complaint, "cloned without a mirror, of which no clone could be made");
     sandbox.run(WORKSPACE, "rm", &["-rf", "--", COPY, &directory], &QUIET).await?;

@@ -11,22 +11,6 @@ use super::super::forge::World;
 use super::world::noise;
 use crate::server::Setup;
 
-const LOOK: &str = r#"
-[[script]]
-name = "look"
-when.message = ["*look for {object}*"]
-
-[[script.step]]
-tools = [{ name = "Bash", input = { command = "git cat-file blob {{object}} 2>/dev/null || echo none; sha256sum large; git status --short --branch; git branch --list --all; git remote -v; ls -A ..; git fsck --no-dangling", description = "Look" } }]
-
-[[script.step]]
-[script.step.output]
-title = "Nothing"
-summary = "Nothing"
-checks = []
-blockers = ""
-"#;
-
 /// What a task finds in its clone; the first line is the object, or `none`.
 async fn look(world: &World, object: &str) -> (String, String) {
     let prompt = format!("look for {object}");
@@ -41,7 +25,7 @@ async fn look(world: &World, object: &str) -> (String, String) {
 
 #[tokio::test]
 async fn a_task_clones_from_the_mirror_and_from_the_forge_alike() {
-    let world = World::with(Setup::new().scripts(LOOK)).await;
+    let world = World::start().await;
     let large = Entry::File { path: "large".to_owned(), content: noise(200_000), executable: false };
     world.forge.create_repository("acme/big", &Seed::new("", &[("README.md", "# Big\n")]).with(large)).await.unwrap();
     let marker = "f0e9f5a0f8a0a3b5a1c0e5b4a0b0c0d0e0f00000";
@@ -71,7 +55,7 @@ async fn a_task_clones_from_the_mirror_and_from_the_forge_alike() {
     assert!(!mirror.exists(), "a damaged mirror is kept");
 
     // As where there are none.
-    let without = World::with(Setup::new().scripts(LOOK).env("PATH", "/no/such/place")).await;
+    let without = World::with(Setup::new().env("PATH", "/no/such/place")).await;
     without.server.logged("has no git 2.32 or newer").await;
     without.finish().await;
     world.finish().await;
