@@ -102,6 +102,7 @@ fn record() -> crate::session::SessionRecord {
         env: [].into(),
         last_seq: 0,
         sandbox: None,
+        agent: crate::agent::AgentName::default(),
         repository: None,
     }
 }
