@@ -25,7 +25,7 @@ const ARGUMENTS: [&str; 11] = [
     "--model",
 ];
 /// Nothing takes as long; what does has failed.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);
 /// What a sandbox may not, as far as the engine's command line can say it.
 const ISOLATED: [&str; 13] = [
     "--network",

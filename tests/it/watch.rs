@@ -27,8 +27,8 @@ impl Feed {
     async fn item(&mut self) -> Option<String> {
         loop {
             if let Some((item, rest)) = self.text.split_once(self.end_of_item) {
-                let item = item.to_owned();
-                self.text = rest.to_owned();
+                let (item, begins) = (item.to_owned(), self.text.len() - rest.len());
+                self.text.drain(..begins);
                 return Some(item);
             }
             let piece = within("news", self.body.next()).await?.unwrap();

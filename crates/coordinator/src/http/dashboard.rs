@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::sync::LazyLock;
 
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -68,7 +70,7 @@ pub(super) async fn asset(Path(name): Path<String>, uri: Uri, headers: HeaderMap
 impl File {
     fn new(name: &'static str, bytes: &'static [u8]) -> File {
         let hash = Sha256::digest(bytes);
-        let tag: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        let tag = URL_SAFE_NO_PAD.encode(&hash[..12]);
         // The one compression level that matters: this is done once.
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         let compressed = encoder.write_all(bytes).and_then(|()| encoder.finish()).ok();

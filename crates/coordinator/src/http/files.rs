@@ -82,7 +82,7 @@ async fn read(
     let record = context.store.session(&session).await?.ok_or_else(|| ApiError::unknown_session(id))?;
     let found = match context.sandboxes.read_files(record.key, &parts).await {
         // It has not had a container yet.
-        Err(FilesError::NotFound) if parts.is_empty() => return Ok(listing(&parts, Vec::new(), false)),
+        Err(FilesError::NotFound) if parts.is_empty() => return Ok(listing(&parts, &[], false)),
         found => found?,
     };
     let mut archive = found;
@@ -139,7 +139,7 @@ async fn list(parts: &[String], mut archive: Archive, first: &Entry) -> Response
             break true;
         }
     };
-    listing(parts, entries, truncated)
+    listing(parts, &entries, truncated)
 }
 
 /// The name of an entry that lies directly in the directory `prefix`.
@@ -171,7 +171,7 @@ fn view(name: &[u8], entry: &Entry) -> Value {
     view
 }
 
-fn listing(parts: &[String], entries: Vec<Value>, truncated: bool) -> Response {
+fn listing(parts: &[String], entries: &[Value], truncated: bool) -> Response {
     let body = json!({ "path": parts.join("/"), "entries": entries, "truncated": truncated });
     (safe_headers(), Json(body)).into_response()
 }

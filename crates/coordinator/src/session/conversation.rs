@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tracing::{debug, info};
-use uuid::Uuid;
 
 use super::environment;
 use super::journal::Journal;
@@ -27,7 +26,7 @@ use crate::gateway::{Reading, SandboxGateway, SessionAccess};
 use crate::redact::{Redactor, SessionRedactor};
 use crate::sandbox::belongs_in_log;
 use crate::store::{Change, UnfinishedTask};
-use crate::task::{ErrorType, Failure, Stage, TaskId, TaskRecord, TaskStatus};
+use crate::task::{ErrorType, Failure, Stage, TaskId, TaskRecord};
 pub(crate) use ending::Ending;
 
 pub(crate) struct Conversation {

@@ -161,7 +161,7 @@ impl Journal {
         }
         self.lines.clear();
         let events: Vec<StoredEvent> = self.events.drain(..).map(|(_, event)| event).collect();
-        self.log.publish(events);
+        self.log.publish(&events);
         failpoint!("events.published");
         flushed.ended = std::mem::take(&mut self.ended);
         flushed.last_frame = self.mark.take().map(|(last, _)| last);

@@ -102,11 +102,11 @@ impl EventLog {
     }
 
     /// Makes committed events visible. They follow the ones before without a hole.
-    pub(crate) fn publish(&self, events: Vec<StoredEvent>) {
+    pub(crate) fn publish(&self, events: &[StoredEvent]) {
         let Some(last) = events.last().map(|event| event.seq) else { return };
         {
             let mut tail = self.tail.write().unwrap_or_else(PoisonError::into_inner);
-            for page in pages(&events) {
+            for page in pages(events) {
                 tail.push(page);
             }
         }
@@ -187,12 +187,11 @@ impl Cursor {
 
     /// `None` where what is asked for went between two looks at the store.
     async fn read(&mut self) -> Result<Option<Page>, StoreError> {
-        let frames = match self.log.read_tail(self.since) {
-            Some(frames) => Some(frames),
-            None => {
-                let events = self.log.store.events(self.log.session(), self.since, STORE_EVENTS).await?;
-                pages(&events).next().and_then(Frames::encode)
-            }
+        let frames = if let Some(frames) = self.log.read_tail(self.since) {
+            Some(frames)
+        } else {
+            let events = self.log.store.events(self.log.session(), self.since, STORE_EVENTS).await?;
+            pages(&events).next().and_then(Frames::encode)
         };
         let next = match &frames {
             Some(frames) => frames.first(),

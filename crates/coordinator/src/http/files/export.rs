@@ -16,6 +16,9 @@ use crate::sandbox::{Archive, ArchiveError, Entry, EntryKind};
 
 const BLOCK: u64 = 512;
 
+/// Two blocks of zeros.
+const END: [u8; 1024] = [0; 1024];
+
 /// More is cut off, so that it cannot be taken for the whole.
 const MAX_ENTRIES: usize = 1_000_000;
 const MAX_BYTES: u64 = 64 * 1024 * 1024 * 1024;
@@ -79,7 +82,7 @@ impl Export {
                     Ok(Some(entry)) => entry,
                     Ok(None) => {
                         self.state = State::Done;
-                        return Some(Ok(Bytes::from_static(&[0; 2 * BLOCK as usize])));
+                        return Some(Ok(Bytes::from_static(&END)));
                     }
                     Err(error) => return Some(Err(error)),
                 },

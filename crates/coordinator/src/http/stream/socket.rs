@@ -127,9 +127,8 @@ impl Socket {
         // The answer to a ping, of which a part may have gone out.
         self.stream.flush().await?;
         while unsent.rest.has_remaining() {
-            match self.stream.get_mut().write_buf(&mut unsent.rest).await? {
-                0 => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                _ => continue,
+            if self.stream.get_mut().write_buf(&mut unsent.rest).await? == 0 {
+                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
             }
         }
         self.unsent = None;

@@ -87,7 +87,7 @@ impl Archive {
             }
             let mut header = tar::Header::new_old();
             header.as_mut_bytes().copy_from_slice(&block);
-            self.check(&header)?;
+            Self::check(&header)?;
             let kind = header.entry_type();
             let size = header.entry_size().map_err(|_| ArchiveError::Malformed("a size"))?;
             if kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions() {
@@ -129,7 +129,7 @@ impl Archive {
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
     }
 
-    fn check(&self, header: &tar::Header) -> Result<(), ArchiveError> {
+    fn check(header: &tar::Header) -> Result<(), ArchiveError> {
         let bytes = header.as_bytes();
         let sum: u32 = bytes
             .iter()
@@ -211,7 +211,7 @@ impl Extensions {
             kind if has_content(kind) => EntryKind::File,
             _ => EntryKind::Other,
         };
-        let target = self.target.clone().or_else(|| header.link_name_bytes().map(|name| name.into_owned()));
+        let target = self.target.clone().or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
         let seconds = || header.mtime().ok().and_then(|seconds| i64::try_from(seconds).ok());
         Ok(Entry {
             path: self.path.clone().unwrap_or_else(|| header.path_bytes().into_owned()),

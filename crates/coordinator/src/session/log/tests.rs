@@ -57,7 +57,7 @@ impl World {
     async fn append(&self, events: Vec<StoredEvent>) {
         let change = Change::AppendEvents { session: self.key, task: None, events: events.clone() };
         self.store.commit(vec![change]).await.unwrap();
-        self.log.publish(events);
+        self.log.publish(&events);
     }
 
     /// Everything after `since`, as one subscriber reads it.
@@ -138,7 +138,7 @@ async fn what_retention_removed_is_told_as_a_gap() {
     let (next, ()) = tokio::join!(cursor.next(), async {
         let change = Change::AppendEvents { session: world.key, task: None, events: events(10, 10, 10) };
         world.store.commit(vec![change]).await.unwrap();
-        log.publish(events(10, 10, 10));
+        log.publish(&events(10, 10, 10));
     });
     assert_eq!(inside_page(&next.unwrap()), events(10, 10, 10));
 }

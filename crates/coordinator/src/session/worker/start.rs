@@ -135,7 +135,7 @@ impl Worker {
         self.launching = Some(cancel.clone());
         let (context, report) = (Arc::clone(&self.context), self.reports.0.clone());
         self.context.tracker.spawn(async move {
-            let launched = obtain(&context, &report, wanted, from, &cancel).await;
+            let launched = Box::pin(obtain(&context, &report, wanted, from, &cancel)).await;
             let _ = report.send(Report::Launched(Box::new(launched))).await;
         });
     }
