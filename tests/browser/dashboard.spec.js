@@ -276,7 +276,8 @@ test('it is light, paints soon, and scrolls through 10,000 events', async ({ pag
   for (let load = 0; load < 5; load += 1) {
     await page.reload();
     await expect(page.getByLabel('API key')).toBeVisible();
-    paints.push(await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime));
+    const paint = await page.waitForFunction(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime);
+    paints.push(await paint.jsonValue());
   }
   // The best of five: this is about the page, not about what else the machine does.
   expect(Math.min(...paints)).toBeLessThan(500);
