@@ -1,7 +1,7 @@
 //! Repository tasks: from a prompt to a pull request.
 //!
 //! A session works in one repository: [`Checkout`] says where. What happens at the forge is here ([`Repositories`]), and what
-//! git does in the sandbox ([`clone`], [`WindUp`]); when it happens is the session worker's business.
+//! git does in the sandbox (`clone`, `WindUp`); when it happens is the session worker's business.
 
 mod branches;
 mod checkout;

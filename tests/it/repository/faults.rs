@@ -38,7 +38,8 @@ async fn a_forge_that_fails_before_the_work_ends_the_task_with_the_reason() {
     failed(&in_handbook(&world, "commit a").await, "clone_failed", &["502"]);
     order(&world, (Method::POST, "/git/refs"), 403, 1);
     failed(&in_handbook(&world, "commit a").await, "clone_failed", &["ordered 403"]);
-    order(&world, (Method::GET, "service=git-upload-pack"), 502, 1);
+    // The mirror's fetch, and the clone without one.
+    order(&world, (Method::GET, "service=git-upload-pack"), 502, 2);
     failed(&in_handbook(&world, "commit a").await, "clone_failed", &["could not be cloned", "502"]);
     assert_eq!(world.branches("acme/handbook"), ["refs/heads/main"]);
     world.forge.set_rate_limit(0);

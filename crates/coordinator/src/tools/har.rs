@@ -136,7 +136,7 @@ pub(super) fn service(name: &str, address: String, taken: &mut BTreeSet<String>)
     Service { name, prefix, address }
 }
 
-/// `acme` of https://api.acme.test
+/// `acme` of `https://api.acme.test`
 pub(super) fn name_of(address: &str) -> String {
     match Url::parse(address).ok().and_then(|url| url.domain().map(str::to_owned)) {
         Some(name) if name.contains('.') => name.rsplit('.').nth(1).unwrap_or("api").to_owned(),

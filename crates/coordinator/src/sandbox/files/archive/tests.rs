@@ -56,8 +56,12 @@ async fn an_archive_is_read_however_it_is_cut() {
     let told: Vec<_> = whole.iter().map(|(entry, content)| (entry.kind, entry.size, content.len())).collect();
     let kinds = [EntryKind::Directory, EntryKind::File, EntryKind::Symlink, EntryKind::HardLink, EntryKind::Other];
     let sizes = [0, 5, 0, 0, 0, 512];
-    let expected: Vec<_> =
-        kinds.into_iter().chain([EntryKind::File]).zip(sizes).map(|(kind, size)| (kind, size, usize::try_from(size).unwrap())).collect();
+    let expected: Vec<_> = kinds
+        .into_iter()
+        .chain([EntryKind::File])
+        .zip(sizes)
+        .map(|(kind, size)| (kind, size, usize::try_from(size).unwrap()))
+        .collect();
     assert_eq!(told, expected);
     assert_eq!(whole[1].0.path.len(), 257);
     assert_eq!((whole[1].1.as_slice(), whole[1].0.mode, whole[1].0.modified), (b"hello".as_slice(), 0o4755, 77));
