@@ -465,11 +465,72 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/asyncapi.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The events of the streams, described */
+        get: operations["describeEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/docs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** These documents as a page for people */
+        get: operations["docs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/docs/{file}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A file of that page */
+        get: operations["docsFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         TaskRequest: components["schemas"]["SessionTaskRequest"] | components["schemas"]["RepositoryTaskRequest"];
+        /**
+         * @example {
+         *       "sessionId": "user-123",
+         *       "message": "How many API calls has Alice (alice@acme.test) left this month?",
+         *       "context": "Channel: web-chat",
+         *       "metadata": {
+         *         "ticket": 4711
+         *       }
+         *     }
+         */
         SessionTaskRequest: {
             sessionId: string;
             /** @description what the agent is asked */
@@ -494,6 +555,12 @@ export interface components {
             async?: boolean | null;
             webhook?: components["schemas"]["WebhookTarget"];
         };
+        /**
+         * @example {
+         *       "prompt": "Fix the token refresh in the HTTP API",
+         *       "repo": "acme/acme-api"
+         *     }
+         */
         RepositoryTaskRequest: {
             /** @description what is to be done, and where */
             prompt: string;
@@ -530,6 +597,39 @@ export interface components {
             cache_creation_input_tokens: number;
             cache_read_input_tokens: number;
         };
+        /**
+         * @example {
+         *       "taskId": "ecaaef114eabe1ef",
+         *       "sessionId": "user-123",
+         *       "status": "completed",
+         *       "output": {
+         *         "action": "resolve",
+         *         "confidence": 1,
+         *         "response": "Alice has used 742 of 1,000 API calls this month; 258 are left.",
+         *         "user": {
+         *           "id": "u_alice",
+         *           "name": "Alice",
+         *           "email": "alice@acme.test",
+         *           "plan": "Pro"
+         *         }
+         *       },
+         *       "cost": 0.01125,
+         *       "cliCost": 0.01125,
+         *       "duration": 567,
+         *       "tools": [
+         *         "Bash",
+         *         "Bash"
+         *       ],
+         *       "resumed": false,
+         *       "usage": {
+         *         "input_tokens": 3000,
+         *         "output_tokens": 150,
+         *         "cache_creation_input_tokens": 0,
+         *         "cache_read_input_tokens": 0,
+         *         "requests": 3
+         *       }
+         *     }
+         */
         Answer: {
             taskId: string;
             sessionId: string;
@@ -546,6 +646,14 @@ export interface components {
             resumed: boolean;
             usage: components["schemas"]["Usage"];
         };
+        /**
+         * @example {
+         *       "id": "16035c464dde2162",
+         *       "taskId": "16035c464dde2162",
+         *       "sessionId": "user-123",
+         *       "status": "queued"
+         *     }
+         */
         Accepted: {
             id: string;
             taskId: string;
@@ -553,12 +661,59 @@ export interface components {
             /** @constant */
             status: "queued";
         };
+        /**
+         * @example {
+         *       "sessionId": "user-456",
+         *       "taskId": "9c3b769f855b899d",
+         *       "aborted": true
+         *     }
+         */
         Aborted: {
             sessionId: string;
             /** @description where one task was meant */
             taskId?: string;
             aborted: boolean;
         };
+        /**
+         * @example {
+         *       "id": "16035c464dde2162",
+         *       "taskId": "16035c464dde2162",
+         *       "sessionId": "user-123",
+         *       "kind": "session",
+         *       "status": "completed",
+         *       "prompt": "And which plan is she on?",
+         *       "context": null,
+         *       "model": "claude-sonnet-4-6",
+         *       "maxTurns": 10,
+         *       "timeoutMs": 600000,
+         *       "maxCostUsd": null,
+         *       "metadata": null,
+         *       "created": "2026-11-21T10:25:09.274Z",
+         *       "started": "2026-11-21T10:25:09.275Z",
+         *       "finished": "2026-11-21T10:25:09.351Z",
+         *       "error": null,
+         *       "errorType": null,
+         *       "pr_url": null,
+         *       "cost": 0.00375,
+         *       "cliCost": 0.00375,
+         *       "duration": 76,
+         *       "tools": [],
+         *       "resumed": true,
+         *       "usage": {
+         *         "input_tokens": 1000,
+         *         "output_tokens": 50,
+         *         "cache_creation_input_tokens": 0,
+         *         "cache_read_input_tokens": 0,
+         *         "requests": 1
+         *       },
+         *       "output": {
+         *         "action": "reply",
+         *         "confidence": 1,
+         *         "response": "Alice is on the plan Pro; I still know it from before."
+         *       },
+         *       "response": null
+         *     }
+         */
         Task: {
             id: string;
             taskId: string;
@@ -598,6 +753,21 @@ export interface components {
             output?: unknown;
             response?: string | null;
         };
+        /**
+         * @example {
+         *       "sessionId": "user-123",
+         *       "agent": "default",
+         *       "created": "2026-11-21T10:25:07.039Z",
+         *       "lastActive": "2026-11-21T10:25:09.351Z",
+         *       "turns": 2,
+         *       "busy": false,
+         *       "queued": 0,
+         *       "state": "idle",
+         *       "seq": 28,
+         *       "sdkSessionId": "80bbc522-9f0c-43df-9a6a-3cc35390159a",
+         *       "credential": "operator"
+         *     }
+         */
         Session: {
             sessionId: string;
             /** @description as long as the session lives */
@@ -615,6 +785,21 @@ export interface components {
             /** @enum {unknown} */
             credential?: "session" | "operator";
         };
+        /**
+         * @example {
+         *       "name": "default",
+         *       "description": null,
+         *       "default": true,
+         *       "model": "claude-sonnet-4-6",
+         *       "maxTurns": 10,
+         *       "timeoutMs": 600000,
+         *       "maxCostUsd": null,
+         *       "permissionMode": "bypassPermissions",
+         *       "env": [],
+         *       "mcpServers": [],
+         *       "error": null
+         *     }
+         */
         Agent: {
             /** @description for `agent` of a task */
             name: string;
@@ -650,6 +835,16 @@ export interface components {
              */
             origin?: string | null;
         };
+        /**
+         * @example {
+         *       "ticket": "XgipOF78FPHsQvQoLIOzKmYMzmUO90QgN5Ud8tUN9ao",
+         *       "expiresAt": "2026-11-21T10:25:46.391Z",
+         *       "protocols": [
+         *         "claude-runner",
+         *         "ticket.XgipOF78FPHsQvQoLIOzKmYMzmUO90QgN5Ud8tUN9ao"
+         *       ]
+         *     }
+         */
         Ticket: {
             ticket: string;
             /** Format: date-time */
@@ -672,6 +867,41 @@ export interface components {
             estimatedCost: number;
             cliCost: number | null;
         };
+        /**
+         * @example {
+         *       "from": "2026-10-22",
+         *       "to": "2026-11-21",
+         *       "by": [
+         *         "day",
+         *         "model"
+         *       ],
+         *       "totals": {
+         *         "requests": 20,
+         *         "input_tokens": 20000,
+         *         "output_tokens": 1000,
+         *         "cache_creation_input_tokens": 0,
+         *         "cache_read_input_tokens": 0,
+         *         "cost": 0.075,
+         *         "estimatedCost": 0,
+         *         "cliCost": null
+         *       },
+         *       "rows": [
+         *         {
+         *           "day": "2026-11-21",
+         *           "model": "claude-sonnet-4-6",
+         *           "requests": 20,
+         *           "input_tokens": 20000,
+         *           "output_tokens": 1000,
+         *           "cache_creation_input_tokens": 0,
+         *           "cache_read_input_tokens": 0,
+         *           "cost": 0.075,
+         *           "estimatedCost": 0,
+         *           "cliCost": null
+         *         }
+         *       ],
+         *       "truncated": false
+         *     }
+         */
         UsageReport: {
             /** Format: date */
             from: string;
@@ -682,6 +912,42 @@ export interface components {
             rows: components["schemas"]["UsageRow"][];
             truncated: boolean;
         };
+        /**
+         * @example {
+         *       "path": "",
+         *       "entries": [
+         *         {
+         *           "name": "AGENTS.md",
+         *           "type": "file",
+         *           "size": 1600,
+         *           "modified": "2006-07-24T01:21:28.000Z",
+         *           "mode": "0644"
+         *         },
+         *         {
+         *           "name": "OUTPUT.md",
+         *           "type": "file",
+         *           "size": 783,
+         *           "modified": "2006-07-24T01:21:28.000Z",
+         *           "mode": "0644"
+         *         },
+         *         {
+         *           "name": "OUTPUT.schema.json",
+         *           "type": "file",
+         *           "size": 695,
+         *           "modified": "2006-07-24T01:21:28.000Z",
+         *           "mode": "0644"
+         *         },
+         *         {
+         *           "name": "tools",
+         *           "type": "directory",
+         *           "size": 0,
+         *           "modified": "2006-07-24T01:21:28.000Z",
+         *           "mode": "0755"
+         *         }
+         *       ],
+         *       "truncated": false
+         *     }
+         */
         Listing: {
             /** @description below the workspace; empty for itself */
             path: string;
@@ -699,6 +965,54 @@ export interface components {
             /** @description there may be more */
             truncated: boolean;
         };
+        /**
+         * @example {
+         *       "engine": {
+         *         "version": "20.10.24+dfsg1",
+         *         "apiVersion": "1.41",
+         *         "cpus": 2,
+         *         "memoryBytes": 25276502016
+         *       },
+         *       "sandboxes": [
+         *         {
+         *           "sessionId": "user-123",
+         *           "state": "idle",
+         *           "started": "2026-11-21T10:25:07.391398339Z",
+         *           "memoryBytes": 164020224,
+         *           "memoryLimitBytes": 2147483648,
+         *           "cpuPercent": null,
+         *           "processes": 9
+         *         },
+         *         {
+         *           "sessionId": "user-456",
+         *           "state": "running",
+         *           "started": "2026-11-21T10:25:07.412153737Z",
+         *           "memoryBytes": 171831296,
+         *           "memoryLimitBytes": 2147483648,
+         *           "cpuPercent": null,
+         *           "processes": 11
+         *         },
+         *         {
+         *           "sessionId": null,
+         *           "state": "warm",
+         *           "started": "2026-11-21T10:25:10.004782856Z",
+         *           "memoryBytes": 118640640,
+         *           "memoryLimitBytes": 2147483648,
+         *           "cpuPercent": null,
+         *           "processes": 8
+         *         }
+         *       ],
+         *       "pool": {
+         *         "warm": 1,
+         *         "live": 3,
+         *         "max": 47
+         *       },
+         *       "queue": {
+         *         "waitingSessions": 0,
+         *         "queuedTasks": 0
+         *       }
+         *     }
+         */
         Sandboxes: {
             engine: {
                 version: string;
@@ -735,6 +1049,26 @@ export interface components {
         };
         /** @enum {string} */
         WebhookStatus: "pending" | "delivered" | "failed";
+        /**
+         * @example {
+         *       "id": "msg_bf95bea0d8354e5993a44fd30d1063c7",
+         *       "taskId": "1fae318a71f90249",
+         *       "sessionId": "user-456",
+         *       "type": "task.completed",
+         *       "url": "http://127.0.0.1:4792/hooks?…",
+         *       "status": "delivered",
+         *       "created": "2026-11-21T10:28:52.607Z",
+         *       "nextAttempt": null,
+         *       "attempts": [
+         *         {
+         *           "time": "2026-11-21T10:28:52.610Z",
+         *           "status": 204,
+         *           "error": null,
+         *           "durationMs": 50
+         *         }
+         *       ]
+         *     }
+         */
         Webhook: {
             /** @description the webhook-id of every attempt */
             id: string;
@@ -763,17 +1097,80 @@ export interface components {
                 durationMs: number;
             }[];
         };
+        /**
+         * @example {
+         *       "status": "ok",
+         *       "ok": true,
+         *       "name": "claude-runner",
+         *       "version": "0.1.0",
+         *       "sessions": 2,
+         *       "tasks": 8,
+         *       "activeTasks": 0,
+         *       "running": 0,
+         *       "sandboxes": {
+         *         "warm": 1,
+         *         "live": 3,
+         *         "waiting": 0,
+         *         "max": 47
+         *       }
+         *     }
+         */
         Health: {
             /** @constant */
             status: "ok";
             /** @constant */
             ok: true;
+            /** @constant */
+            name?: "claude-runner";
             version?: string;
             sessions?: number;
             tasks?: number;
             activeTasks?: number;
             running?: number;
+            sandboxes?: {
+                warm: number;
+                live: number;
+                waiting: number;
+                max: number;
+            };
         };
+        /**
+         * @example {
+         *       "ready": true,
+         *       "checks": [
+         *         {
+         *           "name": "engine",
+         *           "ok": true,
+         *           "detail": "engine 20.10.24+dfsg1"
+         *         },
+         *         {
+         *           "name": "image",
+         *           "ok": true,
+         *           "detail": "claude-runner"
+         *         },
+         *         {
+         *           "name": "store",
+         *           "ok": true,
+         *           "detail": "usable"
+         *         },
+         *         {
+         *           "name": "credential",
+         *           "ok": true,
+         *           "detail": "usable"
+         *         },
+         *         {
+         *           "name": "agents",
+         *           "ok": true,
+         *           "detail": "`default`"
+         *         },
+         *         {
+         *           "name": "server",
+         *           "ok": true,
+         *           "detail": "accepting tasks"
+         *         }
+         *       ]
+         *     }
+         */
         Readiness: {
             ready: boolean;
             checks: {
@@ -782,7 +1179,18 @@ export interface components {
                 detail: string;
             }[];
         };
-        /** @description RFC 9457. Of a task that failed, with the members of an answer; `status` is then the task's word */
+        /**
+         * @description RFC 9457. Of a task that failed, with the members of an answer; `status` is then the task's word
+         * @example {
+         *       "type": "about:blank",
+         *       "title": "Bad Request",
+         *       "status": 400,
+         *       "detail": "maxTurns: it must be from 1 to 1000",
+         *       "code": "invalid_request",
+         *       "retryable": false,
+         *       "error": "maxTurns: it must be from 1 to 1000"
+         *     }
+         */
         Problem: {
             type: string;
             title: string;
@@ -1981,6 +2389,102 @@ export interface operations {
             421: components["responses"]["Misdirected"];
             429: components["responses"]["TooManyRequests"];
             507: components["responses"]["DiskFull"];
+        };
+    };
+    describeEvents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description AsyncAPI 3.0 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            507: components["responses"]["DiskFull"];
+        };
+    };
+    docs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description the caller has it already */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["Misdirected"];
+        };
+    };
+    docsFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/javascript": string;
+                    "text/css": string;
+                };
+            };
+            /** @description the caller has it already */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["Misdirected"];
         };
     };
 }
