@@ -34,7 +34,8 @@ interface Entry {
   node: HTMLElement;
   seq: number;
   kind: 'text' | 'thinking' | 'other';
-  parent: string | undefined;
+  /** The task, and the tool call whose subagent it is of. */
+  of: string;
 }
 
 /**
@@ -146,7 +147,7 @@ export class ClaudeRunnerStream extends HTMLElement {
         summary.append(element('code', {}, event.tool), ` ${brief(event.input)}`);
         details.append(summary, element('pre', {}, pretty(event.input)));
         this.tools.set(event.toolUseId, details);
-        this.add(details, event.seq, 'other', event.parentToolUseId);
+        this.add(details, event.seq, 'other');
         return;
       }
       case 'tool_end':
@@ -188,18 +189,19 @@ export class ClaudeRunnerStream extends HTMLElement {
   }
 
   /** Deltas of one block are one entry. */
-  private say({ type, text, seq, parentToolUseId }: { type: 'text' | 'thinking'; text: string; seq: number; parentToolUseId?: string }): void {
+  private say({ type, text, seq, taskId, parentToolUseId }: { type: 'text' | 'thinking'; text: string; seq: number; taskId?: string; parentToolUseId?: string }): void {
     const last = this.entries.at(-1);
-    if (last?.kind === type && last.parent === parentToolUseId) last.node.append(text);
-    else this.add(element('p', { part: type, class: type }, text), seq, type, parentToolUseId);
+    const of = `${taskId} ${parentToolUseId}`;
+    if (last?.kind === type && last.of === of) last.node.append(text);
+    else this.add(element('p', { part: type, class: type }, text), seq, type, of);
   }
 
   private note(text: string, seq: number): void {
     this.add(element('p', { part: 'note', class: 'note' }, text), seq, 'other');
   }
 
-  private add(node: HTMLElement, seq: number, kind: Entry['kind'], parent?: string): void {
-    this.entries.push({ node, seq, kind, parent });
+  private add(node: HTMLElement, seq: number, kind: Entry['kind'], of = ''): void {
+    this.entries.push({ node, seq, kind, of });
     this.log.append(node);
     while (this.entries.length > MAX_ENTRIES) this.entries.shift()?.node.remove();
   }
