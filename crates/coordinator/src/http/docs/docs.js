@@ -57,7 +57,7 @@ function typeOf(schema, prefix) {
 function bounds(schema) {
   const words = [
     schema.default !== undefined && `default ${JSON.stringify(schema.default)}`,
-    schema.minimum > 0 && `from ${schema.minimum}`,
+    schema.minimum > 1 && `from ${schema.minimum}`,
     schema.exclusiveMinimum !== undefined && `above ${schema.exclusiveMinimum}`,
     schema.maximum !== undefined && schema.maximum < Number.MAX_SAFE_INTEGER && `up to ${schema.maximum}`,
     schema.maxLength !== undefined && `at most ${schema.maxLength} characters`,
@@ -189,7 +189,7 @@ function show() {
   content.replaceChildren();
   index.replaceChildren();
   content.append(h('h1', null, `${api.info.title} API`), h('p.about', null, prose(api.info.description)),
-    h('p.about', null, 'For programs: ', h('a', { href: '/openapi.json' }, 'openapi.json'), ' and ', h('a', { href: '/asyncapi.json' }, 'asyncapi.json'), '.'));
+    h('p.about', null, prose('All of this is in `/openapi.json` and `/asyncapi.json`, for programs.')));
   const calls = Object.entries(api.paths).flatMap(([path, item]) => METHODS.filter((method) => item[method]).map((method) => [path, method, item[method]]));
   group('Calls', 'calls', calls.map(([path, method, { operationId }]) => {
     const word = path.startsWith('/stream/') ? 'WS' : method.toUpperCase();
