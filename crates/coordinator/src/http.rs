@@ -4,6 +4,8 @@ mod access;
 mod agents;
 mod body;
 mod dashboard;
+mod docs;
+mod embedded;
 mod error;
 mod events;
 mod extract;
@@ -106,6 +108,9 @@ pub fn router(api: Api) -> Router {
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .route("/openapi.json", get(openapi::describe))
+        .route("/asyncapi.json", get(openapi::describe_events))
+        .route("/docs", get(docs::page))
+        .route("/docs/{file}", get(docs::file))
         .route("/", get(dashboard::page))
         .route("/assets/{file}", get(dashboard::asset))
         .fallback(error::not_found)

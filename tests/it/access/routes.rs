@@ -38,7 +38,7 @@ use Foreign::{Forbidden, Installation, LeftOut, Live, NoSession, NotThere};
 use Needs::{Nothing, Read, Submit};
 
 /// All of them; a new one has to say here what it needs.
-const ROUTES: [(&str, &str, Needs, Foreign); 29] = [
+const ROUTES: [(&str, &str, Needs, Foreign); 32] = [
     ("POST", "/task", Submit, Forbidden),
     ("GET", "/task/{id}", Read, NotThere),
     ("GET", "/task/{id}/logs", Read, NotThere),
@@ -64,6 +64,9 @@ const ROUTES: [(&str, &str, Needs, Foreign); 29] = [
     ("POST", "/webhooks/{id}/replay", Submit, NotThere),
     ("GET", "/metrics", Read, NoSession),
     ("GET", "/openapi.json", Read, NoSession),
+    ("GET", "/asyncapi.json", Read, NoSession),
+    ("GET", "/docs", Nothing, NoSession),
+    ("GET", "/docs/{file}", Nothing, NoSession),
     ("GET", "/health", Nothing, NoSession),
     ("GET", "/ready", Nothing, NoSession),
     ("GET", "/", Nothing, NoSession),

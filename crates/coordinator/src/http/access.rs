@@ -25,9 +25,9 @@ pub(super) use subject::Subject;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Paths that answer without a key: a load balancer has none, and who signs in has not shown one yet.
-const OPEN: [&str; 3] = ["/health", "/ready", "/"];
-/// The dashboard's files.
-const OPEN_BELOW: &str = "/assets/";
+const OPEN: [&str; 4] = ["/health", "/ready", "/", "/docs"];
+/// The files of the two pages.
+const OPEN_BELOW: [&str; 2] = ["/assets/", "/docs/"];
 
 /// What decides who is let in.
 pub struct Guard {
@@ -131,7 +131,7 @@ fn identify(guard: &Guard, request: &Request, peer: IpAddr) -> Result<Caller, Ap
 }
 
 fn is_open(path: &str) -> bool {
-    OPEN.contains(&path) || path.starts_with(OPEN_BELOW)
+    OPEN.contains(&path) || OPEN_BELOW.iter().any(|below| path.starts_with(below))
 }
 
 /// Whether they may do that, now.

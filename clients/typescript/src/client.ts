@@ -1,0 +1,139 @@
+import { RunnerError } from './error.js';
+import { type Call, Http, type HttpOptions, part, query } from './http.js';
+import { serverSent } from './lines.js';
+import { type GetTicket, webSocket } from './socket.js';
+import { type Connect, type StreamOptions, follow } from './stream.js';
+import { Task } from './task.js';
+import type { Aborted, Accepted, Agent, Answer, ListTasks, RepositoryTask, RunnerEvent, Session, SessionTask, TaskRecord, Ticket, UsageQuery, UsageReport } from './types.js';
+
+export interface ClaudeRunnerOptions extends HttpOptions {
+  /** Fetches a ticket for a stream, in a page that has no key: from its own backend. Default: asks the server, with the key. */
+  ticket?: GetTicket | undefined;
+  /** Default: WebSockets in browsers, plain HTTP elsewhere. */
+  transport?: 'websocket' | 'http' | undefined;
+}
+
+export interface RequestOptions {
+  signal?: AbortSignal | undefined;
+}
+
+export interface SubmitOptions extends RequestOptions {
+  /** Requests with the same key mean the same task. Default: a new one for each call, so that a retry is no second task. */
+  idempotencyKey?: string | undefined;
+}
+
+/** A Claude Runner server. Every call takes an `AbortSignal`, and throws a `RunnerError`. */
+export class ClaudeRunner {
+  private readonly http: Http;
+  private readonly connect: (session: string) => Connect;
+
+  constructor(options: ClaudeRunnerOptions) {
+    this.http = new Http(options);
+    const transport = options.transport ?? (typeof document === 'undefined' ? 'http' : 'websocket');
+    const getTicket: GetTicket = options.ticket ?? ((session, signal) => this.ticket(session, { signal }));
+    this.connect = (session) => (since, signal) =>
+      transport === 'http' ? serverSent(this.http, session, since, signal) : webSocket(this.http.url, getTicket, session, since, signal);
+  }
+
+  /** Sends a message and waits for the answer. A server that restarts meanwhile is asked again for the same task. */
+  submit(task: SessionTask, options: SubmitOptions = {}): Promise<Answer> {
+    return this.post('/task', task, options);
+  }
+
+  /** Sends a message, or a repository task, and does not wait. */
+  async start(task: SessionTask | RepositoryTask, options: SubmitOptions = {}): Promise<Task> {
+    const accepted = await this.post<Accepted>('/task', task, options, { prefer: 'respond-async' });
+    return new Task(this, accepted.taskId, accepted.sessionId);
+  }
+
+  /** A session's events after `since`, or from now on. Connects anew after every cut; ends when the session is deleted. */
+  async *stream(sessionId: string, options: StreamOptions = {}): AsyncGenerator<RunnerEvent, void> {
+    const since = options.since ?? (await this.latest(sessionId, options.signal));
+    yield* follow(this.connect(sessionId), since, this.http.retries, options);
+  }
+
+  /** Ends all that a session runs and queues, or one task. */
+  abort(id: string, { mode, signal }: RequestOptions & { mode?: 'kill' | 'interrupt' | undefined } = {}): Promise<Aborted> {
+    return this.http.json('POST', `/task/${part(id)}/abort${query({ mode })}`, { signal, repeatable: true });
+  }
+
+  /** A handle of a task of which only the id is known. */
+  async attach(taskId: string, options: RequestOptions = {}): Promise<Task> {
+    return new Task(this, taskId, (await this.task(taskId, options)).sessionId);
+  }
+
+  task(id: string, { signal }: RequestOptions = {}): Promise<TaskRecord> {
+    return this.http.json('GET', `/task/${part(id)}`, { signal });
+  }
+
+  /** The same task once more. */
+  async retry(id: string, { signal }: RequestOptions = {}): Promise<Task> {
+    const accepted = await this.http.json<Accepted>('POST', `/task/${part(id)}/retry`, { signal });
+    return new Task(this, accepted.taskId, accepted.sessionId);
+  }
+
+  /** A page of tasks, newest first. */
+  tasks(filter: ListTasks & RequestOptions = {}): Promise<TaskRecord[]> {
+    const { signal, ...parameters } = filter;
+    return this.http.json('GET', `/tasks${query(parameters)}`, { signal });
+  }
+
+  sessions({ signal }: RequestOptions = {}): Promise<Session[]> {
+    return this.http.json('GET', '/sessions', { signal });
+  }
+
+  session(id: string, { signal }: RequestOptions = {}): Promise<Session> {
+    return this.http.json('GET', `/session/${part(id)}`, { signal });
+  }
+
+  /** Files and memory as on the first day. */
+  resetSession(id: string, { signal }: RequestOptions = {}): Promise<{ sessionId: string; reset: boolean }> {
+    return this.http.json('POST', `/session/${part(id)}/reset`, { signal, repeatable: true });
+  }
+
+  deleteSession(id: string, { signal }: RequestOptions = {}): Promise<{ deleted: string }> {
+    return this.http.json('DELETE', `/session/${part(id)}`, { signal, repeatable: true });
+  }
+
+  /** With what a page opens the session's stream, once. `origin` is the page's. */
+  ticket(sessionId: string, { origin, signal }: RequestOptions & { origin?: string | undefined } = {}): Promise<Ticket> {
+    const call: Call = { signal, repeatable: true, ...(origin === undefined ? {} : { body: { origin } }) };
+    return this.http.json('POST', `/session/${part(sessionId)}/ticket`, call);
+  }
+
+  usage(filter: UsageQuery & RequestOptions = {}): Promise<UsageReport> {
+    const { signal, ...parameters } = filter;
+    return this.http.json('GET', `/usage${query(parameters)}`, { signal });
+  }
+
+  agents({ signal }: RequestOptions = {}): Promise<Agent[]> {
+    return this.http.json('GET', '/agents', { signal });
+  }
+
+  /** The `seq` of a task's first event; `undefined` where there is none any more. */
+  async firstEvent(taskId: string, signal?: AbortSignal): Promise<number | undefined> {
+    const event = await this.http.firstLine<{ seq: number }>(`/task/${part(taskId)}/logs?format=ndjson`, signal);
+    return event?.seq;
+  }
+
+  /** Where "from now on" begins. Found out before the stream is opened, so that a cut at once loses nothing. */
+  private async latest(sessionId: string, signal?: AbortSignal): Promise<number> {
+    try {
+      return (await this.session(sessionId, { signal })).seq;
+    } catch (error) {
+      if (error instanceof RunnerError && error.code === 'session_not_found') return 0;
+      throw error;
+    }
+  }
+
+  private post<T>(path: string, body: object, options: SubmitOptions, more: Record<string, string> = {}): Promise<T> {
+    const headers = { 'idempotency-key': options.idempotencyKey ?? uuid(), ...more };
+    return this.http.json('POST', path, { body, headers, signal: options.signal, repeatable: true });
+  }
+}
+
+/** Not `crypto.randomUUID`, which pages without TLS do not have. */
+function uuid(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

@@ -1,0 +1,139 @@
+import { Backoff, type Retries } from './backoff.js';
+import { RunnerError, errorOf } from './error.js';
+
+/** An answer that took longer was waited for, not refused. */
+const LONG_ANSWER_MS = 60_000;
+
+export interface HttpOptions {
+  /** Where the server is: `https://runner.example.com`. */
+  url: string;
+  /** An API key. Never give one to a page: a page has tickets. */
+  key?: string | undefined;
+  fetch?: typeof fetch | undefined;
+  retries?: Retries | undefined;
+}
+
+export interface Call {
+  body?: unknown;
+  headers?: Record<string, string>;
+  signal?: AbortSignal | undefined;
+  /** It may be sent twice: it changes nothing, or the server takes both for one. Default for GET. */
+  repeatable?: boolean;
+}
+
+/** Requests with the key, tried again where that can help and cannot harm. */
+export class Http {
+  readonly url: string;
+  readonly retries: Retries;
+  private readonly key: string | undefined;
+  private readonly fetch: typeof fetch;
+
+  constructor(options: HttpOptions) {
+    this.url = options.url.replace(/\/+$/, '');
+    this.key = options.key;
+    this.retries = options.retries ?? {};
+    this.fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
+  }
+
+  /** The answer's JSON. */
+  json<T>(method: string, path: string, call: Call = {}): Promise<T> {
+    return this.retrying(call.repeatable ?? method === 'GET', call.signal, async () => {
+      const answer = await this.once(method, path, call);
+      return answer.status === 204 ? (undefined as T) : parsed<T>(await bodyOf(answer, call.signal));
+    });
+  }
+
+  /** The first of the answer's lines of JSON; `undefined` where there is none. */
+  firstLine<T>(path: string, signal: AbortSignal | undefined): Promise<T | undefined> {
+    return this.retrying(true, signal, async () => {
+      const answer = await this.once('GET', path, { signal });
+      const reader = answer.body?.getReader();
+      const decoder = new TextDecoder();
+      let text = '';
+      try {
+        while (reader && !text.includes('\n')) {
+          const { done, value } = await reader.read();
+          if (done) break;
+          text += decoder.decode(value, { stream: true });
+        }
+      } catch (cause) {
+        throw cut(cause, signal);
+      } finally {
+        reader?.cancel().catch(() => {});
+      }
+      const [line] = text.split('\n');
+      return line ? parsed<T>(line) : undefined;
+    });
+  }
+
+  private async retrying<T>(repeatable: boolean, signal: AbortSignal | undefined, attempt: () => Promise<T>): Promise<T> {
+    const backoff = new Backoff(this.retries);
+    for (;;) {
+      const began = Date.now();
+      try {
+        return await attempt();
+      } catch (error) {
+        // A long task outlives what a connection may wait for an answer. That is no failure upon failure.
+        if (Date.now() - began > LONG_ANSWER_MS) backoff.reset();
+        if (signal?.aborted || !(error instanceof RunnerError) || !repeatable || !maySucceedLater(error)) throw error;
+        await backoff.after(error, error.retryAfter, signal);
+      }
+    }
+  }
+
+  /** A good answer, whose body has not been read. One request, and no second one. */
+  async once(method: string, path: string, call: Call = {}): Promise<Response> {
+    const headers: Record<string, string> = { accept: 'application/json', ...call.headers };
+    if (this.key) headers['authorization'] = `Bearer ${this.key}`;
+    if (call.body !== undefined) headers['content-type'] = 'application/json';
+    let answer: Response;
+    try {
+      answer = await this.fetch(this.url + path, {
+        method,
+        headers,
+        cache: 'no-store',
+        ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+        ...(call.signal ? { signal: call.signal } : {}),
+      });
+    } catch (cause) {
+      if (call.signal?.aborted) throw call.signal.reason;
+      throw new RunnerError(`the server at ${this.url} does not answer`, { code: 'unreachable', retryable: true, cause });
+    }
+    if (!answer.ok) throw await errorOf(answer);
+    return answer;
+  }
+}
+
+async function bodyOf(answer: Response, signal: AbortSignal | undefined): Promise<string> {
+  try {
+    return await answer.text();
+  } catch (cause) {
+    throw cut(cause, signal);
+  }
+}
+
+function parsed<T>(text: string): T {
+  try {
+    return JSON.parse(text) as T;
+  } catch (cause) {
+    throw cut(cause);
+  }
+}
+
+function cut(cause: unknown, signal?: AbortSignal): unknown {
+  return signal?.aborted ? signal.reason : new RunnerError('the answer was cut', { code: 'cut', retryable: true, cause });
+}
+
+/** A task that failed has failed, whatever its status: asked once more it would be told once more. */
+export function maySucceedLater(error: RunnerError): boolean {
+  return error.retryable && error.errorType === undefined;
+}
+
+/** A part of a path. */
+export const part = encodeURIComponent;
+
+export function query(parameters: Record<string, unknown>): string {
+  const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null);
+  const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+  return text && `?${text}`;
+}

@@ -1,0 +1,64 @@
+// A connection over plain HTTP: server-sent events read by fetch, which can send a key where `EventSource` cannot.
+import { RunnerError } from './error.js';
+import { type Http, part } from './http.js';
+import { Cut, type Frame, renewed } from './stream.js';
+
+/** The server sends a comment every 15 seconds; after three that did not come the connection is dead, whatever TCP thinks. */
+const SILENCE_MS = 50_000;
+/** Far above the largest event, 256 KiB of input that is escaped. */
+const MAX_EVENT_CHARACTERS = 16 * 1024 * 1024;
+
+export async function* serverSent(http: Http, session: string, since: number, signal: AbortSignal): AsyncGenerator<Frame> {
+  const own = new AbortController();
+  const stop = () => own.abort(signal.reason);
+  signal.addEventListener('abort', stop, { once: true });
+  let timer = setTimeout(() => own.abort(), SILENCE_MS);
+  try {
+    // A WebSocket says this in its first frame. To a session that is not there one would listen for ever.
+    if (since > 0 && (await latest(http, session, own.signal)) < since) throw renewed(since);
+    const path = `/session/${part(session)}/events?since=${since}`;
+    const answer = await http.once('GET', path, { headers: { accept: 'text/event-stream' }, signal: own.signal });
+    if (!answer.body) throw new Cut('the answer has no body');
+    const reader = answer.body.getReader();
+    const decoder = new TextDecoder();
+    let rest = '';
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        // A session that was deleted says so before, so this is a server that ended.
+        if (done) throw new Cut('the server ended the stream');
+        clearTimeout(timer);
+        timer = setTimeout(() => own.abort(), SILENCE_MS);
+        rest += decoder.decode(value, { stream: true });
+        const blocks = rest.split('\n\n');
+        rest = blocks.pop() ?? '';
+        if (rest.length > MAX_EVENT_CHARACTERS) throw new Cut('an event has no end');
+        for (const block of blocks) {
+          const data = block.split('\n').filter((line) => line.startsWith('data:')).map((line) => line.slice(5).trimStart());
+          if (data.length) yield JSON.parse(data.join('\n')) as Frame;
+        }
+      }
+    } finally {
+      reader.cancel().catch(() => {});
+    }
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    if (own.signal.aborted) throw new Cut('nothing was heard');
+    if (error instanceof TypeError || error instanceof SyntaxError) throw new Cut(error.message);
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', stop);
+    own.abort();
+  }
+}
+
+async function latest(http: Http, session: string, signal: AbortSignal): Promise<number> {
+  try {
+    const answer = await http.once('GET', `/session/${part(session)}`, { signal });
+    return ((await answer.json()) as { seq: number }).seq;
+  } catch (error) {
+    if (error instanceof RunnerError && error.code === 'session_not_found') return 0;
+    throw error;
+  }
+}

@@ -1,0 +1,55 @@
+//! `GET /docs`: a page that shows this API's two documents to people. It is the same for everybody, so it answers without a key;
+//! the documents that it fetches need one where the server has keys.
+
+use std::sync::LazyLock;
+
+use axum::response::Response;
+use http::{HeaderMap, Uri};
+
+use super::ApiError;
+use super::embedded::File;
+use super::error::not_found;
+use super::extract::Path;
+
+static PAGE: LazyLock<File> = LazyLock::new(|| File::new("docs.html", include_bytes!("docs/docs.html")));
+
+/// Written by hand, without a build: they are all that the page is.
+static FILES: LazyLock<[File; 2]> = LazyLock::new(|| {
+    [File::new("docs.js", include_bytes!("docs/docs.js")), File::new("docs.css", include_bytes!("docs/docs.css"))]
+});
+
+/// `GET /docs`.
+pub(super) async fn page(headers: HeaderMap) -> Response {
+    PAGE.page(&headers)
+}
+
+/// `GET /docs/{file}`.
+pub(super) async fn file(Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
+    match FILES.iter().find(|file| file.name == name) {
+        Some(file) => Ok(file.revalidated(&headers)),
+        None => Err(not_found(uri).await),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_nothing_inline_or_foreign_and_is_light() {
+        let page = include_str!("docs/docs.html");
+        for forbidden in ["//", "<style", " style=", " on", "<script>"] {
+            assert!(!page.contains(forbidden), "{forbidden} is in the page");
+        }
+        for file in FILES.iter() {
+            assert!(page.contains(&format!("\"/docs/{}\"", file.name)), "{}", file.name);
+        }
+        // What would make markup of text; the page's policy refuses it too.
+        let script = include_str!("docs/docs.js");
+        for forbidden in ["innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", ".style"] {
+            assert!(!script.contains(forbidden), "{forbidden} is in the script");
+        }
+        let all: usize = PAGE.sent() + FILES.iter().map(File::sent).sum::<usize>();
+        assert!(all <= 12 * 1024, "the page has {all} bytes");
+    }
+}
