@@ -7,6 +7,7 @@ mod asyncapi;
 mod commands;
 mod invariants;
 mod openapi;
+mod packaging;
 mod schema;
 mod security;
 mod sources;
