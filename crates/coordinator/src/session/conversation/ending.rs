@@ -52,7 +52,7 @@ impl Conversation {
     /// The agent is at work on the running task, or nobody can say that it is not: its message is never given again.
     pub(crate) fn presume_taken(&mut self) {
         if let Some(running) = &mut self.running {
-            running.hear();
+            running.presume_heard();
         }
     }
 
