@@ -16,7 +16,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use egress::{EgressList, PresetError};
-pub use traces::{check_trace_protocol, wants_traces};
+pub use traces::{check_trace_variables, wants_traces};
 pub use value::{
     ApiKeys, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, HostList, LogFormat, NetworkMode, OriginList,
     Retention, RuleList,

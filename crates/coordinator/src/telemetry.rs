@@ -7,8 +7,10 @@
 //! No span has anything that a person, an agent or a model wrote: no message, answer, tool's input or result, and no error's
 //! sentence. What is named (models, tools) has to look like a name.
 
+mod attributes;
 mod calls;
 mod identity;
+mod sandbox;
 mod span;
 mod trace;
 
@@ -21,7 +23,8 @@ use std::sync::Arc;
 
 pub(crate) use calls::OpenCalls;
 use export::Exporter;
-pub(crate) use trace::{ModelRequest, SandboxStart, TaskTrace};
+pub(crate) use sandbox::{Preparing, SandboxStart};
+pub(crate) use trace::{ModelRequest, TaskTrace};
 
 use crate::agent::AgentName;
 use crate::task::TaskRecord;

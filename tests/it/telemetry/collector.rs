@@ -118,7 +118,7 @@ async fn take(State(taken): State<Arc<Taken>>, headers: HeaderMap, body: Bytes) 
 
 impl Span {
     fn read(span: &[u8]) -> Self {
-        let id = |number| all(span, number).concat().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let id = |number| hexadecimal(&all(span, number).concat());
         let status = all(span, 15).concat();
         Span {
             trace: id(1),
@@ -137,6 +137,14 @@ impl Span {
     pub(super) fn attribute(&self, name: &str) -> &Value {
         self.attributes.get(name).unwrap_or(&Value::Null)
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
+        .collect()
 }
 
 fn attributes(message: &[u8], number: u64) -> BTreeMap<String, Value> {

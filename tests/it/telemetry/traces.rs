@@ -1,9 +1,12 @@
 //! What a trace has, and what never is in one.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::collector::{Collector, Span};
+use crate::docs::{code, read, rows_below};
 use crate::server::{Setup, TestServer};
 
 /// In all that a caller, an agent, a model or an operator keeps to themselves.
@@ -28,7 +31,7 @@ async fn task(server: &TestServer, body: &Value, parent: Option<&str>) -> Value 
     server.send(request).await.body["taskId"].clone()
 }
 
-async fn collected(collector: &Collector, delay_ms: &str) -> Setup {
+fn collected(collector: &Collector, delay_ms: &str) -> Setup {
     Setup::new()
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
         .env("OTEL_EXPORTER_OTLP_HEADERS", format!("x-collector-key={CANARY}"))
@@ -39,7 +42,7 @@ async fn collected(collector: &Collector, delay_ms: &str) -> Setup {
 #[tokio::test]
 async fn a_trace_shows_where_the_time_went_and_nothing_that_anybody_wrote() {
     let collector = Collector::start().await;
-    let mut server = collected(&collector, "100").await.start().await;
+    let mut server = collected(&collector, "100").start().await;
 
     let body = json!({
         "sessionId": "a-session",
@@ -103,6 +106,7 @@ async fn a_trace_shows_where_the_time_went_and_nothing_that_anybody_wrote() {
         (&resource["service.name"], &resource["deployment.environment.name"]),
         (&json!("claude-runner"), &json!("test"))
     );
+    assert_all_is_documented(&collector.spans());
     for (headers, body) in collector.requests() {
         assert_eq!(
             (&headers["x-collector-key"], &headers["content-type"]),
@@ -185,12 +189,38 @@ fn assert_is_the_tree_of_the_first_task(trace: &[Span], answer: &Value) {
     }
 }
 
+/// docs/telemetry.md lists each attribute with the spans that have it.
+#[track_caller]
+fn assert_all_is_documented(spans: &[Span]) {
+    let mut seen = BTreeMap::<String, BTreeSet<&str>>::new();
+    for span in spans {
+        let kind = span.name.split(' ').next().unwrap();
+        for name in span.attributes.keys() {
+            seen.entry(name.clone()).or_default().insert(kind);
+        }
+    }
+    let all: BTreeSet<&str> = spans.iter().map(|span| span.name.split(' ').next().unwrap()).collect();
+    let rows = rows_below(&read("docs/telemetry.md"), "## What is in it");
+    let documented: BTreeMap<String, BTreeSet<&str>> = rows
+        .iter()
+        .map(|row| {
+            let on = match row[1].as_str() {
+                "all but queue and sandbox" => &all - &["queue", "sandbox"].into(),
+                "where it went wrong" => seen["error.type"].clone(),
+                listed => listed.split(", ").collect(),
+            };
+            (code(&row[0]), on)
+        })
+        .collect();
+    assert_eq!(documented, seen);
+}
+
 #[tokio::test]
 async fn the_last_traces_are_sent_at_the_end_and_no_collector_holds_it_up() {
     let collector = Collector::start().await;
     let failing = json!({ "sessionId": "s", "message": "say:hello" });
     // Not before it ends.
-    let mut server = collected(&collector, "600000").await.without_image().start().await;
+    let mut server = collected(&collector, "600000").without_image().start().await;
     let id = task(&server, &failing, None).await;
     assert!(collector.requests().is_empty());
     server.stop().await;
@@ -208,6 +238,8 @@ async fn the_last_traces_are_sent_at_the_end_and_no_collector_holds_it_up() {
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "not a url"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_TRACES_SAMPLER_ARG", "half"),
     ] {
         let (code, said) = crate::settings::refused(&server, &[(name, value)]).await;
         assert_eq!(code, 64, "{name}={value}: {said}");
@@ -216,7 +248,7 @@ async fn the_last_traces_are_sent_at_the_end_and_no_collector_holds_it_up() {
 
     // Nobody waits for a collector that does not answer, and the end does not do so for long.
     let mute = Collector::mute().await;
-    let mut server_of_mute = collected(&mute, "100").await.without_image().start().await;
+    let mut server_of_mute = collected(&mute, "100").without_image().start().await;
     for _ in 0..3 {
         assert_ne!(task(&server_of_mute, &failing, None).await, Value::Null);
     }

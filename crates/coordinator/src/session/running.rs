@@ -205,10 +205,10 @@ impl Running {
         self.progress.verdict.is_none() && self.record.attempt < allowed
     }
 
-    /// The task as it waits for its next attempt.
-    pub(crate) fn into_next_attempt(mut self) -> (TaskRecord, Uuid) {
+    /// The task as it waits for its next attempt. `why` is a word.
+    pub(crate) fn into_next_attempt(mut self, why: &'static str) -> (TaskRecord, Uuid) {
         self.progress.calls.cut(&self.trace);
-        self.trace.attempt_lost(&self.record);
+        self.trace.attempt_lost(&self.record, why);
         let record =
             TaskRecord { status: TaskStatus::Queued, started: None, attempt: self.record.attempt + 1, ..self.record };
         (record, self.root)

@@ -42,7 +42,7 @@ impl Exporter {
         if !config::wants_traces() {
             return Ok(None);
         }
-        config::check_trace_protocol()?;
+        config::check_trace_variables()?;
         let client = Client::new().map_err(|error| error.to_string())?;
         let exporter = SpanExporter::builder().with_http().with_http_client(client).build();
         let mut processor = BatchSpanProcessor::builder(exporter.map_err(|error| error.to_string())?).build();

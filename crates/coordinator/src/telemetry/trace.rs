@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::attributes::{name_like, of_usage};
 use super::calls::OpenCall;
 use super::export::Exporter;
 use super::identity;
@@ -18,7 +19,11 @@ use crate::usage::Usage;
 
 /// What a task's spans have in common, or nothing where its trace is not kept. Cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct TaskTrace(Option<Arc<Known>>);
+pub(crate) struct TaskTrace {
+    known: Option<Arc<Known>>,
+    /// What model requests and tool calls are part of.
+    within: u64,
+}
 
 struct Known {
     exporter: Arc<Exporter>,
@@ -27,28 +32,8 @@ struct Known {
     agent: AgentName,
     parent: Option<TraceParent>,
     trace: u128,
-    /// What model requests and tool calls are part of.
-    within: u64,
     /// What the sandbox is made for.
     made_for: u64,
-}
-
-/// How a sandbox for a task came to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SandboxStart {
-    /// It was there already.
-    Warm,
-    /// For a conversation that begins.
-    Cold,
-    /// For a conversation that goes on.
-    Resume,
-}
-
-/// A sandbox that is being made.
-pub(crate) struct Preparing {
-    trace: TaskTrace,
-    start: SandboxStart,
-    began: Timestamp,
 }
 
 /// One model request that is over.
@@ -62,8 +47,6 @@ pub(crate) struct ModelRequest<'a> {
     pub(crate) error: Option<Cow<'static, str>>,
 }
 
-const PROVIDER: &str = "anthropic";
-
 impl TaskTrace {
     pub(super) fn new(exporter: &Arc<Exporter>, record: &TaskRecord, agent: &AgentName) -> Self {
         let (task, parent) = (&record.id, record.request.trace_parent);
@@ -73,71 +56,68 @@ impl TaskTrace {
         }
         // Until it has begun, it waits for its sandbox.
         let waits = record.attempt == 0 && record.repository.is_none();
-        TaskTrace(Some(Arc::new(Known {
+        let known = Known {
             exporter: Arc::clone(exporter),
             task: task.clone(),
             session: record.session_id.clone(),
             agent: agent.clone(),
             parent,
             trace,
-            within: identity::of_step(task, "agent", &record.attempt.to_string()),
             made_for: if waits { identity::of_step(task, "queue", "") } else { identity::of_task(task) },
-        })))
+        };
+        TaskTrace {
+            known: Some(Arc::new(known)),
+            within: identity::of_step(task, "agent", &record.attempt.to_string()),
+        }
     }
 
     pub(crate) fn is_kept(&self) -> bool {
-        self.0.is_some()
+        self.known.is_some()
     }
 
     /// The same, for what happens before the task's agent begins.
     pub(crate) fn before_agent(&self) -> Self {
-        let before = |known: &Arc<Known>| {
-            let Known { exporter, task, session, agent, parent, trace, made_for, .. } = known.as_ref();
-            Arc::new(Known {
-                exporter: Arc::clone(exporter),
-                task: task.clone(),
-                session: session.clone(),
-                agent: agent.clone(),
-                parent: *parent,
-                trace: *trace,
-                within: identity::of_task(task),
-                made_for: *made_for,
-            })
-        };
-        TaskTrace(self.0.as_ref().map(before))
+        let within = self.known.as_ref().map_or(0, |known| identity::of_task(&known.task));
+        TaskTrace { known: self.known.clone(), within }
     }
 
     /// Its turn has come.
     pub(crate) fn queued(&self, record: &TaskRecord, until: Timestamp) {
-        let Some(known) = &self.0 else { return };
+        let Some(known) = &self.known else { return };
         let id = identity::of_step(&known.task, "queue", "");
         known.export(known.span(id, "queue", record.created, until));
     }
 
-    pub(crate) fn preparing(&self, start: SandboxStart) -> Preparing {
-        Preparing { trace: self.clone(), start, began: Timestamp::now() }
+    /// A sandbox was made for it, or it was not: `error` says why.
+    pub(super) fn prepared(&self, start: &'static str, began: Timestamp, error: Option<ErrorType>) {
+        let Some(known) = &self.known else { return };
+        let mut span = known.span(identity::of_leaf(), "sandbox", began, Timestamp::now());
+        span.parent = Parent::Local(known.made_for);
+        span.attributes.push(("claude_runner.sandbox.start", start.into()));
+        span.error = error.map(|error| error.as_str().into());
+        known.export(span);
     }
 
     pub(crate) fn model_requested(&self, request: &ModelRequest<'_>) {
-        let Some(known) = &self.0 else { return };
+        let Some(known) = &self.known else { return };
         let model = name_like(request.model);
         let mut span = known.span(identity::of_leaf(), format!("chat {model}"), request.began, Timestamp::now());
-        span.parent = Parent::Local(known.within);
+        span.parent = Parent::Local(self.within);
         span.kind = Kind::Client;
         known.add_gen_ai(&mut span, "chat");
         span.attributes.push(("gen_ai.request.model", model.into()));
         span.attributes.extend(request.answered_by.map(|model| ("gen_ai.response.model", name_like(model).into())));
-        add_usage(&mut span, request.usage);
+        span.attributes.extend(request.usage.into_iter().flat_map(of_usage));
         span.error.clone_from(&request.error);
         known.export(span);
     }
 
     pub(super) fn tool_called(&self, call: &OpenCall, error: Option<&'static str>) {
-        let Some(known) = &self.0 else { return };
+        let Some(known) = &self.known else { return };
         let step = |id: &str| identity::of_step(&known.task, "tool", id);
         let tool = name_like(&call.tool);
         let mut span = known.span(step(&call.id), format!("execute_tool {tool}"), call.began, Timestamp::now());
-        span.parent = Parent::Local(call.parent.as_deref().map_or(known.within, step));
+        span.parent = Parent::Local(call.parent.as_deref().map_or(self.within, step));
         span.attributes.push(("gen_ai.operation.name", "execute_tool".into()));
         span.attributes.push(("gen_ai.tool.name", tool.into()));
         span.attributes.push(("gen_ai.tool.call.id", name_like(&call.id).into()));
@@ -146,19 +126,19 @@ impl TaskTrace {
         known.export(span);
     }
 
-    /// The agent was at work on it, and its sandbox is lost; the task begins anew.
-    pub(crate) fn attempt_lost(&self, record: &TaskRecord) {
-        self.agent_ended(record, Some(ErrorType::ContainerLost));
+    /// The agent was at work on it, and the task begins anew; `why` is a word.
+    pub(crate) fn attempt_lost(&self, record: &TaskRecord, why: &'static str) {
+        self.agent_ended(record, Some(why));
     }
 
     /// It ended, and with it all of the trace.
     pub(crate) fn ended(&self, record: &TaskRecord) {
-        let Some(known) = &self.0 else { return };
+        let Some(known) = &self.known else { return };
         let ended = record.finished.unwrap_or_else(Timestamp::now);
         if record.started.is_none() && record.attempt == 0 {
             self.queued(record, ended);
         }
-        let error = record.failure.as_ref().map(|failure| failure.error_type);
+        let error = record.failure.as_ref().map(|failure| failure.error_type.as_str());
         self.agent_ended(record, error);
         let mut span = known.span(identity::of_task(&known.task), "task", record.created, ended);
         span.parent = known.parent.map_or(Parent::None, |parent| Parent::Remote(parent.span));
@@ -166,27 +146,27 @@ impl TaskTrace {
         span.attributes.extend([
             ("claude_runner.task.id", known.task.to_string().into()),
             ("claude_runner.task.kind", record.kind().into()),
-            ("claude_runner.task.outcome", error.map_or("completed", ErrorType::as_str).into()),
+            ("claude_runner.task.outcome", error.unwrap_or("completed").into()),
             ("claude_runner.task.attempts", (u64::from(record.attempt) + 1).into()),
             ("gen_ai.agent.name", known.agent.to_string().into()),
             ("gen_ai.conversation.id", known.session.to_string().into()),
         ]);
         let cost = record.answer.as_ref().map(|answer| answer.cost);
         span.attributes.extend(cost.map(|dollars| ("claude_runner.task.cost_usd", Value::Amount(dollars))));
-        span.error = error.map(|error| error.as_str().into());
+        span.error = error.map(Cow::Borrowed);
         known.export(span);
     }
 
     /// One attempt of the agent's, if it began.
-    fn agent_ended(&self, record: &TaskRecord, error: Option<ErrorType>) {
-        let (Some(known), Some(began)) = (&self.0, agent_began(record)) else { return };
+    fn agent_ended(&self, record: &TaskRecord, error: Option<&'static str>) {
+        let (Some(known), Some(began)) = (&self.known, agent_began(record)) else { return };
         let ended = record.finished.unwrap_or_else(Timestamp::now);
-        let mut span = known.span(known.within, format!("invoke_agent {}", known.agent), began, ended);
+        let mut span = known.span(self.within, format!("invoke_agent {}", known.agent), began, ended);
         known.add_gen_ai(&mut span, "invoke_agent");
         span.attributes.push(("gen_ai.agent.name", known.agent.to_string().into()));
         span.attributes.push(("gen_ai.request.model", name_like(&record.request.model).into()));
-        add_usage(&mut span, record.answer.as_ref().map(|answer| &answer.usage));
-        span.error = error.map(|error| error.as_str().into());
+        span.attributes.extend(record.answer.iter().flat_map(|answer| of_usage(&answer.usage)));
+        span.error = error.map(Cow::Borrowed);
         known.export(span);
     }
 }
@@ -210,30 +190,13 @@ impl Known {
     fn add_gen_ai(&self, span: &mut Span, operation: &'static str) {
         span.attributes.extend([
             ("gen_ai.operation.name", operation.into()),
-            ("gen_ai.provider.name", PROVIDER.into()),
+            ("gen_ai.provider.name", "anthropic".into()),
             ("gen_ai.conversation.id", self.session.to_string().into()),
         ]);
     }
 
     fn export(&self, span: Span) {
         self.exporter.export(span);
-    }
-}
-
-impl Preparing {
-    /// `error`: why there is none.
-    pub(crate) fn ended(self, error: Option<ErrorType>) {
-        let Some(known) = &self.trace.0 else { return };
-        let start = match self.start {
-            SandboxStart::Warm => "warm",
-            SandboxStart::Cold => "cold",
-            SandboxStart::Resume => "resume",
-        };
-        let mut span = known.span(identity::of_leaf(), "sandbox", self.began, Timestamp::now());
-        span.parent = Parent::Local(known.made_for);
-        span.attributes.push(("claude_runner.sandbox.start", start.into()));
-        span.error = error.map(|error| error.as_str().into());
-        known.export(span);
     }
 }
 
@@ -245,44 +208,8 @@ fn agent_began(record: &TaskRecord) -> Option<Timestamp> {
     }
 }
 
-/// By the conventions, what was read from the cache or written to it is part of the input.
-fn add_usage(span: &mut Span, usage: Option<&Usage>) {
-    let Some(usage) = usage else { return };
-    let cached = usage.cache_read_input_tokens + usage.cache_creation_input_tokens;
-    span.attributes.extend([
-        ("gen_ai.usage.input_tokens", (usage.input_tokens + cached).into()),
-        ("gen_ai.usage.output_tokens", usage.output_tokens.into()),
-        ("gen_ai.usage.cache_read.input_tokens", usage.cache_read_input_tokens.into()),
-        ("gen_ai.usage.cache_creation.input_tokens", usage.cache_creation_input_tokens.into()),
-    ]);
-}
-
-const MAX_NAME_BYTES: usize = 128;
-
-/// A model's or a tool's name comes out of the sandbox: what does not look like a name could be anything.
-fn name_like(name: &str) -> String {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/@[]".contains(&byte);
-    let is_name = (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(fits);
-    if is_name { name.to_owned() } else { "other".to_owned() }
-}
-
 impl fmt::Debug for TaskTrace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskTrace").field("is_kept", &self.is_kept()).finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::name_like;
-
-    #[test]
-    fn only_names_are_named() {
-        for name in ["claude-sonnet-4-6[1m]", "mcp__server__tool", "a/b:c@1.2", &"a".repeat(128)] {
-            assert_eq!(name_like(name), name);
-        }
-        for text in ["", "a secret", "password=1", "naïve", "a\nb", &"a".repeat(129)] {
-            assert_eq!(name_like(text), "other");
-        }
     }
 }

@@ -25,7 +25,7 @@ use crate::session::payer;
 use crate::session::state::{Input, State};
 use crate::store::StoreError;
 use crate::task::Failure;
-use crate::telemetry::{SandboxStart, TaskTrace};
+use crate::telemetry::{Preparing, SandboxStart, TaskTrace};
 
 /// How long a task waits for an engine that cannot be reached, and how often that is tried.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
@@ -205,7 +205,7 @@ async fn assign(
     warm: Warm,
     cancel: &CancellationToken,
 ) -> Result<Launched, NotLaunched> {
-    let preparing = wanted.trace.preparing(SandboxStart::Warm);
+    let preparing = Preparing::begin(&wanted.trace, SandboxStart::Warm);
     let (template, image) = tokio::join!(context.template(&wanted.agent), context.sandboxes.image_id());
     let current = template.as_ref().is_ok_and(|template| warm.is_current(template, image.as_deref()));
     let Warm { session, sandbox, template, slot, .. } = warm;
@@ -246,8 +246,8 @@ async fn launch(
     cancel: &CancellationToken,
 ) -> Result<Launched, NotLaunched> {
     let start = if wanted.resume.is_some() { SandboxStart::Resume } else { SandboxStart::Cold };
-    let preparing = wanted.trace.preparing(start);
-    let launched = bring_up(context, report, wanted, slot, cancel).await;
+    let preparing = Preparing::begin(&wanted.trace, start);
+    let launched = Box::pin(bring_up(context, report, wanted, slot, cancel)).await;
     preparing.ended(launched.as_ref().err().map(|error| failure_of(error).error_type));
     launched
 }
