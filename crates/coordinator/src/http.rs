@@ -2,6 +2,7 @@
 
 mod access;
 mod agents;
+mod audit;
 mod body;
 mod dashboard;
 mod docs;
@@ -122,5 +123,6 @@ pub fn router(api: Api) -> Router {
         .layer(source)
         .layer(from_fn_with_state(counted, metrics::count))
         .layer(map_response(perimeter::secure))
+        .layer(from_fn(audit::record))
         .with_state(api)
 }

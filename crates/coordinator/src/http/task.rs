@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::access::Subject;
+use super::audit::Subject;
 use super::body::RawBody;
 use super::extract::{Path, Query};
 use super::session::prefix;

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::access::Subject;
+use super::audit::Subject;
 use super::extract::{Path, Query};
 use super::session::prefix;
 use super::task::{limit_of, linked};
