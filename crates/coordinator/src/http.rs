@@ -16,6 +16,7 @@ mod listen;
 mod logs;
 mod metrics;
 mod openapi;
+mod paging;
 mod perimeter;
 mod sandboxes;
 mod session;
