@@ -51,6 +51,7 @@ mod settings;
 mod silent_agent;
 mod slow_subscriber;
 mod stream;
+mod telemetry;
 mod tools;
 mod warm;
 mod watch;

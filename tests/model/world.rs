@@ -143,6 +143,7 @@ impl World {
             redactor: Arc::default(),
             feed: Feed::default(),
             metrics: coordinator::metrics::Metrics::default(),
+            telemetry: coordinator::telemetry::Telemetry::default(),
             repositories: None,
             store,
             sandboxes: host,

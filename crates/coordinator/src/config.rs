@@ -3,6 +3,7 @@
 
 mod egress;
 mod parts;
+mod traces;
 mod value;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 
 pub use egress::{EgressList, PresetError};
+pub use traces::{check_trace_variables, wants_traces};
 pub use value::{
     ApiKeys, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, HostList, LogFormat, NetworkMode, OriginList,
     Retention, RuleList,
@@ -21,6 +23,7 @@ pub use value::{
 
 use crate::access::Keys;
 use crate::github::{GitHubError, InvalidGitHubCredential};
+use crate::telemetry::TelemetryError;
 use crate::webhook::WebhookSecrets;
 
 /// Settings of `claude-runner serve`. Each flag is also the environment variable of the same name in capitals.
@@ -301,6 +304,8 @@ pub enum ConfigError {
     UnknownModel { model: String, known: String },
     #[error(transparent)]
     Preset(#[from] PresetError),
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
 }
 
 impl ServeOptions {

@@ -49,6 +49,7 @@ impl World {
             key: None,
             key_limits: KeyLimits::default(),
             repository: None,
+            trace_parent: None,
         };
         let submission = Submission {
             task: None,

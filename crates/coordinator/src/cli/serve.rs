@@ -34,6 +34,7 @@ use crate::sandbox::capacity::Capacity;
 use crate::sandbox::{Instance, Links, SandboxHost, WarmPool, sentence};
 use crate::session::{Feed, SessionContext};
 use crate::store::{KeyStore, Store, make_directory};
+use crate::telemetry::Telemetry;
 use crate::upkeep;
 use crate::webhook::{self, Courier};
 
@@ -54,6 +55,7 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     }
     check_agents(&options.agent_dir, &prices).context("AGENT_DIR does not name an agent template")?;
 
+    let telemetry = Telemetry::start().map_err(ConfigError::from)?;
     let tracker = TaskTracker::new();
     let shutdown = CancellationToken::new();
     let draining = CancellationToken::new();
@@ -115,6 +117,7 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         redactor,
         feed: Feed::default(),
         metrics: metrics.clone(),
+        telemetry,
         repositories,
         settings: options.session_settings(),
         tracker: tracker.clone(),
@@ -339,5 +342,6 @@ async fn drain(
     }
     failpoint!("drain.swept");
     registry.context().store.close().await;
+    registry.context().telemetry.shut_down().await;
     failpoint!("store.closed");
 }
