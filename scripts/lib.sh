@@ -5,6 +5,10 @@ ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 TARGET_DIR="${CARGO_TARGET_DIR:-$ROOT/target}"
 export ROOT TARGET_DIR
 
+# What debug builds have that a plain one does not, in every script: so that tests see it, and nothing is compiled twice.
+# shellcheck disable=SC2034 # for those who source this
+FEATURES=(--features coordinator/otel)
+
 # say TEXT: one line of progress, on stderr so that a script's stdout stays its result.
 say() { printf '==> %s\n' "$*" >&2; }
 

@@ -52,6 +52,7 @@ mod settings;
 mod silent_agent;
 mod slow_subscriber;
 mod stream;
+mod telemetry;
 mod tools;
 mod warm;
 mod watch;

@@ -147,6 +147,7 @@ impl World {
             redactor: Arc::default(),
             feed: Feed::default(),
             metrics: coordinator::metrics::Metrics::default(),
+            telemetry: coordinator::telemetry::Telemetry::default(),
             repositories: None,
             store,
             sandboxes: host,
@@ -242,6 +243,7 @@ impl World {
             key: None,
             key_limits: KeyLimits::default(),
             repository: None,
+            trace_parent: None,
         };
         let submission = Submission {
             task: None,

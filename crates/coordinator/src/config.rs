@@ -2,6 +2,7 @@
 //! environment.
 
 mod egress;
+mod traces;
 mod value;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use egress::{EgressList, PresetError};
+pub use traces::{check_trace_variables, wants_traces};
 pub use value::{
     ApiKeys, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, HostList, LogFormat, NetworkMode, OriginList,
     Retention, RuleList,
@@ -30,6 +32,7 @@ use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use crate::sandbox::{SandboxSettings, WarmSettings};
 use crate::session::SessionSettings;
 use crate::store::StoreOptions;
+use crate::telemetry::TelemetryError;
 use crate::webhook::{RetrySchedule, WebhookSecrets};
 
 /// Settings of `claude-runner serve`. Each flag is also the environment variable of the same name in capitals.
@@ -310,6 +313,8 @@ pub enum ConfigError {
     UnknownModel { model: String, known: String },
     #[error(transparent)]
     Preset(#[from] PresetError),
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
 }
 
 impl ServeOptions {

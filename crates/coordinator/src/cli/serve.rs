@@ -35,6 +35,7 @@ use crate::sandbox::{Instance, Links, SandboxHost, WarmPool, sentence};
 use crate::session::{Feed, SessionContext};
 use crate::store::KeyStore;
 use crate::store::Store;
+use crate::telemetry::Telemetry;
 use crate::upkeep;
 use crate::webhook::{self, Courier};
 
@@ -55,6 +56,7 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     }
     check_agents(&options.agent_dir, &prices).context("AGENT_DIR does not name an agent template")?;
 
+    let telemetry = Telemetry::start().map_err(ConfigError::from)?;
     let tracker = TaskTracker::new();
     let shutdown = CancellationToken::new();
     let draining = CancellationToken::new();
@@ -116,6 +118,7 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         redactor,
         feed: Feed::default(),
         metrics: metrics.clone(),
+        telemetry,
         repositories,
         settings: options.session_settings(),
         tracker: tracker.clone(),
@@ -346,5 +349,6 @@ async fn drain(
     }
     failpoint!("drain.swept");
     registry.context().store.close().await;
+    registry.context().telemetry.shut_down().await;
     failpoint!("store.closed");
 }

@@ -18,6 +18,7 @@ use super::meter::{Meter, Reading};
 use super::pace::Pace;
 use super::rule::{EgressRule, Origin};
 use crate::budget::Payer;
+use crate::telemetry::TaskTrace;
 
 /// What a session may use besides what the operator allows to all.
 #[derive(Clone, Debug, Default)]
@@ -117,6 +118,11 @@ impl SandboxGateway {
         self.meter.charge_to(payer);
         self.pace.restart();
         self.allowance.begin_task();
+    }
+
+    /// The trace that requests are seen in from here on; none, once another task begins.
+    pub(crate) fn trace_as(&self, trace: TaskTrace) {
+        self.meter.trace_as(trace);
     }
 
     /// Whether the model was asked since [`SandboxGateway::begin_task`].

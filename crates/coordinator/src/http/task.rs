@@ -19,7 +19,7 @@ use crate::access::Caller;
 use crate::failpoint::failpoint;
 use crate::session::{AbortMode, AbortScope, SessionId, Submission, SubmitError};
 use crate::store::{Cursor, IdempotencyKey, StoreError, TaskFilter};
-use crate::task::{TaskId, TaskRecord, TaskStatus};
+use crate::task::{TaskId, TaskRecord, TaskStatus, TraceParent};
 
 /// `POST /task`.
 pub(super) async fn submit(
@@ -36,7 +36,8 @@ pub(super) async fn submit(
     let respond_async = prefers_async(&headers) || task.respond_async == Some(true);
     let prices = api.registry.context().sandboxes.gateway().prices();
     let agent = agents::of_task(&api, &caller, &task).await?;
-    let task = task.check(&caller, &api.defaults, &agent.settings, |model| prices.knows(model))?;
+    let mut task = task.check(&caller, &api.defaults, &agent.settings, |model| prices.knows(model))?;
+    task.request.trace_parent = trace_parent(&headers);
     if let (false, Some(prefix)) = (caller.sees(&task.session), prefix(&caller)) {
         return Err(ApiError::foreign_session(prefix));
     }
@@ -82,6 +83,7 @@ pub(super) async fn retry(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let before = visible_task(&api, &caller, &id).await?;
     if api.is_draining() {
@@ -96,6 +98,7 @@ pub(super) async fn retry(
     let mut request = before.request;
     request.key = caller.key.clone();
     request.key_limits = caller.limits.clone();
+    request.trace_parent = trace_parent(&headers);
     let (task, session, env) = match &request.repository {
         None => (None, before.session_id, [].into()),
         Some(_) if api.defaults.worker_timeout_ms.is_none() => return Err(ApiError::no_forge()),
@@ -281,6 +284,11 @@ fn accepted(task: &TaskId, session: &SessionId) -> Response {
 fn prefers_async(headers: &HeaderMap) -> bool {
     let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     preferences.flat_map(|value| value.split([',', ';'])).any(|preference| preference.trim() == "respond-async")
+}
+
+/// One that is not valid is as none, as the standard wants it.
+fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get("traceparent")?.to_str().ok()?.parse().ok()
 }
 
 fn idempotency_key(caller: &Caller, headers: &HeaderMap, body: &RawBody) -> Result<Option<IdempotencyKey>, ApiError> {

@@ -159,7 +159,7 @@ impl Worker {
                 self.transition(Input::Started).await;
             }
             Err(error) => {
-                let failure = failure_of(error);
+                let failure = failure_of(&error);
                 warn!(session.id = %self.conversation.id, error = failure.error, "no sandbox");
                 // A warm one that could not be used.
                 if let Some(record) = &mut self.conversation.record
@@ -230,7 +230,7 @@ impl Worker {
             }
             Err(_) if matches!(self.state, State::Stopping(_)) => self.stop_sandbox(),
             Err(error) => {
-                let reason = failure_of(error).error;
+                let reason = failure_of(&error).error;
                 warn!(session.id = %self.conversation.id, error = reason, "the sandbox that was left is lost");
                 let error = format!("the task's sandbox was lost while the server was away: {reason}");
                 self.lose_running(Failure::new(ErrorType::ContainerLost, error));
@@ -402,17 +402,17 @@ where
     }
 }
 
-fn failure_of(error: NotLaunched) -> Failure {
+pub(super) fn failure_of(error: &NotLaunched) -> Failure {
     match error {
         NotLaunched::NoRoom(patience) => {
             let seconds = patience.as_secs_f64();
             let error = format!("no sandbox became free within {seconds} s (CAPACITY_TIMEOUT_MS, MAX_SANDBOXES)");
             Failure::new(ErrorType::CapacityReached, error)
         }
-        NotLaunched::Failed(failure) => failure,
+        NotLaunched::Failed(failure) => failure.clone(),
         NotLaunched::Spent(spent) => Failure::new(ErrorType::BudgetExceeded, spent.to_string()),
-        NotLaunched::Store(error) => Failure::new(ErrorType::ExitCode, sentence(&error)),
-        NotLaunched::Template(error) => Failure::new(ErrorType::ExitCode, sentence(&error)),
+        NotLaunched::Store(error) => Failure::new(ErrorType::ExitCode, sentence(error)),
+        NotLaunched::Template(error) => Failure::new(ErrorType::ExitCode, sentence(error)),
         NotLaunched::Sandbox(LaunchError::Engine(EngineError::ImageMissing { image })) => Failure::new(
             ErrorType::EngineUnavailable,
             format!("the image {image} is not there; build it with `claude-runner image build`"),
@@ -420,10 +420,10 @@ fn failure_of(error: NotLaunched) -> Failure {
         NotLaunched::Sandbox(
             error
             @ (LaunchError::Engine(_) | LaunchError::Link(_) | LaunchError::Runtime { .. } | LaunchError::Timeout),
-        ) => Failure::new(ErrorType::EngineUnavailable, sentence(&error)),
-        NotLaunched::Sandbox(LaunchError::Ended(end)) => end_of(&end),
-        NotLaunched::Sandbox(error @ LaunchError::Send(_)) => Failure::new(ErrorType::ContainerLost, sentence(&error)),
-        NotLaunched::Sandbox(error @ LaunchError::Refused(_)) => Failure::new(ErrorType::ExitCode, sentence(&error)),
-        NotLaunched::Sandbox(error @ LaunchError::Cancelled) => Failure::new(ErrorType::Aborted, sentence(&error)),
+        ) => Failure::new(ErrorType::EngineUnavailable, sentence(error)),
+        NotLaunched::Sandbox(LaunchError::Ended(end)) => end_of(end),
+        NotLaunched::Sandbox(error @ LaunchError::Send(_)) => Failure::new(ErrorType::ContainerLost, sentence(error)),
+        NotLaunched::Sandbox(error @ LaunchError::Refused(_)) => Failure::new(ErrorType::ExitCode, sentence(error)),
+        NotLaunched::Sandbox(error @ LaunchError::Cancelled) => Failure::new(ErrorType::Aborted, sentence(error)),
     }
 }
