@@ -46,6 +46,11 @@ apt_install() {
     fail "apt-get could not install: $*"
 }
 
+# python_with_venv: for the Python client, where it is checked and where the guides use it.
+python_with_venv() {
+  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install "Python with venv" python3 python3-venv
+}
+
 # engine_answers: true when the engine that the docker client would use (DOCKER_HOST is honoured) answers.
 engine_answers() {
   have docker && timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1

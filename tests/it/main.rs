@@ -31,6 +31,7 @@ mod docs;
 mod doctor;
 mod egress;
 mod files;
+mod guides;
 mod hardening;
 mod hostile;
 mod idempotency;
