@@ -8,6 +8,7 @@ mod commands;
 mod invariants;
 mod links;
 mod openapi;
+mod packaging;
 mod schema;
 mod security;
 mod sources;

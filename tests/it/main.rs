@@ -19,6 +19,7 @@ mod support;
 mod abort;
 mod access;
 mod agents;
+mod backup;
 mod broken_agent;
 mod budget;
 mod capacity;

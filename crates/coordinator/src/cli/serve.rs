@@ -33,8 +33,7 @@ use crate::repository::{Git, Mirrors};
 use crate::sandbox::capacity::Capacity;
 use crate::sandbox::{Instance, Links, SandboxHost, WarmPool, sentence};
 use crate::session::{Feed, SessionContext};
-use crate::store::KeyStore;
-use crate::store::Store;
+use crate::store::{KeyStore, Store, make_directory};
 use crate::telemetry::Telemetry;
 use crate::upkeep;
 use crate::webhook::{self, Courier};
@@ -287,12 +286,6 @@ fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>) -> anyhow::Resu
     };
     tracing_subscriber::registry().with(log).with(audit).init();
     Ok(())
-}
-
-fn make_directory(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 async fn until_told_to_stop() -> anyhow::Result<()> {
