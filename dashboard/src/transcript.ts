@@ -1,6 +1,7 @@
 // Events made into what a person reads: pieces of text joined, tool calls with their results, subagents inside the call that
 // started them. Blocks are changed in place; a block's `rev` tells the part of the page that shows it.
 import { type Signal, signal } from '@preact/signals';
+import { upper } from './format';
 import type { RunnerEvent } from './types';
 
 interface Base {
@@ -124,8 +125,9 @@ export class Transcript {
         break;
       case 'stage': {
         this.close(list);
-        const where = [text('repo'), text('branch')].filter(Boolean).join(' · ');
-        this.note(list, event, 'plain', `Stage: ${text('stage')}`, where, undefined, text('prUrl') || undefined);
+        const [stage, where] = [text('stage'), [text('repo'), text('branch')].filter(Boolean).join(' · ')];
+        const does = event['prUrl'] ? 'has opened the' : stage === 'worker' ? 'works' : where ? 'prepares' : 'chooses the repository';
+        this.note(list, event, 'plain', `${upper(stage)} ${does}`, event['prUrl'] ? '' : where, undefined, text('prUrl') || undefined);
         break;
       }
       case 'task_complete':
@@ -135,7 +137,7 @@ export class Transcript {
       case 'task_failed':
       case 'abort':
         this.close(list);
-        this.note(list, event, event.type === 'abort' ? 'warn' : 'bad', event.type === 'abort' ? 'Aborted' : 'Failed', text('error'));
+        this.note(list, event, event.type === 'abort' ? 'warn' : 'bad', event.type === 'abort' ? 'Aborted' : 'Failed', text('errorType') === 'aborted' ? '' : text('errorType').replaceAll('_', ' '));
         break;
       case 'session_reset':
         this.note(list, event, 'warn', 'The session was reset', text('reason') === 'transcript_lost' ? 'its conversation was lost' : '');

@@ -253,6 +253,8 @@ export function Timeline({ transcript, task }: { transcript: Transcript; task: T
   const started = task.started ? Date.parse(task.started) : end;
   const spans = [
     { kind: 'waiting', name: 'waiting', at: begin, until: started },
+    // The sandbox, the clone of a repository, and the model's first word.
+    { kind: 'starting', name: 'starting', at: started, until: blocks[0]?.at ?? end },
     ...blocks.slice(-400).map((block) => ({ kind: block.kind, name: block.kind === 'tool' ? block.tool : block.kind, at: block.at, until: Math.max(block.until, block.at) })),
   ].filter((span) => span.until > span.at || span.kind === 'tool');
   const x = (time: number) => (1000 * (time - begin)) / (end - begin);
