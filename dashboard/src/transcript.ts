@@ -25,6 +25,8 @@ export interface Tool extends Base {
   toolUseId: string;
   input: unknown;
   result: string | null;
+  /** The task ended before it did. */
+  stopped: boolean;
   isError: boolean;
   cut: boolean;
   children: Block[];
@@ -82,7 +84,7 @@ export class Transcript {
         this.close(list);
         const tool: Tool = {
           ...this.base(event), kind: 'tool', tool: text('tool'), toolUseId: text('toolUseId'), input: event['input'],
-          result: null, isError: false, cut: event['truncated'] === true, children: [],
+          result: null, stopped: false, isError: false, cut: event['truncated'] === true, children: [],
         };
         this.tools.set(tool.toolUseId, tool);
         this.add(list, tool);
@@ -131,12 +133,12 @@ export class Transcript {
         break;
       }
       case 'task_complete':
-        this.close(list);
+        this.end(event);
         this.note(list, event, 'good', 'Completed', '');
         break;
       case 'task_failed':
       case 'abort':
-        this.close(list);
+        this.end(event);
         this.note(list, event, event.type === 'abort' ? 'warn' : 'bad', event.type === 'abort' ? 'Aborted' : 'Failed', text('errorType') === 'aborted' ? '' : text('errorType').replaceAll('_', ' '));
         break;
       case 'session_reset':
@@ -188,6 +190,18 @@ export class Transcript {
     block.text += text;
     block.until = Date.parse(event.ts) || block.until;
     this.touch(block);
+  }
+
+  /** Nothing that is open comes to an end of its own any more. */
+  private end(event: RunnerEvent): void {
+    this.close(this.blocks);
+    for (const tool of this.tools.values()) {
+      if (tool.result !== null) continue;
+      tool.stopped = true;
+      tool.until = Date.parse(event.ts) || tool.until;
+      this.close(tool.children);
+      this.touch(tool);
+    }
   }
 
   private close(list: Block[]): void {

@@ -50,8 +50,8 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
   return (
     <>
       <div class="page-head">
-        <p class="crumbs"><a href="#/?view=sessions">Sessions</a></p>
-        <div class="title-line"><h1 tabIndex={-1}>{plainName(sessionId)}</h1><span role="status" aria-label="State"><Badge status={stateOf(session)} /></span></div>
+        <p class="crumbs"><a href="#/?view=sessions">Sessions</a>{repository && ` / ${sessionId}`}</p>
+        <div class="title-line"><h1 tabIndex={-1}>{repository ? firstLine(repository.prompt) : plainName(sessionId)}</h1><span role="status" aria-label="State"><Badge status={stateOf(session)} /></span></div>
         <div class="actions">
           <button type="button" onClick={() => setAsking('reset')}>Reset</button>
           <button type="button" class="danger" onClick={() => setAsking('delete')}>Delete</button>

@@ -102,7 +102,7 @@ function Shown({ task, reload, error }: { task: Task; reload: () => Promise<void
         <details class="prompt"><summary>Whole message</summary>{task.context && <pre class="plain">{task.context}</pre>}<pre class="plain">{task.prompt}</pre></details>
       )}
       <h2 class="hidden">Work</h2>
-      {state === 'reading' ? <Loading /> : <Stream transcript={transcript} isRunning={!isFinal(task)} />}
+      {state === 'reading' ? <Loading /> : <Stream transcript={transcript} isRunning={task.status === 'running'} />}
       {isFinal(task) && <Result task={task} />}
       {isRepository && task.status === 'failed' && <Candidates task={task} />}
       <Told taskId={task.taskId} isFinal={isFinal(task)} />
