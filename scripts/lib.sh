@@ -5,6 +5,10 @@ ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 TARGET_DIR="${CARGO_TARGET_DIR:-$ROOT/target}"
 export ROOT TARGET_DIR
 
+# What debug builds have that a plain one does not, in every script: so that tests see it, and nothing is compiled twice.
+# shellcheck disable=SC2034 # for those who source this
+FEATURES=(--features coordinator/otel)
+
 # say TEXT: one line of progress, on stderr so that a script's stdout stays its result.
 say() { printf '==> %s\n' "$*" >&2; }
 
@@ -40,6 +44,11 @@ apt_install() {
   say "installing by apt-get, for $why: $*"
   DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null ||
     fail "apt-get could not install: $*"
+}
+
+# python_with_venv: for the Python client, where it is checked and where the guides use it.
+python_with_venv() {
+  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install "Python with venv" python3 python3-venv
 }
 
 # engine_answers: true when the engine that the docker client would use (DOCKER_HOST is honoured) answers.

@@ -10,7 +10,7 @@ RUNNER_URL=''
 
 # start_server: builds and starts both and sets RUNNER_URL. Ends them at the script's end, with all that they made.
 start_server() {
-  cargo build --locked -p coordinator -p mock-api --bins
+  cargo build --locked -p coordinator -p mock-api "${FEATURES[@]}" --bins
   # Short, since a socket's path may have 107 bytes.
   PLACE="$(mktemp -d /tmp/cr-XXXXXX)"
   trap stop_server EXIT

@@ -4,5 +4,6 @@
 
 pub mod acme;
 pub mod forge;
+pub mod program;
 pub mod scripted_model;
 pub mod serving;

@@ -27,7 +27,7 @@ const ARGUMENTS: [&str; 11] = [
 /// Nothing takes as long; what does has failed.
 const BOUND: Duration = Duration::from_mins(1);
 /// What a sandbox may not, as far as the engine's command line can say it.
-const ISOLATED: [&str; 13] = [
+const HELD: [&str; 13] = [
     "--network",
     "none",
     "--read-only",
@@ -42,6 +42,8 @@ const ISOLATED: [&str; 13] = [
     "--pids-limit",
     "512",
 ];
+/// No model answers here.
+const NOWHERE: &str = "http://127.0.0.1:8787";
 const MODEL: &str = "claude-sonnet-4-6";
 
 /// One process that takes one message after the other.
@@ -65,9 +67,14 @@ impl BareCli {
         Self::start_with(model_url, name, &["--network", "host"]).await
     }
 
+    /// As [`Self::start`], in the network that the engine gives a container which asks for none: there is no way to the model.
+    pub(crate) async fn start_apart(name: &str) -> Self {
+        Self::start_with(NOWHERE, name, &[]).await
+    }
+
     /// As [`Self::start`], held as a sandbox is: there is no way to the model.
-    pub(crate) async fn start_isolated(name: &str) -> Self {
-        Self::start_with("http://127.0.0.1:8787", name, &ISOLATED).await
+    pub(crate) async fn start_held(name: &str) -> Self {
+        Self::start_with(NOWHERE, name, &HELD).await
     }
 
     async fn start_with(model_url: &str, name: &str, settings: &[&str]) -> Self {

@@ -21,6 +21,7 @@ mod report;
 mod repository;
 mod server;
 mod subscribers;
+mod take_over;
 mod turns;
 
 use clap::Parser;
@@ -69,7 +70,7 @@ impl Effort {
 
 type Benchmark = (&'static str, fn(Effort) -> BoxFuture<'static, Vec<Row>>);
 
-const BENCHMARKS: [Benchmark; 10] = [
+const BENCHMARKS: [Benchmark; 11] = [
     ("follow-up", |effort| turns::follow_up(effort).boxed()),
     ("new-session", |effort| turns::new_session(effort).boxed()),
     ("container-per-task", |effort| turns::container_per_task(effort).boxed()),
@@ -77,6 +78,7 @@ const BENCHMARKS: [Benchmark; 10] = [
     ("fan-out", |effort| fan_out::fan_out(effort).boxed()),
     ("idle", |effort| idle::idle(effort).boxed()),
     ("load", |effort| load::load(effort).boxed()),
+    ("take-over", |effort| take_over::take_over(effort).boxed()),
     ("second-clone", |effort| repository::second_task(effort).boxed()),
     ("growth-of-sessions", |effort| growth::sessions(effort).boxed()),
     ("growth-of-events", |effort| growth::events(effort).boxed()),

@@ -74,6 +74,15 @@ impl Server {
         milliseconds(begin.elapsed())
     }
 
+    /// Kills it and starts it again on the same data. Gives the milliseconds from the start until it listened.
+    pub(crate) async fn kill_and_restart(&mut self) -> f64 {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let begin = Instant::now();
+        (self.child, self.address) = spawn(&self.environment, self.directory.path()).await;
+        milliseconds(begin.elapsed())
+    }
+
     /// `ws` or `http`.
     pub(crate) fn url(&self, scheme: &str, path: &str) -> String {
         format!("{scheme}://{}{path}", self.address)
@@ -98,6 +107,11 @@ impl Server {
     pub(crate) async fn enqueue(&self, session: &str, message: &str) {
         let body = json!({ "sessionId": session, "message": message, "async": true });
         self.http.post(self.url("http", "/task")).json(&body).send().await.unwrap().error_for_status().unwrap();
+    }
+
+    pub(crate) async fn delete_session(&self, session: &str) {
+        let gone = self.http.delete(self.url("http", &format!("/session/{session}"))).send().await.unwrap();
+        gone.error_for_status().unwrap();
     }
 
     /// Asks again until `fits` the answer.

@@ -37,7 +37,7 @@ pub(crate) async fn new_session(effort: Effort) -> Vec<Row> {
     let warm_server = Server::start(&[("WARM_SANDBOXES", "1")]).await;
     let cold_server = Server::start(&[]).await;
     let (mut warm, mut cold) = (Samples::default(), Samples::default());
-    let (mut reference, mut isolated) = (Samples::default(), Samples::default());
+    let (mut on_host, mut apart, mut held) = (Samples::default(), Samples::default(), Samples::default());
     for round in 0..effort.of(2, 30) {
         warm_and_quiet(&warm_server).await;
         warm.push(first_text(&warm_server, round).await);
@@ -49,24 +49,29 @@ pub(crate) async fn new_session(effort: Effort) -> Vec<Row> {
         let until_ready = milliseconds(begin.elapsed());
         let first_text = bare.turn(MESSAGE).await.first_text;
         bare.end().await;
-        reference.push(until_ready + first_text);
+        on_host.push(until_ready + first_text);
         let begin = Instant::now();
-        let bare = BareCli::start_isolated("isolated").await;
-        isolated.push(milliseconds(begin.elapsed()) + first_text);
+        let bare = BareCli::start_apart("apart").await;
+        apart.push(milliseconds(begin.elapsed()) + first_text);
+        bare.end().await;
+        let begin = Instant::now();
+        let bare = BareCli::start_held("held").await;
+        held.push(milliseconds(begin.elapsed()) + first_text);
         bare.end().await;
     }
     warm_server.stop().await;
     cold_server.stop().await;
     let by_hand = "docker run, CLI start, first turn";
+    let cold_row = |reference, samples| {
+        Row::new("new session, cold, POST to first text", "ms", cold.clone()).against(reference, samples)
+    };
     vec![
         Row::new("new session, warm, POST to first text", "ms", warm)
-            .against(by_hand, reference.clone())
+            .against(by_hand, apart.clone())
             .bar(Bar::Most(200.0)),
-        Row::new("new session, cold, POST to first text", "ms", cold.clone())
-            .against(by_hand, reference)
-            .bar(Bar::MostRatio(1.1)),
-        Row::new("new session, cold, POST to first text", "ms", cold)
-            .against("the same, held as a sandbox is", isolated),
+        cold_row(by_hand, apart).bar(Bar::MostRatio(1.1)),
+        cold_row("the same, held as a sandbox is", held),
+        cold_row("the same, on the host's network", on_host),
     ]
 }
 
@@ -85,8 +90,7 @@ async fn first_text(server: &Server, round: usize) -> f64 {
         milliseconds(begin.elapsed())
     };
     let (_, elapsed) = tokio::join!(server.task(&session, MESSAGE), text);
-    let gone = server.http.delete(server.url("http", &format!("/session/{session}"))).send().await.unwrap();
-    gone.error_for_status().unwrap();
+    server.delete_session(&session).await;
     elapsed
 }
 
@@ -107,8 +111,7 @@ pub(crate) async fn container_per_task(effort: Effort) -> Vec<Row> {
         let begin = Instant::now();
         by_docker_run(&server.model.url(), &messages).await;
         reference.push(milliseconds(begin.elapsed()));
-        let gone = server.http.delete(server.url("http", &format!("/session/{session}"))).send().await.unwrap();
-        gone.error_for_status().unwrap();
+        server.delete_session(&session).await;
     }
     server.stop().await;
     vec![Row::new("three tasks of a new session", "ms", ours).against("docker run for each", reference)]

@@ -82,7 +82,7 @@ impl<'a> Caller<'a> {
 }
 
 /// The lines of the audit log, which only its owner may read.
-fn audit(server: &TestServer) -> Vec<Value> {
+pub(crate) fn audit(server: &TestServer) -> Vec<Value> {
     let path = data(server).join("audit.log");
     assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
     let text = std::fs::read_to_string(path).unwrap();

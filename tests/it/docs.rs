@@ -6,7 +6,9 @@ mod answers;
 mod asyncapi;
 mod commands;
 mod invariants;
+mod links;
 mod openapi;
+mod packaging;
 mod schema;
 mod security;
 mod sources;
@@ -19,8 +21,7 @@ use coordinator::config::ServeOptions;
 use coordinator::task::ErrorType;
 use http::StatusCode;
 
-pub(crate) use sources::read;
-use sources::root;
+pub(crate) use sources::{guides, read, root};
 use tables::Row;
 pub(crate) use tables::{code, rows_below};
 

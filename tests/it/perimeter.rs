@@ -3,6 +3,9 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use serde_json::json;
+
+use crate::access::audit;
 use crate::bounds::within;
 use crate::server::{Setup, TestServer};
 
@@ -12,6 +15,18 @@ const BODY: &str = r#"{"sessionId":"s","message":"hi","async":true}"#;
 async fn say(server: &TestServer, bytes: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", server.port().parse().unwrap())).await.unwrap();
     stream.write_all(bytes.replace("PORT", server.port()).as_bytes()).await.unwrap();
+    until_closed(stream).await
+}
+
+/// The same, and then nothing more: what was begun is never ended.
+async fn say_all(server: &TestServer, bytes: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port().parse().unwrap())).await.unwrap();
+    stream.write_all(bytes.replace("PORT", server.port()).as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    until_closed(stream).await
+}
+
+async fn until_closed(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
     // Each of these connections is ended by the server, after one answer or none.
@@ -53,6 +68,7 @@ async fn a_request_from_elsewhere_goes_no_further() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {answer}");
         assert!(answer.contains(&format!(r#""code":"{code}""#)), "{head}: {answer}");
         assert!(answer.contains("application/problem+json") && answer.contains("nosniff"), "{head}: {answer}");
+        assert_written_down(&server, &answer, status, "/task");
     }
     let upgrade = "connection: upgrade, close\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==";
     for head in ["host: evil.example", "host: 127.0.0.1:PORT\r\norigin: http://evil.example"] {
@@ -76,6 +92,61 @@ async fn a_request_from_elsewhere_goes_no_further() {
     assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
     assert!(!health.headers.contains_key("server"));
     server.finish().await;
+}
+
+/// One line has the answer's id, and says all that is known of a request that got no further than the perimeter.
+fn assert_written_down(server: &TestServer, answer: &str, status: &str, route: &str) {
+    let id = answer.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap_or_else(|| panic!("{answer}"));
+    let mut lines = audit(server);
+    lines.retain(|line| line["request.id"] == id);
+    let [line] = lines.as_slice() else { panic!("{} lines for {answer}", lines.len()) };
+    assert_eq!(line["http.status"].to_string(), status, "{line}");
+    assert_eq!((&line["http.route"], &line["peer"]), (&json!(route), &json!("127.0.0.1")), "{line}");
+    assert_eq!((&line["key.id"], line["duration_ms"].is_u64()), (&json!(null), true), "{line}");
+    let by_source = !["413", "415"].contains(&status);
+    assert_eq!(line["refused"].is_string(), by_source, "{line}");
+}
+
+/// Also those that no handler, no key and no page is asked for.
+#[tokio::test]
+async fn every_refusal_has_an_id_and_one_line_in_the_audit_log() {
+    let key = "0123456789abcdef0123456789abcdef";
+    let setup = Setup::new().without_image().env("API_KEYS", key).env("CORS_ORIGINS", "https://app.example.com");
+    let server = setup.start().await;
+    let ours = "host: 127.0.0.1:PORT\r\nconnection: close";
+    let known = format!("{ours}\r\nauthorization: Bearer {key}");
+    let long = "content-type: application/json\r\ncontent-length: 9999999";
+    let page = "origin: https://app.example.com\r\naccess-control-request-method: POST";
+    for (status, start, head, route) in [
+        (421, "GET /health", "host: evil.example\r\nconnection: close".to_owned(), Some("/health")),
+        (421, "GET /nowhere", "host: evil.example\r\nconnection: close".to_owned(), None),
+        (413, "POST /task", format!("{ours}\r\n{long}"), Some("/task")),
+        (413, "POST /health", format!("{ours}\r\n{long}"), Some("/health")),
+        (415, "POST /task", format!("{ours}\r\ncontent-length: 2"), Some("/task")),
+        (401, "GET /nowhere", ours.to_owned(), None),
+        (401, "GET /assets/no/such", ours.to_owned(), None),
+        (404, "GET /nowhere", known.clone(), None),
+        (405, "PATCH /task", known.clone(), Some("/task")),
+        (400, "GET /session/%ff", known.clone(), Some("/session/{id}")),
+        (200, "OPTIONS /task", format!("{ours}\r\n{page}"), Some("/task")),
+    ] {
+        let id = format!("refused-{status}-{}", start.len() + head.len());
+        // What is left of a body that is too long never comes: the end of our half tells the server so.
+        let answer = say_all(&server, &format!("{start} HTTP/1.1\r\n{head}\r\nx-request-id: {id}\r\n\r\n{{}}")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{start}: {answer}");
+        assert!(answer.contains(&format!("x-request-id: {id}\r\n")), "{start}: {answer}");
+        let mut lines = audit(&server);
+        lines.retain(|line| line["request.id"] == id);
+        let [line] = lines.as_slice() else { panic!("{} lines for {start} {head}", lines.len()) };
+        let method = start.split(' ').next();
+        let (seen, told) =
+            ((&line["http.status"], &line["http.method"], &line["http.route"]), json!([status, method, route]));
+        assert_eq!(seen, (&told[0], &told[1], &told[2]), "{line}");
+    }
+    // A load balancer's questions, which are let in, would be most of the log.
+    server.get("/health").await.ok();
+    assert!(audit(&server).iter().all(|line| line["http.route"] != "/health" || line["http.status"] != 200));
+    server.with_key(key).finish().await;
 }
 
 /// Whatever two readers may disagree about is answered once at most, as an error or as one request.

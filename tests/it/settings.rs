@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::server::{Process, Setup, TestServer};
 
 /// Starts a second server with a change of settings: its exit code and what it said.
-async fn refused(server: &TestServer, changes: &[(&str, &str)]) -> (i32, String) {
+pub(crate) async fn refused(server: &TestServer, changes: &[(&str, &str)]) -> (i32, String) {
     let mut environment = server.environment().clone();
     environment.insert("DATA_DIR".to_owned(), server.directory().join("other").display().to_string());
     environment.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));

@@ -1,33 +1,29 @@
 //! A coordinator in this process, on an engine in memory, that can be killed and started again on the same data directory
 //! while the sandboxes live on.
 
+mod calls;
+mod faults;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use container_engine::{ContainerExit, ContainerId, Engine, FakeEngine, Labels, Limits, Network};
-use coordinator::access::KeyLimits;
-use coordinator::agent::AgentName;
-use coordinator::event::StoredEvent;
+use container_engine::{Engine, FakeEngine, Labels, Limits, Network};
 use coordinator::gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
 use coordinator::registry::Registry;
 use coordinator::sandbox::capacity::{Capacity, MemoryGauge};
 use coordinator::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
-use coordinator::session::{
-    AbortMode, AbortScope, Feed, Frames, Page, SessionContext, SessionId, SessionSettings, Submission,
-};
+use coordinator::session::{Feed, SessionContext, SessionSettings};
 use coordinator::store::{Store, StoreOptions};
-use coordinator::task::TaskRequest;
 use coordinator::upkeep;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::Command;
-use crate::answers::{done, key_of, record, wait};
-use crate::board::{Board, PATIENCE, View};
+use crate::answers::wait;
+use crate::board::{Board, PATIENCE};
 use crate::sandbox::Sandbox;
-use crate::settings::{Settings, Wish};
+use crate::settings::Settings;
 
 const IMAGE: &str = "claude-runner";
 const MODEL: &str = "claude-sonnet-4-6";
@@ -147,6 +143,7 @@ impl World {
             redactor: Arc::default(),
             feed: Feed::default(),
             metrics: coordinator::metrics::Metrics::default(),
+            telemetry: coordinator::telemetry::Telemetry::default(),
             repositories: None,
             store,
             sandboxes: host,
@@ -208,188 +205,6 @@ impl World {
         coordinator.runtime.block_on(bounded).expect("this never happened")
     }
 
-    /// Asks the coordinator something and does not wait for the answer. It has to come, though: see `asked`.
-    fn ask(&mut self, what: String, answered: impl Future<Output = Result<(), String>> + Send + 'static) {
-        self.questions += 1;
-        let (question, board) = (self.questions, Arc::clone(&self.board));
-        board.with(|state| state.asked.insert(question, what.clone()));
-        self.coordinator.as_ref().unwrap().runtime.spawn(async move {
-            let outcome = answered.await;
-            board.with(|state| {
-                // A server that goes away answers nothing; who asked asks its successor.
-                if state.asked.remove(&question).is_some()
-                    && let Err(error) = outcome
-                {
-                    state.violations.push(format!("{what}: {error}"));
-                }
-            });
-        });
-    }
-
-    /// Posts a task and waits for its end, beside everything else. Gives the task's number.
-    pub(crate) fn submit(&mut self, session: &SessionId, wish: Wish) -> usize {
-        let number = self.next_task;
-        self.next_task += 1;
-        let request = TaskRequest {
-            message: format!("{} #{number}", wish.word),
-            context: None,
-            model: MODEL.to_owned(),
-            max_turns: 10,
-            timeout_ms: u64::try_from(wish.timeout.as_millis()).unwrap(),
-            max_cost_usd: None,
-            retry: wish.retry,
-            metadata: None,
-            key: None,
-            key_limits: KeyLimits::default(),
-            repository: None,
-        };
-        let submission = Submission {
-            task: None,
-            agent: AgentName::default(),
-            request,
-            env: [].into(),
-            needs: Vec::new(),
-            idempotency: None,
-            webhook: None,
-        };
-        let (board, registry, session) = (Arc::clone(&self.board), self.registry_of(), session.clone());
-        self.ask(format!("submit #{number}"), async move {
-            match registry.submit(&session, submission).await {
-                Ok(accepted) => {
-                    board.with(|state| state.tasks.insert(number, accepted.task.clone()));
-                    wait(&registry, &board, &accepted.task).await
-                }
-                Err(error) => {
-                    board.with(|state| state.refused.insert(number, error.to_string()));
-                    Ok(())
-                }
-            }
-        });
-        number
-    }
-
-    /// Until the task has an answer: the first one, that it was accepted or refused.
-    pub(crate) fn accepted(&self, number: usize) -> bool {
-        let known =
-            |state: &crate::board::State| state.tasks.contains_key(&number) || state.refused.contains_key(&number);
-        self.board.until(PATIENCE, known);
-        self.board.with(|state| state.tasks.contains_key(&number))
-    }
-
-    pub(crate) fn abort(&mut self, session: &SessionId, scope: AbortScope, mode: AbortMode) {
-        let (registry, session) = (self.registry_of(), session.clone());
-        self.ask(format!("abort {scope:?} {mode:?} in {session}"), async move {
-            registry.abort(&session, scope, mode).await.map(drop).map_err(|error| error.to_string())
-        });
-    }
-
-    pub(crate) fn reset(&mut self, session: &SessionId) {
-        let (registry, session) = (self.registry_of(), session.clone());
-        let board = Arc::clone(&self.board);
-        self.ask(format!("reset {session}"), async move { done(registry.reset(&session).await, &board) });
-    }
-
-    pub(crate) fn delete(&mut self, session: &SessionId) {
-        let (registry, session) = (self.registry_of(), session.clone());
-        let board = Arc::clone(&self.board);
-        self.ask(format!("delete {session}"), async move { done(registry.delete(&session).await, &board) });
-    }
-
-    /// Follows a session through all its lives, from their beginning.
-    pub(crate) fn observe(&self, session: &SessionId) {
-        let (registry, board, session) = (self.registry_of(), Arc::clone(&self.board), session.clone());
-        self.coordinator.as_ref().unwrap().runtime.spawn(async move {
-            while let Ok(subscription) = registry.subscribe(&session).await {
-                let mut cursor = subscription.log.cursor(0);
-                drop(subscription);
-                let mut key = None;
-                let mut seen = Vec::new();
-                while let Ok(Page::Events(events)) = cursor.next().await {
-                    seen.extend(stored(&events));
-                    if key.is_none() {
-                        key = key_of(&registry, &seen[0].json).await;
-                    }
-                    let Some(key) = key else { continue };
-                    board.with(|state| record(state, key, &session, &seen));
-                }
-                tokio::task::yield_now().await;
-            }
-        });
-    }
-
-    /// Follows the session's present life from some point on.
-    pub(crate) fn subscribe(&self, session: &SessionId, since: u64) {
-        let (registry, board, session) = (self.registry_of(), Arc::clone(&self.board), session.clone());
-        self.coordinator.as_ref().unwrap().runtime.spawn(async move {
-            let Ok(subscription) = registry.subscribe(&session).await else { return };
-            let since = since.min(subscription.log.latest());
-            let mut cursor = subscription.log.cursor(since);
-            drop(subscription);
-            let view = board.with(|state| {
-                state.views.push(View { since, events: Vec::new() });
-                state.views.len() - 1
-            });
-            while let Ok(Page::Events(events)) = cursor.next().await {
-                board.with(|state| state.views[view].events.extend(stored(&events)));
-            }
-        });
-    }
-
-    /// Tells the session's newest sandbox something, if it has one that lives.
-    pub(crate) fn tell(&self, session: &SessionId, command: Command) -> Option<ContainerId> {
-        let record = self.now(self.registry_of().context().store.session(session)).ok().flatten()?;
-        let key = record.key.to_string();
-        self.board.with(|state| {
-            let mut entries =
-                state.sandboxes.iter().filter(|(_, entry)| entry.workspace.contains(&key) && !entry.ended);
-            let (container, entry) = entries.next_back()?;
-            entry.commands.try_send(command).ok()?;
-            Some(container.clone())
-        })
-    }
-
-    /// Tells every sandbox that lives something, also while there is no coordinator.
-    pub(crate) fn tell_all(&self, command: &Command) {
-        self.board.with(|state| {
-            for entry in state.sandboxes.values().filter(|entry| !entry.ended) {
-                entry.commands.try_send(command.clone()).unwrap();
-            }
-        });
-    }
-
-    /// Ends the session's container, as the kernel or an operator might.
-    pub(crate) fn kill_container(&self, session: &SessionId) {
-        if let Some(container) = self.tell(session, Command::Die) {
-            self.engine.exit(&container, ContainerExit::Exited { code: 137, oom_killed: false });
-        }
-    }
-
-    /// Kills the coordinator, and all containers behind its back.
-    pub(crate) fn kill_container_after_crash(&mut self) {
-        self.crash();
-        let containers = self.board.with(|state| {
-            let live = state.sandboxes.iter().filter(|(_, entry)| !entry.ended);
-            live.map(|(container, _)| container.clone()).collect::<Vec<_>>()
-        });
-        self.tell_all(&Command::Die);
-        for container in containers {
-            self.engine.exit(&container, ContainerExit::Exited { code: 137, oom_killed: false });
-        }
-    }
-
-    /// Makes the store refuse to write events, or lets it again.
-    pub(crate) fn fill_disk(&self, full: bool) {
-        self.board.with(|state| state.disk_was_full |= full);
-        let database = rusqlite::Connection::open(self.directory.path().join("data/claude-runner.db")).unwrap();
-        let statement = if full {
-            "CREATE TRIGGER IF NOT EXISTS full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'full'); END;"
-        } else {
-            "DROP TRIGGER IF EXISTS full;"
-        };
-        database.busy_timeout(PATIENCE).unwrap();
-        database.execute_batch(statement).unwrap();
-    }
-
     pub(crate) fn sweep(&self) {
         let registry = self.registry_of();
         self.now(registry.context().sandboxes.sweep_sandboxes()).unwrap();
@@ -411,13 +226,6 @@ impl World {
         let containers = containers.unwrap().into_iter().map(|container| format!("container {}", container.name));
         containers.chain(volumes.unwrap().into_iter().map(|name| format!("volume {name}"))).chain(links).collect()
     }
-
-    /// The agent's memory of the session's conversation is gone.
-    pub(crate) fn lose_transcript(&self, session: &SessionId) {
-        let record = self.now(self.registry_of().context().store.session(session)).unwrap().unwrap();
-        let home = format!("claude-runner-{}-home", record.key);
-        self.engine.write_file(&home, &record.claude_session_id.unwrap(), b"gone");
-    }
 }
 
 impl Coordinator {
@@ -437,8 +245,4 @@ impl Drop for World {
             sandboxes.shutdown_background();
         }
     }
-}
-
-fn stored(frames: &Frames) -> impl Iterator<Item = StoredEvent> {
-    frames.events().map(|(seq, json)| StoredEvent { seq, json })
 }

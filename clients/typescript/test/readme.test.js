@@ -1,7 +1,7 @@
 // The program of the README is a TypeScript program that runs.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
@@ -24,4 +24,22 @@ test('the ten lines of the README run as they stand', async () => {
   const env = { ...process.env, CLAUDE_RUNNER_URL: holder.server.url, CLAUDE_RUNNER_KEY: KEY };
   const { stdout } = await run(process.execPath, [`${root}dist/readme/program.js`, 'bash:echo from the sandbox'], { env });
   assert.match(stdout, /> Bash \{ command: 'echo from the sandbox'.*\}\ndone: from the sandbox\n?0\.\d+\n$/s);
+});
+
+test('the programs of the guides have no wrong types', async () => {
+  const repository = new URL('../../../', import.meta.url).pathname;
+  const guides = (await readdir(`${repository}docs`)).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`);
+  const place = `${root}dist/guides`;
+  await rm(place, { recursive: true, force: true });
+  await mkdir(place, { recursive: true });
+  const files = [];
+  for (const page of ['README.md', ...guides]) {
+    for (const [, name, program] of (await readFile(repository + page, 'utf8')).matchAll(/^```ts (\S+)\n([^]*?)^```$/gm)) {
+      files.push(`${place}/${files.length}-${name}`);
+      await writeFile(files.at(-1), program);
+    }
+  }
+  assert.ok(files.length >= 3, files);
+  const options = ['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2023,dom', '--module', 'nodenext', '--types', 'node'];
+  await run('npx', ['--no-install', 'tsc', ...options, ...files], { cwd: root }).catch((error) => assert.fail(error.stdout));
 });

@@ -70,15 +70,14 @@ fn append_to(path: &Path) -> io::Result<File> {
 impl Write for AuditFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // A path or a host's name may hold what somebody put there by mistake.
-        let masked = self.redactor.text(&String::from_utf8_lossy(line));
-        let text = masked.as_deref().map_or(line, str::as_bytes);
+        let text = self.redactor.log_line(line);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.bytes >= MAX_BYTES {
             let aside = open.path.with_extension(format!("{}.log", Timestamp::now().as_millisecond()));
             std::fs::rename(&open.path, aside)?;
             (open.file, open.bytes) = (append_to(&open.path)?, 0);
         }
-        open.file.write_all(text)?;
+        open.file.write_all(&text)?;
         open.bytes += text.len() as u64;
         Ok(line.len())
     }

@@ -15,7 +15,6 @@ mod allowance;
 mod answer;
 mod block_ends;
 mod credential;
-mod decision;
 mod egress;
 mod failure;
 mod git;
@@ -45,7 +44,6 @@ mod tests;
 
 pub use activity::Activity;
 pub use credential::{Credential, CredentialKind, CredentialState, Credentials, InvalidCredential};
-pub use decision::{Decision, DecisionLog, LoggedDecisions};
 pub use failure::GatewayFailure;
 pub use git::{PREFIX as GIT_PREFIX, PushPolicy, RepositoryAccess, Workflows};
 pub use host::{Host, InvalidHost};
@@ -94,7 +92,6 @@ struct Shared {
     retry: RetryBudget,
     bounds: Bounds,
     egress: Egress,
-    decisions: Arc<dyn DecisionLog>,
     metrics: Metrics,
     tracker: TaskTracker,
     closed: CancellationToken,
@@ -126,7 +123,6 @@ impl Gateway {
             retry: settings.retry,
             bounds: settings.bounds,
             egress: Egress::new(settings.egress_allow, resolver, model_api),
-            decisions: settings.decisions,
             metrics: settings.metrics,
             tracker,
             closed: CancellationToken::new(),

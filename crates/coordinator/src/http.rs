@@ -2,6 +2,7 @@
 
 mod access;
 mod agents;
+mod audit;
 mod body;
 mod dashboard;
 mod docs;
@@ -15,6 +16,7 @@ mod listen;
 mod logs;
 mod metrics;
 mod openapi;
+mod paging;
 mod perimeter;
 mod sandboxes;
 mod session;
@@ -122,5 +124,6 @@ pub fn router(api: Api) -> Router {
         .layer(source)
         .layer(from_fn_with_state(counted, metrics::count))
         .layer(map_response(perimeter::secure))
+        .layer(from_fn(audit::record))
         .with_state(api)
 }

@@ -26,6 +26,7 @@ pub mod sandbox;
 pub mod session;
 pub mod store;
 pub mod task;
+pub mod telemetry;
 pub mod tools;
 pub mod upkeep;
 pub mod usage;

@@ -8,6 +8,7 @@
 mod escapes;
 mod log;
 
+use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use memchr::memmem;
@@ -44,6 +45,14 @@ impl Redactor {
     /// `None`: there is nothing to mask.
     pub fn text(&self, text: &str) -> Option<String> {
         mask(text, self.known().iter())
+    }
+
+    /// A line of a log. It is written at once, so no secret is cut over two writes.
+    pub(crate) fn log_line<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
+        match self.text(&String::from_utf8_lossy(line)) {
+            Some(masked) => Cow::Owned(masked.into_bytes()),
+            None => Cow::Borrowed(line),
+        }
     }
 
     fn known(&self) -> Arc<Vec<SecretString>> {

@@ -54,6 +54,8 @@ pub use read::{Bounds, StoredLine, TaskFilter, UnfinishedTask, WebhookFilter};
 pub use rekey::{RekeyStep, rekey};
 pub use write::WriteMetrics;
 
+pub(crate) use data_dir::make_directory;
+
 use data_dir::DataDir;
 use read::Readers;
 use seal::Sealer;

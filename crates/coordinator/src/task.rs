@@ -4,10 +4,12 @@ mod id;
 mod outcome;
 mod record;
 mod repository;
+mod trace_parent;
 mod variable;
 
 pub use id::{InvalidTaskId, TaskId};
 pub use outcome::{Answer, ErrorType, Failure};
 pub use record::{MAX_TIMEOUT_MS, MAX_TURNS, TaskRecord, TaskRequest, TaskStatus};
 pub use repository::{RepositoryProgress, RepositoryRequest, Stage};
+pub use trace_parent::{InvalidTraceParent, TraceParent};
 pub use variable::{VariableProblem, check_variable};

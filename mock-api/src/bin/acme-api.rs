@@ -1,11 +1,8 @@
 //! The Acme API as a program.
 
-use std::io::IsTerminal as _;
-
-use anyhow::Context as _;
 use clap::Parser;
 use mock_api::acme::{AcmeApi, DEFAULT_TOKEN};
-use tokio::net::TcpListener;
+use mock_api::program;
 
 /// The made-up API that the sample support agent works with: users, subscriptions, usage, upgrades.
 #[derive(Parser)]
@@ -25,11 +22,8 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let stderr = std::io::stderr;
-    tracing_subscriber::fmt().with_writer(stderr).with_ansi(stderr().is_terminal()).init();
-    let listener = TcpListener::bind((arguments.host.as_str(), arguments.port))
-        .await
-        .with_context(|| format!("could not listen on {}:{} (HOST, MOCK_API_PORT)", arguments.host, arguments.port))?;
+    program::set_up_log();
+    let listener = program::listen(&arguments.host, arguments.port, "MOCK_API_PORT").await?;
     let api = AcmeApi::serve(listener, &arguments.token)?;
     tracing::info!("the Acme API listens on {}", api.url());
     api.serving().until_signal().await?;

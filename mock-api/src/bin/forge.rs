@@ -1,12 +1,11 @@
 //! The forge as a program.
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Parser;
 use mock_api::forge::{DEFAULT_TOKEN, Forge, Token, sample_repositories};
-use tokio::net::TcpListener;
+use mock_api::program;
 
 /// A forge in GitHub's shape with a few repositories of the made-up company Acme.
 #[derive(Parser)]
@@ -29,11 +28,8 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let stderr = std::io::stderr;
-    tracing_subscriber::fmt().with_writer(stderr).with_ansi(stderr().is_terminal()).init();
-    let listener = TcpListener::bind((arguments.host.as_str(), arguments.port))
-        .await
-        .with_context(|| format!("could not listen on {}:{} (HOST, FORGE_PORT)", arguments.host, arguments.port))?;
+    program::set_up_log();
+    let listener = program::listen(&arguments.host, arguments.port, "FORGE_PORT").await?;
     let tokens = vec![Token::full(&arguments.token, "acme-dev")];
     let forge = Forge::serve(listener, &arguments.directory, tokens)?;
     for (name, seed) in sample_repositories() {

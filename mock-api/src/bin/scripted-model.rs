@@ -1,12 +1,10 @@
 //! The scripted model as a program.
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Parser;
+use mock_api::program;
 use mock_api::scripted_model::{DEFAULT_KEY, ScriptedModel, Scripts};
-use tokio::net::TcpListener;
 
 /// A Messages API that plays scripts instead of asking a model. mock-api/README.md has the scripts and the directives.
 #[derive(Parser)]
@@ -35,8 +33,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut arguments = Arguments::parse();
-    let stderr = std::io::stderr;
-    tracing_subscriber::fmt().with_writer(stderr).with_ansi(stderr().is_terminal()).init();
+    program::set_up_log();
     let mut scripts = Scripts::builtin()?;
     if let Some(directory) = &arguments.scripts {
         scripts = Scripts::from_directory(directory)?.followed_by(scripts);
@@ -44,9 +41,7 @@ async fn main() -> anyhow::Result<()> {
     if arguments.expect_key.is_empty() && arguments.expect_token.is_empty() {
         arguments.expect_key.push(DEFAULT_KEY.to_owned());
     }
-    let listener = TcpListener::bind((arguments.host.as_str(), arguments.port)).await.with_context(|| {
-        format!("could not listen on {}:{} (HOST, SCRIPTED_MODEL_PORT)", arguments.host, arguments.port)
-    })?;
+    let listener = program::listen(&arguments.host, arguments.port, "SCRIPTED_MODEL_PORT").await?;
     let model = ScriptedModel {
         scripts,
         expected_keys: arguments.expect_key,

@@ -73,6 +73,7 @@ fn task_of(session: &SessionRecord, message: &str, key_limits: KeyLimits) -> Tas
             key: Some("k1".parse().unwrap()),
             key_limits,
             repository: None,
+            trace_parent: None,
         },
         created: Timestamp::now(),
         started: None,

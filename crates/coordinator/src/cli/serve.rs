@@ -33,8 +33,8 @@ use crate::repository::{Git, Mirrors};
 use crate::sandbox::capacity::Capacity;
 use crate::sandbox::{Instance, Links, SandboxHost, WarmPool, sentence};
 use crate::session::{Feed, SessionContext};
-use crate::store::KeyStore;
-use crate::store::Store;
+use crate::store::{KeyStore, Store, make_directory};
+use crate::telemetry::Telemetry;
 use crate::upkeep;
 use crate::webhook::{self, Courier};
 
@@ -55,6 +55,7 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     }
     check_agents(&options.agent_dir, &prices).context("AGENT_DIR does not name an agent template")?;
 
+    let telemetry = Telemetry::start().map_err(ConfigError::from)?;
     let tracker = TaskTracker::new();
     let shutdown = CancellationToken::new();
     let draining = CancellationToken::new();
@@ -116,6 +117,7 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         redactor,
         feed: Feed::default(),
         metrics: metrics.clone(),
+        telemetry,
         repositories,
         settings: options.session_settings(),
         tracker: tracker.clone(),
@@ -286,12 +288,6 @@ fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>) -> anyhow::Resu
     Ok(())
 }
 
-fn make_directory(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
 async fn until_told_to_stop() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -346,5 +342,6 @@ async fn drain(
     }
     failpoint!("drain.swept");
     registry.context().store.close().await;
+    registry.context().telemetry.shut_down().await;
     failpoint!("store.closed");
 }

@@ -22,6 +22,7 @@ use secrecy::ExposeSecret as _;
 use self::path::{GitCall, Service, Step};
 use super::answer::{Body, BoxError, empty, full, in_words, proxy_error};
 use super::sandbox::SandboxGateway;
+use crate::audit;
 use crate::github::{GitHub, GitHubError, RepositoryName};
 
 /// Below which path the sandbox's git finds the forge.
@@ -60,10 +61,10 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     };
     let is_own = call.repository == access.name;
     if !is_own && (call.service == Service::Push || !access.submodules.contains(&call.repository)) {
-        tracing::info!(target: "audit", { git.repository = %call.repository, git.decision = "refused" }, "git");
+        tracing::info!(target: audit::TARGET, { git.repository = %call.repository, git.decision = "refused" }, "git");
         return refuse(StatusCode::FORBIDDEN, &format!("this task is about {} only", access.name));
     }
-    tracing::info!(target: "audit", { git.repository = %call.repository, git.decision = ?call.service }, "git");
+    tracing::info!(target: audit::TARGET, { git.repository = %call.repository, git.decision = ?call.service }, "git");
     let passed = match (call.service, call.step) {
         (Service::Push, Step::Exchange) => push::answer(&access, &sandbox.pushed, request).await,
         (Service::Push, Step::Advertise) | (Service::Fetch, _) => pass(&access, &call, request).await,

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use http::StatusCode;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::prices::Prices;
@@ -10,6 +12,7 @@ use super::sse::Statement;
 use super::tokens::TokenCounts;
 use crate::budget::{Budgets, Payer, Refusal, Reservation};
 use crate::metrics::Metrics;
+use crate::telemetry::{ModelRequest, TaskTrace};
 use crate::usage::{Cost, Usage};
 
 /// A reading of the meter: everything since the sandbox was opened. Never goes down; a task's share is a difference.
@@ -30,6 +33,7 @@ pub(super) struct Meter {
 struct State {
     total: Reading,
     payer: Arc<Payer>,
+    trace: TaskTrace,
 }
 
 impl Meter {
@@ -43,8 +47,15 @@ impl Meter {
 
     /// From here on, requests are this one's.
     pub(super) fn charge_to(&self, payer: Payer) {
-        self.state().payer = Arc::new(payer);
+        let mut state = self.state();
+        state.payer = Arc::new(payer);
+        state.trace = TaskTrace::default();
+        drop(state);
         self.budgets.look_again();
+    }
+
+    pub(super) fn trace_as(&self, trace: TaskTrace) {
+        self.state().trace = trace;
     }
 
     pub(super) fn payer(&self) -> Arc<Payer> {
@@ -83,7 +94,12 @@ pub(super) struct Entry {
     /// Tokens of content that passed.
     streamed: u64,
     /// When it went out.
-    sent: Option<Instant>,
+    sent: Option<(Instant, Timestamp)>,
+    /// The status of the answer in place of the API's.
+    refused: Option<StatusCode>,
+    /// The answer names its model.
+    names_model: bool,
+    trace: TaskTrace,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +117,7 @@ enum Stage {
 
 impl Entry {
     fn new(meter: Arc<Meter>, reservation: Reservation, expected: TokenCounts) -> Self {
+        let trace = meter.state().trace.clone();
         Entry {
             meter,
             reservation,
@@ -109,18 +126,22 @@ impl Entry {
             counts: TokenCounts::default(),
             streamed: 0,
             sent: None,
+            refused: None,
+            names_model: false,
+            trace,
         }
     }
 
     /// It goes out: somebody may answer it, whether we see that or not.
     pub(super) fn sent(&mut self) {
         self.stage = Stage::Sent;
-        self.sent = Some(Instant::now());
+        self.sent = Some((Instant::now(), Timestamp::now()));
     }
 
     /// It was not answered, and costs nothing.
-    pub(super) fn refused(&mut self) {
+    pub(super) fn refused(&mut self, status: StatusCode) {
         self.stage = Stage::Free;
+        self.refused = Some(status);
     }
 
     pub(super) fn begin_stream(&mut self) {
@@ -138,6 +159,7 @@ impl Entry {
     pub(super) fn add(&mut self, statement: Statement) {
         if let Some(model) = statement.model {
             self.reservation.charge.model = model;
+            self.names_model = true;
         }
         if statement.is_final {
             self.stage = Stage::Stated;
@@ -183,9 +205,24 @@ impl Drop for Entry {
     fn drop(&mut self) {
         self.estimate_the_rest();
         let charge = &self.reservation.charge;
-        if let (Some(sent), false) = (self.sent, self.stage == Stage::Free) {
+        let Some((sent, began)) = self.sent else { return };
+        let answered = self.stage != Stage::Free;
+        if answered {
             let model = self.meter.prices.name_of(&charge.model);
             self.meter.metrics.model_request(model, &charge.usage, charge.cost, sent.elapsed());
         }
+        let error = match (self.refused, self.stage) {
+            (Some(status), _) => Some(status.as_u16().to_string().into()),
+            (None, Stage::Free | Stage::Sent) => Some("no_answer".into()),
+            (None, Stage::Streaming | Stage::Document) => Some("incomplete".into()),
+            (None, Stage::Stated) => None,
+        };
+        self.trace.model_requested(&ModelRequest {
+            model: &self.reservation.request().model,
+            answered_by: self.names_model.then_some(&charge.model),
+            usage: answered.then_some(&charge.usage),
+            began,
+            error,
+        });
     }
 }

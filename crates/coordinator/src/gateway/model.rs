@@ -105,7 +105,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         Ok(response) => pass_on(response, Tap::new(open, entry, Arc::clone(&sandbox.pace))),
         Err(answer) => {
             if let Some(entry) = &mut entry {
-                entry.refused();
+                entry.refused(answer.status());
             }
             *answer
         }

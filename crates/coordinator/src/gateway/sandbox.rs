@@ -11,13 +11,14 @@ use super::activity::{Activity, Pulse};
 use super::allowance::Allowance;
 use super::answer::shortened;
 use super::credential::{Credential, Unusable};
-use super::decision::Decision;
 use super::failure::GatewayFailure;
 use super::git::RepositoryAccess;
 use super::meter::{Meter, Reading};
 use super::pace::Pace;
 use super::rule::{EgressRule, Origin};
+use crate::audit;
 use crate::budget::Payer;
+use crate::telemetry::TaskTrace;
 
 /// What a session may use besides what the operator allows to all.
 #[derive(Clone, Debug, Default)]
@@ -119,6 +120,11 @@ impl SandboxGateway {
         self.allowance.begin_task();
     }
 
+    /// The trace that requests are seen in from here on; none, once another task begins.
+    pub(crate) fn trace_as(&self, trace: TaskTrace) {
+        self.meter.trace_as(trace);
+    }
+
     /// Whether the model was asked since [`SandboxGateway::begin_task`].
     pub fn was_asked(&self) -> bool {
         self.pulse.read().requests > self.requests_before.load(Ordering::Relaxed)
@@ -180,12 +186,25 @@ impl SandboxGateway {
         self.shared.credentials.select(session.as_ref())
     }
 
-    /// Tells of a decision; `target` is bounded here.
+    /// Tells the audit log and the metrics of a decision.
+    ///
+    /// - `via`: `tunnel`, `plain` or `model`
+    /// - `target`: `host:port`, as it was asked for; of a model request its method and path. The agent's choice, bounded here
+    /// - `outcome`: `allowed`, or `refused: ` and why
     pub(super) fn decided(&self, via: &'static str, target: &str, outcome: &'static str) {
         let session = self.session.read().unwrap_or_else(PoisonError::into_inner).clone();
         let target = shortened(target);
         self.shared.metrics.decided(via, outcome);
-        self.shared.decisions.record(&Decision { session: session.as_deref(), via, target: &target, outcome });
+        tracing::info!(
+            target: audit::TARGET,
+            {
+                session.id = session.as_deref(),
+                egress.via = via,
+                egress.target = &*target,
+                egress.decision = outcome,
+            },
+            "a sandbox's way out"
+        );
     }
 
     pub(super) fn rules(&self) -> Arc<SandboxRules> {

@@ -1,11 +1,9 @@
 //! What the operator sets.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
 
-use super::decision::{DecisionLog, LoggedDecisions};
 use super::prices::Prices;
 use super::retry::RetryBudget;
 use super::rule::EgressRule;
@@ -20,8 +18,6 @@ pub struct GatewaySettings {
     pub prices: Prices,
     pub retry: RetryBudget,
     pub bounds: Bounds,
-    /// Who is told of every decision about a way out; lines of the log where nothing else is set.
-    pub decisions: Arc<dyn DecisionLog>,
     /// Who may spend how much. None is limited, and nothing is kept, unless this is set.
     pub budgets: Budgets,
     pub metrics: Metrics,
@@ -35,7 +31,6 @@ impl GatewaySettings {
             prices,
             retry: RetryBudget::default(),
             bounds: Bounds::default(),
-            decisions: Arc::new(LoggedDecisions),
             budgets: Budgets::in_memory(InstallationLimits::default()),
             metrics: Metrics::default(),
         }

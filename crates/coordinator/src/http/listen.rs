@@ -1,7 +1,6 @@
 //! Connections: how many, how long each may take to ask, and their end.
 
 mod head;
-mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +20,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -29,7 +28,6 @@ use tracing::{debug, warn};
 
 use super::perimeter::LocalAddress;
 use head::HeadBound;
-use stream::Counted;
 
 /// Subscribers included, of which a thousand on one session are ordinary. Whoever comes then waits in the kernel's queue.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -62,7 +60,7 @@ pub async fn serve(listener: TcpListener, router: Router, closing: CancellationT
         let accepted = async {
             let permit = Arc::clone(&permits).acquire_owned().await.map_err(io::Error::other)?;
             let (stream, peer) = listener.accept().await?;
-            Ok::<_, io::Error>((Counted::new(stream, permit), peer))
+            Ok::<_, io::Error>((stream, permit, peer))
         };
         let accepted = tokio::select! {
             biased;
@@ -70,11 +68,12 @@ pub async fn serve(listener: TcpListener, router: Router, closing: CancellationT
             accepted = accepted => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let local = stream.local_address();
-                let router = router.clone();
-                let closing = closing.clone();
-                tracker.spawn(async move { connection(stream, (Some(peer), local), router, PATIENCE, closing).await });
+            Ok((stream, place, peer)) => {
+                // Events are small and wanted at once. Fails only on a connection that is gone.
+                let _ = stream.set_nodelay(true);
+                let ends = (Some(peer), stream.local_addr().ok());
+                let (router, closing) = (router.clone(), closing.clone());
+                tracker.spawn(async move { connection(stream, place, ends, router, PATIENCE, closing).await });
             }
             // The peer's own doing, and over.
             Err(error) if is_of_the_connection(&error) => {}
@@ -88,6 +87,7 @@ pub async fn serve(listener: TcpListener, router: Router, closing: CancellationT
 
 async fn connection<S>(
     stream: S,
+    place: OwnedSemaphorePermit,
     (peer, local): (Option<SocketAddr>, Option<SocketAddr>),
     router: Router,
     patience: Patience,
@@ -95,7 +95,7 @@ async fn connection<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (stream, expecting) = HeadBound::new(stream, patience.head);
+    let (stream, expecting) = HeadBound::new(stream, place, patience.head);
     let service = service_fn(move |request: Request<Incoming>| {
         expecting.request_came();
         let expecting = expecting.clone();

@@ -11,16 +11,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue};
 
+use super::audit::Refused;
 use super::{ApiError, MAX_BODY_BYTES};
-use crate::audit;
 use crate::config::{HostList, OriginList};
 use authority::Authority;
 
@@ -81,14 +82,8 @@ pub(super) async fn check_source(State(perimeter): State<Arc<Perimeter>>, reques
     let mut response = match perimeter.check(request.method(), request.uri(), request.headers(), local) {
         Ok(()) => next.run(request).await,
         Err(refusal) => {
-            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-            let (method, reason) = (request.method().as_str(), refusal.to_string());
-            tracing::info!(
-                target: audit::TARGET,
-                { peer = peer.map(tracing::field::display), http.method = method, refused = reason },
-                "request refused"
-            );
-            ApiError::refused(&refusal).into_response()
+            let why = Extension(Refused(refusal.to_string()));
+            (why, ApiError::refused(&refusal)).into_response()
         }
     };
     if chunked {

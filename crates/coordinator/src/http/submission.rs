@@ -151,6 +151,8 @@ impl TaskBody {
             key: caller.key.clone(),
             key_limits: caller.limits.clone(),
             repository,
+            // A header says it.
+            trace_parent: None,
         };
         Ok(CheckedTask { task, session, request, env })
     }

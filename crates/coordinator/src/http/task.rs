@@ -3,23 +3,24 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use http::header::{LINK, LOCATION};
+use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::access::Subject;
+use super::audit::Subject;
 use super::body::RawBody;
 use super::extract::{Path, Query};
+use super::paging::Paging;
 use super::session::prefix;
 use super::submission::TaskBody;
 use super::{Api, ApiError, agents, view};
 use crate::access::Caller;
 use crate::failpoint::failpoint;
 use crate::session::{AbortMode, AbortScope, SessionId, Submission, SubmitError};
-use crate::store::{Cursor, IdempotencyKey, StoreError, TaskFilter};
-use crate::task::{TaskId, TaskRecord, TaskStatus};
+use crate::store::{IdempotencyKey, StoreError, TaskFilter};
+use crate::task::{TaskId, TaskRecord, TaskStatus, TraceParent};
 
 /// `POST /task`.
 pub(super) async fn submit(
@@ -36,7 +37,8 @@ pub(super) async fn submit(
     let respond_async = prefers_async(&headers) || task.respond_async == Some(true);
     let prices = api.registry.context().sandboxes.gateway().prices();
     let agent = agents::of_task(&api, &caller, &task).await?;
-    let task = task.check(&caller, &api.defaults, &agent.settings, |model| prices.knows(model))?;
+    let mut task = task.check(&caller, &api.defaults, &agent.settings, |model| prices.knows(model))?;
+    task.request.trace_parent = trace_parent(&headers);
     if let (false, Some(prefix)) = (caller.sees(&task.session), prefix(&caller)) {
         return Err(ApiError::foreign_session(prefix));
     }
@@ -82,6 +84,7 @@ pub(super) async fn retry(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let before = visible_task(&api, &caller, &id).await?;
     if api.is_draining() {
@@ -96,6 +99,7 @@ pub(super) async fn retry(
     let mut request = before.request;
     request.key = caller.key.clone();
     request.key_limits = caller.limits.clone();
+    request.trace_parent = trace_parent(&headers);
     let (task, session, env) = match &request.repository {
         None => (None, before.session_id, [].into()),
         Some(_) if api.defaults.worker_timeout_ms.is_none() => return Err(ApiError::no_forge()),
@@ -165,7 +169,7 @@ pub(super) async fn list(
     Extension(caller): Extension<Caller>,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    let limit = limit_of(query.limit.as_deref())?;
+    let paging = Paging::asked(query.limit.as_deref(), query.cursor.as_deref())?;
     let filter = TaskFilter {
         status: query.status.as_deref().map(parse_status).transpose()?,
         session_id: query
@@ -177,46 +181,10 @@ pub(super) async fn list(
         session_prefix: prefix(&caller).map(str::to_owned),
         text: query.q.clone(),
     };
-    let cursor = query
-        .cursor
-        .as_deref()
-        .map(str::parse)
-        .transpose()
-        .map_err(|_| ApiError::invalid("cursor: take the one of the Link header as it is"))?;
-    let page = api.registry.context().store.tasks(&filter, cursor, limit).await?;
-    let tasks: Vec<Value> = page.items.iter().map(view::task).collect();
+    let page = api.registry.context().store.tasks(&filter, paging.cursor, paging.limit).await?;
+    let tasks = page.items.iter().map(view::task).collect();
     let filters = [("status", &query.status), ("sessionId", &query.session_id), ("q", &query.q)];
-    Ok(linked(Json(tasks).into_response(), "/tasks", limit, page.next, &filters))
-}
-
-/// How long a page may be: 100 where nothing is said.
-pub(super) fn limit_of(text: Option<&str>) -> Result<usize, ApiError> {
-    const MAX_LIMIT: usize = 500;
-    let Some(text) = text else { return Ok(100) };
-    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    limit.ok_or_else(|| ApiError::invalid(format!("limit: it must be from 1 to {MAX_LIMIT}")))
-}
-
-/// A page of a list with the `Link` to the next one, under the same filters.
-pub(super) fn linked(
-    mut response: Response,
-    path: &str,
-    limit: usize,
-    next: Option<Cursor>,
-    filters: &[(&str, &Option<String>)],
-) -> Response {
-    if let Some(next) = next {
-        let mut target = format!("<{path}?limit={limit}&cursor={next}");
-        for (name, value) in filters.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value))) {
-            let value = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
-            target.extend(["&", name, "=", &value.to_string()]);
-        }
-        target.push_str(">; rel=\"next\"");
-        if let Ok(link) = HeaderValue::from_str(&target) {
-            response.headers_mut().insert(LINK, link);
-        }
-    }
-    response
+    Ok(paging.answer("/tasks", tasks, page.next, &filters))
 }
 
 #[derive(Deserialize)]
@@ -281,6 +249,11 @@ fn accepted(task: &TaskId, session: &SessionId) -> Response {
 fn prefers_async(headers: &HeaderMap) -> bool {
     let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     preferences.flat_map(|value| value.split([',', ';'])).any(|preference| preference.trim() == "respond-async")
+}
+
+/// One that is not valid is as none, as the standard wants it.
+fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get("traceparent")?.to_str().ok()?.parse().ok()
 }
 
 fn idempotency_key(caller: &Caller, headers: &HeaderMap, body: &RawBody) -> Result<Option<IdempotencyKey>, ApiError> {

@@ -7,10 +7,10 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::access::Subject;
+use super::audit::Subject;
 use super::extract::{Path, Query};
+use super::paging::Paging;
 use super::session::prefix;
-use super::task::{limit_of, linked};
 use super::{Api, ApiError, view};
 use crate::access::Caller;
 use crate::gateway::Outbound;
@@ -73,7 +73,7 @@ pub(super) async fn list(
     Extension(caller): Extension<Caller>,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    let limit = limit_of(query.limit.as_deref())?;
+    let paging = Paging::asked(query.limit.as_deref(), query.cursor.as_deref())?;
     let status = query.status.clone().map(|status| serde_json::from_value::<DeliveryStatus>(json!(status)));
     let task = query.task.as_deref().map(str::parse).transpose();
     let filter = WebhookFilter {
@@ -82,12 +82,10 @@ pub(super) async fn list(
         status: status.transpose().map_err(|_| ApiError::invalid("status: it must be pending, delivered or failed"))?,
         session_prefix: prefix(&caller).map(str::to_owned),
     };
-    let cursor = query.cursor.as_deref().map(str::parse).transpose();
-    let cursor = cursor.map_err(|_| ApiError::invalid("cursor: take the one of the Link header as it is"))?;
-    let page = api.registry.context().store.webhooks(&filter, cursor, limit).await?;
-    let deliveries: Vec<Value> = page.items.iter().map(show).collect();
+    let page = api.registry.context().store.webhooks(&filter, paging.cursor, paging.limit).await?;
+    let deliveries = page.items.iter().map(show).collect();
     let filters = [("task", &query.task), ("status", &query.status)];
-    Ok(linked(Json(deliveries).into_response(), "/webhooks", limit, page.next, &filters))
+    Ok(paging.answer("/webhooks", deliveries, page.next, &filters))
 }
 
 /// `POST /webhooks/:id/replay`: tried once more, from the beginning of its schedule, under the same id.

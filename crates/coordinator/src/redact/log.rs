@@ -7,16 +7,13 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::Redactor;
 
-/// Writes to stderr what is masked. A log line is written at once, so no secret is cut over two writes.
+/// Writes to stderr what is masked.
 #[derive(Clone, Debug)]
 pub struct LogWriter(pub Arc<Redactor>);
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.0.text(&String::from_utf8_lossy(bytes)) {
-            Some(masked) => io::stderr().write_all(masked.as_bytes())?,
-            None => io::stderr().write_all(bytes)?,
-        }
+        io::stderr().write_all(&self.0.log_line(bytes))?;
         Ok(bytes.len())
     }
 

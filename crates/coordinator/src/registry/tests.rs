@@ -15,6 +15,7 @@ use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use crate::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
 use crate::session::{Feed, SessionKey, SessionSettings};
 use crate::store::{Change, Store, StoreOptions};
+use crate::telemetry::Telemetry;
 
 async fn registry(directory: &std::path::Path) -> Registry {
     let (engine, tracker, shutdown) = (FakeEngine::new(&["image"]), TaskTracker::new(), CancellationToken::new());
@@ -44,6 +45,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
         redactor: Arc::default(),
         feed: Feed::default(),
         metrics: Metrics::default(),
+        telemetry: Telemetry::default(),
         repositories: None,
         settings: SessionSettings {
             max_queue: 5,

@@ -15,6 +15,7 @@ use crate::repository::Repositories;
 use crate::sandbox::capacity::Capacity;
 use crate::sandbox::{SandboxHost, WarmPool};
 use crate::store::Store;
+use crate::telemetry::Telemetry;
 
 #[derive(Clone, Debug)]
 pub struct SessionSettings {
@@ -40,6 +41,7 @@ pub struct SessionContext {
     /// Told of what changes in sessions and tasks.
     pub feed: Feed,
     pub metrics: Metrics,
+    pub telemetry: Telemetry,
     /// `None`: the server has no credential for a forge.
     pub repositories: Option<Repositories>,
     pub settings: SessionSettings,

@@ -254,7 +254,7 @@ impl Conversation {
             self.journal.tell(event, task.as_ref());
         }
         if let (Some(running), false) = (&mut self.running, events.is_empty() && !self.dialogue.narrator.holds_text()) {
-            running.hear();
+            running.hear(&events);
             if events.iter().any(Event::is_of_the_model) && running.speaks_first() {
                 self.spoken = Some((running.record.kind(), running.record.created));
             }

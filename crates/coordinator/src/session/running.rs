@@ -9,9 +9,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::narrator::{Caller, TurnEnd};
+use crate::event::Event;
 use crate::gateway::{GatewayFailure, Reading};
 use crate::output::{OutputSchema, find_object};
 use crate::task::{Answer, ErrorType, Failure, TaskRecord, TaskStatus};
+use crate::telemetry::{OpenCalls, TaskTrace};
 use crate::usage::Cost;
 
 /// The tools by which the CLI starts a subagent.
@@ -32,6 +34,7 @@ pub(crate) struct Running {
     deadline: Instant,
     /// The agent has said or done something; where another coordinator began the task, it may have.
     spoke: bool,
+    trace: TaskTrace,
 }
 
 /// What is known of a running task: kept with its events, so that another coordinator can go on with it.
@@ -50,6 +53,9 @@ pub(crate) struct Progress {
     /// Model round-trips that are over.
     turns: u32,
     tools: Vec<String>,
+    /// Calls without a result so far.
+    #[serde(default)]
+    calls: OpenCalls,
     /// A subagent works in this turn, with model requests of its own.
     delegates: bool,
     resumed: bool,
@@ -85,7 +91,7 @@ impl Running {
         let begun = now.checked_sub(elapsed).unwrap_or(now);
         let deadline = now + Duration::from_millis(record.request.timeout_ms);
         let progress = Progress { resumed, ..Progress::default() };
-        Running { record, root, progress, begun, reading, deadline, spoke: false }
+        Running { record, root, progress, begun, reading, deadline, spoke: false, trace: TaskTrace::default() }
     }
 
     /// Goes on with a task that another coordinator began. Its time went on meanwhile, by the wall clock.
@@ -101,7 +107,13 @@ impl Running {
         };
         let now = Instant::now();
         let begun = now.checked_sub(elapsed).unwrap_or(now);
-        Running { record, root, progress, begun, reading: Reading::default(), deadline: now + limit, spoke: true }
+        let (reading, trace) = (Reading::default(), TaskTrace::default());
+        Running { record, root, progress, begun, reading, deadline: now + limit, spoke: true, trace }
+    }
+
+    /// What happens from here on is told there too.
+    pub(crate) fn trace_as(&mut self, trace: TaskTrace) {
+        self.trace = trace;
     }
 
     /// What the task cost before this coordinator took it over, where that is known better.
@@ -165,7 +177,13 @@ impl Running {
     }
 
     /// The agent does something that it was asked for.
-    pub(crate) fn hear(&mut self) {
+    pub(crate) fn hear(&mut self, events: &[Event]) {
+        self.presume_heard();
+        self.progress.calls.hear(events, &self.trace);
+    }
+
+    /// It may have done something of which we do not know.
+    pub(crate) fn presume_heard(&mut self) {
         self.progress.heard = true;
     }
 
@@ -187,8 +205,10 @@ impl Running {
         self.progress.verdict.is_none() && self.record.attempt < allowed
     }
 
-    /// The task as it waits for its next attempt.
-    pub(crate) fn into_next_attempt(self) -> (TaskRecord, Uuid) {
+    /// The task as it waits for its next attempt. `why` is a word.
+    pub(crate) fn into_next_attempt(mut self, why: &'static str) -> (TaskRecord, Uuid) {
+        self.progress.calls.cut(&self.trace);
+        self.trace.attempt_lost(&self.record, why);
         let record =
             TaskRecord { status: TaskStatus::Queued, started: None, attempt: self.record.attempt + 1, ..self.record };
         (record, self.root)
@@ -280,7 +300,7 @@ impl Running {
     }
 
     fn finish(
-        self,
+        mut self,
         status: TaskStatus,
         now: Reading,
         output: Option<Value>,
@@ -288,6 +308,7 @@ impl Running {
         failure: Option<Failure>,
     ) -> TaskRecord {
         let used = self.used(now);
+        self.progress.calls.cut(&self.trace);
         let mut record = self.record;
         record.status = status;
         record.finished = Some(Timestamp::now());

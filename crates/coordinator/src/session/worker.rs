@@ -1,53 +1,49 @@
 //! The worker owns a session's state and has its only `select!`. It never waits for the engine: slow work is spawned and
 //! reports back.
 
+mod commit;
+mod deadlines;
 mod intake;
 mod prepare;
 mod repository;
 mod sandbox;
 mod start;
+mod status;
+mod stop;
 mod tasks;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 use uuid::Uuid;
 
 use super::context::SessionContext;
 use super::conversation::Conversation;
-use super::feed::Changed;
 use super::journal::Journal;
 use super::log::EventLog;
 use super::message::{AbortMode, AbortScope, Message, SubmitError};
 use super::queue::Queue;
 use super::state::{Action, After, Input, State};
 use super::{SessionId, SessionKey, SessionRecord, Status};
-use crate::failpoint::failpoint;
 use crate::github::Pull;
 use crate::repository::{Lease, WoundUp};
 use crate::sandbox::capacity::{Shortage, Slot};
 use crate::sandbox::{Sandbox, Warm};
 use crate::store::{StoreError, UnfinishedTask};
 use crate::task::{TaskId, TaskRecord};
-
-/// How soon a commit that failed is tried again.
-const COMMIT_RETRY: Duration = Duration::from_millis(500);
-
-/// A worker that has nothing to do and nobody to talk to ends after this long; the session is in the store.
-const RETIRE_AFTER: Duration = Duration::from_secs(30);
+use status::Told;
 
 /// A sandbox that has to make room for others stays this long after its last task: until the agent has written down its
 /// conversation, which it does within 100 ms.
 const SETTLE: Duration = Duration::from_millis(250);
 
 /// Reports of spawned work: at most one launch, one removal and one wiping are under way.
-pub(super) const REPORTS: usize = 4;
+const REPORTS: usize = 4;
 
 pub(crate) struct Worker {
     context: Arc<SessionContext>,
@@ -87,16 +83,6 @@ pub(crate) struct Worker {
 
     idle_since: Instant,
     retry_commit: Option<Instant>,
-}
-
-/// What of a session's row makes it worth telling again.
-#[derive(PartialEq, Eq)]
-struct Told {
-    status: Status,
-    created: Timestamp,
-    last_active: Timestamp,
-    turns: u64,
-    claude_session_id: Option<String>,
 }
 
 /// A task that waits for its turn.
@@ -303,144 +289,9 @@ impl Worker {
         }
     }
 
-    /// When an idle sandbox goes.
-    fn idles_out_at(&self) -> Instant {
-        self.idle_since + if self.leaving { SETTLE } else { self.context.settings.idle_timeout }
-    }
-
     /// Whether a task waits that may begin now.
     fn may_begin(&self) -> bool {
         !self.queue.is_empty() && !self.leaving && !self.context.draining.is_cancelled()
-    }
-
-    /// Commits what is in the journal. What cannot be written now is kept and tried again.
-    async fn flush(&mut self) {
-        // What failed is tried again, which is all there is to do about it here.
-        let _ = self.commit().await;
-    }
-
-    /// As [`Worker::flush`], for those who must know.
-    async fn commit(&mut self) -> Result<(), StoreError> {
-        match self.conversation.journal.flush().await {
-            Ok(flushed) => {
-                self.retry_commit = None;
-                if let (Some(frame), Some(sandbox)) = (flushed.last_frame, &self.sandbox) {
-                    sandbox.link.acknowledge(frame);
-                }
-                // Before anyone is told: who asks then sees a session that is not busy any more.
-                for record in &flushed.tasks {
-                    self.context.feed.publish(&Changed::Task(record));
-                }
-                if flushed.session_deleted {
-                    self.context.feed.publish(&Changed::SessionDeleted(&self.conversation.id));
-                    self.told = None;
-                }
-                self.publish_status();
-                if let Some(lag) = flushed.lag {
-                    self.context.metrics.events_told(lag);
-                }
-                for record in flushed.ended {
-                    failpoint!("end.written");
-                    self.count_ended(&record);
-                    self.tell_ended(&record);
-                    failpoint!("end.told");
-                }
-                // Whichever commit it was that made the task's start durable.
-                self.say_prompt_once_durable().await;
-                Ok(())
-            }
-            Err(error) => {
-                warn!(session.id = %self.conversation.id, %error, "could not commit; trying again");
-                self.retry_commit = Some(Instant::now() + COMMIT_RETRY);
-                Err(error)
-            }
-        }
-    }
-
-    /// Takes back what was just put in the journal and could not be committed.
-    fn discard(&mut self) {
-        self.conversation.journal.discard();
-        self.retry_commit = None;
-    }
-
-    fn tell_ended(&mut self, record: &TaskRecord) {
-        for reply in self.waiting.remove(&record.id).unwrap_or_default() {
-            let _ = reply.send(Some(record.clone()));
-        }
-        for (_, reply) in self.interrupted.extract_if(.., |(task, _)| *task == record.id) {
-            let _ = reply.send(true);
-        }
-    }
-
-    /// The earliest moment at which something has to be done without being asked.
-    fn next_deadline(&self) -> Instant {
-        let idle = (self.state == State::Idle).then(|| self.idles_out_at());
-        let rest = (self.state == State::Cold).then(|| self.idle_since + RETIRE_AFTER);
-        let task = self.conversation.running.as_ref().map(super::running::Running::deadline);
-        [idle, rest, task, self.stalls_at(), self.retry_commit]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or_else(|| Instant::now() + Duration::from_hours(1))
-    }
-
-    async fn on_deadline(&mut self) {
-        let now = Instant::now();
-        if self.retry_commit.is_some_and(|at| at <= now) {
-            self.flush().await;
-        }
-        if self.state == State::Idle && self.idles_out_at() <= now {
-            info!(session.id = %self.conversation.id, "session idle: its container goes, its volumes stay");
-            failpoint!("session.idle");
-            self.transition(Input::IdledOut).await;
-        }
-        self.check_running(now).await;
-    }
-
-    fn may_retire(&self) -> bool {
-        let at_rest = self.state == State::Cold
-            && self.queue.is_empty()
-            && self.deferred.is_empty()
-            && self.conversation.journal.is_empty()
-            && self.messages.is_empty();
-        // A session that nobody posted to needs no worker once its last subscriber is gone.
-        let born = self.conversation.record.is_some();
-        at_rest
-            && self.conversation.journal.log().subscribers() == 0
-            && Arc::strong_count(self.conversation.journal.log()) == 1
-            && (!born || self.idle_since + RETIRE_AFTER <= Instant::now())
-    }
-
-    fn publish_status(&self) {
-        let status = Status {
-            busy: self.conversation.current().is_some() || !self.queue.is_empty(),
-            running: self.conversation.current().is_some(),
-            queued: self.queue.len(),
-            state: self.state.as_str(),
-        };
-        self.status.send_if_modified(|old| std::mem::replace(old, status) != status);
-    }
-
-    /// Tells those who watch all sessions, where the row that they have of this one is out of date.
-    /// Not in the middle of a change, and not while it is not written down.
-    fn tell_watchers(&mut self) {
-        if !self.context.feed.is_watched() || self.retry_commit.is_some() {
-            return;
-        }
-        let Some(record) = &self.conversation.record else { return };
-        let status = *self.status.borrow();
-        let now = Told {
-            status,
-            created: record.created,
-            last_active: record.last_active,
-            turns: record.turns,
-            claude_session_id: record.claude_session_id.clone(),
-        };
-        if self.told.as_ref() != Some(&now) {
-            let seq = self.conversation.journal.log().latest();
-            self.context.feed.publish(&Changed::Session(record, status, seq));
-            self.told = Some(now);
-        }
     }
 }
 

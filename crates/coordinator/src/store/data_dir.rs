@@ -1,7 +1,7 @@
 //! The data directory and its lock.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -20,20 +20,21 @@ impl DataDir {
 
     /// Makes what is not there, and takes the lock.
     pub(super) fn acquire(path: &Path) -> Result<Self, StoreError> {
-        make_directory(path)?;
+        make_directory(path).map_err(StoreError::file(path))?;
         let lock = lock(path)?;
         let database = make(path)?;
         Ok(DataDir { database, default_key_file: path.join("secret.key"), _lock: lock })
     }
 }
 
-fn make_directory(path: &Path) -> Result<(), StoreError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::file(path))
+/// Makes what is not there of the path, for this user alone.
+pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Makes the directory (0700) and an empty database file (0600) where there is none. Gives the database.
 pub(super) fn make(path: &Path) -> Result<PathBuf, StoreError> {
-    make_directory(path)?;
+    make_directory(path).map_err(StoreError::file(path))?;
     let database = path.join(DataDir::DATABASE);
     // SQLite gives its -wal and -shm files the mode of the database.
     OpenOptions::new()

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Answer, Failure, RepositoryProgress, RepositoryRequest, TaskId};
+use super::{Answer, Failure, RepositoryProgress, RepositoryRequest, TaskId, TraceParent};
 use crate::access::{KeyId, KeyLimits};
 use crate::session::{SessionId, SessionKey};
 
@@ -69,6 +69,9 @@ pub struct TaskRequest {
     /// There where the task begins a repository task's session.
     #[serde(default)]
     pub repository: Option<RepositoryRequest>,
+    /// Where the caller wants to see it, for traces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_parent: Option<TraceParent>,
 }
 
 /// A task as the store keeps it.

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use super::commands::{Command, PushError, PushHead};
 use super::report::{self, Fate};
 use super::{RepositoryAccess, Workflows, pkt, refuse, send};
+use crate::audit;
 use crate::gateway::answer::{Body, full};
 use crate::github::{GitHubError, Move};
 
@@ -183,7 +184,7 @@ fn told(
 ) -> Response<Body> {
     let fates: Vec<_> = commands.iter().map(|command| command.reference.as_str()).zip(fates).collect();
     for (reference, fate) in &fates {
-        tracing::info!(target: "audit", { git.reference = reference, git.decision = ?fate }, "push");
+        tracing::info!(target: audit::TARGET, { git.reference = reference, git.decision = ?fate }, "push");
     }
     reported(report::make(&fates, remarks, capabilities))
 }

@@ -194,7 +194,7 @@ async fn a_host_that_is_not_the_targets_is_refused() {
         let request = format!("GET http://[fd00::5]/ HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         assert!(world.raw(request.as_bytes()).await.starts_with("HTTP/1.1 403 "), "agrees, and is not allowed: {host}");
     }
-    world.decisions.take();
+    world.audit.decisions();
     for host in [
         "evil.example".to_owned(),
         format!("evil.example:{port}"),
@@ -209,7 +209,7 @@ async fn a_host_that_is_not_the_targets_is_refused() {
             let request = format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
             let answer = world.raw(request.as_bytes()).await;
             assert!(answer.starts_with("HTTP/1.1 400 "), "{host}: {answer}");
-            let decided = world.decisions.take();
+            let decided = world.audit.decisions();
             assert!(decided[0].ends_with(": refused: another Host"), "{decided:?}");
         }
     }
@@ -281,7 +281,7 @@ async fn every_decision_is_told_with_its_session() {
         "demo model GET /v1/files: refused: not forwarded".to_owned(),
         "demo tunnel other.example:443: refused: not allowed".to_owned(),
     ];
-    assert_eq!(world.decisions.take(), expected);
+    assert_eq!(world.audit.decisions(), expected);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! An upstream that does as it is told, a gateway in front of it, and a client in the sandbox's place.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -21,9 +22,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::audit::{self, AuditFile};
 use crate::gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices, Resolve, RetryBudget, SandboxGateway};
-use crate::gateway::{Decision, DecisionLog};
 
 pub(super) const ASK: &str = r#"{"model":"claude-sonnet-4-6","max_tokens":100,"messages":[]}"#;
 
@@ -148,26 +152,39 @@ impl Resolve for Names {
     }
 }
 
-/// What was decided, as `via target: outcome`.
-#[derive(Clone, Default)]
-pub(super) struct Decisions(Arc<Mutex<Vec<String>>>);
-
-impl Decisions {
-    pub(super) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
+/// The audit log of this thread, while it lives.
+pub(super) struct AuditLog {
+    directory: tempfile::TempDir,
+    taken: Cell<usize>,
+    _subscriber: DefaultGuard,
 }
 
-impl DecisionLog for Decisions {
-    fn record(&self, decision: &Decision<'_>) {
-        let Decision { session, via, target, outcome } = decision;
-        let session = session.map(|session| format!("{session} ")).unwrap_or_default();
-        self.0.lock().unwrap().push(format!("{session}{via} {target}: {outcome}"));
+impl AuditLog {
+    fn open() -> AuditLog {
+        let directory = tempfile::tempdir().unwrap();
+        let file = AuditFile::open(&directory.path().join("audit.log"), Arc::default()).unwrap();
+        let subscriber = tracing_subscriber::registry().with(audit::layer(file)).set_default();
+        AuditLog { directory, taken: Cell::new(0), _subscriber: subscriber }
+    }
+
+    /// What was decided since this was asked last, as `session via target: outcome`.
+    pub(super) fn decisions(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.directory.path().join("audit.log")).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let all: Vec<_> = lines.filter(|line| !line["egress.via"].is_null()).collect();
+        let new = &all[self.taken.replace(all.len())..];
+        let word = |line: &Value, name: &str| line[name].as_str().unwrap_or("-").to_owned();
+        let told = new.iter().map(|line| {
+            let [session, via, target, decision] =
+                ["session.id", "egress.via", "egress.target", "egress.decision"].map(|name| word(line, name));
+            format!("{session} {via} {target}: {decision}")
+        });
+        told.collect()
     }
 }
 
 pub(super) struct World {
-    pub(super) decisions: Decisions,
+    pub(super) audit: AuditLog,
     pub(super) gateway: Gateway,
     pub(super) sandbox: Arc<SandboxGateway>,
     tracker: TaskTracker,
@@ -194,14 +211,12 @@ impl Setup {
         self
     }
 
-    pub(super) fn open(mut self) -> World {
-        let decisions = Decisions::default();
-        self.settings.decisions = Arc::new(decisions.clone());
+    pub(super) fn open(self) -> World {
         let tracker = TaskTracker::new();
         let gateway =
             Gateway::with_resolver(self.settings, self.credentials, tracker.clone(), Arc::new(self.names)).unwrap();
         let sandbox = gateway.open();
-        World { decisions, gateway, sandbox, tracker }
+        World { audit: AuditLog::open(), gateway, sandbox, tracker }
     }
 }
 

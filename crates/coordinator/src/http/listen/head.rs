@@ -12,6 +12,7 @@ use axum::body::{Body, Bytes};
 use http::{Response, StatusCode};
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 
 /// Whether what comes next on a connection is a head.
@@ -33,19 +34,21 @@ impl Expecting {
     }
 }
 
-/// A connection that fails with `TimedOut` where a head takes too long. The first one's time begins at once.
+/// A connection that fails with `TimedOut` where a head takes too long. The first one's time begins at once. It has its place
+/// among all connections for as long as it is open, as a WebSocket too.
 pub(super) struct HeadBound<S> {
     stream: S,
+    _place: OwnedSemaphorePermit,
     expecting: Expecting,
     timeout: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> HeadBound<S> {
-    pub(super) fn new(stream: S, timeout: Duration) -> (Self, Expecting) {
+    pub(super) fn new(stream: S, place: OwnedSemaphorePermit, timeout: Duration) -> (Self, Expecting) {
         let expecting = Expecting(Arc::new(AtomicBool::new(true)));
-        let bound =
-            HeadBound { stream, expecting: expecting.clone(), timeout, deadline: Some(Box::pin(sleep(timeout))) };
+        let deadline = Some(Box::pin(sleep(timeout)));
+        let bound = HeadBound { stream, _place: place, expecting: expecting.clone(), timeout, deadline };
         (bound, expecting)
     }
 }

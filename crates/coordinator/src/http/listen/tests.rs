@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
 use axum::Router;
 use axum::routing::get;
 use futures::StreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::sync::Semaphore;
 use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -12,9 +15,11 @@ const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_hours(1);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
-/// A client's end of a connection.
-fn connect(patience: Patience, closing: &CancellationToken) -> (DuplexStream, TaskTracker) {
-    let (client, server) = duplex(256 * 1024);
+/// A client's end of a connection. What the client says first is there before the server's time begins, so that a machine that
+/// is busy with other things makes no slow client of it. Where a test sleeps, it may sleep longer as well.
+async fn connect(patience: Patience, first: &[u8], closing: &CancellationToken) -> (DuplexStream, TaskTracker) {
+    let (mut client, server) = duplex(256 * 1024);
+    client.write_all(first).await.unwrap();
     let tracker = TaskTracker::new();
     let slow = || async {
         let pieces = futures::stream::iter(["not ", "yet ", "done"]).then(|piece| async move {
@@ -24,8 +29,9 @@ fn connect(patience: Patience, closing: &CancellationToken) -> (DuplexStream, Ta
         axum::body::Body::from_stream(pieces)
     };
     let router = Router::new().route("/", get(|| async { "done" })).route("/slow", get(slow));
+    let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
     let closing = closing.clone();
-    tracker.spawn(async move { connection(server, (None, None), router, patience, closing).await });
+    tracker.spawn(async move { connection(server, place, (None, None), router, patience, closing).await });
     tracker.close();
     (client, tracker)
 }
@@ -50,19 +56,19 @@ async fn answer(client: &mut DuplexStream) -> String {
 
 #[tokio::test]
 async fn a_connection_without_a_request_is_closed() {
-    let (mut client, tracker) = connect(Patience { head: SHORT, idle: LONG }, &CancellationToken::new());
+    let (mut client, tracker) = connect(Patience { head: SHORT, idle: LONG }, b"", &CancellationToken::new()).await;
     assert_eq!(rest(&mut client).await, "");
     tracker.wait().await;
 }
 
 #[tokio::test]
 async fn a_connection_may_rest_between_requests_for_longer_than_a_head_may_take() {
-    let (mut client, tracker) = connect(Patience { head: SHORT, idle: LONG }, &CancellationToken::new());
+    let (mut client, tracker) = connect(Patience { head: SHORT, idle: LONG }, REQUEST, &CancellationToken::new()).await;
     for _ in 0..3 {
-        client.write_all(REQUEST).await.unwrap();
         let text = answer(&mut client).await;
         assert!(text.contains("content-length: 4"), "{text}");
         sleep(2 * SHORT).await;
+        client.write_all(REQUEST).await.unwrap();
     }
     drop(client);
     tracker.wait().await;
@@ -70,8 +76,7 @@ async fn a_connection_may_rest_between_requests_for_longer_than_a_head_may_take(
 
 #[tokio::test]
 async fn a_later_head_that_trickles_is_cut() {
-    let (mut client, tracker) = connect(Patience { head: SHORT, idle: LONG }, &CancellationToken::new());
-    client.write_all(REQUEST).await.unwrap();
+    let (mut client, tracker) = connect(Patience { head: SHORT, idle: LONG }, REQUEST, &CancellationToken::new()).await;
     answer(&mut client).await;
     client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     assert_eq!(rest(&mut client).await, "");
@@ -81,8 +86,12 @@ async fn a_later_head_that_trickles_is_cut() {
 /// A handler, and a stream, may take longer than a head.
 #[tokio::test]
 async fn an_answer_has_its_own_time() {
-    let (mut client, tracker) = connect(Patience { head: SHORT, idle: LONG }, &CancellationToken::new());
-    client.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let (mut client, tracker) = connect(
+        Patience { head: SHORT, idle: LONG },
+        b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n",
+        &CancellationToken::new(),
+    )
+    .await;
     answer(&mut client).await;
     drop(client);
     tracker.wait().await;
@@ -90,8 +99,8 @@ async fn an_answer_has_its_own_time() {
 
 #[tokio::test]
 async fn a_head_that_trickles_is_cut() {
-    let (mut client, tracker) = connect(Patience { head: SHORT, idle: LONG }, &CancellationToken::new());
-    client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    let (mut client, tracker) =
+        connect(Patience { head: SHORT, idle: LONG }, b"GET / HTTP/1.1\r\n", &CancellationToken::new()).await;
     // Far below the bound on a head's size, which would end it too.
     for _ in 0..MAX_HEADERS - 1 {
         if client.write_all(b"x-a: b\r\n").await.is_err() {
@@ -105,8 +114,7 @@ async fn a_head_that_trickles_is_cut() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
-    let (mut client, tracker) = connect(Patience { head: LONG, idle: SHORT }, &CancellationToken::new());
-    client.write_all(REQUEST).await.unwrap();
+    let (mut client, tracker) = connect(Patience { head: LONG, idle: SHORT }, REQUEST, &CancellationToken::new()).await;
     assert!(rest(&mut client).await.ends_with("done"));
     tracker.wait().await;
 }
@@ -119,8 +127,8 @@ async fn a_head_is_bounded() {
         "x-a: b\r\n".repeat(200),
     ];
     for bomb in bombs {
-        let (mut client, tracker) = connect(PATIENCE, &CancellationToken::new());
-        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+        let (mut client, tracker) =
+            connect(PATIENCE, b"GET / HTTP/1.1\r\nhost: x\r\n", &CancellationToken::new()).await;
         let _ = client.write_all(bomb.as_bytes()).await;
         let answer = rest(&mut client).await;
         assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
@@ -131,8 +139,7 @@ async fn a_head_is_bounded() {
 #[tokio::test]
 async fn closing_ends_idle_connections_at_once() {
     let closing = CancellationToken::new();
-    let (mut client, tracker) = connect(PATIENCE, &closing);
-    client.write_all(REQUEST).await.unwrap();
+    let (mut client, tracker) = connect(PATIENCE, REQUEST, &closing).await;
     let mut first = [0; 17];
     client.read_exact(&mut first).await.unwrap();
     closing.cancel();

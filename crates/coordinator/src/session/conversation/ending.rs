@@ -33,7 +33,7 @@ impl Conversation {
     }
 
     /// Takes the running task back, to begin it anew in another sandbox. What was told of it is void.
-    pub(crate) fn take_back(&mut self, reason: &str) -> Option<(TaskRecord, Uuid)> {
+    pub(crate) fn take_back(&mut self, reason: &'static str) -> Option<(TaskRecord, Uuid)> {
         let running = self.running.take_if(|running| running.may_retry())?;
         let retry = Event::Retry {
             attempt: running.record.attempt + 1,
@@ -44,7 +44,7 @@ impl Conversation {
             discards_from: Some(running.since()),
         };
         self.journal.tell(&retry, Some(&running.record.id));
-        let (record, root) = running.into_next_attempt();
+        let (record, root) = running.into_next_attempt(reason);
         self.journal.change(Change::UpdateTask(record.clone()));
         Some((record, root))
     }
@@ -52,12 +52,12 @@ impl Conversation {
     /// The agent is at work on the running task, or nobody can say that it is not: its message is never given again.
     pub(crate) fn presume_taken(&mut self) {
         if let Some(running) = &mut self.running {
-            running.hear();
+            running.presume_heard();
         }
     }
 
     /// Takes the running task back if the agent never took its message in.
-    pub(crate) fn take_back_untouched(&mut self, reason: &str) -> Option<(TaskRecord, Uuid)> {
+    pub(crate) fn take_back_untouched(&mut self, reason: &'static str) -> Option<(TaskRecord, Uuid)> {
         if self.running.as_ref().is_some_and(Running::is_untouched) { self.take_back(reason) } else { None }
     }
 

@@ -223,6 +223,7 @@ impl Preparation<'_> {
         sandbox.gateway.set_session(self.repository.session.as_str());
         sandbox.gateway.set_access(self.repository.access.clone());
         sandbox.gateway.begin_task(self.wanted.payer.clone().unwrap_or_default());
+        sandbox.gateway.trace_as(self.wanted.trace.before_agent());
         Ok(self.sandbox.insert(sandbox))
     }
 

@@ -140,8 +140,9 @@ impl Worker {
         let event = stage_event(progress);
         let record = record.clone();
         if !again {
-            let waited = between(record.created, Timestamp::now());
-            self.context.metrics.task_began(record.kind(), waited);
+            let now = Timestamp::now();
+            self.context.metrics.task_began(record.kind(), between(record.created, now));
+            self.trace(&record).queued(&record, now);
         }
         info!(session.id = %self.conversation.id, task.id = %record.id, "a repository is prepared");
         self.conversation.journal.change(Change::UpdateTask(record.clone()));

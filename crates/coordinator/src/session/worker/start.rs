@@ -10,6 +10,7 @@ use tracing::info;
 
 use super::prepare::{self, WantedRepository};
 use super::repository::WorksIn;
+use super::sandbox::failure_of;
 use super::{Report, Worker};
 use crate::agent::{AgentName, AgentTemplate, TemplateError};
 use crate::budget::{Payer, Spent};
@@ -24,6 +25,7 @@ use crate::session::payer;
 use crate::session::state::{Input, State};
 use crate::store::StoreError;
 use crate::task::Failure;
+use crate::telemetry::{Preparing, SandboxStart, TaskTrace};
 
 /// How long a task waits for an engine that cannot be reached, and how often that is tried.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
@@ -59,6 +61,8 @@ pub(super) struct Wanted {
     pub(super) untouched: bool,
     /// Of the task that it is wanted for; `None` where no task waits yet.
     pub(super) payer: Option<Payer>,
+    /// Of the same task.
+    pub(super) trace: TaskTrace,
     /// There where the session works in a repository.
     pub(super) repository: Option<WantedRepository>,
 }
@@ -124,6 +128,7 @@ impl Worker {
             untouched: resume.is_none() && record.is_none_or(|record| record.turns == 0),
             resume,
             payer: self.queue.first().map(|waiting| payer::of_task(&waiting.record)),
+            trace: self.queue.first().map(|waiting| self.trace(&waiting.record)).unwrap_or_default(),
             repository: self.wanted_repository(),
         };
         let from = match (self.warm.take(), self.slot.take()) {
@@ -200,11 +205,13 @@ async fn assign(
     warm: Warm,
     cancel: &CancellationToken,
 ) -> Result<Launched, NotLaunched> {
+    let preparing = Preparing::begin(&wanted.trace, SandboxStart::Warm);
     let (template, image) = tokio::join!(context.template(&wanted.agent), context.sandboxes.image_id());
     let current = template.as_ref().is_ok_and(|template| warm.is_current(template, image.as_deref()));
     let Warm { session, sandbox, template, slot, .. } = warm;
     if current {
         failpoint!("warm.given");
+        preparing.ended(None);
         return Ok(Launched { sandbox, template, transcript_lost: false, slot: Some(slot), lease: None });
     }
     info!(sandbox.name = %sandbox.name, "a warm sandbox was out of date");
@@ -232,6 +239,20 @@ async fn wait_for_room(
 }
 
 async fn launch(
+    context: &SessionContext,
+    report: &mpsc::Sender<Report>,
+    wanted: Wanted,
+    slot: Slot,
+    cancel: &CancellationToken,
+) -> Result<Launched, NotLaunched> {
+    let start = if wanted.resume.is_some() { SandboxStart::Resume } else { SandboxStart::Cold };
+    let preparing = Preparing::begin(&wanted.trace, start);
+    let launched = Box::pin(bring_up(context, report, wanted, slot, cancel)).await;
+    preparing.ended(launched.as_ref().err().map(|error| failure_of(error).error_type));
+    launched
+}
+
+async fn bring_up(
     context: &SessionContext,
     report: &mpsc::Sender<Report>,
     wanted: Wanted,

@@ -16,6 +16,7 @@ use crate::session::running::Running;
 use crate::session::state::{After, Input, State};
 use crate::store::UnfinishedTask;
 use crate::task::{ErrorType, Failure, Stage, TaskRecord, TaskStatus};
+use crate::telemetry::TaskTrace;
 
 /// How long an idle agent may take to take a message in; it does so in milliseconds, even under load.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,6 +62,7 @@ impl Worker {
 
     /// The agent of an earlier coordinator is ours.
     pub(super) async fn go_on(&mut self) {
+        let trace = self.conversation.running.as_ref().map(|running| self.trace(&running.record));
         let (Some(sandbox), Some(session)) = (&self.sandbox, &self.conversation.record) else { return };
         sandbox.gateway.set_session(session.id.as_str());
         sandbox.gateway.set_access(self.conversation.access());
@@ -75,6 +77,9 @@ impl Worker {
             Err(error) => warn!(task.id = %running.record.id, %error, "could not read what a task has cost"),
         }
         sandbox.gateway.begin_task(payer::of_task(&running.record));
+        let trace = trace.unwrap_or_default();
+        sandbox.gateway.trace_as(trace.clone());
+        running.trace_as(trace);
         // Sent again where nobody knows whether it arrived: the agent ignores a message that it has.
         self.unsaid = running.awaits_acceptance();
         self.transition(Input::TakenOver).await;
@@ -100,6 +105,13 @@ impl Worker {
         let outcome = record.failure.as_ref().map_or("completed", |failure| failure.error_type.as_str());
         let took = record.started.zip(record.finished).map(|(started, finished)| between(started, finished));
         self.context.metrics.task_ended(record.kind(), outcome, took);
+        self.trace(record).ended(record);
+    }
+
+    /// The trace that this task is seen in.
+    pub(super) fn trace(&self, record: &TaskRecord) -> TaskTrace {
+        let agent = self.conversation.record.as_ref().map(|session| session.agent.clone()).unwrap_or_default();
+        self.context.telemetry.trace(record, &agent)
     }
 
     /// Whether a task that is posted now can be given to the agent in the commit that accepts it.
@@ -119,11 +131,15 @@ impl Worker {
             sandbox.gateway.set_access(self.conversation.access());
         }
         let prepared = is_in_preparation(&record);
+        let trace = self.trace(&record);
         if record.attempt == 0 && !prepared {
             self.context.sandboxes.gateway().budgets().new_task(&record.id);
-            self.context.metrics.task_began(record.kind(), between(record.created, Timestamp::now()));
+            let now = Timestamp::now();
+            self.context.metrics.task_began(record.kind(), between(record.created, now));
+            trace.queued(&record, now);
         }
         sandbox.gateway.begin_task(payer::of_task(&record));
+        sandbox.gateway.trace_as(trace.clone());
         let resumed = self
             .conversation
             .record
@@ -131,7 +147,9 @@ impl Worker {
             .is_some_and(|session| session.turns > 0 && session.claude_session_id.is_some());
         // What its first stage used is the task's too.
         let reading = if prepared { Reading::default() } else { sandbox.gateway.reading() };
-        self.conversation.begin(Running::begin(record, prompt, resumed, reading));
+        let mut running = Running::begin(record, prompt, resumed, reading);
+        running.trace_as(trace);
+        self.conversation.begin(running);
         self.conversation.enter_worker_stage();
         // What the task begins with is known to another coordinator too, though the agent has said nothing yet.
         self.conversation.mark(sandbox.process.last_frame(), sandbox.gateway.reading());

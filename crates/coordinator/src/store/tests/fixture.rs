@@ -75,6 +75,7 @@ pub(super) fn task(session: &SessionRecord, message: &str) -> TaskRecord {
             key: None,
             key_limits: KeyLimits::default(),
             repository: None,
+            trace_parent: None,
         },
         created: at(2),
         started: None,

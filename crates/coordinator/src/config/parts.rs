@@ -1,0 +1,142 @@
+//! What each part of the server is told of the settings.
+
+use std::time::Duration;
+
+use container_engine::{Limits, Network};
+use secrecy::ExposeSecret as _;
+
+use super::{ConfigError, Dollars, DrainMode, NetworkMode, ServeOptions};
+use crate::budget::InstallationLimits;
+use crate::gateway::{Credential, Credentials, GatewaySettings, Prices, Workflows};
+use crate::github::{AppKey, GitHub, GitHubCredential, GitHubSettings};
+use crate::metrics::Metrics;
+use crate::repository::{MirrorSettings, Prompts, Repositories, RepositorySettings};
+use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
+use crate::sandbox::{SandboxSettings, WarmSettings};
+use crate::session::SessionSettings;
+use crate::store::StoreOptions;
+use crate::webhook::RetrySchedule;
+
+impl ServeOptions {
+    pub fn sandbox_settings(&self) -> SandboxSettings {
+        SandboxSettings {
+            image: self.docker_image.clone(),
+            network: match self.sandbox_network {
+                NetworkMode::None => Network::None,
+                NetworkMode::Bridge => Network::Bridge,
+            },
+            limits: Limits::new(self.sandbox_memory.bytes(), self.sandbox_cpus.nano_cpus(), self.sandbox_pids),
+            runtime: self.sandbox_runtime.clone(),
+            disk_bytes: self.sandbox_disk.bytes(),
+            orphan_ttl: Duration::from_millis(self.orphan_ttl_ms),
+        }
+    }
+
+    pub fn gateway_settings(&self, prices: Prices) -> Result<GatewaySettings, ConfigError> {
+        let upstream =
+            self.anthropic_base_url.parse().map_err(|_| ConfigError::Upstream(self.anthropic_base_url.clone()))?;
+        let mut settings = GatewaySettings::new(upstream, prices);
+        settings.egress_allow = self.egress_allow.rules(self.egress_presets_file.as_deref())?;
+        settings.bounds.outside_bytes = self.egress_max_bytes.bytes();
+        Ok(settings)
+    }
+
+    pub fn budget_limits(&self) -> InstallationLimits {
+        InstallationLimits {
+            session: self.max_session_cost_usd.map(Dollars::cost),
+            day: self.max_day_cost_usd.map(Dollars::cost),
+            total: self.max_total_cost_usd.map(Dollars::cost),
+        }
+    }
+
+    /// The operator's: a token, a key, or else the login of Claude Code on this host.
+    pub fn credentials(&self) -> Result<Credentials, ConfigError> {
+        let token = self.claude_code_oauth_token.as_ref().map(|token| Credential::oauth_token(token.expose_secret()));
+        let key = self.anthropic_api_key.as_ref().map(|key| Credential::api_key(key.expose_secret()));
+        let operator = match (token, key) {
+            (Some(token), _) => Some(token.map_err(|_| ConfigError::Credential("CLAUDE_CODE_OAUTH_TOKEN"))?),
+            (None, Some(key)) => Some(key.map_err(|_| ConfigError::Credential("ANTHROPIC_API_KEY"))?),
+            (None, None) => None,
+        };
+        let login = std::env::home_dir().map(|home| home.join(".claude/.credentials.json"));
+        Ok(Credentials::new(operator, login))
+    }
+
+    /// The forge for repository tasks; `None` without a credential for it. An App goes before a token.
+    pub fn repositories(&self) -> Result<Option<Repositories>, ConfigError> {
+        let credential = match (&self.github_app_id, &self.github_app_private_key_file, &self.github_token) {
+            (Some(id), Some(path), _) => {
+                let key = AppKey::read(*id, path);
+                let key = key.map_err(|source| ConfigError::AppKey { path: path.clone(), source })?;
+                GitHubCredential::App(key)
+            }
+            (Some(_), None, _) | (None, Some(_), _) => return Err(ConfigError::HalfAnApp),
+            (None, None, Some(token)) => GitHubCredential::Token(token.clone()),
+            (None, None, None) => return Ok(None),
+        };
+        let (url, api_url) = (self.github_url.clone(), self.github_api_url.clone());
+        let github = GitHub::new(GitHubSettings { url, api_url, credential }).map_err(ConfigError::Forge)?;
+        let settings = RepositorySettings {
+            image: self.repository_image.clone(),
+            orchestrator_timeout: Duration::from_millis(self.orchestrator_timeout_ms),
+            workflows: if self.allow_workflow_changes { Workflows::Changeable } else { Workflows::Fixed },
+            prompts: Prompts { directory: self.prompt_dir.clone() },
+        };
+        Ok(Some(Repositories::new(github, settings)))
+    }
+
+    pub fn store_options(&self, metrics: Metrics) -> StoreOptions {
+        StoreOptions {
+            secret_key_file: self.secret_key_file.clone(),
+            max_age: self.event_retention.max_age,
+            max_bytes: self.event_retention.max_bytes,
+            metrics,
+        }
+    }
+
+    pub fn webhook_schedule(&self) -> RetrySchedule {
+        RetrySchedule { attempts: self.webhook_attempts, first_delay: Duration::from_millis(self.webhook_retry_ms) }
+    }
+
+    pub fn session_settings(&self) -> SessionSettings {
+        SessionSettings {
+            max_queue: self.max_queue as usize,
+            idle_timeout: Duration::from_millis(self.idle_timeout_ms),
+            stall_timeout: Duration::from_millis(self.stall_timeout_ms),
+            agent_dir: self.agent_dir.clone(),
+            hand_off: self.drain == DrainMode::Handoff,
+            capacity_timeout: Duration::from_millis(self.capacity_timeout_ms),
+            model: self.model.clone(),
+        }
+    }
+
+    /// `None`: no mirrors are wanted.
+    pub fn mirror_settings(&self) -> Option<MirrorSettings> {
+        let max_bytes = self.repository_cache.bytes()?;
+        Some(MirrorSettings { directory: self.data_dir.join("mirrors"), max_bytes })
+    }
+
+    pub fn warm_settings(&self) -> WarmSettings {
+        WarmSettings {
+            count: self.warm_sandboxes as usize,
+            model: self.model.clone(),
+            agent_dir: self.agent_dir.clone(),
+        }
+    }
+
+    pub fn capacity(&self) -> Capacity {
+        let memory = match self.sandbox_network {
+            // Sockets of this machine are mounted, so this is where the sandboxes are.
+            NetworkMode::None => MemoryGauge::ThisMachine { sandbox_bytes: self.sandbox_memory.bytes() },
+            NetworkMode::Bridge => MemoryGauge::Unknown,
+        };
+        Capacity::new(self.max_sandboxes.map_or(FEW_SANDBOXES, |max| max as usize), memory)
+    }
+
+    /// What MAX_SANDBOXES is on an engine with this much memory, where it is not set. Most sandboxes use far less than they
+    /// may; those who would not fit wait for memory in use.
+    pub fn max_sandboxes_on(&self, engine_bytes: u64) -> usize {
+        let fit = engine_bytes.saturating_mul(4) / self.sandbox_memory.bytes().max(1);
+        usize::try_from(fit).unwrap_or(usize::MAX).max(FEW_SANDBOXES)
+    }
+}

@@ -1,0 +1,126 @@
+//! Every request's line in the audit log, and the `x-request-id` of its answer. It stands outside of everything else, so that
+//! what is refused on the way in is written down like the rest.
+
+mod subject;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use axum::extract::{ConnectInfo, MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use crate::access::KeyId;
+use crate::audit;
+
+pub(super) use subject::Subject;
+
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the layers within find out about a request's caller, as one of its extensions. The line is written also where they
+/// never answer, so a response could not carry it.
+#[derive(Clone, Default)]
+pub(super) struct Entry(Arc<OnceLock<Admitted>>);
+
+/// As what a request was let past the check of keys.
+pub(super) enum Admitted {
+    /// To a route that asks for no key. Load balancers ask such all day: it has no line.
+    Openly,
+    /// As a caller, who may be told all the same that this key may not do that.
+    As(Option<KeyId>),
+}
+
+impl Entry {
+    /// Once; what is told later does not count.
+    pub(super) fn admitted(&self, how: Admitted) {
+        let _ = self.0.set(how);
+    }
+}
+
+/// Why the perimeter let a request no further, as an extension of the response.
+#[derive(Clone)]
+pub(super) struct Refused(pub(super) String);
+
+/// Writes the line when the request is over.
+pub(super) async fn record(mut request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let mut line = Line {
+        began: Instant::now(),
+        id: request_id(request.headers()),
+        entry: Entry::default(),
+        peer: peer(&request),
+        method: request.method().clone(),
+        asked: Subject::of_path(route.as_deref(), request.uri().path()),
+        route,
+        refused: None,
+        status: None,
+    };
+    request.extensions_mut().insert(line.entry.clone());
+    let mut response = next.run(request).await;
+    if let Ok(id) = HeaderValue::try_from(&line.id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    if let Some(subject) = response.extensions().get::<Subject>() {
+        line.asked = subject.clone();
+    }
+    line.refused = response.extensions().get::<Refused>().cloned();
+    line.status = Some(response.status().as_u16());
+    response
+}
+
+/// Written when it is dropped: also of a request whose caller hangs up, which is the end of its handler.
+struct Line {
+    began: Instant,
+    id: String,
+    entry: Entry,
+    peer: IpAddr,
+    method: Method,
+    route: Option<String>,
+    asked: Subject,
+    refused: Option<Refused>,
+    /// `None`: the caller was gone before the answer.
+    status: Option<u16>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let key = match self.entry.0.get() {
+            Some(Admitted::Openly) => return,
+            Some(Admitted::As(key)) => key.as_ref(),
+            None => None,
+        };
+        tracing::info!(
+            target: audit::TARGET,
+            {
+                request.id = self.id,
+                key.id = key.map(KeyId::as_str),
+                peer = %self.peer,
+                http.method = %self.method,
+                http.route = self.route,
+                session.id = self.asked.session,
+                task.id = self.asked.task,
+                http.status = self.status,
+                refused = self.refused.as_ref().map(|Refused(why)| why.as_str()),
+                duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            },
+            "request"
+        );
+    }
+}
+
+/// Who asks; a listener that does not say so is a test's.
+pub(super) fn peer(request: &Request) -> IpAddr {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |ConnectInfo(address)| address.ip())
+}
+
+/// The caller's own, if it is a short word; else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let is_word = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(is_word);
+    given.map_or_else(|| format!("{:016x}", rand::random::<u64>()), str::to_owned)
+}

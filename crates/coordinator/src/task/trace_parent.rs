@@ -1,0 +1,108 @@
+//! The trace that a caller wants a task to be seen in.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The header `traceparent` of W3C Trace Context: the caller's span, in which the task is one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TraceParent {
+    /// Never 0.
+    pub trace: u128,
+    /// Never 0.
+    pub span: u64,
+    /// The caller keeps its trace.
+    pub sampled: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("traceparent is 00-TRACE-SPAN-FLAGS with 32, 16 and 2 lower-case hexadecimal digits")]
+pub struct InvalidTraceParent;
+
+const SAMPLED: u64 = 1;
+
+impl FromStr for TraceParent {
+    type Err = InvalidTraceParent;
+
+    /// A later version may have more after the flags, which is not for us.
+    fn from_str(text: &str) -> Result<Self, InvalidTraceParent> {
+        let mut parts = text.split('-');
+        let mut digits = |count| parts.next().filter(|part| is_hexadecimal(part, count)).ok_or(InvalidTraceParent);
+        let (version, trace, span, flags) = (digits(2)?, digits(32)?, digits(16)?, digits(2)?);
+        if version == "ff" || (version == "00" && parts.next().is_some()) {
+            return Err(InvalidTraceParent);
+        }
+        let number = |digits| u64::from_str_radix(digits, 16).map_err(|_| InvalidTraceParent);
+        let trace = u128::from_str_radix(trace, 16).map_err(|_| InvalidTraceParent)?;
+        let (span, sampled) = (number(span)?, number(flags)? & SAMPLED == SAMPLED);
+        if trace == 0 || span == 0 { Err(InvalidTraceParent) } else { Ok(TraceParent { trace, span, sampled }) }
+    }
+}
+
+fn is_hexadecimal(part: &str, digits: usize) -> bool {
+    part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+impl fmt::Display for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.span, u8::from(self.sampled))
+    }
+}
+
+impl TryFrom<String> for TraceParent {
+    type Error = InvalidTraceParent;
+
+    fn try_from(text: String) -> Result<Self, InvalidTraceParent> {
+        text.parse()
+    }
+}
+
+impl From<TraceParent> for String {
+    fn from(parent: TraceParent) -> String {
+        parent.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TraceParent;
+
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    const SPAN: &str = "b7ad6b7169203331";
+
+    fn parse(text: &str) -> Option<TraceParent> {
+        text.parse().ok()
+    }
+
+    #[test]
+    fn only_what_the_standard_calls_valid_is_taken() {
+        let expected = TraceParent {
+            trace: 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c,
+            span: 0xb7ad_6b71_6920_3331,
+            sampled: true,
+        };
+        let text = format!("00-{TRACE}-{SPAN}-01");
+        assert_eq!(parse(&text), Some(expected));
+        assert_eq!(expected.to_string(), text);
+        assert_eq!(parse(&format!("00-{TRACE}-{SPAN}-00")), Some(TraceParent { sampled: false, ..expected }));
+        // Flags that we do not know, and what a later version adds.
+        assert_eq!(parse(&format!("00-{TRACE}-{SPAN}-03")), Some(expected));
+        assert_eq!(parse(&format!("cc-{TRACE}-{SPAN}-01-what-comes")), Some(expected));
+        for refused in [
+            String::new(),
+            format!("00-{TRACE}-{SPAN}"),
+            format!("00-{TRACE}-{SPAN}-1"),
+            format!("00-{TRACE}-{SPAN}-01-more"),
+            format!("00-{TRACE}-{SPAN}-01-"),
+            format!("ff-{TRACE}-{SPAN}-01"),
+            format!("00-{}-{SPAN}-01", TRACE.to_uppercase()),
+            format!("00-{}-{SPAN}-01", "0".repeat(32)),
+            format!("00-{TRACE}-{}-01", "0".repeat(16)),
+            format!("00-{TRACE}-+7ad6b7169203331-01"),
+        ] {
+            assert_eq!(parse(&refused), None, "{refused}");
+        }
+    }
+}

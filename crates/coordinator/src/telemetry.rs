@@ -1,0 +1,58 @@
+//! Traces: where a task's time went, for those who collect OpenTelemetry. docs/telemetry.md is what they read.
+//!
+//! A span is made when it is over, of times that are known: nothing is left open by a crash, and nobody has to carry spans
+//! about. The ids of spans that others name as their parent follow from the task's id, so that the trace is one also where one
+//! coordinator began the task and another one ended it.
+//!
+//! No span has anything that a person, an agent or a model wrote: no message, answer, tool's input or result, and no error's
+//! sentence. What is named (models, tools) has to look like a name.
+
+mod attributes;
+mod calls;
+mod identity;
+mod sandbox;
+mod span;
+mod trace;
+
+// The one place that depends on the feature.
+#[cfg_attr(feature = "otel", path = "telemetry/otlp.rs")]
+#[cfg_attr(not(feature = "otel"), path = "telemetry/nowhere.rs")]
+mod export;
+
+use std::sync::Arc;
+
+pub(crate) use calls::OpenCalls;
+use export::Exporter;
+pub(crate) use sandbox::{Preparing, SandboxStart};
+pub(crate) use trace::{ModelRequest, TaskTrace};
+
+use crate::agent::AgentName;
+use crate::task::TaskRecord;
+
+/// Where traces go, if anywhere. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Telemetry(Option<Arc<Exporter>>);
+
+/// The collector cannot be told anything: in the words of whoever read the variables.
+#[derive(Debug, thiserror::Error)]
+#[error("traces cannot be sent: {0}")]
+pub struct TelemetryError(String);
+
+impl Telemetry {
+    /// To where the OTEL_* variables say. Has to be called inside a tokio runtime.
+    pub fn start() -> Result<Telemetry, TelemetryError> {
+        Ok(Telemetry(Exporter::start().map_err(TelemetryError)?.map(Arc::new)))
+    }
+
+    /// What is known of a task's trace; nothing, where it is not kept.
+    pub(crate) fn trace(&self, record: &TaskRecord, agent: &AgentName) -> TaskTrace {
+        self.0.as_ref().map(|exporter| TaskTrace::new(exporter, record, agent)).unwrap_or_default()
+    }
+
+    /// Sends what is left, within a bound. What comes later is lost.
+    pub async fn shut_down(&self) {
+        if let Some(exporter) = &self.0 {
+            exporter.shut_down().await;
+        }
+    }
+}

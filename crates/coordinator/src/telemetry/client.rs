@@ -1,0 +1,84 @@
+//! The HTTP client with which spans are sent: the one that the rest of the server uses, called from a thread without a runtime.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use opentelemetry_http::{HttpClient, HttpError, Request, Response};
+use reqwest::redirect;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+/// Of one attempt to deliver a batch.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A collector answers with a few bytes; more is not read.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
+
+#[derive(Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    runtime: Handle,
+    tracker: TaskTracker,
+    /// Said already.
+    fails: AtomicBool,
+}
+
+impl Client {
+    pub(super) fn new() -> Result<Self, reqwest::Error> {
+        // No redirects: the headers' secrets would follow. No proxy from the environment, as everywhere.
+        let http = reqwest::Client::builder()
+            .timeout(REQUEST_TIMEOUT)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        let (runtime, tracker) = (Handle::current(), TaskTracker::new());
+        Ok(Client { http, runtime, tracker, fails: AtomicBool::new(false) })
+    }
+
+    /// Once each time it changes: a collector that is away for a day is one line.
+    fn tell(&self, outcome: Result<u16, &str>) {
+        let fails = !matches!(outcome, Ok(200..300));
+        if self.fails.swap(fails, Ordering::Relaxed) == fails {
+            return;
+        }
+        match outcome {
+            Ok(status) if fails => warn!(status, "the collector refuses traces, which are lost"),
+            Ok(_) => info!("the collector takes traces again"),
+            Err(error) => warn!(error, "the collector cannot be reached, and traces are lost"),
+        }
+    }
+}
+
+#[async_trait]
+impl HttpClient for Client {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let (http, request) = (self.http.clone(), request.try_into()?);
+        let sent = self.tracker.spawn_on(async move { send(&http, request).await }, &self.runtime).await;
+        let outcome: Result<_, HttpError> = match sent {
+            Ok(answer) => answer.map_err(|error| error.without_url().into()),
+            Err(ended) => Err(ended.into()),
+        };
+        match &outcome {
+            Ok(answer) => self.tell(Ok(answer.status().as_u16())),
+            Err(error) => self.tell(Err(&crate::sandbox::sentence(error.as_ref()))),
+        }
+        outcome
+    }
+}
+
+async fn send(http: &reqwest::Client, request: reqwest::Request) -> Result<Response<Bytes>, reqwest::Error> {
+    let mut response = http.execute(request).await?;
+    let mut body = Vec::new();
+    while body.len() < MAX_ANSWER_BYTES
+        && let Some(piece) = response.chunk().await?
+    {
+        body.extend_from_slice(&piece);
+    }
+    let mut answer = Response::new(body.into());
+    *answer.status_mut() = response.status();
+    *answer.headers_mut() = response.headers().clone();
+    Ok(answer)
+}

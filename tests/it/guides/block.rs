@@ -1,0 +1,117 @@
+//! What there is to do on a page: its fenced blocks, and the comments that say how.
+
+/// A fenced block.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// The page's line in which its text begins, from 1.
+    pub(super) line: usize,
+    pub(super) text: String,
+    pub(super) run: Run,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Run {
+    /// `sh`: in the reader's shell.
+    Shell,
+    /// `console`: lines with `$ ` are run there, those below are what they print.
+    Console,
+    /// After `<!-- stays: TEXT -->`: in a terminal of its own, which has to say this, and is left open. With `instead:` after
+    /// Ctrl-C in the one that said the same.
+    Stays { says: String, instead: bool },
+    /// A block with a file's name: written there.
+    File(String),
+    /// After `<!-- not run: REASON -->`.
+    Not(String),
+}
+
+/// Languages of programs: a block of these is run, or says why not.
+const CODE: [&str; 6] = ["ts", "js", "html", "python", "jsx", "tsx"];
+
+/// The blocks of a page that matter, in their order. What is only shown is left out. Panics with the line of a mistake.
+pub(super) fn blocks(page: &str, text: &str) -> Vec<Block> {
+    let mut found = Vec::new();
+    let mut lines = text.lines().enumerate();
+    let mut comment = "";
+    while let Some((index, line)) = lines.next() {
+        let ticks = line.chars().take_while(|c| *c == '`').count();
+        if ticks < 3 {
+            assert!(!line.trim_start().starts_with("```"), "{page}:{}: an indented block is not run", index + 1);
+            if !line.is_empty() {
+                comment = line;
+            }
+            continue;
+        }
+        let first = index + 2;
+        let is_end = |line: &str| line.len() >= ticks && line.bytes().all(|byte| byte == b'`');
+        let mut body = String::new();
+        let mut ended = false;
+        for (_, line) in lines.by_ref() {
+            if is_end(line) {
+                ended = true;
+                break;
+            }
+            body.push_str(line);
+            body.push('\n');
+        }
+        assert!(ended, "{page}:{}: the block has no end", index + 1);
+        if let Some(run) = run(&line[ticks..], std::mem::take(&mut comment), &body) {
+            found.push(Block { line: first, text: body, run });
+        } else if CODE.contains(&line[ticks..].trim()) {
+            panic!("{page}:{first}: a program without a file name, and no `<!-- not run: REASON -->` before it");
+        }
+    }
+    found
+}
+
+/// `None`: it is only shown.
+fn run(info: &str, comment: &str, body: &str) -> Option<Run> {
+    let said = comment.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->")).unwrap_or_default();
+    let after = |word: &str| said.strip_prefix(word).map(|rest| rest.trim().to_owned());
+    if let Some(reason) = after("not run:") {
+        return Some(Run::Not(reason));
+    }
+    if let Some(says) = after("stays:") {
+        return Some(Run::Stays { says, instead: false });
+    }
+    if let Some(says) = after("instead:") {
+        return Some(Run::Stays { says, instead: true });
+    }
+    let mut words = info.split_whitespace();
+    let language = words.next().unwrap_or_default();
+    match (language, words.next()) {
+        (_, Some(name)) => Some(Run::File(name.to_owned())),
+        ("sh" | "bash", None) => Some(Run::Shell),
+        ("console", None) => Some(Run::Console),
+        (language, None) if CODE.contains(&language) => name_in(body).map(Run::File),
+        (_, None) => None,
+    }
+}
+
+/// The file's name in a comment in the first line.
+fn name_in(body: &str) -> Option<String> {
+    let first = body.lines().next()?;
+    let said = [("// ", ""), ("# ", ""), ("<!-- ", " -->")]
+        .iter()
+        .find_map(|(before, after)| first.strip_prefix(before)?.strip_suffix(after))?;
+    let is_name = said.contains('.') && !said.contains(' ');
+    is_name.then(|| said.to_owned())
+}
+
+#[test]
+fn a_page_has_what_is_run_and_what_is_not() {
+    let page = "Do\n\n```sh\nls\n```\n```json\n{}\n```\n\n<!-- not run: it costs money -->\n\n```sh\nbuy\n```\n\
+                ```ts\n// a.mts\nlet a;\n```\n<!-- stays: ready -->\n```sh\nserve\n```\n````md AGENTS.md\n```sh\nx\n```\n````\n";
+    let found: Vec<_> = blocks("p", page).into_iter().map(|block| (block.line, block.run)).collect();
+    let stays = Run::Stays { says: "ready".to_owned(), instead: false };
+    let file = |name: &str| Run::File(name.to_owned());
+    assert_eq!(
+        found,
+        [
+            (4, Run::Shell),
+            (13, Run::Not("it costs money".to_owned())),
+            (16, file("a.mts")),
+            (21, stays),
+            (24, file("AGENTS.md"))
+        ]
+    );
+}

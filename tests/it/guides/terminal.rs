@@ -1,0 +1,86 @@
+//! A terminal of its own for a program that stays.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, ChildStdin, Command};
+
+use super::place::Place;
+use crate::bounds::{BOUND, within};
+
+const CTRL_C: &[u8] = b"\x03";
+
+/// How often is looked whether it says more.
+const LOOK: Duration = Duration::from_millis(20);
+
+pub(super) struct Terminal {
+    child: Child,
+    keyboard: ChildStdin,
+    screen: PathBuf,
+    said: String,
+}
+
+impl Terminal {
+    /// Opens one in the clone, with what the reader has exported, and runs these lines of the page in it until they have shown
+    /// this. Else what they showed.
+    pub(super) async fn open(
+        place: &Place,
+        exported: BTreeMap<String, String>,
+        line: usize,
+        text: &str,
+        says: &str,
+    ) -> Result<Self, String> {
+        let lines = place.beside(&format!("terminal-{line}.sh"));
+        std::fs::write(&lines, "\n".repeat(line - 1) + text).unwrap();
+        let screen = lines.with_extension("screen");
+        let command = format!("exec bash -euo pipefail {}", lines.display());
+        let mut child = Command::new("script")
+            .args(["--quiet", "--return", "--flush", "--command", &command, "/dev/null"])
+            .env_clear()
+            .envs(exported)
+            .envs(&place.environment)
+            .envs([("SHELL", "/bin/sh"), ("TERM", "dumb")])
+            .current_dir(place.clone_directory())
+            .stdin(Stdio::piped())
+            .stdout(std::fs::File::create(&screen).unwrap())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let keyboard = child.stdin.take().unwrap();
+        let mut terminal = Terminal { child, keyboard, screen, said: says.to_owned() };
+        let said = tokio::time::timeout(BOUND, async {
+            while !terminal.shows().contains(says) {
+                if terminal.child.try_wait().unwrap().is_some() {
+                    return terminal.shows().contains(says);
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+            true
+        });
+        match said.await {
+            Ok(true) => Ok(terminal),
+            Ok(false) | Err(_) => Err(terminal.shows()),
+        }
+    }
+
+    /// What it was opened to say.
+    pub(super) fn said(&self) -> &str {
+        &self.said
+    }
+
+    /// All that it has shown.
+    pub(super) fn shows(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.screen).unwrap_or_default()).replace('\r', "")
+    }
+
+    /// Presses Ctrl-C and waits for the end: all that it has shown.
+    pub(super) async fn interrupt(mut self) -> String {
+        // It may have ended by itself.
+        let _ = self.keyboard.write_all(CTRL_C).await;
+        within("what ran in a terminal ends after Ctrl-C", self.child.wait()).await.unwrap();
+        self.shows()
+    }
+}

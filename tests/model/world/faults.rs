@@ -1,0 +1,72 @@
+//! What goes wrong around the coordinator: containers that end, a disk that is full, a memory that is lost.
+
+use container_engine::{ContainerExit, ContainerId};
+use coordinator::session::SessionId;
+
+use super::World;
+use crate::agent::Command;
+use crate::board::PATIENCE;
+
+impl World {
+    /// Tells the session's newest sandbox something, if it has one that lives.
+    pub(crate) fn tell(&self, session: &SessionId, command: Command) -> Option<ContainerId> {
+        let record = self.now(self.registry_of().context().store.session(session)).ok().flatten()?;
+        let key = record.key.to_string();
+        self.board.with(|state| {
+            let mut entries =
+                state.sandboxes.iter().filter(|(_, entry)| entry.workspace.contains(&key) && !entry.ended);
+            let (container, entry) = entries.next_back()?;
+            entry.commands.try_send(command).ok()?;
+            Some(container.clone())
+        })
+    }
+
+    /// Tells every sandbox that lives something, also while there is no coordinator.
+    pub(crate) fn tell_all(&self, command: &Command) {
+        self.board.with(|state| {
+            for entry in state.sandboxes.values().filter(|entry| !entry.ended) {
+                entry.commands.try_send(command.clone()).unwrap();
+            }
+        });
+    }
+
+    /// Ends the session's container, as the kernel or an operator might.
+    pub(crate) fn kill_container(&self, session: &SessionId) {
+        if let Some(container) = self.tell(session, Command::Die) {
+            self.engine.exit(&container, ContainerExit::Exited { code: 137, oom_killed: false });
+        }
+    }
+
+    /// Kills the coordinator, and all containers behind its back.
+    pub(crate) fn kill_container_after_crash(&mut self) {
+        self.crash();
+        let containers = self.board.with(|state| {
+            let live = state.sandboxes.iter().filter(|(_, entry)| !entry.ended);
+            live.map(|(container, _)| container.clone()).collect::<Vec<_>>()
+        });
+        self.tell_all(&Command::Die);
+        for container in containers {
+            self.engine.exit(&container, ContainerExit::Exited { code: 137, oom_killed: false });
+        }
+    }
+
+    /// Makes the store refuse to write events, or lets it again.
+    pub(crate) fn fill_disk(&self, full: bool) {
+        self.board.with(|state| state.disk_was_full |= full);
+        let database = rusqlite::Connection::open(self.directory.path().join("data/claude-runner.db")).unwrap();
+        let statement = if full {
+            "CREATE TRIGGER IF NOT EXISTS full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'full'); END;"
+        } else {
+            "DROP TRIGGER IF EXISTS full;"
+        };
+        database.busy_timeout(PATIENCE).unwrap();
+        database.execute_batch(statement).unwrap();
+    }
+
+    /// The agent's memory of the session's conversation is gone.
+    pub(crate) fn lose_transcript(&self, session: &SessionId) {
+        let record = self.now(self.registry_of().context().store.session(session)).unwrap().unwrap();
+        let home = format!("claude-runner-{}-home", record.key);
+        self.engine.write_file(&home, &record.claude_session_id.unwrap(), b"gone");
+    }
+}
