@@ -43,6 +43,7 @@ pages! {
     faq: "docs/faq.md", Ours;
     security: "docs/security.md", Ours;
     metrics: "docs/metrics.md", Ours;
+    operating: "docs/operating.md", Ours;
 }
 
 /// Who answers in the place of Claude.

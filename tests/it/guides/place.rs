@@ -92,8 +92,17 @@ impl Drop for Place {
 
 /// What would make a reader's programs another's: settings of the server, credentials, where the build is.
 fn is_setting(name: &str) -> bool {
-    let of_others =
-        ["ANTHROPIC_", "CLAUDE_", "CARGO_TARGET_DIR", "GITHUB_", "MOCK_API_", "API_KEYS", "AGENT_DIR", "WEBHOOK_"];
+    let of_others = [
+        "ANTHROPIC_",
+        "CLAUDE_",
+        "CARGO_TARGET_DIR",
+        "GITHUB_",
+        "MOCK_API_",
+        "API_KEYS",
+        "AGENT_DIR",
+        "WEBHOOK_",
+        "OTEL_",
+    ];
     of_others.iter().any(|beginning| name.starts_with(beginning))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -10,7 +11,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::place::Place;
-use crate::bounds::within;
+
+/// Packages are installed here. Far above what that takes on a loaded machine.
+const BOUND: Duration = Duration::from_mins(3);
 
 pub(super) struct Shell {
     child: Child,
@@ -84,7 +87,10 @@ impl Shell {
              pwd\n"
         );
         let sent = self.stdin.write_all(script.as_bytes()).await;
-        let said = within(&format!("{page}:{line} ends"), self.stdout.next_line()).await.unwrap();
+        let said = tokio::time::timeout(BOUND, self.stdout.next_line()).await;
+        let said = said
+            .map_err(|_| format!("{page}:{line}: it did not end within {} s:\n\n{text}", BOUND.as_secs()))?
+            .unwrap();
         let printed = String::from_utf8_lossy(&std::fs::read(&self.printed).unwrap_or_default()).into_owned();
         if let (Ok(()), Some(directory)) = (sent, said) {
             self.directory = directory.into();
