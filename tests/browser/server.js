@@ -51,8 +51,6 @@ export class Server {
   async up() {
     const runner = this.program('claude-runner', ['serve']);
     this.runner = runner.process;
-    /** What its log has of a pattern, once it has it. */
-    this.logged = runner.seen;
     this.port = Number((await runner.seen(/listening address=[0-9.]+:(\d+)/))[1]);
     this.url = `http://127.0.0.1:${this.port}`;
   }
