@@ -53,6 +53,7 @@ test('a message, watched live, and its session', async ({ page }) => {
   await expect(calls.first().locator('pre').last()).toHaveText(/first/);
   await expect(status(page)).toHaveText('completed');
   await expect(page.getByRole('region', { name: 'Result' })).toContainText('second');
+  await expect(page.getByText('Stream lost')).toHaveCount(0);
   await expect(page.locator('.fact', { hasText: 'Cost' })).toContainText(/\$0\.0\d+/);
   // The address is the state: a reload shows the same.
   await page.reload();
