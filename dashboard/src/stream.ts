@@ -56,11 +56,14 @@ async function run(session: string, since: number, subscriber: Subscriber, signa
         socket.onclose = ({ code }) => done(code);
       });
       deliver();
+      // Closed from here: nothing was lost.
+      if (signal.aborted) return;
       if (code === 4001) locked.value = true;
       if (FINAL.has(code)) return subscriber.state('ended', false);
     } catch (error) {
       if (error instanceof Problem && [401, 403, 404].includes(error.status)) return subscriber.state('ended', false);
     }
+    if (signal.aborted) return;
     lost = true;
     subscriber.state('lost', false);
     await pause(wait, signal);

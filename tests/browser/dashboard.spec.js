@@ -53,6 +53,7 @@ test('a message, watched live, and its session', async ({ page }) => {
   await expect(calls.first().locator('pre').last()).toHaveText(/first/);
   await expect(status(page)).toHaveText('completed');
   await expect(page.getByRole('region', { name: 'Result' })).toContainText('second');
+  await expect(page.getByText('Stream lost')).toHaveCount(0);
   await expect(page.locator('.fact', { hasText: 'Cost' })).toContainText(/\$0\.0\d+/);
   // The address is the state: a reload shows the same.
   await page.reload();
@@ -95,10 +96,14 @@ test('the lists are live; abort and interrupt', async ({ page }) => {
   const second = await server.task('stopped', 'bash:sleep 101');
   await page.goto(`${server.url}/#/tasks/${second}`);
   await expect(status(page)).toHaveText('running');
+  await expect(page.locator('.fold.tool')).toHaveCount(1);
   await page.getByRole('button', { name: 'Abort' }).click();
   await page.getByRole('button', { name: 'Abort task' }).click();
   await expect(status(page)).toHaveText('aborted');
   await expect(page.getByRole('region', { name: 'Result' })).toContainText('Aborted');
+  // The call that it cut off runs no more.
+  await expect(page.locator('.fold.tool')).toContainText('stopped');
+  await expect(page.locator('.spin')).toHaveCount(0);
 });
 
 test('a mistake is told at its field', async ({ page }) => {
@@ -212,6 +217,8 @@ test('the keyboard alone', async ({ page }) => {
   await expect(page.getByRole('dialog')).toBeVisible();
   await page.keyboard.press('Escape');
   await expect(page.getByRole('dialog')).toHaveCount(0);
+  await page.getByRole('link', { name: 'API', exact: true }).press('Enter');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Claude Runner API');
 });
 
 test('light, dark and narrow, without a serious finding of axe', async ({ page, browser }) => {

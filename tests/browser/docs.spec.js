@@ -44,7 +44,9 @@ test('shows every call, event and schema to who has a key', async ({ page }) => 
   const [api, stream] = await Promise.all(['/openapi.json', '/asyncapi.json'].map((path) => server.call(path)));
   const cards = await page.locator('article').evaluateAll((all) => all.map(({ id }) => id));
   const calls = Object.values(api.paths).flatMap((item) => Object.values(item).map(({ operationId }) => operationId));
-  const events = Object.values(stream.components.messages).map(({ name }) => `event-${name}`);
+  const { watch, ...followed } = stream.channels;
+  const namesOf = (channel) => Object.keys(channel.messages).map((key) => stream.components.messages[key].name);
+  const events = [...Object.values(followed).flatMap(namesOf).map((name) => `event-${name}`), ...namesOf(watch).map((name) => `change-${name}`)];
   const schemas = Object.keys(api.components.schemas).map((name) => `schema-${name}`);
   for (const wanted of [...calls, ...events, ...schemas]) expect(cards).toContain(wanted);
   // Every link within the page leads somewhere.

@@ -38,7 +38,7 @@ export function HealthPage() {
   return (
     <>
       <h1>Health</h1>
-      <Trouble error={error} />
+      <Trouble error={ready?.ready === false ? null : error} />
       {!ready ? !error && <Loading /> : (
         <section aria-labelledby="checks">
           <h2 id="checks">{ready.ready ? 'Ready for tasks' : 'Not ready for tasks'}</h2>

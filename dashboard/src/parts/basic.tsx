@@ -73,7 +73,7 @@ export function Trouble({ error, retry }: { error: unknown; retry?: () => void }
   const sentence = error instanceof Error ? error.message : String(error);
   return (
     <div class="trouble" role="alert">
-      <p>{upper(sentence)}{error instanceof Problem && error.retryAfter ? ` Try again in ${error.retryAfter} s.` : ''}</p>
+      <p>{upper(sentence)}{error instanceof Problem && error.retryAfter ? `${/[.!?]$/.test(sentence) ? '' : '.'} Try again in ${error.retryAfter} s.` : ''}</p>
       {retry && <button type="button" class="quiet" onClick={retry}>Try again</button>}
     </div>
   );
