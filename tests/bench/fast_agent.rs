@@ -5,15 +5,15 @@ use futures::TryStreamExt as _;
 
 use crate::server::image;
 
+const AGENT: &str = concat!(include_str!("../support/stand_in.sh"), include_str!("fast_agent.sh"));
+
 const NAME: &str = "claude-runner-bench-fast";
 
 /// Builds it where it is not there, and gives its name.
 pub(crate) async fn fast_agent() -> &'static str {
     let dockerfile = format!("FROM {}\nCOPY claude /usr/local/bin/claude\n", image());
     let mut archive = tar::Builder::new(Vec::new());
-    for (name, content, mode) in
-        [("Dockerfile", dockerfile.as_str(), 0o644), ("claude", include_str!("fast_agent.sh"), 0o755)]
-    {
+    for (name, content, mode) in [("Dockerfile", dockerfile.as_str(), 0o644), ("claude", AGENT, 0o755)] {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(mode);

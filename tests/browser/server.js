@@ -27,6 +27,8 @@ export class Server {
   async up() {
     const runner = this.program('claude-runner', ['serve']);
     this.runner = runner.process;
+    /** What its log has of a pattern, once it has it. */
+    this.logged = runner.seen;
     this.port = Number((await runner.seen(/listening address=[0-9.]+:(\d+)/))[1]);
     this.url = `http://127.0.0.1:${this.port}`;
   }
@@ -75,6 +77,11 @@ export class Server {
 
   kill() {
     return ended(this.runner, 'SIGKILL');
+  }
+
+  /** As an operator ends it; with `DRAIN=handoff` what runs goes on without it. */
+  end() {
+    return ended(this.runner, 'SIGTERM');
   }
 
   async stop() {

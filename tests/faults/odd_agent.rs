@@ -11,7 +11,7 @@ use crate::row::Row;
 use crate::server::Setup;
 use crate::support::image::TestImage;
 
-pub(crate) const AGENT: &str = include_str!("odd_agent.sh");
+pub(crate) const AGENT: &str = concat!(include_str!("../support/stand_in.sh"), include_str!("odd_agent.sh"));
 
 /// What is done, and the `errorType`s that are true of it; none where the task completes.
 const MISBEHAVIOURS: [(&str, &[&str]); 10] = [

@@ -1,18 +1,5 @@
-#!/bin/bash
-# Speaks as much of Claude Code's stream-json as it takes, and then behaves as its message says.
-result='{"type":"result","subtype":"success","is_error":false,"result":"fine","session_id":"c","total_cost_usd":0}'
-delta='{"type":"stream_event","event":{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"TEXT"}},"session_id":"c","parent_tool_use_id":null,"uuid":"u"}'
-start='{"type":"stream_event","event":{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"claude-sonnet-4-6","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}},"session_id":"c","parent_tool_use_id":null,"uuid":"u"}'
-stop='{"type":"stream_event","event":{"type":"message_stop"},"session_id":"c","parent_tool_use_id":null,"uuid":"u"}'
-while IFS= read -r line; do
-    id=$(jq -r '.request_id // .uuid' <<<"$line")
-    case $line in
-        *control_request*)
-            echo "{\"type\":\"control_response\",\"response\":{\"subtype\":\"success\",\"request_id\":\"$id\",\"response\":{}}}"
-            continue
-            ;;
-    esac
-    echo "{\"type\":\"user\",\"uuid\":\"$id\",\"isReplay\":true,\"session_id\":\"c\",\"parent_tool_use_id\":null,\"message\":{\"role\":\"user\",\"content\":\"x\"}}"
+# Behaves as its message says.
+answer() {
     number=$(sed -E 's/.*stream:([0-9]+).*/\1/;t;s/.*/0/' <<<"$line")
     case $line in
         *garbage*) echo "Segmentation fault, or something like it" ;;
@@ -42,4 +29,5 @@ while IFS= read -r line; do
             ;;
         *) echo "$result" ;;
     esac
-done
+}
+listen

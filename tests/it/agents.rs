@@ -25,6 +25,8 @@ done
 const REVIEW: &str = r#"description = "Reads and judges"
 model = "claude-haiku-4-5"
 max_turns = 1
+timeout_ms = 90000
+max_cost_usd = 0.75
 "#;
 
 fn write(server: &TestServer, name: &str, text: &str) {
@@ -75,6 +77,9 @@ async fn a_session_has_the_agent_that_it_began_with() {
     // It stays, is shown, and another is refused with what it may be.
     let follow_up = server.task("r", "bash:true").await.problem(502, "max_turns");
     assert!(follow_up["error"].as_str().unwrap().contains("1 turns"), "{follow_up:#}");
+    let record = server.get(&format!("/task/{}", follow_up["taskId"].as_str().unwrap())).await.ok();
+    let bounds = ["model", "maxTurns", "timeoutMs", "maxCostUsd"].map(|name| record[name].clone());
+    assert_eq!(json!(bounds), json!(["claude-haiku-4-5", 1, 90_000, 0.75]));
     server.task_with("r", "say:still here", &agent("review")).await.ok();
     let other = server.task_with("r", "say:x", &agent("chat")).await.problem(409, "agent_conflict");
     let said = other["error"].as_str().unwrap();
@@ -82,6 +87,11 @@ async fn a_session_has_the_agent_that_it_began_with() {
     let unknown = server.task_with("n", "say:x", &agent("nobody")).await.problem(400, "invalid_request");
     let said = unknown["error"].as_str().unwrap();
     assert!(said.starts_with("agent: ") && said.contains("`broken`, `chat`, `review`"), "{said}");
+    // A name is no path: what would lead to a template is none.
+    for name in ["../agents/chat", "./chat", "chat/", "chat/../review", "..", ".", "", "CHAT"] {
+        let unknown = server.task_with("n", "say:x", &agent(name)).await.problem(400, "invalid_request");
+        assert!(unknown["error"].as_str().unwrap().starts_with("agent: there is no "), "{name}: {unknown:#}");
+    }
     assert_eq!(server.get("/session/r").await.ok()["agent"], "review");
     let sessions = server.get("/sessions").await.ok();
     assert_eq!([&sessions[0]["agent"], &sessions[1]["agent"]], ["review", "chat"]);
@@ -111,10 +121,16 @@ async fn a_broken_agent_is_named_and_the_others_work() {
     assert_eq!((&chat["name"], &chat["default"], &chat["error"]), (&json!("chat"), &json!(true), &Value::Null));
     let expected = json!({
         "name": "review", "description": "Reads and judges", "default": false, "model": "claude-haiku-4-5",
-        "maxTurns": 1, "timeoutMs": 600_000, "maxCostUsd": null, "permissionMode": "bypassPermissions", "env": [],
+        "maxTurns": 1, "timeoutMs": 90_000, "maxCostUsd": 0.75, "permissionMode": "bypassPermissions", "env": [],
         "mcpServers": [], "error": null,
     });
     assert_eq!(*review, expected);
+    let listed = server.run(&["agents"]).await;
+    assert!(listed.out.starts_with("AGENT ") && listed.out.contains("Reads and judges"), "{listed:#?}");
+    assert!(listed.code == 0 && listed.err.contains(&format!("broken cannot be used: {problem}")), "{listed:#?}");
+    let listed = server.run(&["agents", "--json"]).await;
+    let lines: Vec<Value> = listed.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(Value::from(lines), agents);
     let ready = server.get("/ready").await.body;
     let check = ready["checks"].as_array().unwrap().iter().find(|check| check["name"] == "agents").unwrap();
     assert_eq!(check["ok"], true);
@@ -190,11 +206,13 @@ async fn an_agent_gets_what_its_settings_say() {
     // A permission mode in which nobody can say yes.
     write(&server, "review/agent.toml", "permission_mode = \"default\"\n");
     server.delete("/session/r").await.ok();
-    let denied = server.task_with("r", "bash:touch made.txt", &agent("review")).await.ok();
-    assert!(!denied["response"].as_str().unwrap().contains("done: \n"), "{denied:#}");
-    write(&server, "review/agent.toml", "");
-    server.post_nothing("/task/r/abort").await.ok();
+    server.task_with("r", "bash:touch made.txt", &agent("review")).await.ok();
+    server.get("/session/r/files/made.txt").await.problem(404, "file_not_found");
+    // In the other one the same is done, without a restart of the server.
+    write(&server, "review/agent.toml", "permission_mode = \"bypassPermissions\"\n");
     server.delete("/session/r").await.ok();
+    server.task_with("r", "bash:touch made.txt", &agent("review")).await.ok();
+    assert_eq!(server.request(reqwest::Method::GET, "/session/r/files/made.txt").send().await.unwrap().status(), 200);
     server.finish().await;
 }
 

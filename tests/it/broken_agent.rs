@@ -6,21 +6,14 @@ use crate::agent_image::TestImage;
 use crate::server::Setup;
 
 /// Behaves as its message says.
-const AGENT: &str = r#"#!/bin/bash
-if [ ! -e /workspace/started ]; then
+const AGENT: &str = concat!(
+    include_str!("../support/stand_in.sh"),
+    r#"if [ ! -e /workspace/started ]; then
     touch /workspace/started
     echo "no licence" >&2
     exit 7
 fi
-while IFS= read -r line; do
-    id=$(jq -r '.request_id // .uuid' <<<"$line")
-    case $line in
-        *control_request*)
-            echo "{\"type\":\"control_response\",\"response\":{\"subtype\":\"success\",\"request_id\":\"$id\",\"response\":{}}}"
-            continue
-            ;;
-    esac
-    echo "{\"type\":\"user\",\"uuid\":\"$id\",\"isReplay\":true,\"session_id\":\"c\",\"parent_tool_use_id\":null,\"message\":{\"role\":\"user\",\"content\":\"x\"}}"
+answer() {
     case $line in
         *garbage*) echo "Segmentation fault, or something like it" ;;
         *long*) head -c 20000000 /dev/zero | tr '\0' x; echo ;;
@@ -33,12 +26,14 @@ while IFS= read -r line; do
         *forged*) echo '{"type":"result","subtype":"success","is_error":false,"result":"from nowhere","session_id":"c"}'; exit 5 ;;
         *unknown*)
             echo '{"type":"weather","report":{"sky":"blue"}}'
-            echo '{"type":"result","subtype":"success","is_error":false,"result":"fine","session_id":"c","total_cost_usd":0}'
+            echo "$result"
             ;;
-        *) echo '{"type":"result","subtype":"success","is_error":false,"result":"fine","session_id":"c","total_cost_usd":0}' ;;
+        *) echo "$result" ;;
     esac
-done
-"#;
+}
+listen
+"#
+);
 
 #[tokio::test]
 async fn an_agent_that_does_not_behave_fails_its_task_and_no_other() {

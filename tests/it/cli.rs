@@ -1,11 +1,13 @@
 //! The command line as people and scripts use it: the real program against a real server.
 
+mod files;
 mod init;
 mod pages;
 mod read;
 mod refused;
 mod task;
 mod terminal;
+mod webhooks;
 
 use std::path::Path;
 use std::process::{Output, Stdio};

@@ -41,9 +41,9 @@ pages! {
     frontend: "docs/frontend.md", Ours;
     product_without_api: "docs/product-without-api.md", Ours;
     faq: "docs/faq.md", Ours;
-    operating: "docs/operating.md", Ours;
     security: "docs/security.md", Ours;
     metrics: "docs/metrics.md", Ours;
+    operating: "docs/operating.md", Ours;
 }
 
 /// Who answers in the place of Claude.

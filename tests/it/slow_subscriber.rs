@@ -11,23 +11,18 @@ use crate::bounds::within;
 use crate::server::{Setup, TestServer};
 
 /// Says eight million characters, a thousand at a time: more than the kernel keeps for a connection.
-const AGENT: &str = r#"#!/bin/bash
-while IFS= read -r line; do
-    id=$(jq -r '.request_id // .uuid' <<<"$line")
-    case $line in
-        *control_request*)
-            echo "{\"type\":\"control_response\",\"response\":{\"subtype\":\"success\",\"request_id\":\"$id\",\"response\":{}}}"
-            continue
-            ;;
-    esac
-    echo "{\"type\":\"user\",\"uuid\":\"$id\",\"isReplay\":true,\"session_id\":\"c\",\"parent_tool_use_id\":null,\"message\":{\"role\":\"user\",\"content\":\"x\"}}"
+const AGENT: &str = concat!(
+    include_str!("../support/stand_in.sh"),
+    r#"answer() {
     text=$(head -c 1000 /dev/zero | tr '\0' x)
-    echo '{"type":"stream_event","event":{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"claude-sonnet-4-6","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}},"session_id":"c","parent_tool_use_id":null,"uuid":"u"}'
-    yes '{"type":"stream_event","event":{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"'"$text"'"}},"session_id":"c","parent_tool_use_id":null,"uuid":"u"}' | head -n 8000
-    echo '{"type":"stream_event","event":{"type":"message_stop"},"session_id":"c","parent_tool_use_id":null,"uuid":"u"}'
-    echo '{"type":"result","subtype":"success","is_error":false,"result":"fine","session_id":"c","total_cost_usd":0}'
-done
-"#;
+    echo "$start"
+    yes "${delta/TEXT/$text}" | head -n 8000
+    echo "$stop"
+    echo "$result"
+}
+listen
+"#
+);
 
 #[tokio::test]
 async fn a_subscriber_that_takes_nothing_is_let_go_and_goes_on_where_it_was() {

@@ -36,7 +36,7 @@ class Server:
         env = {
             "ANTHROPIC_BASE_URL": self.model_url, "ANTHROPIC_API_KEY": "sk-ant-scripted", "API_KEYS": KEY, "HOST": "127.0.0.1",
             "PORT": self.port, "DATA_DIR": str(self.place / "data"), "RUNTIME_DIR": str(self.place / "run"),
-            "AGENT_DIR": str(self.place / "agent"), "DRAIN_TIMEOUT_MS": "1000", "CORS_ORIGINS": "", "ALLOWED_HOSTS": "",
+            "AGENT_DIR": str(self.place / "agent"), "DRAIN": "handoff", "CORS_ORIGINS": "", "ALLOWED_HOSTS": "",
         }
         address = self.program("claude-runner", ["serve"], env, "listening address=")
         self.runner = self.programs[-1]
@@ -61,8 +61,15 @@ class Server:
             time.sleep(0.05)
 
     def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def end(self) -> None:
+        """As an operator ends it: it closes its streams, and what runs goes on without it."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
         assert self.runner
-        self.runner.send_signal(signal.SIGKILL)
+        self.runner.send_signal(how)
         self.runner.wait()
 
     def call(self, method: str, path: str, **more: Any) -> Any:

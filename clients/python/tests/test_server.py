@@ -106,9 +106,10 @@ def test_submits_streams_and_aborts(server: Server, client: Any) -> None:
 
 
 @CLIENTS
-def test_goes_on_after_the_server_was_killed(server: Server, client: Any) -> None:
+@pytest.mark.parametrize("way", ["kill", "end"])
+def test_goes_on_after_the_server_was_killed_or_stopped(server: Server, client: Any, way: str) -> None:
     async def scenario() -> None:
-        name = f"kill-{client.__name__}"
+        name = f"{way}-{client.__name__}"
         runner = client(server.url, KEY)
         task = await runner.start(name, "slow:60")
         # A synchronous caller waits behind it, over the same fault.
@@ -118,7 +119,7 @@ def test_goes_on_after_the_server_was_killed(server: Server, client: Any) -> Non
         async for event in runner.events_of(task):
             events.append(event)
             if again is None and sum(event["type"] == "text" for event in events) == 10:
-                server.kill()
+                getattr(server, way)()
                 again = threading.Thread(target=server.up)
                 again.start()
         assert again is not None

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { ClaudeRunner, RunnerError } from 'claude-runner';
 import { KEY, exported, withServer } from './server.js';
 
-const holder = withServer();
+const holder = withServer({ DRAIN: 'handoff' });
 const runnerOf = (more = {}) => new ClaudeRunner({ url: holder.server.url, key: KEY, ...more });
 
 async function failure(promise) {
@@ -65,9 +65,12 @@ test('submits, streams to the end, aborts', async () => {
   assert.equal((await failure(collect(runner.stream(sessionId, { since: 1 })))).code, 'session_renewed');
 });
 
-test('goes on after the server was killed, without a loss or a double', async () => {
+/** Killed, or stopped as an operator does it: then it ends its streams itself. */
+const ENDS = ['kill', 'end'];
+
+for (const way of ENDS) test(`goes on after the server's ${way}, without a loss or a double`, async () => {
   const runner = runnerOf();
-  const sessionId = 'kill';
+  const sessionId = `ended-by-${way}`;
   const task = await runner.start({ sessionId, message: 'slow:60' });
   // A synchronous caller waits behind it, over the same fault.
   const waiting = runner.submit({ sessionId, message: 'say:still here' });
@@ -77,7 +80,7 @@ test('goes on after the server was killed, without a loss or a double', async ()
   for await (const event of task.events({ onState: (state) => states.push(state) })) {
     events.push(event);
     if (!again && events.filter(({ type }) => type === 'text').length === 10) {
-      await holder.server.kill();
+      await holder.server[way]();
       again = holder.server.up();
     }
   }

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a command line talks to its terminal")]
 
 mod abort;
+mod agents;
 mod doctor;
 mod exit;
 mod export;
@@ -13,6 +14,7 @@ mod logs;
 mod pages;
 mod rekey;
 mod remote;
+mod retry;
 mod serve;
 mod sessions;
 mod show;
@@ -22,6 +24,8 @@ mod tasks;
 mod terminal;
 mod tools;
 mod usage;
+mod watch;
+mod webhooks;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -61,6 +65,8 @@ enum Command {
     Init(init::InitOptions),
     /// Send a message to a session, or a prompt for a repository; follow it live and print the answer
     Task(Box<task::TaskOptions>),
+    /// Send a task once more that has ended, follow it live and print the answer
+    Retry(retry::RetryOptions),
     /// List tasks, or show one
     Tasks(tasks::TasksOptions),
     /// Show what a task did, or does
@@ -69,6 +75,10 @@ enum Command {
     Abort(abort::AbortOptions),
     /// List sessions; show, reset or delete one
     Sessions(sessions::SessionsOptions),
+    /// List the agents that a new session can have
+    Agents(agents::AgentsOptions),
+    /// List deliveries of webhooks; deliver one once more
+    Webhooks(webhooks::WebhooksOptions),
     /// Write down a session or a task: events, transcript, files
     Export(export::ExportOptions),
     /// Show what was used and what it cost
@@ -128,10 +138,13 @@ pub fn run() -> ExitCode {
             Command::Serve(options) => serve::run(*options).await,
             Command::Init(options) => init::run(&options),
             Command::Task(options) => task::run(*options).await,
+            Command::Retry(options) => retry::run(options).await,
             Command::Tasks(options) => tasks::run(options).await,
             Command::Logs(options) => logs::run(options).await,
             Command::Abort(options) => abort::run(options).await,
             Command::Sessions(options) => sessions::run(options).await,
+            Command::Agents(options) => agents::run(options).await,
+            Command::Webhooks(options) => webhooks::run(options).await,
             Command::Export(options) => export::run(options).await,
             Command::Usage(options) => usage::run(options).await,
             Command::Doctor(options) => doctor::run(*options).await,

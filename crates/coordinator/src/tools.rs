@@ -11,18 +11,22 @@ mod openapi;
 mod report;
 mod secrets;
 mod write;
+mod yaml;
 
 pub use har::{Chosen, from_har};
 pub use model::{Collection, LeftOut};
 pub use openapi::from_openapi;
 pub use report::report;
 pub use write::{ToolFile, write};
+pub use yaml::YamlError;
 
 /// A file that tools cannot be made of. The file itself is named by who read it.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     #[error("it is not JSON: {0}")]
-    NotJson(#[source] serde_json::Error),
+    NotJson(serde_json::Error),
+    #[error("it is no YAML: {0}")]
+    NotYaml(YamlError),
     #[error("{place}: {reason}")]
     Entry { place: String, reason: String },
     #[error("{0}")]

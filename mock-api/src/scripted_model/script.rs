@@ -182,7 +182,7 @@ impl Script {
 
 impl Step {
     /// Whether there is an answer once the error, if any, is over.
-    pub(super) fn has_reply(&self) -> bool {
+    fn has_reply(&self) -> bool {
         self.thinking.is_some() || self.text.is_some() || !self.tools.is_empty() || self.output.is_some()
     }
 

@@ -104,6 +104,19 @@ async fn a_task_is_followed_and_its_exit_status_says_how_it_ended() {
     let ran = server.run(&["abort", task]).await.ok();
     assert!(ran.err.contains("aborted"), "{ran:#?}");
     assert_eq!(server.run(&["abort", task]).await.code, 1, "there is nothing to end any more");
+
+    // Once more: followed like the first time, or not.
+    let ran = server.run(&["retry", answer["taskId"].as_str().unwrap()]).await.ok();
+    assert_eq!(ran.out, "done: 1,two words\n");
+    assert!(ran.err.contains("     tool  Bash echo"), "{}", ran.err);
+    let failed = server.get("/tasks?status=failed").await.ok();
+    let ran = server.run(&["retry", "--json", failed[0]["taskId"].as_str().unwrap()]).await;
+    assert_eq!((ran.code, &ran.lines().last().unwrap()["errorType"]), (1, &json!("max_turns")), "{ran:#?}");
+    let again = server.run(&["retry", "--detach", task]).await.ok();
+    assert_ne!(again.out.trim(), task);
+    let ran = server.run(&["retry", again.out.trim()]).await;
+    assert!(ran.code == 64 && ran.err.contains("has not ended yet"), "{ran:#?}");
+    server.run(&["abort", again.out.trim()]).await.ok();
     server.finish().await;
 }
 

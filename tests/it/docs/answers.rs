@@ -90,7 +90,7 @@ async fn what_the_server_says_is_as_described() {
     server.delete("/session/documented").await.ok();
     stream.until("session_deleted").await;
     let events = Document::read("asyncapi");
-    let schemas: BTreeMap<String, String> = messages(&events).into_iter().collect();
+    let schemas: BTreeMap<String, String> = messages(&events, "stream").into_iter().collect();
     events.assert_describes("Connected", &stream.connected);
     for event in &stream.events {
         events.assert_describes(&schemas[event["type"].as_str().unwrap()], event);

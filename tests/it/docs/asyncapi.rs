@@ -7,38 +7,48 @@ use serde_json::{Value, json};
 use super::event_types;
 use super::schema::Document;
 
-/// Name on the wire and name of the schema of every message.
-pub(super) fn messages(document: &Document) -> Vec<(String, String)> {
-    let messages = document.0["components"]["messages"].as_object().unwrap();
-    let of = |message: &Value| {
+/// Name on the wire and name of the schema of every message of a channel.
+pub(super) fn messages(document: &Document, channel: &str) -> Vec<(String, String)> {
+    let listed = document.0["channels"][channel]["messages"].as_object().unwrap();
+    let of = |reference: &Value| {
+        let message = document.0.pointer(reference["$ref"].as_str().unwrap().trim_start_matches('#')).unwrap();
         let schema = message["payload"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
         (message["name"].as_str().unwrap().to_owned(), schema.to_owned())
     };
-    messages.values().map(of).collect()
+    listed.values().map(of).collect()
+}
+
+/// The schemas of the union that clients make their types of.
+fn union<'a>(document: &'a Document, name: &str) -> BTreeSet<&'a str> {
+    let all = document.schema(name)["oneOf"].as_array().unwrap();
+    all.iter().map(|one| one["$ref"].as_str().unwrap().rsplit('/').next().unwrap()).collect()
 }
 
 #[test]
 fn every_event_is_described_and_nothing_else() {
     let document = Document::read("asyncapi");
-    let messages = messages(&document);
-    let mut names: Vec<&String> = messages.iter().map(|(name, _)| name).collect();
+    let events = messages(&document, "stream");
+    let mut names: Vec<&String> = events.iter().map(|(name, _)| name).collect();
     names.sort();
     assert_eq!(names, event_types().iter().collect::<Vec<_>>());
-    for (name, schema) in &messages {
+    let changes = messages(&document, "watch");
+    for (name, schema) in events.iter().chain(&changes) {
         assert_eq!(document.schema(schema)["properties"]["type"], json!({ "const": name }));
     }
-    // The union that clients make their types of.
-    let union: BTreeSet<&str> = document.schema("Event")["oneOf"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| one["$ref"].as_str().unwrap().rsplit('/').next().unwrap())
-        .collect();
-    assert_eq!(union, messages.iter().map(|(_, schema)| schema.as_str()).collect());
+    assert_eq!(union(&document, "Event"), events.iter().map(|(_, schema)| schema.as_str()).collect());
+    assert_eq!(union(&document, "Change"), changes.iter().map(|(_, schema)| schema.as_str()).collect());
     // Plain HTTP has no first frame.
-    for (channel, without) in [("stream", 0), ("events", 1)] {
-        let listed = document.0["channels"][channel]["messages"].as_object().unwrap().len();
-        assert_eq!(listed, messages.len() - without, "{channel}");
+    let listed = messages(&document, "events");
+    assert_eq!(listed, events.iter().filter(|(name, _)| name != "connected").cloned().collect::<Vec<_>>());
+    // Each is told by an operation, with all that its channel has; none is left over.
+    let all = document.0["components"]["messages"].as_object().unwrap().len();
+    assert_eq!(all, events.len() + changes.len());
+    let operations = document.0["operations"].as_object().unwrap();
+    assert_eq!(operations.len(), document.0["channels"].as_object().unwrap().len());
+    for operation in operations.values() {
+        let channel =
+            document.0.pointer(operation["channel"]["$ref"].as_str().unwrap().trim_start_matches('#')).unwrap();
+        assert_eq!(operation["messages"].as_array().unwrap().len(), channel["messages"].as_object().unwrap().len());
     }
 }
 
@@ -47,6 +57,11 @@ fn what_both_documents_describe_is_the_same_in_both() {
     let (events, api) = (Document::read("asyncapi"), Document::read("openapi"));
     for name in ["TaskStatus", "ErrorType", "Usage"] {
         assert_eq!(events.schema(name), api.schema(name), "{name}");
+    }
+    for name in ["Task", "Session"] {
+        let mut described = api.schema(name).clone();
+        described.as_object_mut().unwrap().remove("examples");
+        assert_eq!(*events.schema(name), described, "{name}");
     }
     let complete = events.schema("TaskComplete")["properties"].as_object().unwrap();
     let answer = api.schema("Answer")["properties"].as_object().unwrap();

@@ -1,5 +1,7 @@
 //! From a terminal.
 
+use serde_json::{Value, json};
+
 use super::forge::World;
 
 #[tokio::test]
@@ -10,7 +12,21 @@ async fn a_prompt_on_the_command_line_ends_with_the_address_of_its_pull_request(
     assert_eq!((ran.code, ran.out.lines().next_back()), (0, Some(url.as_str())), "{ran:#?}");
     assert!(ran.out.contains("needsRefresh") && !ran.out.contains('{'), "a summary and no JSON: {ran:#?}");
     assert!(ran.err.contains("    stage  worker acme/acme-api on claude/"), "{ran:#?}");
+    let listed = world.server.run(&["tasks", "--json"]).await;
+    let first: Value = serde_json::from_str(&listed.out).unwrap();
     let listed = world.server.run(&["tasks"]).await;
     assert!(listed.out.contains("  acme/acme-api  "), "{listed:#?}");
+
+    // Once more, on a branch of its own.
+    let ran = world.server.run(&["retry", first["taskId"].as_str().unwrap()]).await;
+    let last = world.forge.pulls("acme/acme-api").pop().unwrap();
+    assert_ne!(json!(last.head), first["branch"]);
+    let url = format!("{}/acme/acme-api/pull/{}", world.forge.url(), last.number);
+    assert_eq!((ran.code, ran.out.lines().next_back()), (0, Some(url.as_str())), "{ran:#?}");
+    assert!(ran.err.contains(&format!("    stage  worker acme/acme-api on {}", last.head)), "{ran:#?}");
+
+    // What comes to nothing says why, and its exit status says so.
+    let ran = world.server.run(&["task", "--repo", "acme/nowhere", "Fix it"]).await;
+    assert!(ran.code == 1 && ran.out.is_empty() && ran.err.contains("repo_not_found  "), "{ran:#?}");
     world.finish().await;
 }

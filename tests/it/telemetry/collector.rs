@@ -22,11 +22,11 @@ pub(super) struct Collector {
     taken: Arc<Taken>,
 }
 
-#[derive(Default)]
 struct Taken {
     requests: Mutex<Vec<(HeaderMap, Bytes)>>,
     more: Notify,
-    mute: bool,
+    /// `None`: never.
+    answer: Option<StatusCode>,
 }
 
 /// A span as it came.
@@ -51,15 +51,12 @@ pub(super) struct Span {
 
 impl Collector {
     pub(super) async fn start() -> Self {
-        Self::serve(Taken::default()).await
+        Self::answering(Some(StatusCode::OK)).await
     }
 
-    /// One that takes what comes and does not answer.
-    pub(super) async fn mute() -> Self {
-        Self::serve(Taken { mute: true, ..Taken::default() }).await
-    }
-
-    async fn serve(taken: Taken) -> Self {
+    /// One that takes what comes and says this, or nothing at all.
+    pub(super) async fn answering(answer: Option<StatusCode>) -> Self {
+        let taken = Taken { requests: Mutex::default(), more: Notify::new(), answer };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, taken) = (listener.local_addr().unwrap(), Arc::new(taken));
         let router = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&taken));
@@ -110,10 +107,10 @@ impl Collector {
 async fn take(State(taken): State<Arc<Taken>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     taken.requests.lock().unwrap().push((headers, body));
     taken.more.notify_waiters();
-    if taken.mute {
-        std::future::pending::<()>().await;
+    match taken.answer {
+        Some(status) => status,
+        None => std::future::pending().await,
     }
-    StatusCode::OK
 }
 
 impl Span {

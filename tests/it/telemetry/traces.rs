@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use http::StatusCode;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -246,8 +247,14 @@ async fn the_last_traces_are_sent_at_the_end_and_no_collector_holds_it_up() {
         assert!(said.contains(name), "{name}={value} was answered with: {said}");
     }
 
+    let refusing = Collector::answering(Some(StatusCode::FORBIDDEN)).await;
+    let refused = collected(&refusing, "100").without_image().start().await;
+    task(&refused, &failing, None).await;
+    refused.logged("the collector refuses traces, which are lost status=403").await;
+    refused.finish().await;
+
     // Nobody waits for a collector that does not answer, and the end does not do so for long.
-    let mute = Collector::mute().await;
+    let mute = Collector::answering(None).await;
     let mut server_of_mute = collected(&mute, "100").without_image().start().await;
     for _ in 0..3 {
         assert_ne!(task(&server_of_mute, &failing, None).await, Value::Null);

@@ -285,6 +285,87 @@ export interface components {
             cache_creation_input_tokens: number;
             cache_read_input_tokens: number;
         };
+        Task: {
+            id: string;
+            taskId: string;
+            sessionId: string;
+            /** @enum {unknown} */
+            kind: "session" | "repository";
+            status: components["schemas"]["TaskStatus"];
+            prompt: string;
+            context: string | null;
+            model: string;
+            maxTurns: number;
+            timeoutMs: number;
+            maxCostUsd: number | null;
+            metadata: Record<string, never> | null;
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            started: string | null;
+            /** Format: date-time */
+            finished: string | null;
+            error: string | null;
+            errorType: components["schemas"]["ErrorType"] | null;
+            pr_url: string | null;
+            /** @enum {unknown} */
+            stage?: "orchestrator" | "worker" | null;
+            repo?: string | null;
+            branch?: string | null;
+            summary?: string | null;
+            cost?: number;
+            cliCost?: number;
+            /** @description milliseconds */
+            duration?: number;
+            tools?: string[];
+            resumed?: boolean;
+            usage?: components["schemas"]["Usage"];
+            /** @description the structured answer; null where there is none */
+            output?: unknown;
+            response?: string | null;
+        };
+        Session: {
+            sessionId: string;
+            /** @description as long as the session lives */
+            agent: string;
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            lastActive: string;
+            turns: number;
+            busy: boolean;
+            queued: number;
+            state: string;
+            seq: number;
+            sdkSessionId: string | null;
+            /** @enum {unknown} */
+            credential?: "session" | "operator";
+        };
+        /** @description A task is new, or changed */
+        TaskChanged: {
+            /** @constant */
+            type: "task";
+            task: components["schemas"]["Task"];
+        };
+        /** @description A session's state, queue or turns changed */
+        SessionChanged: {
+            /** @constant */
+            type: "session";
+            session: components["schemas"]["Session"];
+        };
+        /** @description A session was deleted, and what its tasks had said */
+        SessionGone: {
+            /** @constant */
+            type: "session_deleted";
+            sessionId: string;
+        };
+        /** @description List again: at the beginning, and where something was missed */
+        Reload: {
+            /** @constant */
+            type: "reload";
+        };
+        /** @description All of `/watch`. Types may be added: ignore those you do not know. */
+        Change: components["schemas"]["TaskChanged"] | components["schemas"]["SessionChanged"] | components["schemas"]["SessionGone"] | components["schemas"]["Reload"];
     };
     responses: never;
     parameters: never;

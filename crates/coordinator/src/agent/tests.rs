@@ -1,5 +1,7 @@
 //! Templates in a directory, and what is said about a bad one.
 
+use std::io::Read as _;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -118,6 +120,57 @@ fn settings_are_read_and_stay_out_of_the_workspace() {
     let mut archive = tar::Archive::new(template.archive.as_ref());
     let paths = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string());
     assert_eq!(paths.collect::<Vec<_>>(), ["AGENTS.md", "tools", "tools/agent.toml"]);
+}
+
+/// The entries of a template's archive: path, where it leads if it is a link, what it holds.
+fn entries(template: &AgentTemplate) -> Vec<(String, String, String)> {
+    let mut archive = tar::Archive::new(template.archive.as_ref());
+    let read = |entry: std::io::Result<tar::Entry<'_, &[u8]>>| {
+        let mut entry = entry.unwrap();
+        let shown =
+            |path: Option<std::borrow::Cow<'_, Path>>| path.map_or_else(String::new, |path| path.display().to_string());
+        let (path, link) = (shown(Some(entry.path().unwrap())), shown(entry.link_name().unwrap()));
+        let mut content = String::new();
+        entry.read_to_string(&mut content).unwrap();
+        (path, link, content)
+    };
+    archive.entries().unwrap().map(read).collect()
+}
+
+#[test]
+fn a_template_is_what_its_directory_holds_and_nothing_beside_it() {
+    let (outside, directory) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(outside.path(), &[("secret", "of the host"), ("more/secret", "of the host")]);
+    let path = directory.path();
+    write(path, &[("AGENTS.md", "x"), ("tools/run.sh", "run")]);
+    let secret = outside.path().join("secret");
+    symlink(&secret, path.join("file")).unwrap();
+    symlink(outside.path(), path.join("directory")).unwrap();
+    symlink("nowhere", path.join("lost")).unwrap();
+    symlink("tools/run.sh", path.join("run")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(path.join("socket")).unwrap();
+    let load = || AgentTemplate::load(AgentName::default(), path);
+    let template = load().unwrap();
+    let entry = |path: &str, link: &Path, content: &str| (path.into(), link.display().to_string(), content.into());
+    let none = Path::new("");
+    // A link is copied as one, wherever it leads: inside a sandbox there is nothing of the host.
+    let expected = [
+        entry("AGENTS.md", none, "x"),
+        entry("directory", outside.path(), ""),
+        entry("file", &secret, ""),
+        entry("lost", Path::new("nowhere"), ""),
+        entry("run", Path::new("tools/run.sh"), ""),
+        entry("tools", none, ""),
+        entry("tools/run.sh", none, "run"),
+    ];
+    assert_eq!(entries(&template), expected);
+    assert!(template.is_same(&load().unwrap()), "equal directories are equal templates");
+    write(path, &[("tools/run.sh", "ran")]);
+    assert!(!template.is_same(&load().unwrap()), "a change is noticed");
+
+    std::fs::File::create(path.join("tools/model.bin")).unwrap().set_len(super::MAX_TEMPLATE_BYTES).unwrap();
+    let error = load().unwrap_err().to_string();
+    assert!(error.contains("more than 64 MiB"), "{error}");
 }
 
 #[test]

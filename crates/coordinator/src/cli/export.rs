@@ -132,7 +132,7 @@ async fn transcribe(remote: &Remote, subject: &Subject, target: &mut Target) -> 
     match subject {
         Subject::Session(id) => {
             let of_it = [("sessionId", id.clone())];
-            lists::tasks(remote, &of_it, usize::MAX, |page| {
+            lists::pages(remote, "tasks", &of_it, usize::MAX, |page| {
                 records.extend(page.into_iter().map(|record| (lists::text(&record, "taskId"), record)));
                 Ok(())
             })

@@ -1,7 +1,8 @@
 //! `claude-runner key`: makes, lists and revokes API keys, in the store of a data directory. A server that runs on it takes
 //! notice within a second.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its terminal")]
+#![expect(clippy::print_stderr, reason = "a command line talks to its terminal")]
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,8 +11,8 @@ use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp, Zoned};
 use secrecy::ExposeSecret as _;
 
+use super::lists;
 use super::table::{Column, Table};
-use super::terminal;
 use crate::access::{ApiKey, KeyId, KeyLimits, KeySecret, Scope};
 use crate::session::SessionId;
 use crate::store::KeyStore;
@@ -91,7 +92,7 @@ pub(super) struct ListOptions {
     #[command(flatten)]
     place: Place,
 
-    /// As JSON
+    /// One JSON object a line
     #[arg(long)]
     json: bool,
 }
@@ -135,14 +136,14 @@ fn create(options: CreateOptions) -> anyhow::Result<ExitCode> {
     };
     open(&options.place)?.insert(&key).context("the key could not be stored")?;
     eprintln!("key {} may {}; this is shown once:", key.id, rights(&key));
-    println!("{}", secret.text().expose_secret());
+    writeln!(io::stdout(), "{}", secret.text().expose_secret())?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn list(options: &ListOptions) -> anyhow::Result<ExitCode> {
     let keys = open(&options.place)?.all().context("the keys could not be read")?;
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&keys)?);
+        lists::print_lines(&keys.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?)?;
         return Ok(ExitCode::SUCCESS);
     }
     if keys.is_empty() {
@@ -168,7 +169,7 @@ fn list(options: &ListOptions) -> anyhow::Result<ExitCode> {
             key.name.unwrap_or_default(),
         ]);
     }
-    print!("{}", table.text(terminal::width()));
+    lists::print_table(&table)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,4 +1,4 @@
-//! What lists have in common: pages of tasks, and how times and money are written.
+//! What lists have in common: their pages, and how times and money are written.
 
 use std::io::{self, Write as _};
 
@@ -41,9 +41,10 @@ fn parse_limit(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "it must be a whole number from 1 on".to_owned())
 }
 
-/// Tasks, the newest first, given to `each` a page at a time. True: there are more.
-pub(super) async fn tasks(
+/// What the server lists in pages, like `tasks`, the newest first, given to `each` a page at a time. True: there are more.
+pub(super) async fn pages(
     remote: &Remote,
+    list: &str,
     filters: &[(&str, String)],
     most: usize,
     mut each: impl FnMut(Vec<Value>) -> io::Result<()>,
@@ -55,7 +56,7 @@ pub(super) async fn tasks(
         let mut query: Vec<(&str, &str)> = filters.iter().map(|(name, value)| (*name, value.as_str())).collect();
         query.push(("limit", &limit));
         query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        let response = remote.send(remote.request(Method::GET, &["tasks"], &query)?).await?;
+        let response = remote.send(remote.request(Method::GET, &[list], &query)?).await?;
         let link = response.headers().get(LINK).and_then(|link| link.to_str().ok()).unwrap_or_default();
         let next = cursor_in(link).map(str::to_owned);
         let page: Vec<Value> = response.json().await.map_err(|error| remote.unreadable(&error))?;
@@ -67,6 +68,11 @@ pub(super) async fn tasks(
         }
         cursor = next;
     }
+}
+
+/// Below a list that is not all.
+pub(super) fn tell_of_more(more: bool) -> io::Result<()> {
+    if more { writeln!(io::stderr(), "there are more: --limit N or --all shows them") } else { Ok(()) }
 }
 
 /// `</tasks?limit=2&cursor=CURSOR&q=x>; rel="next"`

@@ -1,6 +1,6 @@
 //! `claude-runner rekey`: a new key for the secrets in the store.
-#![expect(clippy::print_stdout, reason = "this is what says that it is done")]
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -43,9 +43,11 @@ pub(super) fn run(options: &RekeyOptions) -> anyhow::Result<ExitCode> {
         anyhow::Error::new(error).context(remedy)
     })
     .context("rekey")?;
-    println!("The store in {} has a new key: {}", options.data_dir.display(), place.display());
-    println!(
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "The store in {} has a new key: {}", options.data_dir.display(), place.display())?;
+    writeln!(
+        stdout,
         "{values} values were sealed with it. Backups made before need the old key; keep it with them or delete both."
-    );
+    )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -103,15 +103,18 @@ fn table(records: &[Value]) -> Table {
     let mut table = Table::new([
         ("SESSION", Column::Whole),
         ("STATE", Column::Whole),
+        ("AGENT", Column::Text),
         ("QUEUED", Column::Number),
         ("TURNS", Column::Number),
         ("LAST ACTIVE", Column::Whole),
         ("CREATED", Column::Whole),
-    ]);
+    ])
+    .sparing(&["CREATED", "AGENT", "LAST ACTIVE", "TURNS", "QUEUED"]);
     for record in records {
         table.row([
             lists::text(record, "sessionId"),
             lists::text(record, "state"),
+            lists::text(record, "agent"),
             lists::text(record, "queued"),
             lists::text(record, "turns"),
             lists::short_time(record, "lastActive"),
@@ -131,6 +134,7 @@ async fn show(remote: &Remote, id: &SessionId, json: bool) -> anyhow::Result<()>
     lists::print_fields(&[
         ("session", lists::text(&record, "sessionId")),
         ("state", lists::text(&record, "state")),
+        ("agent", lists::text(&record, "agent")),
         ("queued", lists::text(&record, "queued")),
         ("turns", lists::text(&record, "turns")),
         ("events", lists::text(&record, "seq")),
@@ -140,7 +144,7 @@ async fn show(remote: &Remote, id: &SessionId, json: bool) -> anyhow::Result<()>
     ])?;
     let mut tasks = Vec::new();
     let of_it = [("sessionId", id.to_string())];
-    lists::tasks(remote, &of_it, LATEST, |page| {
+    lists::pages(remote, "tasks", &of_it, LATEST, |page| {
         tasks.extend(page);
         Ok(())
     })

@@ -23,6 +23,8 @@ pub(super) struct Show {
     prints_answer: bool,
     /// The text since the agent last did something else.
     said: String,
+    /// Which was told last.
+    model: String,
 }
 
 impl Show {
@@ -42,7 +44,14 @@ impl Show {
     }
 
     fn on(work: Stream, spins: bool) -> Self {
-        Show { work, spinner: Spinner::new(spins), mid_line: None, prints_answer: true, said: String::new() }
+        Show {
+            work,
+            spinner: Spinner::new(spins),
+            mid_line: None,
+            prints_answer: true,
+            said: String::new(),
+            model: String::new(),
+        }
     }
 
     /// Shows an event of the task.
@@ -58,7 +67,11 @@ impl Show {
                 (ahead, _) => self.line("queued", &format!("{ahead} ahead"))?,
             },
             "stage" => self.line("stage", &stage(event))?,
-            "init" => self.line("agent", field("model"))?,
+            // An agent begins anew where its answer has to be mended.
+            "init" if self.model != field("model") => {
+                field("model").clone_into(&mut self.model);
+                self.line("agent", field("model"))?;
+            }
             "thinking_start" if !below => self.line("thinking", "")?,
             "thinking" if !below => self.piece(Piece::Thinking, field("text"))?,
             "text" if !below => self.piece(Piece::Text, field("text"))?,

@@ -22,6 +22,8 @@ pub(super) enum Column {
 
 pub(super) struct Table {
     columns: Vec<Column>,
+    /// Those that are left out first where there is no room.
+    spare: Vec<usize>,
     /// The head first.
     lines: Vec<Vec<String>>,
 }
@@ -29,7 +31,15 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn new(head: impl IntoIterator<Item = (impl Into<String>, Column)>) -> Self {
         let (names, columns) = head.into_iter().map(|(name, column)| (name.into(), column)).unzip();
-        Table { columns, lines: vec![names] }
+        Table { columns, spare: Vec::new(), lines: vec![names] }
+    }
+
+    /// Columns that a narrow terminal does not show, the first of these first. Whoever wants all takes the JSON.
+    pub(super) fn sparing(mut self, names: &[&str]) -> Self {
+        let head = self.lines.first().map(Vec::as_slice).unwrap_or_default();
+        let place = |name: &&str| head.iter().position(|column| column == name);
+        self.spare = names.iter().filter_map(place).collect();
+        self
     }
 
     /// A cell for each column.
@@ -37,16 +47,16 @@ impl Table {
         self.lines.push(cells.into_iter().map(|cell| terminal::on_one_line(cell.as_ref())).collect());
     }
 
-    /// With a line end each. `width`: of the terminal; nothing is cut without one.
+    /// With a line end each. `width`: of the terminal; nothing is cut or left out without one.
     pub(super) fn text(&self, width: Option<usize>) -> String {
         let widths = self.widths(width);
         let mut text = String::new();
         for line in &self.lines {
             let mut row = String::new();
-            for ((cell, column), width) in line.iter().zip(&self.columns).zip(&widths) {
-                let cell = console::truncate_str(cell, *width, "…");
+            for (column, width) in &widths {
+                let cell = console::truncate_str(&line[*column], *width, "…");
                 let room = " ".repeat(width.saturating_sub(measure_text_width(&cell)));
-                match column {
+                match self.columns[*column] {
                     Column::Number => row.extend([&room, &*cell]),
                     Column::Whole | Column::Text => row.extend([&*cell, &room]),
                 }
@@ -58,20 +68,36 @@ impl Table {
         text
     }
 
-    /// What each column needs; where that is too much, the widest of those that may be cut gives way first.
-    fn widths(&self, most: Option<usize>) -> Vec<usize> {
+    /// The columns that are shown, with what each gets. Where they need too much, spare ones go as long as the others would not
+    /// fit at their narrowest; then the widest of those that may be cut gives way first.
+    fn widths(&self, most: Option<usize>) -> Vec<(usize, usize)> {
         let needed = |column: usize| self.lines.iter().map(|line| measure_text_width(&line[column])).max().unwrap_or(0);
-        let mut widths: Vec<usize> = (0..self.columns.len()).map(needed).collect();
+        let mut widths: Vec<(usize, usize)> = (0..self.columns.len()).map(|column| (column, needed(column))).collect();
         let Some(most) = most else { return widths };
-        let mut over = (widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)).saturating_sub(most);
+        let narrowest = |(column, width): &(usize, usize)| match self.columns[*column] {
+            Column::Text => (*width).min(LEAST),
+            Column::Whole | Column::Number => *width,
+        };
+        for spare in &self.spare {
+            if in_all(widths.iter().map(narrowest)) <= most {
+                break;
+            }
+            widths.retain(|(column, _)| column != spare);
+        }
+        let mut over = in_all(widths.iter().map(|(_, width)| *width)).saturating_sub(most);
         while over > 0 {
-            let cut = self.columns.iter().zip(&mut widths).filter(|(column, _)| **column == Column::Text);
+            let cut = widths.iter_mut().filter(|(column, _)| self.columns[*column] == Column::Text);
             let Some(widest) = cut.map(|(_, width)| width).max().filter(|width| **width > LEAST) else { break };
             *widest -= 1;
             over -= 1;
         }
         widths
     }
+}
+
+/// What columns of these widths take beside each other.
+fn in_all(widths: impl ExactSizeIterator<Item = usize>) -> usize {
+    GAP * widths.len().saturating_sub(1) + widths.sum::<usize>()
 }
 
 #[cfg(test)]
@@ -94,6 +120,11 @@ b22    $10.0  日本語 日本語 日本語 日本語
         let narrow = table.text(Some(30));
         assert_eq!(narrow.lines().nth(1), Some("a1   $0.0525  a message that …"));
         assert!(narrow.lines().all(|line| console::measure_text_width(line) <= 30), "{narrow}");
+        // What is spare goes before it would be of no use, and only then.
+        let spared = table.sparing(&["COST"]);
+        assert_eq!(spared.text(Some(24)).lines().nth(1), Some("a1   $0.0525  a message…"));
+        assert_eq!(spared.text(Some(20)).lines().nth(1), Some("a1   a message that…"));
+        let table = spared.sparing(&[]);
         // What is never cut stays, however narrow.
         assert!(table.text(Some(5)).contains("b22    $10.0  日本語"), "{}", table.text(Some(5)));
     }

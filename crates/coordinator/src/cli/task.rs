@@ -2,21 +2,16 @@
 
 mod submit;
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use futures::FutureExt as _;
-use futures::future::Fuse;
 use serde_json::{Map, Value, json};
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::exit::{Exit, Misuse};
-use super::follow::{Follow, Step, end_of};
-use super::remote::{Remote, RemoteOptions};
-use super::show::Show;
-use super::terminal;
+use super::exit::Misuse;
+use super::remote::RemoteOptions;
+use super::watch::{TaskKind, WatchOptions, watch};
 use crate::session::SessionId;
 use submit::submit;
 
@@ -85,103 +80,23 @@ pub(super) struct TaskOptions {
     #[arg(long, value_name = "DOLLARS")]
     max_cost: Option<f64>,
 
-    /// Do not wait: print the task's id
-    #[arg(long)]
-    detach: bool,
+    /// Where its end is told to, signed with the server's WEBHOOK_SECRET
+    #[arg(long, value_name = "URL")]
+    webhook: Option<String>,
 
-    /// Print the events as they come, one JSON object a line, and nothing else
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    watch: WatchOptions,
 
     #[command(flatten)]
     remote: RemoteOptions,
 }
 
-/// The exit code says how the task ended.
+/// The exit status says how the task ended.
 pub(super) async fn run(options: TaskOptions) -> anyhow::Result<ExitCode> {
     let remote = options.remote.connect()?;
-    let body = body(&options)?;
-    let accepted = submit(&remote, &body).await?;
-    let task = accepted["taskId"].as_str().unwrap_or_default();
-    if options.detach {
-        let text = if options.json { accepted.to_string() } else { task.to_owned() };
-        writeln!(io::stdout(), "{text}")?;
-        return Ok(Exit::Done.into());
-    }
-    let shows = match (options.json, &options.session) {
-        (true, _) => Shows::Lines,
-        (false, Some(_)) => Shows::Work(Box::new(Show::live())),
-        // What came of it is in its record.
-        (false, None) => Shows::Work(Box::new(Show::live().without_answer())),
-    };
-    let exit = watch(&remote, task, shows).await?;
-    if options.session.is_none() && !options.json {
-        let record = remote.get(&["task", task]).await?;
-        for field in ["summary", "pr_url"] {
-            if let Some(text) = record[field].as_str().filter(|text| !text.is_empty()) {
-                writeln!(io::stdout(), "{}", terminal::printable(text))?;
-            }
-        }
-    }
-    Ok(exit.into())
-}
-
-enum Shows {
-    /// Events as they come.
-    Lines,
-    Work(Box<Show>),
-}
-
-impl Shows {
-    /// A word of the command itself, which is no event.
-    fn say(&mut self, name: &str, text: &str) -> io::Result<()> {
-        match self {
-            Shows::Lines => writeln!(io::stderr(), "{name}: {text}"),
-            Shows::Work(show) => show.line(name, text),
-        }
-    }
-}
-
-/// Follows the task to its end. Ctrl-C aborts it, a second one leaves it alone.
-async fn watch(remote: &Remote, task: &str, mut shows: Shows) -> anyhow::Result<Exit> {
-    let mut interrupts = signal(SignalKind::interrupt()).context("could not listen for Ctrl-C")?;
-    let mut follow = Follow::task(remote, task, true).await?;
-    let mut abort = Fuse::terminated();
-    let mut told = false;
-    loop {
-        tokio::select! {
-            biased;
-            _ = interrupts.recv() => {
-                if told {
-                    shows.say("left", &format!("`claude-runner logs -f {task}` shows how it goes on"))?;
-                    return Ok(Exit::Interrupted);
-                }
-                told = true;
-                shows.say("abort", "asked for; Ctrl-C again leaves without waiting")?;
-                let (remote, task) = (remote.clone(), task.to_owned());
-                abort = async move { remote.post(&["task", &task, "abort"]).await }.boxed().fuse();
-            }
-            asked = &mut abort => {
-                if let Err(error) = asked {
-                    shows.say("abort", &format!("{error}"))?;
-                }
-            }
-            step = follow.next() => match step? {
-                Some(Step::Event { event, line }) => {
-                    match &mut shows {
-                        Shows::Lines => writeln!(io::stdout(), "{}", terminal::json_line(&line))?,
-                        Shows::Work(show) => show.event(&event)?,
-                    }
-                    if let Some(exit) = end_of(&event) {
-                        return Ok(exit);
-                    }
-                }
-                Some(Step::Away(error)) => shows.say("lost", &format!("{error}; waiting for it to come back"))?,
-                // A task that is followed ends with an event.
-                None => return Ok(Exit::Failed),
-            },
-        }
-    }
+    let accepted = submit(&remote, &body(&options)?).await?;
+    let kind = if options.session.is_some() { TaskKind::Session } else { TaskKind::Repository };
+    watch(&remote, &accepted, kind, &options.watch).await
 }
 
 fn body(options: &TaskOptions) -> anyhow::Result<Value> {
@@ -207,6 +122,7 @@ fn body(options: &TaskOptions) -> anyhow::Result<Value> {
         ("agent", &options.agent),
         ("model", &options.model),
         ("context", &options.context),
+        ("webhook", &options.webhook),
     ];
     body.extend(texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), json!(text.as_ref()?)))));
     let numbers = [

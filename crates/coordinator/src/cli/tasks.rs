@@ -81,7 +81,7 @@ async fn list(remote: &Remote, options: &ListOptions, json: bool) -> anyhow::Res
     ];
     let filters: Vec<(&str, String)> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let mut records = Vec::new();
-    let more = lists::tasks(remote, &filters, options.extent.most(), |page| {
+    let more = lists::pages(remote, "tasks", &filters, options.extent.most(), |page| {
         if json {
             return lists::print_lines(&page);
         }
@@ -90,13 +90,16 @@ async fn list(remote: &Remote, options: &ListOptions, json: bool) -> anyhow::Res
     })
     .await?;
     if !json && records.is_empty() {
-        writeln!(io::stderr(), "there are no such tasks")?;
+        let sentence = if filters.is_empty() {
+            "there are no tasks; `claude-runner task --session NAME MESSAGE` sends one"
+        } else {
+            "there are no such tasks"
+        };
+        writeln!(io::stderr(), "{sentence}")?;
     } else if !json {
         lists::print_table(&table(&records))?;
     }
-    if more {
-        writeln!(io::stderr(), "there are more: --limit N or --all shows them")?;
-    }
+    lists::tell_of_more(more)?;
     Ok(())
 }
 
@@ -109,7 +112,8 @@ pub(super) fn table(records: &[Value]) -> Table {
         ("TOOK", Column::Number),
         ("COST", Column::Number),
         ("MESSAGE", Column::Text),
-    ]);
+    ])
+    .sparing(&["TOOK", "CREATED", "COST", "SESSION"]);
     for record in records {
         let repository = lists::text(record, "repo");
         let place = if repository.is_empty() { lists::text(record, "sessionId") } else { repository };

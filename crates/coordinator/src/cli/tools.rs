@@ -1,7 +1,6 @@
 //! `claude-runner tools`: shell tools for an agent, made of a recording or an OpenAPI document.
-#![expect(clippy::print_stdout, reason = "a command line talks to its terminal")]
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
+use super::terminal;
 use crate::tools::{Chosen, from_har, from_openapi, report, write};
 
 /// Browsers record less in a day.
@@ -18,7 +18,7 @@ const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
 pub(super) enum ToolsCommand {
     /// Make tools of the requests that a browser recorded (HAR)
     FromHar(HarOptions),
-    /// Make tools of an OpenAPI document (3.0 or 3.1, JSON)
+    /// Make tools of an OpenAPI document (3.0 or 3.1, YAML or JSON)
     FromOpenapi(ToolsOptions),
 }
 
@@ -70,7 +70,8 @@ pub(super) fn run(command: ToolsCommand) -> anyhow::Result<ExitCode> {
         let path = options.out.join(&made.name);
         put(&path, &made.text, options.force).with_context(|| format!("could not write {}", path.display()))?;
     }
-    print!("{}", report(&collection, &options.out.display().to_string()));
+    let said = report(&collection, &options.out.display().to_string());
+    io::stdout().write_all(terminal::printable(&said).as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

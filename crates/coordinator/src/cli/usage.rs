@@ -73,8 +73,10 @@ async fn ask(options: &UsageOptions) -> Result<Value, RemoteError> {
 fn text(report: &Value, width: Option<usize>) -> String {
     let by: Vec<&str> = report["by"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let numbers = ["requests", "input", "output", "cache", "cost", "estimated", "CLI says"];
-    let names = by.iter().map(|name| (*name, Column::Text));
-    let mut table = Table::new(names.chain(numbers.map(|name| (name, Column::Number))));
+    // Ten characters, of which none may go.
+    let names = by.iter().map(|name| (*name, if *name == "day" { Column::Whole } else { Column::Text }));
+    let head = names.chain(numbers.map(|name| (name, Column::Number)));
+    let mut table = Table::new(head).sparing(&["estimated", "CLI says", "cache", "requests", "output", "input"]);
     for row in report["rows"].as_array().into_iter().flatten() {
         let named = by.iter().map(|name| row[*name].as_str().unwrap_or("–").to_owned());
         table.row(named.chain(figures(row)));

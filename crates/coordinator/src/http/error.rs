@@ -113,12 +113,6 @@ impl ApiError {
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(seconds)
     }
 
-    pub(super) fn installation_only(prefix: &str) -> Self {
-        let sentence =
-            format!("this API key is for sessions that begin with {prefix:?}, and this is about all of them");
-        ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
-    }
-
     pub(super) fn too_many_tickets() -> Self {
         let sentence = "too many tickets are open; each is good for 30 s, so try again soon";
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(5)

@@ -80,14 +80,14 @@ async fn read(
     let parts = parts(path)?;
     let context = api.registry.context();
     let record = context.store.session(&session).await?.ok_or_else(|| ApiError::unknown_session(id))?;
-    let found = match context.sandboxes.read_files(record.key, &parts).await {
+    let name = parts.last().map_or("workspace", String::as_str);
+    let mut archive = match context.sandboxes.read_files(record.key, &parts).await {
         // It has not had a container yet.
+        Err(FilesError::NotFound) if parts.is_empty() && as_tar => return Ok(export::of_nothing(name)),
         Err(FilesError::NotFound) if parts.is_empty() => return Ok(listing(&parts, &[], false)),
         found => found?,
     };
-    let mut archive = found;
     let first = archive.next().await?.ok_or(FilesError::NotFound)?;
-    let name = parts.last().map_or("workspace", String::as_str);
     let ends = [context.shutdown.clone(), caller.revoked];
     if as_tar {
         return Ok(export::answer(archive, first, name, ends));

@@ -18,8 +18,8 @@ pub(super) async fn sandboxes(
 ) -> Result<Json<Value>, ApiError> {
     match &caller.visible {
         Visible::All => {}
-        Visible::Prefix(prefix) => return Err(ApiError::installation_only(prefix)),
-        Visible::Only(session) => return Err(ApiError::installation_only(session.as_str())),
+        Visible::Prefix(prefix) => return Err(ApiError::not_for_a_prefix(prefix)),
+        Visible::Only(session) => return Err(ApiError::not_for_a_prefix(session.as_str())),
     }
     let context = api.registry.context();
     let overview = context.sandboxes.overview().await.map_err(|error| ApiError::engine(&error))?;

@@ -10,7 +10,7 @@ use super::worker::Worker;
 use super::{SessionId, SessionRecord};
 
 /// Messages that a worker has not looked at yet; who sends more waits.
-pub(crate) const MAILBOX: usize = 64;
+const MAILBOX: usize = 64;
 
 #[derive(Clone, Debug)]
 pub struct SessionHandle {

@@ -43,7 +43,7 @@ use status::Told;
 const SETTLE: Duration = Duration::from_millis(250);
 
 /// Reports of spawned work: at most one launch, one removal and one wiping are under way.
-pub(super) const REPORTS: usize = 4;
+const REPORTS: usize = 4;
 
 pub(crate) struct Worker {
     context: Arc<SessionContext>,

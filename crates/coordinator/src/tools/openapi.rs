@@ -1,4 +1,4 @@
-//! An OpenAPI document (3.0 and 3.1, as JSON).
+//! An OpenAPI document (3.0 and 3.1, as YAML or JSON).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::har::{Chosen, name_of, service};
 use super::model::{BodyKind, Collection, Input, LeftOut, Operation, Piece, Place, Secret, SecretPlace, Service, Tool};
 use super::names::{self, is_sayable, slug, unique, variable};
-use super::{InputError, secrets};
+use super::{InputError, secrets, yaml};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 /// References to references, at most.
@@ -15,10 +15,20 @@ const MAX_DEPTH: usize = 16;
 
 /// The tools for the operations of a document.
 pub fn from_openapi(text: &str, chosen: &Chosen) -> Result<Collection, InputError> {
-    let document: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(InputError::NotJson)?;
-    let version = document["openapi"].as_str().unwrap_or_default();
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    // JSON is YAML too, but its own errors are better.
+    let document: Value = if text.starts_with('{') {
+        serde_json::from_str(text).map_err(InputError::NotJson)?
+    } else {
+        yaml::value(text).map_err(InputError::NotYaml)?
+    };
+    // Without quotes YAML has a number there.
+    let version = match &document["openapi"] {
+        Value::String(version) => version.clone(),
+        other => other.to_string(),
+    };
     if !version.starts_with("3.") {
-        return Err(InputError::at("openapi", "it must be 3.0 or 3.1, and the document JSON"));
+        return Err(InputError::at("openapi", "it must be 3.0 or 3.1"));
     }
     let paths = document["paths"].as_object().ok_or_else(|| InputError::at("paths", "it must be an object"))?;
     let address = document.pointer("/servers/0/url").and_then(Value::as_str).unwrap_or_default();

@@ -147,6 +147,57 @@ const PETS: &str = r##"{
     }
 }"##;
 
+/// The same as people write it: without quotes, with numbers for keys, an anchor and a merge, and words that are no booleans.
+const PETS_YAML: &str = r##"# The pet shop
+openapi: 3.1
+info: {title: Pet Shop API, version: 1.0, x-since: 2026-11-21}
+servers:
+  - url: https://pets.test/v1
+security: [key: []]
+components:
+  securitySchemes:
+    key: &key {type: apiKey, in: query, name: api_key}
+    bearer: {<<: *key, type: http, scheme: bearer}
+  parameters:
+    limit: {name: limit, in: query, description: at most}
+  schemas:
+    New:
+      allOf:
+        - $ref: '#/components/schemas/Base'
+      required: [name]
+      properties: {age: {type: integer}}
+    Base:
+      properties:
+        name: {type: string, enum: [no, on, yes]}
+        secretCode: {type: string}
+paths:
+  /pets:
+    get:
+      operationId: listPets
+      summary: >-
+        All
+        pets
+      parameters: [{$ref: "#/components/parameters/limit"}]
+      responses: {200: {description: OK}, default: {description: Not}}
+    post:
+      security: [bearer: []]
+      requestBody:
+        content:
+          application/json:
+            schema: {$ref: "#/components/schemas/New"}
+  /pets/{petId}/photo:
+    parameters: [{name: petId, in: path, required: true}]
+    put: {requestBody: {required: true, content: {image/png: {}}}}
+    delete:
+      parameters: [{name: If-Version, in: header, required: true}]
+"##;
+
+#[test]
+fn a_document_is_the_same_in_yaml() {
+    let [json, yaml] = [PETS, PETS_YAML].map(|text| from_openapi(text, &Chosen::default()).unwrap());
+    assert_eq!(all_text(&yaml), all_text(&json));
+}
+
 #[test]
 fn an_openapi_document_becomes_its_operations() {
     let made = from_openapi(PETS, &Chosen::default()).unwrap();
@@ -179,6 +230,12 @@ fn bad_input_is_named_with_its_place() {
         let said = from_har(text, &Chosen::default()).expect_err(text).to_string();
         assert!(words.iter().all(|word| said.contains(word)), "{text}: {said}");
     }
+    // Each line ten times the one before.
+    let names: Vec<char> = ('a'..='j').collect();
+    let lines = names
+        .windows(2)
+        .map(|pair| format!("{}: &{} [{}]\n", pair[1], pair[1], vec![format!("*{}", pair[0]); 10].join(", ")));
+    let bomb = format!("openapi: 3.0.0\na: &a [x]\n{}", lines.collect::<String>());
     for (text, words) in [
         (r#"{"swagger":"2.0"}"#, &["openapi", "3.0 or 3.1"][..]),
         (r#"{"openapi":"3.0.0","paths":{"x":{"get":{}}}}"#, &["paths[\"x\"]", "begins with `/`"]),
@@ -188,6 +245,13 @@ fn bad_input_is_named_with_its_place() {
         ),
         (r##"{"openapi":"3.0.0","a":{"$ref":"#/a"},"paths":{"/x":{"$ref":"#/a"}}}"##, &["circle"]),
         (r#"{"openapi":"3.0.0","paths":{}}"#, &["no operation"]),
+        ("{", &["not JSON", "line 1"]),
+        ("openapi: 3.0.0\npaths: {\n", &["no YAML", "line 2"]),
+        ("openapi: 3.0.0\npaths: {}\npaths: {}\n", &["no YAML", "line 3", "paths"]),
+        ("just words", &["openapi", "3.0 or 3.1"]),
+        ("", &["openapi", "3.0 or 3.1"]),
+        (&bomb, &["no YAML"]),
+        (&"[".repeat(100_000), &["no YAML"]),
     ] {
         let said = from_openapi(text, &Chosen::default()).expect_err(text).to_string();
         assert!(words.iter().all(|word| said.contains(word)), "{text}: {said}");

@@ -3,6 +3,8 @@
 /** As the dashboard keeps it. */
 const KEY = 'claude-runner.key';
 const METHODS = ['get', 'post', 'put', 'delete'];
+/** Schemas that clients make types of; the cards of their messages say the same. */
+const UNIONS = ['Event', 'Change'];
 const content = document.getElementById('content');
 const index = document.getElementById('index');
 const filter = document.getElementById('filter');
@@ -169,10 +171,10 @@ function schemaCard(name, schema, prefix) {
     schema.examples ? block(pretty(schema.examples[0])) : null);
 }
 
-function eventCard(message) {
+function eventCard(message, prefix) {
   const schema = resolved(stream, message.payload);
-  return h('article', { id: `event-${message.name}`, 'data-words': `${message.name} ${schema.description}`.toLowerCase() },
-    h('h3', null, h('a', { href: `#event-${message.name}` }, message.name)),
+  return h('article', { id: prefix + message.name, 'data-words': `${message.name} ${schema.description}`.toLowerCase() },
+    h('h3', null, h('a', { href: `#${prefix}${message.name}` }, message.name)),
     h('p', null, prose(schema.description)),
     h('section', null, members(schema, 'stream-')),
     message.examples ? block(JSON.stringify(message.examples[0].payload)) : null);
@@ -185,6 +187,16 @@ function group(title, id, links, ...nodes) {
   content.append(h('h2', { id }, title), ...nodes.flat());
 }
 
+/** Address and description of a channel. */
+const about = (channel) => [h('code', null, channel.address), ' ', ...prose(channel.description)];
+
+/** The messages of a channel, below some paragraphs. */
+function streams(title, prefix, channel, ...paragraphs) {
+  const messages = Object.values(channel.messages).map((message) => resolved(stream, message));
+  group(title, `${prefix}s`, messages.map(({ name }) => [`#${prefix}-${name}`, name]),
+    paragraphs.map((paragraph) => h('p.about', null, paragraph)), messages.map((message) => eventCard(message, `${prefix}-`)));
+}
+
 function show() {
   content.replaceChildren();
   index.replaceChildren();
@@ -195,15 +207,13 @@ function show() {
     const word = path.startsWith('/stream/') ? 'WS' : method.toUpperCase();
     return [`#${operationId}`, [h(`span.method.${word}`, null, word), h('span', null, path)]];
   }), calls.map(([path, method, operation]) => call(path, method, operation)));
-  const messages = Object.values(stream.components.messages);
-  group('Events', 'events', messages.map(({ name }) => [`#event-${name}`, name]),
-    h('p.about', null, prose(stream.info.description)),
-    Object.values(stream.channels).map((channel) => h('p.about', null, h('code', null, channel.address), ' ', prose(channel.description))),
-    messages.map(eventCard));
-  const events = new Set(messages.map(({ payload }) => last(payload.$ref)));
+  const { watch, ...followed } = stream.channels;
+  streams('Events', 'event', followed.stream, prose(stream.info.description), ...Object.values(followed).map(about));
+  streams('Changes', 'change', watch, about(watch));
+  const events = new Set(Object.values(stream.components.messages).map(({ payload }) => last(payload.$ref)));
   const schemas = Object.entries(api.components.schemas);
   group('Schemas', 'schemas', schemas.map(([name]) => [`#schema-${name}`, name]), schemas.map(([name, schema]) => schemaCard(name, schema, 'schema-')));
-  const own = Object.entries(stream.components.schemas).filter(([name]) => !events.has(name) && name !== 'Event');
+  const own = Object.entries(stream.components.schemas).filter(([name]) => !events.has(name) && !UNIONS.includes(name));
   group('Schemas of events', 'stream-schemas', own.map(([name]) => [`#stream-${name}`, name]), own.map(([name, schema]) => schemaCard(name, schema, 'stream-')));
   narrow();
   document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();

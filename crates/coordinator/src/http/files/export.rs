@@ -7,8 +7,8 @@ use std::path::{Component, Path};
 use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
 use futures::stream;
-use http::HeaderValue;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 use tokio_util::sync::CancellationToken;
 
 use super::{body, kind, safe_headers};
@@ -36,10 +36,19 @@ pub(super) fn answer(archive: Archive, first: Entry, name: &str, ends: [Cancella
         }
         Some((piece, export))
     });
+    (headers(name), body(pieces, ends)).into_response()
+}
+
+/// An archive without an entry.
+pub(super) fn of_nothing(name: &str) -> Response {
+    (headers(name), Bytes::from_static(&END)).into_response()
+}
+
+fn headers(name: &str) -> HeaderMap {
     let mut headers = safe_headers();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
     headers.insert(CONTENT_DISPOSITION, kind::disposition(&format!("{name}.tar"), false));
-    (headers, body(pieces, ends)).into_response()
+    headers
 }
 
 struct Export {

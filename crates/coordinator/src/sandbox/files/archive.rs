@@ -79,7 +79,7 @@ impl Archive {
     pub async fn next(&mut self) -> Result<Option<Entry>, ArchiveError> {
         let mut extensions = Extensions::default();
         loop {
-            while self.piece().await?.is_some() {}
+            self.skip_content().await?;
             self.skip_padding().await?;
             let Some(block) = self.exactly(BLOCK).await? else { return Ok(None) };
             if block.iter().all(|byte| *byte == 0) {
@@ -152,6 +152,21 @@ impl Archive {
         Ok(text)
     }
 
+    /// Lets what is left of the current entry's content go, as it came from the engine, without a copy.
+    async fn skip_content(&mut self) -> Result<(), ArchiveError> {
+        while self.content > 0 {
+            if self.buffer.is_empty() {
+                let mut piece = self.receive().await?.ok_or(ArchiveError::Cut)?;
+                let length = usize::try_from(self.content).unwrap_or(usize::MAX).min(piece.len());
+                self.content -= length as u64;
+                self.buffer.extend_from_slice(&piece.split_off(length));
+            } else {
+                self.piece().await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn skip_padding(&mut self) -> Result<(), ArchiveError> {
         let padding = usize::try_from(std::mem::take(&mut self.padding)).unwrap_or_default();
         match self.exactly(padding).await? {
@@ -171,11 +186,15 @@ impl Archive {
     }
 
     async fn fill(&mut self) -> Result<bool, ArchiveError> {
-        let Some(piece) = self.pieces.recv().await else { return Ok(false) };
-        let piece = piece?;
-        self.taken += piece.len() as u64;
+        let Some(piece) = self.receive().await? else { return Ok(false) };
         self.buffer.extend_from_slice(&piece);
         Ok(true)
+    }
+
+    async fn receive(&mut self) -> Result<Option<Bytes>, ArchiveError> {
+        let piece = self.pieces.recv().await.transpose()?;
+        self.taken += piece.as_ref().map_or(0, Bytes::len) as u64;
+        Ok(piece)
     }
 }
 
