@@ -41,7 +41,17 @@ export function ago(time: string | null | undefined, now: number): string {
   if (seconds < 60) return `${Math.floor(seconds)} s ago`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
-  return `${Math.floor(seconds / 86400)} d ago`;
+  const days = Math.floor(seconds / 86400);
+  return days < 730 ? `${days} d ago` : `${Math.floor(days / 365)} years ago`;
+}
+
+/** How long until then. */
+export function ahead(time: string, now: number): string {
+  const seconds = Math.ceil((Date.parse(time) - now) / 1000);
+  if (seconds <= 0) return 'now';
+  if (seconds < 60) return `in ${seconds} s`;
+  if (seconds < 3600) return `in ${Math.round(seconds / 60)} min`;
+  return `in ${Math.round(seconds / 3600)} h`;
 }
 
 export function clock(time: string): string {
@@ -71,4 +81,15 @@ export function words(answer: { response?: string | null; output?: unknown; summ
     return (output as { response: string }).response;
   }
   return answer.summary ?? null;
+}
+
+/** Characters that have no shape of their own, as ones that have: nobody is led astray by a name. */
+export function plainName(name: string): string {
+  return name.replace(/[\u0000-\u001f]/g, (char) => String.fromCharCode(0x2400 + char.charCodeAt(0)))
+    .replace(/[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, (char) => `\u2039U+${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}\u203a`);
+}
+
+/** As a sentence begins. A field's name stays as it is. */
+export function upper(sentence: string): string {
+  return /^[a-z]+[A-Z]|^\w+:/.test(sentence) ? sentence : sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }

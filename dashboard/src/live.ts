@@ -92,10 +92,13 @@ async function ask(signal: AbortSignal): Promise<void> {
 async function list(): Promise<void> {
   const [answer, found] = await Promise.all([call(`/tasks?limit=${PAGE}`), get<Session[]>('/sessions')]);
   const newest = (await answer.json()) as Task[];
+  const next = nextPage(answer);
+  // Work that is not done may be older than a page of work that is.
+  const open = next ? await Promise.all(['queued', 'running'].map((status) => get<Task[]>(`/tasks?limit=500&status=${status}`))) : [];
   batch(() => {
-    tasks.value = new Map(newest.map((task) => [task.taskId, task]));
+    tasks.value = new Map([...newest, ...open.flat()].map((task) => [task.taskId, task]));
     sessions.value = new Map(found.map((session) => [session.sessionId, session]));
-    older.value = nextPage(answer);
+    older.value = next;
     trouble.value = null;
     loaded.value = true;
   });
@@ -111,7 +114,7 @@ export async function more(path: string, isPage: boolean): Promise<void> {
   });
 }
 
-function nextPage(answer: Response): string | null {
+export function nextPage(answer: Response): string | null {
   return /<([^>]+)>; rel="next"/.exec(answer.headers.get('link') ?? '')?.[1] ?? null;
 }
 

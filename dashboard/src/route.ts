@@ -2,9 +2,11 @@
 import { computed, signal } from '@preact/signals';
 
 const hash = signal(location.hash);
-addEventListener('hashchange', () => {
-  hash.value = location.hash;
-});
+for (const change of ['hashchange', 'popstate']) {
+  addEventListener(change, () => {
+    hash.value = location.hash;
+  });
+}
 
 /** `['tasks', ID]`, decoded, and the query behind it. */
 export const route = computed(() => {
@@ -29,8 +31,8 @@ export function go(...parts: string[]): void {
   location.hash = href(...parts);
 }
 
-/** Changes the query without a step in the history: for filters. */
-export function setQuery(changes: Record<string, string>): void {
+/** Changes the query: with a step in the history where it leads to another place, without one for filters. */
+export function setQuery(changes: Record<string, string>, isStep = false): void {
   const { parts, query } = route.peek();
   const next = new URLSearchParams(query);
   for (const [name, value] of Object.entries(changes)) {
@@ -38,6 +40,8 @@ export function setQuery(changes: Record<string, string>): void {
     else next.delete(name);
   }
   const text = next.toString();
-  history.replaceState(null, '', `${href(...parts)}${text ? `?${text}` : ''}`);
+  const address = `${href(...parts)}${text ? `?${text}` : ''}`;
+  if (isStep) history.pushState(null, '', address);
+  else history.replaceState(null, '', address);
   hash.value = location.hash;
 }

@@ -1,6 +1,7 @@
 // Events made into what a person reads: pieces of text joined, tool calls with their results, subagents inside the call that
 // started them. Blocks are changed in place; a block's `rev` tells the part of the page that shows it.
 import { type Signal, signal } from '@preact/signals';
+import { upper } from './format';
 import type { RunnerEvent } from './types';
 
 interface Base {
@@ -24,6 +25,8 @@ export interface Tool extends Base {
   toolUseId: string;
   input: unknown;
   result: string | null;
+  /** The task ended before it did. */
+  stopped: boolean;
   isError: boolean;
   cut: boolean;
   children: Block[];
@@ -81,7 +84,7 @@ export class Transcript {
         this.close(list);
         const tool: Tool = {
           ...this.base(event), kind: 'tool', tool: text('tool'), toolUseId: text('toolUseId'), input: event['input'],
-          result: null, isError: false, cut: event['truncated'] === true, children: [],
+          result: null, stopped: false, isError: false, cut: event['truncated'] === true, children: [],
         };
         this.tools.set(tool.toolUseId, tool);
         this.add(list, tool);
@@ -124,18 +127,19 @@ export class Transcript {
         break;
       case 'stage': {
         this.close(list);
-        const where = [text('repo'), text('branch')].filter(Boolean).join(' · ');
-        this.note(list, event, 'plain', `Stage: ${text('stage')}`, where, undefined, text('prUrl') || undefined);
+        const [stage, where] = [text('stage'), [text('repo'), text('branch')].filter(Boolean).join(' · ')];
+        const does = event['prUrl'] ? 'has opened the' : stage === 'worker' ? 'works' : where ? 'prepares' : 'chooses the repository';
+        this.note(list, event, 'plain', `${upper(stage)} ${does}`, event['prUrl'] ? '' : where, undefined, text('prUrl') || undefined);
         break;
       }
       case 'task_complete':
-        this.close(list);
+        this.end(event);
         this.note(list, event, 'good', 'Completed', '');
         break;
       case 'task_failed':
       case 'abort':
-        this.close(list);
-        this.note(list, event, event.type === 'abort' ? 'warn' : 'bad', event.type === 'abort' ? 'Aborted' : 'Failed', text('error'));
+        this.end(event);
+        this.note(list, event, event.type === 'abort' ? 'warn' : 'bad', event.type === 'abort' ? 'Aborted' : 'Failed', text('errorType') === 'aborted' ? '' : text('errorType').replaceAll('_', ' '));
         break;
       case 'session_reset':
         this.note(list, event, 'warn', 'The session was reset', text('reason') === 'transcript_lost' ? 'its conversation was lost' : '');
@@ -186,6 +190,18 @@ export class Transcript {
     block.text += text;
     block.until = Date.parse(event.ts) || block.until;
     this.touch(block);
+  }
+
+  /** Nothing that is open comes to an end of its own any more. */
+  private end(event: RunnerEvent): void {
+    this.close(this.blocks);
+    for (const tool of this.tools.values()) {
+      if (tool.result !== null) continue;
+      tool.stopped = true;
+      tool.until = Date.parse(event.ts) || tool.until;
+      this.close(tool.children);
+      this.touch(tool);
+    }
   }
 
   private close(list: Block[]): void {

@@ -19,6 +19,8 @@ export interface Task {
   model: string;
   maxTurns: number;
   timeoutMs: number;
+  maxCostUsd: number | null;
+  metadata: Record<string, unknown> | null;
   created: string;
   started: string | null;
   finished: string | null;
@@ -29,7 +31,6 @@ export interface Task {
   repo?: string | null;
   branch?: string | null;
   summary?: string | null;
-  agent?: string | null;
   cost?: number;
   duration?: number;
   resumed?: boolean;
@@ -40,6 +41,7 @@ export interface Task {
 
 export interface Session {
   sessionId: string;
+  agent: string;
   created: string;
   lastActive: string;
   turns: number;
@@ -114,23 +116,26 @@ export interface Directory {
 
 export interface Agent {
   name: string;
-  description?: string | null;
-  model?: string | null;
-  default?: boolean;
+  description: string | null;
+  default: boolean;
+  model: string;
+  maxTurns: number;
+  timeoutMs: number;
+  maxCostUsd: number | null;
+  /** Names of variables without which it does not work. */
+  env: string[];
+  /** Why it cannot be used. */
+  error: string | null;
 }
 
 export interface Delivery {
   id: string;
-  task?: string;
-  taskId?: string;
+  taskId: string;
+  sessionId: string;
+  type: string;
   url: string;
-  type?: string;
-  event?: string;
-  status: string;
-  attempts?: number | unknown[];
-  created?: string;
-  next?: string | null;
-  lastStatus?: number | null;
-  lastError?: string | null;
-  error?: string | null;
+  status: 'pending' | 'delivered' | 'failed';
+  created: string;
+  nextAttempt: string | null;
+  attempts: { time: string; status: number | null; error: string | null; durationMs: number }[];
 }

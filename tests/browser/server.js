@@ -1,34 +1,56 @@
-// A server of a test's own, with a scripted model behind it. It can be killed and started again.
+// A server of a test's own, with a scripted model behind it, and a forge where one is asked for. It can be killed and started again.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+const FORGE_TOKEN = 'ghp_forge_token_of_the_browser_tests';
 const root = join(import.meta.dirname, '../..');
 const target = process.env.TARGET_DIR ?? join(root, 'target');
 
 export class Server {
-  static async start(env = {}) {
+  /** `agents`: instructions by name, where there are several. */
+  static async start(env = {}, { forge = false, agents = null } = {}) {
     const server = new Server();
     // Short, since a socket's path may have 107 bytes.
     server.place = mkdtempSync('/tmp/cr-');
     mkdirSync(join(server.place, 'run'), { mode: 0o700 });
     // An agent that answers in words, so that what is said to it comes back.
-    mkdirSync(join(server.place, 'agent'));
-    writeFileSync(join(server.place, 'agent/AGENTS.md'), '# An agent\n\nAnswer what you are asked.\n');
+    for (const [name, settings] of Object.entries(agents ?? { '': '' })) {
+      const directory = join(server.place, 'agent', name);
+      mkdirSync(directory, { recursive: true });
+      writeFileSync(join(directory, 'AGENTS.md'), '# An agent\n\nAnswer what you are asked.\n');
+      if (settings) writeFileSync(join(directory, 'agent.toml'), settings);
+    }
     server.env = env;
-    const model = server.program('scripted-model', ['--port', '0']);
+    const model = server.program('scripted-model', ['--port', '0', '--scripts', join(root, 'tests/it/repository')]);
     server.model = model.process;
     server.modelUrl = (await model.seen(/listens on (http:\/\/127\.0\.0\.1:\d+)/))[1];
+    if (forge) await server.startForge();
     server.port = 0;
     await server.up();
     return server;
   }
 
+  /** With the sample repositories. The agent image has what their tasks need. */
+  async startForge() {
+    const program = this.program('forge', ['--port', '0', '--token', FORGE_TOKEN, '--directory', join(this.place, 'forge')]);
+    this.forge = program.process;
+    this.forgeUrl = (await program.seen(/listens on (http:\/\/127\.0\.0\.1:\d+)/))[1];
+    this.env = {
+      GITHUB_TOKEN: FORGE_TOKEN, GITHUB_URL: this.forgeUrl, GITHUB_API_URL: `${this.forgeUrl}/api/v3`,
+      REPOSITORY_IMAGE: process.env.DOCKER_IMAGE ?? 'claude-runner', ...this.env,
+    };
+  }
+
+  /** A pull request as the forge has it. */
+  async pull(repository, number) {
+    const headers = { authorization: `Bearer ${FORGE_TOKEN}` };
+    return (await fetch(`${this.forgeUrl}/api/v3/repos/${repository}/pulls/${number}`, { headers })).json();
+  }
+
   async up() {
     const runner = this.program('claude-runner', ['serve']);
     this.runner = runner.process;
-    /** What its log has of a pattern, once it has it. */
-    this.logged = runner.seen;
     this.port = Number((await runner.seen(/listening address=[0-9.]+:(\d+)/))[1]);
     this.url = `http://127.0.0.1:${this.port}`;
   }
@@ -63,8 +85,8 @@ export class Server {
     return answer.json();
   }
 
-  async task(sessionId, message) {
-    return (await this.call('/task', { method: 'POST', body: { sessionId, message, async: true } })).taskId;
+  async task(sessionId, message, more = {}) {
+    return (await this.call('/task', { method: 'POST', body: { sessionId, message, async: true, ...more } })).taskId;
   }
 
   async ended(task) {
@@ -93,6 +115,7 @@ export class Server {
       await ended(this.runner, 'SIGTERM');
     }
     await ended(this.model, 'SIGTERM');
+    if (this.forge) await ended(this.forge, 'SIGTERM');
     rmSync(this.place, { recursive: true, force: true });
   }
 }

@@ -1,6 +1,8 @@
-import { useEffect, useState } from 'preact/hooks';
+// A session's files. An agent made them and their names, so names are shown with every character to be seen, and contents as
+// text or not at all.
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { Problem, call, download, id } from '../api';
-import { bytes } from '../format';
+import { bytes, count, plainName } from '../format';
 import { Ago, Empty, Loading, Trouble } from '../parts/basic';
 import { useGet } from '../parts/use';
 import { route, setQuery } from '../route';
@@ -8,69 +10,114 @@ import type { Directory, FileEntry } from '../types';
 
 /** A longer file is for an editor. */
 const MAX_SHOWN = 512 * 1024;
+/** Rows at once. */
+const ROWS = 300;
+/** A filter is offered where a look is not enough. */
+const MANY = 30;
 
 const address = (sessionId: string, path: string[]) => `/session/${id(sessionId)}/files${path.map((part) => `/${id(part)}`).join('')}`;
 
 export function Files({ sessionId, busy }: { sessionId: string; busy: boolean }) {
   const where = route.value.query.get('path') ?? '';
-  const path = where.split('/').filter(Boolean);
-  const file = route.value.query.get('file');
-  const directory = useGet<Directory>(address(sessionId, path), busy);
+  // No entry is called so, and in an address it would lead elsewhere.
+  const isName = (part: string) => part !== '' && part !== '.' && part !== '..';
+  const path = where.split('/').filter(isName);
+  const file = [route.value.query.get('file') ?? ''].find(isName);
+  // A file is shown without what lies beside it.
+  const directory = useGet<Directory>(file ? null : address(sessionId, path), busy);
   const [failure, setFailure] = useState<unknown>(null);
-  const open = (parts: string[]) => setQuery({ path: parts.join('/'), file: '' });
-  const absent = directory.error instanceof Problem && directory.error.isAbsent;
+  const open = (parts: string[]) => setQuery({ path: parts.join('/'), file: '' }, true);
+  const save = () => download(`${address(sessionId, path)}?format=tar`, `${safeName(path.at(-1) ?? sessionId)}.tar`).catch(setFailure);
+  useEffect(() => setFailure(null), [where, file]);
 
-  if (absent) return <Empty title="This server does not show files"><p>A newer one lists them here.</p></Empty>;
   return (
     <section aria-label="Files" class="files">
       <div class="toolbar">
         <nav class="path" aria-label="Path">
-          <button type="button" class="link" onClick={() => open([])}>workspace</button>
-          {path.map((part, index) => <> / <button type="button" class="link" onClick={() => open(path.slice(0, index + 1))}>{part}</button></>)}
+          {['workspace', ...path, ...(file ? [file] : [])].map((part, index, all) => (
+            <span key={index}>
+              {index > 0 && <span aria-hidden="true"> / </span>}
+              {index === all.length - 1 ? <b aria-current="true"><bdi>{plainName(part)}</bdi></b>
+                : <button type="button" class="link" onClick={() => open(path.slice(0, index))}><bdi>{plainName(part)}</bdi></button>}
+            </span>
+          ))}
         </nav>
-        <button type="button" class="quiet" onClick={directory.reload}>Refresh</button>
-        <button type="button" class="quiet" onClick={() => download(`${address(sessionId, [])}?format=tar`, `${sessionId.replace(/[^\w.-]+/g, '_')}.tar`).catch(setFailure)}>Download all</button>
+        {!file && <button type="button" class="quiet" onClick={directory.reload}>Refresh</button>}
+        {!file && <button type="button" class="quiet" onClick={() => void save()}>Download {path.length ? 'folder' : 'all'}</button>}
       </div>
       <Trouble error={failure} />
-      {directory.error ? <Trouble error={directory.error} retry={directory.reload} /> : null}
-      {file ? <FileView key={file} sessionId={sessionId} path={[...path, file]} /> : directory.value ? <Listing directory={directory.value} open={open} path={path} /> : !directory.error && <Loading />}
+      {file ? <FileView key={file} sessionId={sessionId} path={[...path, file]} />
+        : directory.error ? <Gone error={directory.error} retry={directory.reload} path={path} open={open} />
+          : directory.value ? <Listing key={where} directory={directory.value} open={open} path={path} /> : <Loading />}
     </section>
   );
 }
 
+/** What cannot be shown, and the way back. */
+function Gone({ error, retry, path, open }: { error: unknown; retry: () => void; path: string[]; open: (parts: string[]) => void }) {
+  const code = error instanceof Problem ? error.code : '';
+  const back = <button type="button" onClick={() => open(path.slice(0, -1))}>Back to the folder</button>;
+  if (code === 'file_not_found') return <Empty title="It is not there any more"><p>It was deleted or renamed, or its name has bytes that are no text.</p>{back}</Empty>;
+  if (error instanceof Problem && error.status === 400) return <Empty title="It cannot be opened"><p>{error.message.replace(/^path: /, '')}</p>{back}</Empty>;
+  if (error instanceof Problem && error.isAbsent) return <Empty title="This server does not show files"><p>A newer one lists them here.</p></Empty>;
+  return <Trouble error={error} retry={retry} />;
+}
+
 function Listing({ directory, open, path }: { directory: Directory; open: (parts: string[]) => void; path: string[] }) {
-  const entries = [...directory.entries].sort((a, b) => Number(b.type === 'directory') - Number(a.type === 'directory') || a.name.localeCompare(b.name));
-  if (!entries.length) return <Empty title="Nothing is here"><p>What the agent writes into its workspace is listed here.</p></Empty>;
+  const [rows, setRows] = useState(ROWS);
+  const [wanted, setWanted] = useState('');
+  const order = useMemo(() => {
+    const { compare } = new Intl.Collator(undefined, { numeric: true });
+    return [...directory.entries].sort((a, b) => Number(b.type === 'directory') - Number(a.type === 'directory') || compare(a.name, b.name));
+  }, [directory]);
+  const all = order.length;
+  if (!all) {
+    return path.length
+      ? <Empty title="This folder is empty"><button type="button" onClick={() => open(path.slice(0, -1))}>Back</button></Empty>
+      : <Empty title="No files yet"><p>What the agent writes into its workspace is listed here.</p></Empty>;
+  }
+  const shown = wanted ? order.filter(({ name }) => name.toLowerCase().includes(wanted.toLowerCase())) : order;
   return (
     <>
-      {directory.truncated && <p class="hint">Only the first {entries.length} are listed.</p>}
-      <table class="list">
-        <caption class="hidden">Files in /{directory.path}</caption>
-        <thead><tr><th scope="col">Name</th><th scope="col" class="number">Size</th><th scope="col" class="number">Changed</th></tr></thead>
-        <tbody>
-          {entries.map((entry) => (
-            <tr key={entry.name}>
-              <td class="title"><Name entry={entry} open={open} path={path} /></td>
-              <td class="number" data-label="Size">{entry.type === 'file' ? bytes(entry.size) : <span class="none">–</span>}</td>
-              <td class="number" data-label="Changed"><Ago time={entry.modified} /></td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      {(all > MANY || directory.truncated) && (
+        <div class="toolbar">
+          <input type="search" data-search aria-label="Filter" placeholder="Filter" value={wanted} onInput={(event) => { setWanted(event.currentTarget.value); setRows(ROWS); }} />
+          <span class="hint">{wanted ? `${count(shown.length)} of ${count(all)}` : count(all)} entries{directory.truncated && '; there are more, which only the download has'}</span>
+        </div>
+      )}
+      {!shown.length ? <Empty title="No name fits"><button type="button" onClick={() => setWanted('')}>Show all</button></Empty> : (
+        <table class="list">
+          <caption class="hidden">Files in /<bdi>{plainName(directory.path)}</bdi></caption>
+          <thead><tr><th scope="col">Name</th><th scope="col" class="number">Size</th><th scope="col" class="number">Changed</th></tr></thead>
+          <tbody>
+            {shown.slice(0, rows).map((entry) => (
+              <tr key={entry.name}>
+                <td class="title"><Name entry={entry} open={open} path={path} /></td>
+                <td class="number" data-label="Size">{entry.type === 'file' ? bytes(entry.size) : <span class="none">–</span>}</td>
+                <td class="number" data-label="Changed"><Ago time={entry.modified} /></td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+      {shown.length > rows && <button type="button" class="more" onClick={() => setRows(rows + 5 * ROWS)}>Show more</button>}
     </>
   );
 }
 
-function Name({ entry, open, path }: { entry: FileEntry; open: (parts: string[]) => void; path: string[] }) {
-  switch (entry.type) {
+function Name({ entry: { name, type, target }, open, path }: { entry: FileEntry; open: (parts: string[]) => void; path: string[] }) {
+  const shown = plainName(name);
+  // As one element, so that a long name is cut and the whole is its title.
+  const text = <bdi>{shown}</bdi>;
+  switch (type) {
     case 'directory':
-      return <button type="button" class="link" data-row onClick={() => open([...path, entry.name])}>{entry.name}/</button>;
+      return <button type="button" class="link entry" title={shown} data-row onClick={() => open([...path, name])}>{text}/</button>;
     case 'file':
-      return <button type="button" class="link" data-row onClick={() => setQuery({ file: entry.name })}>{entry.name}</button>;
+      return <button type="button" class="link entry" title={shown} data-row onClick={() => setQuery({ file: name }, true)}>{text}</button>;
     case 'symlink':
-      return <span>{entry.name} <span class="hint">→ {entry.target ?? 'somewhere'} (a link; it is not followed)</span></span>;
+      return <span title={shown}>{text} <span class="hint">→ <bdi>{plainName(target ?? 'somewhere')}</bdi>, a link, not followed</span></span>;
     case 'other':
-      return <span>{entry.name} <span class="hint">(no ordinary file)</span></span>;
+      return <span title={shown}>{text} <span class="hint">a device, pipe or socket</span></span>;
   }
 }
 
@@ -79,27 +126,37 @@ type Content = { text: string; cut: boolean } | { binary: number };
 function FileView({ sessionId, path }: { sessionId: string; path: string[] }) {
   const [content, setContent] = useState<Content | null>(null);
   const [error, setError] = useState<unknown>(null);
+  const [failure, setFailure] = useState<unknown>(null);
+  const [round, setRound] = useState(0);
   const name = path.at(-1) ?? '';
+  const open = (parts: string[]) => setQuery({ path: parts.join('/'), file: '' }, true);
   useEffect(() => {
     const stop = new AbortController();
+    setError(null);
     read(address(sessionId, path), stop.signal).then(setContent, (error: unknown) => {
       if (!stop.signal.aborted) setError(error);
     });
     return () => stop.abort();
-  }, [sessionId, path.join('/')]);
+  }, [sessionId, path.join('/'), round]);
+  if (error) return <Gone error={error} retry={() => setRound(round + 1)} path={path} open={open} />;
   return (
-    <article class="file" aria-label={name}>
-      <div class="toolbar">
-        <h2>{name}</h2>
-        <button type="button" onClick={() => download(address(sessionId, path), name).catch(setError)}>Download</button>
-        <button type="button" class="quiet" onClick={() => setQuery({ file: '' })}>Close</button>
+    <article class="file" aria-label={plainName(name)}>
+      <div class="actions">
+        <button type="button" onClick={() => download(address(sessionId, path), safeName(name)).catch(setFailure)}>Download</button>
+        <button type="button" class="quiet" onClick={() => open(path.slice(0, -1))}>Close</button>
       </div>
-      <Trouble error={error} />
-      {!content ? !error && <Loading /> : 'binary' in content
-        ? <Empty title="No text"><p>{bytes(content.binary)} that are not text. Download it to look at it.</p></Empty>
-        : <>{content.cut && <p class="hint">The first {bytes(MAX_SHOWN)}.</p>}<pre class="code file-text" tabIndex={0}>{content.text}</pre></>}
+      <Trouble error={failure} />
+      {!content ? <Loading /> : 'binary' in content
+        ? <Empty title="This file is not text"><p>{bytes(content.binary)}. Download it to look at it with a program of yours.</p></Empty>
+        : content.text === '' ? <Empty title="This file is empty" />
+          : <>{content.cut && <p class="hint">The first {bytes(MAX_SHOWN)}; the download has all of it.</p>}<pre class="code file-text" tabIndex={0}>{content.text}</pre></>}
     </article>
   );
+}
+
+/** For a file on the reader's own machine: nothing that is not seen, and no other folder. */
+function safeName(name: string): string {
+  return plainName(name).replace(/[/\\:*?"<>|\u2039\u203a\u2400-\u241f]/g, '_').slice(0, 200);
 }
 
 /** The beginning of a file, as text where it is one. Never as what the agent says that it is. */

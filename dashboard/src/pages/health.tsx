@@ -13,7 +13,7 @@ export function HealthPage() {
   const [ready, setReady] = useState<Readiness | null>(null);
   const [found, setFound] = useState<Sandboxes | null>(null);
   const [error, setError] = useState<unknown>(null);
-  const [absent, setAbsent] = useState(false);
+  const [absent, setAbsent] = useState<'old' | 'not yours' | null>(null);
   useEffect(() => {
     const stop = new AbortController();
     const look = async () => {
@@ -24,7 +24,8 @@ export function HealthPage() {
         (value) => { setFound(value); setError(null); },
         (error: unknown) => {
           if (stop.signal.aborted) return;
-          if (error instanceof Problem && error.isAbsent) setAbsent(true);
+          if (error instanceof Problem && error.isAbsent) setAbsent('old');
+          else if (error instanceof Problem && error.status === 403) setAbsent('not yours');
           else setError(error);
         },
       );
@@ -49,7 +50,8 @@ export function HealthPage() {
           {!ready.ready && <p class="hint">On the server, <code>claude-runner doctor</code> looks at more, and says what to do.</p>}
         </section>
       )}
-      {absent && <Empty title="This server does not show its sandboxes"><p>A newer one lists them here, with their memory and CPU.</p></Empty>}
+      {absent === 'not yours' && <Empty title="Sandboxes are for keys that see all sessions"><p>Yours sees some of them.</p></Empty>}
+      {absent === 'old' && <Empty title="This server does not show its sandboxes"><p>A newer one lists them here, with their memory and CPU.</p></Empty>}
       {found && (
         <>
           <dl class="facts">

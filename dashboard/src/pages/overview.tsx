@@ -4,7 +4,7 @@ import { count } from '../format';
 import { connection, loaded, more, older, sessions, tasks } from '../live';
 import { Choice, Command, Empty, Loading, Trouble } from '../parts/basic';
 import { Composer } from '../parts/composer';
-import { SessionTable, TaskTable } from '../parts/tables';
+import { SessionTable, TaskTable, stateOf } from '../parts/tables';
 import { route, setQuery } from '../route';
 import type { Status, Task } from '../types';
 
@@ -18,6 +18,7 @@ export function Overview() {
   const status = query.get('status') ?? '';
   const text = query.get('q') ?? '';
   const kind = query.get('kind') ?? '';
+  const state = query.get('state') ?? '';
   const [rows, setRows] = useState(ROWS);
   const [error, setError] = useState<unknown>(null);
   const all = useMemo(() => [...tasks.value.values()].sort(newest), [tasks.value]);
@@ -26,6 +27,9 @@ export function Overview() {
     for (const task of all) counts[task.status] = (counts[task.status] ?? 0) + 1;
     return counts;
   }, [all]);
+
+  // Those that are not done are known all; of the others there are more on the server.
+  const isPartial = (name: Status) => older.value !== null && name !== 'queued' && name !== 'running';
 
   // What is not loaded yet is looked for on the server.
   useEffect(() => {
@@ -40,8 +44,9 @@ export function Overview() {
     (!status || task.status === status) && (!kind || (task.kind ?? 'session') === kind)
     && (!wanted || [task.prompt, task.sessionId, task.taskId, task.repo, task.branch, task.errorType].some((field) => field?.toLowerCase().includes(wanted))));
   const shownSessions = [...sessions.value.values()]
-    .filter((session) => !wanted || session.sessionId.toLowerCase().includes(wanted))
+    .filter((session) => (!wanted || session.sessionId.toLowerCase().includes(wanted)) && (!state || stateOf(session) === state))
     .sort((a, b) => b.lastActive.localeCompare(a.lastActive));
+  const states = [...new Set([...sessions.value.values()].map(stateOf)).add(state)].filter(Boolean).sort();
   const isRepositories = all.some((task) => task.kind === 'repository');
 
   return (
@@ -56,7 +61,7 @@ export function Overview() {
               type="button" class={`count ${name}`} aria-pressed={status === name && view === 'tasks'}
               onClick={() => setQuery({ status: status === name ? '' : name, view: '' })}
             >
-              <span class="count-number">{count(counts[name] ?? 0)}</span>
+              <span class="count-number">{count(counts[name] ?? 0)}{isPartial(name) && <span title={`of the latest ${count(all.length)} tasks`}>+</span>}</span>
               <span class="count-name"><i aria-hidden="true" />{name}</span>
             </button>
           ))}
@@ -79,12 +84,18 @@ export function Overview() {
               <option value="repository">Repository tasks</option>
             </select>
           )}
+          {view === 'sessions' && states.length > 0 && (
+            <select aria-label="State" value={state} onChange={(event) => setQuery({ state: event.currentTarget.value })}>
+              <option value="">All states</option>
+              {states.map((name) => <option value={name}>{name}</option>)}
+            </select>
+          )}
           <Live />
         </div>
         <Trouble error={error} />
         {!loaded.value ? <Loading />
           : view === 'sessions'
-            ? shownSessions.length ? <SessionTable sessions={shownSessions.slice(0, rows)} /> : <NoSessions isFiltered={!!text} />
+            ? shownSessions.length ? <SessionTable sessions={shownSessions.slice(0, rows)} /> : <NoSessions isFiltered={sessions.value.size > 0} />
             : shown.length ? <TaskTable tasks={shown.slice(0, rows)} /> : <NoTasks isFiltered={all.length > 0} />}
         {(view === 'tasks' ? shown : shownSessions).length > rows
           ? <button type="button" class="more" onClick={() => setRows(rows + ROWS)}>Show more</button>
@@ -117,6 +128,6 @@ function NoTasks({ isFiltered }: { isFiltered: boolean }) {
 }
 
 function NoSessions({ isFiltered }: { isFiltered: boolean }) {
-  if (isFiltered) return <Empty title="No session fits"><button type="button" onClick={() => setQuery({ q: '' })}>Show all sessions</button></Empty>;
+  if (isFiltered) return <Empty title="No session fits"><button type="button" onClick={() => setQuery({ q: '', state: '' })}>Show all sessions</button></Empty>;
   return <Empty title="No sessions yet"><p>A session begins with its first message.</p><Command text={curl(`/session/${id('user-123')}`)} /></Empty>;
 }

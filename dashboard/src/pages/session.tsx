@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Problem, curl, id, send } from '../api';
-import { firstLine, Elapsed } from '../parts/tables';
-import { money, reason, words } from '../format';
+import { Elapsed, firstLine, stateOf } from '../parts/tables';
+import { money, plainName, reason, words } from '../format';
 import { returns, sessions, tasks } from '../live';
 import { Markdown } from '../markdown';
 import { Ago, Badge, Choice, Confirm, Copy, Empty, Fact, Loading, Trouble } from '../parts/basic';
@@ -30,6 +30,7 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
     return [...known.values()].sort((a, b) => a.created.localeCompare(b.created) || a.taskId.localeCompare(b.taskId));
   }, [past.value, tasks.value, sessionId]);
   const session = { ...found.value, ...listed } as Session;
+  const repository = conversation.find((task) => task.kind === 'repository');
   // The newest is at the end, where one writes on.
   useEffect(() => {
     if (past.value && view === 'conversation') scrollTo(0, document.body.scrollHeight);
@@ -49,8 +50,8 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
   return (
     <>
       <div class="page-head">
-        <p class="crumbs"><a href="#/?view=sessions">Sessions</a></p>
-        <div class="title-line"><h1 tabIndex={-1}>{sessionId}</h1><span role="status" aria-label="State"><Badge status={session.busy ? 'running' : session.state} /></span></div>
+        <p class="crumbs"><a href="#/?view=sessions">Sessions</a>{repository && ` / ${sessionId}`}</p>
+        <div class="title-line"><h1 tabIndex={-1}>{repository ? firstLine(repository.prompt) : plainName(sessionId)}</h1><span role="status" aria-label="State"><Badge status={stateOf(session)} /></span></div>
         <div class="actions">
           <button type="button" onClick={() => setAsking('reset')}>Reset</button>
           <button type="button" class="danger" onClick={() => setAsking('delete')}>Delete</button>
@@ -60,12 +61,14 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
       <dl class="facts">
         <Fact name="Turns">{session.turns}</Fact>
         <Fact name="Queued">{session.queued}</Fact>
-        <Fact name="Cost">{money(conversation.reduce((sum, task) => sum + (task.cost ?? 0), 0))}</Fact>
+        <Fact name={past.value?.length === MAX_TASKS ? `Cost of ${MAX_TASKS} tasks` : 'Cost'}>{money(conversation.reduce((sum, task) => sum + (task.cost ?? 0), 0))}</Fact>
         <Fact name="Begun"><Ago time={session.created} /></Fact>
         <Fact name="Active"><Ago time={session.lastActive} /></Fact>
+        {session.agent && !repository && <Fact name="Agent">{session.agent}</Fact>}
+        {repository?.repo && <Fact name="Repository">{repository.repo}</Fact>}
         {session.credential && <Fact name="Credential">{session.credential === 'session' ? 'its own' : 'the operator’s'}</Fact>}
       </dl>
-      <Choice label="View" value={view} options={[['conversation', 'Conversation'], ['files', 'Files']]} onChange={(view) => setQuery({ view: view === 'files' ? 'files' : '', path: '' })} />
+      <Choice label="View" value={view} options={[['conversation', 'Conversation'], ['files', 'Files']]} onChange={(view) => setQuery({ view: view === 'files' ? 'files' : '', path: '', file: '' }, true)} />
       {view === 'files' ? <Files sessionId={sessionId} busy={session.busy} /> : (
         <section aria-label="Conversation" class="conversation">
           {past.value?.length === MAX_TASKS && <p class="hint">The latest {MAX_TASKS} tasks.</p>}

@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import { Problem, call, key, signIn } from '../api';
-import { Command, upper } from '../parts/basic';
+import { upper } from '../format';
+import { Command } from '../parts/basic';
 
 export function SignIn({ onDone }: { onDone: () => void }) {
   const [value, setValue] = useState('');

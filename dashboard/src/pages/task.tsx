@@ -1,13 +1,17 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { Problem, curl, download, get, send } from '../api';
-import { count, duration, money, pretty, reason, words } from '../format';
-import { learned, returns, tasks } from '../live';
-import { Markdown, Outside } from '../markdown';
+import { count, money } from '../format';
+import { learned, returns, sessions, tasks } from '../live';
 import { Ago, Badge, Confirm, Copy, Empty, Fact, Loading, Trouble } from '../parts/basic';
-import { Elapsed, pullRequest } from '../parts/tables';
+import { edit } from '../parts/composer';
+import { Deliveries } from '../parts/deliveries';
+import { Candidates, PullRequest } from '../parts/repository';
+import { Result } from '../parts/result';
+import { Elapsed } from '../parts/tables';
+import { useGet } from '../parts/use';
 import { Stream, Timeline, useWork } from '../parts/work';
 import { go, href } from '../route';
-import type { Task } from '../types';
+import type { Delivery, Task } from '../types';
 
 export function TaskPage({ taskId }: { taskId: string }) {
   const [task, setTask] = useState<Task | null>(null);
@@ -49,19 +53,21 @@ function Shown({ task, reload, error }: { task: Task; reload: () => Promise<void
   const [failure, setFailure] = useState<unknown>(null);
   const [asking, setAsking] = useState(false);
   const isRepository = task.kind === 'repository';
+  const agent = sessions.value.get(task.sessionId)?.agent;
   const abort = (mode: 'kill' | 'interrupt') => send(`POST`, `/task/${task.taskId}/abort${mode === 'interrupt' ? '?mode=interrupt' : ''}`);
+  const retry = async () => go('tasks', (await send<{ taskId: string }>('POST', `/task/${task.taskId}/retry`)).taskId);
   const attempt = (work: () => Promise<unknown>) => () => {
     setFailure(null);
     work().then(() => reload(), setFailure);
   };
   const body = isRepository
-    ? { prompt: task.prompt, ...(task.repo && { repo: task.repo }) }
+    ? { prompt: task.prompt, ...(task.repo && { repo: task.repo }), ...(task.context && { context: task.context }) }
     : { sessionId: task.sessionId, message: task.prompt, ...(task.context && { context: task.context }) };
 
   return (
     <>
       <div class="page-head">
-        <p class="crumbs">{isRepository ? <a href={href()}>Tasks</a> : <><a href="#/?view=sessions">Sessions</a> / <a href={href('sessions', task.sessionId)}>{task.sessionId}</a></>}</p>
+        <p class="crumbs">{isRepository ? <><a href={href()}>Tasks</a> / <a href={href('sessions', task.sessionId)}>Session</a></> : <><a href="#/?view=sessions">Sessions</a> / <a href={href('sessions', task.sessionId)}>{task.sessionId}</a></>}</p>
         <div class="title-line">
           <h1 class="prompt-title" tabIndex={-1}>{title(task.prompt)}</h1>
           <span role="status" aria-label="Status"><Badge status={task.status} /></span>
@@ -69,9 +75,8 @@ function Shown({ task, reload, error }: { task: Task; reload: () => Promise<void
         <div class="actions">
           {!isFinal(task) && <button type="button" onClick={attempt(() => abort('interrupt'))} disabled={task.status !== 'running'}>Interrupt</button>}
           {!isFinal(task) && <button type="button" class="danger" onClick={() => setAsking(true)}>Abort</button>}
-          {isFinal(task) && isRepository && task.status !== 'completed' && (
-            <button type="button" class="primary" onClick={attempt(async () => { const again = await send<{ taskId?: string; id: string }>('POST', `/task/${task.taskId}/retry`); go('tasks', again.taskId ?? again.id); })}>Retry</button>
-          )}
+          {isFinal(task) && task.status !== 'completed' && <button type="button" class="primary" onClick={attempt(retry)}>Retry</button>}
+          {isFinal(task) && <button type="button" onClick={() => edit(task)}>Edit and send</button>}
           <Copy label="Copy as cURL" text={() => curl('/task', 'POST', body)} />
           <button type="button" class="quiet" onClick={attempt(() => download(`/task/${task.taskId}/logs?format=ndjson`, `task-${task.taskId}.ndjson`))}>Download NDJSON</button>
         </div>
@@ -84,48 +89,42 @@ function Shown({ task, reload, error }: { task: Task; reload: () => Promise<void
         <Fact name="Duration"><span class="big"><Elapsed task={task} /></span></Fact>
         {task.usage && <Fact name="Tokens">{count(task.usage.input_tokens + task.usage.cache_creation_input_tokens + task.usage.cache_read_input_tokens)} in, {count(task.usage.output_tokens)} out</Fact>}
         <Fact name="Model">{task.model}</Fact>
-        {task.agent && <Fact name="Agent">{task.agent}</Fact>}
+        {agent && !isRepository && <Fact name="Agent">{agent}</Fact>}
         {task.stage && <Fact name="Stage">{task.stage}</Fact>}
-        {task.repo && <Fact name="Repository">{task.repo}</Fact>}
-        {task.branch && <Fact name="Branch"><code>{task.branch}</code></Fact>}
-        {task.pr_url && <Fact name="Pull request"><Outside href={task.pr_url}>{pullRequest(task.pr_url)}</Outside></Fact>}
+        {task.repo && !task.pr_url && <Fact name="Repository">{task.repo}</Fact>}
+        {task.branch && !task.pr_url && <Fact name="Branch"><code>{task.branch}</code></Fact>}
         <Fact name="Created"><Ago time={task.created} /></Fact>
         <Fact name="Task"><code>{task.taskId}</code></Fact>
       </dl>
+      {task.pr_url && <PullRequest task={task} address={task.pr_url} />}
       <Timeline transcript={transcript} task={task} />
       {(task.prompt.length > 140 || task.prompt.includes('\n') || task.context) && (
         <details class="prompt"><summary>Whole message</summary>{task.context && <pre class="plain">{task.context}</pre>}<pre class="plain">{task.prompt}</pre></details>
       )}
       <h2 class="hidden">Work</h2>
-      {state === 'reading' ? <Loading /> : <Stream transcript={transcript} isRunning={!isFinal(task)} />}
-      {isFinal(task) && <Answer task={task} />}
+      {state === 'reading' ? <Loading /> : <Stream transcript={transcript} isRunning={task.status === 'running'} />}
+      {isFinal(task) && <Result task={task} />}
+      {isRepository && task.status === 'failed' && <Candidates task={task} />}
+      <Told taskId={task.taskId} isFinal={isFinal(task)} />
       {asking && (
         <Confirm title="Abort this task?" action="Abort task" onClose={() => setAsking(false)} onConfirm={async () => { await abort('kill'); await reload(); }}>
-          <p>Its container is ended. Files that it wrote stay, and the session goes on with its next message. <b>Interrupt</b> ends the turn and keeps the container.</p>
+          <p>{isRepository
+            ? 'Its container is ended. What it has pushed stays in the repository, and its pull request stays a draft.'
+            : 'Its container is ended. Files that it wrote stay, and the session goes on with its next message.'} <b>Interrupt</b> ends the turn and keeps the container.</p>
         </Confirm>
       )}
     </>
   );
 }
 
-/** How it ended. */
-export function Answer({ task }: { task: Task }) {
-  if (task.status !== 'completed') {
-    return (
-      <section class={`answer ${task.status}`} aria-label="Result">
-        <h2>{task.status === 'aborted' ? 'Aborted' : `Failed${task.errorType ? `: ${reason(task.errorType)}` : ''}`}</h2>
-        <p>{task.error ?? 'Nothing more is known.'}</p>
-      </section>
-    );
-  }
-  const text = words(task);
-  const hasData = task.output !== null && task.output !== undefined && typeof task.output !== 'string';
+/** Whom its end is told. */
+function Told({ taskId, isFinal }: { taskId: string; isFinal: boolean }) {
+  const { value, reload } = useGet<Delivery[]>(`/webhooks?task=${taskId}`, isFinal);
+  if (!value?.length) return null;
   return (
-    <section class="answer completed" aria-label="Result">
-      <h2>Answer{task.duration !== undefined && <span class="hint"> after {duration(task.duration)}</span>}</h2>
-      {text && <Markdown text={text} />}
-      {hasData && <details open={!text}><summary>Output</summary><pre class="code" tabIndex={0}>{pretty(task.output)}</pre></details>}
-      {!text && !hasData && <p class="hint">The agent ended without words.</p>}
+    <section class="told" aria-labelledby="told">
+      <h2 id="told">Webhooks</h2>
+      <Deliveries deliveries={value} reload={reload} ofTask />
     </section>
   );
 }

@@ -3,7 +3,7 @@ import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { Problem } from '../api';
-import { ago, full } from '../format';
+import { ago, full, upper } from '../format';
 import type { Status } from '../types';
 
 /** The time, every second while the page is seen. */
@@ -77,11 +77,6 @@ export function Trouble({ error, retry }: { error: unknown; retry?: () => void }
       {retry && <button type="button" class="quiet" onClick={retry}>Try again</button>}
     </div>
   );
-}
-
-/** As a sentence begins. A field's name stays as it is. */
-export function upper(sentence: string): string {
-  return /^[a-z]+[A-Z]|^\w+:/.test(sentence) ? sentence : sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }
 
 export function Loading() {

@@ -54,7 +54,7 @@ export function Bars({ title, name, bars, shown }: Props) {
           {bars.map((bar) => (
             <tr>
               <th scope="row">
-                {bar.href ? <a href={bar.href}>{bar.name}</a> : bar.name}
+                {bar.href ? <a href={bar.href} title={bar.name}>{bar.name}</a> : <span title={bar.name}>{bar.name}</span>}
                 <svg viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true"><rect class="ground" width="100" height="4" /><rect class="bar" width={(100 * bar.value) / top} height="4" /></svg>
               </th>
               <td class="number">{shown(bar.value)}</td>

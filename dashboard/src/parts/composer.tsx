@@ -1,32 +1,49 @@
 // Hands in a task: a message to a session, or work on a repository.
-import { useMemo, useRef, useState } from 'preact/hooks';
+import { signal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Problem, curl, send } from '../api';
+import { duration, money, upper } from '../format';
 import { sessions } from '../live';
-import { go } from '../route';
-import type { Agent } from '../types';
-import { Choice, Copy, Trouble, upper } from './basic';
+import { go, href } from '../route';
+import type { Agent, Task } from '../types';
+import { Choice, Copy, Trouble } from './basic';
+import { type Kind, OPTIONS, type Values, bodyOf, withoutSecrets } from './submission';
 import { useGet } from './use';
 
-type Kind = 'session' | 'repository';
-type Values = Record<string, string>;
+/** What the next composer begins with: a task that is to be sent again, changed. */
+const draft = signal<{ kind: Kind; values: Values } | null>(null);
 
-const OPTIONS = [
-  ['model', 'Model', 'the server’s default', 'text'],
-  ['maxTurns', 'Most turns', '10', 'number'],
-  ['timeoutMs', 'Time limit, ms', '600000', 'number'],
-  ['maxCostUsd', 'Most dollars', 'no limit', 'number'],
-] as const;
+/** To the composer, with what a task had. */
+export function edit(task: Task): void {
+  const context = task.context ?? '';
+  draft.value = task.kind === 'repository'
+    ? { kind: 'repository', values: { prompt: task.prompt, context, ...(task.repo && { repo: task.repo }) } }
+    : { kind: 'session', values: { sessionId: task.sessionId, message: task.prompt, context } };
+  if (location.hash === href()) return;
+  go();
+}
 
 /** `session` set: the reply box of that session. */
 export function Composer({ session }: { session?: string }) {
-  const [kind, setKind] = useState<Kind>('session');
-  const [values, setValues] = useState<Values>({});
+  const isReply = session !== undefined;
+  const [begun] = useState(() => (isReply ? null : draft.peek()));
+  const [kind, setKind] = useState<Kind>(begun?.kind ?? 'session');
+  const [values, setValues] = useState<Values>(begun?.values ?? {});
   const [error, setError] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
   const form = useRef<HTMLFormElement>(null);
-  const agents = useGet<Agent[]>(session === undefined ? '/agents' : null);
-  const body = useMemo(() => bodyOf(session === undefined ? kind : 'session', { ...values, ...(session !== undefined && { sessionId: session }) }), [kind, values, session]);
-  const isReply = session !== undefined;
+  const agents = useGet<Agent[]>(isReply ? null : '/agents').value ?? [];
+  // A session keeps the agent that it began with.
+  const own = kind === 'session' ? sessions.value.get(values['sessionId']?.trim() ?? '')?.agent : undefined;
+  const body = useMemo(() => bodyOf(kind, { ...values, ...(isReply && { sessionId: session }), ...(own && { agent: '' }) }), [kind, values, session, own]);
+  const agent = agents.find(({ name, default: isDefault }) => (own ?? values['agent'] ? name === (own ?? values['agent']) : isDefault));
+
+  useEffect(() => {
+    if (!begun) return;
+    draft.value = null;
+    form.current?.querySelector<HTMLElement>('[data-composer]')?.focus();
+  }, []);
 
   const submit = async (event: Event) => {
     event.preventDefault();
@@ -34,14 +51,15 @@ export function Composer({ session }: { session?: string }) {
     setBusy(true);
     setError(null);
     try {
-      const { taskId, id } = await send<{ taskId?: string; id: string }>('POST', '/task', { ...body, async: true });
+      const { taskId } = await send<{ taskId: string }>('POST', '/task', { ...body, async: true });
       setValues((before) => ({ ...before, message: '', prompt: '' }));
-      if (!isReply) go('tasks', taskId ?? id);
+      if (!isReply) go('tasks', taskId);
     } catch (error) {
       const problem = error instanceof Problem ? error : new Problem(0, 'unknown', String(error));
       setError(problem);
-      const field = problem.field && form.current?.querySelector<HTMLElement>(`[name="${problem.field}"]`);
-      if (field) field.focus();
+      const name = problem.field;
+      // A field may stand in a part that is folded until now.
+      if (name) setTimeout(() => form.current?.querySelector<HTMLElement>(`[name="${name}"]`)?.focus());
     } finally {
       setBusy(false);
     }
@@ -56,15 +74,23 @@ export function Composer({ session }: { session?: string }) {
     'aria-invalid': error?.field === name ? ('true' as const) : undefined,
     'aria-describedby': error?.field === name ? `error-${name}` : undefined,
   });
-  const complaint = (name: string) =>
-    error?.field === name && <p class="complaint" id={`error-${name}`} role="alert">{upper(error.message.replace(/^\w+: /, ''))}</p>;
+  /** A labelled field with what is wrong with it. */
+  const labelled = (name: string, label: string, input: ComponentChildren, size = '') => (
+    <div class={`field ${size}`}>
+      <label><span>{label}</span>{input}</label>
+      {error?.field === name && <p class="complaint" id={`error-${name}`} role="alert">{upper(error!.message.replace(/^\w+: /, ''))}</p>}
+    </div>
+  );
+  const line = (name: string, placeholder: string) => <input {...field(name)} placeholder={placeholder} autoComplete="off" spellcheck={false} />;
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       form.current?.requestSubmit();
     }
   };
-  const shown = new Set(['sessionId', 'message', 'prompt', 'repo', 'base', 'branch', 'context', 'agent', ...OPTIONS.map(([name]) => name)]);
+  const folded = ['context', 'env', 'webhook', 'secret', ...OPTIONS.map(([name]) => name)];
+  const isShown = (name: string | null | undefined) => !!name && !!form.current?.querySelector(`[name="${name}"]`);
+  const hints = agentHints(kind, agent);
 
   return (
     <form class={`composer ${isReply ? 'reply' : ''}`} ref={form} onSubmit={(event) => void submit(event)} onKeyDown={onKeyDown} noValidate aria-label={isReply ? 'Reply' : 'New task'}>
@@ -73,75 +99,83 @@ export function Composer({ session }: { session?: string }) {
           <Choice label="Kind of task" value={kind} options={[['session', 'Message'], ['repository', 'Repository task']]} onChange={(kind) => { setKind(kind); setError(null); }} />
         </div>
       )}
-      {kind === 'session' || isReply ? (
+      {kind === 'session' ? (
         <div class="fields">
           {!isReply && (
-            <div class="field narrow"><label>
-              <span>Session</span>
-              <input {...field('sessionId')} list="known-sessions" placeholder="user-123" autoComplete="off" spellcheck={false} />
-              <datalist id="known-sessions">{[...sessions.value.keys()].slice(0, 50).map((id) => <option value={id} />)}</datalist></label>{complaint('sessionId')}
+            <div class="narrow">
+              {labelled('sessionId', 'Session', (
+                <>
+                  <input {...field('sessionId')} list="known-sessions" placeholder="user-123" autoComplete="off" spellcheck={false} />
+                  <datalist id="known-sessions">{[...sessions.value.keys()].slice(0, 50).map((id) => <option value={id} />)}</datalist>
+                </>
+              ))}
+              {agents.length > 1 && labelled('agent', 'Agent', (
+                <select {...field('agent')} value={own ?? values['agent'] ?? ''} disabled={!!own}>
+                  {own && !agents.some(({ name }) => name === own) && <option value={own}>{own}</option>}
+                  {[...agents].sort((a, b) => Number(b.default) - Number(a.default)).map(({ name, default: isDefault, error }) => (
+                    <option value={isDefault && !own ? '' : name} disabled={!!error}>{name}{error ? ' (broken)' : isDefault ? ' (default)' : ''}</option>
+                  ))}
+                </select>
+              ))}
             </div>
           )}
-          <div class="field grow"><label>
-            <span>Message</span>
-            <textarea {...field('message')} data-composer rows={isReply ? 2 : 3} placeholder={isReply ? 'Go on with this session' : 'What should the agent do? The session begins with its first message.'} /></label>{complaint('message')}
-          </div>
+          {labelled('message', 'Message', (
+            <textarea {...field('message')} data-composer rows={isReply ? 2 : agents.length > 1 ? 5 : 3} placeholder={isReply ? 'Go on with this session' : 'What should the agent do? The session begins with its first message.'} />
+          ), 'grow')}
         </div>
       ) : (
         <>
-          <div class="field"><label>
-            <span>Task</span>
-            <textarea {...field('prompt')} data-composer rows={3} placeholder="What is to be done? The agent finds the repository, works on a branch and opens a pull request." /></label>{complaint('prompt')}
-          </div>
+          {labelled('prompt', 'Task', (
+            <textarea {...field('prompt')} data-composer rows={3} placeholder="What is to be done? The agent finds the repository, works on a branch and opens a pull request." />
+          ))}
           <div class="fields three">
-            {([['repo', 'Repository', 'found by the agent'], ['base', 'From branch', 'the default one'], ['branch', 'Work on branch', 'claude/…']] as const).map(([name, label, hint]) => (
-              <div class="field"><label><span>{label}</span><input {...field(name)} placeholder={hint} autoComplete="off" spellcheck={false} /></label>{complaint(name)}</div>
-            ))}
+            {labelled('repo', 'Repository', line('repo', 'found by the prompt, or OWNER/NAME'))}
+            {labelled('base', 'From branch', line('base', 'the default one'))}
+            {labelled('branch', 'Work on branch', line('branch', 'a new one, claude/…'))}
           </div>
         </>
       )}
-      <details class="options" open={OPTIONS.some(([name]) => error?.field === name) || error?.field === 'context' || undefined}>
+      {agent && kind === 'session' && !isReply && <AgentNote agent={agent} isOwn={!!own} />}
+      <details class="options" open={folded.includes(error?.field ?? '') || undefined}>
         <summary>Options</summary>
         <div class="fields four">
-          {agents.value && agents.value.length > 1 && kind === 'session' && (
-            <div class="field"><label>
-              <span>Agent</span>
-              <select {...field('agent')}>
-                <option value="">{agents.value.find((agent) => agent.default)?.name ?? 'default'}</option>
-                {agents.value.filter((agent) => !agent.default).map((agent) => <option value={agent.name}>{agent.name}</option>)}
-              </select></label>{complaint('agent')}
-            </div>
-          )}
-          {OPTIONS.map(([name, label, hint, type]) => (
-            <div class="field"><label>
-              <span>{label}</span>
-              <input {...field(name)} inputMode={type === 'number' ? 'decimal' : undefined} placeholder={hint} autoComplete="off" spellcheck={false} /></label>{complaint(name)}
-            </div>
-          ))}
+          {OPTIONS.map(([name, label, hint, type]) => labelled(name, label, <input {...field(name)} inputMode={type === 'number' ? 'decimal' : undefined} placeholder={hints[name] ?? hint} autoComplete="off" spellcheck={false} />))}
         </div>
-        <div class="field"><label><span>Context</span><textarea {...field('context')} rows={2} placeholder="Put before the message, under a heading of its own" /></label>{complaint('context')}</div>
+        <div class="fields two">
+          {labelled('context', 'Context', <textarea {...field('context')} rows={2} placeholder="Put before the message, under a heading of its own" />)}
+          {labelled('env', 'Environment, kept secret', <textarea {...field('env')} class="mono" rows={2} placeholder={(agent?.env.length ? agent.env : ['NAME']).map((name) => `${name}=value`).join('\n')} autoComplete="off" spellcheck={false} />)}
+          {labelled('webhook', 'Webhook, called at the end', line('webhook', 'https://example.com/hook'))}
+          {labelled('secret', 'Webhook’s secret', <input {...field('secret')} type="password" placeholder="whsec_…, or the server’s" autoComplete="off" spellcheck={false} />)}
+        </div>
       </details>
-      {error && !(error.field && shown.has(error.field)) && <Trouble error={error} />}
+      {error && !isShown(error?.field) && <Trouble error={error} />}
       <div class="actions">
         <button type="submit" class="primary" disabled={busy}>{busy ? 'Sending…' : isReply ? 'Send' : kind === 'session' ? 'Send message' : 'Start task'}</button>
-        <Copy label="Copy as cURL" text={() => curl('/task', 'POST', body)} />
+        <Copy label="Copy as cURL" text={() => curl('/task', 'POST', withoutSecrets(body))} />
         <span class="hint keys-hint"><kbd>Ctrl</kbd> <kbd>Enter</kbd></span>
       </div>
     </form>
   );
 }
 
-/** What is written, without what is not. A number that is none goes as it is: the server says what it may be. */
-function bodyOf(kind: Kind, values: Values): Record<string, unknown> {
-  const names = kind === 'session' ? ['sessionId', 'message', 'agent'] : ['prompt', 'repo', 'base', 'branch'];
-  const body: Record<string, unknown> = {};
-  for (const name of [...names, 'context', ...OPTIONS.map(([name]) => name)]) {
-    const value = values[name]?.trim();
-    if (!value) continue;
-    const isNumber = OPTIONS.some(([option, , , type]) => option === name && type === 'number');
-    body[name] = isNumber && Number.isFinite(Number(value)) ? Number(value) : value;
-  }
-  if (kind === 'session') body['message'] ??= '';
-  else body['prompt'] ??= '';
-  return body;
+/** Which agent it is, in its own words. */
+function AgentNote({ agent, isOwn }: { agent: Agent; isOwn: boolean }) {
+  const said = [
+    isOwn && `This session’s agent is ${agent.name}`,
+    agent.description,
+    agent.env.length > 0 && `needs ${agent.env.join(', ')} in its environment`,
+  ].filter(Boolean);
+  if (agent.error) return <p class="complaint">{agent.name} cannot be used: {agent.error}</p>;
+  return said.length ? <p class="hint agent-note">{upper(said.join('; '))}</p> : null;
+}
+
+/** What holds where nothing is said. */
+function agentHints(kind: Kind, agent: Agent | undefined): Record<string, string> {
+  if (!agent || kind === 'repository') return {};
+  return {
+    model: agent.model,
+    maxTurns: String(agent.maxTurns),
+    timeoutMs: `${agent.timeoutMs} (${duration(agent.timeoutMs)})`,
+    ...(agent.maxCostUsd !== null && { maxCostUsd: money(agent.maxCostUsd).slice(1) }),
+  };
 }

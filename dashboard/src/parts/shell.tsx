@@ -3,9 +3,9 @@ import { signal, useComputed } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { key, signOut } from '../api';
+import { upper } from '../format';
 import { connection, returns, stopWatching, trouble } from '../live';
 import { href, route } from '../route';
-import { upper } from './basic';
 
 const PAGES = [
   ['', 'Overview'],
@@ -36,10 +36,11 @@ export function Shell({ children }: { children: ComponentChildren }) {
         <a class="brand" href={href()}><Mark />Claude Runner</a>
         <nav aria-label="Pages">
           {PAGES.map(([path, name]) => <a href={href(path)} aria-current={active === path ? 'page' : undefined}>{name}</a>)}
+          <a href="/docs">API</a>
         </nav>
         <div class="side-end">
           <select aria-label="Colours" value={theme.value} onChange={(event) => { theme.value = event.currentTarget.value as Theme; applyTheme(); }}>
-            <option value="auto">Auto colours</option>
+            <option value="auto">Auto</option>
             <option value="light">Light</option>
             <option value="dark">Dark</option>
           </select>

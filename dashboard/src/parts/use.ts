@@ -9,13 +9,18 @@ export interface Loaded<T> {
 
 /** What a path answers. Keeps the last value while it is asked again; `path` null asks nothing. */
 export function useGet<T>(path: string | null, again: unknown = null): Loaded<T> {
+  return useLoad(path, get<T>, again);
+}
+
+/** As `useGet`, with what makes a value of a path. */
+export function useLoad<T>(path: string | null, load: (path: string, signal: AbortSignal) => Promise<T>, again: unknown = null): Loaded<T> {
   const [state, setState] = useState<{ path: string | null; value: T | null; error: unknown }>({ path, value: null, error: null });
   const [round, setRound] = useState(0);
   useEffect(() => {
     if (!path) return;
     const stop = new AbortController();
-    get<T>(path, stop.signal).then(
-      (value) => setState({ path, value, error: null }),
+    load(path, stop.signal).then(
+      (value) => !stop.signal.aborted && setState({ path, value, error: null }),
       (error: unknown) => {
         if (!stop.signal.aborted) setState((before) => ({ path, value: before.path === path ? before.value : null, error }));
       },

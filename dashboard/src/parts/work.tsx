@@ -9,6 +9,7 @@ import { Markdown, Outside } from '../markdown';
 import { type StreamState, subscribe } from '../stream';
 import { type Block, type Note, type Prose, type Tool, Transcript } from '../transcript';
 import type { RunnerEvent, Task } from '../types';
+import { now } from './basic';
 
 /** Blocks of one piece. */
 const PIECE = 40;
@@ -154,8 +155,7 @@ function Thinking({ block, all }: { block: Prose; all: boolean | null }) {
 
 function ToolCall({ block, all }: { block: Tool; all: boolean | null }) {
   block.rev.value;
-  const running = block.result === null;
-  const state = running ? <i class="spin" role="img" aria-label="running" /> : block.isError ? <span class="bad-word">failed</span> : <span class="took">{duration(block.until - block.at)}</span>;
+  const state = block.stopped ? <span class="took">stopped</span> : block.result === null ? <i class="spin" role="img" aria-label="running" /> : block.isError ? <span class="bad-word">failed</span> : <span class="took">{duration(block.until - block.at)}</span>;
   const isAgent = block.children.length > 0 || block.tool === 'Agent' || block.tool === 'Task';
   return (
     <div class={`block ${block.isError ? 'is-error' : ''}`}>
@@ -248,12 +248,16 @@ function inputText(input: unknown): string {
 export function Timeline({ transcript, task }: { transcript: Transcript; task: Task }) {
   transcript.rev.value;
   const begin = Date.parse(task.created);
+  // What is not done goes on until now.
+  const until = (block: Block) => (block.kind === 'tool' && block.result === null && !block.stopped ? Math.max(now.value, block.at) : block.until);
   const blocks = transcript.blocks.filter((block) => block.kind !== 'note');
-  const end = Math.max(task.finished ? Date.parse(task.finished) : 0, ...transcript.blocks.slice(-1).map((block) => block.until), begin + 1);
+  const end = Math.max(task.finished ? Date.parse(task.finished) : now.value, ...transcript.blocks.slice(-1).map(until), begin + 1);
   const started = task.started ? Date.parse(task.started) : end;
   const spans = [
     { kind: 'waiting', name: 'waiting', at: begin, until: started },
-    ...blocks.slice(-400).map((block) => ({ kind: block.kind, name: block.kind === 'tool' ? block.tool : block.kind, at: block.at, until: Math.max(block.until, block.at) })),
+    // The sandbox, the clone of a repository, and the model's first word.
+    { kind: 'starting', name: 'starting', at: started, until: blocks[0]?.at ?? end },
+    ...blocks.slice(-400).map((block) => ({ kind: block.kind, name: block.kind === 'tool' ? block.tool : block.kind, at: block.at, until: Math.max(until(block), block.at) })),
   ].filter((span) => span.until > span.at || span.kind === 'tool');
   const x = (time: number) => (1000 * (time - begin)) / (end - begin);
   const sums = new Map<string, number>();

@@ -70,8 +70,46 @@ pub(super) async fn pages(
     }
 }
 
+/// A list as `tasks` and `webhooks` show it.
+pub(super) struct PagedList {
+    /// Its path, and what is told of it where it is empty.
+    pub(super) path: &'static str,
+    pub(super) empty: &'static str,
+    pub(super) nothing_fits: &'static str,
+    pub(super) table: fn(&[Value]) -> Table,
+}
+
+impl PagedList {
+    /// Prints it: a table, or with `json` a record on each line as they come. Filters without a value do not count.
+    pub(super) async fn print<const N: usize>(
+        &self,
+        remote: &Remote,
+        filters: [(&str, Option<String>); N],
+        extent: Extent,
+        json: bool,
+    ) -> anyhow::Result<()> {
+        let filters: Vec<(&str, String)> =
+            filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let mut records = Vec::new();
+        let more = pages(remote, self.path, &filters, extent.most(), |page| {
+            if json {
+                return print_lines(&page);
+            }
+            records.extend(page);
+            Ok(())
+        })
+        .await?;
+        if !json && records.is_empty() {
+            writeln!(io::stderr(), "{}", if filters.is_empty() { self.empty } else { self.nothing_fits })?;
+        } else if !json {
+            print_table(&(self.table)(&records))?;
+        }
+        Ok(tell_of_more(more)?)
+    }
+}
+
 /// Below a list that is not all.
-pub(super) fn tell_of_more(more: bool) -> io::Result<()> {
+fn tell_of_more(more: bool) -> io::Result<()> {
     if more { writeln!(io::stderr(), "there are more: --limit N or --all shows them") } else { Ok(()) }
 }
 

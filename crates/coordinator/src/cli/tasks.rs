@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::exit::Exit;
-use super::lists::{self, Extent};
+use super::lists::{self, Extent, PagedList};
 use super::remote::{Remote, RemoteOptions};
 use super::table::{Column, Table};
 use super::terminal;
@@ -79,28 +79,13 @@ async fn list(remote: &Remote, options: &ListOptions, json: bool) -> anyhow::Res
         ("sessionId", options.session.as_ref().map(ToString::to_string)),
         ("q", options.search.clone()),
     ];
-    let filters: Vec<(&str, String)> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    let mut records = Vec::new();
-    let more = lists::pages(remote, "tasks", &filters, options.extent.most(), |page| {
-        if json {
-            return lists::print_lines(&page);
-        }
-        records.extend(page);
-        Ok(())
-    })
-    .await?;
-    if !json && records.is_empty() {
-        let sentence = if filters.is_empty() {
-            "there are no tasks; `claude-runner task --session NAME MESSAGE` sends one"
-        } else {
-            "there are no such tasks"
-        };
-        writeln!(io::stderr(), "{sentence}")?;
-    } else if !json {
-        lists::print_table(&table(&records))?;
-    }
-    lists::tell_of_more(more)?;
-    Ok(())
+    let tasks = PagedList {
+        path: "tasks",
+        empty: "there are no tasks; `claude-runner task --session NAME MESSAGE` sends one",
+        nothing_fits: "there are no such tasks",
+        table,
+    };
+    tasks.print(remote, filters, options.extent, json).await
 }
 
 pub(super) fn table(records: &[Value]) -> Table {

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::exit::Exit;
-use super::lists::{self, Extent};
+use super::lists::{self, Extent, PagedList};
 use super::remote::{Remote, RemoteOptions};
 use super::table::{Column, Table};
 use crate::webhook::DeliveryStatus;
@@ -83,28 +83,13 @@ pub(super) async fn run(options: WebhooksOptions) -> anyhow::Result<ExitCode> {
 
 async fn list(remote: &Remote, options: &ListOptions, json: bool) -> anyhow::Result<()> {
     let filters = [("status", options.status.map(|status| status.as_str().to_owned())), ("task", options.task.clone())];
-    let filters: Vec<(&str, String)> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    let mut deliveries = Vec::new();
-    let more = lists::pages(remote, "webhooks", &filters, options.extent.most(), |page| {
-        if json {
-            return lists::print_lines(&page);
-        }
-        deliveries.extend(page);
-        Ok(())
-    })
-    .await?;
-    if !json && deliveries.is_empty() {
-        let sentence = if filters.is_empty() {
-            "there are no deliveries; `claude-runner task --webhook URL` has a task's end told"
-        } else {
-            "there are no such deliveries"
-        };
-        writeln!(io::stderr(), "{sentence}")?;
-    } else if !json {
-        lists::print_table(&table(&deliveries))?;
-    }
-    lists::tell_of_more(more)?;
-    Ok(())
+    let deliveries = PagedList {
+        path: "webhooks",
+        empty: "there are no deliveries; `claude-runner task --webhook URL` has a task's end told",
+        nothing_fits: "there are no such deliveries",
+        table,
+    };
+    deliveries.print(remote, filters, options.extent, json).await
 }
 
 fn table(deliveries: &[Value]) -> Table {

@@ -14,8 +14,13 @@ use super::extract::Path;
 static PAGE: LazyLock<File> = LazyLock::new(|| File::new("docs.html", include_bytes!("docs/docs.html")));
 
 /// Written by hand, without a build: they are all that the page is.
-static FILES: LazyLock<[File; 2]> = LazyLock::new(|| {
-    [File::new("docs.js", include_bytes!("docs/docs.js")), File::new("docs.css", include_bytes!("docs/docs.css"))]
+static FILES: LazyLock<[File; 3]> = LazyLock::new(|| {
+    [
+        File::new("docs.js", include_bytes!("docs/docs.js")),
+        File::new("docs.css", include_bytes!("docs/docs.css")),
+        // The dashboard's build takes it in, too.
+        File::new("tokens.css", include_bytes!("docs/tokens.css")),
+    ]
 });
 
 /// `GET /docs`.

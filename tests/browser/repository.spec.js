@@ -1,0 +1,147 @@
+// Repository tasks, agents and webhooks in the dashboard: the real coordinator with real containers, a forge in GitHub's shape, and a
+// receiver of webhooks.
+import { expect, test } from '@playwright/test';
+import { open, status } from './page.js';
+import { Receiver } from './receiver.js';
+import { Server } from './server.js';
+
+const SECRET = 'whsec_b3BlcmF0b3JzLXNlY3JldC1mb3Itd2ViaG9va3M=';
+
+let [server, receiver] = [];
+test.beforeAll(async () => {
+  receiver = await Receiver.start();
+  const env = { API_KEYS: 'repository-test-key-0123456789abcdefgh', WEBHOOK_ALLOW: receiver.origin, WEBHOOK_SECRET: SECRET, WEBHOOK_RETRY_MS: '2000' };
+  const agents = { plain: 'default = true\ndescription = "Answers questions"\n', review: 'description = "Reviews changes"\nmax_turns = 7\nenv = ["TEAM"]\n' };
+  server = await Server.start(env, { forge: true, agents });
+});
+test.afterAll(async () => {
+  await server?.stop();
+  await receiver?.stop();
+});
+
+test('a repository task with its pull request', async ({ page }) => {
+  await open(page, server);
+  await page.getByRole('button', { name: 'Repository task' }).click();
+  await page.getByLabel('Task', { exact: true }).fill('Fix the token refresh bug');
+  await page.getByLabel('From branch').fill('no branch');
+  await page.getByRole('button', { name: 'Start task' }).click();
+  await expect(page.getByLabel('From branch')).toBeFocused();
+  await expect(page.getByRole('alert')).toContainText('branch');
+  await page.getByLabel('From branch').fill('');
+  await page.getByRole('button', { name: 'Start task' }).click();
+
+  await expect(page.locator('.fact', { hasText: 'Stage' })).toContainText('worker');
+  for (const line of ['Orchestrator chooses', 'Orchestrator prepares', 'Worker works', 'Worker has opened']) {
+    await expect(page.locator('.note', { hasText: line })).toBeVisible();
+  }
+  await expect(page.locator('.note', { hasText: 'Worker works' })).toContainText('acme/acme-api');
+  const pull = page.getByRole('region', { name: 'Pull request' });
+  await expect(status(page)).toHaveText('completed', { timeout: 60_000 });
+  await expect(pull).toContainText('ready for review');
+  await expect(pull).toContainText('acme/acme-api');
+  const link = pull.getByRole('link', { name: /^PR #/ });
+  const address = await link.getAttribute('href');
+  expect(address).toMatch(new RegExp(`^${server.forgeUrl}/acme/acme-api/pull/\\d+$`));
+  expect(await link.getAttribute('rel')).toContain('noopener');
+  // It is what the forge has.
+  const found = await server.pull('acme/acme-api', address.split('/').at(-1));
+  expect(found.draft).toBe(false);
+  await expect(pull).toContainText(found.head.ref);
+  const result = page.getByRole('region', { name: 'Result' });
+  await expect(result).toContainText('Refresh tokens before they end');
+  await expect(result.getByRole('list', { name: 'Checks' })).toContainText('npm test');
+
+  // Its row in the list, and its session with the files of the clone.
+  await page.getByRole('link', { name: 'Overview' }).click();
+  const row = page.getByRole('row', { name: /Fix the token refresh bug/ });
+  await expect(row).toContainText('acme/acme-api');
+  await expect(row).toContainText('worker');
+  expect(await row.getByRole('link', { name: /^PR #/ }).getAttribute('href')).toBe(address);
+  await row.getByRole('link', { name: 'Fix the token refresh bug' }).click();
+  await page.getByRole('link', { name: 'Session', exact: true }).click();
+  await expect(page.locator('.fact', { hasText: 'Repository' })).toContainText('acme/acme-api');
+  await page.getByRole('button', { name: 'Files' }).click();
+  await expect(page.getByRole('region', { name: 'Files' })).toContainText('Changed');
+  expect(page.complaints).toEqual([]);
+});
+
+test('a draft, its blockers, and once more', async ({ page }) => {
+  const { taskId } = await server.call('/task', { method: 'POST', body: { prompt: 'be blocked', repo: 'acme/handbook' } });
+  await open(page, server, `#/tasks/${taskId}`);
+  await expect(status(page)).toHaveText('failed', { timeout: 60_000 });
+  const pull = page.getByRole('region', { name: 'Pull request' });
+  await expect(pull).toContainText('draft');
+  const number = (await pull.getByRole('link', { name: /^PR #/ }).getAttribute('href')).split('/').at(-1);
+  expect((await server.pull('acme/handbook', number)).draft).toBe(true);
+  await expect(page.getByRole('region', { name: 'Result' })).toContainText('needs a decision');
+  await page.getByRole('button', { name: 'Retry' }).click();
+  await expect(page).not.toHaveURL(new RegExp(taskId));
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('be blocked');
+  await page.getByRole('button', { name: 'Abort' }).click();
+  await page.getByRole('button', { name: 'Abort task' }).click();
+  await expect(status(page)).toHaveText(/aborted|failed/);
+});
+
+test('a prompt that fits several repositories needs one click', async ({ page }) => {
+  const { taskId } = await server.call('/task', { method: 'POST', body: { prompt: 'change nothing, it is unclear where' } });
+  await open(page, server, `#/tasks/${taskId}`);
+  const choice = page.getByRole('region', { name: 'Which repository is it?' });
+  await expect(choice.getByRole('button')).toHaveText(['acme/acme-api', 'acme/acme-web', 'acme/handbook', 'Another one'], { timeout: 60_000 });
+  await choice.getByRole('button', { name: 'Another one' }).click();
+  await expect(page.getByLabel('Task', { exact: true })).toHaveValue('change nothing, it is unclear where');
+  await page.goBack();
+  await choice.getByRole('button', { name: 'acme/handbook' }).click();
+  await expect(page).not.toHaveURL(new RegExp(taskId));
+  await expect(status(page)).toHaveText('failed', { timeout: 60_000 });
+  const chosen = await server.call(`/task/${page.url().split('/').at(-1)}`);
+  expect([chosen.repo, chosen.errorType]).toEqual(['acme/handbook', 'nothing_to_do']);
+});
+
+test('an agent is chosen, and the end is told by webhook', async ({ page }) => {
+  await open(page, server);
+  const agent = page.getByRole('combobox', { name: 'Agent', exact: true });
+  await expect(agent.locator('option')).toHaveText(['plain (default)', 'review']);
+  await page.getByLabel('Session', { exact: true }).fill('pr-7');
+  await agent.selectOption('review');
+  await expect(page.getByText('Reviews changes')).toBeVisible();
+  await page.getByLabel('Message', { exact: true }).fill('bash:echo "team=$TEAM"');
+  // What the agent needs is said where it goes.
+  await page.getByRole('button', { name: 'Send message' }).click();
+  await expect(page.getByLabel('Environment')).toBeFocused();
+  await expect(page.getByRole('alert')).toContainText('TEAM');
+  await expect(page.getByLabel('Most turns')).toHaveAttribute('placeholder', '7');
+  await page.getByLabel('Environment').fill('# ours\nTEAM="blue green"');
+  await page.getByLabel('Webhook, called').fill('ftp://x');
+  await page.getByRole('button', { name: 'Send message' }).click();
+  await expect(page.getByLabel('Webhook, called')).toBeFocused();
+  await page.getByLabel('Webhook, called').fill(`${receiver.origin}/hook`);
+  receiver.replies = [500, 503, 200, 200];
+  await page.getByRole('button', { name: 'Send message' }).click();
+  await expect(page.getByRole('region', { name: 'Result' })).toContainText('team=blue green');
+  await expect(page.locator('.fact', { hasText: 'Agent' })).toContainText('review');
+
+  const told = page.getByRole('region', { name: 'Webhooks' });
+  await expect(told).toContainText('500');
+  await expect(told).toContainText('pending');
+  await expect(told).toContainText(/in \d+ s/);
+  await told.getByRole('button', { name: /Send now/ }).click();
+  await expect(told.locator('.error-word')).toContainText('503');
+  await expect(told).toContainText('delivered', { timeout: 30_000 });
+  await told.locator('summary').click();
+  await expect(told.locator('li')).toHaveCount(3);
+  await told.getByRole('button', { name: /Send again/ }).click();
+  await expect.poll(() => receiver.received.length).toBe(4);
+  expect(new Set(receiver.received.map(({ data }) => data.taskId)).size).toBe(1);
+
+  await page.getByRole('link', { name: 'Webhooks' }).click();
+  await expect(page.getByRole('row', { name: /task\.completed/ })).toContainText('team=');
+  await page.getByRole('button', { name: 'Failed' }).click();
+  await expect(page.getByText('No delivery is failed')).toBeVisible();
+
+  // A session keeps its agent.
+  await page.getByRole('link', { name: 'Overview' }).click();
+  await page.getByLabel('Session', { exact: true }).fill('pr-7');
+  await expect(agent).toBeDisabled();
+  await expect(agent).toHaveValue('review');
+  expect(page.complaints).toEqual([]);
+});
