@@ -1348,6 +1348,8 @@ export interface components {
         };
     };
     parameters: {
+        /** @description the caller's span, `00-TRACE-SPAN-FLAGS` (W3C Trace Context), which the task's span is put below; ignored where it is not valid, and by a server without traces */
+        TraceParent: string;
         /** @description of a task */
         TaskId: string;
         /** @description of a session */
@@ -1373,6 +1375,8 @@ export interface operations {
                 Prefer?: string;
                 /** @description a repeated request with it means the same task */
                 "Idempotency-Key"?: string;
+                /** @description the caller's span, `00-TRACE-SPAN-FLAGS` (W3C Trace Context), which the task's span is put below; ignored where it is not valid, and by a server without traces */
+                traceparent?: components["parameters"]["TraceParent"];
             };
             path?: never;
             cookie?: never;
@@ -1528,7 +1532,10 @@ export interface operations {
     retryTask: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description the caller's span, `00-TRACE-SPAN-FLAGS` (W3C Trace Context), which the task's span is put below; ignored where it is not valid, and by a server without traces */
+                traceparent?: components["parameters"]["TraceParent"];
+            };
             path: {
                 /** @description of a task */
                 id: components["parameters"]["TaskId"];
