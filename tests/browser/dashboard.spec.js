@@ -236,6 +236,9 @@ test('light, dark and narrow, without a serious finding of axe', async ({ page, 
       await expect(page.getByText('Loading…')).toHaveCount(0);
       if (place.startsWith('#/tasks/') && !place.endsWith('none')) await page.getByRole('button', { name: 'Unfold all' }).click();
       const where = `${place} ${colorScheme} ${width}`;
+      // To be looked at.
+      const name = place.replace(task, 'task').replaceAll(/[^a-z]+/g, '-') || '-';
+      await page.screenshot({ path: `../../target/browser-dashboard/${colorScheme}-${width}${name}.png` });
       expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), where).toBeLessThanOrEqual(0);
       const { violations } = await new AxeBuilder({ page }).analyze();
       const serious = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));

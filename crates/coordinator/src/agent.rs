@@ -6,6 +6,7 @@ mod settings;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
@@ -168,6 +169,9 @@ fn append_directory(
         header.set_metadata_in_mode(&metadata, tar::HeaderMode::Deterministic);
         header.set_uid(SANDBOX_USER);
         header.set_gid(SANDBOX_USER);
+        // People see it beside the agent's own files.
+        let changed = metadata.modified().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        header.set_mtime(changed.unwrap_or_default().as_secs());
         let appended = if metadata.is_dir() {
             builder.append_data(&mut header, &relative, io::empty())
         } else if metadata.is_symlink() {

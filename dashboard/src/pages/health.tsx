@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { Problem, curl, get, key } from '../api';
 import { bytes, count } from '../format';
 import { connection } from '../live';
-import { Ago, Badge, Copy, Empty, Fact, Loading, Trouble } from '../parts/basic';
+import { Ago, Badge, Copy, Empty, Fact, Loading, Sentence, Trouble } from '../parts/basic';
 import { Meter } from '../parts/chart';
 import { href } from '../route';
 import type { Readiness, Sandboxes } from '../types';
@@ -44,7 +44,7 @@ export function HealthPage() {
           <h2 id="checks">{ready.ready ? 'Ready for tasks' : 'Not ready for tasks'}</h2>
           <ul class="checks">
             {(ready.checks ?? []).map((check) => (
-              <li class={check.ok ? 'ok' : 'not-ok'}><i aria-hidden="true">{check.ok ? '✓' : '✕'}</i><b>{check.name}</b><span class="hidden">{check.ok ? 'is well:' : 'has a problem:'}</span><span>{check.detail}</span></li>
+              <li class={check.ok ? 'ok' : 'not-ok'}><i aria-hidden="true">{check.ok ? '✓' : '✕'}</i><b>{check.name}</b><span class="hidden">{check.ok ? 'is well:' : 'has a problem:'}</span><span><Sentence text={check.detail} /></span></li>
             ))}
           </ul>
           {!ready.ready && <p class="hint">On the server, <code>claude-runner doctor</code> looks at more, and says what to do.</p>}
@@ -52,6 +52,8 @@ export function HealthPage() {
       )}
       {absent === 'not yours' && <Empty title="Sandboxes are for keys that see all sessions"><p>Yours sees some of them.</p></Empty>}
       {absent === 'old' && <Empty title="This server does not show its sandboxes"><p>A newer one lists them here, with their memory and CPU.</p></Empty>}
+      {/* The engine takes a second to measure them. */}
+      {ready && !found && !absent && !error && <Loading />}
       {found && (
         <>
           <dl class="facts">

@@ -4,7 +4,7 @@ import { Elapsed, firstLine, stateOf } from '../parts/tables';
 import { money, plainName, reason, words } from '../format';
 import { returns, sessions, tasks } from '../live';
 import { Markdown } from '../markdown';
-import { Ago, Badge, Choice, Confirm, Copy, Empty, Fact, Loading, Trouble } from '../parts/basic';
+import { Ago, Badge, Choice, Confirm, Copy, Empty, Fact, Loading, Sentence, Trouble } from '../parts/basic';
 import { Composer } from '../parts/composer';
 import { useGet } from '../parts/use';
 import { Stream, useWork } from '../parts/work';
@@ -111,7 +111,7 @@ function Reply({ task }: { task: Task }) {
   wasRunning.current ||= task.status === 'running';
   if (wasRunning.current && task.status === 'running') return <LiveReply task={task} />;
   if (task.status === 'queued') return <p class="hint">Waits for its turn.</p>;
-  if (task.status !== 'completed') return <p class="failed-line">{task.errorType ? `${reason(task.errorType)}: ` : ''}{task.error}</p>;
+  if (task.status !== 'completed') return <p class="failed-line">{task.errorType ? `${reason(task.errorType)}: ` : ''}<Sentence text={task.error ?? ''} /></p>;
   const text = words(task);
   if (text) return <div class="reply-text"><Markdown text={text} /></div>;
   return task.output === undefined ? null : <pre class="code" tabIndex={0}>{JSON.stringify(task.output, null, 2)}</pre>;

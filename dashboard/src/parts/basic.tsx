@@ -68,12 +68,17 @@ export function Empty({ title, children }: { title: string; children?: Component
   );
 }
 
+/** A sentence of the server's, in which `code` is between backticks. */
+export function Sentence({ text }: { text: string }) {
+  return <>{text.split('`').map((part, index) => (index % 2 ? <code>{part}</code> : part))}</>;
+}
+
 export function Trouble({ error, retry }: { error: unknown; retry?: () => void }) {
   if (!error) return null;
   const sentence = error instanceof Error ? error.message : String(error);
   return (
     <div class="trouble" role="alert">
-      <p>{upper(sentence)}{error instanceof Problem && error.retryAfter ? `${/[.!?]$/.test(sentence) ? '' : '.'} Try again in ${error.retryAfter} s.` : ''}</p>
+      <p><Sentence text={upper(sentence)} />{error instanceof Problem && error.retryAfter ? `${/[.!?]$/.test(sentence) ? '' : '.'} Try again in ${error.retryAfter} s.` : ''}</p>
       {retry && <button type="button" class="quiet" onClick={retry}>Try again</button>}
     </div>
   );
