@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use clap::{Args as _, Command};
 use coordinator::config::ServeOptions;
-use coordinator::task::ErrorType;
+use domain::task::ErrorType;
 use http::StatusCode;
 
 pub(crate) use sources::{guides, read, root};

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use coordinator::metrics::{CONTENT_TYPE, Delivered, Metrics, Standing, Transport};
-use coordinator::usage::{Cost, Usage};
+use domain::usage::{Cost, Usage};
 use reqwest::Method;
 use serde_json::json;
 
@@ -89,7 +89,7 @@ async fn what_happened_is_counted_and_nothing_is_named() {
 #[test]
 fn an_outcome_is_the_word_that_is_on_the_wire() {
     for name in crate::docs::error_types() {
-        let error_type: coordinator::task::ErrorType = serde_json::from_value(json!(name)).unwrap();
+        let error_type: domain::task::ErrorType = serde_json::from_value(json!(name)).unwrap();
         assert_eq!(error_type.as_str(), name);
     }
 }

@@ -1,9 +1,9 @@
 //! What the coordinator answers, taken down on the board.
 
-use coordinator::event::StoredEvent;
 use coordinator::registry::{Registry, RegistryError};
-use coordinator::session::{SessionId, SessionKey};
-use coordinator::task::TaskId;
+use domain::event::StoredEvent;
+use domain::session::{SessionId, SessionKey};
+use domain::task::TaskId;
 
 use crate::board::{Board, Life, State};
 

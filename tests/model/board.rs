@@ -5,9 +5,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use container_engine::ContainerId;
-use coordinator::event::StoredEvent;
-use coordinator::session::{SessionId, SessionKey};
-use coordinator::task::{TaskId, TaskRecord};
+use domain::event::StoredEvent;
+use domain::session::{SessionId, SessionKey};
+use domain::task::{TaskId, TaskRecord};
 use tokio::sync::mpsc;
 
 use crate::agent::Command;

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use container_engine::Operation;
-use coordinator::session::{AbortMode, AbortScope, SessionId};
-use coordinator::task::{ErrorType, TaskId, TaskRecord, TaskStatus};
+use coordinator::session::{AbortMode, AbortScope};
+use domain::session::SessionId;
+use domain::task::{ErrorType, TaskId, TaskRecord, TaskStatus};
 
 use crate::board::PATIENCE;
 use crate::scene::Scene;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coordinator::event::StoredEvent;
-use coordinator::task::{TaskId, TaskRecord, TaskStatus};
+use domain::event::StoredEvent;
+use domain::task::{TaskId, TaskRecord, TaskStatus};
 use serde_json::Value;
 
 use crate::agent::answer;

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use container_engine::{EngineError, Operation};
-use coordinator::session::{AbortMode, AbortScope, SessionId};
-use coordinator::task::{ErrorType, TaskRecord, TaskStatus};
+use coordinator::session::{AbortMode, AbortScope};
+use domain::session::SessionId;
+use domain::task::{ErrorType, TaskRecord, TaskStatus};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;

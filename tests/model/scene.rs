@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use container_engine::{Engine, Labels, Operation};
-use coordinator::session::SessionId;
 use coordinator::store::TaskFilter;
-use coordinator::task::{TaskId, TaskRecord};
+use domain::session::SessionId;
+use domain::task::{TaskId, TaskRecord};
 
 use crate::agent::Command;
 use crate::board::PATIENCE;

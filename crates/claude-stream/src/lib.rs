@@ -27,6 +27,9 @@
 //! The shapes are those recorded from version 2.1.197 (`tests/transcripts`: `NAME.ndjson` is what the CLI wrote,
 //! `NAME.stdin.ndjson` what it was sent).
 
+/// The tool with which the model gives its structured answer.
+pub const STRUCTURED_OUTPUT: &str = "StructuredOutput";
+
 mod decode;
 mod decoder;
 mod encode;

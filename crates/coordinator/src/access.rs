@@ -6,19 +6,11 @@
 //! the last key opens nothing.
 
 mod caller;
-mod key;
-mod key_id;
 mod keys;
-mod limits;
 mod rate;
-mod secret;
 mod tickets;
 
-pub use caller::{Caller, Scope, Visible};
-pub use key::ApiKey;
-pub use key_id::{InvalidKeyId, KeyId};
+pub use caller::Caller;
 pub use keys::Keys;
-pub use limits::KeyLimits;
 pub use rate::{Rate, TooManyRequests};
-pub use secret::{Digest, KeySecret};
 pub use tickets::{Ticket, Tickets};

@@ -1,9 +1,9 @@
 //! Agent templates: the directory that is copied into every new workspace and says what the agent is.
 
 mod catalog;
-mod name;
 mod settings;
 
+use domain::agent::{AgentName, InvalidAgentName};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -14,7 +14,6 @@ use tokio::task::JoinHandle;
 use crate::output::OutputSchema;
 
 pub use catalog::{AgentEntry, Agents};
-pub use name::{AgentName, InvalidAgentName};
 pub use settings::{AgentSettings, McpServer, PermissionMode};
 
 /// What makes a directory a template.

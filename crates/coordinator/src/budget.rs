@@ -9,12 +9,12 @@
 //! the two leaves the reservation, which the next start charges as it was estimated: so that holds across a crash, too.
 
 mod ledger;
-mod limits;
 mod reservation;
 
 #[cfg(test)]
 mod tests;
 
+use domain::budget::{InstallationLimits, Payer, Spent, limits_of};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,12 +26,11 @@ use tokio_util::task::TaskTracker;
 
 use ledger::{Ledger, Ruling};
 
-pub use limits::{InstallationLimits, Payer, Spent};
 pub use reservation::Reservation;
 
 use crate::store::{Change, Store, StoreError};
-use crate::task::TaskId;
-use crate::usage::{Account, Balance, Cost, Day, OpenRequest};
+use domain::task::TaskId;
+use domain::usage::{Account, Balance, Cost, Day, OpenRequest};
 
 /// How soon a reservation for which the disk has no room is tried again.
 const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
@@ -114,7 +113,7 @@ impl Budgets {
             model: model.chars().take(MAX_MODEL_CHARS).collect(),
             estimate,
         };
-        let limits = limits::of(payer, &self.shared.limits, request.day);
+        let limits = limits_of(payer, &self.shared.limits, request.day);
         let accounts = request.accounts();
         loop {
             self.load(&accounts).await?;
@@ -144,7 +143,7 @@ impl Budgets {
 
     /// The first limit of a payer that is reached already.
     pub async fn spent(&self, payer: &Payer) -> Result<Option<Spent>, StoreError> {
-        for limit in limits::of(payer, &self.shared.limits, Day::of(Timestamp::now())) {
+        for limit in limits_of(payer, &self.shared.limits, Day::of(Timestamp::now())) {
             let spent = self.balance(&limit.account).await?.spent;
             if spent >= limit.most {
                 return Ok(Some(limit.reached(spent)));

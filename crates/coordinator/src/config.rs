@@ -24,7 +24,7 @@ pub use value::{
 use crate::access::Keys;
 use crate::github::{GitHubError, InvalidGitHubCredential};
 use crate::telemetry::TelemetryError;
-use crate::webhook::WebhookSecrets;
+use domain::webhook::WebhookSecrets;
 
 /// Settings of `claude-runner serve`. Each flag is also the environment variable of the same name in capitals.
 #[derive(Args, Clone, Debug)]

@@ -9,9 +9,6 @@ const SEARCH_BYTES: usize = 1024 * 1024;
 /// Parsing is tried at this many opening braces at most, so that a text of nothing but braces costs no more.
 const MAX_ATTEMPTS: usize = 512;
 
-/// The tool by which the CLI has the model answer in structured form.
-pub(crate) const STRUCTURED_OUTPUT: &str = "StructuredOutput";
-
 /// The object in an answer that was asked for without a schema: the whole text, else the last fenced block that holds one,
 /// else the longest bare one. Found by parsing, so braces in strings and text around it do not matter.
 pub fn find_object(text: &str) -> Option<Map<String, Value>> {

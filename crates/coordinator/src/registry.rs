@@ -5,16 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use domain::session::{SessionId, SessionRecord};
+use domain::task::{TaskId, TaskRecord};
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
 use crate::failpoint::failpoint;
 use crate::session::{
-    AbortMode, AbortScope, Accepted, Message, OwnCredential, SessionContext, SessionHandle, SessionId, SessionRecord,
-    SessionView, Status, Submission, SubmitError, Subscription, questions,
+    AbortMode, AbortScope, Accepted, Message, OwnCredential, SessionContext, SessionHandle, SessionView, Status,
+    Submission, SubmitError, Subscription, questions,
 };
 use crate::store::{StoreError, UnfinishedTask};
-use crate::task::{TaskId, TaskRecord};
 
 /// Cheap to clone.
 #[derive(Clone)]

@@ -4,7 +4,6 @@
 //! git does in the sandbox (`clone`, `WindUp`); when it happens is the session worker's business.
 
 mod branches;
-mod checkout;
 mod choice;
 pub(crate) mod clone;
 mod decide;
@@ -16,10 +15,10 @@ mod pull_request;
 mod report;
 mod wind_up;
 
+use domain::repository::Checkout;
 use std::time::Duration;
 
 pub(crate) use branches::Lease;
-pub use checkout::{Checkout, is_branch_name};
 pub use choice::{Candidate, Choice, choose};
 pub(crate) use decide::{ANSWER_SCHEMA, Decision, question};
 pub(crate) use from_mirror::MirrorSource;

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use container_engine::{ContainerId, Engine, EngineError, Limits, Network};
 use dashmap::DashSet;
+use domain::session::{SandboxRecord, SessionKey};
 use tokio::sync::{Mutex, OnceCell};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -28,9 +29,8 @@ use tracing::warn;
 use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, SandboxGateway};
 use crate::link::Link;
-use crate::session::{SandboxRecord, SessionKey};
 
-pub(crate) use agent::{GATEWAY, WORKSPACE};
+pub(crate) use agent::GATEWAY;
 pub use files::{Archive, ArchiveError, Entry, EntryKind, FilesError, MAX_DEPTH};
 pub use launch::{Assignment, LaunchError, LaunchOrder};
 pub use links::Links;
@@ -198,15 +198,4 @@ impl SandboxHost {
         }
         Ok(())
     }
-}
-
-/// An error and what is behind it, in one line.
-pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
-    let mut sentence = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        sentence = format!("{sentence}: {cause}");
-        source = cause.source();
-    }
-    sentence
 }

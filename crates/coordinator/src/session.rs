@@ -6,7 +6,6 @@ mod conversation;
 mod environment;
 mod feed;
 mod handle;
-mod id;
 mod journal;
 mod log;
 mod message;
@@ -14,18 +13,15 @@ mod narrator;
 mod payer;
 pub(crate) mod questions;
 mod queue;
-mod record;
 mod running;
 mod state;
 mod worker;
 
 pub use context::{SessionContext, SessionSettings};
-pub use environment::{CREDENTIAL_NAMES, own_credential};
+pub use environment::own_credential;
 pub use feed::{Changed, Feed, News, Notice, NoticeKind, Render, Watcher};
 pub use handle::{SessionHandle, Status};
-pub use id::{InvalidSessionId, SessionId, SessionKey};
 pub use log::{Cursor, EventLog, Frames, Page};
 pub use message::{AbortMode, AbortScope, Accepted, OwnCredential, SessionView, Submission, SubmitError, Subscription};
-pub use record::{SandboxRecord, SessionRecord, SessionRepository};
 
 pub(crate) use message::Message;

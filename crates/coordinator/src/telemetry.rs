@@ -26,8 +26,8 @@ use export::Exporter;
 pub(crate) use sandbox::{Preparing, SandboxStart};
 pub(crate) use trace::{ModelRequest, TaskTrace};
 
-use crate::agent::AgentName;
-use crate::task::TaskRecord;
+use domain::agent::AgentName;
+use domain::task::TaskRecord;
 
 /// Where traces go, if anywhere. Cheap to clone.
 #[derive(Clone, Default)]

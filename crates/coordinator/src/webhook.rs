@@ -8,14 +8,9 @@
 //!
 //! The address is a caller's, and so is not trusted: [`Outbound`](crate::gateway::Outbound) judges it before each attempt.
 
-mod delivery;
 mod schedule;
-mod secret;
-mod target;
+mod signature;
 mod worker;
 
-pub use delivery::{Attempt, Attempted, Delivery, DeliveryStatus, Due, InvalidWebhookId, Outcome, WebhookId};
 pub use schedule::RetrySchedule;
-pub use secret::{InvalidWebhookSecret, WebhookSecret, WebhookSecrets};
-pub use target::{InvalidTarget, Target};
 pub use worker::{Courier, run};

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use coordinator::access::KeyLimits;
-use coordinator::agent::AgentName;
-use coordinator::session::{SessionKey, SessionRecord};
 use coordinator::store::{Change, Store, StoreOptions};
-use coordinator::task::{TaskId, TaskRecord, TaskRequest, TaskStatus};
-use coordinator::usage::Cost;
+use domain::access::KeyLimits;
+use domain::agent::AgentName;
+use domain::session::{SessionKey, SessionRecord};
+use domain::task::{TaskId, TaskRecord, TaskRequest, TaskStatus};
+use domain::usage::Cost;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coordinator::task::{ErrorType, TaskStatus};
+use domain::task::{ErrorType, TaskStatus};
 
 use crate::play::Play;
 use crate::settings::{Settings, Wish};

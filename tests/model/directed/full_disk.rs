@@ -1,6 +1,6 @@
 //! A store that cannot write.
 
-use coordinator::task::{ErrorType, TaskStatus};
+use domain::task::{ErrorType, TaskStatus};
 
 use crate::agent::Command;
 use crate::play::Play;

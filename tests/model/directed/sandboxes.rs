@@ -1,8 +1,8 @@
 //! Sandboxes that do not come up, are taken, are shared, are in the way.
 
 use container_engine::{EngineError, Operation};
-use coordinator::session::SessionId;
-use coordinator::task::{ErrorType, TaskStatus};
+use domain::session::SessionId;
+use domain::task::{ErrorType, TaskStatus};
 
 use crate::agent::Command;
 use crate::play::Play;

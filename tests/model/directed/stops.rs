@@ -2,7 +2,7 @@
 
 use container_engine::{EngineError, Operation};
 use coordinator::session::{AbortMode, AbortScope};
-use coordinator::task::{ErrorType, TaskStatus};
+use domain::task::{ErrorType, TaskStatus};
 
 use crate::agent::Command;
 use crate::play::Play;

@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use coordinator::access::KeyLimits;
-use coordinator::agent::AgentName;
-use coordinator::event::StoredEvent;
-use coordinator::session::{AbortMode, AbortScope, Frames, Page, SessionId, Submission};
-use coordinator::task::TaskRequest;
+use coordinator::session::{AbortMode, AbortScope, Frames, Page, Submission};
+use domain::access::KeyLimits;
+use domain::agent::AgentName;
+use domain::event::StoredEvent;
+use domain::session::SessionId;
+use domain::task::TaskRequest;
 
 use super::{MODEL, World};
 use crate::answers::{done, key_of, record, wait};

@@ -1,41 +1,9 @@
 //! Who sent a request.
 
-use serde::{Deserialize, Serialize};
+use domain::access::{KeyId, KeyLimits};
+use domain::access::{Scope, Visible};
+use domain::session::SessionId;
 use tokio_util::sync::CancellationToken;
-
-use super::{KeyId, KeyLimits};
-use crate::session::SessionId;
-
-/// What a key may do; each includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// Look at sessions, tasks, events
-    Read,
-    /// Submit and abort tasks, reset and delete sessions
-    Submit,
-    /// See what everyone used, and all that concerns the installation
-    Admin,
-}
-
-impl Scope {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Scope::Read => "read",
-            Scope::Submit => "submit",
-            Scope::Admin => "admin",
-        }
-    }
-}
-
-/// Which sessions exist for a caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Visible {
-    All,
-    /// Those whose ids begin with this.
-    Prefix(String),
-    Only(SessionId),
-}
 
 /// Who sent a request, once that is known. Every request has one, as an extension.
 #[derive(Clone, Debug)]

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use domain::access::{ApiKey, Digest, KeyId, KeyLimits, Scope, Visible};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{ApiKey, Caller, Digest, KeyId, KeyLimits, Scope, Visible};
+use super::Caller;
 use crate::config::ApiKeys;
 use crate::store::{KeyStore, StoreError};
 
@@ -151,9 +152,9 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     use super::Keys;
-    use crate::access::{ApiKey, KeyLimits, KeySecret, Scope};
     use crate::config::ApiKeys;
     use crate::store::KeyStore;
+    use domain::access::{ApiKey, KeyLimits, KeySecret, Scope};
 
     fn key(secret: &KeySecret, expires: Option<Timestamp>) -> ApiKey {
         ApiKey {

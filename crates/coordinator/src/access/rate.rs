@@ -4,10 +4,9 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use domain::access::KeyId;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-
-use super::KeyId;
 
 /// Wrong keys that an address may send in a minute.
 const GUESSES: NonZeroU32 = NonZeroU32::new(30).unwrap();

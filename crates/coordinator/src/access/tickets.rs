@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::access::{Digest, Scope, Visible};
+use domain::session::SessionId;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::{Caller, Digest, Scope, Visible};
-use crate::session::SessionId;
+use super::Caller;
 
 /// How many may be open at once; a page uses its ticket at once.
 const MAX_TICKETS: usize = 10_000;
@@ -67,7 +68,8 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     use super::Tickets;
-    use crate::access::{Caller, Scope};
+    use crate::access::Caller;
+    use domain::access::Scope;
 
     #[test]
     fn a_ticket_is_good_once_for_its_session_and_origin() {

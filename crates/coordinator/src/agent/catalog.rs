@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use domain::agent::AgentName;
+
 use super::settings::FILE;
-use super::{AgentName, AgentSettings, AgentTemplate, INSTRUCTIONS, TemplateError, unless_shut_down};
+use super::{AgentSettings, AgentTemplate, INSTRUCTIONS, TemplateError, unless_shut_down};
 
 /// As AGENT_DIR is now. Only the small files of the templates have been looked at.
 #[derive(Debug)]
@@ -90,7 +92,7 @@ impl Agents {
 
     /// An error without the host's directories, for callers.
     pub fn told(&self, error: &TemplateError) -> String {
-        crate::sandbox::sentence(error).replace(&format!("{}/", self.directory.display()), "")
+        domain::error_chain(error).replace(&format!("{}/", self.directory.display()), "")
     }
 }
 

@@ -5,11 +5,11 @@ mod file;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use domain::egress::EgressRule;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::TemplateError;
-use crate::gateway::EgressRule;
 
 /// The file's name in a template. It is the operator's, and not copied into workspaces.
 pub(super) const FILE: &str = "agent.toml";

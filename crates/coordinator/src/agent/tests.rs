@@ -4,9 +4,10 @@ use std::io::Read as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use domain::agent::AgentName;
 use proptest::prelude::*;
 
-use super::{AgentName, AgentTemplate, Agents, McpServer, PermissionMode, TemplateError};
+use super::{AgentTemplate, Agents, McpServer, PermissionMode, TemplateError};
 
 fn write(directory: &Path, files: &[(&str, &str)]) {
     for (name, text) in files {

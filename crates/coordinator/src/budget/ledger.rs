@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::limits::{Limit, Spent};
-use crate::usage::{Account, Balance, Cost};
+use domain::budget::{Limit, Spent};
+use domain::usage::{Account, Balance, Cost};
 
 /// Accounts that may lie idle in memory; beyond these, those that nobody uses are forgotten. The store has them.
 const IDLE_ACCOUNTS: usize = 4096;

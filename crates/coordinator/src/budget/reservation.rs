@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use domain::usage::{Account, Charge, OpenRequest};
+
 use super::Budgets;
 use crate::store::{Change, StoreError};
-use crate::usage::{Account, Charge, OpenRequest};
 
 /// How often a settlement for which the disk has no room is tried again, every half second. After that the request stays
 /// open, and the next start charges its estimate.

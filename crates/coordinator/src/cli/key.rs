@@ -8,15 +8,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
+use domain::access::{ApiKey, KeyId, KeyLimits, KeySecret, Scope};
+use domain::session::SessionId;
+use domain::usage::Cost;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use secrecy::ExposeSecret as _;
 
 use super::lists;
 use super::table::{Column, Table};
-use crate::access::{ApiKey, KeyId, KeyLimits, KeySecret, Scope};
-use crate::session::SessionId;
 use crate::store::KeyStore;
-use crate::usage::Cost;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

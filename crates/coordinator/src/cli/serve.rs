@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use container_engine::Engine;
+use domain::error_chain;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,7 +32,7 @@ use crate::redact::{LogWriter, Redactor};
 use crate::registry::Registry;
 use crate::repository::{Git, Mirrors};
 use crate::sandbox::capacity::Capacity;
-use crate::sandbox::{Instance, Links, SandboxHost, WarmPool, sentence};
+use crate::sandbox::{Instance, Links, SandboxHost, WarmPool};
 use crate::session::{Feed, SessionContext};
 use crate::store::{KeyStore, Store, make_directory};
 use crate::telemetry::Telemetry;
@@ -179,7 +180,7 @@ fn check_agents(directory: &Path, prices: &Prices) -> Result<(), TemplateError> 
         match agents.check(entry, |model| prices.knows(model)) {
             Ok(()) => info!(agent.name = %entry.name, "agent"),
             Err(error) if entry.name == *agents.default_name() => return Err(error),
-            Err(error) => warn!(agent.name = %entry.name, error = sentence(&error), "an agent cannot be used"),
+            Err(error) => warn!(agent.name = %entry.name, error = error_chain(&error), "an agent cannot be used"),
         }
     }
     Ok(())

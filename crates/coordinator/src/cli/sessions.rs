@@ -4,13 +4,13 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use domain::session::SessionId;
 use serde_json::Value;
 
 use super::exit::{Exit, Misuse};
 use super::lists::{self, Extent};
 use super::remote::{Remote, RemoteOptions};
 use super::table::{Column, Table};
-use crate::session::SessionId;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
+use domain::session::SessionId;
 use serde_json::{Map, Value, json};
 
 use super::exit::Misuse;
 use super::remote::RemoteOptions;
 use super::watch::{TaskKind, WatchOptions, watch};
-use crate::session::SessionId;
 use submit::submit;
 
 const EXAMPLES: &str = "\

@@ -4,6 +4,8 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use domain::session::SessionId;
+use domain::task::TaskStatus;
 use serde_json::Value;
 
 use super::exit::Exit;
@@ -11,8 +13,6 @@ use super::lists::{self, Extent, PagedList};
 use super::remote::{Remote, RemoteOptions};
 use super::table::{Column, Table};
 use super::terminal;
-use crate::session::SessionId;
-use crate::task::TaskStatus;
 
 const EXAMPLES: &str = "\
 Examples:

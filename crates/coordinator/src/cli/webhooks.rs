@@ -4,13 +4,13 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use domain::webhook::DeliveryStatus;
 use serde_json::Value;
 
 use super::exit::Exit;
 use super::lists::{self, Extent, PagedList};
 use super::remote::{Remote, RemoteOptions};
 use super::table::{Column, Table};
-use crate::webhook::DeliveryStatus;
 
 const EXAMPLES: &str = "\
 Examples:

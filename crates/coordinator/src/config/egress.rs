@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use domain::egress::EgressRule;
+
 use super::value::parts;
-use crate::gateway::EgressRule;
 
 /// What EGRESS_ALLOW says. Which rules a preset stands for is not known before [`EgressList::rules`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,7 +92,7 @@ mod tests {
 
     use super::{EgressList, PresetError, parse};
 
-    fn rules(list: &str) -> Vec<crate::gateway::EgressRule> {
+    fn rules(list: &str) -> Vec<domain::egress::EgressRule> {
         list.parse::<EgressList>().unwrap().rules(None).unwrap()
     }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use container_engine::{Limits, Network};
+use domain::budget::InstallationLimits;
 use secrecy::ExposeSecret as _;
 
 use super::{ConfigError, Dollars, DrainMode, NetworkMode, ServeOptions};
-use crate::budget::InstallationLimits;
 use crate::gateway::{Credential, Credentials, GatewaySettings, Prices, Workflows};
 use crate::github::{AppKey, GitHub, GitHubCredential, GitHubSettings};
 use crate::metrics::Metrics;

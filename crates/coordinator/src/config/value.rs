@@ -3,11 +3,10 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use domain::access::Digest;
+use domain::egress::EgressRule;
+use domain::usage::Cost;
 use secrecy::SecretString;
-
-use crate::access::Digest;
-use crate::gateway::EgressRule;
-use crate::usage::Cost;
 
 /// An amount of memory: a number of bytes, or one with k, m or g behind it (powers of 1024).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

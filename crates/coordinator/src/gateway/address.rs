@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
-use super::rule::Grant;
+use domain::egress::Grant;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {

@@ -4,9 +4,8 @@
 //! is cut off later ends the turn with "Connection closed mid-response". So a coordinator that is killed between the first
 //! block's end and the message's would fail the task. The deltas pass as they come; the CLI tells blocks apart by index.
 
+use claude_stream::STRUCTURED_OUTPUT;
 use serde::Deserialize;
-
-use crate::output::STRUCTURED_OUTPUT;
 
 /// Rewrites server-sent events from pieces of any size.
 #[derive(Debug, Default)]

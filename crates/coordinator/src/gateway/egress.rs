@@ -5,13 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use domain::egress::{EgressRule, Grant, Host, Via};
 use http::{Response, StatusCode};
 
 use super::address::{Reach, is_local};
 use super::answer::{Body, proxy_error, shortened};
-use super::host::Host;
 use super::resolve::Resolve;
-use super::rule::{EgressRule, Grant, Via};
 use super::sandbox::SandboxRules;
 
 /// Where a sandbox wants to go.

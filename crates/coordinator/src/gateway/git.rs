@@ -13,6 +13,7 @@ pub use commands::PushPolicy;
 
 use std::sync::Arc;
 
+use domain::repository::RepositoryName;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, StreamBody};
@@ -23,7 +24,7 @@ use self::path::{GitCall, Service, Step};
 use super::answer::{Body, BoxError, empty, full, in_words, proxy_error};
 use super::sandbox::SandboxGateway;
 use crate::audit;
-use crate::github::{GitHub, GitHubError, RepositoryName};
+use crate::github::{GitHub, GitHubError};
 
 /// Below which path the sandbox's git finds the forge.
 pub const PREFIX: &str = "/github";

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use domain::budget::Payer;
+use domain::usage::{Cost, Usage};
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,10 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::prices::Prices;
 use super::sse::Statement;
 use super::tokens::TokenCounts;
-use crate::budget::{Budgets, Payer, Refusal, Reservation};
+use crate::budget::{Budgets, Refusal, Reservation};
 use crate::metrics::Metrics;
 use crate::telemetry::{ModelRequest, TaskTrace};
-use crate::usage::{Cost, Usage};
 
 /// A reading of the meter: everything since the sandbox was opened. Never goes down; a task's share is a difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::egress::{EgressRule, Grant, Host, Via};
 use http::HeaderMap;
 use jiff::Timestamp;
 use reqwest::{Client, Url, redirect};
 
 use super::answer::in_words;
 use super::egress::{Egress, Refusal, Target};
-use super::host::Host;
 use super::resolve::Resolve;
 use super::retry::retry_after;
-use super::rule::{EgressRule, Grant, Via};
 
 /// What one request may take, from the look-up of the name to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use domain::access::KeyLimits;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::prices;
-use crate::access::KeyLimits;
 
 /// A request that may be sent.
 #[derive(Debug)]

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
+use domain::usage::Cost;
 use serde::Deserialize;
 
 use super::tokens::TokenCounts;
-use crate::usage::Cost;
 
 /// The public list prices, as far as they are known, and what the operator put over them.
 #[derive(Debug)]

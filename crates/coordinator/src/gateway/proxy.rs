@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use domain::egress::{Host, Via};
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
@@ -14,8 +15,6 @@ use tracing::Instrument;
 use super::answer::{Body, empty, in_words, proxy_error, shortened};
 use super::egress::Target;
 use super::headers::strip_hop_by_hop;
-use super::host::Host;
-use super::rule::Via;
 use super::sandbox::SandboxGateway;
 use super::tunnel::{Outside, Tunnel};
 
@@ -119,7 +118,7 @@ fn read_target(authority: &Authority, via: Via) -> Result<Target, String> {
     if text.contains('@') {
         return Err("it has a user name in it".to_owned());
     }
-    let host = authority.host().parse().map_err(|error: super::InvalidHost| error.to_string())?;
+    let host = authority.host().parse().map_err(|error: domain::egress::InvalidHost| error.to_string())?;
     let has_port = text.len() > authority.host().len();
     let port = match via {
         Via::Plain if !has_port => Some(80),

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use domain::budget::Payer;
+use domain::egress::{EgressRule, Origin};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -15,9 +17,7 @@ use super::failure::GatewayFailure;
 use super::git::RepositoryAccess;
 use super::meter::{Meter, Reading};
 use super::pace::Pace;
-use super::rule::{EgressRule, Origin};
 use crate::audit;
-use crate::budget::Payer;
 use crate::telemetry::TaskTrace;
 
 /// What a session may use besides what the operator allows to all.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use domain::budget::InstallationLimits;
+use domain::egress::EgressRule;
 use reqwest::Url;
 
 use super::prices::Prices;
 use super::retry::RetryBudget;
-use super::rule::EgressRule;
-use crate::budget::{Budgets, InstallationLimits};
+use crate::budget::Budgets;
 use crate::metrics::Metrics;
 
 pub struct GatewaySettings {

@@ -1,8 +1,7 @@
 //! The `usage` of the Messages API's answers.
 
+use domain::usage::Usage;
 use serde::Deserialize;
-
-use crate::usage::Usage;
 
 /// Tokens of one answer, split as they are priced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::repository::RepositoryName;
 use http::Method;
 use jiff::Timestamp;
 use rustls_pki_types::PrivateKeyDer;
@@ -15,7 +16,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{GitHub, GitHubError, InvalidGitHubCredential, RepositoryName};
+use super::{GitHub, GitHubError, InvalidGitHubCredential};
 
 /// An App's id and private key.
 #[derive(Clone)]

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use domain::repository::RepositoryName;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::app::AppKey;
-use super::{GitHub, GitHubError, RepositoryName};
+use super::{GitHub, GitHubError};
 
 #[derive(Clone, Debug)]
 pub enum GitHubCredential {

@@ -1,21 +1,13 @@
 //! Pull requests.
 
+use domain::repository::Pull;
+use domain::repository::RepositoryName;
 use http::Method;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::repository::escape;
-use super::{GitHub, GitHubError, RepositoryName};
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pull {
-    pub number: u64,
-    /// By which GraphQL knows it.
-    pub node_id: String,
-    pub html_url: String,
-    pub draft: bool,
-    pub state: String,
-}
+use super::{GitHub, GitHubError};
 
 /// A draft, from a branch of the same repository.
 #[derive(Clone, Debug, Serialize)]

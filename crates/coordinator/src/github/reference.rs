@@ -1,11 +1,12 @@
 //! Refs, and what a commit has in `.github/workflows`.
 
+use domain::repository::RepositoryName;
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::repository::escape;
-use super::{GitHub, GitHubError, RepositoryName};
+use super::{GitHub, GitHubError};
 
 /// How a branch comes to point at a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! Repositories that the credential can see.
 
+use domain::repository::RepositoryName;
 use http::Method;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{GitHub, GitHubCredential, GitHubError, RepositoryName};
+use super::{GitHub, GitHubCredential, GitHubError};
 
 /// What a repository task has to know.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -4,13 +4,14 @@ use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::KeySize;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::repository::RepositoryName;
 use http::{Method, StatusCode};
 use mock_api::forge::{Fault, Forge, Seed, Token};
 use secrecy::{ExposeSecret as _, SecretString};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use super::{AppKey, GitHub, GitHubCredential, GitHubError, GitHubSettings, NewPull, PullChanges, RepositoryName};
+use super::{AppKey, GitHub, GitHubCredential, GitHubError, GitHubSettings, NewPull, PullChanges};
 
 struct World {
     forge: Forge,

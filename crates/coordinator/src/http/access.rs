@@ -7,14 +7,15 @@ use std::net::IpAddr;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use domain::access::Scope;
+use domain::session::SessionId;
 use http::{HeaderMap, HeaderName, Method};
 use tower_http::cors::CorsLayer;
 
 use super::audit::{Admitted, Entry, REQUEST_ID, peer};
 use super::{Api, ApiError};
-use crate::access::{Caller, Keys, Rate, Scope, Tickets};
+use crate::access::{Caller, Keys, Rate, Tickets};
 use crate::config::OriginList;
-use crate::session::SessionId;
 use credential::{Credential, bearer};
 
 pub(super) use credential::{STREAM_PROTOCOL, origin_of};

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use domain::agent::AgentName;
+use domain::session::SessionId;
 use serde_json::{Value, json};
 
 use super::submission::TaskBody;
 use super::{Api, ApiError};
 use crate::access::Caller;
-use crate::agent::{AgentEntry, AgentName, AgentSettings, Agents, TemplateError};
-use crate::session::{SessionId, SubmitError};
+use crate::agent::{AgentEntry, AgentSettings, Agents, TemplateError};
+use crate::session::SubmitError;
 
 /// The agent of a task, as it is now.
 pub(super) struct ChosenAgent {
@@ -31,7 +33,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError
 
 /// For `GET /ready`: what there is, and what is broken; an error where the default agent is.
 pub(super) async fn summary(api: &Api) -> Result<String, String> {
-    let agents = read_now(api).await.map_err(|error| crate::sandbox::sentence(&error))?;
+    let agents = read_now(api).await.map_err(|error| domain::error_chain(&error))?;
     let default = agents.default_name().clone();
     let names = agents.names();
     let sandboxes = Arc::clone(&api.registry.context().sandboxes);
@@ -98,7 +100,7 @@ async fn read_now(api: &Api) -> Result<Agents, TemplateError> {
 }
 
 async fn read(api: &Api) -> Result<Agents, ApiError> {
-    read_now(api).await.map_err(|error| ApiError::agent_unusable(&crate::sandbox::sentence(&error)))
+    read_now(api).await.map_err(|error| ApiError::agent_unusable(&domain::error_chain(&error)))
 }
 
 fn view(api: &Api, entry: &AgentEntry, is_default: bool, problem: Option<&str>) -> Value {

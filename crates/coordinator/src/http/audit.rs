@@ -10,9 +10,9 @@ use std::time::Instant;
 use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
+use domain::access::KeyId;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use crate::access::KeyId;
 use crate::audit;
 
 pub(super) use subject::Subject;

@@ -1,18 +1,19 @@
 //! Errors as `application/problem+json` (RFC 9457). The only place that turns one into a response.
 
 use axum::response::{IntoResponse, Response};
+use domain::access::Scope;
+use domain::task::{ErrorType, TaskRecord};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 use tracing::error;
 
 use super::perimeter::Refusal;
-use crate::access::{Scope, TooManyRequests};
+use crate::access::TooManyRequests;
 use crate::registry::RegistryError;
 use crate::sandbox::{ArchiveError, FilesError};
 use crate::session::SubmitError;
 use crate::store::StoreError;
-use crate::task::{ErrorType, TaskRecord};
 
 /// What a caller is told.
 #[derive(Debug)]
@@ -139,8 +140,10 @@ impl ApiError {
 
     /// A synchronous task that did not complete.
     pub(super) fn task_failed(record: &TaskRecord) -> Self {
-        let failure =
-            record.failure.clone().unwrap_or_else(|| crate::task::Failure::new(ErrorType::ExitCode, "the task failed"));
+        let failure = record
+            .failure
+            .clone()
+            .unwrap_or_else(|| domain::task::Failure::new(ErrorType::ExitCode, "the task failed"));
         let (status, code) = status_of(failure.error_type);
         let mut error = ApiError::new(status, code, failure.error);
         if let Some(Value::Object(answer)) = record.answer.as_ref().and_then(|answer| serde_json::to_value(answer).ok())

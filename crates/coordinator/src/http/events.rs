@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use domain::session::SessionId;
 use futures::stream::{self, Stream, StreamExt};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
@@ -21,7 +22,7 @@ use super::extract::{Path, Query};
 use super::{Api, ApiError};
 use crate::access::Caller;
 use crate::metrics::{Subscribed, Transport};
-use crate::session::{Cursor, EventLog, Page, SessionId};
+use crate::session::{Cursor, EventLog, Page};
 
 /// Keeps proxies from closing a stream on which nothing happens.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

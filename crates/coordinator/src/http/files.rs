@@ -7,11 +7,11 @@ mod kind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use domain::session::SessionId;
 use futures::stream;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
@@ -27,7 +27,6 @@ use super::extract::{Path, Query};
 use super::{Api, ApiError};
 use crate::access::Caller;
 use crate::sandbox::{Archive, ArchiveError, Entry, EntryKind, FilesError, MAX_DEPTH};
-use crate::session::SessionId;
 
 /// A longer list is none that a person reads.
 const MAX_ENTRIES: usize = 10_000;

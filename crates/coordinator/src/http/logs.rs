@@ -6,6 +6,7 @@ use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use domain::task::TaskId;
 use futures::stream::{self, StreamExt as _};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
@@ -20,7 +21,6 @@ use crate::access::Caller;
 use crate::metrics::Transport;
 use crate::session::Cursor;
 use crate::store::{Store, StoreError};
-use crate::task::TaskId;
 
 /// Rows read at once.
 const PAGE: usize = 256;

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use axum::extract::State;
 use axum::{Extension, Json};
+use domain::access::Visible;
+use domain::session::SessionId;
 use serde_json::{Value, json};
 
 use super::{Api, ApiError};
-use crate::access::{Caller, Visible};
+use crate::access::Caller;
 use crate::sandbox::SandboxUsage;
-use crate::session::SessionId;
 
 /// For those who see all sessions.
 pub(super) async fn sandboxes(

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::{Extension, Json};
+use domain::access::Visible;
+use domain::session::{CREDENTIAL_NAMES, SessionId};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,8 +14,8 @@ use super::access::visible;
 use super::body::RawBody;
 use super::extract::Path;
 use super::{Api, ApiError, view};
-use crate::access::{Caller, Visible};
-use crate::session::{CREDENTIAL_NAMES, OwnCredential, SessionId, own_credential};
+use crate::access::Caller;
+use crate::session::{OwnCredential, own_credential};
 
 /// A list longer than this is no list for a person; a page has its own view of it.
 const MAX_SESSIONS: usize = 10_000;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
+use domain::session::SessionId;
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::json;
@@ -22,7 +23,7 @@ use super::extract::{Path, Query};
 use super::{Api, ApiError};
 use crate::access::Caller;
 use crate::metrics::Transport;
-use crate::session::{Cursor, Page, SessionId, Subscription};
+use crate::session::{Cursor, Page, Subscription};
 use socket::{Socket, Upgrade};
 
 /// Close codes: RFC 6455 §7.4.1, and two of our own.

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use domain::repository::{RepositoryName, is_branch_name};
+use domain::session::{CREDENTIAL_NAMES, SessionId};
+use domain::task::{MAX_TIMEOUT_MS, MAX_TURNS, RepositoryRequest, TaskId, TaskRequest, check_variable};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,10 +14,7 @@ use super::session::prefix;
 use crate::access::Caller;
 use crate::agent::AgentSettings;
 use crate::gateway::Gateway;
-use crate::github::RepositoryName;
-use crate::repository::is_branch_name;
-use crate::session::{CREDENTIAL_NAMES, SessionId, own_credential};
-use crate::task::{MAX_TIMEOUT_MS, MAX_TURNS, RepositoryRequest, TaskId, TaskRequest, check_variable};
+use crate::session::own_credential;
 
 /// What holds for tasks that do not say otherwise.
 #[derive(Clone, Debug)]

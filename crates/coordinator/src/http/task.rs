@@ -3,6 +3,8 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use domain::session::SessionId;
+use domain::task::{TaskId, TaskRecord, TaskStatus, TraceParent};
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
@@ -18,9 +20,8 @@ use super::submission::TaskBody;
 use super::{Api, ApiError, agents, view};
 use crate::access::Caller;
 use crate::failpoint::failpoint;
-use crate::session::{AbortMode, AbortScope, SessionId, Submission, SubmitError};
+use crate::session::{AbortMode, AbortScope, Submission, SubmitError};
 use crate::store::{IdempotencyKey, StoreError, TaskFilter};
-use crate::task::{TaskId, TaskRecord, TaskStatus, TraceParent};
 
 /// `POST /task`.
 pub(super) async fn submit(

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use domain::session::SessionId;
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
@@ -14,7 +15,6 @@ use super::body::RawBody;
 use super::extract::Path;
 use super::{Api, ApiError};
 use crate::access::Caller;
-use crate::session::SessionId;
 
 #[derive(Default, Deserialize)]
 struct TicketBody {

@@ -2,6 +2,9 @@
 
 use axum::extract::State;
 use axum::{Extension, Json};
+use domain::access::{KeyId, Scope};
+use domain::session::SessionId;
+use domain::usage::{Day, Dimension, UsageFilter, UsageRow};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -9,9 +12,7 @@ use serde_json::{Map, Value, json};
 use super::extract::Query;
 use super::session::prefix;
 use super::{Api, ApiError};
-use crate::access::{Caller, KeyId, Scope};
-use crate::session::SessionId;
-use crate::usage::{Day, Dimension, UsageFilter, UsageRow};
+use crate::access::Caller;
 
 /// More rows are no table any more; a narrower question gets them.
 const MAX_ROWS: usize = 1000;
@@ -111,7 +112,7 @@ fn view(row: &UsageRow) -> Value {
     view.insert("cache_read_input_tokens".to_owned(), json!(row.usage.cache_read_input_tokens));
     view.insert("cost".to_owned(), json!(row.cost.dollars()));
     view.insert("estimatedCost".to_owned(), json!(row.estimated.dollars()));
-    view.insert("cliCost".to_owned(), json!(row.cli_cost.map(crate::usage::Cost::dollars)));
+    view.insert("cliCost".to_owned(), json!(row.cli_cost.map(domain::usage::Cost::dollars)));
     Value::Object(view)
 }
 

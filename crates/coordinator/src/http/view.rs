@@ -1,11 +1,12 @@
 //! Records as the API shows them.
 
 use axum::body::Bytes;
+use domain::session::SessionRecord;
+use domain::task::{TaskRecord, TaskStatus};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::session::{Changed, SessionRecord, SessionView, Status};
-use crate::task::{TaskRecord, TaskStatus};
+use crate::session::{Changed, SessionView, Status};
 
 /// A time as the wire has it: RFC 3339 in UTC with milliseconds.
 pub(super) fn time(at: Timestamp) -> String {

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use domain::webhook::{Attempt, Delivery, DeliveryStatus, Target, WebhookId};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,7 +16,6 @@ use super::{Api, ApiError, view};
 use crate::access::Caller;
 use crate::gateway::Outbound;
 use crate::store::{Change, WebhookFilter};
-use crate::webhook::{Attempt, Delivery, DeliveryStatus, Target, WebhookId};
 
 /// What `webhook` may be, and whether it can be signed without a secret of its own.
 pub struct WebhookRules {

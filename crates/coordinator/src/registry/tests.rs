@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use container_engine::{FakeEngine, Limits, Network};
+use domain::agent::AgentName;
+use domain::session::SessionKey;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::agent::AgentName;
 use crate::gateway::{Credentials, Gateway, GatewaySettings, Prices};
 use crate::metrics::Metrics;
 use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use crate::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
-use crate::session::{Feed, SessionKey, SessionSettings};
+use crate::session::{Feed, SessionSettings};
 use crate::store::{Change, Store, StoreOptions};
 use crate::telemetry::Telemetry;
 

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use dashmap::DashMap;
+use domain::repository::Checkout;
 use tokio::sync::{Mutex, OwnedMutexGuard};
-
-use super::Checkout;
 
 /// Repository, in lower case, and branch.
 type Name = (String, String);

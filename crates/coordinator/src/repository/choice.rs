@@ -1,6 +1,8 @@
 //! Which repository a prompt is about, as far as that can be said without a model.
 
-use crate::github::{Repository, RepositoryName};
+use domain::repository::RepositoryName;
+
+use crate::github::Repository;
 
 /// What the prompt says about the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,14 +1,15 @@
 //! The clone, made by git in the sandbox through the gateway. Nothing of the repository is run for it: no hooks, no filters of
 //! LFS; submodules only of the same owner, one level deep.
 
+use domain::repository::{Checkout, RepositoryName};
+use domain::sandbox::WORKSPACE;
+use domain::task::{ErrorType, Failure};
 use reqwest::Url;
 
+use super::MirrorSource;
 use super::from_mirror::{self, COPY};
-use super::{Checkout, MirrorSource};
 use crate::gateway::GIT_PREFIX;
-use crate::github::RepositoryName;
-use crate::sandbox::{Finished, GATEWAY, LaunchError, Sandbox, WORKSPACE};
-use crate::task::{ErrorType, Failure};
+use crate::sandbox::{Finished, GATEWAY, LaunchError, Sandbox};
 
 /// From this size on, in kilobytes, files of old commits are fetched only when they are looked at.
 const LARGE: u64 = 100_000;

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
+use domain::repository::{Checkout, RepositoryName};
+use domain::task::{ErrorType, Failure, RepositoryRequest};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Candidate, Checkout, Choice, Repositories, choose, failure};
-use crate::github::{GitHubError, Move, Repository, RepositoryName};
-use crate::task::{ErrorType, Failure, RepositoryRequest};
+use super::{Candidate, Choice, Repositories, choose, failure};
+use crate::github::{GitHubError, Move, Repository};
 
 /// What an orchestrator answers.
 pub(crate) const ANSWER_SCHEMA: &str = r#"{

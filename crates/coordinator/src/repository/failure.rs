@@ -1,12 +1,13 @@
 //! What goes wrong at the forge, as the end of a task.
 
+use domain::error_chain;
+use domain::task::{ErrorType, Failure};
+
 use crate::github::GitHubError;
-use crate::sandbox::sentence;
-use crate::task::{ErrorType, Failure};
 
 /// While the repository is chosen and prepared.
 pub(super) fn preparing(error: &GitHubError) -> Failure {
-    Failure::new(kind_of(error, ErrorType::CloneFailed), sentence(error))
+    Failure::new(kind_of(error, ErrorType::CloneFailed), error_chain(error))
 }
 
 /// While the work is handed in.
@@ -15,7 +16,7 @@ pub(super) fn handing_in(error: &GitHubError) -> Failure {
         ErrorType::RepoNotFound => ErrorType::PushRejected,
         error_type => error_type,
     };
-    Failure::new(error_type, format!("the pull request could not be opened or changed: {}", sentence(error)))
+    Failure::new(error_type, format!("the pull request could not be opened or changed: {}", error_chain(error)))
 }
 
 fn kind_of(error: &GitHubError, other: ErrorType) -> ErrorType {

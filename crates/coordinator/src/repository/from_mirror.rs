@@ -2,11 +2,13 @@
 //! through the gateway.
 
 use container_engine::Engine;
+use domain::repository::Checkout;
+use domain::sandbox::WORKSPACE;
 use tracing::{info, warn};
 
 use super::clone::QUIET;
-use super::{Checkout, MirrorCopy, MirrorError, Mirrors};
-use crate::sandbox::{LaunchError, Sandbox, WORKSPACE};
+use super::{MirrorCopy, MirrorError, Mirrors};
+use crate::sandbox::{LaunchError, Sandbox};
 
 /// Where the mirrors are, and how a copy gets into a sandbox.
 #[derive(Clone, Copy)]
@@ -84,7 +86,7 @@ async fn copy_of(source: MirrorSource<'_>, checkout: &Checkout) -> Option<Mirror
         updated.and_then(|copy| if copy.bytes() > source.most_bytes { Err(MirrorError::TooLarge) } else { Ok(copy) });
     fitting
         .inspect_err(|error| {
-            let error = crate::sandbox::sentence(error);
+            let error = domain::error_chain(error);
             info!(repository = %checkout.name, error, "cloned without a mirror");
         })
         .ok()

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use domain::task::Failure;
+
 use super::report::{WorkCheck, WorkReport};
-use crate::task::Failure;
 
 /// The forge takes 256 and 65,536.
 const MAX_TITLE_CHARS: usize = 120;
@@ -75,7 +76,7 @@ fn cut_text(text: &str) -> &str {
 mod tests {
     use super::{first_title, last_words};
     use crate::repository::WorkReport;
-    use crate::task::{ErrorType, Failure};
+    use domain::task::{ErrorType, Failure};
 
     #[test]
     fn a_pull_request_says_what_came_of_it() {

@@ -6,15 +6,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::error_chain;
+use domain::repository::{Checkout, Pull};
+use domain::session::SessionKey;
+use domain::task::{ErrorType, Failure};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{Checkout, Repositories, WorkReport, clone, failure, pull_request};
+use super::{Repositories, WorkReport, clone, failure, pull_request};
 use crate::agent::AgentTemplate;
-use crate::github::{GitHubError, NewPull, Pull, PullChanges};
-use crate::sandbox::{Assignment, LaunchError, LaunchOrder, SandboxHost, sentence};
-use crate::session::SessionKey;
-use crate::task::{ErrorType, Failure};
+use crate::github::{GitHubError, NewPull, PullChanges};
+use crate::sandbox::{Assignment, LaunchError, LaunchOrder, SandboxHost};
 
 /// Waits before the forge is asked again that failed in passing.
 const PAUSES: [Duration; 4] =
@@ -85,7 +87,7 @@ impl WindUp {
                 Some(Failure::new(ErrorType::PushRejected, error))
             }
             Err(error) => {
-                let error = format!("commits could not be pushed: {}", sentence(&error));
+                let error = format!("commits could not be pushed: {}", error_chain(&error));
                 Some(Failure::new(ErrorType::PushRejected, error))
             }
         }

@@ -2,7 +2,6 @@
 
 use crate::agent::AgentSettings;
 
-pub(crate) const WORKSPACE: &str = "/workspace";
 pub(super) const HOME: &str = "/home/agent";
 
 /// Where `sandbox-init` listens and pipes to the gateway.

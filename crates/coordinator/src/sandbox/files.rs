@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use container_engine::{ContainerId, ContainerSpec, EngineError, Mount, Network, PathKind};
 use dashmap::DashMap;
+use domain::session::SessionKey;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,6 @@ use tracing::warn;
 
 use super::names::{self, SandboxName};
 use super::{SandboxHost, agent};
-use crate::session::SessionKey;
 
 pub use archive::{Archive, ArchiveError, Entry, EntryKind};
 
@@ -189,13 +189,13 @@ impl Reader {
             labels: host.instance.labels(),
             command: Vec::new(),
             environment: BTreeMap::new(),
-            mounts: vec![Mount::ReadOnlyVolume { name: volume, target: agent::WORKSPACE.to_owned() }],
+            mounts: vec![Mount::ReadOnlyVolume { name: volume, target: domain::sandbox::WORKSPACE.to_owned() }],
             network: Network::None,
             limits: host.settings.limits,
             runtime: None,
         };
         let container: ContainerId = host.engine.create_container(&spec).await?;
-        let mut place = agent::WORKSPACE.to_owned();
+        let mut place = domain::sandbox::WORKSPACE.to_owned();
         let mut parts = path.iter().peekable();
         while let Some(part) = parts.next() {
             place.push('/');

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use claude_stream::{AgentEvent, ControlRequest, LineError};
 use container_engine::{ContainerExit, ContainerId, ContainerSpec, EngineError, Mount};
+use domain::session::SessionKey;
 use sandbox_link::frame::Start;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -20,7 +21,6 @@ use crate::agent::AgentTemplate;
 use crate::failpoint::failpoint;
 use crate::gateway::Gateway;
 use crate::link::{Link, LinkError, SendError};
-use crate::session::SessionKey;
 
 /// Starting the container and the CLI takes about a second; a machine under load may take many times that.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
@@ -202,7 +202,7 @@ impl SandboxHost {
         let filled = match (made, fresh || order.untouched) {
             (Ok(container), true) => {
                 let archive = order.template.archive.clone().into();
-                self.engine.upload(&container, agent::WORKSPACE, archive).await.map(|()| container)
+                self.engine.upload(&container, domain::sandbox::WORKSPACE, archive).await.map(|()| container)
             }
             (made, _) => made,
         };
@@ -230,7 +230,7 @@ impl SandboxHost {
             environment: BTreeMap::from([
                 ("LINK".to_owned(), attached.address.clone()),
                 ("DISK_LIMIT_BYTES".to_owned(), self.settings.disk_bytes.to_string()),
-                ("DISK_PATHS".to_owned(), format!("{}:{}", agent::WORKSPACE, agent::HOME)),
+                ("DISK_PATHS".to_owned(), format!("{}:{}", domain::sandbox::WORKSPACE, agent::HOME)),
             ]),
             mounts: volumes.into_iter().chain(attached.mount.clone()).collect(),
             network: self.settings.network,
@@ -309,7 +309,7 @@ async fn start_agent(
 
     let prompt = order.template.system_prompt.as_str();
     let (directory, whole_prompt, rules) = match &order.assignment {
-        Assignment::Workspace | Assignment::Image(_) => (agent::WORKSPACE, Some(prompt), None),
+        Assignment::Workspace | Assignment::Image(_) => (domain::sandbox::WORKSPACE, Some(prompt), None),
         Assignment::Directory { path, .. } => (path.as_str(), None, Some(prompt)),
     };
     let start = Start {

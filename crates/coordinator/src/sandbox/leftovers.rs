@@ -4,12 +4,12 @@
 use std::sync::atomic::Ordering;
 
 use container_engine::EngineError;
+use domain::session::SessionKey;
 use tracing::{info, warn};
 
 use super::names::session_of_volume;
 use super::{SandboxHost, SandboxName};
 use crate::failpoint::failpoint;
-use crate::session::SessionKey;
 
 /// What a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

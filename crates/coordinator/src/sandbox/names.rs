@@ -5,8 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use container_engine::Labels;
-
-use crate::session::SessionKey;
+use domain::session::SessionKey;
 
 /// Of all names that we give in the engine.
 const PREFIX: &str = "claude-runner-";
@@ -104,7 +103,7 @@ pub(super) struct SessionVolume {
 /// The workspace first.
 pub(super) fn volumes(session: SessionKey) -> [SessionVolume; 2] {
     [
-        SessionVolume { name: format!("{PREFIX}{session}-workspace"), target: super::agent::WORKSPACE },
+        SessionVolume { name: format!("{PREFIX}{session}-workspace"), target: domain::sandbox::WORKSPACE },
         SessionVolume { name: format!("{PREFIX}{session}-home"), target: super::agent::HOME },
     ]
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use claude_stream::{AgentEvent, user_message};
+use domain::session::SessionKey;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -15,7 +16,6 @@ use super::process::ProcessOutput;
 use super::{Sandbox, SandboxHost};
 use crate::agent::AgentTemplate;
 use crate::gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
-use crate::session::SessionKey;
 
 mod model;
 
@@ -36,7 +36,7 @@ impl SandboxHost {
                 }
                 // Says nothing about the runtime, and is waited for.
                 Err(error) if error.may_pass() || matches!(error, LaunchError::Cancelled) => Err(error),
-                Err(error) => Err(failed(super::sentence(&error))),
+                Err(error) => Err(failed(domain::error_chain(&error))),
             }
         });
         proof.await.map(drop)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use container_engine::ContainerId;
+use domain::session::SandboxRecord;
 use sandbox_link::frame::LinkSecret;
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
@@ -14,7 +15,6 @@ use super::{LaunchError, Sandbox, SandboxHost, SandboxName};
 use crate::failpoint::failpoint;
 use crate::gateway::RepositoryAccess;
 use crate::link::ResumeState;
-use crate::session::SandboxRecord;
 
 /// How long a sandbox has to come back. It asks twice a second.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(10);

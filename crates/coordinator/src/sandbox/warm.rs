@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use container_engine::EngineError;
+use domain::agent::AgentName;
+use domain::session::SessionKey;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,8 +18,7 @@ use tracing::warn;
 
 use super::capacity::{Capacity, Slot};
 use super::{Sandbox, SandboxHost};
-use crate::agent::{AgentName, AgentTemplate};
-use crate::session::SessionKey;
+use crate::agent::AgentTemplate;
 
 /// New sessions that ask at the same moment; who comes then waits a few microseconds longer.
 const CLAIMS: usize = 64;

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::agent::AgentName;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Feed;
-use crate::agent::{AgentName, AgentTemplate, Agents, TemplateError};
+use crate::agent::{AgentTemplate, Agents, TemplateError};
 use crate::metrics::Metrics;
 use crate::redact::Redactor;
 use crate::repository::Repositories;

@@ -6,6 +6,9 @@ mod ending;
 use std::sync::Arc;
 
 use claude_stream::{AgentLine, ControlRequest, Decoder, LineError, deny_tool, user_message};
+use domain::event::Event;
+use domain::session::{CREDENTIAL_NAMES, SessionId, SessionRecord};
+use domain::task::{ErrorType, Failure, Stage, TaskId, TaskRecord};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -18,15 +21,12 @@ use super::journal::Journal;
 use super::narrator::{Caller, Narrator, Sign, TurnEnd};
 use super::running::{Progress, Running, Verdict};
 use super::state::Input;
-use super::{CREDENTIAL_NAMES, SessionId, SessionRecord};
 use crate::agent::AgentTemplate;
-use crate::event::Event;
 use crate::failpoint::failpoint;
 use crate::gateway::{Reading, SandboxGateway, SessionAccess};
 use crate::redact::{Redactor, SessionRedactor};
 use crate::sandbox::belongs_in_log;
 use crate::store::{Change, UnfinishedTask};
-use crate::task::{ErrorType, Failure, Stage, TaskId, TaskRecord};
 pub(crate) use ending::Ending;
 
 pub(crate) struct Conversation {

@@ -2,20 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use domain::egress::{EgressRule, origins_in_env};
+use domain::session::{API_KEY_VARIABLE, CREDENTIAL_NAMES, OAUTH_TOKEN_VARIABLE};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::gateway::{Credential, EgressRule, InvalidCredential, SessionAccess, origins_in_env};
-
-const API_KEY: &str = "ANTHROPIC_API_KEY";
-const OAUTH_TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
-
-/// The variables that are the session's own credential: they go to the gateway and never into a sandbox.
-pub const CREDENTIAL_NAMES: [&str; 2] = [API_KEY, OAUTH_TOKEN];
+use crate::gateway::{Credential, InvalidCredential, SessionAccess};
 
 /// The credential that an `env` brings, if it brings one.
 pub fn own_credential(env: &BTreeMap<String, SecretString>) -> Result<Option<Credential>, InvalidCredential> {
     let value = |name: &str| env.get(name).map(ExposeSecret::expose_secret);
-    match (value(OAUTH_TOKEN), value(API_KEY)) {
+    match (value(OAUTH_TOKEN_VARIABLE), value(API_KEY_VARIABLE)) {
         (Some(token), _) => Credential::oauth_token(token).map(Some),
         (None, Some(key)) => Credential::api_key(key).map(Some),
         (None, None) => Ok(None),

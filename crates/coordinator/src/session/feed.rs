@@ -7,10 +7,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use domain::session::{SessionId, SessionRecord};
+use domain::task::TaskRecord;
 use tokio::sync::watch;
 
-use super::{SessionId, SessionRecord, Status};
-use crate::task::TaskRecord;
+use super::Status;
 
 /// Bytes of the notices that are kept for watchers that have not read them yet.
 const RING_BYTES: usize = 4 * 1024 * 1024;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use domain::session::{SessionId, SessionRecord};
 use tokio::sync::{mpsc, watch};
 
 use super::context::SessionContext;
 use super::message::Message;
 use super::worker::Worker;
-use super::{SessionId, SessionRecord};
 
 /// Messages that a worker has not looked at yet; who sends more waits.
 const MAILBOX: usize = 64;

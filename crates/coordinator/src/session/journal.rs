@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::event::{Event, StoredEvent};
+use domain::session::SessionKey;
+use domain::task::{TaskId, TaskRecord};
+use domain::usage::{CliCharge, Cost, Day};
 use jiff::Timestamp;
 
-use super::SessionKey;
 use super::log::EventLog;
-use crate::event::{Event, StoredEvent};
 use crate::failpoint::failpoint;
 use crate::store::{Change, Store, StoreError};
-use crate::task::{TaskId, TaskRecord};
-use crate::usage::{CliCharge, Cost, Day};
 
 /// Collects until [`Journal::flush`]. After a failed flush everything is still here, to be flushed again or discarded.
 #[derive(Debug)]

@@ -9,10 +9,10 @@ mod frames;
 use std::collections::VecDeque;
 use std::sync::{PoisonError, RwLock};
 
+use domain::event::StoredEvent;
+use domain::session::SessionKey;
 use tokio::sync::watch;
 
-use super::SessionKey;
-use crate::event::StoredEvent;
 use crate::store::{Store, StoreError};
 pub use frames::Frames;
 

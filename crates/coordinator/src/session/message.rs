@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use domain::agent::AgentName;
+use domain::session::SessionId;
+use domain::task::{TaskId, TaskRecord, TaskRequest};
+use domain::webhook::Target;
 use secrecy::SecretString;
 use tokio::sync::oneshot;
 
-use super::SessionId;
 use super::log::EventLog;
-use crate::agent::AgentName;
 use crate::store::{IdempotencyKey, StoreError};
-use crate::task::{TaskId, TaskRecord, TaskRequest};
-use crate::webhook::Target;
 
 #[derive(Debug)]
 pub(crate) enum Message {

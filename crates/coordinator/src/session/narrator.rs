@@ -1,17 +1,16 @@
 //! Tells what the agent does: turns its stream into our events, and watches for what matters to the running task.
 
 use claude_stream::{AgentEvent, Block, BlockStart, ResultSubtype, SubagentPhase, ToolResult, TurnResult};
-
+use domain::event::{Event, Origin};
+use domain::session::SessionId;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::SessionId;
-use crate::event::{Event, Origin};
 use crate::redact::SessionRedactor;
 use held::Held;
 
 mod held;
-use crate::output::STRUCTURED_OUTPUT;
+use claude_stream::STRUCTURED_OUTPUT;
 
 const NOISE: [&str; 3] =
     ["stream_event/content_block_delta/signature_delta", "stream_event/ping", "system/thinking_tokens"];

@@ -1,9 +1,9 @@
 //! Who pays for what an agent asks the model.
 
-use super::SessionRecord;
-use crate::budget::Payer;
-use crate::task::TaskRecord;
-use crate::usage::Cost;
+use domain::budget::Payer;
+use domain::session::SessionRecord;
+use domain::task::TaskRecord;
+use domain::usage::Cost;
 
 pub(crate) fn of_task(record: &TaskRecord) -> Payer {
     Payer {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use domain::task::{TaskId, TaskRecord};
 use tokio::sync::oneshot;
 
 use super::message::{
     AbortMode, AbortScope, Accepted, Message, OwnCredential, SessionView, Submission, SubmitError, Subscription,
 };
 use crate::store::StoreError;
-use crate::task::{TaskId, TaskRecord};
 
 type Question<T> = (Message, oneshot::Receiver<T>);
 

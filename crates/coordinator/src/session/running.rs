@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use domain::event::Event;
+use domain::task::{Answer, ErrorType, Failure, TaskRecord, TaskStatus};
+use domain::usage::Cost;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,12 +12,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::narrator::{Caller, TurnEnd};
-use crate::event::Event;
 use crate::gateway::{GatewayFailure, Reading};
 use crate::output::{OutputSchema, find_object};
-use crate::task::{Answer, ErrorType, Failure, TaskRecord, TaskStatus};
 use crate::telemetry::{OpenCalls, TaskTrace};
-use crate::usage::Cost;
 
 /// The tools by which the CLI starts a subagent.
 const SUBAGENT_TOOLS: [&str; 2] = ["Agent", "Task"];

@@ -16,12 +16,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::repository::Pull;
+use domain::session::{SessionId, SessionKey, SessionRecord};
+use domain::task::{TaskId, TaskRecord};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use uuid::Uuid;
 
+use super::Status;
 use super::context::SessionContext;
 use super::conversation::Conversation;
 use super::journal::Journal;
@@ -29,13 +33,10 @@ use super::log::EventLog;
 use super::message::{AbortMode, AbortScope, Message, SubmitError};
 use super::queue::Queue;
 use super::state::{Action, After, Input, State};
-use super::{SessionId, SessionKey, SessionRecord, Status};
-use crate::github::Pull;
 use crate::repository::{Lease, WoundUp};
 use crate::sandbox::capacity::{Shortage, Slot};
 use crate::sandbox::{Sandbox, Warm};
 use crate::store::{StoreError, UnfinishedTask};
-use crate::task::{TaskId, TaskRecord};
 use status::Told;
 
 /// A sandbox that has to make room for others stays this long after its last task: until the agent has written down its

@@ -1,13 +1,12 @@
 //! What can be written: a list of changes, applied all or not at all.
 
 use bytes::Bytes;
+use domain::event::StoredEvent;
+use domain::session::{SessionKey, SessionRecord};
+use domain::task::{TaskId, TaskRecord};
+use domain::usage::{Charge, CliCharge, OpenRequest};
+use domain::webhook::{Attempted, Target, WebhookId};
 use uuid::Uuid;
-
-use crate::event::StoredEvent;
-use crate::session::{SessionKey, SessionRecord};
-use crate::task::{TaskId, TaskRecord};
-use crate::usage::{Charge, CliCharge, OpenRequest};
-use crate::webhook::{Attempted, Target, WebhookId};
 
 #[derive(Clone, Debug)]
 pub enum Change {

@@ -3,10 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use domain::session::{SessionId, SessionKey};
+use domain::task::TaskId;
 use rusqlite::{ErrorCode, ffi};
-
-use crate::session::{SessionId, SessionKey};
-use crate::task::TaskId;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use domain::access::{ApiKey, Digest, KeyId, Scope};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, named_params};
 
 use super::StoreError;
 use super::schema::open_beside;
-use crate::access::{ApiKey, Digest, KeyId, Scope};
 
 pub struct KeyStore {
     connection: Connection,

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use domain::agent::AgentName;
+use domain::session::{SessionId, SessionKey};
+use domain::task::{TaskId, TaskStatus};
+use domain::usage::Cost;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
-use crate::agent::AgentName;
-use crate::session::{SessionId, SessionKey};
-use crate::task::{TaskId, TaskStatus};
-use crate::usage::Cost;
 
 /// Nanoseconds since 1970; the years 1677 to 2262 fit, others stop at the edge.
 pub(super) fn nanos(time: Timestamp) -> i64 {

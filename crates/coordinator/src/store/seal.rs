@@ -11,12 +11,12 @@ use std::path::Path;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use domain::session::{SessionId, SessionKey};
 use rand::TryRng;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::StoreError;
-use crate::session::{SessionId, SessionKey};
 
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;

@@ -1,7 +1,8 @@
 //! Attributes that several kinds of spans have.
 
+use domain::usage::Usage;
+
 use super::span::Value;
-use crate::usage::Usage;
 
 /// By the conventions, what was read from the cache or written to it is part of the input.
 pub(super) fn of_usage(usage: &Usage) -> [(&'static str, Value); 4] {

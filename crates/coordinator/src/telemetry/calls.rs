@@ -1,10 +1,10 @@
 //! Tool calls that wait for their result.
 
+use domain::event::Event;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::TaskTrace;
-use crate::event::Event;
 
 /// Those of one running task. Kept with what is known of it, so that another coordinator knows when they began.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

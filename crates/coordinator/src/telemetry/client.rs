@@ -63,7 +63,7 @@ impl HttpClient for Client {
         };
         match &outcome {
             Ok(answer) => self.tell(Ok(answer.status().as_u16())),
-            Err(error) => self.tell(Err(&crate::sandbox::sentence(error.as_ref()))),
+            Err(error) => self.tell(Err(&domain::error_chain(error.as_ref()))),
         }
         outcome
     }

@@ -1,8 +1,7 @@
 //! The ids of a task's spans.
 
+use domain::task::TaskId;
 use sha2::{Digest, Sha256};
-
-use crate::task::TaskId;
 
 /// The span of the whole task has the task's own id.
 pub(super) fn of_task(task: &TaskId) -> u64 {

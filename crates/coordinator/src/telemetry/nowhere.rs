@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 
+use domain::task::TraceParent;
 use tracing::warn;
 
 use super::span::Span;
 use crate::config;
-use crate::task::TraceParent;
 
 /// There is none.
 pub(super) struct Exporter(Infallible);

@@ -6,6 +6,7 @@ mod client;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::task::TraceParent;
 use opentelemetry::trace::{
     SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
@@ -20,7 +21,6 @@ use tracing::{info, warn};
 use self::client::Client;
 use super::span::{Kind, Parent, Span, Value};
 use crate::config;
-use crate::task::TraceParent;
 
 /// How long the end of the server waits for the last spans to be taken.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,9 +1,9 @@
 //! The time that a sandbox took.
 
+use domain::task::ErrorType;
 use jiff::Timestamp;
 
 use super::TaskTrace;
-use crate::task::ErrorType;
 
 /// How a sandbox for a task came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

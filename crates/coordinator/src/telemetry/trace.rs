@@ -5,6 +5,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use domain::agent::AgentName;
+use domain::session::SessionId;
+use domain::task::{ErrorType, Stage, TaskId, TaskRecord, TraceParent};
+use domain::usage::Usage;
 use jiff::Timestamp;
 
 use super::attributes::{name_like, of_usage};
@@ -12,10 +16,6 @@ use super::calls::OpenCall;
 use super::export::Exporter;
 use super::identity;
 use super::span::{Kind, Parent, Span, Value};
-use crate::agent::AgentName;
-use crate::session::SessionId;
-use crate::task::{ErrorType, Stage, TaskId, TaskRecord, TraceParent};
-use crate::usage::Usage;
 
 /// What a task's spans have in common, or nothing where its trace is not kept. Cheap to clone.
 #[derive(Clone, Default)]

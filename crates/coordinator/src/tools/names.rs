@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use domain::task::check_variable;
+
 use super::model::Piece;
-use crate::task::check_variable;
 
 /// Longer ones are cut: file systems and readers have a limit.
 const MAX_NAME: usize = 48;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use domain::task::TaskRecord;
+use domain::webhook::{Attempt, Attempted, Due, Outcome, Target, WebhookId, WebhookSecret, WebhookSecrets};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -15,11 +17,11 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Attempt, Attempted, Due, Outcome, RetrySchedule, Target, WebhookId, WebhookSecrets};
+use super::RetrySchedule;
+use super::signature::sign;
 use crate::gateway::Outbound;
 use crate::metrics::{Delivered, Metrics};
 use crate::store::{Change, Store, StoreError};
-use crate::task::TaskRecord;
 
 /// Attempts at once: each holds a connection and a task's record.
 const MAX_ATTEMPTS: usize = 32;
@@ -154,10 +156,10 @@ impl Courier {
     /// `None`: there is nothing to sign with.
     fn headers(&self, id: WebhookId, target: &Target, body: &[u8]) -> Option<HeaderMap> {
         let (id, timestamp) = (id.to_string(), Timestamp::now().as_second());
-        let sign = |secret: &super::WebhookSecret| secret.sign(&id, timestamp, body);
+        let sign_with = |secret: &WebhookSecret| sign(secret, &id, timestamp, body);
         let signatures: Vec<String> = match target.secret() {
-            Some(own) => vec![sign(own)],
-            None => self.secrets.each().map(sign).collect(),
+            Some(own) => vec![sign_with(own)],
+            None => self.secrets.each().map(sign_with).collect(),
         };
         let signature = HeaderValue::try_from(signatures.join(" ")).ok().filter(|_| !signatures.is_empty())?;
         let mut headers = HeaderMap::new();

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
+use domain::session::CREDENTIAL_NAMES;
+use domain::task::{MAX_TIMEOUT_MS, MAX_TURNS, check_variable};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{AgentSettings, McpServer, PermissionMode};
 use crate::agent::TemplateError;
-use crate::session::CREDENTIAL_NAMES;
-use crate::task::{MAX_TIMEOUT_MS, MAX_TURNS, check_variable};
 
 /// A description is a line for people, shown in lists.
 const MAX_DESCRIPTION: usize = 500;

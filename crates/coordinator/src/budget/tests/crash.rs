@@ -1,12 +1,13 @@
 //! Budgets on a store that is opened again.
 
+use domain::budget::{InstallationLimits, Payer};
+use domain::task::TaskId;
+use domain::usage::{Account, Balance, Cost, Usage};
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 
-use crate::budget::{Budgets, InstallationLimits, Payer, Refusal};
+use crate::budget::{Budgets, Refusal};
 use crate::store::{Store, StoreOptions};
-use crate::task::TaskId;
-use crate::usage::{Account, Balance, Cost, Usage};
 
 const CENT: Cost = Cost::from_nano_dollars(10_000_000);
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use domain::budget::Limit;
+use domain::task::TaskId;
+use domain::usage::{Account, Balance, Cost};
 use proptest::prelude::*;
 
 use crate::budget::ledger::{Ledger, Ruling};
-use crate::budget::limits::Limit;
-use crate::task::TaskId;
-use crate::usage::{Account, Balance, Cost};
 
 const ACCOUNTS: usize = 4;
 

@@ -1,8 +1,7 @@
 //! Which of git's requests it is.
 
+use domain::repository::RepositoryName;
 use http::Method;
-
-use crate::github::RepositoryName;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Service {

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
+use domain::access::KeyLimits;
+use domain::budget::{InstallationLimits, Payer};
+use domain::task::TaskId;
+use domain::usage::Cost;
 use serde_json::json;
 
 use super::world::*;
-use crate::access::KeyLimits;
-use crate::budget::{Budgets, InstallationLimits, Payer, Refusal};
+use crate::budget::{Budgets, Refusal};
 use crate::gateway::meter::Meter;
 use crate::gateway::sse::statement_of_json;
 use crate::gateway::tokens::TokenCounts;
 use crate::gateway::{GatewayFailure, Prices};
 use crate::metrics::Metrics;
-use crate::task::TaskId;
-use crate::usage::Cost;
 
 /// A task of its own with so much money.
 fn limit(dollars: f64) -> Payer {

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::egress::{EgressRule, Via};
+
 use super::world::Names;
-use crate::gateway::EgressRule;
 use crate::gateway::egress::{Egress, Refusal, Target};
-use crate::gateway::rule::Via;
 use crate::gateway::sandbox::SandboxRules;
 
 fn egress(rules: &[&str], names: &[(&str, &str)]) -> Egress {

@@ -1,8 +1,8 @@
 //! Spellings of hosts, rules, and kinds of addresses.
 
+use domain::egress::{EgressRule, Grant, Host, Via, origins_in_env};
+
 use crate::gateway::address::Reach;
-use crate::gateway::rule::{Grant, Via};
-use crate::gateway::{EgressRule, Host, origins_in_env};
 
 #[test]
 fn a_host_has_one_spelling() {

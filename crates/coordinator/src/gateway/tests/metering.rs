@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
+use domain::usage::{Cost, Usage};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -10,7 +11,6 @@ use super::world::*;
 use crate::gateway::Reading;
 use crate::gateway::sse::UsageReader;
 use crate::gateway::tokens::TokenCounts;
-use crate::usage::{Cost, Usage};
 
 const STREAM: &str = "event: message_start\r\n\
     data: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-sonnet-4-5-20250929\",\"usage\":{\

@@ -1,8 +1,9 @@
 //! The price table.
 
+use domain::usage::Cost;
+
 use crate::gateway::tokens::TokenCounts;
 use crate::gateway::{Prices, PricesError};
-use crate::usage::Cost;
 
 fn million(set: impl Fn(&mut TokenCounts)) -> TokenCounts {
     let mut counts = TokenCounts::default();

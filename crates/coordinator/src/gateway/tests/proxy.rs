@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::egress::origins_in_env;
 use http::HeaderValue;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use super::world::*;
-use crate::gateway::{SessionAccess, origins_in_env};
+use crate::gateway::SessionAccess;
 
 /// Answers every connection with its first line in capitals.
 async fn shouting() -> std::net::SocketAddr {
@@ -298,7 +299,7 @@ async fn a_task_has_so_many_bytes_and_a_minute_so_many_requests() {
     assert_eq!(many.status, 502, "{}", many.text);
     let none = client.send(request("POST", &server.url("/"), "few")).await;
     assert_eq!((none.status.as_u16(), &none.json()["code"]), (403, &json!("egress_exhausted")));
-    world.sandbox.begin_task(crate::budget::Payer::default());
+    world.sandbox.begin_task(domain::budget::Payer::default());
     assert_eq!(client.send(request("POST", &server.url("/"), "few")).await.status, 200);
     assert_eq!(client.send(request("POST", "/v1/messages", ASK)).await.status, 200, "the model is no outside host");
     assert_eq!(client.send(request("HEAD", "/", "")).await.status, 200);

@@ -4,10 +4,10 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use axum::response::Response;
+use domain::budget::Payer;
 use serde_json::json;
 
 use super::world::*;
-use crate::budget::Payer;
 use crate::gateway::GatewayFailure;
 
 fn success() -> Response {

@@ -1,11 +1,10 @@
 //! What a request shows for itself.
 
 use axum::extract::Request;
+use domain::session::SessionId;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use percent_encoding::percent_decode_str;
-
-use crate::session::SessionId;
 
 /// The subprotocol of the stream. A browser has to offer one beside its ticket, and has to be answered with it.
 pub(in super::super) const STREAM_PROTOCOL: &str = "claude-runner";

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::repository::RepositoryName;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use reqwest::Url;
@@ -16,7 +17,6 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{ChildStderr, Command};
 
 use super::MirrorError;
-use crate::github::RepositoryName;
 
 /// Since 2.31 settings can be given by the environment, which not everybody can read as they can a command line; since 2.32
 /// small packs can be put together and a large one left alone.

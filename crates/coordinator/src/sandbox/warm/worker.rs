@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use domain::session::SessionKey;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,6 @@ use crate::agent::AgentTemplate;
 use crate::failpoint::failpoint;
 use crate::sandbox::capacity::{Capacity, Slot};
 use crate::sandbox::{Assignment, LaunchOrder, SandboxHost};
-use crate::session::SessionKey;
 
 /// How often it is looked whether template and image are still those of before, and whether there is room again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);

@@ -1,14 +1,14 @@
 //! How a task ends: what is written down, what is told, and what is handed in between the two.
 
+use domain::event::Event;
+use domain::task::{Failure, TaskRecord, TaskStatus};
 use tracing::info;
 use uuid::Uuid;
 
 use super::super::running::Running;
 use super::Conversation;
-use crate::event::Event;
 use crate::gateway::Reading;
 use crate::store::Change;
-use crate::task::{Failure, TaskRecord, TaskStatus};
 
 /// The end of a task, not told yet.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 use bytes::Bytes;
+use domain::session::SessionId;
 use futures::FutureExt as _;
 
 use super::{BATCH, Changed, Feed, MAX_WATCHERS, NOTICE_BYTES, News, NoticeKind, RING_BYTES, Watcher};
-use crate::session::SessionId;
 
 fn id(text: &str) -> SessionId {
     text.parse().unwrap()
@@ -91,9 +91,9 @@ fn nobody_watches_nothing_is_kept_and_places_are_bounded() {
     assert_eq!(next(&mut next_one).unwrap(), ["b"]);
 }
 
-fn record() -> crate::session::SessionRecord {
-    crate::session::SessionRecord {
-        key: crate::session::SessionKey::generate(),
+fn record() -> domain::session::SessionRecord {
+    domain::session::SessionRecord {
+        key: domain::session::SessionKey::generate(),
         id: id("s"),
         created: jiff::Timestamp::UNIX_EPOCH,
         last_active: jiff::Timestamp::UNIX_EPOCH,
@@ -102,7 +102,7 @@ fn record() -> crate::session::SessionRecord {
         env: [].into(),
         last_seq: 0,
         sandbox: None,
-        agent: crate::agent::AgentName::default(),
+        agent: domain::agent::AgentName::default(),
         repository: None,
     }
 }

@@ -7,8 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-
-use crate::event::StoredEvent;
+use domain::event::StoredEvent;
 
 /// FIN and the opcode of text (RFC 6455 §5.2): each event is one message of one frame.
 const TEXT: u8 = 0x81;

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use domain::agent::AgentName;
+use domain::event::StoredEvent;
+use domain::session::{SessionKey, SessionRecord};
 use jiff::Timestamp;
 
 use super::{EventLog, Frames, PAGE_BYTES, Page, TAIL_BYTES};
-use crate::agent::AgentName;
-use crate::event::StoredEvent;
-use crate::session::{SessionKey, SessionRecord};
 use crate::store::{Change, Store, StoreOptions};
 
 fn events(from: u64, to: u64, bytes: usize) -> Vec<StoredEvent> {

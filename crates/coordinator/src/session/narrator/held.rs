@@ -1,10 +1,10 @@
 //! Streamed text on its way through the redactor: an end that could be the beginning of a secret waits for what follows.
 
 use claude_stream::AgentEvent;
+use domain::event::{Event, Origin};
 use serde::{Deserialize, Serialize};
 
 use super::{Narrator, tell_text, tell_thinking};
-use crate::event::{Event, Origin};
 use crate::redact::SessionRedactor;
 
 /// What waits of one text. It is written down with the rest of the progress, so that it is not lost with the coordinator.

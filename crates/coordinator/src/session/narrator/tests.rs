@@ -1,7 +1,7 @@
 use claude_stream::Decoder;
+use domain::event::Event;
 
 use super::{Narrator, Sign};
-use crate::event::Event;
 use crate::redact::SessionRedactor;
 
 const SECRET: &str = "zk-secret-of-ours";

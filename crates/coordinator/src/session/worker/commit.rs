@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::task::TaskRecord;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -9,7 +10,6 @@ use super::Worker;
 use crate::failpoint::failpoint;
 use crate::session::feed::Changed;
 use crate::store::StoreError;
-use crate::task::TaskRecord;
 
 /// How soon a commit that failed is tried again.
 const COMMIT_RETRY: Duration = Duration::from_millis(500);

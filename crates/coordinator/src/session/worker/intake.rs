@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
+use domain::event::{Event, QueuedReason};
+use domain::session::{CREDENTIAL_NAMES, SessionRecord, SessionRepository};
+use domain::task::{ErrorType, Failure, RepositoryProgress, TaskId, TaskRecord, TaskStatus};
+use domain::webhook::WebhookId;
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{StopReply, Waiting, Worker, aborts_task, kills};
-use crate::event::{Event, QueuedReason};
 use crate::failpoint::failpoint;
 use crate::session::message::{
     AbortMode, AbortScope, Accepted, OwnCredential, SessionView, Submission, SubmitError, Subscription,
 };
 use crate::session::running::Running;
 use crate::session::state::{After, Input, State};
-use crate::session::{CREDENTIAL_NAMES, SessionRecord, SessionRepository};
 use crate::store::{Change, StoreError};
-use crate::task::{ErrorType, Failure, RepositoryProgress, TaskId, TaskRecord, TaskStatus};
-use crate::webhook::WebhookId;
 
 impl Worker {
     /// Writes a task down and puts it into the queue. What cannot be written is not accepted.

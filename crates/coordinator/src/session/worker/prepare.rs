@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use container_engine::EngineError;
+use domain::repository::Checkout;
+use domain::session::SessionId;
+use domain::task::{ErrorType, Failure, RepositoryRequest, TaskId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -16,14 +19,12 @@ use crate::agent::AgentTemplate;
 use crate::gateway::SessionAccess;
 use crate::output::OutputSchema;
 use crate::repository::{
-    ANSWER_SCHEMA, Candidate, Checkout, Decision, Lease, MirrorSource, REPORT_SCHEMA, Repositories, clone, question,
+    ANSWER_SCHEMA, Candidate, Decision, Lease, MirrorSource, REPORT_SCHEMA, Repositories, clone, question,
 };
 use crate::sandbox::capacity::Slot;
 use crate::sandbox::{Assignment, LaunchError, LaunchOrder, Reply, Sandbox};
-use crate::session::SessionId;
 use crate::session::context::SessionContext;
 use crate::session::running::gateway_failure;
-use crate::task::{ErrorType, Failure, RepositoryRequest, TaskId};
 
 /// How far it has come.
 #[derive(Debug)]
@@ -105,7 +106,7 @@ pub(super) async fn prepare(
 pub(super) async fn worker_template(context: &SessionContext) -> Result<Arc<AgentTemplate>, NotLaunched> {
     let prompts = context.repositories.as_ref().map(|repositories| repositories.settings.prompts.clone());
     let rules = prompts.unwrap_or_default().worker().await;
-    let rules = rules.map_err(|error| failed(ErrorType::EngineUnavailable, crate::sandbox::sentence(&error)))?;
+    let rules = rules.map_err(|error| failed(ErrorType::EngineUnavailable, domain::error_chain(&error)))?;
     template(&rules, REPORT_SCHEMA)
 }
 
@@ -157,7 +158,7 @@ impl Preparation<'_> {
     /// Has an orchestrator choose.
     async fn ask(&mut self, candidates: &[Candidate]) -> Result<crate::github::Repository, NotLaunched> {
         let prompt = self.repositories.settings.prompts.orchestrator().await;
-        let prompt = prompt.map_err(|error| failed(ErrorType::EngineUnavailable, crate::sandbox::sentence(&error)))?;
+        let prompt = prompt.map_err(|error| failed(ErrorType::EngineUnavailable, domain::error_chain(&error)))?;
         let order = LaunchOrder { resume: None, ..self.order(template(&prompt, ANSWER_SCHEMA)?, None) };
         let question = question(&self.repository.prompt, candidates);
         let sandbox = self.open(&order).await?;

@@ -1,6 +1,10 @@
 //! What a session does more that works in a repository: it tells of the stages, opens the pull request, and hands in the work
 //! before a task's end is told.
 
+use domain::event::{Event, QueuedReason};
+use domain::repository::{Checkout, Pull};
+use domain::session::SessionRepository;
+use domain::task::{Failure, RepositoryProgress, Stage, TaskRecord, TaskStatus};
 use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -10,15 +14,12 @@ use tracing::{info, warn};
 use super::prepare::{Step, WantedRepository};
 use super::tasks::between;
 use super::{Report, Worker};
-use crate::event::{Event, QueuedReason};
 use crate::gateway::RepositoryAccess;
-use crate::github::Pull;
-use crate::repository::{Checkout, Lease, Outcome, WindUp, WorkReport, WoundUp};
+use crate::repository::{Lease, Outcome, WindUp, WorkReport, WoundUp};
 use crate::session::conversation::{Conversation, Ending};
+use crate::session::environment;
 use crate::session::state::State;
-use crate::session::{SessionRepository, environment};
 use crate::store::Change;
-use crate::task::{Failure, RepositoryProgress, Stage, TaskRecord, TaskStatus};
 
 /// Where a session's agent works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -292,7 +293,7 @@ fn report_of(record: &TaskRecord) -> Option<WorkReport> {
 fn blocked(report: Option<&WorkReport>) -> Option<Failure> {
     let blockers = report?.blockers.as_ref()?;
     let error = format!("the agent could not finish: {}", blockers.chars().take(2000).collect::<String>());
-    Some(Failure::new(crate::task::ErrorType::ExitCode, error))
+    Some(Failure::new(domain::task::ErrorType::ExitCode, error))
 }
 
 fn learn(progress: &mut RepositoryProgress, known: &SessionRepository) {

@@ -4,6 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use container_engine::EngineError;
+use domain::agent::AgentName;
+use domain::error_chain;
+use domain::event::Event;
+use domain::session::SandboxRecord;
+use domain::task::{ErrorType, Failure};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -12,16 +17,12 @@ use super::repository::WorksIn;
 use super::start::{Launched, NotLaunched};
 use super::tasks::end_of;
 use super::{Report, Waiting, Worker, prepare};
-use crate::agent::AgentName;
-use crate::event::Event;
 use crate::failpoint::failpoint;
 use crate::gateway::RepositoryAccess;
-use crate::sandbox::{LaunchError, sentence};
-use crate::session::SandboxRecord;
+use crate::sandbox::LaunchError;
 use crate::session::context::SessionContext;
 use crate::session::state::{After, Input, State};
 use crate::store::Change;
-use crate::task::{ErrorType, Failure};
 
 impl Worker {
     /// Goes on with the sandbox that an earlier coordinator left.
@@ -231,8 +232,8 @@ pub(super) fn failure_of(error: &NotLaunched) -> Failure {
         }
         NotLaunched::Failed(failure) => failure.clone(),
         NotLaunched::Spent(spent) => Failure::new(ErrorType::BudgetExceeded, spent.to_string()),
-        NotLaunched::Store(error) => Failure::new(ErrorType::ExitCode, sentence(error)),
-        NotLaunched::Template(error) => Failure::new(ErrorType::ExitCode, sentence(error)),
+        NotLaunched::Store(error) => Failure::new(ErrorType::ExitCode, error_chain(error)),
+        NotLaunched::Template(error) => Failure::new(ErrorType::ExitCode, error_chain(error)),
         NotLaunched::Sandbox(LaunchError::Engine(EngineError::ImageMissing { image })) => Failure::new(
             ErrorType::EngineUnavailable,
             format!("the image {image} is not there; build it with `claude-runner image build`"),
@@ -240,10 +241,12 @@ pub(super) fn failure_of(error: &NotLaunched) -> Failure {
         NotLaunched::Sandbox(
             error
             @ (LaunchError::Engine(_) | LaunchError::Link(_) | LaunchError::Runtime { .. } | LaunchError::Timeout),
-        ) => Failure::new(ErrorType::EngineUnavailable, sentence(error)),
+        ) => Failure::new(ErrorType::EngineUnavailable, error_chain(error)),
         NotLaunched::Sandbox(LaunchError::Ended(end)) => end_of(end),
-        NotLaunched::Sandbox(error @ LaunchError::Send(_)) => Failure::new(ErrorType::ContainerLost, sentence(error)),
-        NotLaunched::Sandbox(error @ LaunchError::Refused(_)) => Failure::new(ErrorType::ExitCode, sentence(error)),
-        NotLaunched::Sandbox(error @ LaunchError::Cancelled) => Failure::new(ErrorType::Aborted, sentence(error)),
+        NotLaunched::Sandbox(error @ LaunchError::Send(_)) => {
+            Failure::new(ErrorType::ContainerLost, error_chain(error))
+        }
+        NotLaunched::Sandbox(error @ LaunchError::Refused(_)) => Failure::new(ErrorType::ExitCode, error_chain(error)),
+        NotLaunched::Sandbox(error @ LaunchError::Cancelled) => Failure::new(ErrorType::Aborted, error_chain(error)),
     }
 }

@@ -3,6 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::agent::AgentName;
+use domain::budget::{Payer, Spent};
+use domain::event::{Event, QueuedReason};
+use domain::session::SessionKey;
+use domain::task::Failure;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -12,19 +17,15 @@ use super::prepare::{self, WantedRepository};
 use super::repository::WorksIn;
 use super::sandbox::failure_of;
 use super::{Report, Worker};
-use crate::agent::{AgentName, AgentTemplate, TemplateError};
-use crate::budget::{Payer, Spent};
-use crate::event::{Event, QueuedReason};
+use crate::agent::{AgentTemplate, TemplateError};
 use crate::failpoint::failpoint;
 use crate::repository::Lease;
 use crate::sandbox::capacity::{Shortage, Slot};
 use crate::sandbox::{Assignment, LaunchError, LaunchOrder, Sandbox, Warm};
-use crate::session::SessionKey;
 use crate::session::context::SessionContext;
 use crate::session::payer;
 use crate::session::state::{Input, State};
 use crate::store::StoreError;
-use crate::task::Failure;
 use crate::telemetry::{Preparing, SandboxStart, TaskTrace};
 
 /// How long a task waits for an engine that cannot be reached, and how often that is tried.

@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use container_engine::EngineError;
+use domain::event::Event;
+use domain::session::SessionKey;
+use domain::task::{ErrorType, Failure};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{Report, SETTLE, StopReply, Worker, journal};
-use crate::event::Event;
 use crate::failpoint::failpoint;
 use crate::sandbox::SandboxName;
-use crate::session::SessionKey;
 use crate::session::conversation::Conversation;
 use crate::session::state::After;
 use crate::store::{Change, StoreError};
-use crate::task::{ErrorType, Failure};
 
 /// How often an engine that does not answer is asked to take a sandbox down, before that is left to the next start.
 const TAKE_DOWN_TRIES: u32 = 20;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::task::{ErrorType, Failure, Stage, TaskRecord, TaskStatus};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -10,12 +11,10 @@ use super::{Waiting, Worker};
 use crate::failpoint::failpoint;
 use crate::gateway::Reading;
 use crate::sandbox::{ProcessEnd, ProcessOutput};
-use crate::session::environment;
-use crate::session::payer;
 use crate::session::running::Running;
 use crate::session::state::{After, Input, State};
+use crate::session::{environment, payer};
 use crate::store::UnfinishedTask;
-use crate::task::{ErrorType, Failure, Stage, TaskRecord, TaskStatus};
 use crate::telemetry::TaskTrace;
 
 /// How long an idle agent may take to take a message in; it does so in milliseconds, even under load.

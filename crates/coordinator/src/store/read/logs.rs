@@ -1,12 +1,12 @@
 //! Reading events and lines, in pages.
 
 use bytes::Bytes;
+use domain::event::StoredEvent;
+use domain::session::SessionKey;
+use domain::task::TaskId;
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
-use crate::event::StoredEvent;
-use crate::session::SessionKey;
 use crate::store::{Store, StoreError, row};
-use crate::task::TaskId;
 
 /// A page ends at this size (and after one row in any case), so that a subscriber that is caught up costs little memory.
 const PAGE_BYTES: usize = 1 << 20;

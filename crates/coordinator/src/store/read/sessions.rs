@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use domain::session::{SandboxRecord, SessionId, SessionKey, SessionRecord};
 use rusqlite::{Connection, Row, params};
 
-use crate::session::{SandboxRecord, SessionId, SessionKey, SessionRecord};
 use crate::store::seal::{Place, Sealer};
 use crate::store::{Cursor, Page, Store, StoreError, row};
 

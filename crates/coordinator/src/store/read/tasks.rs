@@ -1,12 +1,12 @@
 //! Reading tasks.
 
+use domain::session::{SessionId, SessionKey};
+use domain::task::{TaskId, TaskRecord, TaskRequest, TaskStatus};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 use uuid::Uuid;
 
-use crate::session::{SessionId, SessionKey};
 use crate::store::{Cursor, Page, Store, StoreError, row};
-use crate::task::{TaskId, TaskRecord, TaskRequest, TaskStatus};
 
 const COLUMNS: &str =
     "number, id, session, session_id, status, created, started, finished, prompt_uuid, message, request,

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
+use domain::usage::{Account, Balance, Dimension, Usage, UsageFilter, UsageReport, UsageRow};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use crate::store::{Store, StoreError, row};
-use crate::usage::{Account, Balance, Dimension, Usage, UsageFilter, UsageReport, UsageRow};
 
 const SUMS: &str = "coalesce(sum(requests), 0), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),
      coalesce(sum(cache_write_tokens), 0), coalesce(sum(cache_read_tokens), 0), coalesce(sum(cost), 0),

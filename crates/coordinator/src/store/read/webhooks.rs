@@ -1,13 +1,13 @@
 //! Reading webhooks.
 
+use domain::task::TaskId;
+use domain::webhook::{Delivery, DeliveryStatus, Due, Target, WebhookId};
 use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
 use crate::store::seal::{Place, Sealer};
 use crate::store::{Cursor, Page, Store, StoreError, row};
-use crate::task::TaskId;
-use crate::webhook::{Delivery, DeliveryStatus, Due, Target, WebhookId};
 
 const COLUMNS: &str = "number, id, task, session, session_id, target, state, event, created, due, attempts";
 
@@ -176,7 +176,7 @@ fn due(sealer: &Sealer, row: &Row<'_>) -> Result<Due, StoreError> {
 }
 
 /// One that does not open is nobody's: it is told in the log, and holds up no other.
-fn open(sealer: &Sealer, place: Place<'_>, sealed: &[u8], session: &crate::session::SessionId) -> Option<Target> {
+fn open(sealer: &Sealer, place: Place<'_>, sealed: &[u8], session: &domain::session::SessionId) -> Option<Target> {
     match sealer.unseal(place, sealed, session) {
         Ok(text) => Target::of_text(&text),
         Err(error) => {

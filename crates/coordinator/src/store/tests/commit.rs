@@ -1,12 +1,12 @@
 //! Atomic, ordered, grouped, and there after a kill.
 
+use domain::session::SessionRecord;
 use futures::future::join_all;
 
 use super::fixture::{
     append, at, completed, events, insert, lines, numbers, open, sandbox, session, task, with_blocked_writer,
     with_writer,
 };
-use crate::session::SessionRecord;
 use crate::store::{Bounds, Change, Store, StoreError, StoreOptions};
 
 #[tokio::test]

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use domain::access::KeyLimits;
+use domain::agent::AgentName;
+use domain::event::StoredEvent;
+use domain::session::{SandboxRecord, SessionKey, SessionRecord};
+use domain::task::{Answer, TaskId, TaskRecord, TaskRequest, TaskStatus};
+use domain::usage::Usage;
 use jiff::Timestamp;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::access::KeyLimits;
-use crate::agent::AgentName;
-use crate::event::StoredEvent;
-use crate::session::{SandboxRecord, SessionKey, SessionRecord};
 use crate::store::write::Work;
 use crate::store::{Change, IdempotencyKey, Store, StoreOptions};
-use crate::task::{Answer, TaskId, TaskRecord, TaskRequest, TaskStatus};
-use crate::usage::Usage;
 
 pub(super) fn open() -> (TempDir, Store) {
     open_with(StoreOptions::default())

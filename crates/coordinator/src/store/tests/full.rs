@@ -1,7 +1,8 @@
 //! A full disk: nothing half written, nobody else failed, and healed by itself.
 
+use domain::event::StoredEvent;
+
 use super::fixture::{append, events, open, session, with_writer};
-use crate::event::StoredEvent;
 use crate::store::{Change, Store, StoreError};
 
 #[tokio::test]

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use domain::event::StoredEvent;
+use domain::session::SessionRecord;
+use domain::task::{TaskRecord, TaskStatus};
 use proptest::prelude::*;
 
 use super::fixture::{append, at, completed, events, insert, open, session, task};
-use crate::event::StoredEvent;
-use crate::session::SessionRecord;
 use crate::store::{Change, Store, TaskFilter};
-use crate::task::{TaskRecord, TaskStatus};
 
 /// Indexes into a fixed set of sessions; tasks are counted as they come.
 #[derive(Clone, Debug)]

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use domain::session::SessionRecord;
 use secrecy::ExposeSecret;
 
 use super::fixture::{open, sandbox, session};
-use crate::session::SessionRecord;
 use crate::store::{Change, RekeyStep, Store, StoreError, StoreOptions, rekey};
 
 async fn filled() -> tempfile::TempDir {

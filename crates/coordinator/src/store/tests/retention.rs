@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use domain::session::SessionRecord;
+use domain::task::TaskRecord;
+
 use super::fixture::{
     append, at, completed, events, insert, lines, numbers, open, open_with, session, task, with_writer,
 };
-use crate::session::SessionRecord;
 use crate::store::{Bounds, Change, IdempotencyKey, Store, StoreError, StoreOptions};
-use crate::task::TaskRecord;
 
 /// A task with `count` events and a line, ended at that second.
 async fn ended_task(store: &Store, session: &SessionRecord, first_seq: u64, count: u64, second: i64) -> TaskRecord {

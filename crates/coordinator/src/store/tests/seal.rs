@@ -1,9 +1,9 @@
 //! Secrets are not in the files, and a sealed value opens only in its place.
 
+use domain::session::{SandboxRecord, SessionRecord};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::fixture::{open, session};
-use crate::session::{SandboxRecord, SessionRecord};
 use crate::store::seal::{Place, Sealer};
 use crate::store::{Change, StoreError};
 

@@ -1,9 +1,10 @@
 //! Lists, cursors, idempotency, what is left of a deleted session.
 
+use domain::session::SessionRecord;
+use domain::task::{Answer, TaskRecord, TaskRequest, TaskStatus};
+
 use super::fixture::{append, at, completed, events, insert, lines, numbers, open, sandbox, session, task};
-use crate::session::SessionRecord;
 use crate::store::{Change, Cursor, IdempotencyKey, StoreError, TaskFilter};
-use crate::task::{Answer, TaskRecord, TaskRequest, TaskStatus};
 
 fn key(key: &str, body: u8) -> IdempotencyKey {
     IdempotencyKey { key: key.to_owned(), scope: String::new(), body_sha256: [body; 32] }

@@ -1,8 +1,9 @@
 //! What was used, asked for in different ways.
 
+use domain::usage::{Charge, CliCharge, Cost, Dimension, OpenRequest, Usage, UsageFilter};
+
 use super::fixture::open;
 use crate::store::{Change, Store};
-use crate::usage::{Charge, CliCharge, Cost, Dimension, OpenRequest, Usage, UsageFilter};
 
 /// One request of a key, in a session, that cost so many nano-dollars.
 async fn charge(store: &Store, id: u64, day: &str, key: &str, session: &str, nanos: u64) {
@@ -56,7 +57,7 @@ async fn usage_is_added_up_and_filtered() {
         let store = store.clone();
         async move {
             let report = store.usage(&filter, &by, 100).await.unwrap();
-            let row = |row: &crate::usage::UsageRow| {
+            let row = |row: &domain::usage::UsageRow| {
                 let names: Vec<String> = row.group.values().cloned().collect();
                 (names.join("/"), row.cost.nano_dollars(), row.cli_cost.map(Cost::nano_dollars))
             };

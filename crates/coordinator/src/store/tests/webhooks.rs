@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use domain::session::SessionRecord;
+use domain::task::TaskRecord;
+use domain::webhook::{Attempt, Attempted, Delivery, DeliveryStatus, Due, Outcome, Target, WebhookId};
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
 use super::fixture::{append, at, completed, events, insert, open, open_with, session, task, with_writer};
-use crate::session::SessionRecord;
 use crate::store::{Change, Store, StoreOptions, WebhookFilter, rekey};
-use crate::task::TaskRecord;
-use crate::webhook::{Attempt, Attempted, Delivery, DeliveryStatus, Due, Outcome, Target, WebhookId};
 
 const URL: &str = "https://a.example/hooks?token=hidden";
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

@@ -1,12 +1,12 @@
 //! Appending events and lines: the hot path, one cheap update beside the rows themselves.
 
 use bytes::Bytes;
+use domain::event::StoredEvent;
+use domain::session::SessionKey;
+use domain::task::TaskId;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::event::StoredEvent;
-use crate::session::SessionKey;
 use crate::store::{StoreError, row};
-use crate::task::TaskId;
 
 pub(super) fn append_events(
     connection: &Connection,

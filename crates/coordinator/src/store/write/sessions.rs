@@ -1,8 +1,8 @@
 //! Writing sessions.
 
+use domain::session::{SandboxRecord, SessionKey, SessionRecord};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::session::{SandboxRecord, SessionKey, SessionRecord};
 use crate::store::seal::{Place, Sealer};
 use crate::store::{StoreError, row};
 

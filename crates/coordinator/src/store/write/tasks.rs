@@ -1,12 +1,12 @@
 //! Writing tasks and idempotency keys.
 
+use domain::task::TaskRecord;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::webhooks;
 use crate::store::row::{self, encode};
 use crate::store::{Change, IDEMPOTENCY_KEY_AGE, IdempotencyKey, StoreError};
-use crate::task::TaskRecord;
 
 pub(super) fn insert(
     connection: &Connection,

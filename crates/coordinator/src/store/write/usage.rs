@@ -1,11 +1,11 @@
 //! Writing what is spent.
 
+use domain::access::KeyId;
+use domain::session::SessionId;
+use domain::usage::{Account, Charge, CliCharge, Cost, Day, OpenRequest, Usage};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::access::KeyId;
-use crate::session::SessionId;
 use crate::store::{StoreError, row};
-use crate::usage::{Account, Charge, CliCharge, Cost, Day, OpenRequest, Usage};
 
 const COLUMNS: &str = "id, day, key, session, task, model, estimate";
 
@@ -20,7 +20,7 @@ pub(super) fn open(connection: &Connection, request: &OpenRequest) -> Result<(),
             request.day.to_string(),
             name(request.key.as_ref().map(KeyId::as_str)),
             name(request.session.as_ref().map(SessionId::as_str)),
-            name(request.task.as_ref().map(crate::task::TaskId::as_str)),
+            name(request.task.as_ref().map(domain::task::TaskId::as_str)),
             request.model,
             row::cost(request.estimate),
         ])?;

@@ -1,11 +1,11 @@
 //! Writing webhooks.
 
+use domain::task::{TaskRecord, TaskStatus};
+use domain::webhook::{Attempt, Attempted, Outcome, Target, WebhookId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::store::seal::{Place, Sealer};
 use crate::store::{StoreError, row};
-use crate::task::{TaskRecord, TaskStatus};
-use crate::webhook::{Attempt, Attempted, Outcome, Target, WebhookId};
 
 pub(super) fn insert(
     connection: &Connection,

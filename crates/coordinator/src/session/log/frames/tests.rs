@@ -1,10 +1,10 @@
 use bytes::Bytes;
+use domain::event::StoredEvent;
 use proptest::prelude::*;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket};
 
 use super::Frames;
-use crate::event::StoredEvent;
 
 fn events(first: u64, sizes: &[usize]) -> Vec<StoredEvent> {
     let event =

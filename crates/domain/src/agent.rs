@@ -25,7 +25,7 @@ impl AgentName {
     }
 
     /// It means the default agent, where none is called so.
-    pub(super) fn is_alias(&self) -> bool {
+    pub fn is_alias(&self) -> bool {
         *self == AgentName::default()
     }
 }

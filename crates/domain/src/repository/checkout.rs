@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::github::RepositoryName;
+use crate::repository::RepositoryName;
 use crate::sandbox::WORKSPACE;
 
 /// Which branch of which repository.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::github::RepositoryName;
+use crate::repository::RepositoryName;
 use crate::session::SessionId;
 use crate::task::{Answer, Failure, Stage, TaskId};
 

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::{InvalidWebhookSecret, WebhookSecret};
 
@@ -66,14 +66,14 @@ impl Target {
     }
 
     /// To be sealed.
-    pub(crate) fn to_text(&self) -> SecretString {
+    pub fn to_text(&self) -> SecretString {
         let secret = self.secret.as_ref().map(WebhookSecret::text);
         let kept = Kept { url: self.url.as_str(), secret: secret.as_ref().map(secrecy::SecretString::expose_secret) };
         serde_json::to_string(&kept).unwrap_or_default().into()
     }
 
     /// As [`Target::to_text`] wrote it.
-    pub(crate) fn of_text(text: &SecretString) -> Option<Target> {
+    pub fn of_text(text: &SecretString) -> Option<Target> {
         let kept: Kept<'_> = serde_json::from_str(text.expose_secret()).ok()?;
         Target::new(kept.url, kept.secret).ok()
     }

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{SessionId, SessionKey};
 use crate::agent::AgentName;
-use crate::github::Pull;
-use crate::repository::Checkout;
+use crate::repository::{Checkout, Pull};
 
 /// A session as the store keeps it.
 #[derive(Clone, Debug)]

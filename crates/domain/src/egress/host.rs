@@ -21,7 +21,7 @@ pub enum InvalidHost {
 
 impl Host {
     /// The coordinator's own host, as containers know it.
-    pub(super) const COORDINATOR: &str = "host.docker.internal";
+    pub const COORDINATOR: &str = "host.docker.internal";
 }
 
 impl FromStr for Host {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::github::RepositoryName;
+use crate::repository::RepositoryName;
 
 /// What was asked for about the repository. What is not given is found out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

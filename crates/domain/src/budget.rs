@@ -47,20 +47,20 @@ pub struct Spent {
 
 /// The most that may be spent on an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Limit {
-    pub(super) account: Account,
-    pub(super) most: Cost,
-    pub(super) setting: &'static str,
+pub struct Limit {
+    pub account: Account,
+    pub most: Cost,
+    pub setting: &'static str,
 }
 
 impl Limit {
-    pub(super) fn reached(&self, spent: Cost) -> Spent {
+    pub fn reached(&self, spent: Cost) -> Spent {
         Spent { account: self.account.clone(), limit: self.most, spent, setting: self.setting }
     }
 }
 
 /// All that bound a payer on that day, narrowest first.
-pub(super) fn of(payer: &Payer, installation: &InstallationLimits, day: Day) -> Vec<Limit> {
+pub fn limits_of(payer: &Payer, installation: &InstallationLimits, day: Day) -> Vec<Limit> {
     let key = &payer.key_limits;
     let task = payer.task.clone().map(Account::Task);
     let session = payer.session.clone().map(Account::Session);

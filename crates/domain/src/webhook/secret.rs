@@ -3,7 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
@@ -23,13 +22,9 @@ pub struct InvalidWebhookSecret;
 impl WebhookSecret {
     const PREFIX: &str = "whsec_";
 
-    /// One part of the header `webhook-signature`.
-    pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
-        let mut context = hmac::Context::with_key(&key);
-        context.update(format!("{id}.{timestamp}.").as_bytes());
-        context.update(body);
-        format!("v1,{}", STANDARD.encode(context.sign()))
+    /// The key of the signature, as bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// As it was given.

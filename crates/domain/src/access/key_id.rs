@@ -23,7 +23,7 @@ impl KeyId {
     }
 
     /// The key of the environment variable with this digest: it has no id of its own.
-    pub(super) fn of_environment(digest: &[u8; 32]) -> Self {
+    pub fn of_environment(digest: &[u8; 32]) -> Self {
         let [a, b, c, d, ..] = digest;
         KeyId(format!("env{a:02x}{b:02x}{c:02x}{d:02x}"))
     }

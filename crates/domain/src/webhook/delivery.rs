@@ -98,11 +98,11 @@ impl WebhookId {
         WebhookId(Uuid::new_v4())
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+    pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
 
-    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
         WebhookId(Uuid::from_bytes(bytes))
     }
 }
@@ -134,9 +134,9 @@ impl DeliveryStatus {
 
 impl Attempt {
     /// At most so many are kept of one delivery, the last ones.
-    pub(crate) const KEPT: usize = 50;
+    pub const KEPT: usize = 50;
 
-    pub(super) fn of(time: Timestamp, took: Duration, status: Option<u16>, error: Option<String>) -> Self {
+    pub fn of(time: Timestamp, took: Duration, status: Option<u16>, error: Option<String>) -> Self {
         Attempt { time, status, error, duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX) }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use reqwest::Url;
+use url::Url;
 
 use super::host::Host;
 
@@ -43,7 +43,7 @@ enum Pattern {
 
 /// How a sandbox asks for a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Via {
+pub enum Via {
     /// CONNECT: whatever the client sends then, TLS as a rule
     Tunnel,
     /// A request for an `http://` URL
@@ -52,7 +52,7 @@ pub(super) enum Via {
 
 impl Via {
     /// For the audit log.
-    pub(super) fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Via::Tunnel => "tunnel",
             Via::Plain => "plain",
@@ -62,7 +62,7 @@ impl Via {
 
 /// How exactly a host was allowed, weakest first. It decides which addresses it may turn out to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Grant {
+pub enum Grant {
     Wildcard,
     Name,
     Address,
@@ -155,7 +155,7 @@ fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
 }
 
 impl EgressRule {
-    pub(super) fn grants(&self, host: &Host, port: u16, via: Via) -> Option<Grant> {
+    pub fn grants(&self, host: &Host, port: u16, via: Via) -> Option<Grant> {
         let own_port = self.port.or(self.scheme.map(Scheme::port)).unwrap_or(match via {
             Via::Tunnel => 443,
             Via::Plain => 80,

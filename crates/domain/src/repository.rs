@@ -1,0 +1,9 @@
+//! Repositories, and where in them a session works.
+
+mod checkout;
+mod name;
+mod pull;
+
+pub use checkout::{Checkout, is_branch_name};
+pub use name::{InvalidRepositoryName, RepositoryName};
+pub use pull::Pull;
