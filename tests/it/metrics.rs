@@ -5,8 +5,8 @@ mod exposition;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use coordinator::metrics::{CONTENT_TYPE, Delivered, Metrics, Standing, Transport};
 use domain::usage::{Cost, Usage};
+use observe::metrics::{CONTENT_TYPE, Delivered, Metrics, Standing, Transport};
 use reqwest::Method;
 use serde_json::json;
 

@@ -142,8 +142,8 @@ impl World {
         let registry = Registry::new(Arc::new(SessionContext {
             redactor: Arc::default(),
             feed: Feed::default(),
-            metrics: coordinator::metrics::Metrics::default(),
-            telemetry: coordinator::telemetry::Telemetry::default(),
+            metrics: observe::metrics::Metrics::default(),
+            telemetry: observe::telemetry::Telemetry::default(),
             repositories: None,
             store,
             sandboxes: host,

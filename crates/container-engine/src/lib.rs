@@ -3,6 +3,7 @@
 //!
 //! Only the folder `docker` knows the Docker API's types; nothing of them leaves this crate.
 
+pub mod archive;
 mod docker;
 mod engine;
 mod error;

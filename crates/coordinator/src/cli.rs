@@ -7,6 +7,7 @@ mod doctor;
 mod exit;
 mod export;
 mod follow;
+mod image;
 mod init;
 mod key;
 mod lists;
@@ -27,16 +28,15 @@ mod usage;
 mod watch;
 mod webhooks;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 
+use agent_template::TemplateError;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::agent::TemplateError;
 use crate::config::{self, ConfigError, ServeOptions};
 use crate::gateway::PricesError;
-use crate::image::{BuildOptions, PresetOptions};
 
 pub use exit::Exit;
 use exit::Misuse;
@@ -95,20 +95,11 @@ enum Command {
     Tools(tools::ToolsCommand),
     /// The images: of agents, and of repository tasks
     #[command(subcommand)]
-    Image(ImageCommand),
+    Image(image::ImageCommand),
     /// Print what a shell needs to complete these commands
     Completions(pages::CompletionsOptions),
     /// Print the manual page
     Man(pages::ManOptions),
-}
-
-#[derive(Subcommand)]
-enum ImageCommand {
-    /// Build the agent image, or with --repository the image of repository tasks, through the container engine
-    Build(BuildOptions),
-    /// Print the hosts that the package managers of the image of repository tasks are configured for, as a file for
-    /// EGRESS_PRESETS_FILE
-    Presets(PresetOptions),
 }
 
 /// All commands with their flags, for what is made of them and compared with them.
@@ -151,8 +142,7 @@ pub fn run() -> ExitCode {
             Command::Key(command) => key::run(command),
             Command::Rekey(options) => rekey::run(&options),
             Command::Tools(command) => tools::run(command),
-            Command::Image(ImageCommand::Build(options)) => build_image(options).await,
-            Command::Image(ImageCommand::Presets(options)) => print_presets(options).await,
+            Command::Image(command) => image::run(command).await,
             Command::Completions(options) => pages::completions(&options, command()),
             Command::Man(options) => pages::man(&options, command()),
         }
@@ -174,19 +164,6 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     // A setting that names something unusable is a wrong setting.
     let setting = error.is::<ConfigError>() || error.is::<TemplateError>() || error.is::<PricesError>();
     if setting || error.is::<Misuse>() { Exit::Usage } else { Exit::Failed }.into()
-}
-
-async fn build_image(options: BuildOptions) -> anyhow::Result<ExitCode> {
-    let engine = container_engine::DockerEngine::from_environment();
-    crate::image::run(&engine, &options).await?;
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn print_presets(options: PresetOptions) -> anyhow::Result<ExitCode> {
-    let engine = container_engine::DockerEngine::from_environment();
-    let presets = crate::image::presets(&engine, &options).await?;
-    io::stdout().write_all(presets.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints what clap has to say. A bad value may have come from the environment, so the variable is named too.

@@ -15,16 +15,16 @@ use reqwest::Url;
 use secrecy::SecretString;
 
 pub use egress::{EgressList, PresetError};
-pub use traces::{check_trace_variables, wants_traces};
+pub use traces::trace_export;
 pub use value::{
     ApiKeys, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, HostList, LogFormat, NetworkMode, OriginList,
     Retention, RuleList,
 };
 
 use crate::access::Keys;
-use crate::github::{GitHubError, InvalidGitHubCredential};
-use crate::telemetry::TelemetryError;
 use domain::webhook::WebhookSecrets;
+use forge::{GitHubError, InvalidGitHubCredential};
+use observe::telemetry::TelemetryError;
 
 /// Settings of `claude-runner serve`. Each flag is also the environment variable of the same name in capitals.
 #[derive(Args, Clone, Debug)]
@@ -304,6 +304,8 @@ pub enum ConfigError {
     UnknownModel { model: String, known: String },
     #[error(transparent)]
     Preset(#[from] PresetError),
+    #[error("traces cannot be sent: {0}")]
+    Traces(String),
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
 }

@@ -55,13 +55,13 @@ pub use settings::{Bounds, GatewaySettings};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use observe::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::egress::Egress;
 use self::upstream::Upstream;
 use crate::budget::Budgets;
-use crate::metrics::Metrics;
 
 /// What all sandboxes' gateways share. Cheap to clone.
 #[derive(Clone)]

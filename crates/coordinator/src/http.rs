@@ -36,11 +36,11 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::{get, post, put};
+use observe::metrics::Metrics;
 use tokio_util::task::TaskTracker;
 use tower::util::option_layer;
 
 use crate::config::OriginList;
-use crate::metrics::Metrics;
 use crate::registry::Registry;
 use submission::TaskDefaults;
 

@@ -7,10 +7,10 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use domain::session::{SessionId, SessionRecord};
 use domain::task::{TaskId, TaskRecord};
+use failpoint::failpoint;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
-use crate::failpoint::failpoint;
 use crate::session::{
     AbortMode, AbortScope, Accepted, Message, OwnCredential, SessionContext, SessionHandle, SessionView, Status,
     Submission, SubmitError, Subscription, questions,

@@ -15,8 +15,9 @@ mod pull_request;
 mod report;
 mod wind_up;
 
-use domain::repository::Checkout;
 use std::time::Duration;
+
+use domain::repository::Checkout;
 
 pub(crate) use branches::Lease;
 pub use choice::{Candidate, Choice, choose};
@@ -29,7 +30,7 @@ pub(crate) use wind_up::{Outcome, WindUp, WoundUp};
 
 use self::branches::Branches;
 use crate::gateway::{PushPolicy, RepositoryAccess, Workflows};
-use crate::github::GitHub;
+use forge::GitHub;
 
 /// What the operator sets.
 #[derive(Clone, Debug)]

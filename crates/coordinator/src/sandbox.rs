@@ -22,11 +22,11 @@ use std::time::Duration;
 use container_engine::{ContainerId, Engine, EngineError, Limits, Network};
 use dashmap::DashSet;
 use domain::session::{SandboxRecord, SessionKey};
+use failpoint::failpoint;
 use tokio::sync::{Mutex, OnceCell};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, SandboxGateway};
 use crate::link::Link;
 

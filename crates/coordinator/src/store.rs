@@ -43,8 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-
-use crate::metrics::Metrics;
+use observe::metrics::Metrics;
 
 pub use change::{Change, IdempotencyKey};
 pub use error::StoreError;

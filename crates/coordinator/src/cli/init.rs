@@ -9,12 +9,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use agent_template::{Agents, TemplateError};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use tempfile::TempDir;
 
 use super::exit::{Exit, Misuse};
-use crate::agent::{Agents, TemplateError};
 use questions::Questions;
 use template::Wishes;
 

@@ -7,9 +7,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_template::{Agents, TemplateError};
 use anyhow::Context;
 use container_engine::Engine;
 use domain::error_chain;
+use failpoint::failpoint;
+use forge::GitHub;
+use observe::audit::{self, AuditFile};
+use observe::metrics::Metrics;
+use observe::redact::{LogWriter, Redactor};
+use observe::telemetry::Telemetry;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,23 +26,16 @@ use tracing::{info, warn};
 use tracing_subscriber::filter::filter_fn;
 
 use crate::access::{Keys, Rate, Tickets};
-use crate::agent::{Agents, TemplateError};
-use crate::audit::{self, AuditFile};
 use crate::budget::Budgets;
 use crate::config::{self, ConfigError, DrainMode, LogFormat, ServeOptions};
-use crate::failpoint::failpoint;
 use crate::gateway::{Gateway, Outbound, Prices, SystemResolver};
-use crate::github::GitHub;
 use crate::http::{self, Api, Defaults, Guard, Perimeter, WebhookRules, router};
-use crate::metrics::Metrics;
-use crate::redact::{LogWriter, Redactor};
 use crate::registry::Registry;
 use crate::repository::{Git, Mirrors};
 use crate::sandbox::capacity::Capacity;
 use crate::sandbox::{Instance, Links, SandboxHost, WarmPool};
 use crate::session::{Feed, SessionContext};
 use crate::store::{KeyStore, Store, make_directory};
-use crate::telemetry::Telemetry;
 use crate::upkeep;
 use crate::webhook::{self, Courier};
 
@@ -56,7 +56,7 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     }
     check_agents(&options.agent_dir, &prices).context("AGENT_DIR does not name an agent template")?;
 
-    let telemetry = Telemetry::start().map_err(ConfigError::from)?;
+    let telemetry = Telemetry::start(config::trace_export()?).map_err(ConfigError::from)?;
     let tracker = TaskTracker::new();
     let shutdown = CancellationToken::new();
     let draining = CancellationToken::new();

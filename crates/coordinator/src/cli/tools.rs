@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
+use toolsmith::{Chosen, from_har, from_openapi, report, write};
 
 use super::terminal;
-use crate::tools::{Chosen, from_har, from_openapi, report, write};
 
 /// Browsers record less in a day.
 const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use container_engine::{Limits, Network};
 use domain::budget::InstallationLimits;
+use forge::{AppKey, GitHub, GitHubCredential, GitHubSettings};
+use observe::metrics::Metrics;
 use secrecy::ExposeSecret as _;
 
 use super::{ConfigError, Dollars, DrainMode, NetworkMode, ServeOptions};
 use crate::gateway::{Credential, Credentials, GatewaySettings, Prices, Workflows};
-use crate::github::{AppKey, GitHub, GitHubCredential, GitHubSettings};
-use crate::metrics::Metrics;
 use crate::repository::{MirrorSettings, Prompts, Repositories, RepositorySettings};
 use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use crate::sandbox::{SandboxSettings, WarmSettings};

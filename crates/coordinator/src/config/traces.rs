@@ -1,6 +1,10 @@
 //! Variables of OpenTelemetry that its SDK does not read itself, or where it takes what it does not know for something else.
 //! The others are the SDK's.
 
+use observe::telemetry::TraceExport;
+
+use super::ConfigError;
+
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
 const PROTOCOLS: &[&str] = &["http/protobuf"];
@@ -23,15 +27,26 @@ const CHOICES: [(&str, &[&str]); 5] = [
     ("OTEL_TRACES_SAMPLER", SAMPLERS),
 ];
 
-/// Whether there is a collector for traces, and nobody says that it is to get none.
-pub fn wants_traces() -> bool {
+/// Whether traces are exported. The error names the variable that is wrong, and what it may be.
+pub fn trace_export() -> Result<TraceExport, ConfigError> {
+    if !wants_traces() {
+        return Ok(TraceExport::Off);
+    }
+    if cfg!(feature = "otel") {
+        check_trace_variables().map_err(ConfigError::Traces)?;
+    }
+    Ok(TraceExport::On)
+}
+
+/// Whether there is a collector for traces, and nothing turns it off.
+fn wants_traces() -> bool {
     let off = text("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let elsewhere = text("OTEL_TRACES_EXPORTER").is_some_and(|value| value == "none");
     !off && !elsewhere && ENDPOINTS.into_iter().any(|name| text(name).is_some())
 }
 
 /// The error names the variable, and says what it may be.
-pub fn check_trace_variables() -> Result<(), String> {
+fn check_trace_variables() -> Result<(), String> {
     for (name, choices) in CHOICES {
         if let Some(value) = text(name).filter(|value| !choices.contains(&value.as_str())) {
             return Err(format!("{name} is {value}; it must be {}", choices.join(" or ")));

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
+use observe::redact::Redactor;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::headers::{X_API_KEY, set_oauth_beta};
-use crate::redact::Redactor;
-
 use super::login::{Login, LoginFile};
 
 /// What the model API takes as proof of who pays.

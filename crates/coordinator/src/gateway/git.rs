@@ -14,17 +14,17 @@ pub use commands::PushPolicy;
 use std::sync::Arc;
 
 use domain::repository::RepositoryName;
+use forge::{GitHub, GitHubError};
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
+use observe::audit;
 use secrecy::ExposeSecret as _;
 
 use self::path::{GitCall, Service, Step};
 use super::answer::{Body, BoxError, empty, full, in_words, proxy_error};
 use super::sandbox::SandboxGateway;
-use crate::audit;
-use crate::github::{GitHub, GitHubError};
 
 /// Below which path the sandbox's git finds the forge.
 pub const PREFIX: &str = "/github";

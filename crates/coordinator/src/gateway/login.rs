@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use observe::redact::Redactor;
 use serde::Deserialize;
-
-use crate::redact::Redactor;
 
 use super::credential::{Credential, CredentialKind};
 

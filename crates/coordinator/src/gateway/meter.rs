@@ -7,14 +7,14 @@ use domain::budget::Payer;
 use domain::usage::{Cost, Usage};
 use http::StatusCode;
 use jiff::Timestamp;
+use observe::metrics::Metrics;
+use observe::telemetry::{ModelRequest, TaskTrace};
 use serde::{Deserialize, Serialize};
 
 use super::prices::Prices;
 use super::sse::Statement;
 use super::tokens::TokenCounts;
 use crate::budget::{Budgets, Refusal, Reservation};
-use crate::metrics::Metrics;
-use crate::telemetry::{ModelRequest, TaskTrace};
 
 /// A reading of the meter: everything since the sandbox was opened. Never goes down; a task's share is a difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use domain::budget::Payer;
 use domain::egress::{EgressRule, Origin};
+use observe::audit;
+use observe::telemetry::TaskTrace;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -17,8 +19,6 @@ use super::failure::GatewayFailure;
 use super::git::RepositoryAccess;
 use super::meter::{Meter, Reading};
 use super::pace::Pace;
-use crate::audit;
-use crate::telemetry::TaskTrace;
 
 /// What a session may use besides what the operator allows to all.
 #[derive(Clone, Debug, Default)]

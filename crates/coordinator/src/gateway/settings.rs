@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use domain::budget::InstallationLimits;
 use domain::egress::EgressRule;
+use observe::metrics::Metrics;
 use reqwest::Url;
 
 use super::prices::Prices;
 use super::retry::RetryBudget;
 use crate::budget::Budgets;
-use crate::metrics::Metrics;
 
 pub struct GatewaySettings {
     /// `ANTHROPIC_BASE_URL`: where model requests go. A path in it is kept in front of `/v1/messages`.

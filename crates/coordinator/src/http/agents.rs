@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use agent_template::{AgentEntry, AgentSettings, Agents, TemplateError};
 use axum::Json;
 use axum::extract::State;
 use domain::agent::AgentName;
@@ -11,7 +12,6 @@ use serde_json::{Value, json};
 use super::submission::TaskBody;
 use super::{Api, ApiError};
 use crate::access::Caller;
-use crate::agent::{AgentEntry, AgentSettings, Agents, TemplateError};
 use crate::session::SubmitError;
 
 /// The agent of a task, as it is now.

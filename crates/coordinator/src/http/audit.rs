@@ -12,8 +12,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use domain::access::KeyId;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-
-use crate::audit;
+use observe::audit;
 
 pub(super) use subject::Subject;
 

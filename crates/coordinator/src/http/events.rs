@@ -13,6 +13,7 @@ use domain::session::SessionId;
 use futures::stream::{self, Stream, StreamExt};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
+use observe::metrics::{Subscribed, Transport};
 use serde::Deserialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,6 @@ use super::access::visible;
 use super::extract::{Path, Query};
 use super::{Api, ApiError};
 use crate::access::Caller;
-use crate::metrics::{Subscribed, Transport};
 use crate::session::{Cursor, EventLog, Page};
 
 /// Keeps proxies from closing a stream on which nothing happens.

@@ -10,6 +10,7 @@ use domain::task::TaskId;
 use futures::stream::{self, StreamExt as _};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use observe::metrics::Transport;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -18,7 +19,6 @@ use super::extract::{Path, Query};
 use super::task::visible_task;
 use super::{Api, ApiError};
 use crate::access::Caller;
-use crate::metrics::Transport;
 use crate::session::Cursor;
 use crate::store::{Store, StoreError};
 

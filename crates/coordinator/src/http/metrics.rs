@@ -5,11 +5,11 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
+use observe::metrics::{self, Metrics, Standing};
 
 use super::session::prefix;
 use super::{Api, ApiError};
 use crate::access::Caller;
-use crate::metrics::{self, Metrics, Standing};
 
 /// For a key of any scope that is not bound to some sessions: the numbers are of all of them.
 pub(super) async fn expose(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Result<Response, ApiError> {

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::response::Response;
 use domain::session::SessionId;
 use http::HeaderMap;
+use observe::metrics::Transport;
 use serde::Deserialize;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -22,7 +23,6 @@ use super::events::{gap, parse_since};
 use super::extract::{Path, Query};
 use super::{Api, ApiError};
 use crate::access::Caller;
-use crate::metrics::Transport;
 use crate::session::{Cursor, Page, Subscription};
 use socket::{Socket, Upgrade};
 

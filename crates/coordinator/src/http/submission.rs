@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use agent_template::AgentSettings;
 use domain::repository::{RepositoryName, is_branch_name};
 use domain::session::{CREDENTIAL_NAMES, SessionId};
 use domain::task::{MAX_TIMEOUT_MS, MAX_TURNS, RepositoryRequest, TaskId, TaskRequest, check_variable};
@@ -12,7 +13,6 @@ use serde_json::Value;
 use super::ApiError;
 use super::session::prefix;
 use crate::access::Caller;
-use crate::agent::AgentSettings;
 use crate::gateway::Gateway;
 use crate::session::own_credential;
 

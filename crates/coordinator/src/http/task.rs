@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use domain::session::SessionId;
 use domain::task::{TaskId, TaskRecord, TaskStatus, TraceParent};
+use failpoint::failpoint;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
@@ -19,7 +20,6 @@ use super::session::prefix;
 use super::submission::TaskBody;
 use super::{Api, ApiError, agents, view};
 use crate::access::Caller;
-use crate::failpoint::failpoint;
 use crate::session::{AbortMode, AbortScope, Submission, SubmitError};
 use crate::store::{IdempotencyKey, StoreError, TaskFilter};
 

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use failpoint::failpoint;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use sandbox_link::frame::{Down, DownFrame, Numbered, Up, UpFrame, Welcome};
@@ -15,7 +16,6 @@ use super::gate::Gate;
 use super::outbox::Outbox;
 use super::server::{Connection, ConnectionError, HANDSHAKE_TIMEOUT, Socket, next, refuse, send};
 use super::stream::GatewayStream;
-use crate::failpoint::failpoint;
 
 /// Owns the state of one link and carries it over one connection after another.
 pub(super) struct Worker {

@@ -6,17 +6,17 @@ use container_engine::{FakeEngine, Limits, Network};
 use domain::agent::AgentName;
 use domain::session::SessionKey;
 use jiff::Timestamp;
+use observe::metrics::Metrics;
+use observe::telemetry::Telemetry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::gateway::{Credentials, Gateway, GatewaySettings, Prices};
-use crate::metrics::Metrics;
 use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use crate::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
 use crate::session::{Feed, SessionSettings};
 use crate::store::{Change, Store, StoreOptions};
-use crate::telemetry::Telemetry;
 
 async fn registry(directory: &std::path::Path) -> Registry {
     let (engine, tracker, shutdown) = (FakeEngine::new(&["image"]), TaskTracker::new(), CancellationToken::new());

@@ -1,8 +1,7 @@
 //! Which repository a prompt is about, as far as that can be said without a model.
 
 use domain::repository::RepositoryName;
-
-use crate::github::Repository;
+use forge::Repository;
 
 /// What the prompt says about the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +77,7 @@ fn unique(names: impl Iterator<Item = RepositoryName>) -> Vec<RepositoryName> {
 #[cfg(test)]
 mod tests {
     use super::{Choice, choose};
-    use crate::github::Repository;
+    use forge::Repository;
 
     fn known() -> Vec<Repository> {
         let names = ["acme/acme-api", "acme/acme-web", "acme/docs", "other/docs", "acme/old"];

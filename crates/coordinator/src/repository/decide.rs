@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use domain::repository::{Checkout, RepositoryName};
 use domain::task::{ErrorType, Failure, RepositoryRequest};
+use forge::{GitHubError, Move, Repository};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Candidate, Choice, Repositories, choose, failure};
-use crate::github::{GitHubError, Move, Repository};
 
 /// What an orchestrator answers.
 pub(crate) const ANSWER_SCHEMA: &str = r#"{

@@ -2,8 +2,7 @@
 
 use domain::error_chain;
 use domain::task::{ErrorType, Failure};
-
-use crate::github::GitHubError;
+use forge::GitHubError;
 
 /// While the repository is chosen and prepared.
 pub(super) fn preparing(error: &GitHubError) -> Failure {

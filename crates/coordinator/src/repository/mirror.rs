@@ -26,8 +26,8 @@ pub use self::error::MirrorError;
 pub use self::git::Git;
 use self::git::Remote;
 use self::place::Place;
-use crate::github::GitHub;
 use domain::repository::RepositoryName;
+use forge::GitHub;
 
 /// A repository of some gigabytes over a slow line; whoever waits has a limit of its own.
 const FETCH_TIMEOUT: Duration = Duration::from_mins(20);

@@ -6,16 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_template::AgentTemplate;
 use domain::error_chain;
 use domain::repository::{Checkout, Pull};
 use domain::session::SessionKey;
 use domain::task::{ErrorType, Failure};
+use forge::{GitHubError, NewPull, PullChanges};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{Repositories, WorkReport, clone, failure, pull_request};
-use crate::agent::AgentTemplate;
-use crate::github::{GitHubError, NewPull, PullChanges};
 use crate::sandbox::{Assignment, LaunchError, LaunchOrder, SandboxHost};
 
 /// Waits before the forge is asked again that failed in passing.

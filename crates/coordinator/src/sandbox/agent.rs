@@ -1,6 +1,6 @@
 //! How Claude Code is started in a sandbox.
 
-use crate::agent::AgentSettings;
+use agent_template::AgentSettings;
 
 pub(super) const HOME: &str = "/home/agent";
 

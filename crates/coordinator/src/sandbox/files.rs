@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::names::{self, SandboxName};
-use super::{SandboxHost, agent};
+use super::SandboxHost;
 
 pub use archive::{Archive, ArchiveError, Entry, EntryKind};
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use agent_template::AgentTemplate;
 use claude_stream::{AgentEvent, ControlRequest, LineError};
 use container_engine::{ContainerExit, ContainerId, ContainerSpec, EngineError, Mount};
 use domain::session::SessionKey;
+use failpoint::failpoint;
 use sandbox_link::frame::Start;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -17,8 +19,6 @@ use tracing::{info, warn};
 use super::links::{Attachment, TOKEN_DIRECTORY};
 use super::process::{Process, ProcessEnd, ProcessOutput};
 use super::{Sandbox, SandboxHost, SandboxName, agent, names};
-use crate::agent::AgentTemplate;
-use crate::failpoint::failpoint;
 use crate::gateway::Gateway;
 use crate::link::{Link, LinkError, SendError};
 
@@ -322,7 +322,7 @@ async fn start_agent(
     failpoint!("agent.started");
     let initialize = ControlRequest::Initialize {
         system_prompt: whole_prompt,
-        json_schema: order.template.output_schema.as_ref().map(crate::output::OutputSchema::source),
+        json_schema: order.template.output_schema.as_ref().map(agent_template::output::OutputSchema::source),
     };
     link.stdin(initialize.to_line(REQUEST).into()).await?;
     failpoint!("agent.asked");

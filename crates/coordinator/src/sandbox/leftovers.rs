@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 
 use container_engine::EngineError;
 use domain::session::SessionKey;
+use failpoint::failpoint;
 use tracing::{info, warn};
 
 use super::names::session_of_volume;
 use super::{SandboxHost, SandboxName};
-use crate::failpoint::failpoint;
 
 /// What a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_template::SANDBOX_USER;
 use bytes::Bytes;
 use container_engine::{Engine, Mount, Network};
 use futures::future::BoxFuture;
@@ -15,7 +16,6 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::{SandboxName, agent};
-use crate::agent::SANDBOX_USER;
 use crate::gateway::SandboxGateway;
 use crate::link::{GatewayStream, Link, LinkDirectory, LinkError, LinkOutput, LinkStream, ResumeState, TcpLink};
 

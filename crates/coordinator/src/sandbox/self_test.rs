@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use agent_template::AgentTemplate;
 use claude_stream::{AgentEvent, user_message};
 use domain::session::SessionKey;
 use tokio::time::timeout;
@@ -14,7 +15,6 @@ use self::model::Model;
 use super::launch::{Assignment, LaunchError, LaunchOrder};
 use super::process::ProcessOutput;
 use super::{Sandbox, SandboxHost};
-use crate::agent::AgentTemplate;
 use crate::gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
 
 mod model;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use container_engine::ContainerId;
 use domain::session::SandboxRecord;
+use failpoint::failpoint;
 use sandbox_link::frame::LinkSecret;
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
@@ -12,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::process::Process;
 use super::{LaunchError, Sandbox, SandboxHost, SandboxName};
-use crate::failpoint::failpoint;
 use crate::gateway::RepositoryAccess;
 use crate::link::ResumeState;
 

@@ -8,6 +8,7 @@ mod worker;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use agent_template::AgentTemplate;
 use container_engine::EngineError;
 use domain::agent::AgentName;
 use domain::session::SessionKey;
@@ -18,7 +19,6 @@ use tracing::warn;
 
 use super::capacity::{Capacity, Slot};
 use super::{Sandbox, SandboxHost};
-use crate::agent::AgentTemplate;
 
 /// New sessions that ask at the same moment; who comes then waits a few microseconds longer.
 const CLAIMS: usize = 64;

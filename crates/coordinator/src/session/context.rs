@@ -4,19 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_template::{AgentTemplate, Agents, TemplateError};
 use domain::agent::AgentName;
+use observe::metrics::Metrics;
+use observe::redact::Redactor;
+use observe::telemetry::Telemetry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Feed;
-use crate::agent::{AgentTemplate, Agents, TemplateError};
-use crate::metrics::Metrics;
-use crate::redact::Redactor;
 use crate::repository::Repositories;
 use crate::sandbox::capacity::Capacity;
 use crate::sandbox::{SandboxHost, WarmPool};
 use crate::store::Store;
-use crate::telemetry::Telemetry;
 
 #[derive(Clone, Debug)]
 pub struct SessionSettings {

@@ -5,11 +5,14 @@ mod ending;
 
 use std::sync::Arc;
 
+use agent_template::AgentTemplate;
 use claude_stream::{AgentLine, ControlRequest, Decoder, LineError, deny_tool, user_message};
 use domain::event::Event;
 use domain::session::{CREDENTIAL_NAMES, SessionId, SessionRecord};
 use domain::task::{ErrorType, Failure, Stage, TaskId, TaskRecord};
+use failpoint::failpoint;
 use jiff::Timestamp;
+use observe::redact::{Redactor, SessionRedactor};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -21,10 +24,7 @@ use super::journal::Journal;
 use super::narrator::{Caller, Narrator, Sign, TurnEnd};
 use super::running::{Progress, Running, Verdict};
 use super::state::Input;
-use crate::agent::AgentTemplate;
-use crate::failpoint::failpoint;
 use crate::gateway::{Reading, SandboxGateway, SessionAccess};
-use crate::redact::{Redactor, SessionRedactor};
 use crate::sandbox::belongs_in_log;
 use crate::store::{Change, UnfinishedTask};
 pub(crate) use ending::Ending;

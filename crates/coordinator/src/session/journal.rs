@@ -7,10 +7,10 @@ use domain::event::{Event, StoredEvent};
 use domain::session::SessionKey;
 use domain::task::{TaskId, TaskRecord};
 use domain::usage::{CliCharge, Cost, Day};
+use failpoint::failpoint;
 use jiff::Timestamp;
 
 use super::log::EventLog;
-use crate::failpoint::failpoint;
 use crate::store::{Change, Store, StoreError};
 
 /// Collects until [`Journal::flush`]. After a failed flush everything is still here, to be flushed again or discarded.

@@ -3,10 +3,10 @@
 use claude_stream::{AgentEvent, Block, BlockStart, ResultSubtype, SubagentPhase, ToolResult, TurnResult};
 use domain::event::{Event, Origin};
 use domain::session::SessionId;
+use observe::redact::SessionRedactor;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::redact::SessionRedactor;
 use held::Held;
 
 mod held;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use agent_template::output::{OutputSchema, find_object};
 use domain::event::Event;
 use domain::task::{Answer, ErrorType, Failure, TaskRecord, TaskStatus};
 use domain::usage::Cost;
 use jiff::Timestamp;
+use observe::telemetry::{OpenCalls, TaskTrace};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -13,8 +15,6 @@ use uuid::Uuid;
 
 use super::narrator::{Caller, TurnEnd};
 use crate::gateway::{GatewayFailure, Reading};
-use crate::output::{OutputSchema, find_object};
-use crate::telemetry::{OpenCalls, TaskTrace};
 
 /// The tools by which the CLI starts a subagent.
 const SUBAGENT_TOOLS: [&str; 2] = ["Agent", "Task"];

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use observe::metrics::Metrics;
 use rusqlite::Connection;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -19,7 +20,6 @@ use super::data_dir::DataDir;
 use super::retention::Plan;
 use super::seal::Sealer;
 use super::{Change, StoreError};
-use crate::metrics::Metrics;
 
 /// Callers beyond these wait in `ask`. Each session has one worker that waits for its commits, so this many can be in the
 /// queue only with this many busy sessions.

@@ -13,6 +13,7 @@ use futures::stream::FuturesUnordered;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
+use observe::metrics::{Delivered, Metrics};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -20,7 +21,6 @@ use tracing::{info, warn};
 use super::RetrySchedule;
 use super::signature::sign;
 use crate::gateway::Outbound;
-use crate::metrics::{Delivered, Metrics};
 use crate::store::{Change, Store, StoreError};
 
 /// Attempts at once: each holds a connection and a task's record.

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use coordinator::github::{GitHub, GitHubCredential, GitHubSettings};
 use coordinator::repository::{Git, MirrorCopy, MirrorError, MirrorSettings, Mirrors};
+use forge::{GitHub, GitHubCredential, GitHubSettings};
 use futures::StreamExt as _;
 use mock_api::forge::{Entry, Fault, Forge, Seed, Token};
 use reqwest::{Method, StatusCode};

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use agent_template::Agents;
+
 use super::check::{Check, in_words};
-use crate::agent::Agents;
 
 const NAME: &str = "agent";
 

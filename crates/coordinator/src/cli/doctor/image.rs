@@ -1,9 +1,9 @@
 //! The agent image.
 
+use agent_image::{CLAUDE_CODE_LABEL, SANDBOX_INIT_LABEL, claude_code_version};
 use container_engine::{EngineError, ImageInfo};
 
 use super::check::{Check, in_words};
-use crate::image::{CLAUDE_CODE_LABEL, SANDBOX_INIT_LABEL, claude_code_version};
 
 const NAME: &str = "image";
 const BUILD: &str = "build it with `claude-runner image build`";
@@ -48,7 +48,7 @@ mod tests {
     use container_engine::{ImageInfo, Labels};
 
     use super::super::check::Status;
-    use crate::image::{CLAUDE_CODE_LABEL, SANDBOX_INIT_LABEL, claude_code_version};
+    use agent_image::{CLAUDE_CODE_LABEL, SANDBOX_INIT_LABEL, claude_code_version};
 
     fn status(labels: &[(&str, &str)]) -> Status {
         let labels: Labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

@@ -7,19 +7,19 @@
 use std::collections::BTreeSet;
 
 use bytes::{Bytes, BytesMut};
+use forge::{GitHubError, Move};
 use futures::StreamExt as _;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use observe::audit;
 use tokio::sync::watch;
 
 use super::commands::{Command, PushError, PushHead};
 use super::report::{self, Fate};
 use super::{RepositoryAccess, Workflows, pkt, refuse, send};
-use crate::audit;
 use crate::gateway::answer::{Body, full};
-use crate::github::{GitHubError, Move};
 
 /// The commands of a push that is allowed have some hundred bytes.
 const MAX_HEAD_BYTES: usize = 64 << 10;

@@ -1,6 +1,7 @@
 //! Sends a model request upstream, with patience for an overloaded API, and says in words what went wrong.
 
 use bytes::Bytes;
+use failpoint::failpoint;
 use http::{HeaderMap, Response, StatusCode};
 use jiff::Timestamp;
 use reqwest::header::LOCATION;
@@ -8,7 +9,6 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{Endpoint, ModelRequest};
-use crate::failpoint::failpoint;
 use crate::gateway::answer::{Body, final_model_error, full, in_words, model_error, shortened};
 use crate::gateway::credential::{Credential, CredentialKind, Unusable};
 use crate::gateway::failure::GatewayFailure;

@@ -6,6 +6,7 @@ use domain::access::KeyLimits;
 use domain::budget::{InstallationLimits, Payer};
 use domain::task::TaskId;
 use domain::usage::Cost;
+use observe::metrics::Metrics;
 use serde_json::json;
 
 use super::world::*;
@@ -14,7 +15,6 @@ use crate::gateway::meter::Meter;
 use crate::gateway::sse::statement_of_json;
 use crate::gateway::tokens::TokenCounts;
 use crate::gateway::{GatewayFailure, Prices};
-use crate::metrics::Metrics;
 
 /// A task of its own with so much money.
 fn limit(dollars: f64) -> Payer {

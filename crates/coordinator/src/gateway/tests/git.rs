@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use forge::{GitHub, GitHubCredential, GitHubSettings};
 use mock_api::forge::{Entry, Forge, Seed, Token};
 use reqwest::Url;
 use tempfile::TempDir;
@@ -9,7 +10,6 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use crate::gateway::{Credentials, Gateway, GatewaySettings, Prices, PushPolicy, RepositoryAccess, Workflows};
-use crate::github::{GitHub, GitHubCredential, GitHubSettings};
 
 const TOKEN: &str = "ghp_never_in_a_sandbox";
 

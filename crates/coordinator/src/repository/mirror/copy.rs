@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use container_engine::archive::{self, Archive};
 use container_engine::{AGENT_GID, AGENT_UID, TarSource};
 use tokio::sync::OwnedRwLockReadGuard;
 use tokio::task::JoinHandle;
 
 use super::Entry;
 use super::place::{CONFIG, Place};
-use crate::archive::{self, Archive};
 
 /// A mirror that is up to date. It does not change and stays while this, or the archive that is made of it, is there.
 pub struct MirrorCopy {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::github::GitHubError;
+use forge::GitHubError;
 
 /// Everybody who waited for a fetch is told its error, so it can be cloned.
 #[derive(Clone, Debug, thiserror::Error)]

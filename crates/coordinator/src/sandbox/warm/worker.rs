@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use agent_template::AgentTemplate;
 use domain::session::SessionKey;
+use failpoint::failpoint;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -14,8 +16,6 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::{Claim, Warm, WarmSettings};
-use crate::agent::AgentTemplate;
-use crate::failpoint::failpoint;
 use crate::sandbox::capacity::{Capacity, Slot};
 use crate::sandbox::{Assignment, LaunchOrder, SandboxHost};
 

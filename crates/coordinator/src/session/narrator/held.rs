@@ -2,10 +2,10 @@
 
 use claude_stream::AgentEvent;
 use domain::event::{Event, Origin};
+use observe::redact::SessionRedactor;
 use serde::{Deserialize, Serialize};
 
 use super::{Narrator, tell_text, tell_thinking};
-use crate::redact::SessionRedactor;
 
 /// What waits of one text. It is written down with the rest of the progress, so that it is not lost with the coordinator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

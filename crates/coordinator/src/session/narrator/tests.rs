@@ -1,8 +1,8 @@
 use claude_stream::Decoder;
 use domain::event::Event;
+use observe::redact::SessionRedactor;
 
 use super::{Narrator, Sign};
-use crate::redact::SessionRedactor;
 
 const SECRET: &str = "zk-secret-of-ours";
 

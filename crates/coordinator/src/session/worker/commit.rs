@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use domain::task::TaskRecord;
+use failpoint::failpoint;
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::Worker;
-use crate::failpoint::failpoint;
 use crate::session::feed::Changed;
 use crate::store::StoreError;
 

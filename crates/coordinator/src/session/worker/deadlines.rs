@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use failpoint::failpoint;
 use tokio::time::Instant;
 use tracing::info;
 
 use super::{SETTLE, Worker};
-use crate::failpoint::failpoint;
 use crate::session::running::Running;
 use crate::session::state::{Input, State};
 

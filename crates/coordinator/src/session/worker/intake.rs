@@ -6,13 +6,13 @@ use domain::event::{Event, QueuedReason};
 use domain::session::{CREDENTIAL_NAMES, SessionRecord, SessionRepository};
 use domain::task::{ErrorType, Failure, RepositoryProgress, TaskId, TaskRecord, TaskStatus};
 use domain::webhook::WebhookId;
+use failpoint::failpoint;
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{StopReply, Waiting, Worker, aborts_task, kills};
-use crate::failpoint::failpoint;
 use crate::session::message::{
     AbortMode, AbortScope, Accepted, OwnCredential, SessionView, Submission, SubmitError, Subscription,
 };

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_template::AgentTemplate;
+use agent_template::output::OutputSchema;
 use container_engine::EngineError;
 use domain::repository::Checkout;
 use domain::session::SessionId;
@@ -15,9 +17,7 @@ use tracing::warn;
 
 use super::Report;
 use super::start::{Launched, NotLaunched, Wanted};
-use crate::agent::AgentTemplate;
 use crate::gateway::SessionAccess;
-use crate::output::OutputSchema;
 use crate::repository::{
     ANSWER_SCHEMA, Candidate, Decision, Lease, MirrorSource, REPORT_SCHEMA, Repositories, clone, question,
 };
@@ -156,7 +156,7 @@ impl Preparation<'_> {
     }
 
     /// Has an orchestrator choose.
-    async fn ask(&mut self, candidates: &[Candidate]) -> Result<crate::github::Repository, NotLaunched> {
+    async fn ask(&mut self, candidates: &[Candidate]) -> Result<forge::Repository, NotLaunched> {
         let prompt = self.repositories.settings.prompts.orchestrator().await;
         let prompt = prompt.map_err(|error| failed(ErrorType::EngineUnavailable, domain::error_chain(&error)))?;
         let order = LaunchOrder { resume: None, ..self.order(template(&prompt, ANSWER_SCHEMA)?, None) };

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_template::{AgentTemplate, TemplateError};
 use domain::agent::AgentName;
 use domain::budget::{Payer, Spent};
 use domain::event::{Event, QueuedReason};
 use domain::session::SessionKey;
 use domain::task::Failure;
+use failpoint::failpoint;
+use observe::telemetry::{Preparing, SandboxStart, TaskTrace};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -17,8 +20,6 @@ use super::prepare::{self, WantedRepository};
 use super::repository::WorksIn;
 use super::sandbox::failure_of;
 use super::{Report, Worker};
-use crate::agent::{AgentTemplate, TemplateError};
-use crate::failpoint::failpoint;
 use crate::repository::Lease;
 use crate::sandbox::capacity::{Shortage, Slot};
 use crate::sandbox::{Assignment, LaunchError, LaunchOrder, Sandbox, Warm};
@@ -26,7 +27,6 @@ use crate::session::context::SessionContext;
 use crate::session::payer;
 use crate::session::state::{Input, State};
 use crate::store::StoreError;
-use crate::telemetry::{Preparing, SandboxStart, TaskTrace};
 
 /// How long a task waits for an engine that cannot be reached, and how often that is tried.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(30);

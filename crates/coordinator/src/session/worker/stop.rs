@@ -7,11 +7,11 @@ use container_engine::EngineError;
 use domain::event::Event;
 use domain::session::SessionKey;
 use domain::task::{ErrorType, Failure};
+use failpoint::failpoint;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{Report, SETTLE, StopReply, Worker, journal};
-use crate::failpoint::failpoint;
 use crate::sandbox::SandboxName;
 use crate::session::conversation::Conversation;
 use crate::session::state::After;

@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use domain::task::{ErrorType, Failure, Stage, TaskRecord, TaskStatus};
+use failpoint::failpoint;
 use jiff::Timestamp;
+use observe::telemetry::TaskTrace;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{Waiting, Worker};
-use crate::failpoint::failpoint;
 use crate::gateway::Reading;
 use crate::sandbox::{ProcessEnd, ProcessOutput};
 use crate::session::running::Running;
 use crate::session::state::{After, Input, State};
 use crate::session::{environment, payer};
 use crate::store::UnfinishedTask;
-use crate::telemetry::TaskTrace;
 
 /// How long an idle agent may take to take a message in; it does so in milliseconds, even under load.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(30);

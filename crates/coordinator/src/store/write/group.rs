@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use failpoint::failpoint;
 use rusqlite::Connection;
 
 use super::{Request, Work, Writer, logs, sessions, tasks, usage, webhooks};
-use crate::failpoint::failpoint;
 use crate::store::seal::Sealer;
 use crate::store::{Change, StoreError, retention};
 

@@ -1,0 +1,78 @@
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
+
+use container_engine::{TarSource, archive};
+use flate2::read::GzDecoder;
+use tokio::task::JoinHandle;
+
+/// The two files of the package that go into the image, and their names in the context.
+const FILES: [(&str, &str, u32); 2] =
+    // Not readable for the agent's user: the kernel then makes the process undumpable, and nothing of the same user can look
+    // into its memory, change it, attach to it or take its file descriptors.
+    [("package/claude", "claude", 0o711), ("package/LICENSE.md", "LICENSE.md", 0o644)];
+
+/// The build context as a tar archive of files with these names and `texts`, sandbox-init and the package, made while the
+/// engine takes it: neither the archive nor the binary is ever held. The handle tells afterwards whether it was whole.
+pub(super) fn stream(
+    texts: [(&'static str, &'static str); 2],
+    sandbox_init: Vec<u8>,
+    package: File,
+) -> (TarSource, JoinHandle<io::Result<()>>) {
+    archive::stream(move |context| write(context, &texts, &sandbox_init, package))
+}
+
+/// A context that is a Dockerfile and nothing else.
+pub(super) fn of_dockerfile(text: &str) -> io::Result<TarSource> {
+    let mut context = tar::Builder::new(Vec::new());
+    append(&mut context, "Dockerfile", 0o644, text.len() as u64, text.as_bytes())?;
+    context.into_inner().map(TarSource::from)
+}
+
+fn write(
+    context: &mut tar::Builder<impl Write>,
+    texts: &[(&str, &str)],
+    sandbox_init: &[u8],
+    package: File,
+) -> io::Result<()> {
+    for (name, text) in texts {
+        append(context, name, 0o644, text.len() as u64, text.as_bytes())?;
+    }
+    append(context, "sandbox-init", 0o755, sandbox_init.len() as u64, sandbox_init)?;
+
+    let mut missing = FILES.to_vec();
+    for entry in tar::Archive::new(GzDecoder::new(BufReader::new(package))).entries()? {
+        let entry = entry?;
+        let Some(at) = missing.iter().position(|(inside, ..)| entry.path().is_ok_and(|path| path == Path::new(inside)))
+        else {
+            continue;
+        };
+        let (_, name, mode) = missing.swap_remove(at);
+        let size = entry.size();
+        append(context, name, mode, size, entry)?;
+    }
+    match missing.first() {
+        Some((inside, ..)) => Err(io::Error::other(format!("the package has no {inside}"))),
+        None => Ok(()),
+    }
+}
+
+/// Owned by root and without a time, so that the same content is the same layer.
+fn append(
+    archive: &mut tar::Builder<impl Write>,
+    name: &str,
+    mode: u32,
+    size: u64,
+    content: impl Read,
+) -> io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_mode(mode);
+    header.set_size(size);
+    archive.append_data(&mut header, name, content)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! The image of repository tasks: the agent image, and what projects are built with.
+
+use container_engine::{BuildSpec, Engine, Labels};
+
+use super::{
+    BuildOptions, CONTENT_LABEL, ImageError, Outcome, Progress, context, follow, hash_of, remove_previous, up_to_date,
+};
+
+const DOCKERFILE: &str = include_str!("../../../docker/repository/Dockerfile");
+
+/// The labels of the agent image, which say what is in it, hold for this one too.
+pub(super) async fn build(
+    engine: &dyn Engine,
+    options: &BuildOptions,
+    progress: &mut impl FnMut(Progress),
+) -> Result<Outcome, ImageError> {
+    let base = engine.image(&options.tag).await?.ok_or_else(|| ImageError::NoAgentImage(options.tag.clone()))?;
+    let made_from = hash_of(&[DOCKERFILE.as_bytes()], base.id.as_bytes());
+    let previous = engine.image(&options.repository_tag).await?;
+    if let Some(id) = up_to_date(options, previous.as_ref(), &made_from) {
+        return Ok(Outcome::UpToDate(id));
+    }
+    progress(Progress::Building);
+    let spec = BuildSpec {
+        context: context::of_dockerfile(DOCKERFILE).map_err(ImageError::Context)?,
+        tag: options.repository_tag.clone(),
+        build_args: [("BASE_IMAGE".to_owned(), options.tag.clone())].into(),
+        labels: Labels::from([(CONTENT_LABEL.to_owned(), made_from)]),
+        cache: options.cache(),
+    };
+    let id = follow(engine, spec, progress).await?;
+    remove_previous(engine, previous, &id).await;
+    Ok(Outcome::Built(id))
+}

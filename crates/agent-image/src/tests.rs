@@ -1,0 +1,108 @@
+use std::fs;
+
+use container_engine::{ContainerId, FakeEngine, Operation};
+
+use super::*;
+
+/// A static program of this machine, for the checks: a header and no segments.
+fn program() -> Vec<u8> {
+    let mut program = b"\x7fELF\x02\x01".to_vec();
+    program.resize(64, 0);
+    program[0x12] = if cfg!(target_arch = "x86_64") { 62 } else { 183 };
+    program
+}
+
+fn options(directory: &tempfile::TempDir) -> BuildOptions {
+    let sandbox_init = directory.path().join("sandbox-init");
+    fs::write(&sandbox_init, program()).unwrap();
+    BuildOptions {
+        repository: false,
+        tag: "agent".to_owned(),
+        repository_tag: "claude-runner-repository".to_owned(),
+        base_image: "debian:bookworm-slim".to_owned(),
+        claude_package: None,
+        sandbox_init: Some(sandbox_init),
+        cache_dir: None,
+        no_cache: false,
+    }
+}
+
+#[test]
+fn the_pin_names_both_machines() {
+    assert!(!claude_code_version().is_empty());
+    for architecture in ["x86_64", "aarch64"] {
+        let package = Package::for_architecture(architecture).unwrap();
+        assert_eq!(package.version, claude_code_version());
+        assert!(package.integrity.starts_with("sha512-"));
+    }
+    let none = Package::for_architecture("riscv64");
+    assert!(matches!(none, Err(ImageError::Architecture(name)) if name == "riscv64"));
+}
+
+#[tokio::test]
+async fn an_image_made_from_the_same_is_up_to_date() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = options(&directory);
+    let engine = FakeEngine::new(&["debian:bookworm-slim"]);
+    let base = engine.image("debian:bookworm-slim").await.unwrap();
+    let package = Package::for_architecture(std::env::consts::ARCH).unwrap();
+    let sandbox_init = SandboxInit::load(options.sandbox_init.as_deref(), std::env::consts::ARCH).unwrap();
+    engine.add_image("agent", labels(content_hash(&package, &sandbox_init, &options, base.as_ref())));
+    let id = engine.image("agent").await.unwrap().unwrap().id;
+
+    let outcome = build(&engine, &options, |progress| panic!("{progress:?}")).await.unwrap();
+
+    assert_eq!(outcome, Outcome::UpToDate(id));
+    assert!(engine.calls().iter().all(|call| call.operation != Operation::BuildImage));
+}
+
+#[tokio::test]
+async fn a_package_with_another_hash_is_not_built_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = options(&directory);
+    let package = directory.path().join("package.tgz");
+    fs::write(&package, "something else").unwrap();
+    options.claude_package = Some(package.clone());
+    let engine = FakeEngine::new(&[]);
+
+    let error = build(&engine, &options, |_| {}).await.unwrap_err();
+
+    assert!(matches!(error, ImageError::Integrity { path, .. } if path == package));
+    assert_eq!(engine.image("agent").await, Ok(None));
+    assert_eq!(engine.inspect_container(&ContainerId::new("agent")).await, Ok(None));
+}
+
+#[test]
+fn everything_that_goes_in_changes_the_hash() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = options(&directory);
+    let package = Package::for_architecture("x86_64").unwrap();
+    let sandbox_init = SandboxInit::load(options.sandbox_init.as_deref(), std::env::consts::ARCH).unwrap();
+    let base = ImageInfo { id: "sha256:1".to_owned(), labels: Labels::new(), size_bytes: 0, created: None };
+    let hash = content_hash(&package, &sandbox_init, &options, Some(&base));
+
+    let other = Package { integrity: "sha512-x".to_owned(), ..package.clone() };
+    assert_ne!(hash, content_hash(&other, &sandbox_init, &options, Some(&base)));
+    assert_ne!(hash, content_hash(&package, &sandbox_init, &options, None));
+    let based = BuildOptions { base_image: "debian:13".to_owned(), ..options.clone() };
+    assert_ne!(hash, content_hash(&package, &sandbox_init, &based, Some(&base)));
+    let mut longer = program();
+    longer.push(0);
+    fs::write(directory.path().join("sandbox-init"), longer).unwrap();
+    let rebuilt = SandboxInit::load(options.sandbox_init.as_deref(), std::env::consts::ARCH).unwrap();
+    assert_ne!(hash, content_hash(&package, &rebuilt, &options, Some(&base)));
+}
+
+#[tokio::test]
+async fn the_image_of_repository_tasks_is_made_from_the_agent_image_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = BuildOptions { repository: true, repository_tag: "repository".to_owned(), ..options(&directory) };
+    let none = build(&FakeEngine::new(&[]), &options, |_| {}).await.unwrap_err();
+    assert!(matches!(none, ImageError::NoAgentImage(name) if name == "agent"));
+
+    let engine = FakeEngine::new(&["agent"]);
+    let Outcome::Built(id) = build(&engine, &options, |_| {}).await.unwrap() else { panic!("it was not there") };
+    assert_eq!(build(&engine, &options, |_| {}).await.unwrap(), Outcome::UpToDate(id));
+    engine.add_image("agent", Labels::from([("made".to_owned(), "anew".to_owned())]));
+    assert!(matches!(build(&engine, &options, |_| {}).await.unwrap(), Outcome::Built(_)));
+}

@@ -1,0 +1,215 @@
+//! The trace of one task: which spans there are, what they are called, and what they say. Names and attributes that begin with
+//! `gen_ai.` are those of OpenTelemetry's semantic conventions 1.41 for generative AI; ours begin with `claude_runner.`.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use domain::agent::AgentName;
+use domain::session::SessionId;
+use domain::task::{ErrorType, Stage, TaskId, TaskRecord, TraceParent};
+use domain::usage::Usage;
+use jiff::Timestamp;
+
+use super::attributes::{name_like, of_usage};
+use super::calls::OpenCall;
+use super::export::Exporter;
+use super::identity;
+use super::span::{Kind, Parent, Span, Value};
+
+/// What a task's spans have in common, or nothing where its trace is not kept. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct TaskTrace {
+    known: Option<Arc<Known>>,
+    /// What model requests and tool calls are part of.
+    within: u64,
+}
+
+struct Known {
+    exporter: Arc<Exporter>,
+    task: TaskId,
+    session: SessionId,
+    agent: AgentName,
+    parent: Option<TraceParent>,
+    trace: u128,
+    /// What the sandbox is made for.
+    made_for: u64,
+}
+
+/// One model request that is over.
+pub struct ModelRequest<'a> {
+    pub model: &'a str,
+    /// As the answer says; `None` where it did not come so far.
+    pub answered_by: Option<&'a str>,
+    /// `None`: it was not answered.
+    pub usage: Option<&'a Usage>,
+    pub began: Timestamp,
+    pub error: Option<Cow<'static, str>>,
+}
+
+impl TaskTrace {
+    pub(super) fn new(exporter: &Arc<Exporter>, record: &TaskRecord, agent: &AgentName) -> Self {
+        let (task, parent) = (&record.id, record.request.trace_parent);
+        let trace = parent.map_or_else(|| identity::of_trace(task), |parent| parent.trace);
+        if !exporter.keeps(trace, parent.as_ref()) {
+            return TaskTrace::default();
+        }
+        // Until it has begun, it waits for its sandbox.
+        let waits = record.attempt == 0 && record.repository.is_none();
+        let known = Known {
+            exporter: Arc::clone(exporter),
+            task: task.clone(),
+            session: record.session_id.clone(),
+            agent: agent.clone(),
+            parent,
+            trace,
+            made_for: if waits { identity::of_step(task, "queue", "") } else { identity::of_task(task) },
+        };
+        TaskTrace {
+            known: Some(Arc::new(known)),
+            within: identity::of_step(task, "agent", &record.attempt.to_string()),
+        }
+    }
+
+    pub fn is_kept(&self) -> bool {
+        self.known.is_some()
+    }
+
+    /// The same, for what happens before the task's agent begins.
+    pub fn before_agent(&self) -> Self {
+        let within = self.known.as_ref().map_or(0, |known| identity::of_task(&known.task));
+        TaskTrace { known: self.known.clone(), within }
+    }
+
+    /// Its turn has come.
+    pub fn queued(&self, record: &TaskRecord, until: Timestamp) {
+        let Some(known) = &self.known else { return };
+        let id = identity::of_step(&known.task, "queue", "");
+        known.export(known.span(id, "queue", record.created, until));
+    }
+
+    /// A sandbox was made for it, or it was not: `error` says why.
+    pub(super) fn prepared(&self, start: &'static str, began: Timestamp, error: Option<ErrorType>) {
+        let Some(known) = &self.known else { return };
+        let mut span = known.span(identity::of_leaf(), "sandbox", began, Timestamp::now());
+        span.parent = Parent::Local(known.made_for);
+        span.attributes.push(("claude_runner.sandbox.start", start.into()));
+        span.error = error.map(|error| error.as_str().into());
+        known.export(span);
+    }
+
+    pub fn model_requested(&self, request: &ModelRequest<'_>) {
+        let Some(known) = &self.known else { return };
+        let model = name_like(request.model);
+        let mut span = known.span(identity::of_leaf(), format!("chat {model}"), request.began, Timestamp::now());
+        span.parent = Parent::Local(self.within);
+        span.kind = Kind::Client;
+        known.add_gen_ai(&mut span, "chat");
+        span.attributes.push(("gen_ai.request.model", model.into()));
+        span.attributes.extend(request.answered_by.map(|model| ("gen_ai.response.model", name_like(model).into())));
+        span.attributes.extend(request.usage.into_iter().flat_map(of_usage));
+        span.error.clone_from(&request.error);
+        known.export(span);
+    }
+
+    pub(super) fn tool_called(&self, call: &OpenCall, error: Option<&'static str>) {
+        let Some(known) = &self.known else { return };
+        let step = |id: &str| identity::of_step(&known.task, "tool", id);
+        let tool = name_like(&call.tool);
+        let mut span = known.span(step(&call.id), format!("execute_tool {tool}"), call.began, Timestamp::now());
+        span.parent = Parent::Local(call.parent.as_deref().map_or(self.within, step));
+        span.attributes.push(("gen_ai.operation.name", "execute_tool".into()));
+        span.attributes.push(("gen_ai.tool.name", tool.into()));
+        span.attributes.push(("gen_ai.tool.call.id", name_like(&call.id).into()));
+        span.attributes.push(("gen_ai.conversation.id", known.session.to_string().into()));
+        span.error = error.map(Cow::Borrowed);
+        known.export(span);
+    }
+
+    /// The agent was at work on it, and the task begins anew; `why` is a word.
+    pub fn attempt_lost(&self, record: &TaskRecord, why: &'static str) {
+        self.agent_ended(record, Some(why));
+    }
+
+    /// It ended, and with it all of the trace.
+    pub fn ended(&self, record: &TaskRecord) {
+        let Some(known) = &self.known else { return };
+        let ended = record.finished.unwrap_or_else(Timestamp::now);
+        if record.started.is_none() && record.attempt == 0 {
+            self.queued(record, ended);
+        }
+        let error = record.failure.as_ref().map(|failure| failure.error_type.as_str());
+        self.agent_ended(record, error);
+        let mut span = known.span(identity::of_task(&known.task), "task", record.created, ended);
+        span.parent = known.parent.map_or(Parent::None, |parent| Parent::Remote(parent.span));
+        span.kind = Kind::Server;
+        span.attributes.extend([
+            ("claude_runner.task.id", known.task.to_string().into()),
+            ("claude_runner.task.kind", record.kind().into()),
+            ("claude_runner.task.outcome", error.unwrap_or("completed").into()),
+            ("claude_runner.task.attempts", (u64::from(record.attempt) + 1).into()),
+            ("gen_ai.agent.name", known.agent.to_string().into()),
+            ("gen_ai.conversation.id", known.session.to_string().into()),
+        ]);
+        let cost = record.answer.as_ref().map(|answer| answer.cost);
+        span.attributes.extend(cost.map(|dollars| ("claude_runner.task.cost_usd", Value::Amount(dollars))));
+        span.error = error.map(Cow::Borrowed);
+        known.export(span);
+    }
+
+    /// One attempt of the agent's, if it began.
+    fn agent_ended(&self, record: &TaskRecord, error: Option<&'static str>) {
+        let (Some(known), Some(began)) = (&self.known, agent_began(record)) else { return };
+        let ended = record.finished.unwrap_or_else(Timestamp::now);
+        let mut span = known.span(self.within, format!("invoke_agent {}", known.agent), began, ended);
+        known.add_gen_ai(&mut span, "invoke_agent");
+        span.attributes.push(("gen_ai.agent.name", known.agent.to_string().into()));
+        span.attributes.push(("gen_ai.request.model", name_like(&record.request.model).into()));
+        span.attributes.extend(record.answer.iter().flat_map(|answer| of_usage(&answer.usage)));
+        span.error = error.map(Cow::Borrowed);
+        known.export(span);
+    }
+}
+
+impl Known {
+    /// A step of the task, as they mostly are.
+    fn span(&self, id: u64, name: impl Into<Cow<'static, str>>, began: Timestamp, ended: Timestamp) -> Span {
+        Span {
+            trace: self.trace,
+            id,
+            parent: Parent::Local(identity::of_task(&self.task)),
+            name: name.into(),
+            kind: Kind::Internal,
+            began,
+            ended,
+            attributes: Vec::new(),
+            error: None,
+        }
+    }
+
+    fn add_gen_ai(&self, span: &mut Span, operation: &'static str) {
+        span.attributes.extend([
+            ("gen_ai.operation.name", operation.into()),
+            ("gen_ai.provider.name", "anthropic".into()),
+            ("gen_ai.conversation.id", self.session.to_string().into()),
+        ]);
+    }
+
+    fn export(&self, span: Span) {
+        self.exporter.export(span);
+    }
+}
+
+/// When the attempt that is on record began, if it did.
+fn agent_began(record: &TaskRecord) -> Option<Timestamp> {
+    match &record.repository {
+        None => record.started,
+        Some(progress) => progress.stage_began.filter(|_| progress.stage == Some(Stage::Worker)),
+    }
+}
+
+impl fmt::Debug for TaskTrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskTrace").field("is_kept", &self.is_kept()).finish()
+    }
+}
