@@ -1,6 +1,7 @@
 //! The agent image with an agent in it that says as much as it is told, faster than any model.
 
-use container_engine::{BuildCache, BuildProgress, BuildSpec, DockerEngine, Engine as _, Labels};
+use engine::{BuildCache, BuildProgress, BuildSpec, Engine as _, Labels};
+use engine_docker::DockerEngine;
 use futures::TryStreamExt as _;
 
 use crate::server::image;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use container_engine::{DockerEngine, Engine as _, Labels};
+use engine::{Engine as _, Labels};
+use engine_docker::DockerEngine;
 use mock_api::scripted_model::{DEFAULT_KEY, ModelHandle, ScriptedModel};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

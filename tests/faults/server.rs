@@ -5,7 +5,8 @@ use std::net::TcpListener as StdListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use container_engine::{DockerEngine, Engine as _, Labels};
+use engine::{Engine as _, Labels};
+use engine_docker::DockerEngine;
 use mock_api::scripted_model::{ModelHandle, ScriptedModel};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;

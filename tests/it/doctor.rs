@@ -4,7 +4,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use container_engine::{DockerEngine, Engine as _, Labels};
+use engine::{Engine as _, Labels};
+use engine_docker::DockerEngine;
 use serde_json::Value;
 
 /// As a server that could start, on a port that is free.

@@ -1,7 +1,7 @@
 //! A running sandbox against section 5 of the CIS Docker Benchmark, by the rules of docker-bench-security, and what the
 //! agent cannot turn off by writing settings of its own. `docs/sandbox.md` has the deviations with their reasons.
 
-use container_engine::Engine as _;
+use engine::Engine as _;
 use serde_json::{Value, json};
 
 use crate::engine::EngineApi;

@@ -1,6 +1,6 @@
 //! Agents and containers that end in the middle of a task.
 
-use container_engine::Engine as _;
+use engine::Engine as _;
 use serde_json::json;
 
 use crate::server::TestServer;

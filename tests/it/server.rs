@@ -6,7 +6,8 @@ mod setup;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use container_engine::{ContainerSummary, DockerEngine, Engine as _, Labels};
+use engine::{ContainerSummary, Engine as _, Labels};
+use engine_docker::DockerEngine;
 use mock_api::scripted_model::ModelHandle;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;

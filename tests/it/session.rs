@@ -182,7 +182,7 @@ pub(crate) async fn wait_until_cold(server: &TestServer) {
 
 /// Deletes the CLI's state in the session's home, through a container of the test's own.
 async fn lose_transcript(server: &TestServer) {
-    use container_engine::{ContainerExit, ContainerSpec, Engine as _, Limits, Mount, Network};
+    use engine::{ContainerExit, ContainerSpec, Engine as _, Limits, Mount, Network};
 
     let image = TestImage::with_entry_point("rm", "ENTRYPOINT [\"rm\", \"-r\", \"/home/agent/.claude\"]").await;
     let volumes = server.volumes().await;

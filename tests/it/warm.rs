@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use container_engine::{DockerEngine, Engine as _};
+use engine::Engine as _;
+use engine_docker::DockerEngine;
 use serde_json::json;
 
 use crate::agent_image::TestImage;

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use container_engine::{ContainerId, FakeEngine};
+use engine::{ContainerId, FakeEngine};
 use sandbox_link::frame::Start;
 use serde_json::{Value, json};
 

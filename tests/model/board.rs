@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use container_engine::ContainerId;
 use domain::event::StoredEvent;
 use domain::session::{SessionId, SessionKey};
 use domain::task::{TaskId, TaskRecord};
+use engine::ContainerId;
 use tokio::sync::mpsc;
 
 use crate::agent::Command;

@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use container_engine::{EngineError, Operation};
 use coordinator::session::{AbortMode, AbortScope};
 use domain::session::SessionId;
 use domain::task::{ErrorType, TaskRecord, TaskStatus};
+use engine::{EngineError, Operation};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use container_engine::{ContainerId, FakeEngine, Mount, Started};
+use engine::{ContainerId, FakeEngine, Mount, Started};
 use futures::{SinkExt, StreamExt};
 use sandbox_link::frame::{
     Down, DownFrame, Exit, Hello, LinkSecret, MAX_PIECE, Numbered, Start, Up, UpFrame, WINDOW_BYTES,

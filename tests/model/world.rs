@@ -8,7 +8,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use container_engine::{Engine, FakeEngine, Labels, Limits, Network};
 use coordinator::gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
 use coordinator::registry::Registry;
 use coordinator::sandbox::capacity::{Capacity, MemoryGauge};
@@ -16,6 +15,7 @@ use coordinator::sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPo
 use coordinator::session::{Feed, SessionContext, SessionSettings};
 use coordinator::store::{Store, StoreOptions};
 use coordinator::upkeep;
+use engine::{Engine, FakeEngine, Labels, Limits, Network};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

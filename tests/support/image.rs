@@ -1,7 +1,8 @@
 //! Images of a test's own, made of the agent image.
 
 use bytes::Bytes;
-use container_engine::{BuildCache, BuildProgress, BuildSpec, DockerEngine, Engine as _, Labels};
+use engine::{BuildCache, BuildProgress, BuildSpec, Engine as _, Labels};
+use engine_docker::DockerEngine;
 use futures::TryStreamExt as _;
 
 use super::environment::agent_image;

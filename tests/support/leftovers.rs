@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use container_engine::{DockerEngine, Engine as _, Labels};
+use engine::{Engine as _, Labels};
+use engine_docker::DockerEngine;
 
 /// The labels of all that belongs to the server whose data is below `directory`; those of nothing, before it began.
 pub(crate) fn labels(directory: &Path) -> Labels {

@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
-use container_engine::{TarSource, archive};
+use engine::{TarSource, archive};
 use flate2::read::GzDecoder;
 use tokio::task::JoinHandle;
 

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use container_engine::EngineError;
+use engine::EngineError;
 
 /// Why an image could not be built, with what to do about it.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@
 
 use std::io::Read as _;
 
-use container_engine::{ContainerSpec, Engine, EngineError, Labels, Limits, Network};
+use engine::{ContainerSpec, Engine, EngineError, Labels, Limits, Network};
 use futures::TryStreamExt as _;
 
 use super::ImageError;

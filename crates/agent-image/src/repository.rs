@@ -1,6 +1,6 @@
 //! The image of repository tasks: the agent image, and what projects are built with.
 
-use container_engine::{BuildSpec, Engine, Labels};
+use engine::{BuildSpec, Engine, Labels};
 
 use super::{
     BuildOptions, CONTENT_LABEL, ImageError, Outcome, Progress, context, follow, hash_of, remove_previous, up_to_date,

@@ -1,6 +1,6 @@
 use std::fs;
 
-use container_engine::{ContainerId, FakeEngine, Operation};
+use engine::{ContainerId, FakeEngine, Operation};
 
 use super::*;
 

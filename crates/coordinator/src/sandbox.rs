@@ -19,9 +19,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use container_engine::{ContainerId, Engine, EngineError, Limits, Network};
 use dashmap::DashSet;
 use domain::session::{SandboxRecord, SessionKey};
+use engine::{ContainerId, Engine, EngineError, Limits, Network};
 use failpoint::failpoint;
 use tokio::sync::{Mutex, OnceCell};
 use tokio_util::task::TaskTracker;

@@ -1,6 +1,7 @@
 //! What callers do while the server dies. They take no broken connection for an answer.
 
-use container_engine::{DockerEngine, Engine as _, Labels};
+use engine::{Engine as _, Labels};
+use engine_docker::DockerEngine;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use container_engine::Engine as _;
+use engine::Engine as _;
 
 use super::inside::probe;
 use super::report::{Attempt, report};

@@ -1,7 +1,7 @@
 //! A coordinator that ends, as it was told to or not, and the next one.
 
-use container_engine::Operation;
 use domain::task::{ErrorType, TaskStatus};
+use engine::Operation;
 
 use crate::agent::Command;
 use crate::board::PATIENCE;

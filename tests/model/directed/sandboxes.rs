@@ -1,8 +1,8 @@
 //! Sandboxes that do not come up, are taken, are shared, are in the way.
 
-use container_engine::{EngineError, Operation};
 use domain::session::SessionId;
 use domain::task::{ErrorType, TaskStatus};
+use engine::{EngineError, Operation};
 
 use crate::agent::Command;
 use crate::play::Play;

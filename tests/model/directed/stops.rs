@@ -1,8 +1,8 @@
 //! Aborts, interrupts and deletes, in the middle of everything.
 
-use container_engine::{EngineError, Operation};
 use coordinator::session::{AbortMode, AbortScope};
 use domain::task::{ErrorType, TaskStatus};
+use engine::{EngineError, Operation};
 
 use crate::agent::Command;
 use crate::play::Play;

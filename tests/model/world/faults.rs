@@ -1,7 +1,7 @@
 //! What goes wrong around the coordinator: containers that end, a disk that is full, a memory that is lost.
 
-use container_engine::{ContainerExit, ContainerId};
 use domain::session::SessionId;
+use engine::{ContainerExit, ContainerId};
 
 use super::World;
 use crate::agent::Command;

@@ -27,7 +27,8 @@ use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::Args;
-use container_engine::{DockerEngine, Engine};
+use ::engine::Engine;
+use engine_docker::DockerEngine;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::Exit;

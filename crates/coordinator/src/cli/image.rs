@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use agent_image::{BuildOptions, Outcome, Progress, build};
 use clap::{Args, Subcommand};
-use container_engine::DockerEngine;
+use engine_docker::DockerEngine;
 use indicatif::{ProgressBar, ProgressStyle};
 
 #[derive(Subcommand)]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use agent_template::{Agents, TemplateError};
 use anyhow::Context;
-use container_engine::Engine;
 use domain::error_chain;
+use engine::Engine;
 use failpoint::failpoint;
 use forge::GitHub;
 use observe::audit::{self, AuditFile};
@@ -75,7 +75,7 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let address = listener.local_addr()?;
     let instance = Instance::of(&options.data_dir).context("DATA_DIR cannot be used")?;
     let runtime_dir = options.runtime_dir(instance.as_str());
-    let engine = Arc::new(container_engine::DockerEngine::from_environment());
+    let engine = Arc::new(engine_docker::DockerEngine::from_environment());
     check_runtime(&options, engine.as_ref()).await?;
     let network = options.sandbox_settings().network;
     let links = Links::open(network, engine.as_ref(), &runtime_dir, tracker.clone(), shutdown.clone()).await?;

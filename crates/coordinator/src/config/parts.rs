@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use container_engine::{Limits, Network};
 use domain::budget::InstallationLimits;
+use engine::{Limits, Network};
 use forge::{AppKey, GitHub, GitHubCredential, GitHubSettings};
 use observe::metrics::Metrics;
 use secrecy::ExposeSecret as _;

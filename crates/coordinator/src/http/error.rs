@@ -163,7 +163,7 @@ impl ApiError {
     }
 
     /// The container engine did not do what a request needs of it.
-    pub(super) fn engine(cause: &container_engine::EngineError) -> Self {
+    pub(super) fn engine(cause: &engine::EngineError) -> Self {
         tracing::warn!(error = %cause, "a request failed, because the container engine did");
         let sentence = "the container engine does not answer as it should; the server's log has more";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable", sentence).retry_after(5)

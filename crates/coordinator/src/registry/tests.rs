@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use container_engine::{FakeEngine, Limits, Network};
 use domain::agent::AgentName;
 use domain::session::SessionKey;
+use engine::{FakeEngine, Limits, Network};
 use jiff::Timestamp;
 use observe::metrics::Metrics;
 use observe::telemetry::Telemetry;

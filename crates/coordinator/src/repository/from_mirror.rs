@@ -1,9 +1,9 @@
 //! The clone, made from a copy of the coordinator's mirror instead of the forge. Only what the mirror does not have yet comes
 //! through the gateway.
 
-use container_engine::Engine;
 use domain::repository::Checkout;
 use domain::sandbox::WORKSPACE;
+use engine::Engine;
 use tracing::{info, warn};
 
 use super::clone::QUIET;

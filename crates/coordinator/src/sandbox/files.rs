@@ -9,16 +9,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use container_engine::{ContainerId, ContainerSpec, EngineError, Mount, Network, PathKind};
 use dashmap::DashMap;
 use domain::session::SessionKey;
+use engine::{ContainerId, ContainerSpec, EngineError, Mount, Network, PathKind};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::names::{self, SandboxName};
 use super::SandboxHost;
+use super::names::{self, SandboxName};
 
 pub use archive::{Archive, ArchiveError, Entry, EntryKind};
 
@@ -180,7 +180,7 @@ impl SandboxHost {
 }
 
 impl Reader {
-    async fn open(&self, volume: String, path: &[String]) -> Result<container_engine::TarStream, FilesError> {
+    async fn open(&self, volume: String, path: &[String]) -> Result<engine::TarStream, FilesError> {
         let host = &self.host;
         host.alive.insert(self.name.to_string());
         let spec = ContainerSpec {

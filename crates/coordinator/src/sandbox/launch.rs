@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use agent_template::AgentTemplate;
 use claude_stream::{AgentEvent, ControlRequest, LineError};
-use container_engine::{ContainerExit, ContainerId, ContainerSpec, EngineError, Mount};
 use domain::session::SessionKey;
+use engine::{ContainerExit, ContainerId, ContainerSpec, EngineError, Mount};
 use failpoint::failpoint;
 use sandbox_link::frame::Start;
 use tokio::sync::oneshot;

@@ -3,8 +3,8 @@
 
 use std::sync::atomic::Ordering;
 
-use container_engine::EngineError;
 use domain::session::SessionKey;
+use engine::EngineError;
 use failpoint::failpoint;
 use tracing::{info, warn};
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use agent_template::SANDBOX_USER;
 use bytes::Bytes;
-use container_engine::{Engine, Mount, Network};
+use engine::{Engine, Mount, Network};
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 
-use container_engine::Labels;
 use domain::session::SessionKey;
+use engine::Labels;
 
 /// Of all names that we give in the engine.
 const PREFIX: &str = "claude-runner-";

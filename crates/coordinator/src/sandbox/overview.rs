@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use container_engine::{ContainerSummary, ContainerUsage, EngineError, EngineInfo, Operation};
+use engine::{ContainerSummary, ContainerUsage, EngineError, EngineInfo, Operation};
 use futures::stream::{self, StreamExt as _};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};

@@ -1,7 +1,7 @@
 //! The agent process of a sandbox: its output in order, and how it ended.
 
 use claude_stream::{AgentEvent, AgentLine, Decoder, LineError};
-use container_engine::ContainerExit;
+use engine::ContainerExit;
 use sandbox_link::frame::{Exit, Numbered, UpFrame};
 use tokio::sync::oneshot;
 

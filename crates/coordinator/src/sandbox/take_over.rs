@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use container_engine::ContainerId;
 use domain::session::SandboxRecord;
+use engine::ContainerId;
 use failpoint::failpoint;
 use sandbox_link::frame::LinkSecret;
 use secrecy::ExposeSecret;

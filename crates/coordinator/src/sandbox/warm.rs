@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use agent_template::AgentTemplate;
-use container_engine::EngineError;
 use domain::agent::AgentName;
 use domain::session::SessionKey;
+use engine::EngineError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

@@ -1,6 +1,6 @@
 //! The container engine.
 
-use container_engine::{EngineError, EngineInfo};
+use engine::{EngineError, EngineInfo};
 
 use super::check::{Check, in_words};
 use super::runc;

@@ -1,7 +1,7 @@
 //! The agent image.
 
 use agent_image::{CLAUDE_CODE_LABEL, SANDBOX_INIT_LABEL, claude_code_version};
-use container_engine::{EngineError, ImageInfo};
+use engine::{EngineError, ImageInfo};
 
 use super::check::{Check, in_words};
 
@@ -45,7 +45,7 @@ pub(super) fn look(reference: &str, found: Option<&Result<Option<ImageInfo>, Eng
 
 #[cfg(test)]
 mod tests {
-    use container_engine::{ImageInfo, Labels};
+    use engine::{ImageInfo, Labels};
 
     use super::super::check::Status;
     use agent_image::{CLAUDE_CODE_LABEL, SANDBOX_INIT_LABEL, claude_code_version};

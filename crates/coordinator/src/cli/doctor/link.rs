@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use container_engine::{ContainerExit, ContainerId, ContainerSpec, Engine, EngineError, Labels, Mount};
+use engine::{ContainerExit, ContainerId, ContainerSpec, Engine, EngineError, Labels, Mount};
 use futures::StreamExt as _;
 use sandbox_link::codec::DecodeError;
 use sandbox_link::frame::Up;

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use container_engine::{DockerEngine, Network};
+use engine::Network;
+use engine_docker::DockerEngine;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 

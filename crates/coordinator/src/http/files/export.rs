@@ -127,8 +127,8 @@ pub(super) fn header(entry: &Entry) -> Option<Bytes> {
     });
     // Neither set-user-id nor anything else that is more than reading, writing, executing.
     header.set_mode(entry.mode & 0o777);
-    header.set_uid(container_engine::AGENT_UID);
-    header.set_gid(container_engine::AGENT_GID);
+    header.set_uid(engine::AGENT_UID);
+    header.set_gid(engine::AGENT_GID);
     header.set_mtime(u64::try_from(entry.modified).unwrap_or_default());
     header.set_size(entry.size);
     let mut builder = tar::Builder::new(Vec::new());

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use container_engine::archive::{self, Archive};
-use container_engine::{AGENT_GID, AGENT_UID, TarSource};
+use engine::archive::{self, Archive};
+use engine::{AGENT_GID, AGENT_UID, TarSource};
 use tokio::sync::OwnedRwLockReadGuard;
 use tokio::task::JoinHandle;
 

@@ -1,7 +1,7 @@
 //! A tar archive as it comes in, entry by entry, never whole in memory. What it says was written by an agent.
 
 use bytes::{Bytes, BytesMut};
-use container_engine::EngineError;
+use engine::EngineError;
 use tokio::sync::mpsc;
 
 const BLOCK: usize = 512;

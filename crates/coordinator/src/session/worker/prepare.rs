@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use agent_template::AgentTemplate;
 use agent_template::output::OutputSchema;
-use container_engine::EngineError;
 use domain::repository::Checkout;
 use domain::session::SessionId;
 use domain::task::{ErrorType, Failure, RepositoryRequest, TaskId};
+use engine::EngineError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use container_engine::EngineError;
 use domain::agent::AgentName;
 use domain::error_chain;
 use domain::event::Event;
 use domain::session::SandboxRecord;
 use domain::task::{ErrorType, Failure};
+use engine::EngineError;
 use failpoint::failpoint;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;

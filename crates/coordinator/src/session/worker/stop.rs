@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use container_engine::EngineError;
 use domain::event::Event;
 use domain::session::SessionKey;
 use domain::task::{ErrorType, Failure};
+use engine::EngineError;
 use failpoint::failpoint;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;

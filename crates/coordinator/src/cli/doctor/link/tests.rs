@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use container_engine::{ContainerExit, Engine as _, FakeEngine, Labels, Limits, Mount, Network};
+use engine::{ContainerExit, Engine as _, FakeEngine, Labels, Limits, Mount, Network};
 use futures::SinkExt as _;
 use sandbox_link::frame::{Hello, Up};
 use tokio::net::UnixStream;

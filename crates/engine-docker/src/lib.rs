@@ -1,3 +1,16 @@
+//! [`DockerEngine`]: the trait [`Engine`] over the Docker Engine's API, 20.10 (API 1.41) or newer.
+//!
+//! | module | contains |
+//! |---|---|
+//! | `convert` | our specifications as the API's bodies, and its answers as our states; tested without an engine |
+//! | `transfer` | archives into containers and out of them |
+//! | `build` | images |
+//! | `failure` | the API's errors as [`EngineError`]s |
+//!
+//! Invariants:
+//! - No other crate names bollard, and none of its types leaves this one.
+//! - Every call has a bound. A call that may be repeated is safe to repeat, as the trait's contract says.
+
 use std::future::Future;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,7 +27,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::failure::Failure;
-use crate::{
+use engine::{
     BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary,
     ContainerUsage, Engine, EngineError, EngineInfo, ImageInfo, Labels, Operation, PathKind, TarSource, TarStream,
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use container_engine::{
+use engine::{
     ContainerExit, ContainerId, ContainerSpec, Engine, EngineError, Labels, Limits, Mount, Network, PathKind, TarSource,
 };
 use futures::TryStreamExt as _;
@@ -178,8 +178,8 @@ pub(crate) fn archive(files: &[(&str, &[u8])]) -> Bytes {
     for (path, content) in files {
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o644);
-        header.set_uid(container_engine::AGENT_UID);
-        header.set_gid(container_engine::AGENT_GID);
+        header.set_uid(engine::AGENT_UID);
+        header.set_gid(engine::AGENT_GID);
         header.set_size(content.len() as u64);
         builder.append_data(&mut header, path, *content).unwrap();
     }

@@ -7,11 +7,11 @@ mod contract;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use container_engine::{
+use contract::Fixture;
+use engine::{
     Call, ContainerExit, ContainerId, ContainerSpec, Engine, EngineError, FakeEngine, Labels, Limits, Network,
     Operation,
 };
-use contract::Fixture;
 
 struct Fake(FakeEngine);
 

@@ -7,8 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::failure::{Failure, is_full};
-use crate::image::BuildCache;
-use crate::{BuildProgress, BuildSpec, BuildStream, EngineError, Operation};
+use engine::{BuildCache, BuildProgress, BuildSpec, BuildStream, EngineError, Operation};
 
 /// Lines that wait for a slow reader before the builder waits too.
 const LINES_AHEAD: usize = 64;

@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::time::timeout;
 
 use super::{CALL_TIMEOUT, DockerEngine};
-use crate::{ContainerId, EngineError, Operation, TarSource, TarStream};
+use engine::{ContainerId, EngineError, Operation, TarSource, TarStream};
 
 /// Bound of an upload, which ends when the last byte is on disk: 1 GB at 5 MB/s and some.
 const UPLOAD_TIMEOUT: Duration = Duration::from_mins(5);

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use container_engine::{
-    BuildCache, BuildProgress, BuildSpec, ContainerExit, ContainerId, ContainerSpec, DockerEngine, Engine, EngineError,
-    Labels, Limits, Mount, Network, TarSource,
-};
 use contract::Fixture;
+use engine::{
+    BuildCache, BuildProgress, BuildSpec, ContainerExit, ContainerId, ContainerSpec, Engine, EngineError, Labels,
+    Limits, Mount, Network, TarSource,
+};
+use engine_docker::DockerEngine;
 use futures::{StreamExt as _, TryStreamExt as _};
 
 const IMAGE: &str = "debian:bookworm-slim";

@@ -2,7 +2,7 @@ use std::error::Error as _;
 
 use bollard::errors::Error;
 
-use crate::{EngineError, Operation};
+use engine::{EngineError, Operation};
 
 /// What was tried, from which the client's error becomes ours.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 
 use bollard::models;
 
-use crate::{
+use engine::{
     AGENT_GID, AGENT_UID, ContainerId, ContainerSpec, ContainerState, ContainerSummary, ContainerUsage, EngineInfo,
     ImageInfo, Labels, Limits, Mount, Network, PathKind,
 };
