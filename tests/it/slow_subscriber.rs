@@ -28,7 +28,7 @@ listen
 async fn a_subscriber_that_takes_nothing_is_let_go_and_goes_on_where_it_was() {
     let image = TestImage::with_agent("talkative", AGENT, 0o755).await;
     let setup = Setup::new().env("DOCKER_IMAGE", &image.name).env("SUBSCRIBER_TIMEOUT_MS", "3000");
-    let server = setup.env("RUST_LOG", "info,coordinator::http::stream=debug").start().await;
+    let server = setup.env("RUST_LOG", "info,api::stream=debug").start().await;
     let mut stalled = connect(&server, "s").await;
     let task = server.enqueue("s", "talk").await;
 

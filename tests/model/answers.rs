@@ -1,9 +1,9 @@
 //! What the coordinator answers, taken down on the board.
 
-use coordinator::registry::{Registry, RegistryError};
 use domain::event::StoredEvent;
 use domain::session::{SessionId, SessionKey};
 use domain::task::TaskId;
+use sessions::registry::{Registry, RegistryError};
 
 use crate::board::{Board, Life, State};
 

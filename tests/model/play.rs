@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use coordinator::session::{AbortMode, AbortScope};
 use domain::session::SessionId;
 use domain::task::{ErrorType, TaskId, TaskRecord, TaskStatus};
 use engine::Operation;
+use sessions::session::{AbortMode, AbortScope};
 
 use crate::board::PATIENCE;
 use crate::scene::Scene;

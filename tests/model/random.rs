@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use coordinator::session::{AbortMode, AbortScope};
 use domain::session::SessionId;
 use domain::task::{ErrorType, TaskRecord, TaskStatus};
 use engine::{EngineError, Operation};
@@ -13,6 +12,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestError, TestRunner};
+use sessions::session::{AbortMode, AbortScope};
 
 use crate::agent::Command;
 use crate::scene::Scene;

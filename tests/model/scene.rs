@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use coordinator::store::TaskFilter;
 use domain::session::SessionId;
 use domain::task::{TaskId, TaskRecord};
 use engine::{Engine, Labels, Operation};
+use store::TaskFilter;
 
 use crate::agent::Command;
 use crate::board::PATIENCE;

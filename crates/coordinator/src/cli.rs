@@ -34,9 +34,9 @@ use std::process::ExitCode;
 use agent_template::TemplateError;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
+use gateway::PricesError;
 
 use crate::config::{self, ConfigError, ServeOptions};
-use crate::gateway::PricesError;
 
 pub use exit::Exit;
 use exit::Misuse;

@@ -14,14 +14,12 @@ use clap::Args;
 use reqwest::Url;
 use secrecy::SecretString;
 
+use api::settings::{ApiKeys, HostList, OriginList};
 pub use egress::{EgressList, PresetError};
 pub use traces::trace_export;
-pub use value::{
-    ApiKeys, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, HostList, LogFormat, NetworkMode, OriginList,
-    Retention, RuleList,
-};
+pub use value::{ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList};
 
-use crate::access::Keys;
+use api::access::Keys;
 use domain::webhook::WebhookSecrets;
 use forge::{GitHubError, InvalidGitHubCredential};
 use observe::telemetry::TelemetryError;

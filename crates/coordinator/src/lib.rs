@@ -3,17 +3,5 @@
 //! Dependencies point one way: `http → registry → session → {sandbox → container-engine, store, log}`;
 //! `gateway` is served by a sandbox's link. See ARCHITECTURE.md.
 
-pub mod access;
-pub mod budget;
 pub mod cli;
 pub mod config;
-pub mod gateway;
-pub mod http;
-pub mod link;
-pub mod registry;
-pub mod repository;
-pub mod sandbox;
-pub mod session;
-pub mod store;
-pub mod upkeep;
-pub mod webhook;

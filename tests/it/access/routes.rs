@@ -1,10 +1,10 @@
 //! Every route with every kind of key that does not open it.
 
-use coordinator::store::KeyStore;
 use domain::access::{ApiKey, KeyLimits, KeySecret, Scope};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
+use store::KeyStore;
 
 use super::{ADMIN, Caller, audit, data, ended, forgotten, id_of, make_key, revoke};
 use crate::server::Setup;

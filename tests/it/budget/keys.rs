@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use coordinator::store::{Change, Store, StoreOptions};
 use domain::access::KeyLimits;
 use domain::agent::AgentName;
 use domain::session::{SessionKey, SessionRecord};
@@ -10,6 +9,7 @@ use domain::task::{TaskId, TaskRecord, TaskRequest, TaskStatus};
 use domain::usage::Cost;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use store::{Change, Store, StoreOptions};
 use uuid::Uuid;
 
 use super::assert_overrun_by_at_most_one;

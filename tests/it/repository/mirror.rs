@@ -6,9 +6,9 @@ mod world;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use coordinator::repository::MirrorError;
 use mock_api::forge::{Entry, Seed};
 use reqwest::StatusCode;
+use sessions::repository::MirrorError;
 use tokio::join;
 
 use world::{LARGE, TOKEN, World, noise};

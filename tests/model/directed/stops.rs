@@ -1,8 +1,8 @@
 //! Aborts, interrupts and deletes, in the middle of everything.
 
-use coordinator::session::{AbortMode, AbortScope};
 use domain::task::{ErrorType, TaskStatus};
 use engine::{EngineError, Operation};
+use sessions::session::{AbortMode, AbortScope};
 
 use crate::agent::Command;
 use crate::play::Play;

@@ -3,12 +3,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use coordinator::session::{AbortMode, AbortScope, Frames, Page, Submission};
 use domain::access::KeyLimits;
 use domain::agent::AgentName;
 use domain::event::StoredEvent;
 use domain::session::SessionId;
 use domain::task::TaskRequest;
+use sessions::session::{AbortMode, AbortScope, Frames, Page, Submission};
 
 use super::{MODEL, World};
 use crate::answers::{done, key_of, record, wait};

@@ -26,8 +26,8 @@ use std::io::Write as _;
 use std::pin::pin;
 use std::process::ExitCode;
 
-use clap::Args;
 use ::engine::Engine;
+use clap::Args;
 use engine_docker::DockerEngine;
 use tokio_util::sync::CancellationToken;
 

@@ -13,10 +13,10 @@ use domain::session::SessionId;
 use domain::usage::Cost;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use secrecy::ExposeSecret as _;
+use store::KeyStore;
 
 use super::lists;
 use super::table::{Column, Table};
-use crate::store::KeyStore;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

@@ -6,8 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-
-use crate::store::{RekeyStep, StoreError, rekey};
+use store::{RekeyStep, StoreError, rekey};
 
 #[derive(Args, Debug)]
 pub(super) struct RekeyOptions {

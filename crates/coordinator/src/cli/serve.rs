@@ -9,15 +9,27 @@ use std::time::Duration;
 
 use agent_template::{Agents, TemplateError};
 use anyhow::Context;
+use api::access::{Keys, Rate, Tickets};
+use api::{self, Api, Defaults, Guard, Perimeter, WebhookRules, router};
 use domain::error_chain;
 use engine::Engine;
 use failpoint::failpoint;
 use forge::GitHub;
+use gateway::budget::Budgets;
+use gateway::{Gateway, Outbound, Prices, SystemResolver};
 use observe::audit::{self, AuditFile};
 use observe::metrics::Metrics;
 use observe::redact::{LogWriter, Redactor};
 use observe::telemetry::Telemetry;
+use sandbox::capacity::Capacity;
+use sandbox::{Instance, Links, SandboxHost, WarmPool};
 use secrecy::ExposeSecret;
+use sessions::maintenance;
+use sessions::registry::Registry;
+use sessions::repository::{Git, Mirrors};
+use sessions::session::{Feed, SessionContext};
+use sessions::webhook::{self, Courier};
+use store::{KeyStore, Store, make_directory};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -25,19 +37,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use tracing_subscriber::filter::filter_fn;
 
-use crate::access::{Keys, Rate, Tickets};
-use crate::budget::Budgets;
 use crate::config::{self, ConfigError, DrainMode, LogFormat, ServeOptions};
-use crate::gateway::{Gateway, Outbound, Prices, SystemResolver};
-use crate::http::{self, Api, Defaults, Guard, Perimeter, WebhookRules, router};
-use crate::registry::Registry;
-use crate::repository::{Git, Mirrors};
-use crate::sandbox::capacity::Capacity;
-use crate::sandbox::{Instance, Links, SandboxHost, WarmPool};
-use crate::session::{Feed, SessionContext};
-use crate::store::{KeyStore, Store, make_directory};
-use crate::upkeep;
-use crate::webhook::{self, Courier};
 
 /// How long streams and sandboxes have to end once tasks have.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -129,7 +129,7 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     registry.restore().await?;
     // Not before: whoever starts a sandbox removes those that nobody is known to have.
     tracker.spawn(keep_warm);
-    tracker.spawn(upkeep::run(registry.clone()));
+    tracker.spawn(maintenance::run(registry.clone()));
     tracker.spawn(prove_runtime(Arc::clone(&registry.context().sandboxes), shutdown.clone()));
     let courier = Courier {
         store: registry.context().store.clone(),
@@ -137,7 +137,7 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         secrets: options.webhook_secret.clone(),
         schedule: options.webhook_schedule(),
         metrics: metrics.clone(),
-        show: http::show_task,
+        show: api::show_task,
     };
     tracker.spawn(webhook::run(courier, shutdown.clone()));
     let api = Api {
@@ -165,7 +165,7 @@ pub(super) async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     info!(address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
 
     let closing = CancellationToken::new();
-    tracker.spawn(http::serve(listener, router(api), closing.clone(), tracker.clone()));
+    tracker.spawn(api::serve(listener, router(api), closing.clone(), tracker.clone()));
     until_told_to_stop().await?;
     drain(&options, &registry, &draining, &closing, &shutdown, &tracker).await;
     // Stays where sandboxes do.

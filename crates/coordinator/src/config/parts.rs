@@ -5,17 +5,17 @@ use std::time::Duration;
 use domain::budget::InstallationLimits;
 use engine::{Limits, Network};
 use forge::{AppKey, GitHub, GitHubCredential, GitHubSettings};
+use gateway::{Credential, Credentials, GatewaySettings, Prices, Workflows};
 use observe::metrics::Metrics;
+use sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
+use sandbox::{SandboxSettings, WarmSettings};
 use secrecy::ExposeSecret as _;
+use sessions::repository::{MirrorSettings, Prompts, Repositories, RepositorySettings};
+use sessions::session::SessionSettings;
+use sessions::webhook::RetrySchedule;
+use store::StoreOptions;
 
 use super::{ConfigError, Dollars, DrainMode, NetworkMode, ServeOptions};
-use crate::gateway::{Credential, Credentials, GatewaySettings, Prices, Workflows};
-use crate::repository::{MirrorSettings, Prompts, Repositories, RepositorySettings};
-use crate::sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
-use crate::sandbox::{SandboxSettings, WarmSettings};
-use crate::session::SessionSettings;
-use crate::store::StoreOptions;
-use crate::webhook::RetrySchedule;
 
 impl ServeOptions {
     pub fn sandbox_settings(&self) -> SandboxSettings {

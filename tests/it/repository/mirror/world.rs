@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use coordinator::repository::{Git, MirrorCopy, MirrorError, MirrorSettings, Mirrors};
 use forge::{GitHub, GitHubCredential, GitHubSettings};
 use futures::StreamExt as _;
 use mock_api::forge::{Entry, Fault, Forge, Seed, Token};
 use reqwest::{Method, StatusCode};
+use sessions::repository::{Git, MirrorCopy, MirrorError, MirrorSettings, Mirrors};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

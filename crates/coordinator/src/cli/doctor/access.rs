@@ -1,10 +1,10 @@
 //! Who can reach the server.
 
 use jiff::Timestamp;
+use store::{KeyStore, StoreError};
 
 use super::check::Check;
 use crate::config::ServeOptions;
-use crate::store::{KeyStore, StoreError};
 
 const NAME: &str = "access";
 

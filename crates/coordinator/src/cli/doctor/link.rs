@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use engine::{ContainerExit, ContainerId, ContainerSpec, Engine, EngineError, Labels, Mount};
 use futures::StreamExt as _;
+use sandbox::SandboxSettings;
 use sandbox_link::codec::DecodeError;
 use sandbox_link::frame::Up;
 use tokio::net::UnixListener;
@@ -19,7 +20,6 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_util::sync::CancellationToken;
 
 use super::check::{Check, in_words};
-use crate::sandbox::SandboxSettings;
 
 const NAME: &str = "link";
 

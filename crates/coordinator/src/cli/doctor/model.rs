@@ -1,11 +1,11 @@
 //! The model and the credential that pays for it.
 
+use gateway::{CredentialKind, CredentialState, Gateway, Prices};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::task::TaskTracker;
 
 use super::check::{Check, in_words};
 use crate::config::ServeOptions;
-use crate::gateway::{CredentialKind, CredentialState, Gateway, Prices};
 
 /// A login that has less left may end within the next task, and nobody renews it while the CLI does not run on the host.
 const SHORT: SignedDuration = SignedDuration::from_mins(30);
@@ -40,7 +40,7 @@ fn api(options: &ServeOptions) -> Check {
     // Wrong prices are the other check's.
     let made = Prices::load(None).map_err(anyhow::Error::from).and_then(|prices| {
         let settings = options.gateway_settings(prices)?;
-        Ok(Gateway::new(settings, crate::gateway::Credentials::default(), TaskTracker::new())?)
+        Ok(Gateway::new(settings, gateway::Credentials::default(), TaskTracker::new())?)
     });
     match made {
         Ok(_) => Check::ok("model-api", format!("requests go to {}", options.anthropic_base_url)),
@@ -95,7 +95,7 @@ mod tests {
     use jiff::{SignedDuration, Timestamp};
 
     use super::super::check::Status;
-    use crate::gateway::{CredentialKind, CredentialState};
+    use gateway::{CredentialKind, CredentialState};
 
     #[test]
     fn durations_are_told_in_their_largest_unit() {

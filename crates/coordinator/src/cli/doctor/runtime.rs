@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use engine::Network;
 use engine_docker::DockerEngine;
+use gateway::{Credentials, Gateway, GatewaySettings, Prices};
+use sandbox::{Instance, LaunchError, Links, SandboxHost, SandboxSettings};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::check::{Check, in_words};
-use crate::gateway::{Credentials, Gateway, GatewaySettings, Prices};
-use crate::sandbox::{Instance, LaunchError, Links, SandboxHost, SandboxSettings};
 
 const NAME: &str = "runtime-test";
 

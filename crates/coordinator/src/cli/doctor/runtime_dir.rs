@@ -4,12 +4,12 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use nix::unistd::geteuid;
+use sandbox::Instance;
 use tempfile::TempDir;
 
 use super::check::Check;
 use super::place::{self, Found};
 use crate::config::{NetworkMode, ServeOptions};
-use crate::sandbox::Instance;
 
 const NAME: &str = "runtime-dir";
 
@@ -82,7 +82,7 @@ mod tests {
 
     use super::super::check::Status;
     use super::{MAX_SOCKET_PATH, examine, socket_path_bytes};
-    use crate::link::LinkDirectory;
+    use link::LinkDirectory;
 
     #[test]
     fn the_longest_path_is_that_of_the_server() {

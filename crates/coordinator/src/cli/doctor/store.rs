@@ -7,11 +7,11 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use store::{Store, StoreOptions};
 use tempfile::TempDir;
 
 use self::header::Schema;
 use super::check::{Check, in_words};
-use crate::store::{Store, StoreOptions};
 
 const NAME: &str = "store";
 

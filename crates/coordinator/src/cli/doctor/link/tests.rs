@@ -3,6 +3,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use engine::{ContainerExit, Engine as _, FakeEngine, Labels, Limits, Mount, Network};
 use futures::SinkExt as _;
+use sandbox::SandboxSettings;
 use sandbox_link::frame::{Hello, Up};
 use tokio::net::UnixStream;
 use tokio_tungstenite::client_async;
@@ -12,7 +13,6 @@ use tokio_util::task::TaskTracker;
 
 use super::super::check::{Check, Status};
 use super::try_it;
-use crate::sandbox::SandboxSettings;
 
 fn settings() -> SandboxSettings {
     SandboxSettings {

@@ -101,7 +101,7 @@ mod tests {
     use std::fs::copy;
 
     use super::{Schema, parse, read};
-    use crate::store::{Store, StoreOptions};
+    use store::{Store, StoreOptions};
 
     #[test]
     fn a_header_is_known_by_its_first_bytes() {

@@ -1,6 +1,7 @@
+use store::{Store, StoreOptions};
+
 use super::super::check::Status;
 use super::{empty_store, look};
-use crate::store::{Store, StoreOptions};
 
 #[tokio::test]
 async fn a_store_is_seen_in_each_of_its_states() {

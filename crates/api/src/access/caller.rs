@@ -1,0 +1,38 @@
+//! Who sent a request.
+
+use domain::access::{KeyId, KeyLimits, Scope, Visible};
+use domain::session::SessionId;
+use tokio_util::sync::CancellationToken;
+
+/// Who sent a request, once that is known. Every request has one, as an extension.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// `None`: this server never had keys, anyone who reaches it may do everything.
+    pub key: Option<KeyId>,
+    pub scope: Scope,
+    pub visible: Visible,
+    pub limits: KeyLimits,
+    /// Cancelled when the key is revoked or expires: what is open by then ends.
+    pub revoked: CancellationToken,
+}
+
+impl Caller {
+    /// Where no keys are set.
+    pub fn anyone() -> Self {
+        Caller {
+            key: None,
+            scope: Scope::Admin,
+            visible: Visible::All,
+            limits: KeyLimits::default(),
+            revoked: CancellationToken::new(),
+        }
+    }
+
+    pub fn sees(&self, session: &SessionId) -> bool {
+        match &self.visible {
+            Visible::All => true,
+            Visible::Prefix(prefix) => session.as_str().starts_with(prefix),
+            Visible::Only(only) => only == session,
+        }
+    }
+}

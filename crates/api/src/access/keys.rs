@@ -1,0 +1,212 @@
+//! The keys that are valid now.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use domain::access::{ApiKey, Digest, KeyId, KeyLimits, Scope, Visible};
+use jiff::Timestamp;
+use store::{KeyStore, StoreError};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::Caller;
+use crate::settings::ApiKeys;
+
+/// How often the store is looked at. A key that was revoked is of no use for at most twice that.
+pub(super) const LOOK: Duration = Duration::from_millis(250);
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Keys {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    environment: Vec<Known>,
+    stored: RwLock<Stored>,
+}
+
+#[derive(Default)]
+struct Stored {
+    valid: BTreeMap<KeyId, Known>,
+    /// Who calls without a key. Once the store has had a key there is no such caller any more, whatever becomes of the key.
+    anyone: Option<Caller>,
+}
+
+#[derive(Clone)]
+struct Known {
+    digest: Digest,
+    caller: Caller,
+    expires: Option<Timestamp>,
+}
+
+impl Keys {
+    /// Reads what there is. [`Keys::watch`] keeps it true. `host`: where the server listens.
+    pub fn open(environment: &ApiKeys, store: &KeyStore, host: IpAddr) -> Result<Keys, StoreError> {
+        let environment: Vec<Known> = environment.digests().map(of_environment).collect();
+        let anyone = (environment.is_empty() && host.is_loopback()).then(Caller::anyone);
+        let stored = RwLock::new(Stored { valid: BTreeMap::new(), anyone });
+        let keys = Keys { shared: Arc::new(Shared { environment, stored }) };
+        keys.learn(store.all()?);
+        Ok(keys)
+    }
+
+    /// No key is valid. That lets nobody in: see [`Keys::anyone`].
+    pub fn is_empty(&self) -> bool {
+        self.shared.environment.is_empty() && self.stored().valid.is_empty()
+    }
+
+    /// The caller without a key, where there may be one: on loopback, as long as there has never been a key.
+    pub fn anyone(&self) -> Option<Caller> {
+        self.stored().anyone.clone()
+    }
+
+    /// Who has this key. Looks at all of them, each in constant time.
+    pub fn find(&self, key: &str) -> Option<Caller> {
+        let (digest, now) = (Digest::of(key), Timestamp::now());
+        let stored = self.stored();
+        let all = self.shared.environment.iter().chain(stored.valid.values());
+        let found = all.fold(None, |found, known| if known.digest.is(&digest) { Some(known) } else { found })?;
+        // Also while the store cannot be read, and before the watch has seen it.
+        found.expires.is_none_or(|expires| now < expires).then(|| found.caller.clone())
+    }
+
+    /// Looks for keys that were made, revoked or have expired, until the server ends. Blocks: it is for a thread of its own.
+    pub fn watch(&self, store: &KeyStore, shutdown: &CancellationToken) {
+        let mut version = None;
+        let mut expiry = None;
+        while !shutdown.is_cancelled() {
+            let now = Timestamp::now();
+            match store.version() {
+                Ok(found) if Some(found) == version && expiry.is_none_or(|expiry| now < expiry) => {}
+                Ok(found) => match store.all() {
+                    Ok(keys) => {
+                        version = Some(found);
+                        expiry = keys.iter().filter(|key| key.is_valid(now)).filter_map(|key| key.expires).min();
+                        self.learn(keys);
+                    }
+                    Err(error) => warn!(%error, "could not read the API keys; those known so far hold"),
+                },
+                Err(error) => warn!(%error, "could not look at the API keys; those known so far hold"),
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Takes in what the store has now. Whoever holds a key that is gone is told.
+    fn learn(&self, keys: Vec<ApiKey>) {
+        let now = Timestamp::now();
+        let mut stored = self.shared.stored.write().unwrap_or_else(PoisonError::into_inner);
+        if !keys.is_empty()
+            && let Some(anyone) = stored.anyone.take()
+        {
+            info!("there are API keys now; requests without one are refused");
+            anyone.revoked.cancel();
+        }
+        let mut before = std::mem::take(&mut stored.valid);
+        for key in keys.into_iter().filter(|key| key.is_valid(now)) {
+            let known = before.remove(&key.id).unwrap_or_else(|| {
+                info!(key.id = %key.id, key.scope = key.scope.as_str(), "an API key is valid");
+                of_store(&key)
+            });
+            stored.valid.insert(key.id, known);
+        }
+        for (id, known) in before {
+            info!(key.id = %id, "an API key is not valid any more");
+            known.caller.revoked.cancel();
+        }
+    }
+
+    fn stored(&self) -> RwLockReadGuard<'_, Stored> {
+        self.shared.stored.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn of_environment(digest: Digest) -> Known {
+    let caller = Caller {
+        key: Some(KeyId::of_environment(digest.as_bytes())),
+        scope: Scope::Admin,
+        visible: Visible::All,
+        limits: KeyLimits::default(),
+        revoked: CancellationToken::new(),
+    };
+    Known { digest, caller, expires: None }
+}
+
+fn of_store(key: &ApiKey) -> Known {
+    let caller = Caller {
+        key: Some(key.id.clone()),
+        scope: key.scope,
+        visible: key.sessions.clone().map_or(Visible::All, Visible::Prefix),
+        limits: key.limits.clone(),
+        revoked: CancellationToken::new(),
+    };
+    Known { digest: key.digest, caller, expires: key.expires }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+    use secrecy::ExposeSecret as _;
+
+    use super::Keys;
+    use crate::settings::ApiKeys;
+    use domain::access::{ApiKey, KeyLimits, KeySecret, Scope};
+    use store::KeyStore;
+
+    fn key(secret: &KeySecret, expires: Option<Timestamp>) -> ApiKey {
+        ApiKey {
+            id: secret.id.clone(),
+            name: None,
+            digest: secret.digest(),
+            scope: Scope::Read,
+            sessions: None,
+            limits: KeyLimits::default(),
+            created: Timestamp::now(),
+            expires,
+            revoked: None,
+        }
+    }
+
+    #[test]
+    fn taking_back_the_last_key_lets_nobody_in() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = KeyStore::open(directory.path()).unwrap();
+        let [loopback, anywhere] = ["127.0.0.1", "0.0.0.0"].map(|host| host.parse().unwrap());
+        let none = ApiKeys::default();
+        let outside = Keys::open(&none, &store, anywhere).unwrap();
+        assert!(outside.is_empty() && outside.anyone().is_none(), "beyond loopback nobody is anyone");
+        let of_environment = "e".repeat(32).parse().unwrap();
+        assert!(Keys::open(&of_environment, &store, loopback).unwrap().anyone().is_none());
+
+        let keys = Keys::open(&none, &store, loopback).unwrap();
+        let anyone = keys.anyone().expect("on loopback, before the first key");
+        let secret = KeySecret::generate();
+        store.insert(&key(&secret, None)).unwrap();
+        keys.learn(store.all().unwrap());
+        assert!(anyone.revoked.is_cancelled() && keys.anyone().is_none());
+        let caller = keys.find(secret.text().expose_secret()).unwrap();
+
+        assert!(store.revoke(&secret.id, Timestamp::now()).unwrap());
+        keys.learn(store.all().unwrap());
+        assert!(caller.revoked.is_cancelled() && keys.find(secret.text().expose_secret()).is_none());
+        assert!(keys.is_empty() && keys.anyone().is_none(), "the last key is gone");
+        assert!(Keys::open(&none, &store, loopback).unwrap().anyone().is_none(), "nor after a restart");
+    }
+
+    #[test]
+    fn an_expired_key_is_of_no_use_before_anyone_has_looked() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = KeyStore::open(directory.path()).unwrap();
+        let secret = KeySecret::generate();
+        store.insert(&key(&secret, Some(Timestamp::now() + SignedDuration::from_hours(1)))).unwrap();
+        let keys = Keys::open(&ApiKeys::default(), &store, "127.0.0.1".parse().unwrap()).unwrap();
+        assert!(keys.find(secret.text().expose_secret()).is_some());
+        for known in keys.shared.stored.write().unwrap().valid.values_mut() {
+            known.expires = Some(Timestamp::now());
+        }
+        assert!(keys.find(secret.text().expose_secret()).is_none());
+    }
+}

@@ -1,0 +1,122 @@
+//! Agents: listed, and found for a task.
+
+use std::sync::Arc;
+
+use agent_template::{AgentEntry, AgentSettings, Agents, TemplateError};
+use axum::Json;
+use axum::extract::State;
+use domain::agent::AgentName;
+use domain::session::SessionId;
+use serde_json::{Value, json};
+use sessions::session::SubmitError;
+
+use super::submission::TaskBody;
+use super::{Api, ApiError};
+use crate::access::Caller;
+
+/// The agent of a task, as it is now.
+pub(super) struct ChosenAgent {
+    pub(super) name: AgentName,
+    pub(super) settings: AgentSettings,
+}
+
+/// `GET /agents`.
+pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
+    let agents = read(&api).await?;
+    let default = agents.default_name().clone();
+    let sandboxes = Arc::clone(&api.registry.context().sandboxes);
+    let checked = agents.checked(move |model| sandboxes.gateway().prices().knows(model)).await;
+    let view =
+        |(entry, problem): &(AgentEntry, Option<String>)| view(&api, entry, entry.name == default, problem.as_deref());
+    Ok(Json(checked.iter().map(view).collect()))
+}
+
+/// For `GET /ready`: what there is, and what is broken; an error where the default agent is.
+pub(super) async fn summary(api: &Api) -> Result<String, String> {
+    let agents = read_now(api).await.map_err(|error| domain::error_chain(&error))?;
+    let default = agents.default_name().clone();
+    let names = agents.names();
+    let sandboxes = Arc::clone(&api.registry.context().sandboxes);
+    let checked = agents.checked(move |model| sandboxes.gateway().prices().knows(model)).await;
+    let broken = |(entry, problem): &(AgentEntry, Option<String>)| {
+        problem.as_ref().map(|problem| format!("`{}` cannot be used: {problem}", entry.name))
+    };
+    let broken: Vec<String> = checked.iter().filter_map(broken).collect();
+    let sentence = if broken.is_empty() { names } else { format!("{names}; {}", broken.join("; ")) };
+    let usable = checked.iter().any(|(entry, problem)| entry.name == default && problem.is_none());
+    if usable { Ok(sentence) } else { Err(sentence) }
+}
+
+/// The one that a task names, else its session's, else the default. That a session keeps its agent is seen to by its worker.
+pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Result<ChosenAgent, ApiError> {
+    let session = task.session_id.as_deref().and_then(|id| id.parse::<SessionId>().ok());
+    // What is wrong with the body itself is said elsewhere.
+    let Some(session) = session.filter(|session| caller.sees(session)) else {
+        return Ok(ChosenAgent { name: AgentName::default(), settings: AgentSettings::default() });
+    };
+    let agents = read(api).await?;
+    let known = || agents.names();
+    let named = match &task.agent {
+        Some(name) => {
+            let found = name.parse().ok().and_then(|name: AgentName| agents.find(&name));
+            let shown: String = name.chars().take(64).collect();
+            Some(
+                found
+                    .ok_or_else(|| ApiError::invalid(format!("agent: there is no {shown:?}; it may be {}", known())))?,
+            )
+        }
+        None => None,
+    };
+    let current = match api.registry.describe(&session).await? {
+        // No template has a say there.
+        Some(session) if session.in_repository && named.is_none() => {
+            return Ok(ChosenAgent { name: session.agent, settings: AgentSettings::default() });
+        }
+        current => current.map(|session| session.agent),
+    };
+    let missing = || ApiError::agent_unusable(&format!("the session's is not there any more; there are {}", known()));
+    let (name, entry) = match (current, named) {
+        // Under the name that the session has it by, which may be `default`.
+        (Some(current), named) => match (agents.find(&current), named) {
+            (own, Some(named)) if own.is_none_or(|own| own.name != named.name) => {
+                return Err(SubmitError::OtherAgent(current).into());
+            }
+            (own, _) => (current, own.ok_or_else(missing)?),
+        },
+        (None, Some(named)) => (named.name.clone(), named),
+        (None, None) => {
+            let entry = agents.find(agents.default_name()).ok_or_else(missing)?;
+            (entry.name.clone(), entry)
+        }
+    };
+    let settings = entry.settings.as_ref().map_err(|error| ApiError::agent_unusable(&agents.told(error)))?;
+    let prices = api.registry.context().sandboxes.gateway().prices();
+    entry.check_model(|model| prices.knows(model)).map_err(|error| ApiError::agent_unusable(&agents.told(&error)))?;
+    Ok(ChosenAgent { name, settings: settings.as_ref().clone() })
+}
+
+async fn read_now(api: &Api) -> Result<Agents, TemplateError> {
+    api.registry.context().agents().await
+}
+
+async fn read(api: &Api) -> Result<Agents, ApiError> {
+    read_now(api).await.map_err(|error| ApiError::agent_unusable(&domain::error_chain(&error)))
+}
+
+fn view(api: &Api, entry: &AgentEntry, is_default: bool, problem: Option<&str>) -> Value {
+    let none = AgentSettings::default();
+    let settings = entry.settings.as_ref().map_or(&none, AsRef::as_ref);
+    json!({
+        "name": entry.name,
+        "description": settings.description,
+        "default": is_default,
+        "model": settings.model.as_ref().unwrap_or(&api.defaults.model),
+        "maxTurns": settings.max_turns.unwrap_or(api.defaults.max_turns),
+        "timeoutMs": settings.timeout_ms.unwrap_or(api.defaults.timeout_ms),
+        "maxCostUsd": settings.max_cost_usd,
+        "permissionMode": settings.permission_mode,
+        "env": settings.env,
+        "mcpServers": settings.mcp_servers.keys().collect::<Vec<_>>(),
+        "error": problem,
+    })
+}

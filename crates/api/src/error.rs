@@ -1,0 +1,310 @@
+//! Errors as `application/problem+json` (RFC 9457). The only place that turns one into a response.
+
+use axum::response::{IntoResponse, Response};
+use domain::access::Scope;
+use domain::task::{ErrorType, TaskRecord};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode, Uri};
+use sandbox::{ArchiveError, FilesError};
+use serde_json::{Map, Value, json};
+use sessions::registry::RegistryError;
+use sessions::session::SubmitError;
+use store::StoreError;
+use tracing::error;
+
+use super::perimeter::Refusal;
+use crate::access::TooManyRequests;
+
+/// What a caller is told.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    /// Stable: callers decide on it.
+    code: &'static str,
+    /// What is wrong and what to do.
+    sentence: String,
+    retry_after_seconds: Option<u32>,
+    more: Box<Map<String, Value>>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: &'static str, sentence: impl Into<String>) -> Self {
+        ApiError { status, code, sentence: sentence.into(), retry_after_seconds: None, more: Box::default() }
+    }
+
+    pub(super) fn invalid(sentence: impl Into<String>) -> Self {
+        ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", sentence)
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        let sentence = format!("the body is larger than {limit} bytes");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", sentence)
+    }
+
+    pub(super) fn body_timeout() -> Self {
+        let sentence = "the body took too long to arrive";
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", sentence)
+    }
+
+    pub(super) fn unsupported_media_type() -> Self {
+        let sentence = "a body must be JSON: send `Content-Type: application/json`";
+        ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", sentence)
+    }
+
+    pub(super) fn refused(refusal: &Refusal) -> Self {
+        let (status, code) = match refusal {
+            Refusal::InvalidHost(_) => (StatusCode::BAD_REQUEST, "invalid_host"),
+            Refusal::HostNotAllowed(_) => (StatusCode::MISDIRECTED_REQUEST, "host_not_allowed"),
+            Refusal::OriginNotAllowed => (StatusCode::FORBIDDEN, "origin_not_allowed"),
+            Refusal::CrossSite => (StatusCode::FORBIDDEN, "cross_site"),
+            Refusal::TwoLengths => (StatusCode::BAD_REQUEST, "invalid_request"),
+        };
+        ApiError::new(status, code, refusal.to_string())
+    }
+
+    pub(super) fn unknown_session(id: &str) -> Self {
+        ApiError::new(StatusCode::NOT_FOUND, "session_not_found", format!("there is no session {id:?}"))
+    }
+
+    pub(super) fn unknown_task(id: &str) -> Self {
+        ApiError::new(StatusCode::NOT_FOUND, "task_not_found", format!("there is no task {id:?}"))
+    }
+
+    pub(super) fn unknown_webhook(id: &str) -> Self {
+        ApiError::new(StatusCode::NOT_FOUND, "webhook_not_found", format!("there is no webhook {id:?}"))
+    }
+
+    pub(super) fn unauthorized() -> Self {
+        let sentence = "an API key is needed: send `Authorization: Bearer KEY`";
+        ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence)
+    }
+
+    pub(super) fn forbidden(needed: Scope) -> Self {
+        let sentence = format!("this API key may not do that: it needs the scope {}", needed.as_str());
+        ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
+    }
+
+    pub(super) fn foreign_session(prefix: &str) -> Self {
+        let sentence = format!("sessionId: this API key may use sessions whose ids begin with {prefix:?} only");
+        ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
+    }
+
+    /// What is asked for is of all sessions, and the key is for some.
+    pub(super) fn not_for_a_prefix(prefix: &str) -> Self {
+        let sentence = format!(
+            "this API key is for sessions whose ids begin with {prefix:?}, and this is about all of them: use a key without a prefix"
+        );
+        ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
+    }
+
+    pub(super) fn model_not_allowed(model: &str, allowed: &[String]) -> Self {
+        let sentence = format!("model: this API key may not use {model:?}, only {}", allowed.join(", "));
+        ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
+    }
+
+    /// A template that cannot be used, which its operator has to repair.
+    pub(super) fn agent_unusable(problem: &str) -> Self {
+        let sentence = format!("the agent cannot be used: {problem}");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "agent_unusable", sentence)
+    }
+
+    pub(super) fn rate_limited(TooManyRequests(wait): TooManyRequests) -> Self {
+        let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+        let sentence = format!("too many requests; try again in {seconds} s");
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(seconds)
+    }
+
+    pub(super) fn too_many_tickets() -> Self {
+        let sentence = "too many tickets are open; each is good for 30 s, so try again soon";
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(5)
+    }
+
+    pub(super) fn too_many_watchers() -> Self {
+        let sentence = "too many follow GET /watch already; close some, or try again soon";
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(5)
+    }
+
+    pub(super) fn no_forge() -> Self {
+        let sentence = "there is no credential for repository tasks: set GITHUB_TOKEN, or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "no_forge", sentence)
+    }
+
+    pub(super) fn not_repeatable(sentence: &str) -> Self {
+        ApiError::new(StatusCode::CONFLICT, "not_repeatable", sentence)
+    }
+
+    pub(super) fn shutting_down() -> Self {
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "the server is shutting down; try again soon")
+            .retry_after(5)
+    }
+
+    /// A synchronous task that did not complete.
+    pub(super) fn task_failed(record: &TaskRecord) -> Self {
+        let failure = record
+            .failure
+            .clone()
+            .unwrap_or_else(|| domain::task::Failure::new(ErrorType::ExitCode, "the task failed"));
+        let (status, code) = status_of(failure.error_type);
+        let mut error = ApiError::new(status, code, failure.error);
+        if let Some(Value::Object(answer)) = record.answer.as_ref().and_then(|answer| serde_json::to_value(answer).ok())
+        {
+            error.more = Box::new(answer);
+        }
+        error.more.insert("taskId".to_owned(), json!(record.id));
+        error.more.insert("sessionId".to_owned(), json!(record.session_id));
+        error.more.insert("status".to_owned(), json!(record.status));
+        error.more.insert("errorType".to_owned(), json!(failure.error_type));
+        if status == StatusCode::SERVICE_UNAVAILABLE { error.retry_after(30) } else { error }
+    }
+
+    fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// The container engine did not do what a request needs of it.
+    pub(super) fn engine(cause: &engine::EngineError) -> Self {
+        tracing::warn!(error = %cause, "a request failed, because the container engine did");
+        let sentence = "the container engine does not answer as it should; the server's log has more";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable", sentence).retry_after(5)
+    }
+
+    fn internal(cause: &dyn std::error::Error) -> Self {
+        error!(cause = ?cause, "request failed: {cause}");
+        ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "something went wrong here; the server's log has more",
+        )
+    }
+}
+
+/// The status and the code for each way in which a task fails.
+const fn status_of(error_type: ErrorType) -> (StatusCode, &'static str) {
+    match error_type {
+        ErrorType::Aborted => (StatusCode::CONFLICT, "aborted"),
+        ErrorType::Deleted => (StatusCode::CONFLICT, "deleted"),
+        ErrorType::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
+        ErrorType::Stalled => (StatusCode::GATEWAY_TIMEOUT, "stalled"),
+        ErrorType::AuthExpired => (StatusCode::SERVICE_UNAVAILABLE, "auth_expired"),
+        ErrorType::CapacityReached => (StatusCode::SERVICE_UNAVAILABLE, "capacity_reached"),
+        ErrorType::EngineUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable"),
+        ErrorType::MaxTurns => (StatusCode::BAD_GATEWAY, "max_turns"),
+        ErrorType::BudgetExceeded => (StatusCode::BAD_GATEWAY, "budget_exceeded"),
+        ErrorType::InvalidOutput => (StatusCode::BAD_GATEWAY, "invalid_output"),
+        ErrorType::ExitCode => (StatusCode::BAD_GATEWAY, "exit_code"),
+        ErrorType::OomKilled => (StatusCode::BAD_GATEWAY, "oom_killed"),
+        ErrorType::ContainerLost => (StatusCode::BAD_GATEWAY, "container_lost"),
+        ErrorType::RepoNotFound => (StatusCode::BAD_GATEWAY, "repo_not_found"),
+        ErrorType::RepoAmbiguous => (StatusCode::BAD_GATEWAY, "repo_ambiguous"),
+        ErrorType::CloneFailed => (StatusCode::BAD_GATEWAY, "clone_failed"),
+        ErrorType::PushRejected => (StatusCode::BAD_GATEWAY, "push_rejected"),
+        ErrorType::NothingToDo => (StatusCode::BAD_GATEWAY, "nothing_to_do"),
+    }
+}
+
+impl From<&StoreError> for ApiError {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::Full(_) => {
+                let sentence = "the server's disk is full; nothing was accepted, and it works again when there is room";
+                ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", sentence).retry_after(30)
+            }
+            StoreError::IdempotencyKeyUsed { task, same_body: _ } => {
+                let sentence = "this Idempotency-Key was used for another request; take a new key for a new request";
+                let mut error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_conflict", sentence);
+                error.more.insert("taskId".to_owned(), json!(task));
+                error
+            }
+            other => ApiError::internal(other),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        ApiError::from(&error)
+    }
+}
+
+impl From<RegistryError> for ApiError {
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::Store(error) => error.as_ref().into(),
+            RegistryError::ShuttingDown => ApiError::shutting_down(),
+        }
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::QueueFull(_) => {
+                ApiError::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", error.to_string()).retry_after(5)
+            }
+            SubmitError::Store(error) => error.as_ref().into(),
+            SubmitError::ShuttingDown => ApiError::shutting_down(),
+            SubmitError::OtherAgent(_) => ApiError::new(StatusCode::CONFLICT, "agent_conflict", error.to_string()),
+            SubmitError::EnvMissing { .. } => ApiError::invalid(error.to_string()),
+        }
+    }
+}
+
+impl From<FilesError> for ApiError {
+    fn from(error: FilesError) -> Self {
+        let sentence = format!("path: {error}");
+        match error {
+            FilesError::NotFound => ApiError::new(StatusCode::NOT_FOUND, "file_not_found", sentence),
+            FilesError::Symlink(_) | FilesError::Special(_) => ApiError::invalid(sentence),
+            FilesError::Busy => {
+                ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", error.to_string()).retry_after(2)
+            }
+            FilesError::Removed => ApiError::new(StatusCode::CONFLICT, "deleted", error.to_string()),
+            FilesError::Engine(cause) => ApiError::engine(&cause),
+        }
+    }
+}
+
+impl From<ArchiveError> for ApiError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Engine(cause) => ApiError::engine(&cause),
+            // A file that changed, or went, while it was read.
+            ArchiveError::Malformed(_) | ArchiveError::Cut => {
+                let sentence = "the files changed while they were read; try again";
+                ApiError::new(StatusCode::CONFLICT, "changed", sentence).retry_after(1)
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        // A task's `status` is a word of the API and older than RFC 9457's: where both would stand, it wins.
+        let mut problem = Map::new();
+        problem.insert("type".to_owned(), json!("about:blank"));
+        problem.insert("title".to_owned(), json!(self.status.canonical_reason().unwrap_or("Error")));
+        problem.insert("status".to_owned(), json!(self.status.as_u16()));
+        problem.insert("detail".to_owned(), json!(self.sentence));
+        problem.insert("code".to_owned(), json!(self.code));
+        problem.insert("retryable".to_owned(), json!(self.retry_after_seconds.is_some()));
+        problem.insert("error".to_owned(), json!(self.sentence));
+        problem.extend(*self.more);
+        let mut response = (self.status, Value::Object(problem).to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+pub(super) async fn not_found(uri: Uri) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", format!("there is nothing at {}", uri.path()))
+}
+
+pub(super) async fn method_not_allowed(method: http::Method, uri: Uri) -> ApiError {
+    let sentence = format!("{method} is not possible at {}", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", sentence)
+}

@@ -1,0 +1,151 @@
+//! `GET /session/:id/events`: a session's events over plain HTTP, as server-sent events or as lines of JSON.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use domain::session::SessionId;
+use futures::stream::{self, Stream, StreamExt};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
+use observe::metrics::{Subscribed, Transport};
+use serde::Deserialize;
+use serde_json::json;
+use sessions::session::{Cursor, EventLog, Page};
+use tokio_util::sync::CancellationToken;
+
+use super::authorize::visible;
+use super::extract::{Path, Query};
+use super::{Api, ApiError};
+use crate::access::Caller;
+
+/// Keeps proxies from closing a stream on which nothing happens.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+pub(super) const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+
+#[derive(Deserialize)]
+pub(super) struct EventsQuery {
+    since: Option<String>,
+    follow: Option<String>,
+}
+
+/// Server-sent events, always live; or with `Accept: application/x-ndjson` lines of JSON, live with `?follow=1`.
+pub(super) async fn events(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Query(query): Query<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+    let session = visible(&caller, session)?;
+    let since = since(query.since.as_deref(), &headers)?;
+    let wants_lines = accepts(&headers, "ndjson");
+    let follow = !wants_lines || is_set(query.follow.as_deref());
+    if !follow && api.registry.describe(&session).await?.is_none() {
+        return Err(ApiError::unknown_session(&id));
+    }
+    let log = api.registry.subscribe(&session).await?.log;
+    let latest = log.latest();
+    // An export begins at the beginning, a live stream now.
+    let since = since.unwrap_or(if wants_lines { 0 } else { latest }).min(latest);
+    let until = if follow { u64::MAX } else { latest };
+    let ends = [api.registry.context().shutdown.clone(), caller.revoked];
+    let counted = api.metrics.subscribed(if wants_lines { Transport::Lines } else { Transport::ServerSent });
+    Ok(live(wants_lines, pages(&log, since, until, counted), ends, lines, server_sent))
+}
+
+/// Answers with what comes, as lines or as server-sent events. It ends early when the server does, or the caller's key.
+pub(super) fn live<T: Send + 'static>(
+    as_lines: bool,
+    items: impl Stream<Item = T> + Send + 'static,
+    [shutdown, revoked]: [CancellationToken; 2],
+    lines: fn(T) -> Bytes,
+    server_sent: fn(T) -> Vec<Event>,
+) -> Response {
+    // Looked at before each item, so that nothing more goes out to a key that is not valid any more.
+    let items = items.take_until(shutdown.cancelled_owned()).take_until(revoked.cancelled_owned());
+    if as_lines {
+        let lines = items.map(move |item| Ok::<_, Infallible>(lines(item)));
+        return ([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response();
+    }
+    let events = items.flat_map(move |item| stream::iter(server_sent(item)).map(Ok::<_, Infallible>));
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+}
+
+/// The pages of a log after `since` and up to `until`.
+fn pages(log: &Arc<EventLog>, since: u64, until: u64, counted: Subscribed) -> impl Stream<Item = Page> + use<> {
+    // Counted as long as the stream is there.
+    stream::unfold((log.cursor(since), counted), move |(mut cursor, counted): (Cursor, Subscribed)| async move {
+        if cursor.since() >= until {
+            return None;
+        }
+        match cursor.next().await {
+            Ok(Page::End) => None,
+            Ok(page) => Some((page, (cursor, counted))),
+            Err(error) => {
+                tracing::warn!(%error, "could not read events for a subscriber");
+                None
+            }
+        }
+    })
+}
+
+fn lines(page: Page) -> Bytes {
+    let mut bytes = Vec::new();
+    match page {
+        Page::Events(events) => {
+            for (_, json) in events.events() {
+                bytes.extend_from_slice(&json);
+                bytes.push(b'\n');
+            }
+        }
+        Page::Gap { from, to } => bytes.extend(format!("{}\n", gap(from, to)).into_bytes()),
+        Page::End => {}
+    }
+    bytes.into()
+}
+
+fn server_sent(page: Page) -> Vec<Event> {
+    match page {
+        Page::Events(events) => events.events().map(|(seq, json)| numbered(seq, &json)).collect(),
+        Page::Gap { from, to } => vec![Event::default().data(gap(from, to))],
+        Page::End => Vec::new(),
+    }
+}
+
+/// The number is the event's id, so that a browser comes back with it as `Last-Event-ID`.
+fn numbered(seq: u64, json: &[u8]) -> Event {
+    Event::default().id(seq.to_string()).data(String::from_utf8_lossy(json))
+}
+
+pub(super) fn gap(from: u64, to: u64) -> String {
+    json!({ "type": "gap", "from": from, "to": to }).to_string()
+}
+
+/// `?since`, or what a reconnecting `EventSource` sends.
+fn since(query: Option<&str>, headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    parse_since(query.or(header))
+}
+
+pub(super) fn parse_since(text: Option<&str>) -> Result<Option<u64>, ApiError> {
+    text.map(str::parse)
+        .transpose()
+        .map_err(|_| ApiError::invalid("since: it must be the seq of the last event seen, or 0 for all"))
+}
+
+pub(super) fn accepts(headers: &HeaderMap, kind: &str) -> bool {
+    headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|value| value.contains(kind))
+}
+
+/// A flag in a query: `?follow`, `?follow=1`, `?follow=true`.
+pub(super) fn is_set(flag: Option<&str>) -> bool {
+    matches!(flag, Some("" | "1" | "true"))
+}

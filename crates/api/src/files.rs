@@ -1,0 +1,237 @@
+//! `GET /session/:id/files[/PATH]`: a session's workspace. What is in it was made by an agent, so nothing of it is followed,
+//! believed or given to a browser to run.
+
+mod export;
+mod kind;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use domain::session::SessionId;
+use futures::stream;
+use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
+use jiff::Timestamp;
+use sandbox::{Archive, ArchiveError, Entry, EntryKind, FilesError, MAX_DEPTH};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::authorize::visible;
+use super::events::is_set;
+use super::extract::{Path, Query};
+use super::{Api, ApiError};
+use crate::access::Caller;
+
+/// A longer list is none that a person reads.
+const MAX_ENTRIES: usize = 10_000;
+
+/// A list costs what everything below the directory costs to read: the engine has no other way to tell names.
+const LIST_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// As Linux has it.
+const MAX_PATH_BYTES: usize = 4095;
+
+#[derive(Deserialize)]
+pub(super) struct FilesQuery {
+    format: Option<String>,
+    inline: Option<String>,
+}
+
+pub(super) async fn root(
+    state: State<Api>,
+    caller: Extension<Caller>,
+    Path(id): Path<String>,
+    query: Query<FilesQuery>,
+) -> Result<Response, ApiError> {
+    read(state, caller, &id, "", query).await
+}
+
+pub(super) async fn path(
+    state: State<Api>,
+    caller: Extension<Caller>,
+    Path((id, path)): Path<(String, String)>,
+    query: Query<FilesQuery>,
+) -> Result<Response, ApiError> {
+    read(state, caller, &id, &path, query).await
+}
+
+async fn read(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    id: &str,
+    path: &str,
+    Query(query): Query<FilesQuery>,
+) -> Result<Response, ApiError> {
+    let session: SessionId = id.parse().map_err(|_| ApiError::unknown_session(id))?;
+    let session = visible(&caller, session)?;
+    let as_tar = match query.format.as_deref() {
+        None => false,
+        Some("tar") => true,
+        Some(_) => return Err(ApiError::invalid("format: it must be tar, or not be there")),
+    };
+    let parts = parts(path)?;
+    let context = api.registry.context();
+    let record = context.store.session(&session).await?.ok_or_else(|| ApiError::unknown_session(id))?;
+    let name = parts.last().map_or("workspace", String::as_str);
+    let mut archive = match context.sandboxes.read_files(record.key, &parts).await {
+        // It has not had a container yet.
+        Err(FilesError::NotFound) if parts.is_empty() && as_tar => return Ok(export::of_nothing(name)),
+        Err(FilesError::NotFound) if parts.is_empty() => return Ok(listing(&parts, &[], false)),
+        found => found?,
+    };
+    let first = archive.next().await?.ok_or(FilesError::NotFound)?;
+    let ends = [context.shutdown.clone(), caller.revoked];
+    if as_tar {
+        return Ok(export::answer(archive, first, name, ends));
+    }
+    match first.kind {
+        EntryKind::Directory => Ok(list(&parts, archive, &first).await),
+        EntryKind::File => file(archive, &first, name, is_set(query.inline.as_deref()), ends).await,
+        // It became one just now.
+        EntryKind::Symlink => Err(FilesError::Symlink(name.to_owned()).into()),
+        EntryKind::HardLink | EntryKind::Other => Err(FilesError::Special(name.to_owned()).into()),
+    }
+}
+
+/// The parts of a path below the workspace, none of which means anything but itself.
+fn parts(path: &str) -> Result<Vec<String>, ApiError> {
+    if path.len() > MAX_PATH_BYTES {
+        return Err(ApiError::invalid(format!("path: it must have at most {MAX_PATH_BYTES} bytes")));
+    }
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if path.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parts: Vec<String> = path.split('/').map(str::to_owned).collect();
+    if parts.iter().any(|part| part.is_empty() || part == "." || part == ".." || part.contains('\0')) {
+        return Err(ApiError::invalid("path: no part of it may be empty, `.` or `..`, or have a NUL in it"));
+    }
+    if parts.len() > MAX_DEPTH {
+        return Err(ApiError::invalid(format!("path: it must have at most {MAX_DEPTH} parts")));
+    }
+    Ok(parts)
+}
+
+/// What lies directly in a directory, whose own entry is `first`.
+async fn list(parts: &[String], mut archive: Archive, first: &Entry) -> Response {
+    let deadline = Instant::now() + LIST_TIMEOUT;
+    let mut entries = Vec::new();
+    let prefix = first.path.strip_suffix(b"/").unwrap_or(&first.path);
+    // Cut wherever it ends before the archive does, of whatever reason: what is there is true, and not all.
+    let truncated = loop {
+        let Ok(Ok(entry)) = timeout_at(deadline, archive.next()).await else { break true };
+        let Some(entry) = entry else { break false };
+        if let Some(name) = child(prefix, &entry.path) {
+            if entries.len() == MAX_ENTRIES {
+                break true;
+            }
+            entries.push(view(name, &entry));
+        }
+        if archive.taken() > LIST_BYTES {
+            break true;
+        }
+    };
+    listing(parts, &entries, truncated)
+}
+
+/// The name of an entry that lies directly in the directory `prefix`.
+fn child<'a>(prefix: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
+    let rest = path.strip_prefix(prefix)?.strip_prefix(b"/")?;
+    let name = rest.strip_suffix(b"/").unwrap_or(rest);
+    (!name.is_empty() && !name.contains(&b'/')).then_some(name)
+}
+
+fn view(name: &[u8], entry: &Entry) -> Value {
+    let kind = match entry.kind {
+        // A second name of a file that came before: its own size is not told.
+        EntryKind::File | EntryKind::HardLink => "file",
+        EntryKind::Directory => "directory",
+        EntryKind::Symlink => "symlink",
+        EntryKind::Other => "other",
+    };
+    let modified = Timestamp::from_second(entry.modified).map(|at| format!("{at:.3}")).ok();
+    let mut view = json!({
+        "name": String::from_utf8_lossy(name),
+        "type": kind,
+        "size": entry.size,
+        "modified": modified,
+        "mode": format!("{:04o}", entry.mode),
+    });
+    if let (EntryKind::Symlink, Some(target)) = (entry.kind, &entry.target) {
+        view["target"] = json!(String::from_utf8_lossy(target));
+    }
+    view
+}
+
+fn listing(parts: &[String], entries: &[Value], truncated: bool) -> Response {
+    let body = json!({ "path": parts.join("/"), "entries": entries, "truncated": truncated });
+    (safe_headers(), Json(body)).into_response()
+}
+
+async fn file(
+    mut archive: Archive,
+    entry: &Entry,
+    name: &str,
+    inline: bool,
+    ends: [CancellationToken; 2],
+) -> Result<Response, ApiError> {
+    let mut beginning = Vec::new();
+    while beginning.len() < kind::SNIFFED
+        && let Some(piece) = archive.piece().await?
+    {
+        beginning.extend_from_slice(&piece);
+    }
+    let kind = kind::of(&beginning);
+    let mut headers = safe_headers();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind.content_type()));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(entry.size));
+    headers.insert(CONTENT_DISPOSITION, kind::disposition(name, inline && kind.may_be_shown()));
+    let rest = stream::unfold(Some(archive), |archive| async move {
+        let mut archive = archive?;
+        match archive.piece().await {
+            Ok(Some(piece)) => Some((Ok(piece), Some(archive))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    });
+    let beginning = stream::iter([Ok::<Bytes, ArchiveError>(beginning.into())]);
+    Ok((headers, body(futures::StreamExt::chain(beginning, rest), ends)).into_response())
+}
+
+/// A body that ends with the server or the caller's key. Cut, and not ended, so that nobody takes a part for the whole.
+fn body(
+    pieces: impl futures::Stream<Item = Result<Bytes, ArchiveError>> + Send + 'static,
+    ends: [CancellationToken; 2],
+) -> Body {
+    let ends = Arc::new(ends);
+    Body::from_stream(stream::unfold(Some((Box::pin(pieces), ends)), |state| async move {
+        let (mut pieces, ends) = state?;
+        let piece = tokio::select! {
+            biased;
+            () = ends[0].cancelled() => Some(Err(ArchiveError::Cut)),
+            () = ends[1].cancelled() => Some(Err(ArchiveError::Cut)),
+            piece = futures::StreamExt::next(&mut pieces) => piece,
+        };
+        match piece? {
+            Ok(piece) => Some((Ok(piece), Some((pieces, ends)))),
+            Err(error) => Some((Err(error), None)),
+        }
+    }))
+}
+
+/// Whatever it is, a browser runs nothing of it. `nosniff` every answer has.
+fn safe_headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
+    headers
+}
+
+#[cfg(test)]
+mod tests;

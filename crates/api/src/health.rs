@@ -1,0 +1,92 @@
+//! Is the server alive, and can it run tasks?
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use super::authorize::knows;
+use super::{Api, ApiError, agents};
+
+/// By which our own tools know us.
+const NAME: &str = "claude-runner";
+
+/// `GET /health`: answers as long as the process does; with counts, which are not for everybody where there are keys.
+pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
+    if !knows(&api.guard, &headers) {
+        return Ok(Json(json!({ "status": "ok", "ok": true, "name": NAME })));
+    }
+    let store = &api.registry.context().store;
+    let (sessions, tasks) = (store.session_count().await?, store.task_count().await?);
+    let (running, queued) = api.registry.load();
+    let context = api.registry.context();
+    let capacity = context.capacity.counts();
+    Ok(Json(json!({
+        "status": "ok",
+        "ok": true,
+        "name": NAME,
+        "version": env!("CARGO_PKG_VERSION"),
+        "sessions": sessions,
+        "tasks": tasks,
+        "activeTasks": running + queued,
+        "running": running,
+        "sandboxes": {
+            "warm": context.warm.ready(),
+            "live": capacity.live,
+            "waiting": capacity.waiting,
+            "max": capacity.max,
+        },
+    })))
+}
+
+/// `GET /ready`: what a task needs is there. 503 with the remedy where it is not, for those who may know it.
+pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Response {
+    let sandboxes = &api.registry.context().sandboxes;
+    let image = &sandboxes.settings().image;
+    let engine = sandboxes.engine().info().await;
+    // An engine that hangs is not asked for more: somebody waits for this answer.
+    let image = match &engine {
+        Err(_) => Err("not known while the engine does not answer".to_owned()),
+        Ok(_) => match sandboxes.engine().image(image).await {
+            Ok(Some(_)) => Ok(image.clone()),
+            Ok(None) => Err(format!("{image} is not there; build it with `claude-runner image build`")),
+            Err(error) => Err(error.to_string()),
+        },
+    };
+    let image = check("image", image);
+    let engine = check(
+        "engine",
+        engine.map(|info| format!("{} {}", info.name, info.version)).map_err(|error| error.to_string()),
+    );
+    let store = api.registry.context().store.session_count().await;
+    let store = check("store", store.map(|_| "usable".to_owned()).map_err(|error| error.to_string()));
+    let credential = check("credential", sandboxes.gateway().credential_state().usable.map(|()| "usable".to_owned()));
+    let agents = check("agents", agents::summary(&api).await);
+    let draining = if api.is_draining() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
+    let mut checks = vec![engine, image, store, credential, agents, check("server", draining)];
+    checks.extend(sandboxes.runtime_is_proven().map(|proven| {
+        let runtime = sandboxes.settings().runtime.as_deref().unwrap_or_default();
+        let outcome = if proven {
+            Ok(format!("{runtime} has passed its self-test"))
+        } else {
+            Err(format!(
+                "SANDBOX_RUNTIME {runtime} has not passed its self-test (yet); the log and the next task say why"
+            ))
+        };
+        check("runtime", outcome)
+    }));
+
+    let ready = checks.iter().all(|check| check["ok"] == json!(true));
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if !knows(&api.guard, &headers) {
+        return (status, Json(json!({ "ready": ready }))).into_response();
+    }
+    (status, Json(json!({ "ready": ready, "checks": checks }))).into_response()
+}
+
+fn check(name: &str, outcome: Result<String, String>) -> Value {
+    let ok = outcome.is_ok();
+    let detail = outcome.unwrap_or_else(|problem| problem);
+    json!({ "name": name, "ok": ok, "detail": detail })
+}

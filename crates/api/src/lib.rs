@@ -1,0 +1,131 @@
+//! The HTTP API. Requests are checked here and handed to the registry; nothing below this module knows HTTP.
+
+pub mod access;
+mod agents;
+mod audit;
+mod authorize;
+mod body;
+mod dashboard;
+mod docs;
+mod embedded;
+mod error;
+mod events;
+mod extract;
+mod files;
+mod health;
+mod listen;
+mod logs;
+mod metrics;
+mod openapi;
+mod paging;
+mod perimeter;
+mod sandboxes;
+mod session;
+pub mod settings;
+mod stream;
+mod submission;
+mod task;
+mod ticket;
+mod usage;
+mod view;
+mod watch;
+mod webhook;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::routing::{get, post, put};
+use observe::metrics::Metrics;
+use sessions::registry::Registry;
+use tokio_util::task::TaskTracker;
+use tower::util::option_layer;
+
+use crate::settings::OriginList;
+use submission::TaskDefaults;
+
+pub use authorize::Guard;
+pub use error::ApiError;
+pub use listen::serve;
+pub use perimeter::Perimeter;
+pub use submission::TaskDefaults as Defaults;
+pub use view::task as show_task;
+pub use webhook::WebhookRules;
+
+/// A message is text for a model; more than this is not read by any.
+const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+
+/// What the handlers need.
+#[derive(Clone)]
+pub struct Api {
+    pub registry: Registry,
+    pub defaults: Arc<TaskDefaults>,
+    pub guard: Arc<Guard>,
+    pub cors_origins: OriginList,
+    pub perimeter: Arc<Perimeter>,
+    /// Streams run here, beyond the request that opened them.
+    pub streams: TaskTracker,
+    /// A WebSocket subscriber that takes nothing for this long is let go.
+    pub subscriber_timeout: Duration,
+    pub metrics: Metrics,
+    pub webhooks: Arc<WebhookRules>,
+}
+
+impl Api {
+    /// No new task is taken any more.
+    fn is_draining(&self) -> bool {
+        self.registry.context().draining.is_cancelled()
+    }
+}
+
+/// All routes.
+pub fn router(api: Api) -> Router {
+    let cors = authorize::cors(&api.cors_origins);
+    let admit = from_fn_with_state(api.clone(), authorize::admit);
+    let source = from_fn_with_state(Arc::clone(&api.perimeter), perimeter::check_source);
+    let counted = api.metrics.clone();
+    Router::new()
+        .route("/task", post(task::submit))
+        .route("/task/{id}", get(task::show))
+        .route("/task/{id}/logs", get(logs::logs))
+        .route("/task/{id}/abort", post(task::abort))
+        .route("/task/{id}/retry", post(task::retry))
+        .route("/tasks", get(task::list))
+        .route("/sessions", get(session::list))
+        .route("/session/{id}", get(session::show).delete(session::delete))
+        .route("/session/{id}/reset", post(session::reset))
+        .route("/session/{id}/ticket", post(ticket::issue))
+        .route("/session/{id}/credential", put(session::set_credential).delete(session::delete_credential))
+        .route("/session/{id}/events", get(events::events))
+        .route("/session/{id}/files", get(files::root))
+        .route("/session/{id}/files/{*path}", get(files::path))
+        .route("/stream/{id}", get(stream::open))
+        .route("/agents", get(agents::list))
+        .route("/sandboxes", get(sandboxes::sandboxes))
+        .route("/watch", get(watch::watch))
+        .route("/usage", get(usage::usage))
+        .route("/webhooks", get(webhook::list))
+        .route("/webhooks/{id}/replay", post(webhook::replay))
+        .route("/metrics", get(metrics::expose))
+        .route("/health", get(health::health))
+        .route("/ready", get(health::ready))
+        .route("/openapi.json", get(openapi::describe))
+        .route("/asyncapi.json", get(openapi::describe_events))
+        .route("/docs", get(docs::page))
+        .route("/docs/{file}", get(docs::file))
+        .route("/", get(dashboard::page))
+        .route("/assets/{file}", get(dashboard::asset))
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(admit)
+        .layer(from_fn(perimeter::check_body))
+        .layer(option_layer(cors))
+        .layer(source)
+        .layer(from_fn_with_state(counted, metrics::count))
+        .layer(map_response(perimeter::secure))
+        .layer(from_fn(audit::record))
+        .with_state(api)
+}

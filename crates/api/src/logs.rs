@@ -1,0 +1,158 @@
+//! `GET /task/:id/logs`: what a task did, as the CLI's own lines, as text for a person, or as our events.
+
+use std::convert::Infallible;
+
+use axum::Extension;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use domain::task::TaskId;
+use futures::stream::{self, StreamExt as _};
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use observe::metrics::Transport;
+use serde::Deserialize;
+use serde_json::Value;
+use sessions::session::Cursor;
+use store::{Store, StoreError};
+
+use super::events::{NDJSON, is_set};
+use super::extract::{Path, Query};
+use super::task::visible_task;
+use super::{Api, ApiError};
+use crate::access::Caller;
+
+/// Rows read at once.
+const PAGE: usize = 256;
+
+const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+#[derive(Deserialize)]
+pub(super) struct LogsQuery {
+    format: Option<String>,
+    follow: Option<String>,
+}
+
+#[derive(Clone, Copy)]
+enum Format {
+    /// The CLI's stream-json lines without deltas: the default, because the callers of before read it.
+    Lines,
+    Text,
+    Events,
+}
+
+pub(super) async fn logs(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Query(query): Query<LogsQuery>,
+) -> Result<Response, ApiError> {
+    let format = match query.format.as_deref() {
+        None | Some("lines") => Format::Lines,
+        Some("text") => Format::Text,
+        Some("ndjson") => Format::Events,
+        Some(_) => return Err(ApiError::invalid("format: it must be lines, text or ndjson")),
+    };
+    let record = visible_task(&api, &caller, &id).await?;
+    let (store, task) = (api.registry.context().store.clone(), record.id.clone());
+    let news = if is_set(query.follow.as_deref()) && !record.status.is_final() {
+        let log = api.registry.subscribe(&record.session_id).await?.log;
+        Some(log.cursor(log.latest()))
+    } else {
+        None
+    };
+    let reader = Reader { store, task, format, since: 0, news, ended: false };
+    let revoked = caller.revoked.cancelled_owned();
+    let counted = reader.news.is_some().then(|| api.metrics.subscribed(Transport::Log));
+    let pages = stream::unfold((reader, counted), |(mut reader, counted)| async move {
+        let page = reader.next().await?;
+        Some((Ok::<_, Infallible>(page), (reader, counted)))
+    });
+    let pages = pages.take_until(revoked);
+    let kind = match format {
+        Format::Lines | Format::Text => PLAIN,
+        Format::Events => NDJSON,
+    };
+    Ok(([(CONTENT_TYPE, kind)], Body::from_stream(pages)).into_response())
+}
+
+struct Reader {
+    store: Store,
+    task: TaskId,
+    format: Format,
+    /// The row that was read last.
+    since: u64,
+    /// Tells that the session's log grew, where the task is followed.
+    news: Option<Cursor>,
+    /// The task had ended before the last read, so that read saw all.
+    ended: bool,
+}
+
+impl Reader {
+    /// What comes next; `None` at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            match self.page().await {
+                Ok(page) if !page.is_empty() => return Some(page),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, task.id = %self.task, "could not read a task's log");
+                    return None;
+                }
+            }
+            let news = self.news.as_mut().filter(|_| !self.ended)?;
+            // Asked *before* reading on, so that what is written with the end is read after it.
+            self.ended = self.store.task(&self.task).await.ok().flatten().is_none_or(|task| task.status.is_final());
+            if !self.ended && !matches!(news.next().await, Ok(sessions::session::Page::Events(_))) {
+                self.ended = true;
+            }
+        }
+    }
+
+    /// The rows after the last one, in the wanted form; empty where there are none.
+    async fn page(&mut self) -> Result<Bytes, StoreError> {
+        let mut bytes = Vec::new();
+        loop {
+            let rows: Vec<(u64, Bytes)> = match self.format {
+                Format::Lines => {
+                    let lines = self.store.task_lines(&self.task, self.since, PAGE).await?;
+                    lines.into_iter().map(|line| (line.number, line.line)).collect()
+                }
+                Format::Text | Format::Events => {
+                    let events = self.store.task_events(&self.task, self.since, PAGE).await?;
+                    events.into_iter().map(|event| (event.seq, event.json)).collect()
+                }
+            };
+            let Some((last, _)) = rows.last() else { return Ok(bytes.into()) };
+            self.since = *last;
+            for (_, row) in rows {
+                match self.format {
+                    Format::Lines | Format::Events => {
+                        bytes.extend_from_slice(&row);
+                        bytes.push(b'\n');
+                    }
+                    Format::Text => bytes.extend(readable(&row).into_bytes()),
+                }
+            }
+            if !bytes.is_empty() {
+                return Ok(bytes.into());
+            }
+        }
+    }
+}
+
+/// An event as a person reads it; nothing for those that say nothing to one.
+fn readable(json: &[u8]) -> String {
+    let Ok(event) = serde_json::from_slice::<Value>(json) else { return String::new() };
+    let field = |name: &str| event[name].as_str().unwrap_or_default();
+    match field("type") {
+        "task_start" => format!("=== TASK {} ===\n", field("taskId")),
+        "text" => field("text").to_owned(),
+        "tool_start" => format!("\n> {} {}\n", field("tool"), event["input"]),
+        "tool_end" => format!("{}\n\n", field("result")),
+        "retry" => format!("\n(asked again: {})\n", field("reason")),
+        "task_complete" => format!("\n=== COMPLETED, ${:.4} ===\n", event["cost"].as_f64().unwrap_or_default()),
+        "task_failed" | "abort" => format!("\n=== {}: {} ===\n", field("errorType").to_uppercase(), field("error")),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,143 @@
+//! What is checked before anything of a request is used: under which name we were called, and by whose page. A server on
+//! loopback is one web page away from being told to run things, so this stands in front of authentication too.
+
+mod authority;
+mod headers;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use futures::StreamExt as _;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue};
+
+use super::audit::Refused;
+use super::{ApiError, MAX_BODY_BYTES};
+use crate::settings::{HostList, OriginList};
+use authority::Authority;
+
+pub(super) use headers::secure;
+
+/// Of a body that is refused, so much is taken in, and for so long.
+const MAX_DRAINED_BYTES: usize = 4 * MAX_BODY_BYTES;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Under which names we are called, and whose pages may call.
+#[derive(Clone, Debug)]
+pub struct Perimeter {
+    listens_on: SocketAddr,
+    allowed_hosts: HostList,
+    origins: OriginList,
+}
+
+/// The end of a connection that is ours, as an extension of its requests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LocalAddress(pub(super) SocketAddr);
+
+/// Why a request goes no further.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("Host: {0}")]
+    InvalidHost(&'static str),
+    #[error("this server is not called {0}; ALLOWED_HOSTS allows further names, like those of a reverse proxy")]
+    HostNotAllowed(String),
+    #[error("pages of this origin may not call; CORS_ORIGINS allows further origins")]
+    OriginNotAllowed,
+    #[error("pages of other sites may not call; CORS_ORIGINS allows further origins")]
+    CrossSite,
+    #[error("Content-Length and Transfer-Encoding exclude each other")]
+    TwoLengths,
+}
+
+impl Perimeter {
+    pub fn new(listens_on: SocketAddr, allowed_hosts: HostList, origins: OriginList) -> Self {
+        Perimeter { listens_on, allowed_hosts, origins }
+    }
+
+    fn is_ours(&self, host: &Authority, local: Option<SocketAddr>) -> bool {
+        let by_name = host.is_loopback()
+            || host.is_address(self.listens_on.ip())
+            // Where we listen on all addresses, each one is ours on the connections that came by it.
+            || self.listens_on.ip().is_unspecified() && local.is_some_and(|local| host.is_address(local.ip()));
+        by_name && host.port().is_none_or(|port| port == self.listens_on.port())
+            || self.allowed_hosts.allow(host.name(), host.port())
+    }
+}
+
+/// Host, Origin and Sec-Fetch-Site.
+pub(super) async fn check_source(State(perimeter): State<Arc<Perimeter>>, request: Request, next: Next) -> Response {
+    // Of two lengths the HTTP library keeps quiet about one, depending on their order. Closing makes it all the same: what
+    // follows on the connection is never read as a request.
+    let chunked = request.headers().contains_key(TRANSFER_ENCODING);
+    let local = request.extensions().get::<LocalAddress>().map(|local| local.0);
+    let mut response = match perimeter.check(request.method(), request.uri(), request.headers(), local) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => {
+            let why = Extension(Refused(refusal.to_string()));
+            (why, ApiError::refused(&refusal)).into_response()
+        }
+    };
+    if chunked {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// A body must say that it is JSON, which no page can make a browser send to another origin without asking first, and must
+/// not say that it is too long.
+pub(super) async fn check_body(request: Request, next: Next) -> Result<Response, ApiError> {
+    match objection(request.headers()) {
+        None => Ok(next.run(request).await),
+        Some(error) => {
+            drain(request.into_body()).await;
+            Err(error)
+        }
+    }
+}
+
+/// A client that is still sending when the connection is closed may never see the answer. So as much of a body that is not
+/// wanted is taken in as a mistake has, not as much as malice.
+async fn drain(body: Body) {
+    let mut pieces = body.into_data_stream();
+    let mut left = MAX_DRAINED_BYTES;
+    let drained = async {
+        while let Some(Ok(piece)) = pieces.next().await {
+            let Some(rest) = left.checked_sub(piece.len()) else { break };
+            left = rest;
+        }
+    };
+    // What is slower than this is not waited for.
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained).await;
+}
+
+/// What is wrong with a body, as far as the head says.
+fn objection(headers: &HeaderMap) -> Option<ApiError> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
+        return Some(ApiError::too_large(MAX_BODY_BYTES));
+    }
+    let has_body = headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length > 0);
+    (has_body && !is_json(headers)).then(ApiError::unsupported_media_type)
+}
+
+/// `application/json` or `application/NAME+json`, with any parameters, once.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (types.next(), types.next()) else { return false };
+    let Ok(text) = value.to_str() else { return false };
+    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let Some(subtype) = essence.strip_prefix("application/") else { return false };
+    let is_token = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    subtype == "json" || subtype.strip_suffix("+json").is_some_and(is_token)
+}

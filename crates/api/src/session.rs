@@ -1,0 +1,134 @@
+//! Sessions: listed, shown, reset, deleted.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use domain::access::Visible;
+use domain::session::{CREDENTIAL_NAMES, SessionId};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sessions::session::{OwnCredential, own_credential};
+
+use super::authorize::visible;
+use super::body::RawBody;
+use super::extract::Path;
+use super::{Api, ApiError, view};
+use crate::access::Caller;
+
+/// A list longer than this is no list for a person; a page has its own view of it.
+const MAX_SESSIONS: usize = 10_000;
+
+/// `GET /sessions`.
+pub(super) async fn list(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<Value>, ApiError> {
+    let records = api.registry.context().store.sessions(prefix(&caller), None, MAX_SESSIONS).await?.items;
+    let sessions: Vec<Value> =
+        records.iter().map(|record| view::session(record, api.registry.status(&record.id))).collect();
+    Ok(Json(json!(sessions)))
+}
+
+/// `GET /session/:id`.
+pub(super) async fn show(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let session = session_of(&caller, &id)?;
+    let view = api.registry.describe(&session).await?.ok_or_else(|| ApiError::unknown_session(&id))?;
+    Ok(Json(view::session_details(&view)))
+}
+
+/// `DELETE /session/:id`: also for one that is not there.
+pub(super) async fn delete(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    if let Ok(session) = id.parse::<SessionId>() {
+        api.registry.delete(&visible(&caller, session)?).await?;
+    }
+    Ok(Json(json!({ "deleted": id })))
+}
+
+/// `POST /session/:id/reset`.
+pub(super) async fn reset(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let reset = match id.parse::<SessionId>() {
+        Ok(session) => api.registry.reset(&visible(&caller, session)?).await?,
+        Err(_) => false,
+    };
+    Ok(Json(json!({ "sessionId": id, "reset": reset })))
+}
+
+/// With what the ids begin of the sessions that a caller sees; `None` for all.
+pub(super) fn prefix(caller: &Caller) -> Option<&str> {
+    match &caller.visible {
+        Visible::All => None,
+        Visible::Prefix(prefix) => Some(prefix),
+        Visible::Only(session) => Some(session.as_str()),
+    }
+}
+
+/// The body of `PUT /session/:id/credential`: one of the two. Without `Debug`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CredentialBody {
+    api_key: Option<String>,
+    oauth_token: Option<String>,
+}
+
+/// `PUT /session/:id/credential`.
+pub(super) async fn set_credential(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    body: RawBody,
+) -> Result<StatusCode, ApiError> {
+    let session = session_of(&caller, &id)?;
+    let CredentialBody { api_key, oauth_token } = body.json()?;
+    let [key_name, token_name] = CREDENTIAL_NAMES;
+    let (field, own) = match (api_key, oauth_token) {
+        (Some(value), None) => ("apiKey", OwnCredential { name: key_name, value: value.into() }),
+        (None, Some(value)) => ("oauthToken", OwnCredential { name: token_name, value: value.into() }),
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(ApiError::invalid("apiKey or oauthToken: give one of them, a string"));
+        }
+    };
+    if own_credential(&BTreeMap::from([(own.name.to_owned(), own.value.clone())])).is_err() {
+        let sentence = format!("{field}: it must not be empty, and have only characters that an HTTP header may have");
+        return Err(ApiError::invalid(sentence));
+    }
+    change_credential(&api, &session, Some(own)).await
+}
+
+/// `DELETE /session/:id/credential`: the operator's is used again.
+pub(super) async fn delete_credential(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    change_credential(&api, &session_of(&caller, &id)?, None).await
+}
+
+fn session_of(caller: &Caller, id: &str) -> Result<SessionId, ApiError> {
+    visible(caller, id.parse().map_err(|_| ApiError::unknown_session(id))?)
+}
+
+async fn change_credential(
+    api: &Api,
+    session: &SessionId,
+    credential: Option<OwnCredential>,
+) -> Result<StatusCode, ApiError> {
+    if api.registry.set_credential(session, credential).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(ApiError::unknown_session(session.as_str()))
+    }
+}

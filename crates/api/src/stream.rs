@@ -1,0 +1,194 @@
+//! `WS /stream/:sessionId`: a session's events, live, from any point on.
+
+mod socket;
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use domain::session::SessionId;
+use http::HeaderMap;
+use observe::metrics::Transport;
+use serde::Deserialize;
+use serde_json::json;
+use sessions::session::{Cursor, Page, Subscription};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error as SocketError, Utf8Bytes};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::authorize::{STREAM_PROTOCOL, visible};
+use super::events::{gap, parse_since};
+use super::extract::{Path, Query};
+use super::{Api, ApiError};
+use crate::access::Caller;
+use socket::{Socket, Upgrade};
+
+/// Close codes: RFC 6455 §7.4.1, and two of our own.
+const NORMAL: u16 = 1000;
+const GOING_AWAY: u16 = 1001;
+const INTERNAL: u16 = 1011;
+const REVOKED: u16 = 4001;
+const TOO_SLOW: u16 = 4008;
+
+/// How long a subscriber has to take the close frame where it has taken everything else.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[derive(Deserialize)]
+pub(super) struct StreamQuery {
+    since: Option<String>,
+}
+
+pub(super) async fn open(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Query(query): Query<StreamQuery>,
+    headers: HeaderMap,
+    upgrade: Result<Upgrade, ApiError>,
+) -> Result<Response, ApiError> {
+    let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+    let session = visible(&caller, session)?;
+    let since = parse_since(query.since.as_deref())?;
+    let upgrade = upgrade?;
+    let subscription = api.registry.subscribe(&session).await?;
+    api.registry.prepare(&session).await;
+    let (response, socket) = upgrade.accept(&headers, STREAM_PROTOCOL);
+    let streams = api.streams.clone();
+    // Tracked, because shutting down does not see sockets that were upgraded.
+    streams.spawn(async move {
+        match socket.await {
+            Ok(socket) => serve(socket, session, subscription, since, api, caller.revoked).await,
+            Err(error) => debug!(%error, session.id = %session, "a subscriber left before its stream began"),
+        }
+    });
+    Ok(response)
+}
+
+async fn serve(
+    socket: Socket,
+    session: SessionId,
+    subscription: Subscription,
+    since: Option<u64>,
+    api: Api,
+    revoked: CancellationToken,
+) {
+    let _counted = api.metrics.subscribed(Transport::WebSocket);
+    let log = &subscription.log;
+    let latest = log.latest();
+    let mut cursor = log.cursor(since.map_or(latest, |since| since.min(latest)));
+    let earliest = log.earliest().await.unwrap_or(1);
+    let connected = json!({
+        "type": "connected",
+        "sessionId": session,
+        "busy": subscription.busy,
+        "turns": subscription.turns,
+        "seq": latest,
+        "earliestSeq": earliest,
+    });
+    drop(subscription);
+    let (patience, shutdown) = (api.subscriber_timeout, api.registry.context().shutdown.clone());
+    let mut stream = Stream { socket, last: cursor.since(), patience, shutdown, revoked };
+    let Err(ended) = stream.follow(connected.to_string().into(), &mut cursor).await;
+    debug!(session.id = %session, ?ended, seq = stream.last, "stream ends");
+    drop(cursor);
+    stream.close(ended).await;
+}
+
+struct Stream {
+    socket: Socket,
+    /// The number of the last event that was put on its way.
+    last: u64,
+    /// A subscriber that takes nothing for this long is let go: it can come back with its last `seq`.
+    patience: Duration,
+    shutdown: CancellationToken,
+    revoked: CancellationToken,
+}
+
+/// Why a stream ended.
+#[derive(Debug)]
+enum Ended {
+    /// The client left.
+    Gone,
+    Deleted,
+    ShuttingDown,
+    /// The key with which it was opened, or with which its ticket was made.
+    Revoked,
+    TooSlow,
+    Failed,
+}
+
+impl Stream {
+    async fn follow(&mut self, connected: Utf8Bytes, cursor: &mut Cursor) -> Result<Infallible, Ended> {
+        self.text(connected).await?;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return Err(Ended::ShuttingDown),
+                () = self.revoked.cancelled() => return Err(Ended::Revoked),
+                page = cursor.next() => match page {
+                    Ok(Page::Events(frames)) => {
+                        let last = frames.last();
+                        let Stream { socket, shutdown, revoked, patience, .. } = self;
+                        in_time(shutdown, revoked, *patience, socket.send_events(frames)).await?;
+                        self.last = last;
+                    }
+                    Ok(Page::Gap { from, to }) => {
+                        self.text(gap(from, to).into()).await?;
+                        self.last = to;
+                    }
+                    Ok(Page::End) => return Err(Ended::Deleted),
+                    Err(error) => {
+                        warn!(%error, "could not read events for a subscriber");
+                        return Err(Ended::Failed);
+                    }
+                },
+                () = self.socket.closed() => return Err(Ended::Gone),
+            }
+        }
+    }
+
+    async fn text(&mut self, text: Utf8Bytes) -> Result<(), Ended> {
+        in_time(&self.shutdown, &self.revoked, self.patience, self.socket.send_text(text)).await
+    }
+
+    /// Says why. One that was too slow has the same time once more to take what is on its way, and this after it.
+    async fn close(mut self, ended: Ended) {
+        let last = self.socket.cut().unwrap_or(self.last);
+        let (code, reason, patience) = match ended {
+            Ended::Gone => return,
+            Ended::Deleted => (NORMAL, "the session was deleted".to_owned(), CLOSE_TIMEOUT),
+            Ended::ShuttingDown => (GOING_AWAY, format!("shutting down; last seq {last}"), CLOSE_TIMEOUT),
+            Ended::Revoked => (REVOKED, "the API key is not valid any more".to_owned(), CLOSE_TIMEOUT),
+            Ended::TooSlow => (TOO_SLOW, format!("too slow; last seq {last}"), self.patience),
+            Ended::Failed => (INTERNAL, "the events could not be read".to_owned(), CLOSE_TIMEOUT),
+        };
+        let stopped = async {
+            self.shutdown.cancelled().await;
+            tokio::time::sleep(CLOSE_TIMEOUT).await;
+        };
+        let close = CloseFrame { code: code.into(), reason: reason.into() };
+        tokio::select! {
+            () = self.socket.close(close, patience) => {}
+            () = stopped => {}
+        }
+    }
+}
+
+/// What the subscriber's side has to take before its patience is over.
+async fn in_time(
+    shutdown: &CancellationToken,
+    revoked: &CancellationToken,
+    patience: Duration,
+    taken: impl Future<Output = Result<(), SocketError>>,
+) -> Result<(), Ended> {
+    tokio::select! {
+        biased;
+        taken = taken => taken.map_err(|_| Ended::Gone),
+        () = shutdown.cancelled() => Err(Ended::ShuttingDown),
+        () = revoked.cancelled() => Err(Ended::Revoked),
+        () = tokio::time::sleep(patience) => Err(Ended::TooSlow),
+    }
+}

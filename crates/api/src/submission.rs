@@ -1,0 +1,216 @@
+//! The body of `POST /task`: read, checked, made into a submission.
+
+use std::collections::BTreeMap;
+
+use agent_template::AgentSettings;
+use domain::repository::{RepositoryName, is_branch_name};
+use domain::session::{CREDENTIAL_NAMES, SessionId};
+use domain::task::{MAX_TIMEOUT_MS, MAX_TURNS, RepositoryRequest, TaskId, TaskRequest, check_variable};
+use gateway::Gateway;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::Value;
+use sessions::session::own_credential;
+
+use super::ApiError;
+use super::session::prefix;
+use crate::access::Caller;
+
+/// What holds for tasks that do not say otherwise.
+#[derive(Clone, Debug)]
+pub struct TaskDefaults {
+    pub model: String,
+    pub max_turns: u32,
+    pub timeout_ms: u64,
+    /// Of a repository task's work; `None` where there is no forge for such tasks.
+    pub worker_timeout_ms: Option<u64>,
+}
+
+/// A body as it may come. What is needed is checked below, so that the error can say which forms there are.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TaskBody {
+    pub(super) session_id: Option<String>,
+    /// One of AGENT_DIR, see [`super::agents`].
+    pub(super) agent: Option<String>,
+    message: Option<String>,
+    prompt: Option<Value>,
+    context: Option<String>,
+    env: Option<BTreeMap<String, String>>,
+    model: Option<String>,
+    max_turns: Option<u32>,
+    timeout_ms: Option<u64>,
+    max_cost_usd: Option<f64>,
+    retry: Option<u32>,
+    metadata: Option<Value>,
+    pub(super) webhook: Option<Value>,
+    repo: Option<String>,
+    base: Option<String>,
+    branch: Option<String>,
+    #[serde(rename = "async")]
+    pub(super) respond_async: Option<bool>,
+}
+
+/// A checked task.
+#[derive(Debug)]
+pub(super) struct CheckedTask {
+    /// The id that it has to have: that of a repository task, which names its session.
+    pub(super) task: Option<TaskId>,
+    pub(super) session: SessionId,
+    pub(super) request: TaskRequest,
+    pub(super) env: BTreeMap<String, SecretString>,
+}
+
+/// A repository task is bounded by its time and its money.
+const WORKER_TURNS: u32 = 300;
+const MAX_RETRY: u32 = 3;
+const MAX_METADATA_BYTES: usize = 16 * 1024;
+const MAX_ENV_BYTES: usize = 128 * 1024;
+
+impl TaskBody {
+    pub(super) fn check(
+        self,
+        caller: &Caller,
+        defaults: &TaskDefaults,
+        agent: &AgentSettings,
+        knows_model: impl Fn(&str) -> bool,
+    ) -> Result<CheckedTask, ApiError> {
+        let in_repository = [&self.repo, &self.base, &self.branch].into_iter().any(Option::is_some);
+        let (task, session, message) = match (self.session_id, self.message, self.prompt) {
+            (None, None, Some(prompt)) => {
+                let prompt =
+                    prompt.as_str().ok_or_else(|| ApiError::invalid("prompt: it must be a string"))?.to_owned();
+                let task = TaskId::generate();
+                // A key that sees sessions of a prefix only sees this one too.
+                let session = format!("{}{task}", prefix(caller).unwrap_or_default());
+                (Some(task), session, prompt)
+            }
+            (None, None, None) if in_repository => return Err(ApiError::invalid("prompt required")),
+            (None, Some(_), Some(_)) => {
+                return Err(ApiError::invalid("message: a task has a message or a prompt, not both"));
+            }
+            (Some(_), _, _) if in_repository => {
+                let sentence =
+                    "repo, base and branch belong to a repository task: send them with a prompt and without sessionId";
+                return Err(ApiError::invalid(sentence));
+            }
+            (Some(session), Some(message), _) => (None, session, message),
+            (None, Some(_), None) => return Err(ApiError::invalid("sessionId is missing")),
+            (Some(_), None, _) => return Err(ApiError::invalid("message is missing")),
+            (None, None, None) => {
+                return Err(ApiError::invalid(
+                    "sessionId and message are missing: a session task is {\"sessionId\", \"message\"}, a repository task {\"prompt\"}",
+                ));
+            }
+        };
+        let session = session.parse().map_err(|error| ApiError::invalid(format!("sessionId: {error}")))?;
+        if message.trim().is_empty() && task.is_some() {
+            return Err(ApiError::invalid("prompt required"));
+        }
+        if message.trim().is_empty() {
+            return Err(ApiError::invalid("message: it must not be empty"));
+        }
+        let env = self.env.unwrap_or_default().into_iter().map(|(name, value)| (name, value.into())).collect();
+        check_env(&env)?;
+        let model = self.model.or_else(|| agent.model.clone()).unwrap_or_else(|| defaults.model.clone());
+        if !knows_model(&model) {
+            return Err(ApiError::invalid(format!(
+                "model: {model:?} is not known here; leave it out for {}, or add it with the setting MODEL_PRICES",
+                defaults.model
+            )));
+        }
+        if let Some(allowed) = &caller.limits.models
+            && !Gateway::is_listed(&model, allowed)
+        {
+            return Err(ApiError::model_not_allowed(&model, allowed));
+        }
+        let (turns, timeout_ms, repository) = if task.is_some() {
+            let timeout_ms = defaults.worker_timeout_ms.ok_or_else(ApiError::no_forge)?;
+            (WORKER_TURNS, timeout_ms, Some(repository_request(self.repo, self.base, self.branch)?))
+        } else {
+            let turns = agent.max_turns.unwrap_or(defaults.max_turns);
+            (turns, agent.timeout_ms.unwrap_or(defaults.timeout_ms), None)
+        };
+        let max_turns = within("maxTurns", self.max_turns.unwrap_or(turns), 1, MAX_TURNS)?;
+        let timeout_ms = within("timeoutMs", self.timeout_ms.unwrap_or(timeout_ms), 1, MAX_TIMEOUT_MS)?;
+        if self.max_cost_usd.is_some_and(|cost| !(cost > 0.0 && cost.is_finite())) {
+            return Err(ApiError::invalid("maxCostUsd: it must be a number of US dollars above 0"));
+        }
+        let retry = within("retry", self.retry.unwrap_or(0), 0, MAX_RETRY)?;
+        check_metadata(self.metadata.as_ref())?;
+        let context = self.context.filter(|context| !context.trim().is_empty());
+        let request = TaskRequest {
+            message,
+            context,
+            model,
+            max_turns,
+            timeout_ms,
+            max_cost_usd: self.max_cost_usd.or(agent.max_cost_usd),
+            retry,
+            metadata: self.metadata,
+            key: caller.key.clone(),
+            key_limits: caller.limits.clone(),
+            repository,
+            // A header says it.
+            trace_parent: None,
+        };
+        Ok(CheckedTask { task, session, request, env })
+    }
+}
+
+fn repository_request(
+    repo: Option<String>,
+    base: Option<String>,
+    branch: Option<String>,
+) -> Result<RepositoryRequest, ApiError> {
+    let repo =
+        repo.map(|repo| repo.parse::<RepositoryName>().map_err(|error| ApiError::invalid(format!("repo: {error}"))));
+    let checked = |field: &str, name: Option<String>| match name {
+        Some(name) if !is_branch_name(&name) => Err(ApiError::invalid(format!(
+            "{field}: it must be a branch's name, of letters, digits, `-`, `_`, `.`, `+` and `/`"
+        ))),
+        name => Ok(name),
+    };
+    Ok(RepositoryRequest { repo: repo.transpose()?, base: checked("base", base)?, branch: checked("branch", branch)? })
+}
+
+fn within<T: Copy + PartialOrd + std::fmt::Display>(field: &str, value: T, least: T, most: T) -> Result<T, ApiError> {
+    if value < least || value > most {
+        return Err(ApiError::invalid(format!("{field}: it must be from {least} to {most}")));
+    }
+    Ok(value)
+}
+
+fn check_metadata(metadata: Option<&Value>) -> Result<(), ApiError> {
+    match metadata {
+        None => Ok(()),
+        Some(value @ Value::Object(_)) if value.to_string().len() <= MAX_METADATA_BYTES => Ok(()),
+        Some(_) => {
+            Err(ApiError::invalid(format!("metadata: it must be an object of at most {MAX_METADATA_BYTES} bytes")))
+        }
+    }
+}
+
+/// Names that would change how the agent itself runs are ours to set.
+fn check_env(env: &BTreeMap<String, SecretString>) -> Result<(), ApiError> {
+    use secrecy::ExposeSecret;
+
+    let mut bytes = 0;
+    for (name, value) in env {
+        if !CREDENTIAL_NAMES.contains(&name.as_str()) {
+            check_variable(name).map_err(|problem| ApiError::invalid(format!("env: {problem}")))?;
+        }
+        if value.expose_secret().contains('\0') {
+            return Err(ApiError::invalid(format!("env: the value of {name} holds a NUL character")));
+        }
+        bytes += name.len() + value.expose_secret().len();
+    }
+    if own_credential(env).is_err() {
+        let names = CREDENTIAL_NAMES.join(" or ");
+        return Err(ApiError::invalid(format!("env: {names} is empty or has characters that no HTTP header may have")));
+    }
+    if bytes > MAX_ENV_BYTES {
+        return Err(ApiError::invalid(format!("env: names and values have more than {MAX_ENV_BYTES} bytes in all")));
+    }
+    Ok(())
+}

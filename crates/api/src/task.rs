@@ -1,0 +1,272 @@
+//! Tasks: handed in, looked at, aborted.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use domain::session::SessionId;
+use domain::task::{TaskId, TaskRecord, TaskStatus, TraceParent};
+use failpoint::failpoint;
+use http::header::LOCATION;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sessions::session::{AbortMode, AbortScope, Submission, SubmitError};
+use sha2::{Digest, Sha256};
+use store::{IdempotencyKey, StoreError, TaskFilter};
+
+use super::audit::Subject;
+use super::body::RawBody;
+use super::extract::{Path, Query};
+use super::paging::Paging;
+use super::session::prefix;
+use super::submission::TaskBody;
+use super::{Api, ApiError, agents, view};
+use crate::access::Caller;
+
+/// `POST /task`.
+pub(super) async fn submit(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: RawBody,
+) -> Result<Response, ApiError> {
+    if api.is_draining() {
+        return Err(ApiError::shutting_down());
+    }
+    let mut task: TaskBody = body.json()?;
+    let webhook = api.webhooks.check(task.webhook.take())?;
+    let respond_async = prefers_async(&headers) || task.respond_async == Some(true);
+    let prices = api.registry.context().sandboxes.gateway().prices();
+    let agent = agents::of_task(&api, &caller, &task).await?;
+    let mut task = task.check(&caller, &api.defaults, &agent.settings, |model| prices.knows(model))?;
+    task.request.trace_parent = trace_parent(&headers);
+    if let (false, Some(prefix)) = (caller.sees(&task.session), prefix(&caller)) {
+        return Err(ApiError::foreign_session(prefix));
+    }
+    let idempotency = idempotency_key(&caller, &headers, &body)?;
+    let is_repository_task = task.task.is_some();
+    let submission = Submission {
+        task: task.task,
+        agent: agent.name,
+        needs: agent.settings.env,
+        request: task.request,
+        env: task.env,
+        idempotency,
+        webhook,
+    };
+
+    let (id, session) = match api.registry.submit(&task.session, submission).await {
+        Ok(accepted) => (accepted.task, task.session),
+        Err(SubmitError::Store(error)) => match error.as_ref() {
+            // The same request once more: it gets the same task.
+            StoreError::IdempotencyKeyUsed { task: first, same_body: true } => {
+                let record = api.registry.context().store.task(first).await?;
+                // A repository task's session has the name of the first.
+                (first.clone(), record.map_or(task.session, |record| record.session_id))
+            }
+            error => return Err(error.into()),
+        },
+        Err(error) => return Err(error.into()),
+    };
+    failpoint!("task.accepted");
+    let subject = Subject { session: Some(session.to_string()), task: Some(id.to_string()) };
+    let mut response = if respond_async || is_repository_task {
+        accepted(&id, &session)
+    } else {
+        ended(&api, &session, &id).await.into_response()
+    };
+    response.extensions_mut().insert(subject);
+    Ok(response)
+}
+
+/// `POST /task/:id/retry`: the same once more. A repository task begins anew, with a branch of its own; another task goes to its
+/// session again.
+pub(super) async fn retry(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let before = visible_task(&api, &caller, &id).await?;
+    if api.is_draining() {
+        return Err(ApiError::shutting_down());
+    }
+    if !before.status.is_final() {
+        return Err(ApiError::not_repeatable("the task has not ended yet"));
+    }
+    if before.request.message.is_empty() {
+        return Err(ApiError::not_repeatable("the task's session was deleted, and its message with it"));
+    }
+    let mut request = before.request;
+    request.key = caller.key.clone();
+    request.key_limits = caller.limits.clone();
+    request.trace_parent = trace_parent(&headers);
+    let (task, session, env) = match &request.repository {
+        None => (None, before.session_id, [].into()),
+        Some(_) if api.defaults.worker_timeout_ms.is_none() => return Err(ApiError::no_forge()),
+        Some(_) => {
+            let task = TaskId::generate();
+            let session = format!("{}{task}", prefix(&caller).unwrap_or_default());
+            let session: SessionId = session.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+            let first = api.registry.context().store.session(&before.session_id).await?;
+            (Some(task), session, first.map(|session| session.env).unwrap_or_default())
+        }
+    };
+    let webhook = api.registry.context().store.webhook_target(&before.id).await?;
+    let agent = api.registry.describe(&session).await?.map(|session| session.agent).unwrap_or_default();
+    let submission = Submission { task, agent, request, env, needs: Vec::new(), idempotency: None, webhook };
+    let id = api.registry.submit(&session, submission).await?.task;
+    let mut response = accepted(&id, &session);
+    response.extensions_mut().insert(Subject { session: Some(session.to_string()), task: Some(id.to_string()) });
+    Ok(response)
+}
+
+/// Waits for a task's end and answers with it.
+async fn ended(api: &Api, session: &SessionId, id: &TaskId) -> Result<Response, ApiError> {
+    let record = match api.registry.wait(session, id).await? {
+        Some(record) => record,
+        None => api.registry.context().store.task(id).await?.ok_or_else(|| ApiError::unknown_task(id.as_str()))?,
+    };
+    failpoint!("answer.ready");
+    answer(&record)
+}
+
+/// `GET /task/:id`.
+pub(super) async fn show(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let record = visible_task(&api, &caller, &id).await?;
+    let mut shown = view::task(&record);
+    if record.status == TaskStatus::Running {
+        // What it was charged so far; the answer has the rest.
+        let budgets = api.registry.context().sandboxes.gateway().budgets();
+        shown["cost"] = json!(budgets.of_task(&record.id).await?.spent.dollars());
+    }
+    Ok(Json(shown))
+}
+
+/// The task of a path, where it exists for the caller.
+pub(super) async fn visible_task(api: &Api, caller: &Caller, id: &str) -> Result<TaskRecord, ApiError> {
+    let task: TaskId = id.parse().map_err(|_| ApiError::unknown_task(id))?;
+    let record = api.registry.context().store.task(&task).await?;
+    record.filter(|record| caller.sees(&record.session_id)).ok_or_else(|| ApiError::unknown_task(id))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ListQuery {
+    limit: Option<String>,
+    cursor: Option<String>,
+    status: Option<String>,
+    session_id: Option<String>,
+    q: Option<String>,
+}
+
+/// `GET /tasks`: newest first, a page at a time; the next one is in the `Link` header, so that the body stays an array.
+pub(super) async fn list(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, ApiError> {
+    let paging = Paging::asked(query.limit.as_deref(), query.cursor.as_deref())?;
+    let filter = TaskFilter {
+        status: query.status.as_deref().map(parse_status).transpose()?,
+        session_id: query
+            .session_id
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(|error| ApiError::invalid(format!("sessionId: {error}")))?,
+        session_prefix: prefix(&caller).map(str::to_owned),
+        text: query.q.clone(),
+    };
+    let page = api.registry.context().store.tasks(&filter, paging.cursor, paging.limit).await?;
+    let tasks = page.items.iter().map(view::task).collect();
+    let filters = [("status", &query.status), ("sessionId", &query.session_id), ("q", &query.q)];
+    Ok(paging.answer("/tasks", tasks, page.next, &filters))
+}
+
+#[derive(Deserialize)]
+pub(super) struct AbortQuery {
+    mode: Option<String>,
+}
+
+/// `POST /task/:id/abort`: the id is looked up as a session first, then as a task.
+pub(super) async fn abort(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Query(query): Query<AbortQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let mode = match query.mode.as_deref() {
+        None | Some("kill") => AbortMode::Kill,
+        Some("interrupt") => AbortMode::Interrupt,
+        Some(_) => return Err(ApiError::invalid("mode: it must be kill or interrupt")),
+    };
+    let store = &api.registry.context().store;
+    let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+    let (session, scope, answer) = if caller.sees(&session) && store.session(&session).await?.is_some() {
+        (session, AbortScope::Session, json!({ "sessionId": id }))
+    } else {
+        let task = match id.parse::<TaskId>() {
+            Ok(task) => store.task(&task).await?,
+            Err(_) => None,
+        };
+        match task.filter(|record| caller.sees(&record.session_id)) {
+            Some(record) => {
+                let answer = json!({ "sessionId": record.session_id, "taskId": id });
+                (record.session_id, AbortScope::Task(record.id), answer)
+            }
+            None if !caller.sees(&session) => return Err(ApiError::unknown_session(&id)),
+            None => return Ok(Json(json!({ "sessionId": id, "aborted": false }))),
+        }
+    };
+    let aborted = api.registry.abort(&session, scope, mode).await?;
+    let mut answer = answer;
+    answer["aborted"] = json!(aborted);
+    Ok(Json(answer))
+}
+
+/// The answer to a synchronous caller: a task that failed never answers 200.
+fn answer(record: &TaskRecord) -> Result<Response, ApiError> {
+    match (record.status, &record.answer) {
+        (TaskStatus::Completed, Some(answer)) => Ok(Json(answer).into_response()),
+        _ => Err(ApiError::task_failed(record)),
+    }
+}
+
+fn accepted(task: &TaskId, session: &SessionId) -> Response {
+    let body = json!({ "id": task, "taskId": task, "sessionId": session, "status": TaskStatus::Queued });
+    let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
+    if let Ok(location) = HeaderValue::from_str(&format!("/task/{task}")) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// RFC 7240.
+fn prefers_async(headers: &HeaderMap) -> bool {
+    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    preferences.flat_map(|value| value.split([',', ';'])).any(|preference| preference.trim() == "respond-async")
+}
+
+/// One that is not valid is as none, as the standard wants it.
+fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get("traceparent")?.to_str().ok()?.parse().ok()
+}
+
+fn idempotency_key(caller: &Caller, headers: &HeaderMap, body: &RawBody) -> Result<Option<IdempotencyKey>, ApiError> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
+    let key =
+        key.ok_or_else(|| ApiError::invalid("Idempotency-Key: it must have 1 to 255 visible ASCII characters"))?;
+    let scope = caller.key.as_ref().map(ToString::to_string).unwrap_or_default();
+    Ok(Some(IdempotencyKey { key: key.to_owned(), scope, body_sha256: Sha256::digest(&body.0).into() }))
+}
+
+fn parse_status(text: &str) -> Result<TaskStatus, ApiError> {
+    serde_json::from_value(json!(text))
+        .map_err(|_| ApiError::invalid("status: it must be queued, running, completed, failed or aborted"))
+}

@@ -1,0 +1,96 @@
+//! `GET /watch`: what changes in all sessions and tasks that a caller sees, as server-sent events or as lines of JSON.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::Response;
+use axum::response::sse::Event;
+use futures::stream;
+use http::HeaderMap;
+use sessions::session::{News, Notice, NoticeKind, Watcher};
+
+use super::events::{accepts, live};
+use super::{Api, ApiError, view};
+use crate::access::Caller;
+
+/// Live from now on, `reload` first: who lists after that has missed nothing.
+pub(super) async fn watch(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let context = api.registry.context();
+    let watcher = context.feed.watch(view::changed).ok_or_else(ApiError::too_many_watchers)?;
+    let ends = [context.shutdown.clone(), caller.revoked.clone()];
+    let news = stream::unfold((watcher, Arc::new(caller), true), next);
+    Ok(live(accepts(&headers, "ndjson"), news, ends, lines, server_sent))
+}
+
+type Reader = (Watcher, Arc<Caller>, bool);
+
+/// What the caller may see of what comes next; nothing else wakes its connection.
+async fn next((mut watcher, caller, first): Reader) -> Option<(News, Reader)> {
+    if first {
+        return Some((News::Missed, (watcher, caller, false)));
+    }
+    loop {
+        let news = match watcher.next().await {
+            News::Missed => News::Missed,
+            News::Notices(mut notices) => {
+                notices.retain(|notice| caller.sees(&notice.session));
+                if notices.is_empty() {
+                    continue;
+                }
+                News::Notices(notices)
+            }
+        };
+        return Some((news, (watcher, caller, false)));
+    }
+}
+
+/// `{"type":"task","task":{…}}`, `{"type":"session","session":{…}}`, `{"type":"session_deleted","sessionId":"…"}`,
+/// `{"type":"reload"}`.
+fn lines(news: News) -> Bytes {
+    let notices = match news {
+        News::Missed => return Bytes::from_static(b"{\"type\":\"reload\"}\n"),
+        News::Notices(notices) => notices,
+    };
+    let mut bytes = Vec::new();
+    for Notice { kind, json, .. } in &notices {
+        let name = name(*kind);
+        match kind {
+            NoticeKind::Task | NoticeKind::Session => {
+                bytes.extend(format!("{{\"type\":\"{name}\",\"{name}\":").into_bytes());
+                bytes.extend_from_slice(json);
+                bytes.extend_from_slice(b"}\n");
+            }
+            // An object with one field, which stands beside `type`.
+            NoticeKind::SessionDeleted => {
+                bytes.extend(format!("{{\"type\":\"{name}\",").into_bytes());
+                bytes.extend_from_slice(json.get(1..).unwrap_or_default());
+                bytes.push(b'\n');
+            }
+        }
+    }
+    bytes.into()
+}
+
+fn server_sent(news: News) -> Vec<Event> {
+    match news {
+        News::Missed => vec![Event::default().event("reload").data("{}")],
+        News::Notices(notices) => notices
+            .iter()
+            .map(|notice| Event::default().event(name(notice.kind)).data(String::from_utf8_lossy(&notice.json)))
+            .collect(),
+    }
+}
+
+const fn name(kind: NoticeKind) -> &'static str {
+    match kind {
+        NoticeKind::Task => "task",
+        NoticeKind::Session => "session",
+        NoticeKind::SessionDeleted => "session_deleted",
+    }
+}

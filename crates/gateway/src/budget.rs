@@ -1,0 +1,206 @@
+//! Budgets: whether there is money for a model request, and what it came to.
+//!
+//! Every model request is charged to several accounts ([`Account`]): its task, its session, its key, the key's day, the day
+//! and the installation. Each may have limits. A request begins only where each account with a limit has something left, and
+//! what the open requests may still cost leaves something too, or none is open. So no limit is overrun by more than one
+//! request, however many ask at once.
+//!
+//! The reservation is durable before the request is sent, and its settlement follows with the next commit. A crash between
+//! the two leaves the reservation, which the next start charges as it was estimated: so that holds across a crash, too.
+
+mod ledger;
+mod reservation;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use domain::budget::{InstallationLimits, Payer, Spent, limits_of};
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio_util::task::TaskTracker;
+
+use ledger::{Ledger, Ruling};
+
+pub use reservation::Reservation;
+
+use domain::task::TaskId;
+use domain::usage::{Account, Balance, Cost, Day, OpenRequest};
+use store::{Change, Store, StoreError};
+
+/// How soon a reservation for which the disk has no room is tried again.
+const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
+
+/// No model's name has more.
+const MAX_MODEL_CHARS: usize = 100;
+
+/// All budgets of an installation. Cheap to clone.
+#[derive(Clone)]
+pub struct Budgets {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    ledger: Mutex<Ledger>,
+    limits: InstallationLimits,
+    /// Told whenever something is settled.
+    released: Notify,
+    next_request: AtomicU64,
+    /// Held while accounts are read from the store, so that what was read is not older than what is known.
+    loading: tokio::sync::Mutex<()>,
+    /// `None`: nothing is kept.
+    book: Option<Book>,
+}
+
+struct Book {
+    store: Store,
+    tracker: TaskTracker,
+}
+
+/// Why a request gets no reservation.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error(transparent)]
+    Spent(#[from] Spent),
+    /// What cannot be written down is not sent.
+    #[error("the request could not be written down")]
+    Store(#[from] StoreError),
+}
+
+impl Budgets {
+    /// For tests and checks: nothing is kept.
+    pub fn in_memory(limits: InstallationLimits) -> Self {
+        Budgets::new(limits, None)
+    }
+
+    /// Those of a store. What an earlier coordinator left open is charged as it was estimated.
+    pub async fn open(store: Store, limits: InstallationLimits, tracker: TaskTracker) -> Result<Budgets, StoreError> {
+        store.commit(vec![Change::ChargeOpenRequests]).await?;
+        Ok(Budgets::new(limits, Some(Book { store, tracker })))
+    }
+
+    fn new(limits: InstallationLimits, book: Option<Book>) -> Self {
+        let shared = Shared {
+            ledger: Mutex::default(),
+            limits,
+            released: Notify::new(),
+            next_request: AtomicU64::new(1),
+            loading: tokio::sync::Mutex::default(),
+            book,
+        };
+        Budgets { shared: Arc::new(shared) }
+    }
+
+    /// A reservation for a request, durable. `None`: not before a request that is open now has ended, see
+    /// [`Budgets::released`].
+    pub async fn try_reserve(
+        &self,
+        payer: &Payer,
+        model: &str,
+        estimate: Cost,
+    ) -> Result<Option<Reservation>, Refusal> {
+        let request = OpenRequest {
+            id: self.shared.next_request.fetch_add(1, Ordering::Relaxed),
+            day: Day::of(Timestamp::now()),
+            key: payer.key.clone(),
+            session: payer.session.clone(),
+            task: payer.task.clone(),
+            // What an agent calls a model may be anything.
+            model: model.chars().take(MAX_MODEL_CHARS).collect(),
+            estimate,
+        };
+        let limits = limits_of(payer, &self.shared.limits, request.day);
+        let accounts = request.accounts();
+        loop {
+            self.load(&accounts).await?;
+            match self.ledger().reserve(&accounts, &limits, estimate) {
+                // Forgotten again before it was used.
+                Ruling::Unknown => {}
+                Ruling::Wait => return Ok(None),
+                Ruling::Spent(spent) => return Err(spent.into()),
+                Ruling::Granted => break,
+            }
+        }
+        // Settled when it is dropped, also while it is being written.
+        let reservation = Reservation::new(self.clone(), request, accounts);
+        self.write(&reservation).await?;
+        Ok(Some(reservation))
+    }
+
+    /// Done when a request was settled, or somebody's limits changed, after this was enabled.
+    pub fn released(&self) -> Notified<'_> {
+        self.shared.released.notified()
+    }
+
+    /// Those who wait are to look again.
+    pub fn look_again(&self) {
+        self.shared.released.notify_waiters();
+    }
+
+    /// The first limit of a payer that is reached already.
+    pub async fn spent(&self, payer: &Payer) -> Result<Option<Spent>, StoreError> {
+        for limit in limits_of(payer, &self.shared.limits, Day::of(Timestamp::now())) {
+            let spent = self.balance(&limit.account).await?.spent;
+            if spent >= limit.most {
+                return Ok(Some(limit.reached(spent)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A task that was never charged: nobody needs to look for it in the store.
+    pub fn new_task(&self, task: &TaskId) {
+        self.ledger().learn(Account::Task(task.clone()), Balance::default());
+    }
+
+    /// What a task was charged.
+    pub async fn of_task(&self, task: &TaskId) -> Result<Balance, StoreError> {
+        self.balance(&Account::Task(task.clone())).await
+    }
+
+    async fn balance(&self, account: &Account) -> Result<Balance, StoreError> {
+        loop {
+            self.load(std::slice::from_ref(account)).await?;
+            if let Some(balance) = self.ledger().balance(account) {
+                return Ok(balance);
+            }
+        }
+    }
+
+    /// Sees to it that the ledger knows these accounts.
+    async fn load(&self, accounts: &[Account]) -> Result<(), StoreError> {
+        if self.ledger().unknown(accounts).is_empty() {
+            return Ok(());
+        }
+        let _loading = self.shared.loading.lock().await;
+        let unknown = self.ledger().unknown(accounts);
+        let balances = match &self.shared.book {
+            Some(book) => book.store.balances(unknown.clone()).await?,
+            None => vec![Balance::default(); unknown.len()],
+        };
+        let mut ledger = self.ledger();
+        for (account, balance) in unknown.into_iter().zip(balances) {
+            ledger.learn(account, balance);
+        }
+        Ok(())
+    }
+
+    /// A full disk is waited for, as everything that runs does.
+    async fn write(&self, reservation: &Reservation) -> Result<(), StoreError> {
+        let Some(book) = &self.shared.book else { return Ok(()) };
+        loop {
+            match book.store.commit(vec![Change::OpenRequest(reservation.request().clone())]).await {
+                Err(StoreError::Full(_)) => tokio::time::sleep(FULL_DISK_RETRY).await,
+                written => return written,
+            }
+        }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.shared.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,62 @@
+//! Money that is set aside for one request until it is settled.
+
+use std::time::Duration;
+
+use domain::usage::{Account, Charge, OpenRequest};
+use store::{Change, StoreError};
+
+use super::Budgets;
+
+/// How often a settlement for which the disk has no room is tried again, every half second. After that the request stays
+/// open, and the next start charges its estimate.
+const TRIES: u32 = 1200;
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Settled when dropped, by what [`Reservation::charge`] says then. It has to be dropped inside a tokio runtime.
+pub struct Reservation {
+    budgets: Budgets,
+    request: OpenRequest,
+    accounts: Vec<Account>,
+    /// Nothing at first.
+    pub charge: Charge,
+}
+
+impl Reservation {
+    pub(super) fn new(budgets: Budgets, request: OpenRequest, accounts: Vec<Account>) -> Self {
+        let charge = Charge { model: request.model.clone(), ..Charge::default() };
+        Reservation { budgets, request, accounts, charge }
+    }
+
+    pub fn request(&self) -> &OpenRequest {
+        &self.request
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let (charge, accounts) = (std::mem::take(&mut self.charge), std::mem::take(&mut self.accounts));
+        self.budgets.ledger().settle(&accounts, self.request.estimate, charge.cost);
+        self.budgets.look_again();
+        let Some(book) = &self.budgets.shared.book else {
+            self.budgets.ledger().written(&accounts);
+            return;
+        };
+        let settlement = vec![Change::SettleRequest { id: self.request.id, charge }];
+        // In the writer's queue before anyone sees the end of the answer: so the end of its task comes after it.
+        let queued = book.store.enqueue(settlement.clone());
+        let (budgets, store) = (self.budgets.clone(), book.store.clone());
+        book.tracker.spawn(async move {
+            let mut written = queued.await;
+            let mut tries = 1;
+            while tries < TRIES && matches!(written, Err(StoreError::Full(_))) {
+                tokio::time::sleep(RETRY).await;
+                written = store.commit(settlement.clone()).await;
+                tries += 1;
+            }
+            match written {
+                Ok(()) => budgets.ledger().written(&accounts),
+                Err(error) => tracing::warn!(%error, "what a model request cost could not be written down"),
+            }
+        });
+    }
+}

@@ -1,0 +1,236 @@
+//! Sends a model request upstream, with patience for an overloaded API, and says in words what went wrong.
+
+use bytes::Bytes;
+use failpoint::failpoint;
+use http::{HeaderMap, Response, StatusCode};
+use jiff::Timestamp;
+use reqwest::header::LOCATION;
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::{Endpoint, ModelRequest};
+use crate::answer::{Body, final_model_error, full, in_words, model_error, shortened};
+use crate::credential::{Credential, CredentialKind, Unusable};
+use crate::failure::GatewayFailure;
+use crate::headers::{X_SHOULD_RETRY, strip_model_answer};
+use crate::retry::retry_after;
+use crate::sandbox::SandboxGateway;
+use crate::upstream::Upstream;
+
+/// The API's own status for "overloaded".
+const OVERLOADED: u16 = 529;
+
+/// The API's successful answer, or the gateway's in its place.
+pub(super) async fn send(
+    sandbox: &SandboxGateway,
+    request: &ModelRequest,
+) -> Result<reqwest::Response, Box<Response<Body>>> {
+    let attempt = Attempt { sandbox, request };
+    attempt.run().await.map_err(Box::new)
+}
+
+struct Attempt<'a> {
+    sandbox: &'a SandboxGateway,
+    request: &'a ModelRequest,
+}
+
+/// An answer that is no success, read to its end.
+struct Trouble {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    kind: String,
+    message: String,
+}
+
+impl Attempt<'_> {
+    async fn run(&self) -> Result<reqwest::Response, Response<Body>> {
+        let began = Instant::now();
+        let mut tries = 0;
+        let mut refused: Option<Credential> = None;
+        loop {
+            let credential = self.sandbox.credential().map_err(|unusable| self.without_credential(unusable))?;
+            failpoint!("model.asking");
+            let response = self.post(&credential).await?;
+            failpoint!("model.answering");
+            if response.status().is_success() {
+                if self.request.endpoint == Endpoint::Messages {
+                    self.sandbox.recover();
+                }
+                return Ok(response);
+            }
+            let trouble = Trouble::read(response).await;
+            tries += 1;
+            match trouble.status.as_u16() {
+                401 | 403 => {
+                    // Somebody may have logged in between our look at the file and the answer, or just now.
+                    if refused.is_none() && self.changed(&credential) {
+                        refused = Some(credential);
+                        tries -= 1;
+                        continue;
+                    }
+                    return Err(self.refused(&trouble, credential.kind()));
+                }
+                _ if trouble.is_overload() => {
+                    let asked = retry_after(&trouble.headers, Timestamp::now());
+                    let jitter = rand::random_range(0.0..1.0);
+                    match self.sandbox.shared.retry.delay(tries, began.elapsed(), asked, jitter) {
+                        Some(delay) if !trouble.is_final() => {
+                            tracing::info!(
+                                status = trouble.status.as_u16(),
+                                ?delay,
+                                tries,
+                                "the model API is asked again"
+                            );
+                            tokio::time::sleep(delay).await;
+                        }
+                        _ => return Err(self.overloaded(&trouble, tries)),
+                    }
+                }
+                402 => {
+                    let sentence = trouble.sentence();
+                    self.fail(GatewayFailure::CapacityReached { sentence });
+                    return Err(trouble.pass());
+                }
+                400..=499 => {
+                    let sentence = trouble.sentence();
+                    self.fail(GatewayFailure::BadRequest { sentence });
+                    return Err(trouble.pass());
+                }
+                300..=399 => {
+                    let sentence = format!(
+                        "the model API redirects to {}, which is not followed; ANTHROPIC_BASE_URL should name where it \
+                         really is",
+                        trouble.location()
+                    );
+                    return Err(self.unreachable(sentence));
+                }
+                _ => return Err(self.unreachable(trouble.sentence())),
+            }
+        }
+    }
+
+    async fn post(&self, credential: &Credential) -> Result<reqwest::Response, Response<Body>> {
+        let mut headers = self.request.headers.clone();
+        credential.put_in(&mut headers);
+        let ModelRequest { endpoint, query, body, .. } = self.request;
+        let sent = self.sandbox.shared.upstream.post(endpoint.path(), query.as_deref(), headers, body.clone()).await;
+        sent.map_err(|error| self.unreachable(format!("the model API could not be reached: {}", in_words(&error))))
+    }
+
+    /// Whether the login was renewed since `credential` was read from it.
+    fn changed(&self, credential: &Credential) -> bool {
+        credential.kind() == CredentialKind::Login
+            && self.sandbox.credential().is_ok_and(|current| !current.is_same(credential))
+    }
+
+    fn fail(&self, failure: GatewayFailure) {
+        if self.request.endpoint == Endpoint::Messages {
+            self.sandbox.fail(failure);
+        }
+    }
+
+    fn without_credential(&self, unusable: Unusable) -> Response<Body> {
+        let (sentence, failure): (_, fn(String) -> GatewayFailure) = match unusable {
+            Unusable::None(sentence) => (sentence, |sentence| GatewayFailure::NoCredential { sentence }),
+            Unusable::Expired(sentence) => (sentence, |sentence| GatewayFailure::AuthExpired { sentence }),
+        };
+        let answer = final_model_error(StatusCode::UNAUTHORIZED, "authentication_error", &sentence);
+        self.fail(failure(sentence));
+        answer
+    }
+
+    fn refused(&self, trouble: &Trouble, kind: CredentialKind) -> Response<Body> {
+        let remedy = match kind {
+            CredentialKind::ApiKey => "check ANTHROPIC_API_KEY",
+            CredentialKind::OAuthToken => "check CLAUDE_CODE_OAUTH_TOKEN; `claude setup-token` makes a new one",
+            CredentialKind::Login => "run `claude` on the host to log in again",
+        };
+        let sentence = format!("{}; {remedy}", trouble.sentence());
+        let answer = final_model_error(StatusCode::UNAUTHORIZED, "authentication_error", &sentence);
+        self.fail(GatewayFailure::AuthExpired { sentence });
+        answer
+    }
+
+    fn overloaded(&self, trouble: &Trouble, tries: u32) -> Response<Body> {
+        let sentence = format!("{}, asked {tries} times", trouble.sentence());
+        // One status and one kind for all of them: seen with 2.1.197, the CLI asks an API again that answers 529 or
+        // `overloaded_error`, whatever else it is told.
+        let mut answer = final_model_error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", &sentence);
+        let about_limits = |name: &str| name.starts_with("anthropic-ratelimit-") || name == "request-id";
+        let mut headers = trouble.headers.clone();
+        strip_model_answer(&mut headers);
+        for (name, value) in headers.iter().filter(|(name, _)| about_limits(name.as_str())) {
+            answer.headers_mut().insert(name.clone(), value.clone());
+        }
+        self.fail(GatewayFailure::CapacityReached { sentence });
+        answer
+    }
+
+    /// An outage: the CLI has its own patience for those, and goes on.
+    fn unreachable(&self, sentence: String) -> Response<Body> {
+        let answer = model_error(StatusCode::BAD_GATEWAY, "api_error", &sentence);
+        self.fail(GatewayFailure::Unreachable { sentence });
+        answer
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct ErrorBody {
+    #[serde(default)]
+    error: ErrorDetail,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ErrorDetail {
+    r#type: String,
+    message: String,
+}
+
+impl Trouble {
+    async fn read(response: reqwest::Response) -> Trouble {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = Upstream::error_body(response).await;
+        let ErrorDetail { r#type: kind, message } =
+            serde_json::from_slice::<ErrorBody>(&body).unwrap_or_default().error;
+        let kind = if kind.is_empty() { "api_error".to_owned() } else { shortened(&kind) };
+        Trouble { status, headers, body, kind, message: shortened(&message) }
+    }
+
+    fn is_overload(&self) -> bool {
+        match self.status.as_u16() {
+            429 | OVERLOADED => true,
+            503 => self.kind == "overloaded_error",
+            _ => false,
+        }
+    }
+
+    /// Whether the API itself says that asking again is no use.
+    fn is_final(&self) -> bool {
+        self.headers.get(X_SHOULD_RETRY).is_some_and(|value| value == "false")
+    }
+
+    fn sentence(&self) -> String {
+        let status = self.status.as_u16();
+        if self.message.is_empty() {
+            format!("the model API answered {status}")
+        } else {
+            format!("the model API answered {status} ({}: {})", self.kind, self.message)
+        }
+    }
+
+    fn location(&self) -> String {
+        let location = self.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        location.map_or_else(|| "elsewhere".to_owned(), shortened)
+    }
+
+    /// The answer as it came.
+    fn pass(self) -> Response<Body> {
+        let mut answer = full(self.status, self.body);
+        let mut headers = self.headers;
+        strip_model_answer(&mut headers);
+        *answer.headers_mut() = headers;
+        answer
+    }
+}

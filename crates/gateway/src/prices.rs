@@ -1,0 +1,233 @@
+//! What a model's tokens cost.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use domain::usage::Cost;
+use serde::Deserialize;
+
+use super::tokens::TokenCounts;
+
+/// The public list prices, as far as they are known, and what the operator put over them.
+#[derive(Debug)]
+pub struct Prices {
+    models: BTreeMap<String, ModelPrice>,
+    aliases: BTreeSet<String>,
+    web_search_nanos: u64,
+    /// Models that were warned about, so that it is done once for each.
+    unknown: Mutex<BTreeSet<String>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PricesError {
+    #[error("could not read the price file {path} (MODEL_PRICES)")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("the price table {from} (MODEL_PRICES) is not as it should be: {source}")]
+    Parse { from: String, source: serde_json::Error },
+    #[error("the price table {from} (MODEL_PRICES) gives `{model}` a price that is not a positive number")]
+    Value { from: String, model: String },
+    #[error("there is no price for any model")]
+    Empty,
+}
+
+impl Prices {
+    /// How many different unknown models are remembered, each of which is warned about once.
+    const MAX_UNKNOWN: usize = 64;
+
+    /// The built-in table, with what `path` (`MODEL_PRICES`, of the same shape) adds or changes.
+    pub fn load(path: Option<&Path>) -> Result<Prices, PricesError> {
+        let mut prices = Prices {
+            models: BTreeMap::new(),
+            aliases: BTreeSet::new(),
+            web_search_nanos: 0,
+            unknown: Mutex::default(),
+        };
+        prices.extend("built in", include_str!("prices.json"))?;
+        if let Some(path) = path {
+            let text =
+                std::fs::read_to_string(path).map_err(|source| PricesError::Read { path: path.to_owned(), source })?;
+            prices.extend(&path.display().to_string(), &text)?;
+        }
+        if prices.models.is_empty() { Err(PricesError::Empty) } else { Ok(prices) }
+    }
+
+    /// Whether `model` is one that the CLI can be given: a model with a price, with or without its date and a suffix
+    /// like `[1m]`, or one of the CLI's short names.
+    pub fn knows(&self, model: &str) -> bool {
+        self.find(model).is_some() || self.aliases.contains(without_suffix(model))
+    }
+
+    /// All names with a price, and the CLI's short names, sorted.
+    pub fn models(&self) -> Vec<String> {
+        self.models.keys().chain(&self.aliases).cloned().collect()
+    }
+
+    /// What one answer costs. A model without a price is counted as the dearest known.
+    pub(super) fn cost(&self, model: &str, counts: &TokenCounts) -> Cost {
+        let rates = self.rates(model, counts.prompt());
+        let parts = [
+            (counts.input, rates.input),
+            (counts.output, rates.output),
+            (counts.cache_write_5m, rates.cache_write_5m),
+            (counts.cache_write_1h, rates.cache_write_1h),
+            (counts.cache_read, rates.cache_read),
+            (counts.web_searches, self.web_search_nanos),
+        ];
+        let nanos = parts.iter().fold(0_u64, |sum, (n, rate)| sum.saturating_add(n.saturating_mul(*rate)));
+        Cost::from_nano_dollars(nanos)
+    }
+
+    fn rates(&self, model: &str, prompt_tokens: u64) -> Rates {
+        let price = self.find(model).unwrap_or_else(|| {
+            self.warn_once(model);
+            self.dearest()
+        });
+        price.long_prompt.filter(|(above, _)| prompt_tokens > *above).map_or(price.rates, |(_, rates)| rates)
+    }
+
+    /// The name under which a model has its price.
+    pub(super) fn name_of(&self, model: &str) -> Option<&str> {
+        self.entry(model).map(|(name, _)| name.as_str())
+    }
+
+    fn find(&self, model: &str) -> Option<ModelPrice> {
+        self.entry(model).map(|(_, price)| *price)
+    }
+
+    fn entry(&self, model: &str) -> Option<(&String, &ModelPrice)> {
+        let base = without_suffix(model);
+        self.models.get_key_value(base).or_else(|| self.models.get_key_value(without_date(base)))
+    }
+
+    fn dearest(&self) -> ModelPrice {
+        // `load` lets no empty table pass, so the default is never taken.
+        self.models.values().copied().max_by_key(|price| (price.rates.output, price.rates.input)).unwrap_or_default()
+    }
+
+    fn warn_once(&self, model: &str) {
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        if unknown.len() < Self::MAX_UNKNOWN && unknown.insert(model.to_owned()) {
+            tracing::warn!(model, "no price is known for this model: counted as the dearest one, see MODEL_PRICES");
+        }
+    }
+
+    fn extend(&mut self, from: &str, text: &str) -> Result<(), PricesError> {
+        let table: Table =
+            serde_json::from_str(text).map_err(|source| PricesError::Parse { from: from.to_owned(), source })?;
+        for (model, entry) in table.models {
+            let price =
+                entry.price().ok_or_else(|| PricesError::Value { from: from.to_owned(), model: model.clone() })?;
+            self.models.insert(model, price);
+        }
+        self.aliases.extend(table.aliases);
+        if let Some(dollars) = table.web_search {
+            self.web_search_nanos = Cost::from_dollars(dollars).nano_dollars();
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct ModelPrice {
+    rates: Rates,
+    /// Other prices for all tokens of a request whose prompt has more tokens than this.
+    long_prompt: Option<(u64, Rates)>,
+}
+
+/// Nano-dollars per token.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rates {
+    input: u64,
+    output: u64,
+    cache_write_5m: u64,
+    cache_write_1h: u64,
+    cache_read: u64,
+}
+
+/// The file's shape.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    /// Where the numbers come from: for people.
+    #[serde(default, rename = "source")]
+    _source: Option<String>,
+    #[serde(default)]
+    models: BTreeMap<String, Entry>,
+    #[serde(default)]
+    aliases: Vec<String>,
+    /// Dollars for one web search that the API made.
+    web_search: Option<f64>,
+}
+
+/// Dollars per million tokens.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    input: f64,
+    output: f64,
+    cache_write_5m: Option<f64>,
+    cache_write_1h: Option<f64>,
+    cache_read: Option<f64>,
+    long_prompt: Option<Box<LongPrompt>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LongPrompt {
+    above_tokens: u64,
+    rates: Entry,
+}
+
+impl Entry {
+    fn price(&self) -> Option<ModelPrice> {
+        let long_prompt = match &self.long_prompt {
+            Some(long) => Some((long.above_tokens, long.rates.nanos()?)),
+            None => None,
+        };
+        Some(ModelPrice { rates: self.nanos()?, long_prompt })
+    }
+
+    fn nanos(&self) -> Option<Rates> {
+        Some(Rates {
+            input: nanos_per_token(self.input)?,
+            output: nanos_per_token(self.output)?,
+            cache_write_5m: nanos_per_token(self.cache_write_5m.unwrap_or(self.input * 1.25))?,
+            cache_write_1h: nanos_per_token(self.cache_write_1h.unwrap_or(self.input * 2.0))?,
+            cache_read: nanos_per_token(self.cache_read.unwrap_or(self.input * 0.1))?,
+        })
+    }
+}
+
+fn nanos_per_token(dollars_per_million: f64) -> Option<u64> {
+    let valid = dollars_per_million.is_finite() && dollars_per_million >= 0.0;
+    valid.then(|| Cost::from_dollars(dollars_per_million / 1e6).nano_dollars())
+}
+
+/// Whether a list that names `listed` means `model`: with or without date and suffix, and one of the CLI's short names means
+/// all of its family.
+pub fn is_same_model(model: &str, listed: &str) -> bool {
+    let (model, listed) = (without_suffix(model), without_suffix(listed));
+    model == listed || without_date(model) == listed || (!listed.contains('-') && of_family(model, listed))
+}
+
+fn of_family(model: &str, family: &str) -> bool {
+    const FAMILIES: [&str; 5] = ["fable", "mythos", "opus", "sonnet", "haiku"];
+    FAMILIES.contains(&family) && model.split('-').any(|part| part == family)
+}
+
+/// `claude-sonnet-4-6[1m]` → `claude-sonnet-4-6`
+fn without_suffix(model: &str) -> &str {
+    match model.split_once('[') {
+        Some((base, rest)) if rest.ends_with(']') => base,
+        _ => model,
+    }
+}
+
+/// `claude-sonnet-4-5-20250929` and `claude-3-5-haiku-latest` without their last part
+fn without_date(model: &str) -> &str {
+    match model.rsplit_once('-') {
+        Some((base, last)) if last == "latest" || last.len() == 8 && last.bytes().all(|b| b.is_ascii_digit()) => base,
+        _ => model,
+    }
+}

@@ -1,0 +1,213 @@
+//! One sandbox's view of the gateway.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use domain::budget::Payer;
+use domain::egress::{EgressRule, Origin};
+use observe::audit;
+use observe::telemetry::TaskTrace;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::activity::{Activity, Pulse};
+use super::allowance::Allowance;
+use super::answer::shortened;
+use super::credential::{Credential, Unusable};
+use super::failure::GatewayFailure;
+use super::git::RepositoryAccess;
+use super::meter::{Meter, Reading};
+use super::pace::Pace;
+
+/// What a session may use besides what the operator allows to all.
+#[derive(Clone, Debug, Default)]
+pub struct SessionAccess {
+    /// The session's own credential, used instead of the operator's.
+    pub credential: Option<Credential>,
+    /// Where the URLs in the task's `env` lead, see [`super::origins_in_env`].
+    pub origins: Vec<Origin>,
+    /// Where the operator lets the session's agent go besides EGRESS_ALLOW.
+    pub egress: Vec<EgressRule>,
+}
+
+/// Where one sandbox may go besides EGRESS_ALLOW, by whose word.
+#[derive(Debug, Default)]
+pub(super) struct SandboxRules {
+    pub(super) operator: Vec<EgressRule>,
+    pub(super) caller: Vec<EgressRule>,
+}
+
+/// Serves one sandbox (see [`SandboxGateway::serve`]) and knows what it used.
+pub struct SandboxGateway {
+    pub(super) shared: Arc<Shared>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) pace: Arc<Pace>,
+    pub(super) allowance: Arc<Allowance>,
+    pub(super) connections: Arc<Semaphore>,
+    /// Room for the bodies of model requests, in KiB.
+    pub(super) buffered: Arc<Semaphore>,
+    pub(super) closed: CancellationToken,
+    access: RwLock<Access>,
+    repository: RwLock<Option<Arc<RepositoryAccess>>>,
+    /// The commit at which the task's own branch was pushed last.
+    pub(super) pushed: watch::Sender<Option<String>>,
+    session: RwLock<Option<Arc<str>>>,
+    failure: Mutex<Option<GatewayFailure>>,
+    /// Model requests that had come when the task began.
+    requests_before: AtomicU64,
+}
+
+#[derive(Default)]
+struct Access {
+    credential: Option<Credential>,
+    rules: Arc<SandboxRules>,
+}
+
+impl SandboxGateway {
+    pub(super) fn new(shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(SandboxGateway {
+            meter: Arc::new(Meter::new(Arc::clone(&shared.prices), shared.budgets.clone(), shared.metrics.clone())),
+            pulse: Arc::new(Pulse::new()),
+            pace: Arc::new(Pace::new()),
+            allowance: Arc::new(Allowance::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
+            connections: Arc::new(Semaphore::new(shared.bounds.connections)),
+            buffered: Arc::new(Semaphore::new(shared.bounds.buffered_bytes.div_ceil(1024))),
+            closed: shared.closed.child_token(),
+            access: RwLock::default(),
+            repository: RwLock::default(),
+            pushed: watch::Sender::default(),
+            session: RwLock::default(),
+            failure: Mutex::default(),
+            requests_before: AtomicU64::new(0),
+            shared,
+        })
+    }
+
+    /// Replaces what was set before. New requests go by it; what is open stays.
+    pub fn set_access(&self, access: SessionAccess) {
+        let caller = access.origins.into_iter().map(EgressRule::from).collect();
+        let rules = Arc::new(SandboxRules { operator: access.egress, caller });
+        *self.access.write().unwrap_or_else(PoisonError::into_inner) = Access { credential: access.credential, rules };
+    }
+
+    /// From here on the sandbox's git may do this.
+    pub fn set_repository(&self, access: RepositoryAccess) {
+        *self.repository.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(access));
+    }
+
+    /// Tells of each push of the task's own branch: the commit at which it stands since.
+    pub fn pushes(&self) -> watch::Receiver<Option<String>> {
+        self.pushed.subscribe()
+    }
+
+    pub(super) fn repository(&self) -> Option<Arc<RepositoryAccess>> {
+        self.repository.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Names the session whose sandbox this is, for the audit log.
+    pub fn set_session(&self, id: &str) {
+        *self.session.write().unwrap_or_else(PoisonError::into_inner) = Some(id.into());
+    }
+
+    /// A task begins: requests are charged to it from here, and no failure is known of it.
+    pub fn begin_task(&self, payer: Payer) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.requests_before.store(self.pulse.read().requests, Ordering::Relaxed);
+        self.meter.charge_to(payer);
+        self.pace.restart();
+        self.allowance.begin_task();
+    }
+
+    /// The trace that requests are seen in from here on; none, once another task begins.
+    pub fn trace_as(&self, trace: TaskTrace) {
+        self.meter.trace_as(trace);
+    }
+
+    /// Whether the model was asked since [`SandboxGateway::begin_task`].
+    pub fn was_asked(&self) -> bool {
+        self.pulse.read().requests > self.requests_before.load(Ordering::Relaxed)
+    }
+
+    /// New model requests wait from here on: the task may have had its last turn, and whoever counts them has not said so
+    /// yet.
+    pub fn hold_requests(&self) {
+        self.pace.hold();
+    }
+
+    pub fn release_requests(&self) {
+        self.pace.release();
+    }
+
+    /// The agent has spoken of a tool call. The next model request waits for that, so that [`Self::hold_requests`] is in time.
+    pub fn heard_tool_call(&self) {
+        self.pace.heard();
+    }
+
+    /// What the sandbox has used since it was opened.
+    pub fn reading(&self) -> Reading {
+        self.meter.read()
+    }
+
+    /// The last thing that went wrong since [`SandboxGateway::begin_task`] and was not put right. A task can succeed in
+    /// spite of it, so it is the reason for a failure that was seen elsewhere, not the failure itself.
+    pub fn failure(&self) -> Option<GatewayFailure> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn activity(&self) -> Activity {
+        self.pulse.read()
+    }
+
+    /// Its link's connection came back.
+    pub fn link_reconnected(&self) {
+        self.shared.metrics.link_reconnected();
+    }
+
+    /// The sandbox is gone: ends every connection, and those to come at once.
+    pub fn close(&self) {
+        self.closed.cancel();
+    }
+
+    pub(super) fn fail(&self, failure: GatewayFailure) {
+        tracing::warn!(?failure, "a model request failed");
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+    }
+
+    /// A model request succeeded.
+    pub(super) fn recover(&self) {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.take_if(|failure| failure.is_passing());
+    }
+
+    pub(super) fn credential(&self) -> Result<Credential, Unusable> {
+        let session = self.access.read().unwrap_or_else(PoisonError::into_inner).credential.clone();
+        self.shared.credentials.select(session.as_ref())
+    }
+
+    /// Tells the audit log and the metrics of a decision.
+    ///
+    /// - `via`: `tunnel`, `plain` or `model`
+    /// - `target`: `host:port`, as it was asked for; of a model request its method and path. The agent's choice, bounded here
+    /// - `outcome`: `allowed`, or `refused: ` and why
+    pub(super) fn decided(&self, via: &'static str, target: &str, outcome: &'static str) {
+        let session = self.session.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let target = shortened(target);
+        self.shared.metrics.decided(via, outcome);
+        tracing::info!(
+            target: audit::TARGET,
+            {
+                session.id = session.as_deref(),
+                egress.via = via,
+                egress.target = &*target,
+                egress.decision = outcome,
+            },
+            "a sandbox's way out"
+        );
+    }
+
+    pub(super) fn rules(&self) -> Arc<SandboxRules> {
+        Arc::clone(&self.access.read().unwrap_or_else(PoisonError::into_inner).rules)
+    }
+}

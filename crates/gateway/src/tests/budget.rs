@@ -1,0 +1,177 @@
+//! A task's money.
+
+use std::sync::Arc;
+
+use domain::access::KeyLimits;
+use domain::budget::{InstallationLimits, Payer};
+use domain::task::TaskId;
+use domain::usage::Cost;
+use observe::metrics::Metrics;
+use serde_json::json;
+
+use super::world::*;
+use crate::budget::{Budgets, Refusal};
+use crate::meter::Meter;
+use crate::sse::statement_of_json;
+use crate::tokens::TokenCounts;
+use crate::{GatewayFailure, Prices};
+
+/// A task of its own with so much money.
+fn limit(dollars: f64) -> Payer {
+    Payer { task: Some(TaskId::generate()), max_cost: Some(Cost::from_dollars(dollars)), ..Payer::default() }
+}
+
+fn meter() -> Arc<Meter> {
+    let budgets = Budgets::in_memory(InstallationLimits::default());
+    Arc::new(Meter::new(Arc::new(Prices::load(None).unwrap()), budgets, Metrics::default()))
+}
+
+/// A million output tokens of Sonnet, which is $15.
+const DEAR: TokenCounts =
+    TokenCounts { input: 0, output: 1_000_000, cache_write_5m: 0, cache_write_1h: 0, cache_read: 0, web_searches: 0 };
+const MODEL: &str = "claude-sonnet-4-6";
+
+#[tokio::test]
+async fn the_request_after_the_limit_is_refused() {
+    // Each costs one cent.
+    let server = Server::start(|_, _| {
+        message(MODEL, &json!({ "input_tokens": 0, "output_tokens": 666, "cache_read_input_tokens": 34 }))
+    })
+    .await;
+    let world = Setup::before(server.address).open();
+    world.sandbox.begin_task(limit(0.025));
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        statuses.push(world.ask().await.status.as_u16());
+    }
+    assert_eq!(statuses, [200, 200, 200, 402]);
+    assert_eq!(server.seen().len(), 3, "overrun by one request and no more");
+    let Some(GatewayFailure::BudgetExceeded { sentence }) = world.sandbox.failure() else { panic!() };
+    assert!(sentence.contains("$0.0250") && sentence.contains("$0.0300"), "{sentence}");
+
+    // The next task has its own money, although the reading goes on.
+    world.sandbox.begin_task(limit(0.005));
+    assert_eq!(world.ask().await.status, 200);
+    assert_eq!(world.ask().await.status, 402);
+    world.sandbox.begin_task(Payer::default());
+    assert_eq!(world.ask().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_second_request_waits_while_the_first_may_use_up_the_rest() {
+    let meter = meter();
+    meter.charge_to(limit(10.0));
+    let first = meter.reserve(MODEL, &DEAR).await.unwrap();
+    let second = meter.reserve(MODEL, &DEAR);
+    tokio::pin!(second);
+    assert!(futures::poll!(second.as_mut()).is_pending());
+    // It cost nothing after all.
+    drop(first);
+    assert!(second.await.is_ok());
+}
+
+#[tokio::test]
+async fn a_waiting_request_is_refused_when_the_first_has_used_up_the_rest() {
+    let meter = meter();
+    meter.charge_to(limit(10.0));
+    let mut first = meter.reserve(MODEL, &DEAR).await.unwrap();
+    let second = meter.reserve(MODEL, &DEAR);
+    tokio::pin!(second);
+    assert!(futures::poll!(second.as_mut()).is_pending());
+    first.add(statement_of_json(br#"{"usage":{"output_tokens":1000000}}"#).unwrap());
+    drop(first);
+    let Err(Refusal::Spent(spent)) = second.await else { panic!() };
+    assert_eq!(spent.spent, Cost::from_dollars(15.0));
+}
+
+#[tokio::test]
+async fn requests_side_by_side_are_free_while_there_is_money() {
+    let meter = meter();
+    meter.charge_to(limit(31.0));
+    let open =
+        [meter.reserve(MODEL, &DEAR).await, meter.reserve(MODEL, &DEAR).await, meter.reserve(MODEL, &DEAR).await];
+    assert!(open.iter().all(Result::is_ok));
+    let fourth = meter.reserve(MODEL, &DEAR);
+    tokio::pin!(fourth);
+    assert!(futures::poll!(fourth.as_mut()).is_pending());
+    meter.charge_to(Payer::default());
+    assert!(fourth.await.is_ok(), "new limits are heeded at once");
+}
+
+#[tokio::test]
+async fn what_a_cut_answer_cost_is_estimated() {
+    let (server, upstream) = held_open().await;
+    let world = Setup::before(server.address).open();
+    let mut client = world.client().await;
+    let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
+    let start = concat!(
+        r#"data: {"type":"message_start","message":{"model":"claude-sonnet-4-6","usage":{"input_tokens":1000,"#,
+        r#""output_tokens":1}}}"#,
+        "\n\n"
+    );
+    upstream.send(Ok(start)).await.unwrap();
+    next(answer.body_mut()).await;
+    let delta = concat!(
+        r#"data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"123456789 123456789 "}}"#,
+        "\n\n"
+    );
+    for _ in 0..10 {
+        upstream.send(Ok(delta)).await.unwrap();
+        next(answer.body_mut()).await;
+    }
+    upstream.send(Err(std::io::Error::other("cut"))).await.unwrap();
+    assert!(http_body_util::BodyExt::collect(answer).await.is_err());
+    let reading = world.sandbox.reading();
+    assert_eq!(reading.usage.input_tokens, 1000, "what is stated is not estimated");
+    assert!((50..=150).contains(&reading.usage.output_tokens), "200 characters are {reading:?}");
+    assert_eq!(reading.cost, Cost::from_nano_dollars(3_000_000 + reading.usage.output_tokens * 15_000));
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_waits_for_any_more_costs_its_prompt() {
+    let (server, _upstream) = held_open().await;
+    let world = Setup::before(server.address).open();
+    let mut client = world.client().await;
+    // The answer's head came, and nothing of its body.
+    drop(client.start(request("POST", "/v1/messages", ASK)).await);
+    drop(client);
+    while world.sandbox.activity().open_requests > 0 {
+        tokio::task::yield_now().await;
+    }
+    let usage = world.sandbox.reading().usage;
+    assert_eq!((usage.cache_creation_input_tokens, usage.output_tokens), (ASK.len() as u64 / 3, 0));
+}
+
+#[tokio::test]
+async fn a_refused_request_costs_nothing() {
+    let server = Server::start(|_, _| api_error(400, "invalid_request_error")).await;
+    let world = Setup::before(server.address).open();
+    assert_eq!(world.ask().await.status, 400);
+    assert_eq!(world.sandbox.reading().cost, Cost::ZERO);
+}
+
+#[tokio::test]
+async fn a_key_asks_its_own_models_for_answers_of_its_length() {
+    let server = Server::answering().await;
+    let world = Setup::before(server.address).open();
+    let key_limits = KeyLimits {
+        models: Some(vec!["claude-sonnet-4-6".to_owned()]),
+        max_output_tokens: Some(64),
+        ..KeyLimits::default()
+    };
+    world.sandbox.begin_task(Payer { key_limits, ..Payer::default() });
+    assert_eq!(world.ask().await.status, 200);
+    assert_eq!(server.seen()[0].body, ASK.replace(":100,", ":64,"));
+
+    let other = ASK.replace("claude-sonnet-4-6", "claude-haiku-4-5");
+    for path in ["/v1/messages", "/v1/messages/count_tokens"] {
+        let refused = world.client().await.send(request("POST", path, &other)).await;
+        assert_eq!((refused.status.as_u16(), refused.should_retry()), (403, Some("false")));
+        let sentence = refused.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(sentence.contains("claude-haiku-4-5") && sentence.contains("claude-sonnet-4-6"), "{sentence}");
+    }
+    assert_eq!(server.seen().len(), 1);
+    // A task that succeeds afterwards did not fail because of it.
+    assert_eq!(world.ask().await.status, 200);
+    assert_eq!(world.sandbox.failure(), None);
+}

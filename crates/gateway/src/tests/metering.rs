@@ -1,0 +1,157 @@
+//! Usage is what the API's answers state, however they come.
+
+use axum::body::Body;
+use bytes::Bytes;
+use domain::usage::{Cost, Usage};
+use http_body_util::BodyExt;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::world::*;
+use crate::Reading;
+use crate::sse::UsageReader;
+use crate::tokens::TokenCounts;
+
+const STREAM: &str = "event: message_start\r\n\
+    data: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-sonnet-4-5-20250929\",\"usage\":{\
+    \"input_tokens\":3,\"cache_creation_input_tokens\":150,\"cache_read_input_tokens\":1000,\
+    \"cache_creation\":{\"ephemeral_5m_input_tokens\":100,\"ephemeral_1h_input_tokens\":50},\"output_tokens\":1}}}\r\n\
+    \r\n\
+    event: ping\ndata: {\"type\":\"ping\"}\n\n\
+    event: content_block_delta\n\
+    data:{\"type\":\"content_block_delta\",\"delta\":{\"text\":\"data: {\\\"type\\\":\\\"message_delta\\\",\\\"usage\\\":\
+    {\\\"output_tokens\\\":9999}} \u{1f980}\"}}\n\n\
+    event: message_delta\n\
+    data: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":12}}\n\n\
+    data: {\"type\":\"message_delta\",\"usage\":{\"input_tokens\":3,\"cache_read_input_tokens\":1000,\"output_tokens\":25,\
+    \"server_tool_use\":{\"web_search_requests\":2}}}\n\n\
+    event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+
+const WHOLE: TokenCounts =
+    TokenCounts { input: 3, output: 25, cache_write_5m: 100, cache_write_1h: 50, cache_read: 1000, web_searches: 2 };
+
+fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> TokenCounts {
+    let mut reader = UsageReader::default();
+    let mut counts = TokenCounts::default();
+    for piece in pieces {
+        reader.read(piece, |statement| counts.update(&statement.usage));
+    }
+    reader.finish(|statement| counts.update(&statement.usage));
+    counts
+}
+
+#[test]
+fn a_stream_read_byte_by_byte_states_the_same() {
+    assert_eq!(read([STREAM.as_bytes()]), WHOLE);
+    assert_eq!(read(STREAM.as_bytes().chunks(1)), WHOLE);
+}
+
+proptest! {
+    #[test]
+    fn chunking_changes_nothing(sizes in prop::collection::vec(1_usize..200, 1..100)) {
+        let mut rest = STREAM.as_bytes();
+        let mut pieces = Vec::new();
+        for size in sizes.iter().cycle() {
+            if rest.is_empty() { break }
+            let (piece, after) = rest.split_at((*size).min(rest.len()));
+            pieces.push(piece);
+            rest = after;
+        }
+        prop_assert_eq!(read(pieces), WHOLE);
+    }
+
+    #[test]
+    fn a_cut_stream_counts_what_was_seen(cut in 0..STREAM.len()) {
+        let counts = read([&STREAM.as_bytes()[..cut]]);
+        let start = STREAM.find("\r\n\r\n").unwrap();
+        if cut >= start {
+            prop_assert_eq!(counts.input, 3);
+            prop_assert!([1, 12, 25].contains(&counts.output));
+        } else {
+            prop_assert!(counts == TokenCounts::default() || cut > start - 2);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_no_usage(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let mut stream = b"data: {\"usage\"".to_vec();
+        stream.extend(bytes);
+        prop_assert_eq!(read([stream.as_slice()]), TokenCounts::default());
+    }
+}
+
+#[test]
+fn a_line_of_any_length_is_survived() {
+    let long = format!("data: {{\"usage\":\"{}\"}}\n\n", "x".repeat(1 << 20));
+    assert_eq!(read([long.as_bytes(), STREAM.as_bytes()]), WHOLE);
+}
+
+#[test]
+fn absurd_figures_do_not_overflow() {
+    let line = format!(
+        "data: {{\"type\":\"message_delta\",\"usage\":{{\"input_tokens\":{0},\"output_tokens\":{0}}}}}\n",
+        u64::MAX
+    );
+    let counts = read([line.as_bytes()]);
+    assert_eq!((counts.input, counts.output), (1 << 32, 1 << 32));
+}
+
+#[tokio::test]
+async fn a_streamed_answer_is_metered_and_passes_unchanged() {
+    let server = Server::start(|_, _| {
+        let pieces = STREAM.as_bytes().chunks(7).map(|piece| Ok::<_, std::io::Error>(Bytes::from_static(piece)));
+        streamed(Body::from_stream(futures::stream::iter(pieces.collect::<Vec<_>>())))
+    })
+    .await;
+    let world = Setup::before(server.address).open();
+    assert_eq!(world.ask().await.text, STREAM);
+    let usage = Usage {
+        input_tokens: 3,
+        output_tokens: 25,
+        cache_creation_input_tokens: 150,
+        cache_read_input_tokens: 1000,
+        requests: 1,
+    };
+    // 3 × $3 + 25 × $15 + 100 × $3.75 + 50 × $6 + 1000 × $0.30, a million each, and two searches for a cent.
+    let cost = Cost::from_nano_dollars(9_000 + 375_000 + 375_000 + 300_000 + 300_000 + 20_000_000);
+    assert_eq!(world.sandbox.reading(), Reading { usage, cost });
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_counts_as_far_as_it_came() {
+    let (server, upstream) = held_open().await;
+    let world = Setup::before(server.address).open();
+    let mut client = world.client().await;
+    let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
+    upstream.send(Ok(&STREAM[..STREAM.find("event: ping").unwrap()])).await.unwrap();
+    next(answer.body_mut()).await;
+    upstream.send(Err(std::io::Error::other("cut"))).await.unwrap();
+    assert!(answer.collect().await.is_err(), "the client sees that it was cut");
+    let Reading { usage, .. } = world.sandbox.reading();
+    assert_eq!((usage.input_tokens, usage.output_tokens, usage.requests), (3, 1, 1));
+}
+
+#[tokio::test]
+async fn an_answer_in_one_document_is_metered() {
+    let server = Server::answering().await;
+    let world = Setup::before(server.address).open();
+    for round in 1..=2 {
+        assert_eq!(world.ask().await.json()["type"], "message");
+        let Reading { usage, cost } = world.sandbox.reading();
+        assert_eq!((usage.input_tokens, usage.output_tokens, usage.requests), (10 * round, 20 * round, round));
+        assert_eq!(cost, Cost::from_nano_dollars(round * (10 * 3_000 + 20 * 15_000)));
+    }
+}
+
+#[tokio::test]
+async fn answers_without_usage_cost_what_was_expected() {
+    for body in [json!([]), json!({ "usage": null }), json!({ "usage": { "input_tokens": "many" } }), Value::Null] {
+        let shown = body.to_string();
+        let server = Server::start(move |_, _| json_answer(200, &body)).await;
+        let world = Setup::before(server.address).open();
+        assert_eq!(world.ask().await.text, shown);
+        // The prompt written to the cache for an hour, and all of max_tokens.
+        let nanos = (ASK.len() as u64 / 3) * 6_000 + 100 * 15_000;
+        assert_eq!(world.sandbox.reading().cost, Cost::from_nano_dollars(nanos));
+    }
+}

@@ -1,0 +1,364 @@
+//! From nothing to an agent that waits for a message.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use agent_template::AgentTemplate;
+use claude_stream::{AgentEvent, ControlRequest, LineError};
+use domain::session::SessionKey;
+use engine::{ContainerExit, ContainerId, ContainerSpec, EngineError, Mount};
+use failpoint::failpoint;
+use gateway::Gateway;
+use link::{Link, LinkError, SendError};
+use sandbox_link::frame::Start;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::links::{Attachment, TOKEN_DIRECTORY};
+use super::process::{Process, ProcessEnd, ProcessOutput};
+use super::{Sandbox, SandboxHost, SandboxName, agent, names};
+
+/// Starting the container and the CLI takes about a second; a machine under load may take many times that.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// What is needed to make a sandbox for a session.
+#[derive(Clone, Debug)]
+pub struct LaunchOrder {
+    pub session: SessionKey,
+    pub template: Arc<AgentTemplate>,
+    pub model: String,
+    /// The conversation to go on with.
+    pub resume: Option<String>,
+    /// No agent has worked in the workspace yet. It may be there without its template, where making it was cut off.
+    pub untouched: bool,
+    pub assignment: Assignment,
+}
+
+/// What an agent is started for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Assignment {
+    /// To work in the workspace, told by its template alone.
+    Workspace,
+    /// To work in a directory of the workspace, in an image of this name. The template's instructions follow the CLI's own.
+    Directory { path: String, image: String },
+    /// As [`Assignment::Workspace`], in an image of this name.
+    Image(String),
+}
+
+impl Assignment {
+    fn image(&self) -> Option<&str> {
+        match self {
+            Assignment::Workspace => None,
+            Assignment::Directory { image, .. } | Assignment::Image(image) => Some(image),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error("could not speak to the sandbox")]
+    Send(#[from] SendError),
+    #[error("{}", .0.describe())]
+    Ended(ProcessEnd),
+    #[error(
+        "SANDBOX_RUNTIME is {runtime}, which did not pass its self-test, a tool call of Claude Code in it: {reason}"
+    )]
+    Runtime { runtime: String, reason: String },
+    /// The agent is there and will not do.
+    #[error("{0}")]
+    Refused(String),
+    #[error("the sandbox was not ready within {} s", START_TIMEOUT.as_secs())]
+    Timeout,
+    #[error("the start was called off")]
+    Cancelled,
+}
+
+impl LaunchError {
+    /// The same launch may work a moment later: nobody answered for the engine, or the process had no file descriptor left.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            LaunchError::Engine(error) => matches!(error, EngineError::Unreachable { .. }),
+            LaunchError::Link(error) => error.lacks_descriptors(),
+            LaunchError::Send(_)
+            | LaunchError::Runtime { .. }
+            | LaunchError::Ended(_)
+            | LaunchError::Refused(_)
+            | LaunchError::Timeout
+            | LaunchError::Cancelled => false,
+        }
+    }
+}
+
+impl SandboxHost {
+    /// Makes a sandbox. Whatever goes wrong, nothing of it is left; the volumes of a session that had them stay.
+    pub async fn launch(&self, order: LaunchOrder, cancel: CancellationToken) -> Result<Sandbox, LaunchError> {
+        self.prove_runtime(&cancel).await?;
+        self.launch_with(order, cancel, &self.gateway).await
+    }
+
+    /// As [`SandboxHost::launch`], whatever the runtime, with this behind its link.
+    pub(super) async fn launch_with(
+        &self,
+        order: LaunchOrder,
+        cancel: CancellationToken,
+        gateway: &Gateway,
+    ) -> Result<Sandbox, LaunchError> {
+        let name = self.new_name();
+        self.within_bounds(&name, order.session, &cancel, self.launch_as(&name, &order, gateway)).await
+    }
+
+    /// As [`SandboxHost::launch`], without an agent: programs can be run in it, and [`Sandbox::start_agent`] starts one.
+    pub async fn open(&self, order: &LaunchOrder, cancel: &CancellationToken) -> Result<Sandbox, LaunchError> {
+        self.prove_runtime(cancel).await?;
+        let name = self.new_name();
+        self.within_bounds(&name, order.session, cancel, self.open_as(&name, order, &self.gateway)).await
+    }
+
+    fn new_name(&self) -> SandboxName {
+        let name = SandboxName::generate();
+        self.alive.insert(name.to_string());
+        name
+    }
+
+    /// In time, or called off; and nothing is left of what did not come up.
+    async fn within_bounds(
+        &self,
+        name: &SandboxName,
+        session: SessionKey,
+        cancel: &CancellationToken,
+        making: impl Future<Output = Result<Sandbox, LaunchError>>,
+    ) -> Result<Sandbox, LaunchError> {
+        let unfinished = Unfinished { host: self, name };
+        let outcome = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(LaunchError::Cancelled),
+            outcome = timeout(START_TIMEOUT, making) => outcome.unwrap_or(Err(LaunchError::Timeout)),
+        };
+        std::mem::forget(unfinished);
+        if let Err(error) = &outcome {
+            info!(sandbox.name = %name, session.key = %session, %error, "a sandbox did not come up");
+            if let Err(error) = self.take_down(name).await {
+                warn!(sandbox.name = %name, %error, "could not take down a sandbox that did not come up");
+            }
+        }
+        outcome
+    }
+
+    async fn launch_as(
+        &self,
+        name: &SandboxName,
+        order: &LaunchOrder,
+        gateway: &Gateway,
+    ) -> Result<Sandbox, LaunchError> {
+        let mut sandbox = self.open_as(name, order, gateway).await?;
+        sandbox.start_agent(order).await?;
+        failpoint!("agent.initialised");
+        Ok(sandbox)
+    }
+
+    async fn open_as(
+        &self,
+        name: &SandboxName,
+        order: &LaunchOrder,
+        gateway: &Gateway,
+    ) -> Result<Sandbox, LaunchError> {
+        self.sweep_what_is_left().await;
+        let gateway = gateway.open();
+        let attached = self.links.attach(name, self.settings.orphan_ttl, Arc::clone(&gateway))?;
+        failpoint!("link.bound");
+        let container = self.create_container(name, order, &attached).await?;
+        failpoint!("container.created");
+        self.engine.start(&container).await?;
+        failpoint!("container.started");
+        let link = attached.link;
+        let process = Process::new(attached.output, self.watch(&container));
+        Ok(Sandbox { name: name.clone(), container, link, process, gateway, resumed: false })
+    }
+
+    /// Creates volumes where there are none, with the template in the workspace, and the container on them.
+    async fn create_container(
+        &self,
+        name: &SandboxName,
+        order: &LaunchOrder,
+        attached: &Attachment,
+    ) -> Result<ContainerId, LaunchError> {
+        let labels = self.instance.volume_labels(order.session);
+        let fresh = self.engine.list_volumes(&labels).await?.is_empty();
+        let volumes = names::volumes(order.session);
+        for volume in &volumes {
+            self.engine.create_volume(&volume.name, &labels).await?;
+            failpoint!("volume.created");
+        }
+        let made = self.create_with(name, order, volumes, attached).await;
+        failpoint!("container.empty");
+        let filled = match (made, fresh || order.untouched) {
+            (Ok(container), true) => {
+                let archive = order.template.archive.clone().into();
+                self.engine.upload(&container, domain::sandbox::WORKSPACE, archive).await.map(|()| container)
+            }
+            (made, _) => made,
+        };
+        if filled.is_err() && fresh {
+            // A workspace without its template must not be taken for one that has it.
+            self.engine.remove_container(&ContainerId::new(name.container())).await?;
+            self.remove_volumes(order.session).await?;
+        }
+        Ok(filled?)
+    }
+
+    async fn create_with(
+        &self,
+        name: &SandboxName,
+        order: &LaunchOrder,
+        volumes: [names::SessionVolume; 2],
+        attached: &Attachment,
+    ) -> Result<ContainerId, EngineError> {
+        let volumes = volumes.map(|volume| Mount::Volume { name: volume.name, target: volume.target.to_owned() });
+        let spec = ContainerSpec {
+            name: name.container(),
+            image: order.assignment.image().unwrap_or(&self.settings.image).to_owned(),
+            labels: self.instance.sandbox_labels(name),
+            command: Vec::new(),
+            environment: BTreeMap::from([
+                ("LINK".to_owned(), attached.address.clone()),
+                ("DISK_LIMIT_BYTES".to_owned(), self.settings.disk_bytes.to_string()),
+                ("DISK_PATHS".to_owned(), format!("{}:{}", domain::sandbox::WORKSPACE, agent::HOME)),
+            ]),
+            mounts: volumes.into_iter().chain(attached.mount.clone()).collect(),
+            network: self.settings.network,
+            limits: self.settings.limits,
+            runtime: self.settings.runtime.clone(),
+        };
+        let container = self.engine.create_container(&spec).await?;
+        if let Some(archive) = attached.token_archive.clone() {
+            self.engine.upload(&container, TOKEN_DIRECTORY, archive.into()).await?;
+        }
+        Ok(container)
+    }
+
+    /// Tells when the container does not run any more. An engine that goes away is asked again until it is back.
+    pub(super) fn watch(&self, container: &ContainerId) -> oneshot::Receiver<ContainerExit> {
+        let (mut tell, told) = oneshot::channel();
+        let (engine, container) = (Arc::clone(&self.engine), container.clone());
+        self.tracker.spawn(async move {
+            let exit = async {
+                loop {
+                    match engine.wait_container(&container).await {
+                        Ok(exit) => return exit,
+                        Err(error) => {
+                            warn!(container.id = %container, %error, "lost sight of a container");
+                            tokio::time::sleep(Duration::from_secs(1)).await;
+                        }
+                    }
+                }
+            };
+            tokio::select! {
+                exit = exit => { let _ = tell.send(exit); }
+                () = tell.closed() => {}
+            }
+        });
+        told
+    }
+}
+
+/// A sandbox that is being made. Where nobody waits for it any more, what there is of it is a leftover.
+struct Unfinished<'a> {
+    host: &'a SandboxHost,
+    name: &'a SandboxName,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.host.alive.remove(&self.name.to_string());
+        self.host.left.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Sandbox {
+    /// Starts the agent and initialises it. It goes on with the conversation that it is to resume, where that is still there.
+    pub async fn start_agent(&mut self, order: &LaunchOrder) -> Result<(), LaunchError> {
+        let mut resume = order.resume.as_deref();
+        if resume.is_some() && !start_agent(&self.link, &mut self.process, order, resume).await? {
+            // Its transcript is gone: the conversation begins anew, in the files as they are.
+            resume = None;
+        }
+        if resume.is_none() && !start_agent(&self.link, &mut self.process, order, None).await? {
+            return Err(LaunchError::Refused("the agent did not initialise".to_owned()));
+        }
+        self.resumed = resume.is_some();
+        Ok(())
+    }
+}
+
+/// Starts the CLI and initialises it. False: the conversation to resume is not there.
+async fn start_agent(
+    link: &Link,
+    process: &mut Process,
+    order: &LaunchOrder,
+    resume: Option<&str>,
+) -> Result<bool, LaunchError> {
+    const REQUEST: &str = "initialize";
+
+    let prompt = order.template.system_prompt.as_str();
+    let (directory, whole_prompt, rules) = match &order.assignment {
+        Assignment::Workspace | Assignment::Image(_) => (domain::sandbox::WORKSPACE, Some(prompt), None),
+        Assignment::Directory { path, .. } => (path.as_str(), None, Some(prompt)),
+    };
+    let start = Start {
+        program: agent::PROGRAM.to_owned(),
+        arguments: agent::arguments(&order.model, rules, resume, &order.template.settings),
+        directory: directory.to_owned(),
+        environment: agent::environment(),
+    };
+    link.start(start).await?;
+    failpoint!("agent.started");
+    let initialize = ControlRequest::Initialize {
+        system_prompt: whole_prompt,
+        json_schema: order.template.output_schema.as_ref().map(agent_template::output::OutputSchema::source),
+    };
+    link.stdin(initialize.to_line(REQUEST).into()).await?;
+    failpoint!("agent.asked");
+
+    let mut answer = None;
+    let mut refused = None;
+    loop {
+        let end = match process.recv().await {
+            ProcessOutput::Frames(frames) => {
+                let end = process.decode(frames, |line| match line.map(|line| line.event) {
+                    Ok(AgentEvent::ControlResponse { request_id, outcome }) if request_id == REQUEST => {
+                        answer = Some(outcome.map(|_| ()));
+                    }
+                    Ok(AgentEvent::Result(result)) => refused = Some(result.errors.join("; ")),
+                    Ok(_) => {}
+                    Err(error) => refused = Some(describe(&error)),
+                });
+                link.acknowledge(process.last_frame());
+                end
+            }
+            ProcessOutput::Ended(end) => Some(end),
+        };
+        match (answer.take(), end) {
+            (Some(Ok(())), None) => return Ok(true),
+            (Some(Err(reason)), _) => {
+                return Err(LaunchError::Refused(format!("the agent did not initialise: {reason}")));
+            }
+            (None, Some(ProcessEnd::Exited { .. })) if resume.is_some() && refused.is_some() => return Ok(false),
+            (_, Some(end)) => {
+                return Err(refused.map_or(LaunchError::Ended(end), LaunchError::Refused));
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+fn describe(error: &LineError) -> String {
+    format!("the agent printed something that is no stream-json: {error}")
+}

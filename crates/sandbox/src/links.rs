@@ -1,0 +1,166 @@
+//! How a sandbox's link gets into its container: as a directory of sockets that is mounted, or where sockets cannot be
+//! shared with containers, as an address and a token.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_template::SANDBOX_USER;
+use bytes::Bytes;
+use engine::{Engine, Mount, Network};
+use futures::future::BoxFuture;
+use gateway::SandboxGateway;
+use link::{GatewayStream, Link, LinkDirectory, LinkError, LinkOutput, LinkStream, ResumeState, TcpLink};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use super::{SandboxName, agent};
+
+/// Where the link's directory is seen in the container.
+const TARGET: &str = "/run/link";
+
+/// Where `sandbox-init` finds its token; it removes the file before it starts anything.
+const TOKEN_FILE: &str = ".link-token";
+
+pub enum Links {
+    Directory(LinkDirectory),
+    Tcp { link: TcpLink, host: String },
+}
+
+/// A link and what its container needs to reach it.
+pub(super) struct Attachment {
+    pub(super) link: Link,
+    pub(super) output: LinkOutput,
+    pub(super) mount: Option<Mount>,
+    /// The value of the container's variable LINK.
+    pub(super) address: String,
+    /// To be unpacked in the home directory before the container starts.
+    pub(super) token_archive: Option<Bytes>,
+}
+
+impl Links {
+    /// `network`: what the sandboxes have.
+    pub async fn open(
+        network: Network,
+        engine: &dyn Engine,
+        runtime_dir: &Path,
+        tracker: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Result<Self, LinkError> {
+        match network {
+            Network::None => LinkDirectory::open(runtime_dir, tracker, cancel).map(Links::Directory),
+            Network::Bridge => {
+                warn!(
+                    "SANDBOX_NETWORK=bridge: sandboxes have a network of their own, which EGRESS_ALLOW does not bound"
+                );
+                let bridge = engine.bridge_gateway().await.ok().flatten();
+                let (address, host) = reachable_from_bridge(bridge);
+                let link = TcpLink::listen(SocketAddr::new(address, 0), tracker, cancel).await?;
+                Ok(Links::Tcp { link, host })
+            }
+        }
+    }
+
+    /// The port that sandboxes connect to, which must not be reachable through their gateway.
+    pub fn listener(&self) -> Option<SocketAddr> {
+        match self {
+            Links::Directory(_) => None,
+            Links::Tcp { link, .. } => Some(link.address()),
+        }
+    }
+
+    pub(super) fn attach(
+        &self,
+        name: &SandboxName,
+        orphan_ttl: Duration,
+        gateway: Arc<SandboxGateway>,
+    ) -> Result<Attachment, LinkError> {
+        let gateway = Arc::new(Served(gateway));
+        match self {
+            Links::Directory(links) => {
+                let (link, output) = links.bind(name.link(), None, orphan_ttl, gateway)?;
+                let mount = link
+                    .directory()
+                    .map(|source| Mount::Directory { source: source.to_owned(), target: TARGET.to_owned() });
+                Ok(Attachment { link, output, mount, address: format!("unix:{TARGET}"), token_archive: None })
+            }
+            Links::Tcp { link: links, host } => {
+                let token = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+                let (link, output) = links.attach(&token, None, orphan_ttl, gateway)?;
+                let address = format!("tcp://{host}:{}", links.address().port());
+                Ok(Attachment { link, output, mount: None, address, token_archive: token_archive(&token) })
+            }
+        }
+    }
+
+    /// Serves a sandbox again that an earlier coordinator left. `None`: its link does not outlive a coordinator.
+    pub(super) fn attach_again(
+        &self,
+        name: &SandboxName,
+        resume: ResumeState,
+        orphan_ttl: Duration,
+        gateway: Arc<SandboxGateway>,
+    ) -> Result<Option<(Link, LinkOutput)>, LinkError> {
+        match self {
+            Links::Directory(links) => {
+                links.bind(name.link(), Some(resume), orphan_ttl, Arc::new(Served(gateway))).map(Some)
+            }
+            // Another port, and the token was not written down.
+            Links::Tcp { .. } => Ok(None),
+        }
+    }
+
+    pub(super) fn names(&self) -> io::Result<Vec<String>> {
+        match self {
+            Links::Directory(links) => links.names(),
+            Links::Tcp { .. } => Ok(Vec::new()),
+        }
+    }
+
+    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+        match self {
+            Links::Directory(links) => links.remove(name),
+            Links::Tcp { .. } => Ok(()),
+        }
+    }
+}
+
+/// The gateway behind a link.
+struct Served(Arc<SandboxGateway>);
+
+impl GatewayStream for Served {
+    fn serve(&self, stream: LinkStream) -> BoxFuture<'static, ()> {
+        Box::pin(Arc::clone(&self.0).serve(stream))
+    }
+
+    fn reconnected(&self) {
+        self.0.link_reconnected();
+    }
+}
+
+/// On the engine's own host the bridge has an address there. Elsewhere (an engine in a virtual machine) its name for us
+/// leads to our loopback.
+fn reachable_from_bridge(bridge: Option<IpAddr>) -> (IpAddr, String) {
+    match bridge.filter(|address| std::net::TcpListener::bind((*address, 0)).is_ok()) {
+        Some(address) => (address, address.to_string()),
+        None => (Ipv4Addr::LOCALHOST.into(), "host.docker.internal".to_owned()),
+    }
+}
+
+/// Not in the environment, which whoever may inspect the container can read.
+fn token_archive(token: &str) -> Option<Bytes> {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(token.len() as u64);
+    header.set_mode(0o600);
+    header.set_uid(SANDBOX_USER);
+    header.set_gid(SANDBOX_USER);
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_data(&mut header, TOKEN_FILE, token.as_bytes()).ok()?;
+    archive.into_inner().ok().map(Bytes::from)
+}
+
+/// The path in the container below which [`Attachment::token_archive`] belongs.
+pub(super) const TOKEN_DIRECTORY: &str = agent::HOME;

@@ -1,0 +1,114 @@
+//! Whether an OCI runtime other than the engine's own (SANDBOX_RUNTIME) can do the work: a whole sandbox in it, whose
+//! `claude` makes a real tool call because a model of ours asks for one.
+
+use std::time::Duration;
+
+use agent_template::AgentTemplate;
+use claude_stream::{AgentEvent, user_message};
+use domain::session::SessionKey;
+use gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use self::model::Model;
+use super::launch::{Assignment, LaunchError, LaunchOrder};
+use super::process::ProcessOutput;
+use super::{Sandbox, SandboxHost};
+
+mod model;
+
+/// From the message to the answer; takes some 100 ms, and much longer in a runtime that emulates.
+const TASK_TIMEOUT: Duration = Duration::from_mins(1);
+
+impl SandboxHost {
+    /// Returns once the runtime has passed its self-test, which is done when first asked for and again after each failure.
+    /// At once where the engine's own runtime is used.
+    pub async fn prove_runtime(&self, cancel: &CancellationToken) -> Result<(), LaunchError> {
+        let Some(runtime) = &self.settings.runtime else { return Ok(()) };
+        let failed = |reason: String| LaunchError::Runtime { runtime: runtime.clone(), reason };
+        let proof = self.proven.get_or_try_init(|| async {
+            match self.test_runtime(cancel).await {
+                Ok(()) => {
+                    info!(runtime, "SANDBOX_RUNTIME has passed its self-test: a tool call of Claude Code in it");
+                    Ok(())
+                }
+                // Says nothing about the runtime, and is waited for.
+                Err(error) if error.may_pass() || matches!(error, LaunchError::Cancelled) => Err(error),
+                Err(error) => Err(failed(domain::error_chain(&error))),
+            }
+        });
+        proof.await.map(drop)
+    }
+
+    /// `None`: the engine's own runtime, of which no proof is asked. Else whether it was given.
+    pub fn runtime_is_proven(&self) -> Option<bool> {
+        self.settings.runtime.as_ref().map(|_| self.proven.initialized())
+    }
+
+    async fn test_runtime(&self, cancel: &CancellationToken) -> Result<(), LaunchError> {
+        let refused = |reason: String| LaunchError::Refused(reason);
+        let mut model = Model::start(&self.tracker).await.map_err(|error| refused(error.to_string()))?;
+        let prices = Prices::load(None).map_err(|error| refused(error.to_string()))?;
+        let credential = Credential::api_key("self-test").map_err(|error| refused(error.to_string()))?;
+        let upstream = model.url().parse().map_err(|_| refused("no address for the model".to_owned()))?;
+        let settings = GatewaySettings::new(upstream, prices);
+        let gateway = Gateway::new(settings, Credentials::new(Some(credential), None), self.tracker.clone())
+            .map_err(|error| refused(error.to_string()))?;
+
+        let session = SessionKey::generate();
+        let order = LaunchOrder {
+            session,
+            template: AgentTemplate::of_instructions("You are tested.").into(),
+            model: model::NAME.to_owned(),
+            resume: None,
+            untouched: true,
+            assignment: Assignment::Workspace,
+        };
+        let launched = self.launch_with(order, cancel.clone(), &gateway).await;
+        let outcome = match launched {
+            Ok(mut sandbox) => {
+                let conversation = cancel.run_until_cancelled(timeout(TASK_TIMEOUT, converse(&mut sandbox)));
+                let outcome = match conversation.await {
+                    Some(outcome) => outcome.unwrap_or(Err(LaunchError::Timeout)),
+                    None => Err(LaunchError::Cancelled),
+                };
+                self.take_down(&sandbox.name).await.map_err(LaunchError::Engine).and(outcome)
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = self.remove_volumes(session).await {
+            warn!(%error, "could not remove the volumes of a self-test; they are found as leftovers");
+        }
+        outcome?;
+        model.verdict().map_err(refused)
+    }
+}
+
+/// One message, and its end.
+async fn converse(sandbox: &mut Sandbox) -> Result<(), LaunchError> {
+    let Sandbox { process, link, .. } = sandbox;
+    link.stdin(user_message(&Uuid::now_v7().to_string(), "Make the call.").into()).await?;
+    let mut end = None;
+    loop {
+        match process.recv().await {
+            ProcessOutput::Frames(frames) => {
+                let ended = process.decode(frames, |line| {
+                    if let Ok(AgentEvent::Result(result)) = line.map(|line| line.event) {
+                        let said = result.result.map(std::borrow::Cow::into_owned).unwrap_or_default();
+                        end = Some(if result.is_error { Err(LaunchError::Refused(said)) } else { Ok(()) });
+                    }
+                });
+                link.acknowledge(process.last_frame());
+                if let Some(ended) = ended {
+                    return Err(LaunchError::Ended(ended));
+                }
+            }
+            ProcessOutput::Ended(ended) => return Err(LaunchError::Ended(ended)),
+        }
+        if let Some(end) = end.take() {
+            return end;
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Taking over a sandbox that an earlier coordinator left running.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::session::SandboxRecord;
+use engine::ContainerId;
+use failpoint::failpoint;
+use gateway::RepositoryAccess;
+use link::ResumeState;
+use sandbox_link::frame::LinkSecret;
+use secrecy::ExposeSecret;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::process::Process;
+use super::{LaunchError, Sandbox, SandboxHost, SandboxName};
+
+/// How long a sandbox has to come back. It asks twice a second.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl SandboxHost {
+    /// Binds the sandbox's sockets again and waits for its `sandbox-init`, which has kept what the agent said meanwhile.
+    /// What does not come back is left to be taken down.
+    /// `repository`: what its git may do.
+    pub async fn take_over(
+        &self,
+        record: SandboxRecord,
+        repository: Option<RepositoryAccess>,
+        cancel: CancellationToken,
+    ) -> Result<Sandbox, LaunchError> {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(LaunchError::Cancelled),
+            outcome = timeout(RETURN_TIMEOUT, self.take_over_now(record, repository)) => outcome.unwrap_or(Err(LaunchError::Timeout)),
+        }
+    }
+
+    async fn take_over_now(
+        &self,
+        record: SandboxRecord,
+        repository: Option<RepositoryAccess>,
+    ) -> Result<Sandbox, LaunchError> {
+        let name = SandboxName::from_record(&record.name);
+        let container = ContainerId::new(record.container_id);
+        let gateway = self.gateway.open();
+        // Until it is known whose they are.
+        gateway.hold_requests();
+        if let Some(repository) = repository {
+            gateway.set_repository(repository);
+        }
+        let secret = LinkSecret::new(record.link_secret.expose_secret().to_owned());
+        let resume = ResumeState { secret, last_received: record.last_frame };
+        let attached = self.links.attach_again(&name, resume, self.settings.orphan_ttl, Arc::clone(&gateway))?;
+        failpoint!("takeover.bound");
+        let Some((link, output)) = attached else {
+            return Err(LaunchError::Refused(
+                "with SANDBOX_NETWORK=bridge sandboxes do not outlive the server".to_owned(),
+            ));
+        };
+        let mut process = Process::new(output, self.watch(&container)).after_frame(record.last_frame);
+        let mut connected = link.connected();
+        tokio::select! {
+            _ = connected.wait_for(|connected| *connected) => {}
+            end = process.container_ended() => return Err(LaunchError::Ended(end)),
+        }
+        failpoint!("takeover.connected");
+        Ok(Sandbox { name, container, link, process, gateway, resumed: true })
+    }
+}

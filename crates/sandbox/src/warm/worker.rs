@@ -1,0 +1,238 @@
+//! Keeps as many warm sandboxes as are wanted: makes them one at a time, replaces those that ended or are out of date, and
+//! lets them go where others need the room.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use agent_template::AgentTemplate;
+use domain::session::SessionKey;
+use failpoint::failpoint;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use super::{Claim, Warm, WarmSettings};
+use crate::capacity::{Capacity, Slot};
+use crate::{Assignment, LaunchOrder, SandboxHost};
+
+/// How often it is looked whether template and image are still those of before, and whether there is room again.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// After a warm sandbox was taken, the session that took it has the machine for itself this long.
+const AFTER_TAKEN: Duration = Duration::from_millis(300);
+
+/// After one did not come up, the next is tried this late, and later each time.
+const AFTER_FAILURE: Duration = Duration::from_secs(2);
+const AFTER_FAILURES: Duration = Duration::from_mins(1);
+
+struct Worker {
+    settings: WarmSettings,
+    host: Arc<SandboxHost>,
+    capacity: Capacity,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    ready: Vec<Warm>,
+    /// One is being made. Calls it off.
+    making: Option<CancellationToken>,
+    not_before: Instant,
+    failures: u32,
+    tell: watch::Sender<usize>,
+}
+
+pub(super) async fn run(
+    settings: WarmSettings,
+    host: Arc<SandboxHost>,
+    capacity: Capacity,
+    mut claims: mpsc::Receiver<Claim>,
+    tell: watch::Sender<usize>,
+    stop: CancellationToken,
+    tracker: TaskTracker,
+) {
+    let (report, mut made) = mpsc::channel(1);
+    let mut looks = tokio::time::interval(LOOK_AGAIN);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut worker = Worker {
+        settings,
+        host,
+        capacity,
+        tracker,
+        stop: stop.clone(),
+        ready: Vec::new(),
+        making: None,
+        not_before: Instant::now(),
+        failures: 0,
+        tell,
+    };
+    loop {
+        worker.make_one(&report);
+        worker.tell.send_replace(worker.ready.len());
+        let not_before = worker.not_before;
+        let waits = worker.is_wanted() && not_before > Instant::now();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(claim) = claims.recv() => worker.give(claim),
+            Some(outcome) = made.recv() => worker.on_made(outcome),
+            index = lost(&mut worker.ready) => {
+                let warm = worker.ready.swap_remove(index);
+                worker.discard(warm);
+            }
+            _ = looks.tick() => worker.replace_stale().await,
+            () = tokio::time::sleep_until(not_before), if waits => {}
+        }
+    }
+    worker.tell.send_replace(0);
+    if let Some(making) = &worker.making {
+        making.cancel();
+        if let Some(Ok(warm)) = made.recv().await {
+            worker.ready.push(*warm);
+        }
+    }
+    for warm in std::mem::take(&mut worker.ready) {
+        warm.discard(&worker.host).await;
+    }
+}
+
+impl Worker {
+    fn is_wanted(&self) -> bool {
+        self.making.is_none() && self.ready.len() < self.settings.count
+    }
+
+    /// Begins to make one, where one is missing and there is room for it.
+    fn make_one(&mut self, report: &mpsc::Sender<Result<Box<Warm>, String>>) {
+        if !self.is_wanted() || self.not_before > Instant::now() {
+            return;
+        }
+        let Some(slot) = self.capacity.spare() else {
+            self.not_before = Instant::now() + LOOK_AGAIN;
+            return;
+        };
+        let cancel = self.stop.child_token();
+        self.making = Some(cancel.clone());
+        let (settings, host, report) = (self.settings.clone(), Arc::clone(&self.host), report.clone());
+        self.tracker.spawn(async move {
+            let outcome = make(settings, &host, slot, cancel).await.map(Box::new);
+            // Who asked waits for it.
+            let _ = report.send(outcome).await;
+        });
+    }
+
+    fn on_made(&mut self, outcome: Result<Box<Warm>, String>) {
+        self.making = None;
+        match outcome {
+            Ok(warm) => {
+                info!(sandbox.name = %warm.sandbox.name, "a warm sandbox is ready");
+                self.failures = 0;
+                self.ready.push(*warm);
+                failpoint!("warm.ready");
+            }
+            Err(error) => {
+                warn!(error, "no warm sandbox");
+                self.not_before = Instant::now() + (AFTER_FAILURE * (1 << self.failures.min(5))).min(AFTER_FAILURES);
+                self.failures += 1;
+            }
+        }
+    }
+
+    fn give(&mut self, claim: Claim) {
+        // The oldest: it is the most settled.
+        let found = self.ready.iter().position(|warm| warm.template.name == claim.agent);
+        let warm = found.map(|index| Box::new(self.ready.remove(index)));
+        if warm.is_some() {
+            self.not_before = Instant::now() + AFTER_TAKEN;
+        }
+        if let Err(Some(warm)) = claim.reply.send(warm) {
+            self.ready.push(*warm);
+        }
+    }
+
+    fn discard(&mut self, warm: Warm) {
+        info!(sandbox.name = %warm.sandbox.name, "a warm sandbox goes");
+        self.not_before = self.not_before.max(Instant::now() + AFTER_TAKEN);
+        let host = Arc::clone(&self.host);
+        self.tracker.spawn(async move { warm.discard(&host).await });
+    }
+
+    async fn replace_stale(&mut self) {
+        if self.ready.is_empty() {
+            return;
+        }
+        let (template, image) =
+            tokio::join!(AgentTemplate::read(self.settings.agent_dir.clone(), None), self.host.image_id());
+        // A template that cannot be read now is an error of the next task, as without warm sandboxes.
+        let current = |warm: &Warm| template.as_ref().is_ok_and(|template| warm.is_current(template, image.as_deref()));
+        let stale: Vec<Warm> = self.ready.extract_if(.., |warm| !current(warm)).collect();
+        for warm in stale {
+            self.discard(warm);
+        }
+    }
+}
+
+async fn make(
+    settings: WarmSettings,
+    host: &SandboxHost,
+    mut slot: Slot,
+    cancel: CancellationToken,
+) -> Result<Warm, String> {
+    let template = AgentTemplate::read(settings.agent_dir, None).await.map_err(|error| error.to_string())?;
+    let template = Arc::new(template);
+    // Before it is made: one that is replaced meanwhile is found out of date.
+    let image = host.image_id().await;
+    let session = SessionKey::generate();
+    host.own(session);
+    let order = LaunchOrder {
+        session,
+        model: template.settings.model.clone().unwrap_or(settings.model),
+        template: Arc::clone(&template),
+        resume: None,
+        untouched: true,
+        assignment: Assignment::Workspace,
+    };
+    let launched = {
+        let mut launch = pin!(host.launch(order, cancel.clone()));
+        tokio::select! {
+            launched = &mut launch => launched,
+            // Somebody waits for the room.
+            () = slot.unwanted() => {
+                cancel.cancel();
+                launch.await
+            }
+        }
+    };
+    match launched {
+        Ok(sandbox) => Ok(Warm { session, sandbox, template, image, slot }),
+        Err(error) => {
+            // Its container is gone; its volumes may be there.
+            if let Err(error) = host.remove_volumes(session).await {
+                warn!(session.key = %session, %error, "could not remove the volumes of a warm sandbox");
+            }
+            host.disown(session);
+            Err(error.to_string())
+        }
+    }
+}
+
+/// The first of them that ended or has to go. Safe to cancel.
+async fn lost(ready: &mut [Warm]) -> usize {
+    let mut watches: Vec<_> = ready
+        .iter_mut()
+        .map(|warm| {
+            let Warm { sandbox, slot, .. } = warm;
+            Box::pin(async move {
+                tokio::select! {
+                    _ = sandbox.rest() => {}
+                    () = slot.unwanted() => {}
+                }
+            })
+        })
+        .collect();
+    std::future::poll_fn(|context| match watches.iter_mut().position(|watch| watch.as_mut().poll(context).is_ready()) {
+        Some(index) => Poll::Ready(index),
+        None => Poll::Pending,
+    })
+    .await
+}

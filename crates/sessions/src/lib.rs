@@ -1,0 +1,21 @@
+//! Sessions and everything that lives with them: the worker that owns each, its events, its tasks on repositories, the
+//! delivery of webhooks, and the maintenance of an installation.
+//!
+//! | module | contains |
+//! |---|---|
+//! | [`registry`] | finds or starts the worker of a session |
+//! | [`session`] | one session: the worker, its queue, its events, its dialogue with the agent |
+//! | [`repository`] | tasks on repositories: choice, clone, mirrors, pull request |
+//! | [`webhook`] | delivers what is due |
+//! | [`maintenance`] | once a minute: removes orphans, applies retention |
+//!
+//! Invariants:
+//! - One loop feeds a session: only its worker receives messages and output. No branch of it waits for the engine.
+//! - An event is committed before it is published.
+//! - Nothing here knows HTTP.
+
+pub mod maintenance;
+pub mod registry;
+pub mod repository;
+pub mod session;
+pub mod webhook;

@@ -1,0 +1,93 @@
+//! The clone, made from a copy of the coordinator's mirror instead of the forge. Only what the mirror does not have yet comes
+//! through the gateway.
+
+use domain::repository::Checkout;
+use domain::sandbox::WORKSPACE;
+use engine::Engine;
+use sandbox::{LaunchError, Sandbox};
+use tracing::{info, warn};
+
+use super::clone::QUIET;
+use super::{MirrorCopy, MirrorError, Mirrors};
+
+/// Where the mirrors are, and how a copy gets into a sandbox.
+#[derive(Clone, Copy)]
+pub(crate) struct MirrorSource<'a> {
+    pub(crate) mirrors: &'a Mirrors,
+    pub(crate) engine: &'a dyn Engine,
+    /// The largest copy that a sandbox has room for, in bytes.
+    pub(crate) most_bytes: u64,
+}
+
+/// The copy's name in the workspace, which no repository can have. On the same volume as the clone, so that packs are linked
+/// and not copied once more.
+pub(super) const COPY: &str = ".mirror+";
+
+/// How [`CLONE`] ends where the copy is no good.
+const DAMAGED: i32 = 97;
+
+/// `$1` the clone, `$2` the branch, `$3` the forge's address, `$4` the base.
+const CLONE: &str = r#"
+git() {
+  command git -c core.hooksPath=/dev/null -c protocol.allow=never \
+    -c protocol.http.allow=always -c protocol.https.allow=always "$@"
+}
+git -c protocol.file.allow=always clone --quiet --branch "$2" -- ./.mirror+ "$1" || exit 97
+rm -rf ./.mirror+
+cd "$1"
+git remote set-url origin "$3"
+git remote set-head origin "$4" || true
+git fetch --quiet --prune origin
+git reset --quiet --hard "origin/$2"
+"#;
+
+/// False: there is no mirror, or it would not do, and nothing is left of it. The reason is in the log: a clone from the forge
+/// is as good, if slower.
+pub(super) async fn clone(
+    source: MirrorSource<'_>,
+    sandbox: &mut Sandbox,
+    url: &str,
+    checkout: &Checkout,
+) -> Result<bool, LaunchError> {
+    let name = &checkout.name;
+    let Some(copy) = copy_of(source, checkout).await else { return Ok(false) };
+    // The engine tells of a copy that broke off.
+    let (archive, _writer) = copy.archive(COPY, &checkout.branch);
+    let directory = checkout.directory();
+    let complaint = if let Err(error) = source.engine.upload(&sandbox.container, WORKSPACE, archive).await {
+        error.to_string()
+    } else {
+        let arguments = ["-euc", CLONE, "sh", &directory, &checkout.branch, url, &checkout.base];
+        let finished = sandbox.run(WORKSPACE, "sh", &arguments, &QUIET).await?;
+        if finished.succeeded() {
+            return Ok(true);
+        }
+        if finished.code == Some(DAMAGED)
+            && let Err(error) = source.mirrors.discard(name).await
+        {
+            warn!(repository = %name, %error, "a mirror could not be removed");
+        }
+        finished.stderr
+    };
+    warn!(repository = %name, error = complaint, "cloned without a mirror, of which no clone could be made");
+    sandbox.run(WORKSPACE, "rm", &["-rf", "--", COPY, &directory], &QUIET).await?;
+    Ok(false)
+}
+
+/// The mirror as the forge is now, where it can be had and is not too large.
+async fn copy_of(source: MirrorSource<'_>, checkout: &Checkout) -> Option<MirrorCopy> {
+    let known_bytes = checkout.size.saturating_mul(1024);
+    let updated = if known_bytes > source.most_bytes {
+        Err(MirrorError::TooLarge)
+    } else {
+        source.mirrors.update(&checkout.name, known_bytes).await
+    };
+    let fitting =
+        updated.and_then(|copy| if copy.bytes() > source.most_bytes { Err(MirrorError::TooLarge) } else { Ok(copy) });
+    fitting
+        .inspect_err(|error| {
+            let error = domain::error_chain(error);
+            info!(repository = %checkout.name, error, "cloned without a mirror");
+        })
+        .ok()
+}

@@ -1,0 +1,153 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::agent::AgentName;
+use domain::event::StoredEvent;
+use domain::session::{SessionKey, SessionRecord};
+use jiff::Timestamp;
+use store::{Change, Store, StoreOptions};
+
+use super::{EventLog, Frames, PAGE_BYTES, Page, TAIL_BYTES};
+
+fn events(from: u64, to: u64, bytes: usize) -> Vec<StoredEvent> {
+    (from..=to).map(|seq| StoredEvent { seq, json: Bytes::from(vec![b'x'; bytes]) }).collect()
+}
+
+fn inside(frames: &Frames) -> Vec<StoredEvent> {
+    frames.events().map(|(seq, json)| StoredEvent { seq, json }).collect()
+}
+
+fn inside_page(page: &Page) -> Vec<StoredEvent> {
+    match page {
+        Page::Events(frames) => inside(frames),
+        other => panic!("{other:?}"),
+    }
+}
+
+struct World {
+    directory: tempfile::TempDir,
+    store: Store,
+    key: SessionKey,
+    log: Arc<EventLog>,
+}
+
+async fn world() -> World {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
+    let key = SessionKey::generate();
+    let record = SessionRecord {
+        agent: AgentName::default(),
+        key,
+        id: "a".parse().unwrap(),
+        created: Timestamp::now(),
+        last_active: Timestamp::now(),
+        turns: 0,
+        claude_session_id: None,
+        env: std::collections::BTreeMap::new(),
+        last_seq: 0,
+        sandbox: None,
+        repository: None,
+    };
+    store.commit(vec![Change::InsertSession(record)]).await.unwrap();
+    let log = Arc::new(EventLog::new(key, store.clone(), 0));
+    World { directory, store, key, log }
+}
+
+impl World {
+    async fn append(&self, events: Vec<StoredEvent>) {
+        let change = Change::AppendEvents { session: self.key, task: None, events: events.clone() };
+        self.store.commit(vec![change]).await.unwrap();
+        self.log.publish(&events);
+    }
+
+    /// Everything after `since`, as one subscriber reads it.
+    async fn read(&self, since: u64, until: u64) -> Vec<u64> {
+        let mut cursor = self.log.cursor(since);
+        let mut seen = Vec::new();
+        while cursor.since() < until {
+            let events = inside_page(&cursor.next().await.unwrap());
+            let bytes: usize = events.iter().map(|event| event.json.len()).sum();
+            assert!(events.len() == 1 || bytes <= PAGE_BYTES, "{bytes} bytes in a page");
+            seen.extend(events.into_iter().map(|event| event.seq));
+        }
+        seen
+    }
+}
+
+#[tokio::test]
+async fn replay_and_live_meet_without_a_hole_or_a_double() {
+    let world = world().await;
+    // More than the tail keeps, so that the beginning comes from the store.
+    let bytes = 4096;
+    let count = (TAIL_BYTES / bytes * 3) as u64;
+    for from in (1..=count).step_by(16) {
+        world.append(events(from, (from + 15).min(count), bytes)).await;
+    }
+    for since in [0, 1, count / 2, count - 1] {
+        assert_eq!(world.read(since, count).await, (since + 1..=count).collect::<Vec<_>>(), "since {since}");
+    }
+}
+
+#[tokio::test]
+async fn a_subscriber_waits_for_what_comes() {
+    let world = world().await;
+    let mut cursor = world.log.cursor(0);
+    let (page, ()) = tokio::join!(cursor.next(), world.append(events(1, 2, 10)));
+    assert_eq!(inside_page(&page.unwrap()), events(1, 2, 10));
+    world.log.close();
+    assert!(matches!(cursor.next().await.unwrap(), Page::End));
+}
+
+#[tokio::test]
+async fn a_page_of_large_events_is_small() {
+    let world = world().await;
+    world.append(events(1, 2, PAGE_BYTES / 2 + 1)).await;
+    world.append(events(3, 3, PAGE_BYTES / 4)).await;
+    let mut cursor = world.log.cursor(0);
+    for expected in [vec![1], vec![2], vec![3]] {
+        let events = inside_page(&cursor.next().await.unwrap());
+        assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), expected);
+    }
+    // One that is larger than a page comes alone.
+    world.append(events(4, 4, PAGE_BYTES + 1)).await;
+    assert_eq!(inside_page(&cursor.next().await.unwrap()), events(4, 4, PAGE_BYTES + 1));
+}
+
+#[tokio::test]
+async fn events_that_came_one_by_one_are_read_together() {
+    let world = world().await;
+    for seq in 1..=100 {
+        world.append(events(seq, seq, 20)).await;
+    }
+    let page = world.log.cursor(3).next().await.unwrap();
+    assert_eq!(inside_page(&page), events(4, 100, 20));
+}
+
+#[tokio::test]
+async fn what_retention_removed_is_told_as_a_gap() {
+    let world = world().await;
+    // As after a restart: nothing in the tail, and nothing left of the first 9 events.
+    let log = Arc::new(EventLog::new(world.key, world.store.clone(), 9));
+    let removed = Change::AppendEvents { session: world.key, task: None, events: events(1, 9, 10) };
+    world.store.commit(vec![removed]).await.unwrap();
+    let database = rusqlite::Connection::open(world.directory.path().join("claude-runner.db")).unwrap();
+    database.execute("DELETE FROM events", []).unwrap();
+
+    let mut cursor = log.cursor(3);
+    assert!(matches!(cursor.next().await.unwrap(), Page::Gap { from: 4, to: 9 }));
+    let (next, ()) = tokio::join!(cursor.next(), async {
+        let change = Change::AppendEvents { session: world.key, task: None, events: events(10, 10, 10) };
+        world.store.commit(vec![change]).await.unwrap();
+        log.publish(&events(10, 10, 10));
+    });
+    assert_eq!(inside_page(&next.unwrap()), events(10, 10, 10));
+}
+
+#[tokio::test]
+async fn a_deleted_session_ends_its_streams() {
+    let world = world().await;
+    world.append(events(1, 3, 10)).await;
+    world.store.commit(vec![Change::DeleteSession(world.key)]).await.unwrap();
+    let log = Arc::new(EventLog::new(world.key, world.store.clone(), 3));
+    assert!(matches!(log.cursor(0).next().await.unwrap(), Page::End));
+}

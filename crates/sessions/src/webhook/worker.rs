@@ -1,0 +1,229 @@
+//! Makes the attempts: as many at once as it may, each delivery one at a time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use domain::task::TaskRecord;
+use domain::webhook::{Attempt, Attempted, Due, Outcome, Target, WebhookId, WebhookSecret, WebhookSecrets};
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use gateway::Outbound;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
+use jiff::{SignedDuration, Timestamp};
+use observe::metrics::{Delivered, Metrics};
+use serde_json::{Value, json};
+use store::{Change, Store, StoreError};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::RetrySchedule;
+use super::signature::sign;
+
+/// Attempts at once: each holds a connection and a task's record.
+const MAX_ATTEMPTS: usize = 32;
+
+/// Of these to one host, so that a slow one does not hold up the others.
+const MAX_ATTEMPTS_PER_HOST: usize = 4;
+
+/// A store that cannot be read or written is tried again after this.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// The clock may be set, so what is due is looked at this often at least.
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+
+/// How long open attempts have to end when the server does. What is cut off is made again after the next start.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What it takes to deliver.
+pub struct Courier {
+    pub store: Store,
+    pub outbound: Arc<Outbound>,
+    /// For targets without a secret of their own.
+    pub secrets: WebhookSecrets,
+    pub schedule: RetrySchedule,
+    pub metrics: Metrics,
+    /// A task as `GET /task/:id` shows it.
+    pub show: fn(&TaskRecord) -> Value,
+}
+
+/// The attempts that are open.
+#[derive(Default)]
+struct Open<'a> {
+    attempts: FuturesUnordered<BoxFuture<'a, Due>>,
+    numbers: Vec<i64>,
+    hosts: HashMap<String, usize>,
+}
+
+/// Delivers until the coordinator ends.
+pub async fn run(courier: Courier, shutdown: CancellationToken) {
+    let mut open = Open::default();
+    loop {
+        let next = match courier.begin(&mut open).await {
+            Ok(next) => next.map_or(LONGEST_SLEEP, |at| until(at).min(LONGEST_SLEEP)),
+            Err(StoreError::Closed) => return,
+            Err(error) => {
+                warn!(%error, "could not look which webhooks are due");
+                STORE_RETRY
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            Some(due) = open.attempts.next() => open.ended(&due),
+            () = courier.store.webhooks_made_due() => {}
+            () = tokio::time::sleep(next) => {}
+        }
+    }
+    let _ = tokio::time::timeout(GRACE, async { while open.attempts.next().await.is_some() {} }).await;
+}
+
+impl Courier {
+    /// Begins what is due, as far as there is room. Returns when the next delivery for which there is room is due.
+    async fn begin<'a>(&'a self, open: &mut Open<'a>) -> Result<Option<Timestamp>, StoreError> {
+        loop {
+            let room = MAX_ATTEMPTS.saturating_sub(open.numbers.len());
+            if room == 0 {
+                return Ok(None);
+            }
+            let (busy, full) = (open.numbers.clone(), open.full_hosts());
+            let found = self.store.due_webhooks(Timestamp::now(), busy.clone(), full.clone(), room).await?;
+            if found.is_empty() {
+                return self.store.next_webhook(busy, full).await;
+            }
+            for due in found {
+                if open.has_room_for(&due.host) {
+                    open.begun(&due);
+                    open.attempts.push(Box::pin(self.attempt(due)));
+                }
+            }
+        }
+    }
+
+    /// One attempt, written down when this returns.
+    async fn attempt(&self, due: Due) -> Due {
+        let (time, began) = (Timestamp::now(), Instant::now());
+        let sent = self.send(&due).await;
+        let (status, error, outcome) = self.judge(&due, sent);
+        let attempt = Attempt::of(time, began.elapsed(), status, error);
+        match outcome {
+            Outcome::Delivered => info!(task.id = %due.task, webhook.id = %due.id, "webhook delivered"),
+            Outcome::Again { .. } | Outcome::Failed => {
+                warn!(task.id = %due.task, webhook.id = %due.id, status, error = attempt.error, ?outcome, "webhook not taken");
+            }
+        }
+        self.metrics.webhook_attempted(match outcome {
+            Outcome::Delivered => Delivered::Taken,
+            Outcome::Again { .. } => Delivered::Later,
+            Outcome::Failed => Delivered::GivenUp,
+        });
+        let change = Change::AttemptedWebhook(Attempted { number: due.number, round: due.round, attempt, outcome });
+        // Not let go of before it is written, or it would be made again at once.
+        while let Err(error) = self.store.commit(vec![change.clone()]).await {
+            if matches!(error, StoreError::Closed) {
+                break;
+            }
+            warn!(webhook.id = %due.id, %error, "could not write down an attempt to deliver a webhook");
+            tokio::time::sleep(STORE_RETRY).await;
+        }
+        due
+    }
+
+    /// The status, and for how long the other side wants to be left alone; or why there was none.
+    async fn send(&self, due: &Due) -> Result<(u16, Option<Duration>), NotSent> {
+        let target = due.target.as_ref().ok_or(NotSent::ForGood("its address cannot be read any more"))?;
+        let record = match self.store.task(&due.task).await {
+            Ok(record) => record.ok_or(NotSent::ForGood("its task is not there any more"))?,
+            Err(error) => return Err(NotSent::Now(error.to_string())),
+        };
+        let body = self.body(due, &record);
+        let headers =
+            self.headers(due.id, target, &body).ok_or(NotSent::ForGood("there is no secret to sign it with"))?;
+        let answered = self.outbound.post(target.url(), headers, body).await;
+        answered.map(|answer| (answer.status, answer.retry_after)).map_err(|error| NotSent::Now(error.to_string()))
+    }
+
+    /// `{"type", "timestamp", "data"}`; the time is that of the task's end, and so the same each time.
+    fn body(&self, due: &Due, record: &TaskRecord) -> Bytes {
+        let ended = record.finished.unwrap_or(record.created);
+        let body = json!({ "type": due.event, "timestamp": format!("{ended:.3}"), "data": (self.show)(record) });
+        body.to_string().into()
+    }
+
+    /// `None`: there is nothing to sign with.
+    fn headers(&self, id: WebhookId, target: &Target, body: &[u8]) -> Option<HeaderMap> {
+        let (id, timestamp) = (id.to_string(), Timestamp::now().as_second());
+        let sign_with = |secret: &WebhookSecret| sign(secret, &id, timestamp, body);
+        let signatures: Vec<String> = match target.secret() {
+            Some(own) => vec![sign_with(own)],
+            None => self.secrets.each().map(sign_with).collect(),
+        };
+        let signature = HeaderValue::try_from(signatures.join(" ")).ok().filter(|_| !signatures.is_empty())?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert("webhook-id", HeaderValue::try_from(&id).ok()?);
+        headers.insert("webhook-timestamp", HeaderValue::from(timestamp));
+        headers.insert("webhook-signature", signature);
+        Some(headers)
+    }
+
+    fn judge(
+        &self,
+        due: &Due,
+        sent: Result<(u16, Option<Duration>), NotSent>,
+    ) -> (Option<u16>, Option<String>, Outcome) {
+        let (status, error, asked) = match sent {
+            Ok((status @ 200..=299, _)) => return (Some(status), None, Outcome::Delivered),
+            Ok((410, _)) => {
+                let error = "the other side wants no more of these".to_owned();
+                return (Some(410), Some(error), Outcome::Failed);
+            }
+            Ok((status @ 300..=399, asked)) => {
+                (Some(status), "the other side redirects, which is not followed".to_owned(), asked)
+            }
+            Ok((status, asked)) => (Some(status), format!("the other side answered {status}"), asked),
+            Err(NotSent::ForGood(why)) => return (None, Some(why.to_owned()), Outcome::Failed),
+            Err(NotSent::Now(why)) => (None, why, None),
+        };
+        let delay = self.schedule.delay(due.tries.saturating_add(1), asked, rand::random_range(0.0..1.0));
+        let at = delay.and_then(|delay| Timestamp::now().checked_add(SignedDuration::try_from(delay).ok()?).ok());
+        (status, Some(error), at.map_or(Outcome::Failed, |at| Outcome::Again { at }))
+    }
+}
+
+enum NotSent {
+    ForGood(&'static str),
+    Now(String),
+}
+
+impl Open<'_> {
+    fn has_room_for(&self, host: &str) -> bool {
+        self.numbers.len() < MAX_ATTEMPTS && self.hosts.get(host).is_none_or(|count| *count < MAX_ATTEMPTS_PER_HOST)
+    }
+
+    fn full_hosts(&self) -> Vec<String> {
+        self.hosts.iter().filter(|(_, count)| **count >= MAX_ATTEMPTS_PER_HOST).map(|(host, _)| host.clone()).collect()
+    }
+
+    fn begun(&mut self, due: &Due) {
+        self.numbers.push(due.number);
+        *self.hosts.entry(due.host.clone()).or_default() += 1;
+    }
+
+    fn ended(&mut self, due: &Due) {
+        self.numbers.retain(|number| *number != due.number);
+        if let Some(count) = self.hosts.get_mut(&due.host) {
+            *count -= 1;
+            if *count == 0 {
+                self.hosts.remove(&due.host);
+            }
+        }
+    }
+}
+
+fn until(at: Timestamp) -> Duration {
+    at.duration_since(Timestamp::now()).try_into().unwrap_or_default()
+}

@@ -1,0 +1,74 @@
+//! The data directory and its lock.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::StoreError;
+
+/// Exclusive while it lives. The kernel drops the lock with the process, so a crash leaves nothing to clean up.
+pub(super) struct DataDir {
+    pub(super) database: PathBuf,
+    /// Where the key is kept unless the configuration names another file.
+    pub(super) default_key_file: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    pub(super) const DATABASE: &str = "claude-runner.db";
+
+    /// Makes what is not there, and takes the lock.
+    pub(super) fn acquire(path: &Path) -> Result<Self, StoreError> {
+        make_directory(path).map_err(StoreError::file(path))?;
+        let lock = lock(path)?;
+        let database = make(path)?;
+        Ok(DataDir { database, default_key_file: path.join("secret.key"), _lock: lock })
+    }
+}
+
+/// Makes what is not there of the path, for this user alone.
+pub fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Makes the directory (0700) and an empty database file (0600) where there is none. Gives the database.
+pub(super) fn make(path: &Path) -> Result<PathBuf, StoreError> {
+    make_directory(path).map_err(StoreError::file(path))?;
+    let database = path.join(DataDir::DATABASE);
+    // SQLite gives its -wal and -shm files the mode of the database.
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&database)
+        .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
+        .map_err(StoreError::file(&database))?;
+    Ok(database)
+}
+
+fn lock(directory: &Path) -> Result<File, StoreError> {
+    let path = directory.join("lock");
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(StoreError::file(&path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            // Only for the message: an unreadable number does not matter.
+            let _ = file.read_to_string(&mut pid);
+            let pid = if pid.is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
+            return Err(StoreError::Locked { path: directory.to_owned(), pid });
+        }
+        Err(TryLockError::Error(source)) => return Err(StoreError::File { path, source }),
+    }
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(StoreError::file(&path))?;
+    Ok(file)
+}

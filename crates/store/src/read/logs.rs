@@ -1,0 +1,113 @@
+//! Reading events and lines, in pages.
+
+use bytes::Bytes;
+use domain::event::StoredEvent;
+use domain::session::SessionKey;
+use domain::task::TaskId;
+use rusqlite::{Connection, OptionalExtension, Params, params};
+
+use crate::{Store, StoreError, row};
+
+/// A page ends at this size (and after one row in any case), so that a subscriber that is caught up costs little memory.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// Which events of a session can be read: none where `earliest` is above `latest`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The first that retention left; 1 where it removed nothing.
+    pub earliest: u64,
+    /// The newest number given out, 0 at first.
+    pub latest: u64,
+}
+
+/// A line of the CLI's stdout. `number` grows with every line; there are holes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredLine {
+    pub number: u64,
+    pub line: Bytes,
+}
+
+impl Store {
+    /// The events after `since`, at most `limit` and about 1 MiB of them, without holes, each with the bytes that were
+    /// appended. Fewer than `limit` does not mean that there are no more; none does. Where `since` lies before what
+    /// retention left they begin later, see [`Store::bounds`].
+    pub async fn events(&self, session: SessionKey, since: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read(move |connection| {
+            let query = "SELECT seq, json FROM events
+                 WHERE session = (SELECT number FROM sessions WHERE key = ?1) AND seq > ?2 ORDER BY seq LIMIT ?3";
+            let rows = page(connection, query, params![session.as_bytes(), row::integer(since), row::limit(limit)])?;
+            Ok(rows.into_iter().map(|(seq, json)| StoredEvent { seq, json }).collect())
+        })
+        .await
+    }
+
+    /// None where there is no such session.
+    pub async fn bounds(&self, session: SessionKey) -> Result<Option<Bounds>, StoreError> {
+        self.read(move |connection| {
+            let bounds = connection
+                .prepare_cached(
+                    "SELECT coalesce((SELECT min(seq) FROM events WHERE session = number), last_seq + 1), last_seq
+                     FROM sessions WHERE key = ?1",
+                )?
+                .query_row([session.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            Ok(bounds
+                .map(|(earliest, latest)| Bounds { earliest: row::unsigned(earliest), latest: row::unsigned(latest) }))
+        })
+        .await
+    }
+
+    /// As [`Store::events`], of one task only.
+    pub async fn task_events(&self, task: &TaskId, since: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        let task = row::task_number(task)?;
+        self.read(move |connection| {
+            let query = "SELECT events.seq, events.json FROM task_logs JOIN events
+                 ON events.session = task_logs.session
+                     AND events.seq BETWEEN max(task_logs.first_seq, ?2 + 1) AND task_logs.last_seq
+                 WHERE task_logs.task = ?1 AND events.task = ?1 ORDER BY events.seq LIMIT ?3";
+            // One less than the largest: the query adds one.
+            let since = row::integer(since).min(i64::MAX - 1);
+            let rows = page(connection, query, params![task, since, row::limit(limit)])?;
+            Ok(rows.into_iter().map(|(seq, json)| StoredEvent { seq, json }).collect())
+        })
+        .await
+    }
+
+    /// A task's lines after the one numbered `since` (0: from the first), in pages as [`Store::events`].
+    pub async fn task_lines(&self, task: &TaskId, since: u64, limit: usize) -> Result<Vec<StoredLine>, StoreError> {
+        let task = row::task_number(task)?;
+        self.read(move |connection| {
+            let query = "SELECT number, line FROM lines
+                 WHERE session = (SELECT session FROM task_logs WHERE task = ?1) AND task = ?1 AND number > ?2
+                 ORDER BY number LIMIT ?3";
+            let rows = page(connection, query, params![task, row::integer(since), row::limit(limit)])?;
+            Ok(rows.into_iter().map(|(number, line)| StoredLine { number, line }).collect())
+        })
+        .await
+    }
+
+    /// Of all events and lines, without what the database adds.
+    pub async fn log_bytes(&self) -> Result<u64, StoreError> {
+        self.read(|connection| {
+            let bytes = connection
+                .prepare_cached("SELECT coalesce(sum(log_bytes), 0) FROM sessions")?
+                .query_row([], |row| row.get(0))?;
+            Ok(row::unsigned(bytes))
+        })
+        .await
+    }
+}
+
+fn page(connection: &Connection, query: &str, parameters: impl Params) -> Result<Vec<(u64, Bytes)>, StoreError> {
+    let mut statement = connection.prepare_cached(query)?;
+    let mut rows = statement.query(parameters)?;
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    while bytes < PAGE_BYTES
+        && let Some(row) = rows.next()?
+    {
+        let content = Bytes::copy_from_slice(row.get_ref(1)?.as_blob().map_err(|_| StoreError::corrupt("a log row"))?);
+        bytes += content.len();
+        page.push((row::unsigned(row.get(0)?), content));
+    }
+    Ok(page)
+}

@@ -1,0 +1,165 @@
+//! Reading sessions, with their secrets opened.
+
+use std::collections::BTreeMap;
+
+use domain::session::{SandboxRecord, SessionId, SessionKey, SessionRecord};
+use rusqlite::{Connection, Row, params};
+
+use crate::seal::{Place, Sealer};
+use crate::{Cursor, Page, Store, StoreError, row};
+
+const COLUMNS: &str = "number, key, id, created, last_active, turns, claude_session_id, last_seq, sandbox_name,
+     sandbox_container_id, sandbox_link_secret, sandbox_last_frame, sandbox_progress, repository, agent";
+
+impl Store {
+    pub async fn session(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        let (id, sealer) = (id.clone(), self.shared.sealer.clone());
+        let query = format!("SELECT {COLUMNS} FROM sessions WHERE id = ?1");
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(&query)?;
+            let mut rows = statement.query([id.as_str()])?;
+            rows.next()?.map(|row| decode(connection, &sealer, row).map(|(_, record)| record)).transpose()
+        })
+        .await
+    }
+
+    /// All sessions in the order of their creation.
+    pub async fn sessions(
+        &self,
+        prefix: Option<&str>,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<SessionRecord>, StoreError> {
+        let sealer = self.shared.sealer.clone();
+        let query = format!(
+            "SELECT {COLUMNS} FROM sessions
+             WHERE number > ?1 AND substr(id, 1, length(?3)) = ?3 ORDER BY number LIMIT ?2"
+        );
+        let prefix = prefix.unwrap_or_default().to_owned();
+        let after = cursor.map_or(0, Cursor::number);
+        self.read(move |connection| {
+            let rows =
+                select(connection, &sealer, &query, params![after, row::limit(limit.saturating_add(1)), prefix])?;
+            Ok(Page::from_rows(rows, limit))
+        })
+        .await
+    }
+
+    /// What a starting coordinator must look at: sessions that have a sandbox or a task that has not ended, oldest first.
+    pub async fn live_sessions(&self) -> Result<Vec<SessionRecord>, StoreError> {
+        let sealer = self.shared.sealer.clone();
+        let query = format!(
+            "SELECT {COLUMNS} FROM sessions WHERE number IN (
+                 SELECT number FROM sessions WHERE sandbox_name IS NOT NULL
+                 UNION
+                 SELECT sessions.number FROM tasks JOIN sessions ON sessions.key = tasks.session
+                 WHERE tasks.status IN ('queued', 'running'))
+             ORDER BY number"
+        );
+        self.read(move |connection| {
+            let rows = select(connection, &sealer, &query, [])?;
+            Ok(rows.into_iter().map(|(_, record)| record).collect())
+        })
+        .await
+    }
+
+    /// Sandboxes by name, and the sessions that have them.
+    pub async fn sandbox_owners(&self) -> Result<Vec<(String, SessionId)>, StoreError> {
+        self.read(|connection| {
+            let query = "SELECT sandbox_name, id FROM sessions WHERE sandbox_name IS NOT NULL";
+            let mut statement = connection.prepare_cached(query)?;
+            let mut rows = statement.query([])?;
+            let mut owners = Vec::new();
+            while let Some(row) = rows.next()? {
+                owners.push((row.get(0)?, row::session_id(&row.get::<_, String>(1)?)?));
+            }
+            Ok(owners)
+        })
+        .await
+    }
+
+    /// Whether a session of ours is there.
+    pub async fn has_session(&self, key: SessionKey) -> Result<bool, StoreError> {
+        self.read(move |connection| {
+            Ok(connection.prepare_cached("SELECT 1 FROM sessions WHERE key = ?1")?.exists([key.as_bytes()])?)
+        })
+        .await
+    }
+
+    pub async fn session_count(&self) -> Result<u64, StoreError> {
+        self.read(|connection| {
+            let count = connection.prepare_cached("SELECT count(*) FROM sessions")?.query_row([], |row| row.get(0))?;
+            Ok(row::unsigned(count))
+        })
+        .await
+    }
+}
+
+fn select(
+    connection: &Connection,
+    sealer: &Sealer,
+    query: &str,
+    parameters: impl rusqlite::Params,
+) -> Result<Vec<(i64, SessionRecord)>, StoreError> {
+    let mut statement = connection.prepare_cached(query)?;
+    let mut rows = statement.query(parameters)?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        records.push(decode(connection, sealer, row)?);
+    }
+    Ok(records)
+}
+
+fn decode(connection: &Connection, sealer: &Sealer, row: &Row<'_>) -> Result<(i64, SessionRecord), StoreError> {
+    let number: i64 = row.get(0)?;
+    let key = row::session_key(row.get(1)?);
+    let id = row::session_id(&row.get::<_, String>(2)?)?;
+    let record = SessionRecord {
+        key,
+        created: row::timestamp(row.get(3)?)?,
+        last_active: row::timestamp(row.get(4)?)?,
+        turns: row::unsigned(row.get(5)?),
+        claude_session_id: row.get(6)?,
+        env: env(connection, sealer, number, (key, &id))?,
+        last_seq: row::unsigned(row.get(7)?),
+        sandbox: sandbox(sealer, (key, &id), row)?,
+        repository: row.get::<_, Option<String>>(13)?.as_deref().map(row::json).transpose()?,
+        agent: row::agent_name(&row.get::<_, String>(14)?)?,
+        id,
+    };
+    Ok((number, record))
+}
+
+fn sandbox(
+    sealer: &Sealer,
+    (session, id): (SessionKey, &SessionId),
+    row: &Row<'_>,
+) -> Result<Option<SandboxRecord>, StoreError> {
+    let Some(name) = row.get::<_, Option<String>>(8)? else { return Ok(None) };
+    let ciphertext: Vec<u8> = row.get(10)?;
+    let link_secret = sealer.unseal(Place::LinkSecret { session, sandbox: &name }, &ciphertext, id)?;
+    Ok(Some(SandboxRecord {
+        name,
+        container_id: row.get(9)?,
+        link_secret,
+        last_frame: row::unsigned(row.get(11)?),
+        progress: row.get(12)?,
+    }))
+}
+
+fn env(
+    connection: &Connection,
+    sealer: &Sealer,
+    number: i64,
+    (session, id): (SessionKey, &SessionId),
+) -> Result<BTreeMap<String, secrecy::SecretString>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT name, value FROM session_env WHERE session = ?1")?;
+    let mut rows = statement.query([number])?;
+    let mut env = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (name, ciphertext): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let value = sealer.unseal(Place::Env { session, name: &name }, &ciphertext, id)?;
+        env.insert(name, value);
+    }
+    Ok(env)
+}

@@ -1,0 +1,142 @@
+//! Reading tasks.
+
+use domain::session::{SessionId, SessionKey};
+use domain::task::{TaskId, TaskRecord, TaskRequest, TaskStatus};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params_from_iter};
+use uuid::Uuid;
+
+use crate::{Cursor, Page, Store, StoreError, row};
+
+const COLUMNS: &str =
+    "number, id, session, session_id, status, created, started, finished, prompt_uuid, message, request,
+     failure, answer, attempt, repository";
+
+/// All that are set must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskFilter {
+    pub status: Option<TaskStatus>,
+    pub session_id: Option<SessionId>,
+    /// With what the session's id begins.
+    pub session_prefix: Option<String>,
+    /// Somewhere in the message; the case of ASCII letters does not matter.
+    pub text: Option<String>,
+}
+
+/// A task that a restarted coordinator goes on with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnfinishedTask {
+    pub record: TaskRecord,
+    /// Of the message given to the agent, or still to be given.
+    pub prompt_uuid: Uuid,
+}
+
+impl Store {
+    pub async fn task(&self, id: &TaskId) -> Result<Option<TaskRecord>, StoreError> {
+        let number = row::task_number(id)?;
+        let mut tasks = self.select_tasks("id = ?", vec![number.into()], "").await?;
+        Ok(tasks.pop().map(|(_, task)| task.record))
+    }
+
+    /// Newest first.
+    pub async fn tasks(
+        &self,
+        filter: &TaskFilter,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<TaskRecord>, StoreError> {
+        let mut conditions = vec!["1"];
+        let mut parameters: Vec<Value> = Vec::new();
+        if let Some(cursor) = cursor {
+            conditions.push("number < ?");
+            parameters.push(cursor.number().into());
+        }
+        if let Some(status) = filter.status {
+            conditions.push("status = ?");
+            parameters.push(status.as_str().to_owned().into());
+        }
+        if let Some(session_id) = &filter.session_id {
+            conditions.push("session_id = ?");
+            parameters.push(session_id.as_str().to_owned().into());
+        }
+        if let Some(prefix) = &filter.session_prefix {
+            conditions.push("substr(session_id, 1, length(?)) = ?");
+            parameters.extend([prefix.clone().into(), prefix.clone().into()]);
+        }
+        if let Some(text) = &filter.text {
+            conditions.push(r"message LIKE ? ESCAPE '\'");
+            parameters.push(containing(text).into());
+        }
+        parameters.push(row::limit(limit.saturating_add(1)).into());
+        let tasks = self.select_tasks(&conditions.join(" AND "), parameters, "ORDER BY number DESC LIMIT ?").await?;
+        Ok(Page::from_rows(tasks.into_iter().map(|(number, task)| (number, task.record)).collect(), limit))
+    }
+
+    /// Those of one session that have not ended, in the order in which they were submitted.
+    pub async fn unfinished_tasks(&self, session: SessionKey) -> Result<Vec<UnfinishedTask>, StoreError> {
+        let key = session.as_bytes().to_vec();
+        let condition = "session = ? AND status IN ('queued', 'running')";
+        let tasks = self.select_tasks(condition, vec![key.into()], "ORDER BY number").await?;
+        Ok(tasks.into_iter().map(|(_, task)| task).collect())
+    }
+
+    pub async fn task_count(&self) -> Result<u64, StoreError> {
+        self.read(|connection| {
+            let count = connection.prepare_cached("SELECT count(*) FROM tasks")?.query_row([], |row| row.get(0))?;
+            Ok(row::unsigned(count))
+        })
+        .await
+    }
+
+    async fn select_tasks(
+        &self,
+        condition: &str,
+        parameters: Vec<Value>,
+        order: &str,
+    ) -> Result<Vec<(i64, UnfinishedTask)>, StoreError> {
+        let query = format!("SELECT {COLUMNS} FROM tasks WHERE {condition} {order}");
+        self.read(move |connection: &Connection| {
+            let mut statement = connection.prepare_cached(&query)?;
+            let mut rows = statement.query(params_from_iter(parameters))?;
+            let mut tasks = Vec::new();
+            while let Some(row) = rows.next()? {
+                tasks.push(decode(row)?);
+            }
+            Ok(tasks)
+        })
+        .await
+    }
+}
+
+fn decode(row: &Row<'_>) -> Result<(i64, UnfinishedTask), StoreError> {
+    let time = |column| row.get::<_, Option<i64>>(column)?.map(row::timestamp).transpose();
+    let request: String = row.get(10)?;
+    let record = TaskRecord {
+        id: row::task_id(row.get(1)?)?,
+        session: row::session_key(row.get(2)?),
+        session_id: row::session_id(&row.get::<_, String>(3)?)?,
+        status: row::status(&row.get::<_, String>(4)?)?,
+        request: TaskRequest { message: row.get(9)?, ..row::json(&request)? },
+        created: row::timestamp(row.get(5)?)?,
+        started: time(6)?,
+        finished: time(7)?,
+        attempt: row.get(13)?,
+        failure: row.get::<_, Option<String>>(11)?.as_deref().map(row::json).transpose()?,
+        answer: row.get::<_, Option<String>>(12)?.as_deref().map(row::json).transpose()?,
+        repository: row.get::<_, Option<String>>(14)?.as_deref().map(row::json).transpose()?,
+    };
+    Ok((row.get(0)?, UnfinishedTask { record, prompt_uuid: Uuid::from_bytes(row.get(8)?) }))
+}
+
+/// A LIKE pattern in which the text's own wildcards mean themselves.
+fn containing(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
+}

@@ -1,0 +1,118 @@
+//! Reading what was spent.
+
+use std::fmt::Write as _;
+
+use domain::usage::{Account, Balance, Dimension, Usage, UsageFilter, UsageReport, UsageRow};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+
+use crate::{Store, StoreError, row};
+
+const SUMS: &str = "coalesce(sum(requests), 0), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),
+     coalesce(sum(cache_write_tokens), 0), coalesce(sum(cache_read_tokens), 0), coalesce(sum(cost), 0),
+     coalesce(sum(estimated), 0), coalesce(sum(cli), 0)";
+
+impl Store {
+    /// What each account was charged, in their order.
+    pub async fn balances(&self, accounts: Vec<Account>) -> Result<Vec<Balance>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached("SELECT spent, assumed FROM spending WHERE account = ?1")?;
+            accounts
+                .iter()
+                .map(|account| {
+                    let balance = statement.query_row([account.to_string()], |row| {
+                        Ok(Balance { spent: row::as_cost(row.get(0)?), assumed: row::as_cost(row.get(1)?) })
+                    });
+                    Ok(balance.optional()?.unwrap_or_default())
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// What was used, split by `by`, in at most `limit` rows. What the CLI says is left out where it is about models.
+    pub async fn usage(&self, filter: &UsageFilter, by: &[Dimension], limit: usize) -> Result<UsageReport, StoreError> {
+        let with_cli = filter.model.is_none() && !by.contains(&Dimension::Model);
+        let (source, parameters) = source(filter, with_cli);
+        let by = by.to_vec();
+        self.read(move |connection: &Connection| {
+            let totals = format!("SELECT {SUMS} FROM ({source})");
+            let totals = connection
+                .prepare_cached(&totals)?
+                .query_row(params_from_iter(&parameters), |row| decode(row, &[], with_cli))?;
+            let columns: Vec<&str> = by.iter().map(|dimension| dimension.as_str()).collect();
+            let order: Vec<String> = columns
+                .iter()
+                .map(|column| if *column == "day" { "day DESC".to_owned() } else { (*column).to_owned() })
+                .collect();
+            let columns = columns.join(", ");
+            let query = format!(
+                "SELECT {SUMS}, {columns} FROM ({source}) GROUP BY {columns} ORDER BY {} LIMIT {}",
+                order.join(", "),
+                row::limit(limit.saturating_add(1))
+            );
+            let mut statement = connection.prepare_cached(&query)?;
+            let rows = statement.query_map(params_from_iter(&parameters), |row| decode(row, &by, with_cli))?;
+            let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
+            let truncated = rows.len() > limit;
+            rows.truncate(limit);
+            Ok(UsageReport { totals, rows, truncated })
+        })
+        .await
+    }
+}
+
+/// Our figures and the CLI's as rows of one shape. Every parameter has a number, so that both halves share them.
+fn source(filter: &UsageFilter, with_cli: bool) -> (String, Vec<Value>) {
+    let mut parameters: Vec<Value> = vec![filter.from.to_string().into(), filter.to.to_string().into()];
+    let mut condition = "day BETWEEN ?1 AND ?2".to_owned();
+    let mut also = |column: &str, value: &str| {
+        parameters.push(value.to_owned().into());
+        // Writing to a string does not fail.
+        let _ = write!(condition, " AND {column} ?{}", parameters.len());
+    };
+    for key in &filter.keys {
+        also("key =", key.as_str());
+    }
+    if let Some(session) = &filter.session {
+        also("session =", session.as_str());
+    }
+    if let Some(prefix) = &filter.session_prefix {
+        also("instr(session,", prefix);
+        condition.push_str(") = 1");
+    }
+    let mut ours = format!(
+        "SELECT day, key, session, model, requests, input_tokens, output_tokens, cache_write_tokens, cache_read_tokens,
+             cost, estimated, 0 AS cli FROM usage WHERE {condition}"
+    );
+    if let Some(model) = &filter.model {
+        parameters.push(model.clone().into());
+        let _ = write!(ours, " AND model = ?{}", parameters.len());
+    }
+    if with_cli {
+        let _ = write!(
+            ours,
+            " UNION ALL SELECT day, key, session, '', 0, 0, 0, 0, 0, 0, 0, cost FROM cli_usage WHERE {condition}"
+        );
+    }
+    (ours, parameters)
+}
+
+fn decode(row: &Row<'_>, by: &[Dimension], with_cli: bool) -> rusqlite::Result<UsageRow> {
+    let count = |column| row.get(column).map(row::unsigned);
+    let money = |column| row.get(column).map(row::as_cost);
+    let group = by.iter().enumerate().map(|(n, dimension)| Ok((*dimension, row.get(8 + n)?)));
+    Ok(UsageRow {
+        usage: Usage {
+            requests: count(0)?,
+            input_tokens: count(1)?,
+            output_tokens: count(2)?,
+            cache_creation_input_tokens: count(3)?,
+            cache_read_input_tokens: count(4)?,
+        },
+        cost: money(5)?,
+        estimated: money(6)?,
+        cli_cost: if with_cli { Some(money(7)?) } else { None },
+        group: group.collect::<rusqlite::Result<_>>()?,
+    })
+}

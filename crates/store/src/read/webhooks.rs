@@ -1,0 +1,192 @@
+//! Reading webhooks.
+
+use domain::task::TaskId;
+use domain::webhook::{Delivery, DeliveryStatus, Due, Target, WebhookId};
+use jiff::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params, params_from_iter};
+
+use crate::seal::{Place, Sealer};
+use crate::{Cursor, Page, Store, StoreError, row};
+
+const COLUMNS: &str = "number, id, task, session, session_id, target, state, event, created, due, attempts";
+
+/// All that are set must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebhookFilter {
+    pub id: Option<WebhookId>,
+    pub task: Option<TaskId>,
+    pub status: Option<DeliveryStatus>,
+    /// With what the session's id begins.
+    pub session_prefix: Option<String>,
+}
+
+impl Store {
+    /// Deliveries of tasks that have ended, the newest first.
+    pub async fn webhooks(
+        &self,
+        filter: &WebhookFilter,
+        cursor: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<Delivery>, StoreError> {
+        let mut conditions = vec!["state <> 'waiting'"];
+        let mut parameters: Vec<Value> = Vec::new();
+        if let Some(cursor) = cursor {
+            conditions.push("number < ?");
+            parameters.push(cursor.number().into());
+        }
+        if let Some(id) = &filter.id {
+            conditions.push("id = ?");
+            parameters.push(id.as_bytes().to_vec().into());
+        }
+        if let Some(task) = &filter.task {
+            conditions.push("task = ?");
+            parameters.push(row::task_number(task)?.into());
+        }
+        if let Some(status) = filter.status {
+            conditions.push("state = ?");
+            parameters.push(status.as_str().to_owned().into());
+        }
+        if let Some(prefix) = &filter.session_prefix {
+            conditions.push("substr(session_id, 1, length(?)) = ?");
+            parameters.extend([prefix.clone().into(), prefix.clone().into()]);
+        }
+        parameters.push(row::limit(limit.saturating_add(1)).into());
+        let query =
+            format!("SELECT {COLUMNS} FROM webhooks WHERE {} ORDER BY number DESC LIMIT ?", conditions.join(" AND "));
+        let sealer = self.shared.sealer.clone();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(&query)?;
+            let mut rows = statement.query(params_from_iter(parameters))?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                found.push((row.get(0)?, delivery(&sealer, row)?));
+            }
+            Ok(Page::from_rows(found, limit))
+        })
+        .await
+    }
+
+    /// Those whose time has come, the longest due first; without these rows, and without those of these hosts.
+    pub async fn due_webhooks(
+        &self,
+        now: Timestamp,
+        without: Vec<i64>,
+        hosts: Vec<String>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StoreError> {
+        let sealer = self.shared.sealer.clone();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT number, round, tries, id, task, event, host, target, session, session_id FROM webhooks
+                 WHERE state = 'pending' AND due <= ?1 AND number NOT IN (SELECT value FROM json_each(?2))
+                     AND host NOT IN (SELECT value FROM json_each(?3))
+                 ORDER BY due, number LIMIT ?4",
+            )?;
+            let (without, hosts) = (list(&without)?, list(&hosts)?);
+            let mut rows = statement.query(params![row::nanos(now), without, hosts, row::limit(limit)])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                found.push(due(&sealer, row)?);
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// When the next one is due, of the same.
+    pub async fn next_webhook(&self, without: Vec<i64>, hosts: Vec<String>) -> Result<Option<Timestamp>, StoreError> {
+        self.read(move |connection| {
+            let next: Option<i64> = connection
+                .prepare_cached(
+                    "SELECT min(due) FROM webhooks
+                     WHERE state = 'pending' AND number NOT IN (SELECT value FROM json_each(?1))
+                         AND host NOT IN (SELECT value FROM json_each(?2))",
+                )?
+                .query_row(params![list(&without)?, list(&hosts)?], |row| row.get(0))?;
+            next.map(row::timestamp).transpose()
+        })
+        .await
+    }
+
+    /// Where the end of this task is, or was, to be told; `None` also where that is not kept any more.
+    pub async fn webhook_target(&self, task: &TaskId) -> Result<Option<Target>, StoreError> {
+        let (number, sealer) = (row::task_number(task)?, self.shared.sealer.clone());
+        let task = task.clone();
+        self.read(move |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT session, session_id, target FROM webhooks WHERE task = ?1")?;
+            let mut rows = statement.query([number])?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let place = Place::Webhook { session: row::session_key(row.get(0)?), task: task.as_str() };
+            let session_id = row::session_id(&row.get::<_, String>(1)?)?;
+            Ok(open(&sealer, place, &row.get::<_, Vec<u8>>(2)?, &session_id))
+        })
+        .await
+    }
+
+    pub async fn pending_webhooks(&self) -> Result<u64, StoreError> {
+        self.read(|connection: &Connection| {
+            let count = connection
+                .prepare_cached("SELECT count(*) FROM webhooks WHERE state = 'pending'")?
+                .query_row([], |row| row.get(0))?;
+            Ok(row::unsigned(count))
+        })
+        .await
+    }
+}
+
+fn delivery(sealer: &Sealer, row: &Row<'_>) -> Result<Delivery, StoreError> {
+    let time = |column| row.get::<_, Option<i64>>(column)?.map(row::timestamp).transpose();
+    let task = row::task_id(row.get(2)?)?;
+    let session_id = row::session_id(&row.get::<_, String>(4)?)?;
+    let place = Place::Webhook { session: row::session_key(row.get(3)?), task: task.as_str() };
+    let target = open(sealer, place, &row.get::<_, Vec<u8>>(5)?, &session_id);
+    let state: String = row.get(6)?;
+    let status = [DeliveryStatus::Pending, DeliveryStatus::Delivered, DeliveryStatus::Failed];
+    let status = status.into_iter().find(|status| status.as_str() == state);
+    Ok(Delivery {
+        id: WebhookId::from_bytes(row.get(1)?),
+        url: target.map(|target| target.shown()).unwrap_or_default(),
+        status: status.ok_or_else(|| StoreError::corrupt(format!("webhook state {state:?}")))?,
+        event: row.get::<_, Option<String>>(7)?.unwrap_or_default(),
+        created: time(8)?.unwrap_or_default(),
+        next_attempt: time(9)?,
+        attempts: row::json(&row.get::<_, String>(10)?)?,
+        task,
+        session_id,
+    })
+}
+
+fn due(sealer: &Sealer, row: &Row<'_>) -> Result<Due, StoreError> {
+    let task = row::task_id(row.get(4)?)?;
+    let place = Place::Webhook { session: row::session_key(row.get(8)?), task: task.as_str() };
+    let session_id = row::session_id(&row.get::<_, String>(9)?)?;
+    let target = open(sealer, place, &row.get::<_, Vec<u8>>(7)?, &session_id);
+    Ok(Due {
+        number: row.get(0)?,
+        round: row.get(1)?,
+        tries: row.get(2)?,
+        id: WebhookId::from_bytes(row.get(3)?),
+        event: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
+        host: row.get(6)?,
+        target,
+        task,
+    })
+}
+
+/// One that does not open is nobody's: it is told in the log, and holds up no other.
+fn open(sealer: &Sealer, place: Place<'_>, sealed: &[u8], session: &domain::session::SessionId) -> Option<Target> {
+    match sealer.unseal(place, sealed, session) {
+        Ok(text) => Target::of_text(&text),
+        Err(error) => {
+            tracing::error!(%error, "a webhook cannot be delivered");
+            None
+        }
+    }
+}
+
+/// For `json_each`.
+fn list<T: serde::Serialize>(values: &[T]) -> Result<String, StoreError> {
+    serde_json::to_string(values).map_err(StoreError::Encode)
+}

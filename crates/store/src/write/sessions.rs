@@ -1,0 +1,123 @@
+//! Writing sessions.
+
+use domain::session::{SandboxRecord, SessionKey, SessionRecord};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::seal::{Place, Sealer};
+use crate::{StoreError, row};
+
+pub(super) fn insert(connection: &Connection, sealer: &Sealer, record: &SessionRecord) -> Result<(), StoreError> {
+    let sandbox = record.sandbox.as_ref();
+    let number: i64 = connection
+        .prepare_cached(
+            "INSERT INTO sessions (key, id, created, last_active, turns, claude_session_id, last_seq, log_bytes,
+                 sandbox_name, sandbox_container_id, sandbox_link_secret, sandbox_last_frame,
+                 sandbox_progress, repository, agent)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12, ?13, ?14) RETURNING number",
+        )?
+        .query_row(
+            params![
+                record.key.as_bytes(),
+                record.id.as_str(),
+                row::nanos(record.created),
+                row::nanos(record.last_active),
+                row::integer(record.turns),
+                record.claude_session_id,
+                row::integer(record.last_seq),
+                sandbox.map(|sandbox| &sandbox.name),
+                sandbox.map(|sandbox| &sandbox.container_id),
+                sandbox.map(|sandbox| sealed_link_secret(sealer, record.key, sandbox)).transpose()?,
+                sandbox.map(|sandbox| row::integer(sandbox.last_frame)),
+                sandbox.and_then(|sandbox| sandbox.progress.as_ref()),
+                record.repository.as_ref().map(row::encode).transpose()?,
+                record.agent.as_str(),
+            ],
+            |row| row.get(0),
+        )?;
+    write_env(connection, sealer, number, record)
+}
+
+pub(super) fn update(connection: &Connection, sealer: &Sealer, record: &SessionRecord) -> Result<(), StoreError> {
+    let sandbox = record.sandbox.as_ref();
+    // Expressions on the right see the row as it was: frame and progress stay while the sandbox's name does.
+    let number: Option<i64> = connection
+        .prepare_cached(
+            "UPDATE sessions SET id = ?2, created = ?3, last_active = ?4, turns = ?5, claude_session_id = ?6,
+                 sandbox_name = ?7, sandbox_container_id = ?8, sandbox_link_secret = ?9,
+                 sandbox_last_frame = CASE WHEN sandbox_name IS ?7 THEN sandbox_last_frame ELSE ?10 END,
+                 sandbox_progress = CASE WHEN sandbox_name IS ?7 THEN sandbox_progress ELSE ?11 END,
+                 repository = ?12
+             WHERE key = ?1 RETURNING number",
+        )?
+        .query_row(
+            params![
+                record.key.as_bytes(),
+                record.id.as_str(),
+                row::nanos(record.created),
+                row::nanos(record.last_active),
+                row::integer(record.turns),
+                record.claude_session_id,
+                sandbox.map(|sandbox| &sandbox.name),
+                sandbox.map(|sandbox| &sandbox.container_id),
+                sandbox.map(|sandbox| sealed_link_secret(sealer, record.key, sandbox)).transpose()?,
+                sandbox.map(|sandbox| row::integer(sandbox.last_frame)),
+                sandbox.and_then(|sandbox| sandbox.progress.as_ref()),
+                record.repository.as_ref().map(row::encode).transpose()?,
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let number = number.ok_or(StoreError::NoSuchSession(record.key))?;
+    write_env(connection, sealer, number, record)
+}
+
+/// Never back: a frame that was taken in stays taken in. Does nothing where the sandbox is gone already.
+pub(super) fn move_sandbox(
+    connection: &Connection,
+    key: SessionKey,
+    last_frame: u64,
+    progress: &str,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE sessions SET sandbox_last_frame = max(sandbox_last_frame, ?2), sandbox_progress = ?3
+             WHERE key = ?1 AND sandbox_name IS NOT NULL",
+        )?
+        .execute(params![key.as_bytes(), row::integer(last_frame), progress])?;
+    Ok(())
+}
+
+pub(super) fn delete(connection: &Connection, key: SessionKey) -> Result<(), StoreError> {
+    // `session_env` goes with it by its reference.
+    let number: Option<i64> = connection
+        .prepare_cached("DELETE FROM sessions WHERE key = ?1 RETURNING number")?
+        .query_row([key.as_bytes()], |row| row.get(0))
+        .optional()?;
+    let number = number.ok_or(StoreError::NoSuchSession(key))?;
+    connection.prepare_cached("DELETE FROM task_logs WHERE session = ?1")?.execute([number])?;
+    connection.prepare_cached("INSERT INTO deleted_sessions (number) VALUES (?1)")?.execute([number])?;
+    connection
+        .prepare_cached(
+            "UPDATE tasks SET message = '',
+                 request = json_set(request, '$.context', NULL, '$.metadata', NULL),
+                 answer = json_remove(json_set(answer, '$.output', NULL), '$.response'),
+                 repository = json_remove(repository, '$.summary')
+             WHERE session = ?1",
+        )?
+        .execute([key.as_bytes()])?;
+    Ok(())
+}
+
+fn write_env(connection: &Connection, sealer: &Sealer, number: i64, record: &SessionRecord) -> Result<(), StoreError> {
+    connection.prepare_cached("DELETE FROM session_env WHERE session = ?1")?.execute([number])?;
+    let mut insert = connection.prepare_cached("INSERT INTO session_env (session, name, value) VALUES (?1, ?2, ?3)")?;
+    for (name, value) in &record.env {
+        let ciphertext = sealer.seal(Place::Env { session: record.key, name }, value)?;
+        insert.execute(params![number, name, ciphertext])?;
+    }
+    Ok(())
+}
+
+fn sealed_link_secret(sealer: &Sealer, session: SessionKey, sandbox: &SandboxRecord) -> Result<Vec<u8>, StoreError> {
+    sealer.seal(Place::LinkSecret { session, sandbox: &sandbox.name }, &sandbox.link_secret)
+}

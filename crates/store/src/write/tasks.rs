@@ -1,0 +1,110 @@
+//! Writing tasks and idempotency keys.
+
+use domain::task::TaskRecord;
+use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
+
+use super::webhooks;
+use crate::row::{self, encode};
+use crate::{Change, IDEMPOTENCY_KEY_AGE, IdempotencyKey, StoreError};
+
+pub(super) fn insert(
+    connection: &Connection,
+    record: &TaskRecord,
+    prompt_uuid: Uuid,
+    idempotency: Option<&IdempotencyKey>,
+) -> Result<(), StoreError> {
+    let session_exists =
+        connection.prepare_cached("SELECT 1 FROM sessions WHERE key = ?1")?.exists([record.session.as_bytes()])?;
+    if !session_exists {
+        return Err(StoreError::NoSuchSession(record.session));
+    }
+    // The message has a column of its own, in which it can be searched.
+    let mut request = record.request.clone();
+    let message = std::mem::take(&mut request.message);
+    connection
+        .prepare_cached(
+            "INSERT INTO tasks (id, session, session_id, status, created, started, finished, prompt_uuid, message, request,
+                 failure, answer, attempt, repository)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?
+        .execute(params![
+            row::task_number(&record.id)?,
+            record.session.as_bytes(),
+            record.session_id.as_str(),
+            record.status.as_str(),
+            row::nanos(record.created),
+            record.started.map(row::nanos),
+            record.finished.map(row::nanos),
+            prompt_uuid.as_bytes(),
+            message,
+            encode(&request)?,
+            record.failure.as_ref().map(encode).transpose()?,
+            record.answer.as_ref().map(encode).transpose()?,
+            record.attempt,
+            record.repository.as_ref().map(encode).transpose()?,
+        ])?;
+    idempotency.map_or(Ok(()), |key| remember(connection, key, record))
+}
+
+pub(super) fn update(connection: &Connection, record: &TaskRecord) -> Result<(), StoreError> {
+    let task = row::task_number(&record.id)?;
+    let updated = connection
+        .prepare_cached(
+            "UPDATE tasks SET status = ?2, started = ?3, finished = ?4, failure = ?5, answer = ?6, attempt = ?7,
+                 repository = ?8
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            task,
+            record.status.as_str(),
+            record.started.map(row::nanos),
+            record.finished.map(row::nanos),
+            record.failure.as_ref().map(encode).transpose()?,
+            record.answer.as_ref().map(encode).transpose()?,
+            record.attempt,
+            record.repository.as_ref().map(encode).transpose()?,
+        ])?;
+    if updated == 0 {
+        return Err(StoreError::NoSuchTask(record.id.clone()));
+    }
+    let ended = record.status.is_final().then(|| row::nanos(record.finished.unwrap_or(record.created)));
+    connection.prepare_cached("UPDATE task_logs SET ended = ?2 WHERE task = ?1")?.execute(params![task, ended])?;
+    webhooks::make_due(connection, record)
+}
+
+/// Fails where the change makes a task with a key that was used in the last 24 hours, as the new task's clock tells.
+pub(super) fn check_idempotency(connection: &Connection, change: &Change) -> Result<(), StoreError> {
+    let Change::InsertTask { record, idempotency: Some(key), .. } = change else { return Ok(()) };
+    let used: Option<(i64, [u8; 32])> = connection
+        .prepare_cached(
+            "SELECT task, body_sha256 FROM idempotency_keys WHERE scope = ?1 AND key = ?2 AND created > ?3",
+        )?
+        .query_row(
+            params![key.scope, key.key, row::nanos(record.created).saturating_sub(row::duration(IDEMPOTENCY_KEY_AGE))],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    match used {
+        None => Ok(()),
+        Some((task, body_sha256)) => {
+            Err(StoreError::IdempotencyKeyUsed { task: row::task_id(task)?, same_body: body_sha256 == key.body_sha256 })
+        }
+    }
+}
+
+/// Takes the place of a key that is too old to count.
+fn remember(connection: &Connection, key: &IdempotencyKey, record: &TaskRecord) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO idempotency_keys (scope, key, body_sha256, task, created) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            key.scope,
+            key.key,
+            key.body_sha256,
+            row::task_number(&record.id)?,
+            row::nanos(record.created)
+        ])?;
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! Writing webhooks.
+
+use domain::task::{TaskRecord, TaskStatus};
+use domain::webhook::{Attempt, Attempted, Outcome, Target, WebhookId};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::seal::{Place, Sealer};
+use crate::{StoreError, row};
+
+pub(super) fn insert(
+    connection: &Connection,
+    sealer: &Sealer,
+    id: WebhookId,
+    task: &TaskRecord,
+    target: &Target,
+) -> Result<(), StoreError> {
+    let place = Place::Webhook { session: task.session, task: task.id.as_str() };
+    connection
+        .prepare_cached(
+            "INSERT INTO webhooks (id, task, session, session_id, host, target, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting')",
+        )?
+        .execute(params![
+            id.as_bytes(),
+            row::task_number(&task.id)?,
+            task.session.as_bytes(),
+            task.session_id.as_str(),
+            target.host(),
+            sealer.seal(place, &target.to_text())?,
+        ])?;
+    Ok(())
+}
+
+/// In the commit that ends the task, wherever that comes from: so none is forgotten, and none is told of an end that was not
+/// written down.
+pub(super) fn make_due(connection: &Connection, record: &TaskRecord) -> Result<(), StoreError> {
+    let event = match record.status {
+        TaskStatus::Completed => "task.completed",
+        TaskStatus::Failed => "task.failed",
+        TaskStatus::Aborted => "task.aborted",
+        TaskStatus::Queued | TaskStatus::Running => return Ok(()),
+    };
+    let ended = row::nanos(record.finished.unwrap_or(record.created));
+    connection
+        .prepare_cached(
+            "UPDATE webhooks SET state = 'pending', event = ?2, created = ?3, due = ?3
+             WHERE task = ?1 AND state = 'waiting'",
+        )?
+        .execute(params![row::task_number(&record.id)?, event, ended])?;
+    Ok(())
+}
+
+/// Does nothing where the delivery is gone. One that was replayed meanwhile keeps the attempt, and stays due.
+pub(super) fn attempted(connection: &Connection, attempted: &Attempted) -> Result<(), StoreError> {
+    let kept: Option<String> = connection
+        .prepare_cached("SELECT attempts FROM webhooks WHERE number = ?1")?
+        .query_row([attempted.number], |row| row.get(0))
+        .optional()?;
+    let Some(kept) = kept else { return Ok(()) };
+    let mut attempts: Vec<Attempt> = row::json(&kept)?;
+    attempts.push(attempted.attempt.clone());
+    attempts.drain(..attempts.len().saturating_sub(Attempt::KEPT));
+    let attempts = serde_json::to_string(&attempts).map_err(StoreError::Encode)?;
+    let at = row::nanos(attempted.attempt.time);
+    let (state, due, ended) = match attempted.outcome {
+        Outcome::Delivered => ("delivered", None, Some(at)),
+        Outcome::Failed => ("failed", None, Some(at)),
+        Outcome::Again { at } => ("pending", Some(row::nanos(at)), None),
+    };
+    connection
+        .prepare_cached(
+            "UPDATE webhooks SET state = ?3, due = ?4, ended = ?5, tries = tries + 1 WHERE number = ?1 AND round = ?2",
+        )?
+        .execute(params![attempted.number, attempted.round, state, due, ended])?;
+    connection
+        .prepare_cached("UPDATE webhooks SET attempts = ?2 WHERE number = ?1")?
+        .execute(params![attempted.number, attempts])?;
+    Ok(())
+}
+
+/// Due at once, with all its attempts before it again.
+pub(super) fn replay(connection: &Connection, id: WebhookId) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE webhooks SET state = 'pending', due = 0, ended = NULL, tries = 0, round = round + 1
+             WHERE id = ?1 AND state <> 'waiting'",
+        )?
+        .execute([id.as_bytes()])?;
+    Ok(())
+}
