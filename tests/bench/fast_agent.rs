@@ -1,5 +1,6 @@
 //! The agent image with an agent in it that says as much as it is told, faster than any model.
 
+use coordinator::config::docker_host;
 use engine::{BuildCache, BuildProgress, BuildSpec, Engine as _, Labels};
 use engine_docker::DockerEngine;
 use futures::TryStreamExt as _;
@@ -28,7 +29,7 @@ pub(crate) async fn fast_agent() -> &'static str {
         labels: Labels::new(),
         cache: BuildCache::Use,
     };
-    let engine = DockerEngine::from_environment();
+    let engine = DockerEngine::new(docker_host());
     let progress: Vec<BuildProgress> = engine.build_image(spec).await.unwrap().try_collect().await.unwrap();
     assert!(matches!(progress.last(), Some(BuildProgress::Built(_))), "{progress:?}");
     NAME

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use coordinator::config::docker_host;
 use engine::{Engine as _, Labels};
 use engine_docker::DockerEngine;
 use mock_api::scripted_model::{DEFAULT_KEY, ModelHandle, ScriptedModel};
@@ -46,7 +47,7 @@ impl Server {
             ("PATH", std::env::var("PATH").unwrap()),
             ("HOME", path("home")),
             ("NO_COLOR", "1".to_owned()),
-            ("RUST_LOG", "warn,coordinator::cli=info,claude_runner=info".to_owned()),
+            ("RUST_LOG", "warn,cli=info,claude_runner=info".to_owned()),
             ("PORT", "0".to_owned()),
             ("DATA_DIR", path("data")),
             ("RUNTIME_DIR", path("run")),
@@ -145,7 +146,7 @@ impl Server {
         // Volumes stay with their sessions, and these go with the directory.
         let instance = std::fs::read_to_string(self.data_dir().join("instance")).unwrap();
         let labels = Labels::from([("claude-runner.instance".to_owned(), instance)]);
-        let engine = DockerEngine::from_environment();
+        let engine = DockerEngine::new(docker_host());
         for container in engine.list_containers(&labels).await.unwrap() {
             engine.remove_container(&container.id).await.unwrap();
         }

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use coordinator::config::docker_host;
 use engine::{Engine as _, Labels};
 use engine_docker::DockerEngine;
 use serde_json::Value;
@@ -70,7 +71,7 @@ async fn a_machine_that_is_ready_is_found_so_and_left_as_it_was() {
     assert_eq!(entries(directory.path()), 0, "something was left");
     // Others may be looking at the same time.
     let labels = Labels::from([("claude-runner.doctor".to_owned(), pid.to_string())]);
-    assert_eq!(DockerEngine::from_environment().list_containers(&labels).await.unwrap(), []);
+    assert_eq!(DockerEngine::new(docker_host()).list_containers(&labels).await.unwrap(), []);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod setup;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use coordinator::config::docker_host;
 use engine::{ContainerSummary, Engine as _, Labels};
 use engine_docker::DockerEngine;
 use mock_api::scripted_model::ModelHandle;
@@ -46,7 +47,7 @@ impl TestServer {
         };
         TestServer {
             model,
-            engine: DockerEngine::from_environment(),
+            engine: DockerEngine::new(docker_host()),
             environment,
             directory,
             process,

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::compatibility::acme_api;
 use crate::server::Setup;
 
-/// Chromium's, see `crates/coordinator/src/tools/tests.rs`.
+/// Chromium's, see `crates/toolsmith/src/tests.rs`.
 const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/it/tools/acme.har");
 
 fn tools(arguments: &[&str], out: &Path) -> (bool, String) {

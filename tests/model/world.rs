@@ -164,7 +164,7 @@ impl World {
         }));
         registry.restore().await.unwrap();
         tracker.spawn(keep_warm);
-        tracker.spawn(upkeep::run(registry.clone()));
+        tracker.spawn(maintenance::run(registry.clone()));
         registry
     }
 
@@ -212,7 +212,7 @@ impl World {
 
     /// As the coordinator does once a minute.
     pub(crate) fn sweep_everything(&self) {
-        self.now(upkeep::sweep(&self.registry_of()));
+        self.now(maintenance::sweep(&self.registry_of()));
     }
 
     /// What is in the engine and below RUNTIME_DIR.

@@ -1,6 +1,7 @@
 //! Images of a test's own, made of the agent image.
 
 use bytes::Bytes;
+use coordinator::config::docker_host;
 use engine::{BuildCache, BuildProgress, BuildSpec, Engine as _, Labels};
 use engine_docker::DockerEngine;
 use futures::TryStreamExt as _;
@@ -20,7 +21,7 @@ impl TestImage {
 
     /// The agent image with this instruction, which may use these files.
     pub(crate) async fn build(case: &str, instruction: &str, files: &[(&str, &str, u32)]) -> Self {
-        let engine = DockerEngine::from_environment();
+        let engine = DockerEngine::new(docker_host());
         let name = format!("claude-runner-test-{case}");
         let dockerfile = format!("FROM {}\n{instruction}\n", agent_image());
         let files: Vec<_> = files.iter().copied().chain([("Dockerfile", dockerfile.as_str(), 0o644)]).collect();

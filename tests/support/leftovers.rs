@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use coordinator::config::docker_host;
 use engine::{Engine as _, Labels};
 use engine_docker::DockerEngine;
 
@@ -13,7 +14,7 @@ pub(crate) fn labels(directory: &Path) -> Labels {
 
 /// The engine that a server with this DOCKER_HOST drives.
 pub(crate) fn engine(host: Option<&String>) -> DockerEngine {
-    host.map_or_else(DockerEngine::from_environment, |host| DockerEngine::new(host.clone()))
+    DockerEngine::new(host.cloned().unwrap_or_else(docker_host))
 }
 
 /// Removes what a failed test left in the engine.

@@ -13,7 +13,7 @@ from claude_runner.requests import FIELDS, REPOSITORY_FIELDS
 from claude_runner.retries import Backoff, Retries
 from conftest import ROOT
 
-DOCUMENTS = ROOT / "crates/coordinator/src/http"
+DOCUMENTS = ROOT / "crates/api/src"
 
 
 def schemas(document: str) -> Dict[str, Any]:

@@ -2,7 +2,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import openapiTS, { astToString } from 'openapi-typescript';
 
-const documents = new URL('../../../crates/coordinator/src/http/', import.meta.url);
+const documents = new URL('../../../crates/api/src/', import.meta.url);
 const generated = new URL('../src/generated/', import.meta.url);
 const document = async (name) => JSON.parse(await readFile(new URL(name, documents), 'utf8'));
 

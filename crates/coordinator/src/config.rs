@@ -1,6 +1,7 @@
 //! Configuration: flags, environment variables, a `.env` file, defaults, in this order. Only this module reads the
 //! environment.
 
+mod doctor;
 mod egress;
 mod parts;
 mod traces;
@@ -15,6 +16,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 
 use api::settings::{ApiKeys, HostList, OriginList};
+pub use doctor::DoctorOptions;
 pub use egress::{EgressList, PresetError};
 pub use traces::trace_export;
 pub use value::{ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList};
@@ -269,6 +271,11 @@ pub struct ServeOptions {
     /// proxy. Loopback and `HOST` are always allowed
     #[arg(long, env = "ALLOWED_HOSTS", default_value = "")]
     pub allowed_hosts: HostList,
+}
+
+/// The address of the Docker engine: DOCKER_HOST, else the engine's own default.
+pub fn docker_host() -> String {
+    std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or(engine_docker::DEFAULT_HOST.to_owned())
 }
 
 /// All that git is given of our environment, where the coordinator itself runs it.

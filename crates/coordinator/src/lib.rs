@@ -1,7 +1,15 @@
-//! The coordinator of Claude Runner: takes tasks over HTTP, runs each in its session's sandbox, streams what happens.
+//! The binary `claude-runner`: reads the configuration, builds every part from it, runs the server, drains it.
 //!
-//! Dependencies point one way: `http → registry → session → {sandbox → container-engine, store, log}`;
-//! `gateway` is served by a sandbox's link. See ARCHITECTURE.md.
+//! | module | contains |
+//! |---|---|
+//! | [`config`] | every setting, and the settings of each crate made from them |
+//! | [`commands`] | the arguments, and the exit status of an error |
+//! | [`serve`] | the steps of the server: configuration, build, run, drain |
+//!
+//! Invariants:
+//! - Nothing but [`config`] reads the environment.
+//! - Nothing but this crate knows how the parts belong together.
 
-pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod serve;

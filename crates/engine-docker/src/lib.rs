@@ -38,7 +38,7 @@ mod failure;
 mod transfer;
 
 /// Where an engine listens when `DOCKER_HOST` does not say otherwise.
-const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
+pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
 /// Bound of a call: the slowest, a start on a loaded machine, takes a few seconds.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
@@ -61,12 +61,7 @@ pub struct DockerEngine {
 }
 
 impl DockerEngine {
-    /// The engine at `DOCKER_HOST`, else at `/var/run/docker.sock`. Nothing is sent before the first call.
-    pub fn from_environment() -> Self {
-        Self::new(std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or(DEFAULT_HOST.to_owned()))
-    }
-
-    /// The engine at `host`: `unix:///PATH`, `tcp://HOST:PORT`, `ssh://USER@HOST`.
+    /// The engine at `host`: `unix:///PATH`, `tcp://HOST:PORT`, `ssh://USER@HOST`. Nothing is sent before the first call.
     pub fn new(host: impl Into<String>) -> Self {
         Self { host: host.into(), client: OnceCell::new() }
     }

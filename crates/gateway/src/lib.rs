@@ -103,6 +103,11 @@ impl Gateway {
         Gateway::with_resolver(settings, credentials, tracker, Arc::new(SystemResolver))
     }
 
+    /// Whether a gateway can be made from these settings.
+    pub fn check(settings: &GatewaySettings) -> Result<(), GatewayError> {
+        Upstream::new(settings.upstream.clone(), &settings.bounds).map(drop)
+    }
+
     /// As [`Gateway::new`], with names of outside hosts looked up by `resolver`.
     pub fn with_resolver(
         settings: GatewaySettings,

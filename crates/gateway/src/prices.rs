@@ -206,7 +206,7 @@ fn nanos_per_token(dollars_per_million: f64) -> Option<u64> {
 
 /// Whether a list that names `listed` means `model`: with or without date and suffix, and one of the CLI's short names means
 /// all of its family.
-pub fn is_same_model(model: &str, listed: &str) -> bool {
+pub(crate) fn is_same_model(model: &str, listed: &str) -> bool {
     let (model, listed) = (without_suffix(model), without_suffix(listed));
     model == listed || without_date(model) == listed || (!listed.contains('-') && of_family(model, listed))
 }

@@ -7,8 +7,8 @@ use std::process::{Command, Output};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::write::{self, literal, usage_line, variables};
-use super::{Chosen, Collection, from_har, from_openapi, report};
+use super::write::{literal, usage_line, variables};
+use super::{Chosen, Collection, from_har, from_openapi, report, write};
 
 /// Recorded by Chromium from a console of the Acme API, trimmed, with other names of hosts.
 const ACME: &str = include_str!("../../../tests/it/tools/acme.har");

@@ -1,5 +1,6 @@
 //! What callers do while the server dies. They take no broken connection for an answer.
 
+use coordinator::config::docker_host;
 use engine::{Engine as _, Labels};
 use engine_docker::DockerEngine;
 use nix::sys::signal::{Signal, kill};
@@ -28,7 +29,7 @@ impl Caller {
             client: server.client(),
             session: session.to_owned(),
             server: Pid::from_raw(server.process.id().cast_signed()),
-            engine: DockerEngine::from_environment(),
+            engine: DockerEngine::new(docker_host()),
             labels: server.labels(),
         }
     }

@@ -74,7 +74,7 @@ const ROUTES: [(&str, &str, Needs, Foreign); 32] = [
 
 #[test]
 fn the_table_has_every_route() {
-    let source = include_str!("../../../crates/coordinator/src/http.rs");
+    let source = include_str!("../../../crates/api/src/lib.rs");
     let mut routes = Vec::new();
     for route in source.split(".route(\"").skip(1) {
         let (path, rest) = route.split_once('"').unwrap();

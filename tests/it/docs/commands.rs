@@ -1,7 +1,7 @@
 //! The command line against the README.
 
 use clap::Command;
-use coordinator::cli::{self, Exit};
+use cli::{self, Exit};
 
 use super::sources::read;
 use super::tables::{code, rows_below};
@@ -22,7 +22,7 @@ fn commands(command: &Command, path: &str) -> Vec<String> {
 
 #[test]
 fn readme_has_every_command() {
-    let command = cli::command();
+    let command = coordinator::commands::command();
     let mut expected = commands(&command, "");
     let mut shown: Vec<String> = rows_below(&read("README.md"), "## The command line")
         .iter()

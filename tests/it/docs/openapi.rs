@@ -8,7 +8,7 @@ use super::sources::read;
 use super::tables::rows_below;
 use super::{error_types, routes};
 
-const PATH: &str = "crates/coordinator/src/http/openapi.json";
+const PATH: &str = "crates/api/src/openapi.json";
 const METHODS: [&str; 4] = ["get", "post", "put", "delete"];
 
 fn description() -> Value {

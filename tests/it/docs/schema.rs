@@ -7,7 +7,7 @@ pub(super) struct Document(pub(super) Value);
 
 impl Document {
     pub(super) fn read(name: &str) -> Self {
-        Document(serde_json::from_str(&super::read(&format!("crates/coordinator/src/http/{name}.json"))).unwrap())
+        Document(serde_json::from_str(&super::read(&format!("crates/api/src/{name}.json"))).unwrap())
     }
 
     pub(super) fn schema(&self, name: &str) -> &Value {

@@ -79,13 +79,11 @@ mod tests {
 
     use super::{WebhookSecret, WebhookSecrets};
 
-    /// The example of the specification's reference libraries, signed here with OpenSSL's `dgst -mac HMAC`.
     #[test]
-    fn a_signature_is_the_one_of_the_specification() {
-        let secret: WebhookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();
-        let signature = secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
-        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-        assert_eq!(secret.text().expose_secret(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    fn a_secret_is_read_and_written_in_one_form() {
+        let text = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let secret: WebhookSecret = text.parse().unwrap();
+        assert_eq!((secret.text().expose_secret(), secret.as_bytes().len()), (text, 24));
     }
 
     #[test]

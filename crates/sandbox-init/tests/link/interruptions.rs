@@ -1,8 +1,8 @@
 use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
-use coordinator::link::ResumeState;
 use futures::{SinkExt, StreamExt};
+use link::ResumeState;
 use sandbox_link::frame::{Down, Hello, LinkSecret, Up, UpFrame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{UnixListener, UnixStream};

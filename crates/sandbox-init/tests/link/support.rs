@@ -3,9 +3,9 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use coordinator::link::{GatewayStream, Link, LinkDirectory, LinkOutput, LinkStream, ResumeState};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use link::{GatewayStream, Link, LinkDirectory, LinkOutput, LinkStream, ResumeState};
 use sandbox_link::frame::{Exit, Numbered, Start, UpFrame};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;

@@ -1,0 +1,122 @@
+//! The model and the credential that pays for it.
+
+use gateway::{CredentialKind, CredentialState, Gateway, Prices};
+use jiff::{SignedDuration, Timestamp};
+
+use super::Settings;
+use super::check::{Check, in_words};
+
+/// A login that has less left may end within the next task, and nobody renews it while the CLI does not run on the host.
+const SHORT: SignedDuration = SignedDuration::from_mins(30);
+
+const REMEDY: &str = "set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN in the environment or in .env, or log in with `claude` on this host";
+
+pub(super) fn look(settings: &Settings) -> Vec<Check> {
+    let credential = match &settings.credentials {
+        Ok(credentials) => credential(&credentials.state(), Timestamp::now()),
+        Err(error) => {
+            Check::fail("credential", in_words(error.as_ref()), "set it to what the console or `claude` gave you")
+        }
+    };
+    vec![model(settings), api(settings), credential]
+}
+
+fn model(settings: &Settings) -> Check {
+    let model = &settings.model;
+    match Prices::load(settings.model_prices.as_deref()) {
+        Ok(prices) if prices.knows(model) => Check::ok("model", format!("{model} is known and has a price")),
+        Ok(prices) => Check::fail(
+            "model",
+            format!("MODEL is {model}, which is not known here; known are {}", prices.models().join(", ")),
+            "set MODEL to one of these, or add yours to a file that MODEL_PRICES names",
+        ),
+        Err(error) => {
+            Check::fail("model", in_words(&error), "correct the file that MODEL_PRICES names, or leave it empty")
+        }
+    }
+}
+
+/// Only the address: a request would cost something.
+fn api(settings: &Settings) -> Check {
+    let (address, made) = &settings.model_api;
+    let problem = match made {
+        Err(error) => Some(in_words(error.as_ref())),
+        Ok(made) => Gateway::check(made).err().map(|error| in_words(&error)),
+    };
+    match problem {
+        None => Check::ok("model-api", format!("requests go to {address}")),
+        Some(problem) => Check::fail("model-api", problem, "set ANTHROPIC_BASE_URL like https://api.anthropic.com"),
+    }
+}
+
+/// Whether the API takes it is not asked.
+fn credential(state: &CredentialState, now: Timestamp) -> Check {
+    const NAME: &str = "credential";
+    let left = state.expires_at.map(|at| at.duration_since(now));
+    let kind = match state.kind {
+        Some(CredentialKind::ApiKey) => "ANTHROPIC_API_KEY",
+        Some(CredentialKind::OAuthToken) => "CLAUDE_CODE_OAUTH_TOKEN",
+        Some(CredentialKind::Login) => "the login of Claude Code on this host",
+        None => "none",
+    };
+    match (&state.usable, left) {
+        (Ok(()), None) => Check::ok(NAME, format!("{kind}; it is not said when it expires")),
+        (Ok(()), Some(left)) if left < SHORT => Check::warn(
+            NAME,
+            format!("{kind}, which expires in {}", in_time(left)),
+            "run `claude` on this host, which renews it, or set CLAUDE_CODE_OAUTH_TOKEN (`claude setup-token`)",
+        ),
+        (Ok(()), Some(left)) => Check::ok(NAME, format!("{kind}, which expires in {}", in_time(left))),
+        (Err(_), Some(left)) if !left.is_positive() => {
+            Check::fail(NAME, format!("{kind} expired {} ago", in_time(left.abs())), REMEDY)
+        }
+        (Err(sentence), _) => {
+            // Made for `/ready`, where the remedy is part of it.
+            let problem = sentence.split("set ANTHROPIC_API_KEY").next().unwrap_or(sentence);
+            Check::fail(NAME, problem.trim_end_matches([' ', ':', ';']), REMEDY)
+        }
+    }
+}
+
+/// The largest unit is enough to know what to do.
+fn in_time(duration: SignedDuration) -> String {
+    let minutes = duration.as_mins();
+    let (number, unit) = match minutes {
+        ..120 => (minutes, "minute"),
+        120..2880 => (minutes / 60, "hour"),
+        _ => (minutes / (24 * 60), "day"),
+    };
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::super::check::Status;
+    use gateway::{CredentialKind, CredentialState};
+
+    #[test]
+    fn durations_are_told_in_their_largest_unit() {
+        let told = |minutes| super::in_time(SignedDuration::from_mins(minutes));
+        assert_eq!(
+            [0, 1, 119, 120, 2879, 2880, 9000].map(told),
+            ["0 minutes", "1 minute", "119 minutes", "2 hours", "47 hours", "2 days", "6 days"]
+        );
+    }
+
+    #[test]
+    fn a_login_is_judged_by_what_it_has_left() {
+        let now: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let check = |minutes: i64| {
+            let usable = if minutes > 0 { Ok(()) } else { Err("expired".to_owned()) };
+            let expires_at = Some(now + SignedDuration::from_mins(minutes));
+            super::credential(&CredentialState { kind: Some(CredentialKind::Login), usable, expires_at }, now)
+        };
+        assert_eq!(check(300).detail, "the login of Claude Code on this host, which expires in 5 hours");
+        assert_eq!(check(300).status, Status::Ok);
+        assert_eq!(check(29).status, Status::Warn);
+        assert_eq!(check(-180).detail, "the login of Claude Code on this host expired 3 hours ago");
+        assert_eq!(check(-180).status, Status::Fail);
+    }
+}

@@ -1,0 +1,132 @@
+//! `claude-runner image`: builds the images, and prints what the package managers in one of them are configured for.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use agent_image::{BuildOptions, Outcome, Progress, build};
+use clap::{Args, Subcommand};
+use engine::Engine;
+use indicatif::{ProgressBar, ProgressStyle};
+
+#[derive(Subcommand)]
+pub enum ImageCommand {
+    /// Build the agent image, or with --repository the image of repository tasks, through the container engine
+    Build(BuildArguments),
+    /// Print the hosts that the package managers of the image of repository tasks are configured for, as a file for
+    /// EGRESS_PRESETS_FILE
+    Presets(PresetArguments),
+}
+
+#[derive(Args)]
+pub struct BuildArguments {
+    /// Build the image of repository tasks instead, from the agent image that is there
+    #[arg(long)]
+    repository: bool,
+
+    /// Name of the agent image
+    #[arg(long, env = "DOCKER_IMAGE", value_name = "NAME", default_value = "claude-runner")]
+    tag: String,
+
+    /// Name of the image of repository tasks
+    #[arg(long, env = "REPOSITORY_IMAGE", value_name = "NAME", default_value = "claude-runner-repository")]
+    repository_tag: String,
+
+    /// Image to start from: Debian, or one that has its package manager
+    #[arg(long, value_name = "NAME", default_value = "debian:bookworm-slim")]
+    base_image: String,
+
+    /// Claude Code's npm package (.tgz) for the engine's machine, instead of fetching it with npm; its hash is checked too
+    #[arg(long, value_name = "FILE")]
+    claude_package: Option<PathBuf>,
+
+    /// A static sandbox-init for the engine's machine, instead of the one built into this program
+    #[arg(long, value_name = "FILE")]
+    sandbox_init: Option<PathBuf>,
+
+    /// Where the fetched package is kept [default: ~/.cache]
+    #[arg(long, env = "XDG_CACHE_HOME", hide_env = true, value_name = "DIRECTORY")]
+    cache_dir: Option<PathBuf>,
+
+    /// Build every layer anew, even when the image is up to date
+    #[arg(long)]
+    no_cache: bool,
+}
+
+#[derive(Args)]
+pub struct PresetArguments {
+    /// The image of repository tasks
+    #[arg(long, env = "REPOSITORY_IMAGE", value_name = "NAME", default_value = "claude-runner-repository")]
+    image: String,
+}
+
+/// How often the spinner turns.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Characters of an image's id that people compare.
+const SHORT_ID: usize = "sha256:".len() + 12;
+
+pub(super) async fn run(engine: &dyn Engine, command: ImageCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        ImageCommand::Build(arguments) => build_with_progress(engine, &arguments.into()).await?,
+        ImageCommand::Presets(arguments) => {
+            let presets = agent_image::presets(engine, &arguments.image).await?;
+            io::stdout().write_all(presets.as_bytes())?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl From<BuildArguments> for BuildOptions {
+    fn from(arguments: BuildArguments) -> BuildOptions {
+        BuildOptions {
+            repository: arguments.repository,
+            tag: arguments.tag,
+            repository_tag: arguments.repository_tag,
+            base_image: arguments.base_image,
+            claude_package: arguments.claude_package,
+            sandbox_init: arguments.sandbox_init,
+            cache_dir: arguments.cache_dir,
+            no_cache: arguments.no_cache,
+        }
+    }
+}
+
+/// Builds, and reports the progress on stderr: one line that changes on a terminal, plain lines elsewhere.
+async fn build_with_progress(engine: &dyn Engine, options: &BuildOptions) -> anyhow::Result<()> {
+    let spinner = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
+        spinner.set_style(style);
+    }
+    spinner.enable_steady_tick(TICK);
+    let outcome = build(engine, options, |progress| show(&spinner, progress)).await;
+    spinner.finish_and_clear();
+
+    let outcome = outcome?;
+    let (id, what) = match &outcome {
+        Outcome::Built(id) => (id, "built"),
+        Outcome::UpToDate(id) => (id, "up to date"),
+    };
+    say(&format!("image {} is {what} ({})", options.name(), id.get(..SHORT_ID).unwrap_or(id)));
+    Ok(())
+}
+
+fn show(spinner: &ProgressBar, progress: Progress) {
+    let line = match progress {
+        Progress::Fetching(package) => format!("fetching {package} with npm"),
+        Progress::Building => "building the image".to_owned(),
+        Progress::Line(line) => line,
+    };
+    // Indicatif hides everything when stderr is no terminal.
+    if spinner.is_hidden() {
+        say(&line);
+    } else {
+        spinner.set_message(line.replace('\n', " "));
+    }
+}
+
+fn say(line: &str) {
+    // Nothing is to be done about a stderr that is closed.
+    drop(writeln!(io::stderr(), "{line}"));
+}

@@ -1,0 +1,156 @@
+//! `claude-runner init`: a new agent template, by questions, by flags, or from another one.
+
+mod copy;
+mod questions;
+mod template;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use agent_template::{Agents, TemplateError};
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use tempfile::TempDir;
+
+use super::exit::{Exit, Misuse};
+use questions::Questions;
+use template::Wishes;
+
+const EXAMPLES: &str = "\
+Examples:
+  claude-runner init                                # asks, and makes ./agent
+  claude-runner init billing --name Billing --does \"answers questions about invoices\" --answer text --tools no
+  claude-runner init my-agent --from agent          # a copy to change";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct InitOptions {
+    /// The directory to make; one that is there already must be empty
+    #[arg(value_name = "DIR", default_value = "./agent")]
+    directory: PathBuf,
+
+    /// What the agent is called [default: Assistant]
+    #[arg(long)]
+    name: Option<String>,
+
+    /// What it does, as in "the agent that …"
+    #[arg(long, value_name = "TEXT")]
+    does: Option<String>,
+
+    /// How it answers [default: json]
+    #[arg(long, value_enum)]
+    answer: Option<AnswerForm>,
+
+    /// Whether it gets a tool to begin with [default: yes]
+    #[arg(long, value_enum)]
+    tools: Option<YesOrNo>,
+
+    /// Copy this template instead
+    #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["name", "does", "answer", "tools"])]
+    from: Option<PathBuf>,
+
+    /// Ask nothing: take the defaults for what is not said
+    #[arg(long, short)]
+    yes: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum AnswerForm {
+    /// An object that a schema describes
+    Json,
+    /// Prose
+    Text,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum YesOrNo {
+    Yes,
+    No,
+}
+
+pub(super) fn run(options: &InitOptions) -> anyhow::Result<ExitCode> {
+    let directory = &options.directory;
+    // Asked before anything else is.
+    check_free(directory)?;
+    let wishes = match &options.from {
+        Some(_) => None,
+        None => Some(wishes(options)?),
+    };
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let unusable = || format!("{} could not be made", directory.display());
+    std::fs::create_dir_all(parent).with_context(unusable)?;
+    // Beside its place, so that it is there whole or not at all.
+    let draft = tempfile::Builder::new().prefix(".init-").tempdir_in(parent).with_context(unusable)?;
+    match (&options.from, &wishes) {
+        (Some(from), _) => {
+            check(from).with_context(|| format!("{} cannot be copied", from.display()))?;
+            copy::copy(from, draft.path()).with_context(|| format!("{} could not be copied", from.display()))?;
+        }
+        (None, Some(wishes)) => template::write(wishes, draft.path()).with_context(unusable)?,
+        (None, None) => {}
+    }
+    check(draft.path()).context("the new template is not one that the server takes")?;
+    put(draft, directory).with_context(unusable)?;
+    tell(directory)?;
+    Ok(Exit::Done.into())
+}
+
+fn check_free(directory: &Path) -> anyhow::Result<()> {
+    let shown = directory.display();
+    match std::fs::read_dir(directory).map(Iterator::count) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(Misuse(format!("{shown} is not empty; name another directory, nothing is overwritten")).into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Misuse(format!("{shown} cannot be made a template: {error}")).into()),
+    }
+}
+
+/// From flags, and for the rest from the terminal.
+fn wishes(options: &InitOptions) -> anyhow::Result<Wishes> {
+    let complete =
+        options.name.is_some() && options.does.is_some() && options.answer.is_some() && options.tools.is_some();
+    let asks = io::stdin().is_terminal() && !options.yes && !complete;
+    if !asks && !options.yes && !complete {
+        let sentence = "there is no terminal to ask on: give --name, --does, --answer and --tools, or --yes for the \
+                        defaults";
+        return Err(Misuse(sentence.to_owned()).into());
+    }
+    let mut questions = Questions::new(asks);
+    let name = questions.text("What is the agent called?", options.name.as_deref(), "Assistant")?;
+    let does = questions.text(
+        "What does it do? (\"the agent that …\")",
+        options.does.as_deref(),
+        "answers questions with what it finds in its files",
+    )?;
+    let answer = questions.choice("How does it answer?", options.answer, AnswerForm::Json)?;
+    let tools = questions.choice("Does it get a tool to begin with?", options.tools, YesOrNo::Yes)?;
+    Ok(Wishes { name, does, answer, tools })
+}
+
+/// What the server would say of it.
+fn check(directory: &Path) -> Result<(), TemplateError> {
+    let agents = Agents::load(directory)?;
+    agents.entries().iter().try_for_each(|entry| agents.check(entry, |_| true))
+}
+
+fn put(draft: TempDir, directory: &Path) -> io::Result<()> {
+    // Ours alone until now.
+    std::fs::set_permissions(draft.path(), PermissionsExt::from_mode(0o755))?;
+    // An empty directory may be replaced, one with something in it is not.
+    std::fs::rename(draft.path(), directory)?;
+    // It is not there any more.
+    let _ = draft.keep();
+    Ok(())
+}
+
+fn tell(directory: &Path) -> io::Result<()> {
+    let shown = directory.display();
+    writeln!(io::stdout(), "{shown}")?;
+    writeln!(
+        io::stderr(),
+        "\nThe agent template is there. AGENTS.md says who the agent is: read it and change it. Then:\n\n  \
+         AGENT_DIR={shown} claude-runner serve\n  claude-runner task --session try \"What can you do?\""
+    )
+}

@@ -1,0 +1,125 @@
+//! The command line: every command but `serve`, which belongs to the binary.
+//!
+//! | module | contains |
+//! |---|---|
+//! | `remote` | the server that a command talks to: its address, the key, its errors as sentences |
+//! | `task`, `retry`, `watch`, `follow`, `show` | a task that is sent and followed to its end |
+//! | `tasks`, `sessions`, `agents`, `webhooks`, `usage`, `logs`, `export`, `abort` | what the server knows |
+//! | [`doctor`], `key`, `rekey`, `image`, `init`, `tools` | what works without a server |
+//! | `table`, `lists`, `terminal` | output |
+//! | [`completions`] | completions for shells, and the manual page |
+//! | `exit` | the exit statuses |
+//!
+//! Invariants:
+//! - A command that concerns a running server uses the HTTP API. The others get their settings from the binary.
+//! - Text of an agent or a server reaches a terminal without control characters.
+#![expect(clippy::print_stderr, reason = "a command line talks to its terminal")]
+
+mod abort;
+mod agents;
+pub mod completions;
+pub mod doctor;
+mod exit;
+mod export;
+mod follow;
+mod image;
+mod init;
+mod key;
+mod lists;
+mod logs;
+mod rekey;
+mod remote;
+mod retry;
+mod sessions;
+mod show;
+mod table;
+mod task;
+mod tasks;
+mod terminal;
+mod tools;
+mod usage;
+mod watch;
+mod webhooks;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use engine::Engine;
+
+pub use exit::Exit;
+use exit::Misuse;
+use remote::RemoteError;
+
+/// Every command of this crate that needs nothing but its arguments.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make an agent template: by questions, by flags, or as a copy
+    Init(init::InitOptions),
+    /// Send a message to a session, or a prompt for a repository; follow it live and print the answer
+    Task(Box<task::TaskOptions>),
+    /// Send a task once more that has ended, follow it live and print the answer
+    Retry(retry::RetryOptions),
+    /// List tasks, or show one
+    Tasks(tasks::TasksOptions),
+    /// Show what a task did, or does
+    Logs(logs::LogsOptions),
+    /// End what a session does, or one task
+    Abort(abort::AbortOptions),
+    /// List sessions; show, reset or delete one
+    Sessions(sessions::SessionsOptions),
+    /// List the agents that a new session can have
+    Agents(agents::AgentsOptions),
+    /// List deliveries of webhooks; deliver one once more
+    Webhooks(webhooks::WebhooksOptions),
+    /// Write down a session or a task: events, transcript, files
+    Export(export::ExportOptions),
+    /// Show what was used and what it cost
+    Usage(usage::UsageOptions),
+    /// API keys: who may call the server, and what for
+    #[command(subcommand, after_help = key::EXAMPLES)]
+    Key(key::KeyCommand),
+    /// Seal the store's secrets with a new key; the server must not run
+    Rekey(rekey::RekeyOptions),
+    /// Make shell tools for an agent of a browser's recording or an OpenAPI document
+    #[command(subcommand)]
+    Tools(tools::ToolsCommand),
+    /// The images: of agents, and of repository tasks
+    #[command(subcommand)]
+    Image(image::ImageCommand),
+}
+
+/// Runs a command to its end. `engine` builds images; no other command uses it.
+pub async fn run(engine: &dyn Engine, command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Init(options) => init::run(&options),
+        Command::Task(options) => task::run(*options).await,
+        Command::Retry(options) => retry::run(options).await,
+        Command::Tasks(options) => tasks::run(options).await,
+        Command::Logs(options) => logs::run(options).await,
+        Command::Abort(options) => abort::run(options).await,
+        Command::Sessions(options) => sessions::run(options).await,
+        Command::Agents(options) => agents::run(options).await,
+        Command::Webhooks(options) => webhooks::run(options).await,
+        Command::Export(options) => export::run(options).await,
+        Command::Usage(options) => usage::run(options).await,
+        Command::Key(command) => key::run(command),
+        Command::Rekey(options) => rekey::run(&options),
+        Command::Tools(command) => tools::run(command),
+        Command::Image(command) => image::run(engine, command).await,
+    }
+}
+
+/// Prints an error, and returns the exit status that it stands for. `is_setting` tells whether a setting is wrong.
+pub fn report(error: &anyhow::Error, is_setting: impl FnOnce(&anyhow::Error) -> bool) -> ExitCode {
+    // Whoever reads the output, like `head`, has seen enough.
+    if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        return Exit::Done.into();
+    }
+    // The text may come from a server, which could write anything.
+    eprintln!("error: {}", terminal::printable(&format!("{error:#}")));
+    if let Some(error) = error.downcast_ref::<RemoteError>() {
+        return error.exit().into();
+    }
+    if is_setting(error) || error.is::<Misuse>() { Exit::Usage } else { Exit::Failed }.into()
+}

@@ -1,0 +1,150 @@
+//! The server that a command talks to: where it is, the key, and its answers and refusals in words.
+
+mod error;
+
+use std::time::Duration;
+
+use clap::Args;
+use http::header::ACCEPT;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+use tokio::time::timeout;
+
+pub(super) use error::RemoteError;
+
+/// Whoever does not answer by then is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an answer may take to begin: longer than ending a container, which `sessions delete` waits for. What comes then may
+/// take as long as it likes.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct RemoteOptions {
+    /// Where it is
+    #[arg(long, env = "CLAUDE_RUNNER_URL", value_parser = parse_url, default_value = "http://127.0.0.1:3456", global = true)]
+    url: Url,
+
+    /// An API key; better set as the variable, since others see a command's arguments
+    #[arg(long, env = "CLAUDE_RUNNER_KEY", hide_env_values = true, global = true)]
+    key: Option<SecretString>,
+}
+
+impl RemoteOptions {
+    pub(super) fn connect(&self) -> Result<Remote, RemoteError> {
+        let mut client = Client::builder().connect_timeout(CONNECT_TIMEOUT).redirect(Policy::none());
+        if is_loopback(&self.url) {
+            client = client.no_proxy();
+        }
+        let client = client.build().map_err(RemoteError::Client)?;
+        let key = self.key.clone().filter(|key| !key.expose_secret().is_empty());
+        if key.as_ref().is_some_and(|key| http::HeaderValue::from_str(key.expose_secret()).is_err()) {
+            return Err(RemoteError::Key);
+        }
+        Ok(Remote { client, url: self.url.clone(), key })
+    }
+}
+
+/// A server, and a key for it where there is one.
+#[derive(Clone)]
+pub(super) struct Remote {
+    client: Client,
+    url: Url,
+    key: Option<SecretString>,
+}
+
+impl Remote {
+    /// A request to a path of these segments, with this query; all of it is encoded here. An id that a path cannot hold is
+    /// refused.
+    pub(super) fn request(
+        &self,
+        method: Method,
+        segments: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<RequestBuilder, RemoteError> {
+        if let Some(dots) = segments.iter().find(|segment| matches!(**segment, "." | "..")) {
+            return Err(RemoteError::Unspeakable((*dots).to_owned()));
+        }
+        let mut url = self.url.clone();
+        // An http URL always has a path.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let request = self.client.request(method, url);
+        Ok(match &self.key {
+            Some(key) => request.bearer_auth(key.expose_secret()),
+            None => request,
+        })
+    }
+
+    /// The JSON that the server answers with.
+    pub(super) async fn json(&self, request: RequestBuilder) -> Result<Value, RemoteError> {
+        let response = self.send(request).await?;
+        response.json().await.map_err(|error| self.unreadable(&error))
+    }
+
+    pub(super) async fn get(&self, segments: &[&str]) -> Result<Value, RemoteError> {
+        self.json(self.request(Method::GET, segments, &[])?).await
+    }
+
+    pub(super) async fn post(&self, segments: &[&str]) -> Result<Value, RemoteError> {
+        self.json(self.request(Method::POST, segments, &[])?).await
+    }
+
+    pub(super) async fn delete(&self, segments: &[&str]) -> Result<Value, RemoteError> {
+        self.json(self.request(Method::DELETE, segments, &[])?).await
+    }
+
+    /// A stream of this kind; its body may take as long as it likes.
+    pub(super) async fn stream(&self, request: RequestBuilder, kind: &str) -> Result<Response, RemoteError> {
+        self.send(request.header(ACCEPT, kind)).await
+    }
+
+    /// An answer with a status of success.
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, RemoteError> {
+        let answer = timeout(ANSWER_TIMEOUT, request.send()).await;
+        let answer = answer.map_err(|_| self.cut(&std::io::ErrorKind::TimedOut.into()))?;
+        let response = answer.map_err(|error| RemoteError::of_sending(&self.url, &error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let problem: Option<Value> = response.json().await.ok();
+        Err(RemoteError::of_answer(&self.url, status, problem.as_ref(), self.key.is_some()))
+    }
+
+    /// Something went wrong while the body came.
+    pub(super) fn unreadable(&self, error: &reqwest::Error) -> RemoteError {
+        if error.is_decode() {
+            RemoteError::Foreign(self.url.clone())
+        } else {
+            RemoteError::of_sending(&self.url, error)
+        }
+    }
+
+    /// A stream ended that should not have.
+    pub(super) fn cut(&self, error: &std::io::Error) -> RemoteError {
+        RemoteError::Cut { url: self.url.clone(), cause: error.to_string() }
+    }
+}
+
+fn parse_url(text: &str) -> Result<Url, String> {
+    const SHAPE: &str = "it must be like http://127.0.0.1:3456 or https://runner.example.com";
+    let url: Url = text.parse().map_err(|_| SHAPE.to_owned())?;
+    let is_plain = url.query().is_none() && url.username().is_empty() && url.password().is_none();
+    if matches!(url.scheme(), "http" | "https") && url.has_host() && is_plain { Ok(url) } else { Err(SHAPE.to_owned()) }
+}
+
+/// A proxy for the world outside does not lead to this machine.
+fn is_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        let host = host.trim_matches(['[', ']']);
+        host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+    })
+}

@@ -1,0 +1,46 @@
+//! `claude-runner retry`: the same task once more.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::remote::{RemoteError, RemoteOptions};
+use super::watch::{TaskKind, WatchOptions, watch};
+
+const EXAMPLES: &str = "\
+Examples:
+  claude-runner retry 9b8ce1466759d0ec
+  claude-runner tasks --status failed --json | jq -r .taskId | xargs -n1 claude-runner retry
+
+Ctrl-C aborts the new task; a second one leaves it to the server.
+Exit status: 0 completed, 1 failed, 2 aborted, 64 refused, 69 no server, 75 not now, 77 key";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct RetryOptions {
+    /// The task, which must have ended. What it asked goes to its session again; a repository task begins anew on a branch of
+    /// its own
+    #[arg(value_name = "TASK")]
+    id: String,
+
+    #[command(flatten)]
+    watch: WatchOptions,
+
+    #[command(flatten)]
+    remote: RemoteOptions,
+}
+
+/// The exit status says how the new task ended.
+pub(super) async fn run(options: RetryOptions) -> anyhow::Result<ExitCode> {
+    let remote = options.remote.connect()?;
+    let kind = TaskKind::of(&remote.get(&["task", &options.id]).await?);
+    let accepted = match remote.post(&["task", &options.id, "retry"]).await {
+        // Asked again it could become two.
+        Err(error @ RemoteError::Cut { .. }) => {
+            return Err(error).context("nobody knows whether it was taken in; `claude-runner tasks` shows it");
+        }
+        accepted => accepted?,
+    };
+    watch(&remote, &accepted, kind, &options.watch).await
+}

@@ -1,0 +1,157 @@
+//! `claude-runner sessions`: listed, shown, reset, deleted.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use domain::session::SessionId;
+use serde_json::Value;
+
+use super::exit::{Exit, Misuse};
+use super::lists::{self, Extent};
+use super::remote::{Remote, RemoteOptions};
+use super::table::{Column, Table};
+
+const EXAMPLES: &str = "\
+Examples:
+  claude-runner sessions
+  claude-runner sessions show user-123
+  claude-runner sessions reset user-123";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct SessionsOptions {
+    #[command(subcommand)]
+    command: Option<SessionsCommand>,
+
+    #[command(flatten)]
+    extent: Extent,
+
+    /// What the server answers, one JSON object a line
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(flatten)]
+    remote: RemoteOptions,
+}
+
+#[derive(Subcommand, Debug)]
+enum SessionsCommand {
+    /// One session, and its latest tasks
+    Show {
+        /// The session
+        id: SessionId,
+    },
+    /// Abort what it does, put its files back to the template and forget the conversation
+    Reset {
+        /// The session
+        id: SessionId,
+    },
+    /// Abort what it does, and remove its container, files, memory and events
+    Delete {
+        /// The sessions
+        #[arg(required = true)]
+        ids: Vec<SessionId>,
+    },
+}
+
+pub(super) async fn run(options: SessionsOptions) -> anyhow::Result<ExitCode> {
+    let remote = options.remote.connect()?;
+    match &options.command {
+        None => list(&remote, options.extent, options.json).await?,
+        Some(SessionsCommand::Show { id }) => show(&remote, id, options.json).await?,
+        Some(SessionsCommand::Reset { id }) => {
+            let answer = remote.post(&["session", id.as_str(), "reset"]).await?;
+            if answer["reset"] != true {
+                return Err(Misuse(format!("there is no session {:?}", id.as_str())).into());
+            }
+            tell(&answer, &format!("reset {id}"), options.json)?;
+        }
+        Some(SessionsCommand::Delete { ids }) => {
+            for id in ids {
+                // Asked first, since the server answers the same for a name that nobody has.
+                remote.get(&["session", id.as_str()]).await?;
+                let answer = remote.delete(&["session", id.as_str()]).await?;
+                tell(&answer, &format!("deleted {id}"), options.json)?;
+            }
+        }
+    }
+    Ok(Exit::Done.into())
+}
+
+fn tell(answer: &Value, sentence: &str, json: bool) -> io::Result<()> {
+    if json { lists::print_lines(std::slice::from_ref(answer)) } else { writeln!(io::stderr(), "{sentence}") }
+}
+
+async fn list(remote: &Remote, extent: Extent, json: bool) -> anyhow::Result<()> {
+    let records = lists::sessions(remote).await?;
+    let shown = &records[..records.len().min(extent.most())];
+    if json {
+        lists::print_lines(shown)?;
+    } else if shown.is_empty() {
+        writeln!(io::stderr(), "there are no sessions; `claude-runner task --session NAME MESSAGE` begins one")?;
+    } else {
+        lists::print_table(&table(shown))?;
+    }
+    if shown.len() < records.len() {
+        writeln!(io::stderr(), "there are {} more: --limit N or --all shows them", records.len() - shown.len())?;
+    }
+    Ok(())
+}
+
+fn table(records: &[Value]) -> Table {
+    let mut table = Table::new([
+        ("SESSION", Column::Whole),
+        ("STATE", Column::Whole),
+        ("AGENT", Column::Text),
+        ("QUEUED", Column::Number),
+        ("TURNS", Column::Number),
+        ("LAST ACTIVE", Column::Whole),
+        ("CREATED", Column::Whole),
+    ])
+    .sparing(&["CREATED", "AGENT", "LAST ACTIVE", "TURNS", "QUEUED"]);
+    for record in records {
+        table.row([
+            lists::text(record, "sessionId"),
+            lists::text(record, "state"),
+            lists::text(record, "agent"),
+            lists::text(record, "queued"),
+            lists::text(record, "turns"),
+            lists::short_time(record, "lastActive"),
+            lists::short_time(record, "created"),
+        ]);
+    }
+    table
+}
+
+async fn show(remote: &Remote, id: &SessionId, json: bool) -> anyhow::Result<()> {
+    const LATEST: usize = 5;
+    let record = remote.get(&["session", id.as_str()]).await?;
+    if json {
+        lists::print_lines(std::slice::from_ref(&record))?;
+        return Ok(());
+    }
+    lists::print_fields(&[
+        ("session", lists::text(&record, "sessionId")),
+        ("state", lists::text(&record, "state")),
+        ("agent", lists::text(&record, "agent")),
+        ("queued", lists::text(&record, "queued")),
+        ("turns", lists::text(&record, "turns")),
+        ("events", lists::text(&record, "seq")),
+        ("credential", lists::text(&record, "credential")),
+        ("created", lists::time(&record, "created")),
+        ("last active", lists::time(&record, "lastActive")),
+    ])?;
+    let mut tasks = Vec::new();
+    let of_it = [("sessionId", id.to_string())];
+    lists::pages(remote, "tasks", &of_it, LATEST, |page| {
+        tasks.extend(page);
+        Ok(())
+    })
+    .await?;
+    if !tasks.is_empty() {
+        writeln!(io::stdout())?;
+        lists::print_table(&super::tasks::table(&tasks))?;
+    }
+    Ok(())
+}

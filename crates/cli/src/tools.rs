@@ -1,0 +1,97 @@
+//! `claude-runner tools`: shell tools for an agent, made of a recording or an OpenAPI document.
+
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use toolsmith::{Chosen, from_har, from_openapi, report, write};
+
+use super::terminal;
+
+/// Browsers record less in a day.
+const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
+
+#[derive(Subcommand)]
+pub enum ToolsCommand {
+    /// Make tools of the requests that a browser recorded (HAR)
+    FromHar(HarOptions),
+    /// Make tools of an OpenAPI document (3.0 or 3.1, YAML or JSON)
+    FromOpenapi(ToolsOptions),
+}
+
+#[derive(Args)]
+pub struct HarOptions {
+    /// Host whose requests are taken, with or without a port; may be repeated [default: those of the recorded page's site]
+    #[arg(long)]
+    host: Vec<String>,
+
+    #[command(flatten)]
+    tools: ToolsOptions,
+}
+
+#[derive(Args)]
+pub struct ToolsOptions {
+    /// What the tools are made of
+    file: PathBuf,
+
+    /// Where they are written
+    #[arg(long, default_value = "agent/tools")]
+    out: PathBuf,
+
+    /// What their names begin with, and their variables [default: by the host's name or the document's title]
+    #[arg(long)]
+    name: Option<String>,
+
+    /// Write over files that are there
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn run(command: ToolsCommand) -> anyhow::Result<ExitCode> {
+    let (options, hosts, is_har) = match command {
+        ToolsCommand::FromHar(HarOptions { host, tools }) => (tools, host, true),
+        ToolsCommand::FromOpenapi(tools) => (tools, Vec::new(), false),
+    };
+    let file = options.file.display();
+    let text = read(&options.file).with_context(|| format!("could not read {file}"))?;
+    let chosen = Chosen { hosts, name: options.name };
+    let made = if is_har { from_har(&text, &chosen) } else { from_openapi(&text, &chosen) };
+    let collection = made.with_context(|| file.to_string())?;
+
+    let files: Vec<_> = collection.tools.iter().map(write).collect();
+    if let (Some(there), false) = (files.iter().find(|made| options.out.join(&made.name).exists()), options.force) {
+        bail!("{} is there already; --force writes over it", options.out.join(&there.name).display());
+    }
+    std::fs::create_dir_all(&options.out).with_context(|| format!("could not make {}", options.out.display()))?;
+    for made in &files {
+        let path = options.out.join(&made.name);
+        put(&path, &made.text, options.force).with_context(|| format!("could not write {}", path.display()))?;
+    }
+    let said = report(&collection, &options.out.display().to_string());
+    io::stdout().write_all(terminal::printable(&said).as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let bytes = std::fs::metadata(path)?.len();
+    if bytes > MAX_FILE_BYTES {
+        bail!("it has more than {} MiB", MAX_FILE_BYTES >> 20);
+    }
+    Ok(std::fs::read_to_string(path)?)
+}
+
+/// Beside the old one and then in its place: what is there is whole, and executable.
+fn put(path: &Path, text: &str, force: bool) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).mode(0o755);
+    if force {
+        let temporary = path.with_extension("sh.new");
+        options.create(true).truncate(true).open(&temporary)?.write_all(text.as_bytes())?;
+        std::fs::rename(temporary, path)
+    } else {
+        options.create_new(true).open(path)?.write_all(text.as_bytes())
+    }
+}

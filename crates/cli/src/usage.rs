@@ -1,0 +1,139 @@
+//! `claude-runner usage`: what was used and what it cost, as a table.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Args;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::exit::Exit;
+use super::remote::{RemoteError, RemoteOptions};
+use super::table::{Column, Table};
+use super::terminal;
+
+const EXAMPLES: &str = "\
+Examples:
+  claude-runner usage --by session
+  claude-runner usage --by day,model --from 2026-11-01 --json";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct UsageOptions {
+    /// What the table is split by: day, key, session, model, with commas between them
+    #[arg(long, default_value = "day")]
+    by: String,
+
+    /// First day, like 2026-11-21, in UTC [default: 30 days before the last]
+    #[arg(long)]
+    from: Option<String>,
+
+    /// Last day [default: today]
+    #[arg(long)]
+    to: Option<String>,
+
+    /// Of this session only
+    #[arg(long)]
+    session: Option<String>,
+
+    /// Of this API key only, by its id
+    #[arg(long, value_name = "ID")]
+    of_key: Option<String>,
+
+    /// Print the server's answer as it is
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    remote: RemoteOptions,
+}
+
+pub(super) async fn run(options: UsageOptions) -> anyhow::Result<ExitCode> {
+    let report = ask(&options).await?;
+    let text = if options.json { format!("{report:#}\n") } else { text(&report, terminal::width()) };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(Exit::Done.into())
+}
+
+async fn ask(options: &UsageOptions) -> Result<Value, RemoteError> {
+    let filters = [
+        ("by", Some(&options.by)),
+        ("from", options.from.as_ref()),
+        ("to", options.to.as_ref()),
+        ("sessionId", options.session.as_ref()),
+        ("key", options.of_key.as_ref()),
+    ];
+    let filters: Vec<(&str, &str)> =
+        filters.into_iter().filter_map(|(name, value)| Some((name, value?.as_str()))).collect();
+    let remote = options.remote.connect()?;
+    remote.json(remote.request(Method::GET, &["usage"], &filters)?).await
+}
+
+/// Names to the left, numbers to the right, the totals below.
+fn text(report: &Value, width: Option<usize>) -> String {
+    let by: Vec<&str> = report["by"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let numbers = ["requests", "input", "output", "cache", "cost", "estimated", "CLI says"];
+    // Ten characters, of which none may go.
+    let names = by.iter().map(|name| (*name, if *name == "day" { Column::Whole } else { Column::Text }));
+    let head = names.chain(numbers.map(|name| (name, Column::Number)));
+    let mut table = Table::new(head).sparing(&["estimated", "CLI says", "cache", "requests", "output", "input"]);
+    for row in report["rows"].as_array().into_iter().flatten() {
+        let named = by.iter().map(|name| row[*name].as_str().unwrap_or("–").to_owned());
+        table.row(named.chain(figures(row)));
+    }
+    // The totals are about no group.
+    let first = (0..by.len()).map(|column| if column == 0 { "total".to_owned() } else { String::new() });
+    table.row(first.chain(figures(&report["totals"])));
+    let mut text = table.text(width);
+    if report["truncated"] == true {
+        text.push_str("There are more rows: ask for fewer days, or for one session or key.\n");
+    }
+    text
+}
+
+fn figures(row: &Value) -> [String; 7] {
+    let count = |name: &str| row[name].as_u64().unwrap_or_default();
+    let money = |name: &str| row[name].as_f64().map_or_else(|| "–".to_owned(), |dollars| format!("${dollars:.4}"));
+    let cache = count("cache_creation_input_tokens") + count("cache_read_input_tokens");
+    [
+        count("requests").to_string(),
+        count("input_tokens").to_string(),
+        count("output_tokens").to_string(),
+        cache.to_string(),
+        money("cost"),
+        money("estimatedCost"),
+        money("cliCost"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::text;
+
+    #[test]
+    fn numbers_stand_below_each_other() {
+        let row = |day: &str, cost: f64, cli: Option<f64>| {
+            json!({
+                "day": day, "sessionId": "s", "requests": 14, "input_tokens": 14000, "output_tokens": 700,
+                "cache_creation_input_tokens": 1, "cache_read_input_tokens": 2, "cost": cost, "estimatedCost": 0.0,
+                "cliCost": cli,
+            })
+        };
+        let report = json!({
+            "by": ["day", "sessionId"], "truncated": true, "totals": row("", 0.105, None),
+            "rows": [row("2026-11-21", 0.0525, Some(0.0525)), row("2026-11-20", 10.0525, Some(0.0))],
+        });
+        assert_eq!(
+            text(&report, None),
+            "\
+day         sessionId  requests  input  output  cache      cost  estimated  CLI says
+2026-11-21  s                14  14000     700      3   $0.0525    $0.0000   $0.0525
+2026-11-20  s                14  14000     700      3  $10.0525    $0.0000   $0.0000
+total                        14  14000     700      3   $0.1050    $0.0000         –
+There are more rows: ask for fewer days, or for one session or key.
+"
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! A task that was just taken in, followed to its end: what `task` and `retry` have in common.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use futures::FutureExt as _;
+use futures::future::Fuse;
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::exit::Exit;
+use super::follow::{Follow, Step, end_of};
+use super::remote::Remote;
+use super::show::Show;
+use super::terminal;
+
+#[derive(Args, Debug)]
+pub(crate) struct WatchOptions {
+    /// Do not wait: print the task's id
+    #[arg(long)]
+    detach: bool,
+
+    /// Print the events as they come, one JSON object a line, and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum TaskKind {
+    Session,
+    Repository,
+}
+
+impl TaskKind {
+    /// Of a task's record.
+    pub(super) fn of(record: &Value) -> Self {
+        if record["kind"] == "repository" { TaskKind::Repository } else { TaskKind::Session }
+    }
+}
+
+/// `accepted`: the server's 202. The exit status says how the task ended.
+pub(super) async fn watch(
+    remote: &Remote,
+    accepted: &Value,
+    kind: TaskKind,
+    options: &WatchOptions,
+) -> anyhow::Result<ExitCode> {
+    let task = accepted["taskId"].as_str().unwrap_or_default();
+    if options.detach {
+        let text = if options.json { accepted.to_string() } else { task.to_owned() };
+        writeln!(io::stdout(), "{}", terminal::json_line(&text))?;
+        return Ok(Exit::Done.into());
+    }
+    let shows = match (options.json, kind) {
+        (true, _) => Shows::Lines,
+        (false, TaskKind::Session) => Shows::Work(Box::new(Show::live())),
+        // What came of it is in its record.
+        (false, TaskKind::Repository) => Shows::Work(Box::new(Show::live().without_answer())),
+    };
+    let exit = follow(remote, task, shows).await?;
+    if kind == TaskKind::Repository && !options.json && exit != Exit::Interrupted {
+        let record = remote.get(&["task", task]).await?;
+        for field in ["summary", "pr_url"] {
+            if let Some(text) = record[field].as_str().filter(|text| !text.is_empty()) {
+                writeln!(io::stdout(), "{}", terminal::printable(text))?;
+            }
+        }
+    }
+    Ok(exit.into())
+}
+
+enum Shows {
+    /// Events as they come.
+    Lines,
+    Work(Box<Show>),
+}
+
+impl Shows {
+    /// A word of the command itself, which is no event.
+    fn say(&mut self, name: &str, text: &str) -> io::Result<()> {
+        match self {
+            Shows::Lines => writeln!(io::stderr(), "{name}: {text}"),
+            Shows::Work(show) => show.line(name, text),
+        }
+    }
+}
+
+/// Ctrl-C aborts the task, a second one leaves it alone.
+async fn follow(remote: &Remote, task: &str, mut shows: Shows) -> anyhow::Result<Exit> {
+    let mut interrupts = signal(SignalKind::interrupt()).context("could not listen for Ctrl-C")?;
+    let mut follow = Follow::task(remote, task, true).await?;
+    let mut abort = Fuse::terminated();
+    let mut told = false;
+    loop {
+        tokio::select! {
+            biased;
+            _ = interrupts.recv() => {
+                if told {
+                    shows.say("left", &format!("`claude-runner logs -f {task}` shows how it goes on"))?;
+                    return Ok(Exit::Interrupted);
+                }
+                told = true;
+                shows.say("abort", "asked for; Ctrl-C again leaves without waiting")?;
+                let (remote, task) = (remote.clone(), task.to_owned());
+                abort = async move { remote.post(&["task", &task, "abort"]).await }.boxed().fuse();
+            }
+            asked = &mut abort => {
+                if let Err(error) = asked {
+                    shows.say("abort", &format!("{error}"))?;
+                }
+            }
+            step = follow.next() => match step? {
+                Some(Step::Event { event, line }) => {
+                    match &mut shows {
+                        Shows::Lines => writeln!(io::stdout(), "{}", terminal::json_line(&line))?,
+                        Shows::Work(show) => show.event(&event)?,
+                    }
+                    if let Some(exit) = end_of(&event) {
+                        return Ok(exit);
+                    }
+                }
+                Some(Step::Away(error)) => shows.say("lost", &format!("{error}; waiting for it to come back"))?,
+                // A task that is followed ends with an event.
+                None => return Ok(Exit::Failed),
+            },
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! `claude-runner webhooks`: what was told of tasks' ends, and what came of it; told once more.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use domain::webhook::DeliveryStatus;
+use serde_json::Value;
+
+use super::exit::Exit;
+use super::lists::{self, Extent, PagedList};
+use super::remote::{Remote, RemoteOptions};
+use super::table::{Column, Table};
+
+const EXAMPLES: &str = "\
+Examples:
+  claude-runner webhooks --status failed
+  claude-runner webhooks --task 9b8ce1466759d0ec --json | jq .attempts
+  claude-runner webhooks replay msg_5f0c1b0f9e0d4a53a7d4f1e5f7a1c2b3";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct WebhooksOptions {
+    #[command(subcommand)]
+    command: Option<WebhooksCommand>,
+
+    #[command(flatten)]
+    list: ListOptions,
+
+    /// What the server answers, one JSON object a line
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(flatten)]
+    remote: RemoteOptions,
+}
+
+#[derive(Subcommand, Debug)]
+enum WebhooksCommand {
+    /// Deliver once more, under the same id and from the beginning of the schedule
+    Replay {
+        /// The deliveries
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+}
+
+#[derive(Args, Debug)]
+struct ListOptions {
+    /// pending, delivered or failed
+    #[arg(long, value_parser = parse_status)]
+    status: Option<DeliveryStatus>,
+
+    /// Of this task
+    #[arg(long, value_name = "ID")]
+    task: Option<String>,
+
+    #[command(flatten)]
+    extent: Extent,
+}
+
+pub(super) async fn run(options: WebhooksOptions) -> anyhow::Result<ExitCode> {
+    let remote = options.remote.connect()?;
+    match &options.command {
+        None => list(&remote, &options.list, options.json).await?,
+        Some(WebhooksCommand::Replay { ids }) => {
+            for id in ids {
+                let answer = remote.post(&["webhooks", id, "replay"]).await?;
+                if options.json {
+                    lists::print_lines(std::slice::from_ref(&answer))?;
+                } else {
+                    let task = lists::text(&answer, "taskId");
+                    writeln!(
+                        io::stderr(),
+                        "{id} is delivered once more; `claude-runner webhooks --task {task}` shows what comes of it"
+                    )?;
+                }
+            }
+        }
+    }
+    Ok(Exit::Done.into())
+}
+
+async fn list(remote: &Remote, options: &ListOptions, json: bool) -> anyhow::Result<()> {
+    let filters = [("status", options.status.map(|status| status.as_str().to_owned())), ("task", options.task.clone())];
+    let deliveries = PagedList {
+        path: "webhooks",
+        empty: "there are no deliveries; `claude-runner task --webhook URL` has a task's end told",
+        nothing_fits: "there are no such deliveries",
+        table,
+    };
+    deliveries.print(remote, filters, options.extent, json).await
+}
+
+fn table(deliveries: &[Value]) -> Table {
+    let mut table = Table::new([
+        ("WEBHOOK", Column::Whole),
+        ("STATUS", Column::Whole),
+        ("TASK", Column::Whole),
+        ("ENDED", Column::Whole),
+        ("TRIES", Column::Number),
+        ("NEXT TRY", Column::Whole),
+        ("ANSWER", Column::Text),
+        ("URL", Column::Text),
+    ])
+    .sparing(&["NEXT TRY", "ENDED", "TRIES", "TASK", "URL", "ANSWER"]);
+    for delivery in deliveries {
+        let attempts = delivery["attempts"].as_array().map(Vec::as_slice).unwrap_or_default();
+        table.row([
+            lists::text(delivery, "id"),
+            lists::text(delivery, "status"),
+            lists::text(delivery, "taskId"),
+            lists::short_time(delivery, "created"),
+            attempts.len().to_string(),
+            lists::short_time(delivery, "nextAttempt"),
+            attempts.last().map(answer).unwrap_or_default(),
+            lists::text(delivery, "url"),
+        ]);
+    }
+    table
+}
+
+/// `200`, or `503` and why that is not enough.
+fn answer(attempt: &Value) -> String {
+    [lists::text(attempt, "status"), lists::text(attempt, "error")].join(" ").trim().to_owned()
+}
+
+fn parse_status(text: &str) -> Result<DeliveryStatus, String> {
+    serde_json::from_value(text.into()).map_err(|_| "it must be pending, delivered or failed".to_owned())
+}

@@ -1,0 +1,116 @@
+//! `claude-runner`: the commands, and what an error of one means for the exit status.
+#![expect(clippy::print_stderr, reason = "a command line talks to its terminal")]
+
+use std::process::ExitCode;
+
+use agent_template::TemplateError;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use cli::Exit;
+use cli::completions::{self, CompletionsOptions, ManOptions};
+use engine_docker::DockerEngine;
+use gateway::PricesError;
+
+use crate::config::{self, ConfigError, DoctorOptions, ServeOptions};
+use crate::serve;
+
+const ENVIRONMENT: &str = "Commands that talk to a server find it by CLAUDE_RUNNER_URL and show it CLAUDE_RUNNER_KEY. \
+                           These and every setting of `serve` may also stand in .env.";
+
+#[derive(Parser)]
+#[command(
+    name = "claude-runner",
+    version,
+    about = "Claude Code behind an HTTP API, each session in its own container",
+    after_help = ENVIRONMENT
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(Box<ServeOptions>),
+    /// Look whether the server can run here, and say what to do where it cannot
+    Doctor(Box<DoctorOptions>),
+    #[command(flatten)]
+    Other(cli::Command),
+    /// Print what a shell needs to complete these commands
+    Completions(CompletionsOptions),
+    /// Print the manual page
+    Man(ManOptions),
+}
+
+/// All commands with their flags, for what is made of them and compared with them.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// Runs what the arguments say.
+pub fn run() -> ExitCode {
+    if let Err(error) = config::load_env_file() {
+        eprintln!("error: could not read .env: {error}");
+        return Exit::Usage.into();
+    }
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return explain(error),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: could not start: {error}");
+            return Exit::Failed.into();
+        }
+    };
+    let done = runtime.block_on(async {
+        match arguments.command {
+            Command::Serve(options) => serve::run(*options).await,
+            Command::Doctor(options) => {
+                let json = options.json;
+                cli::doctor::run(options.settings(), json).await
+            }
+            Command::Other(command) => cli::run(&DockerEngine::new(config::docker_host()), command).await,
+            Command::Completions(options) => completions::completions(&options, command()),
+            Command::Man(options) => completions::man(&options, command()),
+        }
+    });
+    done.unwrap_or_else(|error| cli::report(&error, is_setting))
+}
+
+/// A setting that names something unusable is a wrong setting.
+fn is_setting(error: &anyhow::Error) -> bool {
+    error.is::<ConfigError>() || error.is::<TemplateError>() || error.is::<PricesError>()
+}
+
+/// Prints what clap has to say. A bad value may have come from the environment, so the variable is named too.
+fn explain(mut error: clap::Error) -> ExitCode {
+    let variable = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(ContextValue::String(flag))) => {
+            variable_of(&command(), flag)
+        }
+        _ => None,
+    };
+    // Logs keep what a start that failed has printed.
+    if variable.as_deref() == Some("API_KEYS") {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("[hidden]".to_owned()));
+    }
+    let _ = error.print();
+    if let Some(name) = variable {
+        eprintln!("The value comes from the flag, from the environment variable {name}, or from .env.");
+    }
+    if error.use_stderr() { Exit::Usage } else { Exit::Done }.into()
+}
+
+/// The variable that means the same as a flag, given as clap shows it: `--port <PORT>`.
+fn variable_of(command: &clap::Command, flag: &str) -> Option<String> {
+    let name = flag.strip_prefix("--")?.split([' ', '=']).next()?;
+    let own =
+        command.get_arguments().find(|argument| argument.get_long() == Some(name) && argument.get_env().is_some());
+    match own.and_then(clap::Arg::get_env) {
+        Some(variable) => Some(variable.to_string_lossy().into_owned()),
+        None => command.get_subcommands().find_map(|command| variable_of(command, flag)),
+    }
+}

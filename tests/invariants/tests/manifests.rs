@@ -1,0 +1,73 @@
+//! The walls of the house: which crate may use which, and which library is in whose manifest.
+
+use crate::sources::{packages, read};
+
+/// The crates of the workspace from the binary down. A crate uses only crates of lower layers.
+const LAYERS: &[&[&str]] = &[
+    &["coordinator"],
+    &["cli", "api"],
+    &["sessions"],
+    &["sandbox"],
+    &["gateway", "link", "engine-docker"],
+    &["store", "agent-image"],
+    &["forge", "agent-template", "toolsmith", "observe", "engine", "sandbox-init"],
+    &["claude-stream", "sandbox-link", "domain", "failpoint"],
+];
+
+/// Libraries for whose sake a crate exists: each is in these manifests alone.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("rusqlite", &["store"]),
+    ("refinery", &["store"]),
+    ("axum", &["api"]),
+    ("tower-http", &["api"]),
+    ("bollard", &["engine-docker"]),
+    ("clap", &["cli", "coordinator"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
+    ("indicatif", &["cli"]),
+    ("dotenvy", &["coordinator"]),
+    ("prometheus-client", &["observe"]),
+    ("opentelemetry", &["observe"]),
+    ("jsonschema", &["agent-template"]),
+    ("serde-saphyr", &["toolsmith"]),
+    ("flate2", &["agent-image", "api"]),
+];
+
+/// The names in `[dependencies]`, not those of tests.
+fn dependencies(package: &str) -> Vec<String> {
+    let manifest = read(&format!("crates/{package}/Cargo.toml"));
+    let Some((_, rest)) = manifest.split_once("\n[dependencies]\n") else { return Vec::new() };
+    let section = rest.split("\n[").next().unwrap_or_default();
+    let names = section.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn arrows_point_down() {
+    let layer = |name: &str| LAYERS.iter().position(|layer| layer.contains(&name));
+    for package in packages() {
+        let own = layer(&package).unwrap_or_else(|| panic!("{package} has no place in the table"));
+        for used in dependencies(&package) {
+            let Some(below) = layer(&used) else { continue };
+            assert!(below > own, "{package} uses {used}, which is not below it");
+        }
+    }
+}
+
+#[test]
+fn a_library_has_its_owner() {
+    for (library, owners) in OWNERS {
+        let users: Vec<String> =
+            packages().into_iter().filter(|package| dependencies(package).iter().any(|name| name == library)).collect();
+        assert_eq!(users.iter().map(String::as_str).collect::<Vec<_>>(), *owners, "{library}");
+    }
+}
+
+#[test]
+fn pure_crates_have_few_dependencies() {
+    assert_eq!(dependencies("claude-stream"), ["serde", "serde_json"]);
+    assert_eq!(dependencies("sandbox-link"), ["bytes", "thiserror"]);
+    for library in ["tokio", "reqwest", "hyper", "futures", "tracing"] {
+        assert!(!dependencies("domain").iter().any(|name| name == library), "domain uses {library}");
+    }
+}
