@@ -18,14 +18,6 @@ async fn say(server: &TestServer, bytes: &str) -> String {
     until_closed(stream).await
 }
 
-/// The same, and then nothing more: what was begun is never ended.
-async fn say_all(server: &TestServer, bytes: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", server.port().parse().unwrap())).await.unwrap();
-    stream.write_all(bytes.replace("PORT", server.port()).as_bytes()).await.unwrap();
-    stream.shutdown().await.unwrap();
-    until_closed(stream).await
-}
-
 async fn until_closed(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
@@ -131,8 +123,8 @@ async fn every_refusal_has_an_id_and_one_line_in_the_audit_log() {
         (200, "OPTIONS /task", format!("{ours}\r\n{page}"), Some("/task")),
     ] {
         let id = format!("refused-{status}-{}", start.len() + head.len());
-        // What is left of a body that is too long never comes: the end of our half tells the server so.
-        let answer = say_all(&server, &format!("{start} HTTP/1.1\r\n{head}\r\nx-request-id: {id}\r\n\r\n{{}}")).await;
+        // What is left of a body that is too long never comes.
+        let answer = say(&server, &format!("{start} HTTP/1.1\r\n{head}\r\nx-request-id: {id}\r\n\r\n{{}}")).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{start}: {answer}");
         assert!(answer.contains(&format!("x-request-id: {id}\r\n")), "{start}: {answer}");
         let mut lines = audit(&server);
@@ -146,6 +138,78 @@ async fn every_refusal_has_an_id_and_one_line_in_the_audit_log() {
     // A load balancer's questions, which are let in, would be most of the log.
     server.get("/health").await.ok();
     assert!(audit(&server).iter().all(|line| line["http.route"] != "/health" || line["http.status"] != 200));
+    server.with_key(key).finish().await;
+}
+
+/// The answer to a client that looks at it when all is sent, as many do. The server has answered before `rest` is sent.
+async fn send_to_the_end(server: &TestServer, begin: &[u8], rest: &[u8]) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port().parse().unwrap())).await.unwrap();
+    stream.write_all(begin).await.unwrap();
+    within("an answer", stream.readable()).await.unwrap();
+    for piece in rest.chunks(64 * 1024) {
+        within("a piece is taken", stream.write_all(piece)).await.unwrap();
+    }
+    let mut answer = String::new();
+    within("the connection ends", stream.read_to_string(&mut answer)).await.unwrap();
+    answer
+}
+
+fn assert_whole(answer: &str, status: u16) {
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "not {status}: {answer}");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("not even a head: {answer}"));
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    assert_eq!(body.len().to_string(), length, "{answer}");
+    assert!(head.contains("\r\nconnection: close"), "{answer}");
+}
+
+/// Bodies of `length` bytes and their headers, in every way that a client may send one.
+fn bodies(length: usize) -> [(String, Vec<u8>); 4] {
+    let plain = vec![b' '; length];
+    let chunked = [format!("{length:x}\r\n").as_bytes(), &plain, b"\r\n0\r\n\r\n"].concat();
+    let (by_length, by_chunks) = (format!("content-length: {length}"), "transfer-encoding: chunked".to_owned());
+    [
+        (format!("{by_length}\r\nexpect: 100-continue"), plain.clone()),
+        (by_length, plain),
+        (format!("{by_chunks}\r\nexpect: 100-continue"), chunked.clone()),
+        (by_chunks, chunked),
+    ]
+}
+
+#[tokio::test]
+async fn a_client_that_sends_on_after_a_refusal_reads_all_of_it() {
+    let key = "0123456789abcdef0123456789abcdef";
+    let server = Setup::new().without_image().env("API_KEYS", key).start().await;
+    let ours = format!("host: 127.0.0.1:{}\r\ncontent-type: application/json", server.port());
+    let known = format!("{ours}\r\nauthorization: Bearer {key}");
+    let head = |start: &str, head: &str, framing: &str| format!("{start} HTTP/1.1\r\n{head}\r\n{framing}\r\n\r\n");
+
+    for (status, start, headers) in [
+        (400, "POST /task", "x-a: b".to_owned()),
+        (421, "POST /task", "host: evil.example".to_owned()),
+        (403, "POST /task", format!("{ours}\r\nsec-fetch-site: cross-site")),
+        (415, "POST /task", format!("{known}\r\ncontent-type: text/plain")),
+        (401, "POST /task", ours.clone()),
+        (404, "POST /nowhere", known.clone()),
+        (405, "PATCH /task", known.clone()),
+    ] {
+        for (framing, body) in bodies(1_000_000) {
+            let answer = send_to_the_end(&server, head(start, &headers, &framing).as_bytes(), &body).await;
+            assert_whole(&answer, status);
+        }
+    }
+    // Too long: by what the head says, or seen only when that much was read.
+    let [expecting, by_length, _, (by_chunks, chunked)] = bodies(5_000_000);
+    for (framing, body) in [expecting, by_length] {
+        let answer = send_to_the_end(&server, head("POST /task", &known, &framing).as_bytes(), &body).await;
+        assert_whole(&answer, 413);
+    }
+    let (first, rest) = chunked.split_at(4 * 1024 * 1024 + 64);
+    let begin = [head("POST /task", &known, &by_chunks).as_bytes(), first].concat();
+    assert_whole(&send_to_the_end(&server, &begin, rest).await, 413);
+    // A head that does not end is refused before all of it has come.
+    let begin = format!("GET /health HTTP/1.1\r\n{ours}\r\nx-a: {}", "b".repeat(100 * 1024));
+    let answer = send_to_the_end(&server, begin.as_bytes(), rest).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     server.with_key(key).finish().await;
 }
 

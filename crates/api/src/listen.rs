@@ -1,6 +1,7 @@
 //! Connections: how many, how long each may take to ask, and their end.
 
 mod head;
+mod linger;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::Request;
 use hyper::body::Incoming;
@@ -39,10 +39,13 @@ struct Patience {
     head: Duration,
     /// Between two requests.
     idle: Duration,
+    /// After the last answer.
+    linger: linger::Patience,
 }
 
 /// Reverse proxies keep connections for a minute, and must be the ones that close them.
-const PATIENCE: Patience = Patience { head: Duration::from_secs(10), idle: Duration::from_secs(90) };
+const PATIENCE: Patience =
+    Patience { head: Duration::from_secs(10), idle: Duration::from_secs(90), linger: linger::PATIENCE };
 
 /// Request line and headers together; more than that is answered with 431.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -95,11 +98,10 @@ async fn connection<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (stream, expecting) = HeadBound::new(stream, place, patience.head);
+    let (stream, expecting) = HeadBound::new(stream, place, patience, closing.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        expecting.request_came();
         let expecting = expecting.clone();
-        let mut request = request.map(Body::new);
+        let mut request = request.map(|body| expecting.body_after(body));
         peer.map(|peer| request.extensions_mut().insert(ConnectInfo(peer)));
         local.map(|local| request.extensions_mut().insert(LocalAddress(local)));
         let router = router.clone();

@@ -9,14 +9,11 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use futures::StreamExt as _;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue};
 
@@ -26,10 +23,6 @@ use crate::settings::{HostList, OriginList};
 use authority::Authority;
 
 pub(super) use headers::secure;
-
-/// Of a body that is refused, so much is taken in, and for so long.
-const MAX_DRAINED_BYTES: usize = 4 * MAX_BODY_BYTES;
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Under which names we are called, and whose pages may call.
 #[derive(Clone, Debug)]
@@ -95,28 +88,9 @@ pub(super) async fn check_source(State(perimeter): State<Arc<Perimeter>>, reques
 /// A body must say that it is JSON, which no page can make a browser send to another origin without asking first, and must
 /// not say that it is too long.
 pub(super) async fn check_body(request: Request, next: Next) -> Result<Response, ApiError> {
-    match objection(request.headers()) {
-        None => Ok(next.run(request).await),
-        Some(error) => {
-            drain(request.into_body()).await;
-            Err(error)
-        }
-    }
-}
-
-/// A client that is still sending when the connection is closed may never see the answer. So as much of a body that is not
-/// wanted is taken in as a mistake has, not as much as malice.
-async fn drain(body: Body) {
-    let mut pieces = body.into_data_stream();
-    let mut left = MAX_DRAINED_BYTES;
-    let drained = async {
-        while let Some(Ok(piece)) = pieces.next().await {
-            let Some(rest) = left.checked_sub(piece.len()) else { break };
-            left = rest;
-        }
-    };
-    // What is slower than this is not waited for.
-    let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained).await;
+    // The connection reads and drops the body of a request that is refused.
+    objection(request.headers()).map_or(Ok(()), Err)?;
+    Ok(next.run(request).await)
 }
 
 /// What is wrong with a body, as far as the head says.

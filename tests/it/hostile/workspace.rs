@@ -95,8 +95,13 @@ async fn tricks_with_files_reach_nothing_outside_and_hang_nothing() {
     let mut attempts = Vec::new();
     play(&server, "s", &mut attempts).await;
     server
-        .say("s", &format!("bash:ln -s {} host; ln -s {} data; echo", canary.display(), server.directory().display()))
+        .say(
+            "s",
+            &format!("bash:ln -s {} host; ln -s {} data; echo linked", canary.display(), server.directory().display()),
+        )
         .await;
+
+    server.transcribed("done: linked").await;
 
     // Another container on the same volumes, that goes on with the conversation.
     for container in server.containers().await {

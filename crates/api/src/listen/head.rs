@@ -9,53 +9,90 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use http::{Response, StatusCode};
-use hyper::body::{Frame, SizeHint};
+use http::header::CONNECTION;
+use http::{HeaderValue, Response, StatusCode};
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
+use tokio_util::sync::CancellationToken;
 
-/// Whether what comes next on a connection is a head.
+use super::Patience;
+use super::linger::{self, Linger};
+
+/// What comes next on a connection.
 #[derive(Clone)]
-pub(super) struct Expecting(Arc<AtomicBool>);
+pub(super) struct Expecting(Arc<Next>);
+
+struct Next {
+    /// A head.
+    head: AtomicBool,
+    /// The rest of a request of which something has come.
+    rest: AtomicBool,
+}
 
 impl Expecting {
-    /// The head of a request is complete.
-    pub(super) fn request_came(&self) {
-        self.0.store(false, Ordering::Relaxed);
+    /// The head of a request is complete. Its body is returned for the router.
+    pub(super) fn body_after(&self, body: Incoming) -> Body {
+        self.0.head.store(false, Ordering::Relaxed);
+        self.0.rest.store(!body.is_end_stream(), Ordering::Relaxed);
+        Body::new(Asked { body, expecting: self.clone() })
     }
 
-    /// The next head may come when this response has gone out; after an upgrade none does.
-    pub(super) fn after(&self, response: Response<Body>) -> Response<Body> {
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+    /// The next head may come when this response has gone out; after an upgrade none does. Where a refusal leaves a body
+    /// unread, it ends the connection, and says so.
+    pub(super) fn after(&self, mut response: Response<Body>) -> Response<Body> {
+        let status = response.status();
+        if status == StatusCode::SWITCHING_PROTOCOLS {
             return response;
+        }
+        let refused = status.is_client_error() || status.is_server_error();
+        if refused && self.0.rest.load(Ordering::Relaxed) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(|body| Body::new(Answer { body, _end: End(self.clone()) }))
     }
 }
 
-/// A connection that fails with `TimedOut` where a head takes too long. The first one's time begins at once. It has its place
-/// among all connections for as long as it is open, as a WebSocket too.
+/// A connection that fails with `TimedOut` where a head takes too long. The first one's time begins at once. Where it is shut
+/// down in the middle of a request, it lingers. It has its place among all connections for as long as it is open, as a
+/// WebSocket too.
 pub(super) struct HeadBound<S> {
     stream: S,
     _place: OwnedSemaphorePermit,
     expecting: Expecting,
     timeout: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
+    linger: linger::Patience,
+    lingering: Option<Linger>,
+    closing: CancellationToken,
 }
 
 impl<S> HeadBound<S> {
-    pub(super) fn new(stream: S, place: OwnedSemaphorePermit, timeout: Duration) -> (Self, Expecting) {
-        let expecting = Expecting(Arc::new(AtomicBool::new(true)));
-        let deadline = Some(Box::pin(sleep(timeout)));
-        let bound = HeadBound { stream, _place: place, expecting: expecting.clone(), timeout, deadline };
+    pub(super) fn new(
+        stream: S,
+        place: OwnedSemaphorePermit,
+        patience: Patience,
+        closing: CancellationToken,
+    ) -> (Self, Expecting) {
+        let expecting = Expecting(Arc::new(Next { head: AtomicBool::new(true), rest: AtomicBool::new(false) }));
+        let bound = HeadBound {
+            stream,
+            _place: place,
+            expecting: expecting.clone(),
+            timeout: patience.head,
+            deadline: Some(Box::pin(sleep(patience.head))),
+            linger: patience.linger,
+            lingering: None,
+            closing,
+        };
         (bound, expecting)
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for HeadBound<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let expecting = self.expecting.0.load(Ordering::Relaxed);
+        let expecting = self.expecting.0.head.load(Ordering::Relaxed);
         if !expecting {
             self.deadline = None;
         }
@@ -66,14 +103,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for HeadBound<S> {
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if expecting && self.deadline.is_none() && buf.filled().len() > before {
-            self.deadline = Some(Box::pin(sleep(self.timeout)));
+        if expecting && buf.filled().len() > before {
+            self.expecting.0.rest.store(true, Ordering::Relaxed);
+            if self.deadline.is_none() {
+                self.deadline = Some(Box::pin(sleep(self.timeout)));
+            }
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for HeadBound<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadBound<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
@@ -95,7 +135,42 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeadBound<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let this = &mut *self;
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            if !this.expecting.0.rest.load(Ordering::Relaxed) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let lingering = this.lingering.get_or_insert_with(|| Linger::begin(this.linger, this.closing.clone()));
+        lingering.poll(&mut this.stream, cx).map(Ok)
+    }
+}
+
+/// A request's body, whose end is told.
+struct Asked {
+    body: Incoming,
+    expecting: Expecting,
+}
+
+impl hyper::body::Body for Asked {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.expecting.0.rest.store(false, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -109,7 +184,7 @@ struct End(Expecting);
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.0.0.store(true, Ordering::Relaxed);
+        self.0.0.head.store(true, Ordering::Relaxed);
     }
 }
 

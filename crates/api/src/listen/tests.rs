@@ -9,7 +9,7 @@ use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{MAX_HEAD_BYTES, MAX_HEADERS, PATIENCE, Patience, connection};
+use super::{MAX_HEAD_BYTES, MAX_HEADERS, PATIENCE, Patience, connection, linger};
 
 const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_hours(1);
@@ -56,14 +56,16 @@ async fn answer(client: &mut DuplexStream) -> String {
 
 #[tokio::test]
 async fn a_connection_without_a_request_is_closed() {
-    let (mut client, tracker) = connect(Patience { head: SHORT, idle: LONG }, b"", &CancellationToken::new()).await;
+    let (mut client, tracker) =
+        connect(Patience { head: SHORT, idle: LONG, ..PATIENCE }, b"", &CancellationToken::new()).await;
     assert_eq!(rest(&mut client).await, "");
     tracker.wait().await;
 }
 
 #[tokio::test]
 async fn a_connection_may_rest_between_requests_for_longer_than_a_head_may_take() {
-    let (mut client, tracker) = connect(Patience { head: SHORT, idle: LONG }, REQUEST, &CancellationToken::new()).await;
+    let (mut client, tracker) =
+        connect(Patience { head: SHORT, idle: LONG, ..PATIENCE }, REQUEST, &CancellationToken::new()).await;
     for _ in 0..3 {
         let text = answer(&mut client).await;
         assert!(text.contains("content-length: 4"), "{text}");
@@ -76,7 +78,8 @@ async fn a_connection_may_rest_between_requests_for_longer_than_a_head_may_take(
 
 #[tokio::test]
 async fn a_later_head_that_trickles_is_cut() {
-    let (mut client, tracker) = connect(Patience { head: SHORT, idle: LONG }, REQUEST, &CancellationToken::new()).await;
+    let (mut client, tracker) =
+        connect(Patience { head: SHORT, idle: LONG, ..PATIENCE }, REQUEST, &CancellationToken::new()).await;
     answer(&mut client).await;
     client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     assert_eq!(rest(&mut client).await, "");
@@ -87,7 +90,7 @@ async fn a_later_head_that_trickles_is_cut() {
 #[tokio::test]
 async fn an_answer_has_its_own_time() {
     let (mut client, tracker) = connect(
-        Patience { head: SHORT, idle: LONG },
+        Patience { head: SHORT, idle: LONG, ..PATIENCE },
         b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n",
         &CancellationToken::new(),
     )
@@ -100,7 +103,8 @@ async fn an_answer_has_its_own_time() {
 #[tokio::test]
 async fn a_head_that_trickles_is_cut() {
     let (mut client, tracker) =
-        connect(Patience { head: SHORT, idle: LONG }, b"GET / HTTP/1.1\r\n", &CancellationToken::new()).await;
+        connect(Patience { head: SHORT, idle: LONG, ..PATIENCE }, b"GET / HTTP/1.1\r\n", &CancellationToken::new())
+            .await;
     // Far below the bound on a head's size, which would end it too.
     for _ in 0..MAX_HEADERS - 1 {
         if client.write_all(b"x-a: b\r\n").await.is_err() {
@@ -114,7 +118,8 @@ async fn a_head_that_trickles_is_cut() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
-    let (mut client, tracker) = connect(Patience { head: LONG, idle: SHORT }, REQUEST, &CancellationToken::new()).await;
+    let (mut client, tracker) =
+        connect(Patience { head: LONG, idle: SHORT, ..PATIENCE }, REQUEST, &CancellationToken::new()).await;
     assert!(rest(&mut client).await.ends_with("done"));
     tracker.wait().await;
 }
@@ -132,6 +137,7 @@ async fn a_head_is_bounded() {
         let _ = client.write_all(bomb.as_bytes()).await;
         let answer = rest(&mut client).await;
         assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        drop(client);
         tracker.wait().await;
     }
 }
@@ -142,6 +148,52 @@ async fn closing_ends_idle_connections_at_once() {
     let (mut client, tracker) = connect(PATIENCE, REQUEST, &closing).await;
     let mut first = [0; 17];
     client.read_exact(&mut first).await.unwrap();
+    closing.cancel();
+    tracker.wait().await;
+}
+
+/// It is refused by its head, and begins with some of its body.
+const REFUSED: &[u8] = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\nsome";
+
+const FOR_EVER: linger::Patience = linger::Patience { idle: LONG, total: LONG, bytes: usize::MAX };
+
+async fn refused(linger: linger::Patience, closing: &CancellationToken) -> (DuplexStream, TaskTracker) {
+    let (mut client, tracker) = connect(Patience { linger, ..PATIENCE }, REFUSED, closing).await;
+    let answer = rest(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("connection: close\r\n"), "{answer}");
+    (client, tracker)
+}
+
+#[tokio::test]
+async fn a_client_that_was_refused_may_send_on_until_it_ends() {
+    let (mut client, tracker) = refused(FOR_EVER, &CancellationToken::new()).await;
+    // More than fits between the two ends: the server reads on.
+    client.write_all(&vec![b'x'; 1024 * 1024]).await.unwrap();
+    assert!(!tracker.is_empty());
+    drop(client);
+    tracker.wait().await;
+}
+
+#[tokio::test]
+async fn a_client_that_was_refused_and_goes_on_for_ever_is_cut() {
+    let bounds = [linger::Patience { total: SHORT, ..FOR_EVER }, linger::Patience { bytes: 1024 * 1024, ..FOR_EVER }];
+    for bound in bounds {
+        let (mut client, tracker) = refused(bound, &CancellationToken::new()).await;
+        while client.write_all(&[b'x'; 1024]).await.is_ok() {}
+        tracker.wait().await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_was_refused_and_says_no_more_is_cut() {
+    let (_client, tracker) = refused(linger::Patience { idle: SHORT, ..FOR_EVER }, &CancellationToken::new()).await;
+    tracker.wait().await;
+}
+
+#[tokio::test]
+async fn closing_waits_for_no_client_that_was_refused() {
+    let closing = CancellationToken::new();
+    let (_client, tracker) = refused(FOR_EVER, &closing).await;
     closing.cancel();
     tracker.wait().await;
 }
