@@ -1,4 +1,4 @@
-//! How many sandboxes there may be: a bound by number, a bound by the memory in use, and a line for those who wait.
+//! The number of sandboxes: a limit by number, a limit by memory in use, and a queue of waiting sessions.
 
 mod ledger;
 mod memory;
@@ -13,16 +13,16 @@ use tokio::time::{Instant, MissedTickBehavior};
 use self::ledger::{Ledger, Ticket, Verdict};
 pub use self::memory::MemoryGauge;
 
-/// Sandboxes that there may be as long as the engine's memory is not known, and at least, however small that is.
+/// The limit while the engine's memory is unknown, and the minimum on small machines.
 pub const FEW_SANDBOXES: usize = 4;
 
-/// How often memory is looked at again while somebody waits.
+/// The time between two checks of the memory while a session waits.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// A session goes on with its own next task until another has waited this long; then it lets that one go first.
+/// A session starts its own next task until another session has waited this long. Then it yields its sandbox.
 const YIELD_AFTER: Duration = Duration::from_secs(5);
 
-/// Cheap to clone.
+/// The capacity of the server. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Capacity {
     shared: Arc<Mutex<Shared>>,
@@ -41,24 +41,24 @@ struct Claim {
     since: Instant,
 }
 
-/// How a claim stands.
+/// The state of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     Waits,
     Holds,
-    /// Holds, and was asked to go.
+    /// The claim holds a sandbox and was asked to yield it.
     Unwanted,
 }
 
-/// Why a claim has to wait.
+/// The reason why a claim has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shortage {
-    /// There are as many sandboxes as there may be.
+    /// The maximum number of sandboxes exists.
     Sandboxes,
     Memory,
 }
 
-/// How many sandboxes there are.
+/// Numbers of sandboxes and of waiting sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CapacityCounts {
     pub live: usize,
@@ -66,7 +66,7 @@ pub struct CapacityCounts {
     pub max: usize,
 }
 
-/// The right to one sandbox. Dropped when that is gone, or when it is not wanted any more.
+/// The right to one sandbox. Drop it when the sandbox is removed or no longer wanted.
 #[derive(Debug)]
 pub struct Slot {
     capacity: Capacity,
@@ -80,6 +80,7 @@ impl Capacity {
         Capacity { shared: Arc::new(Mutex::new(shared)) }
     }
 
+    /// Changes the maximum number of sandboxes.
     pub fn set_max(&self, max: usize) {
         let mut shared = self.lock();
         shared.ledger.set_limit(max);
@@ -91,8 +92,8 @@ impl Capacity {
         CapacityCounts { live: shared.ledger.held(), waiting: shared.ledger.waiting(), max: shared.ledger.limit() }
     }
 
-    /// Waits for room. `waits` is told once how many are ahead and why, where there is no room at once. Gives its place up
-    /// when it is dropped.
+    /// Waits for room. If there is none at once, `waits` is called once with the number of claims ahead and the reason.
+    /// Dropping the future gives up the place in the queue.
     pub async fn claim(&self, waits: impl AsyncFnOnce(usize, Shortage)) -> Slot {
         let mut slot = self.issue(Ledger::request, Standing::Waits);
         let ahead = {
@@ -108,7 +109,7 @@ impl Capacity {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while *slot.standing.borrow_and_update() == Standing::Waits {
             tokio::select! {
-                // Fails only without a sender, which stays as long as the slot does.
+                // This fails only without a sender, and the sender lives as long as the slot.
                 _ = slot.standing.changed() => {}
                 _ = looks.tick() => self.lock().settle(),
             }
@@ -116,13 +117,13 @@ impl Capacity {
         slot
     }
 
-    /// For a sandbox that is there already.
+    /// Claims a slot for an existing sandbox.
     pub fn adopt(&self) -> Slot {
         self.issue(Ledger::adopt, Standing::Holds)
     }
 
-    /// For a sandbox that nobody waits for: `None` where somebody waits for one, where another one starts, or where a whole
-    /// sandbox's worth of memory is not there.
+    /// Claims a slot for a sandbox that no session waits for. Returns `None` if a session waits, if another sandbox
+    /// starts, or if a whole sandbox's worth of memory is not available.
     pub fn spare(&self) -> Option<Slot> {
         let mut shared = self.lock();
         if !shared.memory.has_room_for_spare() {
@@ -171,7 +172,7 @@ impl Shared {
 }
 
 impl Slot {
-    /// The sandbox works: it cannot be asked to go, and was not, if it was.
+    /// Marks the sandbox as busy. A busy sandbox is never evicted; a pending eviction is withdrawn.
     pub fn busy(&self) {
         let mut shared = self.capacity.lock();
         shared.ledger.busy(self.ticket);
@@ -179,7 +180,7 @@ impl Slot {
         shared.settle();
     }
 
-    /// The sandbox waits for its session's next task, and may be asked to go.
+    /// Marks the sandbox as idle: it waits for its session's next task and may be evicted.
     pub fn idle(&self) {
         let mut shared = self.capacity.lock();
         shared.ledger.idle(self.ticket);
@@ -187,8 +188,8 @@ impl Slot {
         shared.settle();
     }
 
-    /// Whether another session has waited so long that this one should not begin its next task before it. True: the sandbox
-    /// counts as one that goes.
+    /// True if another session has waited so long that this one must not start its next task first. The sandbox then
+    /// counts as one that is being evicted.
     pub fn gives_up(&self) -> bool {
         self.gives_up_at(Instant::now())
     }
@@ -204,7 +205,7 @@ impl Slot {
         gives_up
     }
 
-    /// Resolves when the sandbox is asked to go, and as long as it is. Safe to cancel.
+    /// Resolves while an eviction is requested. Cancel-safe.
     pub async fn unwanted(&mut self) {
         if self.standing.wait_for(|standing| *standing == Standing::Unwanted).await.is_err() {
             std::future::pending::<()>().await;

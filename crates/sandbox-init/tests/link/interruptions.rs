@@ -140,7 +140,7 @@ async fn strangers_are_refused_and_disturb_nobody() {
     output.started().await;
     let socket = link.directory().unwrap().join("agent.sock");
     let refused = |reason: &str| vec![Down::Refused { reason: reason.to_owned() }];
-    assert_eq!(knock(&socket, None).await, refused("the secret of this link was given out already"));
+    assert_eq!(knock(&socket, None).await, refused("the secret of this link was already issued"));
     assert_eq!(knock(&socket, Some("guessed")).await, refused("this is not the secret of this link"));
     // The input is not even HTTP.
     let mut stream = UnixStream::connect(&socket).await.unwrap();

@@ -9,7 +9,7 @@ enum Step {
     Request,
     Adopt,
     Spare,
-    /// The last four name a claim by its place among those that there are.
+    /// The numbers of this and the following steps select a claim among the existing ones.
     Release(usize),
     Busy(usize),
     Idle(usize),
@@ -28,12 +28,12 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Everything that is held, in order.
+/// All tickets that are held, in order.
 fn holders(ledger: &Ledger) -> Vec<Ticket> {
     ledger.held.keys().copied().collect()
 }
 
-/// What the world does about a verdict: whoever is asked to go goes.
+/// Applies the verdicts: every evicted sandbox ends.
 fn obey(ledger: &mut Ledger, verdicts: &[Verdict], granted: &mut Vec<Ticket>) {
     for verdict in verdicts {
         match verdict {
@@ -44,8 +44,8 @@ fn obey(ledger: &mut Ledger, verdicts: &[Verdict], granted: &mut Vec<Ticket>) {
 }
 
 proptest! {
-    /// Whatever happens in whatever order: never more than the limit by asking, grants in the order of asking, nobody waits
-    /// while there is room, and as many are asked to go as are missing, where there are any that can.
+    /// In any sequence of steps: claims never exceed the limit, grants follow the order of claims, no claim waits while
+    /// there is room, and as many sandboxes are evicted as are missing, if there are enough to evict.
     #[test]
     fn nobody_is_passed_over(limit in 1_usize..5, steps in proptest::collection::vec(steps(), 0..200)) {
         let mut ledger = Ledger::new(limit);
@@ -108,7 +108,7 @@ proptest! {
         }
     }
 
-    /// As long as tasks end, every session that asks is served, however many ask again and again.
+    /// While tasks end, every claiming session is served, however often others claim again.
     #[test]
     fn no_session_starves(limit in 1_usize..4, sessions in 2_usize..8, order in proptest::collection::vec(any::<usize>(), 100..200)) {
         let mut ledger = Ledger::new(limit);
@@ -127,7 +127,7 @@ proptest! {
             if granted.contains(&patient) {
                 break;
             }
-            // Some task ends, and its greedy session asks again at once.
+            // A task ends, and its session claims again at once.
             let held = holders(&ledger);
             ledger.release(held[index % held.len()]);
             ledger.request();
@@ -152,7 +152,7 @@ fn warm_ones_go_first_and_then_the_longest_idle() {
         "the longest idle goes before the one that was idle later"
     );
     assert_eq!(ledger.settle(|_| true), [], "they are asked once");
-    // One of them has a new task meanwhile and stays.
+    // One of them gets a new task meanwhile and stays.
     ledger.busy(second);
     ledger.release(spare);
     assert_eq!(ledger.settle(|_| true), [Verdict::Granted(third)]);

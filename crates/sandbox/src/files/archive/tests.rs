@@ -3,7 +3,7 @@ use tokio::sync::mpsc;
 
 use super::{Archive, ArchiveError, Entry, EntryKind, MAX_EXTENSION_BYTES};
 
-/// An archive that comes in pieces of this size.
+/// An archive that arrives in pieces of this size.
 fn archive(bytes: &[u8], piece: usize) -> Archive {
     let pieces: Vec<Bytes> = bytes.chunks(piece).map(Bytes::copy_from_slice).collect();
     let (send, receive) = mpsc::channel(pieces.len().max(1));
@@ -70,7 +70,7 @@ async fn an_archive_is_read_however_it_is_cut() {
     for piece in [1, 3, 511, 512, 513] {
         assert_eq!(all(&mut archive(&bytes, piece)).await.unwrap(), whole, "{piece}");
     }
-    // Contents that nobody reads are passed over.
+    // Contents that nobody reads are skipped.
     let mut skipped = archive(&bytes, 100);
     let mut entries = Vec::new();
     while let Some(entry) = skipped.next().await.unwrap() {
