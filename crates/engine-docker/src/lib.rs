@@ -155,16 +155,6 @@ impl Engine for DockerEngine {
         self.bounded(Operation::Start, id.as_str(), CALL_TIMEOUT, call).await
     }
 
-    async fn kill(&self, id: &ContainerId) -> Result<(), EngineError> {
-        let client = self.client(Operation::Kill).await?;
-        let call = client.kill_container(id.as_str(), None);
-        match self.bounded(Operation::Kill, id.as_str(), CALL_TIMEOUT, call).await {
-            // It does not run.
-            Err(EngineError::Conflict { .. }) => Ok(()),
-            outcome => missing_is(outcome, ()),
-        }
-    }
-
     async fn remove_container(&self, id: &ContainerId) -> Result<(), EngineError> {
         let client = self.client(Operation::RemoveContainer).await?;
         let deadline = Instant::now() + CALL_TIMEOUT;

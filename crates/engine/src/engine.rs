@@ -59,10 +59,6 @@ pub trait Engine: Send + Sync {
     /// Starts a container.
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError>;
 
-    /// Sends SIGKILL to every process in the container, and returns when the runtime has taken the order; the end is seen
-    /// by `wait_container`.
-    async fn kill(&self, id: &ContainerId) -> Result<(), EngineError>;
-
     /// Kills and removes a container. Returns when it no longer exists. Its volumes stay.
     async fn remove_container(&self, id: &ContainerId) -> Result<(), EngineError>;
 

@@ -100,14 +100,6 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    async fn kill(&self, id: &ContainerId) -> Result<(), EngineError> {
-        self.enter(Operation::Kill, id.as_str()).await?;
-        if let Some((_, container)) = self.world().find(id) {
-            container.end(KILLED);
-        }
-        Ok(())
-    }
-
     async fn remove_container(&self, id: &ContainerId) -> Result<(), EngineError> {
         self.enter(Operation::RemoveContainer, id.as_str()).await?;
         let mut world = self.world();
