@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::StoreError;
 
-/// Exclusive while it lives. The kernel drops the lock with the process, so a crash leaves nothing to clean up.
+/// The locked data directory. The lock lasts as long as this value. The kernel releases it when the process ends, so a
+/// crash leaves nothing to clean up.
 pub(super) struct DataDir {
     pub(super) database: PathBuf,
-    /// Where the key is kept unless the configuration names another file.
+    /// The key file, unless the configuration names another one.
     pub(super) default_key_file: PathBuf,
     _lock: File,
 }
@@ -18,7 +19,7 @@ pub(super) struct DataDir {
 impl DataDir {
     pub(super) const DATABASE: &str = "claude-runner.db";
 
-    /// Makes what is not there, and takes the lock.
+    /// Creates missing files and takes the lock.
     pub(super) fn acquire(path: &Path) -> Result<Self, StoreError> {
         make_directory(path).map_err(StoreError::file(path))?;
         let lock = lock(path)?;
@@ -27,12 +28,12 @@ impl DataDir {
     }
 }
 
-/// Makes what is not there of the path, for this user alone.
+/// Creates the missing directories of the path, accessible only to this user.
 pub fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Makes the directory (0700) and an empty database file (0600) where there is none. Gives the database.
+/// Creates the directory (0700) and an empty database file (0600) if they are missing. Returns the database's path.
 pub(super) fn make(path: &Path) -> Result<PathBuf, StoreError> {
     make_directory(path).map_err(StoreError::file(path))?;
     let database = path.join(DataDir::DATABASE);
@@ -62,7 +63,7 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
-            // Only for the message: an unreadable number does not matter.
+            // The number only improves the error message, so a failed read does not matter.
             let _ = file.read_to_string(&mut pid);
             let pid = if pid.is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
             return Err(StoreError::Locked { path: directory.to_owned(), pid });

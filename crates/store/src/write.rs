@@ -1,4 +1,4 @@
-//! The one thread that writes.
+//! The writer thread.
 
 mod group;
 mod logs;
@@ -21,16 +21,16 @@ use super::retention::Plan;
 use super::seal::Sealer;
 use super::{Change, StoreError};
 
-/// Callers beyond these wait in `ask`. Each session has one worker that waits for its commits, so this many can be in the
-/// queue only with this many busy sessions.
+/// The capacity of the queue; further callers wait in `ask`. Each session has one worker that waits for its commits, so
+/// the queue is only full with this many busy sessions.
 const QUEUED_REQUESTS: usize = 1024;
 
 pub(super) enum Work {
     Commit(Vec<Change>),
     Prune(Plan),
-    /// Nothing is accepted after this.
+    /// Accept nothing after this.
     Close,
-    /// Something that a test does with the connection, between the others' work.
+    /// Run a test's code on the connection, between other work.
     #[cfg(test)]
     Hook(Option<Hook>),
 }
@@ -40,7 +40,7 @@ type Hook = Box<dyn FnOnce(&Connection) + Send>;
 
 struct Request {
     work: Work,
-    /// Gets the number of rows that were written or removed.
+    /// Receives the number of written or removed rows.
     reply: oneshot::Sender<Result<usize, StoreError>>,
 }
 
@@ -59,11 +59,12 @@ struct Counters {
     transactions: AtomicU64,
 }
 
-/// The callers' end. Never cloned: dropping it ends the thread, and the field order lets the queue end before the wait.
+/// The callers' end of the queue. It is never cloned: dropping it ends the thread. The order of fields closes the queue
+/// before the wait.
 pub(super) struct WriterHandle {
     requests: mpsc::Sender<Request>,
     counters: Arc<Counters>,
-    /// Told when a webhook may have become due.
+    /// Notified when a webhook may have become due.
     due: Arc<Notify>,
     thread: Thread,
 }
@@ -77,9 +78,10 @@ pub(super) struct Writer {
     counters: Arc<Counters>,
     metrics: Metrics,
     due: Arc<Notify>,
-    /// Whether there may be rows of deleted sessions left.
+    /// Rows of deleted sessions may be left.
     sweep: bool,
-    /// Kept until the connection is closed: only then may another coordinator come. Fields are dropped in this order.
+    /// Keeps the lock until the connection is closed, because only then may another coordinator start. Fields are
+    /// dropped in order.
     _data_dir: DataDir,
 }
 
@@ -116,7 +118,7 @@ impl Writer {
         }
     }
 
-    /// Waits for work, and removes rows of deleted sessions while there is none.
+    /// Waits for work. Removes rows of deleted sessions while there is none.
     fn next(&mut self) -> Option<Request> {
         while self.sweep {
             match self.requests.try_recv() {
@@ -136,7 +138,8 @@ impl WriterHandle {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// As [`WriterHandle::ask`] without waiting. Gives the work back where there is no room for it.
+    /// The same as [`WriterHandle::ask`], without waiting for a place in the queue. Returns the work if the queue is
+    /// full.
     pub(super) fn put(&self, work: Work) -> Result<oneshot::Receiver<Result<usize, StoreError>>, Work> {
         let (reply, answer) = oneshot::channel();
         match self.requests.try_send(Request { work, reply }) {
@@ -150,7 +153,7 @@ impl WriterHandle {
     }
 
     pub(super) async fn close(&self) {
-        // Closed before: then there is only the thread's end to wait for.
+        // If the store is already closed, only wait for the thread's end.
         let _ = self.ask(Work::Close).await;
         if let Some(thread) = self.thread.take() {
             let _ = tokio::task::spawn_blocking(|| thread.join()).await;
@@ -177,7 +180,7 @@ impl Thread {
 }
 
 impl Drop for Thread {
-    /// So that what was accepted is written, and the directory free, when the store is gone.
+    /// Waits until accepted changes are written and the directory is unlocked.
     fn drop(&mut self) {
         if let Some(thread) = self.take() {
             let _ = thread.join();

@@ -1,4 +1,4 @@
-//! What retention removes, and what it leaves.
+//! The rows that retention removes, and those that it keeps.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::fixture::{
 };
 use crate::{Bounds, Change, IdempotencyKey, Store, StoreError, StoreOptions};
 
-/// A task with `count` events and a line, ended at that second.
+/// A task with `count` events and one line that ended at that second.
 async fn ended_task(store: &Store, session: &SessionRecord, first_seq: u64, count: u64, second: i64) -> TaskRecord {
     let record = task(session, "m");
     let list = vec![
@@ -44,7 +44,7 @@ async fn old_tasks_lose_their_events_from_the_front() {
     assert!(!store.prune(at(1000)).await.unwrap());
     assert_eq!(store.bounds(a.key).await.unwrap(), Some(Bounds { earliest: 21, latest: 20 }));
     assert_eq!(store.log_bytes().await.unwrap(), 0);
-    // Numbers go on, and a late event of an ended task is kept until the next time.
+    // Numbers continue, and a late event of an ended task is kept until the next call.
     store.commit(vec![append(a.key, Some(&old), events(21, 21))]).await.unwrap();
     assert_eq!(store.task_events(&old.id, 0, 99).await.unwrap(), events(21, 21));
     assert!(!store.prune(at(1000)).await.unwrap());
@@ -58,7 +58,7 @@ async fn an_unfinished_task_keeps_its_events_and_what_follows() {
     let (a, b) = (session("a"), session("b"));
     store.commit([&a, &b].map(|record| Change::InsertSession(record.clone())).into()).await.unwrap();
     ended_task(&store, &a, 1, 5, 10).await;
-    // Announced while `overlapped` ran, and still waiting.
+    // The second task was announced while `overlapped` ran, and still waits.
     let (overlapped, queued) = (task(&a, "1"), task(&a, "2"));
     let list = vec![
         insert(&overlapped, None),

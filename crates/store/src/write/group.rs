@@ -1,4 +1,4 @@
-//! Group commit: what has arrived goes into one transaction, each caller's list under its own savepoint.
+//! Group commit: all waiting requests share one transaction, and each caller's list has its own savepoint.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -10,11 +10,12 @@ use super::{Request, Work, Writer, logs, sessions, tasks, usage, webhooks};
 use crate::seal::Sealer;
 use crate::{Change, StoreError, retention};
 
-/// Enough to make the wait for the disk cheap, few enough that it takes milliseconds. A single list may be longer.
+/// The maximum number of rows per transaction: enough to make the wait for the disk cheap, few enough to take
+/// milliseconds. A single list may be longer.
 const ROWS_PER_TRANSACTION: usize = 512;
 
 impl Writer {
-    /// The first request and what else is there already.
+    /// Returns the first request and those that are already waiting.
     pub(super) fn gather(&mut self, first: Request) -> Vec<Request> {
         let mut rows = first.work.rows();
         let mut group = vec![first];
@@ -29,7 +30,8 @@ impl Writer {
     pub(super) fn write(&mut self, mut group: Vec<Request>) {
         let results = match self.transact(&mut group) {
             Ok(results) => results,
-            // One of them took the others down, by being too large for the disk, say. Alone, each gets its own answer.
+            // One list failed the others, for example because it was too large for the disk. Alone, each gets its own
+            // result.
             Err(_) if group.len() > 1 => return group.into_iter().for_each(|request| self.write(vec![request])),
             Err(error) => vec![Err(error)],
         };
@@ -42,18 +44,18 @@ impl Writer {
                         self.due.notify_one();
                     }
                 }
-                // A sweep that failed on a full disk gets another chance.
+                // If the removal failed on a full disk, try it again.
                 Work::Prune(_) => self.sweep = true,
                 Work::Close => self.requests.close(),
                 #[cfg(test)]
                 Work::Hook(_) => {}
             }
-            // A caller that does not wait any more needs no answer.
+            // A caller that no longer waits needs no answer.
             let _ = request.reply.send(result);
         }
     }
 
-    /// Returns whether there is more to remove.
+    /// Removes some rows of deleted sessions. Returns true if more are left.
     pub(super) fn sweep_once(&mut self) -> bool {
         let swept = execute(&self.connection, "BEGIN IMMEDIATE")
             .and_then(|()| retention::sweep(&self.connection))
@@ -65,7 +67,7 @@ impl Writer {
         })
     }
 
-    /// An error means that the whole transaction is undone.
+    /// Runs the group in one transaction. An error means that the whole transaction was rolled back.
     fn transact(&mut self, group: &mut [Request]) -> Result<Vec<Result<usize, StoreError>>, StoreError> {
         let outcome = self.try_transact(group);
         if outcome.is_err() {
@@ -81,7 +83,8 @@ impl Writer {
         for request in group {
             execute(&self.connection, "SAVEPOINT caller")?;
             let result = perform(&self.connection, &self.sealer, &mut request.work);
-            // After a full disk and some others, SQLite undoes the transaction by itself: then nothing before this counts.
+            // After a full disk and some other errors, SQLite rolls back the transaction itself. Then no earlier result
+            // counts.
             if self.connection.is_autocommit() {
                 return Err(result.err().unwrap_or(StoreError::Closed));
             }
@@ -112,7 +115,7 @@ impl Work {
     fn rows(&self) -> usize {
         match self {
             Work::Commit(changes) => changes.iter().map(Change::rows).sum(),
-            // Enough for a transaction of its own.
+            // This fills a transaction of its own.
             Work::Prune(_) => ROWS_PER_TRANSACTION,
             Work::Close => 0,
             #[cfg(test)]
@@ -124,7 +127,7 @@ impl Work {
 fn perform(connection: &Connection, sealer: &Sealer, work: &mut Work) -> Result<usize, StoreError> {
     match work {
         Work::Commit(changes) => {
-            // Before anything else, so that a request that comes twice is told so whatever else it collides with.
+            // Check this first, so that a repeated request gets this error whatever else it collides with.
             changes.iter().try_for_each(|change| tasks::check_idempotency(connection, change))?;
             changes.iter().try_for_each(|change| apply(connection, sealer, change))?;
             Ok(changes.iter().map(Change::rows).sum())

@@ -1,4 +1,4 @@
-//! Writing what is spent.
+//! Writes usage and spending.
 
 use domain::access::KeyId;
 use domain::session::SessionId;
@@ -34,7 +34,7 @@ pub(super) fn settle(connection: &Connection, id: u64, charge: &Charge) -> Resul
         .optional()?
         .transpose()?;
     match request {
-        // A request that was never sent is nobody's.
+        // A request that was never sent costs nothing.
         Some(request) if charge.usage.requests > 0 || charge.cost > Cost::ZERO => {
             write(connection, &request, charge, Cost::ZERO)
         }
