@@ -1,4 +1,4 @@
-//! Bare repositories made from a list of files, by git itself.
+//! Bare repositories that git itself creates from a list of files.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-/// What a new repository holds.
+/// The content of a new repository.
 #[derive(Clone, Debug)]
 pub struct Seed {
     pub description: String,
@@ -18,7 +18,7 @@ pub struct Seed {
 }
 
 impl Seed {
-    /// A private repository with plain files, its default branch `main`.
+    /// A private repository with plain files and the default branch `main`.
     pub fn new(description: &str, files: &[(&str, &str)]) -> Self {
         let entries = files.iter().map(|(path, content)| Entry::file(path, content)).collect();
         let [description, default_branch] = [description, "main"].map(str::to_owned);
@@ -32,7 +32,7 @@ impl Seed {
     }
 }
 
-/// One thing in a tree.
+/// One entry of a tree.
 #[derive(Clone, Debug)]
 pub enum Entry {
     File {
@@ -44,7 +44,7 @@ pub enum Entry {
         path: String,
         target: String,
     },
-    /// A submodule's commit; `.gitmodules` is a file of its own.
+    /// The commit of a submodule. `.gitmodules` is a separate file.
     Submodule {
         path: String,
         commit: String,
@@ -69,12 +69,12 @@ pub enum RepositoryError {
     Git { command: String, message: String },
 }
 
-/// Makes the repository with one commit; gives the commit's name.
+/// Creates the repository with one commit. Returns the commit.
 pub(super) async fn create(path: &Path, seed: &Seed) -> Result<String, RepositoryError> {
     tokio::fs::create_dir_all(path).await?;
     let branch = &seed.default_branch;
     git(path, &["init", "--quiet", "--bare", &format!("--initial-branch={branch}")], Vec::new()).await?;
-    // As the forge does: a client may ask for any commit and for a part of the objects.
+    // GitHub has these settings: a client may request any commit, and a part of the objects.
     for (name, value) in
         [("uploadpack.allowFilter", "true"), ("uploadpack.allowAnySHA1InWant", "true"), ("http.receivepack", "true")]
     {
@@ -85,7 +85,7 @@ pub(super) async fn create(path: &Path, seed: &Seed) -> Result<String, Repositor
     Ok(commit.trim().to_owned())
 }
 
-/// The commit in the form of `git fast-import`.
+/// The commit in the format of `git fast-import`.
 fn import_stream(seed: &Seed) -> Vec<u8> {
     const MESSAGE: &str = "Begin";
     let mut stream = format!(
