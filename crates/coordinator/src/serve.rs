@@ -1,6 +1,5 @@
 //! `claude-runner serve`: configuration, then everything is built, runs, and drains.
 
-use std::io::IsTerminal;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,27 +16,23 @@ use failpoint::failpoint;
 use forge::GitHub;
 use gateway::budget::Budgets;
 use gateway::{Gateway, Outbound, Prices, SystemResolver};
-use observe::audit::{self, AuditFile};
 use observe::metrics::Metrics;
-use observe::redact::{LogWriter, Redactor};
+use observe::redact::Redactor;
 use observe::telemetry::Telemetry;
 use sandbox::capacity::Capacity;
-use sandbox::{Instance, Links, SandboxHost, WarmPool};
-use secrecy::ExposeSecret;
-use sessions::maintenance;
-use sessions::registry::Registry;
+use sandbox::{Instance, Links, SandboxHost};
 use sessions::repository::{Git, Mirrors};
-use sessions::session::{Feed, SessionContext};
 use sessions::webhook::{self, Courier};
-use store::{KeyStore, Store, make_directory};
+use store::{KeyStore, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
-use tracing_subscriber::filter::filter_fn;
 
-use crate::config::{self, ConfigError, DrainMode, LogFormat, ServeOptions};
+use crate::config::{self, ConfigError, DrainMode, ServeOptions};
+use crate::logs;
+use crate::server::{Lifetime, Parts, Server};
 
 /// How long streams and sandboxes have to end once tasks have.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,8 +42,8 @@ const ENGINE_RETRY: Duration = Duration::from_secs(5);
 
 pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let redactor = Arc::<Redactor>::default();
-    set_up_logs(&options, &redactor)?;
-    learn_secrets(&redactor, &mut options);
+    logs::set_up_logs(&options, &redactor)?;
+    logs::learn_secrets(&redactor, &mut options);
     let prices = Prices::load(options.model_prices.as_deref()).context("MODEL_PRICES")?;
     if !prices.knows(&options.model) {
         let known = prices.models().join(", ");
@@ -57,9 +52,8 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     check_agents(&options.agent_dir, &prices).context("AGENT_DIR does not name an agent template")?;
 
     let telemetry = Telemetry::start(config::trace_export()?).map_err(ConfigError::from)?;
-    let tracker = TaskTracker::new();
-    let shutdown = CancellationToken::new();
-    let draining = CancellationToken::new();
+    let lifetime = Lifetime::default();
+    let Lifetime { tracker, shutdown, .. } = lifetime.clone();
     let metrics = Metrics::default();
     let store =
         Store::open(&options.data_dir, options.store_options(metrics.clone())).context("DATA_DIR cannot be used")?;
@@ -90,49 +84,35 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         gateway.set_own_listener(listener);
         outbound.set_own_listener(listener);
     }
-    let sandboxes = SandboxHost::new(engine, links, gateway, instance, options.sandbox_settings(), tracker.clone());
-
-    let sandboxes = Arc::new(sandboxes);
-    let capacity = options.capacity();
-    let (warm, keep_warm) = WarmPool::new(
-        options.warm_settings(),
-        Arc::clone(&sandboxes),
-        capacity.clone(),
-        tracker.clone(),
-        draining.clone(),
-    );
-    if options.max_sandboxes.is_none() {
-        tracker.spawn(measure_engine(options.clone(), Arc::clone(&sandboxes), capacity.clone(), shutdown.clone()));
-    }
-
     let mut repositories = options.repositories()?;
     if let Some(repositories) = &mut repositories {
         repositories.mirrors = open_mirrors(&options, &repositories.github, &tracker, &shutdown).await;
     }
     let worker_timeout_ms = repositories.as_ref().map(|_| options.worker_timeout_ms);
-    let context = SessionContext {
+    let parts = Parts {
         store,
-        sandboxes,
-        capacity,
-        warm,
+        engine,
+        links,
+        gateway,
+        instance,
+        capacity: options.capacity(),
+        sandbox: options.sandbox_settings(),
+        warm: options.warm_settings(),
+        sessions: options.session_settings(),
+        repositories,
         redactor,
-        feed: Feed::default(),
         metrics: metrics.clone(),
         telemetry,
-        repositories,
-        settings: options.session_settings(),
-        tracker: tracker.clone(),
-        draining: draining.clone(),
-        shutdown: shutdown.clone(),
+        lifetime,
     };
-    let registry = Registry::new(Arc::new(context));
-    registry.restore().await?;
-    // Not before: whoever starts a sandbox removes those that nobody is known to have.
-    tracker.spawn(keep_warm);
-    tracker.spawn(maintenance::run(registry.clone()));
-    tracker.spawn(prove_runtime(Arc::clone(&registry.context().sandboxes), shutdown.clone()));
+    let server = Server::build(parts).await?;
+    if options.max_sandboxes.is_none() {
+        let (sandboxes, capacity) = (Arc::clone(&server.sandboxes), server.capacity.clone());
+        tracker.spawn(measure_engine(options.clone(), sandboxes, capacity, shutdown.clone()));
+    }
+    tracker.spawn(prove_runtime(Arc::clone(&server.sandboxes), shutdown.clone()));
     let courier = Courier {
-        store: registry.context().store.clone(),
+        store: server.store.clone(),
         outbound: Arc::clone(&outbound),
         secrets: options.webhook_secret.clone(),
         schedule: options.webhook_schedule(),
@@ -141,7 +121,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     };
     tracker.spawn(webhook::run(courier, shutdown.clone()));
     let api = Api {
-        registry: registry.clone(),
+        registry: server.registry.clone(),
         defaults: Arc::new(Defaults {
             model: options.model.clone(),
             max_turns: options.max_turns,
@@ -167,7 +147,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let closing = CancellationToken::new();
     tracker.spawn(api::serve(listener, router(api), closing.clone(), tracker.clone()));
     until_told_to_stop().await?;
-    drain(&options, &registry, &draining, &closing, &shutdown, &tracker).await;
+    drain(&options, &server, &closing).await;
     // Stays where sandboxes do.
     let _ = std::fs::remove_dir(runtime_dir);
     Ok(ExitCode::SUCCESS)
@@ -240,55 +220,6 @@ async fn prove_runtime(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken)
     }
 }
 
-/// The operator's secrets as they were configured. The login's are learnt whenever it is read.
-fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
-    let credentials = [&options.anthropic_api_key, &options.claude_code_oauth_token, &options.github_token];
-    for secret in credentials.into_iter().flatten() {
-        redactor.learn(secret.expose_secret().trim());
-    }
-    for secret in options.api_keys.take_secrets() {
-        redactor.learn(secret.expose_secret().trim());
-    }
-    for secret in options.webhook_secret.each() {
-        redactor.learn(secret.text().expose_secret());
-    }
-}
-
-/// The log goes to stderr, the audit log to its file.
-fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>) -> anyhow::Result<()> {
-    use tracing_subscriber::layer::SubscriberExt as _;
-    use tracing_subscriber::util::SubscriberInitExt as _;
-    use tracing_subscriber::{EnvFilter, Layer as _};
-
-    // bollard logs whole request bodies at debug, environment included.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let filter = match "bollard=info".parse() {
-        Ok(quiet) => filter.add_directive(quiet),
-        Err(_) => filter,
-    };
-    let audit_file = options.audit_log();
-    let elsewhere = audit_file.is_some();
-    let log = tracing_subscriber::fmt::layer().with_writer(LogWriter(Arc::clone(redactor)));
-    let log = match options.log_format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).boxed(),
-        // As the audit log has its lines.
-        LogFormat::Json => log.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
-    };
-    let log = log
-        .with_filter(filter)
-        .with_filter(filter_fn(move |metadata| !(elsewhere && metadata.target() == audit::TARGET)));
-    let audit = match audit_file {
-        None => None,
-        Some(path) => {
-            let redactor = Arc::clone(redactor);
-            let opened = path.parent().map_or(Ok(()), make_directory).and_then(|()| AuditFile::open(&path, redactor));
-            Some(audit::layer(opened.with_context(|| format!("could not open the audit log {}", path.display()))?))
-        }
-    };
-    tracing_subscriber::registry().with(log).with(audit).init();
-    Ok(())
-}
-
 async fn until_told_to_stop() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -300,18 +231,12 @@ async fn until_told_to_stop() -> anyhow::Result<()> {
 }
 
 /// No new tasks; running ones may finish in time; then everything ends. A second signal does not wait.
-async fn drain(
-    options: &ServeOptions,
-    registry: &Registry,
-    draining: &CancellationToken,
-    closing: &CancellationToken,
-    shutdown: &CancellationToken,
-    tracker: &TaskTracker,
-) {
+async fn drain(options: &ServeOptions, server: &Server, closing: &CancellationToken) {
+    let Lifetime { tracker, draining, shutdown } = &server.lifetime;
     draining.cancel();
     failpoint!("drain.begun");
     let finished = async {
-        while registry.load().0 > 0 {
+        while server.registry.load().0 > 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -339,10 +264,10 @@ async fn drain(
     }
     if options.drain == DrainMode::Finish {
         // What could not be taken down when its time came; a failure is left to the next start.
-        let _ = registry.context().sandboxes.sweep_sandboxes().await;
+        let _ = server.sandboxes.sweep_sandboxes().await;
     }
     failpoint!("drain.swept");
-    registry.context().store.close().await;
-    registry.context().telemetry.shut_down().await;
+    server.store.close().await;
+    server.telemetry.shut_down().await;
     failpoint!("store.closed");
 }
