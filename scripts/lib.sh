@@ -62,4 +62,4 @@ clock_library() {
 }
 
 # repository_image: the image of repository tasks, built where it is missing or out of date. Takes minutes the first time.
-repository_image() { "$TARGET_DIR/release/claude-runner" image build --repository; }
+repository_image() { "$TARGET_DIR/quick/claude-runner" image build --repository; }
