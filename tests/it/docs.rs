@@ -5,6 +5,7 @@
 mod answers;
 mod asyncapi;
 mod commands;
+mod contents;
 mod invariants;
 mod links;
 mod openapi;
@@ -21,7 +22,7 @@ use coordinator::config::ServeOptions;
 use coordinator::task::ErrorType;
 use http::StatusCode;
 
-pub(crate) use sources::{guides, read, root};
+pub(crate) use sources::{pages, read, root};
 use tables::Row;
 pub(crate) use tables::{code, rows_below};
 
@@ -66,9 +67,11 @@ fn env_example_has_every_setting_with_its_default() {
 }
 
 #[test]
-fn readme_has_every_setting_with_its_default() {
-    let shown: BTreeMap<String, String> =
-        rows_below(&read("README.md"), "## Configuration").iter().map(|row| (code(&row[0]), code(&row[1]))).collect();
+fn the_reference_has_every_setting_with_its_default() {
+    let shown: BTreeMap<String, String> = rows_below(&read("docs/reference/configuration.md"), "## Settings")
+        .iter()
+        .map(|row| (code(&row[0]), code(&row[1])))
+        .collect();
     assert_eq!(shown, settings());
 }
 
@@ -91,9 +94,9 @@ fn routes() -> Vec<String> {
 }
 
 #[test]
-fn readme_has_every_route() {
+fn the_reference_has_every_route() {
     // A WebSocket begins as a GET.
-    let mut shown: Vec<String> = rows_below(&read("README.md"), "## The API")
+    let mut shown: Vec<String> = rows_below(&read("docs/reference/api.md"), "## Routes")
         .iter()
         .map(|row| code(&row[0]).replacen("WS ", "GET ", 1))
         .map(|call| call.split(['?', ' ']).take(2).collect::<Vec<_>>().join(" "))
@@ -104,12 +107,14 @@ fn readme_has_every_route() {
 }
 
 #[test]
-fn readme_has_every_error_type_with_its_status() {
+fn the_reference_has_every_error_type_with_its_status() {
     let statuses = statuses_in(&read("crates/coordinator/src/http/error.rs"));
     let expected: BTreeMap<String, String> =
         error_types().into_iter().map(|name| (name.clone(), statuses[&name].to_string())).collect();
-    let shown: BTreeMap<String, String> =
-        rows_below(&read("README.md"), "## Errors").iter().map(|row| (code(&row[0]), row[1].clone())).collect();
+    let shown: BTreeMap<String, String> = rows_below(&read("docs/reference/errors.md"), "## Error types")
+        .iter()
+        .map(|row| (code(&row[0]), row[1].clone()))
+        .collect();
     assert_eq!(shown, expected);
 }
 
@@ -153,8 +158,9 @@ fn event_types() -> Vec<String> {
 }
 
 #[test]
-fn readme_has_every_event() {
-    let mut shown: Vec<String> = rows_below(&read("README.md"), "## Events").iter().map(|row| code(&row[0])).collect();
+fn the_reference_has_every_event() {
+    let mut shown: Vec<String> =
+        rows_below(&read("docs/reference/events.md"), "## Types").iter().map(|row| code(&row[0])).collect();
     shown.sort();
     assert_eq!(shown, event_types());
 }
@@ -162,8 +168,9 @@ fn readme_has_every_event() {
 #[test]
 fn files_that_the_documents_name_exist() {
     let places = ["", "crates/coordinator/src", "crates", "agent"].map(|place| root().join(place));
-    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"] {
-        let text = read(document);
+    let at_the_root = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(str::to_owned);
+    for document in at_the_root.into_iter().chain(pages()) {
+        let text = read(&document);
         // Inline code only: a block shows commands and answers.
         let prose: String = text.split("```").step_by(2).collect();
         for name in prose.split('`').skip(1).step_by(2) {
@@ -180,11 +187,15 @@ fn files_that_the_documents_name_exist() {
 /// A table's first cells must be its keys: two rows with one name would hide a difference from the maps above.
 #[test]
 fn no_table_has_a_name_twice() {
-    let readme = read("README.md");
-    for heading in
-        ["## The API", "## Events", "## Errors", "## The command line", "### Exit status", "## Configuration"]
-    {
-        let rows: Vec<Row> = rows_below(&readme, heading);
+    for (page, heading) in [
+        ("api", "## Routes"),
+        ("events", "## Types"),
+        ("errors", "## Error types"),
+        ("command-line", "## Commands"),
+        ("command-line", "## Exit status"),
+        ("configuration", "## Settings"),
+    ] {
+        let rows: Vec<Row> = rows_below(&read(&format!("docs/reference/{page}.md")), heading);
         let mut names: Vec<&String> = rows.iter().map(|row| &row[0]).collect();
         names.sort();
         names.dedup();
