@@ -15,7 +15,7 @@ mod security;
 mod sources;
 mod tables;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args as _, Command};
 use coordinator::config::ServeOptions;
@@ -126,17 +126,41 @@ pub(crate) fn error_types() -> Vec<String> {
     names
 }
 
+/// The number of `StatusCode::NAME`.
+fn number(name: &str) -> u16 {
+    let reason = name.replace('_', " ");
+    let codes = (400..600).filter_map(|code| StatusCode::from_u16(code).ok());
+    codes
+        .filter(|code| code.canonical_reason().is_some_and(|known| known.eq_ignore_ascii_case(&reason)))
+        .map(|code| code.as_u16())
+        .next()
+        .unwrap_or_else(|| panic!("no status is called {name}"))
+}
+
+/// The reference of errors has every code with each of its statuses, and no other.
+#[test]
+fn the_reference_has_every_code_with_its_status() {
+    let source = read("crates/coordinator/src/http/error.rs");
+    let source = source.split_whitespace().collect::<Vec<_>>().join(" ");
+    // `StatusCode::CONFLICT, "changed"`
+    let pair = |text: &str| {
+        let (status, rest) = text.split_once(", \"")?;
+        let is_name = status.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        is_name.then(|| (number(status).to_string(), rest.split('"').next().unwrap().to_owned()))
+    };
+    let expected: BTreeSet<(String, String)> = source.split("StatusCode::").filter_map(pair).collect();
+
+    let page = read("docs/reference/errors.md");
+    let of_tasks = rows_below(&page, "## Error types").into_iter().map(|row| (row[1].clone(), code(&row[0])));
+    let of_requests = rows_below(&page, "## Errors of requests").into_iter().flat_map(|row| {
+        let codes = row[1].split('`').skip(1).step_by(2);
+        codes.map(|code| (row[0].clone(), code.to_owned())).collect::<Vec<_>>()
+    });
+    assert_eq!(of_tasks.chain(of_requests).collect::<BTreeSet<_>>(), expected);
+}
+
 /// `ErrorType::Aborted => (StatusCode::CONFLICT, "aborted")`: the status of each name.
 fn statuses_in(source: &str) -> BTreeMap<String, u16> {
-    let number = |name: &str| {
-        let reason = name.replace('_', " ");
-        let codes = (400..600).filter_map(|code| StatusCode::from_u16(code).ok());
-        codes
-            .filter(|code| code.canonical_reason().is_some_and(|known| known.eq_ignore_ascii_case(&reason)))
-            .map(|code| code.as_u16())
-            .next()
-            .unwrap_or_else(|| panic!("no status is called {name}"))
-    };
     let lines = source.lines().filter(|line| line.trim_start().starts_with("ErrorType::"));
     lines
         .filter_map(|line| {
