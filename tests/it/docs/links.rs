@@ -18,9 +18,12 @@ pub(super) fn prose(text: &str) -> String {
     outside.join("\n").split('`').step_by(2).collect()
 }
 
-/// Where the links of a text lead, but for other sites.
+/// Where the links of a text lead, but for other sites. A link may have a title: `](target "title")`.
 pub(super) fn links(text: &str) -> Vec<String> {
-    let targets = text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned()));
+    let targets = text.split("](").skip(1).filter_map(|rest| {
+        let link = rest.split_once(')')?.0;
+        Some(link.split(' ').next()?.to_owned())
+    });
     targets.filter(|target| !target.contains("://")).collect()
 }
 
