@@ -71,7 +71,7 @@ pub struct ServeOptions {
 
     /// Running tasks after SIGTERM. `finish`: they may finish within `DRAIN_TIMEOUT_MS`. `handoff`: the server exits at
     /// once, and the next start continues them
-    #[arg(long, env = "DRAIN", default_value = "finish")]
+    #[arg(long, env = "DRAIN", default_value = "finish", value_enum)]
     pub drain: DrainMode,
 
     /// Tasks that may wait in the queue of one session
@@ -107,7 +107,7 @@ pub struct ServeOptions {
 
     /// `none`: a sandbox has no network and uses its link for everything. `bridge`: for engines whose containers cannot
     /// share a socket with this host
-    #[arg(long, env = "SANDBOX_NETWORK", default_value = "none")]
+    #[arg(long, env = "SANDBOX_NETWORK", default_value = "none", value_enum)]
     pub sandbox_network: NetworkMode,
 
     /// Memory limit of a sandbox, like 2g or 512m
@@ -256,7 +256,7 @@ pub struct ServeOptions {
     pub rate_limit: u32,
 
     /// Format of the server's log: `text`, or `json` with one object a line
-    #[arg(long, env = "LOG_FORMAT", default_value = "text")]
+    #[arg(long, env = "LOG_FORMAT", default_value = "text", value_enum)]
     pub log_format: LogFormat,
 
     /// File of the audit log; `-` writes it to the server's log [default: audit.log in `DATA_DIR`]

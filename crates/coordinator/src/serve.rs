@@ -1,4 +1,4 @@
-//! `claude-runner serve`: configuration, then everything is built, runs, and drains.
+//! `claude-runner serve`: reads the configuration, builds the server, runs it, drains it.
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -34,10 +34,10 @@ use crate::config::{self, ConfigError, DrainMode, ServeOptions};
 use crate::logs;
 use crate::server::{Lifetime, Parts, Server};
 
-/// How long streams and sandboxes have to end once tasks have.
+/// The time that streams and sandboxes have to end after the last task.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often an engine that does not answer is asked for its memory.
+/// The interval at which an engine that does not answer is asked for its memory.
 const ENGINE_RETRY: Duration = Duration::from_secs(5);
 
 pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
@@ -148,12 +148,12 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     tracker.spawn(api::serve(listener, router(api), closing.clone(), tracker.clone()));
     until_told_to_stop().await?;
     drain(&options, &server, &closing).await;
-    // Stays where sandboxes do.
+    // The directory is not empty if sandboxes stay, and is not removed then.
     let _ = std::fs::remove_dir(runtime_dir);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Without its default agent a server is of no use. Another that is broken is named, and the others work.
+/// Refuses to start without a usable default agent. Other broken agents are logged.
 fn check_agents(directory: &Path, prices: &Prices) -> Result<(), TemplateError> {
     let agents = Agents::load(directory)?;
     for entry in agents.entries() {
@@ -166,7 +166,7 @@ fn check_agents(directory: &Path, prices: &Prices) -> Result<(), TemplateError> 
     Ok(())
 }
 
-/// `None` where none are wanted, or no git is there to keep them. Tasks clone through the gateway then.
+/// `None`: mirrors are off, or there is no git. Tasks then clone through the gateway.
 async fn open_mirrors(
     options: &ServeOptions,
     github: &GitHub,
@@ -182,7 +182,7 @@ async fn open_mirrors(
     Some(Mirrors::new(git, github.clone(), settings, tracker.clone(), shutdown.clone()))
 }
 
-/// Sets MAX_SANDBOXES by the engine's memory, as soon as it answers.
+/// Derives MAX_SANDBOXES from the engine's memory, as soon as the engine answers.
 async fn measure_engine(
     options: ServeOptions,
     sandboxes: Arc<SandboxHost>,
@@ -202,7 +202,7 @@ async fn measure_engine(
     }
 }
 
-/// An engine that does not answer yet is asked when it is used.
+/// Checks SANDBOX_RUNTIME if the engine answers already. Otherwise the first launch does.
 async fn check_runtime(options: &ServeOptions, engine: &dyn Engine) -> Result<(), ConfigError> {
     let Some(runtime) = &options.sandbox_runtime else { return Ok(()) };
     match engine.info().await {
@@ -213,7 +213,8 @@ async fn check_runtime(options: &ServeOptions, engine: &dyn Engine) -> Result<()
     }
 }
 
-/// Early, so that no task has to wait for it and a failure is seen before one comes. Tasks try again themselves.
+/// Proves the runtime at the start, so that no task waits for it and a failure is logged before the first task. Each launch
+/// tries again.
 async fn prove_runtime(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken) {
     if let Err(error) = sandboxes.prove_runtime(&shutdown).await {
         warn!(%error, "no task will be run");
@@ -230,7 +231,8 @@ async fn until_told_to_stop() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// No new tasks; running ones may finish in time; then everything ends. A second signal does not wait.
+/// Starts no more tasks, lets running tasks finish within DRAIN_TIMEOUT_MS, then ends everything. A second signal ends the
+/// process at once.
 async fn drain(options: &ServeOptions, server: &Server, closing: &CancellationToken) {
     let Lifetime { tracker, draining, shutdown } = &server.lifetime;
     draining.cancel();
@@ -245,7 +247,7 @@ async fn drain(options: &ServeOptions, server: &Server, closing: &CancellationTo
         () = std::future::ready(()), if options.drain == DrainMode::Handoff => {}
         () = tokio::time::sleep(Duration::from_millis(options.drain_timeout_ms)) => warn!("tasks still run; ending them"),
         _ = until_told_to_stop() => {
-            // What is left running is taken over, or taken down, by the next start.
+            // The next start takes over the sandboxes that run, or removes them.
             warn!("told twice; ending now");
             std::process::exit(1);
         }
@@ -263,7 +265,7 @@ async fn drain(options: &ServeOptions, server: &Server, closing: &CancellationTo
         _ = until_told_to_stop() => std::process::exit(1),
     }
     if options.drain == DrainMode::Finish {
-        // What could not be taken down when its time came; a failure is left to the next start.
+        // Removes sandboxes whose removal failed before. The next start retries if it fails again.
         let _ = server.sandboxes.sweep_sandboxes().await;
     }
     failpoint!("drain.swept");
