@@ -1,4 +1,4 @@
-//! The image of repository tasks: the agent image, and what projects are built with.
+//! The image of repository tasks: the agent image plus build tools of projects.
 
 use engine::{BuildSpec, Engine, Labels};
 
@@ -8,7 +8,7 @@ use super::{
 
 const DOCKERFILE: &str = include_str!("../../../docker/repository/Dockerfile");
 
-/// The labels of the agent image, which say what is in it, hold for this one too.
+/// Builds the image. It inherits the labels of the agent image, which describe its content.
 pub(super) async fn build(
     engine: &dyn Engine,
     options: &BuildOptions,

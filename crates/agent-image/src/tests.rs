@@ -4,7 +4,7 @@ use engine::{ContainerId, FakeEngine, Operation};
 
 use super::*;
 
-/// A static program of this machine, for the checks: a header and no segments.
+/// A static program for this machine that passes the checks: a header and no segments.
 fn program() -> Vec<u8> {
     let mut program = b"\x7fELF\x02\x01".to_vec();
     program.resize(64, 0);

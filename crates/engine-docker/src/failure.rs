@@ -4,7 +4,7 @@ use bollard::errors::Error;
 
 use engine::{EngineError, Operation};
 
-/// What was tried, from which the client's error becomes ours.
+/// The context of a call. It turns an error of the client into an [`EngineError`].
 #[derive(Clone)]
 pub(super) struct Failure {
     pub(super) operation: Operation,
@@ -22,7 +22,7 @@ impl Failure {
             | Error::SocketNotFoundError(_)
             | Error::UnsupportedURISchemeError { .. }
             | Error::RequestTimeoutError => self.unreachable(&chain(&error)),
-            // Bollard's errors of encoding and decoding: the engine answered, in a way that was not understood.
+            // These are bollard's encoding and decoding errors: the engine answered with something unexpected.
             error => self.other(chain(&error)),
         }
     }
@@ -42,19 +42,20 @@ impl Failure {
             _ if is_full(&reason) => EngineError::NoSpace { operation, name, reason },
             404 => EngineError::NotFound { operation, name, reason },
             409 => EngineError::Conflict { operation, name, reason },
-            // A proxy in front of an engine that is down.
+            // A proxy answers for an engine that is down.
             502..=504 => EngineError::Unreachable { operation, address, reason },
             _ => EngineError::Other { operation, name, reason },
         }
     }
 }
 
-/// The engine answers 500 to a full disk; only the words of `errno` tell it from other failures.
+/// Detects a full disk. The engine answers with status 500; only the text of `errno` distinguishes it from other
+/// failures.
 pub(super) fn is_full(reason: &str) -> bool {
     reason.contains("no space left on device") || reason.contains("disk quota exceeded")
 }
 
-/// The error and its causes in one line; the outermost alone says little ("client error (Connect)").
+/// Joins the error and its causes. The outermost alone says little ("client error (Connect)").
 fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

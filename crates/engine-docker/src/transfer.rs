@@ -10,10 +10,10 @@ use tokio::time::timeout;
 use super::{CALL_TIMEOUT, DockerEngine};
 use engine::{ContainerId, EngineError, Operation, TarSource, TarStream};
 
-/// Bound of an upload, which ends when the last byte is on disk: 1 GB at 5 MB/s and some.
+/// The time limit of an upload, which ends when the last byte is on disk: more than 1 GB at 5 MB/s.
 const UPLOAD_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// Lines asked for before the last bytes of them are taken.
+/// Number of log lines to request. The last bytes of them are returned.
 const LOG_LINES: &str = "200";
 
 impl DockerEngine {
@@ -34,7 +34,7 @@ impl DockerEngine {
         let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
         let mut pieces = client.download_from_container(id.as_str(), Some(options));
 
-        // The refusal, if any, comes as the first piece.
+        // If the engine rejects the request, the error is the first piece.
         let first =
             self.bounded(Operation::Download, &failure.name, CALL_TIMEOUT, async { pieces.next().await.transpose() });
         let first: Option<Bytes> = first.await?;
@@ -68,7 +68,7 @@ impl DockerEngine {
     }
 }
 
-/// A place in a container, as errors name it.
+/// Names a path in a container, for errors.
 fn place(id: &ContainerId, path: &str) -> String {
     format!("{id}:{path}")
 }

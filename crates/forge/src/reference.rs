@@ -1,4 +1,4 @@
-//! Refs, and what a commit has in `.github/workflows`.
+//! Refs, and the `.github/workflows` directory of a commit.
 
 use domain::repository::RepositoryName;
 use http::Method;
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::repository::escape;
 use super::{GitHub, GitHubError};
 
-/// How a branch comes to point at a commit.
+/// A change of the commit that a branch points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Move {
     Create,
-    /// Only to a commit that comes after the present one.
+    /// Fast-forward: the new commit must be a descendant of the current one.
     Forward,
 }
 
@@ -23,17 +23,17 @@ struct Entry {
 }
 
 impl GitHub {
-    /// A request to the forge's git, below its pages.
+    /// Builds a request to the forge's git server, below its web address.
     pub fn git(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.shared.git.request(method, format!("{}{path}", self.shared.url.as_str().trim_end_matches('/')))
     }
 
-    /// The object that `.github/workflows` is at a commit; `None` where there is no such directory.
+    /// Returns the object id of `.github/workflows` at a commit, or `None` if there is no such directory.
     pub async fn workflows(&self, name: &RepositoryName, commit: &str) -> Result<Option<String>, GitHubError> {
         let token = self.token(name).await?;
         let path = format!("/repos/{name}/contents/.github?ref={}", escape(commit));
         match self.call::<Value>(&token, Method::GET, &path, None).await {
-            // A file of that name is answered with an object, and holds no workflows.
+            // The forge returns an object if `.github` is a file. Then there are no workflows.
             Ok(Value::Array(entries)) => {
                 let entries = entries.into_iter().filter_map(|entry| serde_json::from_value::<Entry>(entry).ok());
                 Ok(entries.into_iter().find(|entry| entry.name == "workflows").map(|entry| entry.sha))
@@ -60,7 +60,7 @@ impl GitHub {
         self.call::<Value>(&token, method, &path, Some(&body)).await.map(drop)
     }
 
-    /// `reference` begins with `refs/`.
+    /// Deletes a ref. `reference` starts with `refs/`.
     pub async fn delete_reference(&self, name: &RepositoryName, reference: &str) -> Result<(), GitHubError> {
         let token = self.token(name).await?;
         let path = format!("/repos/{name}/git/{}", escape(reference));

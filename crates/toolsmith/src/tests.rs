@@ -1,4 +1,4 @@
-//! What is made of recordings and documents, and that nothing in them is run or given away.
+//! Tests of the generated tools. None of them executes or reveals anything from its input.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::write::{literal, usage_line, variables};
 use super::{Chosen, Collection, from_har, from_openapi, report, write};
 
-/// Recorded by Chromium from a console of the Acme API, trimmed, with other names of hosts.
+/// A recording of a console of the Acme API by Chromium, trimmed, with other host names.
 const ACME: &str = include_str!("../../../tests/it/tools/acme.har");
 
 fn har(entries: &[Value]) -> String {
@@ -33,7 +33,7 @@ fn post(url: &str, body: &Value) -> Value {
     entry
 }
 
-/// Every command of every tool.
+/// The usage line of every command of every tool.
 fn lines(collection: &Collection) -> Vec<String> {
     let of_tool = |tool: &super::model::Tool| -> Vec<String> {
         tool.operations.iter().map(|operation| format!("{}: {}", tool.name, usage_line(operation))).collect()
@@ -60,7 +60,7 @@ fn a_recording_of_a_browser_becomes_the_commands_of_its_api() {
     assert_eq!(variables(&made.tools[0]), ["ACME_URL", "ACME_TOKEN"]);
     let left_out: Vec<_> = made.left_out.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     let expected =
-        ["1 analytics", "1 another site: cdn.elsewhere.test", "4 pages and static files", "1 refused or failed"];
+        ["1 analytics", "1 another site: cdn.elsewhere.test", "4 pages and static files", "1 failed requests"];
     assert_eq!(left_out, expected);
     let text = all_text(&made);
     for secret in ["acme-demo-token", "s3ss10n", "bob@acme.test", "u_bob", "u_alice"] {
@@ -68,7 +68,7 @@ fn a_recording_of_a_browser_becomes_the_commands_of_its_api() {
     }
     assert!(text.contains("'x-acme-client: console'"), "a harmless header stays");
     assert!(text.contains("env = [\"ACME_TOKEN\", \"ACME_URL\"]"), "{text}");
-    // A host may be chosen, with another name for what is made.
+    // The user can select another host and another name.
     let hosts = vec!["cdn.elsewhere.test".to_owned()];
     let none = from_har(ACME, &Chosen { hosts, name: None }).unwrap_err().to_string();
     assert!(none.contains("--host") && none.contains("console.acme.test"), "{none}");
@@ -147,7 +147,8 @@ const PETS: &str = r##"{
     }
 }"##;
 
-/// The same as people write it: without quotes, with numbers for keys, an anchor and a merge, and words that are no booleans.
+/// The same document as people write it: unquoted, with numeric keys, an anchor, a merge key, and words that look like
+/// booleans.
 const PETS_YAML: &str = r##"# The pet shop
 openapi: 3.1
 info: {title: Pet Shop API, version: 1.0, x-since: 2026-11-21}
@@ -230,7 +231,7 @@ fn bad_input_is_named_with_its_place() {
         let said = from_har(text, &Chosen::default()).expect_err(text).to_string();
         assert!(words.iter().all(|word| said.contains(word)), "{text}: {said}");
     }
-    // Each line ten times the one before.
+    // Each line multiplies the previous one by ten.
     let names: Vec<char> = ('a'..='j').collect();
     let lines = names
         .windows(2)
@@ -258,10 +259,10 @@ fn bad_input_is_named_with_its_place() {
     }
 }
 
-/// Stands in for curl: tells what it was given, and answers.
+/// Replaces curl: records its arguments and input, and returns an answer.
 const CURL: &str = "#!/bin/bash\n{ printf '%s\\n' \"$@\"; cat; cat <&3; } >>\"$SEEN\" 2>/dev/null\nprintf '{}\\n200'\n";
 
-/// A directory with the tools, the only programs they need, and a curl that goes nowhere.
+/// A directory with the tools, the only programs they need, and a curl that sends nothing.
 struct Bench(tempfile::TempDir);
 
 impl Bench {
@@ -292,7 +293,7 @@ impl Bench {
         command.output().unwrap()
     }
 
-    /// Runs every command of a collection with arguments that would do harm if anything expanded them.
+    /// Runs every command of a collection with arguments that would do harm if the shell expanded them.
     fn try_all(&self, collection: &Collection) {
         for tool in &collection.tools {
             let file = format!("{}.sh", tool.name);
@@ -372,7 +373,7 @@ fn shellcheck_finds_nothing_in_them() {
     }
 }
 
-/// Pieces of what would be run if it was not quoted.
+/// Text that would be executed if it was not quoted.
 fn hostile() -> impl Strategy<Value = String> {
     let pieces = [
         "$(touch pwned)",
@@ -406,7 +407,7 @@ fn hostile() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
 
-    /// Whatever stands in a recording or a document, its tools are shell that runs nothing of it.
+    /// Tools never execute text from a recording or a document.
     #[test]
     fn nothing_of_what_is_read_is_run(texts in prop::collection::vec(hostile(), 8)) {
         let [path, query, field, header, value, summary, id, title] = texts.as_slice() else { unreachable!() };

@@ -1,4 +1,4 @@
-//! The two names of a session: the caller's and ours.
+//! The two identifiers of a session: the caller's id and the internal key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What the caller calls the session: 1–128 printable characters without `/`. Never used in a path.
+/// The caller's name for a session: 1–128 printable characters without `/`. It is never part of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SessionId(Arc<str>);
@@ -29,7 +29,7 @@ impl FromStr for SessionId {
 
     fn from_str(text: &str) -> Result<Self, InvalidSessionId> {
         let length = text.chars().count();
-        // Unicode's invisible formatting characters would let two ids look the same in a log or on a page.
+        // Invisible Unicode formatting characters would make two ids look the same in a log or on a page.
         let printable = |c: char| {
             !(c.is_control()
                 || c == '/'
@@ -63,7 +63,8 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// What we call the session: names volumes and rows. A deleted session that is posted to again gets a new key.
+/// The internal identifier of a session. It names volumes and database rows. A session that is created again after its
+/// deletion gets a new key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionKey(Uuid);

@@ -30,7 +30,7 @@ fn nobody_there_is_unreachable() {
 
     assert_eq!(
         error.to_string(),
-        "could not start container: the container engine at unix:///engine.sock cannot be reached: \
+        "could not start container: the container engine at unix:///engine.sock is unreachable: \
          Socket not found: /engine.sock"
     );
 }

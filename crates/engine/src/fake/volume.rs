@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::{Labels, PathKind};
 
-/// A volume's labels and files. Paths are relative to its root, which is the empty path.
+/// The labels and files of a volume. Paths are relative to its root, which is the empty path.
 #[derive(Debug, Default)]
 pub(super) struct Volume {
     pub(super) labels: Labels,
@@ -51,7 +51,7 @@ impl Volume {
         })
     }
 
-    /// Takes in an archive below `directory`.
+    /// Unpacks an archive below `directory`.
     pub(super) fn unpack(&mut self, directory: &Path, archive: &[u8]) -> io::Result<()> {
         for entry in tar::Archive::new(archive).entries()? {
             let mut entry = entry?;
@@ -63,7 +63,7 @@ impl Volume {
         Ok(())
     }
 
-    /// The file or directory at `path`, named `name` in the archive; `None` when there is none.
+    /// Packs the file or directory at `path` under the name `name`. Returns `None` if nothing exists there.
     pub(super) fn pack(&self, path: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
         if !self.is_directory(path) && !self.entries.contains_key(path) {
             return Ok(None);
@@ -83,7 +83,7 @@ impl Volume {
         builder.into_inner().map(Some)
     }
 
-    /// Directories on the way are there afterwards, as after unpacking on a disk.
+    /// Inserts an entry and its missing parent directories, as unpacking on a disk does.
     fn insert(&mut self, path: PathBuf, entry: Entry) {
         for parent in path.ancestors().skip(1) {
             let directory = Entry { header: directory_header(), content: Vec::new() };
@@ -103,7 +103,7 @@ fn directory_header() -> tar::Header {
     header
 }
 
-/// A path without `.` and `/`. One that leads out is refused, where a real engine keeps it inside.
+/// Normalises a path without `.` and `/`. A path that leads outside is an error here; a real engine keeps it inside.
 fn inner_path(path: &Path) -> io::Result<PathBuf> {
     let mut inner = PathBuf::new();
     for part in path.components() {

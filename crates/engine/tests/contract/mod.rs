@@ -1,4 +1,4 @@
-//! What every engine has to do, asked of the real one and of the one in memory by the same code.
+//! The contract of an engine as tests. The real engine and the one in memory run the same code.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use engine::{
 };
 use futures::TryStreamExt as _;
 
-/// What differs between engines.
+/// The differences between engines.
 #[async_trait]
 pub(crate) trait Fixture: Sync {
     fn engine(&self) -> Arc<dyn Engine>;
 
-    /// An image that is there, and a command in it that runs until `exit` is called.
+    /// An existing image, and a command in it that runs until `exit` is called.
     fn image_and_command(&self) -> (String, Vec<String>);
 
     async fn exit(&self, id: &ContainerId, code: i64);
 }
 
-/// One sandbox of a test. `case` makes its names unique, so that tests can run side by side.
+/// The sandbox of one test. `case` makes its names unique, so that tests can run in parallel.
 struct Sandbox {
     spec: ContainerSpec,
     volume: String,
@@ -52,7 +52,7 @@ impl Sandbox {
         engine.create_container(&self.spec).await.unwrap()
     }
 
-    /// Takes everything down, and sees that nothing is left.
+    /// Removes everything and checks that nothing is left.
     async fn remove(&self, engine: &dyn Engine) {
         engine.remove_container(&ContainerId::new(&self.spec.name)).await.unwrap();
         engine.remove_volume(&self.volume).await.unwrap();
@@ -105,7 +105,7 @@ pub(crate) async fn removing_ends_everything_and_may_be_repeated(fixture: &dyn F
     assert_eq!(exit, ContainerExit::Exited { code: 137, oom_killed: false });
     engine.kill(&id).await.unwrap();
 
-    // Two at once: both return when it is gone.
+    // Of two concurrent removals, both return when the container no longer exists.
     let (first, second) = tokio::join!(engine.remove_container(&id), engine.remove_container(&id));
     assert_eq!((first, second), (Ok(()), Ok(())));
     sandbox.remove(&*engine).await;
@@ -145,7 +145,7 @@ pub(crate) async fn files_go_in_and_out(fixture: &dyn Fixture) {
     let sandbox = Sandbox::new(fixture, "files");
     let id = sandbox.create(&*engine).await;
 
-    // Before it runs, as the agent template is copied in.
+    // Upload before the start, as the agent template is copied.
     let archive = archive(&[("AGENTS.md", b"be kind".as_slice()), ("tools/run.sh", b"#!/bin/sh\n")]);
     engine.upload(&id, "/workspace", TarSource::Bytes(archive)).await.unwrap();
 

@@ -1,4 +1,5 @@
-//! Requests that are the same but for their values become one operation, those of a resource one tool.
+//! Groups requests: requests that differ only in values become one operation, and the operations of one resource become
+//! one tool.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use crate::model::{BodyKind, Input, Operation, Piece, Place, Secret, SecretPlace
 use crate::names::{self, is_sayable, slug, unique, variable};
 use crate::secrets::{is_secret, is_secret_header};
 
-/// What a browser adds of itself, and what curl does.
+/// Headers that browsers and curl add themselves.
 const OF_BROWSERS: [&str; 27] = [
     "accept",
     "accept-charset",
@@ -41,7 +42,7 @@ const OF_BROWSERS: [&str; 27] = [
     "upgrade-insecure-requests",
     "user-agent",
 ];
-/// A constant header is short, like a version or a flag.
+/// The maximum length of a constant header. Versions and flags are short.
 const MAX_CONSTANT: usize = 60;
 
 type Key = (Vec<Piece>, String);
@@ -131,7 +132,7 @@ struct Options<'a> {
 }
 
 impl Options<'_> {
-    /// `place`: of fields that are strings.
+    /// Adds options for the fields. `place` is the place of string fields.
     fn fields(&mut self, fields: Vec<(String, Value)>, place: Place) {
         let mut seen: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for (name, value) in fields.into_iter().filter(|(name, _)| is_sayable(name)) {
@@ -171,7 +172,7 @@ impl Options<'_> {
         }
         let authorized = seen.contains_key("authorization");
         for (name, values) in seen {
-            // The page's own cookies, beside what the API asks for.
+            // These are the page's own cookies; the API uses `Authorization`.
             if name == "cookie" && authorized {
                 continue;
             }
@@ -180,7 +181,8 @@ impl Options<'_> {
                 self.secret(SecretPlace::Header { name: name.to_owned(), before }, variable);
                 continue;
             }
-            // One that changes is the browser's business; one that a person could be known by is not repeated either.
+            // A header that varies belongs to the browser. A long one could identify a person, so it is not repeated
+            // either.
             let plain = |value: &str| value.len() <= MAX_CONSTANT && value.bytes().all(|b| (b' '..=b'~').contains(&b));
             if let (1, Some(value)) = (values.len(), values.first().filter(|value| plain(value))) {
                 self.made.constants.insert(name.to_owned(), (*value).to_owned());
