@@ -121,7 +121,7 @@ async fn a_sandbox_keeps_the_rules_for_containers() {
                 broken.push(format!("{number} {name}: no reason in docs/concepts/sandbox.md"));
             }
             Kept if reasons.contains(&row) => {
-                broken.push(format!("{number} {name}: docs/concepts/sandbox.md says it deviates"))
+                broken.push(format!("{number} {name}: docs/concepts/sandbox.md says it deviates"));
             }
             Kept | Deviates => {}
         }

@@ -25,7 +25,7 @@ fn collect_pages(directory: &str, found: &mut Vec<String>) {
         let path = format!("{directory}/{}", entry.file_name().to_str().unwrap());
         if entry.file_type().unwrap().is_dir() {
             collect_pages(&path, found);
-        } else if path.ends_with(".md") {
+        } else if entry.path().extension().is_some_and(|extension| extension == "md") {
             found.push(path);
         }
     }
