@@ -62,4 +62,4 @@ clock_library() {
 }
 
 # repository_image: builds the image of repository tasks if it is missing or out of date. The first build takes minutes.
-repository_image() { "$TARGET_DIR/release/claude-runner" image build --repository; }
+repository_image() { "$TARGET_DIR/quick/claude-runner" image build --repository; }

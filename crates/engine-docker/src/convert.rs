@@ -15,7 +15,7 @@ use engine::{
 /// Docker's representation of "never".
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
 
-/// The system calls that a sandbox may use. All others fail with EPERM. `docs/sandbox.md` explains the origin of the
+/// The system calls that a sandbox may use. All others fail with EPERM. `docs/concepts/sandbox.md` explains the origin of the
 /// list.
 const SECCOMP_PROFILE: &str = include_str!("seccomp.json");
 

@@ -3,7 +3,7 @@
 //! [`Metrics`] is passed by value to the code that records; all clones share the same numbers. Times are in seconds,
 //! money is in US dollars, and counters end in `_total`, following Prometheus' naming rules
 //! (<https://prometheus.io/docs/practices/naming/>). A label has a small, fixed set of values: never an id, an address,
-//! or a name that a caller or an agent chose. `docs/metrics.md` lists the metrics for readers; a test compares it with
+//! or a name that a caller or an agent chose. `docs/reference/metrics.md` lists the metrics for readers; a test compares it with
 //! this module.
 
 mod process;

@@ -1,4 +1,4 @@
-//! Traces of tasks for OpenTelemetry. `docs/telemetry.md` is their documentation.
+//! Traces of tasks for OpenTelemetry. `docs/reference/telemetry.md` is their documentation.
 //!
 //! A span is created when it is over, from times that are known. A crash therefore leaves no span open, and no code has
 //! to pass spans around. The ids of spans that are parents derive from the task's id, so that a trace is complete even

@@ -190,7 +190,7 @@ fn assert_is_the_tree_of_the_first_task(trace: &[Span], answer: &Value) {
     }
 }
 
-/// docs/telemetry.md lists each attribute with the spans that have it.
+/// docs/reference/telemetry.md lists each attribute with the spans that have it.
 #[track_caller]
 fn assert_all_is_documented(spans: &[Span]) {
     let mut seen = BTreeMap::<String, BTreeSet<&str>>::new();
@@ -201,7 +201,7 @@ fn assert_all_is_documented(spans: &[Span]) {
         }
     }
     let all: BTreeSet<&str> = spans.iter().map(|span| span.name.split(' ').next().unwrap()).collect();
-    let rows = rows_below(&read("docs/telemetry.md"), "## What is in it");
+    let rows = rows_below(&read("docs/reference/telemetry.md"), "## What is in it");
     let documented: BTreeMap<String, BTreeSet<&str>> = rows
         .iter()
         .map(|row| {
