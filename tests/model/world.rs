@@ -190,7 +190,7 @@ impl World {
 
     pub(crate) fn sweep(&self) {
         let registry = self.registry_of();
-        self.now(registry.context().sandboxes.sweep_sandboxes()).unwrap();
+        self.now(registry.context().sandboxes.remove_orphans()).unwrap();
     }
 
     /// As the coordinator does once a minute.

@@ -266,7 +266,7 @@ async fn drain(options: &ServeOptions, server: &Server, closing: &CancellationTo
     }
     if options.drain == DrainMode::Finish {
         // Removes sandboxes whose removal failed before. The next start retries if it fails again.
-        let _ = server.sandboxes.sweep_sandboxes().await;
+        let _ = server.sandboxes.remove_orphans().await;
     }
     failpoint!("drain.swept");
     server.store.close().await;

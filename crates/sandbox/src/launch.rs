@@ -171,7 +171,7 @@ impl SandboxHost {
         order: &LaunchOrder,
         gateway: &Gateway,
     ) -> Result<Sandbox, LaunchError> {
-        self.sweep_what_is_left().await;
+        self.remove_suspected_orphans().await;
         let gateway = gateway.open();
         let attached = self.links.attach(name, self.settings.orphan_ttl, Arc::clone(&gateway))?;
         failpoint!("link.bound");
@@ -279,7 +279,7 @@ struct Unfinished<'a> {
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         self.host.alive.remove(&self.name.to_string());
-        self.host.left.store(true, Ordering::Relaxed);
+        self.host.orphans_suspected.store(true, Ordering::Relaxed);
     }
 }
 

@@ -3,7 +3,7 @@
 //! | module | contains |
 //! |---|---|
 //! | `launch` | creates a sandbox and starts its agent |
-//! | `take_over` | reattaches to a sandbox after a restart |
+//! | `reattach` | reattaches to a sandbox after a restart |
 //! | `process`, `question`, `program` | the agent's output; one question to an agent; other programs |
 //! | [`capacity`] | the limits on the number of sandboxes, and the queue |
 //! | `warm` | the pool of warm sandboxes |
@@ -11,7 +11,7 @@
 //! | `links`, `names`, `agent` | the link's way into a container; names and labels; the CLI's arguments and environment |
 //! | `overview` | the measured resource usage |
 //! | `self_test` | the proof that an OCI runtime works |
-//! | `leftovers` | the removal of orphans |
+//! | `orphans` | the removal of orphans |
 //!
 //! Invariants:
 //! - A failed launch leaves nothing behind. A container that could not be removed is an orphan and is removed before
@@ -23,15 +23,15 @@ mod agent;
 pub mod capacity;
 mod files;
 mod launch;
-mod leftovers;
 mod links;
 mod names;
+mod orphans;
 mod overview;
 mod process;
 mod program;
 mod question;
+mod reattach;
 mod self_test;
-mod take_over;
 mod warm;
 
 use std::sync::Arc;
@@ -91,12 +91,12 @@ pub struct SandboxHost {
     unclaimed: DashSet<SessionKey>,
     /// An orphaned container may exist. It is looked for before the next launch, not only at the next regular cleanup,
     /// because its agent may still work in the session's files.
-    left: AtomicBool,
+    orphans_suspected: AtomicBool,
     measured: overview::Measured,
     /// The current readers of files.
     readers: files::Readers,
     /// One cleanup at a time, so that a launch waits for the one in progress.
-    sweeping: Mutex<()>,
+    removing_orphans: Mutex<()>,
 }
 
 /// A sandbox whose agent waits for messages.
@@ -161,10 +161,10 @@ impl SandboxHost {
             proven: OnceCell::new(),
             alive: DashSet::new(),
             unclaimed: DashSet::new(),
-            left: AtomicBool::new(true),
+            orphans_suspected: AtomicBool::new(true),
             measured: overview::Measured::default(),
             readers: files::Readers::default(),
-            sweeping: Mutex::default(),
+            removing_orphans: Mutex::default(),
         }
     }
 
@@ -196,7 +196,7 @@ impl SandboxHost {
         // The next cleanup finds a container that could not be removed.
         self.alive.remove(&sandbox.to_string());
         if removed.is_err() {
-            self.left.store(true, Ordering::Relaxed);
+            self.orphans_suspected.store(true, Ordering::Relaxed);
         }
         removed
     }
@@ -208,7 +208,7 @@ impl SandboxHost {
             match self.engine.remove_volume(&volume.name).await {
                 Err(EngineError::Conflict { .. }) => {
                     // A container of a failed launch, which could not be removed then, still mounts the volume.
-                    self.sweep_sandboxes().await?;
+                    self.remove_orphans().await?;
                     self.engine.remove_volume(&volume.name).await?;
                 }
                 removed => removed?,

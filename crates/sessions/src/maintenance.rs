@@ -33,7 +33,7 @@ pub async fn run(registry: Registry) {
 /// Removes what no live session owns.
 pub async fn sweep(registry: &Registry) {
     let context = registry.context();
-    if let Err(error) = context.sandboxes.sweep_sandboxes().await {
+    if let Err(error) = context.sandboxes.remove_orphans().await {
         warn!(%error, "could not look for leftovers");
         return;
     }

@@ -96,7 +96,7 @@ pub(super) async fn prepare(
                 }
             }
             // One that was still being made.
-            context.sandboxes.sweep_what_is_left().await;
+            context.sandboxes.remove_suspected_orphans().await;
             Err(outcome.err().unwrap_or(NotLaunched::Sandbox(LaunchError::Cancelled)))
         }
     }

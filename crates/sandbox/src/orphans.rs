@@ -11,52 +11,44 @@ use tracing::{info, warn};
 use super::names::session_of_volume;
 use super::{SandboxHost, SandboxName};
 
-/// The numbers of removed orphans.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
-    pub containers: usize,
-    pub volumes: usize,
-    pub links: usize,
-}
-
 impl SandboxHost {
     /// Removes orphaned containers and sockets.
-    pub async fn sweep_sandboxes(&self) -> Result<Swept, EngineError> {
-        let _alone = self.sweeping.lock().await;
-        self.sweep().await
+    pub async fn remove_orphans(&self) -> Result<(), EngineError> {
+        let _alone = self.removing_orphans.lock().await;
+        self.remove_orphans_now().await
     }
 
-    /// Removes orphans if there may be some: before a launch, and after a launch that was dropped.
-    pub async fn sweep_what_is_left(&self) {
-        let _alone = self.sweeping.lock().await;
-        if self.left.load(Ordering::Relaxed)
-            && let Err(error) = self.sweep().await
+    /// The same as [`SandboxHost::remove_orphans`] if there may be some: before a launch, and after a launch that was
+    /// dropped. An error is logged.
+    pub async fn remove_suspected_orphans(&self) {
+        let _alone = self.removing_orphans.lock().await;
+        if self.orphans_suspected.load(Ordering::Relaxed)
+            && let Err(error) = self.remove_orphans_now().await
         {
             warn!(%error, "could not look for orphans before a launch; an orphaned container may still exist");
         }
     }
 
-    async fn sweep(&self) -> Result<Swept, EngineError> {
-        // Clear the flag first, so that a new orphan is found by the next call.
-        self.left.store(false, Ordering::Relaxed);
-        let swept = self.sweep_now().await;
-        if swept.is_err() {
-            self.left.store(true, Ordering::Relaxed);
+    async fn remove_orphans_now(&self) -> Result<(), EngineError> {
+        // Clear the flag first, so that the next call finds a new orphan.
+        self.orphans_suspected.store(false, Ordering::Relaxed);
+        let removed = self.remove_containers_and_links().await;
+        if removed.is_err() {
+            self.orphans_suspected.store(true, Ordering::Relaxed);
         }
-        swept
+        removed
     }
 
-    async fn sweep_now(&self) -> Result<Swept, EngineError> {
-        let mut swept = Swept::default();
-        let mut failed = None;
+    async fn remove_containers_and_links(&self) -> Result<(), EngineError> {
+        let (mut containers, mut links, mut failed) = (0, 0, None);
         for container in self.engine.list_containers(&self.instance.labels()).await? {
             let sandbox = SandboxName::of_container(&container.name);
             if sandbox.is_none_or(|name| !self.alive.contains(&name.to_string())) {
                 // A container that cannot be removed must not protect the others.
                 match self.engine.remove_container(&container.id).await {
                     Ok(()) => {
-                        swept.containers += 1;
-                        failpoint!("leftover.removed");
+                        containers += 1;
+                        failpoint!("orphan.removed");
                     }
                     Err(error) => failed = Some(error),
                 }
@@ -66,20 +58,17 @@ impl SandboxHost {
             Ok(names) => {
                 for name in names.iter().filter(|name| !self.alive.contains(name.as_str())) {
                     match self.links.remove(name) {
-                        Ok(()) => swept.links += 1,
+                        Ok(()) => links += 1,
                         Err(error) => warn!(link = name, %error, "could not remove an orphaned link directory"),
                     }
                 }
             }
             Err(error) => warn!(%error, "could not list link directories"),
         }
-        if swept != Swept::default() {
-            info!(containers = swept.containers, links = swept.links, "removed orphans");
+        if containers + links > 0 {
+            info!(containers, links, "removed orphans");
         }
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(swept),
-        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// The sessions that have volumes.
