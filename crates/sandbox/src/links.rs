@@ -97,7 +97,7 @@ impl Links {
 
     /// Serves a sandbox of an earlier coordinator again. Returns `None` if this kind of link does not survive a
     /// restart.
-    pub(super) fn attach_again(
+    pub(super) fn reattach(
         &self,
         name: &SandboxName,
         resume: ResumeState,

@@ -22,7 +22,7 @@ const RETURN_TIMEOUT: Duration = Duration::from_secs(10);
 impl SandboxHost {
     /// Binds the sandbox's sockets again and waits for its `sandbox-init`, which has kept the agent's output. If it
     /// does not return, the caller removes the sandbox. `repository` is the access of the sandbox's git.
-    pub async fn take_over(
+    pub async fn reattach(
         &self,
         record: SandboxRecord,
         repository: Option<RepositoryAccess>,
@@ -31,11 +31,11 @@ impl SandboxHost {
         tokio::select! {
             biased;
             () = cancel.cancelled() => Err(LaunchError::Cancelled),
-            outcome = timeout(RETURN_TIMEOUT, self.take_over_now(record, repository)) => outcome.unwrap_or(Err(LaunchError::Timeout)),
+            outcome = timeout(RETURN_TIMEOUT, self.reattach_now(record, repository)) => outcome.unwrap_or(Err(LaunchError::Timeout)),
         }
     }
 
-    async fn take_over_now(
+    async fn reattach_now(
         &self,
         record: SandboxRecord,
         repository: Option<RepositoryAccess>,
@@ -50,7 +50,7 @@ impl SandboxHost {
         }
         let secret = LinkSecret::new(record.link_secret.expose_secret().to_owned());
         let resume = ResumeState { secret, last_received: record.last_frame };
-        let attached = self.links.attach_again(&name, resume, self.settings.orphan_ttl, Arc::clone(&gateway))?;
+        let attached = self.links.reattach(&name, resume, self.settings.orphan_ttl, Arc::clone(&gateway))?;
         failpoint!("takeover.bound");
         let Some((link, output)) = attached else {
             return Err(LaunchError::Refused(

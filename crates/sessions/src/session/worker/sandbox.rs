@@ -219,7 +219,7 @@ async fn take_over(
         WorksIn::Workspace => context.template(agent).await.map_err(NotLaunched::Template)?,
         WorksIn::Repository => prepare::worker_template(context).await?,
     };
-    let sandbox = context.sandboxes.take_over(sandbox, access, cancel).await.map_err(NotLaunched::Sandbox)?;
+    let sandbox = context.sandboxes.reattach(sandbox, access, cancel).await.map_err(NotLaunched::Sandbox)?;
     Ok(Launched { sandbox, template, transcript_lost: false, slot: None, lease: None })
 }
 
