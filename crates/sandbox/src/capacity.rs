@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use self::ledger::{Ledger, Ticket, Verdict};
+use self::ledger::{Decision, Ledger, Ticket};
 pub use self::memory::MemoryGauge;
 
 /// The limit while the engine's memory is unknown, and the minimum on small machines.
@@ -25,11 +25,11 @@ const YIELD_AFTER: Duration = Duration::from_secs(5);
 /// The capacity of the server. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Capacity {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<CapacityState>>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct CapacityState {
     ledger: Ledger,
     memory: MemoryGauge,
     claims: HashMap<Ticket, Claim>,
@@ -37,17 +37,17 @@ struct Shared {
 
 #[derive(Debug)]
 struct Claim {
-    standing: watch::Sender<Standing>,
+    state: watch::Sender<ClaimState>,
     since: Instant,
 }
 
 /// The state of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    Waits,
-    Holds,
+enum ClaimState {
+    Waiting,
+    Granted,
     /// The claim holds a sandbox and was asked to yield it.
-    Unwanted,
+    EvictionRequested,
 }
 
 /// The reason why a claim has to wait.
@@ -71,12 +71,12 @@ pub struct CapacityCounts {
 pub struct Slot {
     capacity: Capacity,
     ticket: Ticket,
-    standing: watch::Receiver<Standing>,
+    state: watch::Receiver<ClaimState>,
 }
 
 impl Capacity {
     pub fn new(max: usize, memory: MemoryGauge) -> Self {
-        let shared = Shared { ledger: Ledger::new(max), memory, claims: HashMap::new() };
+        let shared = CapacityState { ledger: Ledger::new(max), memory, claims: HashMap::new() };
         Capacity { shared: Arc::new(Mutex::new(shared)) }
     }
 
@@ -95,7 +95,7 @@ impl Capacity {
     /// Waits for room. If there is none at once, `waits` is called once with the number of claims ahead and the reason.
     /// Dropping the future gives up the place in the queue.
     pub async fn claim(&self, waits: impl AsyncFnOnce(usize, Shortage)) -> Slot {
-        let mut slot = self.issue(Ledger::request, Standing::Waits);
+        let mut slot = self.issue(Ledger::request, ClaimState::Waiting);
         let ahead = {
             let mut shared = self.lock();
             shared.settle();
@@ -107,10 +107,10 @@ impl Capacity {
         }
         let mut looks = tokio::time::interval(LOOK_AGAIN);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while *slot.standing.borrow_and_update() == Standing::Waits {
+        while *slot.state.borrow_and_update() == ClaimState::Waiting {
             tokio::select! {
                 // This fails only without a sender, and the sender lives as long as the slot.
-                _ = slot.standing.changed() => {}
+                _ = slot.state.changed() => {}
                 _ = looks.tick() => self.lock().settle(),
             }
         }
@@ -119,7 +119,7 @@ impl Capacity {
 
     /// Claims a slot for an existing sandbox.
     pub fn adopt(&self) -> Slot {
-        self.issue(Ledger::adopt, Standing::Holds)
+        self.issue(Ledger::adopt, ClaimState::Granted)
     }
 
     /// Claims a slot for a sandbox that no session waits for. Returns `None` if a session waits, if another sandbox
@@ -130,43 +130,43 @@ impl Capacity {
             return None;
         }
         let ticket = shared.ledger.spare()?;
-        Some(self.slot(&mut shared, ticket, Standing::Holds))
+        Some(self.slot(&mut shared, ticket, ClaimState::Granted))
     }
 
-    fn issue(&self, ask: impl FnOnce(&mut Ledger) -> Ticket, standing: Standing) -> Slot {
+    fn issue(&self, ask: impl FnOnce(&mut Ledger) -> Ticket, state: ClaimState) -> Slot {
         let mut shared = self.lock();
         let ticket = ask(&mut shared.ledger);
-        self.slot(&mut shared, ticket, standing)
+        self.slot(&mut shared, ticket, state)
     }
 
-    fn slot(&self, shared: &mut Shared, ticket: Ticket, standing: Standing) -> Slot {
-        let (tell, standing) = watch::channel(standing);
-        shared.claims.insert(ticket, Claim { standing: tell, since: Instant::now() });
-        Slot { capacity: self.clone(), ticket, standing }
+    fn slot(&self, shared: &mut CapacityState, ticket: Ticket, state: ClaimState) -> Slot {
+        let (sender, state) = watch::channel(state);
+        shared.claims.insert(ticket, Claim { state: sender, since: Instant::now() });
+        Slot { capacity: self.clone(), ticket, state }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shared> {
+    fn lock(&self) -> MutexGuard<'_, CapacityState> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shared {
+impl CapacityState {
     fn settle(&mut self) {
         let memory = &self.memory;
-        for verdict in self.ledger.settle(|starting| memory.has_room_beside(starting)) {
-            let (ticket, standing) = match verdict {
-                Verdict::Granted(ticket) => (ticket, Standing::Holds),
-                Verdict::PutAway(ticket) => (ticket, Standing::Unwanted),
+        for decision in self.ledger.settle(|starting| memory.has_room_beside(starting)) {
+            let (ticket, state) = match decision {
+                Decision::Granted(ticket) => (ticket, ClaimState::Granted),
+                Decision::Evict(ticket) => (ticket, ClaimState::EvictionRequested),
             };
             if let Some(claim) = self.claims.get(&ticket) {
-                claim.standing.send_replace(standing);
+                claim.state.send_replace(state);
             }
         }
     }
 
-    fn stand(&self, ticket: Ticket, standing: Standing) {
+    fn set_state(&self, ticket: Ticket, state: ClaimState) {
         if let Some(claim) = self.claims.get(&ticket) {
-            claim.standing.send_replace(standing);
+            claim.state.send_replace(state);
         }
     }
 }
@@ -176,7 +176,7 @@ impl Slot {
     pub fn busy(&self) {
         let mut shared = self.capacity.lock();
         shared.ledger.busy(self.ticket);
-        shared.stand(self.ticket, Standing::Holds);
+        shared.set_state(self.ticket, ClaimState::Granted);
         shared.settle();
     }
 
@@ -184,30 +184,30 @@ impl Slot {
     pub fn idle(&self) {
         let mut shared = self.capacity.lock();
         shared.ledger.idle(self.ticket);
-        shared.stand(self.ticket, Standing::Holds);
+        shared.set_state(self.ticket, ClaimState::Granted);
         shared.settle();
     }
 
     /// True if another session has waited so long that this one must not start its next task first. The sandbox then
     /// counts as one that is being evicted.
-    pub fn gives_up(&self) -> bool {
-        self.gives_up_at(Instant::now())
+    pub fn yields_slot(&self) -> bool {
+        self.yields_slot_at(Instant::now())
     }
 
-    fn gives_up_at(&self, now: Instant) -> bool {
+    fn yields_slot_at(&self, now: Instant) -> bool {
         let mut shared = self.capacity.lock();
         let longest = shared.ledger.first().and_then(|first| shared.claims.get(&first)).map(|claim| claim.since);
-        let gives_up =
+        let yields_slot =
             shared.ledger.is_short() && longest.is_some_and(|since| now.duration_since(since) >= YIELD_AFTER);
-        if gives_up {
-            shared.ledger.give_up(self.ticket);
+        if yields_slot {
+            shared.ledger.yield_slot(self.ticket);
         }
-        gives_up
+        yields_slot
     }
 
     /// Resolves while an eviction is requested. Cancel-safe.
-    pub async fn unwanted(&mut self) {
-        if self.standing.wait_for(|standing| *standing == Standing::Unwanted).await.is_err() {
+    pub async fn eviction_requested(&mut self) {
+        if self.state.wait_for(|state| *state == ClaimState::EvictionRequested).await.is_err() {
             std::future::pending::<()>().await;
         }
     }

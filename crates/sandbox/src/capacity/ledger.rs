@@ -20,16 +20,16 @@ enum Use {
     /// Warm, or being launched as a warm sandbox: no session has it.
     Spare,
     /// Was asked to yield its slot.
-    Leaving,
+    Evicting,
 }
 
 /// A decision of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Decision {
     /// The sandbox may be launched now.
     Granted(Ticket),
     /// The sandbox must be evicted, because others wait.
-    PutAway(Ticket),
+    Evict(Ticket),
 }
 
 #[derive(Debug)]
@@ -118,20 +118,20 @@ impl Ledger {
     }
 
     /// Yields the sandbox of a session that could start its next task.
-    pub(super) fn give_up(&mut self, ticket: Ticket) {
-        self.become_now(ticket, Use::Leaving);
+    pub(super) fn yield_slot(&mut self, ticket: Ticket) {
+        self.become_now(ticket, Use::Evicting);
     }
 
     /// True if more claims wait than sandboxes are being evicted. A claim that still waits after [`Ledger::settle`]
     /// lacks a slot or memory.
     pub(super) fn is_short(&self) -> bool {
-        self.waiting.len() > self.leaving()
+        self.waiting.len() > self.evicting()
     }
 
     /// Grants claims in order and evicts as many sandboxes as are missing: warm ones first, then the longest idle.
     /// `fits` decides if memory allows one more sandbox beside the given number of starting ones.
-    pub(super) fn settle(&mut self, fits: impl Fn(usize) -> bool) -> Vec<Verdict> {
-        let mut verdicts = Vec::new();
+    pub(super) fn settle(&mut self, fits: impl Fn(usize) -> bool) -> Vec<Decision> {
+        let mut decisions = Vec::new();
         while let Some(first) = self.waiting.front().copied() {
             // Without any sandbox, one may always start, because nothing could make room for it.
             let may_start = self.held.is_empty() || (self.has_room() && fits(self.starting()));
@@ -140,23 +140,23 @@ impl Ledger {
             }
             self.waiting.pop_front();
             self.held.insert(first, Use::Starting);
-            verdicts.push(Verdict::Granted(first));
+            decisions.push(Decision::Granted(first));
         }
         let short_of_memory = !self.waiting.is_empty() && self.has_room();
         let wanted = if short_of_memory { 1 } else { self.waiting.len().saturating_sub(self.free()) };
-        for _ in self.leaving()..wanted {
+        for _ in self.evicting()..wanted {
             let Some(next) = self.least_needed() else { break };
-            self.held.insert(next, Use::Leaving);
-            verdicts.push(Verdict::PutAway(next));
+            self.held.insert(next, Use::Evicting);
+            decisions.push(Decision::Evict(next));
         }
-        verdicts
+        decisions
     }
 
     fn least_needed(&self) -> Option<Ticket> {
         let rank = |use_: &Use| match use_ {
             Use::Spare => Some(0),
             Use::Idle(moment) => Some(*moment),
-            Use::Starting | Use::Busy | Use::Leaving => None,
+            Use::Starting | Use::Busy | Use::Evicting => None,
         };
         let ranked = self.held.iter().filter_map(|(ticket, use_)| Some((rank(use_)?, *ticket)));
         ranked.min().map(|(_, ticket)| ticket)
@@ -166,8 +166,8 @@ impl Ledger {
         self.limit.saturating_sub(self.held.len())
     }
 
-    fn leaving(&self) -> usize {
-        self.held.values().filter(|use_| **use_ == Use::Leaving).count()
+    fn evicting(&self) -> usize {
+        self.held.values().filter(|use_| **use_ == Use::Evicting).count()
     }
 
     fn starting(&self) -> usize {

@@ -197,7 +197,7 @@ async fn make(
         tokio::select! {
             launched = &mut launch => launched,
             // Another session needs the room.
-            () = slot.unwanted() => {
+            () = slot.eviction_requested() => {
                 cancel.cancel();
                 launch.await
             }
@@ -225,7 +225,7 @@ async fn lost(ready: &mut [Warm]) -> usize {
             Box::pin(async move {
                 tokio::select! {
                     _ = sandbox.rest() => {}
-                    () = slot.unwanted() => {}
+                    () = slot.eviction_requested() => {}
                 }
             })
         })

@@ -282,8 +282,8 @@ impl Worker {
     }
 
     /// A task ended and another one waits. Where another session has waited long, that goes first.
-    pub(super) fn make_way(&mut self) {
-        if !self.queue.is_empty() && self.slot.as_ref().is_some_and(Slot::gives_up) {
+    pub(super) fn yield_slot(&mut self) {
+        if !self.queue.is_empty() && self.slot.as_ref().is_some_and(Slot::yields_slot) {
             info!(session.id = %self.conversation.id, "the session lets another one go first");
             self.leaving = true;
             self.idle_since = Instant::now();
@@ -307,7 +307,7 @@ async fn hear(sandbox: &mut Option<Sandbox>) -> ::sandbox::ProcessOutput {
 /// Resolves when the sandbox has to make room; never, where there is none.
 async fn unwanted(slot: &mut Option<Slot>) {
     match slot {
-        Some(slot) => slot.unwanted().await,
+        Some(slot) => slot.eviction_requested().await,
         None => std::future::pending().await,
     }
 }

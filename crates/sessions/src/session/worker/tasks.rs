@@ -224,7 +224,7 @@ impl Worker {
         self.send().await;
         if let Some(input) = next {
             if input == Input::Ended {
-                self.make_way();
+                self.yield_slot();
             }
             self.transition(input).await;
         }
