@@ -21,7 +21,7 @@ use tracing::warn;
 use super::SandboxHost;
 use super::names::{self, SandboxName};
 
-pub use archive::{Archive, ArchiveError, Entry, EntryKind};
+pub use archive::{ArchiveEntry, ArchiveError, EntryKind, WorkspaceArchive};
 
 /// The maximum number of concurrent readers. Each holds a container in the engine and reads the disk at full speed.
 const READERS: usize = 16;
@@ -146,7 +146,11 @@ impl Drop for Reader {
 impl SandboxHost {
     /// Returns the file or directory at `path` as an archive. `path` lists the components below the workspace; none of
     /// them may be a symbolic link. The archive continues while files change.
-    pub async fn read_files(self: &Arc<Self>, session: SessionKey, path: &[String]) -> Result<Archive, FilesError> {
+    pub async fn read_files(
+        self: &Arc<Self>,
+        session: SessionKey,
+        path: &[String],
+    ) -> Result<WorkspaceArchive, FilesError> {
         let pass = self.readers.enter(session).await?;
         let [workspace, _] = names::volumes(session);
         let volumes = self.engine.list_volumes(&self.instance.volume_labels(session)).await?;
@@ -180,7 +184,7 @@ impl SandboxHost {
             }
             drop((found, reader));
         });
-        Ok(Archive::new(archive))
+        Ok(WorkspaceArchive::new(archive))
     }
 }
 

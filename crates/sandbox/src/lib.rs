@@ -49,7 +49,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 pub use agent::GATEWAY;
-pub use files::{Archive, ArchiveError, Entry, EntryKind, FilesError, MAX_DEPTH};
+pub use files::{ArchiveEntry, ArchiveError, EntryKind, FilesError, MAX_DEPTH, WorkspaceArchive};
 pub use launch::{Assignment, LaunchError, LaunchOrder};
 pub use links::Links;
 pub use names::{Instance, SandboxName};

@@ -82,7 +82,7 @@ impl SandboxHost {
             warn!(%error, "could not remove the volumes of a self-test; they will be removed as orphans");
         }
         outcome?;
-        model.verdict().map_err(refused)
+        model.result().map_err(refused)
     }
 }
 

@@ -20,8 +20,8 @@ use tracing::warn;
 use super::capacity::{Capacity, Slot};
 use super::{Sandbox, SandboxHost};
 
-/// Number of claims that wait for the worker, which takes a few microseconds for each.
-const CLAIMS: usize = 64;
+/// Number of requests that wait for the worker, which takes a few microseconds for each.
+const TAKE_REQUESTS: usize = 64;
 
 /// The parameters of the pool.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub struct Warm {
 }
 
 /// A request for a warm sandbox of this agent.
-struct Claim {
+struct TakeRequest {
     agent: AgentName,
     reply: oneshot::Sender<Option<Box<Warm>>>,
 }
@@ -54,7 +54,7 @@ struct Claim {
 /// Keeps warm sandboxes of the default agent ready. It is cheap to clone.
 #[derive(Clone)]
 pub struct WarmPool {
-    claims: mpsc::Sender<Claim>,
+    requests: mpsc::Sender<TakeRequest>,
     ready: watch::Receiver<usize>,
     count: usize,
 }
@@ -69,15 +69,15 @@ impl WarmPool {
         tracker: TaskTracker,
         draining: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (claims, inbox) = mpsc::channel(CLAIMS);
-        let (tell, ready) = watch::channel(0);
+        let (requests, receiver) = mpsc::channel(TAKE_REQUESTS);
+        let (ready_sender, ready) = watch::channel(0);
         let count = settings.count;
         let keep = async move {
             if count > 0 {
-                worker::run(settings, host, capacity, inbox, tell, draining, tracker).await;
+                worker::run(settings, host, capacity, receiver, ready_sender, draining, tracker).await;
             }
         };
-        (WarmPool { claims, ready, count }, keep)
+        (WarmPool { requests, ready, count }, keep)
     }
 
     /// The number of ready sandboxes.
@@ -96,7 +96,7 @@ impl WarmPool {
             return None;
         }
         let (reply, answer) = oneshot::channel();
-        self.claims.send(Claim { agent: agent.clone(), reply }).await.ok()?;
+        self.requests.send(TakeRequest { agent: agent.clone(), reply }).await.ok()?;
         answer.await.ok().flatten()
     }
 }

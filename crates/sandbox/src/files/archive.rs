@@ -24,7 +24,7 @@ pub enum ArchiveError {
 
 /// The header of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct ArchiveEntry {
     /// The path in the archive: `workspace/src/main.rs`. It may not be UTF-8.
     pub path: Vec<u8>,
     pub kind: EntryKind,
@@ -49,7 +49,7 @@ pub enum EntryKind {
 
 /// An archive that is being read. It can be dropped at any time.
 #[derive(Debug)]
-pub struct Archive {
+pub struct WorkspaceArchive {
     pieces: mpsc::Receiver<Result<Bytes, EngineError>>,
     buffer: BytesMut,
     /// Unread bytes of the current entry's content. `padding` is the rest of its last block.
@@ -68,9 +68,9 @@ struct Extensions {
     modified: Option<i64>,
 }
 
-impl Archive {
+impl WorkspaceArchive {
     pub(super) fn new(pieces: mpsc::Receiver<Result<Bytes, EngineError>>) -> Self {
-        Archive { pieces, buffer: BytesMut::new(), content: 0, padding: 0, taken: 0 }
+        WorkspaceArchive { pieces, buffer: BytesMut::new(), content: 0, padding: 0, taken: 0 }
     }
 
     /// Number of bytes received so far.
@@ -79,7 +79,7 @@ impl Archive {
     }
 
     /// Returns the next entry and skips unread content of the current one. `None` at the end.
-    pub async fn next(&mut self) -> Result<Option<Entry>, ArchiveError> {
+    pub async fn next(&mut self) -> Result<Option<ArchiveEntry>, ArchiveError> {
         let mut extensions = Extensions::default();
         loop {
             self.skip_content().await?;
@@ -225,7 +225,7 @@ impl Extensions {
         }
     }
 
-    fn entry(&self, header: &tar::Header, size: u64) -> Result<Entry, ArchiveError> {
+    fn entry(&self, header: &tar::Header, size: u64) -> Result<ArchiveEntry, ArchiveError> {
         let kind = header.entry_type();
         let kind = match kind {
             tar::EntryType::Directory => EntryKind::Directory,
@@ -236,7 +236,7 @@ impl Extensions {
         };
         let target = self.target.clone().or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
         let seconds = || header.mtime().ok().and_then(|seconds| i64::try_from(seconds).ok());
-        Ok(Entry {
+        Ok(ArchiveEntry {
             path: self.path.clone().unwrap_or_else(|| header.path_bytes().into_owned()),
             kind,
             size: if kind == EntryKind::File { self.size.unwrap_or(size) } else { 0 },

@@ -68,7 +68,7 @@ impl Model {
     }
 
     /// Ok if the call was made with the expected result; otherwise one sentence.
-    pub(super) fn verdict(&mut self) -> Result<(), String> {
+    pub(super) fn result(&mut self) -> Result<(), String> {
         match self.results.try_recv() {
             Ok(result) if result.contains(EXPECTED) => Ok(()),
             Ok(result) => Err(format!("its tool call returned {result:?} instead of {EXPECTED:?}")),

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::{Claim, Warm, WarmSettings};
+use super::{TakeRequest, Warm, WarmSettings};
 use crate::capacity::{Capacity, Slot};
 use crate::{Assignment, LaunchOrder, SandboxHost};
 
@@ -40,15 +40,15 @@ struct Worker {
     making: Option<CancellationToken>,
     not_before: Instant,
     failures: u32,
-    tell: watch::Sender<usize>,
+    ready_sender: watch::Sender<usize>,
 }
 
 pub(super) async fn run(
     settings: WarmSettings,
     host: Arc<SandboxHost>,
     capacity: Capacity,
-    mut claims: mpsc::Receiver<Claim>,
-    tell: watch::Sender<usize>,
+    mut requests: mpsc::Receiver<TakeRequest>,
+    ready_sender: watch::Sender<usize>,
     stop: CancellationToken,
     tracker: TaskTracker,
 ) {
@@ -65,17 +65,17 @@ pub(super) async fn run(
         making: None,
         not_before: Instant::now(),
         failures: 0,
-        tell,
+        ready_sender,
     };
     loop {
         worker.make_one(&report);
-        worker.tell.send_replace(worker.ready.len());
+        worker.ready_sender.send_replace(worker.ready.len());
         let not_before = worker.not_before;
         let waits = worker.is_wanted() && not_before > Instant::now();
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(claim) = claims.recv() => worker.give(claim),
+            Some(request) = requests.recv() => worker.give(request),
             Some(outcome) = made.recv() => worker.on_made(outcome),
             index = lost(&mut worker.ready) => {
                 let warm = worker.ready.swap_remove(index);
@@ -85,7 +85,7 @@ pub(super) async fn run(
             () = tokio::time::sleep_until(not_before), if waits => {}
         }
     }
-    worker.tell.send_replace(0);
+    worker.ready_sender.send_replace(0);
     if let Some(making) = &worker.making {
         making.cancel();
         if let Some(Ok(warm)) = made.recv().await {
@@ -138,14 +138,14 @@ impl Worker {
         }
     }
 
-    fn give(&mut self, claim: Claim) {
+    fn give(&mut self, request: TakeRequest) {
         // Take the oldest, which has had the most time to finish its start.
-        let found = self.ready.iter().position(|warm| warm.template.name == claim.agent);
+        let found = self.ready.iter().position(|warm| warm.template.name == request.agent);
         let warm = found.map(|index| Box::new(self.ready.remove(index)));
         if warm.is_some() {
             self.not_before = Instant::now() + AFTER_TAKEN;
         }
-        if let Err(Some(warm)) = claim.reply.send(warm) {
+        if let Err(Some(warm)) = request.reply.send(warm) {
             self.ready.push(*warm);
         }
     }

@@ -1,16 +1,16 @@
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{Archive, ArchiveError, Entry, EntryKind, MAX_EXTENSION_BYTES};
+use super::{ArchiveEntry, ArchiveError, EntryKind, MAX_EXTENSION_BYTES, WorkspaceArchive};
 
 /// An archive that arrives in pieces of this size.
-fn archive(bytes: &[u8], piece: usize) -> Archive {
+fn archive(bytes: &[u8], piece: usize) -> WorkspaceArchive {
     let pieces: Vec<Bytes> = bytes.chunks(piece).map(Bytes::copy_from_slice).collect();
     let (send, receive) = mpsc::channel(pieces.len().max(1));
     for piece in pieces {
         send.try_send(Ok(piece)).unwrap();
     }
-    Archive::new(receive)
+    WorkspaceArchive::new(receive)
 }
 
 fn header(kind: tar::EntryType, size: u64) -> tar::Header {
@@ -22,7 +22,7 @@ fn header(kind: tar::EntryType, size: u64) -> tar::Header {
     header
 }
 
-async fn all(archive: &mut Archive) -> Result<Vec<(Entry, Vec<u8>)>, ArchiveError> {
+async fn all(archive: &mut WorkspaceArchive) -> Result<Vec<(ArchiveEntry, Vec<u8>)>, ArchiveError> {
     let mut all = Vec::new();
     while let Some(entry) = archive.next().await? {
         let mut content = Vec::new();
