@@ -45,7 +45,7 @@ pub struct ResumeState {
 /// sockets are removed; its directory stays.
 #[derive(Debug, Clone)]
 pub struct Link {
-    shared: Arc<Shared>,
+    state: Arc<LinkState>,
 }
 
 /// The output of a sandbox: each frame once and in order. It ends when the link is closed, or when the sandbox and this
@@ -63,7 +63,7 @@ pub(super) enum Place {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct LinkState {
     commands: mpsc::Sender<DownFrame>,
     signals: mpsc::Sender<DownFrame>,
     acknowledged: watch::Sender<u64>,
@@ -98,11 +98,11 @@ impl Link {
         let (output, batches) = mpsc::channel(WAITING_OUTPUT);
 
         let tasks = TaskTracker::new();
-        let told = Arc::clone(&gateway);
+        let gateway_for_worker = Arc::clone(&gateway);
         let (endpoint, connections) = Endpoint::new(Arc::clone(&gate), gateway, tracker, tasks.clone(), cancel.clone());
         let worker = Worker {
             gate: Arc::clone(&gate),
-            gateway: told,
+            gateway: gateway_for_worker,
             orphan_ttl,
             outbox,
             receive,
@@ -114,7 +114,7 @@ impl Link {
         };
         endpoint.spawn(worker.run(connections));
         let place = place(&endpoint);
-        let shared = Shared {
+        let state = LinkState {
             commands,
             signals,
             acknowledged,
@@ -125,7 +125,7 @@ impl Link {
             tasks,
             cancel,
         };
-        (Self { shared: Arc::new(shared) }, LinkOutput { batches })
+        (Self { state: Arc::new(state) }, LinkOutput { batches })
     }
 
     /// Requests that a program is started. The answer is `Started` or `StartFailed`. Waits while the window is full.
@@ -151,13 +151,13 @@ impl Link {
     /// that wait for room.
     pub async fn signal(&self, signal: i32, target: SignalTarget) -> Result<(), SendError> {
         let frame = DownFrame::Signal { signal, target };
-        self.shared.signals.send(frame).await.map_err(|_| SendError::Closed)
+        self.state.signals.send(frame).await.map_err(|_| SendError::Closed)
     }
 
     /// Confirms that everything up to and including output frame `seq` is durable and need not be sent again. Without
     /// acknowledgements the sandbox's window fills and the agent stops.
     pub fn acknowledge(&self, seq: u64) {
-        self.shared.acknowledged.send_if_modified(|acknowledged| {
+        self.state.acknowledged.send_if_modified(|acknowledged| {
             let newer = seq > *acknowledged;
             *acknowledged = seq.max(*acknowledged);
             newer
@@ -166,12 +166,12 @@ impl Link {
 
     /// The link's secret, for [`ResumeState`].
     pub fn secret(&self) -> &LinkSecret {
-        self.shared.gate.secret()
+        self.state.gate.secret()
     }
 
     /// The directory to mount in the container at `/run/link`. `None` for a link over TCP.
     pub fn directory(&self) -> Option<&Path> {
-        match &self.shared.place {
+        match &self.state.place {
             Place::Directory(path) => Some(path),
             Place::Tcp(_) => None,
         }
@@ -179,20 +179,20 @@ impl Link {
 
     /// Watches if sandbox-init is connected.
     pub fn connected(&self) -> watch::Receiver<bool> {
-        self.shared.connected.clone()
+        self.state.connected.clone()
     }
 
     /// Stops serving, waits until all tasks of the link have ended, and removes the sockets. The agent continues
     /// without a coordinator until `ORPHAN_TTL`. Await this before binding the same name again.
     pub async fn close(self) {
-        self.shared.cancel.cancel();
-        self.shared.tasks.close();
-        self.shared.tasks.wait().await;
-        self.shared.leave();
+        self.state.cancel.cancel();
+        self.state.tasks.close();
+        self.state.tasks.wait().await;
+        self.state.leave();
     }
 
     async fn command(&self, frame: DownFrame) -> Result<(), SendError> {
-        self.shared.commands.send(frame).await.map_err(|_| SendError::Closed)
+        self.state.commands.send(frame).await.map_err(|_| SendError::Closed)
     }
 }
 
@@ -204,7 +204,7 @@ impl LinkOutput {
     }
 }
 
-impl Shared {
+impl LinkState {
     fn leave(&self) {
         if self.left.swap(true, Ordering::Relaxed) {
             return;
@@ -216,7 +216,7 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for LinkState {
     fn drop(&mut self) {
         self.cancel.cancel();
         self.leave();

@@ -111,18 +111,18 @@ impl Worker {
         self.connected.send_replace(true);
 
         let (sink, stream) = socket.split();
-        let from =
-            From { commands: &mut self.commands, signals: &mut self.signals, acknowledged: &mut self.acknowledged };
+        let sources =
+            Sources { commands: &mut self.commands, signals: &mut self.signals, acknowledged: &mut self.acknowledged };
         // The directions are independent: commands are sent even while the consumer takes no output.
         tokio::select! {
             result = read(stream, &mut self.receive, outbox, &self.output) => result,
-            result = write(sink, hello.last_received, outbox, from) => result,
+            result = write(sink, hello.last_received, outbox, sources) => result,
         }
     }
 }
 
 /// The sources of frames for the sandbox.
-struct From<'a> {
+struct Sources<'a> {
     commands: &'a mut mpsc::Receiver<DownFrame>,
     signals: &'a mut mpsc::Receiver<DownFrame>,
     acknowledged: &'a mut watch::Receiver<u64>,
@@ -184,15 +184,15 @@ async fn write(
     mut sink: SplitSink<Socket, Message>,
     mut sent: u64,
     outbox: &Outbox,
-    from: From<'_>,
+    sources: Sources<'_>,
 ) -> Result<std::convert::Infallible, End> {
     let mut batch = BytesMut::new();
-    let mut told = 0;
+    let mut sent_acknowledgement = 0;
     loop {
-        let acknowledged = *from.acknowledged.borrow_and_update();
-        if acknowledged != told {
+        let acknowledged = *sources.acknowledged.borrow_and_update();
+        if acknowledged != sent_acknowledgement {
             Down::Ack { upto: acknowledged }.encode(&mut batch);
-            told = acknowledged;
+            sent_acknowledgement = acknowledged;
         }
         sent = outbox.fill(sent, &mut batch)?;
         if !batch.is_empty() {
@@ -203,9 +203,9 @@ async fn write(
         let has_room = outbox.has_room();
         tokio::select! {
             biased;
-            changed = from.acknowledged.changed() => changed.map_err(|_| End::Unused)?,
-            Some(command) = from.commands.recv(), if has_room => outbox.push(command),
-            Some(signal) = from.signals.recv() => outbox.push(signal),
+            changed = sources.acknowledged.changed() => changed.map_err(|_| End::Unused)?,
+            Some(command) = sources.commands.recv(), if has_room => outbox.push(command),
+            Some(signal) = sources.signals.recv() => outbox.push(signal),
             () = outbox.released(), if !has_room => {}
         }
     }
