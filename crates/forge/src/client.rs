@@ -56,7 +56,7 @@ impl GitHub {
         path: &str,
         body: Option<&Value>,
     ) -> Result<T, GitHubError> {
-        let url = format!("{}{path}", self.shared.api_url.as_str().trim_end_matches('/'));
+        let url = format!("{}{path}", self.state.api_url.as_str().trim_end_matches('/'));
         self.ask(token, method, &url, body).await.map(|(value, _)| value)
     }
 
@@ -95,7 +95,7 @@ impl GitHub {
         body: Option<&Value>,
     ) -> Result<(T, Option<String>), GitHubError> {
         let mut request = self
-            .shared
+            .state
             .http
             .request(method.clone(), url)
             .bearer_auth(token.expose_secret())
@@ -105,7 +105,7 @@ impl GitHub {
             request = request.json(body);
         }
         let response = request.send().await.map_err(|error| GitHubError::Unreachable(error.without_url()))?;
-        self.shared.rate.note(response.headers());
+        self.state.rate.note(response.headers());
         let (status, headers) = (response.status(), response.headers().clone());
         let body = read(response).await?;
         if status.is_success() {
@@ -113,7 +113,7 @@ impl GitHub {
             let value = serde_json::from_slice(body).map_err(|error| GitHubError::Malformed(error.to_string()))?;
             return Ok((value, next_page(&headers)));
         }
-        let path = url.strip_prefix(self.shared.api_url.as_str()).unwrap_or(url);
+        let path = url.strip_prefix(self.state.api_url.as_str()).unwrap_or(url);
         Err(match rate::wait_of(status.as_u16(), &headers) {
             Some(wait) => GitHubError::RateLimited(wait),
             None => error_of(status, path, &body),

@@ -60,16 +60,16 @@ impl GitHub {
     /// Returns a token for calls that concern one repository. An App's token is valid for that repository only, and for
     /// one hour.
     pub async fn token(&self, repository: &RepositoryName) -> Result<SecretString, GitHubError> {
-        let app = match &self.shared.tokens.credential {
+        let app = match &self.state.tokens.credential {
             GitHubCredential::Token(token) => return Ok(token.clone()),
             GitHubCredential::App(app) => app,
         };
         let key = repository.as_str().to_ascii_lowercase();
-        if let Some(token) = self.shared.tokens.cached(&key) {
+        if let Some(token) = self.state.tokens.cached(&key) {
             return Ok(token);
         }
         let (token, expires) = self.installation_token(app, repository).await?;
-        self.shared.tokens.keep(key, token.clone(), expires);
+        self.state.tokens.keep(key, token.clone(), expires);
         Ok(token)
     }
 }

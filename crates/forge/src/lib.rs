@@ -31,7 +31,7 @@ pub use credential::{GitHubCredential, InvalidGitHubCredential};
 pub use error::GitHubError;
 pub use pull::{NewPull, PullChanges};
 pub use rate::RateLimit;
-pub use reference::Move;
+pub use reference::RefUpdate;
 pub use repository::Repository;
 
 use std::sync::Arc;
@@ -53,10 +53,10 @@ pub struct GitHubSettings {
 /// The client. It is cheap to clone.
 #[derive(Clone)]
 pub struct GitHub {
-    shared: Arc<Shared>,
+    state: Arc<ClientState>,
 }
 
-struct Shared {
+struct ClientState {
     http: Client,
     /// The client for git. It has no total time limit, because a clone may take many minutes.
     git: Client,
@@ -71,16 +71,16 @@ impl GitHub {
         let (http, git) = (client::for_calls()?, client::for_git()?);
         let GitHubSettings { url, api_url, credential } = settings;
         let tokens = Tokens::new(credential);
-        Ok(GitHub { shared: Arc::new(Shared { http, git, url, api_url, tokens, rate: Rate::default() }) })
+        Ok(GitHub { state: Arc::new(ClientState { http, git, url, api_url, tokens, rate: Rate::default() }) })
     }
 
     /// The forge's web address. Clone URLs start with it.
     pub fn url(&self) -> &Url {
-        &self.shared.url
+        &self.state.url
     }
 
     /// The rate limit in the forge's most recent response.
     pub fn rate_limit(&self) -> Option<RateLimit> {
-        self.shared.rate.read()
+        self.state.rate.read()
     }
 }

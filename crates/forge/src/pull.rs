@@ -74,7 +74,7 @@ impl GitHub {
         const MUTATION: &str = "mutation($pull: ID!) { markPullRequestReadyForReview(input: { pullRequestId: $pull }) \
                                 { pullRequest { isDraft } } }";
         let token = self.token(name).await?;
-        let api = self.shared.api_url.as_str().trim_end_matches('/');
+        let api = self.state.api_url.as_str().trim_end_matches('/');
         let url = format!("{}/graphql", api.strip_suffix("/v3").unwrap_or(api));
         let query = json!({ "query": MUTATION, "variables": { "pull": pull.node_id } });
         let (answer, _): (Value, _) = self.ask(&token, Method::POST, &url, Some(&query)).await?;

@@ -10,14 +10,14 @@ use super::{GitHub, GitHubError};
 
 /// A change of the commit that a branch points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Move {
+pub enum RefUpdate {
     Create,
     /// Fast-forward: the new commit must be a descendant of the current one.
-    Forward,
+    FastForward,
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct TreeEntry {
     name: String,
     sha: String,
 }
@@ -25,7 +25,7 @@ struct Entry {
 impl GitHub {
     /// Builds a request to the forge's git server, below its web address.
     pub fn git(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.shared.git.request(method, format!("{}{path}", self.shared.url.as_str().trim_end_matches('/')))
+        self.state.git.request(method, format!("{}{path}", self.state.url.as_str().trim_end_matches('/')))
     }
 
     /// Returns the object id of `.github/workflows` at a commit, or `None` if there is no such directory.
@@ -35,7 +35,7 @@ impl GitHub {
         match self.call::<Value>(&token, Method::GET, &path, None).await {
             // The forge returns an object if `.github` is a file. Then there are no workflows.
             Ok(Value::Array(entries)) => {
-                let entries = entries.into_iter().filter_map(|entry| serde_json::from_value::<Entry>(entry).ok());
+                let entries = entries.into_iter().filter_map(|entry| serde_json::from_value::<TreeEntry>(entry).ok());
                 Ok(entries.into_iter().find(|entry| entry.name == "workflows").map(|entry| entry.sha))
             }
             Ok(_) | Err(GitHubError::NotFound(_)) => Ok(None),
@@ -43,19 +43,22 @@ impl GitHub {
         }
     }
 
-    pub async fn move_branch(
+    /// Creates a branch at the commit, or fast-forwards it to the commit.
+    pub async fn update_branch(
         &self,
         name: &RepositoryName,
         branch: &str,
         commit: &str,
-        wanted: Move,
+        update: RefUpdate,
     ) -> Result<(), GitHubError> {
         let token = self.token(name).await?;
         let create = json!({ "ref": format!("refs/heads/{branch}"), "sha": commit });
         let forward = json!({ "sha": commit, "force": false });
-        let (method, path, body) = match wanted {
-            Move::Create => (Method::POST, format!("/repos/{name}/git/refs"), create),
-            Move::Forward => (Method::PATCH, format!("/repos/{name}/git/refs/heads/{}", escape(branch)), forward),
+        let (method, path, body) = match update {
+            RefUpdate::Create => (Method::POST, format!("/repos/{name}/git/refs"), create),
+            RefUpdate::FastForward => {
+                (Method::PATCH, format!("/repos/{name}/git/refs/heads/{}", escape(branch)), forward)
+            }
         };
         self.call::<Value>(&token, method, &path, Some(&body)).await.map(drop)
     }

@@ -42,11 +42,11 @@ impl GitHub {
     /// Lists the repositories that the credential can see, most recently pushed first. The list is empty for an App,
     /// because callers name its repositories.
     pub async fn repositories(&self) -> Result<Vec<Repository>, GitHubError> {
-        let token = match &self.shared.tokens.credential {
+        let token = match &self.state.tokens.credential {
             GitHubCredential::Token(token) => token,
             GitHubCredential::App(_) => return Ok(Vec::new()),
         };
-        let api = self.shared.api_url.as_str().trim_end_matches('/');
+        let api = self.state.api_url.as_str().trim_end_matches('/');
         let mut next = Some(format!("{api}/user/repos?per_page=100&sort=pushed"));
         let mut all: Vec<Repository> = Vec::new();
         while let Some(url) = next.take_if(|url| all.len() < MAX_REPOSITORIES && url.starts_with(api)) {

@@ -1,7 +1,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
-use sandbox_link::codec::BATCH_BYTES;
+use sandbox_link::codec;
 use sandbox_link::frame::{DownFrame, MAX_PIECE, WINDOW_BYTES};
 use sandbox_link::window::{SendWindow, WindowError};
 use tokio::sync::Notify;
@@ -57,16 +57,8 @@ impl Outbox {
     }
 
     /// Appends commands after number `sent` to `batch` until it is large enough. Returns the number of the last one.
-    pub(super) fn fill(&self, mut sent: u64, batch: &mut BytesMut) -> Result<u64, WindowError> {
-        let window = self.window();
-        for (seq, frame) in window.frames_after(sent)? {
-            if batch.len() >= BATCH_BYTES {
-                break;
-            }
-            frame.encode(seq, batch);
-            sent = seq;
-        }
-        Ok(sent)
+    pub(super) fn fill(&self, sent: u64, batch: &mut BytesMut) -> Result<u64, WindowError> {
+        codec::fill(&self.window(), sent, batch)
     }
 
     fn window(&self) -> MutexGuard<'_, SendWindow<DownFrame>> {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use sandbox_link::codec::{DecodeError, MAX_MESSAGE};
 use sandbox_link::frame::{Down, Hello, Up};
@@ -168,9 +168,7 @@ pub(super) async fn refuse(mut socket: Socket, reason: String) -> ConnectionErro
 }
 
 pub(super) async fn send(socket: &mut Socket, frame: &Down) -> Result<(), ConnectionError> {
-    let mut batch = BytesMut::new();
-    frame.encode(&mut batch);
-    Ok(socket.send(Message::Binary(batch.freeze())).await?)
+    Ok(socket.send(Message::Binary(frame.to_message())).await?)
 }
 
 /// Returns the next binary message. The library answers pings. Cancel-safe.

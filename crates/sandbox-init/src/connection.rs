@@ -201,9 +201,7 @@ async fn write(
 }
 
 async fn send(socket: &mut Socket, frame: &Up) -> Result<(), ConnectionError> {
-    let mut batch = BytesMut::new();
-    frame.encode(&mut batch);
-    Ok(socket.send(Message::Binary(batch.freeze())).await?)
+    Ok(socket.send(Message::Binary(frame.to_message())).await?)
 }
 
 /// Returns the next binary message. The library answers pings.

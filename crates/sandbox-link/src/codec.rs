@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::PROTOCOL_VERSION;
 use crate::frame::Numbered;
 use crate::frame::{Down, DownFrame, Exit, Hello, LinkSecret, MAX_PIECE, SignalTarget, Start, Up, UpFrame, Welcome};
+use crate::window::{Payload, SendWindow, WindowError};
 use reader::Reader;
 
 mod reader;
@@ -64,7 +65,33 @@ pub enum DecodeError {
     Version(u32),
 }
 
+/// A frame that its direction numbers and keeps until it is acknowledged.
+pub trait NumberedFrame: Payload {
+    /// Appends the frame with its number to the batch.
+    fn encode(&self, seq: u64, batch: &mut BytesMut);
+}
+
+/// Appends the frames after number `sent` to `batch` until it has [`BATCH_BYTES`]. Returns the number of the last frame
+/// appended, or `sent` if there is none.
+pub fn fill<T: NumberedFrame>(window: &SendWindow<T>, mut sent: u64, batch: &mut BytesMut) -> Result<u64, WindowError> {
+    for (seq, frame) in window.frames_after(sent)? {
+        if batch.len() >= BATCH_BYTES {
+            break;
+        }
+        frame.encode(seq, batch);
+        sent = seq;
+    }
+    Ok(sent)
+}
+
 impl Up {
+    /// The frame as a message of its own.
+    pub fn to_message(&self) -> Bytes {
+        let mut batch = BytesMut::new();
+        self.encode(&mut batch);
+        batch.freeze()
+    }
+
     /// Appends the frame to the batch.
     pub fn encode(&self, batch: &mut BytesMut) {
         match self {
@@ -104,8 +131,8 @@ impl Up {
     }
 }
 
-impl UpFrame {
-    pub fn encode(&self, seq: u64, batch: &mut BytesMut) {
+impl NumberedFrame for UpFrame {
+    fn encode(&self, seq: u64, batch: &mut BytesMut) {
         match self {
             Self::Stdout { piece, ends_line } => {
                 put_head(batch, STDOUT, seq);
@@ -137,7 +164,9 @@ impl UpFrame {
             }
         }
     }
+}
 
+impl UpFrame {
     fn read(kind: u8, reader: &mut Reader) -> Result<Self, DecodeError> {
         Ok(match kind {
             STDOUT => {
@@ -159,6 +188,13 @@ impl UpFrame {
 }
 
 impl Down {
+    /// The frame as a message of its own.
+    pub fn to_message(&self) -> Bytes {
+        let mut batch = BytesMut::new();
+        self.encode(&mut batch);
+        batch.freeze()
+    }
+
     /// Appends the frame to the batch.
     pub fn encode(&self, batch: &mut BytesMut) {
         match self {
@@ -196,8 +232,8 @@ impl Down {
     }
 }
 
-impl DownFrame {
-    pub fn encode(&self, seq: u64, batch: &mut BytesMut) {
+impl NumberedFrame for DownFrame {
+    fn encode(&self, seq: u64, batch: &mut BytesMut) {
         match self {
             Self::Start(start) => {
                 put_head(batch, START, seq);
@@ -229,7 +265,9 @@ impl DownFrame {
             }
         }
     }
+}
 
+impl DownFrame {
     fn read(kind: u8, reader: &mut Reader) -> Result<Self, DecodeError> {
         Ok(match kind {
             START => Self::Start(Start {
