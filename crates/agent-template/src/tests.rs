@@ -36,7 +36,7 @@ async fn a_directory_is_a_template_or_its_directories_are() {
     assert_eq!((agents.names().as_str(), agents.default_name().as_str()), ("`a`", "a"), "the only one");
     write(path, &[("b/AGENTS.md", "I am b.")]);
     let error = Agents::load(path).unwrap_err().to_string();
-    assert!(error.contains("none is the default") && error.contains("default = true"), "{error}");
+    assert!(error.contains("no default") && error.contains("default = true"), "{error}");
     write(path, &[("b/agent.toml", "default = true")]);
     assert_eq!(Agents::load(path).unwrap().default_name().as_str(), "b", "it says so");
     write(path, &[("a/agent.toml", "default = true")]);

@@ -60,7 +60,7 @@ fn a_recording_of_a_browser_becomes_the_commands_of_its_api() {
     assert_eq!(variables(&made.tools[0]), ["ACME_URL", "ACME_TOKEN"]);
     let left_out: Vec<_> = made.left_out.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     let expected =
-        ["1 analytics", "1 another site: cdn.elsewhere.test", "4 pages and static files", "1 failed requests"];
+        ["1 analytics", "1 another site: cdn.elsewhere.test", "1 failed requests", "4 pages and static files"];
     assert_eq!(left_out, expected);
     let text = all_text(&made);
     for secret in ["acme-demo-token", "s3ss10n", "bob@acme.test", "u_bob", "u_alice"] {
@@ -216,7 +216,7 @@ fn an_openapi_document_becomes_its_operations() {
 fn bad_input_is_named_with_its_place() {
     for (text, words) in [
         ("{", &["not JSON", "line 1"][..]),
-        ("{}", &["log.entries", "no HAR"]),
+        ("{}", &["log.entries", "not a HAR"]),
         (
             r#"{"log":{"entries":[{"request":{"method":"GET","url":"https://a.test/x"}},{"request":{"method":"GET"}}]}}"#,
             &["log.entries[1].request", "url"],
