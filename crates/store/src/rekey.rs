@@ -117,7 +117,7 @@ fn seal_anew(connection: &mut Connection, old: &Sealer, new: &Sealer) -> Result<
         let rows: Vec<Sealed> = rows.collect::<Result<_, _>>()?;
         for (key, id, number, name, value) in rows {
             let place = Place::Env { session: row::session_key(key), name: &name };
-            let secret = old.unseal(place, &value, &row::session_id(&id)?)?;
+            let secret = old.unseal(place, &value, &row::session_id(id))?;
             update.execute(params![number, name, new.seal(place, &secret)?])?;
             count += 1;
         }
@@ -131,7 +131,7 @@ fn seal_anew(connection: &mut Connection, old: &Sealer, new: &Sealer) -> Result<
         let rows: Vec<Sealed> = rows.collect::<Result<_, _>>()?;
         for (key, id, number, sandbox, value) in rows {
             let place = Place::LinkSecret { session: row::session_key(key), sandbox: &sandbox };
-            let secret = old.unseal(place, &value, &row::session_id(&id)?)?;
+            let secret = old.unseal(place, &value, &row::session_id(id))?;
             update.execute(params![number, new.seal(place, &secret)?])?;
             count += 1;
         }
@@ -144,7 +144,7 @@ fn seal_anew(connection: &mut Connection, old: &Sealer, new: &Sealer) -> Result<
         for (key, id, number, task, value) in rows {
             let task = row::task_id(task)?;
             let place = Place::Webhook { session: row::session_key(key), task: task.as_str() };
-            let secret = old.unseal(place, &value, &row::session_id(&id)?)?;
+            let secret = old.unseal(place, &value, &row::session_id(id))?;
             update.execute(params![number, new.seal(place, &secret)?])?;
             count += 1;
         }

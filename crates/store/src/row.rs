@@ -62,8 +62,9 @@ pub(super) fn session_key(bytes: [u8; 16]) -> SessionKey {
     SessionKey::from_bytes(bytes)
 }
 
-pub(super) fn session_id(text: &str) -> Result<SessionId, StoreError> {
-    text.parse().map_err(|_| StoreError::corrupt(format!("session id {text:?}")))
+/// An id that the rules of an earlier version accepted is read as it is.
+pub(super) fn session_id(text: String) -> SessionId {
+    text.into()
 }
 
 pub(super) fn agent_name(text: &str) -> Result<AgentName, StoreError> {

@@ -71,7 +71,7 @@ impl Store {
             let mut rows = statement.query([])?;
             let mut owners = Vec::new();
             while let Some(row) = rows.next()? {
-                owners.push((row.get(0)?, row::session_id(&row.get::<_, String>(1)?)?));
+                owners.push((row.get(0)?, row::session_id(row.get(1)?)));
             }
             Ok(owners)
         })
@@ -113,7 +113,7 @@ fn select(
 fn decode(connection: &Connection, sealer: &Sealer, row: &Row<'_>) -> Result<(i64, SessionRecord), StoreError> {
     let number: i64 = row.get(0)?;
     let key = row::session_key(row.get(1)?);
-    let id = row::session_id(&row.get::<_, String>(2)?)?;
+    let id = row::session_id(row.get(2)?);
     let record = SessionRecord {
         key,
         created: row::timestamp(row.get(3)?)?,

@@ -114,7 +114,7 @@ fn decode(row: &Row<'_>) -> Result<(i64, UnfinishedTask), StoreError> {
     let record = TaskRecord {
         id: row::task_id(row.get(1)?)?,
         session: row::session_key(row.get(2)?),
-        session_id: row::session_id(&row.get::<_, String>(3)?)?,
+        session_id: row::session_id(row.get(3)?),
         status: row::status(&row.get::<_, String>(4)?)?,
         request: TaskRequest { message: row.get(9)?, ..row::json(&request)? },
         created: row::timestamp(row.get(5)?)?,

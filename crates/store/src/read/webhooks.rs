@@ -119,7 +119,7 @@ impl Store {
             let mut rows = statement.query([number])?;
             let Some(row) = rows.next()? else { return Ok(None) };
             let place = Place::Webhook { session: row::session_key(row.get(0)?), task: task.as_str() };
-            let session_id = row::session_id(&row.get::<_, String>(1)?)?;
+            let session_id = row::session_id(row.get(1)?);
             Ok(open(&sealer, place, &row.get::<_, Vec<u8>>(2)?, &session_id))
         })
         .await
@@ -139,7 +139,7 @@ impl Store {
 fn delivery(sealer: &Sealer, row: &Row<'_>) -> Result<Delivery, StoreError> {
     let time = |column| row.get::<_, Option<i64>>(column)?.map(row::timestamp).transpose();
     let task = row::task_id(row.get(2)?)?;
-    let session_id = row::session_id(&row.get::<_, String>(4)?)?;
+    let session_id = row::session_id(row.get(4)?);
     let place = Place::Webhook { session: row::session_key(row.get(3)?), task: task.as_str() };
     let target = open(sealer, place, &row.get::<_, Vec<u8>>(5)?, &session_id);
     let state: String = row.get(6)?;
@@ -161,7 +161,7 @@ fn delivery(sealer: &Sealer, row: &Row<'_>) -> Result<Delivery, StoreError> {
 fn due(sealer: &Sealer, row: &Row<'_>) -> Result<Due, StoreError> {
     let task = row::task_id(row.get(4)?)?;
     let place = Place::Webhook { session: row::session_key(row.get(8)?), task: task.as_str() };
-    let session_id = row::session_id(&row.get::<_, String>(9)?)?;
+    let session_id = row::session_id(row.get(9)?);
     let target = open(sealer, place, &row.get::<_, Vec<u8>>(7)?, &session_id);
     Ok(Due {
         number: row.get(0)?,

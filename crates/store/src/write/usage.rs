@@ -122,7 +122,7 @@ fn decode(row: &Row<'_>) -> Result<OpenRequest, StoreError> {
         id: row::unsigned(row.get(0)?),
         day: text(1)?.parse::<Day>().map_err(|_| corrupt("day"))?,
         key: key.map(|key| key.parse()).transpose().map_err(|_| corrupt("key"))?,
-        session: session.map(|session| row::session_id(&session)).transpose()?,
+        session: session.map(row::session_id),
         task: task.map(|task| task.parse()).transpose().map_err(|_| corrupt("task"))?,
         model: text(5)?,
         estimate: row::as_cost(row.get(6)?),
