@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::{Store, StoreError, schema};
 
-pub use logs::{Bounds, StoredLine};
+pub use logs::{EventBounds, StoredLine};
 pub use tasks::{TaskFilter, UnfinishedTask};
 pub use webhooks::WebhookFilter;
 

@@ -8,7 +8,7 @@ use super::fixture::{
     append, at, completed, events, insert, lines, numbers, open, open_with, sandbox, session, task,
     with_blocked_writer, with_writer,
 };
-use crate::{Bounds, Change, Store, StoreError, StoreOptions};
+use crate::{Change, EventBounds, Store, StoreError, StoreOptions};
 
 #[tokio::test]
 async fn what_was_written_is_read_back() {
@@ -103,7 +103,7 @@ async fn eight_committers_keep_their_order() {
                 store.commit(vec![append(record.key, Some(&first), events(n * 3 + 1, n * 3 + 3))]).await.unwrap();
                 // Every later read sees the commit.
                 let bounds = store.bounds(record.key).await.unwrap().unwrap();
-                assert_eq!(bounds, Bounds { earliest: 1, latest: n * 3 + 3 });
+                assert_eq!(bounds, EventBounds { earliest: 1, latest: n * 3 + 3 });
             }
         });
     }
