@@ -15,7 +15,7 @@ mod sample;
 mod state;
 
 pub use fault::Fault;
-pub use repository::{Entry, RepositoryError, Seed};
+pub use repository::{RepositoryError, Seed, SeedEntry};
 pub use sample::repositories as sample_repositories;
 pub use state::{Pull, Token};
 

@@ -99,13 +99,13 @@ fn all() -> Exposition {
     let metrics = Metrics::default();
     let time = Duration::from_millis(20);
     metrics.task_began("session", time);
-    metrics.task_spoke("session", time);
+    metrics.first_output("session", time);
     metrics.task_ended("session", "completed", Some(time));
     metrics.model_request(None, &Usage { output_tokens: 1, ..Usage::default() }, Cost::from_dollars(0.5), time);
     metrics.decided("tunnel", "refused: not allowed");
     metrics.warm_claimed(true);
     metrics.link_reconnected();
-    metrics.events_told(time);
+    metrics.events_published(time);
     metrics.store_committed(time);
     metrics.http_request("BREW", None, None);
     metrics.webhook_attempted(Delivered::Later);

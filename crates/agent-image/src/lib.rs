@@ -72,7 +72,7 @@ pub struct BuildOptions {
 
 /// The progress of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
+pub enum BuildStep {
     /// npm fetches the package with this name and version.
     Fetching(String),
     /// The engine has started to build.
@@ -83,7 +83,7 @@ pub enum Progress {
 
 /// The result of a build: the image's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum BuildOutcome {
     Built(String),
     /// The image existed and was built from the same content.
     UpToDate(String),
@@ -94,8 +94,8 @@ pub enum Outcome {
 pub async fn build(
     engine: &dyn Engine,
     options: &BuildOptions,
-    mut progress: impl FnMut(Progress),
-) -> Result<Outcome, ImageError> {
+    mut progress: impl FnMut(BuildStep),
+) -> Result<BuildOutcome, ImageError> {
     if options.repository {
         repository::build(engine, options, &mut progress).await
     } else {
@@ -106,8 +106,8 @@ pub async fn build(
 async fn build_agent(
     engine: &dyn Engine,
     options: &BuildOptions,
-    progress: &mut impl FnMut(Progress),
-) -> Result<Outcome, ImageError> {
+    progress: &mut impl FnMut(BuildStep),
+) -> Result<BuildOutcome, ImageError> {
     let architecture = engine.info().await?.architecture;
     let package = Package::for_architecture(&architecture)?;
     let sandbox_init = SandboxInit::load(options.sandbox_init.as_deref(), &architecture)?;
@@ -116,17 +116,17 @@ async fn build_agent(
     let made_from = content_hash(&package, &sandbox_init, options, base.as_ref());
     let previous = engine.image(&options.tag).await?;
     if let Some(id) = up_to_date(options, previous.as_ref(), &made_from) {
-        return Ok(Outcome::UpToDate(id));
+        return Ok(BuildOutcome::UpToDate(id));
     }
 
     let archive = if let Some(file) = &options.claude_package {
         fetch::open_checked(file, &package).await?
     } else {
         let cache = cache_directory(options)?;
-        fetch::fetch(&package, &cache, || progress(Progress::Fetching(package.to_string()))).await?
+        fetch::fetch(&package, &cache, || progress(BuildStep::Fetching(package.to_string()))).await?
     };
 
-    progress(Progress::Building);
+    progress(BuildStep::Building);
     let texts = [("Dockerfile", DOCKERFILE), ("managed-settings.json", MANAGED_SETTINGS)];
     let (context, writer) = context::stream(texts, sandbox_init.into_bytes(), archive);
     let spec = BuildSpec {
@@ -146,7 +146,7 @@ async fn build_agent(
         .map_err(ImageError::Context)?;
     let id = built?;
     remove_previous(engine, previous, &id).await;
-    Ok(Outcome::Built(id))
+    Ok(BuildOutcome::Built(id))
 }
 
 impl BuildOptions {
@@ -178,13 +178,13 @@ async fn remove_previous(engine: &dyn Engine, previous: Option<ImageInfo>, id: &
 async fn follow(
     engine: &dyn Engine,
     spec: BuildSpec,
-    progress: &mut impl FnMut(Progress),
+    progress: &mut impl FnMut(BuildStep),
 ) -> Result<String, ImageError> {
     let tag = spec.tag.clone();
     let mut stream = engine.build_image(spec).await?;
     while let Some(step) = stream.next().await {
         match step? {
-            BuildProgress::Line(line) => progress(Progress::Line(line)),
+            BuildProgress::Line(line) => progress(BuildStep::Line(line)),
             BuildProgress::Built(id) => return Ok(id),
         }
     }

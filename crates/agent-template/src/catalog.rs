@@ -84,15 +84,18 @@ impl Agents {
         knows_model: impl Fn(&str) -> bool + Send + 'static,
     ) -> Vec<(AgentEntry, Option<String>)> {
         let checked = tokio::task::spawn_blocking(move || {
-            let told: Vec<Option<String>> =
-                self.entries.iter().map(|entry| Some(self.told(&self.check(entry, &knows_model).err()?))).collect();
-            self.entries.into_iter().zip(told).collect()
+            let messages: Vec<Option<String>> = self
+                .entries
+                .iter()
+                .map(|entry| Some(self.public_message(&self.check(entry, &knows_model).err()?)))
+                .collect();
+            self.entries.into_iter().zip(messages).collect()
         });
         unless_shut_down(checked).await
     }
 
     /// The text of an error for API callers: without the directories of the host.
-    pub fn told(&self, error: &TemplateError) -> String {
+    pub fn public_message(&self, error: &TemplateError) -> String {
         domain::error_chain(error).replace(&format!("{}/", self.directory.display()), "")
     }
 }

@@ -22,7 +22,7 @@ fn mistake(text: &str) -> String {
     write(directory.path(), &[("AGENTS.md", "x"), ("agent.toml", text)]);
     let agents = Agents::load(directory.path()).unwrap();
     let error = agents.check(&agents.entries()[0], |model| model == "known").expect_err(text);
-    agents.told(&error)
+    agents.public_message(&error)
 }
 
 #[tokio::test]

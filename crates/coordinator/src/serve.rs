@@ -23,7 +23,7 @@ use sandbox::capacity::Capacity;
 use sandbox::{Instance, Links, SandboxHost};
 use sessions::repository::{Git, Mirrors};
 use sessions::webhook::{self, Courier};
-use store::{KeyStore, Store};
+use store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -57,7 +57,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let metrics = Metrics::default();
     let store =
         Store::open(&options.data_dir, options.store_options(metrics.clone())).context("DATA_DIR cannot be used")?;
-    let key_store = KeyStore::open(&options.data_dir).context("DATA_DIR cannot be used")?;
+    let key_store = store.keys().context("DATA_DIR cannot be used")?;
     let keys = Keys::open(&options.api_keys, &key_store, options.host).context("the API keys cannot be read")?;
     options.check_keys(&keys)?;
     if keys.is_empty() && keys.anyone().is_none() {

@@ -26,7 +26,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
-use self::failure::Failure;
+use self::failure::CallContext;
 use engine::{
     BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary,
     ContainerUsage, Engine, EngineError, EngineInfo, ImageInfo, Labels, Operation, PathKind, TarSource, TarStream,
@@ -96,13 +96,13 @@ impl DockerEngine {
     ) -> Result<T, EngineError> {
         match outcome {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(self.failure(operation, name).of(error)),
+            Ok(Err(error)) => Err(self.context(operation, name).error(error)),
             Err(_) => Err(EngineError::Timeout { operation, name: name.to_owned(), seconds: bound.as_secs() }),
         }
     }
 
-    fn failure(&self, operation: Operation, name: &str) -> Failure {
-        Failure { operation, name: name.to_owned(), address: self.host.clone() }
+    fn context(&self, operation: Operation, name: &str) -> CallContext {
+        CallContext { operation, name: name.to_owned(), address: self.host.clone() }
     }
 }
 
@@ -182,16 +182,16 @@ impl Engine for DockerEngine {
 
     async fn wait_container(&self, id: &ContainerId) -> Result<ContainerExit, EngineError> {
         let client = self.client(Operation::WaitContainer).await?;
-        let failure = self.failure(Operation::WaitContainer, id.as_str());
+        let context = self.context(Operation::WaitContainer, id.as_str());
         let code = match client.wait_container(id.as_str(), None).next().await {
             Some(Ok(answer)) => answer.status_code,
             // This is bollard's name for a non-zero exit code.
             Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => code,
-            Some(Err(error)) => match failure.of(error) {
+            Some(Err(error)) => match context.error(error) {
                 EngineError::NotFound { .. } => return Ok(ContainerExit::Gone),
                 error => return Err(error),
             },
-            None => return Err(failure.unreachable("the engine closed the connection")),
+            None => return Err(context.unreachable("the engine closed the connection")),
         };
         let oom_killed = self.inspect_container(id).await?.is_some_and(|state| state.oom_killed);
         Ok(ContainerExit::Exited { code, oom_killed })
@@ -242,7 +242,7 @@ impl Engine for DockerEngine {
 
     async fn build_image(&self, spec: BuildSpec) -> Result<BuildStream, EngineError> {
         let client = self.client(Operation::BuildImage).await?;
-        Ok(build::stream(client.clone(), spec, self.failure(Operation::BuildImage, "")))
+        Ok(build::stream(client.clone(), spec, self.context(Operation::BuildImage, "")))
     }
 
     async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {

@@ -13,12 +13,12 @@ const PIECE_BYTES: usize = 256 * 1024;
 const PIECES_AHEAD: usize = 16;
 
 /// The archive that a writer appends to.
-pub type Archive = tar::Builder<BufWriter<Pieces>>;
+pub type ArchiveBuilder = tar::Builder<BufWriter<Pieces>>;
 
 /// Runs `write` on a thread that may block and streams the archive. The handle reports afterwards if the archive was
 /// complete.
 pub fn stream(
-    write: impl FnOnce(&mut Archive) -> io::Result<()> + Send + 'static,
+    write: impl FnOnce(&mut ArchiveBuilder) -> io::Result<()> + Send + 'static,
 ) -> (TarSource, JoinHandle<io::Result<()>>) {
     let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
     let writer = tokio::task::spawn_blocking(move || {

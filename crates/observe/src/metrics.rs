@@ -146,7 +146,7 @@ impl Metrics {
     }
 
     /// Records the agent's first output.
-    pub fn task_spoke(&self, kind: &'static str, after: Duration) {
+    pub fn first_output(&self, kind: &'static str, after: Duration) {
         self.first_event.get_or_create(&[("kind", kind.into())]).observe(after.as_secs_f64());
     }
 
@@ -183,7 +183,7 @@ impl Metrics {
         self.link_reconnects.inc();
     }
 
-    pub fn events_told(&self, lag: Duration) {
+    pub fn events_published(&self, lag: Duration) {
         self.event_lag.observe(lag.as_secs_f64());
     }
 

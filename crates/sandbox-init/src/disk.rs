@@ -35,13 +35,13 @@ const SLACK_BYTES: u64 = 16 << 20;
 
 /// The disk limit of a sandbox's files. It is a watchdog, not a quota: it detects an excess afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Limit {
+pub(crate) struct DiskLimit {
     pub(crate) bytes: u64,
     pub(crate) paths: Vec<PathBuf>,
 }
 
 /// Measures while a program runs and reports an excess once. The coordinator decides what follows.
-pub(crate) async fn watch(limit: Limit, running: Arc<AtomicBool>, outbox: Arc<Outbox>) {
+pub(crate) async fn watch(limit: DiskLimit, running: Arc<AtomicBool>, outbox: Arc<Outbox>) {
     let mut walk = Walk { roots: limit.paths, closed: HashSet::new() };
     let mut allowed = None;
     let mut last: Option<Look> = None;

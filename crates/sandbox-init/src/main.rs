@@ -58,10 +58,10 @@ fn version() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), worker::Failure> {
+fn run() -> Result<(), worker::InitError> {
     let settings = Settings::from_environment()?;
     processes::hide()?;
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(worker::Failure::Runtime)?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(worker::InitError::Runtime)?;
     runtime.block_on(worker::run(settings))
 }

@@ -6,7 +6,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::worker::Failure;
+use crate::worker::InitError;
 
 /// The exit status of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub(crate) enum End {
 
 /// Prevents the agent, which has the same user, from reading this process's memory (it holds the secret) and from
 /// attaching a debugger to it.
-pub(crate) fn hide() -> Result<(), Failure> {
-    prctl::set_dumpable(false).map_err(|error| Failure::Hide(error.into()))
+pub(crate) fn hide() -> Result<(), InitError> {
+    prctl::set_dumpable(false).map_err(|error| InitError::Hide(error.into()))
 }
 
 pub(crate) fn signal(pid: Pid, number: i32) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::{env, fs, io};
 use thiserror::Error;
 
 use crate::address::{self, Address};
-use crate::disk::Limit;
+use crate::disk::DiskLimit;
 
 const DEFAULT_LINK: &str = "unix:/run/link";
 const DEFAULT_TOKEN_FILE: &str = "/home/agent/.link-token";
@@ -27,7 +27,7 @@ pub(crate) struct Settings {
     pub(crate) orphan_ttl: Duration,
     /// `DISK_LIMIT_BYTES` and `DISK_PATHS` (separated by colons): the limit of the files in these paths. `None` unless
     /// both are set.
-    pub(crate) disk: Option<Limit>,
+    pub(crate) disk: Option<DiskLimit>,
 }
 
 #[derive(Debug, Error)]
@@ -59,7 +59,7 @@ impl Settings {
         let orphan_ttl = Duration::from_millis(number("ORPHAN_TTL_MS", DEFAULT_ORPHAN_TTL_MS)?).min(LONGEST_ORPHAN_TTL);
         let disk = env::var("DISK_PATHS").ok().filter(|_| env::var_os("DISK_LIMIT_BYTES").is_some());
         let disk = match disk {
-            Some(paths) => Some(Limit {
+            Some(paths) => Some(DiskLimit {
                 bytes: number("DISK_LIMIT_BYTES", u64::MAX)?,
                 paths: paths.split(':').map(PathBuf::from).collect(),
             }),

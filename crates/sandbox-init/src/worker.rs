@@ -36,7 +36,7 @@ const FLUSH_GRACE: Duration = Duration::from_millis(500);
 const COMMAND_MESSAGES: usize = 8;
 
 #[derive(Debug, Error)]
-pub(crate) enum Failure {
+pub(crate) enum InitError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error("could not make the process undumpable: {0}")]
@@ -54,14 +54,14 @@ pub(crate) enum Failure {
 }
 
 /// Runs until the container is stopped or the sandbox is orphaned. No other process survives it.
-pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
+pub(crate) async fn run(settings: Settings) -> Result<(), InitError> {
     // Listen before anything starts, because an early signal must not be missed.
-    let mut child_ended = signal(SignalKind::child()).map_err(Failure::Signals)?;
-    let mut termination = Termination::listen().map_err(Failure::Signals)?;
+    let mut child_ended = signal(SignalKind::child()).map_err(InitError::Signals)?;
+    let mut termination = Termination::listen().map_err(InitError::Signals)?;
 
     let address = Arc::new(settings.address);
     let port = settings.gateway_port;
-    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|source| Failure::Listen { port, source })?;
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|source| InitError::Listen { port, source })?;
     let tracker = TaskTracker::new();
     tracker.spawn(forward::serve(listener, Arc::clone(&address), tracker.clone()));
 
@@ -108,8 +108,8 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
             Some(batch) = commands.recv() => worker.handle(batch),
             orphaned = &mut link => break match orphaned {
                 Ok(Orphaned::LeftAlone) => Ok(()),
-                Ok(Orphaned::NeverWelcomed(last)) => Err(Failure::NeverWelcomed { waited: settings.orphan_ttl, last }),
-                Err(error) => Err(Failure::Link(error)),
+                Ok(Orphaned::NeverWelcomed(last)) => Err(InitError::NeverWelcomed { waited: settings.orphan_ttl, last }),
+                Err(error) => Err(InitError::Link(error)),
             },
         }
     };

@@ -103,7 +103,7 @@ pub enum UpFrame {
     },
 }
 
-/// How a program ended: `code` or `signal` is set. Neither is set if it ended because its container was stopped.
+/// The end of a program: `code` or `signal` is set. Neither is set if it ended because its container was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit {
     pub code: Option<i32>,

@@ -6,6 +6,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+use super::schema_version::is_missing;
+
+/// The name of the lock file. It contains the process id of its holder.
+const LOCK: &str = "lock";
 
 /// The locked data directory. The lock lasts as long as this value. The kernel releases it when the process ends, so a
 /// crash leaves nothing to clean up.
@@ -50,7 +54,7 @@ pub(super) fn make(path: &Path) -> Result<PathBuf, StoreError> {
 }
 
 fn lock(directory: &Path) -> Result<File, StoreError> {
-    let path = directory.join("lock");
+    let path = directory.join(LOCK);
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -72,4 +76,24 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
     }
     file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(StoreError::file(&path))?;
     Ok(file)
+}
+
+/// Returns the process id of the coordinator that runs on a data directory, or `None` if none does. It takes a shared lock
+/// for a moment, so that a coordinator that starts at the same time is not turned away for longer.
+pub fn holder(data_dir: &Path) -> Result<Option<String>, StoreError> {
+    let path = data_dir.join(LOCK);
+    let mut lock = match File::open(&path) {
+        Ok(lock) => lock,
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(source) => return Err(StoreError::File { path, source }),
+    };
+    match lock.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            lock.read_to_string(&mut pid).map_err(StoreError::file(&path))?;
+            Ok(Some(pid.trim().to_owned()))
+        }
+        Err(TryLockError::Error(source)) => Err(StoreError::File { path, source }),
+    }
 }

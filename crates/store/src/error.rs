@@ -7,12 +7,15 @@ use domain::session::{SessionId, SessionKey};
 use domain::task::TaskId;
 use rusqlite::{ErrorCode, ffi};
 
+/// An error of the database library. Callers can display it; its type stays inside this crate.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// The reason why the store could not do what the caller asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk is full. Nothing of the caller's list was written. The store continues by itself when there is room.
     #[error("the disk of the data directory is full")]
-    Full(#[source] rusqlite::Error),
+    Full(#[source] Cause),
     #[error("the data directory {} is in use by another coordinator (pid {pid})", path.display())]
     Locked { path: PathBuf, pid: String },
     #[error("the database has schema version {found}, this program knows versions up to {known}: use a newer program")]
@@ -43,7 +46,7 @@ pub enum StoreError {
     NoSuchTask(TaskId),
     /// A session id, a session key or a task id already exists.
     #[error("a record of this name already exists: {0}")]
-    Duplicate(#[source] rusqlite::Error),
+    Duplicate(#[source] Cause),
     /// Event numbers of a session have no gaps: `expected` follows the newest event.
     #[error("session {session} expected event {expected} but got {found}")]
     OutOfSequence { session: SessionKey, expected: u64, found: u64 },
@@ -52,7 +55,7 @@ pub enum StoreError {
     #[error("could not use {}", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("could not migrate the database to the current schema")]
-    Migration(#[source] Box<refinery::Error>),
+    Migration(#[source] Cause),
     #[error("could not encode a record")]
     Encode(#[source] serde_json::Error),
     #[error("the operating system returned no random bytes: {0}")]
@@ -60,12 +63,12 @@ pub enum StoreError {
     #[error("could not start the store's writer")]
     Writer(#[source] io::Error),
     #[error("the database failed")]
-    Other(#[source] rusqlite::Error),
+    Other(#[source] Cause),
 }
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        let Some(cause) = error.sqlite_error() else { return StoreError::Other(error) };
+        let Some(cause) = error.sqlite_error() else { return StoreError::Other(error.into()) };
         match (cause.code, cause.extended_code) {
             (ErrorCode::DiskFull, _)
             | (
@@ -76,14 +79,14 @@ impl From<rusqlite::Error> for StoreError {
                 | ffi::SQLITE_IOERR_FSYNC
                 | ffi::SQLITE_IOERR_TRUNCATE
                 | ffi::SQLITE_IOERR_SHMSIZE,
-            ) => StoreError::Full(error),
+            ) => StoreError::Full(error.into()),
             (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => {
                 StoreError::Corrupt { what: error.to_string() }
             }
             (ErrorCode::ConstraintViolation, ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {
-                StoreError::Duplicate(error)
+                StoreError::Duplicate(error.into())
             }
-            _ => StoreError::Other(error),
+            _ => StoreError::Other(error.into()),
         }
     }
 }

@@ -7,17 +7,22 @@ use domain::access::{ApiKey, Digest, KeyId, Scope};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, named_params};
 
-use super::StoreError;
-use super::schema::open_beside;
+use super::{StoreError, data_dir, schema};
 
+/// The API keys of a data directory.
 pub struct KeyStore {
     connection: Connection,
 }
 
 impl KeyStore {
-    /// Opens the database of a data directory, and creates it if it is missing. A server may run on it.
+    /// Opens the keys of a data directory beside a server that may run on it. It creates a missing database. Inside a
+    /// server, use [`Store::keys`](crate::Store::keys).
     pub fn open(data_dir: &Path) -> Result<KeyStore, StoreError> {
-        Ok(KeyStore { connection: open_beside(data_dir)? })
+        Self::of_database(&data_dir::make(data_dir)?)
+    }
+
+    pub(super) fn of_database(database: &Path) -> Result<KeyStore, StoreError> {
+        Ok(KeyStore { connection: schema::open_writer(database)? })
     }
 
     pub fn insert(&self, key: &ApiKey) -> Result<(), StoreError> {

@@ -8,7 +8,8 @@
 //! | `retention` | the removal of old events and lines |
 //! | `keys` | API keys, on a connection of their own |
 //! | `seal`, `rekey` | sealed secrets; their key and its replacement |
-//! | `schema`, `row`, `data_dir` | migrations and connections; column formats; the locked directory |
+//! | `schema`, `schema_version` | migrations and connections; the version of a database that is not opened |
+//! | `row`, `data_dir` | column formats; the locked directory |
 //! | `error` | [`StoreError`] |
 //!
 //! Invariants:
@@ -49,6 +50,7 @@ mod rekey;
 mod retention;
 mod row;
 mod schema;
+mod schema_version;
 mod seal;
 mod write;
 
@@ -64,14 +66,14 @@ use jiff::Timestamp;
 use observe::metrics::Metrics;
 
 pub use change::{Change, IdempotencyKey};
+pub use data_dir::{holder, make_directory};
 pub use error::StoreError;
 pub use keys::KeyStore;
 pub use page::{Cursor, InvalidCursor, Page};
-pub use read::{Bounds, StoredLine, TaskFilter, UnfinishedTask, WebhookFilter};
+pub use read::{EventBounds, StoredLine, TaskFilter, UnfinishedTask, WebhookFilter};
 pub use rekey::{RekeyStep, rekey};
-pub use write::WriteMetrics;
-
-pub use data_dir::make_directory;
+pub use schema::SCHEMA_VERSION;
+pub use schema_version::{SchemaVersion, schema_version};
 
 use data_dir::DataDir;
 use read::Readers;
@@ -98,10 +100,10 @@ pub struct StoreOptions {
 /// changes are still written, and the drop waits for that.
 #[derive(Clone)]
 pub struct Store {
-    shared: Arc<Shared>,
+    shared: Arc<OpenStore>,
 }
 
-struct Shared {
+struct OpenStore {
     writer: WriterHandle,
     readers: Arc<Readers>,
     sealer: Arc<Sealer>,
@@ -119,7 +121,7 @@ impl Store {
         let sealer = Arc::new(schema::open_sealer(&connection, key_file)?);
         let readers = Arc::new(Readers::new(data_dir.database.clone()));
         let writer = Writer::start(connection, sealer.clone(), data_dir, options.metrics.clone())?;
-        Ok(Store { shared: Arc::new(Shared { writer, readers, sealer, options }) })
+        Ok(Store { shared: Arc::new(OpenStore { writer, readers, sealer, options }) })
     }
 
     /// Applies all changes or none, and returns when they are durable. Dropping the future does not cancel them.
@@ -166,8 +168,9 @@ impl Store {
         self.shared.writer.close().await;
     }
 
-    pub fn write_metrics(&self) -> WriteMetrics {
-        self.shared.writer.metrics()
+    /// Opens the API keys of this store, on a connection of their own. It blocks on the disk.
+    pub fn keys(&self) -> Result<KeyStore, StoreError> {
+        KeyStore::of_database(self.shared.readers.database())
     }
 }
 

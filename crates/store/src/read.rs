@@ -6,7 +6,7 @@ mod tasks;
 mod usage;
 mod webhooks;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::{Store, StoreError, schema};
 
-pub use logs::{Bounds, StoredLine};
+pub use logs::{EventBounds, StoredLine};
 pub use tasks::{TaskFilter, UnfinishedTask};
 pub use webhooks::WebhookFilter;
 
@@ -30,6 +30,10 @@ pub(super) struct Readers {
 impl Readers {
     pub(super) fn new(database: PathBuf) -> Self {
         Readers { database, idle: Mutex::default(), permits: Arc::new(Semaphore::new(CONNECTIONS as usize)) }
+    }
+
+    pub(super) fn database(&self) -> &Path {
+        &self.database
     }
 
     /// Takes an idle connection, or opens one if none is idle: at first, and after a read that panicked with its

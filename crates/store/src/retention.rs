@@ -43,7 +43,7 @@ pub(super) fn prune(connection: &Connection, plan: &Plan) -> Result<usize, Store
 }
 
 /// Removes rows of deleted sessions. Returns true if more are left.
-pub(super) fn sweep(connection: &Connection) -> Result<bool, StoreError> {
+pub(super) fn remove_deleted(connection: &Connection) -> Result<bool, StoreError> {
     let session: Option<i64> = connection
         .prepare_cached("SELECT number FROM deleted_sessions LIMIT 1")?
         .query_row([], |row| row.get(0))

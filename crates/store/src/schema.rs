@@ -7,13 +7,16 @@ use refinery::{Migration, Runner};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::seal::Sealer;
-use super::{StoreError, data_dir, rekey};
+use super::{StoreError, rekey};
 
 /// The time to wait for a locked database. This process is the only writer; only a backup by another program holds a
 /// lock for a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of cached statements, more than a connection has.
 const CACHED_STATEMENTS: usize = 64;
+
+/// The newest schema version that this program supports.
+pub const SCHEMA_VERSION: u32 = 6;
 
 /// The migrations in order.
 const MIGRATIONS: [(&str, &str); 6] = [
@@ -43,11 +46,6 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     )?;
     migrate(&mut connection)?;
     Ok(connection)
-}
-
-/// Opens a connection of another program while a server may use the database. It migrates the schema too.
-pub(super) fn open_beside(data_dir: &Path) -> Result<Connection, StoreError> {
-    open_writer(&data_dir::make(data_dir)?)
 }
 
 /// Opens a read-only connection. The writer must be open first, because it creates the WAL.
@@ -84,12 +82,8 @@ pub(super) fn check_value(connection: &Connection) -> Result<Option<Vec<u8>>, St
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let migrations = MIGRATIONS
-        .iter()
-        .map(|(name, sql)| Migration::unapplied(name, sql))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| StoreError::Migration(Box::new(error)))?;
-    let known = migrations.iter().map(|migration| i64::from(migration.version())).max().unwrap_or(0);
+    let migrations = migrations()?;
+    let known = i64::from(SCHEMA_VERSION);
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > known {
         return Err(StoreError::Newer { found, known });
@@ -101,4 +95,20 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         connection.pragma_update(None, "user_version", known)?;
     }
     Ok(())
+}
+
+fn migrations() -> Result<Vec<Migration>, StoreError> {
+    let migrations = MIGRATIONS.iter().map(|(name, sql)| Migration::unapplied(name, sql));
+    migrations.collect::<Result<_, _>>().map_err(|error| StoreError::Migration(Box::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SCHEMA_VERSION, migrations};
+
+    #[test]
+    fn the_newest_migration_is_the_schema_version() {
+        let newest = migrations().unwrap().iter().map(refinery::Migration::version).max();
+        assert_eq!(newest.map(i64::from), Some(i64::from(SCHEMA_VERSION)));
+    }
 }

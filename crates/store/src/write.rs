@@ -7,7 +7,6 @@ mod tasks;
 mod usage;
 mod webhooks;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -44,26 +43,10 @@ struct Request {
     reply: oneshot::Sender<Result<usize, StoreError>>,
 }
 
-/// Counts since the store was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WriteMetrics {
-    /// Lists of changes that became durable.
-    pub commits: u64,
-    /// The transactions they shared, each with one wait for the disk.
-    pub transactions: u64,
-}
-
-#[derive(Default)]
-struct Counters {
-    commits: AtomicU64,
-    transactions: AtomicU64,
-}
-
 /// The callers' end of the queue. It is never cloned: dropping it ends the thread. The order of fields closes the queue
 /// before the wait.
 pub(super) struct WriterHandle {
     requests: mpsc::Sender<Request>,
-    counters: Arc<Counters>,
     /// Notified when a webhook may have become due.
     due: Arc<Notify>,
     thread: Thread,
@@ -75,11 +58,10 @@ pub(super) struct Writer {
     connection: Connection,
     sealer: Arc<Sealer>,
     requests: mpsc::Receiver<Request>,
-    counters: Arc<Counters>,
     metrics: Metrics,
     due: Arc<Notify>,
     /// Rows of deleted sessions may be left.
-    sweep: bool,
+    rows_left: bool,
     /// Keeps the lock until the connection is closed, because only then may another coordinator start. Fields are
     /// dropped in order.
     _data_dir: DataDir,
@@ -93,22 +75,14 @@ impl Writer {
         metrics: Metrics,
     ) -> Result<WriterHandle, StoreError> {
         let (sender, requests) = mpsc::channel(QUEUED_REQUESTS);
-        let (counters, due) = (Arc::<Counters>::default(), Arc::<Notify>::default());
-        let writer = Writer {
-            connection,
-            sealer,
-            requests,
-            counters: counters.clone(),
-            metrics,
-            due: due.clone(),
-            sweep: true,
-            _data_dir: data_dir,
-        };
+        let due = Arc::<Notify>::default();
+        let writer =
+            Writer { connection, sealer, requests, metrics, due: due.clone(), rows_left: true, _data_dir: data_dir };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(StoreError::Writer)?;
-        Ok(WriterHandle { requests: sender, counters, due, thread: Thread(Mutex::new(Some(thread))) })
+        Ok(WriterHandle { requests: sender, due, thread: Thread(Mutex::new(Some(thread))) })
     }
 
     fn run(mut self) {
@@ -120,11 +94,11 @@ impl Writer {
 
     /// Waits for work. Removes rows of deleted sessions while there is none.
     fn next(&mut self) -> Option<Request> {
-        while self.sweep {
+        while self.rows_left {
             match self.requests.try_recv() {
                 Ok(request) => return Some(request),
                 Err(mpsc::error::TryRecvError::Disconnected) => return None,
-                Err(mpsc::error::TryRecvError::Empty) => self.sweep = self.sweep_once(),
+                Err(mpsc::error::TryRecvError::Empty) => self.rows_left = self.remove_deleted(),
             }
         }
         self.requests.blocking_recv()
@@ -157,13 +131,6 @@ impl WriterHandle {
         let _ = self.ask(Work::Close).await;
         if let Some(thread) = self.thread.take() {
             let _ = tokio::task::spawn_blocking(|| thread.join()).await;
-        }
-    }
-
-    pub(super) fn metrics(&self) -> WriteMetrics {
-        WriteMetrics {
-            commits: self.counters.commits.load(Ordering::Relaxed),
-            transactions: self.counters.transactions.load(Ordering::Relaxed),
         }
     }
 

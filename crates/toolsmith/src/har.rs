@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use url::Url;
 
-use self::entry::Entry;
+use self::entry::RecordedRequest;
 use super::InputError;
 use super::model::{Collection, LeftOut, Service};
 use super::names::{self, slug};
@@ -35,8 +35,11 @@ pub fn from_har(text: &str, chosen: &Chosen) -> Result<Collection, InputError> {
     if list.len() > MAX_ENTRIES {
         return Err(InputError::at("log.entries", format!("it has more than {MAX_ENTRIES} requests")));
     }
-    let entries: Vec<Entry> =
-        list.iter().enumerate().map(|(number, entry)| Entry::parse(number, entry)).collect::<Result<_, _>>()?;
+    let entries: Vec<RecordedRequest> = list
+        .iter()
+        .enumerate()
+        .map(|(number, entry)| RecordedRequest::parse(number, entry))
+        .collect::<Result<_, _>>()?;
     let site = site(&har, &entries);
 
     let mut left_out = LeftOut::new();
@@ -49,7 +52,7 @@ pub fn from_har(text: &str, chosen: &Chosen) -> Result<Collection, InputError> {
         }
     }
     if kept.is_empty() {
-        let hosts: BTreeSet<String> = entries.iter().map(Entry::host).collect();
+        let hosts: BTreeSet<String> = entries.iter().map(RecordedRequest::host).collect();
         let hosts = hosts.into_iter().take(20).collect::<Vec<_>>().join(", ");
         return Err(InputError::Nothing(format!(
             "none of {} requests is a repeatable call of an API; select hosts with --host. The hosts are: {hosts}",
@@ -63,7 +66,7 @@ pub fn from_har(text: &str, chosen: &Chosen) -> Result<Collection, InputError> {
 }
 
 /// The reason why a request is left out, or `None` if it becomes part of a tool.
-fn reason_against(entry: &Entry, chosen: &Chosen, site: Option<&str>) -> Option<String> {
+fn reason_against(entry: &RecordedRequest, chosen: &Chosen, site: Option<&str>) -> Option<String> {
     let host = entry.host();
     if !entry.is_web() {
         return Some("not http".to_owned());
@@ -95,11 +98,11 @@ fn reason_against(entry: &Entry, chosen: &Chosen, site: Option<&str>) -> Option<
 }
 
 /// The site of the recorded page.
-fn site(har: &Value, entries: &[Entry]) -> Option<String> {
+fn site(har: &Value, entries: &[RecordedRequest]) -> Option<String> {
     let title = har.pointer("/log/pages/0/title").and_then(Value::as_str).and_then(|title| Url::parse(title).ok());
     let title = title.filter(|url| url.host_str().is_some());
     let document = || entries.iter().find(|entry| entry.is_document()).map(|entry| entry.url.clone());
-    let origin = || entries.iter().find_map(Entry::page);
+    let origin = || entries.iter().find_map(RecordedRequest::page);
     title.or_else(document).or_else(origin).map(|url| site_of(&url))
 }
 
@@ -115,7 +118,7 @@ fn site_of(url: &Url) -> String {
 }
 
 /// Gives each origin a service with a unique name.
-fn services(kept: &[&Entry], chosen: &Chosen) -> BTreeMap<String, Service> {
+fn services(kept: &[&RecordedRequest], chosen: &Chosen) -> BTreeMap<String, Service> {
     let origins: BTreeSet<String> = kept.iter().map(|entry| entry.origin()).collect();
     let mut taken = BTreeSet::new();
     origins

@@ -14,19 +14,19 @@ pub struct Seed {
     pub default_branch: String,
     pub private: bool,
     pub archived: bool,
-    pub entries: Vec<Entry>,
+    pub entries: Vec<SeedEntry>,
 }
 
 impl Seed {
     /// A private repository with plain files and the default branch `main`.
     pub fn new(description: &str, files: &[(&str, &str)]) -> Self {
-        let entries = files.iter().map(|(path, content)| Entry::file(path, content)).collect();
+        let entries = files.iter().map(|(path, content)| SeedEntry::file(path, content)).collect();
         let [description, default_branch] = [description, "main"].map(str::to_owned);
         Seed { description, default_branch, private: true, archived: false, entries }
     }
 
     #[must_use]
-    pub fn with(mut self, entry: Entry) -> Self {
+    pub fn with(mut self, entry: SeedEntry) -> Self {
         self.entries.push(entry);
         self
     }
@@ -34,7 +34,7 @@ impl Seed {
 
 /// One entry of a tree.
 #[derive(Clone, Debug)]
-pub enum Entry {
+pub enum SeedEntry {
     File {
         path: String,
         content: Vec<u8>,
@@ -51,13 +51,13 @@ pub enum Entry {
     },
 }
 
-impl Entry {
+impl SeedEntry {
     pub fn file(path: &str, content: &str) -> Self {
-        Entry::File { path: path.to_owned(), content: content.into(), executable: false }
+        SeedEntry::File { path: path.to_owned(), content: content.into(), executable: false }
     }
 
     pub fn program(path: &str, content: &str) -> Self {
-        Entry::File { path: path.to_owned(), content: content.into(), executable: true }
+        SeedEntry::File { path: path.to_owned(), content: content.into(), executable: true }
     }
 }
 
@@ -102,11 +102,11 @@ fn import_stream(seed: &Seed) -> Vec<u8> {
     let mut commits = String::new();
     for entry in &seed.entries {
         match entry {
-            Entry::File { path, content, executable } => {
+            SeedEntry::File { path, content, executable } => {
                 blob(if *executable { "100755" } else { "100644" }, path, content);
             }
-            Entry::Symlink { path, target } => blob("120000", path, target.as_bytes()),
-            Entry::Submodule { path, commit } => {
+            SeedEntry::Symlink { path, target } => blob("120000", path, target.as_bytes()),
+            SeedEntry::Submodule { path, commit } => {
                 let _ = writeln!(commits, "M 160000 {commit} {path}");
             }
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use axum::http::{Method, StatusCode};
-use mock_api::forge::{Entry, Fault, Forge, Seed, Token};
+use mock_api::forge::{Fault, Forge, Seed, SeedEntry, Token};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -28,8 +28,8 @@ impl World {
         let tokens = vec![Token::full(TOKEN, "dev"), reader];
         let forge = Forge::serve(listener().await, directory.path().join("repositories"), tokens).unwrap();
         let seed = Seed::new("The API", &[("README.md", "# API\n")])
-            .with(Entry::program("run.sh", "#!/bin/sh\n"))
-            .with(Entry::Symlink { path: "link".to_owned(), target: "README.md".to_owned() });
+            .with(SeedEntry::program("run.sh", "#!/bin/sh\n"))
+            .with(SeedEntry::Symlink { path: "link".to_owned(), target: "README.md".to_owned() });
         forge.create_repository("acme/api", &seed).await.unwrap();
         forge.create_repository("acme/web", &Seed::new("The page", &[("index.html", "hello\n")])).await.unwrap();
         World { forge, directory }

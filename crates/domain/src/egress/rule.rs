@@ -61,7 +61,7 @@ impl Via {
     }
 }
 
-/// How precisely a rule names the host, weakest first. It decides which addresses the host may resolve to.
+/// The precision with which a rule names the host, weakest first. It decides which addresses the host may resolve to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grant {
     Wildcard,

@@ -57,7 +57,7 @@ pub struct TaskRequest {
     pub max_turns: u32,
     pub timeout_ms: u64,
     pub max_cost_usd: Option<f64>,
-    /// How many times the task may restart after its sandbox is lost.
+    /// The number of times that the task may restart after its sandbox is lost.
     pub retry: u32,
     /// A JSON object of the caller's choice. It is returned with the task.
     pub metadata: Option<Value>,

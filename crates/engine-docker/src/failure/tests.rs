@@ -1,11 +1,11 @@
 use super::*;
 
-fn failure() -> Failure {
-    Failure { operation: Operation::Start, name: "box".to_owned(), address: "unix:///engine.sock".to_owned() }
+fn context() -> CallContext {
+    CallContext { operation: Operation::Start, name: "box".to_owned(), address: "unix:///engine.sock".to_owned() }
 }
 
 fn answered(status_code: u16, message: &str) -> EngineError {
-    failure().of(Error::DockerResponseServerError { status_code, message: message.to_owned() })
+    context().error(Error::DockerResponseServerError { status_code, message: message.to_owned() })
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn a_full_disk_is_told_by_its_words() {
 
 #[test]
 fn nobody_there_is_unreachable() {
-    let error = failure().of(Error::SocketNotFoundError("/engine.sock".to_owned()));
+    let error = context().error(Error::SocketNotFoundError("/engine.sock".to_owned()));
 
     assert_eq!(
         error.to_string(),

@@ -8,11 +8,11 @@ use crate::{Labels, PathKind};
 #[derive(Debug, Default)]
 pub(super) struct Volume {
     pub(super) labels: Labels,
-    entries: BTreeMap<PathBuf, Entry>,
+    entries: BTreeMap<PathBuf, VolumeEntry>,
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct VolumeEntry {
     header: tar::Header,
     content: Vec<u8>,
 }
@@ -32,7 +32,7 @@ impl Volume {
         header.set_uid(crate::AGENT_UID);
         header.set_gid(crate::AGENT_GID);
         header.set_size(content.len() as u64);
-        self.insert(PathBuf::from(path), Entry { header, content: content.to_vec() });
+        self.insert(PathBuf::from(path), VolumeEntry { header, content: content.to_vec() });
     }
 
     pub(super) fn is_directory(&self, path: &Path) -> bool {
@@ -58,7 +58,7 @@ impl Volume {
             let path = directory.join(inner_path(&entry.path()?)?);
             let mut content = Vec::new();
             entry.read_to_end(&mut content)?;
-            self.insert(path, Entry { header: entry.header().clone(), content });
+            self.insert(path, VolumeEntry { header: entry.header().clone(), content });
         }
         Ok(())
     }
@@ -84,9 +84,9 @@ impl Volume {
     }
 
     /// Inserts an entry and its missing parent directories, as unpacking on a disk does.
-    fn insert(&mut self, path: PathBuf, entry: Entry) {
+    fn insert(&mut self, path: PathBuf, entry: VolumeEntry) {
         for parent in path.ancestors().skip(1) {
-            let directory = Entry { header: directory_header(), content: Vec::new() };
+            let directory = VolumeEntry { header: directory_header(), content: Vec::new() };
             self.entries.entry(parent.to_owned()).or_insert(directory);
         }
         self.entries.insert(path, entry);

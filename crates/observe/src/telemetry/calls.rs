@@ -26,7 +26,7 @@ const MOST: usize = 64;
 
 impl OpenCalls {
     /// Applies the agent's latest events.
-    pub fn hear(&mut self, events: &[Event], trace: &TaskTrace) {
+    pub fn apply(&mut self, events: &[Event], trace: &TaskTrace) {
         if !trace.is_kept() {
             return;
         }

@@ -41,7 +41,7 @@ impl Client {
     }
 
     /// Logs a change of the outcome. A collector that is down for a day is one line.
-    fn tell(&self, outcome: Result<u16, &str>) {
+    fn report(&self, outcome: Result<u16, &str>) {
         let fails = !matches!(outcome, Ok(200..300));
         if self.fails.swap(fails, Ordering::Relaxed) == fails {
             return;
@@ -64,8 +64,8 @@ impl HttpClient for Client {
             Err(ended) => Err(ended.into()),
         };
         match &outcome {
-            Ok(answer) => self.tell(Ok(answer.status().as_u16())),
-            Err(error) => self.tell(Err(&domain::error_chain(error.as_ref()))),
+            Ok(answer) => self.report(Ok(answer.status().as_u16())),
+            Err(error) => self.report(Err(&domain::error_chain(error.as_ref()))),
         }
         outcome
     }

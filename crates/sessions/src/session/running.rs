@@ -179,7 +179,7 @@ impl Running {
     /// The agent does something that it was asked for.
     pub(crate) fn hear(&mut self, events: &[Event]) {
         self.presume_heard();
-        self.progress.calls.hear(events, &self.trace);
+        self.progress.calls.apply(events, &self.trace);
     }
 
     /// It may have done something of which we do not know.

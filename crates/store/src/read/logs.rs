@@ -13,7 +13,7 @@ const PAGE_BYTES: usize = 1 << 20;
 
 /// The readable events of a session. There are none if `earliest` is greater than `latest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct EventBounds {
     /// The first event that retention has kept; 1 if it has removed nothing.
     pub earliest: u64,
     /// The newest event number; 0 if there is no event.
@@ -42,7 +42,7 @@ impl Store {
     }
 
     /// The readable events of a session. `None` if the session does not exist.
-    pub async fn bounds(&self, session: SessionKey) -> Result<Option<Bounds>, StoreError> {
+    pub async fn bounds(&self, session: SessionKey) -> Result<Option<EventBounds>, StoreError> {
         self.read(move |connection| {
             let bounds = connection
                 .prepare_cached(
@@ -51,8 +51,10 @@ impl Store {
                 )?
                 .query_row([session.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
-            Ok(bounds
-                .map(|(earliest, latest)| Bounds { earliest: row::unsigned(earliest), latest: row::unsigned(latest) }))
+            Ok(bounds.map(|(earliest, latest)| EventBounds {
+                earliest: row::unsigned(earliest),
+                latest: row::unsigned(latest),
+            }))
         })
         .await
     }

@@ -2,12 +2,13 @@
 
 use domain::session::SessionRecord;
 use futures::future::join_all;
+use observe::metrics::{Metrics, Standing};
 
 use super::fixture::{
-    append, at, completed, events, insert, lines, numbers, open, sandbox, session, task, with_blocked_writer,
-    with_writer,
+    append, at, completed, events, insert, lines, numbers, open, open_with, sandbox, session, task,
+    with_blocked_writer, with_writer,
 };
-use crate::{Bounds, Change, Store, StoreError, StoreOptions};
+use crate::{Change, EventBounds, Store, StoreError, StoreOptions};
 
 #[tokio::test]
 async fn what_was_written_is_read_back() {
@@ -102,7 +103,7 @@ async fn eight_committers_keep_their_order() {
                 store.commit(vec![append(record.key, Some(&first), events(n * 3 + 1, n * 3 + 3))]).await.unwrap();
                 // Every later read sees the commit.
                 let bounds = store.bounds(record.key).await.unwrap().unwrap();
-                assert_eq!(bounds, Bounds { earliest: 1, latest: n * 3 + 3 });
+                assert_eq!(bounds, EventBounds { earliest: 1, latest: n * 3 + 3 });
             }
         });
     }
@@ -113,21 +114,26 @@ async fn eight_committers_keep_their_order() {
     }
 }
 
+fn transactions(metrics: &Metrics) -> u64 {
+    let text = metrics.expose(&Standing::default());
+    let count = text.lines().find_map(|line| line.strip_prefix("claude_runner_store_commit_seconds_count "));
+    count.unwrap().parse().unwrap()
+}
+
 #[tokio::test]
 async fn commits_that_wait_share_a_transaction() {
     const COMMITS: usize = 100;
-    let (_directory, store) = open();
+    let metrics = Metrics::default();
+    let (_directory, store) = open_with(StoreOptions { metrics: metrics.clone(), ..StoreOptions::default() });
     let before = with_blocked_writer(&store, COMMITS, async {
-        let before = store.write_metrics();
+        let before = transactions(&metrics);
         let commit = |n: usize| store.commit(vec![Change::InsertSession(session(&n.to_string()))]);
         join_all((0..COMMITS).map(commit)).await.into_iter().for_each(Result::unwrap);
         before
     })
     .await;
-    let after = store.write_metrics();
-    assert_eq!(after.commits - before.commits, COMMITS as u64);
     // One transaction is the blocked one of the writer; the other contains all that waited.
-    assert_eq!(after.transactions - before.transactions, 2);
+    assert_eq!(transactions(&metrics) - before, 2);
 }
 
 #[tokio::test]

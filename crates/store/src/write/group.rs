@@ -1,6 +1,5 @@
 //! Group commit: all waiting requests share one transaction, and each caller's list has its own savepoint.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use failpoint::failpoint;
@@ -38,14 +37,13 @@ impl Writer {
         for (request, result) in group.into_iter().zip(results) {
             match request.work {
                 Work::Commit(changes) => {
-                    self.sweep |= changes.iter().any(|change| matches!(change, Change::DeleteSession(_)));
-                    self.counters.commits.fetch_add(u64::from(result.is_ok()), Ordering::Relaxed);
+                    self.rows_left |= changes.iter().any(|change| matches!(change, Change::DeleteSession(_)));
                     if changes.iter().any(Change::makes_due) {
                         self.due.notify_one();
                     }
                 }
                 // If the removal failed on a full disk, try it again.
-                Work::Prune(_) => self.sweep = true,
+                Work::Prune(_) => self.rows_left = true,
                 Work::Close => self.requests.close(),
                 #[cfg(test)]
                 Work::Hook(_) => {}
@@ -56,11 +54,11 @@ impl Writer {
     }
 
     /// Removes some rows of deleted sessions. Returns true if more are left.
-    pub(super) fn sweep_once(&mut self) -> bool {
-        let swept = execute(&self.connection, "BEGIN IMMEDIATE")
-            .and_then(|()| retention::sweep(&self.connection))
+    pub(super) fn remove_deleted(&mut self) -> bool {
+        let removed = execute(&self.connection, "BEGIN IMMEDIATE")
+            .and_then(|()| retention::remove_deleted(&self.connection))
             .and_then(|more| execute(&self.connection, "COMMIT").map(|()| more));
-        swept.unwrap_or_else(|error| {
+        removed.unwrap_or_else(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "could not remove a deleted session's events yet");
             self.roll_back();
             false
@@ -97,7 +95,6 @@ impl Writer {
         failpoint!("commit.applied");
         execute(&self.connection, "COMMIT")?;
         failpoint!("commit.durable");
-        self.counters.transactions.fetch_add(1, Ordering::Relaxed);
         self.metrics.store_committed(began.elapsed());
         Ok(results)
     }

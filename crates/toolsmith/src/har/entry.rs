@@ -85,7 +85,7 @@ struct RawContent {
     encoding: Option<String>,
 }
 
-pub(super) struct Entry {
+pub(super) struct RecordedRequest {
     /// In capital letters.
     pub(super) method: String,
     pub(super) url: Url,
@@ -97,7 +97,7 @@ pub(super) struct Entry {
     pub(super) answer: Option<Value>,
 }
 
-impl Entry {
+impl RecordedRequest {
     pub(super) fn parse(number: usize, entry: &Value) -> Result<Self, InputError> {
         let place = format!("log.entries[{number}]");
         let raw: Raw = serde_path_to_error::deserialize(entry)
@@ -113,7 +113,7 @@ impl Entry {
             let shown: String = request.url.chars().filter(|c| !c.is_control()).take(80).collect();
             InputError::at(format!("{place}.request.url"), format!("`{shown}` is not a URL"))
         })?;
-        Ok(Entry {
+        Ok(RecordedRequest {
             method,
             url,
             headers: request.headers.into_iter().map(|pair| (pair.name.to_ascii_lowercase(), pair.value)).collect(),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::body::Sent;
-use super::entry::Entry;
+use super::entry::RecordedRequest;
 use super::path::pieces;
 use crate::model::{BodyKind, Input, Operation, Piece, Place, Secret, SecretPlace, Service, Tool};
 use crate::names::{self, is_sayable, slug, unique, variable};
@@ -47,8 +47,12 @@ const MAX_CONSTANT: usize = 60;
 
 type Key = (Vec<Piece>, String);
 
-pub(super) fn tools(entries: &[&Entry], ids: &BTreeSet<String>, services: &BTreeMap<String, Service>) -> Vec<Tool> {
-    let mut tools: BTreeMap<(&Service, String), BTreeMap<Key, Vec<&Entry>>> = BTreeMap::new();
+pub(super) fn tools(
+    entries: &[&RecordedRequest],
+    ids: &BTreeSet<String>,
+    services: &BTreeMap<String, Service>,
+) -> Vec<Tool> {
+    let mut tools: BTreeMap<(&Service, String), BTreeMap<Key, Vec<&RecordedRequest>>> = BTreeMap::new();
     for entry in entries {
         let Some(service) = services.get(&entry.origin()) else { continue };
         let path = pieces(&entry.url, ids);
@@ -73,7 +77,7 @@ fn operation(
     service: &Service,
     path: Vec<Piece>,
     method: String,
-    entries: &[&Entry],
+    entries: &[&RecordedRequest],
     taken: &mut BTreeSet<String>,
 ) -> Operation {
     let name = unique(&names::operation(&method, &path), taken);
@@ -106,7 +110,7 @@ fn operation(
     made
 }
 
-fn of_queries(entries: &[&Entry]) -> Vec<(String, Value)> {
+fn of_queries(entries: &[&RecordedRequest]) -> Vec<(String, Value)> {
     let pairs = entries.iter().flat_map(|entry| entry.url.query_pairs());
     pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()
 }
@@ -161,7 +165,7 @@ impl Options<'_> {
         self.made.inputs.push(Input { name: "body".to_owned(), option, place: Place::Whole, required: true, about });
     }
 
-    fn headers(&mut self, entries: &[&Entry]) {
+    fn headers(&mut self, entries: &[&RecordedRequest]) {
         let mut seen: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (name, value) in entries.iter().flat_map(|entry| &entry.headers) {
             let ours = name.starts_with(':') || name.starts_with("sec-") || OF_BROWSERS.contains(&name.as_str());

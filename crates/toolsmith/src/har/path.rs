@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use url::Url;
 
-use super::entry::Entry;
+use super::entry::RecordedRequest;
 use crate::model::Piece;
 use crate::names::{is_prefix, singular, slug, unique};
 use crate::secrets::{is_uuid, looks_secret};
@@ -16,7 +16,7 @@ const MAX_IDS: usize = 20_000;
 const MAX_SEGMENT: usize = 40;
 
 /// Collects the values of id fields in the responses. A path segment with such a value is a parameter.
-pub(super) fn ids_in_answers(entries: &[&Entry]) -> BTreeSet<String> {
+pub(super) fn ids_in_answers(entries: &[&RecordedRequest]) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
     for answer in entries.iter().filter_map(|entry| entry.answer.as_ref()) {
         let mut open = vec![answer];

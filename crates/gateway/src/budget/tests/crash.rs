@@ -3,6 +3,7 @@
 use domain::budget::{InstallationLimits, Payer};
 use domain::task::TaskId;
 use domain::usage::{Account, Balance, Cost, Usage};
+use observe::metrics::{Metrics, Standing};
 use store::{Store, StoreOptions};
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
@@ -63,10 +64,19 @@ async fn what_was_open_at_a_crash_is_charged_as_estimated_once() {
 #[tokio::test]
 async fn a_reservation_is_written_before_it_is_given() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, budgets, tracker) = open(&directory, InstallationLimits::default()).await;
-    let before = store.write_metrics().commits;
+    let metrics = Metrics::default();
+    let options = StoreOptions { metrics: metrics.clone(), ..StoreOptions::default() };
+    let store = Store::open(directory.path(), options).unwrap();
+    let tracker = TaskTracker::new();
+    let budgets = Budgets::open(store.clone(), InstallationLimits::default(), tracker.clone()).await.unwrap();
+    let transactions = || {
+        let text = metrics.expose(&Standing::default());
+        let count = text.lines().find_map(|line| line.strip_prefix("claude_runner_store_commit_seconds_count "));
+        count.unwrap().parse::<u64>().unwrap()
+    };
+    let before = transactions();
     let reservation = budgets.try_reserve(&Payer::default(), "m", CENT).await.unwrap().unwrap();
-    assert_eq!(store.write_metrics().commits, before + 1);
+    assert_eq!(transactions(), before + 1);
     // Never sent: it leaves nothing.
     drop(reservation);
     tracker.close();

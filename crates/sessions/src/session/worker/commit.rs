@@ -39,7 +39,7 @@ impl Worker {
                 }
                 self.publish_status();
                 if let Some(lag) = flushed.lag {
-                    self.context.metrics.events_told(lag);
+                    self.context.metrics.events_published(lag);
                 }
                 for record in flushed.ended {
                     failpoint!("end.written");

@@ -208,7 +208,7 @@ impl Worker {
                 }
                 self.conversation.mark(sandbox.process.last_frame(), gateway.reading());
                 if let Some((kind, submitted)) = self.conversation.take_spoken() {
-                    self.context.metrics.task_spoke(kind, between(submitted, Timestamp::now()));
+                    self.context.metrics.first_output(kind, between(submitted, Timestamp::now()));
                 }
                 end
             }
