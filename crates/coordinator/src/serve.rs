@@ -327,6 +327,8 @@ async fn drain(
     }
     failpoint!("drain.finished");
     shutdown.cancel();
+    // An agent that is handed off asks again where its request is cut.
+    registry.context().sandboxes.gateway().close();
     closing.cancel();
     tracker.close();
     tokio::select! {
