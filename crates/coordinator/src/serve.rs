@@ -254,6 +254,8 @@ async fn drain(options: &ServeOptions, server: &Server, closing: &CancellationTo
     }
     failpoint!("drain.finished");
     shutdown.cancel();
+    // An agent that is handed off asks again where its request is cut.
+    registry.context().sandboxes.gateway().close();
     closing.cancel();
     tracker.close();
     tokio::select! {

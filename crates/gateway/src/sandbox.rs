@@ -19,6 +19,7 @@ use super::failure::GatewayFailure;
 use super::git::RepositoryAccess;
 use super::meter::{Meter, Reading};
 use super::pace::Pace;
+use super::task::TaskEnd;
 
 /// What a session may use besides what the operator allows to all.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +47,8 @@ pub struct SandboxGateway {
     pub(super) pace: Arc<Pace>,
     pub(super) allowance: Arc<Allowance>,
     pub(super) connections: Arc<Semaphore>,
+    /// Model requests that are open, also those that their agent does not wait for any more.
+    pub(super) relays: Arc<Semaphore>,
     /// Room for the bodies of model requests, in KiB.
     pub(super) buffered: Arc<Semaphore>,
     pub(super) closed: CancellationToken,
@@ -68,11 +71,17 @@ struct Access {
 impl SandboxGateway {
     pub(super) fn new(shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(SandboxGateway {
-            meter: Arc::new(Meter::new(Arc::clone(&shared.prices), shared.budgets.clone(), shared.metrics.clone())),
+            meter: Arc::new(Meter::new(
+                Arc::clone(&shared.prices),
+                shared.budgets.clone(),
+                shared.metrics.clone(),
+                shared.settle,
+            )),
             pulse: Arc::new(Pulse::new()),
             pace: Arc::new(Pace::new()),
             allowance: Arc::new(Allowance::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
             connections: Arc::new(Semaphore::new(shared.bounds.connections)),
+            relays: Arc::new(Semaphore::new(shared.bounds.connections)),
             buffered: Arc::new(Semaphore::new(shared.bounds.buffered_bytes.div_ceil(1024))),
             closed: shared.closed.child_token(),
             access: RwLock::default(),
@@ -115,9 +124,22 @@ impl SandboxGateway {
     pub fn begin_task(&self, payer: Payer) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.requests_before.store(self.pulse.read().requests, Ordering::Relaxed);
-        self.meter.charge_to(payer);
+        self.meter.begin(payer);
         self.pace.restart();
         self.allowance.begin_task();
+    }
+
+    /// The task has ended, and `end` tells how: no model request begins from here on, until another task does. The cost of the
+    /// task is final once [`Budgets::settled`](crate::budget::Budgets::settled).
+    pub fn end_task(&self, end: TaskEnd) {
+        self.meter.end(end);
+        self.pace.release();
+    }
+
+    /// The sandbox has a session and no task: model requests are refused.
+    pub fn await_task(&self) {
+        self.meter.forget();
+        self.pace.restart();
     }
 
     /// The trace that requests are seen in from here on; none, once another task begins.
@@ -145,7 +167,7 @@ impl SandboxGateway {
         self.pace.heard();
     }
 
-    /// What the sandbox has used since it was opened.
+    /// What the current task has used in this sandbox, or the last one.
     pub fn reading(&self) -> Reading {
         self.meter.read()
     }
@@ -165,8 +187,10 @@ impl SandboxGateway {
         self.shared.metrics.link_reconnected();
     }
 
-    /// The sandbox is gone: ends every connection, and those to come at once.
+    /// The sandbox is gone: ends every connection, and those to come at once. The answers of open model requests are read on
+    /// as after [`TaskEnd::Own`], unless the task has ended in another way.
     pub fn close(&self) {
+        self.meter.end(TaskEnd::Own);
         self.closed.cancel();
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use agent_template::AgentTemplate;
 use claude_stream::{AgentEvent, user_message};
+use domain::budget::Payer;
 use domain::session::SessionKey;
 use gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
 use tokio::time::timeout;
@@ -88,7 +89,8 @@ impl SandboxHost {
 
 /// Sends one message and waits for the result.
 async fn converse(sandbox: &mut Sandbox) -> Result<(), LaunchError> {
-    let Sandbox { process, link, .. } = sandbox;
+    let Sandbox { process, link, gateway, .. } = sandbox;
+    gateway.begin_task(Payer::default());
     link.stdin(user_message(&Uuid::now_v7().to_string(), "Make the call.").into()).await?;
     let mut end = None;
     loop {

@@ -196,7 +196,7 @@ async fn a_login_renewed_meanwhile_is_tried_once_more() {
     let renewed = path.clone();
     let server = Server::start(move |_, seen| {
         if seen.header("authorization") == Some("Bearer new") {
-            return message("claude-sonnet-4-6", &serde_json::json!({}));
+            return message("claude-sonnet-4-6", &serde_json::json!({ "input_tokens": 0, "output_tokens": 0 }));
         }
         write_login(&renewed, "new", SignedDuration::from_hours(1));
         api_error(401, "authentication_error")

@@ -11,6 +11,7 @@ use domain::event::Event;
 use domain::session::{CREDENTIAL_NAMES, SessionId, SessionRecord};
 use domain::task::{ErrorType, Failure, Stage, TaskId, TaskRecord};
 use failpoint::failpoint;
+use gateway::budget::Budgets;
 use gateway::{Reading, SandboxGateway, SessionAccess};
 use jiff::Timestamp;
 use observe::redact::{Redactor, SessionRedactor};
@@ -27,7 +28,7 @@ use super::journal::Journal;
 use super::narrator::{Caller, Narrator, Sign, TurnEnd};
 use super::running::{Progress, Running, Verdict};
 use super::state::Input;
-pub(crate) use ending::Ending;
+pub(crate) use ending::{Ending, task_end};
 
 pub(crate) struct Conversation {
     pub(crate) id: SessionId,
@@ -36,6 +37,8 @@ pub(crate) struct Conversation {
     pub(crate) journal: Journal,
     /// Masks secrets in all that the agent says, before it is kept or told.
     secrets: SessionRedactor,
+    /// Knows what tasks were charged.
+    budgets: Budgets,
     pub(crate) running: Option<Running>,
     /// A repository task that has ended but for what is to be done about its work.
     ending: Option<Ending>,
@@ -69,8 +72,15 @@ struct Written<D> {
 }
 
 impl Conversation {
-    pub(crate) fn new(id: SessionId, record: Option<SessionRecord>, journal: Journal, redactor: Arc<Redactor>) -> Self {
+    pub(crate) fn new(
+        id: SessionId,
+        record: Option<SessionRecord>,
+        journal: Journal,
+        redactor: Arc<Redactor>,
+        budgets: Budgets,
+    ) -> Self {
         Conversation {
+            budgets,
             secrets: SessionRedactor::new(redactor),
             id,
             record,
@@ -232,7 +242,9 @@ impl Conversation {
             Err(error) => {
                 // Nothing after it can be trusted to be the CLI's own.
                 let error = format!("the agent printed something that is no stream-json: {error}");
-                self.end_task(Failure::new(ErrorType::ExitCode, error), gateway.reading(), "request");
+                let failure = Failure::new(ErrorType::ExitCode, error);
+                gateway.end_task(task_end(self.reason_of_end(Some(&failure))));
+                self.end_task(failure, gateway.reading(), "request");
                 self.next = Some(Input::Lost);
                 return;
             }
@@ -348,20 +360,27 @@ impl Conversation {
                 self.outbox.extend(text.map(|text| user_message(&uuid, &text)));
             }
             Verdict::Completed { output, response } => {
+                gateway.end_task(task_end(None));
                 let record = running.complete(gateway.reading(), output, response);
                 if let Some(session) = &mut self.record {
                     session.turns += 1;
                 }
                 failpoint!("result.heard");
                 self.write_end(record, "request");
-                self.next = Some(Input::Ended);
+                self.next = self.unsettled().is_none().then_some(Input::Ended);
             }
             Verdict::Failed(failure) => {
+                gateway.end_task(task_end(Some(&failure)));
                 let record = running.fail(gateway.reading(), failure);
                 self.write_end(record, "request");
-                self.next = Some(Input::Ended);
+                self.next = self.unsettled().is_none().then_some(Input::Ended);
             }
         }
+    }
+
+    /// Why the running task does not complete: a reason that was decided before counts more.
+    pub(crate) fn reason_of_end<'a>(&'a self, failure: Option<&'a Failure>) -> Option<&'a Failure> {
+        self.running.as_ref().and_then(Running::verdict).or(failure)
     }
 
     fn control(&mut self, request: &ControlRequest<'_>) {

@@ -43,8 +43,8 @@ use status::Told;
 /// conversation, which it does within 100 ms.
 const SETTLE: Duration = Duration::from_millis(250);
 
-/// Reports of spawned work: at most one launch, one removal and one wiping are under way.
-const REPORTS: usize = 4;
+/// Reports of spawned work: at most one launch, one removal, one wiping and one wait for charges are under way.
+const REPORTS: usize = 5;
 
 pub(crate) struct Worker {
     context: Arc<SessionContext>,
@@ -106,6 +106,8 @@ pub(crate) enum Report {
     Prepared(prepare::Step, oneshot::Sender<()>),
     /// The pull request is there.
     Opened(Pull),
+    /// Every model request of a task that has ended is charged.
+    Settled(TaskId),
     /// With what came of the task that ended before.
     TakenDown(Option<WoundUp>),
     Wiped,
@@ -130,6 +132,7 @@ impl Worker {
         let latest = record.as_ref().map_or(0, |record| record.last_seq);
         let journal = journal(&context, key, latest);
         let redactor = Arc::clone(&context.redactor);
+        let budgets = context.sandboxes.gateway().budgets().clone();
         Worker {
             messages,
             reports: mpsc::channel(REPORTS),
@@ -137,7 +140,7 @@ impl Worker {
             told: None,
             state: State::Cold,
             queue: Queue::new(context.settings.max_queue),
-            conversation: Conversation::new(id, record, journal, redactor),
+            conversation: Conversation::new(id, record, journal, redactor, budgets),
             sandbox: None,
             launching: None,
             unsaid: false,

@@ -1,8 +1,8 @@
 //! How a task ends: what is written down, what is told, and what is handed in between the two.
 
 use domain::event::Event;
-use domain::task::{Failure, TaskRecord, TaskStatus};
-use gateway::Reading;
+use domain::task::{ErrorType, Failure, TaskId, TaskRecord, TaskStatus};
+use gateway::{Reading, TaskEnd};
 use store::Change;
 use tracing::info;
 use uuid::Uuid;
@@ -16,6 +16,18 @@ pub(crate) struct Ending {
     pub(crate) record: TaskRecord,
     /// Who ended it, where a caller did.
     pub(crate) by: &'static str,
+    /// The task has been at work where it may have left something. If not, nothing but its model requests is waited for.
+    pub(crate) hands_in: bool,
+    /// Somebody waits for its charges.
+    awaited: bool,
+}
+
+/// What the gateway is told of the end of a task. `failure`: why the task did not complete.
+pub(crate) fn task_end(failure: Option<&Failure>) -> TaskEnd {
+    match failure.map(|failure| failure.error_type) {
+        Some(ErrorType::Aborted | ErrorType::Deleted) => TaskEnd::Caller,
+        Some(_) | None => TaskEnd::Own,
+    }
 }
 
 impl Conversation {
@@ -61,7 +73,8 @@ impl Conversation {
         if self.running.as_ref().is_some_and(Running::is_untouched) { self.take_back(reason) } else { None }
     }
 
-    /// Writes down that a task ended. `by`: who ended it, where a caller did.
+    /// Writes down that a task ended. `by`: who ended it, where a caller did. Its end is published at once, unless its model
+    /// requests are not charged yet or its work is still to be handed in.
     pub(crate) fn write_end(&mut self, mut record: TaskRecord, by: &'static str) {
         // It may quote the agent, its stderr, or the model API.
         if let Some(failure) = &mut record.failure
@@ -69,17 +82,25 @@ impl Conversation {
         {
             failure.error = masked;
         }
-        if self.has_work_to_hand_in(&record) {
+        let hands_in = self.has_work_to_hand_in(&record);
+        let waits = hands_in || !self.budgets.is_settled(&record.id);
+        // Only a task that never ran can find another one's end here.
+        if waits && self.ending.is_none() {
             // So that another coordinator knows how it ended.
             self.journal.change(Change::UpdateTask(TaskRecord { status: TaskStatus::Running, ..record.clone() }));
-            self.ending = Some(Ending { record, by });
+            self.ending = Some(Ending { record, by, hands_in, awaited: false });
         } else {
             self.tell_end(record, by);
         }
     }
 
     /// As [`Conversation::write_end`], whatever is still to be done.
-    pub(crate) fn tell_end(&mut self, record: TaskRecord, by: &'static str) {
+    pub(crate) fn tell_end(&mut self, mut record: TaskRecord, by: &'static str) {
+        // What was charged meanwhile, and for earlier attempts.
+        if let (Some(answer), Some((cost, usage))) = (&mut record.answer, self.budgets.charged(&record.id)) {
+            answer.cost = cost.dollars();
+            answer.usage = usage.unwrap_or(answer.usage);
+        }
         info!(session.id = %self.id, task.id = %record.id, task.status = record.status.as_str(), "task ended");
         let event = match (&record.failure, &record.answer) {
             (Some(failure), _) if failure.status() == TaskStatus::Aborted => {
@@ -110,6 +131,18 @@ impl Conversation {
         self.ending.as_ref()
     }
 
+    /// The task that has ended, and of which only model requests are not charged yet.
+    pub(crate) fn unsettled(&self) -> Option<&TaskRecord> {
+        self.ending.as_ref().filter(|ending| !ending.hands_in).map(|ending| &ending.record)
+    }
+
+    /// The same, for whoever is going to wait for the charges: given once.
+    pub(crate) fn take_unsettled(&mut self) -> Option<TaskId> {
+        let ending = self.ending.as_mut().filter(|ending| !ending.hands_in && !ending.awaited)?;
+        ending.awaited = true;
+        Some(ending.record.id.clone())
+    }
+
     pub(crate) fn take_ending(&mut self) -> Option<Ending> {
         self.ending.take()
     }
@@ -117,7 +150,8 @@ impl Conversation {
     /// A task of which an earlier coordinator knew how it ended, and no more.
     pub(crate) fn end_again(&mut self, record: TaskRecord) {
         let status = record.failure.as_ref().map_or(TaskStatus::Completed, Failure::status);
-        self.ending = Some(Ending { record: TaskRecord { status, ..record }, by: "request" });
+        let hands_in = self.has_work_to_hand_in(&record);
+        self.ending = Some(Ending { record: TaskRecord { status, ..record }, by: "request", hands_in, awaited: false });
     }
 
     /// The task that the session is busy with.

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{StopReply, Waiting, Worker, aborts_task, kills};
+use crate::session::conversation::task_end;
 use crate::session::message::{
     AbortMode, AbortScope, Accepted, OwnCredential, SessionView, Submission, SubmitError, Subscription,
 };
@@ -213,6 +214,11 @@ impl Worker {
 
     /// Ends the running task for a reason of ours. Its sandbox is of no use after that.
     pub(super) fn end_running(&mut self, failure: Failure, by: &'static str) {
+        if let Some(sandbox) = &self.sandbox
+            && self.conversation.running.is_some()
+        {
+            sandbox.gateway.end_task(task_end(self.conversation.reason_of_end(Some(&failure))));
+        }
         self.conversation.end_task(failure, self.reading(), by);
         self.unsaid = false;
     }

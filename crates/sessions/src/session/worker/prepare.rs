@@ -10,7 +10,7 @@ use domain::repository::Checkout;
 use domain::session::SessionId;
 use domain::task::{ErrorType, Failure, RepositoryRequest, TaskId};
 use engine::EngineError;
-use gateway::SessionAccess;
+use gateway::{SessionAccess, TaskEnd};
 use sandbox::capacity::Slot;
 use sandbox::{Assignment, LaunchError, LaunchOrder, Reply, Sandbox};
 use tokio::sync::{mpsc, oneshot};
@@ -90,6 +90,9 @@ pub(super) async fn prepare(
         (outcome, sandbox) => {
             if let Some(sandbox) = sandbox {
                 let name = sandbox.name.clone();
+                if cancel.is_cancelled() {
+                    sandbox.gateway.end_task(TaskEnd::Caller);
+                }
                 drop(sandbox);
                 if let Err(error) = context.sandboxes.take_down(&name).await {
                     warn!(sandbox.name = %name, %error, "could not take down a sandbox that was not made ready");

@@ -229,7 +229,7 @@ impl Worker {
 
     /// What is to be done about the work of the task that ended, where one did.
     pub(super) fn wind_up(&self) -> Option<WindUp> {
-        let Ending { record, .. } = self.conversation.ending()?;
+        let Ending { record, .. } = self.conversation.ending().filter(|ending| ending.hands_in)?;
         let SessionRepository { checkout, cloned, .. } = self.conversation.repository()?;
         let report = report_of(record);
         Some(WindUp {
@@ -260,7 +260,10 @@ impl Worker {
         if self.context.shutdown.is_cancelled() {
             return false;
         }
-        let Some(Ending { mut record, by }) = self.conversation.take_ending() else { return false };
+        if self.tell_settled() {
+            return true;
+        }
+        let Some(Ending { mut record, by, .. }) = self.conversation.take_ending() else { return false };
         let WoundUp { pull, failure } = wound_up.unwrap_or_default();
         let report = report_of(&record);
         if let Some(pull) = pull {

@@ -49,6 +49,7 @@ impl Worker {
             Report::Waits { ahead, shortage } => self.on_waits(ahead, shortage).await,
             Report::Prepared(step, written) => self.on_step(step, written).await,
             Report::Opened(pull) => self.on_opened(pull).await,
+            Report::Settled(task) => self.on_settled(&task).await,
             Report::TakenDown(wound_up) => {
                 failpoint!("sandbox.gone");
                 self.leaving = false;

@@ -8,6 +8,7 @@ use domain::session::SessionKey;
 use domain::task::{ErrorType, Failure};
 use engine::EngineError;
 use failpoint::failpoint;
+use gateway::TaskEnd;
 use sandbox::SandboxName;
 use store::{Change, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -32,8 +33,11 @@ impl Worker {
         let left = left.map(|sandbox| SandboxName::from_record(&sandbox.name));
         let sandbox = self.sandbox.take();
         let name = sandbox.as_ref().map(|sandbox| sandbox.name.clone()).or(left);
-        let wind_up = self.wind_up();
-        if name.is_none() && wind_up.is_none() {
+        let mut wind_up = self.wind_up();
+        let budgets = self.context.sandboxes.gateway().budgets().clone();
+        let ended = self.conversation.ending().map(|ending| ending.record.id.clone());
+        let is_settled = ended.as_ref().is_none_or(|task| budgets.is_settled(task));
+        if name.is_none() && wind_up.is_none() && is_settled {
             self.report(Report::TakenDown(None));
             return;
         }
@@ -52,6 +56,13 @@ impl Worker {
             }
             if let Some(opener) = opener {
                 opener.finish().await;
+            }
+            // The end of a task tells its cost.
+            if let Some(task) = ended {
+                context.shutdown.run_until_cancelled(budgets.settled(&task)).await;
+                if let (Some(wind_up), Some((cost, _))) = (&mut wind_up, budgets.charged(&task)) {
+                    wind_up.outcome.cost = cost.dollars();
+                }
             }
             let wound_up = match wind_up {
                 Some(wind_up) => context.shutdown.run_until_cancelled(wind_up.run(&context.shutdown)).await,
@@ -128,7 +139,8 @@ impl Worker {
         self.conversation.journal.log().close();
         let journal = journal(&self.context, SessionKey::generate(), 0);
         let redactor = Arc::clone(&self.context.redactor);
-        self.conversation = Conversation::new(self.conversation.id.clone(), None, journal, redactor);
+        let budgets = self.context.sandboxes.gateway().budgets().clone();
+        self.conversation = Conversation::new(self.conversation.id.clone(), None, journal, redactor, budgets);
     }
 
     /// The coordinator ends: what runs is ended and written down, what waits runs after the next start.
@@ -139,7 +151,15 @@ impl Worker {
             failpoint!("session.left");
             return;
         }
+        if let Some(sandbox) = &self.sandbox {
+            sandbox.gateway.end_task(TaskEnd::Shutdown);
+        }
         self.end_running(Failure::new(ErrorType::Aborted, "the server was shut down"), "shutdown");
+        if let Some(task) = self.conversation.unsettled().map(|record| record.id.clone()) {
+            // Its requests are cut, so this takes no time.
+            self.context.sandboxes.gateway().budgets().settled(&task).await;
+            self.tell_settled();
+        }
         self.flush().await;
         failpoint!("session.ended");
         if let Some(launching) = &self.launching {
@@ -151,7 +171,7 @@ impl Worker {
                         break;
                     }
                     // It was on its way before the launch was called off.
-                    Report::Waits { .. } | Report::Prepared(..) | Report::Opened(_) => {}
+                    Report::Waits { .. } | Report::Prepared(..) | Report::Opened(_) | Report::Settled(_) => {}
                     // Nothing else is under way while something starts.
                     Report::TakenDown(_) | Report::Wiped => break,
                 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::task::{ErrorType, Failure, Stage, TaskRecord, TaskStatus};
+use domain::task::{ErrorType, Failure, Stage, TaskId, TaskRecord, TaskStatus};
 use failpoint::failpoint;
 use gateway::Reading;
 use jiff::Timestamp;
@@ -12,7 +12,8 @@ use store::UnfinishedTask;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{Waiting, Worker};
+use super::{Report, Waiting, Worker};
+use crate::session::conversation::Ending;
 use crate::session::running::Running;
 use crate::session::state::{After, Input, State};
 use crate::session::{environment, payer};
@@ -31,6 +32,9 @@ impl Worker {
         let mut begun = None;
         for task in tasks {
             let is_running = task.record.status == TaskStatus::Running;
+            if let Err(error) = self.context.sandboxes.gateway().budgets().of_task(&task.record.id).await {
+                warn!(task.id = %task.record.id, %error, "could not read what a task has cost");
+            }
             if is_running && task.record.answer.is_some() {
                 self.conversation.end_again(task.record);
             } else if is_running && !is_in_preparation(&task.record) {
@@ -72,7 +76,7 @@ impl Worker {
         };
         // More exact than what was written down with the agent's last output. Requests wait until the task begins below.
         match self.context.sandboxes.gateway().budgets().of_task(&running.record.id).await {
-            Ok(balance) => running.recall_cost(balance.spent - balance.assumed),
+            Ok(balance) => running.recall_cost(balance.spent),
             Err(error) => warn!(task.id = %running.record.id, %error, "could not read what a task has cost"),
         }
         sandbox.gateway.begin_task(payer::of_task(&running.record));
@@ -167,7 +171,7 @@ impl Worker {
         let (Some(sandbox), Some(session)) = (&self.sandbox, &self.conversation.record) else { return };
         sandbox.gateway.set_session(session.id.as_str());
         sandbox.gateway.set_access(self.conversation.access());
-        sandbox.gateway.begin_task(payer::of_session(session));
+        sandbox.gateway.await_task();
     }
 
     /// The message goes to the agent only once the start is written: so it is given at most once.
@@ -222,12 +226,48 @@ impl Worker {
         }
         self.flush().await;
         self.send().await;
+        self.await_charges();
         if let Some(input) = next {
             if input == Input::Ended {
                 self.yield_slot();
             }
             self.transition(input).await;
         }
+    }
+
+    /// A task has ended whose agent goes on: its end is published when all of its model requests are charged.
+    fn await_charges(&mut self) {
+        let Some(task) = self.conversation.take_unsettled() else { return };
+        let budgets = self.context.sandboxes.gateway().budgets().clone();
+        let (shutdown, report) = (self.context.shutdown.clone(), self.reports.0.clone());
+        self.context.tracker.spawn(async move {
+            if shutdown.run_until_cancelled(budgets.settled(&task)).await.is_some() {
+                let _ = report.send(Report::Settled(task)).await;
+            }
+        });
+    }
+
+    /// Every request of the task that ended is charged. It may have been published meanwhile.
+    pub(super) async fn on_settled(&mut self, task: &TaskId) {
+        if self.conversation.unsettled().is_none_or(|record| record.id != *task) {
+            return;
+        }
+        self.tell_settled();
+        self.flush().await;
+        if self.state == State::Running {
+            self.make_way();
+        }
+        self.transition(Input::Ended).await;
+    }
+
+    /// Publishes the end of a task that was waiting for its charges. False: there is none.
+    pub(super) fn tell_settled(&mut self) -> bool {
+        if self.conversation.unsettled().is_none() {
+            return false;
+        }
+        let Some(Ending { record, by, .. }) = self.conversation.take_ending() else { return false };
+        self.conversation.tell_end(record, by);
+        true
     }
 
     /// When the running task counts as stalled unless something is heard before.
