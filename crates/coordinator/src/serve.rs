@@ -125,7 +125,8 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         draining: draining.clone(),
         shutdown: shutdown.clone(),
     };
-    let registry = Registry::new(Arc::new(context));
+    let context = Arc::new(context);
+    let registry = Registry::new(Arc::clone(&context));
     registry.restore().await?;
     // Not before: whoever starts a sandbox removes those that nobody is known to have.
     tracker.spawn(keep_warm);
@@ -142,6 +143,14 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     tracker.spawn(webhook::run(courier, shutdown.clone()));
     let api = Api {
         registry: registry.clone(),
+        store: context.store.clone(),
+        sandboxes: Arc::clone(&context.sandboxes),
+        gateway: context.sandboxes.gateway().clone(),
+        capacity: context.capacity.clone(),
+        warm: context.warm.clone(),
+        feed: context.feed.clone(),
+        github: context.repositories.as_ref().map(|repositories| repositories.github.clone()),
+        agent_dir: options.agent_dir.clone(),
         defaults: Arc::new(Defaults {
             model: options.model.clone(),
             max_turns: options.max_turns,
@@ -159,6 +168,8 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         subscriber_timeout: Duration::from_millis(options.subscriber_timeout_ms),
         metrics,
         webhooks: Arc::new(WebhookRules { outbound, has_secret: !options.webhook_secret.is_empty() }),
+        draining: draining.clone(),
+        shutdown: shutdown.clone(),
     };
     let watching = shutdown.clone();
     tracker.spawn_blocking(move || keys.watch(&key_store, &watching));
