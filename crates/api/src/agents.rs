@@ -1,7 +1,5 @@
 //! Agents: listed, and found for a task.
 
-use std::sync::Arc;
-
 use agent_template::{AgentEntry, AgentSettings, Agents, TemplateError};
 use axum::Json;
 use axum::extract::State;
@@ -24,8 +22,8 @@ pub(super) struct ChosenAgent {
 pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
     let agents = read(&api).await?;
     let default = agents.default_name().clone();
-    let sandboxes = Arc::clone(&api.registry.context().sandboxes);
-    let checked = agents.checked(move |model| sandboxes.gateway().prices().knows(model)).await;
+    let gateway = api.gateway.clone();
+    let checked = agents.checked(move |model| gateway.prices().knows(model)).await;
     let view =
         |(entry, problem): &(AgentEntry, Option<String>)| view(&api, entry, entry.name == default, problem.as_deref());
     Ok(Json(checked.iter().map(view).collect()))
@@ -36,8 +34,8 @@ pub(super) async fn summary(api: &Api) -> Result<String, String> {
     let agents = read_now(api).await.map_err(|error| domain::error_chain(&error))?;
     let default = agents.default_name().clone();
     let names = agents.names();
-    let sandboxes = Arc::clone(&api.registry.context().sandboxes);
-    let checked = agents.checked(move |model| sandboxes.gateway().prices().knows(model)).await;
+    let gateway = api.gateway.clone();
+    let checked = agents.checked(move |model| gateway.prices().knows(model)).await;
     let broken = |(entry, problem): &(AgentEntry, Option<String>)| {
         problem.as_ref().map(|problem| format!("`{}` cannot be used: {problem}", entry.name))
     };
@@ -90,7 +88,7 @@ pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Resu
         }
     };
     let settings = entry.settings.as_ref().map_err(|error| ApiError::agent_unusable(&agents.public_message(error)))?;
-    let prices = api.registry.context().sandboxes.gateway().prices();
+    let prices = api.gateway.prices();
     entry
         .check_model(|model| prices.knows(model))
         .map_err(|error| ApiError::agent_unusable(&agents.public_message(&error)))?;
@@ -98,7 +96,7 @@ pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Resu
 }
 
 async fn read_now(api: &Api) -> Result<Agents, TemplateError> {
-    api.registry.context().agents().await
+    Agents::read(api.agent_dir.clone()).await
 }
 
 async fn read(api: &Api) -> Result<Agents, ApiError> {

@@ -56,7 +56,7 @@ pub(super) async fn events(
     // An export begins at the beginning, a live stream now.
     let since = since.unwrap_or(if wants_lines { 0 } else { latest }).min(latest);
     let until = if follow { u64::MAX } else { latest };
-    let ends = [api.registry.context().shutdown.clone(), caller.revoked];
+    let ends = [api.shutdown.clone(), caller.revoked];
     let counted = api.metrics.subscribed(if wants_lines { Transport::Lines } else { Transport::ServerSent });
     Ok(live(wants_lines, pages(&log, since, until, counted), ends, lines, server_sent))
 }

@@ -77,17 +77,16 @@ async fn read(
         Some(_) => return Err(ApiError::invalid("format: it must be tar, or not be there")),
     };
     let parts = parts(path)?;
-    let context = api.registry.context();
-    let record = context.store.session(&session).await?.ok_or_else(|| ApiError::unknown_session(id))?;
+    let record = api.store.session(&session).await?.ok_or_else(|| ApiError::unknown_session(id))?;
     let name = parts.last().map_or("workspace", String::as_str);
-    let mut archive = match context.sandboxes.read_files(record.key, &parts).await {
+    let mut archive = match api.sandboxes.read_files(record.key, &parts).await {
         // It has not had a container yet.
         Err(FilesError::NotFound) if parts.is_empty() && as_tar => return Ok(export::of_nothing(name)),
         Err(FilesError::NotFound) if parts.is_empty() => return Ok(listing(&parts, &[], false)),
         found => found?,
     };
     let first = archive.next().await?.ok_or(FilesError::NotFound)?;
-    let ends = [context.shutdown.clone(), caller.revoked];
+    let ends = [api.shutdown.clone(), caller.revoked];
     if as_tar {
         return Ok(export::answer(archive, first, name, ends));
     }

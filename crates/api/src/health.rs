@@ -17,11 +17,9 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result
     if !knows(&api.guard, &headers) {
         return Ok(Json(json!({ "status": "ok", "ok": true, "name": NAME })));
     }
-    let store = &api.registry.context().store;
-    let (sessions, tasks) = (store.session_count().await?, store.task_count().await?);
+    let (sessions, tasks) = (api.store.session_count().await?, api.store.task_count().await?);
     let (running, queued) = api.registry.load();
-    let context = api.registry.context();
-    let capacity = context.capacity.counts();
+    let capacity = api.capacity.counts();
     Ok(Json(json!({
         "status": "ok",
         "ok": true,
@@ -32,7 +30,7 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result
         "activeTasks": running + queued,
         "running": running,
         "sandboxes": {
-            "warm": context.warm.ready(),
+            "warm": api.warm.ready(),
             "live": capacity.live,
             "waiting": capacity.waiting,
             "max": capacity.max,
@@ -42,7 +40,7 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result
 
 /// `GET /ready`: what a task needs is there. 503 with the remedy where it is not, for those who may know it.
 pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Response {
-    let sandboxes = &api.registry.context().sandboxes;
+    let sandboxes = &api.sandboxes;
     let image = &sandboxes.settings().image;
     let engine = sandboxes.engine().info().await;
     // An engine that hangs is not asked for more: somebody waits for this answer.
@@ -59,9 +57,9 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
         "engine",
         engine.map(|info| format!("{} {}", info.name, info.version)).map_err(|error| error.to_string()),
     );
-    let store = api.registry.context().store.session_count().await;
+    let store = api.store.session_count().await;
     let store = check("store", store.map(|_| "usable".to_owned()).map_err(|error| error.to_string()));
-    let credential = check("credential", sandboxes.gateway().credential_state().usable.map(|()| "usable".to_owned()));
+    let credential = check("credential", api.gateway.credential_state().usable.map(|()| "usable".to_owned()));
     let agents = check("agents", agents::summary(&api).await);
     let draining = if api.is_draining() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
     let mut checks = vec![engine, image, store, credential, agents, check("server", draining)];

@@ -54,7 +54,7 @@ pub(super) async fn logs(
         Some(_) => return Err(ApiError::invalid("format: it must be lines, text or ndjson")),
     };
     let record = visible_task(&api, &caller, &id).await?;
-    let (store, task) = (api.registry.context().store.clone(), record.id.clone());
+    let (store, task) = (api.store.clone(), record.id.clone());
     let news = if is_set(query.follow.as_deref()) && !record.status.is_final() {
         let log = api.registry.subscribe(&record.session_id).await?.log;
         Some(log.cursor(log.latest()))

@@ -22,12 +22,11 @@ pub(super) async fn sandboxes(
         Visible::Prefix(prefix) => return Err(ApiError::not_for_a_prefix(prefix)),
         Visible::Only(session) => return Err(ApiError::not_for_a_prefix(session.as_str())),
     }
-    let context = api.registry.context();
-    let overview = context.sandboxes.overview().await.map_err(|error| ApiError::engine(&error))?;
-    let owners: HashMap<String, SessionId> = context.store.sandbox_owners().await?.into_iter().collect();
+    let overview = api.sandboxes.overview().await.map_err(|error| ApiError::engine(&error))?;
+    let owners: HashMap<String, SessionId> = api.store.sandbox_owners().await?.into_iter().collect();
     let sandboxes: Vec<Value> =
         overview.sandboxes.iter().map(|sandbox| view(&api, sandbox, owners.get(&sandbox.name))).collect();
-    let (capacity, (_, queued)) = (context.capacity.counts(), api.registry.load());
+    let (capacity, (_, queued)) = (api.capacity.counts(), api.registry.load());
     Ok(Json(json!({
         "engine": {
             "version": overview.engine.version,
@@ -36,7 +35,7 @@ pub(super) async fn sandboxes(
             "memoryBytes": overview.engine.memory_bytes,
         },
         "sandboxes": sandboxes,
-        "pool": { "warm": context.warm.ready(), "live": capacity.live, "max": capacity.max },
+        "pool": { "warm": api.warm.ready(), "live": capacity.live, "max": capacity.max },
         "queue": { "waitingSessions": capacity.waiting, "queuedTasks": queued },
     })))
 }

@@ -25,7 +25,7 @@ pub(super) async fn list(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<Value>, ApiError> {
-    let records = api.registry.context().store.sessions(prefix(&caller), None, MAX_SESSIONS).await?.items;
+    let records = api.store.sessions(prefix(&caller), None, MAX_SESSIONS).await?.items;
     let sessions: Vec<Value> =
         records.iter().map(|record| view::session(record, api.registry.status(&record.id))).collect();
     Ok(Json(json!(sessions)))

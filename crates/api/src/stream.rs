@@ -89,7 +89,7 @@ async fn serve(
         "earliestSeq": earliest,
     });
     drop(subscription);
-    let (patience, shutdown) = (api.subscriber_timeout, api.registry.context().shutdown.clone());
+    let (patience, shutdown) = (api.subscriber_timeout, api.shutdown.clone());
     let mut stream = Stream { socket, last: cursor.since(), patience, shutdown, revoked };
     let Err(ended) = stream.follow(connected.to_string().into(), &mut cursor).await;
     debug!(session.id = %session, ?ended, seq = stream.last, "stream ends");

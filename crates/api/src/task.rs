@@ -36,7 +36,7 @@ pub(super) async fn submit(
     let mut task: TaskBody = body.json()?;
     let webhook = api.webhooks.check(task.webhook.take())?;
     let respond_async = prefers_async(&headers) || task.respond_async == Some(true);
-    let prices = api.registry.context().sandboxes.gateway().prices();
+    let prices = api.gateway.prices();
     let agent = agents::of_task(&api, &caller, &task).await?;
     let mut task = task.check(&caller, &api.defaults, &agent.settings, |model| prices.knows(model))?;
     task.request.trace_parent = trace_parent(&headers);
@@ -60,7 +60,7 @@ pub(super) async fn submit(
         Err(SubmitError::Store(error)) => match error.as_ref() {
             // The same request once more: it gets the same task.
             StoreError::IdempotencyKeyUsed { task: first, same_body: true } => {
-                let record = api.registry.context().store.task(first).await?;
+                let record = api.store.task(first).await?;
                 // A repository task's session has the name of the first.
                 (first.clone(), record.map_or(task.session, |record| record.session_id))
             }
@@ -108,11 +108,11 @@ pub(super) async fn retry(
             let task = TaskId::generate();
             let session = format!("{}{task}", prefix(&caller).unwrap_or_default());
             let session: SessionId = session.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
-            let first = api.registry.context().store.session(&before.session_id).await?;
+            let first = api.store.session(&before.session_id).await?;
             (Some(task), session, first.map(|session| session.env).unwrap_or_default())
         }
     };
-    let webhook = api.registry.context().store.webhook_target(&before.id).await?;
+    let webhook = api.store.webhook_target(&before.id).await?;
     let agent = api.registry.describe(&session).await?.map(|session| session.agent).unwrap_or_default();
     let submission = Submission { task, agent, request, env, needs: Vec::new(), idempotency: None, webhook };
     let id = api.registry.submit(&session, submission).await?.task;
@@ -125,7 +125,7 @@ pub(super) async fn retry(
 async fn ended(api: &Api, session: &SessionId, id: &TaskId) -> Result<Response, ApiError> {
     let record = match api.registry.wait(session, id).await? {
         Some(record) => record,
-        None => api.registry.context().store.task(id).await?.ok_or_else(|| ApiError::unknown_task(id.as_str()))?,
+        None => api.store.task(id).await?.ok_or_else(|| ApiError::unknown_task(id.as_str()))?,
     };
     failpoint!("answer.ready");
     answer(&record)
@@ -141,7 +141,7 @@ pub(super) async fn show(
     let mut shown = view::task(&record);
     if record.status == TaskStatus::Running {
         // What it was charged so far; the answer has the rest.
-        let budgets = api.registry.context().sandboxes.gateway().budgets();
+        let budgets = api.gateway.budgets();
         shown["cost"] = json!(budgets.of_task(&record.id).await?.spent.dollars());
     }
     Ok(Json(shown))
@@ -150,7 +150,7 @@ pub(super) async fn show(
 /// The task of a path, where it exists for the caller.
 pub(super) async fn visible_task(api: &Api, caller: &Caller, id: &str) -> Result<TaskRecord, ApiError> {
     let task: TaskId = id.parse().map_err(|_| ApiError::unknown_task(id))?;
-    let record = api.registry.context().store.task(&task).await?;
+    let record = api.store.task(&task).await?;
     record.filter(|record| caller.sees(&record.session_id)).ok_or_else(|| ApiError::unknown_task(id))
 }
 
@@ -182,7 +182,7 @@ pub(super) async fn list(
         session_prefix: prefix(&caller).map(str::to_owned),
         text: query.q.clone(),
     };
-    let page = api.registry.context().store.tasks(&filter, paging.cursor, paging.limit).await?;
+    let page = api.store.tasks(&filter, paging.cursor, paging.limit).await?;
     let tasks = page.items.iter().map(view::task).collect();
     let filters = [("status", &query.status), ("sessionId", &query.session_id), ("q", &query.q)];
     Ok(paging.answer("/tasks", tasks, page.next, &filters))
@@ -205,7 +205,7 @@ pub(super) async fn abort(
         Some("interrupt") => AbortMode::Interrupt,
         Some(_) => return Err(ApiError::invalid("mode: it must be kill or interrupt")),
     };
-    let store = &api.registry.context().store;
+    let store = &api.store;
     let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
     let (session, scope, answer) = if caller.sees(&session) && store.session(&session).await?.is_some() {
         (session, AbortScope::Session, json!({ "sessionId": id }))

@@ -38,7 +38,7 @@ pub(super) async fn usage(
 ) -> Result<Json<Value>, ApiError> {
     let by = dimensions(query.by.as_deref().unwrap_or("day"))?;
     let filter = filter(query, &caller, Day::of(Timestamp::now()))?;
-    let report = api.registry.context().store.usage(&filter, &by, MAX_ROWS).await?;
+    let report = api.store.usage(&filter, &by, MAX_ROWS).await?;
     Ok(Json(json!({
         "from": filter.from.to_string(),
         "to": filter.to.to_string(),

@@ -106,3 +106,6 @@ pub(super) fn session_details(view: &SessionView) -> Value {
         "credential": if view.own_credential { "session" } else { "operator" },
     })
 }
+
+#[cfg(test)]
+mod tests;

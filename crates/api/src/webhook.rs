@@ -82,7 +82,7 @@ pub(super) async fn list(
         status: status.transpose().map_err(|_| ApiError::invalid("status: it must be pending, delivered or failed"))?,
         session_prefix: prefix(&caller).map(str::to_owned),
     };
-    let page = api.registry.context().store.webhooks(&filter, paging.cursor, paging.limit).await?;
+    let page = api.store.webhooks(&filter, paging.cursor, paging.limit).await?;
     let deliveries = page.items.iter().map(show).collect();
     let filters = [("task", &query.task), ("status", &query.status)];
     Ok(paging.answer("/webhooks", deliveries, page.next, &filters))
@@ -96,11 +96,10 @@ pub(super) async fn replay(
 ) -> Result<Response, ApiError> {
     let unknown = || ApiError::unknown_webhook(&text);
     let id: WebhookId = text.parse().map_err(|_| unknown())?;
-    let store = &api.registry.context().store;
     let filter = WebhookFilter { id: Some(id), ..WebhookFilter::default() };
-    let found = store.webhooks(&filter, None, 1).await?.items.pop();
+    let found = api.store.webhooks(&filter, None, 1).await?.items.pop();
     let found = found.filter(|delivery| caller.sees(&delivery.session_id)).ok_or_else(unknown)?;
-    store.commit(vec![Change::ReplayWebhook(id)]).await?;
+    api.store.commit(vec![Change::ReplayWebhook(id)]).await?;
     let body = json!({ "id": text, "taskId": found.task, "status": DeliveryStatus::Pending });
     let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
     let subject = Subject { session: Some(found.session_id.to_string()), task: Some(found.task.to_string()) };

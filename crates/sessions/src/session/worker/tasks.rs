@@ -255,7 +255,7 @@ impl Worker {
         self.tell_settled();
         self.flush().await;
         if self.state == State::Running {
-            self.make_way();
+            self.yield_slot();
         }
         self.transition(Input::Ended).await;
     }
