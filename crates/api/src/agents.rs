@@ -1,14 +1,14 @@
 //! Agents: listed, and found for a task.
 
-use agent_template::{AgentEntry, AgentSettings, Agents, TemplateError};
+use agent_template::{AgentEntry, AgentSettings, Agents, PermissionMode, TemplateError};
+use api_types::agent::{self, Agent};
+use api_types::body::TaskBody;
 use axum::Json;
 use axum::extract::State;
 use domain::agent::AgentName;
 use domain::session::SessionId;
-use serde_json::{Value, json};
 use sessions::session::SubmitError;
 
-use super::submission::TaskBody;
 use super::{Api, ApiError};
 use crate::access::Caller;
 
@@ -19,7 +19,7 @@ pub(super) struct ChosenAgent {
 }
 
 /// `GET /agents`.
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
+pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<Agent>>, ApiError> {
     let agents = read(&api).await?;
     let default = agents.default_name().clone();
     let gateway = api.gateway.clone();
@@ -103,20 +103,30 @@ async fn read(api: &Api) -> Result<Agents, ApiError> {
     read_now(api).await.map_err(|error| ApiError::agent_unusable(&domain::error_chain(&error)))
 }
 
-fn view(api: &Api, entry: &AgentEntry, is_default: bool, problem: Option<&str>) -> Value {
+fn view(api: &Api, entry: &AgentEntry, is_default: bool, problem: Option<&str>) -> Agent {
     let none = AgentSettings::default();
     let settings = entry.settings.as_ref().map_or(&none, AsRef::as_ref);
-    json!({
-        "name": entry.name,
-        "description": settings.description,
-        "default": is_default,
-        "model": settings.model.as_ref().unwrap_or(&api.defaults.model),
-        "maxTurns": settings.max_turns.unwrap_or(api.defaults.max_turns),
-        "timeoutMs": settings.timeout_ms.unwrap_or(api.defaults.timeout_ms),
-        "maxCostUsd": settings.max_cost_usd,
-        "permissionMode": settings.permission_mode,
-        "env": settings.env,
-        "mcpServers": settings.mcp_servers.keys().collect::<Vec<_>>(),
-        "error": problem,
-    })
+    Agent {
+        name: entry.name.clone(),
+        description: settings.description.clone(),
+        default: is_default,
+        model: settings.model.as_ref().unwrap_or(&api.defaults.model).clone(),
+        max_turns: settings.max_turns.unwrap_or(api.defaults.max_turns),
+        timeout_ms: settings.timeout_ms.unwrap_or(api.defaults.timeout_ms),
+        max_cost_usd: settings.max_cost_usd,
+        permission_mode: permission_mode(settings.permission_mode),
+        env: settings.env.clone(),
+        mcp_servers: settings.mcp_servers.keys().cloned().collect(),
+        error: problem.map(str::to_owned),
+    }
+}
+
+const fn permission_mode(mode: PermissionMode) -> agent::PermissionMode {
+    match mode {
+        PermissionMode::BypassPermissions => agent::PermissionMode::BypassPermissions,
+        PermissionMode::AcceptEdits => agent::PermissionMode::AcceptEdits,
+        PermissionMode::Default => agent::PermissionMode::Default,
+        PermissionMode::DontAsk => agent::PermissionMode::DontAsk,
+        PermissionMode::Plan => agent::PermissionMode::Plan,
+    }
 }

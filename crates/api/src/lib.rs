@@ -59,7 +59,7 @@ pub use error::ApiError;
 pub use listen::serve;
 pub use perimeter::Perimeter;
 pub use submission::TaskDefaults as Defaults;
-pub use view::task as show_task;
+pub use view::show_task;
 pub use webhook::WebhookRules;
 
 /// A message is text for a model; more than this is not read by any.
