@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use domain::budget::Payer;
 use domain::egress::{EgressRule, Origin};
+use domain::session::SessionId;
 use observe::audit;
 use observe::telemetry::TaskTrace;
 use tokio::sync::{Semaphore, watch};
@@ -29,6 +30,17 @@ pub struct SessionAccess {
     pub origins: Vec<Origin>,
     /// Where the operator lets the session's agent go besides EGRESS_ALLOW.
     pub egress: Vec<EgressRule>,
+}
+
+/// On whose behalf a sandbox sends its requests.
+#[derive(Clone, Debug)]
+pub struct Assignee {
+    /// Named in the audit log.
+    pub session: SessionId,
+    pub access: SessionAccess,
+    pub payer: Payer,
+    /// The trace that model requests are recorded in. The default where no task runs.
+    pub trace: TaskTrace,
 }
 
 /// Where one sandbox may go besides EGRESS_ALLOW, by whose word.
@@ -85,6 +97,17 @@ impl SandboxGateway {
         })
     }
 
+    /// Gives the sandbox to a task, or to its session where no task runs: new requests use this access and are charged to
+    /// this payer. The failure, the held requests and the quota of the previous task are cleared, the access first: a request
+    /// that waited is never sent with the access of the previous task.
+    pub fn assign(&self, assignee: Assignee) {
+        let Assignee { session, access, payer, trace } = assignee;
+        self.set_session(session.as_str());
+        self.set_access(access);
+        self.begin_task(payer);
+        self.meter.trace_as(trace);
+    }
+
     /// Replaces what was set before. New requests go by it; what is open stays.
     pub fn set_access(&self, access: SessionAccess) {
         let caller = access.origins.into_iter().map(EgressRule::from).collect();
@@ -125,7 +148,7 @@ impl SandboxGateway {
         self.meter.trace_as(trace);
     }
 
-    /// Whether the model was asked since [`SandboxGateway::begin_task`].
+    /// Whether the model was asked since [`SandboxGateway::assign`].
     pub fn was_asked(&self) -> bool {
         self.pulse.read().requests > self.requests_before.load(Ordering::Relaxed)
     }
@@ -150,7 +173,7 @@ impl SandboxGateway {
         self.meter.read()
     }
 
-    /// The last thing that went wrong since [`SandboxGateway::begin_task`] and was not put right. A task can succeed in
+    /// The last thing that went wrong since [`SandboxGateway::assign`] and was not put right. A task can succeed in
     /// spite of it, so it is the reason for a failure that was seen elsewhere, not the failure itself.
     pub fn failure(&self) -> Option<GatewayFailure> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
