@@ -130,22 +130,17 @@ impl SandboxGateway {
     }
 
     /// Names the session whose sandbox this is, for the audit log.
-    pub fn set_session(&self, id: &str) {
+    pub(super) fn set_session(&self, id: &str) {
         *self.session.write().unwrap_or_else(PoisonError::into_inner) = Some(id.into());
     }
 
     /// A task begins: requests are charged to it from here, and no failure is known of it.
-    pub fn begin_task(&self, payer: Payer) {
+    pub(super) fn begin_task(&self, payer: Payer) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.requests_before.store(self.pulse.read().requests, Ordering::Relaxed);
         self.meter.charge_to(payer);
         self.pace.restart();
         self.allowance.begin_task();
-    }
-
-    /// The trace that requests are seen in from here on; none, once another task begins.
-    pub fn trace_as(&self, trace: TaskTrace) {
-        self.meter.trace_as(trace);
     }
 
     /// Whether the model was asked since [`SandboxGateway::assign`].

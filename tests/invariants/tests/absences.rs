@@ -82,7 +82,14 @@ fn what_is_pure_waits_for_nothing() {
 
 #[test]
 fn one_loop_feeds_a_session() {
-    only_in(&["messages.recv()", "sandbox.process.recv()"], &["crates/sessions/src/session/worker.rs"]);
+    only_in(&["requests.recv()", "agent.listen()", "impl Worker"], &["crates/sessions/src/session/worker.rs"]);
+    only_in(&["sandbox.process.recv()"], &["crates/sessions/src/session/sandbox.rs"]);
+}
+
+#[test]
+fn only_the_owners_of_state_implement_it() {
+    let agent = "crates/sessions/src/session/agent";
+    only_in(&["impl Agent {"], &[&format!("{agent}.rs"), &format!("{agent}/launch.rs")]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Who pays for what an agent asks the model.
+//! The payer of an agent's model requests.
 
 use domain::budget::Payer;
 use domain::session::SessionRecord;
@@ -15,7 +15,7 @@ pub(crate) fn of_task(record: &TaskRecord) -> Payer {
     }
 }
 
-/// Where no task runs.
+/// The payer while no task runs.
 pub(crate) fn of_session(record: &SessionRecord) -> Payer {
     Payer { session: Some(record.id.clone()), ..Payer::default() }
 }
