@@ -28,7 +28,7 @@ use sessions::maintenance;
 use sessions::registry::Registry;
 use sessions::repository::{Git, Mirrors};
 use sessions::session::{Feed, SessionContext};
-use sessions::webhook::{self, Courier};
+use sessions::webhook::{self, WebhookDispatcher};
 use store::{KeyStore, Store, make_directory};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -131,7 +131,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     tracker.spawn(keep_warm);
     tracker.spawn(maintenance::run(registry.clone()));
     tracker.spawn(prove_runtime(Arc::clone(&registry.context().sandboxes), shutdown.clone()));
-    let courier = Courier {
+    let dispatcher = WebhookDispatcher {
         store: registry.context().store.clone(),
         outbound: Arc::clone(&outbound),
         secrets: options.webhook_secret.clone(),
@@ -139,7 +139,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         metrics: metrics.clone(),
         show: api::show_task,
     };
-    tracker.spawn(webhook::run(courier, shutdown.clone()));
+    tracker.spawn(webhook::run(dispatcher, shutdown.clone()));
     let api = Api {
         registry: registry.clone(),
         defaults: Arc::new(Defaults {
