@@ -1,18 +1,18 @@
 # shellcheck shell=bash
-# What the scripts share. Sourced, never run. It defines functions and sets ROOT and TARGET_DIR.
+# Functions that the scripts share. Source this file; do not run it. It also sets ROOT and TARGET_DIR.
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 TARGET_DIR="${CARGO_TARGET_DIR:-$ROOT/target}"
 export ROOT TARGET_DIR
 
-# What debug builds have that a plain one does not, in every script: so that tests see it, and nothing is compiled twice.
+# The features of debug builds in every script, so that tests cover them and nothing is compiled twice.
 # shellcheck disable=SC2034 # for those who source this
 FEATURES=(--features coordinator/otel)
 
-# say TEXT: one line of progress, on stderr so that a script's stdout stays its result.
+# say TEXT: prints one line of progress on stderr, so that stdout contains only the script's result.
 say() { printf '==> %s\n' "$*" >&2; }
 
-# fail TEXT...: an error, one line an argument, and the end.
+# fail TEXT...: prints an error, one line per argument, and exits.
 fail() {
   printf 'error: %s\n' "$1" >&2
   shift
@@ -22,7 +22,7 @@ fail() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# help_of FILE: the comment block at the top of a script is its help.
+# help_of FILE: prints the comment block at the top of a script, which is its help.
 help_of() { sed -n '2,/^[^#]/{/^#/!q;s/^# \{0,1\}//p}' "$1"; }
 
 is_debian_root() {
@@ -31,7 +31,7 @@ is_debian_root() {
 
 APT_UPDATED=no
 
-# apt_install WHY PACKAGE...: installs by the system's package manager, or says what to install and ends.
+# apt_install WHY PACKAGE...: installs packages with apt-get, or prints what to install and exits.
 apt_install() {
   local why="$1"
   shift
@@ -46,20 +46,20 @@ apt_install() {
     fail "apt-get could not install: $*"
 }
 
-# python_with_venv: for the Python client, where it is checked and where the guides use it.
+# python_with_venv: installs Python with venv, which the checks of the Python client and the guides use.
 python_with_venv() {
   python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install "Python with venv" python3 python3-venv
 }
 
-# engine_answers: true when the engine that the docker client would use (DOCKER_HOST is honoured) answers.
+# engine_answers: true if the engine that the docker client uses (DOCKER_HOST is respected) answers.
 engine_answers() {
   have docker && timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1
 }
 
-# The library with which the fault tests set a program's clock.
+# clock_library: installs the library with which the fault tests set a program's clock.
 clock_library() {
   compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null || apt_install "a clock that jumps" faketime
 }
 
-# repository_image: the image of repository tasks, built where it is missing or out of date. Takes minutes the first time.
-repository_image() { "$TARGET_DIR/release/claude-runner" image build --repository; }
+# repository_image: builds the image of repository tasks if it is missing or out of date. The first build takes minutes.
+repository_image() { "$TARGET_DIR/quick/claude-runner" image build --repository; }

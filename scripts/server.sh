@@ -1,20 +1,20 @@
 # shellcheck shell=bash
-# A server of a script's own, with a scripted model behind it, on free ports. Sourced after lib.sh, never run.
+# Starts a server with a scripted model on free ports. Source this file after lib.sh; do not run it.
 
-# Far above what a start takes.
+# Far more time than a start takes.
 START_SECONDS=60
 
 PIDS=()
 PLACE=''
 RUNNER_URL=''
 
-# start_server: builds and starts both and sets RUNNER_URL. Ends them at the script's end, with all that they made.
+# start_server: builds and starts both and sets RUNNER_URL. When the script ends, both are stopped and their data is removed.
 start_server() {
   cargo build --locked -p coordinator -p mock-api "${FEATURES[@]}" --bins
-  # Short, since a socket's path may have 107 bytes.
+  # The path must be short, because a socket's path has at most 107 bytes.
   PLACE="$(mktemp -d /tmp/cr-XXXXXX)"
   trap stop_server EXIT
-  # Set to nothing is not the same as not set.
+  # An empty variable differs from an unset one.
   unset CLAUDE_CODE_OAUTH_TOKEN
   start scripted-model --port 0
   local model address
@@ -27,14 +27,14 @@ start_server() {
   export RUNNER_URL
 }
 
-# start PROGRAM ARGUMENT...: in the background, in a directory without a .env.
+# start PROGRAM ARGUMENT...: starts it in the background, in a directory without a .env.
 start() {
   : >"$PLACE/$1.log"
   (cd "$PLACE" && NO_COLOR=1 exec "$TARGET_DIR/debug/$1" "${@:2}" >>"$PLACE/$1.log" 2>&1 </dev/null) &
   PIDS+=("$!")
 }
 
-# seen PROGRAM EXPRESSION: what sed finds in its log, once it does.
+# seen PROGRAM EXPRESSION: waits until the sed expression finds something in the log, and prints it.
 seen() {
   local deadline=$((SECONDS + START_SECONDS)) found=''
   while true; do
@@ -49,7 +49,7 @@ seen() {
 # shellcheck disable=SC2317 # a trap calls it
 stop_server() {
   local status=$? i
-  # Sessions outlive a server; these must not.
+  # Sessions outlive a server, so delete these.
   if [[ -n "$RUNNER_URL" ]]; then
     curl -fsS --max-time 10 "$RUNNER_URL/sessions" 2>/dev/null | jq -r '.[].sessionId | @uri' | while read -r session; do
       curl -fsS --max-time 30 -X DELETE "$RUNNER_URL/session/$session" >/dev/null || true

@@ -1,6 +1,6 @@
-//! Puts `sandbox-init` into `claude-runner`, so that `claude-runner image build` needs no second file: the static binary at
-//! `SANDBOX_INIT_BINARY`, else at `<target directory>/sandbox-init/sandbox-init`, where `scripts/setup` leaves it. Without
-//! one the program is built all the same, and `image build` asks for `--sandbox-init`.
+//! Embeds `sandbox-init` in `claude-runner`, so that `claude-runner image build` needs no second file. The static
+//! binary is `SANDBOX_INIT_BINARY`, else `<target directory>/sandbox-init/sandbox-init`, where `scripts/setup` puts it.
+//! Without either, the build succeeds and `image build` requires `--sandbox-init`.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -27,9 +27,9 @@ fn main() -> io::Result<()> {
     fs::write(out_dir.join("sandbox_init.rs"), format!("const EMBEDDED: Option<&[u8]> = {source};\n"))
 }
 
-/// Watches the directory and not the file: a watched file that is not there would rebuild the crate every time.
+/// Watches the directory instead of the file: a missing watched file would rebuild the crate every time.
 fn default_binary(out_dir: &Path) -> io::Result<Option<PathBuf>> {
-    // The mark that cargo puts into every target directory.
+    // Cargo puts this file into every target directory.
     let Some(target) = out_dir.ancestors().find(|directory| directory.join("CACHEDIR.TAG").exists()) else {
         return Ok(None);
     };

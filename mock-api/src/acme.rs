@@ -1,5 +1,5 @@
-//! The Acme API: users, subscriptions, usage and upgrades of a made-up product, behind a bearer token. Its data is the
-//! same after every start; only upgrades change it, in memory.
+//! The Acme API: users, subscriptions, usage and upgrades of an invented product, behind a bearer token. Its data is
+//! the same after every start. Only upgrades change it, in memory.
 
 mod accounts;
 mod error;
@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::serving::Serving;
 
-/// The token that the API takes unless another is given.
+/// The default token of the API.
 pub const DEFAULT_TOKEN: &str = "acme-demo-token";
 
-/// A running Acme API; dropping it stops it.
+/// A running Acme API. Dropping it stops it.
 #[derive(Debug)]
 pub struct AcmeApi {
     serving: Serving,
@@ -24,7 +24,7 @@ pub struct AcmeApi {
 }
 
 impl AcmeApi {
-    /// Serves the API on `listener` to everyone who sends `Authorization: Bearer TOKEN`. Needs a tokio runtime.
+    /// Serves the API on `listener` to callers that send `Authorization: Bearer TOKEN`. Call it inside a tokio runtime.
     pub fn serve(listener: TcpListener, token: &str) -> io::Result<Self> {
         let state = Arc::new(routes::State {
             token: token.to_owned(),
@@ -43,7 +43,7 @@ impl AcmeApi {
         self.serving.url()
     }
 
-    /// The latest calls, oldest first, each `METHOD /path?query STATUS`; at most 256.
+    /// The latest calls, oldest first, each as `METHOD /path?query STATUS`; at most 256.
     pub fn calls(&self) -> Vec<String> {
         self.state.calls.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }

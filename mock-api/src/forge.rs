@@ -1,8 +1,8 @@
-//! A forge in GitHub's shape: the REST and GraphQL calls that a repository task needs below `/api/v3` and `/api/graphql`
-//! (where GitHub Enterprise has them), and git over HTTP by the real `git http-backend` on real bare repositories.
+//! A forge that imitates GitHub: the REST and GraphQL calls that a repository task needs, below `/api/v3` and
+//! `/api/graphql` as in GitHub Enterprise, and git over HTTP by the real `git http-backend` on real bare repositories.
 //!
-//! Shapes, errors, paging and rate limit headers follow GitHub's REST API of version 2022-11-28. What tests need beside
-//! that: repositories made from a list of files, faults to order, and what was called.
+//! Shapes, errors, paging and rate limit headers follow version 2022-11-28 of GitHub's REST API. For tests it can also
+//! create repositories from a list of files, inject faults, and list its calls.
 
 mod body;
 mod error;
@@ -15,7 +15,7 @@ mod sample;
 mod state;
 
 pub use fault::Fault;
-pub use repository::{Entry, RepositoryError, Seed};
+pub use repository::{RepositoryError, Seed, SeedEntry};
 pub use sample::repositories as sample_repositories;
 pub use state::{Pull, Token};
 
@@ -29,10 +29,10 @@ use tokio_util::sync::CancellationToken;
 use self::state::State;
 use crate::serving::Serving;
 
-/// The token that the program takes unless another is given.
+/// The default token of the program.
 pub const DEFAULT_TOKEN: &str = "ghp_forge_demo_token";
 
-/// A running forge; dropping it stops it. Its repositories stay where they are.
+/// A running forge. Dropping it stops it. Its repositories stay on disk.
 #[derive(Debug)]
 pub struct Forge {
     serving: Serving,
@@ -40,7 +40,7 @@ pub struct Forge {
 }
 
 impl Forge {
-    /// Serves `listener` with repositories below `directory`. Needs a tokio runtime, and git on the PATH.
+    /// Serves repositories below `directory` on `listener`. Call it inside a tokio runtime. It needs git on the PATH.
     pub fn serve(listener: TcpListener, directory: impl Into<PathBuf>, tokens: Vec<Token>) -> io::Result<Self> {
         let url = format!("http://{}", listener.local_addr()?);
         let state = Arc::new(State::new(url, directory.into(), tokens));
@@ -52,24 +52,24 @@ impl Forge {
         &self.serving
     }
 
-    /// What GITHUB_URL has to be.
+    /// The value for GITHUB_URL.
     pub fn url(&self) -> String {
         self.serving.url()
     }
 
-    /// What GITHUB_API_URL has to be.
+    /// The value for GITHUB_API_URL.
     pub fn api_url(&self) -> String {
         format!("{}/api/v3", self.url())
     }
 
-    /// Makes `OWNER/NAME` with one commit on its default branch. Gives the commit.
+    /// Creates `OWNER/NAME` with one commit on its default branch. Returns the commit.
     pub async fn create_repository(&self, full_name: &str, seed: &Seed) -> Result<String, RepositoryError> {
         let commit = repository::create(&self.state.path_of(full_name), seed).await?;
         self.state.add(full_name, seed);
         Ok(commit)
     }
 
-    /// The bare repository, for looking at it with git.
+    /// The path of the bare repository, for inspection with git.
     pub fn repository_path(&self, full_name: &str) -> PathBuf {
         self.state.path_of(full_name)
     }
@@ -79,17 +79,17 @@ impl Forge {
         self.state.pulls(full_name)
     }
 
-    /// Orders a fault for calls to come.
+    /// Injects a fault into later calls.
     pub fn fail(&self, fault: Fault) {
         self.state.faults().push(fault);
     }
 
-    /// How many REST calls the tokens have left, from now on.
+    /// Sets the number of REST calls that the tokens have left.
     pub fn set_rate_limit(&self, remaining: u32) {
         self.state.rate().set_remaining(remaining);
     }
 
-    /// The latest calls, oldest first, each `METHOD /path?query STATUS`; at most 1,024.
+    /// The latest calls, oldest first, each as `METHOD /path?query STATUS`; at most 1,024.
     pub fn calls(&self) -> Vec<String> {
         self.state.calls()
     }

@@ -1,6 +1,6 @@
-//! A Messages API that plays scripts instead of asking a model. What it answers depends on the request's messages alone,
-//! apart from the counters of "only the first time" faults, so that it can be restarted in the middle of a conversation.
-//! It also checks every request, and fails one that no correct client would send.
+//! A Messages API that plays scripts instead of asking a model. The answer depends only on the request's messages,
+//! apart from the counters of faults that happen a limited number of times. So it can be restarted in the middle of a
+//! conversation. It also checks every request and rejects one that no correct client would send.
 
 mod answer;
 mod choose;
@@ -27,23 +27,23 @@ pub use self::log::{Credential, RecordedRequest};
 pub use self::script::{ScriptError, Scripts};
 use crate::serving::Serving;
 
-/// The API key that is taken unless another is given.
+/// The default API key.
 pub const DEFAULT_KEY: &str = "sk-ant-scripted";
 
-/// What to play and what to demand of the requests.
+/// The scripts to play, and the rules for requests.
 #[derive(Debug, Clone)]
 pub struct ScriptedModel {
     pub scripts: Scripts,
     /// Accepted values of `x-api-key`.
     pub expected_keys: Vec<String>,
-    /// Accepted values of `Authorization: Bearer`, which also needs `oauth-2025-04-20` in `anthropic-beta`.
+    /// Accepted values of `Authorization: Bearer`. Such requests also need `oauth-2025-04-20` in `anthropic-beta`.
     pub expected_tokens: Vec<String>,
-    /// Texts that no request may contain, in a header or in the body: other people's secrets.
+    /// Texts that no request may contain in a header or in the body: secrets of others.
     pub forbidden: Vec<String>,
 }
 
 impl ScriptedModel {
-    /// Plays `scripts` to everyone who sends [`DEFAULT_KEY`].
+    /// Plays `scripts` to callers that send [`DEFAULT_KEY`].
     pub fn new(scripts: Scripts) -> Self {
         Self {
             scripts,
@@ -53,12 +53,12 @@ impl ScriptedModel {
         }
     }
 
-    /// Serves the built-in scripts on `listener`. Needs a tokio runtime.
+    /// Serves the built-in scripts on `listener`. Call it inside a tokio runtime.
     pub fn serve_builtin(listener: TcpListener) -> io::Result<ModelHandle> {
         Self::new(Scripts::builtin().map_err(io::Error::other)?).serve(listener)
     }
 
-    /// Serves on `listener`. Needs a tokio runtime.
+    /// Serves on `listener`. Call it inside a tokio runtime.
     pub fn serve(self, listener: TcpListener) -> io::Result<ModelHandle> {
         let stop = CancellationToken::new();
         let state = Arc::new(server::State {
@@ -77,7 +77,7 @@ impl ScriptedModel {
     }
 }
 
-/// A running scripted model; dropping it stops it.
+/// A running scripted model. Dropping it stops it.
 #[derive(Debug)]
 pub struct ModelHandle {
     serving: Serving,
@@ -93,37 +93,37 @@ impl ModelHandle {
         self.serving.url()
     }
 
-    /// How many model requests have come since the start or the last [`ModelHandle::reset`], forgotten ones included.
+    /// The number of model requests since the start or the last [`ModelHandle::reset`], including forgotten ones.
     pub fn request_count(&self) -> u64 {
         self.state.log().count()
     }
 
-    /// The latest requests, oldest first; see [`RecordedRequest`] for what is kept of them.
+    /// The latest requests, oldest first. [`RecordedRequest`] documents their content.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.state.log().requests()
     }
 
-    /// The latest broken invariants, oldest first. A test that expects none asserts that this is empty.
+    /// The latest violated invariants, oldest first. A test that expects none asserts that this is empty.
     pub fn violations(&self) -> Vec<Violation> {
         self.state.log().violations()
     }
 
-    /// From now on a request that contains `text` breaks an invariant.
+    /// Makes every later request that contains `text` a violation.
     pub fn forbid(&self, text: &str) {
         self.state.rules_mut().forbidden.push(text.to_owned());
     }
 
-    /// From now on `key` is taken as `x-api-key`, too.
+    /// Accepts `key` as `x-api-key` too.
     pub fn expect_key(&self, key: &str) {
         self.state.rules_mut().keys.push(key.to_owned());
     }
 
-    /// From now on `token` is taken as an OAuth bearer token, too.
+    /// Accepts `token` as an OAuth bearer token too.
     pub fn expect_token(&self, token: &str) {
         self.state.rules_mut().tokens.push(token.to_owned());
     }
 
-    /// Forgets requests, violations and the counters of "only the first time" faults.
+    /// Forgets requests, violations and the counters of limited faults.
     pub fn reset(&self) {
         self.state.reset();
     }

@@ -1,4 +1,4 @@
-//! A running HTTP server and how it is stopped, the same for both APIs.
+//! A running HTTP server and its shutdown, shared by all servers.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// One server on one listener. Dropping it stops the server without waiting; [`Serving::stop`] waits.
+/// One server on one listener. Dropping it stops the server without waiting. [`Serving::stop`] waits.
 #[derive(Debug)]
 pub struct Serving {
     address: SocketAddr,
@@ -18,10 +18,10 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Serves `router` on `listener` until `stop` is cancelled. The router's own slow answers have to watch `stop` too.
+    /// Serves `router` on `listener` until `stop` is cancelled. Slow handlers of the router must watch `stop` too.
     pub(crate) fn start(listener: TcpListener, router: Router, stop: CancellationToken) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        // Without this a small delta waits for the acknowledgement of the one before it.
+        // Without this, a small delta waits for the acknowledgement of the previous one.
         let listener = listener.tap_io(|stream| {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY was refused");
@@ -42,18 +42,18 @@ impl Serving {
         self.address
     }
 
-    /// `http://ADDRESS`, without a slash at the end.
+    /// `http://ADDRESS`, without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Stops accepting, lets answers end, and returns when no connection is left. May be called twice.
+    /// Stops accepting, lets running responses finish, and returns when no connection is left. May be called twice.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tasks.wait().await;
     }
 
-    /// Returns when the process is told to end (Ctrl-C or SIGTERM) and the server has stopped.
+    /// Waits for Ctrl-C or SIGTERM, then stops the server.
     pub async fn until_signal(&self) -> io::Result<()> {
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         tokio::select! {

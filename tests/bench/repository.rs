@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use mock_api::forge::{Entry, Forge, Seed, Token};
+use mock_api::forge::{Forge, Seed, SeedEntry, Token};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -24,7 +24,7 @@ pub(crate) async fn second_task(effort: Effort) -> Vec<Row> {
     let megabytes = effort.of(5, 500);
     let mut seed = Seed::new("A large repository", &[("README.md", "# Large\n")]);
     for number in 0..megabytes {
-        seed = seed.with(Entry::File { path: format!("data/{number}"), content: noise(number), executable: false });
+        seed = seed.with(SeedEntry::File { path: format!("data/{number}"), content: noise(number), executable: false });
     }
     forge.create_repository(NAME, &seed).await.unwrap();
     drop(seed);

@@ -40,7 +40,7 @@ pub(crate) async fn take_over(effort: Effort) -> Vec<Row> {
     server.stop().await;
     vec![
         Row::new(format!("`kill -9` with {sessions} running sessions, until it listens"), "ms", listening),
-        Row::new(format!("`kill -9` with {sessions} running sessions, until each tells more"), "ms", all)
+        Row::new(format!("`kill -9` with {sessions} running sessions, until each publishes more"), "ms", all)
             .bar(Bar::Most(2000.0)),
     ]
 }

@@ -33,14 +33,14 @@ const SIGKILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_coordinator_is_killed_at_each_step_of_a_task() {
     let fault =
-        "`kill -9` at each step of a task: taken in, its sandbox made, given to the agent, heard, ended, taken over";
+        "`kill -9` at each step of a task: accepted, sandbox made, sent to the agent, output read, ended, reattached";
     kill_at(fault, ON_THE_WAY).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_coordinator_is_killed_at_each_step_of_an_end() {
     let fault =
-        "`kill -9` at each step of an abort, a reset, a deletion, an idle session's rest, and a stop of the server";
+        "`kill -9` at each step of an abort, a reset, a deletion, an idle session's eviction, and a stop of the server";
     kill_at(fault, AT_THE_END).await;
 }
 

@@ -76,7 +76,7 @@ async fn running_sessions_are_taken_over_after_a_kill() {
     }
     history.complete(&server).await;
     Row {
-        fault: "`kill -9` and all running sessions taken over, from the start of the process",
+        fault: "`kill -9` and all running sessions reattached, from the start of the process",
         runs: sessions,
         tasks: history.told.len(),
         findings: Findings::of(&history),

@@ -1,7 +1,6 @@
 //! A coordinator of a scenario's own, as a process that can be killed and started again on the same data and port.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener as StdListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -36,17 +35,6 @@ pub(crate) struct Setup {
     failpoints: bool,
 }
 
-/// A port that stays free while no server listens on it. None of those that the kernel hands out by itself (from 32768 on,
-/// see `ip_local_port_range`): a connection of any program could have it in the meantime.
-fn port_for_long() -> u16 {
-    loop {
-        let port = rand::random_range(10_000..30_000);
-        if StdListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
 impl Setup {
     pub(crate) fn new() -> Self {
         let directory = environment::directory("crf-");
@@ -54,7 +42,7 @@ impl Setup {
         std::fs::create_dir(&template).unwrap();
         std::fs::write(template.join("AGENTS.md"), "You are the agent of a test.\n").unwrap();
         // Fixed, so that clients find the next server, too.
-        let port = port_for_long();
+        let port = environment::port_for_long();
         let mut environment = environment::of(directory.path(), port);
         environment.insert("AGENT_DIR".to_owned(), template.display().to_string());
         Setup { environment, directory, wrapper: Vec::new(), failpoints: false }

@@ -1,4 +1,4 @@
-//! A backup as docs/operating.md has it made: taken from a server that runs, put back under one that does not.
+//! A backup as docs/guides/operating.md has it made: taken from a server that runs, put back under one that does not.
 
 use crate::bounds::within;
 use crate::server::TestServer;

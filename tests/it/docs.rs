@@ -5,6 +5,7 @@
 mod answers;
 mod asyncapi;
 mod commands;
+mod contents;
 mod links;
 mod openapi;
 mod packaging;
@@ -13,14 +14,14 @@ mod security;
 mod sources;
 mod tables;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args as _, Command};
 use coordinator::config::ServeOptions;
 use domain::task::ErrorType;
 use http::StatusCode;
 
-pub(crate) use sources::{guides, read, root};
+pub(crate) use sources::{pages, read, root};
 use tables::Row;
 pub(crate) use tables::{code, rows_below};
 
@@ -65,9 +66,11 @@ fn env_example_has_every_setting_with_its_default() {
 }
 
 #[test]
-fn readme_has_every_setting_with_its_default() {
-    let shown: BTreeMap<String, String> =
-        rows_below(&read("README.md"), "## Configuration").iter().map(|row| (code(&row[0]), code(&row[1]))).collect();
+fn the_reference_has_every_setting_with_its_default() {
+    let shown: BTreeMap<String, String> = rows_below(&read("docs/reference/configuration.md"), "## Settings")
+        .iter()
+        .map(|row| (code(&row[0]), code(&row[1])))
+        .collect();
     assert_eq!(shown, settings());
 }
 
@@ -90,9 +93,9 @@ fn routes() -> Vec<String> {
 }
 
 #[test]
-fn readme_has_every_route() {
+fn the_reference_has_every_route() {
     // A WebSocket begins as a GET.
-    let mut shown: Vec<String> = rows_below(&read("README.md"), "## The API")
+    let mut shown: Vec<String> = rows_below(&read("docs/reference/api.md"), "## Routes")
         .iter()
         .map(|row| code(&row[0]).replacen("WS ", "GET ", 1))
         .map(|call| call.split(['?', ' ']).take(2).collect::<Vec<_>>().join(" "))
@@ -103,12 +106,14 @@ fn readme_has_every_route() {
 }
 
 #[test]
-fn readme_has_every_error_type_with_its_status() {
+fn the_reference_has_every_error_type_with_its_status() {
     let statuses = statuses_in(&read("crates/api/src/error.rs"));
     let expected: BTreeMap<String, String> =
         error_types().into_iter().map(|name| (name.clone(), statuses[&name].to_string())).collect();
-    let shown: BTreeMap<String, String> =
-        rows_below(&read("README.md"), "## Errors").iter().map(|row| (code(&row[0]), row[1].clone())).collect();
+    let shown: BTreeMap<String, String> = rows_below(&read("docs/reference/errors.md"), "## Error types")
+        .iter()
+        .map(|row| (code(&row[0]), row[1].clone()))
+        .collect();
     assert_eq!(shown, expected);
 }
 
@@ -120,17 +125,41 @@ pub(crate) fn error_types() -> Vec<String> {
     names
 }
 
+/// The number of `StatusCode::NAME`.
+fn number(name: &str) -> u16 {
+    let reason = name.replace('_', " ");
+    let codes = (400..600).filter_map(|code| StatusCode::from_u16(code).ok());
+    codes
+        .filter(|code| code.canonical_reason().is_some_and(|known| known.eq_ignore_ascii_case(&reason)))
+        .map(|code| code.as_u16())
+        .next()
+        .unwrap_or_else(|| panic!("no status is called {name}"))
+}
+
+/// The reference of errors has every code with each of its statuses, and no other.
+#[test]
+fn the_reference_has_every_code_with_its_status() {
+    let source = read("crates/api/src/error.rs");
+    let source = source.split_whitespace().collect::<Vec<_>>().join(" ");
+    // `StatusCode::CONFLICT, "changed"`
+    let pair = |text: &str| {
+        let (status, rest) = text.split_once(", \"")?;
+        let is_name = status.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        is_name.then(|| (number(status).to_string(), rest.split('"').next().unwrap().to_owned()))
+    };
+    let expected: BTreeSet<(String, String)> = source.split("StatusCode::").filter_map(pair).collect();
+
+    let page = read("docs/reference/errors.md");
+    let of_tasks = rows_below(&page, "## Error types").into_iter().map(|row| (row[1].clone(), code(&row[0])));
+    let of_requests = rows_below(&page, "## Errors of requests").into_iter().flat_map(|row| {
+        let codes = row[1].split('`').skip(1).step_by(2);
+        codes.map(|code| (row[0].clone(), code.to_owned())).collect::<Vec<_>>()
+    });
+    assert_eq!(of_tasks.chain(of_requests).collect::<BTreeSet<_>>(), expected);
+}
+
 /// `ErrorType::Aborted => (StatusCode::CONFLICT, "aborted")`: the status of each name.
 fn statuses_in(source: &str) -> BTreeMap<String, u16> {
-    let number = |name: &str| {
-        let reason = name.replace('_', " ");
-        let codes = (400..600).filter_map(|code| StatusCode::from_u16(code).ok());
-        codes
-            .filter(|code| code.canonical_reason().is_some_and(|known| known.eq_ignore_ascii_case(&reason)))
-            .map(|code| code.as_u16())
-            .next()
-            .unwrap_or_else(|| panic!("no status is called {name}"))
-    };
     let lines = source.lines().filter(|line| line.trim_start().starts_with("ErrorType::"));
     lines
         .filter_map(|line| {
@@ -152,8 +181,9 @@ fn event_types() -> Vec<String> {
 }
 
 #[test]
-fn readme_has_every_event() {
-    let mut shown: Vec<String> = rows_below(&read("README.md"), "## Events").iter().map(|row| code(&row[0])).collect();
+fn the_reference_has_every_event() {
+    let mut shown: Vec<String> =
+        rows_below(&read("docs/reference/events.md"), "## Types").iter().map(|row| code(&row[0])).collect();
     shown.sort();
     assert_eq!(shown, event_types());
 }
@@ -161,8 +191,9 @@ fn readme_has_every_event() {
 #[test]
 fn files_that_the_documents_name_exist() {
     let places = ["", "crates", "agent"].map(|place| root().join(place));
-    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"] {
-        let text = read(document);
+    let at_the_root = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(str::to_owned);
+    for document in at_the_root.into_iter().chain(pages()) {
+        let text = read(&document);
         // Inline code only: a block shows commands and answers.
         let prose: String = text.split("```").step_by(2).collect();
         for name in prose.split('`').skip(1).step_by(2) {
@@ -179,11 +210,15 @@ fn files_that_the_documents_name_exist() {
 /// A table's first cells must be its keys: two rows with one name would hide a difference from the maps above.
 #[test]
 fn no_table_has_a_name_twice() {
-    let readme = read("README.md");
-    for heading in
-        ["## The API", "## Events", "## Errors", "## The command line", "### Exit status", "## Configuration"]
-    {
-        let rows: Vec<Row> = rows_below(&readme, heading);
+    for (page, heading) in [
+        ("api", "## Routes"),
+        ("events", "## Types"),
+        ("errors", "## Error types"),
+        ("command-line", "## Commands"),
+        ("command-line", "## Exit status"),
+        ("configuration", "## Settings"),
+    ] {
+        let rows: Vec<Row> = rows_below(&read(&format!("docs/reference/{page}.md")), heading);
         let mut names: Vec<&String> = rows.iter().map(|row| &row[0]).collect();
         names.sort();
         names.dedup();

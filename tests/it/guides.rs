@@ -1,4 +1,4 @@
-//! The guides as a reader follows them: every command of README.md and of `docs/*.md` is run, in its order, with the real
+//! The guides as a reader follows them: every command of README.md and of the pages in `docs/` is run, in its order, with the real
 //! programs, real containers and a scripted model, and what the pages show of their output is held against it. How a
 //! guide is written is in CONTRIBUTING.md.
 
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use mock_api::scripted_model::{ModelHandle, ScriptedModel};
 use tokio::net::TcpListener;
 
-use crate::docs::{guides, read};
+use crate::docs::{pages, read};
 use block::{Block, Run, blocks};
 use place::Place;
 use shell::Shell;
@@ -35,15 +35,16 @@ macro_rules! pages {
 
 pages! {
     readme: "README.md", OfScriptsRun;
-    quick_start: "docs/quick-start.md", Ours;
-    own_agent: "docs/own-agent.md", Ours;
-    backend: "docs/backend.md", Ours;
-    frontend: "docs/frontend.md", Ours;
-    product_without_api: "docs/product-without-api.md", Ours;
-    faq: "docs/faq.md", Ours;
-    security: "docs/security.md", Ours;
-    metrics: "docs/metrics.md", Ours;
-    operating: "docs/operating.md", Ours;
+    first_agent: "docs/guides/first-agent.md", OfScriptsRun;
+    quick_start: "docs/guides/quick-start.md", Ours;
+    own_agent: "docs/guides/own-agent.md", Ours;
+    backend: "docs/guides/backend.md", Ours;
+    frontend: "docs/guides/frontend.md", Ours;
+    product_without_api: "docs/guides/product-without-api.md", Ours;
+    faq: "docs/guides/faq.md", Ours;
+    security: "docs/guides/security.md", Ours;
+    operating: "docs/guides/operating.md", Ours;
+    metrics: "docs/reference/metrics.md", Ours;
 }
 
 /// Who answers in the place of Claude.
@@ -57,7 +58,7 @@ enum Model {
 
 #[test]
 fn every_page_with_something_to_run_is_run() {
-    for page in guides() {
+    for page in pages() {
         let runs = |block: &Block| !matches!(block.run, Run::Not(_));
         let has_something = blocks(&page, &read(&page)).iter().any(runs);
         assert!(
@@ -79,8 +80,9 @@ async fn follow(page: &str, model: Model) {
             None
         }
     };
-    // README's reader builds it there.
-    if model.is_some() && blocks.iter().any(|block| block.text.contains("clients/typescript")) {
+    // A page that builds the client gets none that is built already.
+    let runs = |text: &str| blocks.iter().any(|block| block.run == Run::Shell && block.text.contains(text));
+    if runs("clients/typescript") && !runs("npm run build") {
         client::put(&place.clone_directory());
     }
     let mut reader = Reader { page, shell: Shell::start(&place), place, terminals: Vec::new() };

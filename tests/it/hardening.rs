@@ -1,5 +1,5 @@
 //! A running sandbox against section 5 of the CIS Docker Benchmark, by the rules of docker-bench-security, and what the
-//! agent cannot turn off by writing settings of its own. `docs/sandbox.md` has the deviations with their reasons.
+//! agent cannot turn off by writing settings of its own. `docs/concepts/sandbox.md` has the deviations with their reasons.
 
 use engine::Engine as _;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::server::{Setup, TestServer};
 
 enum Verdict {
     Kept,
-    /// Not kept, for a reason that `docs/sandbox.md` has under the rule's number.
+    /// Not kept, for a reason that `docs/concepts/sandbox.md` has under the rule's number.
     Deviates,
 }
 use Verdict::{Deviates, Kept};
@@ -110,7 +110,7 @@ async fn a_sandbox_keeps_the_rules_for_containers() {
     let seen = server.say("s", inside).await;
     let inspected = EngineApi::new().inspect(server.container().await.id.as_str()).await;
 
-    let reasons = include_str!("../../docs/sandbox.md");
+    let reasons = include_str!("../../docs/concepts/sandbox.md");
     let mut broken = Vec::new();
     for (number, name, verdict, holds) in rules(&inspected, &seen) {
         let row = format!("| {number} |");
@@ -118,9 +118,11 @@ async fn a_sandbox_keeps_the_rules_for_containers() {
             Kept if !holds => broken.push(format!("{number} {name}")),
             Deviates if !holds => broken.push(format!("{number} {name}: it is said to deviate and does not")),
             Deviates if !reasons.contains(&row) => {
-                broken.push(format!("{number} {name}: no reason in docs/sandbox.md"));
+                broken.push(format!("{number} {name}: no reason in docs/concepts/sandbox.md"));
             }
-            Kept if reasons.contains(&row) => broken.push(format!("{number} {name}: docs/sandbox.md says it deviates")),
+            Kept if reasons.contains(&row) => {
+                broken.push(format!("{number} {name}: docs/concepts/sandbox.md says it deviates"));
+            }
             Kept | Deviates => {}
         }
     }

@@ -25,7 +25,7 @@ async fn whatever_ends_under_a_task_fails_it_and_the_next_one_resumes() {
         if remove {
             server.engine.remove_container(&container).await.unwrap();
         } else {
-            server.engine.kill(&container).await.unwrap();
+            server.kill_container(&container).await;
         }
         let end = events.until_end_of(&json!(task)).await;
         assert_eq!((&end["type"], &end["errorType"]), (&json!("task_failed"), &json!("container_lost")), "{end:#}");
@@ -34,7 +34,7 @@ async fn whatever_ends_under_a_task_fails_it_and_the_next_one_resumes() {
     }
 
     // Nobody notices an idle container's end but its next task, which gets a new one.
-    server.engine.kill(&server.container().await.id).await.unwrap();
+    server.kill_container(&server.container().await.id).await;
     assert!(server.say("s", "recall:").await.contains("remember me"));
     server.finish().await;
 }

@@ -99,13 +99,13 @@ fn all() -> Exposition {
     let metrics = Metrics::default();
     let time = Duration::from_millis(20);
     metrics.task_began("session", time);
-    metrics.task_spoke("session", time);
+    metrics.first_output("session", time);
     metrics.task_ended("session", "completed", Some(time));
     metrics.model_request(None, &Usage { output_tokens: 1, ..Usage::default() }, Cost::from_dollars(0.5), time);
     metrics.decided("tunnel", "refused: not allowed");
     metrics.warm_claimed(true);
     metrics.link_reconnected();
-    metrics.events_told(time);
+    metrics.events_published(time);
     metrics.store_committed(time);
     metrics.http_request("BREW", None, None);
     metrics.webhook_attempted(Delivered::Later);
@@ -135,7 +135,7 @@ fn names_say_what_they_are_and_are_documented() {
             assert!(!name.contains(part), "{name} is in no base unit");
         }
     }
-    let rows: Vec<_> = crate::docs::rows_below(&read("docs/metrics.md"), "## All of them");
+    let rows: Vec<_> = crate::docs::rows_below(&read("docs/reference/metrics.md"), "## All of them");
     let documented: BTreeSet<(String, String)> =
         rows.iter().map(|row| (crate::docs::code(&row[0]), row[1].clone())).collect();
     let names = found.families.iter().map(|(name, family)| (name.clone(), family.kind.clone()));
@@ -151,7 +151,7 @@ fn names_say_what_they_are_and_are_documented() {
 
 #[test]
 fn the_dashboard_asks_for_what_there_is() {
-    let dashboard: serde_json::Value = serde_json::from_str(&read("docs/grafana.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&read("docs/reference/grafana.json")).unwrap();
     let mut expressions = Vec::new();
     for panel in dashboard["panels"].as_array().unwrap() {
         let targets = panel["targets"].as_array().map_or(&[][..], Vec::as_slice);

@@ -5,9 +5,10 @@ mod setup;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Stdio;
 
 use coordinator::config::docker_host;
-use engine::{ContainerSummary, Engine as _, Labels};
+use engine::{ContainerId, ContainerSummary, Engine as _, Labels};
 use engine_docker::DockerEngine;
 use mock_api::scripted_model::ModelHandle;
 use nix::sys::signal::Signal;
@@ -106,6 +107,13 @@ impl TestServer {
     pub(crate) async fn kill(&mut self) {
         self.process.signal(Signal::SIGKILL);
         self.process.ended().await;
+    }
+
+    /// Ends a container as an operator would, without removing it.
+    pub(crate) async fn kill_container(&self, id: &ContainerId) {
+        let mut docker = tokio::process::Command::new("docker");
+        let status = docker.args(["kill", id.as_str()]).stdout(Stdio::null()).status().await.unwrap();
+        assert!(status.success(), "docker kill {id}: {status}");
     }
 
     /// Starts a server that has ended once more, on the same data.

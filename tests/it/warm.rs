@@ -72,7 +72,7 @@ async fn a_new_session_takes_a_warm_sandbox_with_its_own_env_and_model() {
     }
     // What it did lasts beyond the container.
     server.post_nothing("/task/s/abort").await.ok();
-    server.engine.kill(&warm.id).await.unwrap();
+    server.kill_container(&warm.id).await;
     assert!(server.say("s", "bash:cat who.txt").await.contains("me"));
     assert!(server.say("s", "recall:").await.contains("who.txt"));
     server.finish().await;
@@ -87,7 +87,7 @@ async fn a_changed_template_or_image_and_a_dead_container_are_replaced() {
     let first = server.container().await;
 
     // The kernel or an operator ends it.
-    server.engine.kill(&first.id).await.unwrap();
+    server.kill_container(&first.id).await;
     let second = server.another_warm(first.id.as_str()).await;
 
     // A task right after the change gets the new template, though the warm sandbox still has the old one.

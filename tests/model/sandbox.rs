@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use engine::{ContainerId, FakeEngine, Mount, Started};
 use futures::{SinkExt, StreamExt};
+use sandbox_link::codec::NumberedFrame as _;
 use sandbox_link::frame::{
     Down, DownFrame, Exit, Hello, LinkSecret, MAX_PIECE, Numbered, Start, Up, UpFrame, WINDOW_BYTES,
 };

@@ -8,17 +8,17 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coordinator::server::{Lifetime, Parts, Server};
 use engine::{Engine, FakeEngine, Labels, Limits, Network};
 use gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
 use sandbox::capacity::{Capacity, MemoryGauge};
-use sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
+use sandbox::{Instance, Links, SandboxSettings, WarmSettings};
 use sessions::maintenance;
 use sessions::registry::Registry;
-use sessions::session::{Feed, SessionContext, SessionSettings};
+use sessions::session::SessionSettings;
 use store::{Store, StoreOptions};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::answers::wait;
 use crate::board::{Board, PATIENCE};
@@ -45,8 +45,7 @@ struct Coordinator {
     /// Drives the runtime until it is told to stop: from then on nothing of the coordinator runs, in no order.
     driver: std::thread::JoinHandle<Runtime>,
     stop: CancellationToken,
-    registry: Registry,
-    shutdown: CancellationToken,
+    server: Server,
 }
 
 impl World {
@@ -83,15 +82,14 @@ impl World {
 
     pub(crate) fn start(&mut self) {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let shutdown = CancellationToken::new();
-        let registry = runtime.block_on(self.registry(shutdown.clone()));
+        let server = runtime.block_on(self.server(Lifetime::default()));
         let (handle, stop) = (runtime.handle().clone(), CancellationToken::new());
         let stopped = stop.clone();
         let driver = std::thread::spawn(move || {
             runtime.block_on(stopped.cancelled());
             runtime
         });
-        self.coordinator = Some(Coordinator { runtime: handle, driver, stop, registry, shutdown });
+        self.coordinator = Some(Coordinator { runtime: handle, driver, stop, server });
         // Those who were cut off come back.
         let unanswered = self.board.with(|state| {
             let tasks = state.tasks.iter().filter(|(_, task)| !state.told.contains_key(*task));
@@ -103,10 +101,10 @@ impl World {
         }
     }
 
-    async fn registry(&self, shutdown: CancellationToken) -> Registry {
+    async fn server(&self, lifetime: Lifetime) -> Server {
         let data_dir = self.directory.path().join("data");
         std::fs::create_dir_all(&data_dir).unwrap();
-        let tracker = TaskTracker::new();
+        let tracker = lifetime.tracker.clone();
         let store = Store::open(&data_dir, StoreOptions::default()).unwrap();
         let upstream = "http://127.0.0.1:9".parse().unwrap();
         let gateway = Gateway::new(
@@ -115,8 +113,8 @@ impl World {
             tracker.clone(),
         );
         let runtime_dir = self.directory.path().join("run");
-        let links = Links::open(Network::None, &self.engine, &runtime_dir, tracker.clone(), shutdown.clone());
-        let settings = SandboxSettings {
+        let links = Links::open(Network::None, &self.engine, &runtime_dir, tracker, lifetime.shutdown.clone());
+        let sandbox = SandboxSettings {
             image: IMAGE.to_owned(),
             network: Network::None,
             limits: Limits::new(1 << 30, 1_000_000_000, 100),
@@ -124,32 +122,17 @@ impl World {
             disk_bytes: 1 << 30,
             orphan_ttl: Duration::from_hours(1),
         };
-        let host = SandboxHost::new(
-            Arc::new(self.engine.clone()),
-            links.await.unwrap(),
-            gateway.unwrap(),
-            Instance::of(&data_dir).unwrap(),
-            settings,
-            tracker.clone(),
-        );
-        let host = Arc::new(host);
-        let draining = CancellationToken::new();
-        let capacity = Capacity::new(self.settings.max_sandboxes, MemoryGauge::Unknown);
         let agent_dir = self.directory.path().join("agent");
-        let warm = WarmSettings { count: self.settings.warm, model: MODEL.to_owned(), agent_dir: agent_dir.clone() };
-        let (warm, keep_warm) =
-            WarmPool::new(warm, Arc::clone(&host), capacity.clone(), tracker.clone(), shutdown.clone());
-        let registry = Registry::new(Arc::new(SessionContext {
-            redactor: Arc::default(),
-            feed: Feed::default(),
-            metrics: observe::metrics::Metrics::default(),
-            telemetry: observe::telemetry::Telemetry::default(),
-            repositories: None,
+        let parts = Parts {
             store,
-            sandboxes: host,
-            capacity,
-            warm,
-            settings: SessionSettings {
+            engine: Arc::new(self.engine.clone()),
+            links: links.await.unwrap(),
+            gateway: gateway.unwrap(),
+            instance: Instance::of(&data_dir).unwrap(),
+            capacity: Capacity::new(self.settings.max_sandboxes, MemoryGauge::Unknown),
+            sandbox,
+            warm: WarmSettings { count: self.settings.warm, model: MODEL.to_owned(), agent_dir: agent_dir.clone() },
+            sessions: SessionSettings {
                 max_queue: 5,
                 idle_timeout: self.settings.idle_timeout,
                 stall_timeout: self.settings.stall_timeout,
@@ -158,14 +141,13 @@ impl World {
                 capacity_timeout: Duration::from_hours(1),
                 model: MODEL.to_owned(),
             },
-            tracker: tracker.clone(),
-            draining,
-            shutdown,
-        }));
-        registry.restore().await.unwrap();
-        tracker.spawn(keep_warm);
-        tracker.spawn(maintenance::run(registry.clone()));
-        registry
+            repositories: None,
+            redactor: Arc::default(),
+            metrics: observe::metrics::Metrics::default(),
+            telemetry: observe::telemetry::Telemetry::default(),
+            lifetime,
+        };
+        Server::build(parts).await.unwrap()
     }
 
     /// As a `kill -9`: nothing is told to anyone, nothing is finished.
@@ -179,8 +161,9 @@ impl World {
     pub(crate) fn shut_down(&mut self) {
         let Some(coordinator) = self.coordinator.take() else { return };
         self.give_up_asking();
-        let tracker = coordinator.registry.context().tracker.clone();
-        coordinator.shutdown.cancel();
+        let Lifetime { tracker, draining, shutdown } = coordinator.server.lifetime.clone();
+        draining.cancel();
+        shutdown.cancel();
         tracker.close();
         let ended = coordinator.runtime.block_on(async { tokio::time::timeout(PATIENCE, tracker.wait()).await });
         coordinator.end();
@@ -195,7 +178,7 @@ impl World {
     }
 
     pub(crate) fn registry_of(&self) -> Registry {
-        self.coordinator.as_ref().unwrap().registry.clone()
+        self.coordinator.as_ref().unwrap().server.registry.clone()
     }
 
     /// Runs something to its end on the coordinator, within the bound.
@@ -207,7 +190,7 @@ impl World {
 
     pub(crate) fn sweep(&self) {
         let registry = self.registry_of();
-        self.now(registry.context().sandboxes.sweep_sandboxes()).unwrap();
+        self.now(registry.context().sandboxes.remove_orphans()).unwrap();
     }
 
     /// As the coordinator does once a minute.
@@ -233,7 +216,7 @@ impl Coordinator {
     fn end(self) {
         self.stop.cancel();
         let runtime = self.driver.join().unwrap();
-        drop(self.registry);
+        drop(self.server);
         runtime.shutdown_timeout(PATIENCE);
     }
 }

@@ -1,6 +1,7 @@
 //! What a server under test is started with, whatever the test.
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::path::Path;
 
 use mock_api::scripted_model::DEFAULT_KEY;
@@ -37,4 +38,15 @@ pub(crate) fn of(directory: &Path, port: u16) -> BTreeMap<String, String> {
 /// A directory for it. Short, since a socket's path may have 107 bytes.
 pub(crate) fn directory(prefix: &str) -> tempfile::TempDir {
     tempfile::Builder::new().prefix(prefix).tempdir_in("/tmp").unwrap()
+}
+
+/// A port that stays free while no server listens on it. None of those that the kernel hands out by itself (from 32768 on,
+/// see `ip_local_port_range`): a connection of any program could have it in the meantime.
+pub(crate) fn port_for_long() -> u16 {
+    loop {
+        let port = rand::random_range(10_000..30_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -1,4 +1,4 @@
-// The product of docs/frontend.md, as its page has it: the backend in Node, both views in Chromium.
+// The product of docs/guides/frontend.md, as its page has it: the backend in Node, both views in Chromium.
 import { spawn } from 'node:child_process';
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -22,7 +22,7 @@ test.beforeAll(async () => {
   origin = `http://127.0.0.1:${port}`;
   server = await Server.start({ API_KEYS: KEY, CORS_ORIGINS: origin });
   await rm(shop, { recursive: true, force: true });
-  const guide = await readFile(join(root, 'docs/frontend.md'), 'utf8');
+  const guide = await readFile(join(root, 'docs/guides/frontend.md'), 'utf8');
   const files = [...guide.matchAll(/^```\w+ (\S+)\n([^]*?)^```$/gm)];
   expect(files.map(([, name]) => name)).toEqual(['server.mjs', 'public/index.html', 'live.ts', 'public/live.html']);
   for (const [, name, text] of files) {

@@ -28,18 +28,18 @@ test('the ten lines of the README run as they stand', async () => {
 
 test('the programs of the guides have no wrong types', async () => {
   const repository = new URL('../../../', import.meta.url).pathname;
-  const guides = (await readdir(`${repository}docs`)).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`);
+  const pages = (await readdir(`${repository}docs`, { recursive: true })).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`);
   const place = `${root}dist/guides`;
   await rm(place, { recursive: true, force: true });
   await mkdir(place, { recursive: true });
   const files = [];
-  for (const page of ['README.md', ...guides]) {
+  for (const page of ['README.md', ...pages]) {
     for (const [, name, program] of (await readFile(repository + page, 'utf8')).matchAll(/^```ts (\S+)\n([^]*?)^```$/gm)) {
       files.push(`${place}/${files.length}-${name}`);
       await writeFile(files.at(-1), program);
     }
   }
-  assert.ok(files.length >= 3, files);
+  assert.ok(files.length >= 4, files);
   const options = ['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2023,dom', '--module', 'nodenext', '--types', 'node'];
   await run('npx', ['--no-install', 'tsc', ...options, ...files], { cwd: root }).catch((error) => assert.fail(error.stdout));
 });

@@ -1,3 +1,5 @@
+//! The build context of the agent image.
+
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
@@ -6,14 +8,15 @@ use engine::{TarSource, archive};
 use flate2::read::GzDecoder;
 use tokio::task::JoinHandle;
 
-/// The two files of the package that go into the image, and their names in the context.
+/// The two files of the npm package that go into the image: path in the package, name in the context, mode.
 const FILES: [(&str, &str, u32); 2] =
-    // Not readable for the agent's user: the kernel then makes the process undumpable, and nothing of the same user can look
-    // into its memory, change it, attach to it or take its file descriptors.
+    // The agent's user cannot read the program. The kernel therefore makes its process undumpable: no process of the
+    // same user can read or change its memory, attach to it or take its file descriptors.
     [("package/claude", "claude", 0o711), ("package/LICENSE.md", "LICENSE.md", 0o644)];
 
-/// The build context as a tar archive of files with these names and `texts`, sandbox-init and the package, made while the
-/// engine takes it: neither the archive nor the binary is ever held. The handle tells afterwards whether it was whole.
+/// Streams the build context as a tar archive: `texts` (name and content), sandbox-init and the package. The archive is
+/// generated while the engine reads it, so neither the archive nor the CLI's binary is ever in memory. The handle
+/// reports afterwards if the archive was complete.
 pub(super) fn stream(
     texts: [(&'static str, &'static str); 2],
     sandbox_init: Vec<u8>,
@@ -22,7 +25,7 @@ pub(super) fn stream(
     archive::stream(move |context| write(context, &texts, &sandbox_init, package))
 }
 
-/// A context that is a Dockerfile and nothing else.
+/// A build context that contains only a Dockerfile.
 pub(super) fn of_dockerfile(text: &str) -> io::Result<TarSource> {
     let mut context = tar::Builder::new(Vec::new());
     append(&mut context, "Dockerfile", 0o644, text.len() as u64, text.as_bytes())?;
@@ -57,7 +60,7 @@ fn write(
     }
 }
 
-/// Owned by root and without a time, so that the same content is the same layer.
+/// Appends a file that root owns, without a time, so that the same content gives the same layer.
 fn append(
     archive: &mut tar::Builder<impl Write>,
     name: &str,

@@ -3,31 +3,31 @@ use std::path::PathBuf;
 
 use engine::EngineError;
 
-/// Why an image could not be built, with what to do about it.
+/// The reason why an image could not be built, and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     #[error(transparent)]
     Engine(#[from] EngineError),
 
-    #[error("the agent image {0} is not there: build it first with `claude-runner image build`")]
+    #[error("the agent image {0} does not exist: build it first with `claude-runner image build`")]
     NoAgentImage(String),
 
-    #[error("the image of repository tasks {0} is not there: build it with `claude-runner image build --repository`")]
+    #[error("the image of repository tasks {0} does not exist: build it with `claude-runner image build --repository`")]
     NoRepositoryImage(String),
 
     #[error(
-        "{0} does not say which registries its package managers use: build it with `claude-runner image build --repository`"
+        "{0} does not list the registries of its package managers: build it with `claude-runner image build --repository`"
     )]
     NoPresets(String),
 
-    #[error("Claude Code is pinned for x86_64 and aarch64, and the engine's machine is {0:?}")]
+    #[error("Claude Code is pinned for x86_64 and aarch64, but the engine's machine is {0:?}")]
     Architecture(String),
 
     #[error("docker/claude-code.json is not valid")]
     Pin(#[source] serde_json::Error),
 
     #[error(
-        "this claude-runner was built without sandbox-init: run scripts/setup, or give a static one with --sandbox-init FILE"
+        "this claude-runner was built without sandbox-init: run scripts/setup, or pass a static one with --sandbox-init FILE"
     )]
     NoSandboxInit,
 
@@ -37,18 +37,18 @@ pub enum ImageError {
     #[error("{name} cannot be used as sandbox-init: {reason}")]
     SandboxInit { name: String, reason: String },
 
-    #[error("no home directory is known to keep the fetched package in: give one with --cache-dir DIRECTORY")]
+    #[error("there is no home directory for the fetched package: pass a directory with --cache-dir DIRECTORY")]
     NoCacheDirectory,
 
     #[error(
-        "npm is needed to fetch {package} and was not found: install npm, or give the package with --claude-package FILE"
+        "npm is needed to fetch {package} but was not found: install npm, or pass the package with --claude-package FILE"
     )]
     NoNpm { package: String },
 
     #[error("npm could not fetch {package}: {reason}")]
     Npm { package: String, reason: String },
 
-    #[error("{path} is not {package}: its hash is {found} and should be {expected}")]
+    #[error("{path} is not {package}: its hash is {found} instead of {expected}")]
     Integrity { path: PathBuf, package: String, expected: String, found: String },
 
     #[error("could not prepare the build context")]

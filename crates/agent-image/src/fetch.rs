@@ -1,3 +1,5 @@
+//! Fetches Claude Code's npm package and checks its hash.
+
 use std::fs::{self, File};
 use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
@@ -12,18 +14,19 @@ use tokio::time::timeout;
 use super::ImageError;
 use super::pinned::Package;
 
-/// The package has 77 MB; npm itself tries again when a connection breaks.
+/// The maximum time for the fetch. The package has 77 MB, and npm itself retries broken connections.
 const FETCH_TIMEOUT: Duration = Duration::from_mins(15);
 
-/// What is kept of npm's complaint.
+/// The part of npm's error output that is kept, in bytes.
 const REASON_BYTES: usize = 2_000;
 
-/// The package's archive, from `cache` when it is there and whole. `fetching` is called when npm has to fetch it.
+/// Opens the package's archive. It comes from `cache` if it is there and intact; else `fetching` is called, and npm
+/// fetches it.
 pub(super) async fn fetch(package: &Package, cache: &Path, fetching: impl FnOnce()) -> Result<File, ImageError> {
     let kept = cache.join(package.file_name());
     if kept.exists() {
         match open_checked(&kept, package).await {
-            // Not whole: fetched again below.
+            // The cached file is damaged; it is fetched again below.
             Err(ImageError::Integrity { .. }) => {}
             outcome => return outcome,
         }
@@ -31,7 +34,7 @@ pub(super) async fn fetch(package: &Package, cache: &Path, fetching: impl FnOnce
     fetching();
     let failed = |source| ImageError::Read { path: cache.to_owned(), source };
     fs::create_dir_all(cache).map_err(failed)?;
-    // Beside its final place, so that moving it there cannot leave half a file.
+    // Download next to the final place, so that the rename is atomic.
     let directory = tempfile::tempdir_in(cache).map_err(failed)?;
     let fetched = npm_pack(package, directory.path()).await?;
     let file = open_checked(&fetched, package).await?;
@@ -39,7 +42,7 @@ pub(super) async fn fetch(package: &Package, cache: &Path, fetching: impl FnOnce
     Ok(file)
 }
 
-/// Opens an archive at its beginning, after its hash was found to be the pinned one.
+/// Checks that an archive has the pinned hash, and opens it at its beginning.
 pub(super) async fn open_checked(path: &Path, package: &Package) -> Result<File, ImageError> {
     let path = path.to_owned();
     let package = package.clone();
@@ -66,7 +69,7 @@ fn check(path: PathBuf, package: &Package) -> Result<File, ImageError> {
     Ok(file)
 }
 
-/// Lets npm fetch the archive into an empty directory: it knows the registry, proxy and certificates of this machine.
+/// Runs npm to fetch the archive into an empty directory. npm knows this machine's registry, proxy and certificates.
 async fn npm_pack(package: &Package, directory: &Path) -> Result<PathBuf, ImageError> {
     let failed = |reason: String| ImageError::Npm { package: package.to_string(), reason };
     let mut command = Command::new("npm");
@@ -78,7 +81,7 @@ async fn npm_pack(package: &Package, directory: &Path) -> Result<PathBuf, ImageE
             return Err(ImageError::NoNpm { package: package.to_string() });
         }
         Ok(Err(error)) => return Err(failed(error.to_string())),
-        Err(_) => return Err(failed(format!("it did not end within {} s", FETCH_TIMEOUT.as_secs()))),
+        Err(_) => return Err(failed(format!("it did not finish within {} s", FETCH_TIMEOUT.as_secs()))),
     };
     if !output.status.success() {
         let tail = &output.stderr[output.stderr.len().saturating_sub(REASON_BYTES)..];

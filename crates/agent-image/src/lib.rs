@@ -1,5 +1,18 @@
-//! The agent image: built here from the Dockerfile, the pinned CLI and `sandbox-init`, so that nothing is pulled from a place
-//! of ours and its content is known. And the image of repository tasks, which is made from it.
+//! Builds the agent image and the image of repository tasks.
+//!
+//! | module | contains |
+//! |---|---|
+//! | `context` | the build context, streamed to the engine |
+//! | `pinned`, `fetch` | the pinned version of Claude Code; its package, fetched by npm and checked |
+//! | `sandbox_init` | the embedded static `sandbox-init`, and the check of another one |
+//! | `repository` | the image of repository tasks, built from the agent image |
+//! | `presets` | the registries that the image's package managers use |
+//! | `error` | [`ImageError`] |
+//!
+//! Invariants:
+//! - The content of the agent image is known: the Dockerfile, the pinned CLI and `sandbox-init`. Nothing is pulled from
+//!   a registry of this project.
+//! - An image that was built from the same content is not built again.
 
 use std::path::PathBuf;
 
@@ -23,65 +36,66 @@ mod presets;
 mod repository;
 mod sandbox_init;
 
-/// Label with the hash of everything that the image is made from.
+/// The label with the hash of everything that the image is built from.
 pub const CONTENT_LABEL: &str = "claude-runner.content";
-/// Label with the version of Claude Code in the image.
+/// The label with the version of Claude Code in the image.
 pub const CLAUDE_CODE_LABEL: &str = "claude-runner.claude-code";
-/// Label with the version of Claude Runner whose `sandbox-init` is in the image.
+/// The label with the version of Claude Runner whose `sandbox-init` is in the image.
 pub const SANDBOX_INIT_LABEL: &str = "claude-runner.sandbox-init";
 
 const DOCKERFILE: &str = include_str!("../../../docker/Dockerfile");
 
-/// What the CLI is told above all that the agent can write.
+/// Settings of the CLI that take precedence over every file that the agent can write.
 const MANAGED_SETTINGS: &str = include_str!("../../../docker/managed-settings.json");
 
-/// What is built, and from what.
+/// The parameters of a build.
 #[derive(Debug, Clone)]
 pub struct BuildOptions {
-    /// Build the image of repository tasks, from the agent image that is there.
+    /// Build the image of repository tasks from the existing agent image.
     pub repository: bool,
     /// The name of the agent image.
     pub tag: String,
     /// The name of the image of repository tasks.
     pub repository_tag: String,
-    /// The image to start from: Debian, or one that has its package manager.
+    /// The base image: Debian, or an image with Debian's package manager.
     pub base_image: String,
-    /// Claude Code's npm package (.tgz) for the engine's machine. `None`: npm fetches it. Its hash is checked either way.
+    /// Claude Code's npm package (.tgz) for the engine's machine. With `None`, npm fetches it. Its hash is checked in
+    /// both cases.
     pub claude_package: Option<PathBuf>,
-    /// A static sandbox-init for the engine's machine. `None`: the one built into this program.
+    /// A static sandbox-init for the engine's machine. `None` uses the embedded one.
     pub sandbox_init: Option<PathBuf>,
-    /// The directory that keeps the fetched package. `None`: ~/.cache.
+    /// The directory that caches the fetched package. `None` uses ~/.cache.
     pub cache_dir: Option<PathBuf>,
-    /// Build every layer again, even when the image is up to date.
+    /// Build every layer again, even if the image is up to date.
     pub no_cache: bool,
 }
 
-/// What a build is doing.
+/// The progress of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
-    /// The package of this name and version is being fetched.
+pub enum BuildStep {
+    /// npm fetches the package with this name and version.
     Fetching(String),
-    /// The engine has begun.
+    /// The engine has started to build.
     Building,
-    /// One line of the engine's builder.
+    /// One line of output from the engine's builder.
     Line(String),
 }
 
-/// The image's id.
+/// The result of a build: the image's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum BuildOutcome {
     Built(String),
-    /// It was there, made from the same.
+    /// The image existed and was built from the same content.
     UpToDate(String),
 }
 
-/// Builds the image that the options name, unless one made from the same things is there. The one that had the name before is
-/// removed when nobody uses it.
+/// Builds the image that the options name, unless it exists with the same content. The image that had the name before
+/// is removed if no container uses it.
 pub async fn build(
     engine: &dyn Engine,
     options: &BuildOptions,
-    mut progress: impl FnMut(Progress),
-) -> Result<Outcome, ImageError> {
+    mut progress: impl FnMut(BuildStep),
+) -> Result<BuildOutcome, ImageError> {
     if options.repository {
         repository::build(engine, options, &mut progress).await
     } else {
@@ -92,8 +106,8 @@ pub async fn build(
 async fn build_agent(
     engine: &dyn Engine,
     options: &BuildOptions,
-    progress: &mut impl FnMut(Progress),
-) -> Result<Outcome, ImageError> {
+    progress: &mut impl FnMut(BuildStep),
+) -> Result<BuildOutcome, ImageError> {
     let architecture = engine.info().await?.architecture;
     let package = Package::for_architecture(&architecture)?;
     let sandbox_init = SandboxInit::load(options.sandbox_init.as_deref(), &architecture)?;
@@ -102,17 +116,17 @@ async fn build_agent(
     let made_from = content_hash(&package, &sandbox_init, options, base.as_ref());
     let previous = engine.image(&options.tag).await?;
     if let Some(id) = up_to_date(options, previous.as_ref(), &made_from) {
-        return Ok(Outcome::UpToDate(id));
+        return Ok(BuildOutcome::UpToDate(id));
     }
 
     let archive = if let Some(file) = &options.claude_package {
         fetch::open_checked(file, &package).await?
     } else {
         let cache = cache_directory(options)?;
-        fetch::fetch(&package, &cache, || progress(Progress::Fetching(package.to_string()))).await?
+        fetch::fetch(&package, &cache, || progress(BuildStep::Fetching(package.to_string()))).await?
     };
 
-    progress(Progress::Building);
+    progress(BuildStep::Building);
     let texts = [("Dockerfile", DOCKERFILE), ("managed-settings.json", MANAGED_SETTINGS)];
     let (context, writer) = context::stream(texts, sandbox_init.into_bytes(), archive);
     let spec = BuildSpec {
@@ -123,7 +137,7 @@ async fn build_agent(
         cache: options.cache(),
     };
     let built = follow(engine, spec, progress).await;
-    // A context that broke off is the cause of whatever the engine says about it.
+    // If the context broke off, that is the real cause of the engine's error.
     writer
         .await
         .map_err(std::io::Error::other)
@@ -132,11 +146,11 @@ async fn build_agent(
         .map_err(ImageError::Context)?;
     let id = built?;
     remove_previous(engine, previous, &id).await;
-    Ok(Outcome::Built(id))
+    Ok(BuildOutcome::Built(id))
 }
 
 impl BuildOptions {
-    /// The name of what is built.
+    /// The name of the image that is built.
     pub fn name(&self) -> &str {
         if self.repository { &self.repository_tag } else { &self.tag }
     }
@@ -146,7 +160,7 @@ impl BuildOptions {
     }
 }
 
-/// The id of an image that was made from the same.
+/// The id of the previous image if it has the same content.
 fn up_to_date(options: &BuildOptions, previous: Option<&ImageInfo>, made_from: &String) -> Option<String> {
     let same = previous.filter(|image| !options.no_cache && image.labels.get(CONTENT_LABEL) == Some(made_from));
     same.map(|image| image.id.clone())
@@ -157,20 +171,20 @@ async fn remove_previous(engine: &dyn Engine, previous: Option<ImageInfo>, id: &
         && previous.id != id
         && let Err(error) = engine.remove_image(&previous.id).await
     {
-        tracing::debug!(image.id = previous.id, %error, "the image built before stays");
+        tracing::debug!(image.id = previous.id, %error, "could not remove the previous image");
     }
 }
 
 async fn follow(
     engine: &dyn Engine,
     spec: BuildSpec,
-    progress: &mut impl FnMut(Progress),
+    progress: &mut impl FnMut(BuildStep),
 ) -> Result<String, ImageError> {
     let tag = spec.tag.clone();
     let mut stream = engine.build_image(spec).await?;
     while let Some(step) = stream.next().await {
         match step? {
-            BuildProgress::Line(line) => progress(Progress::Line(line)),
+            BuildProgress::Line(line) => progress(BuildStep::Line(line)),
             BuildProgress::Built(id) => return Ok(id),
         }
     }
@@ -185,7 +199,8 @@ fn labels(content: String) -> Labels {
     ])
 }
 
-/// A base image that is not there will be pulled by the build; the next build finds it and has another hash, once.
+/// Hashes everything that the image is built from. If the base image is missing, the build pulls it. The next build
+/// then finds it and gets another hash, once.
 fn content_hash(
     package: &Package,
     sandbox_init: &SandboxInit,
@@ -197,7 +212,7 @@ fn content_hash(
     hash_of(&texts.map(str::as_bytes), sandbox_init.bytes())
 }
 
-/// Of parts, and of one more that is long.
+/// Hashes `parts` and `last`, which may be long.
 fn hash_of(parts: &[&[u8]], last: &[u8]) -> String {
     let mut hash = Sha256::new();
     for part in parts {

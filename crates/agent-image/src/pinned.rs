@@ -1,3 +1,5 @@
+//! The pinned version of Claude Code.
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -7,23 +9,23 @@ use super::ImageError;
 
 const PIN: &str = include_str!("../../../docker/claude-code.json");
 
-/// The version of Claude Code that images are built with.
+/// The version of Claude Code in the images.
 pub fn claude_code_version() -> String {
-    // A test parses it, so the empty string does not happen.
+    // A test parses the pin, so the result is never empty.
     pin().map(|pin| pin.version).unwrap_or_default()
 }
 
-/// An npm package that is what it should be only with this hash.
+/// An npm package, identified by its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Package {
     pub(super) name: String,
     pub(super) version: String,
-    /// As npm writes it: `sha512-` and the hash of the archive in base64.
+    /// The hash of the archive as npm writes it: `sha512-` and base64.
     pub(super) integrity: String,
 }
 
 impl Package {
-    /// `architecture` as `uname -m` says it.
+    /// Returns the package for an architecture, which is named as by `uname -m`.
     pub(super) fn for_architecture(architecture: &str) -> Result<Self, ImageError> {
         let mut pin = pin()?;
         let package = pin.packages.remove(architecture);
@@ -32,13 +34,13 @@ impl Package {
         Ok(Self { name, version: pin.version, integrity })
     }
 
-    /// A name for the archive in a directory.
+    /// The file name of the archive in the cache.
     pub(super) fn file_name(&self) -> String {
         format!("{}-{}.tgz", self.name.replace('/', "-").trim_start_matches('@'), self.version)
     }
 }
 
-/// As npm wants it: `@scope/name@version`.
+/// The format that npm expects: `@scope/name@version`.
 impl fmt::Display for Package {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.name, self.version)

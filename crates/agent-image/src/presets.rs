@@ -1,7 +1,7 @@
-//! Which registries the package managers in the image of repository tasks are configured for.
+//! The registries that the package managers in the image of repository tasks use.
 //!
-//! They are not written down anywhere here: the image asks its own package managers when it is built, and the operator reads
-//! the answer before it opens anything.
+//! They are not listed here. The image asks its own package managers when it is built, and the operator reads the
+//! result before allowing anything.
 
 use std::io::Read as _;
 
@@ -10,13 +10,13 @@ use futures::TryStreamExt as _;
 
 use super::ImageError;
 
-/// As the Dockerfile writes it.
+/// The file that the Dockerfile writes.
 const FILE: &str = "/usr/local/share/claude-runner/presets.toml";
 
-/// Many times what it has.
+/// The maximum size of the file, many times its real size.
 const MAX_BYTES: usize = 64 << 10;
 
-/// The text of the image's file, taken out of a container that is never started.
+/// Reads the file from the image, through a container that is never started.
 pub async fn presets(engine: &dyn Engine, repository_image: &str) -> Result<String, ImageError> {
     let spec = ContainerSpec {
         name: format!("claude-runner-presets-{:08x}", rand::random::<u32>()),
@@ -49,7 +49,7 @@ pub async fn presets(engine: &dyn Engine, repository_image: &str) -> Result<Stri
     }
 }
 
-/// The only file of an archive.
+/// Returns the text of the only file in an archive.
 fn text_of(archive: &[u8]) -> Option<String> {
     let mut text = String::new();
     tar::Archive::new(archive).entries().ok()?.next()?.ok()?.read_to_string(&mut text).ok()?;

@@ -1,26 +1,27 @@
-//! The image of repository tasks: the agent image, and what projects are built with.
+//! The image of repository tasks: the agent image plus build tools of projects.
 
 use engine::{BuildSpec, Engine, Labels};
 
 use super::{
-    BuildOptions, CONTENT_LABEL, ImageError, Outcome, Progress, context, follow, hash_of, remove_previous, up_to_date,
+    BuildOptions, BuildOutcome, BuildStep, CONTENT_LABEL, ImageError, context, follow, hash_of, remove_previous,
+    up_to_date,
 };
 
 const DOCKERFILE: &str = include_str!("../../../docker/repository/Dockerfile");
 
-/// The labels of the agent image, which say what is in it, hold for this one too.
+/// Builds the image. It inherits the labels of the agent image, which describe its content.
 pub(super) async fn build(
     engine: &dyn Engine,
     options: &BuildOptions,
-    progress: &mut impl FnMut(Progress),
-) -> Result<Outcome, ImageError> {
+    progress: &mut impl FnMut(BuildStep),
+) -> Result<BuildOutcome, ImageError> {
     let base = engine.image(&options.tag).await?.ok_or_else(|| ImageError::NoAgentImage(options.tag.clone()))?;
     let made_from = hash_of(&[DOCKERFILE.as_bytes()], base.id.as_bytes());
     let previous = engine.image(&options.repository_tag).await?;
     if let Some(id) = up_to_date(options, previous.as_ref(), &made_from) {
-        return Ok(Outcome::UpToDate(id));
+        return Ok(BuildOutcome::UpToDate(id));
     }
-    progress(Progress::Building);
+    progress(BuildStep::Building);
     let spec = BuildSpec {
         context: context::of_dockerfile(DOCKERFILE).map_err(ImageError::Context)?,
         tag: options.repository_tag.clone(),
@@ -30,5 +31,5 @@ pub(super) async fn build(
     };
     let id = follow(engine, spec, progress).await?;
     remove_previous(engine, previous, &id).await;
-    Ok(Outcome::Built(id))
+    Ok(BuildOutcome::Built(id))
 }

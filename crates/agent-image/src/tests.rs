@@ -4,7 +4,7 @@ use engine::{ContainerId, FakeEngine, Operation};
 
 use super::*;
 
-/// A static program of this machine, for the checks: a header and no segments.
+/// A static program for this machine that passes the checks: a header and no segments.
 fn program() -> Vec<u8> {
     let mut program = b"\x7fELF\x02\x01".to_vec();
     program.resize(64, 0);
@@ -52,7 +52,7 @@ async fn an_image_made_from_the_same_is_up_to_date() {
 
     let outcome = build(&engine, &options, |progress| panic!("{progress:?}")).await.unwrap();
 
-    assert_eq!(outcome, Outcome::UpToDate(id));
+    assert_eq!(outcome, BuildOutcome::UpToDate(id));
     assert!(engine.calls().iter().all(|call| call.operation != Operation::BuildImage));
 }
 
@@ -101,8 +101,8 @@ async fn the_image_of_repository_tasks_is_made_from_the_agent_image_as_it_is() {
     assert!(matches!(none, ImageError::NoAgentImage(name) if name == "agent"));
 
     let engine = FakeEngine::new(&["agent"]);
-    let Outcome::Built(id) = build(&engine, &options, |_| {}).await.unwrap() else { panic!("it was not there") };
-    assert_eq!(build(&engine, &options, |_| {}).await.unwrap(), Outcome::UpToDate(id));
+    let BuildOutcome::Built(id) = build(&engine, &options, |_| {}).await.unwrap() else { panic!("it was not there") };
+    assert_eq!(build(&engine, &options, |_| {}).await.unwrap(), BuildOutcome::UpToDate(id));
     engine.add_image("agent", Labels::from([("made".to_owned(), "anew".to_owned())]));
-    assert!(matches!(build(&engine, &options, |_| {}).await.unwrap(), Outcome::Built(_)));
+    assert!(matches!(build(&engine, &options, |_| {}).await.unwrap(), BuildOutcome::Built(_)));
 }

@@ -1,4 +1,4 @@
-//! The agents that AGENT_DIR has: it is a template, or its directories are.
+//! The agent templates in AGENT_DIR. AGENT_DIR is itself a template, or each of its directories is one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,30 +8,31 @@ use domain::agent::AgentName;
 use super::settings::FILE;
 use super::{AgentSettings, AgentTemplate, INSTRUCTIONS, TemplateError, unless_shut_down};
 
-/// As AGENT_DIR is now. Only the small files of the templates have been looked at.
+/// The content of AGENT_DIR at one moment. Only the templates' small files have been read.
 #[derive(Debug)]
 pub struct Agents {
     directory: PathBuf,
-    /// In the order of their names; at least one.
+    /// Sorted by name; never empty.
     entries: Vec<AgentEntry>,
     default: AgentName,
 }
 
+/// One template of AGENT_DIR.
 #[derive(Debug)]
 pub struct AgentEntry {
     pub name: AgentName,
     directory: PathBuf,
-    /// Its instructions are there, and `agent.toml` is right, or what is wrong.
+    /// The template's settings. It is an error if the instructions are missing or `agent.toml` is invalid.
     pub settings: Result<Arc<AgentSettings>, TemplateError>,
 }
 
 impl Agents {
-    /// As [`Agents::load`], beside what else runs.
+    /// Runs [`Agents::load`] on a thread that may block.
     pub async fn read(directory: PathBuf) -> Result<Self, TemplateError> {
         unless_shut_down(tokio::task::spawn_blocking(move || Agents::load(&directory))).await
     }
 
-    /// Errors are those of the whole; what is wrong with one template is in its entry.
+    /// Reads AGENT_DIR. Only an error of the whole directory fails; an error of one template is in its entry.
     pub fn load(directory: &Path) -> Result<Self, TemplateError> {
         if directory.join(INSTRUCTIONS).exists() {
             let name = AgentName::default();
@@ -50,19 +51,19 @@ impl Agents {
         &self.entries
     }
 
-    /// The one of sessions that name none.
+    /// The agent of sessions that name none.
     pub fn default_name(&self) -> &AgentName {
         &self.default
     }
 
-    /// `default` is also the default agent's name, where none is called so: sessions of before, when AGENT_DIR was one
-    /// template, have it.
+    /// Finds an agent. `default` also names the default agent if no agent has that name: sessions that were created
+    /// when AGENT_DIR was a single template use it.
     pub fn find(&self, name: &AgentName) -> Option<&AgentEntry> {
         let named = |wanted: &AgentName| self.entries.iter().find(|entry| entry.name == *wanted);
         named(name).or_else(|| if name.is_alias() { named(&self.default) } else { None })
     }
 
-    /// The names that there are, for a sentence.
+    /// The names of all agents, for an error message.
     pub fn names(&self) -> String {
         self.entries.iter().map(|entry| format!("`{}`", entry.name)).collect::<Vec<_>>().join(", ")
     }
@@ -71,27 +72,30 @@ impl Agents {
         TemplateError::Unknown { name: name.clone(), directory: self.directory.clone(), known: self.names() }
     }
 
-    /// What is wrong with a template as a whole, files and all: as long as nothing is, its sessions can begin.
+    /// Checks a complete template with all its files. If it passes, new sessions can use it.
     pub fn check(&self, entry: &AgentEntry, knows_model: impl Fn(&str) -> bool) -> Result<(), TemplateError> {
         let template = AgentTemplate::load(entry.name.clone(), &entry.directory)?;
         template.settings.check_model(&entry.directory, knows_model)
     }
 
-    /// What is wrong with each template, `None` where nothing is, beside what else runs.
+    /// Checks every template on a thread that may block. `None` means that a template is valid.
     pub async fn checked(
         self,
         knows_model: impl Fn(&str) -> bool + Send + 'static,
     ) -> Vec<(AgentEntry, Option<String>)> {
         let checked = tokio::task::spawn_blocking(move || {
-            let told: Vec<Option<String>> =
-                self.entries.iter().map(|entry| Some(self.told(&self.check(entry, &knows_model).err()?))).collect();
-            self.entries.into_iter().zip(told).collect()
+            let messages: Vec<Option<String>> = self
+                .entries
+                .iter()
+                .map(|entry| Some(self.public_message(&self.check(entry, &knows_model).err()?)))
+                .collect();
+            self.entries.into_iter().zip(messages).collect()
         });
         unless_shut_down(checked).await
     }
 
-    /// An error without the host's directories, for callers.
-    pub fn told(&self, error: &TemplateError) -> String {
+    /// The text of an error for API callers: without the directories of the host.
+    pub fn public_message(&self, error: &TemplateError) -> String {
         domain::error_chain(error).replace(&format!("{}/", self.directory.display()), "")
     }
 }
@@ -110,7 +114,7 @@ impl AgentEntry {
         AgentTemplate::load(self.name.clone(), &self.directory)
     }
 
-    /// As far as one entry can tell.
+    /// Checks the model. Everything else was checked when the entry was read.
     pub fn check_model(&self, knows_model: impl Fn(&str) -> bool) -> Result<(), TemplateError> {
         match &self.settings {
             Ok(settings) => settings.check_model(&self.directory, knows_model),
@@ -119,7 +123,7 @@ impl AgentEntry {
     }
 }
 
-/// Every directory that is not hidden is meant as a template.
+/// Reads every directory that is not hidden as a template.
 fn entries(directory: &Path) -> Result<Vec<AgentEntry>, TemplateError> {
     let failed = |source| TemplateError::Read { path: directory.to_owned(), source };
     let found = match std::fs::read_dir(directory) {
@@ -139,7 +143,7 @@ fn entries(directory: &Path) -> Result<Vec<AgentEntry>, TemplateError> {
     Ok(entries)
 }
 
-/// The one that says so, else the one called `default`, else the only one.
+/// Chooses the entry with `default = true`, else the one named `default`, else the only one.
 fn find_default(directory: &Path, entries: &[AgentEntry]) -> Result<AgentName, TemplateError> {
     let says_so = |entry: &&AgentEntry| entry.settings.as_ref().is_ok_and(|settings| settings.is_default);
     let mut chosen = entries.iter().filter(says_so);
@@ -154,7 +158,7 @@ fn find_default(directory: &Path, entries: &[AgentEntry]) -> Result<AgentName, T
     let problems: Vec<String> = broken.map(|error| format!("; {error}")).collect();
     chosen.or_else(named).or_else(only).map(|entry| entry.name.clone()).ok_or_else(|| TemplateError::NoDefault {
         directory: directory.to_owned(),
-        // One that cannot be read may have meant to be it.
+        // A template that cannot be read may have been meant as the default.
         problems: problems.concat(),
     })
 }

@@ -1,4 +1,15 @@
-//! Agent templates: the directory that is copied into every new workspace and says what the agent is.
+//! Agent templates. A template is a directory that is copied into every new workspace and defines the agent.
+//!
+//! | module | contains |
+//! |---|---|
+//! | `catalog` | [`Agents`]: the templates in AGENT_DIR, and the default one |
+//! | `settings` | `agent.toml`: its fields, and errors with line and column |
+//! | [`output`] | structured output: the JSON object in an answer, and its schema |
+//!
+//! Invariants:
+//! - A template is read anew for each use; nothing is cached here.
+//! - Equal templates give equal archives.
+//! - A workspace gets every file of its template except `agent.toml`, which belongs to the operator.
 
 mod catalog;
 pub mod output;
@@ -17,43 +28,43 @@ use crate::output::OutputSchema;
 pub use catalog::{AgentEntry, Agents};
 pub use settings::{AgentSettings, McpServer, PermissionMode};
 
-/// What makes a directory a template.
+/// The file that makes a directory a template.
 const INSTRUCTIONS: &str = "AGENTS.md";
 
-/// The user inside a sandbox.
+/// The numeric id of the user and group inside a sandbox.
 pub const SANDBOX_USER: u64 = 10_001;
 
-/// A template is instructions and small tools; anything larger belongs into an image.
+/// The maximum size of a template. A template contains instructions and small tools; larger files belong in an image.
 const MAX_TEMPLATE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// A template as it was read from its directory.
+/// A template as read from its directory.
 #[derive(Debug)]
 pub struct AgentTemplate {
     pub name: AgentName,
     pub settings: AgentSettings,
-    /// AGENTS.md and, after a rule, OUTPUT.md.
+    /// AGENTS.md, followed by a horizontal rule and OUTPUT.md if that exists.
     pub system_prompt: String,
     pub output_schema: Option<OutputSchema>,
-    /// The whole directory but `agent.toml` as a tar archive, owned by the sandbox's user.
+    /// A tar archive of the whole directory except `agent.toml`. The sandbox's user owns every entry.
     pub archive: Bytes,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     #[error(
-        "{} has no AGENTS.md; AGENT_DIR must name a directory with one, or with directories that have one each",
+        "{} has no AGENTS.md; AGENT_DIR must be a directory that contains one, or whose directories each contain one",
         .0.display()
     )]
     NoInstructions(PathBuf),
     #[error("{}: {source}", path.display())]
     Name { path: PathBuf, source: InvalidAgentName },
     #[error(
-        "{} has several agents and none is the default; put `default = true` into the agent.toml of one, or call one \
+        "{} has several agents and no default; set `default = true` in the agent.toml of one, or name one \
          `default`{problems}",
         directory.display()
     )]
     NoDefault { directory: PathBuf, problems: String },
-    #[error("{} and {} both say `default = true`; only one may", one.display(), other.display())]
+    #[error("{} and {} both set `default = true`; only one may", one.display(), other.display())]
     TwoDefaults { one: PathBuf, other: PathBuf },
     #[error("{} has no agent `{name}`; there are {known}", directory.display())]
     Unknown { name: AgentName, directory: PathBuf, known: String },
@@ -63,12 +74,12 @@ pub enum TemplateError {
     Read { path: PathBuf, source: io::Error },
     #[error("{}: {reason}", path.display())]
     Schema { path: PathBuf, reason: String },
-    #[error("{} holds more than {} MiB; put large files into the image", .0.display(), MAX_TEMPLATE_BYTES >> 20)]
+    #[error("{} has more than {} MiB; put large files into the image", .0.display(), MAX_TEMPLATE_BYTES >> 20)]
     TooLarge(PathBuf),
 }
 
 impl AgentTemplate {
-    /// The template of that name, or the default one, as AGENT_DIR has it now; beside what else runs.
+    /// Reads the named template, or the default one, from AGENT_DIR. It runs on a thread that may block.
     pub async fn read(directory: PathBuf, name: Option<AgentName>) -> Result<Self, TemplateError> {
         let read = move || {
             let agents = Agents::load(&directory)?;
@@ -91,14 +102,14 @@ impl AgentTemplate {
         Ok(AgentTemplate { name, settings, system_prompt, output_schema, archive })
     }
 
-    /// Whether a sandbox made with one is as if it was made with the other.
+    /// True if sandboxes made with the two templates are identical.
     pub fn is_same(&self, other: &AgentTemplate) -> bool {
         self.name == other.name && self.settings == other.settings && self.archive == other.archive
     }
 
-    /// Instructions and an empty workspace.
+    /// A template with these instructions and an empty workspace.
     pub fn of_instructions(system_prompt: &str) -> Self {
-        // Two blocks of zeros end a tar archive.
+        // A tar archive ends with two blocks of zeros.
         let archive = Bytes::from_static(&[0; 1024]);
         AgentTemplate {
             name: AgentName::default(),
@@ -110,13 +121,13 @@ impl AgentTemplate {
     }
 }
 
-/// What a thread that may block came to.
+/// Waits for a blocking thread and returns its result.
 async fn unless_shut_down<T>(blocking: JoinHandle<T>) -> T {
     match blocking.await {
         Ok(value) => value,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime ends, and with it whoever waits here.
+            // The runtime is shutting down, and the waiting task ends with it.
             Err(_) => std::future::pending().await,
         },
     }
@@ -144,7 +155,7 @@ fn archive(directory: &Path) -> Result<Bytes, TemplateError> {
     builder.into_inner().map(Bytes::from).map_err(|source| TemplateError::Read { path: directory.to_owned(), source })
 }
 
-/// Appends what is in a directory, in the order of the names so that equal templates give equal archives.
+/// Appends the content of a directory in the order of names, so that equal templates give equal archives.
 fn append_directory(
     builder: &mut tar::Builder<Vec<u8>>,
     root: &Path,
@@ -169,7 +180,7 @@ fn append_directory(
         header.set_metadata_in_mode(&metadata, tar::HeaderMode::Deterministic);
         header.set_uid(SANDBOX_USER);
         header.set_gid(SANDBOX_USER);
-        // People see it beside the agent's own files.
+        // People see the modification time beside the agent's own files.
         let changed = metadata.modified().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
         header.set_mtime(changed.unwrap_or_default().as_secs());
         let appended = if metadata.is_dir() {
@@ -179,7 +190,7 @@ fn append_directory(
         } else if metadata.is_file() {
             std::fs::File::open(&path).and_then(|file| builder.append_data(&mut header, &relative, file))
         } else {
-            // A socket or a device is no part of a template.
+            // Sockets and devices are not part of a template.
             continue;
         };
         appended.map_err(|source| failed(&path, source))?;

@@ -1,16 +1,17 @@
-//! Structured output: finding the JSON object in an answer, and holding it against the template's schema.
+//! Structured output: finds the JSON object in an answer and validates it against the template's schema.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// How much of an answer is searched. An object beyond that is not an answer to a message but a document.
+/// The length of an answer that is searched. An object beyond that is a document, not an answer.
 const SEARCH_BYTES: usize = 1024 * 1024;
 
-/// Parsing is tried at this many opening braces at most, so that a text of nothing but braces costs no more.
+/// The maximum number of opening braces at which parsing is tried. It bounds the cost of a text that consists of
+/// braces.
 const MAX_ATTEMPTS: usize = 512;
 
-/// The object in an answer that was asked for without a schema: the whole text, else the last fenced block that holds one,
-/// else the longest bare one. Found by parsing, so braces in strings and text around it do not matter.
+/// Finds the JSON object in an answer when there is no schema: the whole text, else the last fenced block that contains
+/// one, else the longest unfenced one. It parses, so braces in strings and surrounding text do not matter.
 pub fn find_object(text: &str) -> Option<Map<String, Value>> {
     let text = &text[..text.floor_char_boundary(SEARCH_BYTES)];
     parse_whole(text).or_else(|| fenced(text)).or_else(|| bare(text))
@@ -31,7 +32,7 @@ fn fenced(text: &str) -> Option<Map<String, Value>> {
     found
 }
 
-/// The fence that a line opens: its run of backticks, whatever language stands behind it.
+/// The fence that a line opens: its backticks, without the language that follows.
 fn fence_of(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let run = line.len() - line.trim_start_matches('`').len();
@@ -59,7 +60,7 @@ fn bare(text: &str) -> Option<Map<String, Value>> {
     longest.map(|(_, object)| object)
 }
 
-/// A template's OUTPUT.schema.json, compiled.
+/// A template's compiled OUTPUT.schema.json.
 #[derive(Debug)]
 pub struct OutputSchema {
     source: Box<RawValue>,
@@ -67,24 +68,24 @@ pub struct OutputSchema {
 }
 
 impl OutputSchema {
-    /// References to other documents are not fetched: they are errors here.
+    /// Compiles a schema. References to other documents are errors, because none is fetched.
     pub fn compile(text: &str) -> Result<Self, String> {
         let mut value: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
         let validator = jsonschema::validator_for(&value).map_err(|error| format!("not a JSON Schema: {error}"))?;
         if let Value::Object(schema) = &mut value {
-            // Seen with 2.1.197: a `$schema` of draft 2020-12 makes the CLI leave out its tool for structured answers.
+            // With a `$schema` of draft 2020-12, version 2.1.197 of the CLI omits its tool for structured output.
             schema.shift_remove("$schema");
         }
         let source = serde_json::value::to_raw_value(&value).map_err(|error| error.to_string())?;
         Ok(OutputSchema { source, validator })
     }
 
-    /// What the CLI is given: the properties in their order.
+    /// The schema for the CLI, with its properties in their original order.
     pub fn source(&self) -> &RawValue {
         &self.source
     }
 
-    /// What is wrong with an answer: at most three findings, each with its place.
+    /// Validates an answer. The error lists at most three violations, each with its place.
     pub fn check(&self, output: &Value) -> Result<(), String> {
         let findings: Vec<String> = self
             .validator

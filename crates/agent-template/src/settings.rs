@@ -1,4 +1,4 @@
-//! `agent.toml`: what holds for one agent and not for all.
+//! `agent.toml`: the settings of one agent.
 
 mod file;
 
@@ -11,36 +11,36 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::TemplateError;
 
-/// The file's name in a template. It is the operator's, and not copied into workspaces.
+/// The name of the file in a template. It belongs to the operator and is not copied into workspaces.
 pub(super) const FILE: &str = "agent.toml";
 
-/// Of a template without the file: nothing is said.
+/// The settings of an agent. A template without the file has the default ones.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AgentSettings {
-    /// For sessions that name no agent.
+    /// The agent is the default for sessions that name none.
     pub is_default: bool,
     pub description: Option<String>,
-    /// For tasks that name none.
+    /// The model of tasks that name none.
     pub model: Option<String>,
-    /// Of `model` in the file: line and column.
+    /// Line and column of `model` in the file.
     model_at: (usize, usize),
-    /// For tasks that do not say.
+    /// The limits of tasks that set none: turns, milliseconds and US dollars.
     pub max_turns: Option<u32>,
     pub timeout_ms: Option<u64>,
     pub max_cost_usd: Option<f64>,
     pub permission_mode: PermissionMode,
-    /// Hosts that this agent may reach besides those of EGRESS_ALLOW.
+    /// Hosts that this agent may reach in addition to EGRESS_ALLOW.
     pub egress: Vec<EgressRule>,
-    /// Variables without which no task begins.
+    /// Variables that must be set before a task starts.
     pub env: Vec<String>,
     pub mcp_servers: BTreeMap<String, McpServer>,
 }
 
-/// What Claude Code does about a tool call that no rule allows. Nobody is there to be asked, so a question is a no.
+/// Claude Code's behaviour for a tool call that no rule allows. Nobody can answer a question, so asking means denying.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PermissionMode {
-    /// The sandbox is the boundary.
+    /// Every tool call is allowed. The sandbox is the boundary.
     #[default]
     BypassPermissions,
     AcceptEdits,
@@ -49,13 +49,14 @@ pub enum PermissionMode {
     Plan,
 }
 
-/// As Claude Code's configuration has it.
+/// An MCP server, in the format of Claude Code's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum McpServer {
-    /// A program in the sandbox that speaks MCP on its stdin and stdout. It has the session's `env`.
+    /// A program in the sandbox that speaks MCP on its stdin and stdout. Its environment contains the session's `env`.
     Stdio { command: String, args: Vec<String> },
-    /// Reached through the gateway, where that lets it out. `${NAME}` in a header stands for a variable of the session's `env`.
+    /// A server that is reached through the gateway, if the gateway allows it. `${NAME}` in a header stands for a
+    /// variable of the session's `env`.
     Http { url: String, headers: BTreeMap<String, String> },
 }
 
@@ -72,7 +73,7 @@ impl PermissionMode {
 }
 
 impl AgentSettings {
-    /// Those of a template's directory.
+    /// Reads the settings of a template.
     pub(super) fn load(directory: &Path) -> Result<Self, TemplateError> {
         let path = directory.join(FILE);
         match super::read_optional(&path)? {
@@ -81,7 +82,7 @@ impl AgentSettings {
         }
     }
 
-    /// What is wrong where the file names a model that has no price.
+    /// Fails if the file names a model without a price.
     pub(super) fn check_model(
         &self,
         directory: &Path,
@@ -90,14 +91,15 @@ impl AgentSettings {
         match &self.model {
             Some(model) if !knows_model(model) => {
                 let (line, column) = self.model_at;
-                let reason = format!("model: {model:?} is not known here; MODEL_PRICES can add it");
+                let reason = format!("model: {model:?} is unknown; MODEL_PRICES can add it");
                 Err(TemplateError::Settings { path: directory.join(FILE), line, column, reason })
             }
             Some(_) | None => Ok(()),
         }
     }
 
-    /// The MCP servers by name, with what `env` has filled in: a secret then. `None` where there are none.
+    /// The MCP servers by name, with variables replaced. The result may contain secrets. `None` if there are no
+    /// servers.
     pub fn mcp_config(&self, env: &BTreeMap<String, String>) -> Option<Box<RawValue>> {
         if self.mcp_servers.is_empty() {
             return None;
@@ -119,7 +121,7 @@ impl McpServer {
     }
 }
 
-/// Replaces each `${NAME}` by its value, once: what a value holds is not looked at again. One that is not there stays.
+/// Replaces each `${NAME}` with its value, once: values are not expanded again. An unknown name stays as it is.
 fn fill(text: &str, env: &BTreeMap<String, String>) -> String {
     let mut filled = String::new();
     let mut rest = text;

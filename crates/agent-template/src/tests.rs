@@ -1,4 +1,4 @@
-//! Templates in a directory, and what is said about a bad one.
+//! Tests of template directories, and of the errors for invalid ones.
 
 use std::io::Read as _;
 use std::os::unix::fs::symlink;
@@ -16,13 +16,13 @@ fn write(directory: &Path, files: &[(&str, &str)]) {
     }
 }
 
-/// What is said about `agent.toml` with this text, without the directory.
+/// The error for an `agent.toml` with this text, without the directory.
 fn mistake(text: &str) -> String {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), &[("AGENTS.md", "x"), ("agent.toml", text)]);
     let agents = Agents::load(directory.path()).unwrap();
     let error = agents.check(&agents.entries()[0], |model| model == "known").expect_err(text);
-    agents.told(&error)
+    agents.public_message(&error)
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn a_directory_is_a_template_or_its_directories_are() {
     assert_eq!((agents.names().as_str(), agents.default_name().as_str()), ("`a`", "a"), "the only one");
     write(path, &[("b/AGENTS.md", "I am b.")]);
     let error = Agents::load(path).unwrap_err().to_string();
-    assert!(error.contains("none is the default") && error.contains("default = true"), "{error}");
+    assert!(error.contains("no default") && error.contains("default = true"), "{error}");
     write(path, &[("b/agent.toml", "default = true")]);
     assert_eq!(Agents::load(path).unwrap().default_name().as_str(), "b", "it says so");
     write(path, &[("a/agent.toml", "default = true")]);
@@ -54,14 +54,14 @@ async fn a_directory_is_a_template_or_its_directories_are() {
     let error = told(Some("c")).await.unwrap_err().to_string();
     assert!(error.ends_with("has no agent `c`; there are `a`, `b`, `default`"), "{error}");
 
-    // A directory that was meant as one, and one whose name cannot be said.
+    // One directory has a misspelt file; another has an invalid name.
     write(path, &[("c/AGENT.md", "a slip")]);
     let agents = Agents::load(path).unwrap();
     assert!(agents.entries()[2].settings.as_ref().unwrap_err().to_string().contains("c has no AGENTS.md"));
     write(path, &[("Ünder/AGENTS.md", "")]);
     assert!(Agents::load(path).unwrap_err().to_string().contains("letters, digits"));
 
-    // The directory itself wins, and is called `default`.
+    // AGENTS.md makes the directory itself the only template, with the name `default`.
     write(path, &[("AGENTS.md", "I am all there is.")]);
     assert_eq!(told(Some("default")).await.unwrap(), "I am all there is.");
     assert_eq!(Agents::load(path).unwrap().entries().len(), 1);
@@ -123,7 +123,7 @@ fn settings_are_read_and_stay_out_of_the_workspace() {
     assert_eq!(paths.collect::<Vec<_>>(), ["AGENTS.md", "tools", "tools/agent.toml"]);
 }
 
-/// The entries of a template's archive: path, where it leads if it is a link, what it holds.
+/// The entries of a template's archive: path, link target and content.
 fn entries(template: &AgentTemplate) -> Vec<(String, String, String)> {
     let mut archive = tar::Archive::new(template.archive.as_ref());
     let read = |entry: std::io::Result<tar::Entry<'_, &[u8]>>| {
@@ -154,7 +154,7 @@ fn a_template_is_what_its_directory_holds_and_nothing_beside_it() {
     let template = load().unwrap();
     let entry = |path: &str, link: &Path, content: &str| (path.into(), link.display().to_string(), content.into());
     let none = Path::new("");
-    // A link is copied as one, wherever it leads: inside a sandbox there is nothing of the host.
+    // A link is copied as a link wherever it points, because a sandbox contains nothing of the host.
     let expected = [
         entry("AGENTS.md", none, "x"),
         entry("directory", outside.path(), ""),
@@ -200,7 +200,7 @@ fn a_mistake_is_named_with_its_place_and_what_it_may_be() {
 }
 
 proptest! {
-    /// Whatever the file holds, it is read or named, and nothing panics.
+    /// Any text is either parsed or rejected with an error, and nothing panics.
     #[test]
     fn any_text_is_read_or_named(text in "[a-z_ =\"\\[\\]\\.\n0-9é#,{}-]{0,120}") {
         let directory = tempfile::tempdir().unwrap();

@@ -89,9 +89,11 @@ pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Resu
             (entry.name.clone(), entry)
         }
     };
-    let settings = entry.settings.as_ref().map_err(|error| ApiError::agent_unusable(&agents.told(error)))?;
+    let settings = entry.settings.as_ref().map_err(|error| ApiError::agent_unusable(&agents.public_message(error)))?;
     let prices = api.registry.context().sandboxes.gateway().prices();
-    entry.check_model(|model| prices.knows(model)).map_err(|error| ApiError::agent_unusable(&agents.told(&error)))?;
+    entry
+        .check_model(|model| prices.knows(model))
+        .map_err(|error| ApiError::agent_unusable(&agents.public_message(&error)))?;
     Ok(ChosenAgent { name, settings: settings.as_ref().clone() })
 }
 

@@ -16,7 +16,7 @@ use futures::stream;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
-use sandbox::{Archive, ArchiveError, Entry, EntryKind, FilesError, MAX_DEPTH};
+use sandbox::{ArchiveEntry, ArchiveError, EntryKind, FilesError, MAX_DEPTH, WorkspaceArchive};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
@@ -120,7 +120,7 @@ fn parts(path: &str) -> Result<Vec<String>, ApiError> {
 }
 
 /// What lies directly in a directory, whose own entry is `first`.
-async fn list(parts: &[String], mut archive: Archive, first: &Entry) -> Response {
+async fn list(parts: &[String], mut archive: WorkspaceArchive, first: &ArchiveEntry) -> Response {
     let deadline = Instant::now() + LIST_TIMEOUT;
     let mut entries = Vec::new();
     let prefix = first.path.strip_suffix(b"/").unwrap_or(&first.path);
@@ -148,7 +148,7 @@ fn child<'a>(prefix: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
     (!name.is_empty() && !name.contains(&b'/')).then_some(name)
 }
 
-fn view(name: &[u8], entry: &Entry) -> Value {
+fn view(name: &[u8], entry: &ArchiveEntry) -> Value {
     let kind = match entry.kind {
         // A second name of a file that came before: its own size is not told.
         EntryKind::File | EntryKind::HardLink => "file",
@@ -176,8 +176,8 @@ fn listing(parts: &[String], entries: &[Value], truncated: bool) -> Response {
 }
 
 async fn file(
-    mut archive: Archive,
-    entry: &Entry,
+    mut archive: WorkspaceArchive,
+    entry: &ArchiveEntry,
     name: &str,
     inline: bool,
     ends: [CancellationToken; 2],

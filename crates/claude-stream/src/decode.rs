@@ -1,5 +1,5 @@
-//! One line of JSON to one event. The type is looked at first, then only the fields of that type are read; what the rest of
-//! the line holds is skipped over, not built.
+//! Decodes one line of JSON to one event. The decoder reads the type first and then only the fields of that type; it
+//! skips everything else without building it.
 
 mod assistant;
 mod control;
@@ -16,7 +16,8 @@ use serde::de::IgnoredAny;
 use crate::event::AgentEvent;
 use head::Head;
 
-/// `None`: not JSON. A key that is read and comes twice makes the line unknown; of several `type`s the first counts.
+/// Returns `None` if the line is not JSON. A duplicate of a key that is read makes the line unknown; of several `type`
+/// keys the first counts.
 pub(crate) fn decode(line: &str) -> Option<AgentEvent<'_>> {
     if let Some(event) = Head::peek(line).and_then(|head| known(&head, line)) {
         return Some(event);
@@ -28,7 +29,8 @@ pub(crate) fn decode(line: &str) -> Option<AgentEvent<'_>> {
     Some(known(&head, line).unwrap_or_else(|| AgentEvent::Unknown { kind: head.into_kind() }))
 }
 
-/// `None`: not known, does not fit, or not JSON. Each of these reads the line to its end.
+/// Returns `None` if the type is unknown, a field does not fit, or the line is not JSON. Every variant reads the line
+/// to its end.
 fn known<'a>(head: &Head<'a>, line: &'a str) -> Option<AgentEvent<'a>> {
     match head.kind.as_ref() {
         "stream_event" => stream::decode(line),

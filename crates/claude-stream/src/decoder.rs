@@ -1,4 +1,4 @@
-//! Bytes to lines, lines to events.
+//! The decoder: bytes to lines, lines to events.
 
 use std::fmt;
 
@@ -6,28 +6,29 @@ use crate::decode::decode;
 use crate::event::AgentEvent;
 use crate::surrogates;
 
-/// Splits the CLI's stdout into lines and decodes each. The bytes may be cut anywhere. A line ends at `\n`; one `\r` before
-/// it is taken away too, and a blank line is ignored.
+/// Splits the CLI's stdout into lines and decodes each. Chunks may be cut anywhere. A line ends at `\n`; one `\r`
+/// before it is stripped. Blank lines are ignored.
 pub struct Decoder {
     max_line_bytes: usize,
-    /// The beginning of a line whose end has not come yet; never more than `max_line_bytes`.
+    /// The beginning of an incomplete line, at most `max_line_bytes`.
     kept: Vec<u8>,
-    /// The line was reported as too long; what is left of it is dropped.
+    /// The current line was reported as too long; the rest of it is dropped.
     skipping: bool,
 }
 
-/// One line and what it says.
+/// One line and its event.
 #[derive(Debug, Clone)]
 pub struct AgentLine<'a> {
-    /// The line as it came, without its line ending: valid JSON.
+    /// The line as received, without its line ending: valid JSON.
     pub raw: &'a str,
     pub event: AgentEvent<'a>,
 }
 
-/// Why a line gave no event. Excerpts are the first 200 characters, with U+FFFD for what is not UTF-8.
+/// The reason why a line gave no event. An excerpt has the first 200 characters of the line; U+FFFD replaces bytes that
+/// are not UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LineError {
-    /// Longer than `limit` bytes without its `\n`. Said once; the rest of the line is skipped.
+    /// The line is longer than `limit` bytes without its `\n`. It is reported once; the rest of the line is skipped.
     TooLong {
         limit: usize,
     },
@@ -39,20 +40,21 @@ pub enum LineError {
     },
 }
 
-/// Enough to recognise a message, little enough for a log line.
+/// Enough characters to recognise a message, few enough for a log line.
 const EXCERPT_CHARS: usize = 200;
 
-/// What the buffer may hold on to between lines. A decoder lives as long as its process, and one line of megabytes must not
-/// cost that for the rest of it.
+/// The capacity that the buffer keeps between lines. A decoder lives as long as its process, and one line of several
+/// megabytes must not hold that memory for the rest of its life.
 const IDLE_CAPACITY_BYTES: usize = 4096;
 
 impl Decoder {
-    /// `max_line_bytes` counts a line without its `\n`; a line of exactly that many is decoded.
+    /// `max_line_bytes` counts a line without its `\n`. A line of exactly that length is decoded.
     pub fn new(max_line_bytes: usize) -> Self {
         Self { max_line_bytes, kept: Vec::new(), skipping: false }
     }
 
-    /// Calls `sink` for every line that ends in `bytes`, in order. A line that lies wholly inside `bytes` is decoded in place.
+    /// Calls `sink` for every line that ends in `bytes`, in order. A line that lies entirely inside `bytes` is decoded
+    /// in place.
     pub fn feed(&mut self, bytes: &[u8], mut sink: impl FnMut(Result<AgentLine<'_>, LineError>)) {
         let mut rest = bytes;
         while let Some(end) = newline(rest) {
@@ -82,7 +84,7 @@ impl Decoder {
         }
     }
 
-    /// End of the input: a last line without `\n` is decoded too. The decoder may then be fed another input.
+    /// Decodes a last line without `\n` at the end of the input. The decoder can then be fed another input.
     pub fn finish(&mut self, mut sink: impl FnMut(Result<AgentLine<'_>, LineError>)) {
         decode_line(&self.kept, &mut sink);
         self.skipping = false;
@@ -103,8 +105,8 @@ impl Decoder {
     }
 }
 
-/// Where the first `\n` is. Whole blocks are looked through without a branch per byte, which the compiler makes into vector
-/// instructions: byte by byte the search took a quarter of the decoding time.
+/// Returns the position of the first `\n`. The search tests whole blocks without a branch per byte, which the compiler
+/// turns into vector instructions. Byte by byte, the search took a quarter of the decoding time.
 fn newline(bytes: &[u8]) -> Option<usize> {
     const BLOCK_BYTES: usize = 32;
     let has_newline = |block: &[u8]| block.iter().fold(0, |found, &byte| found | u8::from(byte == b'\n')) != 0;
@@ -129,7 +131,7 @@ fn decode_line(line: &[u8], sink: &mut impl FnMut(Result<AgentLine<'_>, LineErro
 }
 
 fn excerpt(line: &[u8]) -> String {
-    // No character has more than four bytes, so the cut never shows.
+    // A character has at most four bytes, so this cut never removes one of the first EXCERPT_CHARS characters.
     let beginning = &line[..line.len().min(EXCERPT_CHARS * 4)];
     String::from_utf8_lossy(beginning).chars().take(EXCERPT_CHARS).collect()
 }

@@ -1,5 +1,5 @@
-//! What the CLI is told. Each function gives one line that ends in `\n` and holds no other: a line that is not JSON ends
-//! the process, and so would the two halves of one.
+//! Input for the CLI. Each function returns one line that ends in `\n` and contains no other line break: the CLI exits
+//! on a line that is not JSON, and on the two halves of one that is.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,13 +7,13 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// A message for the agent, one turn's beginning. A `uuid` that the CLI has seen before is ignored by it, so that sending
-/// again after a broken connection is safe.
+/// A message for the agent, which starts one turn. The CLI ignores a `uuid` that it has already seen, so it is safe to
+/// send a message again after a broken connection.
 ///
-/// A text that begins with `/` would be taken as a command of the CLI (`/clear` wipes the conversation); a newline before
-/// it makes it a message.
+/// The CLI would treat a text that starts with `/` as a command (`/clear` wipes the conversation). A newline in front
+/// makes it a message.
 pub fn user_message(uuid: &str, text: &str) -> String {
-    let blank = |first: char| first.is_whitespace() || first == '\u{feff}'; // what JavaScript's `trim` takes away
+    let blank = |first: char| first.is_whitespace() || first == '\u{feff}'; // the characters that JavaScript's `trim` removes
     let content = match text.trim_start_matches(blank).strip_prefix('/') {
         Some(_) => &format!("\n{text}"),
         None => text,
@@ -21,26 +21,28 @@ pub fn user_message(uuid: &str, text: &str) -> String {
     line(&Outgoing::User { uuid, message: Message { role: "user", content } })
 }
 
-/// What the CLI can be asked beside messages; it answers with
-/// [`AgentEvent::ControlResponse`](crate::AgentEvent::ControlResponse) under the same id.
+/// A control request. The CLI answers with [`AgentEvent::ControlResponse`](crate::AgentEvent::ControlResponse) under
+/// the same id.
 #[derive(Clone, Copy)]
 pub enum ControlRequest<'a> {
-    /// Sets what could not be known when the process was started. Only the first one of a process counts; a second is
-    /// answered with success and ignored.
+    /// Sets parameters that were not known when the process started. Only the first one of a process takes effect; the
+    /// CLI answers a second with success and ignores it.
     Initialize { system_prompt: Option<&'a str>, json_schema: Option<&'a RawValue> },
-    /// Adds environment variables for the tools the agent starts from now on. It cannot take one away. The values are
-    /// secrets: they are in the line and nowhere else.
+    /// Adds environment variables for the tools that the agent starts from now on. It cannot remove one. The values are
+    /// secrets: they appear in this line and nowhere else.
     ApplyFlagSettings { env: &'a BTreeMap<String, String> },
-    /// Holds until the next one. The CLI accepts any name.
+    /// Sets the model until the next `SetModel`. The CLI accepts any name.
     SetModel { model: &'a str },
-    /// The MCP servers that there are from now on, by name, as in the CLI's configuration: others end, new ones are started
-    /// with the environment of this moment and connected before the next message. What does not change stays as it is.
+    /// Replaces the set of MCP servers. `servers` maps names to entries as in the CLI's configuration. The CLI ends
+    /// servers that are no longer listed, starts new ones with the current environment, and connects them before the
+    /// next message. Unchanged servers keep running.
     SetMcpServers { servers: &'a RawValue },
-    /// Ends the running turn, not the process.
+    /// Ends the running turn but not the process.
     Interrupt,
 }
 
 impl ControlRequest<'_> {
+    /// The request as one line of input.
     pub fn to_line(&self, request_id: &str) -> String {
         let request = match *self {
             Self::Initialize { system_prompt, json_schema } => {
@@ -55,7 +57,7 @@ impl ControlRequest<'_> {
     }
 }
 
-/// Names of variables only, never their values.
+/// Prints names of variables, never their values.
 impl fmt::Debug for ControlRequest<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -68,19 +70,19 @@ impl fmt::Debug for ControlRequest<'_> {
                 formatter.debug_struct("ApplyFlagSettings").field("env", &env.keys()).finish()
             }
             Self::SetModel { model } => formatter.debug_struct("SetModel").field("model", model).finish(),
-            // Headers hold secrets.
+            // Headers may contain secrets.
             Self::SetMcpServers { .. } => formatter.write_str("SetMcpServers"),
             Self::Interrupt => formatter.write_str("Interrupt"),
         }
     }
 }
 
-/// Answers `can_use_tool`: the tool runs, with this input.
+/// Answers `can_use_tool`: the tool runs with this input.
 pub fn allow_tool(request_id: &str, updated_input: &RawValue) -> String {
     permission(request_id, Permission::Allow { updated_input })
 }
 
-/// Answers `can_use_tool`: the tool does not run, and the agent is told why.
+/// Answers `can_use_tool`: the tool does not run, and the agent receives the message.
 pub fn deny_tool(request_id: &str, message: &str) -> String {
     permission(request_id, Permission::Deny { message })
 }
@@ -92,11 +94,12 @@ fn permission(request_id: &str, response: Permission<'_>) -> String {
 fn line(outgoing: &Outgoing<'_>) -> String {
     #[expect(clippy::expect_used, reason = "strings, maps with string keys and raw JSON have no way to fail")]
     let mut line = serde_json::to_string(outgoing).expect("the messages serialise");
-    // Outside strings, which hold these escaped, raw JSON may be written over several lines; there they are mere blanks.
+    // Raw JSON may span several lines. Inside strings line breaks are escaped, so these are mere white space.
     if line.contains(['\n', '\r']) {
         line = line.replace(['\n', '\r'], " ");
     }
-    // Line ends for JavaScript's line readers, and not escaped by JSON. They can only be inside strings.
+    // JavaScript's line readers treat these as line breaks, and JSON does not escape them. They can only occur inside
+    // strings.
     if line.contains(['\u{2028}', '\u{2029}']) {
         line = line.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
     }

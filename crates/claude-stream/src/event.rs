@@ -1,15 +1,16 @@
-//! What the CLI says, one value per line of its stdout.
+//! The events of the CLI, one per line of its stdout.
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-/// One decoded line. Strings borrow from the line unless they held escapes. `parent` is the CLI's `parent_tool_use_id`:
-/// the id of the tool call whose subagent produced the event, `None` for the main conversation.
+/// One decoded line. Strings borrow from the line unless they contain escapes. `parent` is the CLI's
+/// `parent_tool_use_id`: the id of the tool call whose subagent produced the event, or `None` for the main
+/// conversation.
 #[derive(Debug, Clone)]
 pub enum AgentEvent<'a> {
-    /// `system`/`init`: once at the start of every turn, not once per process. `session_id` is the CLI's conversation id,
-    /// the one `--resume` takes.
+    /// `system`/`init`. It comes at the start of every turn, not once per process. `session_id` is the CLI's id of the
+    /// conversation, which `--resume` takes.
     Init {
         session_id: Cow<'a, str>,
         model: Cow<'a, str>,
@@ -17,7 +18,7 @@ pub enum AgentEvent<'a> {
         permission_mode: Cow<'a, str>,
         version: Cow<'a, str>,
     },
-    /// `system`/`status`: `requesting`, `compacting`, …; `None` when it is over.
+    /// `system`/`status`: `requesting`, `compacting`, …; `None` when the activity is over.
     Status { status: Option<Cow<'a, str>> },
     /// `stream_event`/`message_start`.
     MessageStart { parent: Option<Cow<'a, str>>, message_id: Cow<'a, str>, model: Cow<'a, str> },
@@ -27,7 +28,8 @@ pub enum AgentEvent<'a> {
     TextDelta { parent: Option<Cow<'a, str>>, index: u32, text: Cow<'a, str> },
     /// `stream_event`/`content_block_delta`/`thinking_delta`.
     ThinkingDelta { parent: Option<Cow<'a, str>>, index: u32, text: Cow<'a, str> },
-    /// `stream_event`/`content_block_delta`/`input_json_delta`: a piece of a tool call's input, not JSON by itself.
+    /// `stream_event`/`content_block_delta`/`input_json_delta`: a fragment of a tool call's input. It is not valid JSON
+    /// by itself.
     InputDelta { parent: Option<Cow<'a, str>>, index: u32, partial_json: Cow<'a, str> },
     /// `stream_event`/`content_block_stop`.
     BlockStop { parent: Option<Cow<'a, str>>, index: u32 },
@@ -35,9 +37,10 @@ pub enum AgentEvent<'a> {
     MessageDelta { parent: Option<Cow<'a, str>>, stop_reason: Option<Cow<'a, str>> },
     /// `stream_event`/`message_stop`.
     MessageStop { parent: Option<Cow<'a, str>> },
-    /// `assistant`: finished blocks of a message, usually one per line, after their deltas. After a cut connection the
-    /// CLI asks again without streaming, and this line comes without deltas. `error` (`authentication_failed`,
-    /// `rate_limit`, …) marks a message that the CLI made up to tell of a failed request; its model is `<synthetic>`.
+    /// `assistant`: finished blocks of a message, usually one per line, after their deltas. After a broken connection
+    /// the CLI repeats the request without streaming; then this line comes without deltas. `error`
+    /// (`authentication_failed`, `rate_limit`, …) marks a message that the CLI generated to report a failed request;
+    /// its model is `<synthetic>`.
     Assistant {
         parent: Option<Cow<'a, str>>,
         message_id: Cow<'a, str>,
@@ -45,31 +48,35 @@ pub enum AgentEvent<'a> {
         blocks: Vec<Block<'a>>,
         error: Option<Cow<'a, str>>,
     },
-    /// `user` with `isReplay`: the message of this `uuid` was taken in (`--replay-user-messages`). Output of the CLI's own
-    /// commands (`set_model` gives one) is replayed too, under a `uuid` of the CLI's making.
+    /// `user` with `isReplay`: the CLI has accepted the message of this `uuid` (`--replay-user-messages`). The CLI also
+    /// replays output of its own commands (such as `set_model`) under a `uuid` that it generates.
     UserReplay { uuid: Cow<'a, str> },
-    /// `user` whose content holds tool results.
+    /// `user` whose content contains tool results.
     ToolResults { parent: Option<Cow<'a, str>>, results: Vec<ToolResult<'a>> },
-    /// Any other `user` line: a subagent's prompt, the note of an interrupt, or (`synthetic`) a nudge of the CLI.
+    /// Any other `user` line: a subagent's prompt, the note about an interrupt, or (`synthetic`) a prompt that the CLI
+    /// generated.
     UserText { parent: Option<Cow<'a, str>>, synthetic: bool },
-    /// `system`/`api_retry`: a model request failed and is sent again after `delay_ms`. `status` is the HTTP status, `None`
-    /// when there was no answer; `reason` is `authentication_failed`, `overloaded`, `rate_limit`, `unknown`, …
+    /// `system`/`api_retry`: a model request failed, and the CLI repeats it after `delay_ms`. `status` is the HTTP
+    /// status, or `None` if there was no response. `reason` is `authentication_failed`, `overloaded`, `rate_limit`,
+    /// `unknown`, …
     ApiRetry { attempt: u32, max_retries: u32, delay_ms: f64, status: Option<u16>, reason: Cow<'a, str> },
-    /// `system`/`task_started`, `task_updated`, `task_notification`; the details are in the raw line.
+    /// `system`/`task_started`, `task_updated`, `task_notification`. The raw line has the details.
     Subagent { phase: SubagentPhase, task_id: Cow<'a, str>, tool_use_id: Option<Cow<'a, str>> },
-    /// `result`: the turn is over.
+    /// `result`: the end of the turn.
     Result(TurnResult<'a>),
-    /// `control_response`: the answer to the [`ControlRequest`](crate::ControlRequest) of this id; `Err` is the CLI's message.
+    /// `control_response`: the answer to the [`ControlRequest`](crate::ControlRequest) with this id. `Err` is the CLI's
+    /// error message.
     ControlResponse { request_id: Cow<'a, str>, outcome: Result<Option<&'a RawValue>, String> },
-    /// `control_request`: the CLI asks and waits. `can_use_tool` is answered by [`allow_tool`](crate::allow_tool) or
-    /// [`deny_tool`](crate::deny_tool). `request` is the whole inner object.
+    /// `control_request`: the CLI asks and waits for an answer. [`allow_tool`](crate::allow_tool) and
+    /// [`deny_tool`](crate::deny_tool) answer `can_use_tool`. `request` is the complete inner object.
     ControlRequest { request_id: Cow<'a, str>, subtype: Cow<'a, str>, request: &'a RawValue },
     /// Valid JSON that is none of the above. `kind` is the path of its types (`system/thinking_tokens`,
-    /// `stream_event/content_block_delta/signature_delta`), as far as they could be read; empty where there is no `type`.
+    /// `stream_event/content_block_delta/signature_delta`), as far as they could be read. It is empty if there is no
+    /// `type`.
     Unknown { kind: Cow<'a, str> },
 }
 
-/// A content block that begins; what it says comes in deltas.
+/// The start of a content block. Its content follows in deltas.
 #[derive(Debug, Clone)]
 pub enum BlockStart<'a> {
     Text,
@@ -78,7 +85,7 @@ pub enum BlockStart<'a> {
     Other { kind: Cow<'a, str> },
 }
 
-/// A finished content block. `input` may nest deeper than `serde_json` is willing to parse (128).
+/// A finished content block. `input` may nest deeper than `serde_json` parses (128 levels).
 #[derive(Debug, Clone)]
 pub enum Block<'a> {
     Text { text: Cow<'a, str> },
@@ -87,8 +94,8 @@ pub enum Block<'a> {
     Other { kind: Cow<'a, str> },
 }
 
-/// What a tool gave back. `content` is text: a string as it is, text blocks joined by newlines, any other block as a
-/// marker with its type (`[image]`).
+/// The result of a tool call. `content` is text: a string is unchanged, text blocks are joined with newlines, and any
+/// other block becomes a marker with its type (`[image]`).
 #[derive(Debug, Clone)]
 pub struct ToolResult<'a> {
     pub tool_use_id: Cow<'a, str>,
@@ -103,21 +110,21 @@ pub enum SubagentPhase {
     Ended,
 }
 
-/// The end of a turn. Decide on `is_error`, never on `subtype` alone: a failed model request ends as
+/// The end of a turn. Check `is_error`, never `subtype` alone: a failed model request ends as
 /// [`ResultSubtype::Success`] with `is_error` and `api_error_status`. A field that is missing or does not fit takes its
-/// default rather than making the line unknown, for without this event a turn would never end.
+/// default and does not make the line unknown, because without this event a turn would never end.
 #[derive(Debug, Clone)]
 pub struct TurnResult<'a> {
     pub subtype: ResultSubtype<'a>,
-    /// Where the line does not say: whether `subtype` is other than success.
+    /// If the line does not contain it: true unless `subtype` is success.
     pub is_error: bool,
     pub api_error_status: Option<u16>,
-    /// The answer, or the message of a failed model request. The `error_*` subtypes have none.
+    /// The answer, or the message of a failed model request. The `error_*` subtypes have no result.
     pub result: Option<Cow<'a, str>>,
     pub structured_output: Option<&'a RawValue>,
     pub session_id: Cow<'a, str>,
     pub num_turns: u32,
-    /// Cumulative for the process, in US dollars.
+    /// US dollars, cumulative over the process.
     pub total_cost_usd: Option<f64>,
     pub duration_ms: u64,
     /// `completed`, `max_turns`, `aborted_streaming`, `aborted_tools`, …

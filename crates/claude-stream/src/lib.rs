@@ -1,5 +1,13 @@
-//! Codec of what the Claude Code CLI speaks when it is a child process: `--output-format stream-json` on its stdout,
-//! `--input-format stream-json` and the control protocol on its stdin. Pure: bytes in, events out; no I/O, no clock.
+//! The codec of the Claude Code CLI as a child process: `--output-format stream-json` on its stdout, `--input-format
+//! stream-json` and the control protocol on its stdin. The codec is pure: bytes in, events out; no I/O, no clock.
+//!
+//! | module | contains |
+//! |---|---|
+//! | `decoder` | [`Decoder`]: splits stdout into lines, within a limit, and decodes each |
+//! | `decode` | one line of JSON to one event, a file per type of line |
+//! | `event` | [`AgentEvent`] and its parts |
+//! | `encode` | lines for stdin: messages, control requests, answers to permission requests |
+//! | `surrogates`, `text` | lone UTF-16 surrogates; strings that borrow from the line |
 //!
 //! ```
 //! use claude_stream::{AgentEvent, Decoder};
@@ -15,19 +23,19 @@
 //! assert_eq!(text, "Hello");
 //! ```
 //!
-//! What the decoder promises:
+//! Invariants:
 //! - The same bytes give the same sequence, however they are cut.
-//! - Every line that is not blank gives exactly one item: an event, or the reason why there is none. Neither ends the
-//!   decoding; the next line is decoded as if the bad one had not been there.
-//! - Memory is bounded by the line limit. Strings are borrowed from the input unless JSON escapes force a copy.
-//! - New event types appear with every release of the CLI. One that is not known here, or a known one whose fields do not
-//!   fit, is [`AgentEvent::Unknown`] beside the raw line, never an error.
+//! - Every line that is not blank gives exactly one item: an event or an error. Neither ends the decoding; the next
+//!   line is decoded as if the bad one had not been there.
+//! - Memory is bounded by the line limit. Strings borrow from the input unless JSON escapes force a copy.
+//! - Every release of the CLI adds event types. An unknown type, or a known type whose fields do not fit, gives
+//!   [`AgentEvent::Unknown`] with the raw line. It is never an error.
 //! - Lone UTF-16 surrogates, which JavaScript writes when it cuts a string inside a character, decode as U+FFFD.
 //!
-//! The shapes are those recorded from version 2.1.197 (`tests/transcripts`: `NAME.ndjson` is what the CLI wrote,
-//! `NAME.stdin.ndjson` what it was sent).
+//! The shapes are recorded from version 2.1.197. In `tests/transcripts`, `NAME.ndjson` is the CLI's output and
+//! `NAME.stdin.ndjson` is the input of the same run.
 
-/// The tool with which the model gives its structured answer.
+/// The name of the tool with which the model returns its structured output.
 pub const STRUCTURED_OUTPUT: &str = "StructuredOutput";
 
 mod decode;

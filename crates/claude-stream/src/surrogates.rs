@@ -1,9 +1,10 @@
-//! Lone surrogates: half of a character that JavaScript kept in UTF-16 and cut, for instance at the end of a bounded tool
-//! result. `JSON.stringify` writes it as `\ud83d`, which is valid JSON and no valid Rust string.
+//! Lone surrogates. JavaScript keeps strings in UTF-16 and can cut a character in half, for example at the end of a
+//! truncated tool result. `JSON.stringify` writes the half as `\ud83d`, which is valid JSON but not a valid Rust
+//! string.
 
 use std::borrow::Cow;
 
-/// The same JSON with every lone surrogate replaced by U+FFFD. Borrowed, after a quick look, where there is none.
+/// Replaces every lone surrogate with U+FFFD. JSON without any is borrowed, after a quick check.
 pub(crate) fn replace_lone(json: &str) -> Cow<'_, str> {
     if !json.contains("\\u") {
         return Cow::Borrowed(json);
@@ -21,7 +22,7 @@ pub(crate) fn replace_lone(json: &str) -> Cow<'_, str> {
                 copied = at;
             }
             Some(_) => at += ESCAPE,
-            // The backslash and what it escapes, which may be a backslash.
+            // Skips the backslash and the character that it escapes, which may be a backslash.
             None => at += 2,
         }
     }
@@ -32,13 +33,13 @@ pub(crate) fn replace_lone(json: &str) -> Cow<'_, str> {
     Cow::Owned(replaced)
 }
 
-/// Bytes of one `\uXXXX`.
+/// The length of one `\uXXXX` in bytes.
 const ESCAPE: usize = 6;
 
-/// The UTF-16 code unit whose escape begins at `at`, `None` where no such escape does.
+/// The UTF-16 code unit whose escape starts at `at`, or `None` if no such escape starts there.
 fn code_unit(json: &str, at: usize) -> Option<u16> {
     let digits = json.get(at..at + ESCAPE)?.strip_prefix("\\u")?;
-    // `from_str_radix` would take a sign.
+    // `from_str_radix` accepts a sign.
     if digits.starts_with('+') { None } else { u16::from_str_radix(digits, 16).ok() }
 }
 

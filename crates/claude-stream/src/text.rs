@@ -1,11 +1,11 @@
-//! A JSON string that is borrowed where it can be.
+//! A JSON string that borrows from the input if possible.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-/// Serde's own `Cow` borrows only as a field by itself; inside `Option` and `Vec` it would copy.
+/// Serde's own `Cow` borrows only as a direct field; inside `Option` and `Vec` it copies.
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
@@ -14,7 +14,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// The strings of an optional field, or nothing where it is absent.
+/// Unwraps the string of an optional field.
 pub(crate) fn plain(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
     text.map(|text| text.0)
 }

@@ -1,5 +1,6 @@
-//! Damaged recordings and noise, for FUZZ_SECONDS (1 unless set): whatever comes, however it is cut, the decoder does not
-//! panic, says the same, gives one item a line, and keeps no more than it may. `scripts/fuzz` runs it for longer.
+//! Fuzzes the decoder with damaged recordings and noise for FUZZ_SECONDS (default 1). For any input and any chunking
+//! the decoder does not panic, gives the same items, gives one item per line, and keeps no more than its limit.
+//! `scripts/fuzz` runs it for longer.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,13 +12,13 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
 
-/// Between runs of so many cases the clock is looked at.
+/// Number of cases between two checks of the clock.
 const CASES: u32 = 64;
 
-/// Characters that mean something to a JSON parser or to the splitting into lines.
+/// Characters that are significant to a JSON parser or to the splitting into lines.
 const TELLING: &[u8] = b"{}[]\",:\\\n\r \t0-eEu\x00\x7f\x80\xc3\xe2\xed\xf0\xff";
 
-/// What decoding hangs on: words of the protocol, and what a parser may trip over.
+/// Words of the protocol, and values that often break parsers.
 const WORDS: [&str; 24] = [
     "\"type\":",
     "\"result\"",
@@ -52,9 +53,9 @@ enum Damage {
     Replace(Index, u8),
     Insert(Index, Vec<u8>),
     Remove(Index, usize),
-    /// A piece of the input once more, at another place.
+    /// Inserts a copy of a piece of the input at another place.
     Copy(Index, usize, Index),
-    /// One byte many times: deep nesting, long numbers, long lines.
+    /// Repeats one byte: deep nesting, long numbers, long lines.
     Repeat(Index, u8, usize),
 }
 
@@ -73,7 +74,7 @@ fn the_decoder_takes_anything() {
     let cases = case();
     let mut runs = 0;
     while runs == 0 || Instant::now() < end {
-        // A new one each time: a runner counts its successes over all its runs.
+        // Each run needs a new runner, because a runner counts its successes over all runs.
         if let Err(failure) = TestRunner::new(config.clone()).run(&cases, |case| check(&case)) {
             panic!("{failure}");
         }
@@ -92,7 +93,7 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// What the decoder says, one text per item. Checks what holds of each item.
+/// Decodes the chunks to one text per item, and checks the properties that hold for each item.
 fn decoded<'a>(limit: usize, chunks: impl Iterator<Item = &'a [u8]>) -> Result<Vec<String>, TestCaseError> {
     let mut decoder = Decoder::new(limit);
     let mut items = Vec::new();
@@ -107,7 +108,7 @@ fn decoded<'a>(limit: usize, chunks: impl Iterator<Item = &'a [u8]>) -> Result<V
         decoder.feed(chunk, &mut keep);
     }
     decoder.finish(&mut keep);
-    // What a line holds is what the decoder had to keep of it.
+    // The raw line is what the decoder had to buffer.
     prop_assert!(longest <= limit, "a line of {} bytes came through a limit of {}", longest, limit);
     Ok(items)
 }
@@ -194,7 +195,7 @@ fn cut<'a>(input: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
     starts.zip(&ends).map(|(start, &end)| &input[start..end]).collect()
 }
 
-/// Every line of every recording, both ways.
+/// Every line of every recording, in both directions.
 fn recorded_lines() -> Vec<Vec<u8>> {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts");
     let files = std::fs::read_dir(directory).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agent_image::{BuildOptions, Outcome, Progress, build};
+use agent_image::{BuildOptions, BuildOutcome, BuildStep, build};
 use clap::{Args, Subcommand};
 use engine::Engine;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -105,18 +105,18 @@ async fn build_with_progress(engine: &dyn Engine, options: &BuildOptions) -> any
 
     let outcome = outcome?;
     let (id, what) = match &outcome {
-        Outcome::Built(id) => (id, "built"),
-        Outcome::UpToDate(id) => (id, "up to date"),
+        BuildOutcome::Built(id) => (id, "built"),
+        BuildOutcome::UpToDate(id) => (id, "up to date"),
     };
     say(&format!("image {} is {what} ({})", options.name(), id.get(..SHORT_ID).unwrap_or(id)));
     Ok(())
 }
 
-fn show(spinner: &ProgressBar, progress: Progress) {
+fn show(spinner: &ProgressBar, progress: BuildStep) {
     let line = match progress {
-        Progress::Fetching(package) => format!("fetching {package} with npm"),
-        Progress::Building => "building the image".to_owned(),
-        Progress::Line(line) => line,
+        BuildStep::Fetching(package) => format!("fetching {package} with npm"),
+        BuildStep::Building => "building the image".to_owned(),
+        BuildStep::Line(line) => line,
     };
     // Indicatif hides everything when stderr is no terminal.
     if spinner.is_hidden() {

@@ -1,4 +1,4 @@
-//! `claude-runner`: the commands, and what an error of one means for the exit status.
+//! `claude-runner`: its commands, and the exit status of an error.
 #![expect(clippy::print_stderr, reason = "a command line talks to its terminal")]
 
 use std::process::ExitCode;
@@ -33,22 +33,22 @@ struct Arguments {
 enum Command {
     /// Run the server
     Serve(Box<ServeOptions>),
-    /// Look whether the server can run here, and say what to do where it cannot
+    /// Check whether the server can run here, and say what to do if it cannot
     Doctor(Box<DoctorOptions>),
     #[command(flatten)]
     Other(cli::Command),
-    /// Print what a shell needs to complete these commands
+    /// Print completions for a shell
     Completions(CompletionsOptions),
     /// Print the manual page
     Man(ManOptions),
 }
 
-/// All commands with their flags, for what is made of them and compared with them.
+/// All commands with their flags. The manual page, the completions and the tests of the documents are made from it.
 pub fn command() -> clap::Command {
     Arguments::command()
 }
 
-/// Runs what the arguments say.
+/// Parses the arguments and runs the command.
 pub fn run() -> ExitCode {
     if let Err(error) = config::load_env_file() {
         eprintln!("error: could not read .env: {error}");
@@ -80,12 +80,12 @@ pub fn run() -> ExitCode {
     done.unwrap_or_else(|error| cli::report(&error, is_setting))
 }
 
-/// A setting that names something unusable is a wrong setting.
+/// True if the error means that a setting is wrong.
 fn is_setting(error: &anyhow::Error) -> bool {
     error.is::<ConfigError>() || error.is::<TemplateError>() || error.is::<PricesError>()
 }
 
-/// Prints what clap has to say. A bad value may have come from the environment, so the variable is named too.
+/// Prints an error of clap. A bad value may come from the environment, so the variable is named too.
 fn explain(mut error: clap::Error) -> ExitCode {
     let variable = match (error.kind(), error.get(ContextKind::InvalidArg)) {
         (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(ContextValue::String(flag))) => {
@@ -93,7 +93,7 @@ fn explain(mut error: clap::Error) -> ExitCode {
         }
         _ => None,
     };
-    // Logs keep what a start that failed has printed.
+    // Logs keep the output of a start that failed, so a key must not be in it.
     if variable.as_deref() == Some("API_KEYS") {
         error.insert(ContextKind::InvalidValue, ContextValue::String("[hidden]".to_owned()));
     }
@@ -104,7 +104,7 @@ fn explain(mut error: clap::Error) -> ExitCode {
     if error.use_stderr() { Exit::Usage } else { Exit::Done }.into()
 }
 
-/// The variable that means the same as a flag, given as clap shows it: `--port <PORT>`.
+/// The environment variable of a flag. `flag` has clap's form: `--port <PORT>`.
 fn variable_of(command: &clap::Command, flag: &str) -> Option<String> {
     let name = flag.strip_prefix("--")?.split([' ', '=']).next()?;
     let own =

@@ -1,5 +1,5 @@
-//! Configuration: flags, environment variables, a `.env` file, defaults, in this order. Only this module reads the
-//! environment.
+//! The configuration: a flag wins over an environment variable, that over `.env`, that over the default. Only this module reads
+//! the environment, and it hands each crate the settings of that crate.
 
 mod doctor;
 mod egress;
@@ -29,7 +29,7 @@ use observe::telemetry::TelemetryError;
 /// Settings of `claude-runner serve`. Each flag is also the environment variable of the same name in capitals.
 #[derive(Args, Clone, Debug)]
 pub struct ServeOptions {
-    /// Address to listen on; one other than loopback is refused without `API_KEYS`
+    /// Address to listen on. An address other than loopback needs an API key
     #[arg(long, env = "HOST", default_value = "127.0.0.1")]
     pub host: IpAddr,
 
@@ -37,67 +37,67 @@ pub struct ServeOptions {
     #[arg(long, env = "PORT", default_value_t = 3456)]
     pub port: u16,
 
-    /// Model for tasks that name none
+    /// Model of a task that names none
     #[arg(long, env = "MODEL", default_value = "claude-sonnet-4-6")]
     pub model: String,
 
-    /// Model round-trips that a task may take, where it does not say
+    /// Model round-trips of a task that sets no `maxTurns`
     #[arg(long, env = "MAX_TURNS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub max_turns: u32,
 
-    /// Milliseconds a task may take, where it does not say
+    /// Milliseconds that a task may take if it sets no `timeoutMs`
     #[arg(long, env = "TASK_TIMEOUT_MS", default_value_t = 600_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
     pub task_timeout_ms: u64,
 
-    /// Milliseconds without a sign of life after which a running task counts as stalled
+    /// Milliseconds without output or model traffic after which a running task fails as stalled
     #[arg(long, env = "STALL_TIMEOUT_MS", default_value_t = 120_000, value_parser = clap::value_parser!(u64).range(100..))]
     pub stall_timeout_ms: u64,
 
-    /// Milliseconds after which an idle session's container is removed; its files and memory stay
+    /// Milliseconds after which the sandbox of an idle session is removed. Its files and its memory stay
     #[arg(long, env = "IDLE_TIMEOUT_MS", default_value_t = 300_000)]
     pub idle_timeout_ms: u64,
 
-    /// Milliseconds a sandbox goes on without a coordinator before it ends itself
+    /// Milliseconds after which a sandbox without a coordinator ends itself
     #[arg(long, env = "ORPHAN_TTL_MS", default_value_t = 600_000)]
     pub orphan_ttl_ms: u64,
 
-    /// Milliseconds for which a WebSocket subscriber may take nothing before it is let go with code 4008
+    /// Milliseconds after which a WebSocket subscriber that reads nothing is disconnected with close code 4008
     #[arg(long, env = "SUBSCRIBER_TIMEOUT_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(100..))]
     pub subscriber_timeout_ms: u64,
 
-    /// Milliseconds that running tasks have to finish when the server is told to stop
+    /// Milliseconds that running tasks have to finish after SIGTERM
     #[arg(long, env = "DRAIN_TIMEOUT_MS", default_value_t = 30_000)]
     pub drain_timeout_ms: u64,
 
-    /// What happens to running tasks when the server is told to stop. `finish`: they may finish in time. `handoff`: it
-    /// exits at once and leaves the sandboxes to the next start
-    #[arg(long, env = "DRAIN", default_value = "finish")]
+    /// Running tasks after SIGTERM. `finish`: they may finish within `DRAIN_TIMEOUT_MS`. `handoff`: the server exits at
+    /// once, and the next start continues them
+    #[arg(long, env = "DRAIN", default_value = "finish", value_enum)]
     pub drain: DrainMode,
 
-    /// Tasks that may wait in one session
+    /// Tasks that may wait in the queue of one session
     #[arg(long, env = "MAX_QUEUE", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_queue: u32,
 
-    /// The agent template: a directory with AGENTS.md and, if wanted, OUTPUT.md, OUTPUT.schema.json, tools/ and
-    /// agent.toml; or a directory of several
+    /// The agent template: a directory with AGENTS.md and optionally OUTPUT.md, OUTPUT.schema.json, tools/ and agent.toml;
+    /// or a directory that contains several of these
     #[arg(long, env = "AGENT_DIR", default_value = "./agent")]
     pub agent_dir: PathBuf,
 
-    /// Where the store is kept
+    /// Directory of the store
     #[arg(long, env = "DATA_DIR", default_value = "./data")]
     pub data_dir: PathBuf,
 
-    /// How long and how much of the event log is kept: an age like 30d or 12h, a size like 10g, or both with a comma.
-    /// Records of tasks and sessions stay
+    /// Age and size that the event log may have: 30d or 12h, 10g or 500m, or both with a comma. Records of tasks and sessions
+    /// stay
     #[arg(long, env = "EVENT_RETENTION", default_value = "30d,10g")]
     pub event_retention: Retention,
 
-    /// The key that seals secrets in the store [default: secret.key in `DATA_DIR`, made on the first start]
+    /// File of the key that seals secrets in the store [default: secret.key in `DATA_DIR`, made on the first start]
     #[arg(long, env = "SECRET_KEY_FILE")]
     pub secret_key_file: Option<PathBuf>,
 
-    /// Where the sandboxes' sockets are; short, since a socket's path may have 107 bytes [default: below /run or
-    /// `XDG_RUNTIME_DIR`]
+    /// Directory of the sandboxes' sockets. Its path must be short: a socket's path has at most 107 bytes [default: below
+    /// /run or `XDG_RUNTIME_DIR`]
     #[arg(long, env = "RUNTIME_DIR")]
     pub runtime_dir: Option<PathBuf>,
 
@@ -105,67 +105,67 @@ pub struct ServeOptions {
     #[arg(long, env = "DOCKER_IMAGE", default_value = "claude-runner")]
     pub docker_image: String,
 
-    /// `none`: a sandbox has no network, all goes through its link. `bridge`: where containers cannot share a socket
-    /// with this host
-    #[arg(long, env = "SANDBOX_NETWORK", default_value = "none")]
+    /// `none`: a sandbox has no network and uses its link for everything. `bridge`: for engines whose containers cannot
+    /// share a socket with this host
+    #[arg(long, env = "SANDBOX_NETWORK", default_value = "none", value_enum)]
     pub sandbox_network: NetworkMode,
 
-    /// Memory of a sandbox, like 2g or 512m
+    /// Memory limit of a sandbox, like 2g or 512m
     #[arg(long, env = "SANDBOX_MEMORY", default_value = "2g")]
     pub sandbox_memory: ByteSize,
 
-    /// CPUs of a sandbox, like 2 or 0.5
+    /// CPU limit of a sandbox, like 2 or 0.5
     #[arg(long, env = "SANDBOX_CPUS", default_value = "2")]
     pub sandbox_cpus: CpuCount,
 
-    /// Processes and threads of a sandbox
+    /// Limit of processes and threads in a sandbox
     #[arg(long, env = "SANDBOX_PIDS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..))]
     pub sandbox_pids: u32,
 
-    /// What a session's files may take on the disk, like 10g. Measured while a task runs: a watchdog, no quota
+    /// Disk space that the files of a session may take, like 10g. A watchdog measures it while a task runs; it is no quota
     #[arg(long, env = "SANDBOX_DISK", default_value = "10g")]
     pub sandbox_disk: ByteSize,
 
-    /// An OCI runtime for sandboxes that the engine knows, like runsc [default: the engine's]
+    /// OCI runtime of sandboxes, like runsc. The engine must know it [default: the engine's]
     #[arg(long, env = "SANDBOX_RUNTIME")]
     pub sandbox_runtime: Option<String>,
 
-    /// Sandboxes that may be there at once, warm ones included [default: the engine's memory by a quarter of
+    /// Sandboxes that may exist at once, warm ones included [default: the engine's memory divided by a quarter of
     /// `SANDBOX_MEMORY`, at least 4]
     #[arg(long, env = "MAX_SANDBOXES", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_sandboxes: Option<u32>,
 
-    /// Sandboxes that are kept ready for new sessions; 0: none is started ahead of its task
+    /// Warm sandboxes that are kept ready for new sessions; 0 turns this off
     #[arg(long, env = "WARM_SANDBOXES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub warm_sandboxes: u32,
 
-    /// Milliseconds a task waits for room for its sandbox
+    /// Milliseconds that a task waits for a free sandbox slot
     #[arg(long, env = "CAPACITY_TIMEOUT_MS", default_value_t = 600_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub capacity_timeout_ms: u64,
 
-    /// Hosts that every sandbox may reach: host, host:port, *.domain, http://host:port or preset:NAME, comma-separated
+    /// Hosts that every sandbox may reach, comma-separated: host, host:port, *.domain, http://host:port or preset:NAME
     #[arg(long, env = "EGRESS_ALLOW", default_value = "")]
     pub egress_allow: EgressList,
 
-    /// A TOML file that says which hosts are behind each preset:NAME of `EGRESS_ALLOW`: NAME = ["host", …]
+    /// TOML file that defines the presets of `EGRESS_ALLOW`: NAME = ["host", …]
     #[arg(long, env = "EGRESS_PRESETS_FILE")]
     pub egress_presets_file: Option<PathBuf>,
 
-    /// Bytes that a task may exchange with outside hosts other than the model API, like 10g
+    /// Bytes that a task may exchange with hosts other than the model API, like 10g
     #[arg(long, env = "EGRESS_MAX_BYTES", default_value = "10g")]
     pub egress_max_bytes: ByteSize,
 
-    /// Signs webhooks of tasks that bring no secret of their own: whsec_ and 24 to 64 bytes in base64; several with commas
-    /// sign side by side
+    /// Secret that signs webhooks of tasks without a secret of their own: whsec_ and 24 to 64 bytes in base64. Several,
+    /// comma-separated, each add a signature
     #[arg(long, env = "WEBHOOK_SECRET", default_value = "", hide_env_values = true)]
     pub webhook_secret: WebhookSecrets,
 
-    /// Hosts that webhooks may go to beside the internet by https, comma-separated: host, host:port, *.domain or
+    /// Hosts that webhooks may reach besides the internet by https, comma-separated: host, host:port, *.domain or
     /// http://host:port
     #[arg(long, env = "WEBHOOK_ALLOW", default_value = "")]
     pub webhook_allow: RuleList,
 
-    /// Attempts to deliver a webhook
+    /// Attempts to deliver a webhook, the first included
     #[arg(long, env = "WEBHOOK_ATTEMPTS", default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..=50))]
     pub webhook_attempts: u32,
 
@@ -173,11 +173,11 @@ pub struct ServeOptions {
     #[arg(long, env = "WEBHOOK_RETRY_MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
     pub webhook_retry_ms: u64,
 
-    /// What copies of repositories may take below `DATA_DIR`, like 20g; 0 keeps none
+    /// Disk space of the repository mirrors below `DATA_DIR`, like 20g; 0 keeps no mirrors
     #[arg(long, env = "REPOSITORY_CACHE", default_value = "20g")]
     pub repository_cache: CacheSize,
 
-    /// Where model requests go
+    /// Address of the model API
     #[arg(long, env = "ANTHROPIC_BASE_URL", default_value = "https://api.anthropic.com")]
     pub anthropic_base_url: String,
 
@@ -185,90 +185,90 @@ pub struct ServeOptions {
     #[arg(long, env = "ANTHROPIC_API_KEY", hide_env_values = true)]
     pub anthropic_api_key: Option<SecretString>,
 
-    /// OAuth token for model requests; without key and token the login in ~/.claude/.credentials.json is used
+    /// OAuth token for model requests. Without key and token, the login in ~/.claude/.credentials.json is used
     #[arg(long, env = "CLAUDE_CODE_OAUTH_TOKEN", hide_env_values = true)]
     pub claude_code_oauth_token: Option<SecretString>,
 
-    /// Token with which repositories are read and written; never in a sandbox
+    /// Token that reads and writes repositories. It never enters a sandbox
     #[arg(long, env = "GITHUB_TOKEN", hide_env_values = true)]
     pub github_token: Option<SecretString>,
 
-    /// A GitHub App in the place of a token: its id
+    /// Id of a GitHub App, which replaces the token
     #[arg(long, env = "GITHUB_APP_ID")]
     pub github_app_id: Option<u64>,
 
-    /// The App's private key in PEM form, as GitHub gives it out
+    /// File with the App's private key in PEM form
     #[arg(long, env = "GITHUB_APP_PRIVATE_KEY_FILE")]
     pub github_app_private_key_file: Option<PathBuf>,
 
-    /// Where repositories are cloned from; another one for GitHub Enterprise
+    /// Address that repositories are cloned from; change it for GitHub Enterprise
     #[arg(long, env = "GITHUB_URL", default_value = "https://github.com")]
     pub github_url: Url,
 
-    /// Its API; `/api/v3` of an Enterprise server
+    /// Address of the forge's API; `/api/v3` of an Enterprise server
     #[arg(long, env = "GITHUB_API_URL", default_value = "https://api.github.com")]
     pub github_api_url: Url,
 
-    /// Whether repository tasks may push changes of `.github/workflows`, which the forge runs by itself
+    /// Allow repository tasks to push changes of `.github/workflows`, which the forge executes
     #[arg(long, env = "ALLOW_WORKFLOW_CHANGES", default_value_t = false, action = clap::ArgAction::Set)]
     pub allow_workflow_changes: bool,
 
-    /// The image in which repository tasks work
+    /// The image of repository tasks
     #[arg(long, env = "REPOSITORY_IMAGE", default_value = "claude-runner-repository")]
     pub repository_image: String,
 
-    /// Milliseconds until an agent can begin in the clone of a repository task
+    /// Milliseconds until the agent of a repository task must be able to begin in its clone
     #[arg(long, env = "ORCHESTRATOR_TIMEOUT_MS", default_value_t = 1_200_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
     pub orchestrator_timeout_ms: u64,
 
-    /// Milliseconds that the agent of a repository task may work, where the task does not say
+    /// Milliseconds that the agent of a repository task may work if the task sets no `timeoutMs`
     #[arg(long, env = "WORKER_TIMEOUT_MS", default_value_t = 3_600_000, value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
     pub worker_timeout_ms: u64,
 
-    /// A directory whose orchestrator.md and worker.md are told to the agents of repository tasks in place of the built-in
-    /// ones; either may be missing
+    /// Directory with orchestrator.md and worker.md, which replace the built-in prompts of repository tasks. Either may be
+    /// missing
     #[arg(long, env = "PROMPT_DIR")]
     pub prompt_dir: Option<PathBuf>,
 
-    /// Dollars that a session may cost in all [default: no limit]
+    /// US dollars that a session may cost in total [default: no limit]
     #[arg(long, env = "MAX_SESSION_COST_USD")]
     pub max_session_cost_usd: Option<Dollars>,
 
-    /// Dollars that all tasks together may cost on one day in UTC [default: no limit]
+    /// US dollars that all tasks together may cost in one day (UTC) [default: no limit]
     #[arg(long, env = "MAX_DAY_COST_USD")]
     pub max_day_cost_usd: Option<Dollars>,
 
-    /// Dollars that all tasks together may ever cost [default: no limit]
+    /// US dollars that all tasks together may cost in total [default: no limit]
     #[arg(long, env = "MAX_TOTAL_COST_USD")]
     pub max_total_cost_usd: Option<Dollars>,
 
-    /// A JSON file with prices per model, over the built-in ones
+    /// JSON file with prices per model. It overrides the built-in prices
     #[arg(long, env = "MODEL_PRICES")]
     pub model_prices: Option<PathBuf>,
 
-    /// Secrets of at least 32 characters, comma-separated, each with all rights. Keys with fewer are made with
-    /// `claude-runner key`. With any key, requests need one as `Authorization: Bearer`
+    /// API keys with all rights, comma-separated, each of at least 32 characters. `claude-runner key` makes keys with fewer
+    /// rights. Once there is a key, every request needs one as `Authorization: Bearer`
     #[arg(long, env = "API_KEYS", default_value = "", hide_env_values = true)]
     pub api_keys: ApiKeys,
 
-    /// Requests that one API key may make in a minute, all of them at once if it likes; 0 sets no limit
+    /// Requests per minute of one API key, bursts included; 0 sets no limit
     #[arg(long, env = "RATE_LIMIT", default_value_t = 6000)]
     pub rate_limit: u32,
 
-    /// How the server's log is written: `text` for people, `json` for programs, one object a line
-    #[arg(long, env = "LOG_FORMAT", default_value = "text")]
+    /// Format of the server's log: `text`, or `json` with one object a line
+    #[arg(long, env = "LOG_FORMAT", default_value = "text", value_enum)]
     pub log_format: LogFormat,
 
-    /// The audit log; `-` puts its lines into the server's log [default: audit.log in `DATA_DIR`]
+    /// File of the audit log; `-` writes it to the server's log [default: audit.log in `DATA_DIR`]
     #[arg(long, env = "AUDIT_LOG")]
     pub audit_log: Option<PathBuf>,
 
-    /// Origins whose pages may call the API, comma-separated; off by default
+    /// Origins whose pages may call the API (CORS), comma-separated; none by default
     #[arg(long, env = "CORS_ORIGINS", default_value = "")]
     pub cors_origins: OriginList,
 
-    /// Further names under which the server is called, comma-separated, each with or without a port: those of a reverse
-    /// proxy. Loopback and `HOST` are always allowed
+    /// Further host names of the server, comma-separated, with or without a port, as a reverse proxy forwards them. Loopback
+    /// and `HOST` are always allowed
     #[arg(long, env = "ALLOWED_HOSTS", default_value = "")]
     pub allowed_hosts: HostList,
 }
@@ -278,9 +278,9 @@ pub fn docker_host() -> String {
     std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or(engine_docker::DEFAULT_HOST.to_owned())
 }
 
-/// All that git is given of our environment, where the coordinator itself runs it.
+/// The environment of every git that the coordinator itself runs.
 pub fn git_environment() -> Vec<(&'static str, OsString)> {
-    // A forge whose certificate is signed by an authority of the house.
+    // The forge's certificate may be signed by a private authority.
     let names = [("PATH", "PATH"), ("SSL_CERT_FILE", "GIT_SSL_CAINFO")];
     names.into_iter().filter_map(|(ours, gits)| Some((gits, std::env::var_os(ours)?))).collect()
 }
@@ -293,11 +293,11 @@ pub enum ConfigError {
          least 32 characters), or listen on 127.0.0.1"
     )]
     OpenWithoutKeys(IpAddr),
-    #[error("ANTHROPIC_BASE_URL is {0}, which is no URL; it must be like https://api.anthropic.com")]
+    #[error("ANTHROPIC_BASE_URL is {0}; it must be a URL like https://api.anthropic.com")]
     Upstream(String),
-    #[error("{0} cannot be a credential: it is empty or has characters that no HTTP header may have")]
+    #[error("{0} is no credential: it is empty or contains characters that an HTTP header cannot carry")]
     Credential(&'static str),
-    #[error("GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE belong together: one of them is missing")]
+    #[error("GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE must be set together: one of them is missing")]
     HalfAnApp,
     #[error("GITHUB_APP_PRIVATE_KEY_FILE is {}", path.display())]
     AppKey { path: PathBuf, source: InvalidGitHubCredential },
@@ -316,7 +316,7 @@ pub enum ConfigError {
 }
 
 impl ServeOptions {
-    /// Beyond loopback nobody is let in without a key.
+    /// Requires an API key where the server listens beyond loopback.
     pub fn check_keys(&self, keys: &Keys) -> Result<(), ConfigError> {
         if !self.host.is_loopback() && keys.is_empty() {
             return Err(ConfigError::OpenWithoutKeys(self.host));
@@ -324,7 +324,7 @@ impl ServeOptions {
         Ok(())
     }
 
-    /// The audit log's file; `None` for the server's own log.
+    /// The file of the audit log. `None`: the server's own log.
     pub fn audit_log(&self) -> Option<PathBuf> {
         match &self.audit_log {
             Some(path) if path.as_os_str() == "-" => None,
@@ -346,7 +346,7 @@ impl ServeOptions {
     }
 }
 
-/// Takes in a `.env` file of the working directory, if there is one. Variables that are set win over it.
+/// Reads `.env` in the working directory, if it exists. Variables that are already set win over it.
 pub fn load_env_file() -> Result<(), dotenvy::Error> {
     match dotenvy::dotenv() {
         Err(error) if error.not_found() => Ok(()),

@@ -5,6 +5,8 @@
 //! | [`config`] | every setting, and the settings of each crate made from them |
 //! | [`commands`] | the arguments, and the exit status of an error |
 //! | [`serve`] | the steps of the server: configuration, build, run, drain |
+//! | [`server`] | builds sessions, sandboxes and background work from their parts; the tests use it too |
+//! | `logs` | the log, the audit log, and the secrets that are masked in them |
 //!
 //! Invariants:
 //! - Nothing but [`config`] reads the environment.
@@ -12,4 +14,6 @@
 
 pub mod commands;
 pub mod config;
+mod logs;
 pub mod serve;
+pub mod server;

@@ -1,9 +1,9 @@
-//! `claude-runner`: one binary for the server and for those who talk to it.
+//! `claude-runner`: one binary for the server and its command line.
 
 use std::process::ExitCode;
 
-/// Gives memory back to the system once it is free, also where what is left lies between: after ten thousand sessions
-/// have come to rest, the C library's allocator kept all that they had needed (docs/performance.md).
+/// jemalloc returns free memory to the system. After ten thousand sessions had ended, the allocator of the C library kept all
+/// the memory that they had used (docs/concepts/performance.md).
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -1,6 +1,5 @@
-//! `claude-runner serve`: configuration, then everything is built, runs, and drains.
+//! `claude-runner serve`: reads the configuration, builds the server, runs it, drains it.
 
-use std::io::IsTerminal;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,38 +16,34 @@ use failpoint::failpoint;
 use forge::GitHub;
 use gateway::budget::Budgets;
 use gateway::{Gateway, Outbound, Prices, SystemResolver};
-use observe::audit::{self, AuditFile};
 use observe::metrics::Metrics;
-use observe::redact::{LogWriter, Redactor};
+use observe::redact::Redactor;
 use observe::telemetry::Telemetry;
 use sandbox::capacity::Capacity;
-use sandbox::{Instance, Links, SandboxHost, WarmPool};
-use secrecy::ExposeSecret;
-use sessions::maintenance;
-use sessions::registry::Registry;
+use sandbox::{Instance, Links, SandboxHost};
 use sessions::repository::{Git, Mirrors};
-use sessions::session::{Feed, SessionContext};
 use sessions::webhook::{self, WebhookDispatcher};
-use store::{KeyStore, Store, make_directory};
+use store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
-use tracing_subscriber::filter::filter_fn;
 
-use crate::config::{self, ConfigError, DrainMode, LogFormat, ServeOptions};
+use crate::config::{self, ConfigError, DrainMode, ServeOptions};
+use crate::logs;
+use crate::server::{Lifetime, Parts, Server};
 
-/// How long streams and sandboxes have to end once tasks have.
+/// The time that streams and sandboxes have to end after the last task.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often an engine that does not answer is asked for its memory.
+/// The interval at which an engine that does not answer is asked for its memory.
 const ENGINE_RETRY: Duration = Duration::from_secs(5);
 
 pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let redactor = Arc::<Redactor>::default();
-    set_up_logs(&options, &redactor)?;
-    learn_secrets(&redactor, &mut options);
+    logs::set_up_logs(&options, &redactor)?;
+    logs::learn_secrets(&redactor, &mut options);
     let prices = Prices::load(options.model_prices.as_deref()).context("MODEL_PRICES")?;
     if !prices.knows(&options.model) {
         let known = prices.models().join(", ");
@@ -57,13 +52,12 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     check_agents(&options.agent_dir, &prices).context("AGENT_DIR does not name an agent template")?;
 
     let telemetry = Telemetry::start(config::trace_export()?).map_err(ConfigError::from)?;
-    let tracker = TaskTracker::new();
-    let shutdown = CancellationToken::new();
-    let draining = CancellationToken::new();
+    let lifetime = Lifetime::default();
+    let Lifetime { tracker, shutdown, .. } = lifetime.clone();
     let metrics = Metrics::default();
     let store =
         Store::open(&options.data_dir, options.store_options(metrics.clone())).context("DATA_DIR cannot be used")?;
-    let key_store = KeyStore::open(&options.data_dir).context("DATA_DIR cannot be used")?;
+    let key_store = store.keys().context("DATA_DIR cannot be used")?;
     let keys = Keys::open(&options.api_keys, &key_store, options.host).context("the API keys cannot be read")?;
     options.check_keys(&keys)?;
     if keys.is_empty() && keys.anyone().is_none() {
@@ -90,49 +84,35 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         gateway.set_own_listener(listener);
         outbound.set_own_listener(listener);
     }
-    let sandboxes = SandboxHost::new(engine, links, gateway, instance, options.sandbox_settings(), tracker.clone());
-
-    let sandboxes = Arc::new(sandboxes);
-    let capacity = options.capacity();
-    let (warm, keep_warm) = WarmPool::new(
-        options.warm_settings(),
-        Arc::clone(&sandboxes),
-        capacity.clone(),
-        tracker.clone(),
-        draining.clone(),
-    );
-    if options.max_sandboxes.is_none() {
-        tracker.spawn(measure_engine(options.clone(), Arc::clone(&sandboxes), capacity.clone(), shutdown.clone()));
-    }
-
     let mut repositories = options.repositories()?;
     if let Some(repositories) = &mut repositories {
         repositories.mirrors = open_mirrors(&options, &repositories.github, &tracker, &shutdown).await;
     }
     let worker_timeout_ms = repositories.as_ref().map(|_| options.worker_timeout_ms);
-    let context = SessionContext {
+    let parts = Parts {
         store,
-        sandboxes,
-        capacity,
-        warm,
+        engine,
+        links,
+        gateway,
+        instance,
+        capacity: options.capacity(),
+        sandbox: options.sandbox_settings(),
+        warm: options.warm_settings(),
+        sessions: options.session_settings(),
+        repositories,
         redactor,
-        feed: Feed::default(),
         metrics: metrics.clone(),
         telemetry,
-        repositories,
-        settings: options.session_settings(),
-        tracker: tracker.clone(),
-        draining: draining.clone(),
-        shutdown: shutdown.clone(),
+        lifetime,
     };
-    let registry = Registry::new(Arc::new(context));
-    registry.restore().await?;
-    // Not before: whoever starts a sandbox removes those that nobody is known to have.
-    tracker.spawn(keep_warm);
-    tracker.spawn(maintenance::run(registry.clone()));
-    tracker.spawn(prove_runtime(Arc::clone(&registry.context().sandboxes), shutdown.clone()));
+    let server = Server::build(parts).await?;
+    if options.max_sandboxes.is_none() {
+        let (sandboxes, capacity) = (Arc::clone(&server.sandboxes), server.capacity.clone());
+        tracker.spawn(measure_engine(options.clone(), sandboxes, capacity, shutdown.clone()));
+    }
+    tracker.spawn(prove_runtime(Arc::clone(&server.sandboxes), shutdown.clone()));
     let dispatcher = WebhookDispatcher {
-        store: registry.context().store.clone(),
+        store: server.store.clone(),
         outbound: Arc::clone(&outbound),
         secrets: options.webhook_secret.clone(),
         schedule: options.webhook_schedule(),
@@ -141,7 +121,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     };
     tracker.spawn(webhook::run(dispatcher, shutdown.clone()));
     let api = Api {
-        registry: registry.clone(),
+        registry: server.registry.clone(),
         defaults: Arc::new(Defaults {
             model: options.model.clone(),
             max_turns: options.max_turns,
@@ -167,13 +147,13 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let closing = CancellationToken::new();
     tracker.spawn(api::serve(listener, router(api), closing.clone(), tracker.clone()));
     until_told_to_stop().await?;
-    drain(&options, &registry, &draining, &closing, &shutdown, &tracker).await;
-    // Stays where sandboxes do.
+    drain(&options, &server, &closing).await;
+    // The directory is not empty if sandboxes stay, and is not removed then.
     let _ = std::fs::remove_dir(runtime_dir);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Without its default agent a server is of no use. Another that is broken is named, and the others work.
+/// Refuses to start without a usable default agent. Other broken agents are logged.
 fn check_agents(directory: &Path, prices: &Prices) -> Result<(), TemplateError> {
     let agents = Agents::load(directory)?;
     for entry in agents.entries() {
@@ -186,7 +166,7 @@ fn check_agents(directory: &Path, prices: &Prices) -> Result<(), TemplateError> 
     Ok(())
 }
 
-/// `None` where none are wanted, or no git is there to keep them. Tasks clone through the gateway then.
+/// `None`: mirrors are off, or there is no git. Tasks then clone through the gateway.
 async fn open_mirrors(
     options: &ServeOptions,
     github: &GitHub,
@@ -202,7 +182,7 @@ async fn open_mirrors(
     Some(Mirrors::new(git, github.clone(), settings, tracker.clone(), shutdown.clone()))
 }
 
-/// Sets MAX_SANDBOXES by the engine's memory, as soon as it answers.
+/// Derives MAX_SANDBOXES from the engine's memory, as soon as the engine answers.
 async fn measure_engine(
     options: ServeOptions,
     sandboxes: Arc<SandboxHost>,
@@ -222,7 +202,7 @@ async fn measure_engine(
     }
 }
 
-/// An engine that does not answer yet is asked when it is used.
+/// Checks SANDBOX_RUNTIME if the engine answers already. Otherwise the first launch does.
 async fn check_runtime(options: &ServeOptions, engine: &dyn Engine) -> Result<(), ConfigError> {
     let Some(runtime) = &options.sandbox_runtime else { return Ok(()) };
     match engine.info().await {
@@ -233,60 +213,12 @@ async fn check_runtime(options: &ServeOptions, engine: &dyn Engine) -> Result<()
     }
 }
 
-/// Early, so that no task has to wait for it and a failure is seen before one comes. Tasks try again themselves.
+/// Proves the runtime at the start, so that no task waits for it and a failure is logged before the first task. Each launch
+/// tries again.
 async fn prove_runtime(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken) {
     if let Err(error) = sandboxes.prove_runtime(&shutdown).await {
         warn!(%error, "no task will be run");
     }
-}
-
-/// The operator's secrets as they were configured. The login's are learnt whenever it is read.
-fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
-    let credentials = [&options.anthropic_api_key, &options.claude_code_oauth_token, &options.github_token];
-    for secret in credentials.into_iter().flatten() {
-        redactor.learn(secret.expose_secret().trim());
-    }
-    for secret in options.api_keys.take_secrets() {
-        redactor.learn(secret.expose_secret().trim());
-    }
-    for secret in options.webhook_secret.each() {
-        redactor.learn(secret.text().expose_secret());
-    }
-}
-
-/// The log goes to stderr, the audit log to its file.
-fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>) -> anyhow::Result<()> {
-    use tracing_subscriber::layer::SubscriberExt as _;
-    use tracing_subscriber::util::SubscriberInitExt as _;
-    use tracing_subscriber::{EnvFilter, Layer as _};
-
-    // bollard logs whole request bodies at debug, environment included.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let filter = match "bollard=info".parse() {
-        Ok(quiet) => filter.add_directive(quiet),
-        Err(_) => filter,
-    };
-    let audit_file = options.audit_log();
-    let elsewhere = audit_file.is_some();
-    let log = tracing_subscriber::fmt::layer().with_writer(LogWriter(Arc::clone(redactor)));
-    let log = match options.log_format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).boxed(),
-        // As the audit log has its lines.
-        LogFormat::Json => log.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
-    };
-    let log = log
-        .with_filter(filter)
-        .with_filter(filter_fn(move |metadata| !(elsewhere && metadata.target() == audit::TARGET)));
-    let audit = match audit_file {
-        None => None,
-        Some(path) => {
-            let redactor = Arc::clone(redactor);
-            let opened = path.parent().map_or(Ok(()), make_directory).and_then(|()| AuditFile::open(&path, redactor));
-            Some(audit::layer(opened.with_context(|| format!("could not open the audit log {}", path.display()))?))
-        }
-    };
-    tracing_subscriber::registry().with(log).with(audit).init();
-    Ok(())
 }
 
 async fn until_told_to_stop() -> anyhow::Result<()> {
@@ -299,19 +231,14 @@ async fn until_told_to_stop() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// No new tasks; running ones may finish in time; then everything ends. A second signal does not wait.
-async fn drain(
-    options: &ServeOptions,
-    registry: &Registry,
-    draining: &CancellationToken,
-    closing: &CancellationToken,
-    shutdown: &CancellationToken,
-    tracker: &TaskTracker,
-) {
+/// Starts no more tasks, lets running tasks finish within DRAIN_TIMEOUT_MS, then ends everything. A second signal ends the
+/// process at once.
+async fn drain(options: &ServeOptions, server: &Server, closing: &CancellationToken) {
+    let Lifetime { tracker, draining, shutdown } = &server.lifetime;
     draining.cancel();
     failpoint!("drain.begun");
     let finished = async {
-        while registry.load().0 > 0 {
+        while server.registry.load().0 > 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -320,13 +247,15 @@ async fn drain(
         () = std::future::ready(()), if options.drain == DrainMode::Handoff => {}
         () = tokio::time::sleep(Duration::from_millis(options.drain_timeout_ms)) => warn!("tasks still run; ending them"),
         _ = until_told_to_stop() => {
-            // What is left running is taken over, or taken down, by the next start.
+            // The next start takes over the sandboxes that run, or removes them.
             warn!("told twice; ending now");
             std::process::exit(1);
         }
     }
     failpoint!("drain.finished");
     shutdown.cancel();
+    // An agent that is handed off asks again where its request is cut.
+    registry.context().sandboxes.gateway().close();
     closing.cancel();
     tracker.close();
     tokio::select! {
@@ -338,11 +267,11 @@ async fn drain(
         _ = until_told_to_stop() => std::process::exit(1),
     }
     if options.drain == DrainMode::Finish {
-        // What could not be taken down when its time came; a failure is left to the next start.
-        let _ = registry.context().sandboxes.sweep_sandboxes().await;
+        // Removes sandboxes whose removal failed before. The next start retries if it fails again.
+        let _ = server.sandboxes.remove_orphans().await;
     }
     failpoint!("drain.swept");
-    registry.context().store.close().await;
-    registry.context().telemetry.shut_down().await;
+    server.store.close().await;
+    server.telemetry.shut_down().await;
     failpoint!("store.closed");
 }

@@ -1,4 +1,4 @@
-//! API keys: their ids, secrets and digests, their scope, and their limits.
+//! API keys: their ids, secrets, digests, scopes and limits.
 
 mod key;
 mod key_id;

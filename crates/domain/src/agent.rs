@@ -1,11 +1,11 @@
-//! What an agent is called.
+//! Names of agent templates.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The name of an agent template: its directory's, and `default` where AGENT_DIR is the only one.
+/// The name of an agent template: the name of its directory, or `default` if AGENT_DIR is itself the only template.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct AgentName(String);
@@ -24,13 +24,13 @@ impl AgentName {
         &self.0
     }
 
-    /// It means the default agent, where none is called so.
+    /// True for `default`. If no template has that name, it selects the default agent.
     pub fn is_alias(&self) -> bool {
         *self == AgentName::default()
     }
 }
 
-/// The one of an AGENT_DIR that is a template itself.
+/// `default` is the name of a template that is AGENT_DIR itself.
 impl Default for AgentName {
     fn default() -> Self {
         AgentName("default".to_owned())

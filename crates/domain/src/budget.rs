@@ -1,4 +1,4 @@
-//! Who pays for a request, and how much they may spend.
+//! Budgets: the limits on each account, and the accounts that pay for a model request.
 
 use std::fmt;
 
@@ -7,29 +7,30 @@ use crate::session::SessionId;
 use crate::task::TaskId;
 use crate::usage::{Account, Cost, Day};
 
-/// What the operator sets for the whole installation. `None`: no limit.
+/// Limits that the operator sets for the whole installation. `None` means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InstallationLimits {
-    /// Of each session.
+    /// Maximum cost of each session.
     pub session: Option<Cost>,
-    /// Of all together, each day.
+    /// Maximum cost of all sessions together, per day (UTC).
     pub day: Option<Cost>,
-    /// Of all together, ever.
+    /// Maximum cost of all sessions together, over the life of the installation.
     pub total: Option<Cost>,
 }
 
-/// On whose behalf a sandbox asks the model. Nobody's, where no task was given to it yet: the installation pays.
+/// The task, session and key on whose behalf a sandbox calls the model. All fields are empty before the sandbox gets
+/// its first task; then only the installation's limits apply.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Payer {
     pub task: Option<TaskId>,
     pub session: Option<SessionId>,
     pub key: Option<KeyId>,
-    /// `maxCostUsd` of the task.
+    /// The task's `maxCostUsd`.
     pub max_cost: Option<Cost>,
     pub key_limits: KeyLimits,
 }
 
-/// A limit that is reached.
+/// The error of a request that a limit rejects: the account has spent its whole limit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} of ${:.4} is used up: ${:.4} were spent ({setting})",
@@ -41,11 +42,11 @@ pub struct Spent {
     pub account: Account,
     pub limit: Cost,
     pub spent: Cost,
-    /// Where it was set.
+    /// The request field or setting that holds the limit.
     pub setting: &'static str,
 }
 
-/// The most that may be spent on an account.
+/// The maximum that may be spent on an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limit {
     pub account: Account,
@@ -54,12 +55,13 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// Builds the error for this limit when `spent` has reached it.
     pub fn reached(&self, spent: Cost) -> Spent {
         Spent { account: self.account.clone(), limit: self.most, spent, setting: self.setting }
     }
 }
 
-/// All that bound a payer on that day, narrowest first.
+/// Returns every limit that applies to the payer on that day, narrowest first.
 pub fn limits_of(payer: &Payer, installation: &InstallationLimits, day: Day) -> Vec<Limit> {
     let key = &payer.key_limits;
     let task = payer.task.clone().map(Account::Task);
@@ -70,7 +72,7 @@ pub fn limits_of(payer: &Payer, installation: &InstallationLimits, day: Day) -> 
         (session.clone(), key.max_session_cost, "the key's limit for a session"),
         (session, installation.session, "MAX_SESSION_COST_USD"),
         (payer.key.clone().map(|key| Account::KeyDay(key, day)), key.max_day_cost, "the key's limit for a day"),
-        (payer.key.clone().map(Account::Key), key.max_total_cost, "the key's limit in all"),
+        (payer.key.clone().map(Account::Key), key.max_total_cost, "the key's total limit"),
         (Some(Account::InstallationDay(day)), installation.day, "MAX_DAY_COST_USD"),
         (Some(Account::Installation), installation.total, "MAX_TOTAL_COST_USD"),
     ];

@@ -1,4 +1,4 @@
-//! Hosts outside of a sandbox, and the rules that allow them.
+//! Hosts outside the sandbox, and the rules that allow them.
 
 mod host;
 mod rule;

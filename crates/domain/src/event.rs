@@ -1,7 +1,7 @@
-//! Events: immutable, numbered things that happened in a session, serialised once.
+//! Events: immutable, numbered records of a session's history. Each is serialised once.
 //!
 //! On the wire an event is one flat JSON object, `{"type","seq","ts","taskId", …}`. The types of the agent's own stream
-//! never get here: `session::narrator` turns them into these.
+//! never appear here: `session::narrator` translates them into these.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -12,31 +12,32 @@ use crate::repository::RepositoryName;
 use crate::session::SessionId;
 use crate::task::{Answer, Failure, Stage, TaskId};
 
-/// One numbered event, as subscribers get it and as the store keeps it.
+/// One numbered event, in the form that the store keeps and subscribers receive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// Counts per session from 1 without holes.
+    /// Sequence number within the session: starts at 1, no gaps.
     pub seq: u64,
-    /// The whole JSON object on one line, `seq`, `ts`, `type` and `taskId` in it. Always UTF-8.
+    /// The complete JSON object on one line, including `seq`, `ts`, `type` and `taskId`. Always UTF-8.
     pub json: Bytes,
 }
 
-/// What happened. The variant's name in snake case is the event's `type`.
+/// An event before it is numbered. The variant's name in snake case is the event's `type`.
 #[derive(Debug, Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 pub enum Event {
     TaskQueued {
         session_id: SessionId,
-        /// Tasks ahead of this one, the running one included; sessions ahead of this one, where it waits for a sandbox.
+        /// The number of tasks ahead of this one in its session, including the running task. For a task that waits for
+        /// a sandbox: the number of sessions ahead of it.
         position: usize,
-        /// What it waits for, where it cannot begin at once.
+        /// The reason why the task cannot start at once. `None` if it can.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<QueuedReason>,
     },
     TaskStart {
         session_id: SessionId,
     },
-    /// A repository task goes on to its next stage, or something more is known of where it works.
+    /// A repository task enters its next stage, or its repository, branch or pull request becomes known.
     Stage {
         stage: Stage,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +66,8 @@ pub enum Event {
     },
     ToolStart {
         tool: String,
-        /// One larger than [`Event::MAX_FRAME_BYTES`] is a string with its beginning, and `truncated` says so.
+        /// The tool's input. If it exceeds [`Event::MAX_FRAME_BYTES`], it is a JSON string with the beginning of the
+        /// input, and `truncated` is true.
         input: Box<RawValue>,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         truncated: bool,
@@ -75,7 +77,7 @@ pub enum Event {
     },
     ToolEnd {
         tool_use_id: String,
-        /// At most [`Event::MAX_TOOL_RESULT_BYTES`]; `truncated` says when it was cut.
+        /// At most [`Event::MAX_TOOL_RESULT_BYTES`]. `truncated` is true if the result was longer.
         result: String,
         is_error: bool,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -90,49 +92,50 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
         reason: String,
-        /// Text and thinking since this event are void: the model is asked again for this message.
+        /// Subscribers discard text and thinking from this `seq` on: the CLI repeats the model request of this message.
         #[serde(skip_serializing_if = "Option::is_none")]
         discards_from: Option<u64>,
     },
     Subagent {
         phase: &'static str,
-        /// The agent's frame as it came, cut like a tool's input where it is too large.
+        /// The agent's frame, unchanged. A frame that is too large is truncated like a tool's input.
         frame: Box<RawValue>,
     },
     TaskComplete(Box<Answer>),
     TaskFailed(Failure),
     Abort {
-        /// Who ended it: `request` (a caller), `reset`, `delete` or `shutdown`.
+        /// The actor that ended the task: `request` (a caller), `reset`, `delete` or `shutdown`.
         by: &'static str,
         #[serde(flatten)]
         failure: Failure,
     },
-    /// The conversation was forgotten: by a caller (`reset`), or because its transcript is gone (`transcript_lost`).
+    /// The session lost its conversation: a caller reset it (`reset`), or the CLI's transcript is missing
+    /// (`transcript_lost`).
     SessionReset {
         reason: &'static str,
     },
     SessionDeleted {},
-    /// An event of the agent of a kind that is not known yet, as it came; cut like a tool's input where it is too large.
+    /// An agent event of an unknown type, unchanged. An event that is too large is truncated like a tool's input.
     Raw {
         event: Box<RawValue>,
     },
 }
 
-/// What a task waits for.
+/// The reason why a task is queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QueuedReason {
-    /// Other tasks of its session.
+    /// Other tasks of the same session run first.
     Session,
-    /// A sandbox: there are as many as there may be.
+    /// The task needs a sandbox, and the maximum number of sandboxes exists.
     Capacity,
-    /// A sandbox: there is no memory for one more.
+    /// The task needs a sandbox, and there is not enough memory for another one.
     Memory,
-    /// Another repository task, which works on the same branch.
+    /// Another repository task works on the same branch.
     Branch,
 }
 
-/// Where in the agent something happened: at its top level, or in the subagent that a tool call started.
+/// The part of the agent that produced an event: the main conversation, or the subagent that this tool call started.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Origin {
@@ -141,15 +144,18 @@ pub struct Origin {
 }
 
 impl Event {
-    /// A tool result is for people to follow the work; the agent itself has the whole of it.
+    /// The maximum size of a tool result in an event. Events exist so that people can follow the work; the agent itself
+    /// gets the full result.
     pub const MAX_TOOL_RESULT_BYTES: usize = 64 * 1024;
 
-    /// Of a tool's input and of frames that are passed on.
+    /// The maximum size of a tool's input, and of agent frames that are passed on.
     pub const MAX_FRAME_BYTES: usize = 256 * 1024;
 
-    /// Longer text comes in several events: one event should not be what a slow subscriber's memory goes to.
+    /// The maximum size of the text in one event. Longer text is split into several events, so that one event cannot
+    /// fill a slow subscriber's buffer.
     pub const MAX_TEXT_BYTES: usize = 64 * 1024;
 
+    /// The event's `type` on the wire.
     pub const fn kind(&self) -> &'static str {
         match self {
             Event::TaskQueued { .. } => "task_queued",
@@ -172,7 +178,7 @@ impl Event {
         }
     }
 
-    /// Whether this is something that the model said or wants done.
+    /// True for events that carry output of the model: text, thinking and tool calls.
     pub const fn is_of_the_model(&self) -> bool {
         match self {
             Event::ThinkingStart(_) | Event::Thinking { .. } | Event::Text { .. } | Event::ToolStart { .. } => true,
@@ -192,15 +198,15 @@ impl Event {
         }
     }
 
-    /// Serialises the event, for the store and for all subscribers.
+    /// Numbers and serialises the event, once for the store and all subscribers.
     pub fn number(&self, seq: u64, at: Timestamp, task: Option<&TaskId>) -> StoredEvent {
         let mut json = format!("{{\"type\":\"{}\",\"seq\":{seq},\"ts\":\"{at:.3}\"", self.kind()).into_bytes();
-        // The answer carries its own taskId.
+        // `TaskComplete` already contains a `taskId`.
         if let (Some(task), false) = (task, matches!(self, Event::TaskComplete(_))) {
             json.extend_from_slice(format!(",\"taskId\":\"{task}\"").as_bytes());
         }
         let start = json.len();
-        // Every field is a string, a number, or JSON already: this cannot fail, and writing to memory cannot either.
+        // This cannot fail: every field is a string, a number or raw JSON, and the writer is a buffer in memory.
         if serde_json::to_writer(&mut json, self).is_err() {
             json.truncate(start);
             json.push(b'}');

@@ -1,4 +1,4 @@
-//! Repositories, and where in them a session works.
+//! Repositories, branches and pull requests of repository tasks.
 
 mod checkout;
 mod name;

@@ -1,4 +1,4 @@
 //! Paths that are the same in every sandbox.
 
-/// The directory of a session's files, and the working directory of its agent.
+/// The directory that holds a session's files. It is the agent's working directory.
 pub const WORKSPACE: &str = "/workspace";

@@ -9,5 +9,5 @@ pub use record::{SandboxRecord, SessionRecord, SessionRepository};
 pub const API_KEY_VARIABLE: &str = "ANTHROPIC_API_KEY";
 pub const OAUTH_TOKEN_VARIABLE: &str = "CLAUDE_CODE_OAUTH_TOKEN";
 
-/// The variables of a session's `env` that are its own credential: they go to the gateway and never into a sandbox.
+/// Variables of a session's `env` that hold its own credential. They go to the gateway and never into a sandbox.
 pub const CREDENTIAL_NAMES: [&str; 2] = [API_KEY_VARIABLE, OAUTH_TOKEN_VARIABLE];

@@ -1,4 +1,5 @@
-//! A task: one submitted message. Queued, then running, then completed, failed or aborted; it ends exactly once.
+//! Tasks. A task is one submitted message. It is queued, then running, then completed, failed or aborted. It ends
+//! exactly once.
 
 mod id;
 mod outcome;

@@ -1,4 +1,4 @@
-//! Tokens and money: what a model request used and what that costs, and on whose account.
+//! Tokens and money: the usage of model requests, their cost, and the accounts that are charged.
 
 mod account;
 mod day;
@@ -15,18 +15,18 @@ pub use day::{Day, InvalidDay};
 pub use query::{Dimension, UsageFilter, UsageReport, UsageRow};
 pub use request::{Charge, CliCharge, OpenRequest};
 
-/// Tokens of one or many model requests, in the words of the Messages API.
+/// Tokens of one or more model requests. The names are those of the Messages API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     pub input_tokens: u64,
     pub output_tokens: u64,
     pub cache_creation_input_tokens: u64,
     pub cache_read_input_tokens: u64,
-    /// Model requests that were answered.
+    /// Number of model requests that got an answer.
     pub requests: u64,
 }
 
-/// Money in nano-dollars: a whole number, because sums of fractions of a cent must not drift.
+/// An amount of money in nano-dollars. It is an integer because sums of fractions of a cent must not drift.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cost(u64);
@@ -39,7 +39,7 @@ impl Cost {
         Cost(nanos)
     }
 
-    /// Negative and not-a-number amounts become zero; amounts above 18 thousand million dollars saturate.
+    /// Converts US dollars. Negative amounts and NaN become zero; amounts above 18 billion dollars saturate.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float to integer casts saturate")]
     pub fn from_dollars(dollars: f64) -> Self {
         Cost((dollars * Self::NANOS_PER_DOLLAR).round() as u64)
@@ -49,6 +49,7 @@ impl Cost {
         self.0
     }
 
+    /// The amount in US dollars.
     #[expect(clippy::cast_precision_loss, reason = "exact up to nine million dollars")]
     pub fn dollars(self) -> f64 {
         self.0 as f64 / Self::NANOS_PER_DOLLAR
@@ -72,7 +73,7 @@ impl Add for Usage {
 impl Sub for Usage {
     type Output = Usage;
 
-    /// The difference of two readings of the same meter; never below zero.
+    /// The difference between two readings of the same meter. Each field saturates at zero.
     fn sub(self, earlier: Usage) -> Usage {
         Usage {
             input_tokens: self.input_tokens.saturating_sub(earlier.input_tokens),

@@ -1,4 +1,4 @@
-//! Webhooks as data: where a delivery goes, what signs it, and what became of it.
+//! Webhooks as data: the target of a delivery, the secret that signs it, and its attempts.
 
 mod delivery;
 mod secret;

@@ -6,21 +6,21 @@ use futures::stream::{self, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use super::failure::{Failure, is_full};
+use super::failure::{CallContext, is_full};
 use engine::{BuildCache, BuildProgress, BuildSpec, BuildStream, EngineError, Operation};
 
-/// Lines that wait for a slow reader before the builder waits too.
+/// Number of lines that wait for a slow reader before the builder waits too.
 const LINES_AHEAD: usize = 64;
 
-/// Starts the build and gives what it says. The classic builder of the engine's API is used: every engine has it, and it
-/// needs no session beside the request.
-pub(super) fn stream(client: Docker, spec: BuildSpec, failure: Failure) -> BuildStream {
+/// Starts the build and streams its progress. It uses the classic builder of the engine's API: every engine has it, and
+/// it needs no session beside the request.
+pub(super) fn stream(client: Docker, spec: BuildSpec, context: CallContext) -> BuildStream {
     let (sender, receiver) = mpsc::channel(LINES_AHEAD);
-    // Bollard's stream borrows its client, so a task owns both. It ends with the receiver.
+    // Bollard's stream borrows its client, so a task owns both. The task ends when the receiver is dropped.
     TaskTracker::new().spawn(async move {
         tokio::select! {
             () = sender.closed() => {}
-            () = run(&client, spec, failure, &sender) => {}
+            () = run(&client, spec, context, &sender) => {}
         }
     });
     stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|item| (item, receiver)) }).boxed()
@@ -29,11 +29,11 @@ pub(super) fn stream(client: Docker, spec: BuildSpec, failure: Failure) -> Build
 async fn run(
     client: &Docker,
     spec: BuildSpec,
-    failure: Failure,
+    context: CallContext,
     sender: &mpsc::Sender<Result<BuildProgress, EngineError>>,
 ) {
-    let mut failure = failure;
-    failure.name.clone_from(&spec.tag);
+    let mut context = context;
+    context.name.clone_from(&spec.tag);
     let options = options(&spec);
     let body = bollard::body_try_stream(spec.context.into_stream());
     let mut lines = client.build_image(options, None, Some(body));
@@ -43,7 +43,7 @@ async fn run(
         let progress = match line {
             Ok(info) => read(info, &spec.tag, &mut image_id),
             Err(Error::DockerStreamError { error }) => Err(failed(&spec.tag, error)),
-            Err(error) => Err(failure.clone().of(error)),
+            Err(error) => Err(context.clone().error(error)),
         };
         match progress {
             Ok(None) => {}
@@ -57,7 +57,7 @@ async fn run(
     }
     let end = match image_id {
         Some(id) => Ok(BuildProgress::Built(id)),
-        None => Err(failure.unreachable("the build's answer ended early")),
+        None => Err(context.unreachable("the build's response ended early")),
     };
     drop(sender.send(end).await);
 }
@@ -75,8 +75,8 @@ fn options(spec: &BuildSpec) -> BuildImageOptions {
     options
 }
 
-/// One message of the builder: output, the state of a pull, the id of the image (after each is done the last one counts),
-/// or the error that ends it.
+/// Reads one message of the builder: output, the state of a pull, the id of an image (the last one counts), or the
+/// error that ends the build.
 fn read(info: BuildInfo, tag: &str, image_id: &mut Option<String>) -> Result<Option<BuildProgress>, EngineError> {
     if let Some(detail) = info.error_detail {
         return Err(failed(tag, detail.message.unwrap_or_else(|| "the builder gave no reason".to_owned())));
@@ -89,7 +89,7 @@ fn read(info: BuildInfo, tag: &str, image_id: &mut Option<String>) -> Result<Opt
     Ok((!line.is_empty()).then(|| BuildProgress::Line(line.to_owned())))
 }
 
-/// The builder's own words about the step that failed.
+/// The error of a failed step, with the builder's own message.
 fn failed(tag: &str, reason: String) -> EngineError {
     let name = tag.to_owned();
     if is_full(&reason) {

@@ -1,4 +1,5 @@
-//! Our types into Docker's bodies, and its answers into our types. Pure, so that it is tested without an engine.
+//! Converts this project's types to bodies of Docker's API, and its responses back. The functions are pure, so tests
+//! need no engine.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,14 +12,15 @@ use engine::{
     ImageInfo, Labels, Limits, Mount, Network, PathKind,
 };
 
-/// Docker's word for "never".
+/// Docker's representation of "never".
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
 
-/// What a sandbox may ask of the kernel; everything else is EPERM. `docs/sandbox.md` says where it comes from.
+/// The system calls that a sandbox may use. All others fail with EPERM. `docs/concepts/sandbox.md` explains the origin of the
+/// list.
 const SECCOMP_PROFILE: &str = include_str!("seccomp.json");
 
-/// Seen by nobody in a sandbox: what tells of the host or of its other users. Said in full, since what an engine masks by
-/// itself depends on its age.
+/// Paths that are hidden in a sandbox because they reveal information about the host or its other users. The list is
+/// complete, because the default of an engine depends on its version.
 const MASKED_PATHS: [&str; 12] = [
     "/proc/acpi",
     "/proc/asound",
@@ -34,7 +36,7 @@ const MASKED_PATHS: [&str; 12] = [
     "/sys/firmware",
 ];
 
-/// Memory that one process may lock: what Linux gives every user.
+/// The maximum memory that one process may lock: Linux's default for every user.
 const LOCKED_BYTES: u64 = 64 * 1024;
 
 const READONLY_PATHS: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
@@ -72,7 +74,7 @@ fn host_config(spec: &ContainerSpec) -> models::HostConfig {
             Network::Bridge => Some(vec!["host.docker.internal:host-gateway".to_owned()]),
         },
         memory: Some(signed(memory_bytes)),
-        // Memory and swap together, so equal to the memory means no swap.
+        // This is the limit of memory and swap together. Equal values mean no swap.
         memory_swap: Some(signed(memory_bytes)),
         nano_cpus: Some(signed(nano_cpus)),
         pids_limit: Some(i64::from(pids)),
@@ -80,18 +82,19 @@ fn host_config(spec: &ContainerSpec) -> models::HostConfig {
             ulimit("nofile", u64::from(open_files)),
             ulimit("core", 0),
             ulimit("fsize", file_bytes),
-            // Counted per user, and all sandboxes have the same one: none may take them from the others.
+            // The kernel counts these per user, and all sandboxes share one user. No sandbox may use up the others'
+            // share.
             ulimit("msgqueue", 0),
             ulimit("memlock", LOCKED_BYTES),
         ]),
         mounts: Some(spec.mounts.iter().map(mount).collect()),
-        // The engine mounts by the depth of the target, so a directory below /run is not hidden by the tmpfs.
+        // The engine mounts in the order of path depth, so the tmpfs does not hide a directory below /run.
         tmpfs: Some(HashMap::from([
-            // Programs are built and run here, so not noexec. It is charged to the container's memory.
+            // Programs are built and run here, so there is no noexec. The content counts as the container's memory.
             ("/tmp".to_owned(), format!("rw,exec,nosuid,nodev,mode=1777,size={}", memory_bytes / 2)),
             ("/run".to_owned(), format!("rw,noexec,nosuid,nodev,mode=0755,size=16m,uid={AGENT_UID},gid={AGENT_GID}")),
         ])),
-        // Only what the first process says by itself lands here: a reason for an error message.
+        // Only the first process's own output is logged: the reason in an error message.
         log_config: Some(models::HostConfigLogConfig {
             typ: Some("json-file".to_owned()),
             config: Some(HashMap::from([
@@ -104,7 +107,7 @@ fn host_config(spec: &ContainerSpec) -> models::HostConfig {
             maximum_retry_count: None,
         }),
         auto_remove: Some(false),
-        // The first process reaps; an init of the engine's would be a second one.
+        // The first process reaps. The engine's init would be a second one.
         init: Some(false),
         runtime: spec.runtime.clone(),
         ..Default::default()
@@ -121,11 +124,11 @@ fn volume(name: &str, target: &str, read_only: bool) -> models::Mount {
     }
 }
 
-/// The bits of a Go `FileMode`, in which the engine says what a file is.
+/// Converts a Go `FileMode`, which the engine returns.
 pub(super) fn path_kind(mode: u32) -> PathKind {
     const DIRECTORY: u32 = 1 << 31;
     const SYMLINK: u32 = 1 << 27;
-    /// Device, FIFO, socket, character device, irregular.
+    /// Device, FIFO, socket, character device, irregular file.
     const OTHER: u32 = 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | 1 << 19;
     match mode {
         mode if mode & SYMLINK != 0 => PathKind::Symlink,
@@ -137,7 +140,7 @@ pub(super) fn path_kind(mode: u32) -> PathKind {
 
 pub(super) fn usage(answer: models::ContainerStatsResponse) -> ContainerUsage {
     let memory = answer.memory_stats.unwrap_or_default();
-    // cgroup 1 and 2 name it differently.
+    // cgroup v1 and v2 use different names.
     let cached =
         memory.stats.as_ref().and_then(|stats| stats.get("total_inactive_file").or(stats.get("inactive_file")));
     let cpu = answer.cpu_stats.and_then(|cpu| cpu.cpu_usage).and_then(|cpu| cpu.total_usage);
@@ -243,7 +246,8 @@ pub(super) fn gateway(answer: &models::NetworkInspect) -> Option<IpAddr> {
     told.or_else(|| ranges.iter().find_map(|range| first_host(range.subnet.as_ref()?)))
 }
 
-/// An engine that has just made its bridge does not tell the gateway yet; it is the subnet's first host.
+/// The first host of the subnet. An engine that has just created its bridge does not report the gateway yet; it is this
+/// address.
 fn first_host(subnet: &str) -> Option<IpAddr> {
     let (address, bits) = subnet.split_once('/')?;
     let host_bits = 32_u32.checked_sub(bits.parse().ok()?)?;
@@ -251,7 +255,7 @@ fn first_host(subnet: &str) -> Option<IpAddr> {
     Some(Ipv4Addr::from_bits(network.checked_add(1)?).into())
 }
 
-/// Docker's integers are signed. More than the largest is as good as no limit.
+/// Converts to Docker's signed integers. A value above the maximum is as good as no limit.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

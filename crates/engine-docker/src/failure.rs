@@ -1,29 +1,27 @@
-use std::error::Error as _;
-
 use bollard::errors::Error;
-
+use domain::error_chain;
 use engine::{EngineError, Operation};
 
-/// What was tried, from which the client's error becomes ours.
+/// The context of a call. It turns an error of the client into an [`EngineError`].
 #[derive(Clone)]
-pub(super) struct Failure {
+pub(super) struct CallContext {
     pub(super) operation: Operation,
     pub(super) name: String,
     pub(super) address: String,
 }
 
-impl Failure {
-    pub(super) fn of(self, error: Error) -> EngineError {
+impl CallContext {
+    pub(super) fn error(self, error: Error) -> EngineError {
         match error {
-            Error::DockerResponseServerError { status_code, message } => self.of_status(status_code, message),
+            Error::DockerResponseServerError { status_code, message } => self.error_of_status(status_code, message),
             Error::IOError { .. }
             | Error::HyperResponseError { .. }
             | Error::HyperLegacyError { .. }
             | Error::SocketNotFoundError(_)
             | Error::UnsupportedURISchemeError { .. }
-            | Error::RequestTimeoutError => self.unreachable(&chain(&error)),
-            // Bollard's errors of encoding and decoding: the engine answered, in a way that was not understood.
-            error => self.other(chain(&error)),
+            | Error::RequestTimeoutError => self.unreachable(&error_chain(&error)),
+            // These are bollard's encoding and decoding errors: the engine answered with something unexpected.
+            error => self.other(error_chain(&error)),
         }
     }
 
@@ -36,37 +34,23 @@ impl Failure {
         EngineError::Other { operation, name, reason }
     }
 
-    fn of_status(self, status: u16, reason: String) -> EngineError {
+    fn error_of_status(self, status: u16, reason: String) -> EngineError {
         let Self { operation, name, address } = self;
         match status {
             _ if is_full(&reason) => EngineError::NoSpace { operation, name, reason },
             404 => EngineError::NotFound { operation, name, reason },
             409 => EngineError::Conflict { operation, name, reason },
-            // A proxy in front of an engine that is down.
+            // A proxy answers for an engine that is down.
             502..=504 => EngineError::Unreachable { operation, address, reason },
             _ => EngineError::Other { operation, name, reason },
         }
     }
 }
 
-/// The engine answers 500 to a full disk; only the words of `errno` tell it from other failures.
+/// Detects a full disk. The engine answers with status 500; only the text of `errno` distinguishes it from other
+/// failures.
 pub(super) fn is_full(reason: &str) -> bool {
     reason.contains("no space left on device") || reason.contains("disk quota exceeded")
-}
-
-/// The error and its causes in one line; the outermost alone says little ("client error (Connect)").
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let words = inner.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

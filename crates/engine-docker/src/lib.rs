@@ -1,15 +1,15 @@
-//! [`DockerEngine`]: the trait [`Engine`] over the Docker Engine's API, 20.10 (API 1.41) or newer.
+//! [`DockerEngine`]: the trait [`Engine`] over the API of the Docker Engine, 20.10 (API 1.41) or newer.
 //!
 //! | module | contains |
 //! |---|---|
-//! | `convert` | our specifications as the API's bodies, and its answers as our states; tested without an engine |
+//! | `convert` | specifications as bodies of the API, its responses as states; tested without an engine |
 //! | `transfer` | archives into containers and out of them |
 //! | `build` | images |
 //! | `failure` | the API's errors as [`EngineError`]s |
 //!
 //! Invariants:
-//! - No other crate names bollard, and none of its types leaves this one.
-//! - Every call has a bound. A call that may be repeated is safe to repeat, as the trait's contract says.
+//! - No other crate uses bollard, and none of its types leaves this one.
+//! - Every call has a time limit. A call that may be repeated is safe to repeat, as the trait's contract requires.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
-use self::failure::Failure;
+use self::failure::CallContext;
 use engine::{
     BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary,
     ContainerUsage, Engine, EngineError, EngineInfo, ImageInfo, Labels, Operation, PathKind, TarSource, TarStream,
@@ -37,38 +37,40 @@ mod convert;
 mod failure;
 mod transfer;
 
-/// Where an engine listens when `DOCKER_HOST` does not say otherwise.
+/// The engine's address if `DOCKER_HOST` is not set.
 pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
-/// Bound of a call: the slowest, a start on a loaded machine, takes a few seconds.
+/// The time limit of a call. The slowest call, a start on a loaded machine, takes a few seconds.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Bound of the question whether the engine is well, which somebody waits for.
+/// The time limit of the readiness check, which somebody waits for.
 const INFO_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bollard's own bound for the headers of an answer. Ours are tighter, except where there is none: a build's headers come
-/// when its context was sent.
+/// Bollard's own time limit for the headers of a response. This crate's limits are shorter. The only call without one
+/// is a build, whose headers arrive after its context was sent.
 const CLIENT_TIMEOUT: Duration = Duration::from_hours(24);
 
-/// How often a removal that another caller has begun is asked for again.
+/// The pause between two attempts of a removal that another caller has started.
 const REMOVAL_POLL: Duration = Duration::from_millis(50);
 
-/// The Docker Engine, 20.10 (API 1.41) or newer, by its API on a Unix socket, TCP or SSH.
+/// The Docker Engine, 20.10 (API 1.41) or newer, through its API on a Unix socket, TCP or SSH.
 pub struct DockerEngine {
     host: String,
-    /// Connected and the API version agreed, which an engine that is not up yet must not make impossible for ever.
+    /// The client with its negotiated API version. It is set by the first successful call, because the engine may start
+    /// later than this process.
     client: OnceCell<Docker>,
 }
 
 impl DockerEngine {
-    /// The engine at `host`: `unix:///PATH`, `tcp://HOST:PORT`, `ssh://USER@HOST`. Nothing is sent before the first call.
+    /// The engine at `host`: `unix:///PATH`, `tcp://HOST:PORT` or `ssh://USER@HOST`. It sends nothing before the first
+    /// call.
     pub fn new(host: impl Into<String>) -> Self {
         Self { host: host.into(), client: OnceCell::new() }
     }
 
     async fn client(&self, operation: Operation) -> Result<&Docker, EngineError> {
         let connect = async {
-            // An engine answers 400 to a prefix newer than its API, so agree on a version first.
+            // An engine answers with status 400 to a newer API version than its own, so negotiate first.
             Docker::connect_with_host(&self.host)?.with_timeout(CLIENT_TIMEOUT).negotiate_version().await
         };
         let connect = async { self.failed_as(operation, "", timeout(INFO_TIMEOUT, connect).await, INFO_TIMEOUT) };
@@ -94,13 +96,13 @@ impl DockerEngine {
     ) -> Result<T, EngineError> {
         match outcome {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(self.failure(operation, name).of(error)),
+            Ok(Err(error)) => Err(self.context(operation, name).error(error)),
             Err(_) => Err(EngineError::Timeout { operation, name: name.to_owned(), seconds: bound.as_secs() }),
         }
     }
 
-    fn failure(&self, operation: Operation, name: &str) -> Failure {
-        Failure { operation, name: name.to_owned(), address: self.host.clone() }
+    fn context(&self, operation: Operation, name: &str) -> CallContext {
+        CallContext { operation, name: name.to_owned(), address: self.host.clone() }
     }
 }
 
@@ -140,7 +142,8 @@ impl Engine for DockerEngine {
         let call = client.create_container(Some(options), convert::create_body(spec));
         match self.bounded(Operation::CreateContainer, &spec.name, CALL_TIMEOUT, call).await {
             Ok(created) => Ok(ContainerId::new(created.id)),
-            // The only thing looked up that is not made on the way: volumes are, and a missing directory is a 400.
+            // Only a missing image gives this status: missing volumes are created, and a missing directory gives status
+            // 400.
             Err(EngineError::NotFound { .. }) => Err(EngineError::ImageMissing { image: spec.image.clone() }),
             Err(error) => Err(error),
         }
@@ -152,16 +155,6 @@ impl Engine for DockerEngine {
         self.bounded(Operation::Start, id.as_str(), CALL_TIMEOUT, call).await
     }
 
-    async fn kill(&self, id: &ContainerId) -> Result<(), EngineError> {
-        let client = self.client(Operation::Kill).await?;
-        let call = client.kill_container(id.as_str(), None);
-        match self.bounded(Operation::Kill, id.as_str(), CALL_TIMEOUT, call).await {
-            // It does not run.
-            Err(EngineError::Conflict { .. }) => Ok(()),
-            outcome => missing_is(outcome, ()),
-        }
-    }
-
     async fn remove_container(&self, id: &ContainerId) -> Result<(), EngineError> {
         let client = self.client(Operation::RemoveContainer).await?;
         let deadline = Instant::now() + CALL_TIMEOUT;
@@ -169,7 +162,7 @@ impl Engine for DockerEngine {
             let options = RemoveContainerOptionsBuilder::new().force(true).build();
             let call = client.remove_container(id.as_str(), Some(options));
             match self.bounded(Operation::RemoveContainer, id.as_str(), CALL_TIMEOUT, call).await {
-                // Another caller is removing it. Its volumes can be removed only when that is done.
+                // Another caller is removing the container. Its volumes can only be removed after that.
                 Err(EngineError::Conflict { reason, .. })
                     if removal_in_progress(&reason) && Instant::now() < deadline =>
                 {
@@ -189,16 +182,16 @@ impl Engine for DockerEngine {
 
     async fn wait_container(&self, id: &ContainerId) -> Result<ContainerExit, EngineError> {
         let client = self.client(Operation::WaitContainer).await?;
-        let failure = self.failure(Operation::WaitContainer, id.as_str());
+        let context = self.context(Operation::WaitContainer, id.as_str());
         let code = match client.wait_container(id.as_str(), None).next().await {
             Some(Ok(answer)) => answer.status_code,
-            // Bollard's name for an exit code that is not zero.
+            // This is bollard's name for a non-zero exit code.
             Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => code,
-            Some(Err(error)) => match failure.of(error) {
+            Some(Err(error)) => match context.error(error) {
                 EngineError::NotFound { .. } => return Ok(ContainerExit::Gone),
                 error => return Err(error),
             },
-            None => return Err(failure.unreachable("the connection was closed")),
+            None => return Err(context.unreachable("the engine closed the connection")),
         };
         let oom_killed = self.inspect_container(id).await?.is_some_and(|state| state.oom_killed);
         Ok(ContainerExit::Exited { code, oom_killed })
@@ -249,7 +242,7 @@ impl Engine for DockerEngine {
 
     async fn build_image(&self, spec: BuildSpec) -> Result<BuildStream, EngineError> {
         let client = self.client(Operation::BuildImage).await?;
-        Ok(build::stream(client.clone(), spec, self.failure(Operation::BuildImage, "")))
+        Ok(build::stream(client.clone(), spec, self.context(Operation::BuildImage, "")))
     }
 
     async fn remove_image(&self, reference: &str) -> Result<(), EngineError> {
@@ -267,7 +260,7 @@ impl Engine for DockerEngine {
     }
 }
 
-/// `value` where what the call was about is not there.
+/// Replaces the error "not found" with `value`.
 fn missing_is<T>(outcome: Result<T, EngineError>, value: T) -> Result<T, EngineError> {
     match outcome {
         Err(EngineError::NotFound { .. }) => Ok(value),
@@ -275,7 +268,7 @@ fn missing_is<T>(outcome: Result<T, EngineError>, value: T) -> Result<T, EngineE
     }
 }
 
-/// The engine's words for a 409 that is no refusal: "removal of container … is already in progress".
+/// Detects a 409 that is not a rejection: "removal of container … is already in progress".
 fn removal_in_progress(reason: &str) -> bool {
     reason.contains("already in progress")
 }

@@ -10,10 +10,10 @@ use tokio::time::timeout;
 use super::{CALL_TIMEOUT, DockerEngine};
 use engine::{ContainerId, EngineError, Operation, TarSource, TarStream};
 
-/// Bound of an upload, which ends when the last byte is on disk: 1 GB at 5 MB/s and some.
+/// The time limit of an upload, which ends when the last byte is on disk: more than 1 GB at 5 MB/s.
 const UPLOAD_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// Lines asked for before the last bytes of them are taken.
+/// Number of log lines to request. The last bytes of them are returned.
 const LOG_LINES: &str = "200";
 
 impl DockerEngine {
@@ -30,24 +30,24 @@ impl DockerEngine {
 
     pub(super) async fn receive_archive(&self, id: &ContainerId, path: &str) -> Result<TarStream, EngineError> {
         let client = self.client(Operation::Download).await?;
-        let failure = self.failure(Operation::Download, &place(id, path));
+        let context = self.context(Operation::Download, &place(id, path));
         let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
         let mut pieces = client.download_from_container(id.as_str(), Some(options));
 
-        // The refusal, if any, comes as the first piece.
+        // If the engine rejects the request, the error is the first piece.
         let first =
-            self.bounded(Operation::Download, &failure.name, CALL_TIMEOUT, async { pieces.next().await.transpose() });
+            self.bounded(Operation::Download, &context.name, CALL_TIMEOUT, async { pieces.next().await.transpose() });
         let first: Option<Bytes> = first.await?;
 
-        let rest = stream::unfold(Some((pieces, failure)), |state| async move {
-            let (mut pieces, failure) = state?;
+        let rest = stream::unfold(Some((pieces, context)), |state| async move {
+            let (mut pieces, context) = state?;
             match timeout(CALL_TIMEOUT, pieces.next()).await {
-                Ok(Some(Ok(piece))) => Some((Ok(piece), Some((pieces, failure)))),
-                Ok(Some(Err(error))) => Some((Err(failure.of(error)), None)),
+                Ok(Some(Ok(piece))) => Some((Ok(piece), Some((pieces, context)))),
+                Ok(Some(Err(error))) => Some((Err(context.error(error)), None)),
                 Ok(None) => None,
                 Err(_) => {
                     let seconds = CALL_TIMEOUT.as_secs();
-                    let error = EngineError::Timeout { operation: failure.operation, name: failure.name, seconds };
+                    let error = EngineError::Timeout { operation: context.operation, name: context.name, seconds };
                     Some((Err(error), None))
                 }
             }
@@ -68,7 +68,7 @@ impl DockerEngine {
     }
 }
 
-/// A place in a container, as errors name it.
+/// Names a path in a container, for errors.
 fn place(id: &ContainerId, path: &str) -> String {
     format!("{id}:{path}")
 }

@@ -1,5 +1,5 @@
-//! The Docker engine keeps the contract, and a container gets what its spec promises. Needs an engine (`scripts/engine
-//! start`) and the base image (`scripts/setup`); fails without them.
+//! Tests that the Docker engine keeps the contract, and that a container matches its specification. They need an engine
+//! (`scripts/engine start`) and the base image (`scripts/setup`), and fail without them.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -67,7 +67,7 @@ fn spec(case: &str, script: &str, mounts: Vec<Mount>) -> ContainerSpec {
     }
 }
 
-/// Runs it to its end and removes it: how it ended, and what it said.
+/// Runs a container to its end and removes it. Returns its exit and its output.
 async fn run(engine: &dyn Engine, spec: &ContainerSpec) -> (ContainerExit, String) {
     let id = engine.create_container(spec).await.unwrap();
     let started = engine.start(&id).await;
@@ -169,7 +169,7 @@ async fn an_image_is_built_labelled_and_removed() {
     let tag = format!("container-engine-test-build-{}", std::process::id());
     let dockerfile = format!("ARG BASE\nFROM ${{BASE}}\nENV BUILT=yes\nRUN echo building for {tag}\n");
     let build = |dockerfile: &str| BuildSpec {
-        // In pieces, as a big context is sent.
+        // Send the context in pieces, like a large one.
         context: TarSource::Stream(
             futures::stream::iter(
                 contract::archive(&[("Dockerfile", dockerfile.as_bytes())])

@@ -1,4 +1,4 @@
-//! Tar archives for the engine that are made while it takes them: nothing of them is held but a few pieces.
+//! Tar archives that are generated while the engine reads them, so that only a few pieces are in memory.
 
 use std::io::{self, BufWriter, Write};
 
@@ -8,16 +8,17 @@ use futures::stream::{self, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// Size of the pieces, and how many wait for the engine: 4 MiB.
+/// The size of a piece in bytes, and the number of pieces that wait for the engine: 4 MiB together.
 const PIECE_BYTES: usize = 256 * 1024;
 const PIECES_AHEAD: usize = 16;
 
-/// An archive that is being written.
-pub type Archive = tar::Builder<BufWriter<Pieces>>;
+/// The archive that a writer appends to.
+pub type ArchiveBuilder = tar::Builder<BufWriter<Pieces>>;
 
-/// The archive that `write` makes, on a thread of its own. The handle tells afterwards whether it was whole.
+/// Runs `write` on a thread that may block and streams the archive. The handle reports afterwards if the archive was
+/// complete.
 pub fn stream(
-    write: impl FnOnce(&mut Archive) -> io::Result<()> + Send + 'static,
+    write: impl FnOnce(&mut ArchiveBuilder) -> io::Result<()> + Send + 'static,
 ) -> (TarSource, JoinHandle<io::Result<()>>) {
     let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
     let writer = tokio::task::spawn_blocking(move || {
@@ -25,7 +26,8 @@ pub fn stream(
         let mut archive = tar::Builder::new(BufWriter::with_capacity(PIECE_BYTES, pieces));
         let outcome = write(&mut archive).and_then(|()| archive.into_inner()?.flush());
         if let Err(error) = &outcome {
-            // The engine must not take half an archive for a whole one. Nobody listens when it has given up itself.
+            // The engine must not mistake half an archive for a complete one. Sending fails if the engine has given up
+            // itself.
             drop(sender.blocking_send(Err(io::Error::new(error.kind(), error.to_string()))));
         }
         outcome
@@ -34,12 +36,12 @@ pub fn stream(
     (TarSource::Stream(pieces.boxed()), writer)
 }
 
-/// The engine stopped reading, which its own answer explains.
+/// Ignores the error of a writer whose engine stopped reading, because the engine's own error explains that.
 pub fn ignore_closed(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
 
-/// Writing end of the stream.
+/// The write end of the stream.
 pub struct Pieces(mpsc::Sender<io::Result<Bytes>>);
 
 impl Write for Pieces {

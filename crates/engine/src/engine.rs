@@ -7,102 +7,102 @@ use crate::{
     ContainerUsage, EngineError, EngineInfo, ImageInfo, Labels, PathKind, TarSource, TarStream,
 };
 
-/// What Claude Runner asks of a container runtime.
+/// The operations that Claude Runner needs from a container runtime. This documentation is the contract of every
+/// engine.
 ///
 /// # Order
-/// A sandbox is made by [`create_volume`](Engine::create_volume) for each of its volumes,
-/// [`create_container`](Engine::create_container), [`upload`](Engine::upload) of its files (a created container that
-/// does not run yet takes them), [`start`](Engine::start), [`wait_container`](Engine::wait_container). It is taken down by
-/// [`kill`](Engine::kill), [`remove_container`](Engine::remove_container) and then
-/// [`remove_volume`](Engine::remove_volume): a volume cannot be removed while a container that names it exists.
+/// To create a sandbox, call [`create_volume`](Engine::create_volume) for each of its volumes,
+/// [`create_container`](Engine::create_container), [`upload`](Engine::upload) for its files (a container accepts files
+/// before it runs), [`start`](Engine::start) and [`wait_container`](Engine::wait_container). To remove it, call
+/// [`remove_container`](Engine::remove_container) and then [`remove_volume`](Engine::remove_volume): a volume cannot be
+/// removed while a container mounts it.
 ///
 /// # Concurrency
-/// Every method may be called from any task at any time, also for the same container. An engine keeps no state of its
-/// own between calls: all of it is in the runtime, so that a restarted coordinator finds everything again by label.
-/// Dropping a returned future stops the waiting; what the runtime was asked to do may still happen.
+/// Every method may be called from any task at any time, also for the same container. An engine keeps no state between
+/// calls: all state is in the runtime, so that a restarted coordinator finds everything again by label. Dropping a
+/// returned future stops the wait; the runtime may still perform the operation.
 ///
-/// # Twice
-/// `create_volume`, `start`, `kill`, `remove_container`, `remove_volume` and `remove_image` may be repeated: where the
-/// wished state is there already they answer `Ok`. `create_container` with a name in use answers
-/// [`EngineError::Conflict`].
+/// # Repetition
+/// `create_volume`, `start`, `remove_container`, `remove_volume` and `remove_image` may be repeated: they return `Ok`
+/// if the requested state already exists. `create_container` with a name in use returns [`EngineError::Conflict`].
 ///
-/// # After a failure
-/// An error says that the wished state was not confirmed, not that nothing happened: after
-/// [`EngineError::Timeout`] or [`EngineError::Unreachable`] the runtime may have done it. So the way back from every
-/// error is to remove by the name that was asked for; removing what is not there is `Ok`. A container that could not be
-/// started stays, created, until it is removed.
+/// # Failures
+/// An error means that the requested state was not confirmed, not that nothing happened: after [`EngineError::Timeout`]
+/// or [`EngineError::Unreachable`] the runtime may have performed the operation. To recover from any error, remove the
+/// object by its requested name; removing a missing object returns `Ok`. A container that could not be started stays in
+/// the state "created" until it is removed.
 ///
-/// # Time
-/// Each call has a bound of its own and ends with [`EngineError::Timeout`] there, except `wait_container` and the stream of
-/// `build_image`, which last as long as what they watch. A stream ends with an error when nothing came for that bound.
+/// # Time limits
+/// Each call has its own time limit and ends with [`EngineError::Timeout`] there. The exceptions are `wait_container`
+/// and the stream of `build_image`, which last as long as their subject. A stream ends with an error if nothing arrives
+/// within the time limit.
 #[async_trait]
 pub trait Engine: Send + Sync {
-    /// What the runtime says about itself. Fails when it does not answer, which makes it the check of readiness.
+    /// Returns the runtime's description of itself. It fails if the runtime does not answer, so it is the readiness
+    /// check.
     async fn info(&self) -> Result<EngineInfo, EngineError>;
 
-    /// Makes an empty volume, which takes the owner and mode of the image's directory when it is first mounted.
-    /// One of that name that exists stays as it is, with the labels that it has.
+    /// Creates an empty volume. At its first mount the volume takes owner and mode from the image's directory. An
+    /// existing volume of that name stays unchanged, including its labels.
     async fn create_volume(&self, name: &str, labels: &Labels) -> Result<(), EngineError>;
 
-    /// Removes a volume with all its content. [`EngineError::Conflict`] while a container names it.
+    /// Removes a volume with all its content. [`EngineError::Conflict`] while a container mounts it.
     async fn remove_volume(&self, name: &str) -> Result<(), EngineError>;
 
-    /// Names of the volumes that have all of these labels, sorted.
+    /// Returns the names of the volumes that have all of these labels, sorted.
     async fn list_volumes(&self, labels: &Labels) -> Result<Vec<String>, EngineError>;
 
-    /// Makes a container that does not run yet. [`EngineError::ImageMissing`] when the image is not there: it is never
-    /// pulled, since the agent image is built here.
+    /// Creates a container without starting it. [`EngineError::ImageMissing`] if the image does not exist: an image is
+    /// never pulled, because the agent image is built locally.
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError>;
 
+    /// Starts a container.
     async fn start(&self, id: &ContainerId) -> Result<(), EngineError>;
 
-    /// Sends SIGKILL to every process in the container, and returns when the runtime has taken the order; the end is seen
-    /// by `wait_container`.
-    async fn kill(&self, id: &ContainerId) -> Result<(), EngineError>;
-
-    /// Removes a container, killing it when it runs, and returns when it is gone. Its volumes stay.
+    /// Kills and removes a container. Returns when it no longer exists. Its volumes stay.
     async fn remove_container(&self, id: &ContainerId) -> Result<(), EngineError>;
 
-    /// `None` when there is no such container.
+    /// Returns the state of a container, or `None` if it does not exist.
     async fn inspect_container(&self, id: &ContainerId) -> Result<Option<ContainerState>, EngineError>;
 
-    /// Resolves when the container does not run: at once for one that was not started. A container that is gone is
-    /// [`ContainerExit::Gone`], not an error. [`EngineError::Unreachable`] when the runtime goes away meanwhile; the
-    /// container may still run then, so ask again.
+    /// Resolves when the container does not run; at once if it was never started. A missing container gives
+    /// [`ContainerExit::Gone`], not an error. [`EngineError::Unreachable`] if the runtime becomes unreachable during
+    /// the wait; the container may still run then, so call again.
     async fn wait_container(&self, id: &ContainerId) -> Result<ContainerExit, EngineError>;
 
-    /// The containers, running or not, that have all of these labels.
+    /// Lists the containers, running or not, that have all of these labels.
     async fn list_containers(&self, labels: &Labels) -> Result<Vec<ContainerSummary>, EngineError>;
 
-    /// Unpacks a tar archive below `path`, an absolute directory inside a volume of the container. Owner and mode are the
-    /// archive's: give its headers [`AGENT_UID`](crate::AGENT_UID). The read-only root cannot be written.
+    /// Unpacks a tar archive below `path`, an absolute directory in one of the container's volumes. Owner and mode come
+    /// from the archive's headers: set them to [`AGENT_UID`](crate::AGENT_UID). The root file system is read-only.
     async fn upload(&self, id: &ContainerId, path: &str, tar: TarSource) -> Result<(), EngineError>;
 
-    /// The file or directory at the absolute `path` as a tar archive, whose entries begin with the last part of `path`.
-    /// [`EngineError::NotFound`] comes from the call itself and not out of the stream.
+    /// Returns the file or directory at the absolute `path` as a tar archive. The paths of its entries start with the
+    /// last component of `path`. [`EngineError::NotFound`] comes from the call itself, not from the stream.
     async fn download(&self, id: &ContainerId, path: &str) -> Result<TarStream, EngineError>;
 
-    /// What is at the absolute `path`, as long as it does not go through a link: the last part of `path` is not followed.
-    /// `None` when nothing is there. As [`download`](Engine::download), also in a container that was never started.
+    /// Returns the kind of file at the absolute `path`. A symbolic link in the last component is not followed. `None`
+    /// if nothing exists there. Like [`download`](Engine::download), it works on a container that was never started.
     async fn path_kind(&self, id: &ContainerId, path: &str) -> Result<Option<PathKind>, EngineError>;
 
-    /// What the container takes now; zeros for one that does not run. `None` when there is no such container.
+    /// Returns the container's current resource usage; zeros if it does not run. `None` if it does not exist.
     async fn usage(&self, id: &ContainerId) -> Result<Option<ContainerUsage>, EngineError>;
 
-    /// The last `max_bytes` of what the container's first process wrote to stdout and stderr, for error messages.
+    /// Returns the last `max_bytes` bytes of stdout and stderr of the container's first process, for error messages.
     async fn logs(&self, id: &ContainerId, max_bytes: usize) -> Result<String, EngineError>;
 
-    /// `None` when there is no such image.
+    /// Returns the image, or `None` if it does not exist.
     async fn image(&self, reference: &str) -> Result<Option<ImageInfo>, EngineError>;
 
-    /// Builds and tags an image. The build goes on only while the stream is read; it succeeded when
-    /// [`BuildProgress::Built`](crate::BuildProgress::Built) came. Dropping the stream cancels it.
+    /// Builds and tags an image. The build advances only while the stream is read. It has succeeded when
+    /// [`BuildProgress::Built`](crate::BuildProgress::Built) arrives. Dropping the stream cancels it.
     async fn build_image(&self, spec: BuildSpec) -> Result<BuildStream, EngineError>;
 
-    /// Removes an image and its layers that no other one uses. [`EngineError::Conflict`] while a container uses it.
+    /// Removes an image and those of its layers that no other image uses. [`EngineError::Conflict`] while a container
+    /// uses it.
     async fn remove_image(&self, reference: &str) -> Result<(), EngineError>;
 
-    /// The host's address on the network of [`Network::Bridge`](crate::Network::Bridge), where containers reach it.
-    /// `None` where the runtime has no such network.
+    /// Returns the host's address on the network of [`Network::Bridge`](crate::Network::Bridge), at which containers
+    /// reach the host. `None` if the runtime has no such network.
     async fn bridge_gateway(&self) -> Result<Option<IpAddr>, EngineError>;
 }

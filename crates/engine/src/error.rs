@@ -1,18 +1,18 @@
 use std::fmt;
 
-/// Why a call to the engine failed. Each variant asks for another reaction of the caller. The runtime's own words are in
-/// `reason`, as text: they come over a wire, and an error that can be cloned can be told to everyone who waits for it.
+/// The reason why a call to the engine failed. Each variant requires a different reaction of the caller. `reason` is
+/// the runtime's own message as text: errors arrive over a wire, and a cloneable error can go to every waiting caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
-    /// Nobody answers: the engine is not running, or not where `DOCKER_HOST` says. Worth trying again.
-    #[error("could not {operation}: the container engine at {address} cannot be reached: {reason}")]
+    /// The engine does not answer: it is not running, or not at the address in `DOCKER_HOST`. A later call may succeed.
+    #[error("could not {operation}: the container engine at {address} is unreachable: {reason}")]
     Unreachable { operation: Operation, address: String, reason: String },
 
-    /// The container, volume, image or path that the call was about is not there.
+    /// The container, volume, image or path of the call does not exist.
     #[error("could not {operation}: {name} was not found: {reason}")]
     NotFound { operation: Operation, name: String, reason: String },
 
-    /// The name is taken, or the thing is in use.
+    /// The name is taken, or the object is in use.
     #[error("could not {operation} {name}: {reason}")]
     Conflict { operation: Operation, name: String, reason: String },
 
@@ -20,11 +20,11 @@ pub enum EngineError {
     #[error("could not {operation} {name}: no space is left on the engine's disk: {reason}")]
     NoSpace { operation: Operation, name: String, reason: String },
 
-    /// The image of a container to be made is not there.
-    #[error("the image {image} is not there")]
+    /// The image of a new container does not exist.
+    #[error("the image {image} does not exist")]
     ImageMissing { image: String },
 
-    /// The engine did not answer within the bound of the call. It may have done what was asked.
+    /// The engine did not answer within the call's time limit. It may have performed the operation.
     #[error("could not {operation} {name}: no answer from the container engine within {seconds} s")]
     Timeout { operation: Operation, name: String, seconds: u64 },
 
@@ -32,12 +32,12 @@ pub enum EngineError {
     #[error("could not build the image {tag}: {reason}")]
     BuildFailed { tag: String, reason: String },
 
-    /// Everything else; trying again without a change will not help.
+    /// Any other error. Repeating the call unchanged will not help.
     #[error("could not {operation} {name}: {reason}")]
     Other { operation: Operation, name: String, reason: String },
 }
 
-/// The calls of [`Engine`](crate::Engine), by name: for errors, and for the faults of [`FakeEngine`](crate::FakeEngine).
+/// The methods of [`Engine`](crate::Engine), for errors and for the faults of [`FakeEngine`](crate::FakeEngine).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     Info,
@@ -46,7 +46,6 @@ pub enum Operation {
     ListVolumes,
     CreateContainer,
     Start,
-    Kill,
     RemoveContainer,
     InspectContainer,
     WaitContainer,
@@ -71,7 +70,6 @@ impl fmt::Display for Operation {
             Self::ListVolumes => "list volumes",
             Self::CreateContainer => "create container",
             Self::Start => "start container",
-            Self::Kill => "kill container",
             Self::RemoveContainer => "remove container",
             Self::InspectContainer => "inspect container",
             Self::WaitContainer => "wait for container",

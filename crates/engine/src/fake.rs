@@ -11,25 +11,25 @@ mod engine;
 mod faults;
 mod volume;
 
-/// An engine in memory, for tests. It keeps the contract of [`Engine`](crate::Engine), down to the archives that go into and
-/// out of volumes, but no process runs: a container runs from [`start`](crate::Engine::start) until the test says
-/// [`exit`](FakeEngine::exit), or until it is killed or removed. A test gives a container something to do with
-/// [`on_start`](FakeEngine::on_start), and makes any call fail or hang. Clones share one engine.
+/// An engine in memory, for tests. It keeps the contract of [`Engine`](crate::Engine), including the archives that go
+/// into and out of volumes, but no process runs. A container runs from [`start`](crate::Engine::start) until the test
+/// calls [`exit`](FakeEngine::exit) or the container is removed. [`on_start`](FakeEngine::on_start) gives a container
+/// behaviour. A test can make any call fail or hang. Clones share one engine.
 #[derive(Clone)]
 pub struct FakeEngine {
     world: Arc<Mutex<World>>,
     faults: Arc<Faults>,
 }
 
-/// One call as it was made, whether it succeeded or not.
+/// A recorded call, successful or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     pub operation: Operation,
-    /// The container, volume or image; empty where there is none.
+    /// The container, volume or image; empty if the call has none.
     pub name: String,
 }
 
-/// A container that has just been started.
+/// A container that has just started.
 #[derive(Debug, Clone)]
 pub struct Started {
     pub id: ContainerId,
@@ -62,7 +62,7 @@ enum Phase {
 }
 
 impl FakeEngine {
-    /// An engine with nothing in it but an image of each of these names.
+    /// An engine that contains only an image for each of these names.
     pub fn new(images: &[&str]) -> Self {
         let engine = Self { world: Arc::default(), faults: Arc::default() };
         for image in images {
@@ -71,69 +71,73 @@ impl FakeEngine {
         engine
     }
 
+    /// Adds an image.
     pub fn add_image(&self, reference: &str, labels: Labels) {
         self.world().add_image(reference, labels);
     }
 
-    /// Calls `hook` for every container that is started from now on, within the call of `start`. It must not block.
+    /// Calls `hook` for every container that starts from now on, within the call of `start`. It must not block.
     pub fn on_start(&self, hook: impl Fn(Started) + Send + Sync + 'static) {
         self.world().start_hook = Some(Arc::new(hook));
     }
 
-    /// Ends a running container as its first process would by exiting. Nothing happens to one that does not run.
+    /// Ends a running container as if its first process had exited. It has no effect on a container that does not run.
     pub fn exit(&self, id: &ContainerId, exit: ContainerExit) {
         if let Some(container) = self.world().containers.get(id) {
             container.end(exit);
         }
     }
 
-    /// Lets the container's first process have written this to stderr.
+    /// Appends to the stderr of the container's first process.
     pub fn write_log(&self, id: &ContainerId, text: &str) {
         if let Some(container) = self.world().containers.get_mut(id) {
             container.log.push_str(text);
         }
     }
 
-    /// Makes the next call of this operation fail with this error, before it does anything. Several are used up in turn.
+    /// Makes the next call of this operation fail with this error before it has an effect. Several errors are used in
+    /// order.
     pub fn fail_next(&self, operation: Operation, error: EngineError) {
         self.faults.fail_next(operation, error);
     }
 
-    /// Makes every call fail as if nobody answered, until [`come_back`](FakeEngine::come_back). Containers go on; who waits for
-    /// one is told at once.
+    /// Makes every call fail as unreachable until [`come_back`](FakeEngine::come_back). Containers keep running.
+    /// Pending waits fail at once.
     pub fn go_away(&self) {
         self.faults.set_away(true);
     }
 
+    /// Ends [`go_away`](FakeEngine::go_away).
     pub fn come_back(&self) {
         self.faults.set_away(false);
     }
 
-    /// Holds every call of this operation before it does anything, until [`release`](FakeEngine::release).
+    /// Blocks every call of this operation before it has an effect, until [`release`](FakeEngine::release).
     pub fn hang(&self, operation: Operation) {
         self.faults.hang(operation);
     }
 
+    /// Ends [`hang`](FakeEngine::hang).
     pub fn release(&self, operation: Operation) {
         self.faults.release(operation);
     }
 
-    /// Every call so far, in the order in which they were made.
+    /// All calls so far, in order.
     pub fn calls(&self) -> Vec<Call> {
         self.world().calls.clone()
     }
 
-    /// What a container was made from.
+    /// The specification of a container.
     pub fn spec(&self, id: &ContainerId) -> Option<ContainerSpec> {
         self.world().containers.get(id).map(|container| container.spec.clone())
     }
 
-    /// The content of one file of a volume, as an agent in the container would read it. `path` is relative to the volume.
+    /// The content of a file in a volume, as an agent in the container would read it. `path` is relative to the volume.
     pub fn read_file(&self, volume: &str, path: &str) -> Option<Vec<u8>> {
         self.world().volumes.get(volume)?.read(path)
     }
 
-    /// Writes one file of a volume, as an agent in the container would. Nothing happens where there is no such volume.
+    /// Writes a file in a volume, as an agent in the container would. It has no effect if the volume does not exist.
     pub fn write_file(&self, volume: &str, path: &str, content: &[u8]) {
         if let Some(volume) = self.world().volumes.get_mut(volume) {
             volume.write(path, content);
@@ -141,7 +145,7 @@ impl FakeEngine {
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
-        // A test that panicked while it held the lock has failed already.
+        // A test that panicked while it held the lock has already failed.
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -155,7 +159,7 @@ impl World {
         id
     }
 
-    /// By id or by name, as the real one takes either.
+    /// Finds a container by id or by name, as the real engine does.
     fn find(&self, id: &ContainerId) -> Option<(&ContainerId, &Container)> {
         self.containers.iter().find(|(known, container)| *known == id || container.spec.name == id.as_str())
     }

@@ -4,21 +4,21 @@ use futures::stream::BoxStream;
 
 use crate::{EngineError, Labels, TarSource};
 
-/// An image that is there.
+/// An existing image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageInfo {
-    /// Of its content: `sha256:…`.
+    /// The digest of the content: `sha256:…`.
     pub id: String,
     pub labels: Labels,
     pub size_bytes: u64,
-    /// RFC 3339, by the clock of who built it. `None` when it does not say.
+    /// RFC 3339, by the builder's clock. `None` if the image does not contain it.
     pub created: Option<String>,
 }
 
-/// An image to be built.
+/// The parameters of an image build.
 #[derive(Debug)]
 pub struct BuildSpec {
-    /// With a `Dockerfile` at its root.
+    /// The build context, with a `Dockerfile` at its root.
     pub context: TarSource,
     pub tag: String,
     pub build_args: BTreeMap<String, String>,
@@ -26,20 +26,21 @@ pub struct BuildSpec {
     pub cache: BuildCache,
 }
 
-/// Whether a build may take over the layers of an earlier one.
+/// The use of layers from earlier builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BuildCache {
     Use,
     Ignore,
 }
 
-/// What a build tells. It ends after [`Built`](BuildProgress::Built) or after an error.
+/// The progress of a build. The stream ends after [`Built`](BuildProgress::Built) or after an error.
 pub type BuildStream = BoxStream<'static, Result<BuildProgress, EngineError>>;
 
+/// One step of a build's progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BuildProgress {
-    /// One line of the builder or of a program that it runs.
+    /// One line of output from the builder or from a program that it runs.
     Line(String),
-    /// It is done: the image's id.
+    /// The build has succeeded; this is the image's id.
     Built(String),
 }

@@ -1,14 +1,15 @@
-//! The trait [`Engine`], what runs sandboxes: its contract, its plain types, and [`FakeEngine`], which keeps it in memory for tests.
+//! The trait [`Engine`], its contract and its plain types, and [`FakeEngine`], an engine in memory for tests. An engine
+//! runs the containers of sandboxes.
 //!
 //! | module | contains |
 //! |---|---|
 //! | `engine` | the trait; its documentation is the contract that every engine keeps |
-//! | `spec`, `state`, `image` | what a container is made from, what is known of it, and the same for images |
+//! | `spec`, `state`, `image` | the specification of a container, its state, and the same for images |
 //! | [`archive`] | tar archives that are written while the engine reads them |
-//! | `fake` | the engine of the tests, which can be told to fail at each step |
+//! | `fake` | the engine for tests, which can fail at each step |
 //!
 //! Invariants:
-//! - Nothing here knows a concrete engine; those are crates of their own.
+//! - Nothing here knows a concrete engine. Each one is a separate crate.
 
 pub mod archive;
 mod engine;

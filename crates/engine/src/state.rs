@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::Labels;
 
-/// The engine's id of a container, or its name: every call takes either.
+/// The engine's id of a container, or its name. Every call accepts either.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContainerId(String);
 
@@ -22,55 +22,56 @@ impl fmt::Display for ContainerId {
     }
 }
 
-/// A container as it is now.
+/// The current state of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerState {
     pub running: bool,
-    /// Of the last run. `None` while it runs and before its first start. 128 + N after signal N.
+    /// The exit code of the last run; 128 + N after signal N. `None` while the container runs and before its first
+    /// start.
     pub exit_code: Option<i64>,
-    /// Any process in it was killed for want of memory, not only the first one.
+    /// The kernel killed any process in the container for lack of memory.
     pub oom_killed: bool,
     /// RFC 3339, by the engine's clock. `None` before the first start.
     pub started_at: Option<String>,
     pub labels: Labels,
 }
 
-/// How a container's run ended.
+/// The end of a container's run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContainerExit {
     Exited {
         /// 128 + N after signal N.
         code: i64,
-        /// See [`ContainerState::oom_killed`].
+        /// The same as [`ContainerState::oom_killed`].
         oom_killed: bool,
     },
-    /// It is not there any more and nobody knows how it ended.
+    /// The container no longer exists, and its exit status is unknown.
     Gone,
 }
 
-/// What a container takes.
+/// The resource usage of a container.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ContainerUsage {
-    /// Of all CPUs together, since its start.
+    /// CPU time of all CPUs together since the container's start, in nanoseconds.
     pub cpu_nanos: u64,
-    /// Without what the kernel only caches and would give back.
+    /// Used memory in bytes, without the part that the kernel only caches.
     pub memory_bytes: u64,
     pub memory_limit_bytes: u64,
-    /// Processes and threads.
+    /// Number of processes and threads.
     pub processes: u64,
 }
 
-/// What is at a path of a container.
+/// The kind of file at a path in a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathKind {
     File,
     Directory,
     Symlink,
-    /// A FIFO, a socket, a device.
+    /// A FIFO, a socket or a device.
     Other,
 }
 
-/// One line of a list of containers.
+/// One entry of a list of containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerSummary {
     pub id: ContainerId,
@@ -80,23 +81,23 @@ pub struct ContainerSummary {
     pub labels: Labels,
 }
 
-/// What a container runtime says about itself.
+/// A container runtime's description of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineInfo {
-    /// Of the machine that it runs on.
+    /// The name of the machine that it runs on.
     pub name: String,
     pub version: String,
-    /// The one spoken with it, which may be older than the newest that it knows.
+    /// The API version in use. It may be older than the newest that the runtime supports.
     pub api_version: String,
-    /// As `uname -m` says it: `x86_64`, `aarch64`.
+    /// The architecture as named by `uname -m`: `x86_64`, `aarch64`.
     pub architecture: String,
     pub memory_bytes: u64,
     pub cpus: u64,
-    /// `1` or `2`; empty when it does not say.
+    /// `1` or `2`; empty if the runtime does not report it.
     pub cgroup_version: String,
     pub storage_driver: String,
-    /// Names that [`ContainerSpec::runtime`](crate::ContainerSpec::runtime) may have, sorted.
+    /// The valid values of [`ContainerSpec::runtime`](crate::ContainerSpec::runtime), sorted.
     pub runtimes: Vec<String>,
-    /// `None` when it does not say.
+    /// `None` if the runtime does not report it.
     pub runc_version: Option<String>,
 }

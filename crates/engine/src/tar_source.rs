@@ -7,17 +7,17 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 
 use crate::EngineError;
 
-/// An archive on its way out of the engine, piece by piece.
+/// An archive from the engine, in pieces.
 pub type TarStream = BoxStream<'static, Result<Bytes, EngineError>>;
 
-/// An archive on its way into the engine: whole, or in pieces where it is too big to be held.
+/// An archive for the engine: complete, or in pieces if it is too large for memory.
 pub enum TarSource {
     Bytes(Bytes),
     Stream(BoxStream<'static, io::Result<Bytes>>),
 }
 
 impl TarSource {
-    /// The pieces, one for a whole archive.
+    /// The archive in pieces. A complete archive is one piece.
     pub fn into_stream(self) -> BoxStream<'static, io::Result<Bytes>> {
         match self {
             Self::Bytes(bytes) => stream::once(async { Ok(bytes) }).boxed(),
@@ -25,7 +25,7 @@ impl TarSource {
         }
     }
 
-    /// The whole archive in memory.
+    /// The complete archive in memory.
     pub(crate) async fn collect(self) -> io::Result<Bytes> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),

@@ -1,4 +1,4 @@
-//! The engine in memory keeps the contract, and does wrong what it is told to.
+//! Tests that the engine in memory keeps the contract and injects faults.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

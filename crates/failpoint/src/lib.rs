@@ -1,8 +1,12 @@
-//! Places at which a test can end the process as `kill -9` does. A build without debug assertions has none of them: the macro
-//! leaves nothing of itself there. `tests/faults/failpoints.rs` has a case for each.
+//! Failpoints: named places at which a test can end the process as `kill -9` does. A build without debug assertions
+//! contains none; the macro expands to nothing there. `tests/faults/failpoints.rs` has a case for each.
+//!
+//! Invariants:
+//! - Only FAILPOINT in the environment activates a failpoint.
+//! - An active failpoint ends the process without any cleanup.
 
-/// Ends the process here where FAILPOINT says so: a name, or several with `>` between them, which have to be reached in this
-/// order; the last one ends the process.
+/// Ends the process here if FAILPOINT selects this name. FAILPOINT is one name, or several separated by `>` that must
+/// be reached in this order; the last one ends the process.
 #[macro_export]
 macro_rules! failpoint {
     ($name:literal) => {
@@ -26,7 +30,7 @@ pub fn reached(name: &str) {
     if ahead.front().is_some_and(|next| next == name) {
         ahead.pop_front();
         if ahead.is_empty() {
-            // Nothing is written, closed or told on the way out.
+            // SIGKILL ends the process at once: nothing is flushed, closed or reported.
             let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
         }
     }

@@ -1,4 +1,4 @@
-//! A GitHub App: signs in with a JWT (RS256, RFC 7519) of its private key and gets a token for an installation.
+//! GitHub Apps. An App signs a JWT (RS256, RFC 7519) with its private key and exchanges it for an installation token.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::{GitHub, GitHubError, InvalidGitHubCredential};
 
-/// An App's id and private key.
+/// The id and the private key of a GitHub App.
 #[derive(Clone)]
 pub struct AppKey {
     id: u64,
@@ -26,7 +26,7 @@ pub struct AppKey {
 }
 
 impl AppKey {
-    /// Reads the PEM file that the forge gives out, PKCS#1 or PKCS#8.
+    /// Reads the PEM file that the forge issues, PKCS#1 or PKCS#8.
     pub fn read(id: u64, path: &Path) -> Result<AppKey, InvalidGitHubCredential> {
         let pem = zeroize::Zeroizing::new(std::fs::read(path).map_err(InvalidGitHubCredential::Read)?);
         let key = match PrivateKeyDer::from_pem_slice(&pem) {
@@ -37,10 +37,10 @@ impl AppKey {
         Ok(AppKey { id, key: Arc::new(key.map_err(|_| InvalidGitHubCredential::Key)?) })
     }
 
-    /// A JWT that is good for nine minutes; ten is the most that is taken.
+    /// Signs a JWT that is valid for nine minutes; the forge accepts at most ten.
     fn jwt(&self, now: Timestamp) -> Result<String, GitHubError> {
         let now = now.as_second();
-        // A minute back, as the forge asks for: its clock may be behind ours.
+        // The forge recommends one minute in the past, because its clock may be behind.
         let claims = json!({ "iat": now - 60, "exp": now + 9 * 60, "iss": self.id.to_string() });
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(&json!({ "alg": "RS256", "typ": "JWT" })), part(&claims));
@@ -70,7 +70,7 @@ struct AccessToken {
 }
 
 impl GitHub {
-    /// A token for one repository: where the App is installed there.
+    /// Requests a token for one repository, from the App's installation there.
     pub(super) async fn installation_token(
         &self,
         app: &AppKey,

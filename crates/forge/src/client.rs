@@ -1,4 +1,4 @@
-//! One call: sent, judged, and asked again where that can help.
+//! One call to the forge: send, classify the response, and retry if a retry can help.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use super::{GitHub, GitHubError, rate};
 
 const API_VERSION: &str = "2022-11-28";
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// The forge says something at least this often while it packs or unpacks.
+/// The maximum pause in a git response. The forge sends progress at least this often while it packs or unpacks.
 const GIT_SILENCE: Duration = Duration::from_mins(5);
-/// The longest list of repositories in one page has about 700 KB.
+/// The maximum size of a response. The largest page of repositories has about 700 KB.
 const MAX_BODY_BYTES: usize = 8 << 20;
-/// Waits before a call is made again that failed in passing.
+/// The pauses before the retries of a call that failed for a transient reason.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(2)];
-/// A limit that is over sooner than this is waited for.
+/// The longest time to wait for a rate limit. A limit that takes longer is an error.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 pub(super) fn for_calls() -> Result<Client, GitHubError> {
@@ -30,7 +30,8 @@ pub(super) fn for_git() -> Result<Client, GitHubError> {
     builder().read_timeout(GIT_SILENCE).build().map_err(GitHubError::Unreachable)
 }
 
-/// No redirects: a repository that has moved is answered with one, and the token must not follow to another host.
+/// Builds a client that follows no redirects: the forge redirects from a renamed repository, and the token must not
+/// follow to another host.
 fn builder() -> ClientBuilder {
     Client::builder()
         .connect_timeout(TIMEOUT)
@@ -39,7 +40,7 @@ fn builder() -> ClientBuilder {
         .user_agent(concat!("claude-runner/", env!("CARGO_PKG_VERSION")))
 }
 
-/// The forge's own words about an error.
+/// The error body of the forge.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Problem {
@@ -55,11 +56,12 @@ impl GitHub {
         path: &str,
         body: Option<&Value>,
     ) -> Result<T, GitHubError> {
-        let url = format!("{}{path}", self.shared.api_url.as_str().trim_end_matches('/'));
+        let url = format!("{}{path}", self.state.api_url.as_str().trim_end_matches('/'));
         self.ask(token, method, &url, body).await.map(|(value, _)| value)
     }
 
-    /// The answer, and the address of the next page where it is a list that goes on.
+    /// Sends a request and retries it if that can help. Returns the decoded body, and the URL of the next page if there
+    /// is one.
     pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         token: &SecretString,
@@ -75,12 +77,12 @@ impl GitHub {
             };
             let pause = match &error {
                 GitHubError::RateLimited(wait) if *wait <= LONGEST_WAIT => pauses.next().map(|_| *wait),
-                // What may have been done already is not done twice.
+                // Only a GET is repeated: any other call may already have had its effect.
                 _ if error.is_passing() && method == Method::GET => pauses.next(),
                 _ => None,
             };
             let Some(pause) = pause else { return Err(error) };
-            tracing::info!(%error, ?pause, "the forge is asked again");
+            tracing::info!(%error, ?pause, "the call to the forge is repeated");
             tokio::time::sleep(pause).await;
         }
     }
@@ -93,7 +95,7 @@ impl GitHub {
         body: Option<&Value>,
     ) -> Result<(T, Option<String>), GitHubError> {
         let mut request = self
-            .shared
+            .state
             .http
             .request(method.clone(), url)
             .bearer_auth(token.expose_secret())
@@ -103,7 +105,7 @@ impl GitHub {
             request = request.json(body);
         }
         let response = request.send().await.map_err(|error| GitHubError::Unreachable(error.without_url()))?;
-        self.shared.rate.note(response.headers());
+        self.state.rate.note(response.headers());
         let (status, headers) = (response.status(), response.headers().clone());
         let body = read(response).await?;
         if status.is_success() {
@@ -111,7 +113,7 @@ impl GitHub {
             let value = serde_json::from_slice(body).map_err(|error| GitHubError::Malformed(error.to_string()))?;
             return Ok((value, next_page(&headers)));
         }
-        let path = url.strip_prefix(self.shared.api_url.as_str()).unwrap_or(url);
+        let path = url.strip_prefix(self.state.api_url.as_str()).unwrap_or(url);
         Err(match rate::wait_of(status.as_u16(), &headers) {
             Some(wait) => GitHubError::RateLimited(wait),
             None => error_of(status, path, &body),
@@ -123,7 +125,7 @@ async fn read(mut response: Response) -> Result<Vec<u8>, GitHubError> {
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(|error| GitHubError::Unreachable(error.without_url()))? {
         if body.len() + piece.len() > MAX_BODY_BYTES {
-            return Err(GitHubError::Malformed(format!("an answer of more than {MAX_BODY_BYTES} bytes")));
+            return Err(GitHubError::Malformed(format!("the response has more than {MAX_BODY_BYTES} bytes")));
         }
         body.extend_from_slice(&piece);
     }
@@ -153,7 +155,7 @@ fn error_of(status: StatusCode, path: &str, body: &[u8]) -> GitHubError {
     }
 }
 
-/// `Link: <…?page=2>; rel="next", <…>; rel="last"`.
+/// Parses `Link: <…?page=2>; rel="next", <…>; rel="last"`.
 fn next_page(headers: &http::HeaderMap) -> Option<String> {
     let link = headers.get(http::header::LINK)?.to_str().ok()?;
     let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;

@@ -1,4 +1,4 @@
-//! With what the coordinator signs in: a token, or an App that gets a token for each repository.
+//! The coordinator's credential: a token, or an App that gets one token per repository.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use super::app::AppKey;
 use super::{GitHub, GitHubError};
 
+/// The credential for the forge.
 #[derive(Clone, Debug)]
 pub enum GitHubCredential {
     /// A personal access token, classic or fine-grained.
@@ -22,17 +23,17 @@ pub enum GitHubCredential {
 pub enum InvalidGitHubCredential {
     #[error("the App's private key could not be read")]
     Read(#[source] std::io::Error),
-    #[error("the App's private key is no RSA key in PEM form, as the forge gives it out")]
+    #[error("the App's private key is not an RSA key in PEM form")]
     Key,
 }
 
-/// A token is asked for anew when it has less than this left: a clone may take that long.
+/// The minimum remaining validity of a cached token. A clone may take that long.
 const LEAST_LEFT: Duration = Duration::from_mins(20);
 
-/// The tokens in use.
+/// The credential and the tokens that it obtained.
 pub(super) struct Tokens {
     pub(super) credential: GitHubCredential,
-    /// An App's, by repository in lower case.
+    /// The App's tokens, by repository name in lower case.
     installed: Mutex<HashMap<String, (SecretString, Timestamp)>>,
 }
 
@@ -56,18 +57,19 @@ impl Tokens {
 }
 
 impl GitHub {
-    /// A token for what concerns one repository. An App's is for that one only, and for an hour.
+    /// Returns a token for calls that concern one repository. An App's token is valid for that repository only, and for
+    /// one hour.
     pub async fn token(&self, repository: &RepositoryName) -> Result<SecretString, GitHubError> {
-        let app = match &self.shared.tokens.credential {
+        let app = match &self.state.tokens.credential {
             GitHubCredential::Token(token) => return Ok(token.clone()),
             GitHubCredential::App(app) => app,
         };
         let key = repository.as_str().to_ascii_lowercase();
-        if let Some(token) = self.shared.tokens.cached(&key) {
+        if let Some(token) = self.state.tokens.cached(&key) {
             return Ok(token);
         }
         let (token, expires) = self.installation_token(app, repository).await?;
-        self.shared.tokens.keep(key, token.clone(), expires);
+        self.state.tokens.keep(key, token.clone(), expires);
         Ok(token)
     }
 }

@@ -1,7 +1,18 @@
-//! The forge: what the coordinator itself asks GitHub's API (REST, version 2022-11-28, and one GraphQL mutation).
+//! The client for GitHub's API (REST, version 2022-11-28, and one GraphQL mutation). It has only the calls that a
+//! repository task needs.
 //!
-//! Only the calls that a repository task needs. Sandboxes never see a token: git goes through the gateway, and pull
-//! requests are opened here.
+//! | module | contains |
+//! |---|---|
+//! | `client` | one call: request, response, retries, paging |
+//! | `credential`, `app` | the token or GitHub App, and the tokens for single repositories |
+//! | `repository`, `reference`, `pull` | the calls: repositories and branches, refs, pull requests |
+//! | `rate` | the rate limit that the forge reports |
+//! | `error` | [`GitHubError`] |
+//!
+//! Invariants:
+//! - A sandbox never sees a token. git goes through the gateway, and the coordinator opens pull requests with this
+//!   client.
+//! - A token never follows a redirect to another host.
 
 mod app;
 mod client;
@@ -20,7 +31,7 @@ pub use credential::{GitHubCredential, InvalidGitHubCredential};
 pub use error::GitHubError;
 pub use pull::{NewPull, PullChanges};
 pub use rate::RateLimit;
-pub use reference::Move;
+pub use reference::RefUpdate;
 pub use repository::Repository;
 
 use std::sync::Arc;
@@ -30,8 +41,8 @@ use reqwest::{Client, Url};
 use self::credential::Tokens;
 use self::rate::Rate;
 
-/// Where the forge is: `https://github.com` and `https://api.github.com`, or an Enterprise server's pages and its
-/// `/api/v3`.
+/// The forge's address and credential. `url` is the web address and `api_url` the API's: `https://github.com` and
+/// `https://api.github.com`, or the address of an Enterprise server and its `/api/v3`.
 #[derive(Clone, Debug)]
 pub struct GitHubSettings {
     pub url: Url,
@@ -39,15 +50,15 @@ pub struct GitHubSettings {
     pub credential: GitHubCredential,
 }
 
-/// The client. Cheap to clone.
+/// The client. It is cheap to clone.
 #[derive(Clone)]
 pub struct GitHub {
-    shared: Arc<Shared>,
+    state: Arc<ClientState>,
 }
 
-struct Shared {
+struct ClientState {
     http: Client,
-    /// Without a time limit: a clone may take many minutes.
+    /// The client for git. It has no total time limit, because a clone may take many minutes.
     git: Client,
     url: Url,
     api_url: Url,
@@ -60,16 +71,16 @@ impl GitHub {
         let (http, git) = (client::for_calls()?, client::for_git()?);
         let GitHubSettings { url, api_url, credential } = settings;
         let tokens = Tokens::new(credential);
-        Ok(GitHub { shared: Arc::new(Shared { http, git, url, api_url, tokens, rate: Rate::default() }) })
+        Ok(GitHub { state: Arc::new(ClientState { http, git, url, api_url, tokens, rate: Rate::default() }) })
     }
 
-    /// The forge's pages; repositories are cloned from below it.
+    /// The forge's web address. Clone URLs start with it.
     pub fn url(&self) -> &Url {
-        &self.shared.url
+        &self.state.url
     }
 
-    /// What the forge said last about how many calls are left.
+    /// The rate limit in the forge's most recent response.
     pub fn rate_limit(&self) -> Option<RateLimit> {
-        self.shared.rate.read()
+        self.state.rate.read()
     }
 }

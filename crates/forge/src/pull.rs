@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::repository::escape;
 use super::{GitHub, GitHubError};
 
-/// A draft, from a branch of the same repository.
+/// A draft pull request from a branch of the same repository.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewPull {
     pub title: String,
@@ -17,7 +17,7 @@ pub struct NewPull {
     pub base: String,
 }
 
-/// `None` leaves it as it is.
+/// Changes to a pull request. `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct PullChanges {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,8 +27,9 @@ pub struct PullChanges {
 }
 
 impl GitHub {
-    /// Opens a draft; where the branch has an open pull request already, that one. So it may be called again after a
-    /// crash. A forge that knows no drafts (private repositories of free plans) gets an ordinary one.
+    /// Opens a draft pull request. If the branch already has an open one, returns that, so the call is safe to repeat
+    /// after a crash. If the forge does not support drafts (private repositories of free plans), opens an ordinary pull
+    /// request.
     pub async fn open_pull(&self, name: &RepositoryName, new: &NewPull) -> Result<Pull, GitHubError> {
         if let Some(pull) = self.pull_of_branch(name, &new.head).await? {
             return Ok(pull);
@@ -48,7 +49,7 @@ impl GitHub {
         self.call(&token, Method::POST, &format!("/repos/{name}/pulls"), Some(&body)).await
     }
 
-    /// The open pull request of a branch.
+    /// Returns the open pull request of a branch.
     pub async fn pull_of_branch(&self, name: &RepositoryName, branch: &str) -> Result<Option<Pull>, GitHubError> {
         let token = self.token(name).await?;
         let path = format!("/repos/{name}/pulls?state=open&head={}:{}", name.owner(), escape(branch));
@@ -67,12 +68,13 @@ impl GitHub {
         self.call(&token, Method::PATCH, &format!("/repos/{name}/pulls/{number}"), Some(&body)).await
     }
 
-    /// Ends the draft. Only GraphQL can, at `/graphql`, or beside an Enterprise server's `/api/v3`.
+    /// Marks a draft as ready for review. Only GraphQL can do this. Its path is `/graphql`, which an Enterprise server
+    /// has beside its `/api/v3`.
     pub async fn mark_ready(&self, name: &RepositoryName, pull: &Pull) -> Result<(), GitHubError> {
         const MUTATION: &str = "mutation($pull: ID!) { markPullRequestReadyForReview(input: { pullRequestId: $pull }) \
                                 { pullRequest { isDraft } } }";
         let token = self.token(name).await?;
-        let api = self.shared.api_url.as_str().trim_end_matches('/');
+        let api = self.state.api_url.as_str().trim_end_matches('/');
         let url = format!("{}/graphql", api.strip_suffix("/v3").unwrap_or(api));
         let query = json!({ "query": MUTATION, "variables": { "pull": pull.node_id } });
         let (answer, _): (Value, _) = self.ask(&token, Method::POST, &url, Some(&query)).await?;

@@ -1,7 +1,7 @@
-//! How many calls are left.
+//! Rate limits.
 //!
-//! The forge says so in every answer: `x-ratelimit-limit`, `-remaining`, `-reset` (seconds since 1970). A secondary limit
-//! is a 403 or 429 with `retry-after` in seconds.
+//! Every response of the forge contains `x-ratelimit-limit`, `-remaining` and `-reset` (seconds since 1970). A
+//! secondary limit is a 403 or 429 with `retry-after` in seconds.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::{HeaderMap, header};
 use jiff::Timestamp;
 
+/// The rate limit of the credential: `remaining` of `limit` calls until `reset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     pub limit: u64,
@@ -36,7 +37,7 @@ impl Rate {
     }
 }
 
-/// How long to wait, where an answer means that there were too many calls.
+/// Returns the time to wait if the response means that a rate limit was exceeded.
 pub(super) fn wait_of(status: u16, headers: &HeaderMap) -> Option<Duration> {
     if !matches!(status, 403 | 429) {
         return None;
@@ -50,7 +51,7 @@ pub(super) fn wait_of(status: u16, headers: &HeaderMap) -> Option<Duration> {
     let left = reset.map(|reset| reset.saturating_sub(Timestamp::now().as_second()));
     match (is_used_up, left) {
         (true, Some(seconds)) => Some(Duration::from_secs(seconds.max(1).unsigned_abs())),
-        // A secondary limit without a time: the forge's documentation asks for a minute.
+        // For a secondary limit without a time, the forge's documentation recommends one minute.
         (_, _) if status == 429 => Some(Duration::from_mins(1)),
         (_, _) => None,
     }

@@ -1,4 +1,4 @@
-//! Refs, and what a commit has in `.github/workflows`.
+//! Refs, and the `.github/workflows` directory of a commit.
 
 use domain::repository::RepositoryName;
 use http::Method;
@@ -8,34 +8,34 @@ use serde_json::{Value, json};
 use super::repository::escape;
 use super::{GitHub, GitHubError};
 
-/// How a branch comes to point at a commit.
+/// A change of the commit that a branch points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Move {
+pub enum RefUpdate {
     Create,
-    /// Only to a commit that comes after the present one.
-    Forward,
+    /// Fast-forward: the new commit must be a descendant of the current one.
+    FastForward,
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct TreeEntry {
     name: String,
     sha: String,
 }
 
 impl GitHub {
-    /// A request to the forge's git, below its pages.
+    /// Builds a request to the forge's git server, below its web address.
     pub fn git(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.shared.git.request(method, format!("{}{path}", self.shared.url.as_str().trim_end_matches('/')))
+        self.state.git.request(method, format!("{}{path}", self.state.url.as_str().trim_end_matches('/')))
     }
 
-    /// The object that `.github/workflows` is at a commit; `None` where there is no such directory.
+    /// Returns the object id of `.github/workflows` at a commit, or `None` if there is no such directory.
     pub async fn workflows(&self, name: &RepositoryName, commit: &str) -> Result<Option<String>, GitHubError> {
         let token = self.token(name).await?;
         let path = format!("/repos/{name}/contents/.github?ref={}", escape(commit));
         match self.call::<Value>(&token, Method::GET, &path, None).await {
-            // A file of that name is answered with an object, and holds no workflows.
+            // The forge returns an object if `.github` is a file. Then there are no workflows.
             Ok(Value::Array(entries)) => {
-                let entries = entries.into_iter().filter_map(|entry| serde_json::from_value::<Entry>(entry).ok());
+                let entries = entries.into_iter().filter_map(|entry| serde_json::from_value::<TreeEntry>(entry).ok());
                 Ok(entries.into_iter().find(|entry| entry.name == "workflows").map(|entry| entry.sha))
             }
             Ok(_) | Err(GitHubError::NotFound(_)) => Ok(None),
@@ -43,24 +43,27 @@ impl GitHub {
         }
     }
 
-    pub async fn move_branch(
+    /// Creates a branch at the commit, or fast-forwards it to the commit.
+    pub async fn update_branch(
         &self,
         name: &RepositoryName,
         branch: &str,
         commit: &str,
-        wanted: Move,
+        update: RefUpdate,
     ) -> Result<(), GitHubError> {
         let token = self.token(name).await?;
         let create = json!({ "ref": format!("refs/heads/{branch}"), "sha": commit });
         let forward = json!({ "sha": commit, "force": false });
-        let (method, path, body) = match wanted {
-            Move::Create => (Method::POST, format!("/repos/{name}/git/refs"), create),
-            Move::Forward => (Method::PATCH, format!("/repos/{name}/git/refs/heads/{}", escape(branch)), forward),
+        let (method, path, body) = match update {
+            RefUpdate::Create => (Method::POST, format!("/repos/{name}/git/refs"), create),
+            RefUpdate::FastForward => {
+                (Method::PATCH, format!("/repos/{name}/git/refs/heads/{}", escape(branch)), forward)
+            }
         };
         self.call::<Value>(&token, method, &path, Some(&body)).await.map(drop)
     }
 
-    /// `reference` begins with `refs/`.
+    /// Deletes a ref. `reference` starts with `refs/`.
     pub async fn delete_reference(&self, name: &RepositoryName, reference: &str) -> Result<(), GitHubError> {
         let token = self.token(name).await?;
         let path = format!("/repos/{name}/git/{}", escape(reference));

@@ -1,4 +1,4 @@
-//! Repositories that the credential can see.
+//! The repositories that the credential can see.
 
 use domain::repository::RepositoryName;
 use http::Method;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{GitHub, GitHubCredential, GitHubError};
 
-/// What a repository task has to know.
+/// The properties of a repository that a repository task needs.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Repository {
     pub full_name: RepositoryName,
@@ -16,7 +16,7 @@ pub struct Repository {
     pub default_branch: String,
     #[serde(default)]
     pub archived: bool,
-    /// In kilobytes.
+    /// Size in kilobytes.
     #[serde(default)]
     pub size: u64,
 }
@@ -35,17 +35,18 @@ struct Commit {
     sha: String,
 }
 
-/// A prompt is matched against so many repositories at most, those that were pushed to last.
+/// The maximum number of repositories against which a prompt is matched. The most recently pushed ones are used.
 const MAX_REPOSITORIES: usize = 1000;
 
 impl GitHub {
-    /// What the credential can see, the latest pushed first. Empty for an App: it is told its repositories by name.
+    /// Lists the repositories that the credential can see, most recently pushed first. The list is empty for an App,
+    /// because callers name its repositories.
     pub async fn repositories(&self) -> Result<Vec<Repository>, GitHubError> {
-        let token = match &self.shared.tokens.credential {
+        let token = match &self.state.tokens.credential {
             GitHubCredential::Token(token) => token,
             GitHubCredential::App(_) => return Ok(Vec::new()),
         };
-        let api = self.shared.api_url.as_str().trim_end_matches('/');
+        let api = self.state.api_url.as_str().trim_end_matches('/');
         let mut next = Some(format!("{api}/user/repos?per_page=100&sort=pushed"));
         let mut all: Vec<Repository> = Vec::new();
         while let Some(url) = next.take_if(|url| all.len() < MAX_REPOSITORIES && url.starts_with(api)) {
@@ -62,7 +63,7 @@ impl GitHub {
         self.call(&token, Method::GET, &format!("/repos/{name}"), None).await
     }
 
-    /// The commit that a branch points at; `None` where there is no such branch.
+    /// Returns the commit that a branch points to, or `None` if the branch does not exist.
     pub async fn branch(&self, name: &RepositoryName, branch: &str) -> Result<Option<String>, GitHubError> {
         let token: SecretString = self.token(name).await?;
         let path = format!("/repos/{name}/branches/{}", escape(branch));
@@ -74,7 +75,7 @@ impl GitHub {
     }
 }
 
-/// A branch in a path: slashes stay, as the forge takes them there.
+/// Escapes a branch for use in a path. Slashes stay, because the forge expects them.
 pub(super) fn escape(branch: &str) -> String {
     use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 

@@ -1,4 +1,4 @@
-//! Against the forge of mock-api, over real HTTP.
+//! Tests against the forge of mock-api, over real HTTP.
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::KeySize;
@@ -39,7 +39,7 @@ impl World {
         self.client(GitHubCredential::Token("right".into()))
     }
 
-    /// A branch with one commit more than main.
+    /// Pushes a branch with one commit more than main.
     fn push(&self, branch: &str) {
         let script = format!(
             "git clone -q http://x:right@{} w && cd w && git switch -q -c {branch} && echo more >> README.md && \
@@ -56,7 +56,7 @@ impl World {
     }
 }
 
-/// In PEM, as the forge gives it out.
+/// Generates a private key in the PEM form that the forge issues.
 fn private_key() -> String {
     let key = aws_lc_rs::rsa::KeyPair::generate(KeySize::Rsa2048).unwrap();
     let der: Pkcs8V1Der<'_> = key.as_der().unwrap();

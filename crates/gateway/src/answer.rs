@@ -64,13 +64,7 @@ pub(super) fn proxy_error(
 
 /// An error with its causes in one line.
 pub(super) fn in_words(error: &dyn Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words = format!("{words}: {cause}");
-        source = cause.source();
-    }
-    shortened(&words)
+    shortened(&domain::error_chain(error))
 }
 
 pub(super) fn shortened(text: &str) -> String {

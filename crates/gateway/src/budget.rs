@@ -2,8 +2,9 @@
 //!
 //! Every model request is charged to several accounts ([`Account`]): its task, its session, its key, the key's day, the day
 //! and the installation. Each may have limits. A request begins only where each account with a limit has something left, and
-//! what the open requests may still cost leaves something too, or none is open. So no limit is overrun by more than one
-//! request, however many ask at once.
+//! what the open requests may still cost leaves something too, or none is open. While a request is open whose cost has no
+//! known bound, no other begins on its limited accounts. So no limit is overrun by more than one request, however many ask at
+//! once.
 //!
 //! The reservation is durable before the request is sent, and its settlement follows with the next commit. A crash between
 //! the two leaves the reservation, which the next start charges as it was estimated: so that holds across a crash, too.
@@ -28,8 +29,10 @@ use ledger::{Ledger, Ruling};
 
 pub use reservation::Reservation;
 
+pub use super::bound::Certainty;
+
 use domain::task::TaskId;
-use domain::usage::{Account, Balance, Cost, Day, OpenRequest};
+use domain::usage::{Account, Balance, Cost, Day, OpenRequest, Usage};
 use store::{Change, Store, StoreError};
 
 /// How soon a reservation for which the disk has no room is tried again.
@@ -102,6 +105,7 @@ impl Budgets {
         payer: &Payer,
         model: &str,
         estimate: Cost,
+        certainty: Certainty,
     ) -> Result<Option<Reservation>, Refusal> {
         let request = OpenRequest {
             id: self.shared.next_request.fetch_add(1, Ordering::Relaxed),
@@ -117,7 +121,7 @@ impl Budgets {
         let accounts = request.accounts();
         loop {
             self.load(&accounts).await?;
-            match self.ledger().reserve(&accounts, &limits, estimate) {
+            match self.ledger().reserve(&accounts, &limits, estimate, certainty) {
                 // Forgotten again before it was used.
                 Ruling::Unknown => {}
                 Ruling::Wait => return Ok(None),
@@ -126,7 +130,7 @@ impl Budgets {
             }
         }
         // Settled when it is dropped, also while it is being written.
-        let reservation = Reservation::new(self.clone(), request, accounts);
+        let reservation = Reservation::new(self.clone(), request, accounts, certainty);
         self.write(&reservation).await?;
         Ok(Some(reservation))
     }
@@ -154,7 +158,32 @@ impl Budgets {
 
     /// A task that was never charged: nobody needs to look for it in the store.
     pub fn new_task(&self, task: &TaskId) {
-        self.ledger().learn(Account::Task(task.clone()), Balance::default());
+        self.ledger().learn_new(Account::Task(task.clone()));
+    }
+
+    /// What a task was charged, over all its attempts, as far as it is known without a look into the store. The usage is
+    /// known where this coordinator saw the task from its beginning.
+    pub fn charged(&self, task: &TaskId) -> Option<(Cost, Option<Usage>)> {
+        self.ledger().charged(&Account::Task(task.clone()))
+    }
+
+    /// Whether every request of a task is charged.
+    pub fn is_settled(&self, task: &TaskId) -> bool {
+        self.ledger().is_settled(&Account::Task(task.clone()))
+    }
+
+    /// Waits until every request of a task is charged.
+    pub async fn settled(&self, task: &TaskId) {
+        let mut released = Box::pin(self.released());
+        loop {
+            // Listening begins before the look, so that a release in between is not missed.
+            released.as_mut().enable();
+            if self.is_settled(task) {
+                return;
+            }
+            released.as_mut().await;
+            released.set(self.released());
+        }
     }
 
     /// What a task was charged.

@@ -65,9 +65,19 @@ pub(super) fn strip_model_answer(headers: &mut HeaderMap) {
     }
 }
 
-/// Betas of what the gateway does not forward: files, connectors, programs and fetches on the API's side. With them out of
-/// the header the API refuses what a check of the body might have missed.
-const CLOSED_BETAS: [&str; 5] = ["code-execution-", "files-api-", "mcp-client-", "skills-", "web-fetch-"];
+/// Betas of features that the gateway does not forward: files, connectors, programs and fetches on the API's side, and those
+/// that change the price of a request. Without the beta the API refuses a request that the check of the body let through.
+const CLOSED_BETAS: [&str; 9] = [
+    "advisor-",
+    "code-execution-",
+    "compact-",
+    "fast-mode-",
+    "files-api-",
+    "mcp-client-",
+    "server-side-fallback-",
+    "skills-",
+    "web-fetch-",
+];
 /// More, or longer ones, the CLI never sends.
 const MAX_BETAS: usize = 40;
 const MAX_BETA_BYTES: usize = 80;

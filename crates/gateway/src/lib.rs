@@ -14,6 +14,7 @@ mod address;
 mod allowance;
 mod answer;
 mod block_ends;
+mod bound;
 pub mod budget;
 mod credential;
 mod egress;
@@ -34,6 +35,7 @@ mod sandbox;
 mod server;
 mod settings;
 mod sse;
+mod task;
 mod tokens;
 mod tunnel;
 mod upstream;
@@ -50,8 +52,9 @@ pub use outbound::{Answered, Outbound, OutboundError};
 pub use prices::{Prices, PricesError};
 pub use resolve::{Resolve, SystemResolver};
 pub use retry::RetryBudget;
-pub use sandbox::{Assignee, SandboxGateway, SessionAccess};
+pub use sandbox::{AssignedTask, Assignee, SandboxGateway, SessionAccess};
 pub use settings::{Bounds, GatewaySettings};
+pub use task::{SettleBounds, TaskEnd};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -88,6 +91,7 @@ struct Shared {
     budgets: Budgets,
     retry: RetryBudget,
     bounds: Bounds,
+    settle: SettleBounds,
     egress: Egress,
     metrics: Metrics,
     tracker: TaskTracker,
@@ -124,6 +128,7 @@ impl Gateway {
             budgets: settings.budgets,
             retry: settings.retry,
             bounds: settings.bounds,
+            settle: settings.settle,
             egress: Egress::new(settings.egress_allow, resolver, model_api),
             metrics: settings.metrics,
             tracker,
@@ -162,7 +167,7 @@ impl Gateway {
         &self.shared.budgets
     }
 
-    /// Ends what all sandboxes' gateways have open.
+    /// Ends what all sandboxes' gateways have open, model requests included: those are cut as at [`TaskEnd::Shutdown`].
     pub fn close(&self) {
         self.shared.closed.cancel();
     }

@@ -1,7 +1,6 @@
 //! Counts what a sandbox's model requests use and cost, and holds back requests for which there is no money left.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use domain::budget::Payer;
 use domain::usage::{Cost, Usage};
@@ -10,13 +9,16 @@ use jiff::Timestamp;
 use observe::metrics::Metrics;
 use observe::telemetry::{ModelRequest, TaskTrace};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
+use super::bound::Bound;
 use super::prices::Prices;
 use super::sse::Statement;
+use super::task::{CutCharge, SettleBounds, TaskEnd, TaskRequests};
 use super::tokens::TokenCounts;
 use crate::budget::{Budgets, Refusal, Reservation};
 
-/// A reading of the meter: everything since the sandbox was opened. Never goes down; a task's share is a difference.
+/// What a sandbox's task has used since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
     pub usage: Usage,
@@ -27,75 +29,104 @@ pub(super) struct Meter {
     prices: Arc<Prices>,
     budgets: Budgets,
     metrics: Metrics,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    total: Reading,
-    payer: Arc<Payer>,
-    trace: TaskTrace,
+    settle: SettleBounds,
+    /// The task that runs, or the last one. `None`: the sandbox was given no task yet.
+    task: Mutex<Option<Arc<TaskRequests>>>,
 }
 
 impl Meter {
-    pub(super) fn new(prices: Arc<Prices>, budgets: Budgets, metrics: Metrics) -> Self {
-        Meter { prices, budgets, metrics, state: Mutex::default() }
+    pub(super) fn new(prices: Arc<Prices>, budgets: Budgets, metrics: Metrics, settle: SettleBounds) -> Self {
+        Meter { prices, budgets, metrics, settle, task: Mutex::default() }
     }
 
+    /// What the current task has used, or the last one.
     pub(super) fn read(&self) -> Reading {
-        self.state().total
+        self.task().as_ref().map(|task| task.used()).unwrap_or_default()
     }
 
-    /// From here on, requests are this one's.
-    pub(super) fn charge_to(&self, payer: Payer) {
-        let mut state = self.state();
-        state.payer = Arc::new(payer);
-        state.trace = TaskTrace::default();
-        drop(state);
+    /// From here on, requests are this one's. A task that runs already goes on.
+    pub(super) fn begin(&self, payer: Payer) {
+        let mut current = self.task();
+        let goes_on = |task: &Arc<TaskRequests>| payer.task.is_some() && task.payer == payer && !task.has_ended();
+        if !current.as_ref().is_some_and(goes_on)
+            && let Some(earlier) = current.replace(Arc::new(TaskRequests::new(payer)))
+        {
+            earlier.end(TaskEnd::Own, &self.settle);
+        }
+        drop(current);
         self.budgets.look_again();
     }
 
+    /// No request begins from here on, until another task does.
+    pub(super) fn end(&self, end: TaskEnd) {
+        if let Some(task) = self.task().as_ref() {
+            task.end(end, &self.settle);
+        }
+    }
+
+    /// As if the sandbox had been given no task yet.
+    pub(super) fn forget(&self) {
+        if let Some(earlier) = self.task().take() {
+            earlier.end(TaskEnd::Own, &self.settle);
+        }
+    }
+
+    /// The task that runs.
+    pub(super) fn running(&self) -> Option<Arc<TaskRequests>> {
+        self.task().as_ref().filter(|task| !task.has_ended()).map(Arc::clone)
+    }
+
     pub(super) fn trace_as(&self, trace: TaskTrace) {
-        self.state().trace = trace;
+        if let Some(task) = self.task().as_ref() {
+            task.trace_as(trace);
+        }
     }
 
-    pub(super) fn payer(&self) -> Arc<Payer> {
-        Arc::clone(&self.state().payer)
-    }
-
-    /// Waits until a request may start, and writes down that it does. `expected`: the most that it is expected to use.
-    pub(super) async fn reserve(self: &Arc<Self>, model: &str, expected: &TokenCounts) -> Result<Entry, Refusal> {
-        let estimate = self.prices.cost(model, expected);
+    /// Waits until a request of a task may start, and writes down that it does.
+    pub(super) async fn reserve(
+        self: &Arc<Self>,
+        task: &Arc<TaskRequests>,
+        model: &str,
+        bound: &Bound,
+    ) -> Result<Entry, Refusal> {
+        let estimate = self.prices.cost(model, &bound.most);
         let mut released = Box::pin(self.budgets.released());
         loop {
             // Listening begins before the look, so that a release in between is not missed.
             released.as_mut().enable();
-            let payer = self.payer();
-            if let Some(reservation) = self.budgets.try_reserve(&payer, model, estimate).await? {
-                return Ok(Entry::new(Arc::clone(self), reservation, *expected));
+            if let Some(reservation) = self.budgets.try_reserve(&task.payer, model, estimate, bound.certainty).await? {
+                return Ok(Entry::new(Arc::clone(self), Arc::clone(task), reservation, bound.most));
             }
             released.as_mut().await;
             released.set(self.budgets.released());
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn task(&self) -> MutexGuard<'_, Option<Arc<TaskRequests>>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One model request on the meter, open until dropped. What its answer states is added as it is seen, so that a
-/// request that is cut has been counted as far as it came; what it does not state is estimated at the end.
+/// Output tokens that a model writes in a second, where nobody knows how many it wrote. The fastest were seen at a little
+/// less.
+const TOKENS_PER_SECOND: u128 = 250;
+
+/// One model request on the meter, open until dropped. What its answer states is added as it is seen. What it does not state
+/// is estimated at the end.
 pub(super) struct Entry {
     meter: Arc<Meter>,
+    task: Arc<TaskRequests>,
     reservation: Reservation,
-    expected: TokenCounts,
+    /// The most that the request can use.
+    most: TokenCounts,
     stage: Stage,
     counts: TokenCounts,
     /// Tokens of content that passed.
     streamed: u64,
     /// When it went out.
     sent: Option<(Instant, Timestamp)>,
+    /// Its answer was not read to the end, by our decision.
+    cut: Option<CutCharge>,
     /// The status of the answer in place of the API's.
     refused: Option<StatusCode>,
     /// The answer names its model.
@@ -105,52 +136,50 @@ pub(super) struct Entry {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Nothing of it costs anything: it was not sent, or it was refused.
+    /// The request costs nothing: it was not sent, it was refused, or what answered was not the API.
     Free,
+    /// The request was sent, and the API has stated nothing.
     Sent,
-    /// The answer has begun, and is a stream.
+    /// The answer is a stream, and its beginning was the API's.
     Streaming,
-    /// The answer has begun, and is a document, which states its usage at the end of everything.
-    Document,
     /// The answer stated all.
     Stated,
 }
 
 impl Entry {
-    fn new(meter: Arc<Meter>, reservation: Reservation, expected: TokenCounts) -> Self {
-        let trace = meter.state().trace.clone();
+    fn new(meter: Arc<Meter>, task: Arc<TaskRequests>, reservation: Reservation, most: TokenCounts) -> Self {
+        let trace = task.trace();
         Entry {
             meter,
+            task,
             reservation,
-            expected,
+            most,
             stage: Stage::Free,
             counts: TokenCounts::default(),
             streamed: 0,
             sent: None,
+            cut: None,
             refused: None,
             names_model: false,
             trace,
         }
     }
 
-    /// It goes out: somebody may answer it, whether we see that or not.
+    /// The request goes out: from here on somebody may answer it, whether the gateway sees that or not.
     pub(super) fn sent(&mut self) {
         self.stage = Stage::Sent;
         self.sent = Some((Instant::now(), Timestamp::now()));
     }
 
-    /// It was not answered, and costs nothing.
+    /// The API did not answer the request, so it costs nothing.
     pub(super) fn refused(&mut self, status: StatusCode) {
         self.stage = Stage::Free;
         self.refused = Some(status);
     }
 
-    pub(super) fn begin_stream(&mut self) {
-        self.stage = Stage::Streaming;
-    }
-
-    pub(super) fn begin_document(&mut self) {
-        self.stage = Stage::Document;
+    /// The answer is not read any further.
+    pub(super) fn cut(&mut self, charge: CutCharge) {
+        self.cut = Some(charge);
     }
 
     pub(super) fn streamed(&mut self, tokens: u64) {
@@ -162,42 +191,57 @@ impl Entry {
             self.reservation.charge.model = model;
             self.names_model = true;
         }
-        if statement.is_final {
-            self.stage = Stage::Stated;
+        self.stage = if statement.is_final { Stage::Stated } else { Stage::Streaming };
+        for field in statement.usage.unknown_fields() {
+            self.meter.prices.warn_of_field(field);
         }
         self.counts.update(&statement.usage);
         self.count();
     }
 
-    /// Brings what is charged, and the meter, to what is known by now.
+    /// Brings the charge and the task's meter up to what is known.
     fn count(&mut self) {
-        let charge = &mut self.reservation.charge;
         let usage = self.counts.usage();
         // The prompt's length can change the price of all tokens, never downwards.
-        let cost = self.meter.prices.cost(&charge.model, &self.counts).max(charge.cost);
-        let mut state = self.meter.state();
-        state.total.usage += usage - charge.usage;
-        state.total.cost += cost - charge.cost;
-        drop(state);
+        let cost = self.meter.prices.cost(&self.reservation.charge.model, &self.counts);
+        self.charge(usage, cost);
+    }
+
+    fn charge(&mut self, usage: Usage, cost: Cost) {
+        let charge = &mut self.reservation.charge;
+        let cost = cost.max(charge.cost);
+        self.task.add(usage - charge.usage, cost - charge.cost);
         charge.usage = usage;
         charge.cost = cost;
     }
 
-    /// What was not stated: the prompt where nothing was, and the answer as far as it passed. An answer in one document is
-    /// complete before it begins, so one that is cut costs what was expected at most.
+    /// Charges what the API did not state.
     fn estimate_the_rest(&mut self) {
-        match self.stage {
-            Stage::Free | Stage::Stated => return,
-            Stage::Sent | Stage::Streaming => {
-                if self.counts.prompt() == 0 {
-                    self.counts = TokenCounts { output: self.counts.output, ..self.expected };
-                }
-                self.counts.output = self.counts.output.max(self.streamed);
-            }
-            Stage::Document => self.counts = self.expected,
+        if matches!(self.stage, Stage::Free | Stage::Stated) {
+            return;
         }
         let stated = self.reservation.charge.cost;
-        self.count();
+        if self.counts.prompt() == 0 {
+            self.counts = TokenCounts { output: self.counts.output, ..self.most };
+            self.counts.output = 0;
+        }
+        self.counts.output = self.counts.output.max(self.streamed);
+        match self.cut {
+            // The connection to the API broke: what passed is what was written.
+            None => self.count(),
+            Some(CutCharge::Reservation) => {
+                self.counts.output = self.counts.output.max(self.most.output);
+                self.charge(self.counts.usage(), self.reservation.request().estimate);
+            }
+            Some(CutCharge::Elapsed) => {
+                let open = self.sent.map(|(sent, _)| sent.elapsed()).unwrap_or_default();
+                let written = (open.as_millis() * TOKENS_PER_SECOND).div_ceil(1000);
+                let written = u64::try_from(written).unwrap_or(u64::MAX).min(self.most.output);
+                self.counts.output = self.counts.output.max(written);
+                let cost = self.meter.prices.cost(&self.reservation.charge.model, &self.counts);
+                self.charge(self.counts.usage(), cost.min(self.reservation.request().estimate));
+            }
+        }
         self.reservation.charge.estimated = self.reservation.charge.cost - stated;
     }
 }
@@ -215,7 +259,7 @@ impl Drop for Entry {
         let error = match (self.refused, self.stage) {
             (Some(status), _) => Some(status.as_u16().to_string().into()),
             (None, Stage::Free | Stage::Sent) => Some("no_answer".into()),
-            (None, Stage::Streaming | Stage::Document) => Some("incomplete".into()),
+            (None, Stage::Streaming) => Some("incomplete".into()),
             (None, Stage::Stated) => None,
         };
         self.trace.model_requested(&ModelRequest {

@@ -1,31 +1,29 @@
 //! Model requests: what is forwarded, and how its answer comes back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream;
-use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited, StreamBody};
-use hyper::body::{Body as _, Frame, Incoming};
-use tokio::sync::OwnedSemaphorePermit;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tracing::Instrument as _;
 
+use self::relay::{Relay, while_read};
 use super::activity::OpenRequest;
-use super::answer::{Body, BoxError, empty, final_model_error, model_error, shortened};
-use super::block_ends::BlockEnds;
+use super::answer::{Body, empty, final_model_error, model_error, shortened};
+use super::bound::{Bound, Contents};
 use super::failure::GatewayFailure;
-use super::headers::{strip_model_answer, strip_model_request};
+use super::headers::strip_model_request;
 use super::meter::Entry;
-use super::pace::Pace;
 use super::permission::{self, Denied, Permitted};
 use super::sandbox::SandboxGateway;
-use super::sse::{UsageReader, statement_of_json};
-use super::tokens::TokenCounts;
+use super::task::TaskRequests;
 use crate::budget::Refusal;
 
 mod forward;
 mod reach;
+mod relay;
 
 /// The paths that Claude Code needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +60,6 @@ struct ModelRequest {
     body: Bytes,
 }
 
-/// No model writes more in one answer; a request that asks for more is expected to be refused upstream.
-const MAX_OUTPUT_TOKENS: u64 = 1 << 20;
-
 pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
@@ -84,32 +79,41 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         Err(answer) => return *answer,
     };
     sandbox.pace.until_free().await;
-    if let Err(reach) = reach::check(&body) {
-        sandbox.decided("model", reach.what(), "refused: reaches further");
-        return model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &reach.to_string());
-    }
-    let (body, mut entry) = match start(sandbox, endpoint, body).await {
+    let Some(task) = sandbox.meter.running() else {
+        return no_task(sandbox, endpoint);
+    };
+    let contents = match reach::check(&body) {
+        Ok(contents) => contents,
+        Err(reach) => {
+            sandbox.decided("model", reach.what(), "refused: reaches further");
+            return model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &reach.to_string());
+        }
+    };
+    let Ok(slot) = Arc::clone(&sandbox.relays).try_acquire_owned() else {
+        let message = "this sandbox has too many model requests open";
+        return model_error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message);
+    };
+    let (body, entry) = match start(sandbox, endpoint, body, &contents, &task).await {
         Ok(started) => started,
         Err(answer) => return *answer,
     };
     let mut headers = head.headers;
     strip_model_request(&mut headers);
     let request = ModelRequest { endpoint, query: head.uri.query().map(str::to_owned), headers, body };
-    if let Some(entry) = &mut entry {
-        entry.sent();
+    let relay = Relay { sandbox: Arc::clone(sandbox), request, room, entry, task, slot };
+    let (answer, answered) = oneshot::channel();
+    sandbox.shared.tracker.spawn(relay.run(answer).in_current_span());
+    match answered.await {
+        Ok(answer) => while_read(answer, open),
+        // The runtime ends.
+        Err(_) => model_error(StatusCode::SERVICE_UNAVAILABLE, "api_error", "the gateway is being closed"),
     }
-    let answered = forward::send(sandbox, &request).await;
-    // From here on the request is not sent again, so its body's room is free for others.
-    drop((request, room));
-    match answered {
-        Ok(response) => pass_on(response, Tap::new(open, entry, Arc::clone(&sandbox.pace))),
-        Err(answer) => {
-            if let Some(entry) = &mut entry {
-                entry.refused(answer.status());
-            }
-            *answer
-        }
-    }
+}
+
+fn no_task(sandbox: &SandboxGateway, endpoint: Endpoint) -> Response<Body> {
+    sandbox.decided("model", endpoint.path(), "refused: no task runs");
+    let message = "no task runs in this sandbox, and Claude Runner forwards no other requests";
+    final_model_error(StatusCode::FORBIDDEN, "permission_error", message)
 }
 
 /// Waits for room, then reads the body.
@@ -145,14 +149,15 @@ async fn start(
     sandbox: &SandboxGateway,
     endpoint: Endpoint,
     body: Bytes,
+    contents: &Contents,
+    task: &Arc<TaskRequests>,
 ) -> Result<(Bytes, Option<Entry>), Box<Response<Body>>> {
     let refused = |status, kind, sentence: String, failure: fn(String) -> GatewayFailure| {
         let answer = final_model_error(status, kind, &sentence);
         sandbox.fail(failure(sentence));
         Box::new(answer)
     };
-    let payer = sandbox.meter.payer();
-    let Permitted { body, model, max_tokens } = match permission::check(body, &payer.key_limits) {
+    let Permitted { body, model, output_tokens } = match permission::check(body, &task.payer.key_limits) {
         Ok(permitted) => permitted,
         Err(denied @ Denied::Malformed(_)) => {
             return Err(Box::new(model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &denied.to_string())));
@@ -165,14 +170,14 @@ async fn start(
     if endpoint == Endpoint::CountTokens {
         return Ok((body, None));
     }
-    // Three bytes a token is more tokens than a text ever has; what is new in a prompt is at most written to the cache for
-    // an hour.
-    let expected = TokenCounts {
-        cache_write_1h: body.len() as u64 / 3,
-        output: max_tokens.unwrap_or_default().min(MAX_OUTPUT_TOKENS),
-        ..TokenCounts::default()
+    let bound = Bound::of(body.len(), contents, output_tokens);
+    let reserved = tokio::select! {
+        reserved = sandbox.meter.reserve(task, &model, &bound) => reserved,
+        () = task.ended() => return Err(Box::new(no_task(sandbox, endpoint))),
     };
-    match sandbox.meter.reserve(&model, &expected).await {
+    match reserved {
+        // Whoever ends a task looks for open requests after that, so this one is never sent.
+        Ok(_) if task.has_ended() => Err(Box::new(no_task(sandbox, endpoint))),
         Ok(entry) => Ok((body, Some(entry))),
         Err(Refusal::Spent(spent)) => {
             let failure = |sentence| GatewayFailure::BudgetExceeded { sentence };
@@ -185,121 +190,4 @@ async fn start(
             Err(Box::new(answer))
         }
     }
-}
-
-/// What watches an answer pass. Dropped with the answer, however that ends.
-struct Tap {
-    open: OpenRequest,
-    entry: Option<Entry>,
-    pace: Arc<Pace>,
-    form: Form,
-}
-
-enum Form {
-    Stream(UsageReader),
-    Document(Vec<u8>),
-    TooLong,
-}
-
-impl Tap {
-    /// A longer answer in one document is passed, but not understood. The longest are under 1 MB.
-    const MAX_DOCUMENT_BYTES: usize = 8 << 20;
-
-    fn new(open: OpenRequest, entry: Option<Entry>, pace: Arc<Pace>) -> Self {
-        Tap { open, entry, pace, form: Form::Document(Vec::new()) }
-    }
-
-    fn expect(&mut self, headers: &HeaderMap) {
-        let is_stream = |value: &str| value.trim_start().starts_with("text/event-stream");
-        let is_stream = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(is_stream);
-        if is_stream {
-            self.form = Form::Stream(UsageReader::default());
-        }
-        match &mut self.entry {
-            Some(entry) if is_stream => entry.begin_stream(),
-            Some(entry) => entry.begin_document(),
-            None => {}
-        }
-    }
-
-    fn see(&mut self, piece: &[u8]) {
-        self.open.touch();
-        let Some(entry) = &mut self.entry else { return };
-        match &mut self.form {
-            Form::Stream(reader) => {
-                reader.read(piece, |statement| entry.add(statement));
-                entry.streamed(reader.streamed_tokens());
-            }
-            Form::Document(body) if body.len() + piece.len() <= Self::MAX_DOCUMENT_BYTES => {
-                body.extend_from_slice(piece);
-            }
-            Form::Document(_) => self.form = Form::TooLong,
-            Form::TooLong => {}
-        }
-    }
-
-    fn finish(&mut self) {
-        let Some(entry) = &mut self.entry else { return };
-        match &mut self.form {
-            Form::Stream(reader) => reader.finish(|statement| entry.add(statement)),
-            Form::Document(body) => {
-                if let Some(statement) = statement_of_json(body) {
-                    entry.add(statement);
-                } else {
-                    tracing::warn!(
-                        "an answer of the model API states no usage: counted as the most that it can have cost"
-                    );
-                }
-            }
-            Form::TooLong => {
-                tracing::warn!(
-                    "an answer of the model API is too long to be read: counted as the most that it can have cost"
-                );
-            }
-        }
-    }
-}
-
-/// How long after `message_stop` the API may take to end its answer.
-const END_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// Sends a success on, piece by piece as it comes.
-fn pass_on(response: reqwest::Response, mut tap: Tap) -> Response<Body> {
-    let mut answer = empty(response.status());
-    *answer.headers_mut() = response.headers().clone();
-    tap.expect(response.headers());
-    strip_model_answer(answer.headers_mut());
-    let ends = matches!(tap.form, Form::Stream(_)).then(BlockEnds::default);
-    let pieces = stream::try_unfold(Some((response, tap, ends)), |passing| async move {
-        let Some((mut response, mut tap, mut ends)) = passing else { return Ok(None) };
-        match response.chunk().await {
-            Ok(Some(piece)) => {
-                tap.see(&piece);
-                let Some(ends_of_blocks) = &mut ends else {
-                    return Ok(Some((Frame::data(piece), Some((response, tap, ends)))));
-                };
-                let passed = ends_of_blocks.pass(&piece);
-                if !ends_of_blocks.is_complete() {
-                    return Ok(Some((Frame::data(passed.into()), Some((response, tap, ends)))));
-                }
-                tap.pace.tell(ends_of_blocks.tool_calls());
-                // The end of the answer goes out with the end of the message: between them it could be cut off again.
-                // Read to its own end, so that its connection serves others.
-                let _ = tokio::time::timeout(END_TIMEOUT, response.chunk()).await;
-                tap.finish();
-                Ok(Some((Frame::data(passed.into()), None)))
-            }
-            Ok(None) => {
-                tap.finish();
-                let left = ends.map(|mut ends| ends.finish()).filter(|left| !left.is_empty());
-                Ok(left.map(|left| (Frame::data(left.into()), None)))
-            }
-            Err(error) => {
-                tap.finish();
-                Err(BoxError::from(error))
-            }
-        }
-    });
-    *answer.body_mut() = StreamBody::new(pieces).boxed_unsync();
-    answer
 }

@@ -15,7 +15,8 @@ pub(super) struct Permitted {
     /// As it came, with a lower `max_tokens` where it had to be.
     pub(super) body: Bytes,
     pub(super) model: String,
-    pub(super) max_tokens: Option<u64>,
+    /// The most that the request allows for its answer. `None`: the request does not say.
+    pub(super) output_tokens: Option<u64>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,9 @@ pub(super) fn check(body: Bytes, limits: &KeyLimits) -> Result<Permitted, Denied
     }
     let max_tokens: Option<u64> =
         ask.max_tokens.map(|raw| serde_json::from_str(raw.get())).transpose().map_err(Denied::Malformed)?;
+    let thinking_budget = ask.thinking.and_then(|thinking| thinking.budget_tokens);
+    // A budget that is no number is refused upstream.
+    let thinking_tokens: Option<u64> = thinking_budget.and_then(|raw| serde_json::from_str(raw.get()).ok());
     let mut replaced: Vec<(&RawValue, u64)> = Vec::new();
     let mut sent_tokens = max_tokens;
     if let (Some(limit), Some(asked), Some(raw)) = (limits.max_output_tokens, max_tokens, ask.max_tokens)
@@ -69,7 +73,7 @@ pub(super) fn check(body: Bytes, limits: &KeyLimits) -> Result<Permitted, Denied
         replaced.push((raw, limit.into()));
         sent_tokens = Some(limit.into());
         // Thinking is part of the answer, and the API wants it to be the smaller number.
-        if let Some(raw) = ask.thinking.and_then(|thinking| thinking.budget_tokens) {
+        if let Some(raw) = thinking_budget {
             let budget: u64 = serde_json::from_str(raw.get()).map_err(Denied::Malformed)?;
             match u64::from(limit).saturating_sub(1) {
                 most if budget <= most => {}
@@ -78,12 +82,12 @@ pub(super) fn check(body: Bytes, limits: &KeyLimits) -> Result<Permitted, Denied
             }
         }
     }
+    // Where an answer thinks between its tool calls, `budget_tokens` may be the larger number.
+    let thinking = if replaced.is_empty() { thinking_tokens } else { None };
+    let output_tokens = sent_tokens.map(|tokens| tokens.max(thinking.unwrap_or_default()));
     let model = ask.model.into_owned();
-    if replaced.is_empty() {
-        return Ok(Permitted { body, model, max_tokens });
-    }
-    let body = with_replaced(&body, replaced);
-    Ok(Permitted { body, model, max_tokens: sent_tokens })
+    let body = if replaced.is_empty() { body } else { with_replaced(&body, replaced) };
+    Ok(Permitted { body, model, output_tokens })
 }
 
 /// The values are slices of the body, so everything else stays as it is, byte for byte.

@@ -15,7 +15,9 @@ pub struct Prices {
     models: BTreeMap<String, ModelPrice>,
     aliases: BTreeSet<String>,
     web_search_nanos: u64,
-    /// Models that were warned about, so that it is done once for each.
+    fast_mode: Factor,
+    data_residency: Factor,
+    /// Models and fields that were warned about, so that it is done once for each.
     unknown: Mutex<BTreeSet<String>>,
 }
 
@@ -27,6 +29,8 @@ pub enum PricesError {
     Parse { from: String, source: serde_json::Error },
     #[error("the price table {from} (MODEL_PRICES) gives `{model}` a price that is not a positive number")]
     Value { from: String, model: String },
+    #[error("the price table {from} (MODEL_PRICES) has a factor that is not a number from 1 to 1000")]
+    Factor { from: String },
     #[error("there is no price for any model")]
     Empty,
 }
@@ -41,6 +45,8 @@ impl Prices {
             models: BTreeMap::new(),
             aliases: BTreeSet::new(),
             web_search_nanos: 0,
+            fast_mode: Factor::ONE,
+            data_residency: Factor::ONE,
             unknown: Mutex::default(),
         };
         prices.extend("built in", include_str!("prices.json"))?;
@@ -65,17 +71,35 @@ impl Prices {
 
     /// What one answer costs. A model without a price is counted as the dearest known.
     pub(super) fn cost(&self, model: &str, counts: &TokenCounts) -> Cost {
-        let rates = self.rates(model, counts.prompt());
+        let rates = self.rates(without_fast(model), counts.prompt());
         let parts = [
             (counts.input, rates.input),
             (counts.output, rates.output),
             (counts.cache_write_5m, rates.cache_write_5m),
             (counts.cache_write_1h, rates.cache_write_1h),
             (counts.cache_read, rates.cache_read),
-            (counts.web_searches, self.web_search_nanos),
+            (counts.unknown, rates.output),
         ];
-        let nanos = parts.iter().fold(0_u64, |sum, (n, rate)| sum.saturating_add(n.saturating_mul(*rate)));
-        Cost::from_nano_dollars(nanos)
+        let mut nanos = parts.iter().fold(0_u64, |sum, (n, rate)| sum.saturating_add(n.saturating_mul(*rate)));
+        if counts.fast || without_fast(model) != model {
+            nanos = self.fast_mode.of(nanos);
+        }
+        if counts.regional {
+            nanos = self.data_residency.of(nanos);
+        }
+        let searches = counts.web_searches.saturating_mul(self.web_search_nanos);
+        Cost::from_nano_dollars(nanos.saturating_add(searches))
+    }
+
+    /// Logs, once for each field, that the API counts tokens of a kind without a known price.
+    pub(super) fn warn_of_field(&self, field: &str) {
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        if unknown.len() < Self::MAX_UNKNOWN && unknown.insert(format!("usage.{field}")) {
+            tracing::warn!(
+                field,
+                "the model API counts tokens of a kind without a known price: they are counted as output"
+            );
+        }
     }
 
     fn rates(&self, model: &str, prompt_tokens: u64) -> Rates {
@@ -124,6 +148,13 @@ impl Prices {
         if let Some(dollars) = table.web_search {
             self.web_search_nanos = Cost::from_dollars(dollars).nano_dollars();
         }
+        for (factor, given) in
+            [(&mut self.fast_mode, table.fast_mode), (&mut self.data_residency, table.data_residency)]
+        {
+            if let Some(given) = given {
+                *factor = Factor::from_number(given).ok_or_else(|| PricesError::Factor { from: from.to_owned() })?;
+            }
+        }
         Ok(())
     }
 }
@@ -133,6 +164,23 @@ struct ModelPrice {
     rates: Rates,
     /// Other prices for all tokens of a request whose prompt has more tokens than this.
     long_prompt: Option<(u64, Rates)>,
+}
+
+/// A surcharge on the prices of all tokens, in thousandths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Factor(u64);
+
+impl Factor {
+    const ONE: Factor = Factor(1000);
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 1,000 and 1,000,000")]
+    fn from_number(number: f64) -> Option<Factor> {
+        (1.0..=1000.0).contains(&number).then(|| Factor((number * 1000.0).ceil() as u64))
+    }
+
+    fn of(self, nanos: u64) -> u64 {
+        u64::try_from(u128::from(nanos) * u128::from(self.0) / 1000).unwrap_or(u64::MAX)
+    }
 }
 
 /// Nano-dollars per token.
@@ -152,12 +200,18 @@ struct Table {
     /// Where the numbers come from: for people.
     #[serde(default, rename = "source")]
     _source: Option<String>,
+    #[serde(default, rename = "surcharge_source")]
+    _surcharge_source: Option<String>,
     #[serde(default)]
     models: BTreeMap<String, Entry>,
     #[serde(default)]
     aliases: Vec<String>,
     /// Dollars for one web search that the API made.
     web_search: Option<f64>,
+    /// By how much tokens in fast mode are dearer.
+    fast_mode: Option<f64>,
+    /// By how much tokens are dearer that are processed in one region.
+    data_residency: Option<f64>,
 }
 
 /// Dollars per million tokens.
@@ -214,6 +268,11 @@ pub(crate) fn is_same_model(model: &str, listed: &str) -> bool {
 fn of_family(model: &str, family: &str) -> bool {
     const FAMILIES: [&str; 5] = ["fable", "mythos", "opus", "sonnet", "haiku"];
     FAMILIES.contains(&family) && model.split('-').any(|part| part == family)
+}
+
+/// Some platforms have models of their own for fast mode: `claude-opus-4-8-fast` → `claude-opus-4-8`
+fn without_fast(model: &str) -> &str {
+    model.strip_suffix("-fast").unwrap_or(model)
 }
 
 /// `claude-sonnet-4-6[1m]` → `claude-sonnet-4-6`

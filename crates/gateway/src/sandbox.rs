@@ -20,6 +20,7 @@ use super::failure::GatewayFailure;
 use super::git::RepositoryAccess;
 use super::meter::{Meter, Reading};
 use super::pace::Pace;
+use super::task::TaskEnd;
 
 /// What a session may use besides what the operator allows to all.
 #[derive(Clone, Debug, Default)]
@@ -38,8 +39,15 @@ pub struct Assignee {
     /// Named in the audit log.
     pub session: SessionId,
     pub access: SessionAccess,
+    /// `None`: no task runs, and model requests are refused.
+    pub task: Option<AssignedTask>,
+}
+
+/// The task that model requests are charged to.
+#[derive(Clone, Debug)]
+pub struct AssignedTask {
     pub payer: Payer,
-    /// The trace that model requests are recorded in. The default where no task runs.
+    /// The trace that model requests are recorded in.
     pub trace: TaskTrace,
 }
 
@@ -58,6 +66,8 @@ pub struct SandboxGateway {
     pub(super) pace: Arc<Pace>,
     pub(super) allowance: Arc<Allowance>,
     pub(super) connections: Arc<Semaphore>,
+    /// Model requests that are open, also those that their agent does not wait for any more.
+    pub(super) relays: Arc<Semaphore>,
     /// Room for the bodies of model requests, in KiB.
     pub(super) buffered: Arc<Semaphore>,
     pub(super) closed: CancellationToken,
@@ -80,11 +90,17 @@ struct Access {
 impl SandboxGateway {
     pub(super) fn new(shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(SandboxGateway {
-            meter: Arc::new(Meter::new(Arc::clone(&shared.prices), shared.budgets.clone(), shared.metrics.clone())),
+            meter: Arc::new(Meter::new(
+                Arc::clone(&shared.prices),
+                shared.budgets.clone(),
+                shared.metrics.clone(),
+                shared.settle,
+            )),
             pulse: Arc::new(Pulse::new()),
             pace: Arc::new(Pace::new()),
             allowance: Arc::new(Allowance::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
             connections: Arc::new(Semaphore::new(shared.bounds.connections)),
+            relays: Arc::new(Semaphore::new(shared.bounds.connections)),
             buffered: Arc::new(Semaphore::new(shared.bounds.buffered_bytes.div_ceil(1024))),
             closed: shared.closed.child_token(),
             access: RwLock::default(),
@@ -97,15 +113,20 @@ impl SandboxGateway {
         })
     }
 
-    /// Gives the sandbox to a task, or to its session where no task runs: new requests use this access and are charged to
-    /// this payer. The failure, the held requests and the quota of the previous task are cleared, the access first: a request
-    /// that waited is never sent with the access of the previous task.
+    /// Gives the sandbox to a task, or to its session where no task runs: new requests use this access, and model requests are
+    /// charged to the task. The failure, the held requests and the quota of the previous task are cleared, but the access is
+    /// set first: a request that waited is never sent with the access of the previous task.
     pub fn assign(&self, assignee: Assignee) {
-        let Assignee { session, access, payer, trace } = assignee;
+        let Assignee { session, access, task } = assignee;
         self.set_session(session.as_str());
         self.set_access(access);
-        self.begin_task(payer);
-        self.meter.trace_as(trace);
+        match task {
+            Some(AssignedTask { payer, trace }) => {
+                self.begin_task(payer);
+                self.meter.trace_as(trace);
+            }
+            None => self.await_task(),
+        }
     }
 
     /// Replaces what was set before. New requests go by it; what is open stays.
@@ -134,13 +155,27 @@ impl SandboxGateway {
         *self.session.write().unwrap_or_else(PoisonError::into_inner) = Some(id.into());
     }
 
-    /// A task begins: requests are charged to it from here, and no failure is known of it.
-    pub(super) fn begin_task(&self, payer: Payer) {
+    /// A task begins in a sandbox without a session, see [`SandboxGateway::assign`] for any other: model requests are charged
+    /// to it from here, and no failure is known of it.
+    pub fn begin_task(&self, payer: Payer) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.requests_before.store(self.pulse.read().requests, Ordering::Relaxed);
-        self.meter.charge_to(payer);
+        self.meter.begin(payer);
         self.pace.restart();
         self.allowance.begin_task();
+    }
+
+    /// The task has ended, and `end` tells how: no model request begins from here on, until another task does. The cost of the
+    /// task is final once [`Budgets::settled`](crate::budget::Budgets::settled).
+    pub fn end_task(&self, end: TaskEnd) {
+        self.meter.end(end);
+        self.pace.release();
+    }
+
+    /// The sandbox has a session and no task: model requests are refused.
+    pub(super) fn await_task(&self) {
+        self.meter.forget();
+        self.pace.restart();
     }
 
     /// Whether the model was asked since [`SandboxGateway::assign`].
@@ -163,7 +198,7 @@ impl SandboxGateway {
         self.pace.heard();
     }
 
-    /// What the sandbox has used since it was opened.
+    /// What the current task has used in this sandbox, or the last one.
     pub fn reading(&self) -> Reading {
         self.meter.read()
     }
@@ -183,8 +218,10 @@ impl SandboxGateway {
         self.shared.metrics.link_reconnected();
     }
 
-    /// The sandbox is gone: ends every connection, and those to come at once.
+    /// The sandbox is gone: ends every connection, and those to come at once. The answers of open model requests are read on
+    /// as after [`TaskEnd::Own`], unless the task has ended in another way.
     pub fn close(&self) {
+        self.meter.end(TaskEnd::Own);
         self.closed.cancel();
     }
 

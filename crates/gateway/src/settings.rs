@@ -9,6 +9,7 @@ use reqwest::Url;
 
 use super::prices::Prices;
 use super::retry::RetryBudget;
+use super::task::SettleBounds;
 use crate::budget::Budgets;
 
 pub struct GatewaySettings {
@@ -19,6 +20,7 @@ pub struct GatewaySettings {
     pub prices: Prices,
     pub retry: RetryBudget,
     pub bounds: Bounds,
+    pub settle: SettleBounds,
     /// Who may spend how much. None is limited, and nothing is kept, unless this is set.
     pub budgets: Budgets,
     pub metrics: Metrics,
@@ -32,6 +34,7 @@ impl GatewaySettings {
             prices,
             retry: RetryBudget::default(),
             bounds: Bounds::default(),
+            settle: SettleBounds::default(),
             budgets: Budgets::in_memory(InstallationLimits::default()),
             metrics: Metrics::default(),
         }

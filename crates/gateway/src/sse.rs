@@ -1,5 +1,7 @@
 //! Finds the usage in a streamed answer while it passes.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use super::tokens::StatedUsage;
@@ -14,9 +16,24 @@ pub(super) struct Statement {
     pub(super) is_final: bool,
 }
 
+/// Whose stream it is, by its first event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Nothing has come that tells.
+    #[default]
+    Unknown,
+    /// A message of the API, with its usage.
+    Message,
+    /// The API's word that there will be no message.
+    Error,
+    /// Something that the API does not send.
+    Foreign,
+}
+
 /// Reads server-sent events from pieces of any size. Lines that cannot state usage are not kept.
 #[derive(Default)]
 pub(super) struct UsageReader {
+    origin: Origin,
     line: Vec<u8>,
     /// Of the whole line, also where it is too long to be kept.
     line_bytes: usize,
@@ -35,6 +52,10 @@ impl UsageReader {
     /// more than there are. Thinking that the API keeps to itself is not seen here.
     pub(super) fn streamed_tokens(&self) -> u64 {
         self.streamed
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// Takes the next piece and calls `found` for each statement that it completes.
@@ -62,6 +83,9 @@ impl UsageReader {
     }
 
     fn end_line(&mut self, found: &mut impl FnMut(Statement)) {
+        if self.origin == Origin::Unknown {
+            self.origin = if self.too_long { Origin::Foreign } else { origin(&self.line) };
+        }
         if !self.too_long
             && let Some(statement) = self.line.strip_prefix(b"data:").and_then(statement)
         {
@@ -73,6 +97,27 @@ impl UsageReader {
         self.line.clear();
         self.line_bytes = 0;
         self.too_long = false;
+    }
+}
+
+/// What a line tells of the stream that begins with it.
+fn origin(line: &[u8]) -> Origin {
+    #[derive(Deserialize)]
+    struct Kind<'a> {
+        r#type: &'a str,
+    }
+    let Some(data) = line.strip_prefix(b"data:") else {
+        // A blank line, a comment, or another field of an event.
+        let is_field = [&b":"[..], b"event:", b"id:", b"retry:"].iter().any(|field| line.starts_with(field));
+        return if line.is_empty() || is_field { Origin::Unknown } else { Origin::Foreign };
+    };
+    match serde_json::from_slice(data) {
+        Ok(Kind { r#type: "ping" }) => Origin::Unknown,
+        Ok(Kind { r#type: "error" }) => Origin::Error,
+        Ok(Kind { r#type: "message_start" }) if statement(data).is_some_and(|first| first.usage.is_whole()) => {
+            Origin::Message
+        }
+        Ok(_) | Err(_) => Origin::Foreign,
     }
 }
 
@@ -119,8 +164,15 @@ fn statement(data: &[u8]) -> Option<Statement> {
     }
 }
 
-/// The statement of an answer that is one JSON document.
+/// The statement of an answer that is one JSON document. `None`: it is no message of the API.
 pub(super) fn statement_of_json(body: &[u8]) -> Option<Statement> {
-    let message: Message = serde_json::from_slice(body).ok()?;
-    Some(Statement { model: message.model, usage: message.usage, is_final: true })
+    #[derive(Deserialize)]
+    struct Document<'a> {
+        #[serde(borrow)]
+        r#type: Cow<'a, str>,
+        model: Option<String>,
+        usage: StatedUsage,
+    }
+    let Document { r#type, model, usage } = serde_json::from_slice(body).ok()?;
+    (r#type == "message" && usage.is_whole()).then_some(Statement { model, usage, is_final: true })
 }

@@ -3,10 +3,13 @@
 mod budget;
 mod credentials;
 mod egress;
+mod foreign;
 mod git;
 mod hosts;
 mod metering;
 mod outbound;
+mod overrun;
+mod paid;
 mod prices;
 mod proxy;
 mod retries;

@@ -1,7 +1,10 @@
 //! The `usage` of the Messages API's answers.
 
+use std::collections::BTreeMap;
+
 use domain::usage::Usage;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// Tokens of one answer, split as they are priced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +15,12 @@ pub(super) struct TokenCounts {
     pub(super) cache_write_1h: u64,
     pub(super) cache_read: u64,
     pub(super) web_searches: u64,
+    /// Tokens of kinds that this version does not know. They cost as much as output, which is the dearest.
+    pub(super) unknown: u64,
+    /// The answer was made in fast mode, or at another speed than the standard one.
+    pub(super) fast: bool,
+    /// The answer was made in one region, which has a surcharge.
+    pub(super) regional: bool,
 }
 
 impl TokenCounts {
@@ -20,27 +29,48 @@ impl TokenCounts {
         [self.cache_write_5m, self.cache_write_1h, self.cache_read].iter().fold(self.input, |a, b| a.saturating_add(*b))
     }
 
-    /// Takes over a later statement of the same answer. Its figures are cumulative, and any may be left out; none goes
-    /// down, so that the meter never runs backwards.
+    /// Takes over a later statement of the same answer. Its figures are cumulative, and any may be left out. None goes down,
+    /// so that the meter never runs backwards.
     pub(super) fn update(&mut self, stated: &StatedUsage) {
-        let raise = |value: &mut u64, stated: Option<u64>| *value = (*value).max(stated.unwrap_or(0).min(MAX_TOKENS));
-        raise(&mut self.input, stated.input_tokens);
-        raise(&mut self.output, stated.output_tokens);
-        raise(&mut self.cache_read, stated.cache_read_input_tokens);
-        raise(&mut self.web_searches, stated.server_tool_use.as_ref().and_then(|tools| tools.web_search_requests));
-        let split = stated.cache_creation.as_ref();
-        raise(&mut self.cache_write_5m, split.and_then(|split| split.ephemeral_5m_input_tokens));
-        raise(&mut self.cache_write_1h, split.and_then(|split| split.ephemeral_1h_input_tokens));
-        // What the split does not explain was written with the default lifetime.
-        let written = stated.cache_creation_input_tokens.unwrap_or(0).min(MAX_TOKENS);
-        raise(&mut self.cache_write_5m, Some(written.saturating_sub(self.cache_write_1h)));
+        self.raise(&stated.own(self.cache_write_1h));
+        // The totals leave out what some iterations used (the API's documentation, "Compaction").
+        let iterations = stated.iterations.iter().flatten().map(|iteration| iteration.own(0));
+        self.raise(&iterations.fold(TokenCounts::default(), TokenCounts::plus));
+    }
+
+    fn raise(&mut self, other: &TokenCounts) {
+        *self = TokenCounts {
+            input: self.input.max(other.input),
+            output: self.output.max(other.output),
+            cache_write_5m: self.cache_write_5m.max(other.cache_write_5m),
+            cache_write_1h: self.cache_write_1h.max(other.cache_write_1h),
+            cache_read: self.cache_read.max(other.cache_read),
+            web_searches: self.web_searches.max(other.web_searches),
+            unknown: self.unknown.max(other.unknown),
+            fast: self.fast || other.fast,
+            regional: self.regional || other.regional,
+        };
+    }
+
+    fn plus(self, other: TokenCounts) -> TokenCounts {
+        TokenCounts {
+            input: self.input + other.input,
+            output: self.output + other.output,
+            cache_write_5m: self.cache_write_5m + other.cache_write_5m,
+            cache_write_1h: self.cache_write_1h + other.cache_write_1h,
+            cache_read: self.cache_read + other.cache_read,
+            web_searches: self.web_searches + other.web_searches,
+            unknown: self.unknown + other.unknown,
+            fast: self.fast || other.fast,
+            regional: self.regional || other.regional,
+        }
     }
 
     /// The same in the words of our API, as one answered request.
     pub(super) fn usage(&self) -> Usage {
         Usage {
             input_tokens: self.input,
-            output_tokens: self.output,
+            output_tokens: self.output.saturating_add(self.unknown),
             cache_creation_input_tokens: self.cache_write_5m.saturating_add(self.cache_write_1h),
             cache_read_input_tokens: self.cache_read,
             requests: 1,
@@ -60,15 +90,82 @@ pub(super) struct StatedUsage {
     cache_read_input_tokens: Option<u64>,
     cache_creation: Option<CacheCreation>,
     server_tool_use: Option<ServerToolUse>,
+    /// Each sampling of an answer that took several.
+    iterations: Option<Vec<StatedUsage>>,
+    speed: Option<String>,
+    inference_geo: Option<String>,
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Deserialize)]
 struct CacheCreation {
     ephemeral_5m_input_tokens: Option<u64>,
     ephemeral_1h_input_tokens: Option<u64>,
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Deserialize)]
 struct ServerToolUse {
     web_search_requests: Option<u64>,
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
+}
+
+impl StatedUsage {
+    /// Whether prompt and answer are both counted, as in every whole statement of the API.
+    pub(super) fn is_whole(&self) -> bool {
+        self.input_tokens.is_some() && self.output_tokens.is_some()
+    }
+
+    /// Fields that count tokens and that this version does not know.
+    pub(super) fn unknown_fields(&self) -> impl Iterator<Item = &str> {
+        self.unknown().map(|(field, _)| field)
+    }
+
+    /// What is stated here, without the iterations. `written_1h`: tokens that an earlier statement of the same answer explained.
+    fn own(&self, written_1h: u64) -> TokenCounts {
+        let count = |stated: Option<u64>| stated.unwrap_or(0).min(MAX_TOKENS);
+        let split = self.cache_creation.as_ref();
+        let cache_write_1h = count(split.and_then(|split| split.ephemeral_1h_input_tokens));
+        let cache_write_5m = count(split.and_then(|split| split.ephemeral_5m_input_tokens));
+        // What the split does not explain was written with the default lifetime.
+        let unexplained = count(self.cache_creation_input_tokens).saturating_sub(cache_write_1h.max(written_1h));
+        TokenCounts {
+            input: count(self.input_tokens),
+            output: count(self.output_tokens),
+            cache_write_5m: cache_write_5m.max(unexplained),
+            cache_write_1h,
+            cache_read: count(self.cache_read_input_tokens),
+            web_searches: count(self.server_tool_use.as_ref().and_then(|tools| tools.web_search_requests)),
+            unknown: self.unknown().fold(0, |sum, (_, tokens)| sum + count(Some(tokens))).min(MAX_TOKENS),
+            fast: self.speed.as_deref().is_some_and(|speed| speed != "standard"),
+            regional: self.inference_geo.as_deref().is_some_and(|geo| !matches!(geo, "global" | "not_available")),
+        }
+    }
+
+    fn unknown(&self) -> impl Iterator<Item = (&str, u64)> {
+        let cache = self.cache_creation.iter().flat_map(|split| &split.others);
+        let tools = self.server_tool_use.iter().flat_map(|tools| &tools.others);
+        let mut found = Vec::new();
+        for (field, value) in self.others.iter().chain(cache).chain(tools) {
+            find_tokens(field, value, &mut found);
+        }
+        found.into_iter()
+    }
+}
+
+/// Numbers in fields whose name speaks of tokens, at any depth. `…_details` only split up a number that stands beside them.
+fn find_tokens<'a>(field: &'a str, value: &'a Value, found: &mut Vec<(&'a str, u64)>) {
+    match value {
+        Value::Number(number) if field.contains("token") => {
+            found.extend(number.as_u64().filter(|tokens| *tokens > 0).map(|tokens| (field, tokens)));
+        }
+        Value::Object(fields) if !field.ends_with("_details") => {
+            fields.iter().for_each(|(field, value)| find_tokens(field, value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| find_tokens(field, value, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {}
+    }
 }

@@ -19,17 +19,17 @@ use super::stream::{GatewayStream, LinkStream};
 const AGENT_SOCKET: &str = "agent.sock";
 const GATEWAY_SOCKET: &str = "gateway.sock";
 
-/// The longest path a Unix socket can have, in bytes: `sun_path` in unix(7) has 108 with the closing zero.
+/// The maximum length of a Unix socket's path in bytes: `sun_path` in unix(7) has 108 including the terminating zero.
 const MAX_SOCKET_PATH: usize = 107;
 
-/// The longest name of a sandbox's directory, in bytes: a UUID with hyphens.
+/// The maximum length of the name of a sandbox's directory, in bytes: a UUID with hyphens.
 const MAX_NAME: usize = 36;
 
-/// After an accept that failed (no file descriptors left, usually).
+/// The pause after a failed accept. The usual cause is a lack of file descriptors.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// `RUNTIME_DIR`: one directory per sandbox, mounted into its container, with the two sockets of its link. Who reaches a
-/// socket is who has it mounted, so nobody else may enter `RUNTIME_DIR` itself.
+/// `RUNTIME_DIR`: one directory per sandbox with the two sockets of its link. The directory is mounted into the
+/// sandbox's container. Access to a socket is the sandbox's identity, so no other user may enter `RUNTIME_DIR` itself.
 #[derive(Debug)]
 pub struct LinkDirectory {
     path: PathBuf,
@@ -38,10 +38,10 @@ pub struct LinkDirectory {
 }
 
 impl LinkDirectory {
-    /// Makes the directory where it is not there, and makes it private (0700). Everything served from it runs on
-    /// `tracker` and ends with `cancel`.
+    /// Opens the directory, creates it if necessary, and makes it private (0700). Everything that is served from it
+    /// runs on `tracker` and ends with `cancel`. Fails if the path is too long for a socket.
     pub fn open(path: &Path, tracker: TaskTracker, cancel: CancellationToken) -> Result<Self, LinkError> {
-        // Absolute, because it is mounted; checked before anything is made.
+        // The path must be absolute because it is mounted. Check its length before creating anything.
         let absolute = std::path::absolute(path);
         let failed = |source| LinkError::RuntimeDirectory { path: path.to_owned(), source };
         let path = absolute.map_err(failed)?;
@@ -54,9 +54,9 @@ impl LinkDirectory {
         Ok(Self { path, tracker, cancel })
     }
 
-    /// Makes NAME with `agent.sock` and `gateway.sock` and serves them. The directory may be there already (it is, after
-    /// a restart of the coordinator) and stays the same one, since a container may have it mounted; sockets left in it
-    /// are replaced. With `resume` the link goes on where it was.
+    /// Creates the directory `name` with `agent.sock` and `gateway.sock`, and serves them. After a restart of the
+    /// coordinator the directory exists; it is kept, because a container may have it mounted, and old sockets in it are
+    /// replaced. With `resume`, the link continues where it was.
     pub fn bind(
         &self,
         name: &str,
@@ -70,7 +70,7 @@ impl LinkDirectory {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
             Ok(()) | Err(_) => {}
         }
-        // Not by the mode of creation, from which the umask takes away.
+        // The mode at creation would be reduced by the umask.
         fs::set_permissions(&path, Permissions::from_mode(0o755)).map_err(failed)?;
         let agent = listen(&path.join(AGENT_SOCKET))?;
         let gateway_listener = listen(&path.join(GATEWAY_SOCKET))?;
@@ -85,7 +85,7 @@ impl LinkDirectory {
         }))
     }
 
-    /// Names of all directories there are, also those nobody serves.
+    /// The names of all directories, including those that nobody serves.
     pub fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {
@@ -100,7 +100,7 @@ impl LinkDirectory {
         Ok(names)
     }
 
-    /// Removes NAME with its sockets. That it is not there is no error.
+    /// Removes the directory `name` with its sockets. A missing directory is not an error.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         let path = self.path_of(name).map_err(io::Error::other)?;
         match fs::remove_dir_all(path) {
@@ -114,10 +114,10 @@ impl LinkDirectory {
     }
 }
 
-/// Removes the sockets of a link, as far as they are there. The directory stays: it may be mounted.
+/// Removes the sockets of a link that exist. The directory stays, because it may be mounted.
 pub(super) fn remove_sockets(directory: &Path) {
     for name in [AGENT_SOCKET, GATEWAY_SOCKET] {
-        // What is left is replaced by the next bind.
+        // The next bind replaces a socket that could not be removed.
         let _ = fs::remove_file(directory.join(name));
     }
 }
@@ -134,7 +134,7 @@ fn listen(path: &Path) -> Result<UnixListener, LinkError> {
         Ok(()) | Err(_) => {}
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
-    // The sandbox's user is another one.
+    // The sandbox's processes run as another user.
     fs::set_permissions(path, Permissions::from_mode(0o666)).map_err(failed)?;
     Ok(listener)
 }
@@ -146,7 +146,8 @@ async fn accept(
     take: fn(&Endpoint, LinkStream, tokio::sync::OwnedSemaphorePermit),
 ) {
     loop {
-        // Before the accept: who comes when all are taken waits in the kernel's queue. Never closed, so it does not fail.
+        // Acquire before the accept: further connections wait in the kernel's queue. The semaphore is never closed, so
+        // this does not fail.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => take(&endpoint, LinkStream::Unix(stream), place),

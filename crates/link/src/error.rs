@@ -4,22 +4,22 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why a link could not be made.
+/// The reason why a link could not be created.
 #[derive(Debug, Error)]
 pub enum LinkError {
     #[error(
-        "RUNTIME_DIR is {}, which gives sockets with paths of {bytes} bytes; at most {limit} are possible, \
-         so choose a directory with a path at least {} bytes shorter",
+        "RUNTIME_DIR is {}, so the sockets' paths have {bytes} bytes, but the limit is {limit}; \
+         choose a directory whose path is at least {} bytes shorter",
         .path.display(), bytes - limit
     )]
     PathTooLong { path: PathBuf, bytes: usize, limit: usize },
-    #[error("could not make RUNTIME_DIR {}", .path.display())]
+    #[error("could not create RUNTIME_DIR {}", .path.display())]
     RuntimeDirectory { path: PathBuf, source: io::Error },
-    #[error("{0:?} cannot name a sandbox's directory: 1 to 36 letters, digits, - and _ can")]
+    #[error("{0:?} is not a valid name of a sandbox's directory: use 1 to 36 letters, digits, - and _")]
     Name(String),
-    #[error("could not make the link's directory {}", .path.display())]
+    #[error("could not create the link's directory {}", .path.display())]
     Directory { path: PathBuf, source: io::Error },
-    #[error("could not make the socket {}", .path.display())]
+    #[error("could not create the socket {}", .path.display())]
     Socket { path: PathBuf, source: io::Error },
     #[error("could not listen for sandboxes on {address}")]
     Listen { address: SocketAddr, source: io::Error },
@@ -28,7 +28,7 @@ pub enum LinkError {
 }
 
 impl LinkError {
-    /// EMFILE or ENFILE: descriptors come back when connections end.
+    /// True for EMFILE and ENFILE. Descriptors become free when connections end.
     pub fn lacks_descriptors(&self) -> bool {
         use nix::errno::Errno;
 
@@ -44,11 +44,11 @@ impl LinkError {
     }
 }
 
-/// Why a command was not taken.
+/// The reason why a command was not accepted.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 pub enum SendError {
     #[error("the link is closed")]
     Closed,
-    #[error("{what} has {bytes} bytes, at most {limit} are possible")]
+    #[error("{what} has {bytes} bytes; the limit is {limit}")]
     TooLarge { what: &'static str, bytes: usize, limit: usize },
 }

@@ -4,21 +4,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sandbox_link::frame::{Hello, LinkSecret};
 use subtle::ConstantTimeEq;
 
-/// Begins each secret that is made. Text that an agent says is masked, and an end of it that could begin a secret waits for
-/// what follows; hardly any text ends like this. Coordinators of versions before made secrets without it, which stay good.
+/// The prefix of every generated secret. The agent's text is masked, and an end of it that could start a secret is held
+/// back until more text follows; hardly any text ends like this. Secrets of earlier versions lack the prefix and stay
+/// valid.
 const PREFIX: &str = "~crl_";
 
-/// Decides which connection is sandbox-init's. The agent has the same user and reaches the same socket.
+/// Decides if a connection comes from sandbox-init. The agent runs as the same user and can connect to the same socket.
 #[derive(Debug)]
 pub(super) struct Gate {
     secret: LinkSecret,
-    /// sandbox-init has answered to a Welcome, so it has the secret. Until then no command was sent, hence no agent
-    /// runs, and who comes without a secret can only be sandbox-init whose Welcome was lost.
+    /// sandbox-init has answered a Welcome, so it has the secret. Before that no command was sent, so no agent runs: a
+    /// connection without a secret can only come from a sandbox-init whose Welcome was lost.
     confirmed: AtomicBool,
 }
 
 impl Gate {
-    /// For a new sandbox.
+    /// The gate of a new sandbox, with a new secret.
     pub(super) fn new() -> Self {
         let secret = rand::random::<[u8; 32]>().iter().fold(PREFIX.to_owned(), |mut text, byte| {
             // Writing to a String does not fail.
@@ -28,7 +29,7 @@ impl Gate {
         Self { secret: LinkSecret::new(secret), confirmed: AtomicBool::new(false) }
     }
 
-    /// For a sandbox that was given its secret earlier.
+    /// The gate of a sandbox that already has its secret.
     pub(super) fn resume(secret: LinkSecret) -> Self {
         Self { secret, confirmed: AtomicBool::new(true) }
     }
@@ -41,10 +42,11 @@ impl Gate {
         self.confirmed.store(true, Ordering::Relaxed);
     }
 
-    /// The reason of a refusal is for the log of who was refused; it tells nothing that helps to get in.
+    /// Checks a Hello. The reason of a rejection goes to the log of the rejected side and reveals nothing that helps to
+    /// pass.
     pub(super) fn admit(&self, hello: &Hello) -> Result<(), &'static str> {
         match &hello.secret {
-            None if self.confirmed.load(Ordering::Relaxed) => Err("the secret of this link was given out already"),
+            None if self.confirmed.load(Ordering::Relaxed) => Err("the secret of this link was already issued"),
             None => Ok(()),
             Some(secret) if secret.expose().as_bytes().ct_eq(self.secret.expose().as_bytes()).into() => Ok(()),
             Some(_) => Err("this is not the secret of this link"),

@@ -20,41 +20,42 @@ use super::stream::GatewayStream;
 use super::tcp::Registration;
 use super::worker::Worker;
 
-/// The longest line for the agent's stdin, in bytes. Above what the HTTP API takes as a message.
+/// The maximum length of a line for the agent's stdin, in bytes. It is larger than the HTTP API's limit for a message.
 pub const MAX_STDIN_LINE: usize = 16 * 1024 * 1024;
 
-/// Commands that wait for room in the window. Few: each may be as long as [`MAX_STDIN_LINE`].
+/// Number of commands that wait for room in the window. It is small because each may be as long as [`MAX_STDIN_LINE`].
 const WAITING_COMMANDS: usize = 4;
 
-/// Signals that wait for a connection; more wait at the caller.
+/// Number of signals that wait for a connection. Further callers wait.
 const WAITING_SIGNALS: usize = 16;
 
-/// Batches that wait for the consumer, each of some 64 KiB. What is not taken stays in the sandbox.
+/// Number of batches, of about 64 KiB each, that wait for the consumer. Further output stays in the sandbox.
 const WAITING_OUTPUT: usize = 4;
 
-/// What must be known of a link to go on with it after a restart of the coordinator.
+/// The state with which a link continues after a restart of the coordinator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResumeState {
     pub secret: LinkSecret,
-    /// Number of the last output frame of which everything is durable; 0 for none. Output goes on after it.
+    /// Sequence number of the last output frame whose results are durable; 0 if there is none. The link continues after
+    /// it.
     pub last_received: u64,
 }
 
-/// Sends commands to one sandbox. Clones are the same link; when the last is dropped it is closed and its sockets are
-/// removed, its directory is not.
+/// Sends commands to one sandbox. Clones share one link. When the last clone is dropped, the link is closed and its
+/// sockets are removed; its directory stays.
 #[derive(Debug, Clone)]
 pub struct Link {
-    shared: Arc<Shared>,
+    state: Arc<LinkState>,
 }
 
-/// What a sandbox says, each frame once and in order. Ends when the link is closed, or when the sandbox and this
-/// coordinator cannot agree on what was received (then frames are lost and the sandbox is of no use any more).
+/// The output of a sandbox: each frame once and in order. It ends when the link is closed, or when the sandbox and this
+/// coordinator disagree on the received frames. In the second case frames are lost and the sandbox is unusable.
 #[derive(Debug)]
 pub struct LinkOutput {
     batches: mpsc::Receiver<Vec<Numbered<UpFrame>>>,
 }
 
-/// Where the link is served, and what is to be removed with it.
+/// The place where the link is served. It is cleaned up with the link.
 #[derive(Debug)]
 pub(super) enum Place {
     Directory(PathBuf),
@@ -62,21 +63,22 @@ pub(super) enum Place {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct LinkState {
     commands: mpsc::Sender<DownFrame>,
     signals: mpsc::Sender<DownFrame>,
     acknowledged: watch::Sender<u64>,
     connected: watch::Receiver<bool>,
     gate: Arc<Gate>,
     place: Place,
-    /// The place was given up, by closing the link, and may be another link's by now.
+    /// The link was closed and has given up its place, which may belong to another link now.
     left: AtomicBool,
     tasks: TaskTracker,
     cancel: CancellationToken,
 }
 
 impl Link {
-    /// Makes the link and starts its worker. Whoever listens gives the connections to the endpoint.
+    /// Creates the link and starts its worker. `place` starts the listeners, which pass their connections to the
+    /// endpoint.
     pub(super) fn open(
         resume: Option<ResumeState>,
         orphan_ttl: Duration,
@@ -85,7 +87,7 @@ impl Link {
         cancel: CancellationToken,
         place: impl FnOnce(&Endpoint) -> Place,
     ) -> (Self, LinkOutput) {
-        // A resumed link learns where the numbers of its commands go on from sandbox-init's Hello.
+        // A resumed link learns from sandbox-init's Hello where its command numbers continue.
         let outbox = resume.is_none().then(|| Outbox::after_number(0));
         let receive = ReceiveWindow::after_number(resume.as_ref().map_or(0, |resume| resume.last_received));
         let gate = Arc::new(resume.map_or_else(Gate::new, |resume| Gate::resume(resume.secret)));
@@ -96,11 +98,11 @@ impl Link {
         let (output, batches) = mpsc::channel(WAITING_OUTPUT);
 
         let tasks = TaskTracker::new();
-        let told = Arc::clone(&gateway);
+        let gateway_for_worker = Arc::clone(&gateway);
         let (endpoint, connections) = Endpoint::new(Arc::clone(&gate), gateway, tracker, tasks.clone(), cancel.clone());
         let worker = Worker {
             gate: Arc::clone(&gate),
-            gateway: told,
+            gateway: gateway_for_worker,
             orphan_ttl,
             outbox,
             receive,
@@ -112,7 +114,7 @@ impl Link {
         };
         endpoint.spawn(worker.run(connections));
         let place = place(&endpoint);
-        let shared = Shared {
+        let state = LinkState {
             commands,
             signals,
             acknowledged,
@@ -123,85 +125,86 @@ impl Link {
             tasks,
             cancel,
         };
-        (Self { shared: Arc::new(shared) }, LinkOutput { batches })
+        (Self { state: Arc::new(state) }, LinkOutput { batches })
     }
 
-    /// Asks for a program to be run; `Started` or `StartFailed` is the answer. Waits while the window is full.
+    /// Requests that a program is started. The answer is `Started` or `StartFailed`. Waits while the window is full.
     pub async fn start(&self, start: Start) -> Result<(), SendError> {
-        within("what is to be started", start.bytes(), MAX_START)?;
+        within("the program with its arguments and environment", start.bytes(), MAX_START)?;
         within("the list of arguments", start.arguments.len(), MAX_STRINGS)?;
         within("the environment", start.environment.len(), MAX_STRINGS)?;
         self.command(DownFrame::Start(start)).await
     }
 
-    /// Gives the agent one line; the newline is added. Waits while the agent does not read what it has.
+    /// Sends one line to the agent's stdin; the newline is added. Waits while the agent does not read its input.
     pub async fn stdin(&self, line: Bytes) -> Result<(), SendError> {
         within("the line", line.len(), MAX_STDIN_LINE)?;
         self.command(DownFrame::Stdin { piece: line, ends_line: true }).await
     }
 
-    /// Closes the agent's stdin after all lines given before.
+    /// Closes the agent's stdin after all lines that were sent before.
     pub async fn close_stdin(&self) -> Result<(), SendError> {
         self.command(DownFrame::CloseStdin).await
     }
 
-    /// Signals by the signal's number on Linux. Does not wait for stdin that the agent has not read, and so may overtake
-    /// other commands that are waiting for room.
+    /// Sends a signal, by its number on Linux. It does not wait for unread stdin, so it may overtake other commands
+    /// that wait for room.
     pub async fn signal(&self, signal: i32, target: SignalTarget) -> Result<(), SendError> {
         let frame = DownFrame::Signal { signal, target };
-        self.shared.signals.send(frame).await.map_err(|_| SendError::Closed)
+        self.state.signals.send(frame).await.map_err(|_| SendError::Closed)
     }
 
-    /// Says that everything up to and including output frame `seq` is durable and need not be sent again. Without it
-    /// the sandbox's window fills and the agent waits.
+    /// Confirms that everything up to and including output frame `seq` is durable and need not be sent again. Without
+    /// acknowledgements the sandbox's window fills and the agent stops.
     pub fn acknowledge(&self, seq: u64) {
-        self.shared.acknowledged.send_if_modified(|acknowledged| {
+        self.state.acknowledged.send_if_modified(|acknowledged| {
             let newer = seq > *acknowledged;
             *acknowledged = seq.max(*acknowledged);
             newer
         });
     }
 
-    /// To be kept for [`ResumeState`].
+    /// The link's secret, for [`ResumeState`].
     pub fn secret(&self) -> &LinkSecret {
-        self.shared.gate.secret()
+        self.state.gate.secret()
     }
 
-    /// What is to be mounted in the container at `/run/link`; None for a link over TCP.
+    /// The directory to mount in the container at `/run/link`. `None` for a link over TCP.
     pub fn directory(&self) -> Option<&Path> {
-        match &self.shared.place {
+        match &self.state.place {
             Place::Directory(path) => Some(path),
             Place::Tcp(_) => None,
         }
     }
 
-    /// Whether sandbox-init is connected.
+    /// Watches if sandbox-init is connected.
     pub fn connected(&self) -> watch::Receiver<bool> {
-        self.shared.connected.clone()
+        self.state.connected.clone()
     }
 
-    /// Stops serving, waits until nothing of it runs, and removes the sockets. The agent goes on without a coordinator
-    /// until `ORPHAN_TTL`. To be awaited before the same name is bound again.
+    /// Stops serving, waits until all tasks of the link have ended, and removes the sockets. The agent continues
+    /// without a coordinator until `ORPHAN_TTL`. Await this before binding the same name again.
     pub async fn close(self) {
-        self.shared.cancel.cancel();
-        self.shared.tasks.close();
-        self.shared.tasks.wait().await;
-        self.shared.leave();
+        self.state.cancel.cancel();
+        self.state.tasks.close();
+        self.state.tasks.wait().await;
+        self.state.leave();
     }
 
     async fn command(&self, frame: DownFrame) -> Result<(), SendError> {
-        self.shared.commands.send(frame).await.map_err(|_| SendError::Closed)
+        self.state.commands.send(frame).await.map_err(|_| SendError::Closed)
     }
 }
 
 impl LinkOutput {
-    /// The next frames; never an empty batch. Taking no more of them stops the sandbox in the end. Cancel-safe.
+    /// Returns the next frames, never an empty batch; `None` at the end. If nobody calls it, the sandbox stops
+    /// eventually. Cancel-safe.
     pub async fn recv(&mut self) -> Option<Vec<Numbered<UpFrame>>> {
         self.batches.recv().await
     }
 }
 
-impl Shared {
+impl LinkState {
     fn leave(&self) {
         if self.left.swap(true, Ordering::Relaxed) {
             return;
@@ -213,7 +216,7 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for LinkState {
     fn drop(&mut self) {
         self.cancel.cancel();
         self.leave();

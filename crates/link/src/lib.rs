@@ -1,11 +1,18 @@
-//! The coordinator's end of the link: everything that enters or leaves a sandbox.
+//! The coordinator's end of the link, which carries everything that enters or leaves a sandbox.
 //!
-//! [`LinkDirectory`] serves one directory of two sockets per sandbox, [`TcpLink`] one port for all where a socket cannot
-//! be shared with containers. Both give a [`Link`] to send commands with and a [`LinkOutput`] to take what the sandbox
-//! says, and hand the byte streams of its gateway port to a [`GatewayStream`].
+//! | module | contains |
+//! |---|---|
+//! | `handle` | [`Link`] and [`LinkOutput`]: commands to a sandbox, frames from it, [`ResumeState`] |
+//! | `worker`, `outbox` | the owner of a link's state; commands until they are acknowledged |
+//! | `directory`, `tcp` | [`LinkDirectory`]: two sockets per sandbox; [`TcpLink`]: one port for all, where sockets cannot be shared with containers |
+//! | `server`, `gate` | connections: the handshake, and the secret that it checks |
+//! | `stream` | byte streams of the gateway port, and their consumer, [`GatewayStream`] |
 //!
-//! A link outlives its connections: sandbox-init comes back after any cut and both sides go on where they were. The only
-//! state that must survive the coordinator is a [`ResumeState`].
+//! Invariants:
+//! - A link outlives its connections: sandbox-init reconnects after any interruption, and both ends continue where they
+//!   were.
+//! - The only state that must survive the coordinator is a [`ResumeState`].
+//! - All memory is bounded: commands, output, handshakes and gateway streams per sandbox.
 
 mod directory;
 mod error;

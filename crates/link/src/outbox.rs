@@ -1,13 +1,13 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
-use sandbox_link::codec::BATCH_BYTES;
+use sandbox_link::codec;
 use sandbox_link::frame::{DownFrame, MAX_PIECE, WINDOW_BYTES};
 use sandbox_link::window::{SendWindow, WindowError};
 use tokio::sync::Notify;
 
-/// Commands on their way down, kept until sandbox-init is done with them. Shared by the two directions of a connection:
-/// one sends, the other takes in the acknowledgements.
+/// Commands to the sandbox, kept until sandbox-init acknowledges them. Both directions of a connection share it: one
+/// sends, the other receives the acknowledgements.
 #[derive(Debug)]
 pub(super) struct Outbox {
     window: Mutex<SendWindow<DownFrame>>,
@@ -15,12 +15,12 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// The first command will have number `last` + 1.
+    /// An empty outbox. The first command gets the number `last` + 1.
     pub(super) fn after_number(last: u64) -> Self {
         Self { window: Mutex::new(SendWindow::after_number(last, WINDOW_BYTES)), released: Notify::new() }
     }
 
-    /// Takes a command even when full. A line of stdin is cut into pieces here.
+    /// Appends a command, even if the window is full. A line of stdin is split into pieces here.
     pub(super) fn push(&self, frame: DownFrame) {
         let mut window = self.window();
         match frame {
@@ -40,7 +40,7 @@ impl Outbox {
         !self.window().is_full()
     }
 
-    /// Waits until something was acknowledged since the last time. For the one connection there is.
+    /// Waits until an acknowledgement has arrived since the previous call. Only the one active connection calls this.
     pub(super) async fn released(&self) {
         self.released.notified().await;
     }
@@ -51,22 +51,14 @@ impl Outbox {
         Ok(())
     }
 
-    /// Whether sending can go on after number `received`.
+    /// Checks that sending can continue after number `received`.
     pub(super) fn can_resume(&self, received: u64) -> Result<(), WindowError> {
         self.window().frames_after(received).map(|_| ())
     }
 
-    /// Adds commands after number `sent` to `batch` until that is large enough; gives the last one's number.
-    pub(super) fn fill(&self, mut sent: u64, batch: &mut BytesMut) -> Result<u64, WindowError> {
-        let window = self.window();
-        for (seq, frame) in window.frames_after(sent)? {
-            if batch.len() >= BATCH_BYTES {
-                break;
-            }
-            frame.encode(seq, batch);
-            sent = seq;
-        }
-        Ok(sent)
+    /// Appends commands after number `sent` to `batch` until it is large enough. Returns the number of the last one.
+    pub(super) fn fill(&self, sent: u64, batch: &mut BytesMut) -> Result<u64, WindowError> {
+        codec::fill(&self.window(), sent, batch)
     }
 
     fn window(&self) -> MutexGuard<'_, SendWindow<DownFrame>> {

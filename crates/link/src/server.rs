@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use sandbox_link::codec::{DecodeError, MAX_MESSAGE};
 use sandbox_link::frame::{Down, Hello, Up};
@@ -17,29 +17,30 @@ use tokio_util::task::TaskTracker;
 use super::gate::Gate;
 use super::stream::{GatewayStream, LinkStream};
 
-/// How long a connection may take until its Hello is here. sandbox-init needs no millisecond.
+/// The maximum time until a connection has sent its Hello. sandbox-init needs less than a millisecond.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections of one sandbox that have not shown a secret yet. The agent can open as many as it likes; it may waste
-/// these few.
+/// The maximum number of connections of one sandbox that have not shown a secret yet. The agent can open any number of
+/// connections; it can only occupy these.
 const MAX_HANDSHAKES: usize = 8;
 
-/// As many as sandbox-init pipes at once, so that the agent gains nothing by going to the socket directly.
+/// The maximum number of gateway streams: the same as in sandbox-init, so that the agent gains nothing by connecting to
+/// the socket directly.
 const MAX_GATEWAY_STREAMS: usize = 256;
 
-/// The library's default of 128 KiB would be the larger part of what an idle sandbox costs; longer messages are read
-/// into a buffer of their own.
+/// The size of the read buffer. The library's default of 128 KiB would be the larger part of an idle sandbox's memory.
+/// Longer messages use a separate buffer.
 const READ_BUFFER_BYTES: usize = 16 * 1024;
 
 pub(super) type Socket = WebSocketStream<LinkStream>;
 
-/// A connection that has shown that it is sandbox-init's.
+/// A connection that has proved to come from sandbox-init.
 pub(super) struct Connection {
     pub(super) socket: Socket,
     pub(super) hello: Hello,
 }
 
-/// Takes the connections of one sandbox, wherever they come from.
+/// Accepts the connections of one sandbox, from a socket or from TCP.
 #[derive(Clone)]
 pub(super) struct Endpoint {
     gate: Arc<Gate>,
@@ -60,16 +61,16 @@ pub(super) enum ConnectionError {
     Closed,
     #[error("no answer in time")]
     Timeout,
-    #[error("a message cannot be read: {0}")]
+    #[error("could not decode a message: {0}")]
     Decode(#[from] DecodeError),
-    #[error("a frame came out of place")]
+    #[error("an unexpected frame arrived")]
     OutOfPlace,
     #[error("refused: {0}")]
     Refused(String),
 }
 
 impl Endpoint {
-    /// `tracker` is the coordinator's, `tasks` counts what runs for this sandbox.
+    /// `tracker` belongs to the coordinator. `tasks` counts the tasks of this sandbox.
     pub(super) fn new(
         gate: Arc<Gate>,
         gateway: Arc<dyn GatewayStream>,
@@ -91,7 +92,7 @@ impl Endpoint {
         (endpoint, receiver)
     }
 
-    /// Runs something until the link is closed.
+    /// Runs a task until the link is closed.
     pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         let cancel = self.cancel.clone();
         let future = async move {
@@ -100,33 +101,33 @@ impl Endpoint {
         self.tasks.spawn(self.tracker.track_future(future));
     }
 
-    /// The places for connections to `agent.sock` that are not yet known.
+    /// Permits for connections to `agent.sock` that have not shown the secret yet.
     pub(super) fn handshakes(&self) -> &Arc<Semaphore> {
         &self.handshakes
     }
 
-    /// The places for connections to `gateway.sock`.
+    /// Permits for connections to `gateway.sock`.
     pub(super) fn gateway_streams(&self) -> &Arc<Semaphore> {
         &self.gateway_streams
     }
 
-    /// Takes a connection to `agent.sock`.
+    /// Serves a connection to `agent.sock`.
     pub(super) fn agent(&self, stream: LinkStream, place: OwnedSemaphorePermit) {
         let endpoint = self.clone();
         self.spawn(async move {
             let _place = place;
             match timeout(HANDSHAKE_TIMEOUT, shake_hands(stream, &endpoint.gate)).await {
                 Ok(Ok(connection)) => {
-                    // Fails only when the link has ended.
+                    // This fails only if the link has ended.
                     let _ = endpoint.connections.send(connection).await;
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "a connection to a sandbox's link was not taken"),
-                Err(_elapsed) => tracing::warn!("a connection to a sandbox's link did not say who it is"),
+                Ok(Err(error)) => tracing::warn!(%error, "a connection to a sandbox's link was rejected"),
+                Err(_elapsed) => tracing::warn!("a connection to a sandbox's link sent no Hello in time"),
             }
         });
     }
 
-    /// Takes a connection to `gateway.sock`.
+    /// Serves a connection to `gateway.sock`.
     pub(super) fn gateway(&self, stream: LinkStream, place: OwnedSemaphorePermit) {
         let serving = self.gateway.serve(stream);
         self.spawn(async move {
@@ -157,7 +158,7 @@ async fn shake_hands(stream: LinkStream, gate: &Gate) -> Result<Connection, Conn
     Err(refuse(socket, refusal).await)
 }
 
-/// Tells the other end why, and closes. Gives the error that this is.
+/// Sends the reason to the other end and closes the connection. Returns the corresponding error.
 pub(super) async fn refuse(mut socket: Socket, reason: String) -> ConnectionError {
     let refused = send(&mut socket, &Down::Refused { reason: reason.clone() }).await;
     match refused {
@@ -167,12 +168,10 @@ pub(super) async fn refuse(mut socket: Socket, reason: String) -> ConnectionErro
 }
 
 pub(super) async fn send(socket: &mut Socket, frame: &Down) -> Result<(), ConnectionError> {
-    let mut batch = BytesMut::new();
-    frame.encode(&mut batch);
-    Ok(socket.send(Message::Binary(batch.freeze())).await?)
+    Ok(socket.send(Message::Binary(frame.to_message())).await?)
 }
 
-/// The next message; pings are answered by the library. Cancel-safe.
+/// Returns the next binary message. The library answers pings. Cancel-safe.
 pub(super) async fn next(
     stream: &mut (impl StreamExt<Item = Result<Message, tungstenite::Error>> + Unpin),
 ) -> Result<Bytes, ConnectionError> {

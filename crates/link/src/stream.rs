@@ -6,13 +6,13 @@ use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-/// What serves the gateway port of a sandbox.
+/// Serves the gateway port of a sandbox.
 pub trait GatewayStream: Send + Sync + 'static {
-    /// Serves one byte stream from the sandbox until it ends. Dropped when the link is closed. At most 256 run at once
-    /// for one sandbox; more wait.
+    /// Serves one byte stream from the sandbox until it ends. The future is dropped when the link is closed. At most
+    /// 256 run concurrently per sandbox; further streams wait.
     fn serve(&self, stream: LinkStream) -> BoxFuture<'static, ()>;
 
-    /// The sandbox's connection for its frames came back after a cut, or to another coordinator.
+    /// Called when the sandbox's frame connection returns after an interruption or a restart of the coordinator.
     fn reconnected(&self) {}
 }
 

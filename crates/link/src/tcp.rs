@@ -18,32 +18,33 @@ use super::handle::{Link, LinkOutput, Place, ResumeState};
 use super::server::{Endpoint, HANDSHAKE_TIMEOUT};
 use super::stream::{GatewayStream, LinkStream};
 
-/// Connections that have not yet said whose they are. All sandboxes share these, so they are many; each is only a socket
-/// and a line.
+/// The maximum number of connections that have not sent their first line yet. All sandboxes share them, so there are
+/// many; each costs only a socket and a line.
 const MAX_PREFACES: usize = 1024;
 
-/// `gateway `, a token and a newline; tokens are shorter than this.
+/// The maximum length of the first line: `gateway `, a token and a newline. Tokens are shorter.
 const MAX_PREFACE: usize = 256;
 
 type Routes = DashMap<[u8; 32], Endpoint>;
 
-/// One port for the links of all sandboxes, for networks over which a socket cannot be shared. Each connection begins
-/// with the line `agent TOKEN` or `gateway TOKEN` and is then the same as one to the socket of that name.
+/// One port for the links of all sandboxes, for setups in which a socket cannot be shared. Each connection starts with
+/// the line `agent TOKEN` or `gateway TOKEN`; then it is the same as a connection to the socket of that name.
 pub struct TcpLink {
     address: SocketAddr,
-    /// By SHA-256 of the token: how long a look-up takes tells nothing about a token that is not known.
+    /// Endpoints by SHA-256 of the token, so that the duration of a look-up reveals nothing about an unknown token.
     routes: Arc<Routes>,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
 
-/// A sandbox's entry in the routes.
+/// The entry of a sandbox in the routes.
 pub(super) struct Registration {
     routes: Arc<Routes>,
     key: [u8; 32],
 }
 
 impl TcpLink {
+    /// Listens on `address`; port 0 chooses a free port.
     pub async fn listen(
         address: SocketAddr,
         tracker: TaskTracker,
@@ -58,12 +59,12 @@ impl TcpLink {
         Ok(Self { address, routes, tracker, cancel })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves the sandbox that has `token`: 256 random bits in at most 200 characters without white space.
+    /// Serves the sandbox with this token: 256 random bits in at most 200 characters without white space.
     pub fn attach(
         &self,
         token: &str,
@@ -98,7 +99,7 @@ impl std::fmt::Debug for Registration {
 async fn accept(listener: TcpListener, routes: Arc<Routes>, tracker: TaskTracker, cancel: CancellationToken) {
     let places = Arc::new(Semaphore::new(MAX_PREFACES));
     loop {
-        // Never closed, so it does not fail.
+        // The semaphore is never closed, so this does not fail.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -106,7 +107,7 @@ async fn accept(listener: TcpListener, routes: Arc<Routes>, tracker: TaskTracker
                 let routing = async move {
                     let _place = place;
                     if timeout(HANDSHAKE_TIMEOUT, route(stream, &routes)).await != Ok(Some(())) {
-                        tracing::warn!("a connection to the port for sandboxes was not taken");
+                        tracing::warn!("a connection to the sandboxes' port was rejected");
                     }
                 };
                 tracker.spawn(cancel.clone().run_until_cancelled_owned(routing));
@@ -119,11 +120,12 @@ async fn accept(listener: TcpListener, routes: Arc<Routes>, tracker: TaskTracker
     }
 }
 
-/// Reads the first line and hands the rest to whose it is. None: it is nobody's, or there are too many of that one.
+/// Reads the first line and passes the rest to the sandbox's endpoint. Returns `None` if the token is unknown or the
+/// endpoint has too many connections.
 async fn route(mut stream: TcpStream, routes: &Routes) -> Option<()> {
     let mut line = Vec::new();
     loop {
-        // Byte by byte, so that nothing after the newline is taken.
+        // Read byte by byte, so that nothing after the newline is consumed.
         match stream.read_u8().await.ok()? {
             b'\n' => break,
             _ if line.len() == MAX_PREFACE => return None,

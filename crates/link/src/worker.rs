@@ -22,7 +22,7 @@ pub(super) struct Worker {
     pub(super) gate: Arc<Gate>,
     pub(super) gateway: Arc<dyn GatewayStream>,
     pub(super) orphan_ttl: Duration,
-    /// None until a resumed link knows where its numbers go on.
+    /// `None` until a resumed link knows where its numbers continue.
     pub(super) outbox: Option<Outbox>,
     pub(super) receive: ReceiveWindow,
     pub(super) commands: mpsc::Receiver<DownFrame>,
@@ -32,23 +32,23 @@ pub(super) struct Worker {
     pub(super) output: mpsc::Sender<Vec<Numbered<UpFrame>>>,
 }
 
-/// Why a connection ended.
+/// The reason why a connection ended.
 #[derive(Debug, Error)]
 enum End {
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    #[error("both ends disagree on what was sent: {0}")]
+    #[error("both ends disagree about the frames sent: {0}")]
     Window(#[from] WindowError),
-    /// Frames are lost for good: no other connection would be better.
-    #[error("output frame {expected} is missing, {seq} came")]
+    /// Frames are lost permanently. Another connection would not help.
+    #[error("output frame {expected} is missing; frame {seq} arrived")]
     Gap { expected: u64, seq: u64 },
-    #[error("nobody takes the output any more")]
+    #[error("the output has no consumer any more")]
     Unused,
 }
 
 impl Worker {
-    /// Serves until nobody uses the link or it cannot go on. A new connection replaces the one there is: sandbox-init
-    /// has only one and so the old one is dead, whether or not that has been noticed here.
+    /// Serves until the link is dropped or cannot continue. A new connection replaces the current one: sandbox-init has
+    /// only one, so the old one is dead even if that was not noticed here.
     pub(super) async fn run(mut self, mut connections: mpsc::Receiver<Connection>) {
         let mut waiting = None;
         loop {
@@ -68,7 +68,7 @@ impl Worker {
             self.connected.send_replace(false);
             match end {
                 Some(end @ End::Gap { .. }) => {
-                    tracing::error!(error = %end, "a sandbox's link cannot go on");
+                    tracing::error!(error = %end, "a sandbox's link cannot continue");
                     return;
                 }
                 Some(End::Unused) => return,
@@ -111,18 +111,18 @@ impl Worker {
         self.connected.send_replace(true);
 
         let (sink, stream) = socket.split();
-        let from =
-            From { commands: &mut self.commands, signals: &mut self.signals, acknowledged: &mut self.acknowledged };
-        // Both ways are independent: while the consumer takes no output, commands still go down.
+        let sources =
+            Sources { commands: &mut self.commands, signals: &mut self.signals, acknowledged: &mut self.acknowledged };
+        // The directions are independent: commands are sent even while the consumer takes no output.
         tokio::select! {
             result = read(stream, &mut self.receive, outbox, &self.output) => result,
-            result = write(sink, hello.last_received, outbox, from) => result,
+            result = write(sink, hello.last_received, outbox, sources) => result,
         }
     }
 }
 
-/// Where what goes down comes from.
-struct From<'a> {
+/// The sources of frames for the sandbox.
+struct Sources<'a> {
     commands: &'a mut mpsc::Receiver<DownFrame>,
     signals: &'a mut mpsc::Receiver<DownFrame>,
     acknowledged: &'a mut watch::Receiver<u64>,
@@ -135,8 +135,8 @@ async fn read(
     output: &mpsc::Sender<Vec<Numbered<UpFrame>>>,
 ) -> Result<std::convert::Infallible, End> {
     loop {
-        // The place in the channel comes first: nothing is read that cannot be passed on, which is the back-pressure,
-        // and what was accepted is not lost when this future is dropped.
+        // Reserve the slot in the channel first. Nothing is read that cannot be passed on (this is the back-pressure),
+        // and an accepted frame is not lost when this future is dropped.
         let place = output.reserve().await.map_err(|_| End::Unused)?;
         let mut accepted = Vec::new();
         while accepted.is_empty() {
@@ -184,15 +184,15 @@ async fn write(
     mut sink: SplitSink<Socket, Message>,
     mut sent: u64,
     outbox: &Outbox,
-    from: From<'_>,
+    sources: Sources<'_>,
 ) -> Result<std::convert::Infallible, End> {
     let mut batch = BytesMut::new();
-    let mut told = 0;
+    let mut sent_acknowledgement = 0;
     loop {
-        let acknowledged = *from.acknowledged.borrow_and_update();
-        if acknowledged != told {
+        let acknowledged = *sources.acknowledged.borrow_and_update();
+        if acknowledged != sent_acknowledgement {
             Down::Ack { upto: acknowledged }.encode(&mut batch);
-            told = acknowledged;
+            sent_acknowledgement = acknowledged;
         }
         sent = outbox.fill(sent, &mut batch)?;
         if !batch.is_empty() {
@@ -203,9 +203,9 @@ async fn write(
         let has_room = outbox.has_room();
         tokio::select! {
             biased;
-            changed = from.acknowledged.changed() => changed.map_err(|_| End::Unused)?,
-            Some(command) = from.commands.recv(), if has_room => outbox.push(command),
-            Some(signal) = from.signals.recv() => outbox.push(signal),
+            changed = sources.acknowledged.changed() => changed.map_err(|_| End::Unused)?,
+            Some(command) = sources.commands.recv(), if has_room => outbox.push(command),
+            Some(signal) = sources.signals.recv() => outbox.push(signal),
             () = outbox.released(), if !has_room => {}
         }
     }

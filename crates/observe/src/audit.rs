@@ -1,7 +1,9 @@
-//! The audit log: who called, what for, what came of it; and what sandboxes asked of the outside.
+//! The audit log: every call with its caller, its subject and its result, and every request of a sandbox to the
+//! outside.
 //!
-//! Lines are `tracing` events with the target `audit`, so that whoever has something to say needs no handle. They go to a file of
-//! their own as JSON, one a line, appended and never changed; a message, an `env` value or a secret is never in one.
+//! The lines are `tracing` events with the target `audit`, so that no crate needs a handle to write one. They go to a
+//! separate file as JSON, one per line. The file is only appended to. A message, an `env` value or a secret never
+//! appears in it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -18,13 +20,13 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::redact::Redactor;
 
-/// The target of its events.
+/// The target of audit events.
 pub const TARGET: &str = "audit";
 
-/// A file that has grown to this is put aside under the time as its name; nothing removes it but the operator.
+/// The size at which the file is renamed. The new name contains the time. Only the operator removes these files.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// Where the lines go.
+/// The open audit log. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AuditFile {
     open: Arc<Mutex<Open>>,
@@ -39,7 +41,7 @@ struct Open {
 }
 
 impl AuditFile {
-    /// Opens it for appending; it is made (0600) where it is not there.
+    /// Opens the file for appending. A missing file is created with mode 0600.
     pub fn open(path: &Path, redactor: Arc<Redactor>) -> io::Result<AuditFile> {
         let file = append_to(path)?;
         let bytes = file.metadata()?.len();
@@ -47,7 +49,7 @@ impl AuditFile {
     }
 }
 
-/// Takes the events with the audit target, whatever the log's own filter says.
+/// The layer that writes events with the audit target, regardless of the log's own filter.
 pub fn layer<S>(file: AuditFile) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -69,7 +71,7 @@ fn append_to(path: &Path) -> io::Result<File> {
 
 impl Write for AuditFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // A path or a host's name may hold what somebody put there by mistake.
+        // A path or a host name may contain a secret by mistake.
         let text = self.redactor.log_line(line);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.bytes >= MAX_BYTES {

@@ -1,9 +1,10 @@
-//! What is counted, for `GET /metrics`: the names, the help and the labels of all of it.
+//! The metrics of `GET /metrics`: their names, help texts and labels.
 //!
-//! A [`Metrics`] is handed by value to whoever counts; clones count into the same numbers. Times are seconds, money is US
-//! dollars, and what only grows ends in `_total`, as Prometheus wants names to be
-//! (<https://prometheus.io/docs/practices/naming/>). A label has few values, all of them words of ours: never an id, a name
-//! that a caller or an agent chose, or an address. `docs/metrics.md` is the list for readers, held against this by a test.
+//! [`Metrics`] is passed by value to the code that records; all clones share the same numbers. Times are in seconds,
+//! money is in US dollars, and counters end in `_total`, following Prometheus' naming rules
+//! (<https://prometheus.io/docs/practices/naming/>). A label has a small, fixed set of values: never an id, an address,
+//! or a name that a caller or an agent chose. `docs/reference/metrics.md` lists the metrics for readers; a test compares it with
+//! this module.
 
 mod process;
 mod standing;
@@ -27,13 +28,13 @@ pub use standing::Standing;
 /// The media type of [`Metrics::expose`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What a label is where its value is not one of those that are known.
+/// The label for a value that is not in the known set.
 const OTHER: &str = "other";
 
 type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 type Count<const N: usize> = Family<Labels<N>, Counter>;
 
-/// Cheap to clone.
+/// All metrics. It is cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
@@ -55,7 +56,7 @@ pub struct Metrics {
     standing: standing::Gauges,
 }
 
-/// How a stream of events is read.
+/// The transport of an event stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     WebSocket,
@@ -64,17 +65,17 @@ pub enum Transport {
     Log,
 }
 
-/// Counts a subscriber until it is dropped.
+/// Counts one subscriber until it is dropped.
 #[derive(Debug)]
 pub struct Subscribed(Gauge);
 
-/// How an attempt to deliver a webhook ended.
+/// The result of one attempt to deliver a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivered {
     Taken,
-    /// It is tried again.
+    /// The attempt failed and will be repeated.
     Later,
-    /// It is not tried again.
+    /// The attempt failed and was the last one.
     GivenUp,
 }
 
@@ -130,10 +131,11 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// `kind`: of the task; `outcome`: `completed`, or the error's type.
+    /// Records the end of a task. `kind` is the task's kind; `outcome` is `completed` or the error type. `took` is
+    /// `None` if the task never started.
     pub fn task_ended(&self, kind: &'static str, outcome: &'static str, took: Option<Duration>) {
         self.tasks.get_or_create(&[("kind", kind.into()), ("outcome", outcome.into())]).inc();
-        // One that never started took no time.
+        // A task that never started has no duration.
         if let Some(took) = took {
             self.task_time.get_or_create(&[("kind", kind.into())]).observe(took.as_secs_f64());
         }
@@ -143,12 +145,13 @@ impl Metrics {
         self.queue_wait.get_or_create(&[("kind", kind.into())]).observe(waited.as_secs_f64());
     }
 
-    /// Its agent said or did the first thing.
-    pub fn task_spoke(&self, kind: &'static str, after: Duration) {
+    /// Records the agent's first output.
+    pub fn first_output(&self, kind: &'static str, after: Duration) {
         self.first_event.get_or_create(&[("kind", kind.into())]).observe(after.as_secs_f64());
     }
 
-    /// `model`: one with a price; what an agent may call a model is not for a label.
+    /// Records a model request. `model` is a model with a price, or `None`, because a name that an agent chose must not
+    /// become a label.
     pub fn model_request(&self, model: Option<&str>, usage: &Usage, cost: Cost, took: Duration) {
         let model: Cow<'static, str> = model.map_or(OTHER.into(), |model| model.to_owned().into());
         self.turn_time.get_or_create(&[("model", model.clone())]).observe(took.as_secs_f64());
@@ -163,14 +166,14 @@ impl Metrics {
         }
     }
 
-    /// `outcome`: `allowed`, or `refused: ` and why, as the audit log has it.
+    /// Records a decision of the gateway. `outcome` is `allowed`, or `refused: ` and the reason, as in the audit log.
     pub fn decided(&self, via: &'static str, outcome: &'static str) {
         let (decision, reason) = outcome.split_once(": ").unwrap_or((outcome, ""));
         let labels = [("via", via.into()), ("decision", decision.into()), ("reason", reason.into())];
         self.decisions.get_or_create(&labels).inc();
     }
 
-    /// A new session asked for a warm sandbox.
+    /// Records that a new session requested a warm sandbox.
     pub fn warm_claimed(&self, found: bool) {
         let result = if found { "hit" } else { "miss" };
         self.warm_claims.get_or_create(&[("result", result.into())]).inc();
@@ -180,7 +183,7 @@ impl Metrics {
         self.link_reconnects.inc();
     }
 
-    pub fn events_told(&self, lag: Duration) {
+    pub fn events_published(&self, lag: Duration) {
         self.event_lag.observe(lag.as_secs_f64());
     }
 
@@ -200,8 +203,8 @@ impl Metrics {
         Subscribed(gauge)
     }
 
-    /// `route`: the pattern, not the path; `None` where there is none. `status`: `None` where the caller was gone before
-    /// the answer.
+    /// Records a request to the API. `route` is the pattern, not the path; `None` if no route matched. `status` is
+    /// `None` if the client disconnected before the response.
     pub fn http_request(&self, method: &str, route: Option<&str>, status: Option<u16>) {
         const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
         let method = METHODS.into_iter().find(|known| *known == method).unwrap_or(OTHER);
@@ -219,11 +222,11 @@ impl Metrics {
         self.webhook_attempts.get_or_create(&[("outcome", outcome.into())]).inc();
     }
 
-    /// All of it as text, with how things stand now.
+    /// Renders all metrics as text, including the current state.
     pub fn expose(&self, standing: &Standing) -> String {
         self.standing.set(standing);
         let mut text = String::new();
-        // Into a string nothing can fail.
+        // Writing to a string cannot fail.
         let _ = text::encode(&mut text, &self.registry);
         text
     }
@@ -241,11 +244,11 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// Registers what it makes.
+/// Registers every metric that it creates.
 struct Names(Registry);
 
 impl Names {
-    /// A counter's name gets `_total`, and help its full stop, when they are told.
+    /// The encoder appends `_total` to a counter's name and a full stop to the help.
     fn add<M: Metric + Clone>(&mut self, name: &'static str, help: &'static str, metric: M) -> M {
         self.0.register(name, help, metric.clone());
         metric
@@ -260,12 +263,12 @@ impl Names {
     }
 }
 
-/// What takes a model's or a container's time.
+/// Buckets for durations of models and containers.
 fn slow() -> Histogram {
     Histogram::new([0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0])
 }
 
-/// What takes a disk's time.
+/// Buckets for durations of the disk.
 fn fast() -> Histogram {
     Histogram::new([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0])
 }

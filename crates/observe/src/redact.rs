@@ -1,9 +1,10 @@
-//! Masks the operator's secrets, and a session's own credential, where they show up in what an agent or a log line says.
+//! Masks the operator's secrets, and a session's own credential, in output of the agent and in log lines.
 //!
-//! Found are secrets as they are, in JSON escapes of any spelling, and cut over the deltas of one text block. Not found is
-//! what an agent makes of a secret (base64, hex, reversed, a JSON text inside a JSON text with needless escapes, spread over
-//! several blocks or calls), and a part of one: who must not know it must not have it, which is what the gateway is for.
-//! Values of `env` are not masked: they are the caller's own, meant for the agent's tools, and often ordinary words.
+//! It finds secrets in plain text, in any spelling of JSON escapes, and split across the deltas of one text block. It
+//! does not find a secret that the agent transformed (base64, hex, reversed, JSON inside JSON with needless escapes,
+//! spread over several blocks or calls), or a part of one. Masking is not the protection against that: the gateway
+//! keeps secrets out of sandboxes. Values of `env` are not masked, because they are the caller's own, intended for the
+//! agent's tools, and often ordinary words.
 
 mod escapes;
 mod log;
@@ -16,13 +17,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use log::LogWriter;
 
-/// What is seen in a secret's place.
+/// The text that replaces a secret.
 pub const MASK: &str = "[redacted]";
 
-/// Anything shorter is met by chance, and masking it would spoil ordinary text.
+/// The minimum length of a secret. Shorter values occur by chance, and masking them would spoil ordinary text.
 const MIN_BYTES: usize = 8;
 
-/// The operator's secrets. They are few, and looked for one after the other.
+/// The operator's secrets. There are few, so the search tries one after the other.
 #[derive(Debug, Default)]
 pub struct Redactor {
     known: RwLock<Arc<Vec<SecretString>>>,
@@ -36,18 +37,18 @@ pub struct SessionRedactor {
 }
 
 impl Redactor {
-    /// From now on this is masked. It is never forgotten: a token that was replaced may be good for a while yet.
+    /// Masks this secret from now on. It is never forgotten, because a replaced token may still be valid for a while.
     pub fn learn(&self, secret: &str) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         add(Arc::make_mut(&mut known), secret);
     }
 
-    /// `None`: there is nothing to mask.
+    /// Masks a text. Returns `None` if it contains no secret.
     pub fn text(&self, text: &str) -> Option<String> {
         mask(text, self.known().iter())
     }
 
-    /// A line of a log. It is written at once, so no secret is cut over two writes.
+    /// Masks a log line. A line is written in one piece, so no secret is split across two writes.
     pub fn log_line<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
         match self.text(&String::from_utf8_lossy(line)) {
             Some(masked) => Cow::Owned(masked.into_bytes()),
@@ -65,17 +66,17 @@ impl SessionRedactor {
         SessionRedactor { shared, own: Vec::new() }
     }
 
-    /// As [`Redactor::learn`], for this session.
+    /// Masks this secret in this session from now on.
     pub fn learn(&mut self, secret: &str) {
         add(&mut self.own, secret);
     }
 
-    /// `None`: there is nothing to mask.
+    /// Masks a text. Returns `None` if it contains no secret.
     pub fn text(&self, text: &str) -> Option<String> {
         mask(text, self.shared.known().iter().chain(&self.own))
     }
 
-    /// A line of JSON, whose strings may be escaped in any way. `None`: there is nothing to mask.
+    /// Masks a line of JSON, whose strings may be escaped in any way. Returns `None` if it contains no secret.
     pub fn line(&self, json: &str) -> Option<String> {
         let plain = escapes::undone(json);
         let known = self.shared.known();
@@ -90,8 +91,8 @@ impl SessionRedactor {
         again.or(masked)
     }
 
-    /// Takes the next piece of a text and returns what of it may be said: the end that could be the beginning of a secret
-    /// is left in `held`, before which the next piece comes.
+    /// Masks a text that arrives in pieces. Returns the part that is safe to publish. The end that may be the beginning
+    /// of a secret stays in `held`, in front of the next piece.
     pub fn pass(&self, held: &mut String, piece: &str) -> String {
         held.push_str(piece);
         if let Some(masked) = self.text(held) {
@@ -104,7 +105,7 @@ impl SessionRedactor {
     }
 }
 
-/// The longest come first, so that of two of which one begins with the other the whole is masked.
+/// Inserts a secret, longest first. If one secret is a prefix of another, the longer one is masked completely.
 fn add(secrets: &mut Vec<SecretString>, secret: &str) {
     if secret.len() < MIN_BYTES || secrets.iter().any(|known| known.expose_secret() == secret) {
         return;
@@ -124,7 +125,7 @@ fn mask<'a>(text: &str, secrets: impl Iterator<Item = &'a SecretString>) -> Opti
     masked
 }
 
-/// How many bytes at the end of `text` are the beginning of the secret, but not all of it.
+/// The number of bytes at the end of `text` that are a proper prefix of the secret.
 fn begun(text: &str, secret: &str) -> usize {
     let (text, secret) = (text.as_bytes(), secret.as_bytes());
     let Some(last) = text.last() else { return 0 };

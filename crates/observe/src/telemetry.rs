@@ -1,11 +1,11 @@
-//! Traces: where a task's time went, for those who collect OpenTelemetry. docs/telemetry.md is what they read.
+//! Traces of tasks for OpenTelemetry. `docs/reference/telemetry.md` is their documentation.
 //!
-//! A span is made when it is over, of times that are known: nothing is left open by a crash, and nobody has to carry spans
-//! about. The ids of spans that others name as their parent follow from the task's id, so that the trace is one also where one
-//! coordinator began the task and another one ended it.
+//! A span is created when it is over, from times that are known. A crash therefore leaves no span open, and no code has
+//! to pass spans around. The ids of spans that are parents derive from the task's id, so that a trace is complete even
+//! if one coordinator starts the task and another ends it.
 //!
-//! No span has anything that a person, an agent or a model wrote: no message, answer, tool's input or result, and no error's
-//! sentence. What is named (models, tools) has to look like a name.
+//! A span contains no text that a person, an agent or a model wrote: no message, no answer, no input or result of a
+//! tool, no error message. Names of models and tools must look like names.
 
 mod attributes;
 mod calls;
@@ -14,7 +14,7 @@ mod sandbox;
 mod span;
 mod trace;
 
-// The one place that depends on the feature.
+// The only place that depends on the feature.
 #[cfg_attr(feature = "otel", path = "telemetry/otlp.rs")]
 #[cfg_attr(not(feature = "otel"), path = "telemetry/noop.rs")]
 mod export;
@@ -29,11 +29,11 @@ pub use trace::{ModelRequest, TaskTrace};
 use domain::agent::AgentName;
 use domain::task::TaskRecord;
 
-/// Where traces go, if anywhere. Cheap to clone.
+/// The exporter of traces, if there is one. It is cheap to clone.
 #[derive(Clone, Default)]
 pub struct Telemetry(Option<Arc<Exporter>>);
 
-/// Whether traces are exported, as the configuration says.
+/// The configuration's choice to export traces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TraceExport {
     #[default]
@@ -41,13 +41,13 @@ pub enum TraceExport {
     On,
 }
 
-/// The collector cannot be told anything: in the words of whoever read the variables.
+/// Traces cannot be exported. The text comes from the reader of the OTEL_* variables.
 #[derive(Debug, thiserror::Error)]
 #[error("traces cannot be sent: {0}")]
 pub struct TelemetryError(String);
 
 impl Telemetry {
-    /// Sends spans to the collector that the OTEL_* variables name. Call it inside a tokio runtime.
+    /// Starts to export spans to the collector that the OTEL_* variables name. Call it inside a tokio runtime.
     pub fn start(export: TraceExport) -> Result<Telemetry, TelemetryError> {
         let exporter = match export {
             TraceExport::Off => None,
@@ -56,12 +56,12 @@ impl Telemetry {
         Ok(Telemetry(exporter.map(Arc::new)))
     }
 
-    /// What is known of a task's trace; nothing, where it is not kept.
+    /// Returns the trace of a task. It is empty if the sampler drops it.
     pub fn trace(&self, record: &TaskRecord, agent: &AgentName) -> TaskTrace {
         self.0.as_ref().map(|exporter| TaskTrace::new(exporter, record, agent)).unwrap_or_default()
     }
 
-    /// Sends what is left, within a bound. What comes later is lost.
+    /// Exports the remaining spans within a time limit. Later spans are lost.
     pub async fn shut_down(&self) {
         if let Some(exporter) = &self.0 {
             exporter.shut_down().await;

@@ -6,11 +6,11 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::either::Either;
 
-/// Where the coordinator is.
+/// The address of the coordinator.
 pub(crate) enum Address {
-    /// A mounted directory with `agent.sock` and `gateway.sock`. It is what tells sandboxes apart.
+    /// A mounted directory with `agent.sock` and `gateway.sock`. The directory identifies the sandbox.
     Directory(PathBuf),
-    /// One port for all sandboxes: each connection begins with a line that names what it is and whose.
+    /// One port for all sandboxes. Each connection starts with a line that names its endpoint and its sandbox's token.
     Tcp { host: SocketAddr, token: String },
 }
 
@@ -34,7 +34,7 @@ impl Address {
             }
             Self::Tcp { host, token } => {
                 let mut stream = TcpStream::connect(*host).await?;
-                // Frames are small and each is waited for.
+                // Frames are small, and the other end waits for each.
                 stream.set_nodelay(true)?;
                 stream.write_all(format!("{name} {token}\n").as_bytes()).await?;
                 Ok(Either::Right(stream))
@@ -43,8 +43,8 @@ impl Address {
     }
 }
 
-/// Finds `HOST:PORT`, where the host is an address or a name in `hosts`, the text of /etc/hosts. The system's resolver is
-/// not asked: a static program would have to load its modules from whatever image it runs in.
+/// Resolves `HOST:PORT`. The host is an IP address or a name in `hosts`, the text of /etc/hosts. The system's resolver
+/// is not used: a static program would have to load its modules from whatever image it runs in.
 pub(crate) fn resolve(host_and_port: &str, hosts: &str) -> Option<SocketAddr> {
     if let Ok(address) = host_and_port.parse() {
         return Some(address);

@@ -1,10 +1,11 @@
 use std::fs;
 
-/// Where the kernel counts the processes it killed for memory: cgroup v2, then v1. Both are seen from inside the
-/// container's own cgroup namespace.
+/// The kernel's counters of processes that it killed for lack of memory: cgroup v2, then v1. Both paths are those
+/// inside the container's own cgroup namespace.
 const COUNTERS: [&str; 2] = ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"];
 
-/// Processes of this sandbox killed for memory since it was created; 0 where it cannot be read.
+/// Number of processes of this sandbox that the kernel killed for lack of memory since its creation; 0 if no counter is
+/// readable.
 pub(crate) fn oom_kills() -> u64 {
     COUNTERS.iter().find_map(|path| counter(&fs::read_to_string(path).ok()?)).unwrap_or(0)
 }

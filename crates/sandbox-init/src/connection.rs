@@ -23,15 +23,16 @@ use crate::settings::LONGEST_ORPHAN_TTL;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long the coordinator may take to answer a Hello. A socket can be accepted by the kernel and never served.
+/// The maximum time until the coordinator answers a Hello. The kernel accepts connections to a socket that nobody
+/// serves.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The link, over as many connections as it takes.
+/// The link. It reconnects as often as necessary.
 pub(crate) struct Connection {
     pub(crate) address: Arc<Address>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) inbox: Arc<Inbox>,
-    /// Whether a program runs, for the Hello.
+    /// True while a program runs. It goes into the Hello.
     pub(crate) running: Arc<AtomicBool>,
     pub(crate) commands: mpsc::Sender<Vec<Numbered<DownFrame>>>,
     pub(crate) receive: ReceiveWindow,
@@ -39,7 +40,7 @@ pub(crate) struct Connection {
     pub(crate) orphan_ttl: Duration,
 }
 
-/// Why nobody is waited for any more.
+/// The reason why sandbox-init stops waiting for a coordinator.
 #[derive(Debug)]
 pub(crate) enum Orphaned {
     NeverWelcomed(ConnectionError),
@@ -58,22 +59,22 @@ pub(crate) enum ConnectionError {
     Socket(#[from] tungstenite::Error),
     #[error("the coordinator closed the connection")]
     Closed,
-    #[error("the coordinator sent what cannot be read: {0}")]
+    #[error("could not decode a message of the coordinator: {0}")]
     Decode(#[from] DecodeError),
-    #[error("the coordinator and this sandbox disagree: {0}")]
+    #[error("the coordinator and this sandbox disagree about the frames sent: {0}")]
     Window(#[from] WindowError),
     #[error("the coordinator skipped command {0}")]
     Gap(u64),
-    #[error("the coordinator sent a frame out of place")]
+    #[error("the coordinator sent an unexpected frame")]
     OutOfPlace,
-    #[error("sandbox-init is ending")]
+    #[error("sandbox-init is shutting down")]
     Ending,
 }
 
 type Socket = WebSocketStream<Stream>;
 
 impl Connection {
-    /// Connects again and again, until for `orphan_ttl` nobody was there.
+    /// Reconnects until no coordinator has answered for `orphan_ttl`.
     pub(crate) async fn run(mut self) -> Orphaned {
         let mut alone_since = Instant::now();
         let mut pause = FIRST_PAUSE;
@@ -118,7 +119,7 @@ impl Connection {
             (Some(Down::Refused { reason }), true) => return Err(ConnectionError::Refused(reason)),
             _ => return Err(ConnectionError::OutOfPlace),
         };
-        // Tells the coordinator that the secret has arrived; only then it sends what may start the agent.
+        // Confirms that the secret has arrived. Only then does the coordinator send commands that may start the agent.
         send(&mut socket, &Up::Ack { upto: self.inbox.finished() }).await?;
         if let Some(secret) = &welcome.secret {
             self.secret = Some(secret.clone());
@@ -127,8 +128,8 @@ impl Connection {
         Ok((socket, welcome))
     }
 
-    /// Carries frames both ways until the connection ends. Both ways are independent: a coordinator that does not read
-    /// can still send a signal.
+    /// Carries frames in both directions until the connection ends. The directions are independent: a coordinator that
+    /// does not read can still send a signal.
     async fn carry(&mut self, socket: Socket, received: u64) -> ConnectionError {
         let (sink, stream) = socket.split();
         let outbox = &*self.outbox;
@@ -148,7 +149,8 @@ async fn read(
     commands: &mpsc::Sender<Vec<Numbered<DownFrame>>>,
 ) -> Result<(), ConnectionError> {
     loop {
-        // The place in the channel comes first: what was accepted must not be lost when this future is dropped.
+        // Reserve the slot in the channel first, because an accepted frame must not be lost when this future is
+        // dropped.
         let permit = commands.reserve().await.map_err(|_| ConnectionError::Ending)?;
         let mut accepted = Vec::new();
         for frame in Down::decode(next(&mut stream).await?)? {
@@ -199,12 +201,10 @@ async fn write(
 }
 
 async fn send(socket: &mut Socket, frame: &Up) -> Result<(), ConnectionError> {
-    let mut batch = BytesMut::new();
-    frame.encode(&mut batch);
-    Ok(socket.send(Message::Binary(batch.freeze())).await?)
+    Ok(socket.send(Message::Binary(frame.to_message())).await?)
 }
 
-/// The next message; pings are answered by the library.
+/// Returns the next binary message. The library answers pings.
 async fn next(
     stream: &mut (impl StreamExt<Item = Result<Message, tungstenite::Error>> + Unpin),
 ) -> Result<Bytes, ConnectionError> {

@@ -14,40 +14,40 @@ use tokio::time::{Instant, sleep};
 
 use crate::outbox::Outbox;
 
-/// How often it is looked whether the files have to be measured: a disk that is written at 1 GB/s gets 2 GB more than it
-/// may.
+/// The time between two checks of the free space. A disk that is written at 1 GB/s can receive 2 GB above the limit.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// They are measured at least as often as this, also where the disk has not become fuller: others may have made room on it.
+/// The maximum time between two measurements. It applies even if the free space has not shrunk, because other sandboxes
+/// may have freed space.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The share of the time that measuring may take is one in this many, however many files there are.
+/// Measuring takes at most one part in this many of the time, however many files there are.
 const REST: u32 = 20;
 
-/// What any file takes at least: an inode is a bounded thing too.
+/// The minimum that every file counts, because inodes are limited too.
 const LEAST_BYTES: u64 = 4096;
 
-/// Files with several names that are counted once; those beyond it are counted by name.
+/// The maximum number of hard-linked files that are counted once. Further ones are counted once per name.
 const MAX_LINKED: usize = 100_000;
 
-/// What a program that was started over the limit may add: its own notes, and what it takes to clean up.
+/// The amount that a program may add if it starts above the limit: its own notes, and what it needs to clean up.
 const SLACK_BYTES: u64 = 16 << 20;
 
-/// What a sandbox's files may take on the disk. A watchdog, not a quota: it is noticed afterwards.
+/// The disk limit of a sandbox's files. It is a watchdog, not a quota: it detects an excess afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Limit {
+pub(crate) struct DiskLimit {
     pub(crate) bytes: u64,
     pub(crate) paths: Vec<PathBuf>,
 }
 
-/// Measures while a program runs, and says so once when it is too much. What is then done is the coordinator's to decide.
-pub(crate) async fn watch(limit: Limit, running: Arc<AtomicBool>, outbox: Arc<Outbox>) {
+/// Measures while a program runs and reports an excess once. The coordinator decides what follows.
+pub(crate) async fn watch(limit: DiskLimit, running: Arc<AtomicBool>, outbox: Arc<Outbox>) {
     let mut walk = Walk { roots: limit.paths, closed: HashSet::new() };
     let mut allowed = None;
     let mut last: Option<Look> = None;
     loop {
         let free = walk.free_bytes();
-        // The first time before anything runs: what is there then is not the program's doing.
+        // The first measurement comes before anything runs: files that exist by then are not the program's doing.
         let due = last.as_ref().is_none_or(|last| running.load(Ordering::Relaxed) && last.is_outdated(free));
         if due {
             let began = Instant::now();
@@ -58,7 +58,7 @@ pub(crate) async fn watch(limit: Limit, running: Arc<AtomicBool>, outbox: Arc<Ou
                 outbox.push([UpFrame::DiskFull { used_bytes: measured.bytes, limit_bytes: limit.bytes }]);
                 return;
             }
-            // What could not be looked into is looked at again.
+            // Measure again if a directory could not be read.
             let room = if walk.closed.is_empty() { allowed - measured.bytes } else { 0 };
             last = Some(Look { at: began, free, room });
             sleep(INTERVAL.max(began.elapsed() * REST)).await;
@@ -68,48 +68,52 @@ pub(crate) async fn watch(limit: Limit, running: Arc<AtomicBool>, outbox: Arc<Ou
     }
 }
 
-/// What was found the last time.
+/// The result of the last measurement.
 struct Look {
     at: Instant,
-    /// Of the whole disk.
+    /// Free bytes of the whole disk.
     free: u64,
-    /// What the files could still take.
+    /// Bytes that the files may still grow.
     room: u64,
 }
 
 impl Look {
-    /// Whether the files may have become too large since. A disk that lost less than what they may take says no, for a
-    /// while; half of it, since others may give back what these take. So an idle session costs next to nothing.
+    /// True if the files may have exceeded the limit since the measurement. The files cannot have grown by more than
+    /// the disk's free space shrank, unless others freed space meanwhile; so half of the room is the threshold, and
+    /// LONGEST_INTERVAL bounds the error. An idle session therefore costs almost nothing.
     fn is_outdated(&self, free: u64) -> bool {
         self.room == 0 || self.free.saturating_sub(free) > self.room / 2 || self.at.elapsed() >= LONGEST_INTERVAL
     }
 }
 
-/// Who begins over the limit may go on a little, so that it can clean up; never beyond a quarter more.
+/// Returns the effective limit. A program that starts above the limit may grow by [`SLACK_BYTES`], so that it can clean
+/// up, but never beyond 125 % of the limit.
 fn allowance(limit: u64, at_start: u64) -> u64 {
     limit.max(at_start.saturating_add(SLACK_BYTES).min(limit.saturating_add(limit / 4)))
 }
 
 struct Walk {
     roots: Vec<PathBuf>,
-    /// Directories that could not be read the last time.
+    /// Directories that could not be read in the last measurement.
     closed: HashSet<PathBuf>,
 }
 
 struct Measured {
     bytes: u64,
-    /// There is something that cannot be reached: a path longer than the kernel takes.
+    /// Some files cannot be reached because their path is longer than the kernel accepts.
     hidden: bool,
 }
 
 impl Walk {
-    /// On the disk of the first root, which the others share. None, where it does not say: then it has lost everything.
+    /// Free bytes of the disk that holds the roots. They share one disk, so the first root is asked. Returns 0 on an
+    /// error, as if the disk had lost all its space.
     fn free_bytes(&self) -> u64 {
         let disk = self.roots.first().and_then(|root| statvfs(root.as_path()).ok());
         disk.map_or(0, |disk| disk.blocks_available() * disk.fragment_size())
     }
 
-    /// Follows no symbolic link and opens nothing but directories. What changes meanwhile is measured the next time.
+    /// Adds up the files. It follows no symbolic link and opens nothing but directories. Changes during the walk appear
+    /// in the next measurement.
     fn measure(&mut self) -> Measured {
         let mut measured = Measured { bytes: 0, hidden: false };
         let (mut linked, mut closed) = (HashSet::new(), HashSet::new());
@@ -118,7 +122,7 @@ impl Walk {
             let entries = match fs::read_dir(&directory) {
                 Ok(entries) => entries,
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    // Closed for a moment is a program's business, closed for good a place to hide.
+                    // A program may close a directory for a moment; a directory that stays closed is a hiding place.
                     if self.closed.contains(&directory) {
                         let _ = fs::set_permissions(&directory, PermissionsExt::from_mode(0o700));
                     }
@@ -131,7 +135,7 @@ impl Walk {
                 }
             };
             for entry in entries.flatten() {
-                // Of the entry itself, by its directory's descriptor: no path is too long for it.
+                // Reads the entry through its directory's descriptor, so no path is too long.
                 let Ok(metadata) = entry.metadata() else { continue };
                 let first = metadata.nlink() == 1
                     || metadata.is_dir()

@@ -10,21 +10,21 @@ use tokio_util::task::TaskTracker;
 
 use crate::address::{Address, Endpoint, Stream};
 
-/// More than an agent with its subagents has open at once; the rest waits in the kernel's queue. Bounds memory to a few
-/// MiB and keeps file descriptors for the programs.
+/// The maximum number of concurrent connections, more than an agent and its subagents open. Further connections wait in
+/// the kernel's queue. The limit bounds memory to a few MiB and keeps file descriptors for the programs.
 const MAX_CONNECTIONS: usize = 256;
 
-/// How often an absent gateway is looked for.
+/// The pause between two attempts to reach an absent gateway.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// After an accept that failed (no file descriptors left, usually).
+/// The pause after a failed accept. The usual cause is a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Pipes every connection to the gateway, byte for byte.
 pub(crate) async fn serve(listener: TcpListener, address: Arc<Address>, tracker: TaskTracker) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        // Never closed, so this does not fail.
+        // The semaphore is never closed, so this does not fail.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((client, _)) = listener.accept().await else {
             sleep(ACCEPT_PAUSE).await;
@@ -41,12 +41,12 @@ pub(crate) async fn serve(listener: TcpListener, address: Arc<Address>, tracker:
 async fn pipe(mut client: TcpStream, address: &Address) {
     let _ = client.set_nodelay(true);
     if let Some(mut gateway) = connect(&client, address).await {
-        // Either end may break at any time; both are closed then, which is how the other one learns of it.
+        // Either end may break at any time. Both are then closed, so that the other end notices.
         let _ = copy_bidirectional(&mut client, &mut gateway).await;
     }
 }
 
-/// Holds the client while the coordinator is away; None when the client leaves first.
+/// Keeps the client waiting while the coordinator is away. Returns `None` if the client leaves first.
 async fn connect(client: &TcpStream, address: &Address) -> Option<Stream> {
     loop {
         if let Ok(gateway) = address.connect(Endpoint::Gateway).await {

@@ -4,9 +4,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-/// What came down: which commands are done with, and the stdin that the program has not read yet.
+/// Incoming commands: the number of the last finished one, and the stdin that the program has not read yet.
 ///
-/// Its memory is bounded by the coordinator's window: what lies here is not acknowledged.
+/// The coordinator's window bounds its memory, because queued stdin is not acknowledged.
 pub(crate) struct Inbox {
     state: Mutex<State>,
     arrived: Notify,
@@ -15,9 +15,9 @@ pub(crate) struct Inbox {
 
 struct State {
     queue: VecDeque<(u64, Stdin)>,
-    /// Number of the last command handed to the worker.
+    /// Sequence number of the last command that the worker handled.
     handled: u64,
-    /// Whether a program takes what is queued.
+    /// True while a program reads the queue.
     open: bool,
 }
 
@@ -36,12 +36,12 @@ impl Inbox {
         }
     }
 
-    /// A program was started whose stdin takes what comes from now on.
+    /// Accepts stdin from now on, for a program that has just started.
     pub(crate) fn open(&self) {
         self.state().open = true;
     }
 
-    /// Nothing is taken any more; what is queued is dropped.
+    /// Drops queued stdin and accepts no more.
     pub(crate) fn shut(&self) {
         let mut state = self.state();
         state.open = false;
@@ -49,7 +49,7 @@ impl Inbox {
         self.progressed.notify_one();
     }
 
-    /// Queues stdin for the program, or drops it where none takes it.
+    /// Queues stdin for the program. Drops it if no program reads.
     pub(crate) fn push(&self, seq: u64, stdin: Stdin) {
         let mut state = self.state();
         if state.open {
@@ -58,13 +58,13 @@ impl Inbox {
         }
     }
 
-    /// The worker has taken the command `seq`.
+    /// Records that the worker has handled the command `seq`.
     pub(crate) fn handled(&self, seq: u64) {
         self.state().handled = seq;
         self.progressed.notify_one();
     }
 
-    /// The oldest stdin not written yet; it stays until [`Inbox::written`].
+    /// Returns the oldest unwritten stdin. It stays in the queue until [`Inbox::written`].
     pub(crate) async fn next(&self) -> Stdin {
         loop {
             let arrived = self.arrived.notified();
@@ -75,19 +75,20 @@ impl Inbox {
         }
     }
 
-    /// The program has taken what [`Inbox::next`] gave.
+    /// Removes the stdin that [`Inbox::next`] returned, because the program has read it.
     pub(crate) fn written(&self) {
         self.state().queue.pop_front();
         self.progressed.notify_one();
     }
 
-    /// Number of the last command before which none is unfinished.
+    /// Sequence number of the last command before which every command is finished.
     pub(crate) fn finished(&self) -> u64 {
         let state = self.state();
         state.queue.front().map_or(state.handled, |(seq, _)| seq - 1)
     }
 
-    /// Waits until [`Inbox::finished`] may have changed since the last time. For the one connection there is.
+    /// Waits until [`Inbox::finished`] may have changed since the previous call. Only the one active connection calls
+    /// this.
     pub(crate) async fn progressed(&self) {
         self.progressed.notified().await;
     }

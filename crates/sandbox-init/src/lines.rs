@@ -1,17 +1,17 @@
 use bytes::{Buf, Bytes, BytesMut};
 use sandbox_link::frame::{MAX_PIECE, UpFrame};
 
-/// Cuts what a program writes into lines, and lines into pieces. The pieces share the buffer's memory.
+/// Splits a program's output into lines, and lines into pieces. The pieces share the buffer's memory.
 #[derive(Default)]
 pub(crate) struct Lines {
-    /// How much at the front of the buffer is known to have no newline.
+    /// Number of bytes at the front of the buffer that contain no newline.
     searched: usize,
-    /// A piece without the end of its line was the last one given.
+    /// The last piece did not end its line.
     within_line: bool,
 }
 
 impl Lines {
-    /// The next whole line, or piece of [`MAX_PIECE`], at the front of `buffer`.
+    /// Takes the next complete line, or a piece of [`MAX_PIECE`] bytes, off the front of `buffer`.
     pub(crate) fn next(&mut self, buffer: &mut BytesMut) -> Option<UpFrame> {
         let newline = buffer[self.searched..].iter().position(|&byte| byte == b'\n').map(|at| self.searched + at);
         match newline {
@@ -34,7 +34,7 @@ impl Lines {
         }
     }
 
-    /// What is left when the program has ended: its last line, where that has no newline.
+    /// Returns the program's last line if it has no newline.
     pub(crate) fn last(self, buffer: BytesMut) -> Option<UpFrame> {
         let piece: Bytes = buffer.freeze();
         (self.within_line || !piece.is_empty()).then_some(UpFrame::Stdout { piece, ends_line: true })

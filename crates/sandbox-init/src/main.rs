@@ -1,9 +1,21 @@
-//! PID 1 of every sandbox: starts what the coordinator says, carries its output and input over the link, reaps, and
-//! forwards 127.0.0.1:8787 to the gateway. It outlives the coordinator for as long as `ORPHAN_TTL`.
+//! PID 1 of every sandbox. It starts the program that the coordinator names, carries its input and output over the
+//! link, reaps processes, and forwards 127.0.0.1:8787 to the gateway. It outlives the coordinator for `ORPHAN_TTL`.
 //!
-//! One thread. `worker` owns the program and has the only `select!` of commands and signals; `connection` holds the
-//! link and may come and go without the worker noticing: between the two are `outbox` (frames up, kept until
-//! acknowledged) and `inbox` (frames down and what the agent has not read yet).
+//! | module | contains |
+//! |---|---|
+//! | `worker` | the owner of the program; the only `select!` over commands and signals |
+//! | `connection`, `address` | the link: connect, handshake, read, write, reconnect |
+//! | `outbox`, `inbox` | frames to the coordinator until it acknowledges them; stdin until the agent reads it |
+//! | `program`, `lines` | the running program, its stdio, and its output as lines |
+//! | `processes`, `termination`, `cgroup` | signals, reaping, SIGTERM from outside, the kernel's out-of-memory counter |
+//! | `disk` | the watchdog of the files' size |
+//! | `forward` | the local port that leads to the gateway |
+//! | `settings` | the container's environment |
+//!
+//! Invariants:
+//! - There is one thread.
+//! - Connections come and go without the worker noticing: it knows only `outbox` and `inbox`.
+//! - The process is not dumpable, and the link's secret is only in its memory.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -31,7 +43,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The container's log is the only place where a failure before the first connection can be seen.
+            // The container's log is the only place that shows a failure before the first connection.
             let _ = writeln!(std::io::stderr(), "sandbox-init: {error}");
             ExitCode::FAILURE
         }
@@ -46,10 +58,10 @@ fn version() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), worker::Failure> {
+fn run() -> Result<(), worker::InitError> {
     let settings = Settings::from_environment()?;
     processes::hide()?;
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(worker::Failure::Runtime)?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(worker::InitError::Runtime)?;
     runtime.block_on(worker::run(settings))
 }

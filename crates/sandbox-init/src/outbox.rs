@@ -1,12 +1,13 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
-use sandbox_link::codec::BATCH_BYTES;
+use sandbox_link::codec;
 use sandbox_link::frame::{UpFrame, WINDOW_BYTES};
 use sandbox_link::window::{SendWindow, WindowError};
 use tokio::sync::Notify;
 
-/// What goes up: pushed by those who read the program, sent by whichever connection is there, kept until acknowledged.
+/// Frames to the coordinator. The readers of the program push them, the current connection sends them, and they are kept
+/// until the coordinator acknowledges them.
 pub(crate) struct Outbox {
     window: Mutex<SendWindow<UpFrame>>,
     pushed: Notify,
@@ -22,7 +23,7 @@ impl Outbox {
         }
     }
 
-    /// Takes frames even when full: who can wait awaits [`Outbox::room`] first.
+    /// Appends frames even if the window is full. A caller that can wait awaits [`Outbox::room`] first.
     pub(crate) fn push(&self, frames: impl IntoIterator<Item = UpFrame>) {
         let mut window = self.window();
         for frame in frames {
@@ -31,17 +32,17 @@ impl Outbox {
         self.pushed.notify_one();
     }
 
-    /// Waits until there is room. This is the back-pressure on the program: nobody reads it meanwhile.
+    /// Waits until there is room. This is the back-pressure on the program, whose output is not read meanwhile.
     pub(crate) async fn room(&self) {
         self.until(|window| !window.is_full()).await;
     }
 
-    /// Waits until everything is acknowledged.
+    /// Waits until every frame is acknowledged.
     pub(crate) async fn emptied(&self) {
         self.until(SendWindow::is_empty).await;
     }
 
-    /// Waits until something was pushed since the last time. For the one connection there is.
+    /// Waits until a frame was pushed since the previous call. Only the one active connection calls this.
     pub(crate) async fn pushed(&self) {
         self.pushed.notified().await;
     }
@@ -52,28 +53,20 @@ impl Outbox {
         Ok(())
     }
 
-    /// Where sending begins for a coordinator whose last frame was `received`. One that has forgotten what it had
-    /// acknowledged gets what is left and sees the gap, which is its to judge.
+    /// The number after which sending starts, for a coordinator whose last frame was `received`. A coordinator that has
+    /// lost frames which it had acknowledged gets the frames that are left. It sees the gap and decides what to do.
     pub(crate) fn resume(&self, received: u64) -> u64 {
         received.max(self.window().first() - 1)
     }
 
-    /// Adds frames after number `sent` to `batch` until that is large enough; gives the last one's number.
-    pub(crate) fn fill(&self, mut sent: u64, batch: &mut BytesMut) -> Result<u64, WindowError> {
-        let window = self.window();
-        for (seq, frame) in window.frames_after(sent)? {
-            if batch.len() >= BATCH_BYTES {
-                break;
-            }
-            frame.encode(seq, batch);
-            sent = seq;
-        }
-        Ok(sent)
+    /// Appends frames after number `sent` to `batch` until it is large enough. Returns the number of the last one.
+    pub(crate) fn fill(&self, sent: u64, batch: &mut BytesMut) -> Result<u64, WindowError> {
+        codec::fill(&self.window(), sent, batch)
     }
 
     async fn until(&self, condition: impl Fn(&SendWindow<UpFrame>) -> bool) {
         loop {
-            // Register before looking, so that a release in between is not missed.
+            // Register before the check, so that a release in between is not missed.
             let released = self.released.notified();
             if condition(&self.window()) {
                 return;

@@ -24,31 +24,31 @@ use crate::outbox::Outbox;
 use crate::processes::{self, End};
 use crate::termination;
 
-/// How long children that outlive the program may still add to its output, and how long output is waited for once they
-/// are killed (where PID 1 killed them, it ends by itself).
+/// The time in which children that outlive the program may still add to its output, and the time that reading continues
+/// after they are killed. Where PID 1 killed them, the output ends by itself.
 const OUTPUT_GRACE: Duration = Duration::from_millis(250);
 
-/// How much is read at once.
+/// The number of bytes per read.
 const READ_BYTES: usize = 64 * 1024;
 
-/// A new buffer is taken when the old one has less room. Lines keep their whole buffer in memory, so taking a new one
-/// for every read would let short lines pin 64 KiB each.
+/// A buffer with less free space than this is replaced. Lines keep their whole buffer in memory, so a new buffer for
+/// every read would let short lines hold 64 KiB each.
 const LEAST_ROOM: usize = 4 * 1024;
 
 /// The program that runs in the sandbox.
 pub(crate) struct Program {
     pid: Pid,
     readers: TaskTracker,
-    /// Cancelled when nobody can write its output any more.
+    /// Cancelled when no process can write to the program's output any more.
     silenced: CancellationToken,
-    /// Ends the writing of stdin.
+    /// Stops the writer of stdin.
     stdin: DropGuard,
     oom_kills_before: u64,
 }
 
 impl Program {
-    /// Starts it in its own process group, with socket pairs as stdio: a pipe could be opened for writing through
-    /// /proc by anything else in the sandbox, a socket cannot.
+    /// Starts the program in its own process group with socket pairs as stdio. Any process in the sandbox could open a
+    /// pipe for writing through /proc; it cannot open a socket.
     pub(crate) fn start(start: &Start, outbox: &Arc<Outbox>, inbox: &Arc<Inbox>) -> io::Result<Self> {
         if !Path::new(&start.directory).is_dir() {
             return Err(io::Error::new(io::ErrorKind::NotFound, format!("no directory {}", start.directory)));
@@ -68,7 +68,7 @@ impl Program {
             .stderr(their_stderr)
             .process_group(0);
         let child = termination::without_holding_back(|| command.spawn())?;
-        // The child is reaped by the worker together with all others; a process id is at most 2^22.
+        // The worker reaps the child together with all other processes. A process id is at most 2^22.
         let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
 
         let readers = TaskTracker::new();
@@ -85,7 +85,7 @@ impl Program {
         self.pid
     }
 
-    /// After it ended: takes in its last output, kills what it left behind, and says `Exited`.
+    /// Finishes an ended program: reads its last output, kills its remaining processes, and sends `Exited`.
     pub(crate) async fn finish(self, end: Option<End>, outbox: Arc<Outbox>, inbox: Arc<Inbox>) {
         drop(self.stdin);
         inbox.shut();
@@ -93,7 +93,8 @@ impl Program {
         let _still_open = timeout(OUTPUT_GRACE, self.readers.wait()).await;
         processes::signal_everything(Some(self.pid), Signal::SIGKILL);
         self.silenced.cancel();
-        // Not bounded in time: with a full window this waits for the coordinator, so that the last output is not lost.
+        // This wait has no time limit: if the window is full, it waits for the coordinator, so that the last output is
+        // not lost.
         self.readers.wait().await;
         let oom_kills = cgroup::oom_kills().saturating_sub(self.oom_kills_before);
         let exit = match end {
@@ -127,7 +128,7 @@ async fn read_stderr(mut stream: UnixStream, outbox: Arc<Outbox>, silenced: Canc
     }
 }
 
-/// Reads on once there is room for it; false at the end.
+/// Waits for room in the outbox, then reads. Returns false at the end of the output.
 async fn read(stream: &mut UnixStream, buffer: &mut BytesMut, outbox: &Outbox, silenced: &CancellationToken) -> bool {
     outbox.room().await;
     if buffer.capacity() - buffer.len() < LEAST_ROOM {
@@ -158,6 +159,6 @@ async fn write_stdin(mut stream: UnixStream, inbox: Arc<Inbox>) {
         }
         inbox.written();
     }
-    // Closed by command or by the program: what still comes is for nobody.
+    // The command or the program closed stdin, so further input is dropped.
     inbox.shut();
 }

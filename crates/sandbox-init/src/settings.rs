@@ -6,39 +6,41 @@ use std::{env, fs, io};
 use thiserror::Error;
 
 use crate::address::{self, Address};
-use crate::disk::Limit;
+use crate::disk::DiskLimit;
 
 const DEFAULT_LINK: &str = "unix:/run/link";
 const DEFAULT_TOKEN_FILE: &str = "/home/agent/.link-token";
 const DEFAULT_GATEWAY_PORT: u16 = 8787;
 const DEFAULT_ORPHAN_TTL_MS: u64 = 60_000;
 
-/// Nobody waits longer; also keeps sums of points in time and durations from overflowing.
+/// The upper bound of the orphan TTL. It keeps sums of instants and durations from overflowing.
 pub(crate) const LONGEST_ORPHAN_TTL: Duration = Duration::from_hours(24 * 365);
 
-/// What the container's environment says. All of it may be seen from outside; the token comes in a file.
+/// The settings in the container's environment. None of them is secret, because the environment is visible from
+/// outside; the token comes in a file.
 pub(crate) struct Settings {
-    /// `LINK`: `unix:DIRECTORY` or `tcp://HOST:PORT`, where HOST is an address or in /etc/hosts.
+    /// `LINK`: `unix:DIRECTORY` or `tcp://HOST:PORT`. HOST is an IP address or a name in /etc/hosts.
     pub(crate) address: Address,
-    /// `GATEWAY_PORT`: what is forwarded to the gateway, on 127.0.0.1.
+    /// `GATEWAY_PORT`: the port on 127.0.0.1 that is forwarded to the gateway.
     pub(crate) gateway_port: u16,
-    /// `ORPHAN_TTL_MS`: how long to look for a coordinator before the first Welcome, which then says how long.
+    /// `ORPHAN_TTL_MS`: the time to look for a coordinator before the first Welcome, which replaces the value.
     pub(crate) orphan_ttl: Duration,
-    /// `DISK_LIMIT_BYTES` and `DISK_PATHS`, with colons between them: what the files there may take; `None` without both.
-    pub(crate) disk: Option<Limit>,
+    /// `DISK_LIMIT_BYTES` and `DISK_PATHS` (separated by colons): the limit of the files in these paths. `None` unless
+    /// both are set.
+    pub(crate) disk: Option<DiskLimit>,
 }
 
 #[derive(Debug, Error)]
 pub(crate) enum SettingsError {
-    #[error("LINK is {0:?}, it may be unix:DIRECTORY or tcp://HOST:PORT")]
+    #[error("LINK is {0:?}; it must be unix:DIRECTORY or tcp://HOST:PORT")]
     Link(String),
-    #[error("LINK names {0:?}, which is neither an address with a port nor in /etc/hosts")]
+    #[error("LINK contains {0:?}, which is neither an address with a port nor in /etc/hosts")]
     Host(String),
-    #[error("could not take the token for the link from {}", .path.display())]
+    #[error("could not read and delete the link's token in {}", .path.display())]
     Token { path: PathBuf, source: io::Error },
-    #[error("the token for the link in {} is empty or has a white space in it", .0.display())]
+    #[error("the link's token in {} is empty or contains white space", .0.display())]
     TokenText(PathBuf),
-    #[error("{name} is {value:?}, it may be a whole number")]
+    #[error("{name} is {value:?}; it must be a whole number")]
     Number { name: &'static str, value: String },
 }
 
@@ -57,7 +59,7 @@ impl Settings {
         let orphan_ttl = Duration::from_millis(number("ORPHAN_TTL_MS", DEFAULT_ORPHAN_TTL_MS)?).min(LONGEST_ORPHAN_TTL);
         let disk = env::var("DISK_PATHS").ok().filter(|_| env::var_os("DISK_LIMIT_BYTES").is_some());
         let disk = match disk {
-            Some(paths) => Some(Limit {
+            Some(paths) => Some(DiskLimit {
                 bytes: number("DISK_LIMIT_BYTES", u64::MAX)?,
                 paths: paths.split(':').map(PathBuf::from).collect(),
             }),
@@ -67,7 +69,7 @@ impl Settings {
     }
 }
 
-/// Reads the token and deletes its file, so that nothing started later finds it.
+/// Reads the token and deletes its file, so that no program that starts later finds it.
 fn take_token() -> Result<String, SettingsError> {
     let path: PathBuf = env::var_os("LINK_TOKEN_FILE").map_or_else(|| DEFAULT_TOKEN_FILE.into(), PathBuf::from);
     let read = fs::read_to_string(&path).and_then(|token| fs::remove_file(&path).map(|()| token));

@@ -5,32 +5,33 @@ use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
-/// What the kernel says of a signal that came by kill(2). No process can say it of one that it queued with a sender of its
-/// own choice.
+/// The `si_code` of a signal that was sent by kill(2). A process that queues a signal and chooses the sender field
+/// itself cannot use this code.
 const BY_KILL: i32 = 0;
 
-/// The sender as it is seen from inside a container, where it is not in it.
+/// The sender's process id, seen from inside the container, if the sender is outside of it.
 const OUTSIDE: u32 = 0;
 
-/// The order to end, SIGTERM. As the first process of a container it is taken from outside only: the agent, which has the
-/// same user, could end its sandbox with it and have that look like the engine's doing. No other signal does anything
-/// there; those that the standard library has handlers for (SIGSEGV, SIGBUS) would end the process.
+/// Listens for SIGTERM, the request to end. As the first process of a container it accepts SIGTERM only from outside.
+/// Otherwise the agent, which has the same user, could end its sandbox and make that look like an action of the engine.
+/// No other signal has an effect; without the mask, those for which the standard library installs handlers (SIGSEGV,
+/// SIGBUS) would end the process.
 pub(crate) struct Termination {
-    /// Gets what comes while it is not held back.
+    /// Receives signals that are not blocked.
     handled: Signals,
-    /// All but SIGCHLD is held back and taken from here, with its sender.
+    /// Receives blocked signals with their sender. All signals but SIGCHLD are blocked.
     held: Option<AsyncFd<SignalFd>>,
 }
 
 impl Termination {
-    /// Before any thread is started: each has its own mask.
+    /// Call this before any thread starts, because each thread has its own signal mask.
     pub(crate) fn listen() -> io::Result<Self> {
         let handled = signal(SignalKind::terminate())?;
         let held = (std::process::id() == 1).then(hold_back).transpose()?;
         Ok(Self { handled, held })
     }
 
-    /// Safe to cancel.
+    /// Waits for the request to end. Cancel-safe.
     pub(crate) async fn ordered(&mut self) {
         match &mut self.held {
             None => drop(self.handled.recv().await),
@@ -42,12 +43,13 @@ impl Termination {
     }
 }
 
-/// What `act` starts does not inherit that signals are held back. The agent does not run yet, so none comes from inside.
+/// Runs `act` with all signals unblocked, so that a process it starts does not inherit the mask. The agent does not run
+/// yet, so no signal comes from inside.
 pub(crate) fn without_holding_back<T>(act: impl FnOnce() -> T) -> T {
     if std::process::id() != 1 {
         return act();
     }
-    // Neither can fail with a valid set.
+    // Neither call can fail with a valid set.
     let _ = SigSet::all().thread_unblock();
     let outcome = act();
     let _ = all_but_children().thread_block();
@@ -68,7 +70,7 @@ fn hold_back() -> io::Result<AsyncFd<SignalFd>> {
 
 async fn from_outside(held: &mut AsyncFd<SignalFd>) {
     loop {
-        // An error would be one of epoll itself, of which a SIGTERM that does not end the container is the smallest part.
+        // An error here is one of epoll itself. A missed SIGTERM is then the least problem.
         let Ok(mut ready) = held.readable_mut().await else { return std::future::pending().await };
         match ready.get_inner_mut().read_signal() {
             Ok(Some(signal)) if is_order_to_end(&signal) => return,

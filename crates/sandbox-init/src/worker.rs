@@ -26,17 +26,17 @@ use crate::program::Program;
 use crate::settings::{Settings, SettingsError};
 use crate::termination::Termination;
 
-/// How long the program has after a SIGTERM to the container. Below the 10 s that engines give.
+/// The time that the program has after a SIGTERM to the container. It is shorter than the 10 s that engines give.
 const TERMINATION_GRACE: Duration = Duration::from_secs(5);
 
-/// How long the coordinator then has to take in the last frames.
+/// The time that the coordinator then has to acknowledge the last frames.
 const FLUSH_GRACE: Duration = Duration::from_millis(500);
 
-/// Messages between the connection and the worker, which is always quick to take them.
+/// The capacity of the channel from the connection to the worker. The worker always empties it quickly.
 const COMMAND_MESSAGES: usize = 8;
 
 #[derive(Debug, Error)]
-pub(crate) enum Failure {
+pub(crate) enum InitError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error("could not make the process undumpable: {0}")]
@@ -47,21 +47,21 @@ pub(crate) enum Failure {
     Signals(#[source] io::Error),
     #[error("could not listen on 127.0.0.1:{port}: {source}")]
     Listen { port: u16, source: io::Error },
-    #[error("the link broke off: {0}")]
+    #[error("the link ended unexpectedly: {0}")]
     Link(#[source] JoinError),
-    #[error("no coordinator within {} ms; the last attempt: {last}", .waited.as_millis())]
+    #[error("no coordinator answered within {} ms; the last attempt failed: {last}", .waited.as_millis())]
     NeverWelcomed { waited: Duration, last: ConnectionError },
 }
 
-/// Runs until the container is told to stop or nobody is left to work for. Nothing else lives in the sandbox after it.
-pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
-    // Before anything is started: a signal that comes early must not be missed.
-    let mut child_ended = signal(SignalKind::child()).map_err(Failure::Signals)?;
-    let mut termination = Termination::listen().map_err(Failure::Signals)?;
+/// Runs until the container is stopped or the sandbox is orphaned. No other process survives it.
+pub(crate) async fn run(settings: Settings) -> Result<(), InitError> {
+    // Listen before anything starts, because an early signal must not be missed.
+    let mut child_ended = signal(SignalKind::child()).map_err(InitError::Signals)?;
+    let mut termination = Termination::listen().map_err(InitError::Signals)?;
 
     let address = Arc::new(settings.address);
     let port = settings.gateway_port;
-    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|source| Failure::Listen { port, source })?;
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|source| InitError::Listen { port, source })?;
     let tracker = TaskTracker::new();
     tracker.spawn(forward::serve(listener, Arc::clone(&address), tracker.clone()));
 
@@ -80,7 +80,8 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
         secret: None,
         orphan_ttl: settings.orphan_ttl,
     };
-    // A task of its own: a storm of ending children keeps the loop below busy and must not cut the link off.
+    // The link is a separate task: many ending children can keep the loop below busy, and that must not interrupt the
+    // link.
     let mut link = worker.tracker.spawn(connection.run());
 
     let mut deadline = None;
@@ -107,8 +108,8 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Failure> {
             Some(batch) = commands.recv() => worker.handle(batch),
             orphaned = &mut link => break match orphaned {
                 Ok(Orphaned::LeftAlone) => Ok(()),
-                Ok(Orphaned::NeverWelcomed(last)) => Err(Failure::NeverWelcomed { waited: settings.orphan_ttl, last }),
-                Err(error) => Err(Failure::Link(error)),
+                Ok(Orphaned::NeverWelcomed(last)) => Err(InitError::NeverWelcomed { waited: settings.orphan_ttl, last }),
+                Err(error) => Err(InitError::Link(error)),
             },
         }
     };
@@ -126,20 +127,20 @@ async fn passed(deadline: Option<Instant>) {
 struct Worker {
     outbox: Arc<Outbox>,
     inbox: Arc<Inbox>,
-    /// A program was started and its `Exited` is not said yet.
+    /// A program has started, and its `Exited` frame is not sent yet.
     running: Arc<AtomicBool>,
     /// The program, until it is reaped.
     program: Option<Program>,
-    /// Process group of the last program.
+    /// The process group of the last program.
     group: Option<Pid>,
-    /// The container was told to stop: how its program ends is not the program's own doing.
+    /// The container is being stopped, so the way in which its program ends is not the program's own doing.
     stopping: bool,
     finished: mpsc::Sender<()>,
     tracker: TaskTracker,
 }
 
 impl Worker {
-    /// With it the channel that tells when an ended program is finished with.
+    /// Returns the worker, and the channel that reports when an ended program is finished.
     fn new(tracker: TaskTracker) -> (Self, mpsc::Receiver<()>) {
         let (finished, receiver) = mpsc::channel(1);
         let worker = Self {
@@ -185,7 +186,7 @@ impl Worker {
         };
         match started {
             Ok(program) => {
-                // Before its readers run: this is the first frame of a program.
+                // Push this before the program's readers run: it is the first frame of a program.
                 self.outbox.push([UpFrame::Started { pid: program.pid().as_raw().unsigned_abs() }]);
                 self.running.store(true, Ordering::Relaxed);
                 self.group = Some(program.pid());
@@ -195,7 +196,7 @@ impl Worker {
         }
     }
 
-    /// A program that is not there any more cannot be signalled, which is no error: it may just have ended.
+    /// Signals the program. A missing program is not an error, because it may just have ended.
     fn signal_program(&self, signal: i32) {
         if let Some(program) = &self.program {
             let _ = processes::signal(program.pid(), signal);
@@ -210,7 +211,7 @@ impl Worker {
                 let finished = self.finished.clone();
                 self.tracker.spawn(async move {
                     finish.await;
-                    // Fails only when the worker is gone, and with it the process.
+                    // This fails only if the worker is gone, and then the process ends too.
                     let _ = finished.send(()).await;
                 });
             }
@@ -219,7 +220,7 @@ impl Worker {
 
     fn finished(&mut self) {
         self.running.store(false, Ordering::Relaxed);
-        // Everything of this group is killed; its number may be given to another one.
+        // Every process of this group is dead; the kernel may reuse its number.
         self.group = None;
     }
 }

@@ -1,6 +1,6 @@
-//! The binary form. A WebSocket message is frames one after another; a frame is one byte of kind, then its fields in
-//! order: integers little-endian, a number (`seq`) as u64, strings and bytes with a u32 length before them, an optional
-//! field with a byte 0 or 1 before it.
+//! The binary encoding. A WebSocket message is a sequence of frames. A frame is one byte for its kind, followed by its
+//! fields in order: integers are little-endian, a sequence number (`seq`) is a u64, strings and byte arrays have a u32
+//! length prefix, and an optional field has a prefix byte 0 or 1.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
@@ -8,26 +8,28 @@ use thiserror::Error;
 use crate::PROTOCOL_VERSION;
 use crate::frame::Numbered;
 use crate::frame::{Down, DownFrame, Exit, Hello, LinkSecret, MAX_PIECE, SignalTarget, Start, Up, UpFrame, Welcome};
+use crate::window::{Payload, SendWindow, WindowError};
 use reader::Reader;
 
 mod reader;
 
-/// A batch is sent once it has this many bytes: large enough that the cost of a message and its system call is spread
-/// over hundreds of lines, small enough that the other end starts early.
+/// A batch is sent once it has this many bytes. That is large enough to spread the cost of a message and its system
+/// call over hundreds of lines, and small enough that the other end starts early.
 pub const BATCH_BYTES: usize = 64 * 1024;
 
-/// The most that the strings of one `Start` may have, in bytes: what Linux takes for arguments and environment of an
-/// `execve` under the usual stack limit of 8 MiB.
+/// The maximum total length of the strings of one `Start`, in bytes: the limit of Linux for arguments and environment
+/// of an `execve` under the usual stack limit of 8 MiB.
 pub const MAX_START: usize = 2 * 1024 * 1024;
 
-/// The most arguments, and the most variables, of one `Start`. Bounds what a short message can make a decoder allocate.
+/// The maximum number of arguments, and of variables, of one `Start`. It bounds the allocation that a short message can
+/// cause in the decoder.
 pub const MAX_STRINGS: usize = 4096;
 
-/// The longest message: a batch just below [`BATCH_BYTES`] with the largest frame added. To be set as the limit of the
-/// WebSocket.
+/// The maximum length of a message in bytes: a batch just below [`BATCH_BYTES`] plus the largest frame. Set it as the
+/// WebSocket's message limit.
 pub const MAX_MESSAGE: usize = BATCH_BYTES + MAX_START + 8 * MAX_STRINGS + 1024;
 
-/// The longest secret, reason or error message, in bytes.
+/// The maximum length of a secret, a reason or an error message, in bytes.
 pub const MAX_TEXT: usize = 4096;
 
 const HELLO: u8 = 1;
@@ -49,21 +51,48 @@ const SIGNAL: u8 = 19;
 
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 pub enum DecodeError {
-    #[error("message ends within a frame")]
+    #[error("the message ends inside a frame")]
     Truncated,
-    #[error("unknown kind of frame {0}")]
+    #[error("unknown frame kind {0}")]
     Kind(u8),
-    #[error("{value} is no value for {field}")]
+    #[error("{value} is not a valid value of {field}")]
     Value { field: &'static str, value: u64 },
-    #[error("{field} has {length}, at most {limit} are allowed")]
+    #[error("{field} has length {length}; the limit is {limit}")]
     TooLong { field: &'static str, length: usize, limit: usize },
     #[error("{0} is not UTF-8")]
     Text(&'static str),
-    #[error("the other end speaks version {0} of the protocol, this one {PROTOCOL_VERSION}")]
+    #[error("the other end speaks protocol version {0}; this end speaks version {PROTOCOL_VERSION}")]
     Version(u32),
 }
 
+/// A frame that its direction numbers and keeps until it is acknowledged.
+pub trait NumberedFrame: Payload {
+    /// Appends the frame with its number to the batch.
+    fn encode(&self, seq: u64, batch: &mut BytesMut);
+}
+
+/// Appends the frames after number `sent` to `batch` until it has [`BATCH_BYTES`]. Returns the number of the last frame
+/// appended, or `sent` if there is none.
+pub fn fill<T: NumberedFrame>(window: &SendWindow<T>, mut sent: u64, batch: &mut BytesMut) -> Result<u64, WindowError> {
+    for (seq, frame) in window.frames_after(sent)? {
+        if batch.len() >= BATCH_BYTES {
+            break;
+        }
+        frame.encode(seq, batch);
+        sent = seq;
+    }
+    Ok(sent)
+}
+
 impl Up {
+    /// The frame as a message of its own.
+    pub fn to_message(&self) -> Bytes {
+        let mut batch = BytesMut::new();
+        self.encode(&mut batch);
+        batch.freeze()
+    }
+
+    /// Appends the frame to the batch.
     pub fn encode(&self, batch: &mut BytesMut) {
         match self {
             Self::Hello(hello) => {
@@ -78,7 +107,7 @@ impl Up {
         }
     }
 
-    /// All frames of one message. Pieces share the message's memory.
+    /// Decodes all frames of one message. Pieces share the message's memory.
     pub fn decode(message: Bytes) -> Result<Vec<Self>, DecodeError> {
         Reader::new(message).all(Self::read)
     }
@@ -102,8 +131,8 @@ impl Up {
     }
 }
 
-impl UpFrame {
-    pub fn encode(&self, seq: u64, batch: &mut BytesMut) {
+impl NumberedFrame for UpFrame {
+    fn encode(&self, seq: u64, batch: &mut BytesMut) {
         match self {
             Self::Stdout { piece, ends_line } => {
                 put_head(batch, STDOUT, seq);
@@ -135,7 +164,9 @@ impl UpFrame {
             }
         }
     }
+}
 
+impl UpFrame {
     fn read(kind: u8, reader: &mut Reader) -> Result<Self, DecodeError> {
         Ok(match kind {
             STDOUT => {
@@ -157,6 +188,14 @@ impl UpFrame {
 }
 
 impl Down {
+    /// The frame as a message of its own.
+    pub fn to_message(&self) -> Bytes {
+        let mut batch = BytesMut::new();
+        self.encode(&mut batch);
+        batch.freeze()
+    }
+
+    /// Appends the frame to the batch.
     pub fn encode(&self, batch: &mut BytesMut) {
         match self {
             Self::Welcome(welcome) => {
@@ -174,7 +213,7 @@ impl Down {
         }
     }
 
-    /// All frames of one message. Pieces share the message's memory.
+    /// Decodes all frames of one message. Pieces share the message's memory.
     pub fn decode(message: Bytes) -> Result<Vec<Self>, DecodeError> {
         Reader::new(message).all(Self::read)
     }
@@ -193,8 +232,8 @@ impl Down {
     }
 }
 
-impl DownFrame {
-    pub fn encode(&self, seq: u64, batch: &mut BytesMut) {
+impl NumberedFrame for DownFrame {
+    fn encode(&self, seq: u64, batch: &mut BytesMut) {
         match self {
             Self::Start(start) => {
                 put_head(batch, START, seq);
@@ -226,7 +265,9 @@ impl DownFrame {
             }
         }
     }
+}
 
+impl DownFrame {
     fn read(kind: u8, reader: &mut Reader) -> Result<Self, DecodeError> {
         Ok(match kind {
             START => Self::Start(Start {
@@ -261,7 +302,8 @@ fn put_ack(batch: &mut BytesMut, upto: u64) {
 }
 
 fn put_length(batch: &mut BytesMut, length: usize) {
-    // Senders keep to the limits above, which are far below; a breach must not look like another, valid length.
+    // Senders respect the limits above, which are far below u32::MAX. If one did not, the length must not wrap to
+    // another valid length.
     batch.put_u32_le(u32::try_from(length).unwrap_or(u32::MAX));
 }
 
@@ -270,7 +312,7 @@ fn put_bytes(batch: &mut BytesMut, bytes: &[u8]) {
     batch.put_slice(bytes);
 }
 
-/// A text made by us: cut at [`MAX_TEXT`] where an error message is longer.
+/// Appends a text that this side generated, truncated at [`MAX_TEXT`] because error messages can be longer.
 fn put_text(batch: &mut BytesMut, text: &str) {
     put_bytes(batch, &text.as_bytes()[..text.floor_char_boundary(MAX_TEXT)]);
 }

@@ -6,120 +6,125 @@ use bytes::Bytes;
 
 use crate::window::Payload;
 
-/// The longest piece of a line in one frame, in bytes. Long enough that nearly every line is one frame, short enough
-/// that a batch with one such piece stays far below [`crate::codec::MAX_MESSAGE`].
+/// The maximum length of a line's piece in one frame, in bytes. It is long enough that nearly every line is one frame,
+/// and short enough that a batch with one such piece stays far below [`crate::codec::MAX_MESSAGE`].
 pub const MAX_PIECE: usize = 256 * 1024;
 
-/// The bound on unacknowledged payload in one direction, in bytes. At 100,000 lines of 200 bytes a second it covers
-/// 150 ms without an acknowledgement, many commits of the store; it is also what a stalled sandbox costs in memory.
+/// The limit on unacknowledged payload in one direction, in bytes. At 100,000 lines of 200 bytes per second (264 with
+/// their [`crate::window::FRAME_COST`]) it covers 150 ms without an acknowledgement, which is many commits of the store.
+/// It is also the memory that a stalled sandbox costs.
 pub const WINDOW_BYTES: usize = 4 * 1024 * 1024;
 
-/// What sandbox-init sends.
+/// Frames from sandbox-init to the coordinator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Up {
-    /// First frame of a connection.
+    /// The first frame of a connection.
     Hello(Hello),
     Output(Numbered<UpFrame>),
-    /// sandbox-init is done with every frame up to and including this number.
+    /// sandbox-init has processed every frame up to and including this number.
     Ack {
         upto: u64,
     },
 }
 
-/// What the coordinator sends.
+/// Frames from the coordinator to sandbox-init.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Down {
-    /// Answer to a [`Hello`]: the connection is taken.
+    /// Accepts the connection, in answer to a [`Hello`].
     Welcome(Welcome),
-    /// Answer to a [`Hello`]: the connection is closed after this frame.
+    /// Rejects the connection, in answer to a [`Hello`]. The coordinator closes the connection after this frame.
     Refused {
         reason: String,
     },
     Command(Numbered<DownFrame>),
-    /// What was made of every frame up to and including this number is durable.
+    /// The results of every frame up to and including this number are durable.
     Ack {
         upto: u64,
     },
 }
 
-/// A frame with its place in its direction's sequence, counted from 1.
+/// A frame and its sequence number. Each direction counts from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbered<T> {
     pub seq: u64,
     pub frame: T,
 }
 
+/// The introduction of sandbox-init on a new connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
-    /// What the first Welcome gave. None: never welcomed yet.
+    /// The secret of the first [`Welcome`]. `None` before the first one.
     pub secret: Option<LinkSecret>,
-    /// Number of the last command received, 0 for none.
+    /// Sequence number of the last received command; 0 if there is none.
     pub last_received: u64,
-    /// A program was started and its `Exited` is not sent yet.
+    /// A program has started and its `Exited` frame is not sent yet.
     pub running: bool,
 }
 
+/// The coordinator's answer to a [`Hello`] that it accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Welcome {
-    /// Given to a connection that came without one; to be presented by every later connection.
+    /// The secret for a connection that presented none. Every later connection must present it.
     pub secret: Option<LinkSecret>,
-    /// Number of the last output frame received, 0 for none: sending goes on after it.
+    /// Sequence number of the last received output frame; 0 if there is none. sandbox-init resumes after it.
     pub last_received: u64,
-    /// How long sandbox-init goes on without a coordinator, in milliseconds.
+    /// The time that sandbox-init keeps running without a coordinator, in milliseconds.
     pub orphan_ttl_ms: u64,
 }
 
-/// What happens in the sandbox.
+/// Reports from the sandbox.
 #[derive(Clone, PartialEq, Eq)]
 pub enum UpFrame {
-    /// A piece of a line without its newline, at most [`MAX_PIECE`] bytes. What the program left unterminated at its end
-    /// is a line too.
+    /// A piece of a line without its newline, at most [`MAX_PIECE`] bytes. Unterminated output at the program's end is
+    /// a line too.
     Stdout {
         piece: Bytes,
         ends_line: bool,
     },
-    /// Bytes as they were read, at most [`MAX_PIECE`], lines not kept together.
+    /// Bytes as they were read, at most [`MAX_PIECE`]. Lines may be split anywhere.
     Stderr {
         bytes: Bytes,
     },
     Started {
         pid: u32,
     },
-    /// The program of a `Start` does not run; its `Exited` will not come.
+    /// The program of a `Start` did not start. No `Exited` follows.
     StartFailed {
         message: String,
     },
-    /// Comes after the last output of the program and after all it left behind was killed.
+    /// The program ended. This frame comes after the program's last output and after all remaining processes were
+    /// killed.
     Exited(Exit),
-    /// The files take more of the disk than they may. Said once, and only where the container was given a limit, so by no
-    /// sandbox-init to a coordinator that does not know the frame.
+    /// The sandbox's files exceed their disk limit. It is sent once, and only if the container was given a limit. So
+    /// sandbox-init never sends it to a coordinator that does not know the frame.
     DiskFull {
         used_bytes: u64,
         limit_bytes: u64,
     },
 }
 
-/// How a program ended: by `code` or by `signal`. Neither is there where it ended because its container was told to stop.
+/// The end of a program: `code` or `signal` is set. Neither is set if it ended because its container was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit {
     pub code: Option<i32>,
     pub signal: Option<i32>,
-    /// Processes of the sandbox that the kernel killed for memory while this program ran, children included.
+    /// Number of processes of the sandbox, including children, that the kernel killed for lack of memory while this
+    /// program ran.
     pub oom_kills: u64,
 }
 
-/// What the sandbox is to do.
+/// Commands to the sandbox.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DownFrame {
     Start(Start),
-    /// A piece of a line without its newline, at most [`MAX_PIECE`] bytes. Dropped when no program runs.
+    /// A piece of a line without its newline, at most [`MAX_PIECE`] bytes. sandbox-init drops it if no program runs.
     Stdin {
         piece: Bytes,
         ends_line: bool,
     },
     CloseStdin,
     Signal {
-        /// Its number on Linux.
+        /// The signal's number on Linux.
         signal: i32,
         target: SignalTarget,
     },
@@ -127,23 +132,23 @@ pub enum DownFrame {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignalTarget {
-    /// The process that `Start` made.
+    /// The process that `Start` created.
     Program,
     /// Every process of the sandbox except sandbox-init.
     Everything,
 }
 
-/// A program to run. Its environment is this and nothing else.
+/// A program to run. Its environment contains these variables and nothing else.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Start {
-    /// A path, or a name to be found in the PATH of `environment`.
+    /// A path, or a name that is searched in the PATH of `environment`.
     pub program: String,
     pub arguments: Vec<String>,
     pub directory: String,
     pub environment: Vec<(String, String)>,
 }
 
-/// Proof that a connection comes from the sandbox-init that was there before the agent.
+/// Proves that a connection comes from the sandbox-init that was there before the agent started.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LinkSecret(String);
 
@@ -179,7 +184,7 @@ impl Payload for DownFrame {
 }
 
 impl Start {
-    /// The bytes of all its strings.
+    /// The total length of all strings, in bytes.
     pub fn bytes(&self) -> usize {
         let arguments: usize = self.arguments.iter().map(String::len).sum();
         let environment: usize = self.environment.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -187,7 +192,7 @@ impl Start {
     }
 }
 
-// What an agent reads and writes may be secret, so Debug gives sizes where the content is not ours.
+// An agent's input and output may contain secrets, so `Debug` prints their sizes only.
 
 impl fmt::Debug for UpFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,15 @@
-//! What the coordinator and sandbox-init say to each other over the link: the frames, their binary form, and the
-//! windows that make them arrive once and in order over connections that may be cut at any moment.
+//! The protocol between the coordinator and sandbox-init: its frames, their binary encoding, and the windows that
+//! deliver frames exactly once and in order over connections that may break at any moment.
 //!
-//! No I/O, no clock, no async: both ends bring their own socket.
+//! | module | contains |
+//! |---|---|
+//! | [`frame`] | the frames of both directions, and their size limits |
+//! | [`codec`] | the binary encoding, and the limits of a message |
+//! | [`window`] | sequence numbers: frames kept until acknowledged, duplicates and gaps detected |
+//!
+//! Invariants:
+//! - There is no I/O, no clock and no async code. Both ends bring their own socket.
+//! - Decoding never panics and never allocates more than the message's size allows.
 //!
 //! A connection is a WebSocket on which every binary message is one batch of frames:
 //!
@@ -13,13 +21,13 @@
 //!   numbered frames after last_received, Ack ◀─▶ numbered frames after last_received, Ack
 //! ```
 //!
-//! Each direction numbers its frames from 1, over all connections of one sandbox. A number is acknowledged when the
-//! receiver is done with the frame (the coordinator: when what it made of it is durable; sandbox-init: when the agent
-//! has taken the bytes), which is what releases it at the sender.
+//! Each direction numbers its frames from 1, over all connections of one sandbox. The receiver acknowledges a number
+//! when it has processed the frame: the coordinator when the results are durable, sandbox-init when the agent has read
+//! the bytes. The acknowledgement releases the frame at the sender.
 
 pub mod codec;
 pub mod frame;
 pub mod window;
 
-/// Both ends must have the same; it is the first field of [`frame::Hello`] and never moves.
+/// Both ends must have the same version. It is the first field of [`frame::Hello`], and its position never changes.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -1,23 +1,24 @@
-//! Exactly once and in order over connections that break: numbers, what is kept until acknowledged, what was seen.
+//! Exactly-once, in-order delivery over connections that break: sequence numbers, frames kept until acknowledged, and
+//! detection of duplicates.
 
 use std::collections::VecDeque;
 
 use thiserror::Error;
 
-/// What a frame costs in memory beside its payload, in bytes. Counted so that empty lines fill a window too.
+/// The memory cost of a frame beside its payload, in bytes. It is counted so that empty lines fill a window too.
 pub const FRAME_COST: usize = 64;
 
-/// What a window holds.
+/// The content of a window.
 pub trait Payload {
-    /// Size in bytes, without [`FRAME_COST`].
+    /// The size in bytes, without [`FRAME_COST`].
     fn bytes(&self) -> usize;
 }
 
-/// Numbers what is sent and keeps it until the other end is done with it.
+/// Numbers outgoing frames and keeps each until the other end acknowledges it.
 #[derive(Debug)]
 pub struct SendWindow<T> {
     held: VecDeque<T>,
-    /// Number of the newest frame pushed, 0 for none.
+    /// Sequence number of the newest frame; 0 if there is none.
     last: u64,
     bytes: usize,
     limit: usize,
@@ -25,20 +26,20 @@ pub struct SendWindow<T> {
 
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 pub enum WindowError {
-    #[error("frame {seq} was never sent, the last was {last}")]
+    #[error("frame {seq} was never sent; the last frame was {last}")]
     NeverSent { seq: u64, last: u64 },
-    #[error("frame {seq} is asked for again, but everything before {first} was acknowledged")]
+    #[error("frame {seq} is requested again, but every frame before {first} was acknowledged")]
     Released { seq: u64, first: u64 },
 }
 
 impl<T: Payload> SendWindow<T> {
-    /// Empty; the first frame will have number `last` + 1. `limit` is in bytes.
+    /// An empty window. Its first frame gets the number `last` + 1. `limit` is in bytes.
     pub fn after_number(last: u64, limit: usize) -> Self {
         Self { held: VecDeque::new(), last, bytes: 0, limit }
     }
 
-    /// Whether the sender should stop producing. A push is taken even then: a frame that must not wait (an exit, a
-    /// signal) may exceed the limit, and the caller's largest frame is the excess otherwise.
+    /// True if the sender should stop producing. `push` succeeds even then: a frame that must not wait (an exit, a
+    /// signal) may exceed the limit. Otherwise the excess is at most the caller's largest frame.
     pub fn is_full(&self) -> bool {
         self.bytes >= self.limit
     }
@@ -47,12 +48,12 @@ impl<T: Payload> SendWindow<T> {
         self.held.is_empty()
     }
 
-    /// What is held, in bytes, with [`FRAME_COST`] for each frame.
+    /// The size of the held frames in bytes, including [`FRAME_COST`] for each.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes a frame and gives it its number.
+    /// Appends a frame and returns its sequence number.
     pub fn push(&mut self, frame: T) -> u64 {
         self.bytes += frame.bytes() + FRAME_COST;
         self.held.push_back(frame);
@@ -60,7 +61,8 @@ impl<T: Payload> SendWindow<T> {
         self.last
     }
 
-    /// Forgets every frame up to and including `upto`. An old number is no error: acknowledgements may repeat.
+    /// Releases every frame up to and including `upto`. An old number is not an error, because acknowledgements may
+    /// repeat.
     pub fn acknowledge(&mut self, upto: u64) -> Result<(), WindowError> {
         if upto > self.last {
             return Err(WindowError::NeverSent { seq: upto, last: self.last });
@@ -72,7 +74,7 @@ impl<T: Payload> SendWindow<T> {
         Ok(())
     }
 
-    /// The frames that an end whose last one was `received` has not got yet, oldest first.
+    /// The frames after `received`, oldest first. `received` is the last number that the other end has.
     pub fn frames_after(&self, received: u64) -> Result<impl Iterator<Item = (u64, &T)>, WindowError> {
         if received > self.last {
             return Err(WindowError::NeverSent { seq: received, last: self.last });
@@ -86,13 +88,13 @@ impl<T: Payload> SendWindow<T> {
         Ok((received + 1..).zip(self.held.iter().skip(skip)))
     }
 
-    /// Number of the oldest frame held; one more than the last where none is.
+    /// Sequence number of the oldest held frame. If none is held: one more than the last number.
     pub fn first(&self) -> u64 {
         self.last + 1 - self.held.len() as u64
     }
 }
 
-/// Sees to it that each number is delivered once.
+/// Delivers each sequence number exactly once.
 #[derive(Debug)]
 pub struct ReceiveWindow {
     last: u64,
@@ -100,25 +102,26 @@ pub struct ReceiveWindow {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acceptance {
-    /// The next one.
+    /// The frame is the next one; deliver it.
     Deliver,
-    /// Seen before; drop it.
+    /// The frame was already delivered; drop it.
     Duplicate,
-    /// Something before it is missing: the other end does not follow the protocol or has lost its memory.
+    /// An earlier frame is missing: the other end violates the protocol or has lost its state.
     Gap { expected: u64 },
 }
 
 impl ReceiveWindow {
-    /// Continues after `last`, the number of the last frame received, 0 for none.
+    /// Continues after `last`, the sequence number of the last received frame; 0 if there is none.
     pub fn after_number(last: u64) -> Self {
         Self { last }
     }
 
-    /// Number of the last frame delivered, 0 for none.
+    /// Sequence number of the last delivered frame; 0 if there is none.
     pub fn last(&self) -> u64 {
         self.last
     }
 
+    /// Decides what to do with a frame of this number.
     pub fn accept(&mut self, seq: u64) -> Acceptance {
         if seq <= self.last {
             Acceptance::Duplicate

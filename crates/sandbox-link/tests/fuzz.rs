@@ -1,5 +1,6 @@
-//! Valid messages, damaged, and noise, for FUZZ_SECONDS (1 unless set): decoding does not panic and makes nothing that is
-//! larger than the message; what it takes is encoded to bytes that mean the same. `scripts/fuzz` runs it for longer.
+//! Fuzzes the codec with valid messages, damaged messages and noise for FUZZ_SECONDS (default 1). Decoding does not
+//! panic and creates nothing larger than the message; decoded frames encode to bytes with the same meaning.
+//! `scripts/fuzz` runs it for longer.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,10 +17,10 @@ use sandbox_link::frame::{
 };
 use sandbox_link::window::Payload;
 
-/// Between runs of so many cases the clock is looked at.
+/// Number of cases between two checks of the clock.
 const CASES: u32 = 256;
 
-/// Lengths around the bounds of the protocol, and kinds of frames.
+/// Lengths around the protocol's limits, and kinds of frames.
 const TELLING: [u32; 14] = [0, 1, 2, 3, 16, 17, 18, 19, 20, 4096, 4097, 256 * 1024, 256 * 1024 + 1, u32::MAX];
 
 #[derive(Clone, Debug)]
@@ -43,14 +44,14 @@ fn what_goes_down_is_decoded_or_refused() {
     println!("{runs} inputs");
 }
 
-/// Gives how many inputs were tried.
+/// Returns the number of inputs that were tried.
 fn fuzz<S: Strategy>(inputs: &S, check: impl Fn(&S::Value) -> Result<(), TestCaseError>) -> u32 {
     let seconds = std::env::var("FUZZ_SECONDS").map_or(1, |seconds| seconds.parse().unwrap());
     let end = Instant::now() + Duration::from_secs(seconds);
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     let mut runs = 0;
     while runs == 0 || Instant::now() < end {
-        // A new one each time: a runner counts its successes over all its runs.
+        // Each run needs a new runner, because a runner counts its successes over all runs.
         if let Err(failure) = TestRunner::new(config.clone()).run(inputs, |input| check(&input)) {
             panic!("{failure}");
         }
@@ -83,7 +84,7 @@ fn encoded<T>(frames: &[T], encode: impl Fn(&T, &mut BytesMut)) -> Bytes {
     batch.freeze()
 }
 
-/// Bytes that a frame holds.
+/// The payload of a frame, in bytes.
 fn size_of_up(frame: &Up) -> usize {
     match frame {
         Up::Hello(hello) => secret_bytes(hello.secret.as_ref()),

@@ -1,16 +1,16 @@
-//! How Claude Code is started in a sandbox.
+//! The command line and the environment of Claude Code in a sandbox.
 
 use agent_template::AgentSettings;
 
 pub(super) const HOME: &str = "/home/agent";
 
-/// Where `sandbox-init` listens and pipes to the gateway.
+/// The address at which `sandbox-init` listens and forwards to the gateway.
 pub const GATEWAY: &str = "http://127.0.0.1:8787";
 
-/// The program that serves all tasks of a session: stream-json on both sides.
+/// The program that runs all tasks of a session. It speaks stream-json in both directions.
 pub(super) const PROGRAM: &str = "claude";
 
-/// `rules`: told behind the CLI's own prompt.
+/// The arguments of the CLI. `rules` are appended to the CLI's own system prompt.
 pub(super) fn arguments(
     model: &str,
     rules: Option<&str>,
@@ -25,12 +25,12 @@ pub(super) fn arguments(
         "stream-json",
         "--verbose",
         "--include-partial-messages",
-        // Each message comes back when it is taken, so that a result can be matched to it.
+        // The CLI echoes each message when it accepts it, so that a result can be matched to its message.
         "--replay-user-messages",
-        // The sandbox is the boundary; a question would wait for an answer that nobody gives.
+        // The sandbox is the boundary. Nobody would answer a permission prompt.
         "--permission-mode",
         settings.permission_mode.as_str(),
-        // Survives CLAUDE_CODE_DISABLE_CRON and starts turns that nobody asked for.
+        // This tool works despite CLAUDE_CODE_DISABLE_CRON and starts unrequested turns.
         "--disallowedTools",
         "ScheduleWakeup",
         "--model",
@@ -47,7 +47,7 @@ pub(super) fn arguments(
     arguments
 }
 
-/// The agent's whole environment. Nothing of it is secret: the credential is added by the gateway, outside.
+/// The agent's complete environment. It contains no secret: the gateway adds the credential outside of the sandbox.
 pub(super) fn environment() -> Vec<(String, String)> {
     let mut environment = vec![
         ("HOME", HOME),
@@ -56,20 +56,20 @@ pub(super) fn environment() -> Vec<(String, String)> {
         ("LANG", "C.UTF-8"),
         ("PATH", "/home/agent/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         ("ANTHROPIC_BASE_URL", GATEWAY),
-        // The CLI wants one; the gateway takes it away.
+        // The CLI requires a value; the gateway replaces it.
         ("ANTHROPIC_API_KEY", "added-by-the-gateway"),
         ("IS_SANDBOX", "1"),
         ("DISABLE_AUTOUPDATER", "1"),
         ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
-        // Otherwise the CLI starts turns of its own after a task's result.
+        // Without this, the CLI starts turns of its own after a task's result.
         ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
         ("CLAUDE_CODE_DISABLE_CRON", "1"),
     ];
-    // Both cases: curl reads http_proxy in lower case only, other programs only the upper.
+    // Set both spellings: curl reads http_proxy in lower case only, other programs only in upper case.
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
         environment.push((name, GATEWAY));
     }
-    // Without this the CLI sends its model requests through the proxy.
+    // Without this, the CLI sends its model requests through the proxy.
     for name in ["NO_PROXY", "no_proxy"] {
         environment.push((name, "127.0.0.1,localhost"));
     }
@@ -80,7 +80,7 @@ pub(super) fn environment() -> Vec<(String, String)> {
 mod tests {
     use std::collections::BTreeMap;
 
-    /// What is managed is what the CLI is started with anyway; the two must not drift apart.
+    /// The managed settings repeat variables of the CLI's start. The two must not diverge.
     #[test]
     fn managed_variables_are_those_of_the_start() {
         const MANAGED: &str = include_str!("../../../docker/managed-settings.json");

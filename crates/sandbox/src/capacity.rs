@@ -1,4 +1,4 @@
-//! How many sandboxes there may be: a bound by number, a bound by the memory in use, and a line for those who wait.
+//! The number of sandboxes: a limit by number, a limit by memory in use, and a queue of waiting sessions.
 
 mod ledger;
 mod memory;
@@ -10,26 +10,26 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use self::ledger::{Ledger, Ticket, Verdict};
+use self::ledger::{Decision, Ledger, Ticket};
 pub use self::memory::MemoryGauge;
 
-/// Sandboxes that there may be as long as the engine's memory is not known, and at least, however small that is.
+/// The limit while the engine's memory is unknown, and the minimum on small machines.
 pub const FEW_SANDBOXES: usize = 4;
 
-/// How often memory is looked at again while somebody waits.
+/// The time between two checks of the memory while a session waits.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// A session goes on with its own next task until another has waited this long; then it lets that one go first.
+/// A session starts its own next task until another session has waited this long. Then it yields its sandbox.
 const YIELD_AFTER: Duration = Duration::from_secs(5);
 
-/// Cheap to clone.
+/// The capacity of the server. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Capacity {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<CapacityState>>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct CapacityState {
     ledger: Ledger,
     memory: MemoryGauge,
     claims: HashMap<Ticket, Claim>,
@@ -37,28 +37,28 @@ struct Shared {
 
 #[derive(Debug)]
 struct Claim {
-    standing: watch::Sender<Standing>,
+    state: watch::Sender<ClaimState>,
     since: Instant,
 }
 
-/// How a claim stands.
+/// The state of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    Waits,
-    Holds,
-    /// Holds, and was asked to go.
-    Unwanted,
+enum ClaimState {
+    Waiting,
+    Granted,
+    /// The claim holds a sandbox and was asked to yield it.
+    EvictionRequested,
 }
 
-/// Why a claim has to wait.
+/// The reason why a claim has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shortage {
-    /// There are as many sandboxes as there may be.
+    /// The maximum number of sandboxes exists.
     Sandboxes,
     Memory,
 }
 
-/// How many sandboxes there are.
+/// Numbers of sandboxes and of waiting sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CapacityCounts {
     pub live: usize,
@@ -66,20 +66,21 @@ pub struct CapacityCounts {
     pub max: usize,
 }
 
-/// The right to one sandbox. Dropped when that is gone, or when it is not wanted any more.
+/// The right to one sandbox. Drop it when the sandbox is removed or no longer wanted.
 #[derive(Debug)]
 pub struct Slot {
     capacity: Capacity,
     ticket: Ticket,
-    standing: watch::Receiver<Standing>,
+    state: watch::Receiver<ClaimState>,
 }
 
 impl Capacity {
     pub fn new(max: usize, memory: MemoryGauge) -> Self {
-        let shared = Shared { ledger: Ledger::new(max), memory, claims: HashMap::new() };
+        let shared = CapacityState { ledger: Ledger::new(max), memory, claims: HashMap::new() };
         Capacity { shared: Arc::new(Mutex::new(shared)) }
     }
 
+    /// Changes the maximum number of sandboxes.
     pub fn set_max(&self, max: usize) {
         let mut shared = self.lock();
         shared.ledger.set_limit(max);
@@ -91,10 +92,10 @@ impl Capacity {
         CapacityCounts { live: shared.ledger.held(), waiting: shared.ledger.waiting(), max: shared.ledger.limit() }
     }
 
-    /// Waits for room. `waits` is told once how many are ahead and why, where there is no room at once. Gives its place up
-    /// when it is dropped.
+    /// Waits for room. If there is none at once, `waits` is called once with the number of claims ahead and the reason.
+    /// Dropping the future gives up the place in the queue.
     pub async fn claim(&self, waits: impl AsyncFnOnce(usize, Shortage)) -> Slot {
-        let mut slot = self.issue(Ledger::request, Standing::Waits);
+        let mut slot = self.issue(Ledger::request, ClaimState::Waiting);
         let ahead = {
             let mut shared = self.lock();
             shared.settle();
@@ -106,107 +107,107 @@ impl Capacity {
         }
         let mut looks = tokio::time::interval(LOOK_AGAIN);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while *slot.standing.borrow_and_update() == Standing::Waits {
+        while *slot.state.borrow_and_update() == ClaimState::Waiting {
             tokio::select! {
-                // Fails only without a sender, which stays as long as the slot does.
-                _ = slot.standing.changed() => {}
+                // This fails only without a sender, and the sender lives as long as the slot.
+                _ = slot.state.changed() => {}
                 _ = looks.tick() => self.lock().settle(),
             }
         }
         slot
     }
 
-    /// For a sandbox that is there already.
+    /// Claims a slot for an existing sandbox.
     pub fn adopt(&self) -> Slot {
-        self.issue(Ledger::adopt, Standing::Holds)
+        self.issue(Ledger::adopt, ClaimState::Granted)
     }
 
-    /// For a sandbox that nobody waits for: `None` where somebody waits for one, where another one starts, or where a whole
-    /// sandbox's worth of memory is not there.
+    /// Claims a slot for a sandbox that no session waits for. Returns `None` if a session waits, if another sandbox
+    /// starts, or if a whole sandbox's worth of memory is not available.
     pub fn spare(&self) -> Option<Slot> {
         let mut shared = self.lock();
         if !shared.memory.has_room_for_spare() {
             return None;
         }
         let ticket = shared.ledger.spare()?;
-        Some(self.slot(&mut shared, ticket, Standing::Holds))
+        Some(self.slot(&mut shared, ticket, ClaimState::Granted))
     }
 
-    fn issue(&self, ask: impl FnOnce(&mut Ledger) -> Ticket, standing: Standing) -> Slot {
+    fn issue(&self, ask: impl FnOnce(&mut Ledger) -> Ticket, state: ClaimState) -> Slot {
         let mut shared = self.lock();
         let ticket = ask(&mut shared.ledger);
-        self.slot(&mut shared, ticket, standing)
+        self.slot(&mut shared, ticket, state)
     }
 
-    fn slot(&self, shared: &mut Shared, ticket: Ticket, standing: Standing) -> Slot {
-        let (tell, standing) = watch::channel(standing);
-        shared.claims.insert(ticket, Claim { standing: tell, since: Instant::now() });
-        Slot { capacity: self.clone(), ticket, standing }
+    fn slot(&self, shared: &mut CapacityState, ticket: Ticket, state: ClaimState) -> Slot {
+        let (sender, state) = watch::channel(state);
+        shared.claims.insert(ticket, Claim { state: sender, since: Instant::now() });
+        Slot { capacity: self.clone(), ticket, state }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shared> {
+    fn lock(&self) -> MutexGuard<'_, CapacityState> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shared {
+impl CapacityState {
     fn settle(&mut self) {
         let memory = &self.memory;
-        for verdict in self.ledger.settle(|starting| memory.has_room_beside(starting)) {
-            let (ticket, standing) = match verdict {
-                Verdict::Granted(ticket) => (ticket, Standing::Holds),
-                Verdict::PutAway(ticket) => (ticket, Standing::Unwanted),
+        for decision in self.ledger.settle(|starting| memory.has_room_beside(starting)) {
+            let (ticket, state) = match decision {
+                Decision::Granted(ticket) => (ticket, ClaimState::Granted),
+                Decision::Evict(ticket) => (ticket, ClaimState::EvictionRequested),
             };
             if let Some(claim) = self.claims.get(&ticket) {
-                claim.standing.send_replace(standing);
+                claim.state.send_replace(state);
             }
         }
     }
 
-    fn stand(&self, ticket: Ticket, standing: Standing) {
+    fn set_state(&self, ticket: Ticket, state: ClaimState) {
         if let Some(claim) = self.claims.get(&ticket) {
-            claim.standing.send_replace(standing);
+            claim.state.send_replace(state);
         }
     }
 }
 
 impl Slot {
-    /// The sandbox works: it cannot be asked to go, and was not, if it was.
+    /// Marks the sandbox as busy. A busy sandbox is never evicted; a pending eviction is withdrawn.
     pub fn busy(&self) {
         let mut shared = self.capacity.lock();
         shared.ledger.busy(self.ticket);
-        shared.stand(self.ticket, Standing::Holds);
+        shared.set_state(self.ticket, ClaimState::Granted);
         shared.settle();
     }
 
-    /// The sandbox waits for its session's next task, and may be asked to go.
+    /// Marks the sandbox as idle: it waits for its session's next task and may be evicted.
     pub fn idle(&self) {
         let mut shared = self.capacity.lock();
         shared.ledger.idle(self.ticket);
-        shared.stand(self.ticket, Standing::Holds);
+        shared.set_state(self.ticket, ClaimState::Granted);
         shared.settle();
     }
 
-    /// Whether another session has waited so long that this one should not begin its next task before it. True: the sandbox
-    /// counts as one that goes.
-    pub fn gives_up(&self) -> bool {
-        self.gives_up_at(Instant::now())
+    /// True if another session has waited so long that this one must not start its next task first. The sandbox then
+    /// counts as one that is being evicted.
+    pub fn yields_slot(&self) -> bool {
+        self.yields_slot_at(Instant::now())
     }
 
-    fn gives_up_at(&self, now: Instant) -> bool {
+    fn yields_slot_at(&self, now: Instant) -> bool {
         let mut shared = self.capacity.lock();
         let longest = shared.ledger.first().and_then(|first| shared.claims.get(&first)).map(|claim| claim.since);
-        let gives_up =
+        let yields_slot =
             shared.ledger.is_short() && longest.is_some_and(|since| now.duration_since(since) >= YIELD_AFTER);
-        if gives_up {
-            shared.ledger.give_up(self.ticket);
+        if yields_slot {
+            shared.ledger.yield_slot(self.ticket);
         }
-        gives_up
+        yields_slot
     }
 
-    /// Resolves when the sandbox is asked to go, and as long as it is. Safe to cancel.
-    pub async fn unwanted(&mut self) {
-        if self.standing.wait_for(|standing| *standing == Standing::Unwanted).await.is_err() {
+    /// Resolves while an eviction is requested. Cancel-safe.
+    pub async fn eviction_requested(&mut self) {
+        if self.state.wait_for(|state| *state == ClaimState::EvictionRequested).await.is_err() {
             std::future::pending::<()>().await;
         }
     }

@@ -1,7 +1,8 @@
-//! A session's workspace, read from outside: through the engine's archive calls, on a container that is never started.
+//! Reads a session's workspace from outside, through the engine's archive calls on a container that is never started.
 //!
-//! That container has the agent image and the workspace, read-only, and nothing else: no home, no link, no network. Whatever
-//! links in the workspace lead to, there is nothing else to be reached. So it also works while no sandbox is there.
+//! That container has the agent image and the workspace, read-only, and nothing else: no home, no link, no network. A
+//! symbolic link in the workspace can therefore lead to nothing else. Reading also works while the session has no
+//! sandbox.
 
 mod archive;
 
@@ -20,59 +21,62 @@ use tracing::warn;
 use super::SandboxHost;
 use super::names::{self, SandboxName};
 
-pub use archive::{Archive, ArchiveError, Entry, EntryKind};
+pub use archive::{ArchiveEntry, ArchiveError, EntryKind, WorkspaceArchive};
 
-/// Each holds a container in the engine, and reads the disk as fast as it can.
+/// The maximum number of concurrent readers. Each holds a container in the engine and reads the disk at full speed.
 const READERS: usize = 16;
 const READERS_OF_A_SESSION: usize = 4;
 
-/// Pieces of an archive on their way to a reader that is slow.
+/// Number of an archive's pieces that wait for a slow reader.
 const PIECES: usize = 8;
 
-/// How long an archive may be read, by the slowest reader.
+/// The maximum time that an archive may be read.
 const READ_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// Directories above a file: each costs a question to the engine.
+/// The maximum number of directories above a file. Each costs a call to the engine.
 pub const MAX_DEPTH: usize = 32;
 
+/// The reason why files could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
-    #[error("there is nothing at this path of the workspace")]
+    #[error("this path does not exist in the workspace")]
     NotFound,
     #[error("{0:?} is a symbolic link, which is not followed")]
     Symlink(String),
     #[error("{0:?} is neither a file nor a directory")]
     Special(String),
-    #[error("too many read files at once; at most {READERS_OF_A_SESSION} of one session, {READERS} in all")]
+    #[error(
+        "too many concurrent readers of files; the limit is {READERS_OF_A_SESSION} per session and {READERS} in total"
+    )]
     Busy,
-    /// Or reset: the files are being wiped.
+    /// The session was deleted or reset: its files are being removed.
     #[error("the session's files were removed")]
     Removed,
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
-/// Who reads which session's files, so that wiping them waits for nobody.
+/// The current readers by session, so that the removal of a session's files waits for nobody.
 pub(super) struct Readers {
     sessions: DashMap<SessionKey, Arc<Gate>>,
     places: Arc<Semaphore>,
 }
 
 struct Gate {
-    /// Held for reading while a container names the volume, for writing while it is removed.
+    /// Locked for reading while a container mounts the volume, and for writing while the volume is removed.
     lock: Arc<RwLock<()>>,
     places: Arc<Semaphore>,
     closed: CancellationToken,
 }
 
-/// The right to have a container on a session's workspace.
+/// The right to a container on a session's workspace.
 struct Pass {
     _lock: OwnedRwLockReadGuard<()>,
     _places: [OwnedSemaphorePermit; 2],
     gate: Arc<Gate>,
 }
 
-/// Keeps readers out.
+/// Keeps readers out while it exists.
 pub(super) struct Closed {
     _lock: OwnedRwLockWriteGuard<()>,
     _gate: Arc<Gate>,
@@ -86,7 +90,7 @@ impl Default for Readers {
 
 impl Readers {
     fn gate(&self, session: SessionKey) -> Arc<Gate> {
-        // What nobody uses any more goes when the next one comes.
+        // Remove gates that nobody uses.
         self.sessions.retain(|_, gate| Arc::strong_count(gate) > 1);
         let gate = self.sessions.entry(session).or_insert_with(|| {
             Arc::new(Gate {
@@ -109,7 +113,7 @@ impl Readers {
         Ok(Pass { _lock: lock, _places: [all, own], gate })
     }
 
-    /// Ends those who read, and keeps others out while the guard is held.
+    /// Ends the current readers and keeps others out while the guard exists.
     pub(super) async fn close(&self, session: SessionKey) -> Closed {
         let gate = self.gate(session);
         gate.closed.cancel();
@@ -118,7 +122,7 @@ impl Readers {
     }
 }
 
-/// A container on a workspace. It is removed when this is dropped, and only then the pass is given back.
+/// A container on a workspace. Dropping it removes the container and returns the pass afterwards.
 struct Reader {
     host: Arc<SandboxHost>,
     name: SandboxName,
@@ -129,7 +133,8 @@ impl Drop for Reader {
     fn drop(&mut self) {
         let (host, name, pass) = (Arc::clone(&self.host), self.name.clone(), self.pass.take());
         self.host.tracker.spawn(async move {
-            // As a sandbox that has no link: what resists is found by the next sweep.
+            // It is removed like a sandbox without a link. If that fails, the next cleanup of orphans finds the
+            // container.
             if let Err(error) = host.take_down(&name).await {
                 warn!(%error, "could not remove the container through which files were read");
             }
@@ -139,14 +144,18 @@ impl Drop for Reader {
 }
 
 impl SandboxHost {
-    /// The file or directory at `path`, parts of a path below the workspace, as an archive. It goes on while the files change.
-    /// Nothing on the way may be a link.
-    pub async fn read_files(self: &Arc<Self>, session: SessionKey, path: &[String]) -> Result<Archive, FilesError> {
+    /// Returns the file or directory at `path` as an archive. `path` lists the components below the workspace; none of
+    /// them may be a symbolic link. The archive continues while files change.
+    pub async fn read_files(
+        self: &Arc<Self>,
+        session: SessionKey,
+        path: &[String],
+    ) -> Result<WorkspaceArchive, FilesError> {
         let pass = self.readers.enter(session).await?;
         let [workspace, _] = names::volumes(session);
         let volumes = self.engine.list_volumes(&self.instance.volume_labels(session)).await?;
         if !volumes.contains(&workspace.name) {
-            // A container would make it, and the next sandbox would take it for one that has its template.
+            // A container would create the volume, and the next sandbox would assume that it contains the template.
             return Err(FilesError::NotFound);
         }
         let closed = pass.gate.closed.clone();
@@ -167,7 +176,7 @@ impl SandboxHost {
                     }
                 }
             };
-            // Here and not where the reader is, who may take nothing for long: files can be wiped at any time.
+            // This task, not the reader, reacts to the removal of files: a reader may pause for any time.
             tokio::select! {
                 biased;
                 () = closed.cancelled() => {}
@@ -175,7 +184,7 @@ impl SandboxHost {
             }
             drop((found, reader));
         });
-        Ok(Archive::new(archive))
+        Ok(WorkspaceArchive::new(archive))
     }
 }
 
@@ -201,7 +210,7 @@ impl Reader {
             place.push('/');
             place.push_str(part);
             let kind = match host.engine.path_kind(&container, &place).await {
-                // It finds out where a link leads, and fails at one in a circle.
+                // The engine resolves links, and fails for one in a cycle.
                 Err(EngineError::Other { .. }) => Some(PathKind::Symlink),
                 kind => kind?,
             };

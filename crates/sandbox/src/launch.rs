@@ -1,4 +1,4 @@
-//! From nothing to an agent that waits for a message.
+//! Launches a sandbox: from nothing to an agent that waits for a message.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,30 +22,32 @@ use super::links::{Attachment, TOKEN_DIRECTORY};
 use super::process::{Process, ProcessEnd, ProcessOutput};
 use super::{Sandbox, SandboxHost, SandboxName, agent, names};
 
-/// Starting the container and the CLI takes about a second; a machine under load may take many times that.
+/// The time limit of a launch. Container and CLI take about a second; a loaded machine may need many times that.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What is needed to make a sandbox for a session.
+/// The parameters of a launch.
 #[derive(Clone, Debug)]
 pub struct LaunchOrder {
     pub session: SessionKey,
     pub template: Arc<AgentTemplate>,
     pub model: String,
-    /// The conversation to go on with.
+    /// The conversation to resume.
     pub resume: Option<String>,
-    /// No agent has worked in the workspace yet. It may be there without its template, where making it was cut off.
+    /// No agent has worked in the workspace yet. If an earlier launch was interrupted, the workspace may exist without
+    /// its template.
     pub untouched: bool,
     pub assignment: Assignment,
 }
 
-/// What an agent is started for.
+/// The environment in which an agent works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Assignment {
-    /// To work in the workspace, told by its template alone.
+    /// The agent works in the workspace. Its template is its only prompt.
     Workspace,
-    /// To work in a directory of the workspace, in an image of this name. The template's instructions follow the CLI's own.
+    /// The agent works in a directory of the workspace, in the image of this name. The template's instructions are
+    /// appended to the CLI's own prompt.
     Directory { path: String, image: String },
-    /// As [`Assignment::Workspace`], in an image of this name.
+    /// The same as [`Assignment::Workspace`], in the image of this name.
     Image(String),
 }
 
@@ -64,25 +66,23 @@ pub enum LaunchError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Link(#[from] LinkError),
-    #[error("could not speak to the sandbox")]
+    #[error("could not send a command to the sandbox")]
     Send(#[from] SendError),
     #[error("{}", .0.describe())]
     Ended(ProcessEnd),
-    #[error(
-        "SANDBOX_RUNTIME is {runtime}, which did not pass its self-test, a tool call of Claude Code in it: {reason}"
-    )]
+    #[error("SANDBOX_RUNTIME is {runtime}, which failed its self-test, a tool call of Claude Code: {reason}")]
     Runtime { runtime: String, reason: String },
-    /// The agent is there and will not do.
+    /// The agent runs but cannot be used.
     #[error("{0}")]
     Refused(String),
     #[error("the sandbox was not ready within {} s", START_TIMEOUT.as_secs())]
     Timeout,
-    #[error("the start was called off")]
+    #[error("the launch was cancelled")]
     Cancelled,
 }
 
 impl LaunchError {
-    /// The same launch may work a moment later: nobody answered for the engine, or the process had no file descriptor left.
+    /// True if the same launch may succeed later: the engine was unreachable, or the process lacked file descriptors.
     pub fn may_pass(&self) -> bool {
         match self {
             LaunchError::Engine(error) => matches!(error, EngineError::Unreachable { .. }),
@@ -98,13 +98,14 @@ impl LaunchError {
 }
 
 impl SandboxHost {
-    /// Makes a sandbox. Whatever goes wrong, nothing of it is left; the volumes of a session that had them stay.
+    /// Launches a sandbox. If anything fails, nothing of the sandbox is left; volumes that the session already had
+    /// stay.
     pub async fn launch(&self, order: LaunchOrder, cancel: CancellationToken) -> Result<Sandbox, LaunchError> {
         self.prove_runtime(&cancel).await?;
         self.launch_with(order, cancel, &self.gateway).await
     }
 
-    /// As [`SandboxHost::launch`], whatever the runtime, with this behind its link.
+    /// The same as [`SandboxHost::launch`], with any runtime and with this gateway behind the link.
     pub(super) async fn launch_with(
         &self,
         order: LaunchOrder,
@@ -115,7 +116,7 @@ impl SandboxHost {
         self.within_bounds(&name, order.session, &cancel, self.launch_as(&name, &order, gateway)).await
     }
 
-    /// As [`SandboxHost::launch`], without an agent: programs can be run in it, and [`Sandbox::start_agent`] starts one.
+    /// Launches a sandbox without an agent. Programs can run in it, and [`Sandbox::start_agent`] starts an agent.
     pub async fn open(&self, order: &LaunchOrder, cancel: &CancellationToken) -> Result<Sandbox, LaunchError> {
         self.prove_runtime(cancel).await?;
         let name = self.new_name();
@@ -128,7 +129,7 @@ impl SandboxHost {
         name
     }
 
-    /// In time, or called off; and nothing is left of what did not come up.
+    /// Applies the time limit and the cancellation, and removes a sandbox that did not start.
     async fn within_bounds(
         &self,
         name: &SandboxName,
@@ -144,9 +145,9 @@ impl SandboxHost {
         };
         std::mem::forget(unfinished);
         if let Err(error) = &outcome {
-            info!(sandbox.name = %name, session.key = %session, %error, "a sandbox did not come up");
+            info!(sandbox.name = %name, session.key = %session, %error, "a sandbox did not start");
             if let Err(error) = self.take_down(name).await {
-                warn!(sandbox.name = %name, %error, "could not take down a sandbox that did not come up");
+                warn!(sandbox.name = %name, %error, "could not remove a sandbox that did not start");
             }
         }
         outcome
@@ -170,7 +171,7 @@ impl SandboxHost {
         order: &LaunchOrder,
         gateway: &Gateway,
     ) -> Result<Sandbox, LaunchError> {
-        self.sweep_what_is_left().await;
+        self.remove_suspected_orphans().await;
         let gateway = gateway.open();
         let attached = self.links.attach(name, self.settings.orphan_ttl, Arc::clone(&gateway))?;
         failpoint!("link.bound");
@@ -183,7 +184,7 @@ impl SandboxHost {
         Ok(Sandbox { name: name.clone(), container, link, process, gateway, resumed: false })
     }
 
-    /// Creates volumes where there are none, with the template in the workspace, and the container on them.
+    /// Creates missing volumes, with the template in the workspace, and the container on them.
     async fn create_container(
         &self,
         name: &SandboxName,
@@ -207,7 +208,7 @@ impl SandboxHost {
             (made, _) => made,
         };
         if filled.is_err() && fresh {
-            // A workspace without its template must not be taken for one that has it.
+            // A workspace without its template must not be mistaken for one that has it.
             self.engine.remove_container(&ContainerId::new(name.container())).await?;
             self.remove_volumes(order.session).await?;
         }
@@ -244,7 +245,7 @@ impl SandboxHost {
         Ok(container)
     }
 
-    /// Tells when the container does not run any more. An engine that goes away is asked again until it is back.
+    /// Reports when the container no longer runs. While the engine is unreachable, the call is repeated.
     pub(super) fn watch(&self, container: &ContainerId) -> oneshot::Receiver<ContainerExit> {
         let (mut tell, told) = oneshot::channel();
         let (engine, container) = (Arc::clone(&self.engine), container.clone());
@@ -254,7 +255,7 @@ impl SandboxHost {
                     match engine.wait_container(&container).await {
                         Ok(exit) => return exit,
                         Err(error) => {
-                            warn!(container.id = %container, %error, "lost sight of a container");
+                            warn!(container.id = %container, %error, "the wait for a container was interrupted");
                             tokio::time::sleep(Duration::from_secs(1)).await;
                         }
                     }
@@ -269,7 +270,7 @@ impl SandboxHost {
     }
 }
 
-/// A sandbox that is being made. Where nobody waits for it any more, what there is of it is a leftover.
+/// A sandbox that is being launched. If the launch is dropped, its container is an orphan.
 struct Unfinished<'a> {
     host: &'a SandboxHost,
     name: &'a SandboxName,
@@ -278,16 +279,16 @@ struct Unfinished<'a> {
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         self.host.alive.remove(&self.name.to_string());
-        self.host.left.store(true, Ordering::Relaxed);
+        self.host.orphans_suspected.store(true, Ordering::Relaxed);
     }
 }
 
 impl Sandbox {
-    /// Starts the agent and initialises it. It goes on with the conversation that it is to resume, where that is still there.
+    /// Starts the agent and initialises it. It resumes the order's conversation if its transcript exists.
     pub async fn start_agent(&mut self, order: &LaunchOrder) -> Result<(), LaunchError> {
         let mut resume = order.resume.as_deref();
         if resume.is_some() && !start_agent(&self.link, &mut self.process, order, resume).await? {
-            // Its transcript is gone: the conversation begins anew, in the files as they are.
+            // The transcript is missing: start a new conversation in the existing files.
             resume = None;
         }
         if resume.is_none() && !start_agent(&self.link, &mut self.process, order, None).await? {
@@ -298,7 +299,7 @@ impl Sandbox {
     }
 }
 
-/// Starts the CLI and initialises it. False: the conversation to resume is not there.
+/// Starts the CLI and initialises it. Returns false if the conversation to resume does not exist.
 async fn start_agent(
     link: &Link,
     process: &mut Process,
@@ -360,5 +361,5 @@ async fn start_agent(
 }
 
 fn describe(error: &LineError) -> String {
-    format!("the agent printed something that is no stream-json: {error}")
+    format!("the agent printed a line that is not stream-json: {error}")
 }

@@ -1,18 +1,37 @@
-//! Sandboxes: a container with its volumes and its link, and the agent process in it.
+//! Sandboxes. A sandbox is a container with its volumes and its link, and the agent process in it.
+//!
+//! | module | contains |
+//! |---|---|
+//! | `launch` | creates a sandbox and starts its agent |
+//! | `reattach` | reattaches to a sandbox after a restart |
+//! | `process`, `question`, `program` | the agent's output; one question to an agent; other programs |
+//! | [`capacity`] | the limits on the number of sandboxes, and the queue |
+//! | `warm` | the pool of warm sandboxes |
+//! | `files` | reading a session's workspace from outside |
+//! | `links`, `names`, `agent` | the link's way into a container; names and labels; the CLI's arguments and environment |
+//! | `overview` | the measured resource usage |
+//! | `self_test` | the proof that an OCI runtime works |
+//! | `orphans` | the removal of orphans |
+//!
+//! Invariants:
+//! - A failed launch leaves nothing behind. A container that could not be removed is an orphan and is removed before
+//!   the next launch.
+//! - Objects of other installations on the same engine are never touched: all objects have this installation's label.
+//! - No secret is in a container's specification. The credential stays with the gateway, outside.
 
 mod agent;
 pub mod capacity;
 mod files;
 mod launch;
-mod leftovers;
 mod links;
 mod names;
+mod orphans;
 mod overview;
 mod process;
 mod program;
 mod question;
+mod reattach;
 mod self_test;
-mod take_over;
 mod warm;
 
 use std::sync::Arc;
@@ -30,7 +49,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 pub use agent::GATEWAY;
-pub use files::{Archive, ArchiveError, Entry, EntryKind, FilesError, MAX_DEPTH};
+pub use files::{ArchiveEntry, ArchiveError, EntryKind, FilesError, MAX_DEPTH, WorkspaceArchive};
 pub use launch::{Assignment, LaunchError, LaunchOrder};
 pub use links::Links;
 pub use names::{Instance, SandboxName};
@@ -41,21 +60,21 @@ pub use program::Finished;
 pub use question::Reply;
 pub use warm::{Warm, WarmPool, WarmSettings};
 
-/// What sandboxes are made of: the same for all of a coordinator.
+/// The parameters that all sandboxes of a coordinator share.
 #[derive(Clone, Debug)]
 pub struct SandboxSettings {
     pub image: String,
     pub network: Network,
     pub limits: Limits,
-    /// An OCI runtime other than the engine's default.
+    /// An OCI runtime; `None` for the engine's default.
     pub runtime: Option<String>,
-    /// What a session's files may take on the disk, in bytes.
+    /// The maximum size of a session's files on disk, in bytes.
     pub disk_bytes: u64,
-    /// Without a coordinator for this long, the agent is ended.
+    /// The time without a coordinator after which a sandbox ends itself.
     pub orphan_ttl: Duration,
 }
 
-/// Makes sandboxes and takes them down.
+/// Launches and removes sandboxes.
 pub struct SandboxHost {
     engine: Arc<dyn Engine>,
     links: Links,
@@ -63,20 +82,21 @@ pub struct SandboxHost {
     instance: Instance,
     settings: SandboxSettings,
     tracker: TaskTracker,
-    /// SANDBOX_RUNTIME has passed its self-test.
+    /// Set once SANDBOX_RUNTIME has passed its self-test.
     proven: OnceCell<()>,
-    /// Names of the sandboxes that there are or are about to be: everything else with our label is a leftover.
+    /// Names of the sandboxes that exist or are being launched. Every other object with this installation's label is an
+    /// orphan.
     alive: DashSet<String>,
-    /// Of warm sandboxes: keys of sessions that there are not yet.
+    /// Session keys of warm sandboxes, which no session has yet.
     unclaimed: DashSet<SessionKey>,
-    /// A container may be left that nobody owns. Looked for before the next one is made, not only when the next sweep is due:
-    /// its agent may still be at work in the session's files.
-    left: AtomicBool,
+    /// An orphaned container may exist. It is looked for before the next launch, not only at the next regular cleanup,
+    /// because its agent may still work in the session's files.
+    orphans_suspected: AtomicBool,
     measured: overview::Measured,
-    /// Who reads files now.
+    /// The current readers of files.
     readers: files::Readers,
-    /// One sweep at a time, so that who starts a sandbox waits for the one that is under way.
-    sweeping: Mutex<()>,
+    /// One cleanup at a time, so that a launch waits for the one in progress.
+    removing_orphans: Mutex<()>,
 }
 
 /// A sandbox whose agent waits for messages.
@@ -86,12 +106,12 @@ pub struct Sandbox {
     pub link: Link,
     pub process: Process,
     pub gateway: Arc<SandboxGateway>,
-    /// The conversation of before goes on.
+    /// The agent resumed an earlier conversation.
     pub resumed: bool,
 }
 
 impl Sandbox {
-    /// What another coordinator needs to take it over.
+    /// The record with which another coordinator reattaches.
     pub fn record(&self) -> SandboxRecord {
         SandboxRecord {
             name: self.name.to_string(),
@@ -104,7 +124,7 @@ impl Sandbox {
 }
 
 impl Sandbox {
-    /// Takes in what an agent says that nobody spoke to, until it ends. Safe to cancel.
+    /// Discards the output of an agent that has no task, until the agent ends. Cancel-safe.
     async fn rest(&mut self) -> ProcessEnd {
         loop {
             let end = match self.process.recv().await {
@@ -141,10 +161,10 @@ impl SandboxHost {
             proven: OnceCell::new(),
             alive: DashSet::new(),
             unclaimed: DashSet::new(),
-            left: AtomicBool::new(true),
+            orphans_suspected: AtomicBool::new(true),
             measured: overview::Measured::default(),
             readers: files::Readers::default(),
-            sweeping: Mutex::default(),
+            removing_orphans: Mutex::default(),
         }
     }
 
@@ -160,35 +180,35 @@ impl SandboxHost {
         &self.settings
     }
 
-    /// A sandbox of an earlier coordinator that a session will take over.
+    /// Protects a sandbox of an earlier coordinator from removal, because a session will reattach to it.
     pub fn keep(&self, sandbox: &SandboxRecord) {
         self.alive.insert(sandbox.name.clone());
     }
 
-    /// Ends a sandbox: no container, no socket is left. The volumes stay. May be repeated.
+    /// Removes a sandbox's container and sockets. The volumes stay. May be repeated.
     pub async fn take_down(&self, sandbox: &SandboxName) -> Result<(), EngineError> {
-        // Removing kills; an agent of a sandbox that ends has nothing left to say.
+        // Removal kills the agent, whose remaining output is not needed.
         let removed = self.engine.remove_container(&ContainerId::new(sandbox.container())).await;
         failpoint!("container.removed");
         if let Err(error) = self.links.remove(sandbox.link()) {
             warn!(sandbox.name = %sandbox, %error, "could not remove the link's directory");
         }
-        // What could not be removed is found by the next sweep.
+        // The next cleanup finds a container that could not be removed.
         self.alive.remove(&sandbox.to_string());
         if removed.is_err() {
-            self.left.store(true, Ordering::Relaxed);
+            self.orphans_suspected.store(true, Ordering::Relaxed);
         }
         removed
     }
 
-    /// Wipes a session's files and memory. Its sandbox is gone before.
+    /// Removes a session's volumes. Its sandbox must have been removed before.
     pub async fn remove_volumes(&self, session: SessionKey) -> Result<(), EngineError> {
         let _nobody_reads = self.readers.close(session).await;
         for volume in names::volumes(session) {
             match self.engine.remove_volume(&volume.name).await {
                 Err(EngineError::Conflict { .. }) => {
-                    // A container that did not come up, and could not be removed then, still names it.
-                    self.sweep_sandboxes().await?;
+                    // A container of a failed launch, which could not be removed then, still mounts the volume.
+                    self.remove_orphans().await?;
                     self.engine.remove_volume(&volume.name).await?;
                 }
                 removed => removed?,

@@ -1,5 +1,5 @@
-//! How a sandbox's link gets into its container: as a directory of sockets that is mounted, or where sockets cannot be
-//! shared with containers, as an address and a token.
+//! The link's way into a container: a mounted directory of sockets or, where sockets cannot be shared with containers,
+//! an address and a token.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,30 +19,31 @@ use tracing::warn;
 
 use super::{SandboxName, agent};
 
-/// Where the link's directory is seen in the container.
+/// The path of the link's directory in the container.
 const TARGET: &str = "/run/link";
 
-/// Where `sandbox-init` finds its token; it removes the file before it starts anything.
+/// The file in which `sandbox-init` finds its token. It deletes the file before it starts anything.
 const TOKEN_FILE: &str = ".link-token";
 
+/// The kind of link that all sandboxes use.
 pub enum Links {
     Directory(LinkDirectory),
     Tcp { link: TcpLink, host: String },
 }
 
-/// A link and what its container needs to reach it.
+/// A link, and the parameters with which its container reaches it.
 pub(super) struct Attachment {
     pub(super) link: Link,
     pub(super) output: LinkOutput,
     pub(super) mount: Option<Mount>,
     /// The value of the container's variable LINK.
     pub(super) address: String,
-    /// To be unpacked in the home directory before the container starts.
+    /// The archive to unpack in the home directory before the container starts.
     pub(super) token_archive: Option<Bytes>,
 }
 
 impl Links {
-    /// `network`: what the sandboxes have.
+    /// Opens the kind of link that the sandboxes' `network` requires.
     pub async fn open(
         network: Network,
         engine: &dyn Engine,
@@ -53,9 +54,7 @@ impl Links {
         match network {
             Network::None => LinkDirectory::open(runtime_dir, tracker, cancel).map(Links::Directory),
             Network::Bridge => {
-                warn!(
-                    "SANDBOX_NETWORK=bridge: sandboxes have a network of their own, which EGRESS_ALLOW does not bound"
-                );
+                warn!("SANDBOX_NETWORK=bridge: sandboxes have their own network, which EGRESS_ALLOW does not restrict");
                 let bridge = engine.bridge_gateway().await.ok().flatten();
                 let (address, host) = reachable_from_bridge(bridge);
                 let link = TcpLink::listen(SocketAddr::new(address, 0), tracker, cancel).await?;
@@ -64,7 +63,7 @@ impl Links {
         }
     }
 
-    /// The port that sandboxes connect to, which must not be reachable through their gateway.
+    /// The port that sandboxes connect to. The gateway must not allow connections to it.
     pub fn listener(&self) -> Option<SocketAddr> {
         match self {
             Links::Directory(_) => None,
@@ -96,8 +95,9 @@ impl Links {
         }
     }
 
-    /// Serves a sandbox again that an earlier coordinator left. `None`: its link does not outlive a coordinator.
-    pub(super) fn attach_again(
+    /// Serves a sandbox of an earlier coordinator again. Returns `None` if this kind of link does not survive a
+    /// restart.
+    pub(super) fn reattach(
         &self,
         name: &SandboxName,
         resume: ResumeState,
@@ -108,7 +108,7 @@ impl Links {
             Links::Directory(links) => {
                 links.bind(name.link(), Some(resume), orphan_ttl, Arc::new(Served(gateway))).map(Some)
             }
-            // Another port, and the token was not written down.
+            // The port has changed, and the token is not stored.
             Links::Tcp { .. } => Ok(None),
         }
     }
@@ -141,8 +141,9 @@ impl GatewayStream for Served {
     }
 }
 
-/// On the engine's own host the bridge has an address there. Elsewhere (an engine in a virtual machine) its name for us
-/// leads to our loopback.
+/// Returns the address to listen on and the host that sandboxes connect to. On the engine's own host, the bridge's
+/// address is local. Elsewhere (an engine in a virtual machine), the engine's name for this host leads to this host's
+/// loopback.
 fn reachable_from_bridge(bridge: Option<IpAddr>) -> (IpAddr, String) {
     match bridge.filter(|address| std::net::TcpListener::bind((*address, 0)).is_ok()) {
         Some(address) => (address, address.to_string()),
@@ -150,7 +151,7 @@ fn reachable_from_bridge(bridge: Option<IpAddr>) -> (IpAddr, String) {
     }
 }
 
-/// Not in the environment, which whoever may inspect the container can read.
+/// Packs the token. It is not in the environment, because everyone who may inspect the container can read that.
 fn token_archive(token: &str) -> Option<Bytes> {
     let mut header = tar::Header::new_gnu();
     header.set_size(token.len() as u64);
@@ -162,5 +163,5 @@ fn token_archive(token: &str) -> Option<Bytes> {
     archive.into_inner().ok().map(Bytes::from)
 }
 
-/// The path in the container below which [`Attachment::token_archive`] belongs.
+/// The directory in the container into which [`Attachment::token_archive`] is unpacked.
 pub(super) const TOKEN_DIRECTORY: &str = agent::HOME;

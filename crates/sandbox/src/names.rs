@@ -1,4 +1,4 @@
-//! Names and labels of what we make in the engine: how it is found again, and how two installations keep apart.
+//! Names and labels of objects in the engine. They identify the objects after a restart and keep installations apart.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -7,25 +7,27 @@ use std::path::Path;
 use domain::session::SessionKey;
 use engine::Labels;
 
-/// Of all names that we give in the engine.
+/// The prefix of all names in the engine.
 const PREFIX: &str = "claude-runner-";
 
 const INSTANCE: &str = "claude-runner.instance";
 const SANDBOX: &str = "claude-runner.sandbox";
 const SESSION: &str = "claude-runner.session";
 
-/// One installation: its containers, volumes and sockets are its own, whatever else runs on the engine.
+/// The name of an installation. It labels the installation's containers, volumes and sockets, so that others on the
+/// same engine are not touched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance(String);
 
 impl Instance {
-    /// The installation that owns a data directory; named on its first start.
+    /// Reads the name from a data directory. The first start creates it.
     pub fn of(data_dir: &Path) -> io::Result<Self> {
         let path = data_dir.join("instance");
         match std::fs::read_to_string(&path) {
             Ok(name) if !name.trim().is_empty() => Ok(Instance(name.trim().to_owned())),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            // Not there; or empty, where the power went before it was on the disk: then nothing was made under it either.
+            // The file is missing, or empty because the power failed before it was written. In both cases no object has
+            // the name yet.
             Ok(_) | Err(_) => {
                 let name = format!("{:08x}", rand::random::<u32>());
                 let mut file = std::fs::File::create(&path)?;
@@ -58,7 +60,8 @@ impl Instance {
     }
 }
 
-/// A sandbox: sixteen hexadecimal digits, new for each, so that nothing of an old one can be taken for it.
+/// The name of a sandbox: sixteen hexadecimal digits. It is never reused, so that nothing of an old sandbox is mistaken
+/// for a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SandboxName(String);
 
@@ -67,12 +70,12 @@ impl SandboxName {
         SandboxName(format!("{:016x}", rand::random::<u64>()))
     }
 
-    /// The sandbox that a container of ours belongs to.
+    /// The sandbox to which a container with this name belongs.
     pub(super) fn of_container(container: &str) -> Option<Self> {
         container.trim_start_matches('/').strip_prefix(PREFIX).map(|name| SandboxName(name.to_owned()))
     }
 
-    /// As it was written down.
+    /// The name from a sandbox's record.
     pub fn from_record(name: &str) -> Self {
         SandboxName(name.to_owned())
     }
@@ -82,7 +85,7 @@ impl SandboxName {
         format!("{PREFIX}{}", self.0)
     }
 
-    /// The link's directory below RUNTIME_DIR: short, because a socket's path may have 107 bytes.
+    /// The name of the link's directory below RUNTIME_DIR. It is short because a socket's path has at most 107 bytes.
     pub(super) fn link(&self) -> &str {
         &self.0
     }
@@ -94,13 +97,13 @@ impl fmt::Display for SandboxName {
     }
 }
 
-/// A volume of a session and where it is mounted.
+/// A volume of a session, and its mount point.
 pub(super) struct SessionVolume {
     pub(super) name: String,
     pub(super) target: &'static str,
 }
 
-/// The workspace first.
+/// The workspace and the home, in this order.
 pub(super) fn volumes(session: SessionKey) -> [SessionVolume; 2] {
     [
         SessionVolume { name: format!("{PREFIX}{session}-workspace"), target: domain::sandbox::WORKSPACE },
@@ -108,7 +111,7 @@ pub(super) fn volumes(session: SessionKey) -> [SessionVolume; 2] {
     ]
 }
 
-/// The session that a volume of ours belongs to.
+/// The session to which a volume with this name belongs.
 pub(super) fn session_of_volume(name: &str) -> Option<SessionKey> {
     let (session, _) = name.strip_prefix(PREFIX)?.split_once('-')?;
     session.parse().ok()

@@ -1,4 +1,4 @@
-//! What the sandboxes that there are take of the machine, as the engine measures it.
+//! The resource usage of all sandboxes, as the engine measures it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,37 +10,39 @@ use tokio::time::{Instant, timeout};
 
 use super::{SandboxHost, SandboxName};
 
-/// Many who look cost the engine one question in this time.
+/// The age up to which a measurement is reused, so that many viewers cost the engine one call.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// Questions to the engine at once, and for all of them together.
+/// Number of concurrent calls to the engine. `TIMEOUT` limits all of them together.
 const CONCURRENCY: usize = 8;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The engine, and the resource usage of every sandbox.
 #[derive(Clone, Debug)]
 pub struct Overview {
     pub engine: EngineInfo,
     pub sandboxes: Vec<SandboxUsage>,
 }
 
+/// The resource usage of one sandbox.
 #[derive(Clone, Debug)]
 pub struct SandboxUsage {
-    /// As in a session's record.
+    /// The sandbox's name, as in a session's record.
     pub name: String,
     pub running: bool,
     /// RFC 3339, by the engine's clock.
     pub started: Option<String>,
     pub usage: ContainerUsage,
-    /// Of one CPU since it was measured before; `None` the first time.
+    /// Percent of one CPU since the previous measurement; `None` at the first one.
     pub cpu_percent: Option<f64>,
 }
 
-/// What was measured last.
+/// The last measurement.
 #[derive(Default)]
 pub(super) struct Measured(Mutex<Option<(Instant, Overview)>>);
 
 impl SandboxHost {
-    /// As it was at most two seconds ago. Those who ask meanwhile wait for the same answer.
+    /// Returns a measurement that is at most two seconds old. Concurrent callers share one measurement.
     pub async fn overview(&self) -> Result<Overview, EngineError> {
         let mut measured = self.measured.0.lock().await;
         if let Some((at, overview)) = &*measured
@@ -70,7 +72,7 @@ impl SandboxHost {
         let asked = stream::iter(ours).map(|(name, container)| async move {
             let (state, usage) =
                 tokio::try_join!(self.engine.inspect_container(&container.id), self.engine.usage(&container.id))?;
-            // Gone meanwhile.
+            // The container was removed meanwhile.
             let (Some(state), Some(usage)) = (state, usage) else { return Ok(None) };
             let started = state.started_at;
             Ok(Some(SandboxUsage { name, running: state.running, started, usage, cpu_percent: None }))
@@ -87,7 +89,7 @@ impl SandboxHost {
         Ok(Overview { engine, sandboxes })
     }
 
-    /// `None`: a container of ours that is no sandbox, as those through which files are read.
+    /// Returns `None` for a container that is not a sandbox, such as those through which files are read.
     fn sandbox_of(&self, container: &ContainerSummary) -> Option<String> {
         let name = SandboxName::of_container(&container.name)?;
         let labels = self.instance.sandbox_labels(&name);
@@ -95,7 +97,7 @@ impl SandboxHost {
     }
 }
 
-/// With one digit.
+/// Rounds down to one decimal place.
 fn percent(used_nanos: u64, elapsed_nanos: u128) -> f64 {
     let tenths = u128::from(used_nanos).saturating_mul(1000) / elapsed_nanos;
     f64::from(u32::try_from(tenths).unwrap_or(u32::MAX)) / 10.0

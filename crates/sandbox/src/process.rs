@@ -1,4 +1,4 @@
-//! The agent process of a sandbox: its output in order, and how it ended.
+//! The agent process of a sandbox: its output in order, and its end.
 
 use claude_stream::{AgentEvent, AgentLine, Decoder, LineError};
 use engine::ContainerExit;
@@ -6,60 +6,61 @@ use link::LinkOutput;
 use sandbox_link::frame::{Exit, Numbered, UpFrame};
 use tokio::sync::oneshot;
 
-/// The longest line that is taken for one of the agent's. Real ones can be megabytes: a tool result with a picture.
+/// The maximum length of an agent's line in bytes. Real lines can have megabytes: a tool result with an image.
 const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 
-/// A quarter of what a sandbox keeps unacknowledged.
+/// The maximum length of an incomplete line before its frames are acknowledged: a quarter of the sandbox's window.
 const MAX_UNFINISHED_BYTES: usize = 1024 * 1024;
 
-/// How much of the process's last stderr is kept for error messages.
+/// The number of bytes of the process's last stderr that are kept for error messages.
 const STDERR_BYTES: usize = 2048;
 
+/// Reads the output of an agent process.
 pub struct Process {
     output: LinkOutput,
     decoder: Decoder,
     container_exit: oneshot::Receiver<ContainerExit>,
     stderr: Vec<u8>,
-    /// The last frame of which everything was decoded.
+    /// Sequence number of the last frame that was decoded completely.
     last_frame: u64,
-    /// Bytes of a line that is not complete, in frames after that one.
+    /// Bytes of an incomplete line in later frames.
     unfinished: usize,
 }
 
-/// What came out of a sandbox.
+/// One item of a sandbox's output.
 #[derive(Debug)]
 pub enum ProcessOutput {
-    /// Frames to be given to [`Process::decode`].
+    /// Frames for [`Process::decode`].
     Frames(Vec<Numbered<UpFrame>>),
     Ended(ProcessEnd),
 }
 
-/// How an agent process ended, from what was seen of it.
+/// The observed end of an agent process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProcessEnd {
-    /// The process ended; the container may still be there.
+    /// The process ended. The container may still exist.
     Exited {
         code: Option<i32>,
         signal: Option<i32>,
         oom_kills: u64,
         stderr: String,
     },
-    /// It could not be started.
+    /// The process could not be started.
     NotStarted {
         reason: String,
     },
-    /// Its files take more than they may. It still runs.
+    /// The session's files exceed their limit. The process still runs.
     DiskFull {
         used_bytes: u64,
         limit_bytes: u64,
     },
-    /// The container ended under it.
+    /// The container ended while the process ran.
     ContainerExited {
         code: i64,
         oom_killed: bool,
     },
     ContainerGone,
-    /// The link was closed by us.
+    /// The coordinator closed the link.
     Closed,
 }
 
@@ -75,21 +76,21 @@ impl Process {
         }
     }
 
-    /// The process of a sandbox that an earlier coordinator left, after a frame that it took in.
+    /// Continues after a frame that an earlier coordinator processed.
     pub(super) fn after_frame(mut self, last_frame: u64) -> Self {
         self.last_frame = last_frame;
         self
     }
 
-    /// Resolves when the container ends, whatever the process still has to say.
+    /// Resolves when the container ends, regardless of remaining output.
     pub(super) async fn container_ended(&mut self) -> ProcessEnd {
         end_of_container(&(&mut self.container_exit).await)
     }
 
-    /// Safe to cancel.
+    /// Returns the next output. Cancel-safe.
     pub async fn recv(&mut self) -> ProcessOutput {
         tokio::select! {
-            // What the agent said before its end comes before the end.
+            // Output that precedes the end is returned before the end.
             biased;
             frames = self.output.recv() => match frames {
                 Some(frames) => ProcessOutput::Frames(frames),
@@ -99,7 +100,7 @@ impl Process {
         }
     }
 
-    /// Decodes the lines in a batch of frames. Returns the end, if one of them tells it.
+    /// Decodes the lines in a batch of frames. Returns the process's end if a frame contains it.
     pub fn decode(
         &mut self,
         frames: Vec<Numbered<UpFrame>>,
@@ -127,7 +128,8 @@ impl Process {
                     end = Some(ProcessEnd::Exited { code, signal, oom_kills, stderr });
                 }
             }
-            // Half a line is heard again after a restart, unless it is so long that the sandbox would wait for us.
+            // After a restart an incomplete line is received again, unless it is so long that the sandbox would wait
+            // for an acknowledgement.
             if self.unfinished == 0 || self.unfinished > MAX_UNFINISHED_BYTES {
                 self.last_frame = seq;
             }
@@ -135,7 +137,8 @@ impl Process {
         end
     }
 
-    /// Takes in a batch of frames of a program that speaks no stream-json: its stdout goes to `stdout`, as far as `room` is.
+    /// Processes frames of a program that does not speak stream-json. Its stdout is appended to `stdout`, up to `room`
+    /// bytes.
     pub(super) fn collect(
         &mut self,
         frames: Vec<Numbered<UpFrame>>,
@@ -163,7 +166,7 @@ impl Process {
         end
     }
 
-    /// The last frame that [`Process::decode`] made something of: to be acknowledged once that is durable.
+    /// The last frame that [`Process::decode`] processed. Acknowledge it when the results are durable.
     pub fn last_frame(&self) -> u64 {
         self.last_frame
     }
@@ -175,7 +178,7 @@ impl Process {
     }
 }
 
-/// Whether a line goes into its task's log. Deltas do not: the whole blocks follow them.
+/// True if a line belongs in its task's log. Deltas do not, because the complete blocks follow.
 pub fn belongs_in_log(line: &AgentLine<'_>) -> bool {
     use AgentEvent as E;
     matches!(
@@ -197,12 +200,10 @@ fn end_of_container(exit: &Result<ContainerExit, oneshot::error::RecvError>) -> 
 }
 
 impl ProcessEnd {
-    /// A sentence for the task's error.
+    /// One sentence for the task's error.
     pub fn describe(&self) -> String {
         match self {
-            ProcessEnd::Exited { code: None, signal: None, .. } => {
-                "the session's container was told to stop".to_owned()
-            }
+            ProcessEnd::Exited { code: None, signal: None, .. } => "the session's container was stopped".to_owned(),
             ProcessEnd::Exited { signal: Some(signal), .. } => format!("the agent was ended by signal {signal}"),
             ProcessEnd::Exited { code, stderr, .. } => {
                 let code = code.map_or_else(|| "an unknown code".to_owned(), |code| format!("code {code}"));
@@ -214,13 +215,13 @@ impl ProcessEnd {
             }
             ProcessEnd::NotStarted { reason } => format!("the agent could not be started: {reason}"),
             ProcessEnd::DiskFull { used_bytes, limit_bytes } => format!(
-                "the session's files take {} MiB or hide from being measured; {} MiB are allowed (SANDBOX_DISK). They stay; the \
-                 next task may clean up, else reset the session",
+                "the session's files have {} MiB or are hidden from the measurement; the limit is {} MiB (SANDBOX_DISK). The files stay; \
+                 the next task may delete some, or reset the session",
                 used_bytes >> 20,
                 limit_bytes >> 20
             ),
             ProcessEnd::ContainerExited { code, .. } => format!("the session's container ended with code {code}"),
-            ProcessEnd::ContainerGone => "the session's container is gone".to_owned(),
+            ProcessEnd::ContainerGone => "the session's container no longer exists".to_owned(),
             ProcessEnd::Closed => "the link to the session's container was closed".to_owned(),
         }
     }
@@ -228,7 +229,7 @@ impl ProcessEnd {
     pub fn out_of_memory(&self) -> bool {
         match self {
             ProcessEnd::Exited { code, signal, oom_kills, .. } => {
-                // A child may have been killed for want of memory while the agent itself ended for another reason.
+                // A child may have been killed for lack of memory while the agent itself ended for another reason.
                 *oom_kills > 0 && (signal.is_some() || code.is_some_and(|code| code != 0))
             }
             ProcessEnd::ContainerExited { oom_killed, .. } => *oom_killed,

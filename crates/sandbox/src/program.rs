@@ -1,20 +1,20 @@
-//! Programs of ours in a sandbox in which no agent runs: git, above all.
+//! Runs the coordinator's own programs in a sandbox without an agent, mainly git.
 
 use sandbox_link::frame::Start;
 
 use super::process::{ProcessEnd, ProcessOutput};
 use super::{LaunchError, Sandbox, agent};
 
-/// What is kept of a program's output: a list of submodules is shorter.
+/// The maximum size of a program's output that is kept. A list of submodules is shorter.
 const MAX_OUTPUT_BYTES: usize = 256 * 1024;
 
-/// How a program ended.
+/// The result of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// `None`: a signal ended it.
+    /// The exit code. `None` if a signal ended the program.
     pub code: Option<i32>,
     pub stdout: String,
-    /// The end of it.
+    /// The end of stderr.
     pub stderr: String,
 }
 
@@ -25,7 +25,8 @@ impl Finished {
 }
 
 impl Sandbox {
-    /// Runs a program to its end, with the agent's environment and `variables` over it. Nothing else may run in the sandbox.
+    /// Runs a program to its end. Its environment is the agent's, overridden by `variables`. Nothing else may run in
+    /// the sandbox.
     pub async fn run(
         &mut self,
         directory: &str,

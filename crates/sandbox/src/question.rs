@@ -1,4 +1,4 @@
-//! An agent that is asked one thing and then ended.
+//! Asks an agent one question and ends it.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use uuid::Uuid;
 use super::process::{ProcessOutput, belongs_in_log};
 use super::{LaunchError, Sandbox};
 
-/// How long an agent has to end once its input has.
+/// The time that an agent has to end after its input was closed.
 const END_GRACE: Duration = Duration::from_secs(5);
 
-/// What an agent answered.
+/// An agent's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     pub structured: Option<Value>,
@@ -24,7 +24,8 @@ pub struct Reply {
 }
 
 impl Sandbox {
-    /// Asks the agent that waits in this sandbox. `lines` gets what belongs in the task's log.
+    /// Sends a message to the waiting agent and returns its answer. Lines that belong in the task's log are appended to
+    /// `lines`.
     pub async fn ask(&mut self, message: &str, lines: &mut Vec<String>) -> Result<Reply, LaunchError> {
         self.link.stdin(user_message(&Uuid::new_v4().to_string(), message).into()).await?;
         loop {

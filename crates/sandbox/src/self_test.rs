@@ -1,10 +1,11 @@
-//! Whether an OCI runtime other than the engine's own (SANDBOX_RUNTIME) can do the work: a whole sandbox in it, whose
-//! `claude` makes a real tool call because a model of ours asks for one.
+//! The self-test of an OCI runtime (SANDBOX_RUNTIME): a complete sandbox in which `claude` makes a real tool call,
+//! requested by a built-in model.
 
 use std::time::Duration;
 
 use agent_template::AgentTemplate;
 use claude_stream::{AgentEvent, user_message};
+use domain::budget::Payer;
 use domain::session::SessionKey;
 use gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
 use tokio::time::timeout;
@@ -19,22 +20,22 @@ use super::{Sandbox, SandboxHost};
 
 mod model;
 
-/// From the message to the answer; takes some 100 ms, and much longer in a runtime that emulates.
+/// The time limit from the message to the answer. It takes about 100 ms, and much longer in an emulating runtime.
 const TASK_TIMEOUT: Duration = Duration::from_mins(1);
 
 impl SandboxHost {
-    /// Returns once the runtime has passed its self-test, which is done when first asked for and again after each failure.
-    /// At once where the engine's own runtime is used.
+    /// Returns once the runtime has passed its self-test. The test runs at the first call, and again after each
+    /// failure. For the engine's default runtime it returns at once.
     pub async fn prove_runtime(&self, cancel: &CancellationToken) -> Result<(), LaunchError> {
         let Some(runtime) = &self.settings.runtime else { return Ok(()) };
         let failed = |reason: String| LaunchError::Runtime { runtime: runtime.clone(), reason };
         let proof = self.proven.get_or_try_init(|| async {
             match self.test_runtime(cancel).await {
                 Ok(()) => {
-                    info!(runtime, "SANDBOX_RUNTIME has passed its self-test: a tool call of Claude Code in it");
+                    info!(runtime, "SANDBOX_RUNTIME has passed its self-test, a tool call of Claude Code");
                     Ok(())
                 }
-                // Says nothing about the runtime, and is waited for.
+                // This error says nothing about the runtime. The caller waits and repeats.
                 Err(error) if error.may_pass() || matches!(error, LaunchError::Cancelled) => Err(error),
                 Err(error) => Err(failed(domain::error_chain(&error))),
             }
@@ -42,7 +43,7 @@ impl SandboxHost {
         proof.await.map(drop)
     }
 
-    /// `None`: the engine's own runtime, of which no proof is asked. Else whether it was given.
+    /// `None` for the engine's default runtime, which needs no proof. Otherwise: true if the runtime has passed.
     pub fn runtime_is_proven(&self) -> Option<bool> {
         self.settings.runtime.as_ref().map(|_| self.proven.initialized())
     }
@@ -79,16 +80,17 @@ impl SandboxHost {
             Err(error) => Err(error),
         };
         if let Err(error) = self.remove_volumes(session).await {
-            warn!(%error, "could not remove the volumes of a self-test; they are found as leftovers");
+            warn!(%error, "could not remove the volumes of a self-test; they will be removed as orphans");
         }
         outcome?;
-        model.verdict().map_err(refused)
+        model.result().map_err(refused)
     }
 }
 
-/// One message, and its end.
+/// Sends one message and waits for the result.
 async fn converse(sandbox: &mut Sandbox) -> Result<(), LaunchError> {
-    let Sandbox { process, link, .. } = sandbox;
+    let Sandbox { process, link, gateway, .. } = sandbox;
+    gateway.begin_task(Payer::default());
     link.stdin(user_message(&Uuid::now_v7().to_string(), "Make the call.").into()).await?;
     let mut end = None;
     loop {

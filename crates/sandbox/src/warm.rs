@@ -1,7 +1,7 @@
-//! Warm sandboxes: started, filled and initialised before anybody asks, so that a new session begins at once.
+//! Warm sandboxes are launched and initialised in advance, so that a new session starts at once.
 //!
-//! A warm sandbox has volumes of its own under a session key that no session has yet. The session that takes it takes the
-//! key too, so nothing is renamed. None is written down: after a crash they are leftovers, and swept like others.
+//! A warm sandbox has volumes under a session key that no session has yet. The session that takes it also takes the
+//! key, so nothing is renamed. Warm sandboxes are not stored: after a crash they are orphans and are removed.
 
 mod worker;
 
@@ -20,46 +20,48 @@ use tracing::warn;
 use super::capacity::{Capacity, Slot};
 use super::{Sandbox, SandboxHost};
 
-/// New sessions that ask at the same moment; who comes then waits a few microseconds longer.
-const CLAIMS: usize = 64;
+/// Number of requests that wait for the worker, which takes a few microseconds for each.
+const TAKE_REQUESTS: usize = 64;
 
+/// The parameters of the pool.
 #[derive(Clone, Debug)]
 pub struct WarmSettings {
-    /// How many are kept ready. 0: none is started ahead of its task.
+    /// The number of sandboxes to keep ready. With 0, none is launched in advance.
     pub count: usize,
-    /// That its agent is started with where its template names none. A session may set another one.
+    /// The model of an agent whose template names none. A session may set another one.
     pub model: String,
     pub agent_dir: PathBuf,
 }
 
-/// A sandbox that no session has.
+/// A sandbox that no session has yet.
 pub struct Warm {
-    /// Names its volumes.
+    /// The session key that names its volumes.
     pub session: SessionKey,
     pub sandbox: Sandbox,
-    /// What its workspace holds and its agent was told.
+    /// The template of its workspace and its agent.
     pub template: Arc<AgentTemplate>,
-    /// The image that it was made from, where the engine said.
+    /// The image that it was created from. `None` if the engine did not report it.
     pub image: Option<String>,
     pub slot: Slot,
 }
 
-/// Somebody asks for a warm sandbox of this agent.
-struct Claim {
+/// A request for a warm sandbox of this agent.
+struct TakeRequest {
     agent: AgentName,
     reply: oneshot::Sender<Option<Box<Warm>>>,
 }
 
-/// Keeps warm sandboxes of the default agent ready. Cheap to clone.
+/// Keeps warm sandboxes of the default agent ready. It is cheap to clone.
 #[derive(Clone)]
 pub struct WarmPool {
-    claims: mpsc::Sender<Claim>,
+    requests: mpsc::Sender<TakeRequest>,
     ready: watch::Receiver<usize>,
     count: usize,
 }
 
 impl WarmPool {
-    /// The pool, and what keeps it full: runs until `draining`, which no sandbox of it outlives.
+    /// Returns the pool and the future that fills it. The future runs until `draining` and then removes all its
+    /// sandboxes.
     pub fn new(
         settings: WarmSettings,
         host: Arc<SandboxHost>,
@@ -67,40 +69,40 @@ impl WarmPool {
         tracker: TaskTracker,
         draining: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (claims, inbox) = mpsc::channel(CLAIMS);
-        let (tell, ready) = watch::channel(0);
+        let (requests, receiver) = mpsc::channel(TAKE_REQUESTS);
+        let (ready_sender, ready) = watch::channel(0);
         let count = settings.count;
         let keep = async move {
             if count > 0 {
-                worker::run(settings, host, capacity, inbox, tell, draining, tracker).await;
+                worker::run(settings, host, capacity, receiver, ready_sender, draining, tracker).await;
             }
         };
-        (WarmPool { claims, ready, count }, keep)
+        (WarmPool { requests, ready, count }, keep)
     }
 
-    /// How many are ready.
+    /// The number of ready sandboxes.
     pub fn ready(&self) -> usize {
         *self.ready.borrow()
     }
 
-    /// Whether sandboxes are started ahead of their tasks at all.
+    /// True if sandboxes are launched in advance.
     pub fn is_on(&self) -> bool {
         self.count > 0
     }
 
-    /// A warm sandbox of that agent, if there is one. It is the caller's from here on.
+    /// Takes a warm sandbox of that agent, if there is one. The caller owns it from then on.
     pub async fn take(&self, agent: &AgentName) -> Option<Box<Warm>> {
         if self.ready() == 0 {
             return None;
         }
         let (reply, answer) = oneshot::channel();
-        self.claims.send(Claim { agent: agent.clone(), reply }).await.ok()?;
+        self.requests.send(TakeRequest { agent: agent.clone(), reply }).await.ok()?;
         answer.await.ok().flatten()
     }
 }
 
 impl Warm {
-    /// Whether a cold start would make the same now. An image of which nothing is known is taken for unchanged.
+    /// True if a cold start would create the same sandbox now. An unknown image counts as unchanged.
     pub fn is_current(&self, template: &AgentTemplate, image: Option<&str>) -> bool {
         self.template.is_same(template)
             && match (self.image.as_deref(), image) {
@@ -109,7 +111,7 @@ impl Warm {
             }
     }
 
-    /// Removes it with its volumes. What cannot be removed is left to the sweep.
+    /// Removes the sandbox with its volumes. The cleanup of orphans removes the rest if that fails.
     pub async fn discard(self, host: &SandboxHost) {
         let Warm { session, sandbox, slot, .. } = self;
         remove(host, session, sandbox).await;
@@ -125,21 +127,22 @@ async fn remove(host: &SandboxHost, session: SessionKey, sandbox: Sandbox) {
 }
 
 impl SandboxHost {
-    /// Volumes under this key are no leftovers, though no session has it yet.
+    /// Protects volumes of this key from the cleanup of orphans, although no session has the key yet.
     pub fn own(&self, session: SessionKey) {
         self.unclaimed.insert(session);
     }
 
-    /// The session is written down, or there will be none of this key.
+    /// Ends the protection: a session with the key is stored, or there will be none.
     pub fn disown(&self, session: SessionKey) {
         self.unclaimed.remove(&session);
     }
 
+    /// True if volumes of this key are protected by [`SandboxHost::own`].
     pub fn owns(&self, session: SessionKey) -> bool {
         self.unclaimed.contains(&session)
     }
 
-    /// Removes a sandbox with its volumes, so that another can be made for the same session.
+    /// Removes a sandbox with its volumes, so that another can be launched for the same session.
     pub async fn replace(&self, session: SessionKey, sandbox: Sandbox) -> Result<(), EngineError> {
         let name = sandbox.name.clone();
         drop(sandbox);
@@ -147,7 +150,7 @@ impl SandboxHost {
         self.remove_volumes(session).await
     }
 
-    /// The id of the image that a sandbox would be made from now; `None` where the engine does not say so soon.
+    /// The id of the image that a new sandbox would use. `None` if the engine does not answer quickly.
     pub async fn image_id(&self) -> Option<String> {
         const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
         let image = tokio::time::timeout(PATIENCE, self.engine.image(&self.settings.image)).await;

@@ -33,7 +33,7 @@ pub async fn run(registry: Registry) {
 /// Removes the containers, links and volumes that no session owns.
 pub async fn remove_orphans(registry: &Registry) {
     let context = registry.context();
-    if let Err(error) = context.sandboxes.sweep_sandboxes().await {
+    if let Err(error) = context.sandboxes.remove_orphans().await {
         warn!(%error, "could not look for orphans");
         return;
     }

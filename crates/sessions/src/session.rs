@@ -1,5 +1,19 @@
-//! A session: one conversation, its workspace, its queue of tasks. An actor: [`SessionHandle`] is its address, `worker`
-//! its loop, and the other modules are the parts of the worker's state.
+//! A session: one conversation, its workspace, its queue of tasks. An actor: [`SessionHandle`] is its address, `worker` its
+//! loop, and the other modules are the parts of the worker's state.
+//!
+//! | module | contains |
+//! |---|---|
+//! | `request` | the requests to a worker, each with the type of its answer |
+//! | `worker` | the `select!`: requests, reports, output of the agent, deadlines |
+//! | `state` | the transition table: which action follows which input |
+//! | `durable`, `journal` | the session's record and the changes of the next commit |
+//! | `tasks`, `queue`, `running` | the tasks that wait, the one that runs, and how it ends |
+//! | `agent` | the sandbox, the dialogue and the work in a repository, together |
+//! | `sandbox` | the resources that the session holds for its sandbox; launch, reattachment, removal |
+//! | `conversation`, `narrator` | the dialogue with one agent process, and its lines as events |
+//! | `repository_work` | stages, pull request, and the work that is handed in |
+//! | `waiters`, `published`, `idle` | the callers that wait, the published status, the idle time |
+//! | `log`, `feed` | the events of one session, and the changes of all, as subscribers read them |
 
 mod agent;
 mod context;

@@ -1,4 +1,4 @@
-//! What can be written: a list of changes, applied all or not at all.
+//! Changes: the writes that the store accepts.
 
 use bytes::Bytes;
 use domain::event::StoredEvent;
@@ -8,76 +8,78 @@ use domain::usage::{Charge, CliCharge, OpenRequest};
 use domain::webhook::{Attempted, Target, WebhookId};
 use uuid::Uuid;
 
+/// One write. [`Store::commit`](crate::Store::commit) applies a list of changes completely or not at all.
 #[derive(Clone, Debug)]
 pub enum Change {
     InsertSession(SessionRecord),
-    /// Replaces the record, `env` included, except what other changes move: `last_seq` stays as it is, and so do
-    /// `last_frame` and `progress` of the sandbox while it is the same one.
+    /// Replaces the record including `env`. The columns of other changes stay: `last_seq`, and `last_frame` and
+    /// `progress` of the sandbox while it is the same one.
     UpdateSession(SessionRecord),
-    /// The session, its `env`, its events and lines. Its tasks' records stay, with status, times, cost and failure, but
-    /// without what was said: no message, context, metadata, output or response.
+    /// Deletes the session, its `env`, its events and its lines. The records of its tasks stay with status, times, cost
+    /// and failure, but without content: no message, context, metadata, output or response.
     DeleteSession(SessionKey),
     InsertTask {
         record: TaskRecord,
-        /// Of the message given to the agent: a prompt sent twice with one `uuid` runs once.
+        /// The id of the message to the agent: a prompt that is sent twice with one `uuid` runs once.
         prompt_uuid: Uuid,
         idempotency: Option<IdempotencyKey>,
     },
-    /// Replaces status, attempt, times, answer and failure. What was asked for is fixed when the task is inserted.
+    /// Replaces status, attempt, times, answer and failure. The request of a task never changes.
     UpdateTask(TaskRecord),
-    /// Events of one task, or of none. Their numbers go on where the session's newest one ended.
+    /// Appends events of one task, or of none. Their numbers must follow the session's newest event.
     AppendEvents {
         session: SessionKey,
         task: Option<TaskId>,
         events: Vec<StoredEvent>,
     },
-    /// What came out of the sandbox up to this frame is in the store, the changes of this list included.
+    /// Records that the store contains all output of the sandbox up to this frame, including the changes of this list.
     MoveSandbox {
         session: SessionKey,
         last_frame: u64,
         progress: String,
     },
-    /// The CLI's own stdout lines without deltas, for `GET /task/:id/logs`.
+    /// The CLI's stdout lines without deltas, for `GET /task/:id/logs`.
     AppendLines {
         session: SessionKey,
         task: TaskId,
         lines: Vec<Bytes>,
     },
-    /// A model request is about to be sent.
+    /// Reserves money for a model request that is about to be sent.
     OpenRequest(OpenRequest),
-    /// An open request came to this. Does nothing where it is not open.
+    /// Records the actual charge of an open request. It has no effect if the request is not open.
     SettleRequest {
         id: u64,
         charge: Charge,
     },
-    /// Settles every open request by its estimate: nobody is left who could know better.
+    /// Charges every open request with its estimate, because nobody is left who knows the actual cost.
     ChargeOpenRequests,
-    /// What the CLI says that a task cost.
+    /// Records the cost of a task that the CLI reports.
     AddCliCharge(CliCharge),
-    /// Where the end of this task is to be told. The change that ends it makes it due.
+    /// Stores the target that the end of this task is delivered to. The change that ends the task makes the delivery
+    /// due.
     InsertWebhook {
         id: WebhookId,
         task: TaskRecord,
         target: Target,
     },
     AttemptedWebhook(Attempted),
-    /// Does nothing where there is none, or its task has not ended.
+    /// Delivers again at once. It has no effect if there is no such delivery, or if its task has not ended.
     ReplayWebhook(WebhookId),
 }
 
-/// Makes a task once: a second task with this key is refused for 24 hours.
+/// Creates a task only once: a second task with this key is rejected for 24 hours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// At most 255 characters; the HTTP layer sees to that.
+    /// At most 255 characters. The HTTP layer checks the length.
     pub key: String,
-    /// The API key's name, or empty without API keys: two callers' keys do not meet.
+    /// The id of the API key; empty without API keys. Keys of different callers never collide.
     pub scope: String,
-    /// Of the request's body: the same key with another body is an error of the caller.
+    /// SHA-256 of the request's body. The same key with another body is an error of the caller.
     pub body_sha256: [u8; 32],
 }
 
 impl Change {
-    /// Whether a webhook may be due after it.
+    /// True if a webhook may be due after this change.
     pub(super) fn makes_due(&self) -> bool {
         match self {
             Change::UpdateTask(record) => record.status.is_final(),
@@ -98,7 +100,7 @@ impl Change {
         }
     }
 
-    /// About how many rows this writes, for the size of a transaction.
+    /// The approximate number of written rows, which limits the size of a transaction.
     pub(super) fn rows(&self) -> usize {
         match self {
             Change::InsertSession(record) | Change::UpdateSession(record) => 1 + record.env.len(),
@@ -112,7 +114,7 @@ impl Change {
             | Change::InsertWebhook { .. }
             | Change::AttemptedWebhook(_)
             | Change::ReplayWebhook(_) => 1,
-            // Its usage, and each of its accounts.
+            // The usage, and each of the accounts.
             Change::SettleRequest { .. } => 8,
             Change::AppendEvents { events, .. } => events.len().max(1),
             Change::AppendLines { lines, .. } => lines.len().max(1),

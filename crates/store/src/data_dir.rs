@@ -6,11 +6,16 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+use super::schema_version::is_missing;
 
-/// Exclusive while it lives. The kernel drops the lock with the process, so a crash leaves nothing to clean up.
+/// The name of the lock file. It contains the process id of its holder.
+const LOCK: &str = "lock";
+
+/// The locked data directory. The lock lasts as long as this value. The kernel releases it when the process ends, so a
+/// crash leaves nothing to clean up.
 pub(super) struct DataDir {
     pub(super) database: PathBuf,
-    /// Where the key is kept unless the configuration names another file.
+    /// The key file, unless the configuration names another one.
     pub(super) default_key_file: PathBuf,
     _lock: File,
 }
@@ -18,7 +23,7 @@ pub(super) struct DataDir {
 impl DataDir {
     pub(super) const DATABASE: &str = "claude-runner.db";
 
-    /// Makes what is not there, and takes the lock.
+    /// Creates missing files and takes the lock.
     pub(super) fn acquire(path: &Path) -> Result<Self, StoreError> {
         make_directory(path).map_err(StoreError::file(path))?;
         let lock = lock(path)?;
@@ -27,12 +32,12 @@ impl DataDir {
     }
 }
 
-/// Makes what is not there of the path, for this user alone.
+/// Creates the missing directories of the path, accessible only to this user.
 pub fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Makes the directory (0700) and an empty database file (0600) where there is none. Gives the database.
+/// Creates the directory (0700) and an empty database file (0600) if they are missing. Returns the database's path.
 pub(super) fn make(path: &Path) -> Result<PathBuf, StoreError> {
     make_directory(path).map_err(StoreError::file(path))?;
     let database = path.join(DataDir::DATABASE);
@@ -49,7 +54,7 @@ pub(super) fn make(path: &Path) -> Result<PathBuf, StoreError> {
 }
 
 fn lock(directory: &Path) -> Result<File, StoreError> {
-    let path = directory.join("lock");
+    let path = directory.join(LOCK);
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -62,7 +67,7 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
-            // Only for the message: an unreadable number does not matter.
+            // The number only improves the error message, so a failed read does not matter.
             let _ = file.read_to_string(&mut pid);
             let pid = if pid.is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
             return Err(StoreError::Locked { path: directory.to_owned(), pid });
@@ -71,4 +76,24 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
     }
     file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(StoreError::file(&path))?;
     Ok(file)
+}
+
+/// Returns the process id of the coordinator that runs on a data directory, or `None` if none does. It takes a shared lock
+/// for a moment, so that a coordinator that starts at the same time is not turned away for longer.
+pub fn holder(data_dir: &Path) -> Result<Option<String>, StoreError> {
+    let path = data_dir.join(LOCK);
+    let mut lock = match File::open(&path) {
+        Ok(lock) => lock,
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(source) => return Err(StoreError::File { path, source }),
+    };
+    match lock.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            lock.read_to_string(&mut pid).map_err(StoreError::file(&path))?;
+            Ok(Some(pid.trim().to_owned()))
+        }
+        Err(TryLockError::Error(source)) => Err(StoreError::File { path, source }),
+    }
 }

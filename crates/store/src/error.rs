@@ -1,4 +1,4 @@
-//! What can go wrong with the store.
+//! Errors of the store.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,80 +7,86 @@ use domain::session::{SessionId, SessionKey};
 use domain::task::TaskId;
 use rusqlite::{ErrorCode, ffi};
 
+/// An error of the database library. Callers can display it; its type stays inside this crate.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// The reason why the store could not do what the caller asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Nothing of the caller's list was written. The store goes on by itself when there is room again.
-    #[error("there is no room left on the disk of the data directory")]
-    Full(#[source] rusqlite::Error),
+    /// The disk is full. Nothing of the caller's list was written. The store continues by itself when there is room.
+    #[error("the disk of the data directory is full")]
+    Full(#[source] Cause),
     #[error("the data directory {} is in use by another coordinator (pid {pid})", path.display())]
     Locked { path: PathBuf, pid: String },
     #[error("the database has schema version {found}, this program knows versions up to {known}: use a newer program")]
     Newer { found: i64, known: i64 },
     #[error("the database is damaged: {what}")]
     Corrupt { what: String },
-    /// Moved from another place, or changed. Nothing else is touched by it.
-    #[error("{what} of session {session} does not open: it was sealed for another place, or changed")]
+    /// The value was moved from another place or modified. Other values are not affected.
+    #[error("{what} of session {session} cannot be opened: it was sealed for another place, or modified")]
     DoesNotOpen { session: SessionId, what: String },
-    #[error("another program reads the database, so what the old key opens could not be wiped: end it and try again")]
+    #[error(
+        "another program reads the database, so values of the old key could not be wiped: end it and repeat the command"
+    )]
     Wipe,
     #[error("there is no database in {}", path.display())]
     NoDatabase { path: PathBuf },
-    #[error("the key file {} is not the one that sealed the database: put the right one there", path.display())]
+    #[error("the key file {} is not the one that sealed the database: restore the right one", path.display())]
     WrongKey { path: PathBuf },
-    #[error("the database was sealed with a key file, but {} is not there: put it back", path.display())]
+    #[error("the database was sealed with a key file, but {} does not exist: restore it", path.display())]
     MissingKey { path: PathBuf },
-    #[error("the key file {} must hold exactly 32 bytes, it has {length}", path.display())]
+    #[error("the key file {} must have exactly 32 bytes, but has {length}", path.display())]
     MalformedKey { path: PathBuf, length: usize },
-    /// Nothing of the caller's list was written. `task` is the one that was made with this key.
-    #[error("the idempotency key was used for task {task}")]
+    /// Nothing of the caller's list was written. `task` is the task that this key created.
+    #[error("the idempotency key was already used for task {task}")]
     IdempotencyKeyUsed { task: TaskId, same_body: bool },
-    #[error("session {0} is not in the store")]
+    #[error("session {0} does not exist in the store")]
     NoSuchSession(SessionKey),
-    #[error("task {0} is not in the store")]
+    #[error("task {0} does not exist in the store")]
     NoSuchTask(TaskId),
-    /// A session id, a session key or a task id that is there already.
-    #[error("there is one of this name already: {0}")]
-    Duplicate(#[source] rusqlite::Error),
-    /// Event numbers of a session have no holes: after the newest one comes `expected`.
-    #[error("session {session} expected event {expected}, was given {found}")]
+    /// A session id, a session key or a task id already exists.
+    #[error("a record of this name already exists: {0}")]
+    Duplicate(#[source] Cause),
+    /// Event numbers of a session have no gaps: `expected` follows the newest event.
+    #[error("session {session} expected event {expected} but got {found}")]
     OutOfSequence { session: SessionKey, expected: u64, found: u64 },
     #[error("the store is closed")]
     Closed,
     #[error("could not use {}", path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("could not bring the database to the current schema")]
-    Migration(#[source] Box<refinery::Error>),
+    #[error("could not migrate the database to the current schema")]
+    Migration(#[source] Cause),
     #[error("could not encode a record")]
     Encode(#[source] serde_json::Error),
-    #[error("the operating system gave no random bytes: {0}")]
+    #[error("the operating system returned no random bytes: {0}")]
     Random(String),
     #[error("could not start the store's writer")]
     Writer(#[source] io::Error),
     #[error("the database failed")]
-    Other(#[source] rusqlite::Error),
+    Other(#[source] Cause),
 }
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        let Some(cause) = error.sqlite_error() else { return StoreError::Other(error) };
+        let Some(cause) = error.sqlite_error() else { return StoreError::Other(error.into()) };
         match (cause.code, cause.extended_code) {
             (ErrorCode::DiskFull, _)
             | (
                 ErrorCode::SystemIoFailure,
-                // A quota is reported as a failed write, a full disk under a delayed allocation as a failed fsync, and one
-                // that has no room for the WAL's index as a failed resize.
+                // A quota causes a failed write, a full disk under delayed allocation a failed fsync, and a disk
+                // without room for the WAL's index a failed resize.
                 ffi::SQLITE_IOERR_WRITE
                 | ffi::SQLITE_IOERR_FSYNC
                 | ffi::SQLITE_IOERR_TRUNCATE
                 | ffi::SQLITE_IOERR_SHMSIZE,
-            ) => StoreError::Full(error),
+            ) => StoreError::Full(error.into()),
             (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => {
                 StoreError::Corrupt { what: error.to_string() }
             }
             (ErrorCode::ConstraintViolation, ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {
-                StoreError::Duplicate(error)
+                StoreError::Duplicate(error.into())
             }
-            _ => StoreError::Other(error),
+            _ => StoreError::Other(error.into()),
         }
     }
 }

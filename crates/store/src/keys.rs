@@ -1,4 +1,5 @@
-//! The keys in the store. `claude-runner key` writes them while a server may run, so this is a connection of its own.
+//! The API keys in the store. They have their own connection, because `claude-runner key` writes them while a server
+//! runs.
 
 use std::path::Path;
 
@@ -6,17 +7,22 @@ use domain::access::{ApiKey, Digest, KeyId, Scope};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, named_params};
 
-use super::StoreError;
-use super::schema::open_beside;
+use super::{StoreError, data_dir, schema};
 
+/// The API keys of a data directory.
 pub struct KeyStore {
     connection: Connection,
 }
 
 impl KeyStore {
-    /// Opens the database of a data directory, and makes it where there is none. A server may run on it.
+    /// Opens the keys of a data directory beside a server that may run on it. It creates a missing database. Inside a
+    /// server, use [`Store::keys`](crate::Store::keys).
     pub fn open(data_dir: &Path) -> Result<KeyStore, StoreError> {
-        Ok(KeyStore { connection: open_beside(data_dir)? })
+        Self::of_database(&data_dir::make(data_dir)?)
+    }
+
+    pub(super) fn of_database(database: &Path) -> Result<KeyStore, StoreError> {
+        Ok(KeyStore { connection: schema::open_writer(database)? })
     }
 
     pub fn insert(&self, key: &ApiKey) -> Result<(), StoreError> {
@@ -38,7 +44,7 @@ impl KeyStore {
         Ok(())
     }
 
-    /// False: there is no such key, or it was revoked before.
+    /// Revokes a key. Returns false if it does not exist or was revoked before.
     pub fn revoke(&self, id: &KeyId, now: Timestamp) -> Result<bool, StoreError> {
         let changed = self.connection.execute(
             "UPDATE api_keys SET revoked = ?2 WHERE id = ?1 AND revoked IS NULL",
@@ -47,7 +53,7 @@ impl KeyStore {
         Ok(changed > 0)
     }
 
-    /// All of them, the oldest first, revoked ones too.
+    /// All keys, including revoked ones, oldest first.
     pub fn all(&self) -> Result<Vec<ApiKey>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT id, name, digest, scope, sessions, limits, created, expires, revoked FROM api_keys ORDER BY created, id",
@@ -56,7 +62,7 @@ impl KeyStore {
         rows.collect()
     }
 
-    /// A number that is another one once somebody else has written.
+    /// A number that changes whenever another connection has written.
     pub fn version(&self) -> Result<i64, StoreError> {
         Ok(self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
     }
@@ -80,7 +86,7 @@ fn key(row: &Row<'_>) -> Result<ApiKey, StoreError> {
     })
 }
 
-/// A time of this century fits.
+/// Nanoseconds since 1970. Times of this century fit.
 fn nanoseconds(time: Timestamp) -> i64 {
     i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
 }

@@ -1,25 +1,44 @@
-//! What is kept: sessions, tasks, events, in one `SQLite` file that survives the coordinator at any moment.
+//! Sessions, tasks and events in one SQLite file that survives a crash of the coordinator at any moment.
 //!
-//! **Writing.** Callers hand in lists of [`Change`]s. One thread writes: it takes what has arrived, applies it in one
-//! transaction and answers when that is on the disk, then takes what arrived meanwhile. So a commit waits for at most one
-//! other, and a thousand of them share a few fsyncs; there is no timer. Every list is atomic for itself (a savepoint): one
-//! caller's conflict fails nobody else. What one caller awaits before the next call is in that order for every reader.
+//! | module | contains |
+//! |---|---|
+//! | `change` | [`Change`]: the writes |
+//! | `write` | the writer thread: group commit, one file per subject |
+//! | `read`, `page` | the read-only connections and their queries; paging |
+//! | `retention` | the removal of old events and lines |
+//! | `keys` | API keys, on a connection of their own |
+//! | `seal`, `rekey` | sealed secrets; their key and its replacement |
+//! | `schema`, `schema_version` | migrations and connections; the version of a database that is not opened |
+//! | `row`, `data_dir` | column formats; the locked directory |
+//! | `error` | [`StoreError`] |
 //!
-//! **Reading** goes through a few read-only connections, off the async threads, and sees everything that was committed.
+//! Invariants:
+//! - A change is durable when its commit returns. A list of changes is applied completely or not at all.
+//! - No type of the database library leaves this crate.
+//! - Secrets (`env` values, link secrets, webhook targets) are only stored sealed.
 //!
-//! **A full disk** fails a list with [`StoreError::Full`] and changes nothing; the next one is tried afresh, so the store
-//! heals by itself when there is room.
+//! **Writing.** Callers submit lists of [`Change`]s to one writer thread. The thread applies all waiting lists in one
+//! transaction, answers when that is on disk, and continues with the lists that arrived meanwhile. A commit therefore
+//! waits for at most one other, and a thousand of them share a few fsyncs; there is no timer. Each list is atomic by a
+//! savepoint, so the conflict of one caller does not affect the others. If a caller awaits one commit before the next,
+//! every reader sees them in that order.
 //!
-//! **Retention** ([`Store::prune`]) removes the events and lines of ended tasks, oldest end first, when they are too old
-//! or too much. A session's events are only ever cut off at their front, in whole tasks and never into a task that has not
-//! ended, so what is left has no holes: [`Store::bounds`] says where it begins. Events without a task go with the next
-//! task's. Records of tasks and sessions are small and stay. The file does not shrink; its free pages are used again.
+//! **Reading** uses a few read-only connections on blocking threads and sees everything that was committed.
 //!
-//! **Deleting a session** removes its record and `env` and makes its events and lines unreadable in the same commit; their rows
-//! are removed in the background, a few at a time. Its tasks stay readable without what was said in them.
+//! **A full disk** fails a list with [`StoreError::Full`] and changes nothing. The next list is tried again, so the
+//! store recovers by itself when there is room.
 //!
-//! **Secrets** (`env` values, link secrets) are sealed with a key file, see `seal.rs`; `rekey.rs` makes another one. The tables are described in
-//! `migrations/V1__initial.sql`.
+//! **Retention** ([`Store::prune`]) removes the events and lines of ended tasks that are too old or exceed the size
+//! limit; the tasks that ended first go first. Events of a session are only removed from its front, in whole tasks, and
+//! never up to a task that has not ended, so the rest has no gaps: [`Store::bounds`] returns its limits. Events without
+//! a task are removed with the next task's. Records of tasks and sessions are small and stay. The file does not shrink;
+//! its free pages are reused.
+//!
+//! **Deleting a session** removes its record and `env` and makes its events and lines unreadable in the same commit;
+//! their rows are removed in the background, a few at a time. The records of its tasks stay readable without their
+//! content.
+//!
+//! `migrations/V1__initial.sql` describes the tables.
 
 mod change;
 mod data_dir;
@@ -31,6 +50,7 @@ mod rekey;
 mod retention;
 mod row;
 mod schema;
+mod schema_version;
 mod seal;
 mod write;
 
@@ -46,44 +66,44 @@ use jiff::Timestamp;
 use observe::metrics::Metrics;
 
 pub use change::{Change, IdempotencyKey};
+pub use data_dir::{holder, make_directory};
 pub use error::StoreError;
 pub use keys::KeyStore;
 pub use page::{Cursor, InvalidCursor, Page};
-pub use read::{Bounds, StoredLine, TaskFilter, UnfinishedTask, WebhookFilter};
+pub use read::{EventBounds, StoredLine, TaskFilter, UnfinishedTask, WebhookFilter};
 pub use rekey::{RekeyStep, rekey};
-pub use write::WriteMetrics;
-
-pub use data_dir::make_directory;
+pub use schema::SCHEMA_VERSION;
+pub use schema_version::{SchemaVersion, schema_version};
 
 use data_dir::DataDir;
 use read::Readers;
 use seal::Sealer;
 use write::{Work, Writer, WriterHandle};
 
-/// How long an idempotency key is kept.
+/// The time for which an idempotency key is kept.
 pub const IDEMPOTENCY_KEY_AGE: Duration = Duration::from_hours(24);
 
-/// What may differ from one installation to another. The default keeps everything.
+/// The settings of the store. The default keeps everything.
 #[derive(Clone, Debug, Default)]
 pub struct StoreOptions {
-    /// Where the key is, unless it is `secret.key` in the data directory.
+    /// The key file. `None` uses `secret.key` in the data directory.
     pub secret_key_file: Option<PathBuf>,
-    /// Events and lines of tasks that ended longer ago are removed.
+    /// The age, since the end of their task, at which events and lines are removed.
     pub max_age: Option<Duration>,
-    /// Of events and lines together; beyond it those of the tasks that ended first are removed.
+    /// The maximum size of events and lines together. Above it, those of the tasks that ended first are removed.
     pub max_bytes: Option<u64>,
-    /// Where transactions are counted.
+    /// The metrics that count transactions.
     pub metrics: Metrics,
 }
 
-/// The store of one data directory. Clones are cheap and mean the same store; when the last one is dropped, what was accepted
-/// is still written, and the drop waits for that.
+/// The store of one data directory. Clones are cheap and share the store. When the last clone is dropped, accepted
+/// changes are still written, and the drop waits for that.
 #[derive(Clone)]
 pub struct Store {
-    shared: Arc<Shared>,
+    shared: Arc<OpenStore>,
 }
 
-struct Shared {
+struct OpenStore {
     writer: WriterHandle,
     readers: Arc<Readers>,
     sealer: Arc<Sealer>,
@@ -91,8 +111,9 @@ struct Shared {
 }
 
 impl Store {
-    /// Takes the directory's lock, makes what is not there yet, and brings the schema up to date. Blocks on the disk:
-    /// call it before the runtime is busy, or through `spawn_blocking`.
+    /// Locks the directory, creates missing files, and migrates the schema. It blocks on the disk: call it before the
+    /// runtime is busy, or through `spawn_blocking`. Fails with [`StoreError::Locked`] if another coordinator uses the
+    /// directory.
     pub fn open(data_dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let data_dir = DataDir::acquire(data_dir)?;
         let key_file = options.secret_key_file.as_ref().unwrap_or(&data_dir.default_key_file);
@@ -100,34 +121,35 @@ impl Store {
         let sealer = Arc::new(schema::open_sealer(&connection, key_file)?);
         let readers = Arc::new(Readers::new(data_dir.database.clone()));
         let writer = Writer::start(connection, sealer.clone(), data_dir, options.metrics.clone())?;
-        Ok(Store { shared: Arc::new(Shared { writer, readers, sealer, options }) })
+        Ok(Store { shared: Arc::new(OpenStore { writer, readers, sealer, options }) })
     }
 
-    /// Applies all changes or none. Returns when they are durable. A caller that stops waiting does not take them back.
+    /// Applies all changes or none, and returns when they are durable. Dropping the future does not cancel them.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         self.shared.writer.ask(Work::Commit(changes)).await.map(drop)
     }
 
-    /// As [`Store::commit`], with its place among the commits taken at once, and not only when the answer is awaited.
+    /// The same as [`Store::commit`], but it takes its place in the order of commits immediately, not when the future
+    /// is first polled.
     pub fn enqueue(&self, changes: Vec<Change>) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
         let queued = self.shared.writer.put(Work::Commit(changes));
         let store = self.clone();
         async move {
             match queued {
                 Ok(answer) => answer.await.map_err(|_| StoreError::Closed)?.map(drop),
-                // The queue is full: a place in it is waited for.
+                // The queue is full, so wait for a place.
                 Err(work) => store.shared.writer.ask(work).await.map(drop),
             }
         }
     }
 
-    /// Done when a webhook may have become due since the last call was. For one who waits.
+    /// Waits until a webhook may have become due since the previous call. Only one caller may wait.
     pub async fn webhooks_made_due(&self) {
         self.shared.writer.made_due().await;
     }
 
-    /// Removes some of what retention no longer keeps, and idempotency keys that are too old. One call does a bounded amount;
-    /// true: there is more to do, call again.
+    /// Removes a bounded amount of what retention no longer keeps, and expired idempotency keys. Returns true if more
+    /// is left; then call it again.
     pub async fn prune(&self, now: Timestamp) -> Result<bool, StoreError> {
         let excess_bytes = match self.shared.options.max_bytes {
             Some(max_bytes) => self.log_bytes().await?.saturating_sub(max_bytes),
@@ -139,15 +161,16 @@ impl Store {
         Ok(removed >= retention::ROWS_PER_CALL)
     }
 
-    /// Writes what was accepted, refuses what comes later with [`StoreError::Closed`], and lets go of the data directory.
+    /// Writes the accepted changes, rejects later ones with [`StoreError::Closed`], and unlocks the data directory.
     pub async fn close(&self) {
-        // First, because the last connection to go writes the log back into the database, and that should be the writer's.
+        // Close the readers first: the last connection checkpoints the WAL, and that must be the writer's.
         self.shared.readers.close().await;
         self.shared.writer.close().await;
     }
 
-    pub fn write_metrics(&self) -> WriteMetrics {
-        self.shared.writer.metrics()
+    /// Opens the API keys of this store, on a connection of their own. It blocks on the disk.
+    pub fn keys(&self) -> Result<KeyStore, StoreError> {
+        KeyStore::of_database(self.shared.readers.database())
     }
 }
 

@@ -1,26 +1,26 @@
-//! Lists in pages.
+//! Paged lists.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// One page of a list, and where the next one begins.
+/// One page of a list, and the position of the next page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page<T> {
     pub items: Vec<T>,
-    /// None: the list ended here.
+    /// `None` on the last page.
     pub next: Option<Cursor>,
 }
 
-/// A place in a list that holds while the list grows. Its text is for the caller to give back, not to read.
+/// A position in a list that stays valid while the list grows. Its text is opaque to callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor(i64);
 
 #[derive(Debug, thiserror::Error)]
-#[error("this is not a cursor of ours")]
+#[error("this is not a cursor of this server")]
 pub struct InvalidCursor;
 
 impl Cursor {
-    /// After the row of this number, in the direction of its list.
+    /// The position after the row of this number, in the direction of its list.
     pub(super) const fn after(number: i64) -> Self {
         Cursor(number)
     }
@@ -31,7 +31,8 @@ impl Cursor {
 }
 
 impl<T> Page<T> {
-    /// From one row more than the page holds, each with its number: the extra one shows that there is a next page.
+    /// Builds a page from numbered rows. The query reads one row more than the limit: if it exists, there is a next
+    /// page.
     pub(super) fn from_rows(mut rows: Vec<(i64, T)>, limit: usize) -> Self {
         let more = rows.len() > limit;
         rows.truncate(limit);

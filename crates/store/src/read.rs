@@ -1,4 +1,4 @@
-//! Reading: a few read-only connections, used on blocking threads.
+//! Queries on a few read-only connections, on blocking threads.
 
 mod logs;
 mod sessions;
@@ -6,7 +6,7 @@ mod tasks;
 mod usage;
 mod webhooks;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
@@ -14,11 +14,11 @@ use tokio::sync::Semaphore;
 
 use super::{Store, StoreError, schema};
 
-pub use logs::{Bounds, StoredLine};
+pub use logs::{EventBounds, StoredLine};
 pub use tasks::{TaskFilter, UnfinishedTask};
 pub use webhooks::WebhookFilter;
 
-/// Reads that run at once; more wait. Each connection may cache 2 MB of pages.
+/// The number of concurrent reads; more wait. Each connection may cache 2 MB of pages.
 const CONNECTIONS: u32 = 4;
 
 pub(super) struct Readers {
@@ -32,13 +32,18 @@ impl Readers {
         Readers { database, idle: Mutex::default(), permits: Arc::new(Semaphore::new(CONNECTIONS as usize)) }
     }
 
-    /// Opens a connection where none is idle: at first, and after a read that panicked with its own.
+    pub(super) fn database(&self) -> &Path {
+        &self.database
+    }
+
+    /// Takes an idle connection, or opens one if none is idle: at first, and after a read that panicked with its
+    /// connection.
     fn take(&self) -> Result<Connection, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.map_or_else(|| schema::open_reader(&self.database), Ok)
     }
 
-    /// Waits for the reads that run, and refuses what comes later.
+    /// Waits for running reads and rejects later ones.
     pub(super) async fn close(&self) {
         if let Ok(permits) = self.permits.acquire_many(CONNECTIONS).await {
             permits.forget();
@@ -53,7 +58,7 @@ impl Readers {
 }
 
 impl Store {
-    /// Runs a query off the async threads. It goes on to its end even where the caller stops waiting, so it must be short.
+    /// Runs a query on a blocking thread. It runs to its end even if the caller stops waiting, so it must be short.
     async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -62,7 +67,7 @@ impl Store {
         let readers = self.shared.readers.clone();
         let permit = readers.permits.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let reading = tokio::task::spawn_blocking(move || {
-            // Moved in: a caller that goes away does not free the place before the query has ended.
+            // The permit moves into the thread: a caller that stops waiting must not free it before the query ends.
             let _permit = permit;
             let connection = readers.take()?;
             let result = query(&connection);

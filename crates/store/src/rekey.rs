@@ -1,8 +1,9 @@
-//! Another key: everything that is sealed is sealed anew, and what the old key opens is gone from the files.
+//! Replaces the key: seals every secret with a new key and wipes everything that the old key opens from the files.
 //!
-//! The new key is written beside the old one, as `KEY.new`. One transaction then seals everything with it, `key_check`
-//! included. Only when the database no longer has what the old key opens is the new key renamed over it. So at any moment one of
-//! the two files opens `key_check`, and with it everything: [`settle`] finds out which.
+//! First the new key is written beside the old one, as `KEY.new`. Then one transaction seals everything with it,
+//! including `key_check`. Only when the database contains nothing that the old key opens is the new key renamed over
+//! the old one. At any moment one of the two files therefore opens `key_check` and with it everything; [`settle`] finds
+//! out which.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,21 +15,22 @@ use super::data_dir::DataDir;
 use super::seal::{Place, Sealer, create_key, sync_directory_of};
 use super::{StoreError, row, schema};
 
-/// What [`rekey`] has done.
+/// A completed step of [`rekey`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RekeyStep {
-    /// The new key is on the disk, in this file.
+    /// The new key is on disk, in this file.
     KeyMade(PathBuf),
-    /// So many values are sealed with it; the old key opens nothing in the database any more.
+    /// The number of values sealed with the new key. The old key opens nothing in the database any more.
     Sealed(usize),
-    /// Nor in what the database had freed.
+    /// Freed pages and the WAL contain nothing that the old key opens.
     Wiped,
-    /// The new key is in the old one's place.
+    /// The new key has replaced the old one in this file.
     Replaced(PathBuf),
 }
 
-/// Seals everything with a new key and tells each step when it is durable. After an error or a crash the store opens with all
-/// values, and it may be called again. Fails with [`StoreError::Locked`] while a coordinator runs there.
+/// Seals everything with a new key and reports each step when it is durable. After an error or a crash the store still
+/// opens with all values, and `rekey` can be called again. Fails with [`StoreError::Locked`] while a coordinator runs
+/// on the directory.
 pub fn rekey(
     data_dir: &Path,
     secret_key_file: Option<&Path>,
@@ -43,14 +45,14 @@ pub fn rekey(
     let old = schema::open_sealer(&connection, key_file)?;
     let key_file = target(key_file)?;
     let new_file = new_beside(&key_file);
-    // It would be the one in use, where an earlier rekey could not be finished.
+    // After an unfinished rekey this file may be the key in use.
     if new_file.exists() {
         finish(&connection, &new_file, &key_file)?;
     }
 
     create_key(&new_file)?;
     tell(RekeyStep::KeyMade(new_file.clone()));
-    // After an error the file stays: whether a failed commit counts, the next opener finds out.
+    // After an error the new file stays: the next open determines if a failed commit took effect.
     let new = Sealer::open(&new_file, false)?;
     tell(RekeyStep::Sealed(seal_anew(&mut connection, &old, &new)?));
     wipe(&connection)?;
@@ -60,13 +62,14 @@ pub fn rekey(
     Ok(())
 }
 
-/// After a rekey that was cut short: whichever key opens `check_value` is the one. `None`: there was none, or neither does.
+/// Resolves an interrupted rekey: the key that opens `check_value` is the right one. Returns `None` if there was no
+/// interrupted rekey, or if neither key fits.
 pub(super) fn settle(
     connection: &Connection,
     key_file: &Path,
     check_value: &[u8],
 ) -> Result<Option<Sealer>, StoreError> {
-    // Where the old key is missing its name is taken as it is.
+    // If the old key is missing, use its path unresolved.
     let key_file = target(key_file).unwrap_or_else(|_| key_file.to_owned());
     let new_file = new_beside(&key_file);
     if !new_file.exists() {
@@ -79,9 +82,9 @@ pub(super) fn settle(
         return Ok(Some(old));
     }
     let Some(new) = Sealer::open(&new_file, false).ok().filter(|new| new.opens(check_value)) else { return Ok(None) };
-    // A disk without room for it must not keep the server from starting: all values open.
+    // All values can be opened, so a full disk must not keep the server from starting.
     if let Err(error) = finish(connection, &new_file, &key_file) {
-        tracing::warn!(%error, file = %new_file.display(), "a rekey was cut short and could not be finished; this is the key in use");
+        tracing::warn!(%error, file = %new_file.display(), "an interrupted rekey could not be finished; this file is the key in use");
     }
     Ok(Some(new))
 }
@@ -107,14 +110,14 @@ fn seal_anew(connection: &mut Connection, old: &Sealer, new: &Sealer) -> Result<
              FROM session_env JOIN sessions ON sessions.number = session_env.session",
         )?;
         let mut update = transaction.prepare("UPDATE session_env SET value = ?3 WHERE session = ?1 AND name = ?2")?;
-        // Read whole first: a query must not meet the rows that it changes.
+        // Read all rows first, because a query must not see the rows that it changes.
         let rows = select.query_map([], |row| {
             Ok((row.get::<_, [u8; 16]>(0)?, row.get(1)?, row.get::<_, i64>(2)?, row.get(3)?, row.get(4)?))
         })?;
         let rows: Vec<Sealed> = rows.collect::<Result<_, _>>()?;
         for (key, id, number, name, value) in rows {
             let place = Place::Env { session: row::session_key(key), name: &name };
-            let secret = old.unseal(place, &value, &row::session_id(&id)?)?;
+            let secret = old.unseal(place, &value, &row::session_id(id))?;
             update.execute(params![number, name, new.seal(place, &secret)?])?;
             count += 1;
         }
@@ -128,7 +131,7 @@ fn seal_anew(connection: &mut Connection, old: &Sealer, new: &Sealer) -> Result<
         let rows: Vec<Sealed> = rows.collect::<Result<_, _>>()?;
         for (key, id, number, sandbox, value) in rows {
             let place = Place::LinkSecret { session: row::session_key(key), sandbox: &sandbox };
-            let secret = old.unseal(place, &value, &row::session_id(&id)?)?;
+            let secret = old.unseal(place, &value, &row::session_id(id))?;
             update.execute(params![number, new.seal(place, &secret)?])?;
             count += 1;
         }
@@ -141,7 +144,7 @@ fn seal_anew(connection: &mut Connection, old: &Sealer, new: &Sealer) -> Result<
         for (key, id, number, task, value) in rows {
             let task = row::task_id(task)?;
             let place = Place::Webhook { session: row::session_key(key), task: task.as_str() };
-            let secret = old.unseal(place, &value, &row::session_id(&id)?)?;
+            let secret = old.unseal(place, &value, &row::session_id(id))?;
             update.execute(params![number, new.seal(place, &secret)?])?;
             count += 1;
         }
@@ -151,7 +154,7 @@ fn seal_anew(connection: &mut Connection, old: &Sealer, new: &Sealer) -> Result<
     Ok(count)
 }
 
-/// Free pages, and the log, may have values that the old key opens.
+/// Wipes free pages and the WAL, which may contain values that the old key opens.
 fn wipe(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch("PRAGMA secure_delete = ON; VACUUM")?;
     let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
@@ -165,7 +168,7 @@ fn replace(new_file: &Path, key_file: &Path) -> Result<(), StoreError> {
     fs::rename(new_file, key_file).and_then(|()| sync_directory_of(key_file)).map_err(StoreError::file(key_file))
 }
 
-/// A link to a key is kept, and what it leads to replaced.
+/// Resolves symbolic links: a link to a key stays, and its target is replaced.
 fn target(key_file: &Path) -> Result<PathBuf, StoreError> {
     fs::canonicalize(key_file).map_err(StoreError::file(key_file))
 }

@@ -1,16 +1,16 @@
-//! Removing events and lines: of ended tasks when they are too old or too much, and of deleted sessions.
+//! Removes events and lines: of ended tasks that are too old or exceed the size limit, and of deleted sessions.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{IDEMPOTENCY_KEY_AGE, StoreError, row};
 
-/// What one call may remove: two or three milliseconds, for which commits wait.
+/// The maximum number of rows per call. That takes two or three milliseconds, for which commits wait.
 pub(super) const ROWS_PER_CALL: usize = 512;
 
 pub(super) struct Plan {
     pub(super) now: Timestamp,
-    /// Nanoseconds; none: age does not matter.
+    /// Nanoseconds since 1970. `None` means no limit by age.
     pub(super) ended_before: Option<i64>,
     pub(super) excess_bytes: u64,
 }
@@ -21,14 +21,14 @@ struct Removed {
     bytes: u64,
 }
 
-/// A task whose events may all go, and everything before them.
+/// A task whose events, and all events before them, may be removed.
 struct Candidate {
     task: i64,
     session: i64,
     last_seq: Option<i64>,
 }
 
-/// Returns the number of removed rows: fewer than [`ROWS_PER_CALL`] means that nothing is left to do.
+/// Returns the number of removed rows. Fewer than [`ROWS_PER_CALL`] means that nothing is left to remove.
 pub(super) fn prune(connection: &Connection, plan: &Plan) -> Result<usize, StoreError> {
     let forgotten = forget_idempotency_keys(connection, plan.now)? + forget_webhooks(connection, plan.ended_before)?;
     let mut removed = Removed { rows: forgotten, bytes: 0 };
@@ -42,8 +42,8 @@ pub(super) fn prune(connection: &Connection, plan: &Plan) -> Result<usize, Store
     Ok(removed.rows)
 }
 
-/// Removes rows of deleted sessions. Returns whether there are more.
-pub(super) fn sweep(connection: &Connection) -> Result<bool, StoreError> {
+/// Removes rows of deleted sessions. Returns true if more are left.
+pub(super) fn remove_deleted(connection: &Connection) -> Result<bool, StoreError> {
     let session: Option<i64> = connection
         .prepare_cached("SELECT number FROM deleted_sessions LIMIT 1")?
         .query_row([], |row| row.get(0))
@@ -57,7 +57,8 @@ pub(super) fn sweep(connection: &Connection) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// The one that ended first, among those whose last event comes before every event of an unfinished task of its session.
+/// Finds the task that ended first, among those whose last event precedes every event of an unfinished task of its
+/// session.
 fn oldest_ended(connection: &Connection, ended_before: i64) -> Result<Option<Candidate>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT task, session, last_seq FROM task_logs AS ended
@@ -82,7 +83,7 @@ fn remove_task(connection: &Connection, candidate: &Candidate, budget: usize) ->
     connection
         .prepare_cached("UPDATE sessions SET log_bytes = log_bytes - ?2 WHERE number = ?1")?
         .execute([session, row::integer(removed.bytes)])?;
-    // A task that used up the budget may have more; it is found again by its own row.
+    // A task that used up the budget may have more rows. Its own row makes the next call find it again.
     if removed.rows < budget {
         connection.prepare_cached("DELETE FROM task_logs WHERE task = ?1")?.execute([task])?;
         connection.prepare_cached("DELETE FROM webhooks WHERE task = ?1 AND ended IS NOT NULL")?.execute([task])?;
@@ -91,7 +92,7 @@ fn remove_task(connection: &Connection, candidate: &Candidate, budget: usize) ->
     Ok(removed)
 }
 
-/// From the session's first event on, up to and with `last_seq`.
+/// Removes events from the session's first one up to and including `last_seq`.
 fn remove_events(connection: &Connection, session: i64, last_seq: i64, budget: usize) -> Result<Removed, StoreError> {
     let (removed, last) = connection
         .prepare_cached(
@@ -105,14 +106,14 @@ fn remove_events(connection: &Connection, session: i64, last_seq: i64, budget: u
     Ok(removed)
 }
 
-/// Of one task, or of the whole session.
+/// Removes lines of one task, or of the whole session.
 fn remove_lines(
     connection: &Connection,
     session: i64,
     task: Option<i64>,
     budget: usize,
 ) -> Result<Removed, StoreError> {
-    // With one task of one session, `number` is in the index's own order.
+    // For one task of one session, the index is ordered by `number`.
     let condition = if task.is_some() { "session = ?1 AND task = ?2" } else { "session = ?1 AND ?2 IS NULL" };
     let (removed, last) = connection
         .prepare_cached(&format!(
@@ -134,7 +135,7 @@ fn measured(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Removed, Option<i64>)>
     Ok((Removed { rows: usize::try_from(rows).unwrap_or(0), bytes: row::unsigned(bytes) }, row.get(2)?))
 }
 
-/// Deliveries that ended before that: those whose session is gone have no log to go with.
+/// Removes deliveries that ended before that time. This covers those of deleted sessions, whose logs no longer exist.
 fn forget_webhooks(connection: &Connection, ended_before: Option<i64>) -> Result<usize, StoreError> {
     let Some(ended_before) = ended_before else { return Ok(0) };
     let forgotten = connection

@@ -1,4 +1,4 @@
-//! How our types look in a column.
+//! The column formats of this project's types.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 
-/// Nanoseconds since 1970; the years 1677 to 2262 fit, others stop at the edge.
+/// Nanoseconds since 1970. The years 1677 to 2262 fit; other times saturate.
 pub(super) fn nanos(time: Timestamp) -> i64 {
     i64::try_from(time.as_nanosecond()).unwrap_or(if time < Timestamp::UNIX_EPOCH { i64::MIN } else { i64::MAX })
 }
@@ -25,7 +25,8 @@ pub(super) fn duration(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// Counts and sequence numbers, which never come near the edge; a caller's wild `since` stops there.
+/// Converts counts and sequence numbers. They never come near the limit, except a caller's arbitrary `since`, which
+/// saturates.
 pub(super) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -38,7 +39,7 @@ pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// The number that a task's sixteen hexadecimal digits spell, its sign bit like any other.
+/// The number that a task's sixteen hexadecimal digits represent. The sign bit is a bit like any other.
 pub(super) fn task_number(id: &TaskId) -> Result<i64, StoreError> {
     u64::from_str_radix(id.as_str(), 16)
         .map(u64::cast_signed)
@@ -61,8 +62,9 @@ pub(super) fn session_key(bytes: [u8; 16]) -> SessionKey {
     SessionKey::from_bytes(bytes)
 }
 
-pub(super) fn session_id(text: &str) -> Result<SessionId, StoreError> {
-    text.parse().map_err(|_| StoreError::corrupt(format!("session id {text:?}")))
+/// An id that the rules of an earlier version accepted is read as it is.
+pub(super) fn session_id(text: String) -> SessionId {
+    text.into()
 }
 
 pub(super) fn agent_name(text: &str) -> Result<AgentName, StoreError> {
@@ -77,7 +79,7 @@ pub(super) fn encode<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(StoreError::Encode)
 }
 
-/// Nine thousand million dollars fit.
+/// Nine billion dollars fit.
 pub(super) fn cost(cost: Cost) -> i64 {
     integer(cost.nano_dollars())
 }

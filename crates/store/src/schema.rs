@@ -1,4 +1,4 @@
-//! Connections and the schema: see `migrations/V1__initial.sql` for the tables.
+//! Connections and the schema. `migrations/V1__initial.sql` describes the tables.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,14 +7,18 @@ use refinery::{Migration, Runner};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::seal::Sealer;
-use super::{StoreError, data_dir, rekey};
+use super::{StoreError, rekey};
 
-/// We are the only writer; what can hold the database for a moment is a backup taken with another program.
+/// The time to wait for a locked database. This process is the only writer; only a backup by another program holds a
+/// lock for a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// More than all statements of a connection.
+/// The number of cached statements, more than a connection has.
 const CACHED_STATEMENTS: usize = 64;
 
-/// In the order in which they are applied.
+/// The newest schema version that this program supports.
+pub const SCHEMA_VERSION: u32 = 6;
+
+/// The migrations in order.
 const MIGRATIONS: [(&str, &str); 6] = [
     ("V1__initial", include_str!("../migrations/V1__initial.sql")),
     ("V2__api_keys", include_str!("../migrations/V2__api_keys.sql")),
@@ -24,14 +28,15 @@ const MIGRATIONS: [(&str, &str); 6] = [
     ("V6__agents", include_str!("../migrations/V6__agents.sql")),
 ];
 
-/// The one connection that writes, with the schema brought up to date.
+/// Opens the writing connection and migrates the schema.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
-    // Pages of 8 KiB keep events of up to 2,000 bytes inside the tree. It counts only while the file is empty, so it comes first.
-    // `synchronous=FULL` makes a commit wait for the disk. The WAL is cut back to 64 MiB after a long read let it grow.
+    // Pages of 8 KiB keep events of up to 2,000 bytes inside the tree. The setting only takes effect while the file is
+    // empty, so it comes first. `synchronous=FULL` makes a commit wait for the disk. The WAL is cut back to 64 MiB
+    // after a long read let it grow.
     connection.execute_batch(
         "PRAGMA page_size = 8192;
          PRAGMA journal_mode = WAL;
@@ -43,12 +48,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// A connection of another program of ours, while a server may have the database: its schema brought up to date too.
-pub(super) fn open_beside(data_dir: &Path) -> Result<Connection, StoreError> {
-    open_writer(&data_dir::make(data_dir)?)
-}
-
-/// One that cannot write, whatever it is told. To be opened after the writer, which makes the WAL.
+/// Opens a read-only connection. The writer must be open first, because it creates the WAL.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -57,7 +57,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Opens the key file and proves that it is the one this database was sealed with, after a rekey that was cut short too.
+/// Opens the key file and checks that it sealed this database, also after an interrupted rekey.
 pub(super) fn open_sealer(connection: &Connection, key_file: &Path) -> Result<Sealer, StoreError> {
     let check_value = check_value(connection)?;
     if let Some(check_value) = &check_value
@@ -82,21 +82,33 @@ pub(super) fn check_value(connection: &Connection) -> Result<Option<Vec<u8>>, St
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let migrations = MIGRATIONS
-        .iter()
-        .map(|(name, sql)| Migration::unapplied(name, sql))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| StoreError::Migration(Box::new(error)))?;
-    let known = migrations.iter().map(|migration| i64::from(migration.version())).max().unwrap_or(0);
+    let migrations = migrations()?;
+    let known = i64::from(SCHEMA_VERSION);
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
     if found < known {
-        // Every file in one transaction: half a schema is never seen.
+        // All files run in one transaction, so that nobody sees half a schema.
         let runner = Runner::new(&migrations).set_grouped(true);
         runner.run(connection).map_err(|error| StoreError::Migration(Box::new(error)))?;
         connection.pragma_update(None, "user_version", known)?;
     }
     Ok(())
+}
+
+fn migrations() -> Result<Vec<Migration>, StoreError> {
+    let migrations = MIGRATIONS.iter().map(|(name, sql)| Migration::unapplied(name, sql));
+    migrations.collect::<Result<_, _>>().map_err(|error| StoreError::Migration(Box::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SCHEMA_VERSION, migrations};
+
+    #[test]
+    fn the_newest_migration_is_the_schema_version() {
+        let newest = migrations().unwrap().iter().map(refinery::Migration::version).max();
+        assert_eq!(newest.map(i64::from), Some(i64::from(SCHEMA_VERSION)));
+    }
 }

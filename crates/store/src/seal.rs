@@ -1,7 +1,7 @@
-//! Sealing of secrets at rest: XChaCha20-Poly1305 under a key file of 32 random bytes.
+//! Seals secrets at rest with XChaCha20-Poly1305 under a key file of 32 random bytes.
 //!
-//! A sealed value is `nonce (24 bytes) ‖ ciphertext ‖ tag`. The place that a value belongs to is authenticated with it, so
-//! that a value moved to another row of the database does not open.
+//! A sealed value is `nonce (24 bytes) ‖ ciphertext ‖ tag`. The value's place is authenticated with it, so a value that
+//! is moved to another row of the database cannot be opened.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -22,10 +22,10 @@ const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 const CHECK_TEXT: &str = "claude-runner";
 
-/// Has the key; the cipher wipes it when dropped. Deliberately without `Debug`.
+/// Holds the key. The cipher wipes it when dropped. It has no `Debug` on purpose.
 pub(super) struct Sealer(XChaCha20Poly1305);
 
-/// What a sealed value is and whom it belongs to.
+/// The kind and the owner of a sealed value.
 #[derive(Clone, Copy)]
 pub(super) enum Place<'a> {
     KeyCheck,
@@ -35,7 +35,7 @@ pub(super) enum Place<'a> {
 }
 
 impl Sealer {
-    /// Reads the key file, or makes one where `may_create` says that nothing is sealed yet.
+    /// Reads the key file. If it is missing, creates one if `may_create` (nothing is sealed yet), else fails.
     pub(super) fn open(path: &Path, may_create: bool) -> Result<Self, StoreError> {
         let key = match fs::read(path) {
             Ok(bytes) => Zeroizing::new(bytes),
@@ -48,7 +48,7 @@ impl Sealer {
             Err(source) => return Err(StoreError::File { path: path.to_owned(), source }),
         };
         if fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0) {
-            tracing::warn!(file = %path.display(), "the key file can be read by others: make its mode 0600");
+            tracing::warn!(file = %path.display(), "other users can read the key file: set its mode to 0600");
         }
         XChaCha20Poly1305::new_from_slice(&key)
             .map(Sealer)
@@ -64,7 +64,7 @@ impl Sealer {
     }
 
     pub(super) fn seal(&self, place: Place<'_>, secret: &SecretString) -> Result<Vec<u8>, StoreError> {
-        // 192 random bits: two values never share a nonce, without a counter that a restored backup would set back.
+        // With 192 random bits two values never share a nonce. A counter would be reset by restoring a backup.
         let mut nonce = [0; NONCE_BYTES];
         rand::fill(&mut nonce);
         let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: &place.bytes() };
@@ -75,7 +75,7 @@ impl Sealer {
         Ok([nonce.as_slice(), &ciphertext].concat())
     }
 
-    /// The id of the place's session is for the error alone.
+    /// Opens a sealed value. The session's id is only for the error message.
     pub(super) fn unseal(
         &self,
         place: Place<'_>,
@@ -90,13 +90,14 @@ impl Sealer {
         let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_BYTES>()?;
         let payload = Payload { msg: ciphertext, aad: &place.bytes() };
         let plain = self.0.decrypt(&XNonce::from(*nonce), payload).map(Zeroizing::new).ok()?;
-        // Boxed at its exact size: a shrinking reallocation could leave a copy behind.
+        // Allocate the exact size, because a shrinking reallocation could leave a copy behind.
         Some(SecretString::from(Box::<str>::from(std::str::from_utf8(&plain).ok()?)))
     }
 }
 
 impl Place<'_> {
-    /// The kind is one byte and the session's key has a fixed length, so two places never spell the same.
+    /// The place as bytes. The kind is one byte and the session's key has a fixed length, so two places never have the
+    /// same bytes.
     fn bytes(self) -> Vec<u8> {
         let spell = |kind: u8, session: SessionKey, name: &str| {
             [&[kind], session.as_bytes().as_slice(), name.as_bytes()].concat()
@@ -121,7 +122,8 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// Durable before it is used: a key lost with the page cache would make everything sealed unreadable.
+/// Creates a key file. It is durable before it is used: if the key were lost with the page cache, nothing sealed could
+/// be opened.
 pub(super) fn create_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let mut key = Zeroizing::new(vec![0; KEY_BYTES]);
     rand::rngs::SysRng.try_fill_bytes(&mut key).map_err(|error| StoreError::Random(error.to_string()))?;
@@ -130,7 +132,7 @@ pub(super) fn create_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> 
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
         file.write_all(&key)?;
         file.sync_all()?;
-        // Renamed when whole, so that a crash never leaves half a key.
+        // Rename when complete, so that a crash never leaves half a key.
         fs::rename(&part, path)?;
         sync_directory_of(path)
     };

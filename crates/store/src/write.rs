@@ -1,4 +1,4 @@
-//! The one thread that writes.
+//! The writer thread.
 
 mod group;
 mod logs;
@@ -7,7 +7,6 @@ mod tasks;
 mod usage;
 mod webhooks;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -21,16 +20,16 @@ use super::retention::Plan;
 use super::seal::Sealer;
 use super::{Change, StoreError};
 
-/// Callers beyond these wait in `ask`. Each session has one worker that waits for its commits, so this many can be in the
-/// queue only with this many busy sessions.
+/// The capacity of the queue; further callers wait in `ask`. Each session has one worker that waits for its commits, so
+/// the queue is only full with this many busy sessions.
 const QUEUED_REQUESTS: usize = 1024;
 
 pub(super) enum Work {
     Commit(Vec<Change>),
     Prune(Plan),
-    /// Nothing is accepted after this.
+    /// Accept nothing after this.
     Close,
-    /// Something that a test does with the connection, between the others' work.
+    /// Run a test's code on the connection, between other work.
     #[cfg(test)]
     Hook(Option<Hook>),
 }
@@ -40,30 +39,15 @@ type Hook = Box<dyn FnOnce(&Connection) + Send>;
 
 struct Request {
     work: Work,
-    /// Gets the number of rows that were written or removed.
+    /// Receives the number of written or removed rows.
     reply: oneshot::Sender<Result<usize, StoreError>>,
 }
 
-/// Counts since the store was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WriteMetrics {
-    /// Lists of changes that became durable.
-    pub commits: u64,
-    /// The transactions they shared, each with one wait for the disk.
-    pub transactions: u64,
-}
-
-#[derive(Default)]
-struct Counters {
-    commits: AtomicU64,
-    transactions: AtomicU64,
-}
-
-/// The callers' end. Never cloned: dropping it ends the thread, and the field order lets the queue end before the wait.
+/// The callers' end of the queue. It is never cloned: dropping it ends the thread. The order of fields closes the queue
+/// before the wait.
 pub(super) struct WriterHandle {
     requests: mpsc::Sender<Request>,
-    counters: Arc<Counters>,
-    /// Told when a webhook may have become due.
+    /// Notified when a webhook may have become due.
     due: Arc<Notify>,
     thread: Thread,
 }
@@ -74,12 +58,12 @@ pub(super) struct Writer {
     connection: Connection,
     sealer: Arc<Sealer>,
     requests: mpsc::Receiver<Request>,
-    counters: Arc<Counters>,
     metrics: Metrics,
     due: Arc<Notify>,
-    /// Whether there may be rows of deleted sessions left.
-    sweep: bool,
-    /// Kept until the connection is closed: only then may another coordinator come. Fields are dropped in this order.
+    /// Rows of deleted sessions may be left.
+    rows_left: bool,
+    /// Keeps the lock until the connection is closed, because only then may another coordinator start. Fields are
+    /// dropped in order.
     _data_dir: DataDir,
 }
 
@@ -91,22 +75,14 @@ impl Writer {
         metrics: Metrics,
     ) -> Result<WriterHandle, StoreError> {
         let (sender, requests) = mpsc::channel(QUEUED_REQUESTS);
-        let (counters, due) = (Arc::<Counters>::default(), Arc::<Notify>::default());
-        let writer = Writer {
-            connection,
-            sealer,
-            requests,
-            counters: counters.clone(),
-            metrics,
-            due: due.clone(),
-            sweep: true,
-            _data_dir: data_dir,
-        };
+        let due = Arc::<Notify>::default();
+        let writer =
+            Writer { connection, sealer, requests, metrics, due: due.clone(), rows_left: true, _data_dir: data_dir };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(StoreError::Writer)?;
-        Ok(WriterHandle { requests: sender, counters, due, thread: Thread(Mutex::new(Some(thread))) })
+        Ok(WriterHandle { requests: sender, due, thread: Thread(Mutex::new(Some(thread))) })
     }
 
     fn run(mut self) {
@@ -116,13 +92,13 @@ impl Writer {
         }
     }
 
-    /// Waits for work, and removes rows of deleted sessions while there is none.
+    /// Waits for work. Removes rows of deleted sessions while there is none.
     fn next(&mut self) -> Option<Request> {
-        while self.sweep {
+        while self.rows_left {
             match self.requests.try_recv() {
                 Ok(request) => return Some(request),
                 Err(mpsc::error::TryRecvError::Disconnected) => return None,
-                Err(mpsc::error::TryRecvError::Empty) => self.sweep = self.sweep_once(),
+                Err(mpsc::error::TryRecvError::Empty) => self.rows_left = self.remove_deleted(),
             }
         }
         self.requests.blocking_recv()
@@ -136,7 +112,8 @@ impl WriterHandle {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// As [`WriterHandle::ask`] without waiting. Gives the work back where there is no room for it.
+    /// The same as [`WriterHandle::ask`], without waiting for a place in the queue. Returns the work if the queue is
+    /// full.
     pub(super) fn put(&self, work: Work) -> Result<oneshot::Receiver<Result<usize, StoreError>>, Work> {
         let (reply, answer) = oneshot::channel();
         match self.requests.try_send(Request { work, reply }) {
@@ -150,17 +127,10 @@ impl WriterHandle {
     }
 
     pub(super) async fn close(&self) {
-        // Closed before: then there is only the thread's end to wait for.
+        // If the store is already closed, only wait for the thread's end.
         let _ = self.ask(Work::Close).await;
         if let Some(thread) = self.thread.take() {
             let _ = tokio::task::spawn_blocking(|| thread.join()).await;
-        }
-    }
-
-    pub(super) fn metrics(&self) -> WriteMetrics {
-        WriteMetrics {
-            commits: self.counters.commits.load(Ordering::Relaxed),
-            transactions: self.counters.transactions.load(Ordering::Relaxed),
         }
     }
 
@@ -177,7 +147,7 @@ impl Thread {
 }
 
 impl Drop for Thread {
-    /// So that what was accepted is written, and the directory free, when the store is gone.
+    /// Waits until accepted changes are written and the directory is unlocked.
     fn drop(&mut self) {
         if let Some(thread) = self.take() {
             let _ = thread.join();

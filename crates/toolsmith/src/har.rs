@@ -1,4 +1,4 @@
-//! A HAR, as browsers record it: which of its requests are the API's, and what is the same in them.
+//! HAR files, the recordings of browsers: selects the requests to an API and finds their common structure.
 
 mod body;
 mod entry;
@@ -10,33 +10,36 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use url::Url;
 
-use self::entry::Entry;
+use self::entry::RecordedRequest;
 use super::InputError;
 use super::model::{Collection, LeftOut, Service};
 use super::names::{self, slug};
 
-/// A browser's whole day has fewer.
+/// The maximum number of requests. A full day of browsing has fewer.
 const MAX_ENTRIES: usize = 50_000;
 
-/// What the user says about a recording.
+/// The user's choices for a recording.
 #[derive(Clone, Debug, Default)]
 pub struct Chosen {
-    /// Hosts, each with or without a port. Those of the page's site where none is named.
+    /// Hosts, each with or without a port. An empty list selects the hosts of the page's site.
     pub hosts: Vec<String>,
-    /// What the tools' names begin with, instead of the host's name.
+    /// The prefix of the tools' names. `None` uses the host's name.
     pub name: Option<String>,
 }
 
-/// The tools for the requests of a recording.
+/// Builds the tools for the requests of a recording. Fails if the text is not a HAR, or if no request is usable.
 pub fn from_har(text: &str, chosen: &Chosen) -> Result<Collection, InputError> {
     let har: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(InputError::NotJson)?;
     let list = har.pointer("/log/entries").and_then(Value::as_array);
-    let list = list.ok_or_else(|| InputError::at("log.entries", "it must be a list: this is no HAR"))?;
+    let list = list.ok_or_else(|| InputError::at("log.entries", "it must be a list; this is not a HAR"))?;
     if list.len() > MAX_ENTRIES {
-        return Err(InputError::at("log.entries", format!("there are more than {MAX_ENTRIES}")));
+        return Err(InputError::at("log.entries", format!("it has more than {MAX_ENTRIES} requests")));
     }
-    let entries: Vec<Entry> =
-        list.iter().enumerate().map(|(number, entry)| Entry::parse(number, entry)).collect::<Result<_, _>>()?;
+    let entries: Vec<RecordedRequest> = list
+        .iter()
+        .enumerate()
+        .map(|(number, entry)| RecordedRequest::parse(number, entry))
+        .collect::<Result<_, _>>()?;
     let site = site(&har, &entries);
 
     let mut left_out = LeftOut::new();
@@ -49,10 +52,10 @@ pub fn from_har(text: &str, chosen: &Chosen) -> Result<Collection, InputError> {
         }
     }
     if kept.is_empty() {
-        let hosts: BTreeSet<String> = entries.iter().map(Entry::host).collect();
+        let hosts: BTreeSet<String> = entries.iter().map(RecordedRequest::host).collect();
         let hosts = hosts.into_iter().take(20).collect::<Vec<_>>().join(", ");
         return Err(InputError::Nothing(format!(
-            "of {} requests none is an API's that could be called again; choose with --host of: {hosts}",
+            "none of {} requests is a repeatable call of an API; select hosts with --host. The hosts are: {hosts}",
             entries.len()
         )));
     }
@@ -62,8 +65,8 @@ pub fn from_har(text: &str, chosen: &Chosen) -> Result<Collection, InputError> {
     Ok(Collection { tools, left_out })
 }
 
-/// Why a request is none for a tool.
-fn reason_against(entry: &Entry, chosen: &Chosen, site: Option<&str>) -> Option<String> {
+/// The reason why a request is left out, or `None` if it becomes part of a tool.
+fn reason_against(entry: &RecordedRequest, chosen: &Chosen, site: Option<&str>) -> Option<String> {
     let host = entry.host();
     if !entry.is_web() {
         return Some("not http".to_owned());
@@ -82,11 +85,11 @@ fn reason_against(entry: &Entry, chosen: &Chosen, site: Option<&str>) -> Option<
         return Some(format!("another host: {host}"));
     }
     if entry.is_preflight() {
-        Some("asked by the browser itself".to_owned())
+        Some("sent by the browser itself".to_owned())
     } else if entry.is_static() {
         Some("pages and static files".to_owned())
     } else if entry.failed() {
-        Some("refused or failed".to_owned())
+        Some("failed requests".to_owned())
     } else if entry.has_upload() {
         Some("uploads".to_owned())
     } else {
@@ -94,16 +97,16 @@ fn reason_against(entry: &Entry, chosen: &Chosen, site: Option<&str>) -> Option<
     }
 }
 
-/// The site of the page that was recorded.
-fn site(har: &Value, entries: &[Entry]) -> Option<String> {
+/// The site of the recorded page.
+fn site(har: &Value, entries: &[RecordedRequest]) -> Option<String> {
     let title = har.pointer("/log/pages/0/title").and_then(Value::as_str).and_then(|title| Url::parse(title).ok());
     let title = title.filter(|url| url.host_str().is_some());
     let document = || entries.iter().find(|entry| entry.is_document()).map(|entry| entry.url.clone());
-    let origin = || entries.iter().find_map(Entry::page);
+    let origin = || entries.iter().find_map(RecordedRequest::page);
     title.or_else(document).or_else(origin).map(|url| site_of(&url))
 }
 
-/// The last two labels of a name, or an address as it is.
+/// The last two labels of a domain name, or the IP address.
 fn site_of(url: &Url) -> String {
     match (url.domain(), url.host_str()) {
         (Some(name), _) => {
@@ -114,8 +117,8 @@ fn site_of(url: &Url) -> String {
     }
 }
 
-/// Each address with a name of its own.
-fn services(kept: &[&Entry], chosen: &Chosen) -> BTreeMap<String, Service> {
+/// Gives each origin a service with a unique name.
+fn services(kept: &[&RecordedRequest], chosen: &Chosen) -> BTreeMap<String, Service> {
     let origins: BTreeSet<String> = kept.iter().map(|entry| entry.origin()).collect();
     let mut taken = BTreeSet::new();
     origins
@@ -136,7 +139,7 @@ pub(super) fn service(name: &str, address: String, taken: &mut BTreeSet<String>)
     Service { name, prefix, address }
 }
 
-/// `acme` of `https://api.acme.test`
+/// Derives `acme` from `https://api.acme.test`.
 pub(super) fn name_of(address: &str) -> String {
     match Url::parse(address).ok().and_then(|url| url.domain().map(str::to_owned)) {
         Some(name) if name.contains('.') => name.rsplit('.').nth(1).unwrap_or("api").to_owned(),

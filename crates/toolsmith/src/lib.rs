@@ -1,8 +1,19 @@
-//! Shell tools for an agent, made of what is known of an API: a recording of a browser or an OpenAPI document. Both become the
-//! same model, which one writer turns into scripts. No I/O here.
+//! Generates shell tools for an agent from a description of an API: a browser's recording (HAR) or an OpenAPI document.
+//! Both are translated to one model, and one writer turns the model into scripts.
 //!
-//! What is read may be hostile: a recording holds what foreign servers said. Nothing of it is written into a script but as a
-//! quoted literal or a name of our own making, and of recorded values nothing but paths and harmless headers.
+//! | module | contains |
+//! |---|---|
+//! | `har`, `openapi`, `yaml` | the two inputs |
+//! | `model` | [`Collection`]: the tools and their operations |
+//! | `names`, `secrets` | generated names; the detection of secrets |
+//! | `write` | the scripts. All share `runtime.sh` |
+//! | `report` | the summary for the user, and texts for AGENTS.md and `agent.toml` |
+//!
+//! Invariants:
+//! - There is no I/O.
+//! - Inputs may be hostile: a recording contains text of foreign servers. A script contains input only as quoted
+//!   literals, or as names that this crate generates.
+//! - Recorded values never reach a script, except paths and harmless headers.
 
 mod har;
 mod model;
@@ -20,12 +31,12 @@ pub use report::report;
 pub use write::{ToolFile, write};
 pub use yaml::YamlError;
 
-/// A file that tools cannot be made of. The file itself is named by who read it.
+/// The reason why an input is unusable. The caller adds the name of the file.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     #[error("it is not JSON: {0}")]
     NotJson(serde_json::Error),
-    #[error("it is no YAML: {0}")]
+    #[error("it is not YAML: {0}")]
     NotYaml(YamlError),
     #[error("{place}: {reason}")]
     Entry { place: String, reason: String },

@@ -1,74 +1,77 @@
-//! Requests of an API, wherever they are known from.
+//! The model: requests of an API, independent of the input's format.
 
 use std::collections::BTreeMap;
 
-/// The tools of one run, and what there are none for.
+/// The generated tools, and the requests that are not part of any.
 #[derive(Debug)]
 pub struct Collection {
     pub tools: Vec<Tool>,
     pub left_out: LeftOut,
 }
 
-/// How many requests were left out, by reason.
+/// Number of requests that were left out, by reason.
 pub type LeftOut = BTreeMap<String, usize>;
 
-/// The requests of one resource, `/users` and what is below: one script.
+/// One script: the requests of one resource, such as `/users` and the paths below it.
 #[derive(Debug)]
 pub struct Tool {
-    /// Its file's name without the ending.
+    /// The file's name without its extension.
     pub name: String,
     pub resource: String,
     pub service: Service,
-    /// In the order of their paths.
+    /// Sorted by path.
     pub operations: Vec<Operation>,
 }
 
 /// One API at one address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Service {
-    /// For the names of tools: `acme`.
+    /// The base of tool names: `acme`.
     pub name: String,
-    /// For the names of variables: `ACME`.
+    /// The prefix of variable names: `ACME`.
     pub prefix: String,
-    /// Where it was; its address comes from the environment.
+    /// The address in the input. A tool takes its address from the environment.
     pub address: String,
 }
 
 impl Service {
+    /// The name of the variable with the service's address.
     pub fn url_variable(&self) -> String {
         super::names::variable(&self.prefix, "URL")
     }
 }
 
+/// One command of a tool: one request.
 #[derive(Debug)]
 pub struct Operation {
-    /// The command: `get-user`. Unique within its tool.
+    /// The command's name: `get-user`. It is unique within its tool.
     pub name: String,
-    /// Of capital letters.
+    /// The HTTP method in capital letters.
     pub method: String,
     pub path: Vec<Piece>,
     pub summary: Option<String>,
     pub inputs: Vec<Input>,
     pub body: BodyKind,
-    /// Headers that are always the same.
+    /// Headers that have the same value in every request.
     pub constants: BTreeMap<String, String>,
     pub secrets: Vec<Secret>,
 }
 
+/// A part of a path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Piece {
-    /// As it stands in the URL, percent-encoded.
+    /// Text as it appears in the URL, percent-encoded.
     Literal(String),
     /// The parameter's name: `user-id`.
     Parameter(String),
 }
 
-/// What a caller of the tool may give as an option.
+/// An option of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
-    /// As the API calls it.
+    /// The name in the API.
     pub name: String,
-    /// As the tool does, without dashes. Unique within its operation.
+    /// The name in the tool, without dashes. It is unique within its operation.
     pub option: String,
     pub place: Place,
     pub required: bool,
@@ -82,9 +85,9 @@ pub enum Place {
     Form,
     /// A field of the JSON body that is a string.
     Text,
-    /// A field of the JSON body that is anything else, given as JSON.
+    /// A field of the JSON body of any other type. Its value is given as JSON.
     Json,
-    /// The JSON body itself.
+    /// The JSON body as a whole.
     Whole,
 }
 
@@ -95,7 +98,7 @@ pub enum BodyKind {
     Form,
 }
 
-/// A value that is taken from the environment.
+/// A value that comes from the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
     pub place: SecretPlace,
@@ -104,7 +107,7 @@ pub struct Secret {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretPlace {
-    /// `before`: what stands before the value, such as `Bearer `.
+    /// `before` is the fixed text before the value, such as `Bearer `.
     Header {
         name: String,
         before: &'static str,
@@ -114,7 +117,7 @@ pub enum SecretPlace {
     Json(String),
 }
 
-/// `/users/USER_ID/usage`
+/// The path for people: `/users/USER_ID/usage`.
 pub(super) fn shown_path(path: &[Piece]) -> String {
     path.iter()
         .map(|piece| match piece {
@@ -124,7 +127,7 @@ pub(super) fn shown_path(path: &[Piece]) -> String {
         .collect()
 }
 
-/// `user-id` as help texts show it: `USER_ID`.
+/// The parameter `user-id` as help texts show it: `USER_ID`.
 pub(super) fn shown(parameter: &str) -> String {
     parameter.replace('-', "_").to_ascii_uppercase()
 }

@@ -1,4 +1,4 @@
-//! Names of our own making, from names of others.
+//! Generates names from names in the input.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,13 @@ use domain::task::check_variable;
 
 use super::model::Piece;
 
-/// Longer ones are cut: file systems and readers have a limit.
+/// The maximum length of a name. File systems and readers have limits.
 const MAX_NAME: usize = 48;
-/// Of a text that somebody else wrote.
+/// The maximum length of a text from the input.
 const MAX_TEXT: usize = 200;
 
-/// Lower-case letters, digits and single dashes, beginning with a letter or a digit: `userId` and `user_id` are `user-id`.
+/// Lower-case letters, digits and single dashes, starting with a letter or a digit: `userId` and `user_id` become
+/// `user-id`.
 pub(super) fn slug(text: &str) -> String {
     let mut slug = String::new();
     let mut before = ' ';
@@ -33,7 +34,7 @@ pub(super) fn slug(text: &str) -> String {
     if slug.is_empty() { "item".to_owned() } else { slug.to_owned() }
 }
 
-/// The slug, or with a number after it where that is taken. It is taken then.
+/// Adds the slug to `taken` and returns it. If it is taken, a number is appended.
 pub(super) fn unique(slug: &str, taken: &mut BTreeSet<String>) -> String {
     let mut name = slug.to_owned();
     let mut number = 2;
@@ -44,7 +45,7 @@ pub(super) fn unique(slug: &str, taken: &mut BTreeSet<String>) -> String {
     name
 }
 
-/// A variable that a task's `env` may have.
+/// A variable name that is allowed in a task's `env`.
 pub(super) fn variable(prefix: &str, name: &str) -> String {
     let name = shouted(name);
     let name = name.strip_prefix("X_").unwrap_or(&name);
@@ -64,13 +65,13 @@ pub(super) fn singular(word: &str) -> String {
     if keeps { word.to_owned() } else { word.strip_suffix('s').unwrap_or(word).to_owned() }
 }
 
-/// Segments that say nothing about what is asked for: `api`, `rest`, `v2`.
+/// True for segments that do not name a resource: `api`, `rest`, `v2`.
 pub(super) fn is_prefix(segment: &str) -> bool {
     let version = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     ["api", "rest"].contains(&segment) || segment.strip_prefix('v').is_some_and(version)
 }
 
-/// The segments of a path that are names, and whether a parameter follows.
+/// The segments of a path that are names. The flag says if a parameter follows.
 fn words(path: &[Piece]) -> Vec<(String, bool)> {
     let mut words: Vec<(String, bool)> = Vec::new();
     for piece in path {
@@ -89,12 +90,12 @@ fn words(path: &[Piece]) -> Vec<(String, bool)> {
     words
 }
 
-/// `users` of `/api/v1/users/USER_ID/usage`.
+/// Derives `users` from `/api/v1/users/USER_ID/usage`.
 pub(super) fn resource(path: &[Piece]) -> String {
     words(path).into_iter().next().map_or_else(|| "root".to_owned(), |(word, _)| word)
 }
 
-/// `get-user-usage` of `GET /api/v1/users/USER_ID/usage`.
+/// Derives `get-user-usage` from `GET /api/v1/users/USER_ID/usage`.
 pub(super) fn operation(method: &str, path: &[Piece]) -> String {
     let mut name = method.to_ascii_lowercase();
     for (word, has_parameter) in words(path) {
@@ -104,7 +105,7 @@ pub(super) fn operation(method: &str, path: &[Piece]) -> String {
     slug(&name)
 }
 
-/// A text for people, in one line that no terminal or reader takes for anything else.
+/// Converts a text to one line for people, without characters that a terminal or a reader could misinterpret.
 pub(super) fn one_line(text: &str) -> String {
     let invisible =
         |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
@@ -121,7 +122,7 @@ pub(super) fn one_line(text: &str) -> String {
     }
 }
 
-/// Whether a name of the API can be said in a script as it is.
+/// True if a name from the input can appear in a script unchanged.
 pub(super) fn is_sayable(name: &str) -> bool {
     !name.is_empty() && name.len() <= 200 && !name.chars().any(char::is_control)
 }

@@ -1,4 +1,4 @@
-//! An OpenAPI document (3.0 and 3.1, as YAML or JSON).
+//! OpenAPI documents (3.0 and 3.1, as YAML or JSON).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,19 +10,20 @@ use super::names::{self, is_sayable, slug, unique, variable};
 use super::{InputError, secrets, yaml};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
-/// References to references, at most.
+/// The maximum length of a chain of references.
 const MAX_DEPTH: usize = 16;
 
-/// The tools for the operations of a document.
+/// Builds the tools for the operations of a document. Fails if the text is not an OpenAPI document, or if no operation
+/// is usable.
 pub fn from_openapi(text: &str, chosen: &Chosen) -> Result<Collection, InputError> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    // JSON is YAML too, but its own errors are better.
+    // JSON is also YAML, but the JSON parser's errors are better.
     let document: Value = if text.starts_with('{') {
         serde_json::from_str(text).map_err(InputError::NotJson)?
     } else {
         yaml::value(text).map_err(InputError::NotYaml)?
     };
-    // Without quotes YAML has a number there.
+    // In YAML without quotes the version is a number.
     let version = match &document["openapi"] {
         Value::String(version) => version.clone(),
         other => other.to_string(),
@@ -59,7 +60,7 @@ pub fn from_openapi(text: &str, chosen: &Chosen) -> Result<Collection, InputErro
         }
     }
     if groups.is_empty() {
-        return Err(InputError::Nothing("paths: there is no operation that a tool can be made of".to_owned()));
+        return Err(InputError::Nothing("paths: it contains no operation that a tool can call".to_owned()));
     }
     let tools = groups.into_iter().map(|(resource, operations)| {
         let name = format!("{}-{resource}", service.name);
@@ -68,17 +69,17 @@ pub fn from_openapi(text: &str, chosen: &Chosen) -> Result<Collection, InputErro
     Ok(Collection { tools: tools.collect(), left_out })
 }
 
-/// `Acme API` is `acme`.
+/// Derives `acme` from `Acme API`.
 fn short(title: &str) -> String {
     let slug = slug(title);
     slug.strip_suffix("-api").unwrap_or(&slug).to_owned()
 }
 
-/// `/users/{userId}/usage`
+/// Splits `/users/{userId}/usage` into its parts.
 fn pieces(path: &str, place: &str) -> Result<Vec<Piece>, InputError> {
     let wrong = |reason: &str| InputError::at(place, reason);
     if !path.starts_with('/') || path.contains(['?', '#']) || path.chars().any(char::is_control) {
-        return Err(wrong("a path begins with `/` and has no query"));
+        return Err(wrong("a path must start with `/` and have no query"));
     }
     let mut pieces = Vec::new();
     let mut rest = path;
@@ -97,7 +98,7 @@ fn pieces(path: &str, place: &str) -> Result<Vec<Piece>, InputError> {
     Ok(pieces)
 }
 
-/// What no URL has as it is.
+/// Percent-encodes the characters that a URL cannot contain.
 fn encoded(text: &str) -> String {
     const ODD: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
         .add(b' ')
@@ -118,17 +119,16 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// What a value is, or what its `$ref` leads to within the document.
+    /// Returns the value, or the target of its `$ref` within the document.
     fn resolved(&self, value: &'a Value, place: &str) -> Result<&'a Value, InputError> {
         let mut value = value;
         for _ in 0..MAX_DEPTH {
             let Some(reference) = value.get("$ref").and_then(Value::as_str) else { return Ok(value) };
             let found = reference.strip_prefix('#').and_then(|pointer| self.document.pointer(pointer));
-            value = found.ok_or_else(|| {
-                InputError::at(place, format!("$ref {reference:?} leads nowhere; it must be in this document"))
-            })?;
+            value = found
+                .ok_or_else(|| InputError::at(place, format!("$ref {reference:?} does not exist in this document")))?;
         }
-        Err(InputError::at(place, "its references go round in a circle"))
+        Err(InputError::at(place, "its references form a cycle"))
     }
 
     fn operation(
@@ -187,7 +187,7 @@ impl<'a> Source<'a> {
         Ok(body.then_some(made))
     }
 
-    /// False: its body is nothing that options can say.
+    /// Adds the options for the body. Returns false if options cannot express the body.
     fn body(
         &self,
         operation: &'a Value,
@@ -241,7 +241,7 @@ impl<'a> Source<'a> {
         Ok(true)
     }
 
-    /// The fields of an object, those of `allOf` too.
+    /// Collects the fields of an object, including those of `allOf`.
     fn properties(
         &self,
         schema: &'a Value,
@@ -251,7 +251,7 @@ impl<'a> Source<'a> {
         required: &mut BTreeSet<String>,
     ) -> Result<(), InputError> {
         if depth > MAX_DEPTH {
-            return Err(InputError::at(place, "its schemas go round in a circle"));
+            return Err(InputError::at(place, "its schemas form a cycle"));
         }
         let schema = self.resolved(schema, place)?;
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
@@ -265,7 +265,7 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    /// What the first way in needs; none where one needs nothing.
+    /// Returns the secrets of the first security requirement. The list is empty if that requirement is empty.
     fn credentials(&self, operation: &Value) -> Vec<Secret> {
         let security = operation.get("security").unwrap_or(&self.document["security"]);
         let Some(first) = security.as_array().and_then(|ways| ways.first()).and_then(Value::as_object) else {

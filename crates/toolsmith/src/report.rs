@@ -1,4 +1,4 @@
-//! What the user is told, and what goes into AGENTS.md and `agent.toml`.
+//! The summary for the user, with texts for AGENTS.md and `agent.toml`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use super::model::{Collection, Tool};
 use super::names::one_line;
 use super::write::{usage_line, variables};
 
-/// What was made, what was not, and what is left to do.
+/// Reports the generated tools, the omitted requests and the remaining steps.
 pub fn report(collection: &Collection, directory: &str) -> String {
     let mut text = String::new();
     for tool in &collection.tools {

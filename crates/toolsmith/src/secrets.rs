@@ -1,8 +1,8 @@
-//! What is a secret: by its name, and by how it looks.
+//! Detects secrets by their name and by their value.
 
 use super::names::slug;
 
-/// Words of a name that say so.
+/// Words in a name that mark a secret.
 const WORDS: [&str; 22] = [
     "token",
     "secret",
@@ -27,21 +27,21 @@ const WORDS: [&str; 22] = [
     "sid",
     "hmac",
 ];
-/// Two words after each other.
+/// Pairs of adjacent words that mark a secret.
 const PAIRS: [(&str, &str); 5] =
     [("api", "key"), ("access", "key"), ("private", "key"), ("client", "key"), ("session", "key")];
-/// A token of these kinds says where a list goes on.
+/// Words that make a token a paging position, not a secret.
 const PLACES_IN_LISTS: [&str; 5] = ["page", "next", "continuation", "sync", "cursor"];
-/// With what well-known keys begin.
+/// Prefixes of well-known kinds of keys.
 const BEGINNINGS: [&str; 11] =
     ["eyJ", "sk-", "sk_", "pk_", "rk_", "ghp_", "gho_", "github_pat_", "xox", "AKIA", "glpat-"];
 
-/// A value shorter than this is not judged by its looks.
+/// A shorter value is not judged by its characters.
 const MIN_LENGTH: usize = 20;
-/// Bits a character. English words have about 3, random letters and digits more than 4.
+/// Minimum entropy in bits per character. English words have about 3, random letters and digits more than 4.
 const MIN_ENTROPY: f64 = 3.5;
 
-/// Whether a field is one, in a query, a form or a JSON body.
+/// True if a field of a query, a form or a JSON body is a secret.
 pub(super) fn is_secret(name: &str, value: &str) -> bool {
     let name = slug(name);
     let words: Vec<&str> = name.split('-').collect();
@@ -52,7 +52,7 @@ pub(super) fn is_secret(name: &str, value: &str) -> bool {
     is_named(&words) || looks_secret(value)
 }
 
-/// As [`is_secret`] for a header, where a session is one too.
+/// The same as [`is_secret`] for a header. In a header, `session` and `key` mark a secret too.
 pub(super) fn is_secret_header(name: &str, value: &str) -> bool {
     let slug = slug(name);
     let words: Vec<&str> = slug.split('-').collect();
@@ -66,7 +66,7 @@ fn is_named(words: &[&str]) -> bool {
         || ["apikey", "token", "secret", "password"].iter().any(|word| joined.contains(word))
 }
 
-/// A long string of letters and digits without a pattern. An id that looks like a UUID is none.
+/// True for a long string of letters and digits without a pattern. A UUID is an id, not a secret.
 pub(super) fn looks_secret(value: &str) -> bool {
     let value = value.trim();
     if value.len() >= 12 && BEGINNINGS.iter().any(|beginning| value.starts_with(beginning)) {

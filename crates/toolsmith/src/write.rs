@@ -1,4 +1,5 @@
-//! A tool as a shell script. What comes from outside is a quoted literal or in a help text that nothing expands.
+//! Writes a tool as a shell script. Text from the input is a quoted literal, or part of a help text that the shell does
+//! not expand.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -6,19 +7,20 @@ use std::fmt::Write as _;
 use super::model::{BodyKind, Input, Operation, Piece, Place, SecretPlace, Tool, shown, shown_path};
 use super::names::one_line;
 
-/// What all tools have in common.
+/// The code that all tools share.
 const RUNTIME: &str = include_str!("runtime.sh");
-/// Where a tool's own commands stand in it.
+/// The mark in the runtime that a tool's commands replace.
 const COMMANDS: &str = "    # COMMANDS\n";
 const HELP: &str = "HELP_TEXT\n";
 
-/// A script and its file's name.
+/// A script and its file name.
 #[derive(Debug)]
 pub struct ToolFile {
     pub name: String,
     pub text: String,
 }
 
+/// Writes the script of a tool.
 pub fn write(tool: &Tool) -> ToolFile {
     let mut commands = String::new();
     for operation in &tool.operations {
@@ -29,21 +31,21 @@ pub fn write(tool: &Tool) -> ToolFile {
         .replacen("ABOUT", &format!("{about}. `{}.sh help` explains them.", tool.name), 1)
         .replacen("'PROGRAM_NAME'", &literal(&tool.name), 1)
         .replacen("'URL_NAME'", &literal(&tool.service.url_variable()), 1);
-    // Last, because what is put in may hold a mark of ours: from the back to the front.
+    // Insert the input last and from back to front, because it may contain one of the marks.
     let (head, tail) = text.split_once(COMMANDS).unwrap_or((&text, ""));
     let (before, after) = head.split_once(HELP).unwrap_or((head, ""));
     let text = [before, &help(tool), after, &commands, tail].concat();
     ToolFile { name: format!("{}.sh", tool.name), text }
 }
 
-/// All variables that a tool needs, its address first.
+/// All variables that a tool needs. The address comes first.
 pub(super) fn variables(tool: &Tool) -> Vec<String> {
     let secrets = tool.operations.iter().flat_map(|operation| &operation.secrets).map(|secret| secret.variable.clone());
     let secrets: BTreeSet<String> = secrets.collect();
     std::iter::once(tool.service.url_variable()).chain(secrets).collect()
 }
 
-/// `get-user USER_ID [--expand TEXT]`
+/// The usage of a command: `get-user USER_ID [--expand TEXT]`.
 pub(super) fn usage_line(operation: &Operation) -> String {
     let mut line = operation.name.clone();
     for piece in &operation.path {
@@ -65,7 +67,7 @@ const fn kind(place: Place) -> &'static str {
     }
 }
 
-/// Every line is ours or begins with blanks, so that none ends the text before its time.
+/// The help text. Every line is fixed text or starts with a space, so that none can end the here-document early.
 fn help(tool: &Tool) -> String {
     let mut help = format!("Usage: {}.sh COMMAND [ARGUMENT...]\n", tool.name);
     for operation in &tool.operations {
@@ -151,7 +153,7 @@ const fn word(place: Place) -> &'static str {
     }
 }
 
-/// A word that the shell takes as it is.
+/// Quotes a text for the shell.
 pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }

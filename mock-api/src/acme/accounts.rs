@@ -1,12 +1,12 @@
-//! Who Acme's customers are and what they have used.
+//! Acme's customers and their usage.
 
 use serde::{Deserialize, Serialize};
 
-/// All accounts. The sample has three: one in the middle of the month's calls, one at the limit, one far from it.
+/// All accounts. The sample has three: one with half of the month's calls used, one at its limit, one far below.
 #[derive(Debug)]
 pub(super) struct Accounts(Vec<Account>);
 
-/// One customer with what was used this month.
+/// A customer and this month's usage.
 #[derive(Debug, Clone)]
 pub(super) struct Account {
     pub(super) id: &'static str,
@@ -16,7 +16,7 @@ pub(super) struct Account {
     pub(super) calls_used: u64,
 }
 
-/// The plans, from the smallest to the largest.
+/// The plans, smallest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Plan {
     Free,
@@ -60,7 +60,7 @@ impl Plan {
         }
     }
 
-    /// The plan of this name, whatever its case.
+    /// Finds a plan by name, ignoring case.
     pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|plan| plan.name().eq_ignore_ascii_case(name))
     }

@@ -1,4 +1,4 @@
-//! What can go wrong in a call, and the one place that turns it into a response.
+//! Errors of a call, and their conversion to a response.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::accounts::Plan;
 
-/// Every variant's text is the sentence that the caller gets as `{"error":"…"}`.
+/// The text of each variant is the sentence in the response `{"error":"…"}`.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AcmeError {
     #[error("The bearer token is missing or wrong. Send it as `Authorization: Bearer TOKEN`.")]

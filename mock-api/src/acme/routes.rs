@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::accounts::{Account, Accounts, Plan};
 use super::error::AcmeError;
 
-/// How many calls are remembered for tests: far more than one of them makes.
+/// The number of recorded calls, far more than a test makes.
 pub(super) const MAX_CALLS: usize = 256;
 
 #[derive(Debug)]

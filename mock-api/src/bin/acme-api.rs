@@ -4,14 +4,14 @@ use clap::Parser;
 use mock_api::acme::{AcmeApi, DEFAULT_TOKEN};
 use mock_api::program;
 
-/// The made-up API that the sample support agent works with: users, subscriptions, usage, upgrades.
+/// The invented API that the sample support agent works with: users, subscriptions, usage, upgrades.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     /// Address to listen on.
     #[arg(long, env = "HOST", default_value = "127.0.0.1")]
     host: String,
-    /// Port to listen on; 0 takes a free one.
+    /// Port to listen on; 0 selects a free one.
     #[arg(long, env = "MOCK_API_PORT", default_value_t = 3457)]
     port: u16,
     /// The bearer token that callers must send.

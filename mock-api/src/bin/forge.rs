@@ -7,20 +7,20 @@ use clap::Parser;
 use mock_api::forge::{DEFAULT_TOKEN, Forge, Token, sample_repositories};
 use mock_api::program;
 
-/// A forge in GitHub's shape with a few repositories of the made-up company Acme.
+/// A forge that imitates GitHub, with a few repositories of the invented company Acme.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     /// Address to listen on.
     #[arg(long, env = "HOST", default_value = "127.0.0.1")]
     host: String,
-    /// Port to listen on; 0 takes a free one.
+    /// Port to listen on; 0 selects a free one.
     #[arg(long, env = "FORGE_PORT", default_value_t = 3459)]
     port: u16,
     /// The token that callers must send.
     #[arg(long, env = "FORGE_TOKEN", default_value = DEFAULT_TOKEN, hide_env_values = true)]
     token: String,
-    /// An empty directory for the repositories; they stay there.
+    /// An empty directory for the repositories. They stay there.
     #[arg(long, value_name = "DIR")]
     directory: PathBuf,
 }

@@ -6,26 +6,27 @@ use clap::Parser;
 use mock_api::program;
 use mock_api::scripted_model::{DEFAULT_KEY, ScriptedModel, Scripts};
 
-/// A Messages API that plays scripts instead of asking a model. mock-api/README.md has the scripts and the directives.
+/// A Messages API that plays scripts instead of asking a model. mock-api/README.md documents the scripts and the
+/// directives.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     /// Address to listen on.
     #[arg(long, env = "HOST", default_value = "127.0.0.1")]
     host: String,
-    /// Port to listen on; 0 takes a free one.
+    /// Port to listen on; 0 selects a free one.
     #[arg(long, env = "SCRIPTED_MODEL_PORT", default_value_t = 3458)]
     port: u16,
-    /// Directory of further scripts (*.toml); they are looked at before the built-in ones.
+    /// Directory with additional scripts (*.toml); they take precedence over the built-in ones.
     #[arg(long, value_name = "DIR")]
     scripts: Option<PathBuf>,
-    /// An API key (`x-api-key`) that is taken; may be repeated [default: sk-ant-scripted, where no token is given either]
+    /// An accepted API key (`x-api-key`); may be repeated [default: sk-ant-scripted, if no token is given either]
     #[arg(long, value_name = "KEY")]
     expect_key: Vec<String>,
-    /// An OAuth token (`Authorization: Bearer`) that is taken; may be repeated
+    /// An accepted OAuth token (`Authorization: Bearer`); may be repeated
     #[arg(long, value_name = "TOKEN")]
     expect_token: Vec<String>,
-    /// A text that no request may contain, in a header or in the body; may be repeated
+    /// A text that no request may contain in a header or in the body; may be repeated
     #[arg(long, value_name = "TEXT")]
     forbid: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! What is answered, in GitHub's words.
+//! Response bodies in GitHub's shapes.
 
 use serde_json::{Value, json};
 
@@ -54,12 +54,12 @@ pub(super) fn pull(state: &State, repository: &Repository, pull: &Pull, head_com
     })
 }
 
-/// GraphQL knows a pull request by this; [`parse_node_id`] reads it.
+/// The id of a pull request in GraphQL. [`parse_node_id`] parses it.
 fn node_id(repository: &Repository, pull: &Pull) -> String {
     format!("PR_{}_{}", repository.id, pull.number)
 }
 
-/// The repository's id and the pull request's number.
+/// Parses the repository's id and the pull request's number.
 pub(super) fn parse_node_id(id: &str) -> Option<(u64, u64)> {
     let (repository, number) = id.strip_prefix("PR_")?.split_once('_')?;
     Some((repository.parse().ok()?, number.parse().ok()?))

@@ -13,7 +13,7 @@ pub(super) enum ForgeError {
     BadCredentials,
     #[error("Requires authentication")]
     NoCredentials,
-    /// Also what a token may not see, so that it cannot learn what there is.
+    /// The resource does not exist, or the token may not see it. The token cannot tell the difference.
     #[error("Not Found")]
     NotFound,
     #[error("Branch not found")]

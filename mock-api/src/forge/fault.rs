@@ -1,21 +1,21 @@
-//! Failures to order.
+//! Injected faults.
 
 use std::sync::{Mutex, PoisonError};
 
 use axum::http::{Method, StatusCode};
 
-/// Answers calls that fit with an error instead of doing them.
+/// Answers matching calls with an error and does not perform them.
 #[derive(Clone, Debug)]
 pub struct Fault {
     pub method: Method,
-    /// A part of the path with its query: `/pulls`, `service=git-receive-pack`.
+    /// A substring of the path with its query: `/pulls`, `service=git-receive-pack`.
     pub path: String,
     pub status: StatusCode,
     /// The `message` of the error's body.
     pub message: String,
-    /// Seconds.
+    /// The `retry-after` header in seconds.
     pub retry_after: Option<u32>,
-    /// How many calls fail before they work again.
+    /// The number of calls that fail before calls succeed again.
     pub times: u32,
 }
 
@@ -27,7 +27,7 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
     }
 
-    /// The fault for this call, counted as used.
+    /// Returns the fault for this call and counts it as used.
     pub(super) fn take(&self, method: &Method, path: &str) -> Option<Fault> {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |fault: &&mut Fault| fault.times > 0 && fault.method == *method && path.contains(&fault.path);

@@ -1,4 +1,4 @@
-//! Git over HTTP: each request is one run of `git http-backend`, which speaks CGI (RFC 3875).
+//! Git over HTTP. Each request runs `git http-backend`, which speaks CGI (RFC 3875).
 
 use std::path::Path;
 use std::process::Stdio;
@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::error::ForgeError;
 
-/// One request as git wants it told.
+/// One request with the values that git needs.
 pub(super) struct GitRequest<'a> {
     pub(super) directory: &'a Path,
     pub(super) method: &'a str,
@@ -23,7 +23,7 @@ pub(super) struct GitRequest<'a> {
     pub(super) login: &'a str,
 }
 
-/// Runs git and answers with what it says. The answer streams while git runs.
+/// Runs git and returns its response, which streams while git runs.
 pub(super) async fn serve(request: GitRequest<'_>, body: Body) -> Result<Response, ForgeError> {
     let text = |name: HeaderName| request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
     let mut child = Command::new("git")
@@ -51,7 +51,7 @@ pub(super) async fn serve(request: GitRequest<'_>, body: Body) -> Result<Respons
     tasks.spawn(async move {
         let mut body = body.into_data_stream();
         while let Some(Ok(bytes)) = body.next().await {
-            // git may have answered already and read no more.
+            // git may have answered already and stopped reading.
             if stdin.write_all(&bytes).await.is_err() {
                 return;
             }
@@ -59,7 +59,7 @@ pub(super) async fn serve(request: GitRequest<'_>, body: Body) -> Result<Respons
     });
     let mut stdout = BufReader::new(stdout);
     let mut response = head(&mut stdout).await?;
-    // The child lives as long as its answer is read.
+    // The child lives as long as its response is read.
     let rest = ReaderStream::new(stdout).map(move |bytes| {
         let _ = &child;
         bytes
@@ -68,7 +68,7 @@ pub(super) async fn serve(request: GitRequest<'_>, body: Body) -> Result<Respons
     Ok(response)
 }
 
-/// The CGI header block: `Status: 200 OK` and headers, up to an empty line.
+/// Reads the CGI header block: `Status: 200 OK` and headers, up to an empty line.
 async fn head(stdout: &mut (impl AsyncBufRead + Unpin)) -> Result<Response, ForgeError> {
     let mut response = Response::new(Body::empty());
     loop {

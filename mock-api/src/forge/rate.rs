@@ -1,11 +1,11 @@
-//! The primary rate limit: so many calls an hour, told in the headers of every answer.
+//! The primary rate limit: a number of calls per hour, reported in the headers of every response.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::{HeaderMap, HeaderValue};
 
-/// What an authenticated user has an hour.
+/// The hourly limit of an authenticated user.
 const LIMIT: u32 = 5000;
 const PERIOD: Duration = Duration::from_hours(1);
 
@@ -19,7 +19,7 @@ struct Window {
     reset: u64,
 }
 
-/// Nothing is left until `reset`.
+/// No calls are left until `reset`.
 pub(super) struct Exhausted;
 
 impl Default for Rate {

@@ -1,4 +1,4 @@
-//! Bare repositories made from a list of files, by git itself.
+//! Bare repositories that git itself creates from a list of files.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,34 +7,34 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-/// What a new repository holds.
+/// The content of a new repository.
 #[derive(Clone, Debug)]
 pub struct Seed {
     pub description: String,
     pub default_branch: String,
     pub private: bool,
     pub archived: bool,
-    pub entries: Vec<Entry>,
+    pub entries: Vec<SeedEntry>,
 }
 
 impl Seed {
-    /// A private repository with plain files, its default branch `main`.
+    /// A private repository with plain files and the default branch `main`.
     pub fn new(description: &str, files: &[(&str, &str)]) -> Self {
-        let entries = files.iter().map(|(path, content)| Entry::file(path, content)).collect();
+        let entries = files.iter().map(|(path, content)| SeedEntry::file(path, content)).collect();
         let [description, default_branch] = [description, "main"].map(str::to_owned);
         Seed { description, default_branch, private: true, archived: false, entries }
     }
 
     #[must_use]
-    pub fn with(mut self, entry: Entry) -> Self {
+    pub fn with(mut self, entry: SeedEntry) -> Self {
         self.entries.push(entry);
         self
     }
 }
 
-/// One thing in a tree.
+/// One entry of a tree.
 #[derive(Clone, Debug)]
-pub enum Entry {
+pub enum SeedEntry {
     File {
         path: String,
         content: Vec<u8>,
@@ -44,20 +44,20 @@ pub enum Entry {
         path: String,
         target: String,
     },
-    /// A submodule's commit; `.gitmodules` is a file of its own.
+    /// The commit of a submodule. `.gitmodules` is a separate file.
     Submodule {
         path: String,
         commit: String,
     },
 }
 
-impl Entry {
+impl SeedEntry {
     pub fn file(path: &str, content: &str) -> Self {
-        Entry::File { path: path.to_owned(), content: content.into(), executable: false }
+        SeedEntry::File { path: path.to_owned(), content: content.into(), executable: false }
     }
 
     pub fn program(path: &str, content: &str) -> Self {
-        Entry::File { path: path.to_owned(), content: content.into(), executable: true }
+        SeedEntry::File { path: path.to_owned(), content: content.into(), executable: true }
     }
 }
 
@@ -69,12 +69,12 @@ pub enum RepositoryError {
     Git { command: String, message: String },
 }
 
-/// Makes the repository with one commit; gives the commit's name.
+/// Creates the repository with one commit. Returns the commit.
 pub(super) async fn create(path: &Path, seed: &Seed) -> Result<String, RepositoryError> {
     tokio::fs::create_dir_all(path).await?;
     let branch = &seed.default_branch;
     git(path, &["init", "--quiet", "--bare", &format!("--initial-branch={branch}")], Vec::new()).await?;
-    // As the forge does: a client may ask for any commit and for a part of the objects.
+    // GitHub has these settings: a client may request any commit, and a part of the objects.
     for (name, value) in
         [("uploadpack.allowFilter", "true"), ("uploadpack.allowAnySHA1InWant", "true"), ("http.receivepack", "true")]
     {
@@ -85,7 +85,7 @@ pub(super) async fn create(path: &Path, seed: &Seed) -> Result<String, Repositor
     Ok(commit.trim().to_owned())
 }
 
-/// The commit in the form of `git fast-import`.
+/// The commit in the format of `git fast-import`.
 fn import_stream(seed: &Seed) -> Vec<u8> {
     const MESSAGE: &str = "Begin";
     let mut stream = format!(
@@ -102,11 +102,11 @@ fn import_stream(seed: &Seed) -> Vec<u8> {
     let mut commits = String::new();
     for entry in &seed.entries {
         match entry {
-            Entry::File { path, content, executable } => {
+            SeedEntry::File { path, content, executable } => {
                 blob(if *executable { "100755" } else { "100644" }, path, content);
             }
-            Entry::Symlink { path, target } => blob("120000", path, target.as_bytes()),
-            Entry::Submodule { path, commit } => {
+            SeedEntry::Symlink { path, target } => blob("120000", path, target.as_bytes()),
+            SeedEntry::Submodule { path, commit } => {
                 let _ = writeln!(commits, "M 160000 {commit} {path}");
             }
         }

@@ -1,4 +1,4 @@
-//! All addresses of the forge: who calls, faults, the rate limit, and where each call goes.
+//! All routes of the forge: authentication, faults, the rate limit and the handlers.
 
 mod app;
 mod graphql;
@@ -48,7 +48,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .with_state(state)
 }
 
-/// Counts and remembers every call, and fails those that a test wants to fail.
+/// Counts and records every call, and fails those for which a test has injected a fault.
 async fn watch(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let is_api = uri.path().starts_with("/api/");
@@ -64,7 +64,7 @@ async fn watch(Shared(state): Shared<Arc<State>>, request: Request, next: Next) 
     response
 }
 
-/// `Authorization: Bearer TOKEN` or `token TOKEN`, as the REST API takes it.
+/// Requires `Authorization: Bearer TOKEN` or `token TOKEN`, which the REST API accepts.
 async fn require_token(
     Shared(state): Shared<Arc<State>>,
     mut request: Request,
@@ -86,7 +86,7 @@ async fn user(Extension(token): Extension<Token>) -> Json<Value> {
     Json(body::user(&token))
 }
 
-/// `/OWNER/NAME.git/…`: git asks without a credential first, and again with `Basic` once it was told to.
+/// `/OWNER/NAME.git/…`. git first sends no credential, and repeats the request with `Basic` after a 401.
 async fn git(Shared(state): Shared<Arc<State>>, request: Request) -> Result<Response, Response> {
     let (parts, body) = request.into_parts();
     let token = basic(&parts.headers).and_then(|secret| state.token(&secret)).ok_or_else(unauthorized)?;
@@ -107,14 +107,14 @@ async fn git(Shared(state): Shared<Arc<State>>, request: Request) -> Result<Resp
     git_http::serve(request, body).await.map_err(ForgeError::into_response)
 }
 
-/// `OWNER/NAME` of `/OWNER/NAME.git/info/refs`.
+/// Extracts `OWNER/NAME` from `/OWNER/NAME.git/info/refs`.
 fn repository_of(uri: &Uri) -> Option<String> {
     let mut parts = uri.path().strip_prefix('/')?.splitn(3, '/');
     let (owner, name) = (parts.next()?, parts.next()?);
     Some(format!("{owner}/{}", name.strip_suffix(".git")?))
 }
 
-/// The password of `Basic`, whatever the user's name: GitHub does not look at it either.
+/// The password of `Basic`. The user name does not matter, as with GitHub.
 fn basic(headers: &HeaderMap) -> Option<String> {
     let encoded = authorization(headers)?.strip_prefix("Basic ")?;
     let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;

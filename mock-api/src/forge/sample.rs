@@ -1,8 +1,8 @@
-//! The repositories that the program begins with: a small service with a bug in it, and two to tell it from.
+//! The initial repositories of the program: a small service with a bug, and two others to choose from.
 
 use super::repository::Seed;
 
-/// `OWNER/NAME` and what is in it.
+/// `OWNER/NAME` and the content.
 pub fn repositories() -> Vec<(&'static str, Seed)> {
     let api = [
         ("README.md", include_str!("../../repositories/acme-api/README.md")),

@@ -1,4 +1,4 @@
-//! What the forge knows: repositories, pull requests, tokens, what was called.
+//! The state of the forge: repositories, pull requests, tokens and recorded calls.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -9,27 +9,27 @@ use super::fault::Faults;
 use super::rate::Rate;
 use super::repository::Seed;
 
-/// How many calls are remembered: more than any test makes.
+/// The number of recorded calls, more than any test makes.
 const MAX_CALLS: usize = 1024;
 
-/// A credential and what it may do.
+/// A credential and its permissions.
 #[derive(Clone, Debug)]
 pub struct Token {
     pub secret: String,
     pub login: String,
-    /// The repositories that it may see, `OWNER/NAME`; all where there is no list.
+    /// The repositories that it may see, as `OWNER/NAME`. `None` means all.
     pub repositories: Option<Vec<String>>,
     pub may_write: bool,
     pub expires: Option<Instant>,
 }
 
 impl Token {
-    /// A token that may do everything, as its login.
+    /// A token with all permissions that acts as this login.
     pub fn full(secret: &str, login: &str) -> Self {
         Token { secret: secret.to_owned(), login: login.to_owned(), repositories: None, may_write: true, expires: None }
     }
 
-    /// An installation's token for one repository: an hour long.
+    /// An installation token for these repositories. It is valid for one hour.
     pub(super) fn installation(secret: String, repositories: Vec<String>) -> Self {
         let expires = Some(Instant::now() + Duration::from_hours(1));
         Token {
@@ -57,7 +57,7 @@ pub(super) struct Repository {
     pub(super) pulls: Vec<Pull>,
 }
 
-/// A pull request as it is now.
+/// The current state of a pull request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pull {
     pub number: u64,
@@ -76,7 +76,7 @@ pub(super) struct State {
     url: String,
     directory: PathBuf,
     tokens: Mutex<Vec<Token>>,
-    /// By the name in lower case, as names are found without regard to case.
+    /// By name in lower case, because names ignore case.
     repositories: Mutex<BTreeMap<String, Repository>>,
     faults: Faults,
     rate: Rate,
@@ -130,7 +130,7 @@ impl State {
         repositories.insert(full_name.to_ascii_lowercase(), repository);
     }
 
-    /// The repository, if there is one and the token may see it.
+    /// The repository, if it exists and the token may see it.
     pub(super) fn find(&self, token: &Token, full_name: &str) -> Option<Repository> {
         self.repositories().get(&full_name.to_ascii_lowercase()).filter(|found| token.sees(&found.full_name)).cloned()
     }
@@ -143,7 +143,7 @@ impl State {
         self.repositories().get(&full_name.to_ascii_lowercase()).map(|found| found.pulls.clone()).unwrap_or_default()
     }
 
-    /// Adds a pull request; `number` is given here.
+    /// Adds a pull request and assigns its number.
     pub(super) fn open_pull(&self, full_name: &str, mut pull: Pull) -> Option<Pull> {
         let mut repositories = self.repositories();
         let pulls = &mut repositories.get_mut(&full_name.to_ascii_lowercase())?.pulls;

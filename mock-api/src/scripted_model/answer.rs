@@ -1,4 +1,4 @@
-//! What the scripted model sends back.
+//! The answers of the scripted model.
 
 use std::time::Duration;
 
@@ -8,29 +8,29 @@ use uuid::Uuid;
 
 use super::failure::Failure;
 
-/// Characters per delta where a script says nothing else; the recorded transcripts have 12.
+/// The default number of characters per delta. The recorded transcripts have 12.
 pub(super) const CHUNK: usize = 12;
 
 /// The answer to one request.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// Time before the first byte, the status line included.
+    /// The time before the first byte, including the status line.
     pub(super) silence: Duration,
     pub(super) outcome: Result<Reply, Failure>,
 }
 
-/// An assistant message and how it is sent.
+/// An assistant message, and the way in which it is sent.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     pub(super) blocks: Vec<Block>,
-    /// Time between two deltas of a stream.
+    /// The time between two deltas of a stream.
     pub(super) delta_delay: Duration,
-    /// Cut the connection of a stream after so many deltas.
+    /// The number of deltas after which the connection of a stream is cut.
     pub(super) cut_after: Option<usize>,
     pub(super) usage: Usage,
 }
 
-/// A content block, text and thinking already in the pieces in which they are streamed.
+/// A content block. Text and thinking are already split into deltas.
 #[derive(Debug)]
 pub(super) enum Block {
     Thinking(Vec<String>),
@@ -38,7 +38,7 @@ pub(super) enum Block {
     ToolUse { id: String, name: String, input: Value },
 }
 
-/// Token counts; the defaults are those of the recorded transcripts.
+/// Token counts. The defaults are those of the recorded transcripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Usage {
@@ -77,7 +77,7 @@ impl Reply {
         Self { blocks: blocks.into(), ..Self::default() }
     }
 
-    /// `tool_use` where the client is expected to run a tool and come back, else `end_turn`.
+    /// `tool_use` if the client is expected to run a tool and continue, else `end_turn`.
     pub(super) fn stop_reason(&self) -> &'static str {
         let calls = self.blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
         if calls { "tool_use" } else { "end_turn" }
@@ -94,12 +94,12 @@ impl Block {
     }
 
     pub(super) fn call(name: &str, input: Value) -> Self {
-        // Unique beyond this process: a conversation may be continued against another one.
+        // The id must be unique beyond this process, because a conversation may continue with another one.
         Self::ToolUse { id: format!("toolu_{}", Uuid::new_v4().simple()), name: name.to_owned(), input }
     }
 }
 
-/// Cuts `text` into pieces of `chunk` characters (1 where it is 0); the last one may be shorter.
+/// Splits `text` into pieces of `chunk` characters (1 if it is 0). The last one may be shorter.
 pub(super) fn pieces(text: &str, chunk: usize) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     characters.chunks(chunk.max(1)).map(|piece| piece.iter().collect()).collect()

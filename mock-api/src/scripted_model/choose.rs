@@ -1,5 +1,5 @@
-//! Which answer a request gets: a script for requests without tools, a directive, a script, or the answer that says what
-//! can be asked.
+//! Chooses the answer to a request: a script for requests without tools, a directive, a script, or an answer that lists
+//! the possibilities.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use super::schema;
 use super::script::{Fault, Script, Scripts, Step};
 use super::template::{MissingValue, Scope};
 
-/// How often each message has been answered with a fault of the kind that ends after some times.
+/// The number of answers with a limited fault, by message.
 #[derive(Debug, Default)]
 pub(super) struct Tries(HashMap<String, u32>);
 
-/// More messages than any test has in flight; then counting starts anew.
+/// The maximum number of messages, more than any test has in flight. Beyond it, counting starts again.
 const MAX_TRIES: usize = 4_096;
 
-/// The answer to a request and what it came from, as `/__requests` shows it.
+/// The answer to a request and its source, as `/__requests` shows it.
 #[derive(Debug)]
 pub(super) struct Choice {
     pub(super) answer: Answer,
@@ -32,7 +32,8 @@ pub(super) struct Choice {
 
 pub(super) fn choose(scripts: &Scripts, conversation: &Conversation, tries: &mut Tries) -> Choice {
     let scripted = |(script, captures)| play(script, captures, conversation, tries);
-    // What the CLI asks beside the conversation quotes the user's message, which must not act there.
+    // The CLI's requests beside the conversation quote the user's message; a directive in the quote must not take
+    // effect.
     let aside = conversation.tools.is_empty() && fitting(scripts, conversation).is_some_and(|(s, _)| s.is_aside());
     if !aside && let Some(directive) = Directive::find(conversation.prompt()) {
         let source = format!("directive {}", directive.name());
@@ -42,7 +43,7 @@ pub(super) fn choose(scripts: &Scripts, conversation: &Conversation, tries: &mut
 }
 
 impl Tries {
-    /// Counts one more answer to this message and says whether it is among the first `times`.
+    /// Counts one more answer to this message and returns true if it is among the first `times`.
     pub(super) fn within(&mut self, times: u32, conversation: &Conversation) -> bool {
         if self.0.len() >= MAX_TRIES {
             self.0.clear();
@@ -54,7 +55,7 @@ impl Tries {
     }
 }
 
-/// A structured answer: by the tool that clients offer for it, else as the text of a JSON object.
+/// Structured output: through the tool that the client offers for it, else the JSON object as text.
 pub(super) fn output_block(output: Value, conversation: &Conversation) -> Block {
     match conversation.tool(OUTPUT_TOOL) {
         Some(_) => Block::call(OUTPUT_TOOL, output),
@@ -69,7 +70,7 @@ fn fitting<'a>(scripts: &'a Scripts, conversation: &Conversation) -> Option<(&'a
 }
 
 impl Script {
-    /// Whether this is about requests beside a conversation, such as the one for a title.
+    /// True for scripts about requests beside a conversation, such as the one for a title.
     fn is_aside(&self) -> bool {
         self.when.tools == Some(false)
     }
@@ -97,7 +98,7 @@ impl Script {
             return Some(failed);
         }
         let last = conversation.results.last().map_or("", |result| &result.text);
-        // Steps with `result` stand before the one that is taken where none of them fits: together one position.
+        // Steps with `result` precede the step that is used if none of them matches. Together they are one position.
         let mut position = 0;
         let mut chosen = None;
         for step in &self.step {
@@ -110,11 +111,11 @@ impl Script {
                 chosen = Some(step);
             }
         }
-        chosen // a turn with more rounds than steps stays at the last one
+        chosen // a turn with more rounds than steps stays at the last step
     }
 }
 
-/// The captures of the first text and pattern that fit; no patterns fit everything.
+/// The captures of the first pattern and text that match. An empty list of patterns matches everything.
 fn any_fits<'a>(patterns: &[Pattern], mut texts: impl Iterator<Item = &'a str>) -> Option<Captures> {
     if patterns.is_empty() {
         return Some(Captures::new());
@@ -129,7 +130,7 @@ fn play(script: &Script, captures: Captures, conversation: &Conversation, tries:
         return Choice { answer: Answer::text(&format!("{source} has no step for this tool result.")), source };
     };
     let answer = perform(step, &scope, tries).unwrap_or_else(|missing| {
-        // The tool did not say what the script needs: that is a failed tool to the script.
+        // If the tool's result lacks a value that the script needs, the script treats the tool as failed.
         let failed = script.failed.as_ref().and_then(|failed| perform(failed, &scope, tries).ok());
         failed.unwrap_or_else(|| Answer::text(&format!("{source} cannot go on: {missing}.")))
     });
@@ -156,7 +157,7 @@ fn perform(step: &Step, scope: &Scope<'_>, tries: &mut Tries) -> Result<Answer, 
     if let Some(output) = &step.output {
         blocks.push(output_block(scope.json(output)?, scope.conversation));
     }
-    // Only a stream can be cut, and only once for a message: the client that asks again gets all of it.
+    // Only a stream can be cut, and only once per message: a client that repeats the request gets all of it.
     let cut_after = step.cut_after.filter(|_| scope.conversation.stream && tries.within(1, scope.conversation));
     let delta_delay = Duration::from_millis(step.delta_delay_ms);
     Ok(Answer { silence, outcome: Ok(Reply { blocks, delta_delay, cut_after, usage: step.usage }) })

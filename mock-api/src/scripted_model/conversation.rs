@@ -1,26 +1,26 @@
-//! What a Messages API request says about the conversation so far.
+//! The conversation in a Messages API request.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A request, read for what scripts and directives look at.
+/// The parts of a request that scripts and directives use.
 #[derive(Debug)]
 pub(super) struct Conversation {
     pub(super) model: String,
     pub(super) stream: bool,
     pub(super) system: String,
     pub(super) tools: Vec<Tool>,
-    /// `metadata.user_id`, in which the CLI puts its session: tells equal conversations apart.
+    /// `metadata.user_id`, which contains the CLI's session. It distinguishes equal conversations.
     pub(super) sender: String,
-    /// What the user wrote, oldest first, without what the CLI adds; the last one is to be answered.
+    /// The user's messages, oldest first, without the CLI's additions. The last one is to be answered.
     pub(super) prompts: Vec<String>,
     /// The tool results since the last prompt.
     pub(super) results: Vec<ToolResult>,
     /// The tool results before the last prompt.
     pub(super) earlier_results: Vec<ToolResult>,
-    /// Answers with tool calls since the last prompt: the step at which a script is.
+    /// The number of answers with tool calls since the last prompt: the current step of a script.
     pub(super) rounds: usize,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Tool {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ToolResult {
-    /// Name of the tool that was called.
+    /// The name of the tool that was called.
     pub(super) tool: String,
     pub(super) text: String,
     pub(super) failed: bool,
@@ -66,7 +66,7 @@ struct Message {
 }
 
 impl Conversation {
-    /// Reads a request body. The error is serde's sentence about the first thing that is wrong.
+    /// Parses a request body. The error is serde's sentence about the first invalid part.
     pub(super) fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
         let request: Request = serde_json::from_slice(body)?;
         let mut conversation = Self {
@@ -85,23 +85,23 @@ impl Conversation {
             match message.role.as_str() {
                 "assistant" => conversation.take_answer(message, &mut calls),
                 "user" => conversation.take_user(message, &calls),
-                _ => {} // a role of the vendor's that does not exist yet says nothing to scripts
+                _ => {} // scripts ignore roles that do not exist yet
             }
         }
         Ok(conversation)
     }
 
-    /// The prompt to answer; empty where the user wrote nothing.
+    /// The prompt to answer; empty if the user wrote nothing.
     pub(super) fn prompt(&self) -> &str {
         self.prompts.last().map_or("", String::as_str)
     }
 
-    /// The prompt to answer without the caller's `## Context` preamble.
+    /// The prompt to answer, without the caller's `## Context` preamble.
     pub(super) fn message(&self) -> &str {
         without_preamble(self.prompt())
     }
 
-    /// The prompts before the last one without their preambles, oldest first.
+    /// The earlier prompts without their preambles, oldest first.
     pub(super) fn earlier_messages(&self) -> impl DoubleEndedIterator<Item = &str> {
         let earlier = self.prompts.len().saturating_sub(1);
         self.prompts[..earlier].iter().map(|prompt| without_preamble(prompt))
@@ -137,7 +137,7 @@ impl Conversation {
     }
 }
 
-/// The texts of a `content` or `system`: a string, or the blocks of type `text`.
+/// The texts of a `content` or `system`, which is a string or a list of blocks.
 pub(super) fn texts(content: &Value) -> Vec<String> {
     match content {
         Value::String(text) => vec![text.clone()],
@@ -145,7 +145,7 @@ pub(super) fn texts(content: &Value) -> Vec<String> {
     }
 }
 
-/// The blocks of a `content`; none where it is a string.
+/// The blocks of a `content`; none if it is a string.
 pub(super) fn blocks(content: &Value) -> impl Iterator<Item = &Value> {
     content.as_array().into_iter().flatten()
 }
@@ -154,8 +154,8 @@ fn text_of(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// What is left of a text block after what the CLI puts into the user's mouth is taken away; `None` if nothing is.
-/// Seen with Claude Code 2.1.197: reminders in tags beside the message, and the bracketed lines below.
+/// Removes the CLI's additions from a text block. Returns `None` if nothing is left. Claude Code 2.1.197 adds reminders
+/// in tags and the bracketed lines below.
 fn written_by_user(text: &str) -> Option<String> {
     const ADDED: [&str; 3] =
         ["[structured-output-enforce]", "[Request interrupted", "Continue from where you left off"];
@@ -164,7 +164,7 @@ fn written_by_user(text: &str) -> Option<String> {
     (!added).then_some(text)
 }
 
-/// `text` without the CLI's reminders, which it appends to tool results, too, and without blanks around the rest.
+/// Removes the CLI's reminders, which it also appends to tool results, and surrounding blanks.
 fn without_reminders(text: &str) -> String {
     const OPEN: &str = "<system-reminder>";
     const CLOSE: &str = "</system-reminder>";
@@ -176,7 +176,7 @@ fn without_reminders(text: &str) -> String {
     text.trim().to_owned()
 }
 
-/// A task's `context` goes before the message: `## Context`, the text, a rule, the message.
+/// Removes the task's `context`, which precedes the message: `## Context`, the text, a rule, the message.
 fn without_preamble(prompt: &str) -> &str {
     if !prompt.starts_with("## Context\n") {
         return prompt;

@@ -1,4 +1,4 @@
-//! Directives: messages such as `say:hello` that say themselves what the answer is. For tests, which need no script file.
+//! Directives: messages such as `say:hello` that contain the answer. Tests that use them need no script file.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::conversation::Conversation;
 use super::failure::Failure;
 use super::template::listed;
 
-/// A directive of a message: its name and what follows the colon.
+/// A directive in a message: its name and the text after the colon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Directive<'a> {
     kind: Kind,
@@ -38,7 +38,7 @@ enum Kind {
     StatusOnce,
 }
 
-/// Every directive by its name. `status-once` before `status`, for no name may be the start of a later one.
+/// Every directive by name. `status-once` precedes `status`, because no name may be a prefix of a later one.
 const KINDS: [(&str, Kind); 16] = [
     ("say", Kind::Say),
     ("think", Kind::Think),
@@ -58,14 +58,14 @@ const KINDS: [(&str, Kind); 16] = [
     ("status", Kind::Status),
 ];
 
-/// Time between the words of `slow:`.
+/// The time between the words of `slow:`.
 const SLOW: Duration = Duration::from_millis(50);
-/// Bounds of the numbers in `slow:`, `cut:` and `big:`: an hour of words, 64 MiB.
+/// The maximum numbers in `slow:`, `cut:` and `big:`: one hour of words, 64 MiB.
 const MAX_WORDS: usize = 72_000;
 const MAX_KIB: usize = 65_536;
 
 impl<'a> Directive<'a> {
-    /// The last directive that begins a line of `prompt`; its argument is the rest of the prompt.
+    /// Finds the last directive at the start of a line of `prompt`. Its argument is the rest of the prompt.
     pub(super) fn find(prompt: &'a str) -> Option<Self> {
         let starts = prompt.match_indices('\n').map(|(at, _)| at + 1).chain([0]);
         starts
@@ -95,7 +95,7 @@ impl<'a> Directive<'a> {
             Kind::Sub => subagent(argument, conversation),
             Kind::Json => match serde_json::from_str(argument) {
                 Ok(output) => Reply::of([output_block(output, conversation)]).into(),
-                Err(_) => Answer::text(argument), // a test of broken JSON gets just that
+                Err(_) => Answer::text(argument), // a test of broken JSON gets exactly that
             },
             Kind::Slow => words(number(argument, MAX_WORDS), SLOW).into(),
             Kind::Big => Reply::of([Block::Text(vec![LINE.repeat(16); number(argument, MAX_KIB)])]).into(),
@@ -126,10 +126,10 @@ impl<'a> Directive<'a> {
     }
 }
 
-/// 64 bytes of text, of which `big:` makes its KiB.
+/// 64 bytes of text, the unit of `big:`.
 const LINE: &str = "The quick brown fox jumps over the lazy dog, again and again..\n\n";
 
-/// Calls one tool after the other, a round each, and reports the last result.
+/// Calls the tools one after the other, one per round, and reports the last result.
 fn calls_in_turn(calls: &[(&str, Value)], conversation: &Conversation) -> Answer {
     match (calls.get(conversation.rounds), conversation.results.last()) {
         (Some((name, input)), _) => Reply::of([Block::text("Running it."), Block::call(name, input.clone())]).into(),
@@ -142,7 +142,7 @@ fn bash(command: &str) -> Value {
     json!({ "command": command, "description": "scripted" })
 }
 
-/// `tool:NAME {input}`
+/// Parses `tool:NAME {input}`.
 fn tool(argument: &str, conversation: &Conversation) -> Answer {
     let (name, input) = argument.split_once(' ').unwrap_or((argument, "{}"));
     match serde_json::from_str(input) {
@@ -163,18 +163,18 @@ fn subagent(argument: &str, conversation: &Conversation) -> Answer {
     Reply::of([Block::call("Agent", input)]).into()
 }
 
-/// `w0 w1 …`, a delta each.
+/// `w0 w1 …`, one delta each.
 fn words(count: usize, delta_delay: Duration) -> Reply {
     let words = (0..count).map(|word| format!("w{word} ")).collect();
     Reply { delta_delay, ..Reply::of([Block::Text(words)]) }
 }
 
-/// The number in `argument`, at most `max`; what is no number is 0.
+/// The number in `argument`, at most `max`. Text that is not a number is 0.
 fn number(argument: &str, max: usize) -> usize {
     argument.trim().parse().unwrap_or(0).min(max)
 }
 
-/// `CODE`, or `CODE retry-after=SECONDS`.
+/// Parses `CODE` or `CODE retry-after=SECONDS`.
 fn failure(argument: &str) -> Failure {
     let (code, options) = argument.split_once(' ').unwrap_or((argument, ""));
     let status = code.parse().ok().filter(|code| (400..600).contains(code));

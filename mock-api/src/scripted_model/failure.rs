@@ -1,4 +1,4 @@
-//! Error answers in the shape of the Messages API.
+//! Error responses in the shape of the Messages API.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -6,15 +6,15 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use uuid::Uuid;
 
-/// `{"type":"error","error":{"type","message"},"request_id"}` with a status, as
-/// <https://docs.claude.com/en/api/errors> describes it.
+/// An HTTP status with the body `{"type":"error","error":{"type","message"},"request_id"}`, as documented at
+/// <https://docs.claude.com/en/api/errors>.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) status: StatusCode,
     pub(super) message: String,
-    /// The header `retry-after`, in seconds.
+    /// The `retry-after` header in seconds.
     pub(super) retry_after: Option<u64>,
-    /// The header `x-should-retry`, which the vendor's client obeys.
+    /// The `x-should-retry` header, which the vendor's client obeys.
     pub(super) should_retry: Option<bool>,
 }
 

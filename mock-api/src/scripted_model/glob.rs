@@ -1,11 +1,12 @@
-//! Patterns of scripts: `*` is anything, `{name}` one word that is captured, everything else is itself in either case.
+//! Patterns of scripts: `*` matches anything, `{name}` captures one word, and everything else matches itself, ignoring
+//! case.
 
 use std::collections::BTreeMap;
 
-/// What the `{name}`s of a pattern stood for.
+/// The words that the pattern's `{name}`s captured.
 pub(super) type Captures = BTreeMap<String, String>;
 
-/// A pattern for a whole text. A word is a run without blanks, brackets, quotes and `@`; punctuation at its end is not
+/// A pattern for a complete text. A word is a run without blanks, brackets, quotes and `@`. Trailing punctuation is not
 /// part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern(Vec<Token>);
@@ -19,13 +20,13 @@ enum Token {
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PatternError {
-    #[error("the pattern `{0}` opens a `{{` that it does not close")]
+    #[error("the pattern `{0}` has an unclosed `{{`")]
     Unclosed(String),
-    #[error("the pattern `{0}` has a capture without a name of letters, digits and `_`")]
+    #[error("the pattern `{0}` has a capture whose name is not letters, digits and `_`")]
     BadName(String),
 }
 
-/// Only so many characters of a text are looked at, which keeps the backtracking below short.
+/// The number of characters of a text that are matched. It bounds the backtracking below.
 const LOOKED_AT: usize = 4_000;
 
 impl Pattern {
@@ -51,14 +52,14 @@ impl Pattern {
         Ok(Self(tokens))
     }
 
-    /// The captures if the pattern stands for all of `text`.
+    /// Returns the captures if the pattern matches all of `text`.
     pub(super) fn matches(&self, text: &str) -> Option<Captures> {
         let text: Vec<char> = text.chars().take(LOOKED_AT).collect();
         let mut captures = Captures::new();
         matches(&self.0, &text, &mut captures).then_some(captures)
     }
 
-    /// The names that a match captures.
+    /// The names of the captures.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|token| match token {
             Token::Word(name) => Some(name.as_str()),

@@ -1,5 +1,5 @@
-//! What every correct client holds to. A request that does not is answered with 400 and remembered: 400 is what the CLI
-//! reports at once, where it would repeat a 401 for minutes.
+//! Invariants of every correct client. A request that violates one is answered with 400 and recorded. The CLI reports a
+//! 400 at once, whereas it would repeat a 401 for minutes.
 
 use std::collections::HashSet;
 
@@ -11,17 +11,17 @@ use super::conversation::{blocks, texts};
 use super::failure::Failure;
 use super::log::Credential;
 
-/// A broken invariant. The detail never contains a credential or a forbidden text.
+/// A violated invariant. The detail never contains a credential or a forbidden text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
     /// The number of the request, as in `/__requests`.
     pub request: u64,
-    /// A stable name of the rule, such as `tool_pairing`.
+    /// The stable name of the rule, such as `tool_pairing`.
     pub rule: &'static str,
     pub detail: String,
 }
 
-/// What a request is measured by.
+/// The rules for requests.
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
     pub(super) keys: Vec<String>,
@@ -29,13 +29,13 @@ pub(super) struct Rules {
     pub(super) forbidden: Vec<String>,
 }
 
-/// A rule's name and how it was broken.
+/// The name of a rule and the way in which it was violated.
 pub(super) type Breach = (&'static str, String);
 
 const OAUTH_BETA: &str = "oauth-2025-04-20";
 
 impl Rules {
-    /// Which of the expected credentials the headers carry.
+    /// The expected credential that the headers carry.
     pub(super) fn credential(&self, headers: &HeaderMap) -> Credential {
         let key = text_header(headers, "x-api-key");
         let bearer = text_header(headers, header::AUTHORIZATION.as_str());
@@ -50,7 +50,7 @@ impl Rules {
         }
     }
 
-    /// What is wrong with a request as such: its credential, its version, a forbidden text in it.
+    /// Checks a request apart from its conversation: credential, API version, forbidden texts.
     pub(super) fn check_envelope(&self, headers: &HeaderMap, body: &[u8]) -> Vec<Breach> {
         let mut breaches = Vec::new();
         let betas = headers.get_all("anthropic-beta").iter().filter_map(|value| value.to_str().ok());
@@ -84,7 +84,7 @@ impl Rules {
     }
 }
 
-/// What is wrong with the conversation in a body.
+/// Checks the conversation in a body.
 pub(super) fn check_conversation(body: &Value) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let system = texts(&body["system"]).concat();
@@ -104,7 +104,7 @@ pub(super) fn failure(breaches: &[Breach]) -> Failure {
     Failure::new(StatusCode::BAD_REQUEST, format!("scripted model: broken invariant: {}", list.join("; ")))
 }
 
-/// Neighbouring messages of one role, which the API takes as one.
+/// Adjacent messages of one role, which the API treats as one.
 struct Turn<'a> {
     role: &'a str,
     calls: Vec<&'a str>,
@@ -116,7 +116,7 @@ fn turns(body: &Value) -> Vec<Turn<'_>> {
     for message in blocks(&body["messages"]) {
         let role = message["role"].as_str().unwrap_or_default();
         if !matches!(role, "user" | "assistant") {
-            continue; // says nothing about pairs
+            continue; // no pairs to check
         }
         if turns.last().is_none_or(|turn| turn.role != role) {
             turns.push(Turn { role, calls: Vec::new(), results: Vec::new() });
@@ -133,7 +133,8 @@ fn turns(body: &Value) -> Vec<Turn<'_>> {
     turns
 }
 
-/// Every call has its result in the next turn, every result its call in the turn before, and no id comes twice.
+/// Checks that every call has its result in the next turn, that every result has its call in the previous turn, and
+/// that every id is unique.
 fn check_pairing(turns: &[Turn<'_>], breaches: &mut Vec<Breach>) {
     let mut seen = HashSet::new();
     for (index, turn) in turns.iter().enumerate() {

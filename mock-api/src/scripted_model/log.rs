@@ -1,4 +1,4 @@
-//! What the scripted model remembers of its requests, for tests and for `/__requests`.
+//! The record of requests, for tests and for `/__requests`.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,34 +8,34 @@ use serde::Serialize;
 
 use super::invariants::{Breach, Violation};
 
-/// How many requests and violations are kept.
+/// The maximum number of kept requests and violations.
 const MAX_KEPT: usize = 256;
-/// Bodies above this size are not kept; the CLI's are near 100 KiB.
+/// The maximum size of a kept body. The CLI's bodies have about 100 KiB.
 const MAX_BODY: usize = 1024 * 1024;
 
 /// One request to `/v1/messages` or `/v1/messages/count_tokens`.
 #[derive(Debug, Clone, Serialize)]
 pub struct RecordedRequest {
-    /// Counts from 1.
+    /// Starts at 1.
     pub number: u64,
-    /// With the query, such as `/v1/messages?beta=true`.
+    /// The path with its query, such as `/v1/messages?beta=true`.
     pub path: String,
-    /// Names in lower case; credentials read `[redacted]`.
+    /// Names in lower case. Credentials are replaced with `[redacted]`.
     pub headers: BTreeMap<String, String>,
     pub credential: Credential,
     pub model: String,
     pub stream: bool,
     pub tools: usize,
-    /// What the user wrote last.
+    /// The user's last message.
     pub prompt: String,
-    /// What answered, such as `directive say`, `script api-calls-left`, `broken invariant`.
+    /// The source of the answer, such as `directive say`, `script api-calls-left`, `broken invariant`.
     pub answered_by: String,
-    /// The body as it came; empty where it was larger than 1 MiB.
+    /// The body as received; empty if it was larger than 1 MiB.
     #[serde(skip)]
     pub body: Bytes,
 }
 
-/// Which of the expected credentials a request carried; the number counts from 0 in the order they were given.
+/// The expected credential that a request carried. The number is its index in the order of configuration, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Credential {
@@ -54,7 +54,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Gives the request the next number and keeps it.
+    /// Assigns the next number to the request and keeps it.
     pub(super) fn add(&mut self, mut request: RecordedRequest, breaches: Vec<Breach>) {
         self.count += 1;
         request.number = self.count;
@@ -81,7 +81,7 @@ impl Log {
     }
 }
 
-/// The headers as they may be shown.
+/// The headers without secrets.
 pub(super) fn redacted(headers: &HeaderMap) -> BTreeMap<String, String> {
     const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
     let shown = |name: &str, value: &[u8]| {

@@ -1,9 +1,9 @@
-//! An object that fits a JSON Schema, for answers to clients that demand one we have no script for.
+//! Generates an object that matches a JSON Schema, for clients that require one for which there is no script.
 
 use serde_json::{Map, Value, json};
 
-/// The smallest value that a plain schema (types, `properties`, `required`, `enum`, bounds) allows, with `text` as every
-/// string. Schemas that say more than that may refuse it.
+/// The smallest value that a plain schema (types, `properties`, `required`, `enum`, bounds) allows, with `text` as
+/// every string. A schema with other keywords may reject it.
 pub(super) fn smallest(schema: &Value, text: &str) -> Value {
     if let Some(constant) = schema.get("const") {
         return constant.clone();

@@ -1,4 +1,4 @@
-//! Scripts: what they may say, and reading them from TOML. mock-api/README.md explains every field.
+//! Scripts: their fields, and their parser for TOML. mock-api/README.md documents every field.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use super::answer::{CHUNK, Usage};
 use super::glob::Pattern;
 use super::template::unknown_names;
 
-/// Scripts in the order in which they are looked at: the first whose `when` fits a request answers it.
+/// Scripts in order. The first one whose `when` matches a request answers it.
 #[derive(Debug, Clone, Default)]
 pub struct Scripts(pub(super) Vec<Script>);
 
-/// What is wrong with a script, and where.
+/// An error in a script, with its place.
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
     #[error("could not read the scripts in {}", path.display())]
@@ -31,33 +31,33 @@ pub(super) struct Script {
     pub(super) name: String,
     pub(super) when: When,
     pub(super) step: Vec<Step>,
-    /// Answers instead of the steps once a tool of this turn failed.
+    /// The answer that replaces the steps once a tool of this turn has failed.
     pub(super) failed: Option<Step>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct When {
-    /// One of these has to fit the last message.
+    /// One of these must match the last message.
     #[serde(default)]
     pub(super) message: Vec<Pattern>,
-    /// One of these has to fit an earlier message; the latest that does gives the captures.
+    /// One of these must match an earlier message. The latest match provides the captures.
     #[serde(default)]
     pub(super) earlier: Vec<Pattern>,
-    /// One of these has to fit the system prompt.
+    /// One of these must match the system prompt.
     #[serde(default)]
     pub(super) system: Vec<Pattern>,
-    /// One of these has to fit the last tool result of this turn.
+    /// One of these must match the last tool result of this turn.
     #[serde(default)]
     pub(super) result: Vec<Pattern>,
-    /// Whether the request has to offer tools or must not.
+    /// The request must offer tools (true) or must not (false).
     pub(super) tools: Option<bool>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Step {
-    /// Taken only where one of these fits the last tool result; else the next step is.
+    /// The step is only used if one of these matches the last tool result; else the next step is used.
     #[serde(default)]
     pub(super) result: Vec<Pattern>,
     #[serde(default)]
@@ -91,7 +91,7 @@ pub(super) struct Fault {
     pub(super) message: Option<String>,
     pub(super) retry_after: Option<u64>,
     pub(super) should_retry: Option<bool>,
-    /// Only the first so many requests for one message fail; without it all do.
+    /// The number of requests for one message that fail. Without it all fail.
     pub(super) times: Option<u32>,
 }
 
@@ -102,7 +102,7 @@ struct File {
 }
 
 impl Scripts {
-    /// The scripts that come with the program: `mock-api/scripts/*.toml`.
+    /// The built-in scripts: `mock-api/scripts/*.toml`.
     pub fn builtin() -> Result<Self, ScriptError> {
         const FILES: [(&str, &str); 4] = [
             ("cli.toml", include_str!("../../scripts/cli.toml")),
@@ -132,7 +132,7 @@ impl Scripts {
         })
     }
 
-    /// The scripts in `text`; `file` names it in errors.
+    /// Parses the scripts in `text`. `file` names it in errors.
     pub fn parse(file: &str, text: &str) -> Result<Self, ScriptError> {
         let malformed = |line, reason| ScriptError::Malformed { file: file.to_owned(), line, reason };
         let parsed: File = toml::from_str(text).map_err(|error| {
@@ -147,7 +147,7 @@ impl Scripts {
         Ok(Self(parsed.script))
     }
 
-    /// These, and where none of them fits, `others`.
+    /// These scripts, followed by `others`.
     #[must_use]
     pub fn followed_by(mut self, others: Self) -> Self {
         self.0.extend(others.0);
@@ -156,7 +156,7 @@ impl Scripts {
 }
 
 impl Script {
-    /// The first thing that TOML allows and a script does not: a text by which to find it, and the reason.
+    /// Returns the first error that TOML allows but a script does not: a text by which to find it, and the reason.
     fn mistake(&self) -> Option<(String, String)> {
         if self.step.is_empty() {
             return Some((self.name.clone(), format!("the script `{}` has no step", self.name)));
@@ -181,7 +181,7 @@ impl Script {
 }
 
 impl Step {
-    /// Whether there is an answer once the error, if any, is over.
+    /// True if the step has an answer after its error, if any.
     fn has_reply(&self) -> bool {
         self.thinking.is_some() || self.text.is_some() || !self.tools.is_empty() || self.output.is_some()
     }
@@ -218,7 +218,7 @@ fn default_chunk() -> usize {
     CHUNK
 }
 
-/// The number of the line in which the byte at `offset` is, from 1.
+/// The line that contains the byte at `offset`, counted from 1.
 fn line_at(text: &str, offset: usize) -> usize {
     1 + text.match_indices('\n').take_while(|(newline, _)| *newline < offset).count()
 }

@@ -1,4 +1,4 @@
-//! The HTTP side of the scripted model.
+//! The HTTP server of the scripted model.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 
@@ -24,7 +24,7 @@ use super::log::{Credential, Log, RecordedRequest, redacted};
 use super::script::Scripts;
 use super::sse;
 
-/// The largest request body: twice what the vendor takes.
+/// The maximum size of a request body: twice the vendor's limit.
 const MAX_BODY: usize = 64 * 1024 * 1024;
 
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl State {
         *self.tries.lock().unwrap_or_else(PoisonError::into_inner) = Tries::default();
     }
 
-    /// Checks a request, decides on its answer and remembers both.
+    /// Checks a request, chooses its answer and records both.
     fn take(&self, uri: &Uri, headers: &HeaderMap, body: &Bytes, asked: Asked) -> Result<Taken, Failure> {
         let (credential, breaches) = {
             let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
@@ -132,13 +132,13 @@ async fn count_tokens(
     body: Bytes,
 ) -> Result<Json<Value>, Failure> {
     let taken = state.take(&uri, &headers, &body, Asked::TokenCount)?;
-    // Four bytes a token is near enough for a client that only wants a number.
+    // Four bytes per token is a sufficient estimate for a client that only needs a number.
     Ok(Json(json!({ "input_tokens": taken.bytes.div_ceil(4) })))
 }
 
 #[derive(Deserialize)]
 struct RequestList {
-    /// `?bodies=1` adds each request's body.
+    /// `?bodies=1` includes each request's body.
     bodies: Option<u8>,
 }
 
@@ -167,7 +167,7 @@ async fn reset(Shared(state): Shared<Arc<State>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// The conversation in a body, and what is wrong with it added to `breaches`.
+/// Parses the conversation in a body and appends its violations to `breaches`.
 fn read(body: &[u8], mut breaches: Vec<Breach>) -> (Option<Conversation>, Vec<Breach>) {
     match (serde_json::from_slice::<Value>(body), Conversation::parse(body)) {
         (Ok(value), Ok(conversation)) => {

@@ -1,6 +1,6 @@
-//! A reply in the two shapes of the Messages API: one JSON object, or the events of a stream. Order and fields are those
-//! of <https://docs.claude.com/en/docs/build-with-claude/streaming>; the numbers in `message_start` as the recorded
-//! transcripts have them (one output token there, the full count in `message_delta`).
+//! A reply in the two shapes of the Messages API: one JSON object, or the events of a stream. Order and fields follow
+//! <https://docs.claude.com/en/docs/build-with-claude/streaming>. The token counts in `message_start` follow the
+//! recorded transcripts (one output token there, the full count in `message_delta`).
 
 use std::io;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Block, Reply};
 
-/// The whole answer to a request without `stream`.
+/// The complete answer to a request without `stream`.
 pub(super) fn message(reply: &Reply, id: &str, model: &str) -> Value {
     let content: Vec<Value> = reply
         .blocks
@@ -35,7 +35,7 @@ pub(super) struct Frame {
     is_delta: bool,
 }
 
-/// All events of a streamed reply, in order, before any cut.
+/// All events of a streamed reply in order, before any cut.
 pub(super) fn frames(reply: &Reply, id: &str, model: &str) -> Vec<Frame> {
     let start = json!({ "type": "message_start", "message": envelope(reply, id, model, &json!([]), &Value::Null, 1) });
     let mut frames = vec![Frame::mark(start)];
@@ -67,8 +67,8 @@ pub(super) fn frames(reply: &Reply, id: &str, model: &str) -> Vec<Frame> {
     frames
 }
 
-/// Sends `frames` one by one, `delta_delay` before each delta but the first. After `cut_after` deltas it ends in an error,
-/// upon which the server closes the connection without ending the body.
+/// Sends `frames` one by one, with `delta_delay` before each delta except the first. After `cut_after` deltas it ends
+/// with an error, and the server closes the connection without ending the body.
 pub(super) fn body(
     frames: Vec<Frame>,
     delta_delay: Duration,
@@ -76,7 +76,7 @@ pub(super) fn body(
 ) -> impl Stream<Item = io::Result<Bytes>> {
     let frames = frames.into_iter();
     unfold((frames, 0_usize, false), move |(mut frames, mut deltas, cut)| async move {
-        // Lets the connection write what it has before it is given more, so that every event is on the wire by itself.
+        // Let the connection write its data first, so that every event is sent separately.
         tokio::task::yield_now().await;
         if cut {
             return None;
@@ -96,7 +96,7 @@ pub(super) fn body(
     .fuse()
 }
 
-/// Stands for the vendor's signature of a thinking block, which clients send back untouched.
+/// Replaces the vendor's signature of a thinking block, which clients return unchanged.
 const SIGNATURE: &str = "c2ln";
 
 impl Frame {

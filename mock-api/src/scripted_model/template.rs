@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::conversation::{Conversation, ToolResult};
 use super::glob::Captures;
 
-/// What placeholders are filled from.
+/// The values for placeholders.
 #[derive(Debug)]
 pub(super) struct Scope<'a> {
     pub(super) conversation: &'a Conversation,
@@ -16,11 +16,11 @@ pub(super) struct Scope<'a> {
 #[error("there is no value for {{{{{0}}}}}")]
 pub(super) struct MissingValue(pub(super) String);
 
-/// The placeholders besides a script's own captures; each may be followed by `|thousands`.
+/// The built-in placeholders. Each may be followed by `|thousands`.
 const NAMES: [&str; 6] = ["message", "first_user_message", "earlier_messages", "model", "tool_result", "known"];
 
 impl Scope<'_> {
-    /// Fills every placeholder of `template` in as text.
+    /// Replaces every placeholder of `template` with text.
     pub(super) fn text(&self, template: &str) -> Result<String, MissingValue> {
         let mut text = String::new();
         let mut rest = template;
@@ -36,7 +36,8 @@ impl Scope<'_> {
         Ok(text)
     }
 
-    /// Fills the strings inside `template`; one that is a single placeholder becomes the value itself, of any type.
+    /// Replaces placeholders in the strings inside `template`. A string that is one placeholder becomes the value
+    /// itself, of any type.
     pub(super) fn json(&self, template: &Value) -> Result<Value, MissingValue> {
         Ok(match template {
             Value::String(text) => match next_placeholder(text) {
@@ -84,7 +85,7 @@ impl Scope<'_> {
     }
 }
 
-/// The placeholders of `template` that no request could fill: their name is neither built in nor in `captures`.
+/// The placeholders of `template` that no request can fill: their names are neither built in nor in `captures`.
 pub(super) fn unknown_names(template: &str, captures: &[&str]) -> Vec<String> {
     let mut unknown = Vec::new();
     let mut rest = template;
@@ -99,19 +100,19 @@ pub(super) fn unknown_names(template: &str, captures: &[&str]) -> Vec<String> {
     unknown
 }
 
-/// A numbered list, one line each.
+/// A numbered list, one item per line.
 pub(super) fn listed<'a>(items: impl Iterator<Item = &'a str>) -> String {
     items.enumerate().map(|(index, item)| format!("{}. {item}", index + 1)).collect::<Vec<_>>().join("\n")
 }
 
-/// `text` up to the next placeholder, the placeholder's inside, and what follows.
+/// Splits `text` into the part before the next placeholder, the placeholder's name, and the rest.
 fn next_placeholder(text: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = text.split_once("{{")?;
     let (name, after) = rest.split_once("}}")?;
     Some((before, name, after))
 }
 
-/// `tool_result` (the last one's text), `tool_result.N`, and either with `.json.FIELD.FIELD`.
+/// Resolves `tool_result` (the text of the last one), `tool_result.N`, and both with `.json.FIELD.FIELD`.
 fn result_value(results: &[ToolResult], path: &str) -> Option<Value> {
     let (first, rest) = path.split_once('.').unwrap_or((path, ""));
     let (result, rest) = match first.parse::<usize>() {
@@ -125,14 +126,14 @@ fn result_value(results: &[ToolResult], path: &str) -> Option<Value> {
     }
 }
 
-/// The value at a dotted path in a result that is JSON.
+/// The value at a dotted path in a JSON result.
 fn json_at(result: &ToolResult, path: &str) -> Option<Value> {
     let value: Value = serde_json::from_str(&result.text).ok()?;
     let fields = path.split('.').filter(|field| !field.is_empty());
     value.pointer(&fields.fold(String::new(), |pointer, field| pointer + "/" + field)).cloned()
 }
 
-/// `1234567` as `1,234,567`.
+/// Formats `1234567` as `1,234,567`.
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();

@@ -1,4 +1,4 @@
-//! `agent/tools/acme-cli.sh` as the agent runs it, against the Acme API. Needs bash, curl and jq.
+//! Runs `agent/tools/acme-cli.sh` against the Acme API, as the agent does. Needs bash, curl and jq.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
@@ -95,7 +95,7 @@ async fn wrong_usage_and_environment_exit_with_2() {
 
 #[tokio::test]
 async fn an_unreachable_api_exits_with_3() {
-    // A port that was just free: nothing listens there.
+    // This port was free a moment ago, so nothing listens there.
     let address = listener().await.local_addr().unwrap();
     let (status, error) = refusal(&run(&format!("http://{address}"), "t", &["user", "u_bob"]).await);
     assert_eq!((status, error.contains("could not be reached: curl: (7)")), (Some(3), true), "{error}");
@@ -104,7 +104,7 @@ async fn an_unreachable_api_exits_with_3() {
 #[tokio::test]
 async fn goes_through_the_proxy_in_lower_case() {
     let api = start().await;
-    // The API stands in for a proxy: it takes the path of a request in absolute form.
+    // The API acts as a proxy here: it uses the path of a request in absolute form.
     let output = Command::new("bash")
         .arg(SCRIPT)
         .args(["user", "u_alice"])
@@ -124,7 +124,7 @@ async fn goes_through_the_proxy_in_lower_case() {
 async fn the_token_is_not_among_the_arguments_of_curl() {
     let directory = tempfile::tempdir().unwrap();
     let curl = directory.path().join("curl");
-    // Stands in for curl and answers with what it was called with.
+    // A fake curl returns its arguments.
     let body = "#!/bin/sh\nheader=$(cat)\njq -cn --arg header \"$header\" '$ARGS' --args -- \"$@\"\nprintf 200\n";
     std::fs::write(&curl, body).unwrap();
     std::fs::set_permissions(&curl, std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,4 +1,4 @@
-//! A scripted model to ask, and conversations to ask it.
+//! A scripted model for tests, and conversations to send to it.
 
 use mock_api::scripted_model::{ModelHandle, ScriptedModel, Scripts};
 use reqwest::{RequestBuilder, Response, StatusCode};
@@ -9,7 +9,7 @@ pub(crate) async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-/// The scripted model with the built-in scripts. Dropping it fails the test where a request broke an invariant.
+/// The scripted model with the built-in scripts. Dropping it fails the test if a request violated an invariant.
 pub(crate) struct Model {
     pub(crate) handle: ModelHandle,
     expects_violations: bool,
@@ -24,19 +24,19 @@ impl Model {
         Self { handle: ScriptedModel::new(scripts).serve(listener().await).unwrap(), expects_violations: false }
     }
 
-    /// For tests in which requests are wrong on purpose.
+    /// Starts a model for tests whose requests are wrong on purpose.
     pub(crate) async fn start_for_violations() -> Self {
         let mut model = Self::start().await;
         model.expects_violations = true;
         model
     }
 
-    /// A request with the right headers.
+    /// A request with the required headers.
     pub(crate) fn request(&self, body: &Value) -> RequestBuilder {
         self.bare_request(body).header("x-api-key", "sk-ant-scripted").header("anthropic-version", "2023-06-01")
     }
 
-    /// A request without any header of the Messages API.
+    /// A request without the headers of the Messages API.
     pub(crate) fn bare_request(&self, body: &Value) -> RequestBuilder {
         reqwest::Client::new().post(format!("{}/v1/messages?beta=true", self.handle.url())).json(body)
     }
@@ -45,7 +45,7 @@ impl Model {
         self.request(body).send().await.unwrap()
     }
 
-    /// The content blocks of the answer, their random ids taken out.
+    /// The content blocks of the answer without their random ids.
     pub(crate) async fn content(&self, body: &Value) -> Value {
         let response = self.send(body).await;
         assert_eq!(response.status(), StatusCode::OK);
@@ -54,7 +54,7 @@ impl Model {
         answer["content"].take()
     }
 
-    /// The text of an answer that is one text block.
+    /// The text of an answer that consists of one text block.
     pub(crate) async fn text(&self, message: &str) -> String {
         let content = self.content(&ask(message)).await;
         assert_eq!(content.as_array().unwrap().len(), 1, "{content}");
@@ -70,7 +70,7 @@ impl Drop for Model {
     }
 }
 
-/// A request of one message, with the tools that the CLI has.
+/// A request with one message and the CLI's tools.
 pub(crate) fn ask(message: &str) -> Value {
     conversation(&json!([user(message)]))
 }
@@ -80,7 +80,7 @@ pub(crate) fn conversation(messages: &Value) -> Value {
         "tools": [{ "name": "Bash", "input_schema": {} }, { "name": "Agent", "input_schema": {} }] })
 }
 
-/// `body` with the tool by which the CLI takes structured output.
+/// Adds the tool through which the CLI receives structured output.
 pub(crate) fn with_output_tool(mut body: Value, schema: &Value) -> Value {
     body["tools"].as_array_mut().unwrap().push(json!({ "name": "StructuredOutput", "input_schema": schema }));
     body
@@ -109,7 +109,7 @@ pub(crate) fn failed(id: &str, text: &str) -> Value {
         { "type": "tool_result", "tool_use_id": id, "content": text, "is_error": true }] })
 }
 
-/// Takes the random ids out of a value, wherever they are.
+/// Removes the random ids everywhere in a value.
 pub(crate) fn without_ids(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(without_ids),

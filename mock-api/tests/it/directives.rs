@@ -8,7 +8,7 @@ fn sample_schema() -> Value {
 
 #[test]
 fn the_sample_schema_is_of_a_draft_that_the_cli_takes() {
-    // Claude Code 2.1.197 leaves its StructuredOutput tool out, without a word, where `$schema` is draft 2020-12.
+    // Claude Code 2.1.197 silently omits its StructuredOutput tool if `$schema` is draft 2020-12.
     assert_eq!(sample_schema()["$schema"], "http://json-schema.org/draft-07/schema#");
 }
 

@@ -38,7 +38,7 @@ async fn status_once_fails_only_the_first_request_for_a_message() {
     assert_eq!(response.headers()["retry-after"], "2");
     assert_eq!(response.status().as_u16(), 529);
     assert_eq!(model.text("status-once:529 retry-after=2").await, "answered after 529 retry-after=2");
-    // Another conversation has its own first time.
+    // Another conversation counts separately.
     body["metadata"] = json!({ "user_id": "another" });
     assert_eq!(model.send(&body).await.status().as_u16(), 529);
 }

@@ -1,10 +1,10 @@
-//! The forge, asked by the real git and over its REST API.
+//! Tests of the forge with the real git and over its REST API.
 
 use std::path::Path;
 use std::process::Command;
 
 use axum::http::{Method, StatusCode};
-use mock_api::forge::{Entry, Fault, Forge, Seed, Token};
+use mock_api::forge::{Fault, Forge, Seed, SeedEntry, Token};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -28,8 +28,8 @@ impl World {
         let tokens = vec![Token::full(TOKEN, "dev"), reader];
         let forge = Forge::serve(listener().await, directory.path().join("repositories"), tokens).unwrap();
         let seed = Seed::new("The API", &[("README.md", "# API\n")])
-            .with(Entry::program("run.sh", "#!/bin/sh\n"))
-            .with(Entry::Symlink { path: "link".to_owned(), target: "README.md".to_owned() });
+            .with(SeedEntry::program("run.sh", "#!/bin/sh\n"))
+            .with(SeedEntry::Symlink { path: "link".to_owned(), target: "README.md".to_owned() });
         forge.create_repository("acme/api", &seed).await.unwrap();
         forge.create_repository("acme/web", &Seed::new("The page", &[("index.html", "hello\n")])).await.unwrap();
         World { forge, directory }
@@ -50,7 +50,7 @@ impl World {
         self.call(TOKEN, Method::GET, path, json!({})).await
     }
 
-    /// Runs git in a directory of the test. True: it succeeded.
+    /// Runs git in a directory of the test. Returns true if it succeeded.
     async fn git(&self, directory: &str, arguments: &[&str]) -> bool {
         let directory = self.directory.path().join(directory);
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
@@ -67,7 +67,7 @@ impl World {
         format!("{}/{name}.git", self.forge.url().replace("http://", &format!("http://x:{token}@")))
     }
 
-    /// A clone with a commit on the branch `fix`, pushed.
+    /// Clones, commits on the branch `fix`, and pushes.
     async fn push_fix(&self) {
         assert!(self.git("", &["clone", "--quiet", &self.remote(TOKEN, "acme/api"), "clone"]).await);
         assert!(self.git("clone", &["switch", "--quiet", "-c", "fix"]).await);
@@ -87,13 +87,13 @@ async fn git_clones_and_pushes_with_a_token_and_not_without() {
     let (status, missing) = world.get("/repos/acme/api/branches/none").await;
     assert_eq!((status, &missing["message"]), (404, &json!("Branch not found")));
 
-    // A token that may only read, a wrong one, a repository it does not see.
+    // A read-only token, a wrong token, and a repository that the token cannot see.
     let push = world.git("clone", &["push", "--quiet", &world.remote(READER, "acme/api"), "fix:other"]).await;
     assert!(!push, "a reader pushed");
     for (token, name) in [("wrong", "acme/api"), (READER, "acme/web"), (TOKEN, "acme/none")] {
         assert!(!world.git("", &["ls-remote", &world.remote(token, name)]).await, "{token} {name}");
     }
-    // A part of the objects is enough for a clone.
+    // A clone may request a part of the objects.
     let partial = ["clone", "--quiet", "--filter=blob:none", &world.remote(READER, "acme/api"), "partial"];
     assert!(world.git("", &partial).await);
 }

@@ -6,7 +6,7 @@ use crate::asking::{Model, ask, called, conversation, user};
 
 const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
 
-/// Sends a request that has to fail, and returns the rule it broke.
+/// Sends a request that must fail, and returns the rule that it violated.
 async fn breaks(model: &Model, request: RequestBuilder) -> &'static str {
     model.handle.reset();
     let response = request.send().await.unwrap();

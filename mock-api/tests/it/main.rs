@@ -1,4 +1,4 @@
-//! Both servers, started in-process on 127.0.0.1:0 and asked over real HTTP.
+//! Tests of the servers in this process on 127.0.0.1:0, over real HTTP.
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "what fails here fails the test")]
 

@@ -33,7 +33,7 @@ async fn the_sample_task_is_made_of_what_the_tools_returned() {
         "confidence": 1.0,
     });
     assert_eq!(output(&model, after_both.clone()).await, expected);
-    // Without the tool for it the same object is the text.
+    // Without the tool for structured output, the same object is the text.
     let text = model.content(&conversation(&after_both)).await;
     assert_eq!(serde_json::from_str::<Value>(text[0]["text"].as_str().unwrap()).unwrap(), expected);
 }
@@ -45,7 +45,7 @@ async fn a_failed_tool_is_told_and_not_covered_up() {
     let expected = json!({ "action": "escalate", "confidence": 0.0,
         "response": format!("I could not look this up. The tool said: {sentence}") });
     assert_eq!(output(&model, json!([user(QUESTION), called("a"), failed("a", sentence)])).await, expected);
-    // A result that is no JSON counts as failed, whatever its flag says.
+    // A result that is not JSON counts as failed, whatever its flag says.
     let answer = output(&model, json!([user(QUESTION), called("a"), returned("a", "garbage")])).await;
     assert_eq!(answer["response"], "I could not look this up. The tool said: garbage");
 }
@@ -129,7 +129,7 @@ fn a_mistake_is_named_by_file_and_line() {
     assert!(mistake("[[script]\n").starts_with("x.toml:1: "));
     assert_eq!(
         mistake("[[script]]\nname = \"a\"\nwhen.message = [\"{x\"]\n[[script.step]]\ntext = \"x\""),
-        "x.toml:3: the pattern `{x` opens a `{` that it does not close"
+        "x.toml:3: the pattern `{x` has an unclosed `{`"
     );
     assert_eq!(mistake(&script("[[script.step]]\ntext = \"{{no}}\"")), "x.toml:5: nothing fills {{no}}");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The events of a stream, whole sequences.
+//! The complete event sequences of streams.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn streamed(message: &str) -> Value {
     body
 }
 
-/// The events of a stream as far as it came, and whether it ended as it should.
+/// Reads the events of a stream up to its end. The flag is true if it ended properly.
 async fn events(mut response: Response) -> (Vec<Value>, bool) {
     assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
     let mut text = Vec::new();
@@ -36,11 +36,11 @@ async fn events(mut response: Response) -> (Vec<Value>, bool) {
     (events.collect(), whole)
 }
 
-/// The events of a whole answer, one a line.
+/// The events of a complete answer, one per line.
 async fn sequence(model: &Model, message: &str) -> String {
     let (mut events, whole) = events(model.send(&streamed(message)).await).await;
     assert!(whole);
-    events.iter_mut().for_each(Value::sort_all_objects); // whatever serde_json's features are in this build
+    events.iter_mut().for_each(Value::sort_all_objects); // independent of serde_json's features in this build
     events.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
 }
 
@@ -91,11 +91,11 @@ async fn each_event_is_sent_at_once() {
     let model = Model::start().await;
     let mut response = model.send(&streamed("slow:72000")).await;
     let mut text = Vec::new();
-    // Ends only if the beginning arrives while the rest, an hour of it, is still to come.
+    // This only ends if the beginning arrives while the rest, one hour of it, is still to come.
     while !String::from_utf8_lossy(&text).contains("w0 ") {
         text.extend_from_slice(&response.chunk().await.unwrap().unwrap());
     }
-    // And stopping does not wait for that hour.
+    // Stopping does not wait for that hour.
     model.handle.serving().stop().await;
 }
 

@@ -13,13 +13,14 @@ use crate::bounds::{PACE, within};
 use crate::client::{Client, Work};
 use crate::follow::{next, open};
 use crate::history::Told;
-use crate::server::Server;
+use crate::server::{Docker, Server};
 
 pub(super) struct Caller {
     client: Client,
     session: String,
     server: Pid,
     engine: DockerEngine,
+    docker: Docker,
     labels: Labels,
 }
 
@@ -30,6 +31,7 @@ impl Caller {
             session: session.to_owned(),
             server: Pid::from_raw(server.process.id().cast_signed()),
             engine: DockerEngine::new(docker_host()),
+            docker: server.docker(),
             labels: server.labels(),
         }
     }
@@ -74,7 +76,7 @@ impl Caller {
             Doing::Lose => {
                 self.until_it_speaks().await;
                 for container in self.engine.list_containers(&self.labels).await.unwrap() {
-                    self.engine.kill(&container.id).await.unwrap();
+                    self.docker.run(&["kill", container.id.as_str()]).await;
                 }
             }
             Doing::Again => {

@@ -109,7 +109,7 @@ pub(super) const ON_THE_WAY: &[Case] = &[
     case(Doing::Lose, &["task.taken_back"]),
     // Taken over, and the server that does so dies as well.
     case(Doing::Post, &["container.started", "restore.read"]),
-    case(Doing::Post, &["container.started", "leftover.removed"]),
+    case(Doing::Post, &["container.started", "orphan.removed"]),
     case(Doing::Post, &["message.said", "takeover.bound"]),
     case(Doing::Post, &["message.said", "takeover.resumed"]),
     case(Doing::Post, &["message.accepted", "takeover.connected"]),

@@ -16,7 +16,7 @@ async fn each_refusal_has_a_sentence_and_an_exit_status() {
         (&["sessions"][..], "", 77, "set CLAUDE_RUNNER_KEY"),
         (&["sessions"], "wrong", 77, "does not take this API key"),
         (&["sessions", "show", "nobody"], KEY, 64, "there is no session \"nobody\""),
-        (&["sessions", "show", "a/b"], KEY, 64, "none of them '/'"),
+        (&["sessions", "show", "a/b"], KEY, 64, "cannot contain '/'"),
         (&["sessions", "show", ".."], KEY, 64, "cannot be a part of a URL"),
         (&["sessions", "delete", "nobody"], KEY, 64, "there is no session"),
         (&["sessions", "reset", "nobody"], KEY, 64, "there is no session"),

@@ -1,7 +1,5 @@
 //! `task`: sent, followed, answered.
 
-use std::net::TcpListener;
-
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -12,6 +10,7 @@ use super::given;
 use crate::bounds::within;
 use crate::server::{Setup, TestServer};
 use crate::stream::text_of;
+use crate::support::environment::port_for_long;
 
 /// A command that runs, and what it has written so far.
 struct Running {
@@ -149,7 +148,7 @@ async fn ctrl_c_aborts_the_task_and_a_second_one_leaves() {
 
 #[tokio::test]
 async fn a_command_goes_on_over_a_server_that_is_killed_and_started_again() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = port_for_long();
     let mut server = Setup::new().env("PORT", port.to_string()).start().await;
     let mut command = Running::start(server.program(&["task", "--session", "s", "--json", "slow:40"]));
     command.out.until("w3").await;

@@ -1,10 +1,12 @@
-//! The command line against the README.
+//! The command line against its reference.
 
 use clap::Command;
 use cli::{self, Exit};
 
 use super::sources::read;
 use super::tables::{code, rows_below};
+
+const PAGE: &str = "docs/reference/command-line.md";
 
 /// `tasks`, `tasks show`, …: every command but those that only have others.
 fn commands(command: &Command, path: &str) -> Vec<String> {
@@ -21,10 +23,10 @@ fn commands(command: &Command, path: &str) -> Vec<String> {
 }
 
 #[test]
-fn readme_has_every_command() {
+fn the_reference_has_every_command() {
     let command = coordinator::commands::command();
     let mut expected = commands(&command, "");
-    let mut shown: Vec<String> = rows_below(&read("README.md"), "## The command line")
+    let mut shown: Vec<String> = rows_below(&read(PAGE), "## Commands")
         .iter()
         .map(|row| {
             let words = code(&row[0]);
@@ -41,8 +43,7 @@ fn readme_has_every_command() {
 }
 
 #[test]
-fn readme_has_every_exit_status() {
-    let shown: Vec<u8> =
-        rows_below(&read("README.md"), "### Exit status").iter().map(|row| row[0].parse().unwrap()).collect();
+fn the_reference_has_every_exit_status() {
+    let shown: Vec<u8> = rows_below(&read(PAGE), "## Exit status").iter().map(|row| row[0].parse().unwrap()).collect();
     assert_eq!(shown, Exit::ALL.map(Exit::status));
 }

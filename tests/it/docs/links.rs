@@ -2,25 +2,28 @@
 
 use std::path::{Path, PathBuf};
 
-use super::sources::{guides, read, root};
+use super::sources::{pages, read, root};
 
 /// What people read, by its path from the root.
 fn documents() -> Vec<String> {
     let at_the_root = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
     let beside =
         ["mock-api/README.md", "clients/typescript/README.md", "clients/python/README.md", "dashboard/README.md"];
-    at_the_root.into_iter().chain(beside).map(str::to_owned).chain(guides()).collect()
+    at_the_root.into_iter().chain(beside).map(str::to_owned).chain(pages()).collect()
 }
 
 /// Without code, in which brackets mean other things.
-fn prose(text: &str) -> String {
+pub(super) fn prose(text: &str) -> String {
     let outside: Vec<&str> = text.split("\n```").step_by(2).collect();
     outside.join("\n").split('`').step_by(2).collect()
 }
 
-/// Where the links of a text lead, but for other sites.
-fn links(text: &str) -> Vec<String> {
-    let targets = text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned()));
+/// Where the links of a text lead, but for other sites. A link may have a title: `](target "title")`.
+pub(super) fn links(text: &str) -> Vec<String> {
+    let targets = text.split("](").skip(1).filter_map(|rest| {
+        let link = rest.split_once(')')?.0;
+        Some(link.split(' ').next()?.to_owned())
+    });
     targets.filter(|target| !target.contains("://")).collect()
 }
 

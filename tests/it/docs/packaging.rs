@@ -56,11 +56,11 @@ fn compose_names_settings_that_there_are() {
     for name in environment.keys() {
         assert!(settings.contains_key(name) || name == OF_ENGINE, "compose.yaml sets {name}");
     }
-    let guide = read("docs/operating.md");
+    let guide = read("docs/guides/operating.md");
     for name in interpolated(&compose) {
         let ours = OF_COMPOSE.contains(&name.as_str());
         assert!(settings.contains_key(&name) || ours, "compose.yaml reads {name}");
-        assert!(!ours || guide.contains(&format!("`{name}`")), "docs/operating.md does not tell of {name}");
+        assert!(!ours || guide.contains(&format!("`{name}`")), "docs/guides/operating.md does not tell of {name}");
     }
     // Their defaults are said twice.
     assert!(compose.contains(&format!("${{PORT:-{}}}", settings["PORT"])));

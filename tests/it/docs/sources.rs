@@ -11,9 +11,22 @@ pub(crate) fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The pages of `docs/`, by their paths from the root.
-pub(crate) fn guides() -> Vec<String> {
-    let entries = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let pages = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
-    pages.map(|path| format!("docs/{}", path.file_name().unwrap().to_str().unwrap())).collect()
+/// The pages of `docs/` and of the directories below it, by their paths from the root, sorted.
+pub(crate) fn pages() -> Vec<String> {
+    let mut found = Vec::new();
+    collect_pages("docs", &mut found);
+    found.sort();
+    found
+}
+
+fn collect_pages(directory: &str, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(root().join(directory)).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{directory}/{}", entry.file_name().to_str().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            collect_pages(&path, found);
+        } else if entry.path().extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
+        }
+    }
 }

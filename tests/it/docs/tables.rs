@@ -14,6 +14,14 @@ pub(crate) fn rows_below(text: &str, heading: &str) -> Vec<Row> {
     rows
 }
 
+/// The rows of all tables in the section of a heading and in those below it, without the tables' heads.
+pub(crate) fn all_rows_below(text: &str, heading: &str) -> Vec<Row> {
+    let after = text.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("there is no {heading:?}")).1;
+    let section = after.split("\n## ").next().unwrap_or_default();
+    let tables = section.split("\n\n").filter(|paragraph| paragraph.starts_with('|'));
+    tables.flat_map(|table| table.lines().skip(2).map(cells)).collect()
+}
+
 fn cells(line: &str) -> Row {
     // A bar inside a cell is written `\|`.
     let line = line.replace("\\|", "\u{0}");

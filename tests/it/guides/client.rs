@@ -1,4 +1,4 @@
-//! The TypeScript client as README says to build it: once for all pages, because it takes long.
+//! The TypeScript client as docs/guides/first-agent.md says to build it: once for all pages, because it takes long.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::docs::root;
 use crate::support::{environment, leftovers};
 
-/// What readers use of a clone. The programs are below `target/release`, as scripts/setup leaves them.
+/// What readers use of a clone. The programs are below `target/quick`, as scripts/setup leaves them.
 const FILES: [&str; 7] =
     ["agent", "clients", "docs", "scripts/run", "scripts/lib.sh", "tests/it/tools/acme.har", ".env.example"];
 const PROGRAMS: [&str; 3] = ["claude-runner", "acme-api", "scripted-model"];
@@ -39,14 +39,14 @@ impl Place {
         std::fs::create_dir(path("home")).unwrap();
         std::fs::write(path("clone/scripts/setup"), "#!/bin/sh\n# What it makes is there already.\n").unwrap();
         std::fs::set_permissions(path("clone/scripts/setup"), PermissionsExt::from_mode(0o755)).unwrap();
-        std::fs::create_dir_all(path("clone/target/release")).unwrap();
+        std::fs::create_dir_all(path("clone/target/quick")).unwrap();
         for name in PROGRAMS {
-            symlink(program(name), path("clone/target/release").join(name)).unwrap();
+            symlink(program(name), path("clone/target/quick").join(name)).unwrap();
         }
         let mut environment: BTreeMap<String, String> =
             std::env::vars().filter(|(name, _)| !is_setting(name)).collect();
         environment.extend(environment::of(directory.path(), ports[0]));
-        let programs = path("clone/target/release").display().to_string();
+        let programs = path("clone/target/quick").display().to_string();
         environment.extend(
             [
                 ("PATH", format!("{programs}:{}", environment["PATH"])),
@@ -115,7 +115,7 @@ fn free_ports(count: usize) -> Vec<u16> {
 
 fn program(name: &str) -> PathBuf {
     let ours = Path::new(env!("CARGO_BIN_EXE_claude-runner"));
-    let builds = [ours.parent().unwrap().to_owned(), ours.ancestors().nth(2).unwrap().join("release")];
+    let builds = [ours.parent().unwrap().to_owned(), ours.ancestors().nth(2).unwrap().join("quick")];
     let found = builds.iter().map(|build| build.join(name)).find(|path| path.exists());
     found.unwrap_or_else(|| panic!("{name} is not built: cargo build -p mock-api --bins"))
 }

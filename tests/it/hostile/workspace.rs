@@ -47,6 +47,11 @@ const REFUSED: [&str; 5] = [
     "a file of more than may be",
 ];
 
+/// Waits until Claude Code has written down that it calls the script, which it does while the script runs: with its directory
+/// moved away at that moment it makes another one, and the conversation is in two halves.
+const TRANSCRIBED: &str = r#"until grep -qs '"command":"bash tricks.sh"' ~/.claude/projects/*/*.jsonl; do sleep 0.01; done
+"#;
+
 /// All of them, each followed by a line with its name, what it said last and how it ended.
 fn script() -> String {
     let play = |(trick, command): &(&str, &str)| {
@@ -55,7 +60,7 @@ fn script() -> String {
             trick.replace('\'', "")
         )
     };
-    TRICKS.iter().map(play).collect()
+    TRANSCRIBED.to_owned() + &TRICKS.iter().map(play).collect::<String>()
 }
 
 async fn play(server: &TestServer, session: &str, attempts: &mut Vec<Attempt>) {

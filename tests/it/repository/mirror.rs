@@ -6,7 +6,7 @@ mod world;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use mock_api::forge::{Entry, Seed};
+use mock_api::forge::{Seed, SeedEntry};
 use reqwest::StatusCode;
 use sessions::repository::MirrorError;
 use tokio::join;
@@ -109,9 +109,9 @@ async fn nothing_in_a_repository_or_on_the_disk_makes_git_do_something_else() {
         "",
         &[(".gitmodules", modules), ("config", "[core]\n\thooksPath = hooks\n"), (".gitattributes", "* filter=x\n")],
     )
-    .with(Entry::program("hooks/reference-transaction", &program))
-    .with(Entry::Symlink { path: "objects".to_owned(), target: "/etc".to_owned() })
-    .with(Entry::Submodule { path: "a".to_owned(), commit: "1".repeat(40) });
+    .with(SeedEntry::program("hooks/reference-transaction", &program))
+    .with(SeedEntry::Symlink { path: "objects".to_owned(), target: "/etc".to_owned() })
+    .with(SeedEntry::Submodule { path: "a".to_owned(), commit: "1".repeat(40) });
     world.forge.create_repository("acme/api", &seed).await.unwrap();
     world.update("acme/api").await.unwrap();
 

@@ -115,7 +115,7 @@ async fn a_trace_shows_where_the_time_went_and_nothing_that_anybody_wrote() {
         );
         assert!(!body.windows(CANARY.len()).any(|window| window == CANARY.as_bytes()), "the canary is in a span");
     }
-    assert!(!server.log().contains("collector cannot be reached"));
+    assert!(!server.log().contains("collector is unreachable"));
     server.finish().await;
 }
 
@@ -190,7 +190,7 @@ fn assert_is_the_tree_of_the_first_task(trace: &[Span], answer: &Value) {
     }
 }
 
-/// docs/telemetry.md lists each attribute with the spans that have it.
+/// docs/reference/telemetry.md lists each attribute with the spans that have it.
 #[track_caller]
 fn assert_all_is_documented(spans: &[Span]) {
     let mut seen = BTreeMap::<String, BTreeSet<&str>>::new();
@@ -201,7 +201,7 @@ fn assert_all_is_documented(spans: &[Span]) {
         }
     }
     let all: BTreeSet<&str> = spans.iter().map(|span| span.name.split(' ').next().unwrap()).collect();
-    let rows = rows_below(&read("docs/telemetry.md"), "## What is in it");
+    let rows = rows_below(&read("docs/reference/telemetry.md"), "## What is in it");
     let documented: BTreeMap<String, BTreeSet<&str>> = rows
         .iter()
         .map(|row| {
@@ -250,7 +250,7 @@ async fn the_last_traces_are_sent_at_the_end_and_no_collector_holds_it_up() {
     let refusing = Collector::answering(Some(StatusCode::FORBIDDEN)).await;
     let refused = collected(&refusing, "100").without_image().start().await;
     task(&refused, &failing, None).await;
-    refused.logged("the collector refuses traces, which are lost status=403").await;
+    refused.logged("the collector rejects traces; they are lost status=403").await;
     refused.finish().await;
 
     // Nobody waits for a collector that does not answer, and the end does not do so for long.

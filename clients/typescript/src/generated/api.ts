@@ -369,7 +369,7 @@ export interface paths {
         };
         /**
          * Metrics for Prometheus, in the OpenMetrics text format
-         * @description For a key of any scope that is not bound to sessions with a prefix. docs/metrics.md lists them.
+         * @description For a key of any scope that is not bound to sessions with a prefix. docs/reference/metrics.md lists them.
          */
         get: operations["metrics"];
         put?: never;

@@ -1,6 +1,6 @@
 use super::*;
 
-/// An ELF header with one program header of this type behind it.
+/// An ELF header, followed by one program header of this type.
 fn program(machine: u16, segment: u32) -> Vec<u8> {
     let mut program = MAGIC_64_BIT_LITTLE_ENDIAN.to_vec();
     program.resize(0x40, 0);
@@ -24,7 +24,7 @@ fn everything_else_is_refused_with_its_reason() {
     let reason = |program: &[u8]| unusable(program, "x86_64").unwrap();
 
     assert_eq!(reason(b"#!/bin/sh\n"), "it is not a 64-bit Linux program");
-    assert_eq!(reason(&program(MACHINE_AARCH64, 1)), "it is for aarch64 and the engine's machine is x86_64");
-    assert_eq!(reason(&program(MACHINE_X86_64, SEGMENT_INTERPRETER)), "it is not linked statically");
-    assert_eq!(reason(&program(MACHINE_X86_64, 1)[..0x40]), "it is cut off");
+    assert_eq!(reason(&program(MACHINE_AARCH64, 1)), "it is built for aarch64, but the engine's machine is x86_64");
+    assert_eq!(reason(&program(MACHINE_X86_64, SEGMENT_INTERPRETER)), "it is linked dynamically");
+    assert_eq!(reason(&program(MACHINE_X86_64, 1)[..0x40]), "it is truncated");
 }

@@ -1,4 +1,4 @@
-//! The text of an `agent.toml`: read, and checked so that a mistake is named with its place and what it may be.
+//! The parser of `agent.toml`. An error contains its place in the file and the allowed values.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::{AgentSettings, McpServer, PermissionMode};
 use crate::TemplateError;
 
-/// A description is a line for people, shown in lists.
+/// The maximum length of a description, which is one line in lists.
 const MAX_DESCRIPTION: usize = 500;
 
 #[derive(Deserialize)]
@@ -46,7 +46,7 @@ struct Server {
     headers: BTreeMap<String, String>,
 }
 
-/// Something that cannot be, and where.
+/// An error at a place in the file.
 #[derive(Debug)]
 pub(super) struct Mistake {
     line: usize,
@@ -125,13 +125,13 @@ pub(super) fn parse(text: &str) -> Result<AgentSettings, Mistake> {
 
 fn check_server(name: &str, server: Server) -> Result<McpServer, String> {
     let place = format!("mcp_servers.{name}");
-    // Tools are called mcp__NAME__TOOL.
+    // The tools of a server are named mcp__NAME__TOOL.
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
         return Err(format!("{place}: a server's name has letters, digits, `-` and `_`"));
     }
     match (server.command, server.url) {
         (Some(command), None) if server.headers.is_empty() => Ok(McpServer::Stdio { command, args: server.args }),
-        (Some(_), None) => Err(format!("{place}: `headers` goes with `url`")),
+        (Some(_), None) => Err(format!("{place}: `headers` is only allowed with `url`")),
         (None, Some(url)) if server.args.is_empty() => {
             let web = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
             let checked = web && url::Url::parse(&url).is_ok();
@@ -141,14 +141,14 @@ fn check_server(name: &str, server: Server) -> Result<McpServer, String> {
                 Err(format!("{place}: `url` must be an http or https URL"))
             }
         }
-        (None, Some(_)) => Err(format!("{place}: `args` goes with `command`")),
+        (None, Some(_)) => Err(format!("{place}: `args` is only allowed with `command`")),
         (Some(_), Some(_)) | (None, None) => Err(format!(
-            "{place}: it must have `command` (and `args`), a program in the sandbox, or `url` (and `headers`)"
+            "{place}: it must have either `command` (and `args`), a program in the sandbox, or `url` (and `headers`)"
         )),
     }
 }
 
-/// Line and column of a byte, both from 1.
+/// Line and column of a byte, both counted from 1.
 fn place(text: &str, byte: usize) -> (usize, usize) {
     let before = text.get(..byte).unwrap_or(text);
     let line_begin = before.rfind('\n').map_or(0, |newline| newline + 1);

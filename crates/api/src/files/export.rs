@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
-use sandbox::{Archive, ArchiveError, Entry, EntryKind};
+use sandbox::{ArchiveEntry, ArchiveError, EntryKind, WorkspaceArchive};
 use tokio_util::sync::CancellationToken;
 
 use super::{body, kind, safe_headers};
@@ -27,7 +27,12 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 const MAX_DEPTH: usize = 256;
 
 /// `first` is the entry of the directory or file itself.
-pub(super) fn answer(archive: Archive, first: Entry, name: &str, ends: [CancellationToken; 2]) -> Response {
+pub(super) fn answer(
+    archive: WorkspaceArchive,
+    first: ArchiveEntry,
+    name: &str,
+    ends: [CancellationToken; 2],
+) -> Response {
     let export = Export { archive, next: Some(first), content: 0, padding: 0, entries: 0, state: State::Entries };
     let pieces = stream::unfold(export, |mut export| async move {
         let piece = export.next().await?;
@@ -52,8 +57,8 @@ fn headers(name: &str) -> HeaderMap {
 }
 
 struct Export {
-    archive: Archive,
-    next: Option<Entry>,
+    archive: WorkspaceArchive,
+    next: Option<ArchiveEntry>,
     /// Of the file that is being written.
     content: u64,
     padding: u64,
@@ -112,7 +117,7 @@ impl Export {
 }
 
 /// The entry's header as we write it. `None`: it is left out.
-pub(super) fn header(entry: &Entry) -> Option<Bytes> {
+pub(super) fn header(entry: &ArchiveEntry) -> Option<Bytes> {
     let path = Path::new(OsStr::from_bytes(&entry.path));
     let depth = path.components().count();
     if depth == 0 || depth > MAX_DEPTH || !path.components().all(|part| matches!(part, Component::Normal(_))) {

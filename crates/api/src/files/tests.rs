@@ -1,4 +1,4 @@
-use sandbox::{Entry, EntryKind};
+use sandbox::{ArchiveEntry, EntryKind};
 
 use super::export::header;
 use super::kind::{FileKind, SNIFFED, disposition, of};
@@ -44,9 +44,9 @@ fn a_browser_is_given_nothing_that_it_runs() {
     assert!(disposition("a", true).to_str().unwrap().starts_with("inline; "));
 }
 
-fn entry(path: &str, kind: EntryKind, target: Option<&str>) -> Entry {
+fn entry(path: &str, kind: EntryKind, target: Option<&str>) -> ArchiveEntry {
     let target = target.map(|target| target.as_bytes().to_vec());
-    Entry { path: path.as_bytes().to_vec(), kind, size: 0, modified: -1, mode: 0o7777, target }
+    ArchiveEntry { path: path.as_bytes().to_vec(), kind, size: 0, modified: -1, mode: 0o7777, target }
 }
 
 #[test]

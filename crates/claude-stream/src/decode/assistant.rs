@@ -47,7 +47,7 @@ struct Message<'a> {
     content: Vec<ContentBlock<'a>>,
 }
 
-/// The fields of all kinds in one, as the kind may come after them.
+/// The fields of all kinds of blocks in one struct, because the kind may come after the other fields.
 #[derive(Deserialize)]
 struct ContentBlock<'a> {
     #[serde(borrow, rename = "type")]

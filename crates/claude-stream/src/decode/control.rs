@@ -1,5 +1,7 @@
-//! `{"type":"control_response","response":{"subtype":"success","request_id":"…","response":{…}?}}`, with subtype `error` and
-//! an `error` text where it failed; and the CLI's own questions,
+//! Control messages.
+//!
+//! `{"type":"control_response","response":{"subtype":"success","request_id":"…","response":{…}?}}`; a failure has the
+//! subtype `error` and an `error` text. The CLI's own requests are
 //! `{"type":"control_request","request_id":"…","request":{"subtype":"can_use_tool",…}}`.
 
 use serde::Deserialize;

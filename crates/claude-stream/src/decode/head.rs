@@ -1,4 +1,4 @@
-//! `type` and `subtype` of a line.
+//! The `type` and `subtype` of a line.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,14 +14,15 @@ pub(super) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// A glance at a line written the way the CLI writes it, `type` first and `subtype` next; nothing is validated.
+    /// Reads the head of a line with the CLI's usual key order, `type` first and `subtype` second. Nothing is
+    /// validated.
     pub(super) fn peek(line: &'a str) -> Option<Self> {
         let (kind, rest) = plain_string(line.strip_prefix(r#"{"type":"#)?)?;
         let subtype = rest.strip_prefix(r#","subtype":"#).and_then(plain_string).map(|(subtype, _)| subtype.into());
         Some(Self { kind: kind.into(), subtype })
     }
 
-    /// Reads the whole line, whatever the order of its keys. `None`: not a JSON object.
+    /// Reads the whole line with any key order. Returns `None` if it is not a JSON object.
     pub(super) fn read(line: &'a str) -> Option<Self> {
         let mut json = serde_json::Deserializer::from_str(line);
         let head = json.deserialize_map(HeadVisitor).ok()?;
@@ -38,7 +39,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// A string without escapes at the beginning of `json`, and what follows it.
+/// Splits an unescaped string off the front of `json`. Returns it and the rest.
 fn plain_string(json: &str) -> Option<(&str, &str)> {
     json.strip_prefix('"')?.split_once('"').filter(|(text, _)| !text.contains('\\'))
 }
@@ -64,7 +65,7 @@ impl<'de> Visitor<'de> for HeadVisitor {
                 }
             };
             let raw = map.next_value::<&RawValue>()?;
-            // The first counts, as it does for `peek`.
+            // The first `type` counts, as in `peek`.
             if value.is_none() {
                 *value = serde_json::from_str(raw.get()).ok().map(|Text(text)| text);
             }

@@ -45,7 +45,7 @@ fn text(field: Option<&RawValue>) -> Option<Cow<'_, str>> {
     read(field).map(|Text(text)| text)
 }
 
-/// Each field is read by itself, so that one that does not fit takes no other with it.
+/// Each field is parsed separately, so that one that does not fit does not affect the others.
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(borrow)]

@@ -1,4 +1,4 @@
-//! `stream_event`: an event of the Messages API's stream, wrapped. The hot path: one pass, nothing copied.
+//! `stream_event`: a wrapped event of the Messages API's stream. This is the hot path: one pass, no copies.
 //!
 //! `{"type":"stream_event","event":{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"…"}},
 //! "session_id":"…","parent_tool_use_id":null,"uuid":"…"}`
@@ -58,7 +58,7 @@ struct Line<'a> {
     parent_tool_use_id: Option<Text<'a>>,
 }
 
-/// The fields of all kinds in one: the kind may come after them, and a second pass would cost more.
+/// The fields of all kinds in one struct: the kind may come after them, and a second pass would cost more.
 #[derive(Deserialize)]
 struct Event<'a> {
     #[serde(borrow, rename = "type")]

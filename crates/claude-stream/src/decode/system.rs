@@ -56,7 +56,7 @@ fn api_retry(line: &str) -> Option<AgentEvent<'_>> {
     struct ApiRetry<'a> {
         attempt: u32,
         max_retries: u32,
-        /// A fraction from the second retry on.
+        /// It has a fractional part from the second retry on.
         retry_delay_ms: f64,
         error_status: Option<u16>,
         #[serde(borrow)]

@@ -14,7 +14,7 @@ use crate::text::{Text, plain};
 pub(super) fn decode(line: &str) -> Option<AgentEvent<'_>> {
     let line: Line<'_> = serde_json::from_str(line).ok()?;
     if line.is_replay == Some(true) {
-        // Whatever the message holds: the one who waits for this uuid must get it.
+        // The message's content does not matter here: the sender of this uuid must get its confirmation.
         return Some(AgentEvent::UserReplay { uuid: line.uuid?.0 });
     }
     let parent = plain(line.parent_tool_use_id);
@@ -47,7 +47,8 @@ struct Message<'a> {
     content: Content<'a>,
 }
 
-/// The fields of all kinds in one, as the kind may come after them. `content` is that of a `tool_result`.
+/// The fields of all kinds of blocks in one struct, because the kind may come after them. `content` is the content of a
+/// `tool_result`.
 #[derive(Deserialize)]
 struct ContentBlock<'a> {
     #[serde(borrow, rename = "type")]
@@ -61,7 +62,7 @@ struct ContentBlock<'a> {
     is_error: Option<bool>,
 }
 
-/// The Messages API writes content as a string or as blocks, in a message and in a tool result alike.
+/// The Messages API writes content as a string or as blocks, both in messages and in tool results.
 enum Content<'a> {
     Text(Cow<'a, str>),
     Blocks(Vec<ContentBlock<'a>>),

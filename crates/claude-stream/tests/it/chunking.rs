@@ -1,4 +1,4 @@
-//! However the bytes are cut, the sequence is the same; and it is what the lines give one by one.
+//! Chunking does not change the sequence of events. The sequence equals that of the lines decoded one by one.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use proptest::sample::{Index, select};
 
 use crate::{decoded, transcripts};
 
-/// Less than some lines of the transcripts, so that too long ones are always among them.
+/// Shorter than some lines of the transcripts, so that lines over the limit always occur.
 const LIMIT: usize = 2000;
 
 fn piece() -> impl Strategy<Value = Vec<u8>> {

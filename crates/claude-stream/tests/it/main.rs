@@ -1,4 +1,4 @@
-//! The codec as its users see it: recorded transcripts, cut bytes, bad lines, and what is sent.
+//! Tests of the codec's public interface: recorded transcripts, chunked bytes, bad lines, and encoded input.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,10 +12,10 @@ mod turn_result;
 
 use claude_stream::Decoder;
 
-/// More than any line of the transcripts.
+/// Longer than every line of the transcripts.
 const LIMIT: usize = 64 * 1024;
 
-/// What a decoder says to these chunks, one line of text per item: the raw line's length and the event, or the error.
+/// Decodes the chunks to one line of text per item: the length of the raw line and the event, or the error.
 fn decoded<'a>(limit: usize, chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
     let mut items = Vec::new();
     let mut decoder = Decoder::new(limit);
@@ -33,7 +33,7 @@ fn described(item: Result<claude_stream::AgentLine<'_>, claude_stream::LineError
     }
 }
 
-/// The event of one line, as `Debug` writes it.
+/// The `Debug` text of the event of one line.
 fn event(line: &str) -> String {
     let mut items = decoded(LIMIT, [line.as_bytes()]);
     assert_eq!(items.len(), 1, "one line, one item: {items:?}");

@@ -1,4 +1,4 @@
-//! Lines that no transcript has.
+//! Lines that no transcript contains.
 
 use crate::{LIMIT, decoded, event};
 
@@ -159,7 +159,7 @@ fn the_limit_is_exact() {
                 r#"3 Unknown { kind: "" }"#,
                 OVER,
                 r#"9 Unknown { kind: "" }"#,
-                OVER, // its `\r` is the eleventh
+                OVER, // its `\r` is the eleventh byte
                 r#"1 Unknown { kind: "" }"#,
             ],
             "chunks of {chunk}"

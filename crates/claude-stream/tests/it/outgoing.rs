@@ -1,4 +1,4 @@
-//! What is sent: one line of JSON each, the same as was sent in the recordings.
+//! Encoded input: one line of JSON each, equal to the input in the recordings.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::transcripts;
 
-/// The line's value, after a look at its only line end.
+/// Parses the line and checks that it has one line break, at its end.
 fn parsed(line: &str) -> Value {
     assert_eq!(line.find('\n'), Some(line.len() - 1), "{line:?}");
     assert!(!line.contains(['\r', '\u{2028}', '\u{2029}']), "{line:?}");

@@ -1,4 +1,4 @@
-//! Each transcript against its committed sequence of events.
+//! Compares each transcript with its committed sequence of events.
 
 use crate::{LIMIT, decoded, transcripts};
 
@@ -27,7 +27,7 @@ fn raw_lines_are_the_input() {
     }
 }
 
-/// The answer to `initialize` lists every command of the CLI; nobody would read past this.
+/// Truncates an event. The answer to `initialize` lists every command of the CLI and would fill the snapshot.
 fn short(event: &str) -> String {
     const CHARS: usize = 1000;
     match event.char_indices().nth(CHARS) {

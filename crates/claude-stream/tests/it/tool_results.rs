@@ -1,4 +1,4 @@
-//! What tools gave back, as text.
+//! The content of tool results as text.
 
 use crate::event;
 

@@ -1,9 +1,9 @@
-//! The recordings: what the CLI (2.1.197) wrote to stdout, and what it had been sent on stdin.
+//! The recordings: the stdout of the CLI (2.1.197) and the stdin of the same run.
 
 use std::fs;
 use std::path::Path;
 
-/// Every `NAME.ndjson` with its bytes, by name.
+/// Every `NAME.ndjson` with its name and bytes.
 pub(crate) fn all() -> Vec<(String, Vec<u8>)> {
     let mut transcripts = Vec::new();
     for entry in fs::read_dir(directory()).unwrap() {

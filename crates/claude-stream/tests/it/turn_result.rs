@@ -1,4 +1,4 @@
-//! A `result` line is an event even where its fields are not what they were.
+//! A `result` line gives an event even if its fields have changed.
 
 use claude_stream::{AgentEvent, Decoder, ResultSubtype, TurnResult};
 

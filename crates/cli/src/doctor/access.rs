@@ -41,7 +41,7 @@ pub(super) fn look(settings: &Settings) -> Check {
 
 /// Whether the store has ever had a key, and how many are valid. It is not made here.
 fn stored(settings: &Settings) -> Result<(bool, usize), StoreError> {
-    if !settings.data_dir.join("claude-runner.db").exists() {
+    if store::schema_version(&settings.data_dir)? == store::SchemaVersion::Missing {
         return Ok((false, 0));
     }
     let now = Timestamp::now();

@@ -41,15 +41,5 @@ impl Check {
 
 /// An error and its causes in one line; the outermost alone often says little.
 pub(super) fn in_words(error: &dyn Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_words = inner.to_string();
-        if !words.ends_with(&inner_words) {
-            words.push_str(": ");
-            words.push_str(&inner_words);
-        }
-        cause = inner.source();
-    }
-    words.split_whitespace().collect::<Vec<_>>().join(" ")
+    domain::error_chain(error).split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,4 +1,4 @@
-//! EGRESS_ALLOW: rules, and names for lists of rules that the operator keeps in a file.
+//! EGRESS_ALLOW: rules, and presets, which are named lists of rules in a file of the operator.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use domain::egress::EgressRule;
 
 use super::value::parts;
 
-/// What EGRESS_ALLOW says. Which rules a preset stands for is not known before [`EgressList::rules`].
+/// The value of EGRESS_ALLOW. [`EgressList::rules`] resolves its presets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EgressList {
     rules: Vec<EgressRule>,
     presets: Vec<String>,
 }
 
-/// A preset of EGRESS_ALLOW that stands for nothing.
+/// A preset that cannot be resolved.
 #[derive(Debug, thiserror::Error)]
 pub enum PresetError {
     #[error("EGRESS_ALLOW names preset:{0}, and EGRESS_PRESETS_FILE, which would say what it is, is not set")]
@@ -28,7 +28,7 @@ pub enum PresetError {
     Malformed { path: PathBuf, reason: String },
 }
 
-/// What a preset begins with.
+/// The prefix of a preset's name.
 const PRESET: &str = "preset:";
 
 impl FromStr for EgressList {
@@ -48,8 +48,8 @@ impl FromStr for EgressList {
 }
 
 impl EgressList {
-    /// All rules, those of the presets as `file` (EGRESS_PRESETS_FILE) has them. The whole file is checked, so that a mistake is
-    /// seen at the start and not when a preset is switched on.
+    /// All rules, including those of the presets in `file` (EGRESS_PRESETS_FILE). The whole file is checked, so that a mistake
+    /// shows at the start and not when a preset is first used.
     pub fn rules(&self, file: Option<&Path>) -> Result<Vec<EgressRule>, PresetError> {
         let presets = file.map(read).transpose()?;
         let mut rules = self.rules.clone();

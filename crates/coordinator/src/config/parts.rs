@@ -1,4 +1,4 @@
-//! What each part of the server is told of the settings.
+//! The settings of each crate, made from the configuration.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl ServeOptions {
         }
     }
 
-    /// The operator's: a token, a key, or else the login of Claude Code on this host.
+    /// The operator's credential: a token, a key, or else the login of Claude Code on this host.
     pub fn credentials(&self) -> Result<Credentials, ConfigError> {
         let token = self.claude_code_oauth_token.as_ref().map(|token| Credential::oauth_token(token.expose_secret()));
         let key = self.anthropic_api_key.as_ref().map(|key| Credential::api_key(key.expose_secret()));
@@ -62,7 +62,7 @@ impl ServeOptions {
         Ok(Credentials::new(operator, login))
     }
 
-    /// The forge for repository tasks; `None` without a credential for it. An App goes before a token.
+    /// The forge of repository tasks. `None`: there is no credential for it. An App wins over a token.
     pub fn repositories(&self) -> Result<Option<Repositories>, ConfigError> {
         let credential = match (&self.github_app_id, &self.github_app_private_key_file, &self.github_token) {
             (Some(id), Some(path), _) => {
@@ -110,7 +110,7 @@ impl ServeOptions {
         }
     }
 
-    /// `None`: no mirrors are wanted.
+    /// `None`: REPOSITORY_CACHE is 0.
     pub fn mirror_settings(&self) -> Option<MirrorSettings> {
         let max_bytes = self.repository_cache.bytes()?;
         Some(MirrorSettings { directory: self.data_dir.join("mirrors"), max_bytes })
@@ -126,15 +126,15 @@ impl ServeOptions {
 
     pub fn capacity(&self) -> Capacity {
         let memory = match self.sandbox_network {
-            // Sockets of this machine are mounted, so this is where the sandboxes are.
+            // The sandboxes mount sockets of this machine, so they run on it.
             NetworkMode::None => MemoryGauge::ThisMachine { sandbox_bytes: self.sandbox_memory.bytes() },
             NetworkMode::Bridge => MemoryGauge::Unknown,
         };
         Capacity::new(self.max_sandboxes.map_or(FEW_SANDBOXES, |max| max as usize), memory)
     }
 
-    /// What MAX_SANDBOXES is on an engine with this much memory, where it is not set. Most sandboxes use far less than they
-    /// may; those who would not fit wait for memory in use.
+    /// The default of MAX_SANDBOXES on an engine with this much memory. Most sandboxes use far less than their limit; a launch
+    /// for which memory is short waits.
     pub fn max_sandboxes_on(&self, engine_bytes: u64) -> usize {
         let fit = engine_bytes.saturating_mul(4) / self.sandbox_memory.bytes().max(1);
         usize::try_from(fit).unwrap_or(usize::MAX).max(FEW_SANDBOXES)

@@ -1,5 +1,4 @@
-//! Variables of OpenTelemetry that its SDK does not read itself, or where it takes what it does not know for something else.
-//! The others are the SDK's.
+//! The OTEL_* variables that the OpenTelemetry SDK does not read, or whose unknown values it misreads. The SDK reads the others.
 
 use observe::telemetry::TraceExport;
 
@@ -18,7 +17,7 @@ const SAMPLERS: &[&str] = &[
     "parentbased_traceidratio",
 ];
 
-/// What each may be.
+/// The values that each variable accepts.
 const CHOICES: [(&str, &[&str]); 5] = [
     ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", PROTOCOLS),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", PROTOCOLS),
@@ -27,7 +26,7 @@ const CHOICES: [(&str, &[&str]); 5] = [
     ("OTEL_TRACES_SAMPLER", SAMPLERS),
 ];
 
-/// Whether traces are exported. The error names the variable that is wrong, and what it may be.
+/// Decides whether traces are exported. The error names the variable and its allowed values.
 pub fn trace_export() -> Result<TraceExport, ConfigError> {
     if !wants_traces() {
         return Ok(TraceExport::Off);
@@ -38,14 +37,14 @@ pub fn trace_export() -> Result<TraceExport, ConfigError> {
     Ok(TraceExport::On)
 }
 
-/// Whether there is a collector for traces, and nothing turns it off.
+/// True if a collector is configured and export is not turned off.
 fn wants_traces() -> bool {
     let off = text("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let elsewhere = text("OTEL_TRACES_EXPORTER").is_some_and(|value| value == "none");
     !off && !elsewhere && ENDPOINTS.into_iter().any(|name| text(name).is_some())
 }
 
-/// The error names the variable, and says what it may be.
+/// The error names the variable and its allowed values.
 fn check_trace_variables() -> Result<(), String> {
     for (name, choices) in CHOICES {
         if let Some(value) = text(name).filter(|value| !choices.contains(&value.as_str())) {
@@ -59,7 +58,7 @@ fn check_trace_variables() -> Result<(), String> {
     }
 }
 
-/// What is set to nothing is not set.
+/// An empty variable counts as unset.
 fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

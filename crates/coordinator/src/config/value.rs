@@ -1,8 +1,9 @@
-//! Values of settings that need more than a number. Each says in its error what it may be.
+//! Types of settings that are more than a number. Each error names the allowed values.
 
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use domain::egress::EgressRule;
 use domain::usage::Cost;
 
@@ -41,7 +42,7 @@ impl FromStr for ByteSize {
     }
 }
 
-/// REPOSITORY_CACHE: a size, or none.
+/// The value of REPOSITORY_CACHE: a size, or 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheSize(Option<ByteSize>);
 
@@ -62,7 +63,7 @@ impl FromStr for CacheSize {
     }
 }
 
-/// A number of CPUs, in billionths inside.
+/// A number of CPUs, kept in billionths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CpuCount(u64);
 
@@ -84,7 +85,7 @@ impl FromStr for CpuCount {
     }
 }
 
-/// An amount of money.
+/// An amount of US dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dollars(Cost);
 
@@ -105,63 +106,28 @@ impl FromStr for Dollars {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The value of SANDBOX_NETWORK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum NetworkMode {
     None,
     Bridge,
 }
 
-impl FromStr for NetworkMode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "none" => Ok(NetworkMode::None),
-            "bridge" => Ok(NetworkMode::Bridge),
-            _ => Err("it must be `none` or `bridge`".to_owned()),
-        }
-    }
-}
-
-/// DRAIN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The value of DRAIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DrainMode {
     Finish,
     Handoff,
 }
 
-impl FromStr for DrainMode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "finish" => Ok(DrainMode::Finish),
-            "handoff" => Ok(DrainMode::Handoff),
-            _ => Err("it must be `finish` or `handoff`".to_owned()),
-        }
-    }
-}
-
-/// LOG_FORMAT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The value of LOG_FORMAT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     Text,
     Json,
 }
 
-impl FromStr for LogFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "text" => Ok(LogFormat::Text),
-            "json" => Ok(LogFormat::Json),
-            _ => Err("it must be `text` or `json`".to_owned()),
-        }
-    }
-}
-
-/// WEBHOOK_ALLOW.
+/// The value of WEBHOOK_ALLOW.
 #[derive(Clone, Debug, Default)]
 pub struct RuleList(pub Vec<EgressRule>);
 
@@ -176,7 +142,7 @@ impl FromStr for RuleList {
     }
 }
 
-/// EVENT_RETENTION.
+/// The value of EVENT_RETENTION.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     pub max_age: Option<Duration>,

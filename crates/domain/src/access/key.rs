@@ -1,10 +1,11 @@
-//! An API key as the store has it.
+//! The record of an API key.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Digest, KeyId, KeyLimits, Scope};
 
+/// An API key as the store keeps it.
 #[derive(Clone, Debug, Serialize)]
 pub struct ApiKey {
     pub id: KeyId,
@@ -12,7 +13,7 @@ pub struct ApiKey {
     #[serde(skip)]
     pub digest: Digest,
     pub scope: Scope,
-    /// Only sessions whose ids begin with this.
+    /// If set, the key may use only sessions whose ids start with this prefix.
     pub sessions: Option<String>,
     pub limits: KeyLimits,
     pub created: Timestamp,
@@ -25,7 +26,7 @@ impl ApiKey {
         self.revoked.is_none() && self.expires.is_none_or(|expires| now < expires)
     }
 
-    /// One word for a list.
+    /// The key's state in one word, for lists.
     pub fn state(&self, now: Timestamp) -> &'static str {
         match (self.revoked, self.is_valid(now)) {
             (Some(_), _) => "revoked",

@@ -1,11 +1,11 @@
-//! The public half of an API key.
+//! The public part of an API key.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Names an API key wherever it is spoken of: in lists, in the audit log, in `GET /usage`. It is no secret.
+/// Identifies an API key in lists, in the audit log and in `GET /usage`. It is not secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KeyId(String);
@@ -17,12 +17,12 @@ pub struct InvalidKeyId;
 impl KeyId {
     const MAX_CHARS: usize = 32;
 
-    /// Ten hexadecimal digits: keys are counted in dozens.
+    /// Generates ten random hexadecimal digits. An installation has dozens of keys, so this is enough.
     pub(super) fn generate() -> Self {
         KeyId(format!("{:010x}", rand::random::<u64>() >> 24))
     }
 
-    /// The key of the environment variable with this digest: it has no id of its own.
+    /// Derives the id of the key that is set in the environment from its digest, because that key has no id of its own.
     pub fn of_environment(digest: &[u8; 32]) -> Self {
         let [a, b, c, d, ..] = digest;
         KeyId(format!("env{a:02x}{b:02x}{c:02x}{d:02x}"))

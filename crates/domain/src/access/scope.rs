@@ -1,4 +1,4 @@
-//! The rights of a key, and the sessions that they are for.
+//! The scope of a key, and the sessions that a caller can see.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::session::SessionId;
 
-/// The rights of a key. Each scope includes those before it.
+/// The permissions of a key. Each scope includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -15,7 +15,7 @@ pub enum Scope {
     Read,
     /// Submit and abort tasks, reset and delete sessions.
     Submit,
-    /// Read the usage of every key, and whatever concerns the installation.
+    /// Read the usage of every key, and use everything that concerns the whole installation.
     Admin,
 }
 
@@ -26,6 +26,7 @@ pub struct InvalidScope;
 impl Scope {
     pub const ALL: [Scope; 3] = [Scope::Read, Scope::Submit, Scope::Admin];
 
+    /// The scope's name in the API, on the command line and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Scope::Read => "read",
@@ -49,11 +50,11 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The sessions that exist for a caller.
+/// The sessions that a caller can see. Other sessions do not exist for that caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Visible {
     All,
-    /// Sessions whose ids begin with this prefix.
+    /// Sessions whose ids start with this prefix.
     Prefix(String),
     Only(SessionId),
 }

@@ -1,4 +1,4 @@
-//! The secret half of an API key.
+//! The secret part of an API key.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::KeyId;
 
-/// SHA-256 of a key as it is sent. A secret of 256 random bits needs no slower function.
+/// The SHA-256 digest of a complete key. A secret with 256 random bits does not need a slow hash.
 #[derive(Clone, Copy)]
 pub struct Digest([u8; 32]);
 
@@ -27,7 +27,7 @@ impl Digest {
         &self.0
     }
 
-    /// In a time that does not depend on where they differ.
+    /// Compares in constant time.
     pub fn is(&self, other: &Digest) -> bool {
         self.0.ct_eq(&other.0).into()
     }
@@ -39,7 +39,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// A key as its owner has it: `crk_ID_SECRET`.
+/// A complete API key, `crk_ID_SECRET`, as its owner receives it.
 #[derive(Debug)]
 pub struct KeySecret {
     pub id: KeyId,
@@ -50,7 +50,7 @@ impl KeySecret {
     const PREFIX: &str = "crk_";
     const SECRET_BYTES: usize = 32;
 
-    /// A new one, of 256 random bits.
+    /// Generates a key with 256 random bits.
     pub fn generate() -> Self {
         let id = KeyId::generate();
         let secret = URL_SAFE_NO_PAD.encode(rand::random::<[u8; Self::SECRET_BYTES]>());
@@ -62,7 +62,7 @@ impl KeySecret {
         Digest::of(self.text.expose_secret())
     }
 
-    /// To be shown once.
+    /// The complete key. It is shown once, when the key is created.
     pub fn text(&self) -> &SecretString {
         &self.text
     }

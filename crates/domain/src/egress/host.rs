@@ -1,10 +1,10 @@
-//! Names and addresses of outside hosts, in one spelling each.
+//! Names and addresses of outside hosts in canonical form.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// A host as it stands in a URL or a CONNECT request: a name in lower case without a trailing dot, or an address.
+/// A host from a URL or a CONNECT request: a lower-case name without a trailing dot, or an IP address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Host {
     Name(String),
@@ -20,15 +20,15 @@ pub enum InvalidHost {
 }
 
 impl Host {
-    /// The coordinator's own host, as containers know it.
+    /// The name of the coordinator's own host inside containers.
     pub const COORDINATOR: &str = "host.docker.internal";
 }
 
 impl FromStr for Host {
     type Err = InvalidHost;
 
-    /// Strict on purpose: of the ways to write one host, two programs must not read two different ones. So `0x7f.1`,
-    /// `2130706433` and `0177.0.0.1`, which some resolvers take for addresses, are nothing here.
+    /// Parses strictly, so that two programs can never read the same text as different hosts. Forms that some resolvers
+    /// accept as addresses (`0x7f.1`, `2130706433`, `0177.0.0.1`) are rejected.
     fn from_str(text: &str) -> Result<Host, InvalidHost> {
         if let Some(inner) = text.strip_prefix('[') {
             let inner = inner.strip_suffix(']').ok_or(InvalidHost::Address)?;
@@ -41,7 +41,7 @@ impl FromStr for Host {
         if name.len() > 253 || !name.split('.').all(is_label) {
             return Err(InvalidHost::Name);
         }
-        // The same rule as in browsers: a name whose last part is a number is meant as an address.
+        // Browsers apply the same rule: a name whose last label is a number is an address.
         let last = name.rsplit('.').next().unwrap_or_default();
         let hexadecimal = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         if last.bytes().all(|byte| byte.is_ascii_digit())

@@ -1,4 +1,4 @@
-//! Which outside hosts are allowed: the operator's rules, and the origins of a caller's URLs.
+//! Rules that allow outside hosts: those of the operator, and the origins of URLs in a task's `env`.
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use url::Url;
 
 use super::host::Host;
 
-/// Scheme, host and port of a URL that a caller put into a task's `env`.
+/// Scheme, host and port of a URL in a task's `env`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
     scheme: Scheme,
@@ -14,10 +14,11 @@ pub struct Origin {
     port: u16,
 }
 
-/// One entry of `EGRESS_ALLOW`: `host`, `host:port`, `*.host`, `http://host:port` and mixtures of these.
+/// One entry of `EGRESS_ALLOW`: `host`, `host:port`, `*.host`, `http://host:port` and combinations of these.
 ///
-/// Without a port it is 443 for tunnels and 80 for plain HTTP. With a scheme it is that scheme's port, and `https` is
-/// for tunnels only. `*.host` is every name below `host`, not `host` itself, and only where it has a public address.
+/// Without a port, the rule allows port 443 for tunnels and port 80 for plain HTTP. With a scheme, it allows the
+/// scheme's default port; `https` allows tunnels only. `*.host` matches every name below `host` but not `host` itself,
+/// and only if the name resolves to a public address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EgressRule {
     scheme: Option<Scheme>,
@@ -41,17 +42,17 @@ enum Pattern {
     Below(String),
 }
 
-/// How a sandbox asks for a host.
+/// The way in which a sandbox reaches a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Via {
-    /// CONNECT: whatever the client sends then, TLS as a rule
+    /// A CONNECT tunnel. The client usually speaks TLS through it.
     Tunnel,
-    /// A request for an `http://` URL
+    /// A request for an `http://` URL.
     Plain,
 }
 
 impl Via {
-    /// For the audit log.
+    /// The word in the audit log.
     pub fn word(self) -> &'static str {
         match self {
             Via::Tunnel => "tunnel",
@@ -60,7 +61,7 @@ impl Via {
     }
 }
 
-/// How exactly a host was allowed, weakest first. It decides which addresses it may turn out to have.
+/// The precision with which a rule names the host, weakest first. It decides which addresses the host may resolve to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grant {
     Wildcard,
@@ -82,14 +83,14 @@ impl Scheme {
         }
     }
 
-    /// A tunnel to an `http` port is allowed as well, since some clients use one for every URL.
+    /// An `http` rule also allows a tunnel to its port, because some clients tunnel every URL.
     fn serves(self, via: Via) -> bool {
         via == Via::Tunnel || self == Scheme::Http
     }
 }
 
 impl Origin {
-    /// The origin of `text`, if the whole of it is an http or https URL.
+    /// Returns the origin if the whole text is an http or https URL.
     fn of_url(text: &str) -> Option<Origin> {
         let url = Url::parse(text).ok()?;
         let scheme = match url.scheme() {
@@ -101,7 +102,7 @@ impl Origin {
     }
 }
 
-/// The origins of those values that are a URL, each once: what a caller gives the agent an address of, it may reach.
+/// Returns the distinct origins of all values that are URLs. The agent may reach a host if the caller gave it the URL.
 pub fn origins_in_env<I>(values: I) -> Vec<Origin>
 where
     I: IntoIterator,
@@ -141,7 +142,7 @@ impl FromStr for EgressRule {
     }
 }
 
-/// `host`, `host:port`, `[address]`, `[address]:port`
+/// Splits `host`, `host:port`, `[address]` or `[address]:port`.
 fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
     let after_host = text.rfind(']').map_or(0, |bracket| bracket + 1);
     match text[after_host..].find(':') {
@@ -155,6 +156,7 @@ fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
 }
 
 impl EgressRule {
+    /// Returns the grant if the rule allows this host and port, else `None`.
     pub fn grants(&self, host: &Host, port: u16, via: Via) -> Option<Grant> {
         let own_port = self.port.or(self.scheme.map(Scheme::port)).unwrap_or(match via {
             Via::Tunnel => 443,

@@ -1,37 +1,37 @@
-//! Where a session works.
+//! The repository and branch on which a session works.
 
 use serde::{Deserialize, Serialize};
 
 use crate::repository::RepositoryName;
 use crate::sandbox::WORKSPACE;
 
-/// Which branch of which repository.
+/// The repository, the base branch and the working branch of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkout {
     pub name: RepositoryName,
-    /// The branch that the pull request goes to.
+    /// The branch that the pull request targets.
     pub base: String,
-    /// Where that stood when this was decided.
+    /// The commit of `base` when this checkout was decided.
     pub base_commit: String,
     pub branch: String,
-    /// Where the branch stood before any work. It is at the base unless it was there before.
+    /// The commit of `branch` before any work. It equals `base_commit` unless the branch already existed.
     pub start: String,
-    /// The branch is for this session alone: it goes again where nothing comes of it.
+    /// The branch belongs to this session alone. It is deleted if the session produces no commits.
     pub own_branch: bool,
-    /// Of the same owner; those that could be cloned too.
+    /// Submodules of the same owner that could be cloned.
     pub submodules: Vec<RepositoryName>,
-    /// In kilobytes, as the forge says.
+    /// Size of the repository in kilobytes, as the forge reports it.
     pub size: u64,
 }
 
 impl Checkout {
-    /// Where the clone is in the sandbox.
+    /// The directory of the clone in the sandbox.
     pub fn directory(&self) -> String {
         format!("{WORKSPACE}/{}", self.name.name())
     }
 }
 
-/// Whether git and the forge take this as a branch's name; narrower than they are.
+/// True if the text is a valid branch name. The rule is stricter than those of git and the forge.
 pub fn is_branch_name(name: &str) -> bool {
     const MAX_BYTES: usize = 200;
     let is_part = |part: &str| {

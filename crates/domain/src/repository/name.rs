@@ -1,11 +1,11 @@
-//! `OWNER/NAME`.
+//! Names of repositories, `OWNER/NAME`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A repository's full name. Compared without regard to case, as the forge does; kept as it was written.
+/// The full name of a repository. Comparison ignores case, as the forge does; the original spelling is kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RepositoryName(String);
@@ -15,7 +15,7 @@ pub struct RepositoryName(String);
 pub struct InvalidRepositoryName;
 
 impl RepositoryName {
-    /// GitHub's own bounds: 39 characters for an owner, 100 for a name.
+    /// GitHub's own limits: 39 characters for an owner, 100 for a name.
     const MAX_OWNER: usize = 39;
     const MAX_NAME: usize = 100;
 
@@ -38,7 +38,7 @@ impl FromStr for RepositoryName {
     fn from_str(text: &str) -> Result<Self, InvalidRepositoryName> {
         let (owner, name) = text.split_once('/').ok_or(InvalidRepositoryName)?;
         let shaped = |part: &str, most: usize| {
-            // `.` and `..` would be steps in a path.
+            // `.` and `..` are path components.
             let dots = part.bytes().all(|b| b == b'.');
             !dots && part.len() <= most && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         };

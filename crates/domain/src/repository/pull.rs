@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pull {
     pub number: u64,
-    /// Its id in the forge's GraphQL API.
+    /// The id of the pull request in the forge's GraphQL API.
     pub node_id: String,
     pub html_url: String,
     pub draft: bool,

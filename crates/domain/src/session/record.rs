@@ -1,4 +1,4 @@
-//! What is kept of a session.
+//! The record of a session.
 
 use std::collections::BTreeMap;
 
@@ -15,44 +15,44 @@ use crate::repository::{Checkout, Pull};
 pub struct SessionRecord {
     pub key: SessionKey,
     pub id: SessionId,
-    /// Its template, as long as it lives.
+    /// The session's agent template. It never changes.
     pub agent: AgentName,
     pub created: Timestamp,
     pub last_active: Timestamp,
-    /// Completed tasks since creation or the last reset.
+    /// Tasks completed since the session's creation or its last reset.
     pub turns: u64,
-    /// The CLI's name for the conversation, with which it is resumed.
+    /// The CLI's id of the conversation, which `--resume` takes.
     pub claude_session_id: Option<String>,
-    /// Set by callers, holds for all later tasks. The store seals the values.
+    /// Variables that callers set. They apply to all later tasks. The store seals the values.
     pub env: BTreeMap<String, SecretString>,
-    /// The highest event number given out.
+    /// The highest event number in use.
     pub last_seq: u64,
-    /// The sandbox that runs, or ran when the coordinator was last here.
+    /// The running sandbox. After a restart: the sandbox that ran when the previous coordinator stopped.
     pub sandbox: Option<SandboxRecord>,
-    /// There where it works in a repository.
+    /// Set if the session works in a repository.
     pub repository: Option<SessionRepository>,
 }
 
 /// The repository of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRepository {
-    /// `None` until it is decided where the session works.
+    /// `None` until the repository and branch are decided.
     pub checkout: Option<Checkout>,
-    /// The clone is in the workspace as a whole.
+    /// The workspace contains the complete clone.
     pub cloned: bool,
     pub pull: Option<Pull>,
 }
 
-/// What a restarted coordinator needs to take a running sandbox back.
+/// The data with which a restarted coordinator reattaches to a running sandbox.
 #[derive(Clone, Debug)]
 pub struct SandboxRecord {
-    /// Names the container and the link's directory.
+    /// The name of the container and of the link's directory.
     pub name: String,
     pub container_id: String,
-    /// Proves to `sandbox-init` and to us that a connection is the one from before.
+    /// Proves to both `sandbox-init` and the coordinator that the other end is the one from before.
     pub link_secret: SecretString,
     /// The last frame whose events are committed.
     pub last_frame: u64,
-    /// JSON: what the worker knew of the dialogue after that frame.
+    /// JSON: the session worker's state of the dialogue after that frame.
     pub progress: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The name of a task.
+//! The identifier of a task.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// Sixteen hexadecimal digits, random: short enough to read out, long enough never to meet twice.
+/// Sixteen random hexadecimal digits: short enough to read aloud, long enough to be unique.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TaskId(Arc<str>);

@@ -1,4 +1,4 @@
-//! How a task ends.
+//! The outcome of a task.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,7 +7,8 @@ use super::{TaskId, TaskStatus};
 use crate::session::SessionId;
 use crate::usage::Usage;
 
-/// Why a task did not complete: what was seen by us, never what the agent says of itself.
+/// The reason why a task did not complete. It comes from what the coordinator observed, never from what the agent
+/// prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorType {
@@ -32,7 +33,7 @@ pub enum ErrorType {
 }
 
 impl ErrorType {
-    /// As it is on the wire.
+    /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             ErrorType::Aborted => "aborted",
@@ -57,7 +58,7 @@ impl ErrorType {
     }
 }
 
-/// A task that did not complete: the kind, and a sentence for a person.
+/// The reason why a task did not complete: the kind, and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
@@ -65,28 +66,28 @@ pub struct Failure {
     pub error: String,
 }
 
-/// What a finished task amounts to: the body of a synchronous `POST /task` and of `task_complete`.
+/// The result of a finished task. It is the body of a synchronous `POST /task` and of `task_complete`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     pub task_id: TaskId,
     pub session_id: SessionId,
     pub status: TaskStatus,
-    /// The structured answer; null where there is none.
+    /// The structured output. `None` (JSON `null`) if there is none.
     pub output: Option<Value>,
-    /// The text of the answer, where there is no structured one.
+    /// The text of the answer, if there is no structured output.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub response: Option<String>,
-    /// US dollars, from the usage that the model API reported to the gateway.
+    /// Cost in US dollars, computed from the usage that the model API reported to the gateway.
     pub cost: f64,
-    /// The CLI's own figure, for comparison.
+    /// The cost in US dollars that the CLI reports, for comparison.
     #[serde(default)]
     pub cli_cost: f64,
     /// Milliseconds from the start of the task to its end.
     pub duration: u64,
-    /// The tool of each call, in order.
+    /// The tool of each call, in call order.
     pub tools: Vec<String>,
-    /// Whether the conversation was there before this task.
+    /// True if the conversation existed before this task.
     pub resumed: bool,
     pub usage: Usage,
 }
@@ -96,7 +97,7 @@ impl Failure {
         Failure { error_type, error: error.into() }
     }
 
-    /// A task that a caller ended is aborted; one that ended otherwise failed.
+    /// `Aborted` if a caller ended the task, else `Failed`.
     pub const fn status(&self) -> TaskStatus {
         match self.error_type {
             ErrorType::Aborted | ErrorType::Deleted => TaskStatus::Aborted,

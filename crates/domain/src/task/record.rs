@@ -1,4 +1,4 @@
-//! What is kept of a task.
+//! The record of a task.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::{Answer, Failure, RepositoryProgress, RepositoryRequest, TaskId, Trac
 use crate::access::{KeyId, KeyLimits};
 use crate::session::{SessionId, SessionKey};
 
-/// The most that a task may be given of each, whoever gives it.
+/// The upper bounds of `maxTurns` and of the timeout. They apply to every caller and every agent template.
 pub const MAX_TURNS: u32 = 1000;
 pub const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -42,13 +42,13 @@ impl TaskStatus {
 }
 
 impl TaskRecord {
-    /// Which of the two forms of `POST /task` it came by.
+    /// The form of `POST /task` that created the task: `repository` or `session`.
     pub const fn kind(&self) -> &'static str {
         if self.repository.is_some() { "repository" } else { "session" }
     }
 }
 
-/// What was asked for. `env` is not here: it belongs to the session and is sealed.
+/// The parameters of a task. `env` is not among them: it belongs to the session and is sealed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskRequest {
     pub message: String,
@@ -57,19 +57,20 @@ pub struct TaskRequest {
     pub max_turns: u32,
     pub timeout_ms: u64,
     pub max_cost_usd: Option<f64>,
-    /// How often it may begin anew when its sandbox is lost.
+    /// The number of times that the task may restart after its sandbox is lost.
     pub retry: u32,
-    /// The caller's own object, returned with the task.
+    /// A JSON object of the caller's choice. It is returned with the task.
     pub metadata: Option<Value>,
-    /// The API key with which it was submitted, if this server has keys, and what that one may use.
+    /// The API key that submitted the task, if this server has keys. `key_limits` are the limits of that key at
+    /// submission.
     #[serde(default)]
     pub key: Option<KeyId>,
     #[serde(default)]
     pub key_limits: KeyLimits,
-    /// There where the task begins a repository task's session.
+    /// Set on the task that starts a repository task's session.
     #[serde(default)]
     pub repository: Option<RepositoryRequest>,
-    /// Where the caller wants to see it, for traces.
+    /// The caller's span, if it wants to see the task in its own trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_parent: Option<TraceParent>,
 }
@@ -85,12 +86,12 @@ pub struct TaskRecord {
     pub created: Timestamp,
     pub started: Option<Timestamp>,
     pub finished: Option<Timestamp>,
-    /// 0 at first; one more each time it began anew because its sandbox was lost.
+    /// Starts at 0 and grows by one each time the task restarts because its sandbox was lost.
     pub attempt: u32,
-    /// There once the task ended, however it ended: cost and tools count for failed tasks too.
+    /// Set once the task has ended in any way, because cost and tools count for failed tasks too.
     pub answer: Option<Answer>,
-    /// There where it did not complete.
+    /// Set if the task did not complete.
     pub failure: Option<Failure>,
-    /// There where its session works in a repository.
+    /// Set if the task's session works in a repository.
     pub repository: Option<RepositoryProgress>,
 }

@@ -1,11 +1,11 @@
-//! The trace that a caller wants a task to be seen in.
+//! The caller's trace.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The header `traceparent` of W3C Trace Context: the caller's span, in which the task is one step.
+/// The `traceparent` header of W3C Trace Context: the caller's span, of which the task becomes a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TraceParent {
@@ -13,7 +13,7 @@ pub struct TraceParent {
     pub trace: u128,
     /// Never 0.
     pub span: u64,
-    /// The caller keeps its trace.
+    /// The caller records its trace.
     pub sampled: bool,
 }
 
@@ -26,7 +26,7 @@ const SAMPLED: u64 = 1;
 impl FromStr for TraceParent {
     type Err = InvalidTraceParent;
 
-    /// A later version may have more after the flags, which is not for us.
+    /// Parses any version. A later version may append fields after the flags; they are ignored.
     fn from_str(text: &str) -> Result<Self, InvalidTraceParent> {
         let mut parts = text.split('-');
         let mut digits = |count| parts.next().filter(|part| is_hexadecimal(part, count)).ok_or(InvalidTraceParent);
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(parse(&text), Some(expected));
         assert_eq!(expected.to_string(), text);
         assert_eq!(parse(&format!("00-{TRACE}-{SPAN}-00")), Some(TraceParent { sampled: false, ..expected }));
-        // Flags that we do not know, and what a later version adds.
+        // Unknown flags, and fields that a later version appends.
         assert_eq!(parse(&format!("00-{TRACE}-{SPAN}-03")), Some(expected));
         assert_eq!(parse(&format!("cc-{TRACE}-{SPAN}-01-what-comes")), Some(expected));
         for refused in [

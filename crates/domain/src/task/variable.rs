@@ -1,19 +1,20 @@
-//! Names in a task's `env`.
+//! Rules for variable names in a task's `env`.
 
-/// Why a name cannot be given.
+/// The reason why a variable name is rejected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VariableProblem {
     #[error("{0:?} is not a name; use letters, digits and _, not beginning with a digit")]
     NotAName(String),
-    /// It would change how the agent itself runs.
+    /// The variable would change how the agent itself runs.
     #[error("{0} is set by the server and cannot be given")]
     Ours(String),
 }
 
-/// Of a long name this much is shown.
+/// Number of characters of a rejected name that the error quotes.
 const SHOWN: usize = 64;
 
-/// Whether a variable of that name can be given. A session's own credential is an exception to it.
+/// Checks that callers may set a variable of this name. The caller's own credential variables are an exception that the
+/// caller of this function makes.
 pub fn check_variable(name: &str) -> Result<(), VariableProblem> {
     let inner = |(i, b): (usize, u8)| b == b'_' || b.is_ascii_alphabetic() || (i > 0 && b.is_ascii_digit());
     if name.is_empty() || !name.bytes().enumerate().all(inner) {

@@ -1,4 +1,4 @@
-//! What a budget is a budget of.
+//! Accounts: the subjects of budgets.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use crate::access::KeyId;
 use crate::session::SessionId;
 use crate::task::TaskId;
 
-/// Something that money is spent by. A model request is charged to several.
+/// The subject of a budget. One model request is charged to several accounts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Account {
     Task(TaskId),
-    /// By the caller's name for it: deleting a session and beginning it anew gives it no new money.
+    /// The caller's session id: deleting a session and creating it again does not reset its budget.
     Session(SessionId),
     Key(KeyId),
     KeyDay(KeyId, Day),
@@ -19,16 +19,16 @@ pub enum Account {
     Installation,
 }
 
-/// What was spent on one account.
+/// The amount spent on one account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
     pub spent: Cost,
-    /// The part of it that was charged for requests which a crash cut off: nobody knows what they cost.
+    /// The part of `spent` that was charged for requests which a crash interrupted. Their real cost is unknown.
     pub assumed: Cost,
 }
 
 impl fmt::Display for Account {
-    /// As the store names it.
+    /// The account's name in the store.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Account::Task(task) => write!(f, "task:{task}"),

@@ -1,4 +1,4 @@
-//! Days, as money is counted by.
+//! Days, the periods of accounting.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,6 +20,7 @@ impl Day {
         Day(time.to_zoned(TimeZone::UTC).date())
     }
 
+    /// The day that is `days` earlier.
     #[must_use]
     pub fn minus(self, days: i64) -> Self {
         Day(self.0.saturating_sub(days.days()))
@@ -29,7 +30,7 @@ impl Day {
 impl FromStr for Day {
     type Err = InvalidDay;
 
-    /// Exactly `YYYY-MM-DD`: such texts are ordered as the days are.
+    /// Accepts exactly `YYYY-MM-DD`. Such texts sort in the order of the days.
     fn from_str(text: &str) -> Result<Self, InvalidDay> {
         let shaped = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
         let date = if shaped { text.parse().ok() } else { None };

@@ -1,4 +1,4 @@
-//! Questions about what was used, and their answers.
+//! Usage reports and their filters.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::{Cost, Day, Usage};
 use crate::access::KeyId;
 use crate::session::SessionId;
 
-/// What usage can be split by.
+/// A dimension by which usage can be grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dimension {
     Day,
@@ -28,37 +28,38 @@ impl Dimension {
     }
 }
 
-/// All that are set must hold.
+/// A filter of usage. All fields that are set must match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageFilter {
-    /// Both days included.
+    /// `from` and `to` are both inclusive.
     pub from: Day,
     pub to: Day,
-    /// Of every one of these keys, which is none where two differ.
+    /// Matches only if the key equals every key in this list. Two different keys match nothing.
     pub keys: Vec<KeyId>,
     pub session: Option<SessionId>,
-    /// What the sessions' ids begin with.
+    /// Matches sessions whose ids start with this prefix.
     pub session_prefix: Option<String>,
     pub model: Option<String>,
 }
 
-/// What was used.
+/// One row of a usage report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsageRow {
-    /// What it is about, for each dimension that was asked for. Empty: without a key, outside of a session.
+    /// The value of each requested dimension. An empty string stands for requests without a key or outside of a
+    /// session.
     pub group: BTreeMap<Dimension, String>,
     pub usage: Usage,
     pub cost: Cost,
     pub estimated: Cost,
-    /// `None` where it is not known: the CLI names no model.
+    /// The cost that the CLI reports. `None` when rows are grouped by model, because the CLI names none.
     pub cli_cost: Option<Cost>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsageReport {
     pub totals: UsageRow,
-    /// Newest day first.
+    /// Rows, newest day first.
     pub rows: Vec<UsageRow>,
-    /// There would be more rows.
+    /// More rows exist.
     pub truncated: bool,
 }

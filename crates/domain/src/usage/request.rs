@@ -1,4 +1,4 @@
-//! One model request, as money sees it.
+//! The cost of one model request.
 
 use super::{Account, Cost, Day, Usage};
 use crate::access::KeyId;
@@ -8,29 +8,29 @@ use crate::task::TaskId;
 /// A model request that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenRequest {
-    /// Of all that are open no other has it.
+    /// Unique among all open requests.
     pub id: u64,
     pub day: Day,
     pub key: Option<KeyId>,
     pub session: Option<SessionId>,
     pub task: Option<TaskId>,
     pub model: String,
-    /// The most that it is expected to cost.
+    /// The upper estimate of the cost.
     pub estimate: Cost,
 }
 
-/// What a request came to.
+/// The actual cost of a model request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Charge {
-    /// The one that answered.
+    /// The model that answered.
     pub model: String,
     pub usage: Usage,
     pub cost: Cost,
-    /// The part of the cost that the model API did not state.
+    /// The part of `cost` that is an estimate because the model API did not report it.
     pub estimated: Cost,
 }
 
-/// What the CLI says that a task cost.
+/// The cost of a task that the CLI reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CliCharge {
     pub day: Day,
@@ -40,7 +40,7 @@ pub struct CliCharge {
 }
 
 impl OpenRequest {
-    /// All that it is charged to, narrowest first.
+    /// Returns every account that the request is charged to, narrowest first.
     pub fn accounts(&self) -> Vec<Account> {
         let mut accounts = Vec::with_capacity(6);
         accounts.extend(self.task.clone().map(Account::Task));

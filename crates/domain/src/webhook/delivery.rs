@@ -1,4 +1,4 @@
-//! One delivery: what is kept of it, and what is told of it.
+//! The record of one webhook delivery.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,8 @@ use super::Target;
 use crate::session::SessionId;
 use crate::task::TaskId;
 
-/// `webhook-id`: `msg_` and 32 hexadecimal digits. The same for all attempts, so that a receiver can tell that it has it.
+/// The `webhook-id` header: `msg_` and 32 hexadecimal digits. All attempts carry the same id, so that a receiver can
+/// detect duplicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WebhookId(Uuid);
 
@@ -23,26 +24,26 @@ pub struct InvalidWebhookId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryStatus {
-    /// It is tried, or will be.
+    /// The dispatcher is trying or will try again.
     Pending,
     Delivered,
-    /// It is not tried any more, unless it is replayed.
+    /// The dispatcher has given up. A replay starts again.
     Failed,
 }
 
-/// One request that was made, or could not be.
+/// One attempt to deliver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
     pub time: Timestamp,
-    /// What the other side answered.
+    /// The HTTP status of the response. `None` if there was no response.
     pub status: Option<u16>,
-    /// Why that is not enough, in words of ours.
+    /// The reason why the attempt failed.
     pub error: Option<String>,
     pub duration_ms: u64,
 }
 
-/// A delivery as `GET /webhooks` tells of it.
+/// A delivery as `GET /webhooks` returns it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
     pub id: WebhookId,
@@ -50,33 +51,34 @@ pub struct Delivery {
     pub session_id: SessionId,
     /// `task.completed`, `task.failed` or `task.aborted`.
     pub event: String,
-    /// Without its query.
+    /// The URL without its query.
     pub url: String,
     pub status: DeliveryStatus,
-    /// When the task ended.
+    /// The time when the task ended.
     pub created: Timestamp,
     pub next_attempt: Option<Timestamp>,
-    /// The last ones, oldest first.
+    /// The most recent attempts, oldest first.
     pub attempts: Vec<Attempt>,
 }
 
-/// A delivery whose time has come.
+/// A delivery whose next attempt is due.
 #[derive(Debug)]
 pub struct Due {
     pub number: i64,
-    /// Counts replays: what an attempt of before came to does not end a delivery that was replayed meanwhile.
+    /// Number of replays. The result of an attempt from an earlier round does not end a delivery that was replayed
+    /// meanwhile.
     pub round: i64,
-    /// Attempts that this round has had.
+    /// Number of attempts in this round.
     pub tries: u32,
     pub id: WebhookId,
     pub task: TaskId,
     pub event: String,
     pub host: String,
-    /// `None`: it does not open, because it was changed or moved.
+    /// `None` if the sealed target cannot be opened because it was modified or moved.
     pub target: Option<Target>,
 }
 
-/// What an attempt came to, to be written down.
+/// The result of an attempt, for the store to record.
 #[derive(Clone, Debug)]
 pub struct Attempted {
     pub number: i64,
@@ -93,7 +95,7 @@ pub enum Outcome {
 }
 
 impl WebhookId {
-    /// Random, so that it tells nothing of others.
+    /// Generates a random id, which reveals nothing about other deliveries.
     pub fn generate() -> Self {
         WebhookId(Uuid::new_v4())
     }
@@ -133,7 +135,7 @@ impl DeliveryStatus {
 }
 
 impl Attempt {
-    /// At most so many are kept of one delivery, the last ones.
+    /// Number of attempts that the store keeps for each delivery.
     pub const KEPT: usize = 50;
 
     pub fn of(time: Timestamp, took: Duration, status: Option<u16>, error: Option<String>) -> Self {

@@ -1,4 +1,4 @@
-//! What deliveries are signed with.
+//! The secrets that sign webhook deliveries.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,11 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-/// `whsec_` and 24 to 64 bytes in base64, as Standard Webhooks wants it.
+/// `whsec_` and 24 to 64 bytes in base64, the format of Standard Webhooks.
 #[derive(Clone)]
 pub struct WebhookSecret(Zeroizing<Vec<u8>>);
 
-/// The value itself is not repeated.
+/// The error never contains the value itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a webhook's secret is whsec_ and 24 to 64 random bytes in base64: `echo whsec_$(openssl rand -base64 32)` makes one"
@@ -22,12 +22,12 @@ pub struct InvalidWebhookSecret;
 impl WebhookSecret {
     const PREFIX: &str = "whsec_";
 
-    /// The key of the signature, as bytes.
+    /// The signing key as raw bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// As it was given.
+    /// The secret in its text form.
     pub fn text(&self) -> SecretString {
         format!("{}{}", Self::PREFIX, STANDARD.encode(&*self.0)).into()
     }
@@ -49,8 +49,8 @@ impl fmt::Debug for WebhookSecret {
     }
 }
 
-/// WEBHOOK_SECRET: for targets without one of their own. Several sign side by side, so that receivers can change from one to
-/// the next.
+/// The secrets in WEBHOOK_SECRET, for targets that have no secret of their own. All of them sign each delivery, so that
+/// receivers can rotate from one to the next.
 #[derive(Clone, Debug, Default)]
 pub struct WebhookSecrets(Vec<WebhookSecret>);
 

@@ -1,4 +1,4 @@
-//! Where a task's end is to be told.
+//! The target of a webhook.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ use url::Url;
 
 use super::{InvalidWebhookSecret, WebhookSecret};
 
-/// An address, and with what it is signed where the caller gave a secret. The address may have a secret in its query too,
-/// so all of it is sealed where it is kept.
+/// A URL, and the secret that signs deliveries if the caller gave one. The URL's query may contain a secret too, so the
+/// store seals the whole target.
 #[derive(Clone)]
 pub struct Target {
     url: Url,
@@ -47,32 +47,32 @@ impl Target {
         &self.url
     }
 
-    /// The caller's own.
+    /// The caller's own secret.
     pub fn secret(&self) -> Option<&WebhookSecret> {
         self.secret.as_ref()
     }
 
-    /// Whom it leads to, for the bound on attempts at once.
+    /// `HOST:PORT`, the key of the limit on concurrent attempts.
     pub fn host(&self) -> String {
         let port = self.url.port_or_known_default().unwrap_or_default();
         format!("{}:{port}", self.url.host_str().unwrap_or_default())
     }
 
-    /// The address for those who look: what a query may hide is left out.
+    /// The URL for display. The query is omitted because it may contain a secret.
     pub fn shown(&self) -> String {
         let mut url = self.url.clone();
         url.set_query(None);
         if self.url.query().is_some() { format!("{url}?…") } else { url.to_string() }
     }
 
-    /// To be sealed.
+    /// Serialises the target, for sealing.
     pub fn to_text(&self) -> SecretString {
         let secret = self.secret.as_ref().map(WebhookSecret::text);
         let kept = Kept { url: self.url.as_str(), secret: secret.as_ref().map(secrecy::SecretString::expose_secret) };
         serde_json::to_string(&kept).unwrap_or_default().into()
     }
 
-    /// As [`Target::to_text`] wrote it.
+    /// Parses the output of [`Target::to_text`].
     pub fn of_text(text: &SecretString) -> Option<Target> {
         let kept: Kept<'_> = serde_json::from_str(text.expose_secret()).ok()?;
         Target::new(kept.url, kept.secret).ok()

@@ -234,6 +234,6 @@ fn the_seccomp_profile_allows_only_what_it_names() {
     ] {
         assert!(!without_condition.contains(&name.to_owned()), "{name} is allowed");
     }
-    // Two conditions on one argument in one rule would be an "or" to runc, so each rule has one.
+    // Two conditions on one argument in one rule mean "or" to runc, so each rule has one condition.
     assert!(rules.iter().all(|rule| rule["args"].as_array().is_none_or(|args| args.len() == 1)));
 }

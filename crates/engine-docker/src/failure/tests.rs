@@ -1,11 +1,11 @@
 use super::*;
 
-fn failure() -> Failure {
-    Failure { operation: Operation::Start, name: "box".to_owned(), address: "unix:///engine.sock".to_owned() }
+fn context() -> CallContext {
+    CallContext { operation: Operation::Start, name: "box".to_owned(), address: "unix:///engine.sock".to_owned() }
 }
 
 fn answered(status_code: u16, message: &str) -> EngineError {
-    failure().of(Error::DockerResponseServerError { status_code, message: message.to_owned() })
+    context().error(Error::DockerResponseServerError { status_code, message: message.to_owned() })
 }
 
 #[test]
@@ -26,11 +26,11 @@ fn a_full_disk_is_told_by_its_words() {
 
 #[test]
 fn nobody_there_is_unreachable() {
-    let error = failure().of(Error::SocketNotFoundError("/engine.sock".to_owned()));
+    let error = context().error(Error::SocketNotFoundError("/engine.sock".to_owned()));
 
     assert_eq!(
         error.to_string(),
-        "could not start container: the container engine at unix:///engine.sock cannot be reached: \
+        "could not start container: the container engine at unix:///engine.sock is unreachable: \
          Socket not found: /engine.sock"
     );
 }

@@ -12,7 +12,7 @@ use crate::{
     TarStream,
 };
 
-/// How a container that was killed ends: 128 + SIGKILL.
+/// The exit of a killed container: 128 + SIGKILL.
 const KILLED: ContainerExit = ContainerExit::Exited { code: 137, oom_killed: false };
 
 #[async_trait]
@@ -93,17 +93,9 @@ impl Engine for FakeEngine {
             }
             (world.start_hook.clone(), Started { id: id.clone(), spec: container.spec.clone() })
         };
-        // Outside the lock: it may use the engine.
+        // Call the hook outside the lock, because it may use the engine.
         if let Some(hook) = hook {
             hook(started);
-        }
-        Ok(())
-    }
-
-    async fn kill(&self, id: &ContainerId) -> Result<(), EngineError> {
-        self.enter(Operation::Kill, id.as_str()).await?;
-        if let Some((_, container)) = self.world().find(id) {
-            container.end(KILLED);
         }
         Ok(())
     }
@@ -257,12 +249,12 @@ impl FakeEngine {
 }
 
 impl World {
-    /// By name or by id.
+    /// Finds an image by name or by id.
     fn image(&self, reference: &str) -> Option<(&String, &ImageInfo)> {
         self.images.iter().find(|(tag, image)| *tag == reference || image.id == reference)
     }
 
-    /// The volume that `path` lies in, if any, and where in it.
+    /// Returns the volume that contains `path`, if any, and the path in it.
     fn locate(
         &self,
         operation: Operation,
@@ -309,5 +301,5 @@ fn has_all(labels: &Labels, wanted: &Labels) -> bool {
 }
 
 fn missing(operation: Operation, id: &ContainerId) -> EngineError {
-    EngineError::NotFound { operation, name: id.to_string(), reason: "it is not there".to_owned() }
+    EngineError::NotFound { operation, name: id.to_string(), reason: "it does not exist".to_owned() }
 }

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 
 use crate::{EngineError, Operation};
 
-/// What the test has told the engine to do wrong.
+/// The faults that a test has injected.
 #[derive(Default)]
 pub(super) struct Faults {
     failing: Mutex<HashMap<Operation, VecDeque<EngineError>>>,
@@ -30,10 +30,10 @@ impl Faults {
         self.away.send_replace(away);
     }
 
-    /// Passes a call, or holds it as long as its operation hangs, or fails it.
+    /// Blocks a call while its operation hangs, then lets it pass or fail.
     pub(super) async fn pass(&self, operation: Operation) -> Result<(), EngineError> {
         let mut hanging = self.hanging.subscribe();
-        // The sender lives in `self`, so the wait ends only by a release.
+        // The sender lives in `self`, so only a release ends the wait.
         let _ = hanging.wait_for(|hanging| !hanging.contains(&operation)).await;
         if *self.away.borrow() {
             return Err(unreachable(operation));
@@ -44,7 +44,7 @@ impl Faults {
         }
     }
 
-    /// Resolves when the engine goes away.
+    /// Resolves when the engine becomes unreachable.
     pub(super) async fn gone_away(&self, operation: Operation) -> EngineError {
         let _ = self.away.subscribe().wait_for(|away| *away).await;
         unreachable(operation)
@@ -56,5 +56,9 @@ impl Faults {
 }
 
 fn unreachable(operation: Operation) -> EngineError {
-    EngineError::Unreachable { operation, address: "memory".to_owned(), reason: "the test took it away".to_owned() }
+    EngineError::Unreachable {
+        operation,
+        address: "memory".to_owned(),
+        reason: "the test made it unreachable".to_owned(),
+    }
 }

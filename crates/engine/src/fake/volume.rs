@@ -4,15 +4,15 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::{Labels, PathKind};
 
-/// A volume's labels and files. Paths are relative to its root, which is the empty path.
+/// The labels and files of a volume. Paths are relative to its root, which is the empty path.
 #[derive(Debug, Default)]
 pub(super) struct Volume {
     pub(super) labels: Labels,
-    entries: BTreeMap<PathBuf, Entry>,
+    entries: BTreeMap<PathBuf, VolumeEntry>,
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct VolumeEntry {
     header: tar::Header,
     content: Vec<u8>,
 }
@@ -32,7 +32,7 @@ impl Volume {
         header.set_uid(crate::AGENT_UID);
         header.set_gid(crate::AGENT_GID);
         header.set_size(content.len() as u64);
-        self.insert(PathBuf::from(path), Entry { header, content: content.to_vec() });
+        self.insert(PathBuf::from(path), VolumeEntry { header, content: content.to_vec() });
     }
 
     pub(super) fn is_directory(&self, path: &Path) -> bool {
@@ -51,19 +51,19 @@ impl Volume {
         })
     }
 
-    /// Takes in an archive below `directory`.
+    /// Unpacks an archive below `directory`.
     pub(super) fn unpack(&mut self, directory: &Path, archive: &[u8]) -> io::Result<()> {
         for entry in tar::Archive::new(archive).entries()? {
             let mut entry = entry?;
             let path = directory.join(inner_path(&entry.path()?)?);
             let mut content = Vec::new();
             entry.read_to_end(&mut content)?;
-            self.insert(path, Entry { header: entry.header().clone(), content });
+            self.insert(path, VolumeEntry { header: entry.header().clone(), content });
         }
         Ok(())
     }
 
-    /// The file or directory at `path`, named `name` in the archive; `None` when there is none.
+    /// Packs the file or directory at `path` under the name `name`. Returns `None` if nothing exists there.
     pub(super) fn pack(&self, path: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
         if !self.is_directory(path) && !self.entries.contains_key(path) {
             return Ok(None);
@@ -83,10 +83,10 @@ impl Volume {
         builder.into_inner().map(Some)
     }
 
-    /// Directories on the way are there afterwards, as after unpacking on a disk.
-    fn insert(&mut self, path: PathBuf, entry: Entry) {
+    /// Inserts an entry and its missing parent directories, as unpacking on a disk does.
+    fn insert(&mut self, path: PathBuf, entry: VolumeEntry) {
         for parent in path.ancestors().skip(1) {
-            let directory = Entry { header: directory_header(), content: Vec::new() };
+            let directory = VolumeEntry { header: directory_header(), content: Vec::new() };
             self.entries.entry(parent.to_owned()).or_insert(directory);
         }
         self.entries.insert(path, entry);
@@ -103,7 +103,7 @@ fn directory_header() -> tar::Header {
     header
 }
 
-/// A path without `.` and `/`. One that leads out is refused, where a real engine keeps it inside.
+/// Normalises a path without `.` and `/`. A path that leads outside is an error here; a real engine keeps it inside.
 fn inner_path(path: &Path) -> io::Result<PathBuf> {
     let mut inner = PathBuf::new();
     for part in path.components() {

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use domain::budget::{Limit, Spent};
-use domain::usage::{Account, Balance, Cost};
+use domain::usage::{Account, Balance, Charge, Cost, Usage};
+
+use crate::bound::Certainty;
 
 /// Accounts that may lie idle in memory; beyond these, those that nobody uses are forgotten. The store has them.
 const IDLE_ACCOUNTS: usize = 4096;
@@ -17,9 +19,13 @@ pub(super) struct Ledger {
 #[derive(Default)]
 struct Entry {
     balance: Balance,
+    /// `None`: there were requests that this coordinator has not seen.
+    usage: Option<Usage>,
     /// Requests that are open, and what they may cost.
     open: u32,
     reserved: Cost,
+    /// Open requests that may cost more than is reserved.
+    unbounded: u32,
     /// Settlements that the store does not have yet.
     unwritten: u32,
 }
@@ -57,12 +63,37 @@ impl Ledger {
         self.entries.entry(account).or_insert(Entry { balance, ..Entry::default() });
     }
 
+    /// Adds an account that was never charged.
+    pub(super) fn learn_new(&mut self, account: Account) {
+        self.learn(account.clone(), Balance::default());
+        if let Some(entry) = self.entries.get_mut(&account)
+            && entry.balance == Balance::default()
+        {
+            entry.usage.get_or_insert_default();
+        }
+    }
+
+    /// Whether no request of an account is open.
+    pub(super) fn is_settled(&self, account: &Account) -> bool {
+        self.entries.get(account).is_none_or(|entry| entry.open == 0)
+    }
+
+    pub(super) fn charged(&self, account: &Account) -> Option<(Cost, Option<Usage>)> {
+        self.entries.get(account).map(|entry| (entry.balance.spent, entry.usage))
+    }
+
     pub(super) fn balance(&self, account: &Account) -> Option<Balance> {
         self.entries.get(account).map(|entry| entry.balance)
     }
 
     /// Every limit's account is one of `accounts`.
-    pub(super) fn reserve(&mut self, accounts: &[Account], limits: &[Limit], estimate: Cost) -> Ruling {
+    pub(super) fn reserve(
+        &mut self,
+        accounts: &[Account],
+        limits: &[Limit],
+        estimate: Cost,
+        certainty: Certainty,
+    ) -> Ruling {
         if accounts.iter().any(|account| !self.entries.contains_key(account)) {
             return Ruling::Unknown;
         }
@@ -73,7 +104,7 @@ impl Ledger {
             if spent >= limit.most {
                 return Ruling::Spent(limit.reached(spent));
             }
-            wait |= entry.open > 0 && spent + entry.reserved >= limit.most;
+            wait |= entry.unbounded > 0 || (entry.open > 0 && spent + entry.reserved >= limit.most);
         }
         if wait {
             return Ruling::Wait;
@@ -82,18 +113,23 @@ impl Ledger {
             if let Some(entry) = self.entries.get_mut(account) {
                 entry.open += 1;
                 entry.reserved += estimate;
+                entry.unbounded += u32::from(certainty == Certainty::Unbounded);
             }
         }
         Ruling::Granted
     }
 
     /// A request that was granted cost this much. It stays in memory until [`Ledger::written`].
-    pub(super) fn settle(&mut self, accounts: &[Account], estimate: Cost, cost: Cost) {
+    pub(super) fn settle(&mut self, accounts: &[Account], estimate: Cost, certainty: Certainty, charge: &Charge) {
         for account in accounts {
             if let Some(entry) = self.entries.get_mut(account) {
                 entry.open -= 1;
                 entry.reserved = entry.reserved - estimate;
-                entry.balance.spent += cost;
+                entry.unbounded -= u32::from(certainty == Certainty::Unbounded);
+                entry.balance.spent += charge.cost;
+                if let Some(usage) = &mut entry.usage {
+                    *usage += charge.usage;
+                }
                 entry.unwritten += 1;
             }
         }

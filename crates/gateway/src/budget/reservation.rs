@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::usage::{Account, Charge, OpenRequest};
 use store::{Change, StoreError};
 
-use super::Budgets;
+use super::{Budgets, Certainty};
 
 /// How often a settlement for which the disk has no room is tried again, every half second. After that the request stays
 /// open, and the next start charges its estimate.
@@ -17,14 +17,15 @@ pub struct Reservation {
     budgets: Budgets,
     request: OpenRequest,
     accounts: Vec<Account>,
+    certainty: Certainty,
     /// Nothing at first.
     pub charge: Charge,
 }
 
 impl Reservation {
-    pub(super) fn new(budgets: Budgets, request: OpenRequest, accounts: Vec<Account>) -> Self {
+    pub(super) fn new(budgets: Budgets, request: OpenRequest, accounts: Vec<Account>, certainty: Certainty) -> Self {
         let charge = Charge { model: request.model.clone(), ..Charge::default() };
-        Reservation { budgets, request, accounts, charge }
+        Reservation { budgets, request, accounts, certainty, charge }
     }
 
     pub fn request(&self) -> &OpenRequest {
@@ -35,7 +36,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         let (charge, accounts) = (std::mem::take(&mut self.charge), std::mem::take(&mut self.accounts));
-        self.budgets.ledger().settle(&accounts, self.request.estimate, charge.cost);
+        self.budgets.ledger().settle(&accounts, self.request.estimate, self.certainty, &charge);
         self.budgets.look_again();
         let Some(book) = &self.budgets.shared.book else {
             self.budgets.ledger().written(&accounts);

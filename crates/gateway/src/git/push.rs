@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use bytes::{Bytes, BytesMut};
-use forge::{GitHubError, Move};
+use forge::{GitHubError, RefUpdate};
 use futures::StreamExt as _;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -145,7 +145,7 @@ async fn conclude(
     let mut fates = Vec::new();
     for (command, reference) in head.commands.iter().zip(&waiting.0) {
         let fate = match report.fates.get(reference) {
-            Some(Fate::Moved) => move_branch(access, command).await?,
+            Some(Fate::Moved) => update_branch(access, command).await?,
             Some(Fate::Refused(reason)) => Fate::Refused(reason.clone()),
             None => Fate::Refused("the forge did not take the objects".to_owned()),
         };
@@ -157,7 +157,7 @@ async fn conclude(
     Ok(told(&head.commands, fates.into_iter(), &report.remarks, &head.capabilities))
 }
 
-async fn move_branch(access: &RepositoryAccess, command: &Command) -> Result<Fate, GitHubError> {
+async fn update_branch(access: &RepositoryAccess, command: &Command) -> Result<Fate, GitHubError> {
     let (github, name) = (&access.github, &access.name);
     if access.workflows == Workflows::Fixed {
         let (before, after) =
@@ -168,8 +168,8 @@ async fn move_branch(access: &RepositoryAccess, command: &Command) -> Result<Fat
     }
     let Some(branch) = command.branch() else { return Ok(Fate::Refused("it is no branch".to_owned())) };
     let is_new = command.old.bytes().all(|b| b == b'0');
-    let wanted = if is_new { Move::Create } else { Move::Forward };
-    match github.move_branch(name, branch, &command.new, wanted).await {
+    let wanted = if is_new { RefUpdate::Create } else { RefUpdate::FastForward };
+    match github.update_branch(name, branch, &command.new, wanted).await {
         Ok(()) => Ok(Fate::Moved),
         Err(GitHubError::Invalid(message) | GitHubError::Forbidden(message)) => Ok(Fate::Refused(message)),
         Err(error) => Err(error),

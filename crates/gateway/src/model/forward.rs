@@ -20,18 +20,20 @@ use crate::upstream::Upstream;
 /// The API's own status for "overloaded".
 const OVERLOADED: u16 = 529;
 
-/// The API's successful answer, or the gateway's in its place.
+/// The API's successful answer, or the gateway's in its place. A request that the agent has abandoned is not sent again.
 pub(super) async fn send(
     sandbox: &SandboxGateway,
     request: &ModelRequest,
+    is_abandoned: impl Fn() -> bool,
 ) -> Result<reqwest::Response, Box<Response<Body>>> {
-    let attempt = Attempt { sandbox, request };
+    let attempt = Attempt { sandbox, request, is_abandoned };
     attempt.run().await.map_err(Box::new)
 }
 
-struct Attempt<'a> {
+struct Attempt<'a, F> {
     sandbox: &'a SandboxGateway,
     request: &'a ModelRequest,
+    is_abandoned: F,
 }
 
 /// An answer that is no success, read to its end.
@@ -43,7 +45,7 @@ struct Trouble {
     message: String,
 }
 
-impl Attempt<'_> {
+impl<F: Fn() -> bool> Attempt<'_, F> {
     async fn run(&self) -> Result<reqwest::Response, Response<Body>> {
         let began = Instant::now();
         let mut tries = 0;
@@ -54,9 +56,6 @@ impl Attempt<'_> {
             let response = self.post(&credential).await?;
             failpoint!("model.answering");
             if response.status().is_success() {
-                if self.request.endpoint == Endpoint::Messages {
-                    self.sandbox.recover();
-                }
                 return Ok(response);
             }
             let trouble = Trouble::read(response).await;
@@ -75,7 +74,7 @@ impl Attempt<'_> {
                     let asked = retry_after(&trouble.headers, Timestamp::now());
                     let jitter = rand::random_range(0.0..1.0);
                     match self.sandbox.shared.retry.delay(tries, began.elapsed(), asked, jitter) {
-                        Some(delay) if !trouble.is_final() => {
+                        Some(delay) if !trouble.is_final() && !(self.is_abandoned)() => {
                             tracing::info!(
                                 status = trouble.status.as_u16(),
                                 ?delay,

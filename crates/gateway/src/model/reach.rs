@@ -1,11 +1,16 @@
-//! What a model request would have the API itself fetch or keep: a way out that no rule of ours would see.
+//! Reads a model request: refuses what would have the API itself fetch, keep or charge something that no rule of ours sees,
+//! and finds what decides how much the request can use.
 //!
 //! The API fetches images and documents by URL, connects to MCP servers, runs programs and reads stored files for whoever
-//! asks. An agent that posts such a request by hand could name any address in it. Claude Code uses none of these.
+//! asks. An agent that posts such a request by hand could name any address in it. The API also sells other speeds, regions
+//! and service tiers, compaction and a fallback to another model, each at prices of its own. Claude Code uses none of these.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use crate::bound::Contents;
 
 /// Which of them a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +23,11 @@ pub(super) enum Reach {
     Connector,
     #[error("Claude Runner forwards no such tool of the model API, only web search and the agent's own")]
     Tool,
+    #[error(
+        "Claude Runner forwards no request for another speed, region or service tier, for compaction at the model API or for \
+         a fallback model: they change the price"
+    )]
+    Price,
     #[error("the request is not one of the Messages API: it is no JSON, or nested too deeply")]
     Unreadable,
 }
@@ -30,6 +40,7 @@ impl Reach {
             Reach::File => "stored files",
             Reach::Connector => "connectors and containers",
             Reach::Tool => "a tool of the model API",
+            Reach::Price => "another price",
             Reach::Unreadable => "not readable",
         }
     }
@@ -40,13 +51,52 @@ const OPEN_TOOLS: [&str; 7] =
     ["custom", "bash_", "text_editor_", "computer_", "memory_", "tool_search_tool_", "web_search_"];
 const CONNECTORS: [&str; 3] = ["mcp_servers", "container", "skills"];
 
-pub(super) fn check(body: &[u8]) -> Result<(), Reach> {
+/// Tools that the API runs itself, within the request.
+const SERVER_TOOLS: [&str; 1] = ["web_search_"];
+
+/// Fields that change the price, and the values with which they do not.
+const PRICED: [(&str, &[&str]); 6] = [
+    ("speed", &["standard"]),
+    ("inference_geo", &["global"]),
+    ("service_tier", &["standard_only"]),
+    ("compaction", &[]),
+    ("fallbacks", &[]),
+    ("fallback_model", &[]),
+];
+/// In `context_management`: what has the API sample once more.
+const COMPACTION: &str = "compact";
+
+/// Fields of a request whose price is known.
+const KNOWN_FIELDS: [&str; 18] = [
+    "cache_control",
+    "context_management",
+    "diagnostics",
+    "max_tokens",
+    "messages",
+    "metadata",
+    "model",
+    "output_config",
+    "output_format",
+    "stop_sequences",
+    "stream",
+    "system",
+    "temperature",
+    "thinking",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_p",
+];
+
+pub(super) fn check(body: &[u8]) -> Result<Contents, Reach> {
     let mut found = None;
+    let mut contents = Contents::default();
     let mut reader = serde_json::Deserializer::from_slice(body);
     // An error is what ends the walk once something is found. Any other, the bound on depth above all, would leave the rest
     // unread.
-    let walked = Walk { place: Place::Top, found: &mut found }.deserialize(&mut reader);
-    walked.map_err(|_| found.unwrap_or(Reach::Unreadable))
+    let walked = Walk { place: Place::Top, found: &mut found, contents: &mut contents }.deserialize(&mut reader);
+    walked.map_err(|_| found.unwrap_or(Reach::Unreadable))?;
+    Ok(contents)
 }
 
 /// Where in a request a value stands.
@@ -58,16 +108,19 @@ enum Place {
     Content,
     /// The `source` of an image or a document
     Source,
+    /// What the API is to do with the context before it samples
+    Context,
 }
 
 struct Walk<'a> {
     place: Place,
     found: &'a mut Option<Reach>,
+    contents: &'a mut Contents,
 }
 
 impl Walk<'_> {
     fn inside(&mut self, place: Place) -> Walk<'_> {
-        Walk { place, found: self.found }
+        Walk { place, found: self.found, contents: self.contents }
     }
 
     fn find<E: serde::de::Error>(&mut self, reach: Reach) -> E {
@@ -78,6 +131,8 @@ impl Walk<'_> {
     fn of_key(&self, key: &str) -> Result<Option<Place>, Reach> {
         match (self.place, key) {
             (Place::Top, key) if CONNECTORS.contains(&key) => Err(Reach::Connector),
+            (Place::Top, key) if PRICED.iter().any(|(field, _)| *field == key) => Err(Reach::Price),
+            (Place::Top, "context_management") | (Place::Context, _) => Ok(Some(Place::Context)),
             (Place::Top, "tools") => Ok(Some(Place::Tools)),
             (Place::Top, "messages" | "system") => Ok(Some(Place::Content)),
             (Place::Source, "url") => Err(Reach::Url),
@@ -106,24 +161,47 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let mut source = Source::default();
         while let Some(key) = map.next_key::<String>()? {
-            if self.place == Place::Tools && key == "type" {
-                let kind = map.next_value::<serde_json::Value>()?;
-                let is_open = |kind: &str| OPEN_TOOLS.iter().any(|open| kind.starts_with(open));
-                if !kind.is_null() && !kind.as_str().is_some_and(is_open) {
-                    return Err(self.find(Reach::Tool));
+            match (self.place, key.as_str()) {
+                (Place::Tools, "type") => {
+                    let kind = map.next_value::<Value>()?;
+                    if !self.contents.add_tool(&kind) {
+                        return Err(self.find(Reach::Tool));
+                    }
+                    continue;
                 }
-                continue;
+                (Place::Tools, "max_uses") => {
+                    let uses = map.next_value::<Value>()?.as_u64().unwrap_or_default();
+                    self.contents.max_uses = self.contents.max_uses.max(uses);
+                    continue;
+                }
+                (Place::Source, "data" | "media_type" | "type") => {
+                    source.read(&key, &map.next_value::<Value>()?);
+                    continue;
+                }
+                (Place::Top, key) if !is_known(key) => {
+                    let is_set = !map.next_value::<Value>()?.is_null();
+                    self.contents.unknown_fields += u64::from(is_set);
+                    continue;
+                }
+                (Place::Top | Place::Tools | Place::Content | Place::Source | Place::Context, _) => {}
             }
             match self.of_key(&key) {
                 Ok(Some(place)) => map.next_value_seed(self.inside(place))?,
                 Ok(None) => {
                     map.next_value::<IgnoredAny>()?;
                 }
-                // Said to be nothing.
-                Err(Reach::Connector) if map.next_value::<serde_json::Value>()?.is_null() => {}
-                Err(reach) => return Err(self.find(reach)),
+                Err(reach) => {
+                    let value = map.next_value::<Value>()?;
+                    if !is_harmless(reach, &key, &value) {
+                        return Err(self.find(reach));
+                    }
+                }
             }
+        }
+        if self.place == Place::Source {
+            self.contents.add_source(&source);
         }
         Ok(())
     }
@@ -134,7 +212,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
         Ok(())
     }
 
-    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<(), E> {
+    fn visit_str<E: serde::de::Error>(mut self, text: &str) -> Result<(), E> {
+        if self.place == Place::Context && text.starts_with(COMPACTION) {
+            return Err(self.find(Reach::Price));
+        }
         Ok(())
     }
 
@@ -156,6 +237,59 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
         Ok(())
+    }
+}
+
+fn is_known(field: &str) -> bool {
+    KNOWN_FIELDS.contains(&field) || CONNECTORS.contains(&field) || PRICED.iter().any(|(priced, _)| *priced == field)
+}
+
+/// Whether a field that is refused says what holds without it.
+fn is_harmless(reach: Reach, field: &str, value: &Value) -> bool {
+    let mut priced = PRICED.iter().filter(|(priced, _)| reach == Reach::Price && *priced == field);
+    let usual = priced.any(|(_, usual)| value.as_str().is_some_and(|value| usual.contains(&value)));
+    usual || (value.is_null() && matches!(reach, Reach::Connector | Reach::Price))
+}
+
+/// Where the bytes of an image or a document are.
+#[derive(Default)]
+struct Source {
+    bytes: u64,
+    media_type: String,
+    is_text: bool,
+}
+
+impl Source {
+    fn read(&mut self, field: &str, value: &Value) {
+        let text = value.as_str().unwrap_or_default();
+        match field {
+            "data" => self.bytes += text.len() as u64,
+            "media_type" => text.clone_into(&mut self.media_type),
+            _ => self.is_text = text == "text" || text == "content",
+        }
+    }
+}
+
+impl Contents {
+    fn add_source(&mut self, source: &Source) {
+        if source.bytes == 0 || source.is_text {
+            return;
+        }
+        if source.media_type.starts_with("image/") {
+            self.images += 1;
+        } else {
+            self.documents += 1;
+        }
+        self.attached_bytes += source.bytes;
+    }
+
+    /// Counts a tool of the kind that its `type` names. False: the tool is not forwarded.
+    fn add_tool(&mut self, kind: &Value) -> bool {
+        let Some(kind) = kind.as_str() else { return kind.is_null() };
+        let starts_with_one_of = |names: &[&str]| names.iter().any(|name| kind.starts_with(name));
+        self.api_tools += u64::from(kind != "custom");
+        self.server_tools += u64::from(starts_with_one_of(&SERVER_TOOLS));
+        starts_with_one_of(&OPEN_TOOLS)
     }
 }
 
@@ -184,6 +318,14 @@ mod tests {
             (r#"{"tools":[{"name":"a","input_schema":{}},{"type":"web_fetch_20250910"}]}"#.to_owned(), Reach::Tool),
             (r#"{"tools":[{"type":"code_execution_20250522"}]}"#.to_owned(), Reach::Tool),
             (r#"{"tools":[{"type":"custom","type":"mcp_toolset"}]}"#.to_owned(), Reach::Tool),
+            (r#"{"model":"m","speed":"fast"}"#.to_owned(), Reach::Price),
+            (r#"{"model":"m","sp\u0065ed":"fast"}"#.to_owned(), Reach::Price),
+            (r#"{"model":"m","inference_geo":"us"}"#.to_owned(), Reach::Price),
+            (r#"{"model":"m","service_tier":"auto"}"#.to_owned(), Reach::Price),
+            (r#"{"model":"m","service_tier":["standard_only"]}"#.to_owned(), Reach::Price),
+            (r#"{"model":"m","compaction":{}}"#.to_owned(), Reach::Price),
+            (r#"{"model":"m","fallbacks":[{"model":"n"}]}"#.to_owned(), Reach::Price),
+            (r#"{"context_management":{"edits":[{"type":"compact_20260112"}]}}"#.to_owned(), Reach::Price),
             ("not JSON".to_owned(), Reach::Unreadable),
             (message(&format!("{}{}", "[".repeat(200), "]".repeat(200))), Reach::Unreadable),
         ] {
@@ -201,7 +343,35 @@ mod tests {
             r#"{"tools":[{"name":"a","input_schema":{"type":"object","properties":{"url":{"type":"x"}}}}]}"#,
             r#"{"tools":[{"type":"web_search_20250305","name":"web_search"}],"stream":true,"n":[1,-1,0.5,null]}"#,
         ] {
-            assert_eq!(check(body.as_bytes()), Ok(()), "{body}");
+            assert!(check(body.as_bytes()).is_ok(), "{body}");
         }
+    }
+
+    #[test]
+    fn what_holds_anyhow_may_be_said() {
+        let body = r#"{"model":"m","speed":"standard","inference_geo":"global","service_tier":"standard_only",
+            "compaction":null,"context_management":{"edits":[{"type":"clear_thinking_20251015"}]}}"#;
+        assert_eq!(check(body.as_bytes()), Ok(Contents::default()));
+    }
+
+    #[test]
+    fn what_decides_the_use_is_found_wherever_it_stands() {
+        let body = r#"{"model":"m","new_field":{"a":1},"other":null,"tools":[{"name":"a","input_schema":{}},
+            {"type":"bash_20250124","name":"bash"},{"max_uses":8,"type":"web_search_20250305","name":"web_search"}],
+            "messages":[{"role":"user","content":[
+                {"type":"image","source":{"data":"aaaa","media_type":"image/png","type":"base64"}},
+                {"type":"document","source":{"type":"text","media_type":"text/plain","data":"words"}},
+                {"type":"tool_result","content":[
+                    {"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"bbbbbb"}}]}]}]}"#;
+        let expected = Contents {
+            images: 1,
+            documents: 1,
+            attached_bytes: 10,
+            api_tools: 2,
+            server_tools: 1,
+            max_uses: 8,
+            unknown_fields: 1,
+        };
+        assert_eq!(check(body.as_bytes()), Ok(expected));
     }
 }

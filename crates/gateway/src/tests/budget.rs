@@ -10,25 +10,45 @@ use observe::metrics::Metrics;
 use serde_json::json;
 
 use super::world::*;
+use crate::bound::{Bound, Certainty};
 use crate::budget::{Budgets, Refusal};
 use crate::meter::Meter;
 use crate::sse::statement_of_json;
+use crate::task::{SettleBounds, TaskRequests};
 use crate::tokens::TokenCounts;
-use crate::{GatewayFailure, Prices};
+use crate::{GatewayFailure, Prices, TaskEnd};
 
 /// A task of its own with so much money.
 fn limit(dollars: f64) -> Payer {
     Payer { task: Some(TaskId::generate()), max_cost: Some(Cost::from_dollars(dollars)), ..Payer::default() }
 }
 
+fn task(limit: Payer) -> Arc<TaskRequests> {
+    Arc::new(TaskRequests::new(limit))
+}
+
 fn meter() -> Arc<Meter> {
     let budgets = Budgets::in_memory(InstallationLimits::default());
-    Arc::new(Meter::new(Arc::new(Prices::load(None).unwrap()), budgets, Metrics::default()))
+    let prices = Arc::new(Prices::load(None).unwrap());
+    Arc::new(Meter::new(prices, budgets, Metrics::default(), SettleBounds::default()))
 }
 
 /// A million output tokens of Sonnet, which is $15.
-const DEAR: TokenCounts =
-    TokenCounts { input: 0, output: 1_000_000, cache_write_5m: 0, cache_write_1h: 0, cache_read: 0, web_searches: 0 };
+const DEAR: Bound = Bound {
+    most: TokenCounts {
+        input: 0,
+        output: 1_000_000,
+        cache_write_5m: 0,
+        cache_write_1h: 0,
+        cache_read: 0,
+        web_searches: 0,
+        unknown: 0,
+        fast: false,
+        regional: false,
+    },
+    certainty: Certainty::Bounded,
+};
+
 const MODEL: &str = "claude-sonnet-4-6";
 
 #[tokio::test]
@@ -53,6 +73,7 @@ async fn the_request_after_the_limit_is_refused() {
     world.sandbox.begin_task(limit(0.005));
     assert_eq!(world.ask().await.status, 200);
     assert_eq!(world.ask().await.status, 402);
+    world.sandbox.end_task(TaskEnd::Own);
     world.sandbox.begin_task(Payer::default());
     assert_eq!(world.ask().await.status, 200);
 }
@@ -60,9 +81,9 @@ async fn the_request_after_the_limit_is_refused() {
 #[tokio::test]
 async fn a_second_request_waits_while_the_first_may_use_up_the_rest() {
     let meter = meter();
-    meter.charge_to(limit(10.0));
-    let first = meter.reserve(MODEL, &DEAR).await.unwrap();
-    let second = meter.reserve(MODEL, &DEAR);
+    let task = task(limit(10.0));
+    let first = meter.reserve(&task, MODEL, &DEAR).await.unwrap();
+    let second = meter.reserve(&task, MODEL, &DEAR);
     tokio::pin!(second);
     assert!(futures::poll!(second.as_mut()).is_pending());
     // It cost nothing after all.
@@ -73,12 +94,12 @@ async fn a_second_request_waits_while_the_first_may_use_up_the_rest() {
 #[tokio::test]
 async fn a_waiting_request_is_refused_when_the_first_has_used_up_the_rest() {
     let meter = meter();
-    meter.charge_to(limit(10.0));
-    let mut first = meter.reserve(MODEL, &DEAR).await.unwrap();
-    let second = meter.reserve(MODEL, &DEAR);
+    let task = task(limit(10.0));
+    let mut first = meter.reserve(&task, MODEL, &DEAR).await.unwrap();
+    let second = meter.reserve(&task, MODEL, &DEAR);
     tokio::pin!(second);
     assert!(futures::poll!(second.as_mut()).is_pending());
-    first.add(statement_of_json(br#"{"usage":{"output_tokens":1000000}}"#).unwrap());
+    first.add(statement_of_json(br#"{"type":"message","usage":{"input_tokens":0,"output_tokens":1000000}}"#).unwrap());
     drop(first);
     let Err(Refusal::Spent(spent)) = second.await else { panic!() };
     assert_eq!(spent.spent, Cost::from_dollars(15.0));
@@ -87,15 +108,18 @@ async fn a_waiting_request_is_refused_when_the_first_has_used_up_the_rest() {
 #[tokio::test]
 async fn requests_side_by_side_are_free_while_there_is_money() {
     let meter = meter();
-    meter.charge_to(limit(31.0));
-    let open =
-        [meter.reserve(MODEL, &DEAR).await, meter.reserve(MODEL, &DEAR).await, meter.reserve(MODEL, &DEAR).await];
+    let task = task(limit(31.0));
+    let mut open = vec![
+        meter.reserve(&task, MODEL, &DEAR).await,
+        meter.reserve(&task, MODEL, &DEAR).await,
+        meter.reserve(&task, MODEL, &DEAR).await,
+    ];
     assert!(open.iter().all(Result::is_ok));
-    let fourth = meter.reserve(MODEL, &DEAR);
+    let fourth = meter.reserve(&task, MODEL, &DEAR);
     tokio::pin!(fourth);
     assert!(futures::poll!(fourth.as_mut()).is_pending());
-    meter.charge_to(Payer::default());
-    assert!(fourth.await.is_ok(), "new limits are heeded at once");
+    open.pop();
+    assert!(fourth.await.is_ok());
 }
 
 #[tokio::test]
@@ -125,21 +149,6 @@ async fn what_a_cut_answer_cost_is_estimated() {
     assert_eq!(reading.usage.input_tokens, 1000, "what is stated is not estimated");
     assert!((50..=150).contains(&reading.usage.output_tokens), "200 characters are {reading:?}");
     assert_eq!(reading.cost, Cost::from_nano_dollars(3_000_000 + reading.usage.output_tokens * 15_000));
-}
-
-#[tokio::test]
-async fn a_request_that_nobody_waits_for_any_more_costs_its_prompt() {
-    let (server, _upstream) = held_open().await;
-    let world = Setup::before(server.address).open();
-    let mut client = world.client().await;
-    // The answer's head came, and nothing of its body.
-    drop(client.start(request("POST", "/v1/messages", ASK)).await);
-    drop(client);
-    while world.sandbox.activity().open_requests > 0 {
-        tokio::task::yield_now().await;
-    }
-    let usage = world.sandbox.reading().usage;
-    assert_eq!((usage.cache_creation_input_tokens, usage.output_tokens), (ASK.len() as u64 / 3, 0));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use observe::telemetry::TaskTrace;
 
 use super::world::*;
-use crate::{Assignee, Credential, CredentialKind, Credentials, GatewayFailure, SessionAccess};
+use crate::{AssignedTask, Assignee, Credential, CredentialKind, Credentials, GatewayFailure, SessionAccess};
 
 fn smuggling() -> http::Request<http_body_util::Full<bytes::Bytes>> {
     let mut request = request("POST", "/v1/messages?beta=true", ASK);
@@ -139,13 +139,12 @@ async fn the_sessions_own_credential_comes_first() {
     assert_eq!(keys, ["sk-session", "sk-operator"]);
 }
 
-fn assignee(payer: Payer) -> Assignee {
+fn assignee(payer: Option<Payer>) -> Assignee {
     let credential = Some(Credential::api_key("sk-session").unwrap());
     Assignee {
         session: "demo".parse().unwrap(),
         access: SessionAccess { credential, ..SessionAccess::default() },
-        payer,
-        trace: TaskTrace::default(),
+        task: payer.map(|payer| AssignedTask { payer, trace: TaskTrace::default() }),
     }
 }
 
@@ -159,17 +158,14 @@ async fn a_request_that_was_held_is_sent_for_the_task_that_the_sandbox_is_assign
             tokio::task::yield_now().await;
         }
         assert!(server.seen().is_empty());
-        world.sandbox.assign(assignee(Payer {
-            task: Some(TaskId::generate()),
-            max_cost: Some(Cost::ZERO),
-            ..Payer::default()
-        }));
+        let task = Some(TaskId::generate());
+        world.sandbox.assign(assignee(Some(Payer { task, max_cost: Some(Cost::ZERO), ..Payer::default() })));
         assert!(!world.sandbox.was_asked(), "the request came before the task began");
     };
     let (answer, ()) = tokio::join!(world.ask(), assign);
     assert_eq!(answer.status, 402, "the task pays, and has no money");
 
-    world.sandbox.assign(assignee(Payer::default()));
+    world.sandbox.assign(assignee(Some(Payer::default())));
     assert_eq!(world.sandbox.failure(), None, "the failure is the previous task's");
     world.ask().await;
     assert_eq!(server.seen()[0].header("x-api-key"), Some("sk-session"));
@@ -238,7 +234,7 @@ async fn a_login_renewed_meanwhile_is_tried_once_more() {
     let renewed = path.clone();
     let server = Server::start(move |_, seen| {
         if seen.header("authorization") == Some("Bearer new") {
-            return message("claude-sonnet-4-6", &serde_json::json!({}));
+            return message("claude-sonnet-4-6", &serde_json::json!({ "input_tokens": 0, "output_tokens": 0 }));
         }
         write_login(&renewed, "new", SignedDuration::from_hours(1));
         api_error(401, "authentication_error")

@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use forge::{GitHub, GitHubCredential, GitHubSettings};
-use mock_api::forge::{Entry, Forge, Seed, Token};
+use mock_api::forge::{Forge, Seed, SeedEntry, Token};
 use reqwest::Url;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -27,7 +27,7 @@ impl World {
         let forge = Forge::serve(listener, directory.path().join("repositories"), tokens).unwrap();
         let seed =
             Seed::new("", &[("a", "1\n"), (".github/workflows/ci.yml", "on: push\n"), (".github/CODEOWNERS", "")])
-                .with(Entry::program("run.sh", "#!/bin/sh\n"));
+                .with(SeedEntry::program("run.sh", "#!/bin/sh\n"));
         let base = forge.create_repository("acme/api", &seed).await.unwrap();
         for name in ["acme/part", "acme/other"] {
             forge.create_repository(name, &Seed::new("", &[("a", "1\n")])).await.unwrap();

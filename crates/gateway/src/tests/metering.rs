@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::world::*;
-use crate::Reading;
-use crate::sse::UsageReader;
+use crate::sse::{UsageReader, statement_of_json};
 use crate::tokens::TokenCounts;
+use crate::{Prices, Reading};
 
 const STREAM: &str = "event: message_start\r\n\
     data: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-sonnet-4-5-20250929\",\"usage\":{\
@@ -27,8 +27,17 @@ const STREAM: &str = "event: message_start\r\n\
     \"server_tool_use\":{\"web_search_requests\":2}}}\n\n\
     event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 
-const WHOLE: TokenCounts =
-    TokenCounts { input: 3, output: 25, cache_write_5m: 100, cache_write_1h: 50, cache_read: 1000, web_searches: 2 };
+const WHOLE: TokenCounts = TokenCounts {
+    input: 3,
+    output: 25,
+    cache_write_5m: 100,
+    cache_write_1h: 50,
+    cache_read: 1000,
+    web_searches: 2,
+    unknown: 0,
+    fast: false,
+    regional: false,
+};
 
 fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> TokenCounts {
     let mut reader = UsageReader::default();
@@ -143,15 +152,84 @@ async fn an_answer_in_one_document_is_metered() {
     }
 }
 
+/// The usage of one answer with these figures.
+fn counted(usage: &Value) -> TokenCounts {
+    let body = json!({ "type": "message", "model": "claude-sonnet-4-6", "usage": usage });
+    let mut counts = TokenCounts::default();
+    counts.update(&statement_of_json(body.to_string().as_bytes()).unwrap().usage);
+    counts
+}
+
+#[test]
+fn iterations_count_where_they_are_more_than_the_totals() {
+    let counts = counted(&json!({
+        "input_tokens": 23_000, "output_tokens": 1_000,
+        "iterations": [
+            { "type": "compaction", "input_tokens": 180_000, "output_tokens": 3_500 },
+            { "type": "message", "input_tokens": 23_000, "output_tokens": 1_000, "cache_read_input_tokens": 7 },
+        ],
+    }));
+    assert_eq!((counts.input, counts.output, counts.cache_read), (203_000, 4_500, 7));
+}
+
+#[test]
+fn tokens_of_an_unknown_kind_count_as_output() {
+    let counts = counted(&json!({
+        "input_tokens": 1, "output_tokens": 2, "audio_tokens": 30, "future": { "depth_tokens": 400 },
+        "cache_creation": { "ephemeral_24h_input_tokens": 5_000 }, "service_tier": "standard",
+        "output_tokens_details": { "thinking_tokens": 2 }, "server_tool_use": { "web_fetch_requests": 9 },
+    }));
+    assert_eq!((counts.unknown, counts.usage().output_tokens), (5_430, 5_432));
+}
+
 #[tokio::test]
-async fn answers_without_usage_cost_what_was_expected() {
-    for body in [json!([]), json!({ "usage": null }), json!({ "usage": { "input_tokens": "many" } }), Value::Null] {
-        let shown = body.to_string();
-        let server = Server::start(move |_, _| json_answer(200, &body)).await;
-        let world = Setup::before(server.address).open();
-        assert_eq!(world.ask().await.text, shown);
-        // The prompt written to the cache for an hour, and all of max_tokens.
-        let nanos = (ASK.len() as u64 / 3) * 6_000 + 100 * 15_000;
-        assert_eq!(world.sandbox.reading().cost, Cost::from_nano_dollars(nanos));
+async fn an_unknown_kind_is_charged_and_warned_about_once() {
+    let usage = json!({ "input_tokens": 0, "output_tokens": 0, "audio_tokens": 1_000 });
+    let server = Server::start(move |_, _| message("claude-sonnet-4-6", &usage)).await;
+    let world = Setup::before(server.address).open();
+    for round in 1..=3 {
+        world.ask().await;
+        assert_eq!(world.sandbox.reading().cost, Cost::from_nano_dollars(round * 1_000 * 15_000));
     }
+    assert_eq!(world.log.count("audio_tokens"), 1);
+}
+
+#[test]
+fn what_the_answer_says_of_speed_and_region_is_priced() {
+    let prices = Prices::load(None).unwrap();
+    let cost = |more: Value| {
+        let mut usage = json!({ "input_tokens": 1_000_000, "output_tokens": 0 });
+        usage.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        prices.cost("claude-opus-4-8", &counted(&usage)).dollars()
+    };
+    let usual = json!({ "speed": "standard", "inference_geo": "global", "service_tier": "standard" });
+    assert!((cost(usual) - 5.0).abs() < 1e-9);
+    assert!((cost(json!({ "speed": "fast" })) - 30.0).abs() < 1e-9);
+    assert!((cost(json!({ "inference_geo": "us" })) - 5.5).abs() < 1e-9);
+    assert!((cost(json!({ "speed": "fast", "inference_geo": "us" })) - 33.0).abs() < 1e-9);
+}
+
+#[tokio::test]
+async fn what_would_change_the_price_is_refused() {
+    let server = Server::answering().await;
+    let world = Setup::before(server.address).open();
+    for field in [
+        r#""speed":"fast""#,
+        r#""inference_geo":"us""#,
+        r#""service_tier":"priority""#,
+        r#""context_management":{"edits":[{"type":"compact_20260112"}]}"#,
+        r#""fallbacks":[{"model":"claude-opus-4-1"}]"#,
+    ] {
+        let body = ASK.replacen('{', &format!("{{{field},"), 1);
+        let refused = world.client().await.send(request("POST", "/v1/messages", &body)).await;
+        assert_eq!(refused.status, 400, "{field}");
+        assert!(refused.text.contains("change the price"), "{}", refused.text);
+    }
+    assert!(server.seen().is_empty());
+
+    let mut ask = request("POST", "/v1/messages", ASK);
+    let betas = "fast-mode-2026-02-01, compact-2026-01-12,compact-2026-09-04,context-1m-2025-08-07";
+    ask.headers_mut().insert("anthropic-beta", betas.parse().unwrap());
+    assert_eq!(world.client().await.send(ask).await.status, 200);
+    assert_eq!(server.seen()[0].header("anthropic-beta"), Some("context-1m-2025-08-07"));
 }

@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
+use domain::budget::Payer;
 use futures::future::BoxFuture;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -28,6 +29,14 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::{Credential, Credentials, Gateway, GatewaySettings, Prices, Resolve, RetryBudget, SandboxGateway};
+
+/// A whole answer of 10 input and 20 output tokens.
+pub(super) const MESSAGE: &str = concat!(
+    r#"data: {"type":"message_start","message":{"usage":{"input_tokens":10,"output_tokens":1}}}"#,
+    "\n\n",
+    r#"data: {"type":"message_delta","usage":{"output_tokens":20}}"#,
+    "\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+);
 
 pub(super) const ASK: &str = r#"{"model":"claude-sonnet-4-6","max_tokens":100,"messages":[]}"#;
 
@@ -53,6 +62,13 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn start(script: impl Fn(usize, &Seen) -> Response + Send + Sync + 'static) -> Server {
+        Server::start_async(move |count, seen| std::future::ready(script(count, seen))).await
+    }
+
+    pub(super) async fn start_async<F>(script: impl Fn(usize, &Seen) -> F + Send + Sync + 'static) -> Server
+    where
+        F: Future<Output = Response> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -68,7 +84,7 @@ impl Server {
                     log.push(seen.clone());
                     log.len()
                 };
-                script(count, &seen)
+                script(count, &seen).await
             }
         });
         TaskTracker::new().spawn(async move { axum::serve(listener, router).await });
@@ -89,8 +105,11 @@ impl Server {
     }
 }
 
+/// The rest of a streamed answer.
+pub(super) type Upstream = mpsc::Sender<io::Result<&'static str>>;
+
 /// A server whose one answer is what comes out of the channel, for as long as that is open.
-pub(super) async fn held_open() -> (Server, mpsc::Sender<io::Result<&'static str>>) {
+pub(super) async fn held_open() -> (Server, Upstream) {
     let (sender, receiver) = mpsc::channel(1);
     let receiver = Mutex::new(Some(receiver));
     let server = Server::start(move |_, _| {
@@ -152,6 +171,27 @@ impl Resolve for Names {
     }
 }
 
+/// The log of this thread, while it lives.
+#[derive(Clone)]
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// How many lines have `text` in them.
+    pub(super) fn count(&self, text: &str) -> usize {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).lines().filter(|line| line.contains(text)).count()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        io::Write::write(&mut *self.0.lock().unwrap(), bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The audit log of this thread, while it lives.
 pub(super) struct AuditLog {
     directory: tempfile::TempDir,
@@ -160,11 +200,14 @@ pub(super) struct AuditLog {
 }
 
 impl AuditLog {
-    fn open() -> AuditLog {
+    fn open() -> (AuditLog, Log) {
         let directory = tempfile::tempdir().unwrap();
         let file = AuditFile::open(&directory.path().join("audit.log"), Arc::default()).unwrap();
-        let subscriber = tracing_subscriber::registry().with(audit::layer(file)).set_default();
-        AuditLog { directory, taken: Cell::new(0), _subscriber: subscriber }
+        let log = Log(Arc::default());
+        let writer = log.clone();
+        let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(audit::layer(file)).with(lines).set_default();
+        (AuditLog { directory, taken: Cell::new(0), _subscriber: subscriber }, log)
     }
 
     /// What was decided since this was asked last, as `session via target: outcome`.
@@ -184,6 +227,7 @@ impl AuditLog {
 }
 
 pub(super) struct World {
+    pub(super) log: Log,
     pub(super) audit: AuditLog,
     pub(super) gateway: Gateway,
     pub(super) sandbox: Arc<SandboxGateway>,
@@ -216,7 +260,9 @@ impl Setup {
         let gateway =
             Gateway::with_resolver(self.settings, self.credentials, tracker.clone(), Arc::new(self.names)).unwrap();
         let sandbox = gateway.open();
-        World { audit: AuditLog::open(), gateway, sandbox, tracker }
+        sandbox.begin_task(Payer::default());
+        let (audit, log) = AuditLog::open();
+        World { log, audit, gateway, sandbox, tracker }
     }
 }
 

@@ -1,9 +1,9 @@
-//! What this process uses, as the kernel tells: under the names that Prometheus' own clients give to these.
+//! Resource usage of this process as the kernel reports it. The names are those of Prometheus' own client libraries.
 
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
 use nix::sys::time::TimeVal;
 
-/// 0 where the kernel does not say.
+/// Resource usage. A field is 0 if the kernel does not report it.
 pub(super) struct Used {
     pub(super) memory_bytes: i64,
     pub(super) open_files: i64,
@@ -18,14 +18,14 @@ pub(super) fn read() -> Used {
         getrusage(UsageWho::RUSAGE_SELF).map_or(0.0, |used| seconds(used.user_time()) + seconds(used.system_time()));
     Used {
         memory_bytes: resident().unwrap_or(0),
-        // Without the one by which they are counted.
+        // Subtract the descriptor of the directory that is being read.
         open_files: i64::try_from(files.saturating_sub(1)).unwrap_or(i64::MAX),
         max_files: i64::try_from(max_files).unwrap_or(i64::MAX),
         cpu_seconds,
     }
 }
 
-/// `VmRSS:    12345 kB`
+/// Parses `VmRSS: 12345 kB`.
 fn resident() -> Option<i64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

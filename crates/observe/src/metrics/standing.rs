@@ -1,4 +1,4 @@
-//! How things stand when somebody asks: gauges that nobody has to keep up to date in between.
+//! Gauges that are set when `GET /metrics` is called, so that no code has to keep them up to date.
 
 use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,20 +9,20 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::{Labels, Names, process};
 
-/// What is known at the moment of the question.
+/// The state of the server at the time of the request.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
-    /// How many sandboxes there are, by what they do.
+    /// Number of sandboxes by state.
     pub sandboxes: Vec<(&'static str, usize)>,
-    /// How many there may be.
+    /// The maximum number of sandboxes.
     pub max_sandboxes: usize,
-    /// Sessions that wait for one.
+    /// Sessions that wait for a sandbox.
     pub waiting_sessions: usize,
     pub running_tasks: usize,
     pub queued_tasks: usize,
-    /// Deliveries that are still to be made.
+    /// Deliveries that are not finished.
     pub pending_webhooks: u64,
-    /// Calls that GitHub allows until its hour is over, and how many it allows at most; where it was asked already.
+    /// GitHub's rate limit: remaining calls in this hour, and calls per hour. `None` before the first call.
     pub github: Option<(u64, u64)>,
 }
 
@@ -94,7 +94,8 @@ impl Gauges {
         self.memory.set(used.memory_bytes);
         self.open_files.set(used.open_files);
         self.max_files.set(used.max_files);
-        // Two who ask at once may each add the same part; it is made good by neither, and is a fraction of a second.
+        // Two concurrent requests may both add the same part. The error is a fraction of a second and is never
+        // corrected.
         self.cpu.inc_by((used.cpu_seconds - self.cpu.get()).max(0.0));
     }
 }

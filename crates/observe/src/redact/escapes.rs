@@ -1,8 +1,9 @@
-//! The ways in which JSON may spell a character of a string.
+//! The spellings of a character in a JSON string.
 
 use memchr::memmem;
 
-/// The same JSON without needless escapes of ASCII: `\u0041` as `A`, `\/` as `/`. `None`: it has none.
+/// Replaces needless escapes of ASCII characters: `\u0041` becomes `A`, `\/` becomes `/`. Returns `None` if there are
+/// none.
 pub(super) fn undone(json: &str) -> Option<String> {
     let bytes = json.as_bytes();
     if memmem::find(bytes, b"\\u00").is_none() && memmem::find(bytes, b"\\/").is_none() {
@@ -25,14 +26,14 @@ pub(super) fn undone(json: &str) -> Option<String> {
     Some(plain)
 }
 
-/// As a string of JSON has it, where that is not the text itself.
+/// The text as the content of a JSON string. Returns `None` if it needs no escapes.
 pub(super) fn escaped(text: &str) -> Option<String> {
     let needed = text.contains(['"', '\\']) || text.chars().any(char::is_control);
     let quoted = needed.then(|| serde_json::to_string(text).ok()).flatten()?;
     Some(quoted[1..quoted.len() - 1].to_owned())
 }
 
-/// What the escape at the begin of `rest` stands for, where it need not be one, and its length.
+/// Reads the escape at the start of `rest`. Returns the character if the escape is needless, and its length in bytes.
 fn unescape(rest: &str) -> (Option<char>, usize) {
     let hexadecimal = || u8::from_str_radix(rest.get(4..6)?, 16).ok().filter(|byte| (0x20..0x7f).contains(byte));
     if rest.starts_with("\\/") {
@@ -40,7 +41,7 @@ fn unescape(rest: &str) -> (Option<char>, usize) {
     }
     match rest.starts_with("\\u00").then(hexadecimal).flatten() {
         Some(byte) => (Some(byte.into()), 6),
-        // The character after a backslash is ASCII, if the JSON is any.
+        // In valid JSON the character after a backslash is ASCII.
         None => (None, if rest.is_char_boundary(2) && rest.len() >= 2 { 2 } else { 1 }),
     }
 }

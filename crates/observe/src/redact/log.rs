@@ -1,4 +1,4 @@
-//! The server's own log.
+//! Masking of the server's own log.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::Redactor;
 
-/// Writes to stderr what is masked.
+/// Writes masked lines to stderr.
 #[derive(Clone, Debug)]
 pub struct LogWriter(pub Arc<Redactor>);
 

@@ -1,10 +1,10 @@
-//! Attributes that several kinds of spans have.
+//! Attributes that several kinds of spans share.
 
 use domain::usage::Usage;
 
 use super::span::Value;
 
-/// By the conventions, what was read from the cache or written to it is part of the input.
+/// Token counts. By the semantic conventions, tokens read from or written to the cache are part of the input.
 pub(super) fn of_usage(usage: &Usage) -> [(&'static str, Value); 4] {
     let cached = usage.cache_read_input_tokens + usage.cache_creation_input_tokens;
     [
@@ -17,7 +17,8 @@ pub(super) fn of_usage(usage: &Usage) -> [(&'static str, Value); 4] {
 
 const MAX_NAME_BYTES: usize = 128;
 
-/// A model's or a tool's name comes out of the sandbox: what does not look like a name could be anything.
+/// Returns the name of a model or a tool if it looks like a name, else `other`. It comes from the sandbox, so it could
+/// be any text.
 pub(super) fn name_like(name: &str) -> String {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/@[]".contains(&byte);
     let is_name = (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(fits);

@@ -1,4 +1,4 @@
-//! Tool calls that wait for their result.
+//! Tool calls without a result.
 
 use domain::event::Event;
 use jiff::Timestamp;
@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::TaskTrace;
 
-/// Those of one running task. Kept with what is known of it, so that another coordinator knows when they began.
+/// The open tool calls of one running task. They are stored with the task's progress, so that another coordinator knows
+/// when they started.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OpenCalls(Vec<OpenCall>);
@@ -15,17 +16,17 @@ pub struct OpenCalls(Vec<OpenCall>);
 pub(super) struct OpenCall {
     pub(super) tool: String,
     pub(super) id: String,
-    /// The call that started the subagent which made this one.
+    /// The tool call that started the subagent which made this call.
     pub(super) parent: Option<String>,
     pub(super) began: Timestamp,
 }
 
-/// The agent has a few at once; calls beyond are not seen.
+/// The maximum number of open calls. An agent has a few at once; further calls get no span.
 const MOST: usize = 64;
 
 impl OpenCalls {
-    /// Takes in what the agent did just now.
-    pub fn hear(&mut self, events: &[Event], trace: &TaskTrace) {
+    /// Applies the agent's latest events.
+    pub fn apply(&mut self, events: &[Event], trace: &TaskTrace) {
         if !trace.is_kept() {
             return;
         }
@@ -43,7 +44,7 @@ impl OpenCalls {
         }
     }
 
-    /// No result comes any more.
+    /// Ends all open calls, because no result will come.
     pub fn cut(&mut self, trace: &TaskTrace) {
         for call in self.0.drain(..) {
             trace.tool_called(&call, Some("cut"));

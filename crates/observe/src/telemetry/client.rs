@@ -1,4 +1,5 @@
-//! The HTTP client with which spans are sent: the one that the rest of the server uses, called from a thread without a runtime.
+//! The HTTP client that exports spans. It is the same client as in the rest of the server, called from a thread without
+//! a runtime.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,10 +12,10 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-/// Of one attempt to deliver a batch.
+/// The time limit of one attempt to export a batch.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A collector answers with a few bytes; more is not read.
+/// The maximum size of a collector's response that is read. Collectors answer with a few bytes.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 #[derive(Debug)]
@@ -22,13 +23,14 @@ pub(super) struct Client {
     http: reqwest::Client,
     runtime: Handle,
     tracker: TaskTracker,
-    /// Said already.
+    /// The last attempt failed and was logged.
     fails: AtomicBool,
 }
 
 impl Client {
     pub(super) fn new() -> Result<Self, reqwest::Error> {
-        // No redirects: the headers' secrets would follow. No proxy from the environment, as everywhere.
+        // Follow no redirects, because the headers may contain secrets. Use no proxy from the environment, as
+        // everywhere.
         let http = reqwest::Client::builder()
             .timeout(REQUEST_TIMEOUT)
             .redirect(redirect::Policy::none())
@@ -38,16 +40,16 @@ impl Client {
         Ok(Client { http, runtime, tracker, fails: AtomicBool::new(false) })
     }
 
-    /// Once each time it changes: a collector that is away for a day is one line.
-    fn tell(&self, outcome: Result<u16, &str>) {
+    /// Logs a change of the outcome. A collector that is down for a day is one line.
+    fn report(&self, outcome: Result<u16, &str>) {
         let fails = !matches!(outcome, Ok(200..300));
         if self.fails.swap(fails, Ordering::Relaxed) == fails {
             return;
         }
         match outcome {
-            Ok(status) if fails => warn!(status, "the collector refuses traces, which are lost"),
-            Ok(_) => info!("the collector takes traces again"),
-            Err(error) => warn!(error, "the collector cannot be reached, and traces are lost"),
+            Ok(status) if fails => warn!(status, "the collector rejects traces; they are lost"),
+            Ok(_) => info!("the collector accepts traces again"),
+            Err(error) => warn!(error, "the collector is unreachable; traces are lost"),
         }
     }
 }
@@ -62,8 +64,8 @@ impl HttpClient for Client {
             Err(ended) => Err(ended.into()),
         };
         match &outcome {
-            Ok(answer) => self.tell(Ok(answer.status().as_u16())),
-            Err(error) => self.tell(Err(&domain::error_chain(error.as_ref()))),
+            Ok(answer) => self.report(Ok(answer.status().as_u16())),
+            Err(error) => self.report(Err(&domain::error_chain(error.as_ref()))),
         }
         outcome
     }

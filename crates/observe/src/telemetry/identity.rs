@@ -3,25 +3,25 @@
 use domain::task::TaskId;
 use sha2::{Digest, Sha256};
 
-/// The span of the whole task has the task's own id.
+/// The id of the span of the whole task: the task's own id.
 pub(super) fn of_task(task: &TaskId) -> u64 {
-    // Sixteen hexadecimal digits are a span's id, unless all of them are 0.
+    // Sixteen hexadecimal digits are a valid span id, except all zeros.
     u64::from_str_radix(task.as_str(), 16).unwrap_or_default().max(1)
 }
 
-/// The trace of a task whose caller has none: the task's id, twice.
+/// The trace id of a task whose caller has no trace: the task's id, twice.
 pub(super) fn of_trace(task: &TaskId) -> u128 {
     let half = u128::from(of_task(task));
     half << 64 | half
 }
 
-/// A step of the task that others are part of.
+/// The id of a step that is the parent of other spans.
 pub(super) fn of_step(task: &TaskId, step: &str, which: &str) -> u64 {
     let digest = Sha256::digest(format!("{task} {step} {which}"));
     digest.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte)).max(1)
 }
 
-/// A step that nobody refers to.
+/// The id of a step that is not a parent.
 pub(super) fn of_leaf() -> u64 {
     rand::random::<u64>().max(1)
 }

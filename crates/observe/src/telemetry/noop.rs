@@ -1,4 +1,4 @@
-//! In place of `otlp.rs` in a program that was built without the feature `otel`: nothing is sent.
+//! The replacement of `otlp.rs` in a build without the feature `otel`. It sends nothing.
 
 use std::convert::Infallible;
 
@@ -7,14 +7,14 @@ use tracing::warn;
 
 use super::span::Span;
 
-/// There is none.
+/// No value of this type exists.
 pub(super) struct Exporter(Infallible);
 
 impl Exporter {
     #[expect(clippy::unnecessary_wraps, reason = "as in otlp.rs")]
     pub(super) fn start() -> Result<Option<Self>, String> {
         warn!(
-            "OTEL_EXPORTER_OTLP_ENDPOINT is set, and this program sends no traces: build it with `cargo build --release \
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, but this build sends no traces: build with `cargo build --release \
              --package coordinator --features otel`"
         );
         Ok(None)

@@ -1,5 +1,5 @@
-//! Sends spans to a collector: OTLP over HTTP, protobuf, in batches, from a thread of the SDK's. Nobody waits for it: what does
-//! not fit into its queue is dropped.
+//! Exports spans to a collector: OTLP over HTTP with protobuf, in batches, from a thread of the SDK. Nothing waits for
+//! it; spans that do not fit into its queue are dropped.
 
 mod client;
 
@@ -21,10 +21,10 @@ use tracing::{info, warn};
 use self::client::Client;
 use super::span::{Kind, Parent, Span, Value};
 
-/// How long the end of the server waits for the last spans to be taken.
+/// The time that the server's shutdown waits for the last spans.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The version of the semantic conventions that names and attributes are of.
+/// The version of the semantic conventions for names and attributes.
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.41.0";
 
 const SERVICE_NAME: &str = "service.name";
@@ -36,22 +36,23 @@ pub(super) struct Exporter {
 }
 
 impl Exporter {
-    /// The error is about a variable. Never `None`: the signature is that of noop.rs.
+    /// Starts the exporter. An error concerns one of the OTEL_* variables. The result is never `None`; the signature
+    /// matches noop.rs.
     pub(super) fn start() -> Result<Option<Self>, String> {
         let client = Client::new().map_err(|error| error.to_string())?;
         let exporter = SpanExporter::builder().with_http().with_http_client(client).build();
         let mut processor = BatchSpanProcessor::builder(exporter.map_err(|error| error.to_string())?).build();
         opentelemetry_sdk::trace::SpanProcessor::set_resource(&mut processor, &resource());
-        info!("traces are sent to the collector of OTEL_EXPORTER_OTLP_ENDPOINT");
+        info!("traces are exported to the collector of OTEL_EXPORTER_OTLP_ENDPOINT");
         let scope = InstrumentationScope::builder("claude-runner")
             .with_version(env!("CARGO_PKG_VERSION"))
             .with_schema_url(SCHEMA)
             .build();
-        // As OTEL_TRACES_SAMPLER says.
+        // `Config::default` reads OTEL_TRACES_SAMPLER.
         Ok(Some(Exporter { processor: Arc::new(processor), sampler: Config::default().sampler, scope }))
     }
 
-    /// Decided once for a whole trace, and each time the same.
+    /// The sampler's decision. It is made once for a whole trace and is always the same for that trace.
     pub(super) fn keeps(&self, trace: u128, parent: Option<&TraceParent>) -> bool {
         let context = match parent {
             Some(parent) => Context::new().with_remote_span_context(SpanContext::new(
@@ -76,7 +77,7 @@ impl Exporter {
         let processor = Arc::clone(&self.processor);
         let ended = tokio::task::spawn_blocking(move || processor.shutdown_with_timeout(FLUSH_TIMEOUT)).await;
         if !matches!(ended, Ok(Ok(()))) {
-            warn!("the last traces could not be delivered in time");
+            warn!("the last traces were not delivered in time");
         }
     }
 
@@ -87,7 +88,7 @@ impl Exporter {
             Parent::Remote(id) => (id.into(), true),
             Parent::Local(id) => (id.into(), false),
         };
-        // No description: that would be somebody's words.
+        // Set no description, because it would be text that somebody wrote.
         let status = if error.is_some() { Status::error("") } else { Status::Unset };
         let error = error.map(|error| ("error.type", Value::Text(error)));
         let attribute = |(key, value): (&'static str, Value)| match value {
@@ -106,7 +107,7 @@ impl Exporter {
             },
             name,
             start_time: began.into(),
-            // The clock may have been set back meanwhile.
+            // The clock may have been set back since the start.
             end_time: ended.max(began).into(),
             attributes: attributes.into_iter().chain(error).map(attribute).collect(),
             dropped_attributes_count: 0,
@@ -118,7 +119,7 @@ impl Exporter {
     }
 }
 
-/// OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES, and what they leave out.
+/// The resource from OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES, completed with defaults.
 fn resource() -> Resource {
     let named = |resource: &Resource| resource.get(&Key::new(SERVICE_NAME)).map(|name| name.to_string());
     let found = Resource::builder().build();

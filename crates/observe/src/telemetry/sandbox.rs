@@ -1,22 +1,22 @@
-//! The time that a sandbox took.
+//! The time that it takes to provide a sandbox.
 
 use domain::task::ErrorType;
 use jiff::Timestamp;
 
 use super::TaskTrace;
 
-/// How a sandbox for a task came to be.
+/// The way in which a task gets its sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SandboxStart {
-    /// It was there already.
+    /// A warm sandbox was ready.
     Warm,
-    /// For a conversation that begins.
+    /// A new sandbox for a new conversation.
     Cold,
-    /// For a conversation that goes on.
+    /// A new sandbox for an existing conversation.
     Resume,
 }
 
-/// A sandbox that is being made. Dropped, where nobody wants it any more.
+/// A sandbox that is being prepared. Drop it without a span if the sandbox is no longer wanted.
 pub struct Preparing {
     trace: TaskTrace,
     start: SandboxStart,
@@ -28,7 +28,7 @@ impl Preparing {
         Preparing { trace: trace.clone(), start, began: Timestamp::now() }
     }
 
-    /// `error`: why there is none.
+    /// Records the span. `error` is the reason why there is no sandbox.
     pub fn ended(self, error: Option<ErrorType>) {
         let start = match self.start {
             SandboxStart::Warm => "warm",

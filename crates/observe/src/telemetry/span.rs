@@ -1,10 +1,10 @@
-//! A span as plain data.
+//! Spans as plain data.
 
 use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-/// Something that took time, and is over.
+/// A finished span.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Span {
     pub(super) trace: u128,
@@ -15,23 +15,23 @@ pub(super) struct Span {
     pub(super) began: Timestamp,
     pub(super) ended: Timestamp,
     pub(super) attributes: Vec<(&'static str, Value)>,
-    /// There where it went wrong: the class of the error.
+    /// The class of the error, if the span failed.
     pub(super) error: Option<Cow<'static, str>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Parent {
     None,
-    /// The caller's.
+    /// The caller's span.
     Remote(u64),
     Local(u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Done for somebody who asked from outside.
+    /// The span handles a request from outside.
     Server,
-    /// Asked of somebody outside.
+    /// The span sends a request to the outside.
     Client,
     Internal,
 }

@@ -1,5 +1,6 @@
-//! The trace of one task: which spans there are, what they are called, and what they say. Names and attributes that begin with
-//! `gen_ai.` are those of OpenTelemetry's semantic conventions 1.41 for generative AI; ours begin with `claude_runner.`.
+//! The trace of one task: its spans, their names and their attributes. Names and attributes with the prefix `gen_ai.`
+//! come from OpenTelemetry's semantic conventions 1.41 for generative AI; this project's own have the prefix
+//! `claude_runner.`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,11 +18,11 @@ use super::export::Exporter;
 use super::identity;
 use super::span::{Kind, Parent, Span, Value};
 
-/// What a task's spans have in common, or nothing where its trace is not kept. Cheap to clone.
+/// The data that a task's spans share. Empty if the trace is not recorded. It is cheap to clone.
 #[derive(Clone, Default)]
 pub struct TaskTrace {
     known: Option<Arc<Known>>,
-    /// What model requests and tool calls are part of.
+    /// The parent of spans of model requests and tool calls.
     within: u64,
 }
 
@@ -32,16 +33,16 @@ struct Known {
     agent: AgentName,
     parent: Option<TraceParent>,
     trace: u128,
-    /// What the sandbox is made for.
+    /// The parent of the sandbox's span.
     made_for: u64,
 }
 
-/// One model request that is over.
+/// One finished model request.
 pub struct ModelRequest<'a> {
     pub model: &'a str,
-    /// As the answer says; `None` where it did not come so far.
+    /// The model in the response. `None` if the response did not get that far.
     pub answered_by: Option<&'a str>,
-    /// `None`: it was not answered.
+    /// `None` if the request was not answered.
     pub usage: Option<&'a Usage>,
     pub began: Timestamp,
     pub error: Option<Cow<'static, str>>,
@@ -54,7 +55,7 @@ impl TaskTrace {
         if !exporter.keeps(trace, parent.as_ref()) {
             return TaskTrace::default();
         }
-        // Until it has begun, it waits for its sandbox.
+        // Before its first start, a task waits for its sandbox.
         let waits = record.attempt == 0 && record.repository.is_none();
         let known = Known {
             exporter: Arc::clone(exporter),
@@ -75,20 +76,20 @@ impl TaskTrace {
         self.known.is_some()
     }
 
-    /// The same, for what happens before the task's agent begins.
+    /// The same trace, with the task itself as the parent of spans. It is for the time before the agent starts.
     pub fn before_agent(&self) -> Self {
         let within = self.known.as_ref().map_or(0, |known| identity::of_task(&known.task));
         TaskTrace { known: self.known.clone(), within }
     }
 
-    /// Its turn has come.
+    /// Records that the task left the queue.
     pub fn queued(&self, record: &TaskRecord, until: Timestamp) {
         let Some(known) = &self.known else { return };
         let id = identity::of_step(&known.task, "queue", "");
         known.export(known.span(id, "queue", record.created, until));
     }
 
-    /// A sandbox was made for it, or it was not: `error` says why.
+    /// Records the preparation of a sandbox. `error` is the reason why there is none.
     pub(super) fn prepared(&self, start: &'static str, began: Timestamp, error: Option<ErrorType>) {
         let Some(known) = &self.known else { return };
         let mut span = known.span(identity::of_leaf(), "sandbox", began, Timestamp::now());
@@ -126,12 +127,12 @@ impl TaskTrace {
         known.export(span);
     }
 
-    /// The agent was at work on it, and the task begins anew; `why` is a word.
+    /// Records an attempt that was lost while the agent worked. The task restarts. `why` is one word.
     pub fn attempt_lost(&self, record: &TaskRecord, why: &'static str) {
         self.agent_ended(record, Some(why));
     }
 
-    /// It ended, and with it all of the trace.
+    /// Records the end of the task, which completes the trace.
     pub fn ended(&self, record: &TaskRecord) {
         let Some(known) = &self.known else { return };
         let ended = record.finished.unwrap_or_else(Timestamp::now);
@@ -157,7 +158,7 @@ impl TaskTrace {
         known.export(span);
     }
 
-    /// One attempt of the agent's, if it began.
+    /// Records one attempt of the agent, if it started.
     fn agent_ended(&self, record: &TaskRecord, error: Option<&'static str>) {
         let (Some(known), Some(began)) = (&self.known, agent_began(record)) else { return };
         let ended = record.finished.unwrap_or_else(Timestamp::now);
@@ -172,7 +173,7 @@ impl TaskTrace {
 }
 
 impl Known {
-    /// A step of the task, as they mostly are.
+    /// A span of the usual shape: an internal child of the task's span.
     fn span(&self, id: u64, name: impl Into<Cow<'static, str>>, began: Timestamp, ended: Timestamp) -> Span {
         Span {
             trace: self.trace,
@@ -200,7 +201,7 @@ impl Known {
     }
 }
 
-/// When the attempt that is on record began, if it did.
+/// The start of the current attempt, if it has started.
 fn agent_began(record: &TaskRecord) -> Option<Timestamp> {
     match &record.repository {
         None => record.started,

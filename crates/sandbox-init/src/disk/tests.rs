@@ -43,6 +43,6 @@ fn a_path_that_is_too_long_is_seen() {
     let made = Command::new("bash").args(["-c", deep]).current_dir(directory.path()).status().unwrap();
     assert!(made.success());
     assert!(measure(directory.path()).hidden);
-    // Removing it takes a program that goes in step by step too.
+    // `rm` descends step by step, which such a long path requires.
     Command::new("rm").arg("-rf").arg(directory.path()).status().unwrap();
 }

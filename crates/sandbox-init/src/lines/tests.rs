@@ -1,6 +1,6 @@
 use super::*;
 
-/// Feeds `input` in chunks of `size` and joins the pieces again.
+/// Feeds `input` in chunks of `size` and joins the pieces.
 fn split(input: &[u8], size: usize) -> Vec<Vec<u8>> {
     let mut lines = Lines::default();
     let mut buffer = BytesMut::new();
@@ -42,7 +42,7 @@ fn long_lines_come_in_pieces() {
             let mut input = vec![b'x'; length];
             input.extend_from_slice(b"\nshort\n");
             assert_eq!(split(&input, size), [vec![b'x'; length], b"short".to_vec()]);
-            // The same without its newline at the end.
+            // The same line without its final newline.
             assert_eq!(split(&input[..length], size), [vec![b'x'; length]]);
         }
     }

@@ -19,7 +19,7 @@ async fn a_line_of_5_mib_passes_both_ways() {
         let UpFrame::Stdout { piece, ends_line } = output.next().await else { panic!("not a piece") };
         joined.extend_from_slice(&piece);
         whole = ends_line;
-        // Pieces of a line that has not ended are acknowledged too, or the window would never have room for its end.
+        // Acknowledge pieces of an unfinished line too; otherwise the window never has room for its end.
         link.acknowledge(output.last);
     }
     assert!(joined == text, "{} bytes came", joined.len());
@@ -33,7 +33,7 @@ async fn an_agent_that_is_not_heard_waits() {
     link.start(program(&["seq", &LINES.to_string()])).await.unwrap();
     output.started().await;
 
-    // Without an acknowledgement: the window's worth comes, in pieces of 64 KiB.
+    // Without an acknowledgement, one window's worth arrives, in pieces of 64 KiB.
     let mut text = String::new();
     let mut cost = 0;
     let mut take = |frame: UpFrame, text: &mut String| match frame {
@@ -45,7 +45,7 @@ async fn an_agent_that_is_not_heard_waits() {
         other => panic!("not a line but {other:?}"),
     };
     while take(output.next().await, &mut text) < WINDOW_BYTES {}
-    // The answer to this is pushed whether or not there is room, so what came before it is all that was read.
+    // The answer to this is pushed even if the window is full, so everything before it is all that was read.
     link.start(program(&["true"])).await.unwrap();
     let mut unacknowledged = 0;
     let answer = loop {
@@ -55,7 +55,7 @@ async fn an_agent_that_is_not_heard_waits() {
         }
     };
     assert_eq!(answer, UpFrame::StartFailed { message: "another program is running".to_owned() });
-    // Lines are short: 64 KiB read at once cost some ten times that.
+    // Lines are short: 64 KiB read at once cost about ten times that.
     assert!(unacknowledged < 2 * WINDOW_BYTES, "{unacknowledged} bytes were sent without an acknowledgement");
 
     link.acknowledge(output.last);

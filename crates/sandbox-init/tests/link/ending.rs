@@ -22,7 +22,10 @@ async fn left_alone_it_ends_with_its_agent() {
 async fn never_welcomed_it_says_why() {
     let (status, stderr) = Sandbox::start(&[("ORPHAN_TTL_MS", "100")]).init.ended().await;
     assert_eq!(status.code(), Some(1));
-    assert!(stderr.starts_with("sandbox-init: no coordinator within 100 ms; the last attempt: could not"), "{stderr}");
+    assert!(
+        stderr.starts_with("sandbox-init: no coordinator answered within 100 ms; the last attempt failed: could not"),
+        "{stderr}"
+    );
 }
 
 #[tokio::test]
@@ -39,14 +42,14 @@ async fn a_wrong_setting_is_named() {
 #[tokio::test]
 async fn told_to_stop_it_lets_the_agent_finish() {
     let (sandbox, link, mut output) = connected();
-    // The shell prints when it is ready, so that the signal cannot come before the trap is set.
+    // The shell prints when it is ready, so that the signal cannot arrive before the trap is set.
     let script = "trap 'echo finishing; exit 3' TERM; echo ready; while :; do sleep 0.01; done";
     link.start(program(&["sh", "-c", script])).await.unwrap();
     output.started().await;
     assert_eq!(output.line().await, b"ready");
     kill(Pid::from_raw(sandbox.init.pid().cast_signed()), Signal::SIGTERM).unwrap();
     assert_eq!(output.line().await, b"finishing");
-    // Not by its own doing, whatever it exits with.
+    // The exit reports no cause of the program's own, whatever its status.
     assert_eq!(output.next().await, UpFrame::Exited(Exit { code: None, signal: None, oom_kills: 0 }));
     link.acknowledge(output.last);
     let (status, _) = sandbox.init.ended().await;

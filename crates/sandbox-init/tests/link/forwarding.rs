@@ -39,7 +39,7 @@ async fn a_connection_is_held_until_the_gateway_is_there() {
     let sandbox = Sandbox::start(&[("GATEWAY_PORT", &port.to_string())]);
     let mut early = connect(port).await;
     early.write_all(b"before ").await.unwrap();
-    // One that leaves while it waits does no harm.
+    // A client that leaves while it waits does no harm.
     drop(connect(port).await);
 
     let (link, _output) = sandbox.bind(None, ORPHAN_TTL);
@@ -49,7 +49,7 @@ async fn a_connection_is_held_until_the_gateway_is_there() {
     assert_eq!(&answer, b"before after");
     assert_echo(connect(port).await).await;
 
-    // A coordinator that goes away ends what was under way; what comes next waits for the next one.
+    // A coordinator that leaves ends running connections; new ones wait for the next coordinator.
     link.close().await;
     assert_eq!(patiently(early.read(&mut answer)).await.unwrap_or(0), 0);
     let mut waiting = connect(port).await;
@@ -84,7 +84,7 @@ async fn the_same_over_tcp_with_a_token() {
     assert_echo(connect(port).await).await;
     assert!(!token.exists());
 
-    // Nobody's token, and no preface at all.
+    // An unknown token, an unknown endpoint, and no preface at all.
     for preface in ["agent other-token\n", "gateway other-token\n", "other the-token\n", "GET / HTTP/1.1\r\n"] {
         let mut stranger = TcpStream::connect(tcp.address()).await.unwrap();
         stranger.write_all(preface.as_bytes()).await.unwrap();

@@ -16,7 +16,7 @@ fn numbers(from: usize, to: usize) -> Vec<String> {
     (from..=to).map(|number| number.to_string()).collect()
 }
 
-/// Passes connections on and cuts each after `budget` bytes from the sandbox, wherever in a message that is.
+/// Forwards connections and cuts each after `budget` bytes from the sandbox, at any point of a message.
 async fn cutting_proxy(listener: UnixListener, upstream: PathBuf, budget: u64, cuts: tokio::sync::watch::Sender<u32>) {
     loop {
         let (mut client, _) = listener.accept().await.unwrap();
@@ -41,7 +41,7 @@ async fn cut_connections_lose_and_double_nothing() {
     let listener = UnixListener::bind(front.path().join("agent.sock")).unwrap();
     let tracker = TaskTracker::new();
     let (cuts_sender, cuts) = tokio::sync::watch::channel(0);
-    // More than one batch, so that every connection gets something through.
+    // The budget is more than one batch, so that every connection makes progress.
     let upstream = link.directory().unwrap().join("agent.sock");
     tracker.spawn(cutting_proxy(listener, upstream, 150_000, cuts_sender));
     let _init = Init::start(&[("LINK", &format!("unix:{}", front.path().display()))]);
@@ -50,7 +50,7 @@ async fn cut_connections_lose_and_double_nothing() {
     output.started().await;
     assert_eq!(output.lines_until_exit(&link).await, (numbers(1, LINES), exited(0)));
 
-    // And down: each line comes back once.
+    // The other direction: each line comes back once.
     link.start(program(&["cat"])).await.unwrap();
     output.started().await;
     for number in 1..=LINES {
@@ -78,7 +78,7 @@ async fn a_new_coordinator_goes_on_where_the_old_one_was() {
     while lines.len() < 1000 {
         lines.push(String::from_utf8(output.line().await).unwrap());
     }
-    // Durable up to here; then more is taken that the old coordinator loses.
+    // Everything up to here is durable. The old coordinator then takes more output, which is lost with it.
     let resume = ResumeState { secret: link.secret().clone(), last_received: output.last };
     link.acknowledge(output.last);
     for _ in 0..5000 {
@@ -90,7 +90,7 @@ async fn a_new_coordinator_goes_on_where_the_old_one_was() {
     let last = resume.last_received;
     let (link, output) = sandbox.bind(Some(resume), ORPHAN_TTL);
     let mut output = output.after(last);
-    // Commands go on after those of the old coordinator.
+    // Commands continue after those of the old coordinator.
     link.stdin(Bytes::from_static(b"after the restart")).await.unwrap();
     link.close_stdin().await.unwrap();
     let (rest, exit) = output.lines_until_exit(&link).await;
@@ -108,7 +108,7 @@ async fn a_coordinator_that_forgot_what_it_acknowledged_ends_the_link() {
     link.stdin(Bytes::from_static(b"one")).await.unwrap();
     assert_eq!(output.line().await, b"one");
     link.acknowledge(output.last);
-    // The answer shows that the acknowledgement, which goes first, was taken in.
+    // The answer shows that the acknowledgement was processed, because it was sent first.
     link.stdin(Bytes::from_static(b"two")).await.unwrap();
     assert_eq!(output.line().await, b"two");
     let secret = link.secret().clone();
@@ -118,7 +118,7 @@ async fn a_coordinator_that_forgot_what_it_acknowledged_ends_the_link() {
     assert!(output.is_over().await);
 }
 
-/// What a connection to the socket is answered.
+/// Connects to the socket and returns the answers.
 async fn knock(socket: &Path, secret: Option<&str>) -> Vec<Down> {
     let stream = UnixStream::connect(socket).await.unwrap();
     let (mut socket, _) = client_async("ws://coordinator/agent", stream).await.unwrap();
@@ -140,9 +140,9 @@ async fn strangers_are_refused_and_disturb_nobody() {
     output.started().await;
     let socket = link.directory().unwrap().join("agent.sock");
     let refused = |reason: &str| vec![Down::Refused { reason: reason.to_owned() }];
-    assert_eq!(knock(&socket, None).await, refused("the secret of this link was given out already"));
+    assert_eq!(knock(&socket, None).await, refused("the secret of this link was already issued"));
     assert_eq!(knock(&socket, Some("guessed")).await, refused("this is not the secret of this link"));
-    // Not even HTTP.
+    // The input is not even HTTP.
     let mut stream = UnixStream::connect(&socket).await.unwrap();
     stream.write_all(b"garbage\r\n\r\n").await.unwrap();
     let _ = patiently(stream.read_to_end(&mut Vec::new())).await;

@@ -1,4 +1,4 @@
-//! The real sandbox-init as an ordinary process on one end, the coordinator's link on the other.
+//! Tests of the real sandbox-init, as an ordinary process, with the coordinator's end of the link.
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where its set-up fails")]
 
 mod carrying;

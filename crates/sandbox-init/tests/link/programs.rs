@@ -109,12 +109,12 @@ async fn a_signal_overtakes_stdin_that_is_not_read() {
     let (_sandbox, link, mut output) = connected();
     link.start(program(&["sleep", "1000"])).await.unwrap();
     output.started().await;
-    // More than the window and all buffers on the way, so that a second line cannot even be numbered.
+    // This is more than the window and all buffers hold, so a second line cannot even be numbered.
     link.stdin(Bytes::from(vec![b'x'; 8 * 1024 * 1024])).await.unwrap();
     link.stdin(Bytes::from_static(b"waits")).await.unwrap();
     link.signal(9, SignalTarget::Program).await.unwrap();
     assert_eq!(output.next().await, UpFrame::Exited(killed(9)));
-    // What was for the first program is not given to the next one.
+    // Input for the first program is not given to the next one.
     link.start(program(&["cat"])).await.unwrap();
     output.started().await;
     link.stdin(Bytes::from_static(b"fresh")).await.unwrap();

@@ -15,17 +15,17 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) const NAME: &str = "one";
 
-/// Long enough that it never ends a test that works.
+/// Long enough that it never ends a working test.
 pub(crate) const ORPHAN_TTL: Duration = Duration::from_mins(10);
 
-/// What a hanging test costs. No assertion is made on time.
+/// The time after which a hanging test fails. No assertion depends on it.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 pub(crate) async fn patiently<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("this never happened")
 }
 
-/// Sends back what it gets.
+/// Echoes its input.
 pub(crate) struct Echo;
 
 impl GatewayStream for Echo {
@@ -38,14 +38,14 @@ impl GatewayStream for Echo {
     }
 }
 
-/// A directory for links and a sandbox-init that looks into it.
+/// A directory for links, and a sandbox-init that connects to it.
 pub(crate) struct Sandbox {
     pub(crate) temporary: TempDir,
     pub(crate) init: Init,
 }
 
 impl Sandbox {
-    /// Starts sandbox-init first, so that it always has to come again.
+    /// Starts sandbox-init before the socket exists, so that it always has to retry.
     pub(crate) fn start(environment: &[(&str, &str)]) -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let link = format!("unix:{}", temporary.path().join(NAME).display());
@@ -53,7 +53,7 @@ impl Sandbox {
         Self { temporary, init }
     }
 
-    /// The coordinator's end, as after its start.
+    /// Binds the coordinator's end.
     pub(crate) fn bind(&self, resume: Option<ResumeState>, orphan_ttl: Duration) -> (Link, Output) {
         bind(self.temporary.path(), resume, orphan_ttl)
     }
@@ -94,7 +94,7 @@ impl Init {
         self.child.id().unwrap()
     }
 
-    /// How it ended, with what it wrote to stderr.
+    /// Waits for the exit and returns the status and the text on stderr.
     pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
         let mut text = String::new();
         patiently(self.child.stderr.take().unwrap().read_to_string(&mut text)).await.unwrap();
@@ -102,7 +102,7 @@ impl Init {
     }
 }
 
-/// Frames one by one, with their numbers checked.
+/// Single frames, with their numbers checked.
 pub(crate) struct Output {
     batches: LinkOutput,
     taken: std::collections::VecDeque<Numbered<UpFrame>>,
@@ -130,12 +130,12 @@ impl Output {
         }
     }
 
-    /// Whether the link has ended, with nothing more to take.
+    /// True if the link has ended and no frame is left.
     pub(crate) async fn is_over(&mut self) -> bool {
         patiently(self.batches.recv()).await.is_none()
     }
 
-    /// A whole line.
+    /// Returns the next complete line.
     pub(crate) async fn line(&mut self) -> Vec<u8> {
         let mut line = Vec::new();
         loop {
@@ -158,7 +158,7 @@ impl Output {
         }
     }
 
-    /// Everything up to the exit, acknowledged as it comes.
+    /// Reads lines until the exit and acknowledges each batch.
     pub(crate) async fn lines_until_exit(&mut self, link: &Link) -> (Vec<String>, Exit) {
         let mut lines = Vec::new();
         loop {
@@ -189,7 +189,7 @@ pub(crate) fn killed(signal: i32) -> Exit {
     Exit { code: None, signal: Some(signal), oom_kills: 0 }
 }
 
-/// Whether a process runs; one that is dead and not yet reaped does not.
+/// True if the process runs. A dead process that is not yet reaped does not run.
 pub(crate) fn runs(pid: u32) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
     !matches!(stat.rsplit(") ").next().and_then(|rest| rest.chars().next()), Some('Z' | 'X') | None)

@@ -2,7 +2,7 @@ use bytes::{Buf, Bytes};
 
 use super::{DecodeError, MAX_STRINGS, MAX_TEXT};
 
-/// Takes fields off the front of a message. Never panics, never allocates more than the message has.
+/// Reads fields from the front of a message. It never panics and never allocates more than the message's size.
 pub(super) struct Reader {
     rest: Bytes,
 }
@@ -12,7 +12,7 @@ impl Reader {
         Self { rest: message }
     }
 
-    /// Reads frames to the end of the message.
+    /// Reads all frames of the message.
     pub(super) fn all<T>(
         mut self,
         read: impl Fn(u8, &mut Self) -> Result<T, DecodeError>,
@@ -37,7 +37,8 @@ impl Reader {
         self.rest.try_get_u64_le().map_err(|_| DecodeError::Truncated)
     }
 
-    /// A frame's number; counting starts at 1, and the last one cannot be followed.
+    /// Reads a sequence number. Numbers start at 1, and the largest has no successor, so both ends of the range are
+    /// invalid.
     pub(super) fn seq(&mut self) -> Result<u64, DecodeError> {
         match self.u64()? {
             value @ (0 | u64::MAX) => Err(DecodeError::Value { field: "seq", value }),

@@ -90,7 +90,7 @@ proptest! {
         let _ = Down::decode(Bytes::from(bytes));
     }
 
-    /// Mostly valid: one byte changed, so that the inside of frames is reached.
+    /// Changes one byte of a valid message, so that most frames decode far enough to reach their fields.
     #[test]
     fn damaged_messages_never_panic(
         frames in prop::collection::vec(down(), 1..5), at in any::<prop::sample::Index>(), byte in any::<u8>(),

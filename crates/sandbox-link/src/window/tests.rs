@@ -37,11 +37,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Both ends and the wire between them, as the two programs use the windows.
+/// Both ends and the wire between them, in the same way as the two programs use the windows.
 struct Link {
     window: SendWindow<Blob>,
     produced: u64,
-    /// Number of the last frame written to this connection.
+    /// Sequence number of the last frame written to this connection.
     sent: u64,
     wire: VecDeque<(u64, Blob)>,
     acknowledgements: VecDeque<u64>,
@@ -109,7 +109,7 @@ proptest! {
         for step in &steps {
             link.take(step);
         }
-        // Once nothing is cut any more, everything arrives and everything is released.
+        // When no connection breaks any more, every frame arrives and every frame is released.
         for step in [Step::Cut, Step::Send, Step::Receive].iter().chain([Step::Send, Step::Receive].iter().cycle()) {
             if link.receive.last() == link.produced {
                 break;

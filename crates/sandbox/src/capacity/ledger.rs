@@ -1,42 +1,42 @@
-//! Who has a sandbox, who waits for one and who has to make room: the rules, as plain data.
+//! The rules of capacity as plain data: the sandboxes in use, the queue, and the choice of sandboxes to evict.
 //!
-//! Each session asks for one sandbox at a time and goes to the end of the line when it asks again, so whoever waits is
-//! served before everybody who asked later.
+//! A session claims one sandbox at a time and goes to the end of the queue with its next claim, so earlier claims are
+//! always served first.
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// One claim on a sandbox, from when it is asked for until the sandbox is gone. Later ones are larger.
+/// One claim on a sandbox, from the request until the sandbox is removed. Later tickets are larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Ticket(u64);
 
-/// What a sandbox is good for at the moment.
+/// The current state of a sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
     Starting,
     /// Works for a task, or is about to.
     Busy,
-    /// Waits for its session's next task since that moment.
+    /// Waits for its session's next task. The number orders the moments at which sandboxes became idle.
     Idle(u64),
-    /// Warm, or on the way there: no session has it.
+    /// Warm, or being launched as a warm sandbox: no session has it.
     Spare,
-    /// Was asked to go.
-    Leaving,
+    /// Was asked to yield its slot.
+    Evicting,
 }
 
-/// What is to be told.
+/// A decision of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// May be started now.
+pub(super) enum Decision {
+    /// The sandbox may be launched now.
     Granted(Ticket),
-    /// Has to go, because others wait.
-    PutAway(Ticket),
+    /// The sandbox must be evicted, because others wait.
+    Evict(Ticket),
 }
 
 #[derive(Debug)]
 pub(super) struct Ledger {
     limit: usize,
     issued: u64,
-    /// Counts moments at which sandboxes became idle.
+    /// The number of times that a sandbox became idle.
     moments: u64,
     held: BTreeMap<Ticket, Use>,
     waiting: VecDeque<Ticket>,
@@ -63,36 +63,36 @@ impl Ledger {
         self.waiting.len()
     }
 
-    /// Those ahead of a ticket that waits; `None` where it does not.
+    /// The number of claims ahead of a waiting ticket; `None` if it does not wait.
     pub(super) fn position(&self, ticket: Ticket) -> Option<usize> {
         self.waiting.iter().position(|waiting| *waiting == ticket)
     }
 
-    /// Who waits longest.
+    /// The ticket that has waited longest.
     pub(super) fn first(&self) -> Option<Ticket> {
         self.waiting.front().copied()
     }
 
-    /// Whether there is room by number, whatever memory says.
+    /// True if the number of sandboxes is below the limit, regardless of memory.
     pub(super) fn has_room(&self) -> bool {
         self.held.len() < self.limit
     }
 
-    /// Puts a claim at the end of the line. [`Ledger::settle`] grants it.
+    /// Appends a claim to the queue. [`Ledger::settle`] grants it.
     pub(super) fn request(&mut self) -> Ticket {
         let ticket = self.issue();
         self.waiting.push_back(ticket);
         ticket
     }
 
-    /// A sandbox that is there already, of an earlier coordinator: counted, even beyond the limit.
+    /// Counts an existing sandbox of an earlier coordinator, even above the limit.
     pub(super) fn adopt(&mut self) -> Ticket {
         let ticket = self.issue();
         self.held.insert(ticket, Use::Busy);
         ticket
     }
 
-    /// Room for a sandbox that nobody asked for yet: only where nobody waits and nothing else starts.
+    /// Grants room for a sandbox that no session has claimed, if no claim waits and no sandbox starts.
     pub(super) fn spare(&mut self) -> Option<Ticket> {
         if !self.waiting.is_empty() || self.starting() > 0 || !self.has_room() {
             return None;
@@ -102,7 +102,7 @@ impl Ledger {
         Some(ticket)
     }
 
-    /// The sandbox is gone, or its claim is given up. May be repeated.
+    /// Releases a ticket: its sandbox was removed, or the claim was dropped. May be repeated.
     pub(super) fn release(&mut self, ticket: Ticket) {
         self.held.remove(&ticket);
         self.waiting.retain(|waiting| *waiting != ticket);
@@ -117,46 +117,46 @@ impl Ledger {
         self.become_now(ticket, Use::Idle(self.moments));
     }
 
-    /// A session that could go on with its next task gives its sandbox up for those who wait.
-    pub(super) fn give_up(&mut self, ticket: Ticket) {
-        self.become_now(ticket, Use::Leaving);
+    /// Yields the sandbox of a session that could start its next task.
+    pub(super) fn yield_slot(&mut self, ticket: Ticket) {
+        self.become_now(ticket, Use::Evicting);
     }
 
-    /// Whether more wait than there are sandboxes on their way out. Who still waits after [`Ledger::settle`] does so for
-    /// want of number or of memory.
+    /// True if more claims wait than sandboxes are being evicted. A claim that still waits after [`Ledger::settle`]
+    /// lacks a slot or memory.
     pub(super) fn is_short(&self) -> bool {
-        self.waiting.len() > self.leaving()
+        self.waiting.len() > self.evicting()
     }
 
-    /// Gives out what there is, in the order of asking, and asks as many as are missing to go: warm ones first, then those
-    /// that are idle longest. `fits`: whether memory allows one more, with so many starting.
-    pub(super) fn settle(&mut self, fits: impl Fn(usize) -> bool) -> Vec<Verdict> {
-        let mut verdicts = Vec::new();
+    /// Grants claims in order and evicts as many sandboxes as are missing: warm ones first, then the longest idle.
+    /// `fits` decides if memory allows one more sandbox beside the given number of starting ones.
+    pub(super) fn settle(&mut self, fits: impl Fn(usize) -> bool) -> Vec<Decision> {
+        let mut decisions = Vec::new();
         while let Some(first) = self.waiting.front().copied() {
-            // Where there is no sandbox at all one may always start: nothing else would make room.
+            // Without any sandbox, one may always start, because nothing could make room for it.
             let may_start = self.held.is_empty() || (self.has_room() && fits(self.starting()));
             if !may_start {
                 break;
             }
             self.waiting.pop_front();
             self.held.insert(first, Use::Starting);
-            verdicts.push(Verdict::Granted(first));
+            decisions.push(Decision::Granted(first));
         }
         let short_of_memory = !self.waiting.is_empty() && self.has_room();
         let wanted = if short_of_memory { 1 } else { self.waiting.len().saturating_sub(self.free()) };
-        for _ in self.leaving()..wanted {
+        for _ in self.evicting()..wanted {
             let Some(next) = self.least_needed() else { break };
-            self.held.insert(next, Use::Leaving);
-            verdicts.push(Verdict::PutAway(next));
+            self.held.insert(next, Use::Evicting);
+            decisions.push(Decision::Evict(next));
         }
-        verdicts
+        decisions
     }
 
     fn least_needed(&self) -> Option<Ticket> {
         let rank = |use_: &Use| match use_ {
             Use::Spare => Some(0),
             Use::Idle(moment) => Some(*moment),
-            Use::Starting | Use::Busy | Use::Leaving => None,
+            Use::Starting | Use::Busy | Use::Evicting => None,
         };
         let ranked = self.held.iter().filter_map(|(ticket, use_)| Some((rank(use_)?, *ticket)));
         ranked.min().map(|(_, ticket)| ticket)
@@ -166,8 +166,8 @@ impl Ledger {
         self.limit.saturating_sub(self.held.len())
     }
 
-    fn leaving(&self) -> usize {
-        self.held.values().filter(|use_| **use_ == Use::Leaving).count()
+    fn evicting(&self) -> usize {
+        self.held.values().filter(|use_| **use_ == Use::Evicting).count()
     }
 
     fn starting(&self) -> usize {

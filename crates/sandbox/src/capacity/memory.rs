@@ -1,28 +1,28 @@
-//! The memory that is left on the machine that the sandboxes run on.
+//! The available memory of the machine that runs the sandboxes.
 
-/// What a sandbox takes before it has done anything, with room to spare: the CLI has about 130 MB.
+/// The memory of a sandbox that has just started, with a margin. The CLI needs about 130 MB.
 const START_BYTES: u64 = 256 << 20;
 
-/// Left alone: for the engine, for us, and for the agents that work.
+/// Memory that is kept free for the engine, the coordinator and running agents.
 const RESERVE_BYTES: u64 = 256 << 20;
 
-/// Tells whether another sandbox fits beside what is in use.
+/// Decides if another sandbox fits into the available memory.
 #[derive(Clone, Copy, Debug)]
 pub enum MemoryGauge {
-    /// The engine runs here, as it must to mount our sockets: the kernel knows.
+    /// The engine runs on this machine, as it must to mount the sockets. The kernel reports the memory.
     ThisMachine { sandbox_bytes: u64 },
-    /// It runs elsewhere, or nobody wants to know: the number of sandboxes is the only bound.
+    /// The engine runs elsewhere, or the check is off. Only the number of sandboxes is limited.
     Unknown,
 }
 
 impl MemoryGauge {
-    /// Whether one more may start beside so many that have just been started and do not use their memory yet.
+    /// True if one more sandbox may start beside the given number of starting ones, which do not use their memory yet.
     pub(super) fn has_room_beside(self, starting: usize) -> bool {
         let wanted = RESERVE_BYTES + START_BYTES.saturating_mul(starting as u64 + 1);
         self.available().is_none_or(|available| available >= wanted)
     }
 
-    /// Whether one may be started that nobody needs yet: only where all that it may ever use is there.
+    /// True if a warm sandbox may start: the maximum memory of a sandbox must be available.
     pub(super) fn has_room_for_spare(self) -> bool {
         match self {
             MemoryGauge::ThisMachine { sandbox_bytes } => {
@@ -32,7 +32,7 @@ impl MemoryGauge {
         }
     }
 
-    /// Bytes; `None` where the system does not say.
+    /// Available memory in bytes; `None` if the system does not report it.
     fn available(self) -> Option<u64> {
         match self {
             MemoryGauge::ThisMachine { .. } => available_in(&std::fs::read_to_string("/proc/meminfo").ok()?),
@@ -41,7 +41,7 @@ impl MemoryGauge {
     }
 }
 
-/// proc_meminfo(5): `MemAvailable:   12345 kB`.
+/// Parses the `MemAvailable:   12345 kB` line of proc_meminfo(5).
 fn available_in(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;

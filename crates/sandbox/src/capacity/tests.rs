@@ -21,7 +21,7 @@ async fn who_waits_is_told_why_and_gets_what_becomes_free() {
     let mut told = None;
     let claim = capacity.claim(async |ahead, shortage| told = Some((ahead, shortage)));
     let put_away = async move {
-        first.unwanted().await;
+        first.eviction_requested().await;
         drop(first);
     };
     let (second, ()) = tokio::join!(claim, put_away);
@@ -46,12 +46,12 @@ async fn a_busy_session_lets_another_go_first_after_a_while() {
     let capacity = capacity(1);
     let first = at_once(&capacity).await;
     first.busy();
-    assert!(!first.gives_up(), "nobody waits");
+    assert!(!first.yields_slot(), "nobody waits");
     let mut claim = pin!(capacity.claim(async |_, _| {}));
     assert!(claim.as_mut().now_or_never().is_none());
     let now = Instant::now();
-    assert!(!first.gives_up_at(now), "somebody waits, and not long");
-    assert!(first.gives_up_at(now + YIELD_AFTER));
+    assert!(!first.yields_slot_at(now), "somebody waits, and not long");
+    assert!(first.yields_slot_at(now + YIELD_AFTER));
     drop(first);
     claim.await;
 }
@@ -63,9 +63,9 @@ async fn a_new_task_keeps_a_sandbox_that_was_asked_to_go() {
     first.idle();
     let mut claim = pin!(capacity.claim(async |_, _| {}));
     assert!(claim.as_mut().now_or_never().is_none());
-    assert!(first.unwanted().now_or_never().is_some());
+    assert!(first.eviction_requested().now_or_never().is_some());
     first.busy();
-    assert!(first.unwanted().now_or_never().is_none());
+    assert!(first.eviction_requested().now_or_never().is_none());
     assert!(claim.as_mut().now_or_never().is_none());
 }
 
@@ -78,7 +78,7 @@ async fn spare_ones_are_for_when_nobody_waits() {
     let mut spare = capacity.spare().unwrap();
     let claim = capacity.claim(async |_, _| {});
     let goes = async move {
-        spare.unwanted().await;
+        spare.eviction_requested().await;
         drop(spare);
     };
     let (second, ()) = tokio::join!(claim, goes);

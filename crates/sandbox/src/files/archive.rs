@@ -1,4 +1,4 @@
-//! A tar archive as it comes in, entry by entry, never whole in memory. What it says was written by an agent.
+//! Reads a tar archive entry by entry, never as a whole in memory. An agent wrote its content.
 
 use bytes::{Bytes, BytesMut};
 use engine::EngineError;
@@ -6,33 +6,35 @@ use tokio::sync::mpsc;
 
 const BLOCK: usize = 512;
 
-/// Of the headers that carry long names and attributes. A path has 4096 bytes, an attribute 64 KiB.
+/// The maximum size of headers that carry long names and attributes. A path has at most 4096 bytes, an attribute 64
+/// KiB.
 const MAX_EXTENSION_BYTES: u64 = 1024 * 1024;
 
+/// The reason why an archive could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    #[error("the archive is not one: {0}")]
+    #[error("the archive is malformed: {0}")]
     Malformed(&'static str),
-    /// The engine went away, the time was over, or the files were removed.
-    #[error("the archive was cut off")]
+    /// The engine became unreachable, the time limit was reached, or the files were removed.
+    #[error("the archive was truncated")]
     Cut,
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
-/// An entry's header.
+/// The header of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// As it stands there: `workspace/src/main.rs`. Not always UTF-8.
+pub struct ArchiveEntry {
+    /// The path in the archive: `workspace/src/main.rs`. It may not be UTF-8.
     pub path: Vec<u8>,
     pub kind: EntryKind,
-    /// Of the content that follows; 0 for all but files.
+    /// The size of the content that follows, in bytes; 0 for all kinds but files.
     pub size: u64,
     /// Seconds since 1970.
     pub modified: i64,
     /// Permission bits.
     pub mode: u32,
-    /// Of a link.
+    /// The target of a link.
     pub target: Option<Vec<u8>>,
 }
 
@@ -45,19 +47,19 @@ pub enum EntryKind {
     Other,
 }
 
-/// Safe to drop at any time.
+/// An archive that is being read. It can be dropped at any time.
 #[derive(Debug)]
-pub struct Archive {
+pub struct WorkspaceArchive {
     pieces: mpsc::Receiver<Result<Bytes, EngineError>>,
     buffer: BytesMut,
-    /// Of the current entry: content that was not read, and what fills its last block.
+    /// Unread bytes of the current entry's content. `padding` is the rest of its last block.
     content: u64,
     padding: u64,
-    /// Bytes taken in, contents included.
+    /// Number of bytes received, including contents.
     taken: u64,
 }
 
-/// What headers before an entry's own say of it.
+/// Values from the extension headers that precede an entry.
 #[derive(Default)]
 struct Extensions {
     path: Option<Vec<u8>>,
@@ -66,17 +68,18 @@ struct Extensions {
     modified: Option<i64>,
 }
 
-impl Archive {
+impl WorkspaceArchive {
     pub(super) fn new(pieces: mpsc::Receiver<Result<Bytes, EngineError>>) -> Self {
-        Archive { pieces, buffer: BytesMut::new(), content: 0, padding: 0, taken: 0 }
+        WorkspaceArchive { pieces, buffer: BytesMut::new(), content: 0, padding: 0, taken: 0 }
     }
 
+    /// Number of bytes received so far.
     pub fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// The next entry, whatever was left of the one before. `None` at the end.
-    pub async fn next(&mut self) -> Result<Option<Entry>, ArchiveError> {
+    /// Returns the next entry and skips unread content of the current one. `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<ArchiveEntry>, ArchiveError> {
         let mut extensions = Extensions::default();
         loop {
             self.skip_content().await?;
@@ -111,7 +114,7 @@ impl Archive {
         }
     }
 
-    /// The next piece of the current entry's content; `None` at its end.
+    /// Returns the next piece of the current entry's content; `None` at its end.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, ArchiveError> {
         if self.content == 0 {
             return Ok(None);
@@ -152,7 +155,7 @@ impl Archive {
         Ok(text)
     }
 
-    /// Lets what is left of the current entry's content go, as it came from the engine, without a copy.
+    /// Skips the rest of the current entry's content without copying it.
     async fn skip_content(&mut self) -> Result<(), ArchiveError> {
         while self.content > 0 {
             if self.buffer.is_empty() {
@@ -175,7 +178,7 @@ impl Archive {
         }
     }
 
-    /// `None` where the archive ends before the first of them.
+    /// Returns exactly `length` bytes, or `None` if the archive ends before the first.
     async fn exactly(&mut self, length: usize) -> Result<Option<Bytes>, ArchiveError> {
         while self.buffer.len() < length {
             if !self.fill().await? {
@@ -199,7 +202,8 @@ impl Archive {
 }
 
 impl Extensions {
-    /// `LENGTH name=value\n`, many of them. By their lengths, not by lines: a name may have line ends in it.
+    /// Parses PAX records, `LENGTH name=value\n`. It splits by length, not by line, because a name may contain line
+    /// breaks.
     fn take_pax(&mut self, mut text: &[u8]) {
         while let Some(space) = text.iter().position(|byte| *byte == b' ') {
             let length = std::str::from_utf8(&text[..space]).ok().and_then(|digits| digits.parse::<usize>().ok());
@@ -221,7 +225,7 @@ impl Extensions {
         }
     }
 
-    fn entry(&self, header: &tar::Header, size: u64) -> Result<Entry, ArchiveError> {
+    fn entry(&self, header: &tar::Header, size: u64) -> Result<ArchiveEntry, ArchiveError> {
         let kind = header.entry_type();
         let kind = match kind {
             tar::EntryType::Directory => EntryKind::Directory,
@@ -232,7 +236,7 @@ impl Extensions {
         };
         let target = self.target.clone().or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
         let seconds = || header.mtime().ok().and_then(|seconds| i64::try_from(seconds).ok());
-        Ok(Entry {
+        Ok(ArchiveEntry {
             path: self.path.clone().unwrap_or_else(|| header.path_bytes().into_owned()),
             kind,
             size: if kind == EntryKind::File { self.size.unwrap_or(size) } else { 0 },

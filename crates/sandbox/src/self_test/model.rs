@@ -1,4 +1,4 @@
-//! A model that asks for one Bash call and is content with its result.
+//! A model that requests one Bash call and accepts its result.
 
 use std::convert::Infallible;
 use std::io;
@@ -17,24 +17,25 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-/// Any that has a price.
+/// Any model that has a price.
 pub(super) const NAME: &str = "claude-sonnet-4-6";
 
-/// Processes, a pipe, files on both volumes and in `/tmp`, and the loopback connection that everything else goes through.
+/// Tests processes, a pipe, files on both volumes and in `/tmp`, and the loopback connection that carries everything
+/// else.
 const COMMAND: &str = "echo one > /workspace/.self-test && cp /workspace/.self-test ~/.self-test && cp ~/.self-test /tmp/x && \
                        git -C /tmp init -q repository && curl -s -o /dev/null http://127.0.0.1:8787/ && \
                        rm /workspace/.self-test && cat /tmp/x | tr -d '\\n' && echo \" $(id -u) $((6 * 7))\"";
 
-/// What that prints.
+/// The output of the command.
 const EXPECTED: &str = "one 10001 42";
 
-/// Of one request; the CLI sends some 100 KB.
+/// The maximum size of a request. The CLI sends about 100 KB.
 const MAX_BODY_BYTES: usize = 8 << 20;
 
-/// More results than the one that is wanted are not looked at.
+/// Only the first result is of interest.
 const RESULTS: usize = 1;
 
-/// Ends when it is dropped.
+/// A running model. It ends when it is dropped.
 pub(super) struct Model {
     address: SocketAddr,
     results: mpsc::Receiver<String>,
@@ -54,7 +55,7 @@ impl Model {
                 let service = service_fn(move |request| answer(request, sender.clone()));
                 let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 connections.spawn(ended.clone().run_until_cancelled_owned(async move {
-                    // One that broke off is the CLI's to repeat.
+                    // The CLI repeats a request whose connection broke.
                     let _ = connection.await;
                 }));
             }
@@ -66,11 +67,11 @@ impl Model {
         format!("http://{}", self.address)
     }
 
-    /// Whether the call was made and gave what it should; else a sentence.
-    pub(super) fn verdict(&mut self) -> Result<(), String> {
+    /// Ok if the call was made with the expected result; otherwise one sentence.
+    pub(super) fn result(&mut self) -> Result<(), String> {
         match self.results.try_recv() {
             Ok(result) if result.contains(EXPECTED) => Ok(()),
-            Ok(result) => Err(format!("its tool call gave {result:?} in the place of {EXPECTED:?}")),
+            Ok(result) => Err(format!("its tool call returned {result:?} instead of {EXPECTED:?}")),
             Err(_) => Err("it made no tool call".to_owned()),
         }
     }
@@ -86,7 +87,7 @@ async fn answer(
     let offers_tools = body["tools"].as_array().is_some_and(|tools| !tools.is_empty());
     let block = match result {
         Some(result) => {
-            // Full: it has one already.
+            // If the channel is full, it already has a result.
             let _ = results.try_send(result);
             json!({"type": "text", "text": "Passed."})
         }
@@ -104,7 +105,7 @@ async fn answer(
     Ok(response)
 }
 
-/// The text of a message's tool result, if it has one.
+/// The text of a message's tool result, if it contains one.
 fn tool_result(message: &Value) -> Option<String> {
     let blocks = message["content"].as_array()?;
     let content = &blocks.iter().find(|block| block["type"] == "tool_result")?["content"];

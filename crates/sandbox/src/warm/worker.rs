@@ -1,5 +1,5 @@
-//! Keeps as many warm sandboxes as are wanted: makes them one at a time, replaces those that ended or are out of date, and
-//! lets them go where others need the room.
+//! Keeps the wanted number of warm sandboxes: launches them one at a time, replaces those that ended or are out of
+//! date, and yields them when others need the room.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::{Claim, Warm, WarmSettings};
+use super::{TakeRequest, Warm, WarmSettings};
 use crate::capacity::{Capacity, Slot};
 use crate::{Assignment, LaunchOrder, SandboxHost};
 
-/// How often it is looked whether template and image are still those of before, and whether there is room again.
+/// The time between two checks of template, image and room.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// After a warm sandbox was taken, the session that took it has the machine for itself this long.
+/// After a warm sandbox was taken, its session has the machine to itself for this long.
 const AFTER_TAKEN: Duration = Duration::from_millis(300);
 
-/// After one did not come up, the next is tried this late, and later each time.
+/// The pause after a failed launch. It doubles with each failure, up to `AFTER_FAILURES`.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 const AFTER_FAILURES: Duration = Duration::from_mins(1);
 
@@ -36,19 +36,19 @@ struct Worker {
     tracker: TaskTracker,
     stop: CancellationToken,
     ready: Vec<Warm>,
-    /// One is being made. Calls it off.
+    /// Cancels the launch in progress, if there is one.
     making: Option<CancellationToken>,
     not_before: Instant,
     failures: u32,
-    tell: watch::Sender<usize>,
+    ready_sender: watch::Sender<usize>,
 }
 
 pub(super) async fn run(
     settings: WarmSettings,
     host: Arc<SandboxHost>,
     capacity: Capacity,
-    mut claims: mpsc::Receiver<Claim>,
-    tell: watch::Sender<usize>,
+    mut requests: mpsc::Receiver<TakeRequest>,
+    ready_sender: watch::Sender<usize>,
     stop: CancellationToken,
     tracker: TaskTracker,
 ) {
@@ -65,17 +65,17 @@ pub(super) async fn run(
         making: None,
         not_before: Instant::now(),
         failures: 0,
-        tell,
+        ready_sender,
     };
     loop {
         worker.make_one(&report);
-        worker.tell.send_replace(worker.ready.len());
+        worker.ready_sender.send_replace(worker.ready.len());
         let not_before = worker.not_before;
         let waits = worker.is_wanted() && not_before > Instant::now();
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            Some(claim) = claims.recv() => worker.give(claim),
+            Some(request) = requests.recv() => worker.give(request),
             Some(outcome) = made.recv() => worker.on_made(outcome),
             index = lost(&mut worker.ready) => {
                 let warm = worker.ready.swap_remove(index);
@@ -85,7 +85,7 @@ pub(super) async fn run(
             () = tokio::time::sleep_until(not_before), if waits => {}
         }
     }
-    worker.tell.send_replace(0);
+    worker.ready_sender.send_replace(0);
     if let Some(making) = &worker.making {
         making.cancel();
         if let Some(Ok(warm)) = made.recv().await {
@@ -102,7 +102,7 @@ impl Worker {
         self.making.is_none() && self.ready.len() < self.settings.count
     }
 
-    /// Begins to make one, where one is missing and there is room for it.
+    /// Starts a launch if a sandbox is missing and there is room.
     fn make_one(&mut self, report: &mpsc::Sender<Result<Box<Warm>, String>>) {
         if !self.is_wanted() || self.not_before > Instant::now() {
             return;
@@ -116,7 +116,7 @@ impl Worker {
         let (settings, host, report) = (self.settings.clone(), Arc::clone(&self.host), report.clone());
         self.tracker.spawn(async move {
             let outcome = make(settings, &host, slot, cancel).await.map(Box::new);
-            // Who asked waits for it.
+            // The worker always receives this.
             let _ = report.send(outcome).await;
         });
     }
@@ -131,27 +131,27 @@ impl Worker {
                 failpoint!("warm.ready");
             }
             Err(error) => {
-                warn!(error, "no warm sandbox");
+                warn!(error, "could not launch a warm sandbox");
                 self.not_before = Instant::now() + (AFTER_FAILURE * (1 << self.failures.min(5))).min(AFTER_FAILURES);
                 self.failures += 1;
             }
         }
     }
 
-    fn give(&mut self, claim: Claim) {
-        // The oldest: it is the most settled.
-        let found = self.ready.iter().position(|warm| warm.template.name == claim.agent);
+    fn give(&mut self, request: TakeRequest) {
+        // Take the oldest, which has had the most time to finish its start.
+        let found = self.ready.iter().position(|warm| warm.template.name == request.agent);
         let warm = found.map(|index| Box::new(self.ready.remove(index)));
         if warm.is_some() {
             self.not_before = Instant::now() + AFTER_TAKEN;
         }
-        if let Err(Some(warm)) = claim.reply.send(warm) {
+        if let Err(Some(warm)) = request.reply.send(warm) {
             self.ready.push(*warm);
         }
     }
 
     fn discard(&mut self, warm: Warm) {
-        info!(sandbox.name = %warm.sandbox.name, "a warm sandbox goes");
+        info!(sandbox.name = %warm.sandbox.name, "a warm sandbox is being removed");
         self.not_before = self.not_before.max(Instant::now() + AFTER_TAKEN);
         let host = Arc::clone(&self.host);
         self.tracker.spawn(async move { warm.discard(&host).await });
@@ -163,7 +163,7 @@ impl Worker {
         }
         let (template, image) =
             tokio::join!(AgentTemplate::read(self.settings.agent_dir.clone(), None), self.host.image_id());
-        // A template that cannot be read now is an error of the next task, as without warm sandboxes.
+        // A template that cannot be read is an error of the next task, as without warm sandboxes.
         let current = |warm: &Warm| template.as_ref().is_ok_and(|template| warm.is_current(template, image.as_deref()));
         let stale: Vec<Warm> = self.ready.extract_if(.., |warm| !current(warm)).collect();
         for warm in stale {
@@ -180,7 +180,7 @@ async fn make(
 ) -> Result<Warm, String> {
     let template = AgentTemplate::read(settings.agent_dir, None).await.map_err(|error| error.to_string())?;
     let template = Arc::new(template);
-    // Before it is made: one that is replaced meanwhile is found out of date.
+    // Read the id before the launch: if the image is replaced meanwhile, the sandbox counts as out of date.
     let image = host.image_id().await;
     let session = SessionKey::generate();
     host.own(session);
@@ -196,8 +196,8 @@ async fn make(
         let mut launch = pin!(host.launch(order, cancel.clone()));
         tokio::select! {
             launched = &mut launch => launched,
-            // Somebody waits for the room.
-            () = slot.unwanted() => {
+            // Another session needs the room.
+            () = slot.eviction_requested() => {
                 cancel.cancel();
                 launch.await
             }
@@ -206,7 +206,7 @@ async fn make(
     match launched {
         Ok(sandbox) => Ok(Warm { session, sandbox, template, image, slot }),
         Err(error) => {
-            // Its container is gone; its volumes may be there.
+            // The container was removed; the volumes may exist.
             if let Err(error) = host.remove_volumes(session).await {
                 warn!(session.key = %session, %error, "could not remove the volumes of a warm sandbox");
             }
@@ -216,7 +216,7 @@ async fn make(
     }
 }
 
-/// The first of them that ended or has to go. Safe to cancel.
+/// Returns the index of the first sandbox that ended or is being evicted. Cancel-safe.
 async fn lost(ready: &mut [Warm]) -> usize {
     let mut watches: Vec<_> = ready
         .iter_mut()
@@ -225,7 +225,7 @@ async fn lost(ready: &mut [Warm]) -> usize {
             Box::pin(async move {
                 tokio::select! {
                     _ = sandbox.rest() => {}
-                    () = slot.unwanted() => {}
+                    () = slot.eviction_requested() => {}
                 }
             })
         })

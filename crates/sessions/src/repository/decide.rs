@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use domain::repository::{Checkout, RepositoryName};
 use domain::task::{ErrorType, Failure, RepositoryRequest};
-use forge::{GitHubError, Move, Repository};
+use forge::{GitHubError, RefUpdate, Repository};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -146,7 +146,7 @@ impl Repositories {
         if self.github.branch(name, branch).await.map_err(of_forge)?.is_some() {
             return Ok(());
         }
-        self.github.move_branch(name, branch, start, Move::Create).await.map_err(of_forge)
+        self.github.update_branch(name, branch, start, RefUpdate::Create).await.map_err(of_forge)
     }
 }
 

@@ -5,9 +5,9 @@ mod launch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::task::{ErrorType, Failure, TaskRecord};
+use domain::task::{ErrorType, Failure, TaskId, TaskRecord};
 use failpoint::failpoint;
-use gateway::{Assignee, Reading};
+use gateway::{AssignedTask, Assignee, Reading};
 use observe::telemetry::TaskTrace;
 use sandbox::{ProcessOutput, Warm};
 use tokio::sync::mpsc;
@@ -23,7 +23,7 @@ use super::repository_work::{self, RepositoryWork};
 use super::running::Running;
 use super::sandbox::{SessionSandbox, failure_of_end};
 use super::state::{Input, State};
-use super::tasks::{End, EndedBy, Overdue, RetryReason, Tasks, WaitingTask};
+use super::tasks::{End, EndedBy, Overdue, RetryReason, Tasks, WaitingTask, task_end};
 
 pub(crate) struct Agent {
     conversation: Conversation,
@@ -174,11 +174,20 @@ impl Agent {
             self.lose_running(failure_of_end(&end), scope);
             return Some(Input::Lost);
         }
-        if next == Some(Input::Ended) && scope.tasks.queued() > 0 && self.sandbox.yield_slot() {
-            info!(session.id = %scope.durable.id(), "the session lets another one go first");
-            return Some(Input::EndedYielding);
+        if let Some(task) = scope.tasks.take_unsettled() {
+            await_charges(task, scope);
         }
-        next
+        next.map(|input| if input == Input::Ended { self.ended(scope) } else { input })
+    }
+
+    /// The running task ended, and its end is published. A session with a queue lets another one go first that has waited
+    /// long.
+    fn ended(&self, scope: &Scope<'_>) -> Input {
+        if scope.tasks.queued() == 0 || !self.sandbox.yield_slot() {
+            return Input::Ended;
+        }
+        info!(session.id = %scope.durable.id(), "the session lets another one go first");
+        Input::EndedYielding
     }
 
     /// When the running task counts as stalled, unless its agent or the model says something before.
@@ -217,6 +226,9 @@ impl Agent {
 
     /// Ends the running task. The sandbox cannot be used after that.
     pub(crate) fn end_running(&mut self, end: End, tasks: &mut Tasks, durable: &mut DurableState) {
+        if let (Some(running), Some(gateway)) = (tasks.running(), self.sandbox.gateway()) {
+            gateway.end_task(task_end(Some(running.reason(&end.failure))));
+        }
         self.conversation.end_running(end, self.sandbox.used(), tasks, durable);
     }
 
@@ -246,19 +258,28 @@ impl Agent {
         self.sandbox.assign(Assignee {
             session: durable.id().clone(),
             access: durable.access(self.conversation.egress()),
-            payer: payer::of_task(record),
-            trace,
+            task: Some(AssignedTask { payer: payer::of_task(record), trace }),
         });
     }
 
-    /// The sandbox's requests are the session's, and no task's yet.
+    /// The sandbox is the session's, and no task runs.
     fn assign_to_session(&self, durable: &DurableState) {
         let Some(record) = durable.record() else { return };
         self.sandbox.assign(Assignee {
             session: record.id.clone(),
             access: durable.access(self.conversation.egress()),
-            payer: payer::of_session(record),
-            trace: TaskTrace::default(),
+            task: None,
         });
     }
+}
+
+/// Spawns the wait for the charges of a task that ended, which reports [`Report::Settled`].
+fn await_charges(task: TaskId, scope: &Scope<'_>) {
+    let budgets = scope.context.sandboxes.gateway().budgets().clone();
+    let (shutdown, reports) = (scope.context.shutdown.clone(), scope.reports.clone());
+    scope.context.tracker.spawn(async move {
+        if shutdown.run_until_cancelled(budgets.settled(&task)).await.is_some() {
+            let _ = reports.send(Report::Settled(task)).await;
+        }
+    });
 }

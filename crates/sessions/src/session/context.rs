@@ -13,9 +13,10 @@ use observe::redact::Redactor;
 use observe::telemetry::{TaskTrace, Telemetry};
 use sandbox::capacity::Capacity;
 use sandbox::{SandboxHost, WarmPool};
-use store::Store;
+use store::{Store, UnfinishedTask};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 
 use super::Feed;
 use super::tasks::FirstOutput;
@@ -67,6 +68,15 @@ impl SessionContext {
         self.telemetry.trace(record, agent)
     }
 
+    /// Reads the charges of the previous coordinator's tasks into the ledger.
+    pub(crate) async fn load_balances(&self, unfinished: &[UnfinishedTask]) {
+        for UnfinishedTask { record, .. } in unfinished {
+            if let Err(error) = self.sandboxes.gateway().budgets().of_task(&record.id).await {
+                warn!(task.id = %record.id, %error, "could not read what a task has cost");
+            }
+        }
+    }
+
     /// Counts a task whose first attempt starts.
     pub(crate) fn count_begun(&self, record: &TaskRecord, trace: &TaskTrace) {
         let now = Timestamp::now();
@@ -76,7 +86,7 @@ impl SessionContext {
 
     /// Counts a task whose agent said or did the first thing.
     pub(crate) fn count_first_output(&self, output: &FirstOutput) {
-        self.metrics.task_spoke(output.kind, between(output.submitted, Timestamp::now()));
+        self.metrics.first_output(output.kind, between(output.submitted, Timestamp::now()));
     }
 
     /// Counts a task that ended.

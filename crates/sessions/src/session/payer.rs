@@ -1,7 +1,6 @@
 //! The payer of an agent's model requests.
 
 use domain::budget::Payer;
-use domain::session::SessionRecord;
 use domain::task::TaskRecord;
 use domain::usage::Cost;
 
@@ -13,9 +12,4 @@ pub(crate) fn of_task(record: &TaskRecord) -> Payer {
         max_cost: record.request.max_cost_usd.map(Cost::from_dollars),
         key_limits: record.request.key_limits.clone(),
     }
-}
-
-/// The payer while no task runs.
-pub(crate) fn of_session(record: &SessionRecord) -> Payer {
-    Payer { session: Some(record.id.clone()), ..Payer::default() }
 }

@@ -1,6 +1,7 @@
 //! The reports of work that a session's worker has spawned.
 
 use domain::repository::Pull;
+use domain::task::TaskId;
 use failpoint::failpoint;
 use sandbox::capacity::Shortage;
 use tokio::sync::{mpsc, oneshot};
@@ -9,8 +10,9 @@ use super::sandbox::{Launched, NotLaunched, Step};
 use super::state::Input;
 use crate::repository::WoundUp;
 
-/// Reports that the worker has not received: at most one launch, one removal and one wiping are under way.
-const MAX_REPORTS: usize = 4;
+/// Reports that the worker has not received: at most one launch, one removal, one wiping and one wait for charges are under
+/// way.
+const MAX_REPORTS: usize = 5;
 
 pub(crate) enum Report {
     /// The launch waits for a slot.
@@ -23,6 +25,8 @@ pub(crate) enum Report {
     /// A step in the preparation of a repository. The preparation continues once the worker answers that it is durable.
     Prepared(Step, oneshot::Sender<()>),
     PullOpened(Pull),
+    /// All model requests of a task that ended are charged.
+    Settled(TaskId),
     /// The sandbox is gone. `Some`: the work of the task that ended is handed in.
     TakenDown(Option<WoundUp>),
     Wiped,

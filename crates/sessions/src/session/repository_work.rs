@@ -18,7 +18,7 @@ use super::context::SessionContext;
 use super::durable::DurableState;
 use super::report::Report;
 use super::sandbox::SessionSandbox;
-use super::tasks::{Ending, Tasks, publish_end};
+use super::tasks::{Ending, Tasks};
 use crate::repository::{Outcome, WindUp, WorkReport, WoundUp};
 use stages::fill_in;
 pub(crate) use stages::{apply_step, enter_worker_stage, on_pull_opened};
@@ -82,7 +82,7 @@ impl RepositoryWork {
 
 /// The work to hand in for the task that ended. `None`: no task ended, or none left work.
 pub(crate) fn wind_up(tasks: &Tasks, durable: &DurableState, context: &SessionContext) -> Option<WindUp> {
-    let Ending { record, .. } = tasks.ending()?;
+    let Ending { record, .. } = tasks.handing_in()?;
     let SessionRepository { checkout, cloned, .. } = durable.repository()?;
     let report = report_of(record);
     Some(WindUp {
@@ -107,9 +107,12 @@ pub(crate) fn agent_settles(tasks: &Tasks) -> bool {
     tasks.ending().is_some_and(|ending| ending.record.status != TaskStatus::Aborted)
 }
 
-/// Publishes the end of the task whose work was handed in. False: no task has ended.
+/// Publishes the end of the task that waited for its charges, or whose work was handed in. False: no task has ended.
 pub(crate) fn conclude(wound_up: Option<WoundUp>, tasks: &mut Tasks, durable: &mut DurableState) -> bool {
-    let Some(Ending { mut record, by }) = tasks.take_ending() else { return false };
+    if tasks.publish_settled(durable) {
+        return true;
+    }
+    let Some(Ending { mut record, by, .. }) = tasks.take_ending() else { return false };
     let WoundUp { pull, failure } = wound_up.unwrap_or_default();
     let report = report_of(&record);
     if let Some(pull) = pull {
@@ -129,7 +132,7 @@ pub(crate) fn conclude(wound_up: Option<WoundUp>, tasks: &mut Tasks, durable: &m
         }
         record.failure = Some(failure);
     }
-    publish_end(record, by, durable);
+    tasks.publish_end(record, by, durable);
     true
 }
 

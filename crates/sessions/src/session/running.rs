@@ -1,12 +1,13 @@
 //! The running task: its progress so far, and the outcome of its turns.
 
+mod outcome;
+
 use std::time::Duration;
 
-use agent_template::output::{OutputSchema, find_object};
 use domain::event::Event;
-use domain::task::{Answer, ErrorType, Failure, TaskRecord, TaskStatus};
+use domain::task::{Answer, Failure, TaskRecord, TaskStatus};
 use domain::usage::Cost;
-use gateway::{GatewayFailure, Reading};
+use gateway::Reading;
 use jiff::Timestamp;
 use observe::telemetry::{OpenCalls, TaskTrace};
 use serde::{Deserialize, Serialize};
@@ -14,8 +15,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::narrator::{Caller, TurnEnd};
+use super::narrator::Caller;
 use super::tasks::{RetryReason, WaitingTask};
+pub(crate) use outcome::{TurnOutcome, gateway_failure};
 
 /// The tools by which the CLI starts a subagent.
 const SUBAGENT_TOOLS: [&str; 2] = ["Agent", "Task"];
@@ -72,20 +74,6 @@ pub(crate) struct Progress {
     /// The failure that the coordinator decided on before the turn ended.
     #[serde(rename = "verdict")]
     forced_failure: Option<Failure>,
-}
-
-/// The consequence of the end of a turn.
-#[derive(Debug)]
-pub(crate) enum TurnOutcome {
-    Completed {
-        output: Option<Value>,
-        response: Option<String>,
-    },
-    /// The agent is asked once more, for an answer that fits the schema.
-    Repair {
-        schema_error: String,
-    },
-    Failed(Failure),
 }
 
 impl Running {
@@ -197,7 +185,7 @@ impl Running {
     /// The agent acts on the message.
     pub(crate) fn on_events(&mut self, events: &[Event]) {
         self.assume_active();
-        self.progress.calls.hear(events, &self.trace);
+        self.progress.calls.apply(events, &self.trace);
     }
 
     /// The agent has acted on the message, or may have. The message is never sent again.
@@ -263,6 +251,11 @@ impl Running {
         true
     }
 
+    /// The reason why the task does not complete, where it ends with `failure` now.
+    pub(crate) fn reason<'a>(&'a self, failure: &'a Failure) -> &'a Failure {
+        self.progress.forced_failure.as_ref().unwrap_or(failure)
+    }
+
     pub(crate) fn forced_failure(&self) -> Option<&Failure> {
         self.progress.forced_failure.as_ref()
     }
@@ -271,42 +264,6 @@ impl Running {
     pub(crate) fn repair(&mut self, schema_error: String) {
         self.progress.schema_error = Some(schema_error);
         self.progress.accepted = false;
-    }
-
-    /// Decides on the consequence of the end of a turn: from the coordinator's and the gateway's observations first,
-    /// from the agent's own account last.
-    pub(crate) fn judge(
-        &self,
-        end: TurnEnd,
-        gateway: Option<GatewayFailure>,
-        schema: Option<&OutputSchema>,
-    ) -> TurnOutcome {
-        if let Some(failure) = self.progress.forced_failure.clone() {
-            return TurnOutcome::Failed(failure);
-        }
-        if end.is_error {
-            return TurnOutcome::Failed(
-                gateway.map_or_else(|| agent_failure(&end), |failure| gateway_failure(&failure)),
-            );
-        }
-        let Some(schema) = schema else {
-            let text = end.text.unwrap_or_default();
-            return match find_object(&text) {
-                Some(object) => TurnOutcome::Completed { output: Some(Value::Object(object)), response: None },
-                None => TurnOutcome::Completed { output: None, response: Some(text) },
-            };
-        };
-        let schema_error = match end.structured_output.as_ref().map(|output| schema.check(output)) {
-            Some(Ok(())) => return TurnOutcome::Completed { output: end.structured_output, response: None },
-            Some(Err(error)) => error,
-            None => "the answer has no structured output".to_owned(),
-        };
-        if self.progress.schema_error.is_some() {
-            let error = format!("the answer does not fit OUTPUT.schema.json: {schema_error}");
-            TurnOutcome::Failed(Failure { error_type: ErrorType::InvalidOutput, error })
-        } else {
-            TurnOutcome::Repair { schema_error }
-        }
     }
 
     /// The record of a completed task.
@@ -350,31 +307,32 @@ impl Running {
     }
 }
 
-/// The failure of a turn that failed between the gateway and the model API.
-pub(crate) fn gateway_failure(failure: &GatewayFailure) -> Failure {
-    let error_type = match failure {
-        GatewayFailure::AuthExpired { .. } | GatewayFailure::NoCredential { .. } => ErrorType::AuthExpired,
-        GatewayFailure::CapacityReached { .. } => ErrorType::CapacityReached,
-        GatewayFailure::BudgetExceeded { .. } => ErrorType::BudgetExceeded,
-        GatewayFailure::BadRequest { .. } | GatewayFailure::Unreachable { .. } => ErrorType::ExitCode,
-    };
-    Failure::new(error_type, failure.sentence())
-}
+#[cfg(test)]
+mod tests {
+    use super::Progress;
 
-/// The failure of a turn whose reason only the agent knows.
-fn agent_failure(end: &TurnEnd) -> Failure {
-    let said = match (&end.text, end.errors.as_slice()) {
-        (Some(text), _) if !text.is_empty() => text.clone(),
-        (_, []) => end.subtype.clone(),
-        (_, errors) => errors.join("; "),
-    };
-    let error_type = match (end.subtype.as_str(), end.api_error_status) {
-        ("error_max_turns", _) => ErrorType::MaxTurns,
-        ("error_max_budget_usd", _) => ErrorType::BudgetExceeded,
-        ("error_max_structured_output_retries", _) => ErrorType::InvalidOutput,
-        (_, Some(401 | 403)) => ErrorType::AuthExpired,
-        (_, Some(429 | 529)) => ErrorType::CapacityReached,
-        _ => ErrorType::ExitCode,
-    };
-    Failure { error_type, error: format!("the agent failed: {}", said.chars().take(500).collect::<String>()) }
+    /// Another version of the coordinator reads them.
+    #[test]
+    fn the_stored_names_of_the_progress_stay() {
+        let stored = serde_json::to_value(Progress::default()).unwrap();
+        let names: Vec<&String> = stored.as_object().unwrap().keys().collect();
+        let mut expected = [
+            "since",
+            "accepted",
+            "heard",
+            "complaint",
+            "turns",
+            "tools",
+            "calls",
+            "delegates",
+            "resumed",
+            "used",
+            "cli_cost",
+            "verdict",
+        ];
+        expected.sort_unstable();
+        let mut names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, expected);
+    }
 }

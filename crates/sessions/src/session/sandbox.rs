@@ -141,7 +141,7 @@ impl SessionSandbox {
         };
         let eviction = async move {
             match slot {
-                Some(slot) => slot.unwanted().await,
+                Some(slot) => slot.eviction_requested().await,
                 None => std::future::pending().await,
             }
         };
@@ -165,7 +165,7 @@ impl SessionSandbox {
 
     /// Gives the slot up where another session has waited for long. True: the sandbox counts as one that goes.
     pub(crate) fn yield_slot(&self) -> bool {
-        self.slot.as_ref().is_some_and(Slot::gives_up)
+        self.slot.as_ref().is_some_and(Slot::yields_slot)
     }
 
     pub(crate) fn is_attached(&self) -> bool {
@@ -250,7 +250,7 @@ impl SessionSandbox {
                         break;
                     }
                     // Sent before the launch was called off.
-                    Report::Waits { .. } | Report::Prepared(..) | Report::PullOpened(_) => {}
+                    Report::Waits { .. } | Report::Prepared(..) | Report::PullOpened(_) | Report::Settled(_) => {}
                     // Nothing else is under way during a launch.
                     Report::TakenDown(_) | Report::Wiped => break,
                 }

@@ -1,10 +1,11 @@
-//! The tasks of a session: the queue, the task that runs, and the task whose work is being handed in.
+//! The tasks of a session: the queue, the task that runs, and the task whose end is not published yet.
 
 mod end;
 
 use domain::event::Event;
 use domain::task::{ErrorType, Failure, Stage, TaskId, TaskRecord, TaskStatus};
 use domain::usage::Cost;
+use gateway::budget::Budgets;
 use jiff::Timestamp;
 use store::UnfinishedTask;
 use tokio::time::Instant;
@@ -16,14 +17,16 @@ use super::durable::DurableState;
 use super::queue::Queue;
 use super::request::{AbortScope, SubmitError};
 use super::running::Running;
-pub(crate) use end::{End, EndedBy, Ending, publish_end};
+pub(crate) use end::{End, EndedBy, Ending, task_end};
 
 pub(crate) struct Tasks {
     queue: Queue<WaitingTask>,
     running: Option<Running>,
-    /// A repository task that ended, and whose work is not handed in yet. Its end is not published before.
+    /// A task that ended, and whose end is not published yet.
     ending: Option<Ending>,
     first_output: Option<FirstOutput>,
+    /// The ledger of the tasks' charges.
+    budgets: Budgets,
 }
 
 /// A task that waits for its turn.
@@ -82,18 +85,18 @@ impl RetryReason {
 
 impl Tasks {
     /// `bound`: the number of tasks that may wait.
-    pub(crate) fn new(bound: usize) -> Self {
-        Tasks { queue: Queue::new(bound), running: None, ending: None, first_output: None }
+    pub(crate) fn new(bound: usize, budgets: Budgets) -> Self {
+        Tasks { queue: Queue::new(bound), running: None, ending: None, first_output: None, budgets }
     }
 
     /// Sorts the unended tasks of the previous coordinator. Returns the one whose agent was at work.
-    pub(crate) fn restore(&mut self, unfinished: Vec<UnfinishedTask>) -> Option<WaitingTask> {
+    pub(crate) fn restore(&mut self, unfinished: Vec<UnfinishedTask>, durable: &DurableState) -> Option<WaitingTask> {
         let mut begun = None;
         for UnfinishedTask { record, prompt_uuid, .. } in unfinished {
             let is_running = record.status == TaskStatus::Running;
             let task = WaitingTask { record, prompt: prompt_uuid };
             if is_running && task.record.answer.is_some() {
-                self.end_again(task.record);
+                self.end_again(task.record, durable);
             } else if is_running && !task.is_in_preparation() {
                 begun = Some(task);
             } else {
@@ -125,7 +128,7 @@ impl Tasks {
         self.current().is_some() || !self.queue.is_empty()
     }
 
-    /// The running task, or the one whose work is being handed in.
+    /// The running task, or the one whose end is not published yet.
     pub(crate) fn current(&self) -> Option<&TaskRecord> {
         let running = self.running.as_ref().map(|running| &running.record);
         running.or_else(|| self.ending.as_ref().map(|ending| &ending.record))
@@ -283,4 +286,4 @@ fn is_in_preparation(record: &TaskRecord) -> bool {
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(crate) use tests::{test_checkout, test_record};
+pub(crate) use tests::{test_checkout, test_record, test_tasks};

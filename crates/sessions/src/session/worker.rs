@@ -57,7 +57,7 @@ impl Worker {
             reports: report::channel(),
             state: State::Cold,
             durable: DurableState::new(&context.store, &context.redactor, id, record),
-            tasks: Tasks::new(context.settings.max_queue),
+            tasks: Tasks::new(context.settings.max_queue, context.sandboxes.gateway().budgets().clone()),
             agent: Agent::new(),
             waiters: Waiters::default(),
             published: LastPublished::new(status),
@@ -69,6 +69,7 @@ impl Worker {
     /// Runs until the session is at rest without subscribers, or until the coordinator ends. Returns the requests that
     /// came too late.
     pub(crate) async fn run(mut self, unfinished: Vec<UnfinishedTask>) -> Vec<Request> {
+        self.context.load_balances(&unfinished).await;
         let input = self.with_agent(|agent, scope| agent.restore(unfinished, scope));
         self.advance(input).await;
         let shutdown = self.context.shutdown.clone();
@@ -317,7 +318,7 @@ impl Worker {
         self.published.publish_commit(&flushed, self.durable.id(), &self.context.feed);
         self.published.publish_status(Status::new(&self.tasks, self.state));
         if let Some(lag) = flushed.lag {
-            self.context.metrics.events_told(lag);
+            self.context.metrics.events_published(lag);
         }
         for record in &flushed.ended {
             failpoint!("end.written");
@@ -380,8 +381,8 @@ impl Worker {
             failpoint!("session.left");
             return;
         }
-        let end = End::new(Failure::new(ErrorType::Aborted, "the server was shut down"), EndedBy::Shutdown);
-        self.agent.end_running(end, &mut self.tasks, &mut self.durable);
+        let Worker { context, reports, tasks, durable, agent, .. } = self;
+        agent.end_at_shutdown(&mut Scope { context, reports: &reports.0, tasks, durable }).await;
         self.flush().await;
         failpoint!("session.ended");
         if self.agent.shut_down(&self.context, &mut self.reports.1).await {

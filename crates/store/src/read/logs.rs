@@ -1,4 +1,4 @@
-//! Reading events and lines, in pages.
+//! Queries for events and lines, in pages.
 
 use bytes::Bytes;
 use domain::event::StoredEvent;
@@ -8,19 +8,19 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use crate::{Store, StoreError, row};
 
-/// A page ends at this size (and after one row in any case), so that a subscriber that is caught up costs little memory.
+/// The size at which a page ends, but never before its first row. It bounds the memory of a subscriber that catches up.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// Which events of a session can be read: none where `earliest` is above `latest`.
+/// The readable events of a session. There are none if `earliest` is greater than `latest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// The first that retention left; 1 where it removed nothing.
+pub struct EventBounds {
+    /// The first event that retention has kept; 1 if it has removed nothing.
     pub earliest: u64,
-    /// The newest number given out, 0 at first.
+    /// The newest event number; 0 if there is no event.
     pub latest: u64,
 }
 
-/// A line of the CLI's stdout. `number` grows with every line; there are holes.
+/// A line of the CLI's stdout. `number` grows with every line and may have gaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredLine {
     pub number: u64,
@@ -28,9 +28,9 @@ pub struct StoredLine {
 }
 
 impl Store {
-    /// The events after `since`, at most `limit` and about 1 MiB of them, without holes, each with the bytes that were
-    /// appended. Fewer than `limit` does not mean that there are no more; none does. Where `since` lies before what
-    /// retention left they begin later, see [`Store::bounds`].
+    /// The events after `since`, at most `limit` and about 1 MiB of them, without gaps, with the exact bytes that were
+    /// appended. Fewer than `limit` events do not mean the end; an empty list does. If retention has removed events
+    /// after `since`, the list starts later; see [`Store::bounds`].
     pub async fn events(&self, session: SessionKey, since: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         self.read(move |connection| {
             let query = "SELECT seq, json FROM events
@@ -41,8 +41,8 @@ impl Store {
         .await
     }
 
-    /// None where there is no such session.
-    pub async fn bounds(&self, session: SessionKey) -> Result<Option<Bounds>, StoreError> {
+    /// The readable events of a session. `None` if the session does not exist.
+    pub async fn bounds(&self, session: SessionKey) -> Result<Option<EventBounds>, StoreError> {
         self.read(move |connection| {
             let bounds = connection
                 .prepare_cached(
@@ -51,13 +51,15 @@ impl Store {
                 )?
                 .query_row([session.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
-            Ok(bounds
-                .map(|(earliest, latest)| Bounds { earliest: row::unsigned(earliest), latest: row::unsigned(latest) }))
+            Ok(bounds.map(|(earliest, latest)| EventBounds {
+                earliest: row::unsigned(earliest),
+                latest: row::unsigned(latest),
+            }))
         })
         .await
     }
 
-    /// As [`Store::events`], of one task only.
+    /// The same as [`Store::events`], for one task.
     pub async fn task_events(&self, task: &TaskId, since: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         let task = row::task_number(task)?;
         self.read(move |connection| {
@@ -65,7 +67,7 @@ impl Store {
                  ON events.session = task_logs.session
                      AND events.seq BETWEEN max(task_logs.first_seq, ?2 + 1) AND task_logs.last_seq
                  WHERE task_logs.task = ?1 AND events.task = ?1 ORDER BY events.seq LIMIT ?3";
-            // One less than the largest: the query adds one.
+            // The maximum is one less than the largest number, because the query adds one.
             let since = row::integer(since).min(i64::MAX - 1);
             let rows = page(connection, query, params![task, since, row::limit(limit)])?;
             Ok(rows.into_iter().map(|(seq, json)| StoredEvent { seq, json }).collect())
@@ -73,7 +75,7 @@ impl Store {
         .await
     }
 
-    /// A task's lines after the one numbered `since` (0: from the first), in pages as [`Store::events`].
+    /// The task's lines after number `since` (0 for all), in pages like [`Store::events`].
     pub async fn task_lines(&self, task: &TaskId, since: u64, limit: usize) -> Result<Vec<StoredLine>, StoreError> {
         let task = row::task_number(task)?;
         self.read(move |connection| {
@@ -86,7 +88,7 @@ impl Store {
         .await
     }
 
-    /// Of all events and lines, without what the database adds.
+    /// The size of all events and lines in bytes, without the database's overhead.
     pub async fn log_bytes(&self) -> Result<u64, StoreError> {
         self.read(|connection| {
             let bytes = connection

@@ -1,4 +1,4 @@
-//! Reading sessions, with their secrets opened.
+//! Queries for sessions. They open the sealed secrets.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ impl Store {
         .await
     }
 
-    /// All sessions in the order of their creation.
+    /// All sessions in the order of their creation. `prefix` selects those whose ids start with it.
     pub async fn sessions(
         &self,
         prefix: Option<&str>,
@@ -45,7 +45,7 @@ impl Store {
         .await
     }
 
-    /// What a starting coordinator must look at: sessions that have a sandbox or a task that has not ended, oldest first.
+    /// The sessions that a starting coordinator must handle: those with a sandbox or an unfinished task, oldest first.
     pub async fn live_sessions(&self) -> Result<Vec<SessionRecord>, StoreError> {
         let sealer = self.shared.sealer.clone();
         let query = format!(
@@ -63,7 +63,7 @@ impl Store {
         .await
     }
 
-    /// Sandboxes by name, and the sessions that have them.
+    /// The names of all sandboxes with the sessions that own them.
     pub async fn sandbox_owners(&self) -> Result<Vec<(String, SessionId)>, StoreError> {
         self.read(|connection| {
             let query = "SELECT sandbox_name, id FROM sessions WHERE sandbox_name IS NOT NULL";
@@ -71,14 +71,14 @@ impl Store {
             let mut rows = statement.query([])?;
             let mut owners = Vec::new();
             while let Some(row) = rows.next()? {
-                owners.push((row.get(0)?, row::session_id(&row.get::<_, String>(1)?)?));
+                owners.push((row.get(0)?, row::session_id(row.get(1)?)));
             }
             Ok(owners)
         })
         .await
     }
 
-    /// Whether a session of ours is there.
+    /// True if the session exists.
     pub async fn has_session(&self, key: SessionKey) -> Result<bool, StoreError> {
         self.read(move |connection| {
             Ok(connection.prepare_cached("SELECT 1 FROM sessions WHERE key = ?1")?.exists([key.as_bytes()])?)
@@ -113,7 +113,7 @@ fn select(
 fn decode(connection: &Connection, sealer: &Sealer, row: &Row<'_>) -> Result<(i64, SessionRecord), StoreError> {
     let number: i64 = row.get(0)?;
     let key = row::session_key(row.get(1)?);
-    let id = row::session_id(&row.get::<_, String>(2)?)?;
+    let id = row::session_id(row.get(2)?);
     let record = SessionRecord {
         key,
         created: row::timestamp(row.get(3)?)?,

@@ -1,4 +1,4 @@
-//! Reading tasks.
+//! Queries for tasks.
 
 use domain::session::{SessionId, SessionKey};
 use domain::task::{TaskId, TaskRecord, TaskRequest, TaskStatus};
@@ -12,22 +12,22 @@ const COLUMNS: &str =
     "number, id, session, session_id, status, created, started, finished, prompt_uuid, message, request,
      failure, answer, attempt, repository";
 
-/// All that are set must hold.
+/// A filter of tasks. All fields that are set must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskFilter {
     pub status: Option<TaskStatus>,
     pub session_id: Option<SessionId>,
-    /// With what the session's id begins.
+    /// Matches sessions whose ids start with this prefix.
     pub session_prefix: Option<String>,
-    /// Somewhere in the message; the case of ASCII letters does not matter.
+    /// Matches messages that contain this text. ASCII case does not matter.
     pub text: Option<String>,
 }
 
-/// A task that a restarted coordinator goes on with.
+/// A task that a restarted coordinator continues.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnfinishedTask {
     pub record: TaskRecord,
-    /// Of the message given to the agent, or still to be given.
+    /// The id of the message to the agent, sent or still to be sent.
     pub prompt_uuid: Uuid,
 }
 
@@ -38,7 +38,7 @@ impl Store {
         Ok(tasks.pop().map(|(_, task)| task.record))
     }
 
-    /// Newest first.
+    /// The tasks that match, newest first.
     pub async fn tasks(
         &self,
         filter: &TaskFilter,
@@ -72,7 +72,7 @@ impl Store {
         Ok(Page::from_rows(tasks.into_iter().map(|(number, task)| (number, task.record)).collect(), limit))
     }
 
-    /// Those of one session that have not ended, in the order in which they were submitted.
+    /// The unfinished tasks of one session, in the order of submission.
     pub async fn unfinished_tasks(&self, session: SessionKey) -> Result<Vec<UnfinishedTask>, StoreError> {
         let key = session.as_bytes().to_vec();
         let condition = "session = ? AND status IN ('queued', 'running')";
@@ -114,7 +114,7 @@ fn decode(row: &Row<'_>) -> Result<(i64, UnfinishedTask), StoreError> {
     let record = TaskRecord {
         id: row::task_id(row.get(1)?)?,
         session: row::session_key(row.get(2)?),
-        session_id: row::session_id(&row.get::<_, String>(3)?)?,
+        session_id: row::session_id(row.get(3)?),
         status: row::status(&row.get::<_, String>(4)?)?,
         request: TaskRequest { message: row.get(9)?, ..row::json(&request)? },
         created: row::timestamp(row.get(5)?)?,
@@ -128,7 +128,7 @@ fn decode(row: &Row<'_>) -> Result<(i64, UnfinishedTask), StoreError> {
     Ok((row.get(0)?, UnfinishedTask { record, prompt_uuid: Uuid::from_bytes(row.get(8)?) }))
 }
 
-/// A LIKE pattern in which the text's own wildcards mean themselves.
+/// A LIKE pattern that matches the text literally.
 fn containing(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.chars() {

@@ -1,4 +1,4 @@
-//! Reading what was spent.
+//! Queries for usage.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ const SUMS: &str = "coalesce(sum(requests), 0), coalesce(sum(input_tokens), 0), 
      coalesce(sum(estimated), 0), coalesce(sum(cli), 0)";
 
 impl Store {
-    /// What each account was charged, in their order.
+    /// The balance of each account, in the order of the accounts.
     pub async fn balances(&self, accounts: Vec<Account>) -> Result<Vec<Balance>, StoreError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached("SELECT spent, assumed FROM spending WHERE account = ?1")?;
@@ -30,7 +30,8 @@ impl Store {
         .await
     }
 
-    /// What was used, split by `by`, in at most `limit` rows. What the CLI says is left out where it is about models.
+    /// The usage, grouped by `by`, in at most `limit` rows. The CLI's figures are omitted if models matter, because
+    /// they have no model.
     pub async fn usage(&self, filter: &UsageFilter, by: &[Dimension], limit: usize) -> Result<UsageReport, StoreError> {
         let with_cli = filter.model.is_none() && !by.contains(&Dimension::Model);
         let (source, parameters) = source(filter, with_cli);
@@ -62,7 +63,8 @@ impl Store {
     }
 }
 
-/// Our figures and the CLI's as rows of one shape. Every parameter has a number, so that both halves share them.
+/// The gateway's figures and the CLI's as rows of one shape. Every parameter is numbered, so that both halves share
+/// them.
 fn source(filter: &UsageFilter, with_cli: bool) -> (String, Vec<Value>) {
     let mut parameters: Vec<Value> = vec![filter.from.to_string().into(), filter.to.to_string().into()];
     let mut condition = "day BETWEEN ?1 AND ?2".to_owned();

@@ -1,4 +1,4 @@
-//! Reading webhooks.
+//! Queries for webhooks.
 
 use domain::task::TaskId;
 use domain::webhook::{Delivery, DeliveryStatus, Due, Target, WebhookId};
@@ -11,18 +11,18 @@ use crate::{Cursor, Page, Store, StoreError, row};
 
 const COLUMNS: &str = "number, id, task, session, session_id, target, state, event, created, due, attempts";
 
-/// All that are set must hold.
+/// A filter of deliveries. All fields that are set must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebhookFilter {
     pub id: Option<WebhookId>,
     pub task: Option<TaskId>,
     pub status: Option<DeliveryStatus>,
-    /// With what the session's id begins.
+    /// Matches sessions whose ids start with this prefix.
     pub session_prefix: Option<String>,
 }
 
 impl Store {
-    /// Deliveries of tasks that have ended, the newest first.
+    /// The deliveries of ended tasks, newest first.
     pub async fn webhooks(
         &self,
         filter: &WebhookFilter,
@@ -67,7 +67,7 @@ impl Store {
         .await
     }
 
-    /// Those whose time has come, the longest due first; without these rows, and without those of these hosts.
+    /// The deliveries that are due, longest due first, except these rows and these hosts.
     pub async fn due_webhooks(
         &self,
         now: Timestamp,
@@ -94,7 +94,7 @@ impl Store {
         .await
     }
 
-    /// When the next one is due, of the same.
+    /// The time when the next delivery is due, with the same exceptions.
     pub async fn next_webhook(&self, without: Vec<i64>, hosts: Vec<String>) -> Result<Option<Timestamp>, StoreError> {
         self.read(move |connection| {
             let next: Option<i64> = connection
@@ -109,7 +109,7 @@ impl Store {
         .await
     }
 
-    /// Where the end of this task is, or was, to be told; `None` also where that is not kept any more.
+    /// The target of this task's delivery. `None` if there is none, or if it is no longer stored.
     pub async fn webhook_target(&self, task: &TaskId) -> Result<Option<Target>, StoreError> {
         let (number, sealer) = (row::task_number(task)?, self.shared.sealer.clone());
         let task = task.clone();
@@ -119,7 +119,7 @@ impl Store {
             let mut rows = statement.query([number])?;
             let Some(row) = rows.next()? else { return Ok(None) };
             let place = Place::Webhook { session: row::session_key(row.get(0)?), task: task.as_str() };
-            let session_id = row::session_id(&row.get::<_, String>(1)?)?;
+            let session_id = row::session_id(row.get(1)?);
             Ok(open(&sealer, place, &row.get::<_, Vec<u8>>(2)?, &session_id))
         })
         .await
@@ -139,7 +139,7 @@ impl Store {
 fn delivery(sealer: &Sealer, row: &Row<'_>) -> Result<Delivery, StoreError> {
     let time = |column| row.get::<_, Option<i64>>(column)?.map(row::timestamp).transpose();
     let task = row::task_id(row.get(2)?)?;
-    let session_id = row::session_id(&row.get::<_, String>(4)?)?;
+    let session_id = row::session_id(row.get(4)?);
     let place = Place::Webhook { session: row::session_key(row.get(3)?), task: task.as_str() };
     let target = open(sealer, place, &row.get::<_, Vec<u8>>(5)?, &session_id);
     let state: String = row.get(6)?;
@@ -161,7 +161,7 @@ fn delivery(sealer: &Sealer, row: &Row<'_>) -> Result<Delivery, StoreError> {
 fn due(sealer: &Sealer, row: &Row<'_>) -> Result<Due, StoreError> {
     let task = row::task_id(row.get(4)?)?;
     let place = Place::Webhook { session: row::session_key(row.get(8)?), task: task.as_str() };
-    let session_id = row::session_id(&row.get::<_, String>(9)?)?;
+    let session_id = row::session_id(row.get(9)?);
     let target = open(sealer, place, &row.get::<_, Vec<u8>>(7)?, &session_id);
     Ok(Due {
         number: row.get(0)?,
@@ -175,7 +175,7 @@ fn due(sealer: &Sealer, row: &Row<'_>) -> Result<Due, StoreError> {
     })
 }
 
-/// One that does not open is nobody's: it is told in the log, and holds up no other.
+/// Opens a target. One that cannot be opened is logged and skipped, so that it does not block other deliveries.
 fn open(sealer: &Sealer, place: Place<'_>, sealed: &[u8], session: &domain::session::SessionId) -> Option<Target> {
     match sealer.unseal(place, sealed, session) {
         Ok(text) => Target::of_text(&text),
@@ -186,7 +186,7 @@ fn open(sealer: &Sealer, place: Place<'_>, sealed: &[u8], session: &domain::sess
     }
 }
 
-/// For `json_each`.
+/// A JSON list, for `json_each`.
 fn list<T: serde::Serialize>(values: &[T]) -> Result<String, StoreError> {
     serde_json::to_string(values).map_err(StoreError::Encode)
 }

@@ -1,13 +1,14 @@
-//! Atomic, ordered, grouped, and there after a kill.
+//! Commits are atomic, ordered and grouped, and survive a kill.
 
 use domain::session::SessionRecord;
 use futures::future::join_all;
+use observe::metrics::{Metrics, Standing};
 
 use super::fixture::{
-    append, at, completed, events, insert, lines, numbers, open, sandbox, session, task, with_blocked_writer,
-    with_writer,
+    append, at, completed, events, insert, lines, numbers, open, open_with, sandbox, session, task,
+    with_blocked_writer, with_writer,
 };
-use crate::{Bounds, Change, Store, StoreError, StoreOptions};
+use crate::{Change, EventBounds, Store, StoreError, StoreOptions};
 
 #[tokio::test]
 async fn what_was_written_is_read_back() {
@@ -21,7 +22,7 @@ async fn what_was_written_is_read_back() {
     store.commit(vec![Change::UpdateTask(first.clone())]).await.unwrap();
 
     let read = store.session(&record.id).await.unwrap().unwrap();
-    // `Debug` hides secrets, so they are compared by themselves.
+    // `Debug` hides secrets, so compare them separately.
     assert_eq!(format!("{read:?}"), format!("{record:?}"));
     assert!(!format!("{read:?}").contains("swordfish"));
     assert_eq!(secrets(&read), secrets(&record));
@@ -100,9 +101,9 @@ async fn eight_committers_keep_their_order() {
             store.commit(vec![Change::InsertSession(record.clone()), insert(&first, None)]).await.unwrap();
             for n in 0..COMMITS {
                 store.commit(vec![append(record.key, Some(&first), events(n * 3 + 1, n * 3 + 3))]).await.unwrap();
-                // Committed means seen by whoever reads afterwards.
+                // Every later read sees the commit.
                 let bounds = store.bounds(record.key).await.unwrap().unwrap();
-                assert_eq!(bounds, Bounds { earliest: 1, latest: n * 3 + 3 });
+                assert_eq!(bounds, EventBounds { earliest: 1, latest: n * 3 + 3 });
             }
         });
     }
@@ -113,21 +114,26 @@ async fn eight_committers_keep_their_order() {
     }
 }
 
+fn transactions(metrics: &Metrics) -> u64 {
+    let text = metrics.expose(&Standing::default());
+    let count = text.lines().find_map(|line| line.strip_prefix("claude_runner_store_commit_seconds_count "));
+    count.unwrap().parse().unwrap()
+}
+
 #[tokio::test]
 async fn commits_that_wait_share_a_transaction() {
     const COMMITS: usize = 100;
-    let (_directory, store) = open();
+    let metrics = Metrics::default();
+    let (_directory, store) = open_with(StoreOptions { metrics: metrics.clone(), ..StoreOptions::default() });
     let before = with_blocked_writer(&store, COMMITS, async {
-        let before = store.write_metrics();
+        let before = transactions(&metrics);
         let commit = |n: usize| store.commit(vec![Change::InsertSession(session(&n.to_string()))]);
         join_all((0..COMMITS).map(commit)).await.into_iter().for_each(Result::unwrap);
         before
     })
     .await;
-    let after = store.write_metrics();
-    assert_eq!(after.commits - before.commits, COMMITS as u64);
-    // The writer's blocked one, and one for all that waited.
-    assert_eq!(after.transactions - before.transactions, 2);
+    // One transaction is the blocked one of the writer; the other contains all that waited.
+    assert_eq!(transactions(&metrics) - before, 2);
 }
 
 #[tokio::test]
@@ -137,7 +143,7 @@ async fn a_lost_transaction_is_done_again_one_by_one() {
     with_blocked_writer(&store, 3, async {
         let (first, (), second) = tokio::join!(
             store.commit(vec![Change::InsertSession(a.clone())]),
-            // As SQLite itself does after some errors.
+            // SQLite itself does this after some errors.
             with_writer(&store, |connection| connection.execute_batch("ROLLBACK").unwrap()),
             store.commit(vec![Change::InsertSession(b.clone()), append(b.key, None, events(1, 2))]),
         );
@@ -161,7 +167,7 @@ async fn committed_is_on_the_disk_when_the_process_is_killed() {
         lines(&first, &["{}", "=== MARK ==="]),
     ];
     store.commit(list).await.unwrap();
-    // What a killed process leaves: the files as they are while it runs, without a checkpoint or a last write.
+    // Copy the files while the store runs, without a checkpoint or a last write, as a killed process leaves them.
     let left = tempfile::tempdir().unwrap();
     for name in ["claude-runner.db", "claude-runner.db-wal", "secret.key"] {
         std::fs::copy(directory.path().join(name), left.path().join(name)).unwrap();
@@ -178,7 +184,7 @@ async fn dropping_the_store_writes_what_was_accepted() {
     let (directory, store) = open();
     let a = session("a");
     let mut commit = Box::pin(store.commit(vec![Change::InsertSession(a.clone())]));
-    // Handed in, and nobody waits for the answer.
+    // The list is submitted, but nothing waits for the answer.
     let _ = futures::poll!(&mut commit);
     drop(commit);
     drop(store);

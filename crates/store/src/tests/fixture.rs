@@ -1,4 +1,4 @@
-//! Records to store, and a store in a directory that goes away.
+//! Sample records, and a store in a temporary directory.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(super) fn open_with(options: StoreOptions) -> (TempDir, Store) {
     (directory, store)
 }
 
-/// Whole seconds after an arbitrary start.
+/// A time in whole seconds after an arbitrary start.
 pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
@@ -87,7 +87,7 @@ pub(super) fn task(session: &SessionRecord, message: &str) -> TaskRecord {
     }
 }
 
-/// The same task when it has completed.
+/// The same task, completed.
 pub(super) fn completed(task: &TaskRecord, finished: Timestamp) -> TaskRecord {
     TaskRecord {
         status: TaskStatus::Completed,
@@ -114,7 +114,7 @@ pub(super) fn insert(record: &TaskRecord, idempotency: Option<IdempotencyKey>) -
     Change::InsertTask { record: record.clone(), prompt_uuid: Uuid::from_u128(7), idempotency }
 }
 
-/// Events numbered `first..=last`. The bytes are no canonical JSON, so that storing them anew would show.
+/// Events numbered `first..=last`. The bytes are not canonical JSON, so that a re-encoding would be detected.
 pub(super) fn events(first: u64, last: u64) -> Vec<StoredEvent> {
     (first..=last)
         .map(|seq| StoredEvent { seq, json: Bytes::from(format!("{{ \"seq\" :{seq}, \"text\":\"é\\u00e9\"}}")) })
@@ -134,12 +134,12 @@ pub(super) async fn numbers(store: &Store, session: SessionKey) -> Vec<u64> {
     store.events(session, 0, usize::MAX).await.unwrap().into_iter().map(|event| event.seq).collect()
 }
 
-/// Does something with the writer's connection, among the commits.
+/// Runs code on the writer's connection, between commits.
 pub(super) async fn with_writer(store: &Store, hook: impl FnOnce(&rusqlite::Connection) + Send + 'static) {
     store.shared.writer.ask(Work::Hook(Some(Box::new(hook)))).await.unwrap();
 }
 
-/// Lets `work` run until this many requests wait in the queue, and only then the writer.
+/// Blocks the writer until `work` has put this many requests into the queue.
 pub(super) async fn with_blocked_writer<T>(store: &Store, queued: usize, work: impl Future<Output = T>) -> T {
     let (running, is_running) = tokio::sync::oneshot::channel();
     let (open_gate, gate) = std::sync::mpsc::channel();

@@ -1,4 +1,4 @@
-//! A full disk: nothing half written, nobody else failed, and healed by itself.
+//! A full disk leaves nothing half-written, fails no other caller, and recovers by itself.
 
 use domain::event::StoredEvent;
 
@@ -25,7 +25,7 @@ async fn a_full_disk_fails_the_commit_and_heals() {
     assert_eq!(store.events(a.key, 2, 10).await.unwrap(), [large]);
 }
 
-/// `more` pages than the database has now.
+/// Allows `more` pages than the database has now.
 async fn limit_pages(store: &Store, more: i64) {
     with_writer(store, move |connection| {
         let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();

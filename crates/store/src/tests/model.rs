@@ -1,4 +1,4 @@
-//! Random lists of changes: what is read is what a simple model in memory has.
+//! Compares the store with a simple model in memory under random lists of changes.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::fixture::{append, at, completed, events, insert, open, session, task};
 use crate::{Change, Store, TaskFilter};
 
-/// Indexes into a fixed set of sessions; tasks are counted as they come.
+/// One step. Numbers are indexes into a fixed set of sessions; tasks are numbered in order.
 #[derive(Clone, Debug)]
 enum Step {
     InsertSession(usize),
@@ -23,7 +23,7 @@ enum Step {
 
 #[derive(Clone, Default)]
 struct Model {
-    /// By position in the set, those that are there.
+    /// The existing sessions by index.
     sessions: BTreeMap<usize, SessionRecord>,
     events: BTreeMap<usize, Vec<(Option<usize>, StoredEvent)>>,
     tasks: Vec<TaskRecord>,
@@ -47,7 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => session.clone().prop_map(Step::DeleteSession),
         3 => session.clone().prop_map(Step::InsertTask),
         1 => (0..6_usize).prop_map(Step::EndTask),
-        // Mostly right numbers, sometimes with a hole, which must fail the whole list.
+        // Most numbers are right. Some leave a gap, which must fail the whole list.
         5 => (session, prop::option::of(0..4_usize), 0..5_u64, prop_oneof![9 => Just(0_u64), 1 => Just(1_u64)])
             .prop_map(|(session, task, events, skip)| Step::Append { session, task, events, skip }),
     ]
@@ -62,7 +62,7 @@ async fn run(lists: Vec<Vec<Step>>) {
         let mut changes = Vec::new();
         let mut valid = true;
         for step in &list {
-            // The model decides what is right; the store is told all of it, wrong steps too.
+            // The model decides which steps are valid; the store gets all of them, including invalid ones.
             valid &= next.apply(step, &names, &mut changes);
         }
         let result = store.commit(changes).await;
@@ -75,11 +75,11 @@ async fn run(lists: Vec<Vec<Step>>) {
 }
 
 impl Model {
-    /// Whether the step is one that a store may take.
+    /// Applies the step. Returns true if it is valid.
     fn apply(&mut self, step: &Step, names: &[SessionRecord], changes: &mut Vec<Change>) -> bool {
         match *step {
             Step::InsertSession(n) => {
-                // Deleted and made again it is a new one, which the key tells.
+                // A deleted session that is created again is a new one with another key.
                 let record = SessionRecord { key: session("x").key, ..names[n].clone() };
                 changes.push(Change::InsertSession(record.clone()));
                 let free = !self.sessions.contains_key(&n);
@@ -121,7 +121,7 @@ impl Model {
             }
             Step::EndTask(n) => {
                 let Some(record) = self.tasks.get_mut(n) else { return true };
-                // An answer that comes after its session's deletion is kept as it comes.
+                // An answer that arrives after its session was deleted is stored unchanged.
                 *record = completed(record, at(50));
                 changes.push(Change::UpdateTask(record.clone()));
                 true

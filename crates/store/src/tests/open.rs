@@ -1,4 +1,4 @@
-//! Opening: modes, the lock, the key, the schema's version.
+//! Opening a store: file modes, the lock, the key and the schema's version.
 
 use std::os::unix::fs::PermissionsExt;
 

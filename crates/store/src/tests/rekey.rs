@@ -1,4 +1,4 @@
-//! A new key: whatever it is cut short by, everything opens, and nothing does with the old one.
+//! After a rekey, interrupted at any point, everything can be opened, and nothing with the old key.
 
 use std::fs;
 use std::path::Path;
@@ -32,7 +32,7 @@ async fn assert_whole(directory: &Path, options: StoreOptions) {
     store.close().await;
 }
 
-/// As a crash leaves it at this moment. The index of the log is in memory then.
+/// Copies the files as a crash at this moment would leave them. The WAL's index is in memory then.
 fn copy(from: &Path) -> tempfile::TempDir {
     let to = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
@@ -65,7 +65,7 @@ async fn a_crash_after_any_step_loses_no_value() {
         assert!(!crashed.path().join("secret.key.new").exists(), "{step:?}");
         let kept = fs::read(crashed.path().join("secret.key")).unwrap() == old_key;
         assert_eq!(kept, matches!(step, RekeyStep::KeyMade(_) | RekeyStep::Replaced(_)), "{step:?}");
-        // And once more, on what the crash left.
+        // Repeat the rekey on the files that the crash left.
         rekey(crashed.path(), None, |_| ()).unwrap();
         assert_whole(crashed.path(), StoreOptions::default()).await;
     }
@@ -75,7 +75,7 @@ async fn a_crash_after_any_step_loses_no_value() {
 async fn the_old_key_opens_nothing_and_nothing_it_opens_is_left() {
     let directory = filled().await;
     let old_key = fs::read(directory.path().join("secret.key")).unwrap();
-    // What is sealed, and what lies in pages that were freed.
+    // Check sealed values, and values in freed pages.
     let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
     let mut gone = session("gone");
     gone.env.insert("LONG".into(), "x".repeat(30_000).into());
@@ -89,7 +89,7 @@ async fn the_old_key_opens_nothing_and_nothing_it_opens_is_left() {
     for file in fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().path()) {
         let bytes = fs::read(&file).unwrap();
         for value in &old_values {
-            // A long one is cut over pages.
+            // A long value is split across pages, so search for a part of it.
             let piece = &value[value.len() / 2..][..16];
             let left = bytes.windows(piece.len()).any(|window| window == piece);
             assert!(!left, "{} has what the old key opens", file.display());
@@ -130,7 +130,7 @@ async fn no_store_and_a_store_in_use_are_left_alone() {
 #[tokio::test]
 async fn swapped_values_are_refused_by_name_and_the_other_session_goes_on() {
     const SAID: &str =
-        "the value of ONE in the env of session a does not open: it was sealed for another place, or changed";
+        "the value of ONE in the env of session a cannot be opened: it was sealed for another place, or modified";
 
     let directory = filled().await;
     let connection = rusqlite::Connection::open(directory.path().join("claude-runner.db")).unwrap();

@@ -1,4 +1,4 @@
-//! What retention removes, and what it leaves.
+//! The rows that retention removes, and those that it keeps.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use domain::task::TaskRecord;
 use super::fixture::{
     append, at, completed, events, insert, lines, numbers, open, open_with, session, task, with_writer,
 };
-use crate::{Bounds, Change, IdempotencyKey, Store, StoreError, StoreOptions};
+use crate::{Change, EventBounds, IdempotencyKey, Store, StoreError, StoreOptions};
 
-/// A task with `count` events and a line, ended at that second.
+/// A task with `count` events and one line that ended at that second.
 async fn ended_task(store: &Store, session: &SessionRecord, first_seq: u64, count: u64, second: i64) -> TaskRecord {
     let record = task(session, "m");
     let list = vec![
@@ -32,9 +32,9 @@ async fn old_tasks_lose_their_events_from_the_front() {
     let old = ended_task(&store, &a, 1, 10, 10).await;
     let recent = ended_task(&store, &a, 11, 10, 60).await;
     assert!(!store.prune(at(110)).await.unwrap());
-    assert_eq!(store.bounds(a.key).await.unwrap(), Some(Bounds { earliest: 1, latest: 20 }));
+    assert_eq!(store.bounds(a.key).await.unwrap(), Some(EventBounds { earliest: 1, latest: 20 }));
     assert!(!store.prune(at(111)).await.unwrap());
-    assert_eq!(store.bounds(a.key).await.unwrap(), Some(Bounds { earliest: 11, latest: 20 }));
+    assert_eq!(store.bounds(a.key).await.unwrap(), Some(EventBounds { earliest: 11, latest: 20 }));
     assert_eq!(numbers(&store, a.key).await, (11..=20).collect::<Vec<_>>());
     assert_eq!(store.task_events(&old.id, 0, 99).await.unwrap(), []);
     assert_eq!(store.task_lines(&old.id, 0, 99).await.unwrap(), []);
@@ -42,9 +42,9 @@ async fn old_tasks_lose_their_events_from_the_front() {
     assert!(store.task(&old.id).await.unwrap().is_some());
 
     assert!(!store.prune(at(1000)).await.unwrap());
-    assert_eq!(store.bounds(a.key).await.unwrap(), Some(Bounds { earliest: 21, latest: 20 }));
+    assert_eq!(store.bounds(a.key).await.unwrap(), Some(EventBounds { earliest: 21, latest: 20 }));
     assert_eq!(store.log_bytes().await.unwrap(), 0);
-    // Numbers go on, and a late event of an ended task is kept until the next time.
+    // Numbers continue, and a late event of an ended task is kept until the next call.
     store.commit(vec![append(a.key, Some(&old), events(21, 21))]).await.unwrap();
     assert_eq!(store.task_events(&old.id, 0, 99).await.unwrap(), events(21, 21));
     assert!(!store.prune(at(1000)).await.unwrap());
@@ -58,7 +58,7 @@ async fn an_unfinished_task_keeps_its_events_and_what_follows() {
     let (a, b) = (session("a"), session("b"));
     store.commit([&a, &b].map(|record| Change::InsertSession(record.clone())).into()).await.unwrap();
     ended_task(&store, &a, 1, 5, 10).await;
-    // Announced while `overlapped` ran, and still waiting.
+    // The second task was announced while `overlapped` ran, and still waits.
     let (overlapped, queued) = (task(&a, "1"), task(&a, "2"));
     let list = vec![
         insert(&overlapped, None),
@@ -76,7 +76,7 @@ async fn an_unfinished_task_keeps_its_events_and_what_follows() {
 
     store.commit(vec![Change::UpdateTask(completed(&queued, at(13)))]).await.unwrap();
     assert!(!store.prune(at(10_000)).await.unwrap());
-    assert_eq!(store.bounds(a.key).await.unwrap(), Some(Bounds { earliest: 13, latest: 12 }));
+    assert_eq!(store.bounds(a.key).await.unwrap(), Some(EventBounds { earliest: 13, latest: 12 }));
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_call_does_a_bounded_amount_and_says_that_there_is_more() {
     }
     // The task's line is the first of 512 rows.
     assert_eq!(earliest, [512, 1024, 1536, 2048]);
-    assert_eq!(store.bounds(a.key).await.unwrap(), Some(Bounds { earliest: 2501, latest: 2500 }));
+    assert_eq!(store.bounds(a.key).await.unwrap(), Some(EventBounds { earliest: 2501, latest: 2500 }));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Secrets are not in the files, and a sealed value opens only in its place.
+//! Secrets do not appear in the files, and a sealed value can only be opened in its place.
 
 use domain::session::{SandboxRecord, SessionRecord};
 use secrecy::{ExposeSecret, SecretString};
@@ -19,7 +19,7 @@ async fn secrets_are_not_in_the_files() {
     let while_open = contents(directory.path());
     store.close().await;
     for bytes in [while_open, contents(directory.path())] {
-        // The name shows that these are the files the record went into.
+        // The name proves that these files contain the record.
         for visible in ["VISIBLE_NAME", "visible-session-id"] {
             assert!(has(&bytes, visible), "{visible}");
         }

@@ -1,4 +1,4 @@
-//! Lists, cursors, idempotency, what is left of a deleted session.
+//! Lists, cursors, idempotency, and the remains of a deleted session.
 
 use domain::session::SessionRecord;
 use domain::task::{Answer, TaskRecord, TaskRequest, TaskStatus};
@@ -16,14 +16,14 @@ async fn an_idempotency_key_makes_one_task_for_a_day() {
     let a = session("a");
     store.commit(vec![Change::InsertSession(a.clone())]).await.unwrap();
     let first = task(&a, "m");
-    // A list that failed for another reason does not use the key up.
+    // A list that failed for another reason does not use up the key.
     let failed = store.commit(vec![insert(&first, Some(key("k", 1))), Change::InsertSession(a.clone())]).await;
     assert!(matches!(failed, Err(StoreError::Duplicate(_))), "{failed:?}");
     store.commit(vec![insert(&first, Some(key("k", 1)))]).await.unwrap();
 
     let second = task(&a, "m");
     for (body, same) in [(1, true), (2, false)] {
-        // The key's own error comes first, whatever else is wrong with the list.
+        // The error of the idempotency key comes first, whatever else is wrong with the list.
         let list = vec![Change::InsertSession(a.clone()), insert(&second, Some(key("k", body)))];
         match store.commit(list).await {
             Err(StoreError::IdempotencyKeyUsed { task, same_body }) => {
@@ -54,7 +54,7 @@ async fn pages_hold_while_the_list_grows() {
         let page = store.tasks(&TaskFilter::default(), cursor, 2).await.unwrap();
         seen.extend(page.items.into_iter().map(|task| task.request.message));
         store.commit(vec![insert(&task(&a, "new"), None)]).await.unwrap();
-        // By its text, as a client gives it back.
+        // Parse the cursor's text, as a client returns it.
         cursor = page.next.map(|next| next.to_string().parse::<Cursor>().unwrap());
         if cursor.is_none() {
             break;
@@ -165,7 +165,7 @@ async fn a_deleted_session_leaves_its_tasks_without_what_was_said() {
         Some(TaskRecord { request, answer, ..first_without_answer(&first) })
     );
 
-    // The caller's name is free again, and means another session.
+    // The caller's id is free again and names another session.
     let again = session("a");
     store.commit(vec![Change::InsertSession(again.clone())]).await.unwrap();
     assert!(numbers(&store, again.key).await.is_empty());

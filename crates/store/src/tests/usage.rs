@@ -1,11 +1,11 @@
-//! What was used, asked for in different ways.
+//! Usage, queried in several ways.
 
 use domain::usage::{Charge, CliCharge, Cost, Dimension, OpenRequest, Usage, UsageFilter};
 
 use super::fixture::open;
 use crate::{Change, Store};
 
-/// One request of a key, in a session, that cost so many nano-dollars.
+/// One request of a key, in a session, with this cost in nano-dollars.
 async fn charge(store: &Store, id: u64, day: &str, key: &str, session: &str, nanos: u64) {
     let request = OpenRequest {
         id,
@@ -23,7 +23,7 @@ async fn charge(store: &Store, id: u64, day: &str, key: &str, session: &str, nan
         estimated: Cost::ZERO,
     };
     let settle = Change::SettleRequest { id, charge };
-    // Settled once, however often that is said.
+    // A request is settled once, however often the change comes.
     store.commit(vec![Change::OpenRequest(request), settle.clone(), settle]).await.unwrap();
 }
 
@@ -78,7 +78,7 @@ async fn usage_is_added_up_and_filtered() {
     let of = |keys: &[&str]| UsageFilter { keys: keys.iter().map(|key| key.parse().unwrap()).collect(), ..all() };
     assert_eq!(costs(of(&["k1"]), vec![Dimension::Session]).await, [row("a_1", 11, Some(7))]);
     assert_eq!(costs(of(&["k1", "k2"]), vec![Dimension::Session]).await, [], "of both at once there is nothing");
-    // Neither is a pattern.
+    // Neither prefix is a pattern.
     let prefix = |prefix: &str| UsageFilter { session_prefix: Some(prefix.to_owned()), ..all() };
     assert_eq!(costs(prefix("a_"), vec![Dimension::Session]).await, [row("a_1", 11, Some(7))]);
     assert_eq!(costs(prefix("a%"), vec![Dimension::Session]).await, [row("a%2", 100, Some(0))]);

@@ -1,4 +1,4 @@
-//! Webhooks: due with the task's end, tried again, replayed, forgotten, sealed.
+//! Webhooks become due with the task's end, are retried, replayed, removed, and sealed.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn hook(task: &TaskRecord, url: &str) -> Change {
     Change::InsertWebhook { id: WebhookId::generate(), task: task.clone(), target }
 }
 
-/// A task with a webhook that has not ended.
+/// An unfinished task with a webhook.
 async fn submitted(store: &Store, session: &SessionRecord, url: &str) -> TaskRecord {
     let task = task(session, "hello");
     let told = append(session.key, Some(&task), events(1, 1));
@@ -59,7 +59,7 @@ async fn it_is_due_with_the_end_and_goes_on_until_it_is_delivered() {
     );
     let target = first.target.as_ref().unwrap();
     assert_eq!((target.url().as_str(), target.secret().unwrap().text().expose_secret()), (URL, SECRET));
-    // Those that are under way, and those of hosts that have enough, are left out.
+    // Deliveries in progress, and those of hosts at their limit, are excluded.
     assert!(store.due_webhooks(at(99), vec![first.number], vec![], 10).await.unwrap().is_empty());
     assert!(store.due_webhooks(at(99), vec![], vec![first.host.clone()], 10).await.unwrap().is_empty());
     assert_eq!(store.next_webhook(vec![], vec![]).await.unwrap(), Some(at(10)));
@@ -70,13 +70,13 @@ async fn it_is_due_with_the_end_and_goes_on_until_it_is_delivered() {
     let [second] = <[Due; 1]>::try_from(due(&store, at(60)).await).unwrap();
     assert_eq!((second.tries, second.id), (1, first.id));
 
-    // Replayed while it is under way: what that comes to does not end it.
+    // The result of an attempt does not end a delivery that was replayed during the attempt.
     store.commit(vec![Change::ReplayWebhook(first.id)]).await.unwrap();
     store.commit(vec![attempted(&second, 200, Outcome::Delivered)]).await.unwrap();
     let [third] = <[Due; 1]>::try_from(due(&store, at(60)).await).unwrap();
     assert_eq!((third.tries, third.round, third.id), (0, 1, first.id));
     store.commit(vec![attempted(&third, 200, Outcome::Delivered)]).await.unwrap();
-    // A second end changes nothing, nor do attempts at what is not there.
+    // A second end of the task changes nothing, and neither does an attempt at an unknown delivery.
     store
         .commit(vec![Change::UpdateTask(ended), attempted(&Due { number: 99, ..third }, 200, Outcome::Failed)])
         .await
@@ -145,7 +145,7 @@ async fn a_target_is_sealed_and_a_new_key_seals_it_anew() {
         due(&store, at(10)).await.iter().map(|due| due.target.as_ref().unwrap().url().to_string()).collect();
     assert_eq!(urls, [URL, "https://b.example/"]);
 
-    // One that was put in another's place is nobody's, and the other goes on.
+    // A target that was moved to another row cannot be opened, and the other delivery continues.
     with_writer(&store, |connection| {
         let swap = "UPDATE webhooks SET target = (SELECT target FROM webhooks ORDER BY number LIMIT 1)";
         connection.execute(swap, []).unwrap();

@@ -1,6 +1,5 @@
-//! Group commit: what has arrived goes into one transaction, each caller's list under its own savepoint.
+//! Group commit: all waiting requests share one transaction, and each caller's list has its own savepoint.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use failpoint::failpoint;
@@ -10,11 +9,12 @@ use super::{Request, Work, Writer, logs, sessions, tasks, usage, webhooks};
 use crate::seal::Sealer;
 use crate::{Change, StoreError, retention};
 
-/// Enough to make the wait for the disk cheap, few enough that it takes milliseconds. A single list may be longer.
+/// The maximum number of rows per transaction: enough to make the wait for the disk cheap, few enough to take
+/// milliseconds. A single list may be longer.
 const ROWS_PER_TRANSACTION: usize = 512;
 
 impl Writer {
-    /// The first request and what else is there already.
+    /// Returns the first request and those that are already waiting.
     pub(super) fn gather(&mut self, first: Request) -> Vec<Request> {
         let mut rows = first.work.rows();
         let mut group = vec![first];
@@ -29,43 +29,43 @@ impl Writer {
     pub(super) fn write(&mut self, mut group: Vec<Request>) {
         let results = match self.transact(&mut group) {
             Ok(results) => results,
-            // One of them took the others down, by being too large for the disk, say. Alone, each gets its own answer.
+            // One list failed the others, for example because it was too large for the disk. Alone, each gets its own
+            // result.
             Err(_) if group.len() > 1 => return group.into_iter().for_each(|request| self.write(vec![request])),
             Err(error) => vec![Err(error)],
         };
         for (request, result) in group.into_iter().zip(results) {
             match request.work {
                 Work::Commit(changes) => {
-                    self.sweep |= changes.iter().any(|change| matches!(change, Change::DeleteSession(_)));
-                    self.counters.commits.fetch_add(u64::from(result.is_ok()), Ordering::Relaxed);
+                    self.rows_left |= changes.iter().any(|change| matches!(change, Change::DeleteSession(_)));
                     if changes.iter().any(Change::makes_due) {
                         self.due.notify_one();
                     }
                 }
-                // A sweep that failed on a full disk gets another chance.
-                Work::Prune(_) => self.sweep = true,
+                // If the removal failed on a full disk, try it again.
+                Work::Prune(_) => self.rows_left = true,
                 Work::Close => self.requests.close(),
                 #[cfg(test)]
                 Work::Hook(_) => {}
             }
-            // A caller that does not wait any more needs no answer.
+            // A caller that no longer waits needs no answer.
             let _ = request.reply.send(result);
         }
     }
 
-    /// Returns whether there is more to remove.
-    pub(super) fn sweep_once(&mut self) -> bool {
-        let swept = execute(&self.connection, "BEGIN IMMEDIATE")
-            .and_then(|()| retention::sweep(&self.connection))
+    /// Removes some rows of deleted sessions. Returns true if more are left.
+    pub(super) fn remove_deleted(&mut self) -> bool {
+        let removed = execute(&self.connection, "BEGIN IMMEDIATE")
+            .and_then(|()| retention::remove_deleted(&self.connection))
             .and_then(|more| execute(&self.connection, "COMMIT").map(|()| more));
-        swept.unwrap_or_else(|error| {
+        removed.unwrap_or_else(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "could not remove a deleted session's events yet");
             self.roll_back();
             false
         })
     }
 
-    /// An error means that the whole transaction is undone.
+    /// Runs the group in one transaction. An error means that the whole transaction was rolled back.
     fn transact(&mut self, group: &mut [Request]) -> Result<Vec<Result<usize, StoreError>>, StoreError> {
         let outcome = self.try_transact(group);
         if outcome.is_err() {
@@ -81,7 +81,8 @@ impl Writer {
         for request in group {
             execute(&self.connection, "SAVEPOINT caller")?;
             let result = perform(&self.connection, &self.sealer, &mut request.work);
-            // After a full disk and some others, SQLite undoes the transaction by itself: then nothing before this counts.
+            // After a full disk and some other errors, SQLite rolls back the transaction itself. Then no earlier result
+            // counts.
             if self.connection.is_autocommit() {
                 return Err(result.err().unwrap_or(StoreError::Closed));
             }
@@ -94,7 +95,6 @@ impl Writer {
         failpoint!("commit.applied");
         execute(&self.connection, "COMMIT")?;
         failpoint!("commit.durable");
-        self.counters.transactions.fetch_add(1, Ordering::Relaxed);
         self.metrics.store_committed(began.elapsed());
         Ok(results)
     }
@@ -112,7 +112,7 @@ impl Work {
     fn rows(&self) -> usize {
         match self {
             Work::Commit(changes) => changes.iter().map(Change::rows).sum(),
-            // Enough for a transaction of its own.
+            // This fills a transaction of its own.
             Work::Prune(_) => ROWS_PER_TRANSACTION,
             Work::Close => 0,
             #[cfg(test)]
@@ -124,7 +124,7 @@ impl Work {
 fn perform(connection: &Connection, sealer: &Sealer, work: &mut Work) -> Result<usize, StoreError> {
     match work {
         Work::Commit(changes) => {
-            // Before anything else, so that a request that comes twice is told so whatever else it collides with.
+            // Check this first, so that a repeated request gets this error whatever else it collides with.
             changes.iter().try_for_each(|change| tasks::check_idempotency(connection, change))?;
             changes.iter().try_for_each(|change| apply(connection, sealer, change))?;
             Ok(changes.iter().map(Change::rows).sum())

@@ -1,4 +1,4 @@
-//! Appending events and lines: the hot path, one cheap update beside the rows themselves.
+//! Appends events and lines. This is the hot path: the rows themselves and one cheap update.
 
 use bytes::Bytes;
 use domain::event::StoredEvent;
@@ -46,7 +46,7 @@ pub(super) fn append_lines(
     extend_task_log(connection, number, task, None)
 }
 
-/// Returns the session's number and its newest event before these.
+/// Returns the session's number, and its newest event before the new ones.
 fn grow_log(
     connection: &Connection,
     session: SessionKey,
@@ -66,7 +66,7 @@ fn grow_log(
     Ok((number, row::unsigned(newest - row::limit(events))))
 }
 
-/// Notes where the task's events lie. What comes after the task's end still belongs to it.
+/// Records the range of the task's events. Events after the task's end still belong to it.
 fn extend_task_log(
     connection: &Connection,
     session: i64,

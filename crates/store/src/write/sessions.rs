@@ -1,4 +1,4 @@
-//! Writing sessions.
+//! Writes sessions.
 
 use domain::session::{SandboxRecord, SessionKey, SessionRecord};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -39,7 +39,7 @@ pub(super) fn insert(connection: &Connection, sealer: &Sealer, record: &SessionR
 
 pub(super) fn update(connection: &Connection, sealer: &Sealer, record: &SessionRecord) -> Result<(), StoreError> {
     let sandbox = record.sandbox.as_ref();
-    // Expressions on the right see the row as it was: frame and progress stay while the sandbox's name does.
+    // Expressions on the right see the old row, so frame and progress stay while the sandbox's name stays.
     let number: Option<i64> = connection
         .prepare_cached(
             "UPDATE sessions SET id = ?2, created = ?3, last_active = ?4, turns = ?5, claude_session_id = ?6,
@@ -71,7 +71,7 @@ pub(super) fn update(connection: &Connection, sealer: &Sealer, record: &SessionR
     write_env(connection, sealer, number, record)
 }
 
-/// Never back: a frame that was taken in stays taken in. Does nothing where the sandbox is gone already.
+/// Moves the frame forward, never back. It has no effect if the session has no sandbox any more.
 pub(super) fn move_sandbox(
     connection: &Connection,
     key: SessionKey,
@@ -88,7 +88,7 @@ pub(super) fn move_sandbox(
 }
 
 pub(super) fn delete(connection: &Connection, key: SessionKey) -> Result<(), StoreError> {
-    // `session_env` goes with it by its reference.
+    // The reference deletes the rows in `session_env`.
     let number: Option<i64> = connection
         .prepare_cached("DELETE FROM sessions WHERE key = ?1 RETURNING number")?
         .query_row([key.as_bytes()], |row| row.get(0))

@@ -1,4 +1,4 @@
-//! Writing tasks and idempotency keys.
+//! Writes tasks and idempotency keys.
 
 use domain::task::TaskRecord;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -19,7 +19,7 @@ pub(super) fn insert(
     if !session_exists {
         return Err(StoreError::NoSuchSession(record.session));
     }
-    // The message has a column of its own, in which it can be searched.
+    // The message has its own column, so that it can be searched.
     let mut request = record.request.clone();
     let message = std::mem::take(&mut request.message);
     connection
@@ -73,7 +73,7 @@ pub(super) fn update(connection: &Connection, record: &TaskRecord) -> Result<(),
     webhooks::make_due(connection, record)
 }
 
-/// Fails where the change makes a task with a key that was used in the last 24 hours, as the new task's clock tells.
+/// Fails if the change creates a task with a key that was used in the last 24 hours before the task's creation.
 pub(super) fn check_idempotency(connection: &Connection, change: &Change) -> Result<(), StoreError> {
     let Change::InsertTask { record, idempotency: Some(key), .. } = change else { return Ok(()) };
     let used: Option<(i64, [u8; 32])> = connection
@@ -93,7 +93,7 @@ pub(super) fn check_idempotency(connection: &Connection, change: &Change) -> Res
     }
 }
 
-/// Takes the place of a key that is too old to count.
+/// Stores the key. It replaces an expired one.
 fn remember(connection: &Connection, key: &IdempotencyKey, record: &TaskRecord) -> Result<(), StoreError> {
     connection
         .prepare_cached(

@@ -1,4 +1,4 @@
-//! Writing what is spent.
+//! Writes usage and spending.
 
 use domain::access::KeyId;
 use domain::session::SessionId;
@@ -34,7 +34,7 @@ pub(super) fn settle(connection: &Connection, id: u64, charge: &Charge) -> Resul
         .optional()?
         .transpose()?;
     match request {
-        // A request that was never sent is nobody's.
+        // A request that was never sent costs nothing.
         Some(request) if charge.usage.requests > 0 || charge.cost > Cost::ZERO => {
             write(connection, &request, charge, Cost::ZERO)
         }
@@ -122,7 +122,7 @@ fn decode(row: &Row<'_>) -> Result<OpenRequest, StoreError> {
         id: row::unsigned(row.get(0)?),
         day: text(1)?.parse::<Day>().map_err(|_| corrupt("day"))?,
         key: key.map(|key| key.parse()).transpose().map_err(|_| corrupt("key"))?,
-        session: session.map(|session| row::session_id(&session)).transpose()?,
+        session: session.map(row::session_id),
         task: task.map(|task| task.parse()).transpose().map_err(|_| corrupt("task"))?,
         model: text(5)?,
         estimate: row::as_cost(row.get(6)?),

@@ -1,4 +1,4 @@
-//! Writing webhooks.
+//! Writes webhooks.
 
 use domain::task::{TaskRecord, TaskStatus};
 use domain::webhook::{Attempt, Attempted, Outcome, Target, WebhookId};
@@ -31,8 +31,8 @@ pub(super) fn insert(
     Ok(())
 }
 
-/// In the commit that ends the task, wherever that comes from: so none is forgotten, and none is told of an end that was not
-/// written down.
+/// Makes the delivery due in the same commit that ends the task. So no end is forgotten, and no end is delivered that
+/// was not stored.
 pub(super) fn make_due(connection: &Connection, record: &TaskRecord) -> Result<(), StoreError> {
     let event = match record.status {
         TaskStatus::Completed => "task.completed",
@@ -50,7 +50,8 @@ pub(super) fn make_due(connection: &Connection, record: &TaskRecord) -> Result<(
     Ok(())
 }
 
-/// Does nothing where the delivery is gone. One that was replayed meanwhile keeps the attempt, and stays due.
+/// Records an attempt. It has no effect if the delivery no longer exists. A delivery that was replayed during the
+/// attempt keeps the attempt and stays due.
 pub(super) fn attempted(connection: &Connection, attempted: &Attempted) -> Result<(), StoreError> {
     let kept: Option<String> = connection
         .prepare_cached("SELECT attempts FROM webhooks WHERE number = ?1")?
@@ -78,7 +79,7 @@ pub(super) fn attempted(connection: &Connection, attempted: &Attempted) -> Resul
     Ok(())
 }
 
-/// Due at once, with all its attempts before it again.
+/// Makes a delivery due at once, with all its attempts again.
 pub(super) fn replay(connection: &Connection, id: WebhookId) -> Result<(), StoreError> {
     connection
         .prepare_cached(

@@ -1,4 +1,4 @@
-//! What a recorded request sent.
+//! The body of a recorded request.
 
 use serde_json::{Map, Value};
 
@@ -7,10 +7,10 @@ use super::entry::RawBody;
 pub(super) enum Sent {
     Nothing,
     Object(Map<String, Value>),
-    /// JSON that is no object.
+    /// JSON that is not an object.
     Json,
     Form(Vec<(String, String)>),
-    /// Files, and what nobody can fill in by hand.
+    /// Files, and other content that options cannot express.
     Other,
 }
 

@@ -1,4 +1,4 @@
-//! One request of a recording and its answer.
+//! One recorded request and its response.
 
 use base64::Engine as _;
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use url::Url;
 use super::body::Sent;
 use crate::InputError;
 
-/// Paths and names of what counts visitors.
+/// Words in paths and host names of visitor statistics.
 const ANALYTICS: [&str; 16] = [
     "analytics",
     "telemetry",
@@ -27,7 +27,7 @@ const ANALYTICS: [&str; 16] = [
     "clarity",
     "rum",
 ];
-/// Chromium's kinds of what makes up a page.
+/// Chromium's resource types for the parts of a page.
 const PARTS_OF_PAGES: [&str; 9] =
     ["document", "stylesheet", "script", "image", "font", "media", "texttrack", "manifest", "websocket"];
 
@@ -85,8 +85,8 @@ struct RawContent {
     encoding: Option<String>,
 }
 
-pub(super) struct Entry {
-    /// Capital letters.
+pub(super) struct RecordedRequest {
+    /// In capital letters.
     pub(super) method: String,
     pub(super) url: Url,
     pub(super) headers: Vec<(String, String)>,
@@ -97,7 +97,7 @@ pub(super) struct Entry {
     pub(super) answer: Option<Value>,
 }
 
-impl Entry {
+impl RecordedRequest {
     pub(super) fn parse(number: usize, entry: &Value) -> Result<Self, InputError> {
         let place = format!("log.entries[{number}]");
         let raw: Raw = serde_path_to_error::deserialize(entry)
@@ -105,15 +105,15 @@ impl Entry {
         let Raw { request, response, kind } = raw;
         let method = request.method.to_ascii_uppercase();
         if method.is_empty() || method.len() > 16 || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            return Err(InputError::at(format!("{place}.request.method"), "it must be a method of HTTP, such as GET"));
+            return Err(InputError::at(format!("{place}.request.method"), "it must be an HTTP method, such as GET"));
         }
         let url =
             Url::parse(&request.url).ok().filter(|url| url.host_str().is_some() || !url.scheme().starts_with("http"));
         let url = url.ok_or_else(|| {
             let shown: String = request.url.chars().filter(|c| !c.is_control()).take(80).collect();
-            InputError::at(format!("{place}.request.url"), format!("`{shown}` is no URL"))
+            InputError::at(format!("{place}.request.url"), format!("`{shown}` is not a URL"))
         })?;
-        Ok(Entry {
+        Ok(RecordedRequest {
             method,
             url,
             headers: request.headers.into_iter().map(|pair| (pair.name.to_ascii_lowercase(), pair.value)).collect(),
@@ -125,7 +125,7 @@ impl Entry {
         })
     }
 
-    /// With the port where it is not the scheme's.
+    /// The host, with the port unless it is the scheme's default.
     pub(super) fn host(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
@@ -135,7 +135,7 @@ impl Entry {
         self.url.origin().ascii_serialization()
     }
 
-    /// Where the page is that asked, as far as the request says.
+    /// The page that sent the request, if the request names it.
     pub(super) fn page(&self) -> Option<Url> {
         let header = |wanted: &str| self.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
         let page = header("referer").or_else(|| header("origin"))?;
@@ -163,13 +163,13 @@ impl Entry {
         self.counts_visitors(self.url.host_str().unwrap_or_default(), &['.', '-'])
     }
 
-    /// A product may have statistics of its own; those who count visitors send more than they ask.
+    /// A product may have statistics of its own as data. Trackers send more than they request.
     fn counts_visitors(&self, text: &str, between: &[char]) -> bool {
         let sends = self.method != "GET" || !self.answer_type.contains("json");
         sends && text.to_ascii_lowercase().split(between).any(|word| ANALYTICS.contains(&word))
     }
 
-    /// A part of a page, not an answer to it.
+    /// True for a part of a page, as opposed to data.
     pub(super) fn is_static(&self) -> bool {
         let is_data = self.answer_type.contains("json") || self.method != "GET";
         match self.kind.as_deref() {

@@ -1,17 +1,18 @@
-//! Requests that are the same but for their values become one operation, those of a resource one tool.
+//! Groups requests: requests that differ only in values become one operation, and the operations of one resource become
+//! one tool.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::body::Sent;
-use super::entry::Entry;
+use super::entry::RecordedRequest;
 use super::path::pieces;
 use crate::model::{BodyKind, Input, Operation, Piece, Place, Secret, SecretPlace, Service, Tool};
 use crate::names::{self, is_sayable, slug, unique, variable};
 use crate::secrets::{is_secret, is_secret_header};
 
-/// What a browser adds of itself, and what curl does.
+/// Headers that browsers and curl add themselves.
 const OF_BROWSERS: [&str; 27] = [
     "accept",
     "accept-charset",
@@ -41,13 +42,17 @@ const OF_BROWSERS: [&str; 27] = [
     "upgrade-insecure-requests",
     "user-agent",
 ];
-/// A constant header is short, like a version or a flag.
+/// The maximum length of a constant header. Versions and flags are short.
 const MAX_CONSTANT: usize = 60;
 
 type Key = (Vec<Piece>, String);
 
-pub(super) fn tools(entries: &[&Entry], ids: &BTreeSet<String>, services: &BTreeMap<String, Service>) -> Vec<Tool> {
-    let mut tools: BTreeMap<(&Service, String), BTreeMap<Key, Vec<&Entry>>> = BTreeMap::new();
+pub(super) fn tools(
+    entries: &[&RecordedRequest],
+    ids: &BTreeSet<String>,
+    services: &BTreeMap<String, Service>,
+) -> Vec<Tool> {
+    let mut tools: BTreeMap<(&Service, String), BTreeMap<Key, Vec<&RecordedRequest>>> = BTreeMap::new();
     for entry in entries {
         let Some(service) = services.get(&entry.origin()) else { continue };
         let path = pieces(&entry.url, ids);
@@ -72,7 +77,7 @@ fn operation(
     service: &Service,
     path: Vec<Piece>,
     method: String,
-    entries: &[&Entry],
+    entries: &[&RecordedRequest],
     taken: &mut BTreeSet<String>,
 ) -> Operation {
     let name = unique(&names::operation(&method, &path), taken);
@@ -105,7 +110,7 @@ fn operation(
     made
 }
 
-fn of_queries(entries: &[&Entry]) -> Vec<(String, Value)> {
+fn of_queries(entries: &[&RecordedRequest]) -> Vec<(String, Value)> {
     let pairs = entries.iter().flat_map(|entry| entry.url.query_pairs());
     pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()
 }
@@ -131,7 +136,7 @@ struct Options<'a> {
 }
 
 impl Options<'_> {
-    /// `place`: of fields that are strings.
+    /// Adds options for the fields. `place` is the place of string fields.
     fn fields(&mut self, fields: Vec<(String, Value)>, place: Place) {
         let mut seen: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for (name, value) in fields.into_iter().filter(|(name, _)| is_sayable(name)) {
@@ -160,7 +165,7 @@ impl Options<'_> {
         self.made.inputs.push(Input { name: "body".to_owned(), option, place: Place::Whole, required: true, about });
     }
 
-    fn headers(&mut self, entries: &[&Entry]) {
+    fn headers(&mut self, entries: &[&RecordedRequest]) {
         let mut seen: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (name, value) in entries.iter().flat_map(|entry| &entry.headers) {
             let ours = name.starts_with(':') || name.starts_with("sec-") || OF_BROWSERS.contains(&name.as_str());
@@ -171,7 +176,7 @@ impl Options<'_> {
         }
         let authorized = seen.contains_key("authorization");
         for (name, values) in seen {
-            // The page's own cookies, beside what the API asks for.
+            // These are the page's own cookies; the API uses `Authorization`.
             if name == "cookie" && authorized {
                 continue;
             }
@@ -180,7 +185,8 @@ impl Options<'_> {
                 self.secret(SecretPlace::Header { name: name.to_owned(), before }, variable);
                 continue;
             }
-            // One that changes is the browser's business; one that a person could be known by is not repeated either.
+            // A header that varies belongs to the browser. A long one could identify a person, so it is not repeated
+            // either.
             let plain = |value: &str| value.len() <= MAX_CONSTANT && value.bytes().all(|b| (b' '..=b'~').contains(&b));
             if let (1, Some(value)) = (values.len(), values.first().filter(|value| plain(value))) {
                 self.made.constants.insert(name.to_owned(), (*value).to_owned());

@@ -1,22 +1,22 @@
-//! Which segments of a path are ids.
+//! Detects the ids in a path.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 use url::Url;
 
-use super::entry::Entry;
+use super::entry::RecordedRequest;
 use crate::model::Piece;
 use crate::names::{is_prefix, singular, slug, unique};
 use crate::secrets::{is_uuid, looks_secret};
 
-/// More ids than a recording of a person's work has.
+/// The maximum number of collected ids, more than a recording of a person's work contains.
 const MAX_IDS: usize = 20_000;
-/// Longer segments are no names.
+/// A longer segment is an id, not a name.
 const MAX_SEGMENT: usize = 40;
 
-/// What answers called an id. A segment that is one of them is a parameter.
-pub(super) fn ids_in_answers(entries: &[&Entry]) -> BTreeSet<String> {
+/// Collects the values of id fields in the responses. A path segment with such a value is a parameter.
+pub(super) fn ids_in_answers(entries: &[&RecordedRequest]) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
     for answer in entries.iter().filter_map(|entry| entry.answer.as_ref()) {
         let mut open = vec![answer];
@@ -44,7 +44,7 @@ pub(super) fn ids_in_answers(entries: &[&Entry]) -> BTreeSet<String> {
     ids
 }
 
-/// The path with its ids as parameters, each named after what stands before it.
+/// Splits the path and replaces its ids with parameters. The name of each comes from the segment before it.
 pub(super) fn pieces(url: &Url, ids: &BTreeSet<String>) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut literal = String::new();

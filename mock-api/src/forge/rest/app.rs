@@ -1,4 +1,4 @@
-//! A GitHub App: signs in with a JWT of its own and gets tokens of an hour for chosen repositories.
+//! A GitHub App: it authenticates with a JWT and gets tokens for chosen repositories that are valid for one hour.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::authorization;
 use crate::forge::error::ForgeError;
 use crate::forge::state::{State, Token};
 
-/// The one installation that there is.
+/// The only installation.
 const INSTALLATION: u64 = 77;
 
 #[derive(Deserialize)]
@@ -61,7 +61,8 @@ pub(super) async fn access_token(
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-/// The JWT has the three parts, is RS256 and names its app. The signature is not checked: the forge has no App's key.
+/// Checks that the JWT has three parts, uses RS256 and names its app. It does not check the signature, because the
+/// forge does not have the App's key.
 fn signed_in(headers: &HeaderMap) -> Result<(), ForgeError> {
     let token =
         authorization(headers).and_then(|value| value.strip_prefix("Bearer ")).ok_or(ForgeError::NoCredentials)?;

@@ -1,4 +1,4 @@
-//! The one thing that only GraphQL can do: a draft becomes ready for review.
+//! The operation that only GraphQL has: marking a draft as ready for review.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ struct Query {
     variables: Value,
 }
 
-/// `POST /api/graphql` with `markPullRequestReadyForReview` or `convertPullRequestToDraft`, the id in a variable. As GitHub
-/// does, mistakes are answered with 200 and `errors`.
+/// `POST /api/graphql` with `markPullRequestReadyForReview` or `convertPullRequestToDraft` and the id in a variable.
+/// Errors are answered with 200 and `errors`, as GitHub does.
 pub(super) async fn query(
     Shared(state): Shared<Arc<State>>,
     Extension(token): Extension<Token>,

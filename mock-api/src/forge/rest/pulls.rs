@@ -92,7 +92,7 @@ pub(super) async fn open(
     Ok((StatusCode::CREATED, Json(shown(&state, &repository, &pull).await)).into_response())
 }
 
-/// What GitHub refuses with 422: a branch that is not there, nothing to merge, a second one for the same branch.
+/// Checks what GitHub rejects with 422: a missing branch, no commits to merge, a second pull request for the branch.
 async fn check(state: &State, repository: &Repository, head: &str, base: &str) -> Result<(), ForgeError> {
     let invalid = |field, message: Option<String>| ForgeError::Invalid {
         resource: "PullRequest",
@@ -128,7 +128,7 @@ pub(super) async fn show(
     Ok(Json(shown(&state, &repository, pull).await))
 }
 
-/// `PATCH /repos/OWNER/NAME/pulls/NUMBER`. A draft stays one: only GraphQL can make it ready.
+/// `PATCH /repos/OWNER/NAME/pulls/NUMBER`. It does not change `draft`; only GraphQL can.
 pub(super) async fn change(
     Shared(state): Shared<Arc<State>>,
     Extension(token): Extension<Token>,

@@ -1,4 +1,4 @@
-//! Refs, and what a directory holds at a commit.
+//! Refs, and the content of a directory at a commit.
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ use crate::forge::error::ForgeError;
 use crate::forge::repository::git;
 use crate::forge::state::{State, Token};
 
-/// What GitHub gives without `per_page`, and at most.
+/// GitHub's default and maximum of `per_page`.
 const PAGE: usize = 30;
 const MAX_PAGE: usize = 100;
 
@@ -84,7 +84,7 @@ pub(super) async fn branch(
     Ok(Json(json!({ "name": branch, "commit": { "sha": commit }, "protected": false })))
 }
 
-/// The commit of a branch, by git.
+/// Reads the commit of a branch with git.
 pub(super) async fn commit_of(state: &State, full_name: &str, branch: &str) -> Option<String> {
     let name = format!("refs/heads/{branch}");
     let found = git(&state.path_of(full_name), &["rev-parse", "--verify", "--quiet", &name], Vec::new()).await.ok()?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use mock_api::forge::{Entry, Seed};
+use mock_api::forge::{Seed, SeedEntry};
 use serde_json::json;
 
 use super::super::forge::World;
@@ -26,7 +26,7 @@ async fn look(world: &World, object: &str) -> (String, String) {
 #[tokio::test]
 async fn a_task_clones_from_the_mirror_and_from_the_forge_alike() {
     let world = World::start().await;
-    let large = Entry::File { path: "large".to_owned(), content: noise(200_000), executable: false };
+    let large = SeedEntry::File { path: "large".to_owned(), content: noise(200_000), executable: false };
     world.forge.create_repository("acme/big", &Seed::new("", &[("README.md", "# Big\n")]).with(large)).await.unwrap();
     let marker = "f0e9f5a0f8a0a3b5a1c0e5b4a0b0c0d0e0f00000";
     let (none, first) = look(&world, marker).await;

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use forge::{GitHub, GitHubCredential, GitHubSettings};
 use futures::StreamExt as _;
-use mock_api::forge::{Entry, Fault, Forge, Seed, Token};
+use mock_api::forge::{Fault, Forge, Seed, SeedEntry, Token};
 use reqwest::{Method, StatusCode};
 use sessions::repository::{Git, MirrorCopy, MirrorError, MirrorSettings, Mirrors};
 use tempfile::TempDir;
@@ -59,7 +59,7 @@ impl World {
 
     /// A repository with a file `a`, and one that has so many bytes and cannot be made smaller.
     pub(super) async fn repository(&self, name: &str, bytes: usize) {
-        let large = Entry::File { path: "large".to_owned(), content: noise(bytes), executable: false };
+        let large = SeedEntry::File { path: "large".to_owned(), content: noise(bytes), executable: false };
         self.forge.create_repository(name, &Seed::new("", &[("a", "1\n")]).with(large)).await.unwrap();
     }
 

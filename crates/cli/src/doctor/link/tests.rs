@@ -59,5 +59,5 @@ async fn one_that_ends_or_is_not_made_is_told_and_not_left() {
     assert!(check.detail.contains("exit code 1"), "{}", check.detail);
 
     let check = tried(&FakeEngine::new(&[])).await;
-    assert_eq!((check.status, check.detail.as_str()), (Status::Fail, "the image agent is not there"));
+    assert_eq!((check.status, check.detail.as_str()), (Status::Fail, "the image agent does not exist"));
 }

@@ -1,7 +1,7 @@
-use store::{Store, StoreOptions};
+use store::{SCHEMA_VERSION, Store, StoreOptions};
 
 use super::super::check::Status;
-use super::{empty_store, look};
+use super::look;
 
 #[tokio::test]
 async fn a_store_is_seen_in_each_of_its_states() {
@@ -23,12 +23,11 @@ async fn a_store_is_seen_in_each_of_its_states() {
     assert_eq!((after.check.status, after.in_use, after.has_schema), (Status::Ok, false, true));
 
     // Another program's, or what a newer one of ours left.
-    let known = empty_store(&base.path().join("other")).await.unwrap();
     let database = data_dir.join("claude-runner.db");
     let mut bytes = std::fs::read(&database).unwrap();
-    bytes[60..64].copy_from_slice(&(known + 1).to_be_bytes());
+    bytes[60..64].copy_from_slice(&(SCHEMA_VERSION + 1).to_be_bytes());
     std::fs::write(&database, &bytes).unwrap();
     let newer = look(&data_dir, Some(&scratch())).await.check;
     assert_eq!(newer.status, Status::Fail);
-    assert!(newer.detail.contains(&format!("schema version {}", known + 1)), "{}", newer.detail);
+    assert!(newer.detail.contains(&format!("schema version {}", SCHEMA_VERSION + 1)), "{}", newer.detail);
 }

@@ -3,11 +3,12 @@
 use domain::budget::{InstallationLimits, Payer};
 use domain::task::TaskId;
 use domain::usage::{Account, Balance, Cost, Usage};
+use observe::metrics::{Metrics, Standing};
 use store::{Store, StoreOptions};
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 
-use crate::budget::{Budgets, Refusal};
+use crate::budget::{Budgets, Certainty, Refusal};
 
 const CENT: Cost = Cost::from_nano_dollars(10_000_000);
 
@@ -30,12 +31,15 @@ async fn what_was_open_at_a_crash_is_charged_as_estimated_once() {
     let task = payer.task.clone().unwrap();
 
     let (store, budgets, tracker) = open(&directory, limits).await;
-    let mut known = budgets.try_reserve(&payer, "m", CENT).await.unwrap().unwrap();
-    assert!(budgets.try_reserve(&payer, "m", CENT).await.unwrap().is_none(), "the first may use up all of it");
+    let mut known = budgets.try_reserve(&payer, "m", CENT, Certainty::Bounded).await.unwrap().unwrap();
+    assert!(
+        budgets.try_reserve(&payer, "m", CENT, Certainty::Bounded).await.unwrap().is_none(),
+        "the first may use up all of it"
+    );
     known.charge.usage = Usage { requests: 1, output_tokens: 7, ..Usage::default() };
     known.charge.cost = Cost::from_nano_dollars(1000);
     drop(known);
-    let lost = budgets.try_reserve(&payer, "m", CENT).await.unwrap().unwrap();
+    let lost = budgets.try_reserve(&payer, "m", CENT, Certainty::Bounded).await.unwrap().unwrap();
     // The process dies: nothing settles it.
     std::mem::forget(lost);
     tracker.close();
@@ -55,7 +59,7 @@ async fn what_was_open_at_a_crash_is_charged_as_estimated_once() {
             spent.to_string(),
             "the installation's budget of $0.0100 is used up: $0.0100 were spent (MAX_TOTAL_COST_USD)"
         );
-        assert!(matches!(budgets.try_reserve(&payer, "m", CENT).await, Err(Refusal::Spent(_))));
+        assert!(matches!(budgets.try_reserve(&payer, "m", CENT, Certainty::Bounded).await, Err(Refusal::Spent(_))));
         store.close().await;
     }
 }
@@ -63,10 +67,19 @@ async fn what_was_open_at_a_crash_is_charged_as_estimated_once() {
 #[tokio::test]
 async fn a_reservation_is_written_before_it_is_given() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, budgets, tracker) = open(&directory, InstallationLimits::default()).await;
-    let before = store.write_metrics().commits;
-    let reservation = budgets.try_reserve(&Payer::default(), "m", CENT).await.unwrap().unwrap();
-    assert_eq!(store.write_metrics().commits, before + 1);
+    let metrics = Metrics::default();
+    let options = StoreOptions { metrics: metrics.clone(), ..StoreOptions::default() };
+    let store = Store::open(directory.path(), options).unwrap();
+    let tracker = TaskTracker::new();
+    let budgets = Budgets::open(store.clone(), InstallationLimits::default(), tracker.clone()).await.unwrap();
+    let transactions = || {
+        let text = metrics.expose(&Standing::default());
+        let count = text.lines().find_map(|line| line.strip_prefix("claude_runner_store_commit_seconds_count "));
+        count.unwrap().parse::<u64>().unwrap()
+    };
+    let before = transactions();
+    let reservation = budgets.try_reserve(&Payer::default(), "m", CENT, Certainty::Bounded).await.unwrap().unwrap();
+    assert_eq!(transactions(), before + 1);
     // Never sent: it leaves nothing.
     drop(reservation);
     tracker.close();

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use domain::budget::Limit;
 use domain::task::TaskId;
-use domain::usage::{Account, Balance, Cost};
+use domain::usage::{Account, Balance, Charge, Cost};
 use proptest::prelude::*;
 
+use crate::bound::Certainty;
 use crate::budget::ledger::{Ledger, Ruling};
 
 const ACCOUNTS: usize = 4;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Charged to the accounts whose bits are set. It costs `cost` percent of its estimate in the end.
+    /// Charged to the accounts whose bits are set. It costs `cost` percent of its estimate in the end: more than all of it
+    /// only where nobody can tell the most.
     Start {
         accounts: u8,
         estimate: u64,
@@ -29,7 +31,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        6 => (1_u8..1 << ACCOUNTS, 1_u64..400, 0_u64..=100)
+        6 => (1_u8..1 << ACCOUNTS, 1_u64..400, 0_u64..=130)
             .prop_map(|(accounts, estimate, cost)| Step::Start { accounts, estimate, cost }),
         5 => (any::<usize>(), any::<bool>()).prop_map(|(which, written)| Step::End { which, written }),
         1 => Just(Step::Crash),
@@ -44,6 +46,7 @@ fn account(number: usize) -> Account {
 struct Open {
     accounts: Vec<Account>,
     estimate: Cost,
+    certainty: Certainty,
     cost: Cost,
 }
 
@@ -72,7 +75,8 @@ impl World {
             let spent = self.stored.get(&account).copied().unwrap_or_default();
             self.ledger.learn(account, Balance { spent, assumed: Cost::ZERO });
         }
-        match self.ledger.reserve(&accounts, &limits, estimate) {
+        let certainty = if cost > estimate { Certainty::Unbounded } else { Certainty::Bounded };
+        match self.ledger.reserve(&accounts, &limits, estimate, certainty) {
             Ruling::Granted => {
                 for account in &accounts {
                     let before = self.truth.entry(account.clone()).or_default();
@@ -81,7 +85,7 @@ impl World {
                     }
                     *before += cost;
                 }
-                self.open.push(Open { accounts, estimate, cost });
+                self.open.push(Open { accounts, estimate, certainty, cost });
             }
             Ruling::Spent(spent) => assert!(spent.spent >= spent.limit),
             Ruling::Wait => assert!(!self.open.is_empty(), "it would wait for ever"),
@@ -94,7 +98,8 @@ impl World {
             return;
         }
         let request = self.open.remove(which % self.open.len());
-        self.ledger.settle(&request.accounts, request.estimate, request.cost);
+        let charge = Charge { cost: request.cost, ..Charge::default() };
+        self.ledger.settle(&request.accounts, request.estimate, request.certainty, &charge);
         if written {
             self.ledger.written(&request.accounts);
             self.store(&request.accounts, request.cost);
@@ -106,7 +111,12 @@ impl World {
     fn crash(&mut self) {
         self.ledger = Ledger::default();
         for lost in std::mem::take(&mut self.open).into_iter().chain(std::mem::take(&mut self.unwritten)) {
+            // What went beyond its estimate is not known any more.
             self.store(&lost.accounts, lost.estimate);
+            for account in lost.accounts {
+                let truth = self.truth.entry(account).or_default();
+                *truth = *truth - (lost.cost - lost.estimate);
+            }
         }
     }
 
@@ -154,9 +164,10 @@ fn accounts_that_nobody_uses_are_forgotten_and_others_are_not() {
     let (kept, unwritten) = ([account(1)], [account(2)]);
     for account in [&kept, &unwritten] {
         ledger.learn(account[0].clone(), Balance::default());
-        assert_eq!(ledger.reserve(account, &[], Cost::from_nano_dollars(5)), Ruling::Granted);
+        assert_eq!(ledger.reserve(account, &[], Cost::from_nano_dollars(5), Certainty::Bounded), Ruling::Granted);
     }
-    ledger.settle(&unwritten, Cost::from_nano_dollars(5), Cost::from_nano_dollars(3));
+    let charge = Charge { cost: Cost::from_nano_dollars(3), ..Charge::default() };
+    ledger.settle(&unwritten, Cost::from_nano_dollars(5), Certainty::Bounded, &charge);
     for number in 10..20_000 {
         ledger.learn(account(number), Balance::default());
     }

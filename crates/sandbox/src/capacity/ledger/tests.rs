@@ -2,14 +2,14 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{Ledger, Ticket, Use, Verdict};
+use super::{Decision, Ledger, Ticket, Use};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Request,
     Adopt,
     Spare,
-    /// The last four name a claim by its place among those that there are.
+    /// The numbers of this and the following steps select a claim among the existing ones.
     Release(usize),
     Busy(usize),
     Idle(usize),
@@ -28,24 +28,24 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Everything that is held, in order.
+/// All tickets that are held, in order.
 fn holders(ledger: &Ledger) -> Vec<Ticket> {
     ledger.held.keys().copied().collect()
 }
 
-/// What the world does about a verdict: whoever is asked to go goes.
-fn obey(ledger: &mut Ledger, verdicts: &[Verdict], granted: &mut Vec<Ticket>) {
-    for verdict in verdicts {
-        match verdict {
-            Verdict::Granted(ticket) => granted.push(*ticket),
-            Verdict::PutAway(ticket) => ledger.release(*ticket),
+/// Applies the decisions: every evicted sandbox ends.
+fn obey(ledger: &mut Ledger, decisions: &[Decision], granted: &mut Vec<Ticket>) {
+    for decision in decisions {
+        match decision {
+            Decision::Granted(ticket) => granted.push(*ticket),
+            Decision::Evict(ticket) => ledger.release(*ticket),
         }
     }
 }
 
 proptest! {
-    /// Whatever happens in whatever order: never more than the limit by asking, grants in the order of asking, nobody waits
-    /// while there is room, and as many are asked to go as are missing, where there are any that can.
+    /// In any sequence of steps: claims never exceed the limit, grants follow the order of claims, no claim waits while
+    /// there is room, and as many sandboxes are evicted as are missing, if there are enough to evict.
     #[test]
     fn nobody_is_passed_over(limit in 1_usize..5, steps in proptest::collection::vec(steps(), 0..200)) {
         let mut ledger = Ledger::new(limit);
@@ -88,13 +88,13 @@ proptest! {
                 }
                 Step::GiveUp(index) => {
                     if let Some(ticket) = pick(index, &ledger) {
-                        ledger.give_up(ticket);
+                        ledger.yield_slot(ticket);
                     }
                 }
             }
             let before = granted.len();
-            for verdict in ledger.settle(|_| true) {
-                if let Verdict::Granted(ticket) = verdict {
+            for decision in ledger.settle(|_| true) {
+                if let Decision::Granted(ticket) = decision {
                     granted.push(ticket);
                 }
             }
@@ -108,7 +108,7 @@ proptest! {
         }
     }
 
-    /// As long as tasks end, every session that asks is served, however many ask again and again.
+    /// While tasks end, every claiming session is served, however often others claim again.
     #[test]
     fn no_session_starves(limit in 1_usize..4, sessions in 2_usize..8, order in proptest::collection::vec(any::<usize>(), 100..200)) {
         let mut ledger = Ledger::new(limit);
@@ -122,12 +122,12 @@ proptest! {
         let ahead = ledger.position(patient).unwrap();
         let mut ends = 0;
         for index in order {
-            let verdicts = ledger.settle(|_| true);
-            obey(&mut ledger, &verdicts, &mut granted);
+            let decisions = ledger.settle(|_| true);
+            obey(&mut ledger, &decisions, &mut granted);
             if granted.contains(&patient) {
                 break;
             }
-            // Some task ends, and its greedy session asks again at once.
+            // A task ends, and its session claims again at once.
             let held = holders(&ledger);
             ledger.release(held[index % held.len()]);
             ledger.request();
@@ -148,17 +148,17 @@ fn warm_ones_go_first_and_then_the_longest_idle() {
     let (third, fourth, fifth) = (ledger.request(), ledger.request(), ledger.request());
     assert_eq!(
         ledger.settle(|_| true),
-        [Verdict::PutAway(spare), Verdict::PutAway(second), Verdict::PutAway(first)],
+        [Decision::Evict(spare), Decision::Evict(second), Decision::Evict(first)],
         "the longest idle goes before the one that was idle later"
     );
     assert_eq!(ledger.settle(|_| true), [], "they are asked once");
-    // One of them has a new task meanwhile and stays.
+    // One of them gets a new task meanwhile and stays.
     ledger.busy(second);
     ledger.release(spare);
-    assert_eq!(ledger.settle(|_| true), [Verdict::Granted(third)]);
+    assert_eq!(ledger.settle(|_| true), [Decision::Granted(third)]);
     assert!(ledger.is_short());
     ledger.release(first);
-    assert_eq!(ledger.settle(|_| true), [Verdict::Granted(fourth)]);
+    assert_eq!(ledger.settle(|_| true), [Decision::Granted(fourth)]);
     assert_eq!((ledger.position(fourth), ledger.position(fifth)), (None, Some(0)));
 }
 
@@ -166,13 +166,13 @@ fn warm_ones_go_first_and_then_the_longest_idle() {
 fn memory_holds_a_start_back_and_never_the_first_one() {
     let mut ledger = Ledger::new(10);
     let (first, second) = (ledger.request(), ledger.request());
-    assert_eq!(ledger.settle(|_| false), [Verdict::Granted(first)]);
+    assert_eq!(ledger.settle(|_| false), [Decision::Granted(first)]);
     assert!(ledger.spare().is_none(), "nothing is started ahead of one that waits");
     ledger.busy(first);
     assert_eq!(ledger.settle(|_| false), []);
     assert!(ledger.is_short(), "a busy session lets one go first that waits for memory");
     ledger.idle(first);
-    assert_eq!(ledger.settle(|_| false), [Verdict::PutAway(first)], "idle ones make room for memory too");
+    assert_eq!(ledger.settle(|_| false), [Decision::Evict(first)], "idle ones make room for memory too");
     ledger.release(first);
-    assert_eq!(ledger.settle(|starting| starting > 0), [Verdict::Granted(second)]);
+    assert_eq!(ledger.settle(|starting| starting > 0), [Decision::Granted(second)]);
 }

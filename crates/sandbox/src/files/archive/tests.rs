@@ -1,16 +1,16 @@
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{Archive, ArchiveError, Entry, EntryKind, MAX_EXTENSION_BYTES};
+use super::{ArchiveEntry, ArchiveError, EntryKind, MAX_EXTENSION_BYTES, WorkspaceArchive};
 
-/// An archive that comes in pieces of this size.
-fn archive(bytes: &[u8], piece: usize) -> Archive {
+/// An archive that arrives in pieces of this size.
+fn archive(bytes: &[u8], piece: usize) -> WorkspaceArchive {
     let pieces: Vec<Bytes> = bytes.chunks(piece).map(Bytes::copy_from_slice).collect();
     let (send, receive) = mpsc::channel(pieces.len().max(1));
     for piece in pieces {
         send.try_send(Ok(piece)).unwrap();
     }
-    Archive::new(receive)
+    WorkspaceArchive::new(receive)
 }
 
 fn header(kind: tar::EntryType, size: u64) -> tar::Header {
@@ -22,7 +22,7 @@ fn header(kind: tar::EntryType, size: u64) -> tar::Header {
     header
 }
 
-async fn all(archive: &mut Archive) -> Result<Vec<(Entry, Vec<u8>)>, ArchiveError> {
+async fn all(archive: &mut WorkspaceArchive) -> Result<Vec<(ArchiveEntry, Vec<u8>)>, ArchiveError> {
     let mut all = Vec::new();
     while let Some(entry) = archive.next().await? {
         let mut content = Vec::new();
@@ -70,7 +70,7 @@ async fn an_archive_is_read_however_it_is_cut() {
     for piece in [1, 3, 511, 512, 513] {
         assert_eq!(all(&mut archive(&bytes, piece)).await.unwrap(), whole, "{piece}");
     }
-    // Contents that nobody reads are passed over.
+    // Contents that nobody reads are skipped.
     let mut skipped = archive(&bytes, 100);
     let mut entries = Vec::new();
     while let Some(entry) = skipped.next().await.unwrap() {

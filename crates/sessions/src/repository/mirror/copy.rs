@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use engine::archive::{self, Archive};
+use engine::archive::{self, ArchiveBuilder};
 use engine::{AGENT_GID, AGENT_UID, TarSource};
 use tokio::sync::OwnedRwLockReadGuard;
 use tokio::task::JoinHandle;
@@ -47,7 +47,7 @@ impl MirrorCopy {
     }
 }
 
-fn write(archive: &mut Archive, root: &str, head: &str, place: &Place) -> io::Result<()> {
+fn write(archive: &mut ArchiveBuilder, root: &str, head: &str, place: &Place) -> io::Result<()> {
     for directory in ["", "/refs", "/objects", "/objects/info", "/objects/pack"] {
         append(archive, &format!("{root}{directory}/"), 0o755, 0, io::empty())?;
     }
@@ -75,7 +75,7 @@ fn is_of_a_pack(name: &str) -> bool {
     name.starts_with("pack-") && [".pack", ".idx", ".rev"].iter().any(|ending| name.ends_with(ending))
 }
 
-fn append(archive: &mut Archive, name: &str, mode: u32, size: u64, content: impl io::Read) -> io::Result<()> {
+fn append(archive: &mut ArchiveBuilder, name: &str, mode: u32, size: u64, content: impl io::Read) -> io::Result<()> {
     let mut header = tar::Header::new_gnu();
     if name.ends_with('/') {
         header.set_entry_type(tar::EntryType::Directory);

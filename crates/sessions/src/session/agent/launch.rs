@@ -1,8 +1,9 @@
 //! The sandbox of the agent: launched, reattached, taken down.
 
 use domain::event::{Event, QueuedReason};
-use domain::task::{ErrorType, Failure};
+use domain::task::{ErrorType, Failure, TaskId};
 use failpoint::failpoint;
+use gateway::TaskEnd;
 use sandbox::SandboxName;
 use sandbox::capacity::Shortage;
 use store::UnfinishedTask;
@@ -16,6 +17,7 @@ use crate::session::report::{Next, Report};
 use crate::session::repository_work;
 use crate::session::sandbox::{Found, Launched, NotLaunched, TakeDown, Wanted, failure_of};
 use crate::session::state::{After, Input, State};
+use crate::session::tasks::{End, EndedBy};
 
 impl Agent {
     pub(crate) fn start_sandbox(&mut self, scope: &Scope<'_>) {
@@ -42,6 +44,7 @@ impl Agent {
             sandbox,
             opener: self.repository.take_opener(),
             wind_up: repository_work::wind_up(scope.tasks, scope.durable, scope.context),
+            ended: scope.tasks.ending().map(|ending| ending.record.id.clone()),
             settles: repository_work::agent_settles(scope.tasks),
         };
         take_down.spawn(scope.context, scope.reports);
@@ -53,7 +56,7 @@ impl Agent {
         if sandbox.is_none() && unfinished.is_empty() {
             return None;
         }
-        let begun = scope.tasks.restore(unfinished);
+        let begun = scope.tasks.restore(unfinished, scope.durable);
         let stored = sandbox.as_ref().and_then(|sandbox| sandbox.progress.as_deref());
         let is_usable = self.conversation.resume(stored, begun, scope.tasks);
         if scope.tasks.ending().is_some() {
@@ -89,6 +92,7 @@ impl Agent {
                 repository_work::on_pull_opened(pull, scope.tasks, scope.durable);
                 None
             }
+            Report::Settled(task) => self.on_settled(&task, state, scope),
             Report::TakenDown(wound_up) => {
                 failpoint!("sandbox.gone");
                 self.on_taken_down(wound_up, scope);
@@ -182,6 +186,15 @@ impl Agent {
         Input::Reattached
     }
 
+    /// All model requests of a task that ended are charged: its end is published, unless that happened meanwhile.
+    fn on_settled(&mut self, task: &TaskId, state: State, scope: &mut Scope<'_>) -> Option<Input> {
+        if scope.tasks.unsettled() != Some(task) {
+            return None;
+        }
+        scope.tasks.publish_settled(scope.durable);
+        Some(if state == State::Running { self.ended(scope) } else { Input::Ended })
+    }
+
     /// The sandbox is gone. Publishes the end of the task whose work was handed in.
     fn on_taken_down(&mut self, wound_up: Option<WoundUp>, scope: &mut Scope<'_>) {
         self.sandbox.on_taken_down();
@@ -192,6 +205,19 @@ impl Agent {
         scope.durable.forget_frames();
         if scope.durable.remove_sandbox() || is_concluded {
             scope.durable.touch();
+        }
+    }
+
+    /// Ends the running task and cuts its model requests. Returns once they are charged, which takes no time.
+    pub(crate) async fn end_at_shutdown(&mut self, scope: &mut Scope<'_>) {
+        if let Some(gateway) = self.sandbox.gateway() {
+            gateway.end_task(TaskEnd::Shutdown);
+        }
+        let end = End::new(Failure::new(ErrorType::Aborted, "the server was shut down"), EndedBy::Shutdown);
+        self.end_running(end, scope.tasks, scope.durable);
+        if let Some(task) = scope.tasks.unsettled() {
+            scope.context.sandboxes.gateway().budgets().settled(task).await;
+            scope.tasks.publish_settled(scope.durable);
         }
     }
 

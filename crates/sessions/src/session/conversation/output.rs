@@ -13,7 +13,7 @@ use crate::session::durable::DurableState;
 use crate::session::narrator::{AgentSignal, Caller, TurnEnd};
 use crate::session::running::{Running, TurnOutcome};
 use crate::session::state::Input;
-use crate::session::tasks::{End, EndedBy, Tasks};
+use crate::session::tasks::{End, EndedBy, Tasks, task_end};
 
 /// The parts of a session that a line of its agent can change.
 pub(crate) struct LineContext<'a> {
@@ -45,6 +45,7 @@ impl Conversation {
                 // The lines after it may not be the CLI's own either.
                 let error = format!("the agent printed something that is no stream-json: {error}");
                 let end = End::new(Failure::new(ErrorType::ExitCode, error), EndedBy::Request);
+                gateway.end_task(task_end(tasks.running().map(|running| running.reason(&end.failure))));
                 self.end_running(end, gateway.reading(), tasks, durable);
                 self.next = Some(Input::Lost);
                 return;
@@ -129,15 +130,19 @@ impl Conversation {
                 return;
             }
             TurnOutcome::Completed { output, response } => {
+                gateway.end_task(task_end(None));
                 let record = running.complete(gateway.reading(), output, response);
                 durable.count_turn();
                 failpoint!("result.heard");
                 record
             }
-            TurnOutcome::Failed(failure) => running.fail(gateway.reading(), failure),
+            TurnOutcome::Failed(failure) => {
+                gateway.end_task(task_end(Some(&failure)));
+                running.fail(gateway.reading(), failure)
+            }
         };
         tasks.write_end(record, EndedBy::Request, durable);
-        self.next = Some(Input::Ended);
+        self.next = tasks.unsettled().is_none().then_some(Input::Ended);
     }
 }
 

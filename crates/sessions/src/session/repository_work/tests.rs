@@ -6,7 +6,7 @@ use super::stages::{enter_worker_stage, on_pull_opened};
 use super::{WoundUp, conclude};
 use crate::session::durable::{DurableState, accept, test_durable};
 use crate::session::running::Running;
-use crate::session::tasks::{Tasks, test_checkout};
+use crate::session::tasks::{EndedBy, Tasks, test_checkout, test_tasks};
 
 const URL: &str = "https://forge.example/acme/api/pull/1";
 
@@ -16,7 +16,7 @@ fn pull() -> Pull {
 }
 
 fn working(durable: &mut DurableState) -> Tasks {
-    let mut tasks = Tasks::new(5);
+    let mut tasks = test_tasks(5);
     let task = accept(durable);
     durable.set_checkout(test_checkout(), true);
     tasks.begin(Running::begin(task, false, Reading::default()), durable);
@@ -30,7 +30,7 @@ fn end(tasks: &mut Tasks, durable: &mut DurableState, blockers: Option<&str>) {
     running.accept(&running.prompt().to_string());
     let output = serde_json::json!({ "title": "t", "summary": "s", "checks": [], "blockers": blockers });
     let record = tasks.take_accepted().unwrap().complete(Reading::default(), Some(output), None);
-    tasks.write_end(record, crate::session::tasks::EndedBy::Request, durable);
+    tasks.write_end(record, EndedBy::Request, durable);
 }
 
 /// The record of the task that ended.

@@ -9,6 +9,7 @@ use agent_template::output::OutputSchema;
 use domain::repository::Checkout;
 use domain::task::{ErrorType, Failure};
 use engine::EngineError;
+use gateway::TaskEnd;
 use sandbox::capacity::Slot;
 use sandbox::{Assignment, LaunchError, LaunchOrder, Reply, Sandbox};
 use tokio::sync::oneshot;
@@ -58,13 +59,16 @@ pub(super) async fn prepare(launch: &Launch, wanted: &WantedRepository, slot: Sl
             let sandboxes = &launch.context.sandboxes;
             if let Some(sandbox) = sandbox {
                 let name = sandbox.name.clone();
+                if launch.cancel.is_cancelled() {
+                    sandbox.gateway.end_task(TaskEnd::Caller);
+                }
                 drop(sandbox);
                 if let Err(error) = sandboxes.take_down(&name).await {
                     warn!(sandbox.name = %name, %error, "could not take down a sandbox that was not made ready");
                 }
             }
             // A sandbox that was still starting.
-            sandboxes.sweep_what_is_left().await;
+            sandboxes.remove_suspected_orphans().await;
             Err(outcome.err().unwrap_or_else(NotLaunched::cancelled))
         }
     }

@@ -59,7 +59,7 @@ impl Found {
             WorksIn::Repository => prepare::worker_template(context).await?,
         };
         let access = self.checkout.as_ref().and_then(|checkout| Some(context.repositories.as_ref()?.access(checkout)));
-        let sandbox = context.sandboxes.take_over(self.sandbox, access, cancel).await?;
+        let sandbox = context.sandboxes.reattach(self.sandbox, access, cancel).await?;
         Ok(Launched { sandbox, template, transcript_lost: false, spent, slot: None, lease: None })
     }
 
@@ -69,6 +69,6 @@ impl Found {
         let balance = context.sandboxes.gateway().budgets().of_task(task).await;
         let balance =
             balance.inspect_err(|error| warn!(task.id = %task, %error, "could not read what a task has cost"));
-        balance.ok().map(|balance| balance.spent - balance.assumed)
+        balance.ok().map(|balance| balance.spent)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::session::SessionKey;
+use domain::task::TaskId;
 use engine::EngineError;
 use failpoint::failpoint;
 use sandbox::{Sandbox, SandboxName};
@@ -31,6 +32,8 @@ pub(crate) struct TakeDown {
     pub(crate) name: Option<SandboxName>,
     pub(crate) opener: Option<Opener>,
     pub(crate) wind_up: Option<WindUp>,
+    /// The task whose end is not published yet. Its end has its cost.
+    pub(crate) ended: Option<TaskId>,
     /// The agent may still be writing its transcript.
     pub(crate) settles: bool,
 }
@@ -38,7 +41,9 @@ pub(crate) struct TakeDown {
 impl TakeDown {
     /// Spawns the removal, which reports [`Report::TakenDown`].
     pub(crate) fn spawn(self, context: &Arc<SessionContext>, reports: &mpsc::Sender<Report>) {
-        if self.name.is_none() && self.wind_up.is_none() {
+        let budgets = context.sandboxes.gateway().budgets().clone();
+        let is_settled = self.ended.as_ref().is_none_or(|task| budgets.is_settled(task));
+        if self.name.is_none() && self.wind_up.is_none() && is_settled {
             // No other work is under way, so there is room for a report.
             let _ = reports.try_send(Report::TakenDown(None));
             return;
@@ -46,7 +51,7 @@ impl TakeDown {
         failpoint!("stop.begun");
         let (context, reports) = (Arc::clone(context), reports.clone());
         context.tracker.clone().spawn(async move {
-            let TakeDown { sandbox, name, opener, wind_up, settles } = self;
+            let TakeDown { sandbox, name, opener, mut wind_up, ended, settles } = self;
             if settles && sandbox.is_some() {
                 tokio::time::sleep(SETTLE).await;
             }
@@ -57,6 +62,12 @@ impl TakeDown {
             }
             if let Some(opener) = opener {
                 opener.finish().await;
+            }
+            if let Some(task) = ended {
+                context.shutdown.run_until_cancelled(budgets.settled(&task)).await;
+                if let (Some(wind_up), Some((cost, _))) = (&mut wind_up, budgets.charged(&task)) {
+                    wind_up.outcome.cost = cost.dollars();
+                }
             }
             let wound_up = match wind_up {
                 Some(wind_up) => context.shutdown.run_until_cancelled(wind_up.run(&context.shutdown)).await,

@@ -8,7 +8,7 @@ use domain::budget::Payer;
 use domain::repository::Checkout;
 use domain::session::{SessionId, SessionKey};
 use domain::task::{RepositoryRequest, TaskId};
-use gateway::{Assignee, SessionAccess};
+use gateway::{AssignedTask, Assignee, SessionAccess};
 use observe::telemetry::TaskTrace;
 use sandbox::{Assignment, LaunchOrder};
 
@@ -79,8 +79,10 @@ impl Wanted {
         Assignee {
             session: repository.session.clone(),
             access: repository.access.clone(),
-            payer: self.payer.clone().unwrap_or_default(),
-            trace: self.trace.before_agent(),
+            task: Some(AssignedTask {
+                payer: self.payer.clone().unwrap_or_default(),
+                trace: self.trace.before_agent(),
+            }),
         }
     }
 }

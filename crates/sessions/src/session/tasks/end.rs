@@ -1,10 +1,10 @@
-//! The end of a task: it is written and published at once, or after the work of a repository task was handed in.
+//! The end of a task. It is published at once, or after the task's model requests are charged and its work is handed in.
 
 use std::time::Duration;
 
 use domain::event::Event;
-use domain::task::{ErrorType, Failure, TaskRecord, TaskStatus};
-use gateway::Reading;
+use domain::task::{ErrorType, Failure, TaskId, TaskRecord, TaskStatus};
+use gateway::{Reading, TaskEnd};
 use jiff::Timestamp;
 use tracing::info;
 
@@ -35,6 +35,18 @@ pub(crate) enum EndedBy {
 pub(crate) struct Ending {
     pub(crate) record: TaskRecord,
     pub(crate) by: EndedBy,
+    /// The task may have left work to hand in. If not, only its charges are awaited.
+    hands_in: bool,
+    /// The worker was told to wait for the charges.
+    awaited: bool,
+}
+
+/// The end of a task as the gateway needs it. `failure`: the reason why the task did not complete.
+pub(crate) fn task_end(failure: Option<&Failure>) -> TaskEnd {
+    match failure.map(|failure| failure.error_type) {
+        Some(ErrorType::Aborted | ErrorType::Deleted) => TaskEnd::Caller,
+        Some(_) | None => TaskEnd::Own,
+    }
 }
 
 impl End {
@@ -69,21 +81,47 @@ impl Tasks {
         self.ending.as_ref()
     }
 
+    /// The task that ended with work to hand in.
+    pub(crate) fn handing_in(&self) -> Option<&Ending> {
+        self.ending.as_ref().filter(|ending| ending.hands_in)
+    }
+
+    /// The task that ended, and whose model requests are not charged yet.
+    pub(crate) fn unsettled(&self) -> Option<&TaskId> {
+        self.ending.as_ref().filter(|ending| !ending.hands_in).map(|ending| &ending.record.id)
+    }
+
+    /// The unsettled task, once: the worker starts to wait for its charges.
+    pub(crate) fn take_unsettled(&mut self) -> Option<TaskId> {
+        let ending = self.ending.as_mut().filter(|ending| !ending.hands_in && !ending.awaited)?;
+        ending.awaited = true;
+        Some(ending.record.id.clone())
+    }
+
+    /// Publishes the end of the task whose model requests are charged now. False: no task waits for its charges.
+    pub(crate) fn publish_settled(&mut self, durable: &mut DurableState) -> bool {
+        let Some(Ending { record, by, .. }) = self.ending.take_if(|ending| !ending.hands_in) else { return false };
+        self.publish_end(record, by, durable);
+        true
+    }
+
     pub(crate) fn take_ending(&mut self) -> Option<Ending> {
         self.ending.take()
     }
 
     /// Hands in the work of a task that the previous coordinator ended. Nothing more than its end is known.
-    pub(super) fn end_again(&mut self, record: TaskRecord) {
+    pub(super) fn end_again(&mut self, record: TaskRecord, durable: &DurableState) {
         let status = record.failure.as_ref().map_or(TaskStatus::Completed, Failure::status);
-        self.ending = Some(Ending { record: TaskRecord { status, ..record }, by: EndedBy::Request });
+        let (by, hands_in) = (EndedBy::Request, has_work_to_hand_in(&record, durable));
+        self.ending = Some(Ending { record: TaskRecord { status, ..record }, by, hands_in, awaited: false });
     }
 
     /// Ends the running task. Does nothing where none runs. A failure that was forced before goes first.
     pub(crate) fn end_running(&mut self, end: End, used: Reading, durable: &mut DurableState) {
         let Some(running) = self.running.take() else { return };
-        let failure = running.forced_failure().cloned().unwrap_or(end.failure);
-        self.write_end(running.fail(used, failure), end.by, durable);
+        let End { failure, by } = end;
+        let failure = running.forced_failure().cloned().unwrap_or(failure);
+        self.write_end(running.fail(used, failure), by, durable);
     }
 
     /// Ends the queued tasks in an abort's scope. Returns whether there were any.
@@ -138,7 +176,8 @@ impl Tasks {
         self.write_end(record, end.by, durable);
     }
 
-    /// Writes a task's end. Where the task left work to hand in, its end is published after that.
+    /// Writes a task's end. It is published at once, unless its model requests are not charged yet or its work is still to be
+    /// handed in.
     pub(crate) fn write_end(&mut self, mut record: TaskRecord, by: EndedBy, durable: &mut DurableState) {
         // The sentence may quote the agent, its stderr, or the model API.
         if let Some(failure) = &mut record.failure
@@ -146,30 +185,38 @@ impl Tasks {
         {
             failure.error = masked;
         }
-        if has_work_to_hand_in(&record, durable) {
+        let hands_in = has_work_to_hand_in(&record, durable);
+        let waits = hands_in || !self.budgets.is_settled(&record.id);
+        // Only a task that never ran can find another one's end here.
+        if waits && self.ending.is_none() {
             // The next coordinator needs the answer to go on.
             durable.update_task(&TaskRecord { status: TaskStatus::Running, ..record.clone() });
-            self.ending = Some(Ending { record, by });
+            self.ending = Some(Ending { record, by, hands_in, awaited: false });
         } else {
-            publish_end(record, by, durable);
+            self.publish_end(record, by, durable);
         }
     }
-}
 
-/// Writes and publishes a task's end.
-pub(crate) fn publish_end(record: TaskRecord, by: EndedBy, durable: &mut DurableState) {
-    info!(session.id = %durable.id(), task.id = %record.id, task.status = record.status.as_str(), "task ended");
-    let event = match (&record.failure, &record.answer) {
-        (Some(failure), _) if failure.status() == TaskStatus::Aborted => {
-            Event::Abort { by: by.as_str(), failure: failure.clone() }
+    /// Writes and publishes a task's end, with its final cost.
+    pub(crate) fn publish_end(&self, mut record: TaskRecord, by: EndedBy, durable: &mut DurableState) {
+        // The charges of earlier attempts, and those since the answer.
+        if let (Some(answer), Some((cost, usage))) = (&mut record.answer, self.budgets.charged(&record.id)) {
+            answer.cost = cost.dollars();
+            answer.usage = usage.unwrap_or(answer.usage);
         }
-        (Some(failure), _) => Event::TaskFailed(failure.clone()),
-        (None, Some(answer)) => Event::TaskComplete(Box::new(answer.clone())),
-        // A completed task has its answer.
-        (None, None) => return,
-    };
-    durable.publish(&event, Some(&record.id));
-    durable.end_task(record);
+        info!(session.id = %durable.id(), task.id = %record.id, task.status = record.status.as_str(), "task ended");
+        let event = match (&record.failure, &record.answer) {
+            (Some(failure), _) if failure.status() == TaskStatus::Aborted => {
+                Event::Abort { by: by.as_str(), failure: failure.clone() }
+            }
+            (Some(failure), _) => Event::TaskFailed(failure.clone()),
+            (None, Some(answer)) => Event::TaskComplete(Box::new(answer.clone())),
+            // A completed task has its answer.
+            (None, None) => return,
+        };
+        durable.publish(&event, Some(&record.id));
+        durable.end_task(record);
+    }
 }
 
 /// An agent worked on the task where it may have left something.

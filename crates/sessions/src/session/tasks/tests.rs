@@ -1,8 +1,11 @@
 use domain::access::KeyLimits;
+use domain::budget::{InstallationLimits, Payer};
 use domain::repository::Checkout;
 use domain::session::SessionKey;
 use domain::task::{ErrorType, Failure, RepositoryProgress, Stage, TaskId, TaskRecord, TaskRequest, TaskStatus};
+use domain::usage::Cost;
 use gateway::Reading;
+use gateway::budget::{Budgets, Certainty};
 use jiff::Timestamp;
 use store::UnfinishedTask;
 use tokio::time::Instant;
@@ -44,6 +47,11 @@ pub(crate) fn test_record() -> TaskRecord {
     }
 }
 
+/// No tasks of a session, without limits on their cost.
+pub(crate) fn test_tasks(bound: usize) -> Tasks {
+    Tasks::new(bound, Budgets::in_memory(InstallationLimits::default()))
+}
+
 fn begin(tasks: &mut Tasks, durable: &mut DurableState) -> TaskId {
     let task = accept(durable);
     let id = task.record.id.clone();
@@ -58,7 +66,7 @@ fn aborted() -> End {
 #[tokio::test]
 async fn a_task_that_its_agent_never_started_on_starts_again_once() {
     let (_directory, _store, mut durable) = test_durable();
-    let mut tasks = Tasks::new(5);
+    let mut tasks = test_tasks(5);
     let id = begin(&mut tasks, &mut durable);
     assert!(tasks.restart_lost(ErrorType::ExitCode, &mut durable));
     let again = tasks.pop().unwrap();
@@ -70,7 +78,7 @@ async fn a_task_that_its_agent_never_started_on_starts_again_once() {
 #[tokio::test]
 async fn a_task_that_its_agent_works_on_starts_again_as_often_as_its_caller_allowed() {
     let (_directory, _store, mut durable) = test_durable();
-    let mut tasks = Tasks::new(5);
+    let mut tasks = test_tasks(5);
     begin(&mut tasks, &mut durable);
     tasks.assume_active();
     assert!(!tasks.restart_not_started(RetryReason::AgentHung, &mut durable));
@@ -82,7 +90,7 @@ async fn a_task_that_its_agent_works_on_starts_again_as_often_as_its_caller_allo
 #[tokio::test]
 async fn an_abort_ends_the_tasks_in_its_scope() {
     let (_directory, _store, mut durable) = test_durable();
-    let mut tasks = Tasks::new(5);
+    let mut tasks = test_tasks(5);
     let (one, other) = (accept(&mut durable), accept(&mut durable));
     let scope = AbortScope::Task(one.record.id.clone());
     tasks.push(one.clone());
@@ -97,7 +105,7 @@ async fn an_abort_ends_the_tasks_in_its_scope() {
 #[tokio::test]
 async fn a_message_is_sent_once_and_again_only_where_nobody_confirmed_it() {
     let (_directory, _store, mut durable) = test_durable();
-    let mut tasks = Tasks::new(5);
+    let mut tasks = test_tasks(5);
     begin(&mut tasks, &mut durable);
     assert!(tasks.take_pending_prompt());
     assert!(!tasks.take_pending_prompt());
@@ -113,7 +121,7 @@ async fn a_message_is_sent_once_and_again_only_where_nobody_confirmed_it() {
 #[tokio::test]
 async fn a_task_without_time_is_interrupted_and_then_ended() {
     let (_directory, _store, mut durable) = test_durable();
-    let mut tasks = Tasks::new(5);
+    let mut tasks = test_tasks(5);
     assert!(tasks.overdue(Instant::now(), None).is_none());
     begin(&mut tasks, &mut durable);
     let running = tasks.running_mut().unwrap();
@@ -131,7 +139,7 @@ async fn a_task_without_time_is_interrupted_and_then_ended() {
 #[tokio::test]
 async fn the_end_of_a_task_with_work_to_hand_in_is_not_published() {
     let (_directory, _store, mut durable) = test_durable();
-    let mut tasks = Tasks::new(5);
+    let mut tasks = test_tasks(5);
     let id = begin(&mut tasks, &mut durable);
     durable.set_checkout(test_checkout(), true);
     let progress = RepositoryProgress { stage: Some(Stage::Worker), ..RepositoryProgress::default() };
@@ -139,21 +147,41 @@ async fn the_end_of_a_task_with_work_to_hand_in_is_not_published() {
     tasks.end_running(aborted(), Reading::default(), &mut durable);
     assert!(!durable.ends(&id) && tasks.running().is_none() && tasks.is_busy());
     let ending = tasks.take_ending().unwrap();
-    super::publish_end(ending.record, ending.by, &mut durable);
+    tasks.publish_end(ending.record, ending.by, &mut durable);
     assert!(durable.ends(&id));
 }
 
-#[test]
-fn the_tasks_of_the_previous_coordinator_are_sorted() {
+#[tokio::test]
+async fn the_end_of_a_task_is_published_once_its_requests_are_charged() {
+    let (_directory, _store, mut durable) = test_durable();
+    let budgets = Budgets::in_memory(InstallationLimits::default());
+    let mut tasks = Tasks::new(5, budgets.clone());
+    let id = begin(&mut tasks, &mut durable);
+    let payer = Payer { task: Some(id.clone()), ..Payer::default() };
+    let request = budgets.try_reserve(&payer, "m", Cost::from_dollars(1.0), Certainty::Bounded).await.unwrap();
+    assert!(request.is_some());
+    tasks.end_running(aborted(), Reading::default(), &mut durable);
+    assert_eq!((tasks.unsettled(), durable.ends(&id)), (Some(&id), false));
+    assert_eq!((tasks.take_unsettled(), tasks.take_unsettled()), (Some(id.clone()), None), "the worker waits once");
+    assert!(tasks.is_busy() && tasks.handing_in().is_none());
+    drop(request);
+    budgets.settled(&id).await;
+    assert!(tasks.publish_settled(&mut durable) && !tasks.publish_settled(&mut durable));
+    assert!(durable.ends(&id) && !tasks.is_busy());
+}
+
+#[tokio::test]
+async fn the_tasks_of_the_previous_coordinator_are_sorted() {
+    let (_directory, _store, durable) = test_durable();
     let running = |stage: Option<Stage>| {
         let repository = Some(RepositoryProgress { stage, ..RepositoryProgress::default() });
         TaskRecord { status: TaskStatus::Running, repository, ..test_record() }
     };
     let (worked, prepared, queued) = (running(None), running(Some(Stage::Orchestrator)), test_record());
-    let mut tasks = Tasks::new(1);
+    let mut tasks = test_tasks(1);
     let unfinished = [&worked, &prepared, &queued]
         .map(|record| UnfinishedTask { record: record.clone(), prompt_uuid: Uuid::new_v4() });
-    let begun = tasks.restore(unfinished.into());
+    let begun = tasks.restore(unfinished.into(), &durable);
     assert_eq!(begun.map(|task| task.record.id), Some(worked.id));
     let waiting = [tasks.pop(), tasks.pop()].map(|task: Option<WaitingTask>| task.unwrap().record.id);
     assert_eq!(waiting, [prepared.id, queued.id], "although the queue is full");

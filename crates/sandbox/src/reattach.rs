@@ -1,4 +1,4 @@
-//! Taking over a sandbox that an earlier coordinator left running.
+//! Reattaches to a sandbox that an earlier coordinator left running.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,14 +16,13 @@ use tokio_util::sync::CancellationToken;
 use super::process::Process;
 use super::{LaunchError, Sandbox, SandboxHost, SandboxName};
 
-/// How long a sandbox has to come back. It asks twice a second.
+/// The time that a sandbox has to reconnect. It tries twice a second.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl SandboxHost {
-    /// Binds the sandbox's sockets again and waits for its `sandbox-init`, which has kept what the agent said meanwhile.
-    /// What does not come back is left to be taken down.
-    /// `repository`: what its git may do.
-    pub async fn take_over(
+    /// Binds the sandbox's sockets again and waits for its `sandbox-init`, which has kept the agent's output. If it
+    /// does not return, the caller removes the sandbox. `repository` is the access of the sandbox's git.
+    pub async fn reattach(
         &self,
         record: SandboxRecord,
         repository: Option<RepositoryAccess>,
@@ -32,11 +31,11 @@ impl SandboxHost {
         tokio::select! {
             biased;
             () = cancel.cancelled() => Err(LaunchError::Cancelled),
-            outcome = timeout(RETURN_TIMEOUT, self.take_over_now(record, repository)) => outcome.unwrap_or(Err(LaunchError::Timeout)),
+            outcome = timeout(RETURN_TIMEOUT, self.reattach_now(record, repository)) => outcome.unwrap_or(Err(LaunchError::Timeout)),
         }
     }
 
-    async fn take_over_now(
+    async fn reattach_now(
         &self,
         record: SandboxRecord,
         repository: Option<RepositoryAccess>,
@@ -44,18 +43,18 @@ impl SandboxHost {
         let name = SandboxName::from_record(&record.name);
         let container = ContainerId::new(record.container_id);
         let gateway = self.gateway.open();
-        // Until it is known whose they are.
+        // The gateway holds requests until it knows their payer.
         gateway.hold_requests();
         if let Some(repository) = repository {
             gateway.set_repository(repository);
         }
         let secret = LinkSecret::new(record.link_secret.expose_secret().to_owned());
         let resume = ResumeState { secret, last_received: record.last_frame };
-        let attached = self.links.attach_again(&name, resume, self.settings.orphan_ttl, Arc::clone(&gateway))?;
+        let attached = self.links.reattach(&name, resume, self.settings.orphan_ttl, Arc::clone(&gateway))?;
         failpoint!("takeover.bound");
         let Some((link, output)) = attached else {
             return Err(LaunchError::Refused(
-                "with SANDBOX_NETWORK=bridge sandboxes do not outlive the server".to_owned(),
+                "with SANDBOX_NETWORK=bridge, sandboxes do not survive a restart of the server".to_owned(),
             ));
         };
         let mut process = Process::new(output, self.watch(&container)).after_frame(record.last_frame);

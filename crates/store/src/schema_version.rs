@@ -1,4 +1,4 @@
-//! The schema version of a database that is not opened: opening one in WAL mode makes files, even for reading.
+//! The schema version of a database that is not opened. Opening a database in WAL mode creates files, even for reading.
 //! The format is described at sqlite.org/fileformat2.html.
 
 use std::ffi::OsString;
@@ -7,28 +7,43 @@ use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use super::StoreError;
+use super::data_dir::DataDir;
+
 const HEADER_BYTES: usize = 100;
-/// Where `user_version` is in the header, which is where the first page begins.
+/// The place of `user_version` in the header, with which the first page starts.
 const USER_VERSION: std::ops::Range<usize> = 60..64;
 
+/// The schema version of the database in a data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Schema {
-    None,
+pub enum SchemaVersion {
+    /// There is no database, or an empty file.
+    Missing,
+    /// 0 if the database has no tables yet. [`SCHEMA_VERSION`](crate::SCHEMA_VERSION) is the newest that this program
+    /// supports.
     Version(u32),
+    /// The file is not an SQLite database.
     Foreign,
 }
 
-pub(super) fn read(database: &Path) -> io::Result<Schema> {
+/// Reads the schema version of a data directory. It opens no database, takes no lock and creates no file, so a server may
+/// run on the directory.
+pub fn schema_version(data_dir: &Path) -> Result<SchemaVersion, StoreError> {
+    let database = data_dir.join(DataDir::DATABASE);
+    read(&database).map_err(StoreError::file(database))
+}
+
+fn read(database: &Path) -> io::Result<SchemaVersion> {
     let file = match File::open(database) {
         Ok(file) => file,
-        Err(error) if is_missing(&error) => return Ok(Schema::None),
+        Err(error) if is_missing(&error) => return Ok(SchemaVersion::Missing),
         Err(error) => return Err(error),
     };
     let mut header = Vec::new();
     file.take(HEADER_BYTES as u64).read_to_end(&mut header)?;
     let mut log = OsString::from(database);
     log.push("-wal");
-    // What was committed since the last checkpoint is only there; after a kill that may be everything.
+    // The WAL contains every commit since the last checkpoint. After a kill that may be all of them.
     match File::open(&log).and_then(|log| newest_in_log(&log)) {
         Ok(Some(newest)) => Ok(parse(&newest)),
         Ok(None) => Ok(parse(&header)),
@@ -37,23 +52,23 @@ pub(super) fn read(database: &Path) -> io::Result<Schema> {
     }
 }
 
-/// Also when DATA_DIR itself is no directory, which is another check's.
+/// True if the file does not exist, or if its directory is not a directory.
 pub(super) fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-fn parse(header: &[u8]) -> Schema {
+fn parse(header: &[u8]) -> SchemaVersion {
     if header.is_empty() {
-        return Schema::None;
+        return SchemaVersion::Missing;
     }
     if header.len() < HEADER_BYTES || !header.starts_with(b"SQLite format 3\0") {
-        return Schema::Foreign;
+        return SchemaVersion::Foreign;
     }
-    Schema::Version(word(&header[USER_VERSION]))
+    SchemaVersion::Version(word(&header[USER_VERSION]))
 }
 
-/// The beginning of the first page, as the last commit in a write-ahead log left it. Frames are told from those of an
-/// earlier log by their salts; their checksums are not looked at, since a torn end holds no commit worth telling of.
+/// Returns the start of the first page as the last commit in the WAL left it. The salts distinguish its frames from those
+/// of an earlier WAL. Checksums are not verified, because an incomplete end contains no commit of interest.
 fn newest_in_log(log: &File) -> io::Result<Option<[u8; HEADER_BYTES]>> {
     const FRAME_HEADER: u64 = 24;
     const SIZES: std::ops::RangeInclusive<u32> = 512..=65_536;
@@ -72,7 +87,7 @@ fn newest_in_log(log: &File) -> io::Result<Option<[u8; HEADER_BYTES]>> {
         if word(&frame[..4]) == 1 {
             seen = read_at(log, at + FRAME_HEADER)?;
         }
-        // The size of the database after a commit; 0 in all other frames.
+        // A commit frame has the size of the database here; every other frame has 0.
         if word(&frame[4..8]) != 0 {
             committed = seen;
         }
@@ -81,7 +96,7 @@ fn newest_in_log(log: &File) -> io::Result<Option<[u8; HEADER_BYTES]>> {
     Ok(committed)
 }
 
-/// `None` where the file ends before.
+/// Returns `None` if the file ends earlier.
 fn read_at<const N: usize>(file: &File, at: u64) -> io::Result<Option<[u8; N]>> {
     let mut bytes = [0; N];
     match file.read_exact_at(&mut bytes, at) {
@@ -91,7 +106,7 @@ fn read_at<const N: usize>(file: &File, at: u64) -> io::Result<Option<[u8; N]>> 
     }
 }
 
-/// Four bytes, the highest first.
+/// A big-endian number of four bytes.
 fn word(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte))
 }
@@ -100,19 +115,19 @@ fn word(bytes: &[u8]) -> u32 {
 mod tests {
     use std::fs::copy;
 
-    use super::{Schema, parse, read};
-    use store::{Store, StoreOptions};
+    use super::{SchemaVersion, parse, read, schema_version};
+    use crate::{SCHEMA_VERSION, Store, StoreOptions};
 
     #[test]
     fn a_header_is_known_by_its_first_bytes() {
         let mut header = [0; 100];
         header[..16].copy_from_slice(b"SQLite format 3\0");
         header[60..64].copy_from_slice(&7_u32.to_be_bytes());
-        assert_eq!(parse(&header), Schema::Version(7));
-        assert_eq!(parse(&[]), Schema::None);
-        assert_eq!(parse(&header[..64]), Schema::Foreign);
+        assert_eq!(parse(&header), SchemaVersion::Version(7));
+        assert_eq!(parse(&[]), SchemaVersion::Missing);
+        assert_eq!(parse(&header[..64]), SchemaVersion::Foreign);
         header[0] = b'X';
-        assert_eq!(parse(&header), Schema::Foreign);
+        assert_eq!(parse(&header), SchemaVersion::Foreign);
     }
 
     #[tokio::test]
@@ -125,8 +140,8 @@ mod tests {
         copy(running.join("claude-runner.db-wal"), base.path().join("killed.db-wal")).unwrap();
         store.close().await;
         drop(store);
-        let closed = read(&running.join("claude-runner.db")).unwrap();
-        assert!(matches!(closed, Schema::Version(1..)), "{closed:?}");
+        let closed = schema_version(&running).unwrap();
+        assert_eq!(closed, SchemaVersion::Version(SCHEMA_VERSION));
         assert_eq!(read(&killed).unwrap(), closed);
         assert_ne!(without_log, closed, "the log was not needed");
     }

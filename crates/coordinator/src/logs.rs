@@ -1,0 +1,61 @@
+//! The server's log and its audit log, and the secrets that are masked in both.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use observe::audit::{self, AuditFile};
+use observe::redact::{LogWriter, Redactor};
+use secrecy::ExposeSecret as _;
+use store::make_directory;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
+
+use crate::config::{LogFormat, ServeOptions};
+
+/// Masks the operator's secrets as they were configured. Those of the login are learnt whenever it is read.
+pub(super) fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
+    let credentials = [&options.anthropic_api_key, &options.claude_code_oauth_token, &options.github_token];
+    for secret in credentials.into_iter().flatten() {
+        redactor.learn(secret.expose_secret().trim());
+    }
+    for secret in options.api_keys.take_secrets() {
+        redactor.learn(secret.expose_secret().trim());
+    }
+    for secret in options.webhook_secret.each() {
+        redactor.learn(secret.text().expose_secret());
+    }
+}
+
+/// Sends the log to stderr and the audit log to its file.
+pub(super) fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>) -> anyhow::Result<()> {
+    // bollard logs whole request bodies at debug, environment included.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = match "bollard=info".parse() {
+        Ok(quiet) => filter.add_directive(quiet),
+        Err(_) => filter,
+    };
+    let audit_file = options.audit_log();
+    let elsewhere = audit_file.is_some();
+    let log = tracing_subscriber::fmt::layer().with_writer(LogWriter(Arc::clone(redactor)));
+    let log = match options.log_format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        // As the audit log has its lines.
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
+    };
+    let log = log
+        .with_filter(filter)
+        .with_filter(filter_fn(move |metadata| !(elsewhere && metadata.target() == audit::TARGET)));
+    let audit = match audit_file {
+        None => None,
+        Some(path) => {
+            let redactor = Arc::clone(redactor);
+            let opened = path.parent().map_or(Ok(()), make_directory).and_then(|()| AuditFile::open(&path, redactor));
+            Some(audit::layer(opened.with_context(|| format!("could not open the audit log {}", path.display()))?))
+        }
+    };
+    tracing_subscriber::registry().with(log).with(audit).init();
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! Sessions on an engine, above a store: the server without its edges. The binary puts the HTTP API in front of it, and
+//! `tests/model` drives it on an engine in memory.
+
+use std::sync::Arc;
+
+use engine::Engine;
+use gateway::Gateway;
+use observe::metrics::Metrics;
+use observe::redact::Redactor;
+use observe::telemetry::Telemetry;
+use sandbox::capacity::Capacity;
+use sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
+use sessions::maintenance;
+use sessions::registry::{Registry, RegistryError};
+use sessions::repository::Repositories;
+use sessions::session::{Feed, SessionContext, SessionSettings};
+use store::Store;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Everything that a server is built from.
+pub struct Parts {
+    pub store: Store,
+    pub engine: Arc<dyn Engine>,
+    pub links: Links,
+    pub gateway: Gateway,
+    pub instance: Instance,
+    pub capacity: Capacity,
+    pub sandbox: SandboxSettings,
+    pub warm: WarmSettings,
+    pub sessions: SessionSettings,
+    /// `None`: the server has no credential for a forge.
+    pub repositories: Option<Repositories>,
+    pub redactor: Arc<Redactor>,
+    pub metrics: Metrics,
+    pub telemetry: Telemetry,
+    pub lifetime: Lifetime,
+}
+
+/// The stages of a server's end, and the work that has to be over then.
+#[derive(Clone, Default)]
+pub struct Lifetime {
+    /// Every spawned task, so that the end can wait for it.
+    pub tracker: TaskTracker,
+    /// Cancelled when no task may begin any more. Tasks that wait then begin after the next start.
+    pub draining: CancellationToken,
+    /// Cancelled when sessions have to end.
+    pub shutdown: CancellationToken,
+}
+
+/// A server that runs.
+pub struct Server {
+    pub registry: Registry,
+    pub store: Store,
+    pub sandboxes: Arc<SandboxHost>,
+    pub capacity: Capacity,
+    pub telemetry: Telemetry,
+    pub lifetime: Lifetime,
+}
+
+impl Server {
+    /// Builds the parts on each other, takes over what an earlier server left, and starts the background work. An error means
+    /// that the store could not be read; nothing was started then.
+    pub async fn build(parts: Parts) -> Result<Server, RegistryError> {
+        let Parts { store, capacity, telemetry, lifetime, .. } = parts;
+        let Lifetime { tracker, draining, shutdown } = lifetime.clone();
+        let sandboxes =
+            SandboxHost::new(parts.engine, parts.links, parts.gateway, parts.instance, parts.sandbox, tracker.clone());
+        let sandboxes = Arc::new(sandboxes);
+        let (warm, keep_warm) =
+            WarmPool::new(parts.warm, Arc::clone(&sandboxes), capacity.clone(), tracker.clone(), draining.clone());
+        let context = SessionContext {
+            store: store.clone(),
+            sandboxes: Arc::clone(&sandboxes),
+            capacity: capacity.clone(),
+            warm,
+            redactor: parts.redactor,
+            feed: Feed::default(),
+            metrics: parts.metrics,
+            telemetry: telemetry.clone(),
+            repositories: parts.repositories,
+            settings: parts.sessions,
+            tracker: tracker.clone(),
+            draining,
+            shutdown,
+        };
+        let registry = Registry::new(Arc::new(context));
+        registry.restore().await?;
+        // Only now: starting a sandbox removes those that no session is known to have.
+        tracker.spawn(keep_warm);
+        tracker.spawn(maintenance::run(registry.clone()));
+        Ok(Server { registry, store, sandboxes, capacity, telemetry, lifetime })
+    }
+}

@@ -1,0 +1,80 @@
+//! The most that a model request can use, told from its body.
+
+use super::tokens::TokenCounts;
+
+/// Whether a request can cost more than its estimate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// The estimate is the most that the request can cost.
+    Bounded,
+    /// Nobody can tell the most: on an account with a limit nothing else begins while the request is open.
+    Unbounded,
+}
+
+/// What the walk over a request's body found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Contents {
+    /// Images in base64, and their bytes in the body.
+    pub(super) images: u64,
+    /// Documents that are not plain text.
+    pub(super) documents: u64,
+    /// Bytes of the body that are images or documents.
+    pub(super) attached_bytes: u64,
+    /// Tools whose definition the API adds to the prompt.
+    pub(super) api_tools: u64,
+    /// Tools that the API runs itself, within the request.
+    pub(super) server_tools: u64,
+    /// The most uses that the request allows for one of them.
+    pub(super) max_uses: u64,
+    /// Fields of the request that this version does not know.
+    pub(super) unknown_fields: u64,
+}
+
+/// The most that a request can use, and whether that is certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bound {
+    pub(super) most: TokenCounts,
+    pub(super) certainty: Certainty,
+}
+
+/// The largest image counts 4,784 tokens, however few bytes it has (the API's documentation, "Vision").
+const IMAGE_TOKENS: u64 = 5_000;
+/// A document's tokens do not follow from its bytes. This is a long one: a hundred pages of text and their images.
+const DOCUMENT_TOKENS: u64 = 300_000;
+/// The API's own instructions for the use of tools have up to 700 tokens, and the definition of one of its tools as many
+/// (its documentation, "Pricing", and the pages of the tools).
+const TOOL_TOKENS: u64 = 2_000;
+/// Searches in one request, where it names no limit, and the tokens of what one finds. Of the latter the API names none.
+const SEARCHES: u64 = 10;
+const MAX_SEARCHES: u64 = 100;
+const SEARCH_TOKENS: u64 = 20_000;
+/// No model writes more in one answer; a request that asks for more is expected to be refused upstream.
+const MAX_OUTPUT_TOKENS: u64 = 1 << 20;
+
+impl Bound {
+    /// `output_tokens`: the most that the request allows for its answer. `None`: the request does not say.
+    pub(super) fn of(body_bytes: usize, contents: &Contents, output_tokens: Option<u64>) -> Bound {
+        let Contents { images, documents, attached_bytes, api_tools, server_tools, max_uses, unknown_fields } =
+            *contents;
+        // A token has at least one byte, and JSON is never shorter than the text in it.
+        let text = (body_bytes as u64).saturating_sub(attached_bytes);
+        let instructions = TOOL_TOKENS.saturating_mul(api_tools + 1);
+        let attached = IMAGE_TOKENS.saturating_mul(images) + DOCUMENT_TOKENS.saturating_mul(documents);
+        let prompt = text + instructions + attached;
+        let searches = if server_tools > 0 { SEARCHES.max(max_uses).min(MAX_SEARCHES) } else { 0 };
+        // After each search the model reads everything again, with what was found until then.
+        let searched = searches * prompt + SEARCH_TOKENS * searches * (searches + 1) / 2;
+        let most = TokenCounts {
+            // What is new in a prompt is at most written to the cache for an hour, which is the dearest.
+            cache_write_1h: prompt,
+            input: searched,
+            output: output_tokens.unwrap_or(MAX_OUTPUT_TOKENS).min(MAX_OUTPUT_TOKENS),
+            web_searches: searches,
+            // A workspace can be set to it, without a word in the request.
+            regional: true,
+            ..TokenCounts::default()
+        };
+        let is_bounded = documents == 0 && server_tools == 0 && unknown_fields == 0 && output_tokens.is_some();
+        Bound { most, certainty: if is_bounded { Certainty::Bounded } else { Certainty::Unbounded } }
+    }
+}

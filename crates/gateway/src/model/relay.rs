@@ -1,0 +1,341 @@
+//! Carries the answer of one model request from the API to the agent.
+//!
+//! The relay runs apart from the agent's connection: what was asked for is paid for, so an answer is read to its end whether
+//! the agent still listens or not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use super::{Endpoint, ModelRequest, forward};
+use crate::activity::OpenRequest;
+use crate::answer::{Body, BoxError, empty, full, model_error, shortened};
+use crate::block_ends::BlockEnds;
+use crate::failure::GatewayFailure;
+use crate::headers::strip_model_answer;
+use crate::meter::Entry;
+use crate::sandbox::SandboxGateway;
+use crate::sse::{Origin, UsageReader, statement_of_json};
+use crate::task::{CutCharge, TaskRequests};
+
+/// Pieces of an answer that wait for an agent that reads slowly.
+const PIECES: usize = 16;
+/// A longer answer in one document is not read. The longest are under 1 MB.
+const MAX_DOCUMENT_BYTES: usize = 8 << 20;
+/// How long after `message_stop` the API may take to end its answer.
+const END_TIMEOUT: Duration = Duration::from_millis(100);
+/// Bytes of a foreign answer that its error quotes.
+const QUOTED_BYTES: usize = 120;
+
+/// A request that is about to be sent.
+pub(super) struct Relay {
+    pub(super) sandbox: Arc<SandboxGateway>,
+    pub(super) request: ModelRequest,
+    /// The room that the request's body takes.
+    pub(super) room: OwnedSemaphorePermit,
+    /// `None`: the request costs nothing.
+    pub(super) entry: Option<Entry>,
+    pub(super) task: Arc<TaskRequests>,
+    pub(super) slot: OwnedSemaphorePermit,
+}
+
+/// The head of an answer, for the agent.
+pub(super) type Head = oneshot::Sender<Response<Body>>;
+
+impl Relay {
+    pub(super) async fn run(self, head: Head) {
+        let Relay { sandbox, request, room, mut entry, task, slot } = self;
+        if let Some(entry) = &mut entry {
+            entry.sent();
+        }
+        let mut open = Open { sandbox, entry, task };
+        let answered = tokio::select! {
+            biased;
+            charge = open.cut() => Err(open.cut_off(charge)),
+            answered = forward::send(&open.sandbox, &request, || head.is_closed()) => answered.map_err(|answer| {
+                if let Some(entry) = &mut open.entry {
+                    entry.refused(answer.status());
+                }
+                *answer
+            }),
+        };
+        let endpoint = request.endpoint;
+        // From here on the request is not sent again, so its body's room is free for others.
+        drop((request, room));
+        match answered {
+            Ok(response) if is_stream(response.headers()) && open.entry.is_some() => open.stream(response, head).await,
+            Ok(response) => open.document(response, endpoint, head).await,
+            Err(answer) => open.close_with(head, answer),
+        }
+        drop(slot);
+    }
+}
+
+/// A request that was sent and is not charged yet.
+struct Open {
+    sandbox: Arc<SandboxGateway>,
+    entry: Option<Entry>,
+    task: Arc<TaskRequests>,
+}
+
+impl Open {
+    /// Resolves when the answer may not be read any further.
+    async fn cut(&self) -> CutCharge {
+        tokio::select! {
+            () = self.sandbox.shared.closed.cancelled() => CutCharge::Elapsed,
+            charge = self.task.cut() => charge,
+        }
+    }
+
+    fn cut_off(&mut self, charge: CutCharge) -> Response<Body> {
+        if let Some(entry) = &mut self.entry {
+            entry.cut(charge);
+        }
+        model_error(StatusCode::SERVICE_UNAVAILABLE, "api_error", "the task has ended")
+    }
+
+    /// Charges the request, then answers: so whoever sees the end of an answer finds it charged.
+    fn close_with(self, head: Head, answer: Response<Body>) {
+        drop(self);
+        // An agent that is gone needs no answer.
+        let _ = head.send(answer);
+    }
+
+    async fn document(mut self, mut response: reqwest::Response, endpoint: Endpoint, head: Head) {
+        let (status, mut headers) = (response.status(), response.headers().clone());
+        let mut body = Vec::new();
+        let end = loop {
+            tokio::select! {
+                biased;
+                charge = self.cut() => {
+                    let answer = self.cut_off(charge);
+                    return self.close_with(head, answer);
+                }
+                piece = response.chunk() => match piece {
+                    Ok(Some(piece)) if body.len() + piece.len() <= MAX_DOCUMENT_BYTES => {
+                        self.sandbox.pulse.touch();
+                        body.extend_from_slice(&piece);
+                    }
+                    Ok(Some(_)) => break End::TooLong,
+                    Ok(None) => break End::Whole,
+                    Err(_) => break End::Cut,
+                },
+            }
+        };
+        if let (Some(entry), End::Whole) = (&mut self.entry, end)
+            && let Some(statement) = is_json(&headers).then(|| statement_of_json(&body)).flatten()
+        {
+            entry.add(statement);
+            self.sandbox.recover();
+        } else if endpoint == Endpoint::Messages || end != End::Whole {
+            let answer = self.foreign(&headers, &body, end);
+            return self.close_with(head, answer);
+        }
+        strip_model_answer(&mut headers);
+        let mut answer = full(status, body);
+        *answer.headers_mut() = headers;
+        self.close_with(head, answer);
+    }
+
+    /// What came is no answer of the API, so it costs nothing.
+    fn foreign(&mut self, headers: &HeaderMap, body: &[u8], end: End) -> Response<Body> {
+        let sentence = foreign_sentence(headers, body, end);
+        let answer = model_error(StatusCode::BAD_GATEWAY, "api_error", &sentence);
+        if let Some(entry) = &mut self.entry {
+            entry.refused(StatusCode::BAD_GATEWAY);
+            self.sandbox.fail(GatewayFailure::Unreachable { sentence });
+        }
+        answer
+    }
+
+    async fn stream(mut self, mut response: reqwest::Response, head: Head) {
+        let (agent, pieces) = mpsc::channel(PIECES);
+        let mut answer = empty(response.status());
+        let headers = response.headers().clone();
+        *answer.headers_mut() = headers.clone();
+        strip_model_answer(answer.headers_mut());
+        *answer.body_mut() = body_of(pieces);
+        let mut agent = head.send(answer).is_ok().then_some(agent);
+        let mut reader = UsageReader::default();
+        let mut ends = BlockEnds::default();
+        let mut beginning = Vec::new();
+        let last = loop {
+            let piece = tokio::select! {
+                biased;
+                charge = self.cut() => {
+                    self.cut_off(charge);
+                    break None;
+                }
+                piece = response.chunk() => piece,
+            };
+            match piece {
+                Ok(Some(piece)) => {
+                    self.see(&mut reader, Some(&piece));
+                    if beginning.len() < QUOTED_BYTES {
+                        beginning.extend_from_slice(&piece[..piece.len().min(QUOTED_BYTES)]);
+                    }
+                    if reader.origin() == Origin::Foreign {
+                        break Some(self.foreign_event(&headers, &beginning, End::Whole));
+                    }
+                    let passed = ends.pass(&piece);
+                    if !ends.is_complete() {
+                        self.pass(&mut agent, passed).await;
+                        continue;
+                    }
+                    self.sandbox.pace.tell(ends.tool_calls());
+                    // The end of the answer goes out with the end of the message: between them it could be cut off again.
+                    // Read to its own end, so that its connection serves others.
+                    let _ = tokio::time::timeout(END_TIMEOUT, response.chunk()).await;
+                    self.see(&mut reader, None);
+                    break Some(passed);
+                }
+                Ok(None) => {
+                    self.see(&mut reader, None);
+                    break Some(match reader.origin() {
+                        Origin::Message | Origin::Error => ends.finish(),
+                        Origin::Unknown | Origin::Foreign => self.foreign_event(&headers, &beginning, End::Cut),
+                    });
+                }
+                Err(_) => {
+                    self.see(&mut reader, None);
+                    if reader.origin() == Origin::Message {
+                        break None;
+                    }
+                    break Some(self.foreign_event(&headers, &beginning, End::Cut));
+                }
+            }
+        };
+        if reader.origin() == Origin::Error
+            && let Some(entry) = &mut self.entry
+        {
+            entry.refused(StatusCode::BAD_GATEWAY);
+        }
+        // Charged before the agent sees the end.
+        drop(self);
+        if let (Some(agent), Some(last)) = (agent, last) {
+            let _ = agent.send(Piece::Last(last.into())).await;
+        }
+    }
+
+    /// Reads what the next piece states; `None`: the last one has come.
+    fn see(&mut self, reader: &mut UsageReader, piece: Option<&[u8]>) {
+        self.sandbox.pulse.touch();
+        let Some(entry) = &mut self.entry else { return };
+        let before = reader.origin();
+        let mut statements = Vec::new();
+        match piece {
+            Some(piece) => reader.read(piece, |statement| statements.push(statement)),
+            None => reader.finish(|statement| statements.push(statement)),
+        }
+        if reader.origin() != Origin::Message {
+            return;
+        }
+        statements.into_iter().for_each(|statement| entry.add(statement));
+        entry.streamed(reader.streamed_tokens());
+        if before != Origin::Message {
+            self.sandbox.recover();
+        }
+    }
+
+    /// The same as [`Open::foreign`], for an agent that was sent the head of a stream.
+    fn foreign_event(&mut self, headers: &HeaderMap, beginning: &[u8], end: End) -> Vec<u8> {
+        self.foreign(headers, beginning, end);
+        let message = foreign_sentence(headers, beginning, end);
+        let error = serde_json::json!({ "type": "error", "error": { "type": "api_error", "message": message } });
+        format!("event: error\ndata: {error}\n\n").into_bytes()
+    }
+
+    /// Gives a piece to the agent. One that reads nothing is waited for, until its task has ended.
+    async fn pass(&self, agent: &mut Option<mpsc::Sender<Piece>>, bytes: Vec<u8>) {
+        let Some(sender) = agent else { return };
+        let passed = match sender.try_send(Piece::Next(bytes.into())) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+            Err(mpsc::error::TrySendError::Full(piece)) => tokio::select! {
+                sent = sender.send(piece) => sent.is_ok(),
+                () = self.task.ended() => false,
+                () = self.sandbox.shared.closed.cancelled() => false,
+            },
+        };
+        if !passed {
+            *agent = None;
+        }
+    }
+}
+
+/// How far a document came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Whole,
+    Cut,
+    TooLong,
+}
+
+/// A piece of a stream on its way to the agent.
+enum Piece {
+    Next(Bytes),
+    Last(Bytes),
+}
+
+/// Passes on what the relay sends. A relay that ends without a last piece cuts the answer.
+fn body_of(pieces: mpsc::Receiver<Piece>) -> Body {
+    let pieces = stream::try_unfold(Some(pieces), |pieces| async move {
+        let Some(mut pieces) = pieces else { return Ok(None) };
+        match pieces.recv().await {
+            Some(Piece::Next(bytes)) => Ok(Some((Frame::data(bytes), Some(pieces)))),
+            Some(Piece::Last(bytes)) if bytes.is_empty() => Ok(None),
+            Some(Piece::Last(bytes)) => Ok(Some((Frame::data(bytes), None))),
+            None => Err(BoxError::from("the answer was cut")),
+        }
+    });
+    StreamBody::new(pieces).boxed_unsync()
+}
+
+/// Counts a request as open for as long as its agent waits for the answer.
+pub(super) fn while_read(mut answer: Response<Body>, open: OpenRequest) -> Response<Body> {
+    let body = std::mem::replace(answer.body_mut(), empty(StatusCode::OK).into_body());
+    *answer.body_mut() = body
+        .map_frame(move |frame| {
+            open.touch();
+            frame
+        })
+        .boxed_unsync();
+    answer
+}
+
+fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+fn is_stream(headers: &HeaderMap) -> bool {
+    media_type(headers).eq_ignore_ascii_case("text/event-stream")
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    media_type(headers).eq_ignore_ascii_case("application/json")
+}
+
+fn foreign_sentence(headers: &HeaderMap, body: &[u8], end: End) -> String {
+    let kind = match media_type(headers) {
+        "" => "no content type".to_owned(),
+        kind => shortened(kind),
+    };
+    let how = match end {
+        End::Whole => "",
+        End::Cut => ", cut short",
+        End::TooLong => ", too long to be read",
+    };
+    let quoted = shortened(&String::from_utf8_lossy(&body[..body.len().min(QUOTED_BYTES)]));
+    format!(
+        "the answer did not come from the model API ({kind}{how}: {quoted:?}); look at what stands in front of it \
+         (ANTHROPIC_BASE_URL)"
+    )
+}

@@ -1,0 +1,181 @@
+//! The model requests of one task: which may begin, and how long the open ones may go on once the task has ended.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use domain::budget::Payer;
+use domain::usage::{Cost, Usage};
+use observe::telemetry::TaskTrace;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::meter::Reading;
+
+/// Why a task has ended, as far as it decides what its open requests cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskEnd {
+    /// The agent came to an end, failed or was lost, or the task met its time, turn or cost limit. An agent can bring all of
+    /// these about, so a request that is cut costs its whole reservation.
+    Own,
+    /// A caller aborted the task, or deleted or reset its session. A request that is cut costs an estimate of what the model
+    /// wrote until then.
+    Caller,
+    /// The coordinator ends. Open requests are cut at once, and cost the same estimate.
+    Shutdown,
+}
+
+/// How long the answers of open requests are read after their task has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct SettleBounds {
+    /// After [`TaskEnd::Own`].
+    pub own: Duration,
+    /// After [`TaskEnd::Caller`].
+    pub caller: Duration,
+}
+
+impl Default for SettleBounds {
+    fn default() -> Self {
+        SettleBounds { own: Duration::from_mins(1), caller: Duration::from_secs(10) }
+    }
+}
+
+/// What a request costs whose answer was not read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CutCharge {
+    Reservation,
+    /// The prompt, and output by the time that the request was open.
+    Elapsed,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cutoff {
+    at: Instant,
+    charge: CutCharge,
+}
+
+/// One task, from its beginning until its last request is charged.
+pub(super) struct TaskRequests {
+    pub(super) payer: Payer,
+    /// Set once the task has ended. No request begins after that.
+    cutoff: watch::Sender<Option<Cutoff>>,
+    used: Mutex<Reading>,
+    trace: Mutex<TaskTrace>,
+}
+
+impl TaskRequests {
+    pub(super) fn new(payer: Payer) -> Self {
+        TaskRequests { payer, cutoff: watch::Sender::default(), used: Mutex::default(), trace: Mutex::default() }
+    }
+
+    /// No request begins from here on. The first reason decides, except that a shutdown shortens every wait.
+    pub(super) fn end(&self, end: TaskEnd, bounds: &SettleBounds) {
+        let now = Instant::now();
+        let cutoff = match end {
+            TaskEnd::Own => Cutoff { at: now + bounds.own, charge: CutCharge::Reservation },
+            TaskEnd::Caller => Cutoff { at: now + bounds.caller, charge: CutCharge::Elapsed },
+            TaskEnd::Shutdown => Cutoff { at: now, charge: CutCharge::Elapsed },
+        };
+        self.cutoff.send_if_modified(|current| {
+            let decides = current.is_none() || end == TaskEnd::Shutdown;
+            if decides {
+                *current = Some(cutoff);
+            }
+            decides
+        });
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.cutoff.borrow().is_some()
+    }
+
+    /// Resolves when the task has ended.
+    pub(super) async fn ended(&self) {
+        // Waiting fails only without a sender, which is here.
+        let _ = self.cutoff.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Resolves when the answer of an open request may not be read any further.
+    pub(super) async fn cut(&self) -> CutCharge {
+        let mut changes = self.cutoff.subscribe();
+        loop {
+            let cutoff = *changes.borrow_and_update();
+            let due = async {
+                match cutoff {
+                    Some(cutoff) => {
+                        tokio::time::sleep_until(cutoff.at).await;
+                        cutoff.charge
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                charge = due => return charge,
+                // The sender is here, so it is never gone.
+                _ = changes.changed() => {}
+            }
+        }
+    }
+
+    pub(super) fn used(&self) -> Reading {
+        *self.lock_used()
+    }
+
+    pub(super) fn add(&self, usage: Usage, cost: Cost) {
+        let mut used = self.lock_used();
+        used.usage += usage;
+        used.cost += cost;
+    }
+
+    pub(super) fn trace(&self) -> TaskTrace {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn trace_as(&self, trace: TaskTrace) {
+        *self.trace.lock().unwrap_or_else(PoisonError::into_inner) = trace;
+    }
+
+    fn lock_used(&self) -> MutexGuard<'_, Reading> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    const BOUNDS: SettleBounds = SettleBounds { own: Duration::from_millis(60), caller: Duration::from_millis(10) };
+
+    #[tokio::test]
+    async fn the_reason_decides_how_long_answers_are_read_and_what_a_cut_costs() {
+        for (end, wait, charge) in [
+            (TaskEnd::Own, BOUNDS.own, CutCharge::Reservation),
+            (TaskEnd::Caller, BOUNDS.caller, CutCharge::Elapsed),
+            (TaskEnd::Shutdown, Duration::ZERO, CutCharge::Elapsed),
+        ] {
+            let task = TaskRequests::new(Payer::default());
+            assert!(task.ended().now_or_never().is_none() && !task.has_ended());
+            let began = Instant::now();
+            task.end(end, &BOUNDS);
+            assert!(task.ended().now_or_never().is_some() && task.has_ended());
+            assert_eq!(task.cut().await, charge);
+            assert!(began.elapsed() >= wait);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_reason_decides_and_a_shutdown_ends_the_wait() {
+        let task = TaskRequests::new(Payer::default());
+        task.end(TaskEnd::Own, &BOUNDS);
+        task.end(TaskEnd::Caller, &BOUNDS);
+        assert_eq!(task.cut().await, CutCharge::Reservation);
+
+        let task = TaskRequests::new(Payer::default());
+        task.end(TaskEnd::Own, &SettleBounds::default());
+        let mut cut = Box::pin(task.cut());
+        assert!(futures::poll!(cut.as_mut()).is_pending());
+        task.end(TaskEnd::Shutdown, &SettleBounds::default());
+        assert_eq!(cut.await, CutCharge::Elapsed);
+    }
+}

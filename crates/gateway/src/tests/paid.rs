@@ -1,0 +1,219 @@
+//! What was asked for is paid for, whoever hangs up and whenever the task ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::budget::Payer;
+use domain::task::TaskId;
+use domain::usage::Cost;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+
+use super::world::*;
+use crate::{Reading, SettleBounds, TaskEnd};
+
+/// A thousand tokens of input: $0.003.
+const START: &str = concat!(
+    r#"data: {"type":"message_start","message":{"model":"claude-sonnet-4-6","usage":{"input_tokens":1000,"#,
+    r#""output_tokens":1}}}"#,
+    "\n\n"
+);
+/// A hundred of output: $0.0015.
+const END: &str = concat!(
+    r#"data: {"type":"message_delta","usage":{"output_tokens":100}}"#,
+    "\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+);
+const STATED: Cost = Cost::from_nano_dollars(3_000_000 + 1_500_000);
+
+/// The reservation of [`ASK`]: its bytes and 2,000 tokens of instructions written to the cache for an hour, 100 of output, in
+/// one region.
+fn reservation() -> Cost {
+    let nanos = (ASK.len() as u64 + 2_000) * 6_000 + 100 * 15_000;
+    Cost::from_nano_dollars(nanos * 11 / 10)
+}
+
+/// A request of a task whose answer has begun, and the channel by which it goes on.
+struct Begun {
+    world: World,
+    task: TaskId,
+    upstream: Upstream,
+    client: Client,
+    answer: http::Response<Incoming>,
+}
+
+async fn begun(settle: SettleBounds) -> Begun {
+    let (server, upstream) = held_open().await;
+    let mut setup = Setup::before(server.address);
+    setup.settings.settle = settle;
+    let world = setup.open();
+    let task = TaskId::generate();
+    world.sandbox.begin_task(Payer { task: Some(task.clone()), ..Payer::default() });
+    world.gateway.budgets().new_task(&task);
+    let mut client = world.client().await;
+    let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
+    upstream.send(Ok(START)).await.unwrap();
+    assert_eq!(next(answer.body_mut()).await, START);
+    Begun { world, task, upstream, client, answer }
+}
+
+impl Begun {
+    /// What the task is charged once everything is.
+    async fn charged(&self) -> (Cost, Reading) {
+        self.world.gateway.budgets().settled(&self.task).await;
+        let (cost, usage) = self.world.gateway.budgets().charged(&self.task).unwrap();
+        let reading = self.world.sandbox.reading();
+        assert_eq!((cost, usage), (reading.cost, Some(reading.usage)), "the account and the task's meter agree");
+        (cost, reading)
+    }
+
+    fn is_settled(&self) -> bool {
+        self.world.gateway.budgets().is_settled(&self.task)
+    }
+}
+
+const AT_ONCE: SettleBounds = SettleBounds { own: Duration::ZERO, caller: Duration::ZERO };
+
+#[tokio::test]
+async fn an_agent_that_hangs_up_pays_what_came() {
+    let begun = begun(SettleBounds::default()).await;
+    let Begun { world, task, upstream, client, answer } = begun;
+    drop((answer, client));
+    while world.sandbox.activity().open_requests > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!world.gateway.budgets().is_settled(&task), "the answer is still read");
+    upstream.send(Ok(END)).await.unwrap();
+    drop(upstream);
+    world.gateway.budgets().settled(&task).await;
+    assert_eq!(world.gateway.budgets().charged(&task).unwrap().0, STATED);
+}
+
+#[tokio::test]
+async fn an_agent_that_hangs_up_before_the_answer_begins_pays_what_came() {
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let (server, arrived) = {
+        let arrived = Arc::new(tokio::sync::Semaphore::new(0));
+        let (gate, seen) = (Arc::clone(&gate), Arc::clone(&arrived));
+        let server = Server::start_async(move |_, _| {
+            let (gate, seen) = (Arc::clone(&gate), Arc::clone(&seen));
+            async move {
+                seen.add_permits(1);
+                gate.acquire().await.unwrap().forget();
+                streamed(format!("{START}{END}").into())
+            }
+        })
+        .await;
+        (server, arrived)
+    };
+    let world = Setup::before(server.address).open();
+    let task = TaskId::generate();
+    world.sandbox.begin_task(Payer { task: Some(task.clone()), ..Payer::default() });
+    let mut client = world.client().await;
+    {
+        let asked = client.start(request("POST", "/v1/messages", ASK));
+        tokio::select! {
+            _ = asked => panic!("nobody answers yet"),
+            permit = arrived.acquire() => permit.unwrap().forget(),
+        }
+    }
+    drop(client);
+    while world.sandbox.activity().open_requests > 0 {
+        tokio::task::yield_now().await;
+    }
+    gate.add_permits(1);
+    world.gateway.budgets().settled(&task).await;
+    assert_eq!(world.sandbox.reading().cost, STATED);
+}
+
+#[tokio::test]
+async fn the_end_of_a_task_waits_for_its_open_requests_and_refuses_others() {
+    let begun = begun(SettleBounds::default()).await;
+    begun.world.sandbox.end_task(TaskEnd::Own);
+    assert!(!begun.is_settled());
+    let refused = begun.world.ask().await;
+    assert_eq!((refused.status.as_u16(), refused.should_retry()), (403, Some("false")));
+    assert!(refused.text.contains("no task runs"), "{}", refused.text);
+    begun.upstream.send(Ok(END)).await.unwrap();
+    assert_eq!(begun.charged().await.0, STATED);
+}
+
+#[tokio::test]
+async fn a_request_that_outlasts_its_task_costs_its_reservation() {
+    let begun = begun(AT_ONCE).await;
+    begun.world.sandbox.end_task(TaskEnd::Own);
+    let (cost, reading) = begun.charged().await;
+    assert_eq!(cost, reservation());
+    assert_eq!((reading.usage.input_tokens, reading.usage.output_tokens), (1000, 100));
+    begun.upstream.closed().await;
+    assert!(begun.answer.collect().await.is_err(), "the agent sees that it was cut");
+}
+
+#[tokio::test]
+async fn an_agent_that_hung_up_saves_nothing_by_the_end_of_its_task() {
+    let mut begun = begun(AT_ONCE).await;
+    begun.client = begun.world.client().await;
+    begun.world.sandbox.close();
+    assert_eq!(begun.charged().await.0, reservation());
+}
+
+#[tokio::test]
+async fn where_a_caller_aborts_a_cut_request_costs_what_can_have_been_written() {
+    let begun = begun(AT_ONCE).await;
+    begun.world.sandbox.end_task(TaskEnd::Caller);
+    let (cost, reading) = begun.charged().await;
+    // Under a tenth of a second at 250 tokens, or as much as may have been written.
+    assert!(cost > Cost::from_nano_dollars(3_000_000) && cost <= STATED, "{cost:?}");
+    assert_eq!(reading.usage.input_tokens, 1000);
+}
+
+#[tokio::test]
+async fn the_end_of_the_coordinator_cuts_at_once() {
+    let begun = begun(SettleBounds::default()).await;
+    begun.world.gateway.close();
+    let (cost, _) = begun.charged().await;
+    assert!(cost > Cost::from_nano_dollars(3_000_000) && cost <= STATED, "{cost:?}");
+    begun.upstream.closed().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_reads_nothing_does_not_hold_the_end_of_its_task() {
+    let begun = begun(SettleBounds::default()).await;
+    let piece = format!("data: {{\"type\":\"ping\",\"x\":\"{}\"}}\n\n", "x".repeat(60_000)).leak();
+    // More than all buffers on the way take, until the gateway reads no more.
+    while tokio::time::timeout(Duration::from_millis(200), begun.upstream.send(Ok(piece))).await.is_ok() {}
+    begun.world.sandbox.end_task(TaskEnd::Own);
+    begun.upstream.send(Ok(END)).await.unwrap();
+    assert_eq!(begun.charged().await.0, STATED);
+}
+
+#[tokio::test]
+async fn requests_that_wait_for_money_end_with_their_task() {
+    let (server, upstream) = held_open().await;
+    let world = Setup::before(server.address).open();
+    let task = TaskId::generate();
+    let max_cost = Some(Cost::from_dollars(0.001));
+    world.sandbox.begin_task(Payer { task: Some(task.clone()), max_cost, ..Payer::default() });
+    let mut first = world.client().await;
+    let _answer = first.start(request("POST", "/v1/messages", ASK)).await;
+    let mut second = world.client().await;
+    let mut waiting = Box::pin(second.send(request("POST", "/v1/messages", ASK)));
+    assert!(tokio::time::timeout(Duration::from_millis(50), waiting.as_mut()).await.is_err(), "it waits");
+    world.sandbox.end_task(TaskEnd::Own);
+    assert_eq!(waiting.await.status, 403);
+    assert_eq!(server.seen().len(), 1);
+    drop(upstream);
+}
+
+#[tokio::test]
+async fn without_a_task_nothing_is_forwarded() {
+    let server = Server::answering().await;
+    let world = Setup::before(server.address).open();
+    world.sandbox.await_task();
+    for path in ["/v1/messages", "/v1/messages/count_tokens"] {
+        assert_eq!(world.client().await.send(request("POST", path, ASK)).await.status, 403);
+    }
+    assert!(world.audit.decisions().iter().all(|line| line.ends_with("refused: no task runs")));
+    world.sandbox.begin_task(Payer::default());
+    assert_eq!(world.ask().await.status, 200);
+    assert_eq!(server.seen().len(), 1);
+}
