@@ -195,7 +195,7 @@ impl World {
 
     /// As the coordinator does once a minute.
     pub(crate) fn sweep_everything(&self) {
-        self.now(maintenance::sweep(&self.registry_of()));
+        self.now(maintenance::remove_orphans(&self.registry_of()));
     }
 
     /// What is in the engine and below RUNTIME_DIR.

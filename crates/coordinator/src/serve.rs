@@ -22,7 +22,7 @@ use observe::telemetry::Telemetry;
 use sandbox::capacity::Capacity;
 use sandbox::{Instance, Links, SandboxHost};
 use sessions::repository::{Git, Mirrors};
-use sessions::webhook::{self, Courier};
+use sessions::webhook::{self, WebhookDispatcher};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -112,7 +112,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         tracker.spawn(measure_engine(options.clone(), sandboxes, capacity, shutdown.clone()));
     }
     tracker.spawn(prove_runtime(Arc::clone(&context.sandboxes), shutdown.clone()));
-    let courier = Courier {
+    let dispatcher = WebhookDispatcher {
         store: context.store.clone(),
         outbound: Arc::clone(&outbound),
         secrets: options.webhook_secret.clone(),
@@ -120,7 +120,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         metrics: metrics.clone(),
         show: api::show_task,
     };
-    tracker.spawn(webhook::run(courier, shutdown.clone()));
+    tracker.spawn(webhook::run(dispatcher, shutdown.clone()));
     let api = Api {
         registry: server.registry.clone(),
         store: context.store.clone(),

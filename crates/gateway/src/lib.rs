@@ -52,7 +52,7 @@ pub use outbound::{Answered, Outbound, OutboundError};
 pub use prices::{Prices, PricesError};
 pub use resolve::{Resolve, SystemResolver};
 pub use retry::RetryBudget;
-pub use sandbox::{SandboxGateway, SessionAccess};
+pub use sandbox::{AssignedTask, Assignee, SandboxGateway, SessionAccess};
 pub use settings::{Bounds, GatewaySettings};
 pub use task::{SettleBounds, TaskEnd};
 
@@ -144,7 +144,7 @@ impl Gateway {
     }
 
     /// A gateway for one new sandbox, without access to anything but the model API until
-    /// [`SandboxGateway::set_access`].
+    /// [`SandboxGateway::assign`].
     pub fn open(&self) -> Arc<SandboxGateway> {
         SandboxGateway::new(Arc::clone(&self.shared))
     }

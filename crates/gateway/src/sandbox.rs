@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use domain::budget::Payer;
 use domain::egress::{EgressRule, Origin};
+use domain::session::SessionId;
 use observe::audit;
 use observe::telemetry::TaskTrace;
 use tokio::sync::{Semaphore, watch};
@@ -30,6 +31,24 @@ pub struct SessionAccess {
     pub origins: Vec<Origin>,
     /// Where the operator lets the session's agent go besides EGRESS_ALLOW.
     pub egress: Vec<EgressRule>,
+}
+
+/// On whose behalf a sandbox sends its requests.
+#[derive(Clone, Debug)]
+pub struct Assignee {
+    /// Named in the audit log.
+    pub session: SessionId,
+    pub access: SessionAccess,
+    /// `None`: no task runs, and model requests are refused.
+    pub task: Option<AssignedTask>,
+}
+
+/// The task that model requests are charged to.
+#[derive(Clone, Debug)]
+pub struct AssignedTask {
+    pub payer: Payer,
+    /// The trace that model requests are recorded in.
+    pub trace: TaskTrace,
 }
 
 /// Where one sandbox may go besides EGRESS_ALLOW, by whose word.
@@ -94,6 +113,22 @@ impl SandboxGateway {
         })
     }
 
+    /// Gives the sandbox to a task, or to its session where no task runs: new requests use this access, and model requests are
+    /// charged to the task. The failure, the held requests and the quota of the previous task are cleared, but the access is
+    /// set first: a request that waited is never sent with the access of the previous task.
+    pub fn assign(&self, assignee: Assignee) {
+        let Assignee { session, access, task } = assignee;
+        self.set_session(session.as_str());
+        self.set_access(access);
+        match task {
+            Some(AssignedTask { payer, trace }) => {
+                self.begin_task(payer);
+                self.meter.trace_as(trace);
+            }
+            None => self.await_task(),
+        }
+    }
+
     /// Replaces what was set before. New requests go by it; what is open stays.
     pub fn set_access(&self, access: SessionAccess) {
         let caller = access.origins.into_iter().map(EgressRule::from).collect();
@@ -116,11 +151,12 @@ impl SandboxGateway {
     }
 
     /// Names the session whose sandbox this is, for the audit log.
-    pub fn set_session(&self, id: &str) {
+    pub(super) fn set_session(&self, id: &str) {
         *self.session.write().unwrap_or_else(PoisonError::into_inner) = Some(id.into());
     }
 
-    /// A task begins: requests are charged to it from here, and no failure is known of it.
+    /// A task begins in a sandbox without a session, see [`SandboxGateway::assign`] for any other: model requests are charged
+    /// to it from here, and no failure is known of it.
     pub fn begin_task(&self, payer: Payer) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.requests_before.store(self.pulse.read().requests, Ordering::Relaxed);
@@ -137,17 +173,12 @@ impl SandboxGateway {
     }
 
     /// The sandbox has a session and no task: model requests are refused.
-    pub fn await_task(&self) {
+    pub(super) fn await_task(&self) {
         self.meter.forget();
         self.pace.restart();
     }
 
-    /// The trace that requests are seen in from here on; none, once another task begins.
-    pub fn trace_as(&self, trace: TaskTrace) {
-        self.meter.trace_as(trace);
-    }
-
-    /// Whether the model was asked since [`SandboxGateway::begin_task`].
+    /// Whether the model was asked since [`SandboxGateway::assign`].
     pub fn was_asked(&self) -> bool {
         self.pulse.read().requests > self.requests_before.load(Ordering::Relaxed)
     }
@@ -172,7 +203,7 @@ impl SandboxGateway {
         self.meter.read()
     }
 
-    /// The last thing that went wrong since [`SandboxGateway::begin_task`] and was not put right. A task can succeed in
+    /// The last thing that went wrong since [`SandboxGateway::assign`] and was not put right. A task can succeed in
     /// spite of it, so it is the reason for a failure that was seen elsewhere, not the failure itself.
     pub fn failure(&self) -> Option<GatewayFailure> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -1,5 +1,5 @@
-//! Sessions and everything that lives with them: the worker that owns each, its events, its tasks on repositories, the
-//! delivery of webhooks, and the maintenance of an installation.
+//! Sessions and their parts: the worker of each session, its events, its tasks on repositories, the delivery of
+//! webhooks, and the maintenance of an installation.
 //!
 //! | module | contains |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! What has to be done every minute: leftovers removed, the log kept within its bounds.
+//! The work of every minute: orphans are removed, and old events, so that the log stays within its bounds.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::registry::Registry;
 
 const PERIOD: Duration = Duration::from_mins(1);
 
-/// Runs until the coordinator ends; the first round at once.
+/// Runs until the coordinator ends. The first round is at once.
 pub async fn run(registry: Registry) {
     let shutdown = registry.context().shutdown.clone();
     let mut rounds = tokio::time::interval(PERIOD);
@@ -18,10 +18,10 @@ pub async fn run(registry: Registry) {
     loop {
         let round = async {
             rounds.tick().await;
-            sweep(&registry).await;
+            remove_orphans(&registry).await;
             prune(&registry).await;
         };
-        // A round may be cut off anywhere, at an engine that does not answer above all: the next start begins with one.
+        // A round can be cut anywhere, above all at an engine that does not answer: the next start begins with a round.
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
@@ -30,31 +30,31 @@ pub async fn run(registry: Registry) {
     }
 }
 
-/// Removes what no live session owns.
-pub async fn sweep(registry: &Registry) {
+/// Removes the containers, links and volumes that no session owns.
+pub async fn remove_orphans(registry: &Registry) {
     let context = registry.context();
     if let Err(error) = context.sandboxes.remove_orphans().await {
-        warn!(%error, "could not look for leftovers");
+        warn!(%error, "could not look for orphans");
         return;
     }
     let sessions = match context.sandboxes.sessions_with_volumes().await {
         Ok(sessions) => sessions,
-        Err(error) => return warn!(%error, "could not look for left volumes"),
+        Err(error) => return warn!(%error, "could not look for orphaned volumes"),
     };
     for session in sessions {
-        // Looked at before the store is: a warm sandbox is disowned only once the session that took it is written down.
+        // Checked before the store: a warm sandbox is disowned only once the session that took it is committed.
         if context.sandboxes.owns(session) {
             continue;
         }
-        // A session is written down before its volumes are made: one that is not there owns nothing.
+        // A session is committed before its volumes are created: volumes without a session are orphans.
         match context.store.has_session(session).await {
             Ok(true) => {}
             Ok(false) => {
                 if let Err(error) = context.sandboxes.remove_volumes(session).await {
-                    warn!(session.key = %session, %error, "could not remove left volumes");
+                    warn!(session.key = %session, %error, "could not remove orphaned volumes");
                 }
             }
-            Err(error) => return warn!(%error, "could not tell which volumes are left"),
+            Err(error) => return warn!(%error, "could not tell which volumes are orphaned"),
         }
     }
 }

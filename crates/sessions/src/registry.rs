@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use tracing::{debug, info};
 
 use crate::session::{
-    AbortMode, AbortScope, Accepted, Message, OwnCredential, SessionContext, SessionHandle, SessionView, Status,
-    Submission, SubmitError, Subscription, questions,
+    AbortMode, AbortScope, Accepted, OwnCredential, Reply, Request, SessionContext, SessionHandle, SessionView, Status,
+    Submission, SubmitError, Subscription,
 };
 
 /// Cheap to clone.
@@ -22,16 +22,16 @@ use crate::session::{
 pub struct Registry {
     context: Arc<SessionContext>,
     live: Arc<DashMap<SessionId, SessionHandle>>,
-    /// Workers that have ended. What was read of a session is out of date if one did meanwhile.
+    /// The number of workers that have ended. A session that was read before a worker ended may be out of date.
     ended: Arc<AtomicU64>,
 }
 
-/// What the store has of a session that has no worker.
+/// A session without a worker, as the store has it.
 struct AtRest {
-    /// `None`: nobody posted to it yet.
+    /// `None`: the session does not exist yet.
     record: Option<SessionRecord>,
     unfinished: Vec<UnfinishedTask>,
-    /// [`Registry::ended`] before it was read.
+    /// [`Registry::ended`] before the session was read.
     ended: u64,
 }
 
@@ -52,10 +52,10 @@ impl Registry {
         &self.context
     }
 
-    /// Goes on with what an earlier coordinator accepted and did not end.
+    /// Starts the workers of all sessions that the previous coordinator left with a sandbox or an unended task.
     pub async fn restore(&self) -> Result<(), RegistryError> {
         let sessions = self.context.store.live_sessions().await.map_err(Arc::new)?;
-        // All of them before the first sweep, which would take them for leftovers.
+        // All of them before the first removal of orphans, which would remove their sandboxes.
         for sandbox in sessions.iter().filter_map(|record| record.sandbox.as_ref()) {
             self.context.sandboxes.keep(sandbox);
         }
@@ -68,74 +68,66 @@ impl Registry {
     }
 
     pub async fn submit(&self, id: &SessionId, submission: Submission) -> Result<Accepted, SubmitError> {
-        let (message, answer) = questions::submit(Box::new(submission));
-        match self.ask(id, message, answer).await {
+        match self.ask(id, |reply| Request::Submit(Box::new(submission), reply)).await {
             Ok(accepted) => accepted,
             Err(RegistryError::Store(error)) => Err(SubmitError::Store(error)),
             Err(RegistryError::ShuttingDown) => Err(SubmitError::ShuttingDown),
         }
     }
 
-    /// A task's record once it has ended.
+    /// A task's record once the task has ended. `None`: the session does not have this task.
     pub async fn wait(&self, id: &SessionId, task: &TaskId) -> Result<Option<TaskRecord>, RegistryError> {
-        let (message, answer) = questions::wait(task.clone());
-        self.ask(id, message, answer).await
+        self.ask(id, |reply| Request::Wait(task.clone(), reply)).await
     }
 
-    /// False: nothing was running or waiting.
+    /// False: no task was running or queued.
     pub async fn abort(&self, id: &SessionId, scope: AbortScope, mode: AbortMode) -> Result<bool, RegistryError> {
-        let (message, answer) = questions::abort(scope, mode);
-        self.ask(id, message, answer).await
+        self.ask(id, |reply| Request::Abort(scope, mode, reply)).await
     }
 
-    /// False: there is no such session.
+    /// False: the session does not exist.
     pub async fn reset(&self, id: &SessionId) -> Result<bool, RegistryError> {
-        let (message, answer) = questions::reset();
-        Ok(self.ask(id, message, answer).await??)
+        Ok(self.ask(id, Request::Reset).await??)
     }
 
-    /// `None` takes it away. False: there is no such session.
+    /// `None` removes the credential. False: the session does not exist.
     pub async fn set_credential(
         &self,
         id: &SessionId,
         credential: Option<OwnCredential>,
     ) -> Result<bool, RegistryError> {
-        let (message, answer) = questions::set_credential(credential);
-        Ok(self.ask(id, message, answer).await??)
+        Ok(self.ask(id, |reply| Request::SetCredential(credential, reply)).await??)
     }
 
     pub async fn delete(&self, id: &SessionId) -> Result<(), RegistryError> {
-        let (message, answer) = questions::delete();
-        Ok(self.ask(id, message, answer).await??)
+        Ok(self.ask(id, Request::Delete).await??)
     }
 
-    /// Also for a session that nobody posted to yet: its events come once it is there.
+    /// Works for a session that does not exist yet, too: its events follow once it exists.
     pub async fn subscribe(&self, id: &SessionId) -> Result<Subscription, RegistryError> {
-        let (message, answer) = questions::subscribe();
-        self.ask(id, message, answer).await
+        self.ask(id, Request::Subscribe).await
     }
 
-    /// Has a session's sandbox made ready, where it has had one and there is room to spare.
+    /// Starts the sandbox of a session that had one before, where there is room to spare.
     pub async fn prepare(&self, id: &SessionId) {
         if self.context.warm.is_on()
             && let Ok(handle) = self.open(id).await
         {
-            // One that ended just now rests, which is well too.
-            let _ = handle.send(Message::Prepare).await;
+            // A worker that ended just now needs no sandbox either.
+            let _ = handle.send(Request::Prepare).await;
         }
     }
 
     pub async fn describe(&self, id: &SessionId) -> Result<Option<SessionView>, RegistryError> {
-        let (message, answer) = questions::describe();
-        self.ask(id, message, answer).await
+        self.ask(id, Request::Describe).await
     }
 
-    /// What a session's worker last said of itself; a session without a worker is at rest.
+    /// The status that a session's worker published last. A session without a worker is cold.
     pub fn status(&self, id: &SessionId) -> Status {
         self.live.get(id).map_or(Status { state: "cold", ..Status::default() }, |handle| handle.status())
     }
 
-    /// Sessions that run a task, and tasks that wait.
+    /// The number of sessions that run a task, and the number of queued tasks.
     pub fn load(&self) -> (usize, usize) {
         self.live
             .iter()
@@ -143,7 +135,7 @@ impl Registry {
             .fold((0, 0), |(running, queued), status| (running + usize::from(status.running), queued + status.queued))
     }
 
-    /// How many sessions with a sandbox, or on their way to or from one, are in which state.
+    /// The number of sessions in each state but `cold`.
     pub fn states(&self) -> Vec<(&'static str, usize)> {
         let mut states = ["starting", "idle", "running", "stopping"].map(|state| (state, 0));
         for entry in self.live.iter() {
@@ -153,21 +145,18 @@ impl Registry {
         states.to_vec()
     }
 
-    async fn ask<T>(
-        &self,
-        id: &SessionId,
-        mut message: Message,
-        answer: oneshot::Receiver<T>,
-    ) -> Result<T, RegistryError> {
+    async fn ask<T>(&self, id: &SessionId, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, RegistryError> {
+        let (reply, answer) = oneshot::channel();
+        let mut request = request(reply);
         loop {
             if self.context.shutdown.is_cancelled() {
                 return Err(RegistryError::ShuttingDown);
             }
-            match self.open(id).await?.send(message).await {
+            match self.open(id).await?.send(request).await {
                 Ok(()) => return answer.await.map_err(|_| RegistryError::ShuttingDown),
-                // The worker retired just now. Its successor takes the message.
-                Err(refused) => {
-                    message = refused.0;
+                // The worker ended just now. The next one receives the request.
+                Err(gone) => {
+                    request = gone.0;
                     tokio::task::yield_now().await;
                 }
             }
@@ -196,8 +185,8 @@ impl Registry {
         Ok(AtRest { record, unfinished, ended })
     }
 
-    /// Starts a worker, unless another caller was quicker. `None`: one may have come and gone since `found` was read, and
-    /// have deleted the session.
+    /// Starts a worker, unless another caller was faster. `None`: a worker ended since `found` was read, and may have
+    /// deleted the session.
     fn live_or(&self, id: &SessionId, found: AtRest) -> Option<SessionHandle> {
         match self.live.entry(id.clone()) {
             Entry::Occupied(entry) => Some(entry.get().clone()),
@@ -209,12 +198,12 @@ impl Registry {
                 let (registry, id, own) = (self.clone(), id.clone(), handle.clone());
                 self.context.tracker.spawn(async move {
                     let late = worker.run(unfinished).await;
-                    // Before its place is free, so that whoever finds that free sees this, too.
+                    // Counted before the worker leaves the map: a caller that misses it there sees the new count.
                     registry.ended.fetch_add(1, Ordering::SeqCst);
                     registry.live.remove_if(&id, |_, handle| handle.is_same(&own));
                     debug!(session.id = %id, "session's worker ended");
-                    for message in late {
-                        registry.forward(&id, message).await;
+                    for request in late {
+                        registry.forward(&id, request).await;
                     }
                 });
                 Some(handle)
@@ -222,13 +211,12 @@ impl Registry {
         }
     }
 
-    /// Hands a message that came too late for one worker to the next.
-    async fn forward(&self, id: &SessionId, message: Message) {
-        let mut message = message;
+    /// Sends a request that one worker received too late to the next worker.
+    async fn forward(&self, id: &SessionId, mut request: Request) {
         while let Ok(handle) = self.open(id).await {
-            match handle.send(message).await {
+            match handle.send(request).await {
                 Ok(()) => return,
-                Err(refused) => message = refused.0,
+                Err(gone) => request = gone.0,
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Repository tasks: from a prompt to a pull request.
 //!
-//! A session works in one repository: [`Checkout`] says where. What happens at the forge is here ([`Repositories`]), and what
-//! git does in the sandbox (`clone`, `WindUp`); when it happens is the session worker's business.
+//! A session works in one repository, and [`Checkout`] says where. This module has the calls to the forge
+//! ([`Repositories`]) and the use of git in the sandbox (`clone`, `WindUp`). The session's worker decides when they
+//! happen.
 
 mod branches;
 mod choice;
@@ -32,18 +33,18 @@ use self::branches::Branches;
 use forge::GitHub;
 use gateway::{PushPolicy, RepositoryAccess, Workflows};
 
-/// What the operator sets.
+/// The operator's settings for repository tasks.
 #[derive(Clone, Debug)]
 pub struct RepositorySettings {
-    /// What sandboxes of repository tasks are made of.
+    /// The image of sandboxes of repository tasks.
     pub image: String,
-    /// How long it may take until an agent can begin in the clone.
+    /// The time limit from a task's start to an agent in the clone, without the wait for the branch.
     pub orchestrator_timeout: Duration,
     pub workflows: Workflows,
     pub prompts: Prompts,
 }
 
-/// The forge, and what repository tasks need to know of it. Cheap to clone.
+/// The forge, and the settings for repository tasks. Cheap to clone.
 #[derive(Clone)]
 pub struct Repositories {
     pub github: GitHub,
@@ -58,7 +59,7 @@ impl Repositories {
         Repositories { github, settings, mirrors: None, branches: Branches::default() }
     }
 
-    /// What the git of a sandbox may do that works there.
+    /// The access of a sandbox's git to a checkout.
     pub fn access(&self, checkout: &Checkout) -> RepositoryAccess {
         RepositoryAccess {
             github: self.github.clone(),
@@ -70,12 +71,12 @@ impl Repositories {
         }
     }
 
-    /// The right to work on the branch, once nobody else does.
+    /// Waits for the right to work on the branch.
     pub(crate) async fn lease(&self, checkout: &Checkout) -> Lease {
         self.branches.lease(checkout).await
     }
 
-    /// The same, where nobody has it.
+    /// The right to work on the branch, where no session has it.
     pub(crate) fn try_lease(&self, checkout: &Checkout) -> Option<Lease> {
         self.branches.try_lease(checkout)
     }

@@ -1,16 +1,16 @@
-//! Webhooks: a task's end, told to an address that its caller gave, in the format of Standard Webhooks
+//! Webhooks: the end of a task is posted to an address of its caller, in the format of Standard Webhooks
 //! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
 //!
-//! A [`Target`] is written down with its task, and made due by the commit that ends the task ([`store`]). From then on
-//! it is tried until the other side takes it, says that it wants no more (410), or [`RetrySchedule`] is over: over restarts, at
-//! least once, always under the same id. What is sent is the task's record as it is at that moment, so a session that was
-//! deleted has taken what was said in it along.
+//! A [`Target`] is stored with its task, and the commit that ends the task makes it due ([`store`]). From then on the
+//! dispatcher tries it until the receiver accepts it or answers 410, or [`RetrySchedule`] is over: across restarts, at
+//! least once, always under the same id. The body has the task's record at that moment, so a deleted session's record
+//! is not sent.
 //!
-//! The address is a caller's, and so is not trusted: [`Outbound`](gateway::Outbound) judges it before each attempt.
+//! The address is a caller's and not trusted: [`Outbound`](gateway::Outbound) checks it before each attempt.
 
 mod schedule;
 mod signature;
 mod worker;
 
 pub use schedule::RetrySchedule;
-pub use worker::{Courier, run};
+pub use worker::{WebhookDispatcher, run};

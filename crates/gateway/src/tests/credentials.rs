@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
+use domain::budget::Payer;
+use domain::task::TaskId;
+use domain::usage::Cost;
 use http::HeaderValue;
 use jiff::{SignedDuration, Timestamp};
+use observe::telemetry::TaskTrace;
 
 use super::world::*;
-use crate::{Credential, CredentialKind, Credentials, GatewayFailure, SessionAccess};
+use crate::{AssignedTask, Assignee, Credential, CredentialKind, Credentials, GatewayFailure, SessionAccess};
 
 fn smuggling() -> http::Request<http_body_util::Full<bytes::Bytes>> {
     let mut request = request("POST", "/v1/messages?beta=true", ASK);
@@ -133,6 +137,40 @@ async fn the_sessions_own_credential_comes_first() {
     world.ask().await;
     let keys: Vec<_> = server.seen().iter().map(|seen| seen.header("x-api-key").unwrap().to_owned()).collect();
     assert_eq!(keys, ["sk-session", "sk-operator"]);
+}
+
+fn assignee(payer: Option<Payer>) -> Assignee {
+    let credential = Some(Credential::api_key("sk-session").unwrap());
+    Assignee {
+        session: "demo".parse().unwrap(),
+        access: SessionAccess { credential, ..SessionAccess::default() },
+        task: payer.map(|payer| AssignedTask { payer, trace: TaskTrace::default() }),
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_was_held_is_sent_for_the_task_that_the_sandbox_is_assigned_to() {
+    let server = Server::answering().await;
+    let world = Setup::before(server.address).open();
+    world.sandbox.hold_requests();
+    let assign = async {
+        while !world.sandbox.was_asked() {
+            tokio::task::yield_now().await;
+        }
+        assert!(server.seen().is_empty());
+        let task = Some(TaskId::generate());
+        world.sandbox.assign(assignee(Some(Payer { task, max_cost: Some(Cost::ZERO), ..Payer::default() })));
+        assert!(!world.sandbox.was_asked(), "the request came before the task began");
+    };
+    let (answer, ()) = tokio::join!(world.ask(), assign);
+    assert_eq!(answer.status, 402, "the task pays, and has no money");
+
+    world.sandbox.assign(assignee(Some(Payer::default())));
+    assert_eq!(world.sandbox.failure(), None, "the failure is the previous task's");
+    world.ask().await;
+    assert_eq!(server.seen()[0].header("x-api-key"), Some("sk-session"));
+    world.client().await.send(request("GET", "http://other.example/", "")).await;
+    assert_eq!(world.audit.decisions().last().unwrap(), "demo plain other.example:80: refused: not allowed");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Who works on which branch: one session at a time, the others in line.
+//! The branches in use: one session at a time works on a branch, the others wait in line.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use dashmap::DashMap;
 use domain::repository::Checkout;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// Repository, in lower case, and branch.
+/// The repository, in lower case, and the branch.
 type Name = (String, String);
 
 #[derive(Clone, Default)]
 pub(super) struct Branches(Arc<DashMap<Name, Arc<Mutex<()>>>>);
 
-/// The right to work on a branch, given up when it is dropped.
+/// The right to work on a branch. Released when dropped.
 #[derive(Debug)]
 pub(crate) struct Lease {
     _held: OwnedMutexGuard<()>,
@@ -28,7 +28,7 @@ impl Branches {
     }
 
     fn of(&self, checkout: &Checkout) -> Arc<Mutex<()>> {
-        // Those that nobody has or waits for.
+        // Removes the branches that no session holds or waits for.
         self.0.retain(|_, branch| Arc::strong_count(branch) > 1);
         let key = (checkout.name.as_str().to_ascii_lowercase(), checkout.branch.clone());
         Arc::clone(&self.0.entry(key).or_default())

@@ -1,29 +1,29 @@
-//! Which repository a prompt is about, as far as that can be said without a model.
+//! The repository that a prompt names, found without a model.
 
 use domain::repository::RepositoryName;
 use forge::Repository;
 
-/// What the prompt says about the repository.
+/// The result for a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// It is named, or only one name fits.
+    /// The prompt names one repository, or only one name fits.
     One(RepositoryName),
-    /// Several fit, or none is named: somebody has to read the prompt.
+    /// Several fit, or none is named: an orchestrator has to read the prompt.
     Open(Vec<Candidate>),
 }
 
-/// A repository that it could be.
+/// A repository that the prompt may mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub name: RepositoryName,
     pub description: String,
 }
 
-/// How many candidates are offered at most.
+/// The number of candidates that are offered.
 const MAX_CANDIDATES: usize = 200;
 
-/// Looks for `OWNER/NAME`, for an address of one, and for the names of `known` as words of the prompt. Archived repositories
-/// take no push and are left out.
+/// Finds `OWNER/NAME`, the address of a repository, and the names of `known` as words of the prompt. Archived
+/// repositories accept no push and are left out.
 pub fn choose(prompt: &str, known: &[Repository]) -> Choice {
     let known: Vec<&Repository> = known.iter().filter(|repository| !repository.archived).collect();
     let full = unique(words(prompt).filter_map(|word| full_name(word, &known)));
@@ -51,8 +51,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split_whitespace().map(move |word| word.trim_matches(is_edge)).filter(|word| !word.is_empty())
 }
 
-/// `OWNER/NAME`, alone or at the end of an address. A path like `src/main.rs` looks the same, so it has to be known; an
-/// address says plainly what it is.
+/// `OWNER/NAME`, alone or at the end of an address. A path like `src/main.rs` looks the same, so a bare name has to be
+/// known; an address is unambiguous.
 fn full_name(word: &str, known: &[&Repository]) -> Option<RepositoryName> {
     let bare = word.strip_suffix(".git").unwrap_or(word);
     if let Some((_, address)) = bare.split_once("://") {

@@ -1,5 +1,5 @@
-//! The clone, made by git in the sandbox through the gateway. Nothing of the repository is run for it: no hooks, no filters of
-//! LFS; submodules only of the same owner, one level deep.
+//! The clone, made by git in the sandbox through the gateway. It runs nothing of the repository: no hooks, no filters
+//! of LFS, and submodules only of the same owner, one level deep.
 
 use domain::repository::{Checkout, RepositoryName};
 use domain::sandbox::WORKSPACE;
@@ -11,13 +11,13 @@ use sandbox::{Finished, GATEWAY, LaunchError, Sandbox};
 use super::MirrorSource;
 use super::from_mirror::{self, COPY};
 
-/// From this size on, in kilobytes, files of old commits are fetched only when they are looked at.
+/// From this size on, in kilobytes, git fetches files of old commits only on use.
 const LARGE: u64 = 100_000;
 
-/// git asks nobody, runs no hook and leaves LFS's pointers as they are.
+/// Git asks no questions, and leaves the pointers of LFS as they are.
 pub(super) const QUIET: [(&str, &str); 2] = [("GIT_TERMINAL_PROMPT", "0"), ("GIT_LFS_SKIP_SMUDGE", "1")];
 
-/// Nothing but HTTP, whatever address a repository names.
+/// HTTP is the only protocol, whatever address a repository names. No hook runs.
 const SAFE: [&str; 8] = [
     "-c",
     "core.hooksPath=/dev/null",
@@ -29,7 +29,8 @@ const SAFE: [&str; 8] = [
     "protocol.https.allow=always",
 ];
 
-/// Who commits, and where the forge is: `$1` its address, `$2` ours. What an interrupted start left in `$3` and `$4` goes.
+/// Sets the committer and the forge's address: `$1` its own, `$2` the gateway's. Removes `$3` and `$4`, the leftovers
+/// of an interrupted start.
 const SET_UP: &str = r#"
 git config --global user.name 'Claude Runner'
 git config --global user.email 'claude-runner@users.noreply.github.com'
@@ -46,7 +47,7 @@ pub(crate) struct Submodule {
     pub(crate) name: RepositoryName,
 }
 
-/// Clones the branch, from a mirror where there is one, and says which submodules may follow.
+/// Clones the branch, from a mirror where there is one. Returns the submodules to clone.
 pub(crate) async fn clone(
     sandbox: &mut Sandbox,
     forge: &Url,
@@ -82,7 +83,7 @@ pub(crate) async fn clone(
     Ok(Ok(submodules_in(&finished.stdout, forge, &checkout.name)))
 }
 
-/// Clones submodules into the clone. One that cannot be cloned is left out, as git leaves them.
+/// Clones submodules into the clone. A submodule that cannot be cloned stays empty.
 pub(crate) async fn add_submodules(
     sandbox: &mut Sandbox,
     checkout: &Checkout,
@@ -99,7 +100,7 @@ pub(crate) async fn add_submodules(
     Ok(())
 }
 
-/// Pushes what is not pushed yet. `None`: there was nothing against it.
+/// Pushes the commits that are not pushed yet. `Some`: the reason of a refusal.
 pub(super) async fn push(sandbox: &mut Sandbox, checkout: &Checkout) -> Result<Option<String>, LaunchError> {
     let own = format!("refs/heads/{}", checkout.branch);
     let refspec = format!("{own}:{own}");
@@ -114,8 +115,8 @@ fn failed(finished: &Finished) -> Failure {
     Failure::new(ErrorType::CloneFailed, format!("the repository could not be cloned: {said}"))
 }
 
-/// What `git config -z` lists, `submodule.NAME.path\nPATH\0` and `submodule.NAME.url\nURL\0`: those that are repositories of
-/// the same owner at the same forge.
+/// The submodules in the output of `git config -z`, `submodule.NAME.path\nPATH\0` and `submodule.NAME.url\nURL\0`, that
+/// are repositories of the same owner at the same forge.
 fn submodules_in(list: &str, forge: &str, own: &RepositoryName) -> Vec<Submodule> {
     let fields: Vec<(&str, &str)> = list.split('\0').filter_map(|field| field.split_once('\n')).collect();
     let found = fields.iter().filter_map(|(key, url)| {
@@ -127,7 +128,7 @@ fn submodules_in(list: &str, forge: &str, own: &RepositoryName) -> Vec<Submodule
     found.collect()
 }
 
-/// The repository that a submodule's address means, which may be relative to its parent's.
+/// The repository at a submodule's address, which may be relative to its parent's.
 fn repository_at(url: &str, forge: &str, own: &RepositoryName) -> Option<RepositoryName> {
     let path = match (url.strip_prefix("../../"), url.strip_prefix("../")) {
         (Some(rest), _) => rest.to_owned(),

@@ -1,4 +1,4 @@
-//! Which repository it is, and which branch of it.
+//! The choice of the repository and of the branch.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Candidate, Choice, Repositories, choose, failure};
 
-/// What an orchestrator answers.
+/// The schema of an orchestrator's answer.
 pub(crate) const ANSWER_SCHEMA: &str = r#"{
     "type": "object",
     "properties": {
@@ -22,10 +22,10 @@ pub(crate) const ANSWER_SCHEMA: &str = r#"{
     "additionalProperties": false
 }"#;
 
-/// How many candidates an error names.
+/// The number of candidates that an error names.
 const MAX_NAMED: usize = 20;
 
-/// What is known before anybody reads the prompt.
+/// The decision without a model.
 pub(crate) enum Decision {
     Made(Box<Repository>),
     /// An orchestrator has to read the prompt.
@@ -47,7 +47,7 @@ enum Verdict {
     None,
 }
 
-/// What an orchestrator is asked.
+/// The question to an orchestrator.
 pub(crate) fn question(prompt: &str, candidates: &[Candidate]) -> String {
     let mut text = format!("Which repository is this task about?\n\n<task>\n{prompt}\n</task>\n\n<repositories>\n");
     for Candidate { name, description } in candidates {
@@ -57,7 +57,7 @@ pub(crate) fn question(prompt: &str, candidates: &[Candidate]) -> String {
 }
 
 impl Repositories {
-    /// Decides without a model where that can be done.
+    /// Decides without a model where that is possible.
     pub(crate) async fn decide(&self, prompt: &str, request: &RepositoryRequest) -> Result<Decision, Failure> {
         if let Some(name) = &request.repo {
             return self.look_up(name).await.map(|repository| Decision::Made(Box::new(repository)));
@@ -74,7 +74,7 @@ impl Repositories {
         self.look_up(&name).await.map(|repository| Decision::Made(Box::new(repository)))
     }
 
-    /// Takes an orchestrator's answer.
+    /// Applies an orchestrator's answer.
     pub(crate) async fn settle(&self, candidates: &[Candidate], answer: &Value) -> Result<Repository, Failure> {
         let not_found = |reason: &str| {
             let error = format!("no repository was found for the prompt: {reason}; {}", named(candidates));
@@ -106,7 +106,7 @@ impl Repositories {
         Ok(repository)
     }
 
-    /// Decides on base and branch. Nothing is made yet.
+    /// Decides on the base and the branch. Changes nothing at the forge.
     pub(crate) async fn check_out(
         &self,
         repository: &Repository,
@@ -139,7 +139,7 @@ impl Repositories {
         })
     }
 
-    /// Makes the branch at the forge, where it is not there yet.
+    /// Creates the branch at the forge, where it does not exist.
     pub(crate) async fn make_branch(&self, checkout: &Checkout) -> Result<(), Failure> {
         let Checkout { name, branch, start, .. } = checkout;
         let of_forge = |error: GitHubError| failure::preparing(&error);

@@ -1,15 +1,15 @@
-//! What goes wrong at the forge, as the end of a task.
+//! Errors of the forge, as failures of a task.
 
 use domain::error_chain;
 use domain::task::{ErrorType, Failure};
 use forge::GitHubError;
 
-/// While the repository is chosen and prepared.
+/// The failure while the repository is chosen and prepared.
 pub(super) fn preparing(error: &GitHubError) -> Failure {
     Failure::new(kind_of(error, ErrorType::CloneFailed), error_chain(error))
 }
 
-/// While the work is handed in.
+/// The failure while the work is handed in.
 pub(super) fn handing_in(error: &GitHubError) -> Failure {
     let error_type = match kind_of(error, ErrorType::PushRejected) {
         ErrorType::RepoNotFound => ErrorType::PushRejected,

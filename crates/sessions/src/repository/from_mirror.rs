@@ -1,5 +1,5 @@
-//! The clone, made from a copy of the coordinator's mirror instead of the forge. Only what the mirror does not have yet comes
-//! through the gateway.
+//! The clone from a copy of the coordinator's mirror. Only the objects that the mirror does not have come through the
+//! gateway.
 
 use domain::repository::Checkout;
 use domain::sandbox::WORKSPACE;
@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::clone::QUIET;
 use super::{MirrorCopy, MirrorError, Mirrors};
 
-/// Where the mirrors are, and how a copy gets into a sandbox.
+/// The mirrors, and the engine that copies one into a sandbox.
 #[derive(Clone, Copy)]
 pub(crate) struct MirrorSource<'a> {
     pub(crate) mirrors: &'a Mirrors,
@@ -19,11 +19,11 @@ pub(crate) struct MirrorSource<'a> {
     pub(crate) most_bytes: u64,
 }
 
-/// The copy's name in the workspace, which no repository can have. On the same volume as the clone, so that packs are linked
-/// and not copied once more.
+/// The copy's name in the workspace, which no repository can have. On the volume of the clone, so that git links the
+/// packs and does not copy them again.
 pub(super) const COPY: &str = ".mirror+";
 
-/// How [`CLONE`] ends where the copy is no good.
+/// The exit code of [`CLONE`] where the copy is damaged.
 const DAMAGED: i32 = 97;
 
 /// `$1` the clone, `$2` the branch, `$3` the forge's address, `$4` the base.
@@ -41,8 +41,8 @@ git fetch --quiet --prune origin
 git reset --quiet --hard "origin/$2"
 "#;
 
-/// False: there is no mirror, or it would not do, and nothing is left of it. The reason is in the log: a clone from the forge
-/// is as good, if slower.
+/// False: there is no usable mirror, and nothing of it is left in the sandbox. The log has the reason; a clone from the
+/// forge replaces it.
 pub(super) async fn clone(
     source: MirrorSource<'_>,
     sandbox: &mut Sandbox,
@@ -51,7 +51,7 @@ pub(super) async fn clone(
 ) -> Result<bool, LaunchError> {
     let name = &checkout.name;
     let Some(copy) = copy_of(source, checkout).await else { return Ok(false) };
-    // The engine tells of a copy that broke off.
+    // The engine reports a copy that broke off.
     let (archive, _writer) = copy.archive(COPY, &checkout.branch);
     let directory = checkout.directory();
     let complaint = if let Err(error) = source.engine.upload(&sandbox.container, WORKSPACE, archive).await {
@@ -74,7 +74,7 @@ pub(super) async fn clone(
     Ok(false)
 }
 
-/// The mirror as the forge is now, where it can be had and is not too large.
+/// The mirror at the forge's present state. `None`: it is not available or too large.
 async fn copy_of(source: MirrorSource<'_>, checkout: &Checkout) -> Option<MirrorCopy> {
     let known_bytes = checkout.size.saturating_mul(1024);
     let updated = if known_bytes > source.most_bytes {

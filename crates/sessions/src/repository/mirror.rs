@@ -1,7 +1,7 @@
-//! Mirrors: a bare repository on the coordinator's disk for each that tasks were about, brought up to date by the
-//! coordinator and copied into sandboxes, so that the next clone of a large repository is quick.
+//! Mirrors: a bare repository on the coordinator's disk for each repository of a task. The coordinator updates it and
+//! copies it into sandboxes, so that the next clone of a large repository is fast.
 //!
-//! A mirror is a cache. What is wrong with one is answered with a clone as if there were none, so nothing here fails a task.
+//! A mirror is a cache: where it fails, git clones from the forge, so no error here fails a task.
 
 mod copy;
 mod error;
@@ -29,42 +29,42 @@ use self::place::Place;
 use domain::repository::RepositoryName;
 use forge::GitHub;
 
-/// A repository of some gigabytes over a slow line; whoever waits has a limit of its own.
+/// Enough for some gigabytes over a slow line. The callers have limits of their own.
 const FETCH_TIMEOUT: Duration = Duration::from_mins(20);
-/// Each fetch that brings something adds a pack, and every object is looked for in all of them.
+/// Each fetch with changes adds a pack, and git searches all packs for every object.
 const MAX_PACKS: usize = 8;
-/// How many repositories are remembered as too large, so that they are not fetched in vain again and again.
+/// The number of repositories that are remembered as too large, so that they are not fetched again.
 const MAX_OVERSIZED: usize = 1000;
 
 #[derive(Clone, Debug)]
 pub struct MirrorSettings {
     /// `mirrors` in DATA_DIR.
     pub directory: PathBuf,
-    /// REPOSITORY_CACHE: what all mirrors together may take.
+    /// REPOSITORY_CACHE: the size limit of all mirrors together.
     pub max_bytes: u64,
 }
 
 /// All mirrors. Cheap to clone.
 #[derive(Clone)]
 pub struct Mirrors {
-    shared: Arc<Common>,
+    shared: Arc<MirrorStore>,
 }
 
-struct Common {
+struct MirrorStore {
     git: Git,
     github: GitHub,
     settings: MirrorSettings,
     tracker: TaskTracker,
     shutdown: CancellationToken,
-    /// Those that somebody uses at the moment, by their directory.
-    used: Mutex<HashMap<PathBuf, Weak<Entry>>>,
+    /// The mirrors in use, by directory.
+    used: Mutex<HashMap<PathBuf, Weak<UsedMirror>>>,
     oversized: Mutex<HashSet<PathBuf>>,
 }
 
 /// A mirror in use.
 #[derive(Default)]
-struct Entry {
-    /// Written while it changes, read while it is copied.
+struct UsedMirror {
+    /// Locked for writing while the mirror changes, for reading while it is copied.
     content: Arc<RwLock<()>>,
     fetch: Mutex<Option<Fetch>>,
 }
@@ -72,7 +72,7 @@ struct Entry {
 type Fetch = Shared<BoxFuture<'static, Result<(), MirrorError>>>;
 
 impl Mirrors {
-    /// What an earlier coordinator did not finish is removed.
+    /// Removes the unfinished mirrors of the previous coordinator.
     pub fn new(
         git: Git,
         github: GitHub,
@@ -82,11 +82,11 @@ impl Mirrors {
     ) -> Mirrors {
         place::sweep(&settings.directory);
         let (used, oversized) = Default::default();
-        Mirrors { shared: Arc::new(Common { git, github, settings, tracker, shutdown, used, oversized }) }
+        Mirrors { shared: Arc::new(MirrorStore { git, github, settings, tracker, shutdown, used, oversized }) }
     }
 
-    /// Brings the mirror of a repository up to date, or makes it, and gives it for copying. Who asks while it is being
-    /// fetched shares that. `known_bytes` is what the forge says of its size.
+    /// Updates or creates the mirror of a repository and returns it for copying. Concurrent callers share one fetch.
+    /// `known_bytes`: the repository's size as the forge reports it.
     pub async fn update(&self, name: &RepositoryName, known_bytes: u64) -> Result<MirrorCopy, MirrorError> {
         let common = &self.shared;
         let place = Place::of(&common.settings.directory, common.github.url(), name);
@@ -96,7 +96,7 @@ impl Mirrors {
         let entry = common.entry(&place);
         common.join(&entry, &place, name).await?;
         let content = Arc::clone(&entry.content).read_owned().await;
-        // A moment ago it was there; somebody's larger one may have taken its room.
+        // Another, larger mirror may have replaced it since the fetch.
         let bytes = place.size().await?;
         if !place.exists() {
             return Err(MirrorError::TooLarge);
@@ -104,7 +104,7 @@ impl Mirrors {
         Ok(MirrorCopy::new(place, bytes, entry, content))
     }
 
-    /// Removes a mirror of which a clone could not be made.
+    /// Removes a mirror from which a clone failed.
     pub async fn discard(&self, name: &RepositoryName) -> Result<(), MirrorError> {
         let place = Place::of(&self.shared.settings.directory, self.shared.github.url(), name);
         let entry = self.shared.entry(&place);
@@ -113,20 +113,20 @@ impl Mirrors {
     }
 }
 
-impl Common {
-    fn entry(&self, place: &Place) -> Arc<Entry> {
+impl MirrorStore {
+    fn entry(&self, place: &Place) -> Arc<UsedMirror> {
         let mut used = lock(&self.used);
         used.retain(|_, entry| entry.strong_count() > 0);
         if let Some(entry) = used.get(place.directory()).and_then(Weak::upgrade) {
             return entry;
         }
-        let entry = Arc::<Entry>::default();
+        let entry = Arc::<UsedMirror>::default();
         used.insert(place.directory().to_owned(), Arc::downgrade(&entry));
         entry
     }
 
-    /// The fetch that is under way, or a new one. It goes on when nobody waits for it any more: the next will want it.
-    fn join(self: &Arc<Self>, entry: &Arc<Entry>, place: &Place, name: &RepositoryName) -> Fetch {
+    /// The fetch that is under way, or a new one. It continues without callers: the next caller needs it.
+    fn join(self: &Arc<Self>, entry: &Arc<UsedMirror>, place: &Place, name: &RepositoryName) -> Fetch {
         let mut fetch = lock(&entry.fetch);
         if let Some(fetch) = &*fetch {
             return fetch.clone();
@@ -148,12 +148,12 @@ impl Common {
         started
     }
 
-    /// The mirror is this call's alone.
+    /// This call has the mirror to itself.
     async fn fetch(&self, place: &Place, name: &RepositoryName) -> Result<(), MirrorError> {
         let begun = Instant::now();
         let token = self.github.token(name).await.map_err(|error| MirrorError::Token(Arc::new(error)))?;
         let remote = Remote::new(self.github.url(), name, &token);
-        let kept = if place.exists() { self.bring(place, &remote).await } else { Err(MirrorError::Missing) };
+        let kept = if place.exists() { self.fetch_into(place, &remote).await } else { Err(MirrorError::Missing) };
         let there = match kept {
             Ok(()) => Ok(()),
             Err(MirrorError::TooLarge) => Err(MirrorError::TooLarge),
@@ -172,14 +172,14 @@ impl Common {
         Ok(())
     }
 
-    /// Makes another one. The old keeps its place until then: the forge may not be there at the moment.
+    /// Creates another mirror. The old one stays until then: the forge may be unreachable.
     async fn replace(&self, place: &Place, remote: &Remote) -> Result<(), MirrorError> {
         let new = place.beside();
         new.remove().await?;
         let made = async {
             new.create().await?;
             self.git.init(new.directory()).await?;
-            self.bring(&new, remote).await
+            self.fetch_into(&new, remote).await
         };
         if let Err(error) = made.await {
             new.remove().await?;
@@ -189,9 +189,9 @@ impl Common {
         new.rename_to(place).await
     }
 
-    /// All branches and tags as the forge has them now.
-    async fn bring(&self, place: &Place, remote: &Remote) -> Result<(), MirrorError> {
-        // Whatever stands there: git reads no word of the disk that was not written a moment ago.
+    /// Fetches all branches and tags of the forge.
+    async fn fetch_into(&self, place: &Place, remote: &Remote) -> Result<(), MirrorError> {
+        // Overwritten before each use: git reads no file of the disk that was not written just now.
         place.write_config().await?;
         let directory = place.directory();
         tokio::select! {
@@ -204,7 +204,7 @@ impl Common {
         self.git.pack_refs(directory).await
     }
 
-    /// Removes mirrors, the least recently used first, until the rest fits. One that is in use stays.
+    /// Removes mirrors, the least recently used first, until the rest fits. A mirror in use stays.
     async fn make_room(&self, newest: &Place) -> Result<(), MirrorError> {
         if newest.size().await? > self.settings.max_bytes {
             self.give_up(newest).await?;
@@ -230,7 +230,7 @@ impl Common {
         Ok(())
     }
 
-    /// Removes a mirror that is too large by itself, and remembers that.
+    /// Removes a mirror that is too large by itself, and remembers that it is.
     async fn give_up(&self, place: &Place) -> Result<(), MirrorError> {
         {
             let mut oversized = lock(&self.oversized);

@@ -1,4 +1,4 @@
-//! What the agents of repository tasks are told: files of this crate, or the operator's in their place.
+//! The instructions for the agents of repository tasks: files of this crate, or the operator's.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::path::PathBuf;
 const ORCHESTRATOR: &str = include_str!("../../prompts/orchestrator.md");
 const WORKER: &str = include_str!("../../prompts/worker.md");
 
-/// Where the prompts are. They are read anew for each task.
+/// The directory of the operator's prompts. They are read for each task.
 #[derive(Clone, Debug, Default)]
 pub struct Prompts {
-    /// PROMPT_DIR: its `orchestrator.md` and `worker.md` go before ours; either may be missing.
+    /// PROMPT_DIR: its `orchestrator.md` and `worker.md` replace the built-in ones; either may be missing.
     pub directory: Option<PathBuf>,
 }
 
@@ -21,12 +21,12 @@ pub struct PromptError {
 }
 
 impl Prompts {
-    /// For whoever chooses the repository.
+    /// For the agent that chooses the repository.
     pub async fn orchestrator(&self) -> Result<String, PromptError> {
         self.read("orchestrator.md", ORCHESTRATOR).await
     }
 
-    /// For whoever works in it.
+    /// For the agent that works in the repository.
     pub async fn worker(&self) -> Result<String, PromptError> {
         self.read("worker.md", WORKER).await
     }

@@ -1,4 +1,4 @@
-//! The words of a pull request. What an agent said in them is bounded, and stands where nothing else is made of it.
+//! The text of a pull request. The agent's part is bounded, and the forge gives it no special meaning.
 
 use std::fmt::Write as _;
 
@@ -6,13 +6,13 @@ use domain::task::Failure;
 
 use super::report::{WorkCheck, WorkReport};
 
-/// The forge takes 256 and 65,536.
+/// The forge's limits are 256 and 65,536.
 const MAX_TITLE_CHARS: usize = 120;
 const MAX_TEXT_CHARS: usize = 20_000;
-/// The first line of a prompt makes a title; longer ones are cut there.
+/// The length at which the first line of a prompt is cut for a title.
 const MAX_PROMPT_CHARS: usize = 72;
 
-/// From the task, while nothing better is known.
+/// The title from the prompt, before the agent's report.
 pub(super) fn first_title(prompt: &str) -> String {
     let line = prompt.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("A task for Claude");
     cut(line, MAX_PROMPT_CHARS)
@@ -25,7 +25,7 @@ pub(super) fn first_body(task: &str) -> String {
     )
 }
 
-/// What the pull request says in the end.
+/// The final title and body of the pull request.
 pub(super) fn last_words(
     prompt: &str,
     task: &str,
@@ -59,7 +59,7 @@ fn footer(task: &str, cost: Option<f64>) -> String {
     format!("---\nClaude Runner, task `{task}`{cost}\n")
 }
 
-/// One line of at most so many characters.
+/// One line of at most `chars` characters.
 fn cut(text: &str, chars: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(chars) {

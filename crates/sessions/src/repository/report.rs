@@ -1,4 +1,4 @@
-//! What a worker says of its work at the end.
+//! The final report of the agent in the clone.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub(crate) struct WorkReport {
     pub(crate) blockers: Option<String>,
 }
 
-/// A command of the project that was run.
+/// A command of the project that the agent ran.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct WorkCheck {
     pub(crate) command: String,
@@ -38,7 +38,7 @@ pub(crate) struct WorkCheck {
 }
 
 impl WorkReport {
-    /// `None`: it is no report. Blockers of nothing but blanks are none.
+    /// `None`: the output is no report. Blank blockers count as none.
     pub(crate) fn read(output: &Value) -> Option<Self> {
         let mut report = WorkReport::deserialize(output).ok()?;
         report.blockers.take_if(|blockers| blockers.trim().is_empty());

@@ -1,7 +1,7 @@
-//! The end of a repository task: what was not pushed is pushed, the pull request says what came of it.
+//! The end of a repository task: the remaining commits are pushed, and the pull request gets its final text.
 //!
-//! The agent's sandbox is gone by then, however it went; a new one with nothing but git in it looks at the same files. So all
-//! of this may be done again after a crash.
+//! The agent's sandbox is gone by then. A new one, in which only git runs, has the same files. All of this can be
+//! repeated after a crash.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +18,11 @@ use tracing::warn;
 
 use super::{Repositories, WorkReport, clone, failure, pull_request};
 
-/// Waits before the forge is asked again that failed in passing.
+/// The pauses before a call to the forge that failed temporarily is repeated.
 const PAUSES: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(30)];
 
-/// How the task itself ended.
+/// The end of the task itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     pub(crate) task: String,
@@ -34,7 +34,7 @@ pub(crate) struct Outcome {
     pub(crate) failure: Option<Failure>,
 }
 
-/// What is needed for it.
+/// The work to hand in.
 pub(crate) struct WindUp {
     pub(crate) repositories: Repositories,
     pub(crate) sandboxes: Arc<SandboxHost>,
@@ -44,16 +44,16 @@ pub(crate) struct WindUp {
     pub(crate) outcome: Outcome,
 }
 
-/// What became of the work.
+/// The outcome of handing in.
 #[derive(Debug, Default)]
 pub(crate) struct WoundUp {
     pub(crate) pull: Option<Pull>,
-    /// Why a task that completed did not, after all.
+    /// The failure of a task that the agent completed.
     pub(crate) failure: Option<Failure>,
 }
 
 impl WindUp {
-    /// Does all of it, as far as it can be done.
+    /// Hands in as much as possible.
     pub(crate) async fn run(self, cancel: &CancellationToken) -> WoundUp {
         let rejected = if self.cloned { self.push(cancel).await } else { None };
         let handed_in = async {
@@ -78,7 +78,7 @@ impl WindUp {
         }
     }
 
-    /// Why the push was refused, where it was.
+    /// The reason why the push was refused.
     async fn push(&self, cancel: &CancellationToken) -> Option<Failure> {
         match self.try_push(cancel).await {
             Ok(None) => None,
@@ -146,7 +146,7 @@ fn nothing_changed(report: Option<&WorkReport>) -> String {
 }
 
 impl Repositories {
-    /// The open pull request of the branch, a draft where it has to be opened first.
+    /// The open pull request of the branch. Opens a draft where there is none.
     pub(crate) async fn open_pull(&self, checkout: &Checkout, task: &str, prompt: &str) -> Result<Pull, GitHubError> {
         let new = NewPull {
             title: pull_request::first_title(prompt),

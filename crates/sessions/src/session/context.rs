@@ -1,4 +1,4 @@
-//! What all sessions share.
+//! The parts that all sessions share.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,30 +6,34 @@ use std::time::Duration;
 
 use agent_template::{AgentTemplate, Agents, TemplateError};
 use domain::agent::AgentName;
+use domain::task::TaskRecord;
+use jiff::Timestamp;
 use observe::metrics::Metrics;
 use observe::redact::Redactor;
-use observe::telemetry::Telemetry;
+use observe::telemetry::{TaskTrace, Telemetry};
 use sandbox::capacity::Capacity;
 use sandbox::{SandboxHost, WarmPool};
-use store::Store;
+use store::{Store, UnfinishedTask};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 
 use super::Feed;
+use super::tasks::FirstOutput;
 use crate::repository::Repositories;
 
 #[derive(Clone, Debug)]
 pub struct SessionSettings {
-    /// Tasks that may wait in one session.
+    /// The number of tasks that may wait in one session.
     pub max_queue: usize,
     pub idle_timeout: Duration,
     pub stall_timeout: Duration,
     pub agent_dir: PathBuf,
-    /// At the end of the coordinator sandboxes are left to the next one.
+    /// The coordinator leaves its sandboxes to the next one when it ends.
     pub hand_off: bool,
-    /// How long a task waits for room for its sandbox.
+    /// The time that a task waits for a slot for its sandbox.
     pub capacity_timeout: Duration,
-    /// That an agent is started with where no task says.
+    /// The model of an agent that starts before its task.
     pub model: String,
 }
 
@@ -39,7 +43,7 @@ pub struct SessionContext {
     pub capacity: Capacity,
     pub warm: WarmPool,
     pub redactor: Arc<Redactor>,
-    /// Told of what changes in sessions and tasks.
+    /// Receives the changes of sessions and tasks.
     pub feed: Feed,
     pub metrics: Metrics,
     pub telemetry: Telemetry,
@@ -47,20 +51,59 @@ pub struct SessionContext {
     pub repositories: Option<Repositories>,
     pub settings: SessionSettings,
     pub tracker: TaskTracker,
-    /// Cancelled when no task is to begin any more: those that wait do so until the next start.
+    /// Cancelled when no task may start any more: queued tasks wait for the next start.
     pub draining: CancellationToken,
-    /// Cancelled when sessions have to end.
+    /// Cancelled when all workers have to end.
     pub shutdown: CancellationToken,
 }
 
 impl SessionContext {
-    /// Reads the template anew, so that a change of it needs no restart.
+    /// Reads the template each time, so that a change of it needs no restart.
     pub async fn template(&self, agent: &AgentName) -> Result<Arc<AgentTemplate>, TemplateError> {
         AgentTemplate::read(self.settings.agent_dir.clone(), Some(agent.clone())).await.map(Arc::new)
     }
 
-    /// The agents that there are now.
+    /// The trace that a task of this agent is recorded in.
+    pub(crate) fn trace(&self, record: &TaskRecord, agent: &AgentName) -> TaskTrace {
+        self.telemetry.trace(record, agent)
+    }
+
+    /// Reads the charges of the previous coordinator's tasks into the ledger.
+    pub(crate) async fn load_balances(&self, unfinished: &[UnfinishedTask]) {
+        for UnfinishedTask { record, .. } in unfinished {
+            if let Err(error) = self.sandboxes.gateway().budgets().of_task(&record.id).await {
+                warn!(task.id = %record.id, %error, "could not read what a task has cost");
+            }
+        }
+    }
+
+    /// Counts a task whose first attempt starts.
+    pub(crate) fn count_begun(&self, record: &TaskRecord, trace: &TaskTrace) {
+        let now = Timestamp::now();
+        self.metrics.task_began(record.kind(), between(record.created, now));
+        trace.queued(record, now);
+    }
+
+    /// Counts a task whose agent said or did the first thing.
+    pub(crate) fn count_first_output(&self, output: &FirstOutput) {
+        self.metrics.first_output(output.kind, between(output.submitted, Timestamp::now()));
+    }
+
+    /// Counts a task that ended.
+    pub(crate) fn count_ended(&self, record: &TaskRecord, agent: &AgentName) {
+        let outcome = record.failure.as_ref().map_or("completed", |failure| failure.error_type.as_str());
+        let took = record.started.zip(record.finished).map(|(started, finished)| between(started, finished));
+        self.metrics.task_ended(record.kind(), outcome, took);
+        self.trace(record, agent).ended(record);
+    }
+
+    /// The agents that AGENT_DIR has now.
     pub async fn agents(&self) -> Result<Agents, TemplateError> {
         Agents::read(self.settings.agent_dir.clone()).await
     }
+}
+
+/// The time between two moments of the wall clock, which may have been set back.
+fn between(then: Timestamp, now: Timestamp) -> Duration {
+    now.duration_since(then).try_into().unwrap_or_default()
 }

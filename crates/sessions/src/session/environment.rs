@@ -1,4 +1,4 @@
-//! A session's `env`: what its tools see, what it opens, and the credential that it may bring.
+//! A session's `env`: the variables of its tools, the places that it opens, and the credential that it may contain.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use domain::session::{API_KEY_VARIABLE, CREDENTIAL_NAMES, OAUTH_TOKEN_VARIABLE};
 use gateway::{Credential, InvalidCredential, SessionAccess};
 use secrecy::{ExposeSecret, SecretString};
 
-/// The credential that an `env` brings, if it brings one.
+/// The credential in an `env`, if there is one.
 pub fn own_credential(env: &BTreeMap<String, SecretString>) -> Result<Option<Credential>, InvalidCredential> {
     let value = |name: &str| env.get(name).map(ExposeSecret::expose_secret);
     match (value(OAUTH_TOKEN_VARIABLE), value(API_KEY_VARIABLE)) {
@@ -17,17 +17,18 @@ pub fn own_credential(env: &BTreeMap<String, SecretString>) -> Result<Option<Cre
     }
 }
 
-/// What a sandbox may use on behalf of this session: its credential, the places that its URLs name, and those of its agent.
+/// The access of a sandbox on behalf of its session: its credential, the origins of its URLs, and the rules of its
+/// agent.
 pub(crate) fn access(env: &BTreeMap<String, SecretString>, egress: &[EgressRule]) -> SessionAccess {
     SessionAccess {
-        // Checked when it was given.
+        // Validated when it was submitted.
         credential: own_credential(env).ok().flatten(),
         origins: origins_in_env(env.values().map(ExposeSecret::expose_secret)),
         egress: egress.to_vec(),
     }
 }
 
-/// What the agent's tools see.
+/// The variables of the agent's tools.
 pub(crate) fn visible(env: &BTreeMap<String, SecretString>) -> BTreeMap<String, String> {
     env.iter()
         .filter(|(name, _)| !CREDENTIAL_NAMES.contains(&name.as_str()))

@@ -1,7 +1,7 @@
-//! What changes in any session, for those who watch all of them: records of tasks and rows of sessions.
+//! The changes of all sessions, for dashboards: records of tasks and rows of sessions.
 //!
-//! Watchers read a ring of notices, nobody sends to them: one that is slow costs its own place, and is told to list again
-//! when what it has not read is gone. Where nobody watches, nothing is kept or serialised.
+//! Watchers read a ring of notices. A slow watcher delays only itself; where unread notices are gone, it has to list
+//! again. Without watchers, nothing is kept or serialised.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,36 +13,36 @@ use tokio::sync::watch;
 
 use super::Status;
 
-/// Bytes of the notices that are kept for watchers that have not read them yet.
+/// The size of the notices that are kept for watchers.
 const RING_BYTES: usize = 4 * 1024 * 1024;
 
-/// Counted for each notice beside its text, so that many small ones are bounded, too.
+/// Added to the size of each notice, so that many small ones are bounded, too.
 const NOTICE_BYTES: usize = 256;
 
-/// Notices handed to a watcher at once.
+/// The number of notices that a watcher gets at once.
 const BATCH: usize = 64;
 
-/// Each is a connection that stays; an installation has a few dashboards.
+/// Each watcher is an open connection; an installation has a few dashboards.
 const MAX_WATCHERS: usize = 256;
 
-/// A change that is durable.
+/// A committed change.
 #[derive(Debug)]
 pub enum Changed<'a> {
     Task(&'a TaskRecord),
-    /// With the number of its last event.
+    /// With the number of the session's last event.
     Session(&'a SessionRecord, Status, u64),
     SessionDeleted(&'a SessionId),
 }
 
-/// Makes JSON of a change, as the API shows it. The first watcher brings it: sessions do not know how they are shown.
+/// Makes JSON of a change, in the form of the API. The first watcher provides it: sessions do not know their JSON form.
 pub type Render = fn(&Changed<'_>) -> Bytes;
 
-/// A change as all watchers share it.
+/// A change in the form that all watchers share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     pub session: SessionId,
     pub kind: NoticeKind,
-    /// One line.
+    /// One line of JSON.
     pub json: Bytes,
 }
 
@@ -53,22 +53,22 @@ pub enum NoticeKind {
     SessionDeleted,
 }
 
-/// What a watcher gets next.
+/// A read of a watcher.
 #[derive(Debug, PartialEq, Eq)]
 pub enum News {
     Notices(Vec<Notice>),
-    /// More came than is kept: whoever wants to know must list again.
+    /// Unread notices are gone: the watcher has to list again.
     Missed,
 }
 
 /// Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Feed {
-    shared: Arc<Shared>,
+    shared: Arc<FeedState>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct FeedState {
     ring: Mutex<Ring>,
     /// The number of the next notice. Its receivers are the watchers.
     end: watch::Sender<u64>,
@@ -78,15 +78,15 @@ struct Shared {
 struct Ring {
     render: Option<Render>,
     notices: VecDeque<Notice>,
-    /// The number of the first of them.
+    /// The number of the first notice.
     first: u64,
     bytes: usize,
 }
 
 impl Feed {
-    /// Follows everything from now on. `None`: as many watch already as may.
+    /// Follows all changes from now on. `None`: the number of watchers has reached its bound.
     pub fn watch(&self, render: Render) -> Option<Watcher> {
-        // Subscribed under the lock, so that two cannot take the last place.
+        // Subscribed under the lock, so that two watchers cannot take the last place.
         let mut ring = self.shared.ring();
         if self.shared.end.receiver_count() >= MAX_WATCHERS {
             return None;
@@ -97,18 +97,18 @@ impl Feed {
         Some(Watcher { shared: Arc::clone(&self.shared), at, end })
     }
 
-    /// Whether it is worth finding out what changed.
+    /// True: the feed has watchers.
     pub(crate) fn is_watched(&self) -> bool {
         self.shared.end.receiver_count() > 0
     }
 
-    /// Tells the watchers, if there are any, of what was committed.
+    /// Publishes a committed change to the watchers.
     pub(crate) fn publish(&self, changed: &Changed<'_>) {
         if !self.is_watched() {
             return;
         }
         let Some(render) = self.shared.ring().render else { return };
-        // Outside the lock: an answer may be long.
+        // Outside of the lock: the JSON may be long.
         let json = render(changed);
         let (session, kind) = match changed {
             Changed::Task(record) => (&record.session_id, NoticeKind::Task),
@@ -116,12 +116,12 @@ impl Feed {
             Changed::SessionDeleted(id) => (*id, NoticeKind::SessionDeleted),
         };
         let end = self.shared.ring().push(Notice { session: session.clone(), kind, json });
-        // Never back, where two sessions are here at once.
+        // Never backwards, where two sessions publish at once.
         self.shared.end.send_modify(|latest| *latest = end.max(*latest));
     }
 }
 
-impl Shared {
+impl FeedState {
     fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -132,7 +132,7 @@ impl Ring {
         self.first + self.notices.len() as u64
     }
 
-    /// Returns the number after it.
+    /// Returns the number of the next notice.
     fn push(&mut self, notice: Notice) -> u64 {
         self.bytes += notice.json.len() + NOTICE_BYTES;
         self.notices.push_back(notice);
@@ -152,26 +152,26 @@ impl Ring {
     }
 }
 
-/// One who follows the feed.
+/// A follower of the feed.
 #[derive(Debug)]
 pub struct Watcher {
-    shared: Arc<Shared>,
-    /// The number of the notice that comes next.
+    shared: Arc<FeedState>,
+    /// The number of the next notice to read.
     at: u64,
     end: watch::Receiver<u64>,
 }
 
 impl Watcher {
-    /// Waits for what comes next. Safe to cancel.
+    /// Waits for the next notices. Safe to cancel.
     pub async fn next(&mut self) -> News {
         loop {
-            // *Before* looking, so that what comes in between wakes us.
+            // *Before* the read, so that a notice published in between ends the wait below.
             self.end.borrow_and_update();
             if let Some(news) = self.unread() {
                 return news;
             }
             if self.end.changed().await.is_err() {
-                // Not while we hold the sender ourselves.
+                // Never: this watcher holds the sender itself.
                 std::future::pending::<()>().await;
             }
         }
@@ -191,7 +191,7 @@ impl Watcher {
 }
 
 impl Drop for Watcher {
-    /// The last one takes what was kept with it.
+    /// The last watcher removes the kept notices.
     fn drop(&mut self) {
         let mut ring = self.shared.ring();
         if self.shared.end.receiver_count() <= 1 {

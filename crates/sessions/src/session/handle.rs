@@ -6,30 +6,22 @@ use domain::session::{SessionId, SessionRecord};
 use tokio::sync::{mpsc, watch};
 
 use super::context::SessionContext;
-use super::message::Message;
+use super::published::Status;
+use super::request::Request;
 use super::worker::Worker;
 
-/// Messages that a worker has not looked at yet; who sends more waits.
+/// Requests that a worker has not received yet. A caller that sends more waits.
 const MAILBOX: usize = 64;
 
 #[derive(Clone, Debug)]
 pub struct SessionHandle {
-    messages: mpsc::Sender<Message>,
+    requests: mpsc::Sender<Request>,
     status: watch::Receiver<Status>,
 }
 
-/// What a list of sessions shows without asking each of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Status {
-    pub busy: bool,
-    pub running: bool,
-    pub queued: usize,
-    pub state: &'static str,
-}
-
-/// The worker ended: the session is at rest, or the server is. The message was not taken.
+/// The worker has ended, because the session is at rest or the coordinator ends. The request was not accepted.
 #[derive(Debug)]
-pub(crate) struct SessionGone(pub(crate) Message);
+pub(crate) struct SessionGone(pub(crate) Request);
 
 impl SessionHandle {
     /// A worker that does not run yet, and its address.
@@ -38,20 +30,20 @@ impl SessionHandle {
         id: SessionId,
         record: Option<SessionRecord>,
     ) -> (Self, Worker) {
-        let (messages, inbox) = mpsc::channel(MAILBOX);
-        let (tell, status) = watch::channel(Status::default());
-        (SessionHandle { messages, status }, Worker::new(context, id, record, inbox, tell))
+        let (requests, inbox) = mpsc::channel(MAILBOX);
+        let (publish, status) = watch::channel(Status::default());
+        (SessionHandle { requests, status }, Worker::new(context, id, record, inbox, publish))
     }
 
     pub fn status(&self) -> Status {
         *self.status.borrow()
     }
 
-    pub(crate) async fn send(&self, message: Message) -> Result<(), SessionGone> {
-        self.messages.send(message).await.map_err(|refused| SessionGone(refused.0))
+    pub(crate) async fn send(&self, request: Request) -> Result<(), SessionGone> {
+        self.requests.send(request).await.map_err(|refused| SessionGone(refused.0))
     }
 
     pub(crate) fn is_same(&self, other: &SessionHandle) -> bool {
-        self.messages.same_channel(&other.messages)
+        self.requests.same_channel(&other.requests)
     }
 }

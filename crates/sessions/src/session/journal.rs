@@ -1,7 +1,7 @@
-//! What a worker is about to make durable: changes and events, committed together and only then told.
+//! The changes and events that a worker is about to commit, in one transaction. Events are published after the commit.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::event::{Event, StoredEvent};
 use domain::session::SessionKey;
@@ -10,10 +10,14 @@ use domain::usage::{CliCharge, Cost, Day};
 use failpoint::failpoint;
 use jiff::Timestamp;
 use store::{Change, Store, StoreError};
+use tokio::time::Instant;
 
 use super::log::EventLog;
 
-/// Collects until [`Journal::flush`]. After a failed flush everything is still here, to be flushed again or discarded.
+/// The delay before a commit that failed is repeated.
+const COMMIT_RETRY: Duration = Duration::from_millis(500);
+
+/// Collects changes until [`Journal::flush`]. A failed flush keeps all of them, to be flushed again or discarded.
 #[derive(Debug)]
 pub(crate) struct Journal {
     session: SessionKey,
@@ -25,21 +29,23 @@ pub(crate) struct Journal {
     lines: Vec<(TaskId, bytes::Bytes)>,
     mark: Option<(u64, String)>,
     ended: Vec<TaskRecord>,
-    /// When the oldest event in here was told.
+    /// When the oldest uncommitted event was added.
     oldest: Option<Instant>,
+    /// When the commit that failed is repeated.
+    retry_at: Option<Instant>,
 }
 
-/// What became durable.
+/// The result of a commit.
 #[derive(Debug, Default)]
 pub(crate) struct Flushed {
-    /// Tasks whose end can now be told to those who wait for it.
+    /// Tasks whose end is durable now.
     pub(crate) ended: Vec<TaskRecord>,
-    /// The sandbox's frames up to this one can be forgotten.
+    /// The sandbox can forget its frames up to this one.
     pub(crate) last_frame: Option<u64>,
-    /// Tasks whose records are new or other than before, in this order.
+    /// New and changed records of tasks, in this order.
     pub(crate) tasks: Vec<TaskRecord>,
     pub(crate) session_deleted: bool,
-    /// How long the oldest of the events took to become so.
+    /// The time from the oldest event to its commit.
     pub(crate) lag: Option<Duration>,
 }
 
@@ -78,6 +84,7 @@ impl Journal {
             mark: None,
             ended: Vec::new(),
             oldest: None,
+            retry_at: None,
         }
     }
 
@@ -89,13 +96,13 @@ impl Journal {
         self.session
     }
 
-    /// Before anything was written under the name of before.
+    /// Changes the session's key. Allowed only before the first commit.
     pub(crate) fn rename(&mut self, session: SessionKey) {
         self.session = session;
         self.log.rename(session);
     }
 
-    /// Whether a task's end is in here, not yet written.
+    /// True: the end of the task waits for its commit.
     pub(crate) fn ends(&self, task: &TaskId) -> bool {
         self.ended.iter().any(|record| record.id == *task)
     }
@@ -104,7 +111,8 @@ impl Journal {
         self.next_seq
     }
 
-    pub(crate) fn tell(&mut self, event: &Event, task: Option<&TaskId>) {
+    /// Numbers an event. The next commit publishes it.
+    pub(crate) fn publish(&mut self, event: &Event, task: Option<&TaskId>) {
         self.events.push((task.cloned(), event.number(self.next_seq, Timestamp::now(), task)));
         self.next_seq += 1;
         self.oldest.get_or_insert_with(Instant::now);
@@ -114,7 +122,7 @@ impl Journal {
         self.changes.push(change);
     }
 
-    /// A task's end: its record, and whoever waits for it.
+    /// Adds a task's end. The next commit reports it in [`Flushed::ended`].
     pub(crate) fn end(&mut self, record: TaskRecord) {
         let cli_cost = Cost::from_dollars(record.answer.as_ref().map_or(0.0, |answer| answer.cli_cost));
         if cli_cost > Cost::ZERO {
@@ -129,17 +137,17 @@ impl Journal {
         self.ended.push(record);
     }
 
-    /// A line of the agent, for the task's log.
+    /// Adds a line to the task's log.
     pub(crate) fn line(&mut self, task: &TaskId, line: &str) {
         self.lines.push((task.clone(), bytes::Bytes::copy_from_slice(line.as_bytes())));
     }
 
-    /// Everything that came up to this frame of the sandbox is in here. `progress`: what is known by that.
+    /// Marks all frames of the sandbox up to `last` as processed. `progress`: the state that they led to.
     pub(crate) fn frame(&mut self, last: u64, progress: String) {
         self.mark = Some((last, progress));
     }
 
-    /// The sandbox is gone: there is nobody to whom its frames could be acknowledged.
+    /// Drops the mark of a sandbox that is gone.
     pub(crate) fn forget_frames(&mut self) {
         self.mark = None;
     }
@@ -148,12 +156,23 @@ impl Journal {
         self.changes.is_empty() && self.events.is_empty() && self.lines.is_empty() && self.mark.is_none()
     }
 
+    /// When the commit that failed is repeated. `None`: the last commit succeeded.
+    pub(crate) fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
     /// Commits, then publishes.
     pub(crate) async fn flush(&mut self) -> Result<Flushed, StoreError> {
+        if !self.is_empty()
+            && let Err(error) = self.store.commit(self.batch()).await
+        {
+            self.retry_at = Some(Instant::now() + COMMIT_RETRY);
+            return Err(error);
+        }
+        self.retry_at = None;
         if self.is_empty() {
             return Ok(Flushed::default());
         }
-        self.store.commit(self.batch()).await?;
         failpoint!("events.committed");
         let mut flushed = Flushed::default();
         for change in self.changes.drain(..) {
@@ -169,7 +188,7 @@ impl Journal {
         Ok(flushed)
     }
 
-    /// Forgets what could not be committed: it was not told to anyone.
+    /// Drops everything that is not committed. None of it was published.
     pub(crate) fn discard(&mut self) {
         self.next_seq -= self.events.len() as u64;
         self.changes.clear();
@@ -178,6 +197,7 @@ impl Journal {
         self.ended.clear();
         self.oldest = None;
         self.mark = None;
+        self.retry_at = None;
     }
 
     fn batch(&self) -> Vec<Change> {
@@ -185,7 +205,7 @@ impl Journal {
         let (deletes, others): (Vec<_>, Vec<_>) =
             self.changes.iter().cloned().partition(|change| matches!(change, Change::DeleteSession(_)));
         batch.extend(others);
-        // Neighbours of one task share a change; their order is kept.
+        // Consecutive events of one task share a change.
         for run in self.events.chunk_by(|a, b| a.0 == b.0) {
             batch.push(Change::AppendEvents {
                 session: self.session,

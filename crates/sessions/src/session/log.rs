@@ -1,8 +1,7 @@
-//! A session's event log as its subscribers see it: a cursor over what is committed.
+//! A session's event log as its subscribers see it: a cursor over the committed events.
 //!
-//! Replay and live are the same read: from the tail that is kept in memory where it reaches back far enough, from the store
-//! where it does not. So nothing can fall between them, a slow subscriber costs only its own place, and none of them can
-//! hold up the worker.
+//! Replay and live events are the same read: from the tail in memory where it reaches back far enough, else from the
+//! store. No event can fall between the two, a slow subscriber delays only itself, and no subscriber delays the worker.
 
 mod frames;
 
@@ -15,16 +14,18 @@ pub use frames::Frames;
 use store::{Store, StoreError};
 use tokio::sync::watch;
 
-/// How much of the end of the log is kept in memory: enough that a subscriber on a working network never reads the store.
+/// The size of the log's tail in memory: a subscriber on a working network never reads the store.
 const TAIL_BYTES: usize = 512 * 1024;
 
-/// Events that are encoded together, unless one is larger: what a subscriber that does not read holds on to.
+/// The size of events that are encoded together, unless one event is larger. A subscriber that does not read holds one
+/// page.
 const PAGE_BYTES: usize = 128 * 1024;
 
-/// Fewer bytes than this are encoded again with what comes next, so that who comes later does not get them one by one.
+/// A page below this size is encoded again with the next events, so that a later subscriber does not get them one by
+/// one.
 const SMALL_PAGE_BYTES: usize = 8 * 1024;
 
-/// Events that are read from the store at once.
+/// The number of events in one read of the store.
 const STORE_EVENTS: usize = 256;
 
 #[derive(Debug)]
@@ -45,7 +46,7 @@ struct Progress {
 
 #[derive(Debug, Default)]
 struct Tail {
-    /// They follow each other without a hole.
+    /// Consecutive, without a gap.
     pages: VecDeque<Frames>,
     bytes: usize,
 }
@@ -66,23 +67,23 @@ impl Tail {
         }
     }
 
-    /// Those after `since` in the page that has the first of them.
+    /// The events after `since` in the page that has the first of them.
     fn after(&self, since: u64) -> Option<Frames> {
         let index = self.pages.partition_point(|page| page.last() <= since);
         self.pages.get(index)?.after(since)
     }
 }
 
-/// What a subscriber gets next.
+/// A read of a subscriber.
 #[derive(Debug)]
 pub enum Page {
     Events(Frames),
-    /// Retention removed what was asked for: the log goes on after `to`.
+    /// Retention removed the requested events: the log continues after `to`.
     Gap {
         from: u64,
         to: u64,
     },
-    /// The session was deleted; nothing will follow.
+    /// The session was deleted. No event follows.
     End,
 }
 
@@ -100,7 +101,7 @@ impl EventLog {
         *self.session.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes committed events visible. They follow the ones before without a hole.
+    /// Makes committed events visible. They continue the earlier ones without a gap.
     pub(crate) fn publish(&self, events: &[StoredEvent]) {
         let Some(last) = events.last().map(|event| event.seq) else { return };
         {
@@ -112,7 +113,7 @@ impl EventLog {
         self.latest.send_modify(|progress| progress.latest = last);
     }
 
-    /// Ends every subscription once it has read what there is.
+    /// Ends every subscription once it has read the last event.
     pub(crate) fn close(&self) {
         self.latest.send_modify(|progress| progress.closed = true);
     }
@@ -125,7 +126,7 @@ impl EventLog {
         self.latest.receiver_count()
     }
 
-    /// The number of the oldest event that is still there.
+    /// The number of the oldest event in the store.
     pub async fn earliest(&self) -> Result<u64, StoreError> {
         let bounds = self.store.bounds(self.session()).await?;
         Ok(bounds.map_or(1, |bounds| bounds.earliest))
@@ -141,7 +142,7 @@ impl EventLog {
     }
 }
 
-/// Cuts where a page is full. Each has at least one event, however large.
+/// Cuts the events into full pages. Each page has at least one event, however large.
 fn pages(events: &[StoredEvent]) -> impl Iterator<Item = &[StoredEvent]> {
     let mut bytes = 0;
     events.chunk_by(move |one, next| {
@@ -154,7 +155,7 @@ fn pages(events: &[StoredEvent]) -> impl Iterator<Item = &[StoredEvent]> {
     })
 }
 
-/// One subscriber's place in a session's log.
+/// A subscriber's position in a session's log.
 #[derive(Debug)]
 pub struct Cursor {
     log: std::sync::Arc<EventLog>,
@@ -167,10 +168,10 @@ impl Cursor {
         self.since
     }
 
-    /// Waits for the next events. Safe to cancel: the place moves only when something is returned.
+    /// Waits for the next events. Safe to cancel: the position moves only when this returns.
     pub async fn next(&mut self) -> Result<Page, StoreError> {
         loop {
-            // Marked as seen *before* reading, so that an event committed in between wakes the wait below.
+            // Marked as seen *before* the read, so that an event committed in between ends the wait below.
             let progress = *self.progress.borrow_and_update();
             if progress.latest > self.since {
                 match self.read().await? {
@@ -184,7 +185,7 @@ impl Cursor {
         }
     }
 
-    /// `None` where what is asked for went between two looks at the store.
+    /// `None` where the requested events were removed between two reads of the store.
     async fn read(&mut self) -> Result<Option<Page>, StoreError> {
         let frames = if let Some(frames) = self.log.read_tail(self.since) {
             Some(frames)
@@ -194,8 +195,8 @@ impl Cursor {
         };
         let next = match &frames {
             Some(frames) => frames.first(),
-            // Nothing is left of what was asked for: retention took all there was, or the session was deleted and its
-            // rows went before its subscribers did.
+            // Retention removed all requested events, or the session was deleted and its rows are gone before its
+            // subscribers.
             None => match self.log.store.bounds(self.log.session()).await? {
                 Some(bounds) => bounds.earliest,
                 None => return Ok(Some(Page::End)),

@@ -1,4 +1,4 @@
-//! Tells what the agent does: turns its stream into our events, and watches for what matters to the running task.
+//! Turns the agent's stream into events, and into signals for the running task.
 
 use claude_stream::{AgentEvent, Block, BlockStart, ResultSubtype, SubagentPhase, ToolResult, TurnResult};
 use domain::event::{Event, Origin};
@@ -15,35 +15,37 @@ use claude_stream::STRUCTURED_OUTPUT;
 const NOISE: [&str; 3] =
     ["stream_event/content_block_delta/signature_delta", "stream_event/ping", "system/thinking_tokens"];
 
-/// What one agent process has said so far, as far as the next line's meaning depends on it.
+/// The part of an agent process's output that the meaning of its next line depends on. It is stored with the task's
+/// progress.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Narrator {
-    /// Deltas came for the block that the next whole `assistant` frame repeats.
+    /// Deltas arrived for the block that the next whole `assistant` frame repeats.
     text_streamed: bool,
     thinking_streamed: bool,
-    /// The message that is being streamed, until it stops.
+    /// The id of the message that is being streamed, until it stops.
     message: Option<String>,
-    /// Its first event: void if the model is asked again.
+    /// The number of its first event, which becomes void if the model is asked again.
     message_since: Option<u64>,
     /// Tool calls of the structured-output mechanism, whose results are not shown.
     hidden_calls: Vec<String>,
-    /// Calls of the top-level agent that have no result yet.
+    /// Calls of the top-level agent without a result.
     open_calls: Vec<String>,
-    /// Ends of streamed texts that could be the beginning of a secret, until more of the text or its end is heard.
+    /// Ends of streamed texts that could be the beginning of a secret, held back until more of the text arrives or it
+    /// ends.
     #[serde(default)]
     held: Vec<Held>,
 }
 
-/// What a line means to the task.
+/// The meaning of a line for the running task.
 #[derive(Debug)]
-pub(crate) enum Sign {
-    /// Only something to show.
+pub(crate) enum AgentSignal {
+    /// Nothing but its events.
     None,
-    /// The CLI took the message with this uuid.
+    /// The CLI confirmed the message with this uuid.
     Accepted {
         uuid: String,
     },
-    /// The conversation's name, at the begin of each turn.
+    /// The conversation's name, at the beginning of each turn.
     Conversation {
         claude_session_id: String,
     },
@@ -51,10 +53,11 @@ pub(crate) enum Sign {
         tool: String,
         caller: Caller,
     },
-    /// The last open tool call of the top-level agent has its result: a turn is over and the next model request follows.
+    /// The last open tool call of the top-level agent has its result: a turn is over, and the next model request
+    /// follows.
     TurnOver,
     Ended(Box<TurnEnd>),
-    /// The CLI asks something that we have to answer.
+    /// The CLI asks a question that the coordinator has to answer.
     Asked {
         request_id: String,
         subtype: String,
@@ -65,7 +68,7 @@ pub(crate) enum Sign {
     },
 }
 
-/// Who called a tool.
+/// The caller of a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
     Agent,
@@ -85,13 +88,13 @@ pub(crate) struct TurnEnd {
 }
 
 impl Narrator {
-    /// Whether a tool runs: then silence is not a sign of trouble.
+    /// True: a tool runs, and silence is expected.
     pub(crate) fn tool_runs(&self) -> bool {
         !self.open_calls.is_empty()
     }
 
-    /// `seq` is the number that the first event told will get.
-    pub(crate) fn tell(
+    /// Appends the events of one line. `seq`: the number that the first of them gets. `raw`: the line.
+    pub(crate) fn narrate(
         &mut self,
         session: &SessionId,
         event: AgentEvent<'_>,
@@ -99,18 +102,18 @@ impl Narrator {
         seq: u64,
         secrets: &SessionRedactor,
         events: &mut Vec<Event>,
-    ) -> Sign {
+    ) -> AgentSignal {
         let first = events.len();
         self.release_before(&event, events);
-        // It belongs to what came before this line, which may be the end of the message.
+        // Released text belongs to the lines before this one, which may end the message.
         self.notice_first(seq, &events[first..]);
         let released = events.len();
-        let sign = self.tell_one(session, event, raw, secrets, events);
+        let signal = self.narrate_event(session, event, raw, secrets, events);
         self.notice_first(seq + (released - first) as u64, &events[released..]);
-        sign
+        signal
     }
 
-    /// Remembers the first event of a message that may yet be void.
+    /// Remembers the first event of a message that may become void.
     fn notice_first(&mut self, seq: u64, events: &[Event]) {
         let voidable =
             |event: &Event| matches!(event, Event::Text { .. } | Event::Thinking { .. } | Event::ThinkingStart(_));
@@ -121,14 +124,14 @@ impl Narrator {
         }
     }
 
-    fn tell_one(
+    fn narrate_event(
         &mut self,
         session: &SessionId,
         event: AgentEvent<'_>,
         raw: &str,
         secrets: &SessionRedactor,
         events: &mut Vec<Event>,
-    ) -> Sign {
+    ) -> AgentSignal {
         match event {
             AgentEvent::Init { session_id, model, tools, .. } => {
                 let claude_session_id = session_id.into_owned();
@@ -142,7 +145,7 @@ impl Narrator {
                         .collect(),
                     claude_session_id: claude_session_id.clone(),
                 });
-                return Sign::Conversation { claude_session_id };
+                return AgentSignal::Conversation { claude_session_id };
             }
             AgentEvent::MessageStart { parent: None, message_id, .. } => {
                 self.notice_cut(&message_id, events);
@@ -165,28 +168,28 @@ impl Narrator {
                 if parent.is_none() && error.is_none() {
                     self.notice_cut(&message_id, events);
                 }
-                let mut sign = Sign::None;
+                let mut signal = AgentSignal::None;
                 for block in blocks {
-                    // An API failure is told as the task's error, not as words of the agent.
+                    // An API failure becomes the task's error, not text of the agent.
                     if error.is_none() {
-                        sign = self.tell_block(parent.as_deref(), block, events).unwrap_or(sign);
+                        signal = self.narrate_block(parent.as_deref(), block, events).unwrap_or(signal);
                     }
                 }
-                return sign;
+                return signal;
             }
-            AgentEvent::UserReplay { uuid } => return Sign::Accepted { uuid: uuid.into_owned() },
+            AgentEvent::UserReplay { uuid } => return AgentSignal::Accepted { uuid: uuid.into_owned() },
             AgentEvent::ToolResults { parent, results } => {
                 if parent.is_none() {
-                    // Its calls were made: this message stands, even one that came whole and so without an end of its own.
+                    // Its calls were made, so the message cannot become void. A message that arrived whole has no stop.
                     (self.message, self.message_since) = (None, None);
                 }
                 let open = self.open_calls.len();
                 for result in results {
                     self.open_calls.retain(|id| *id != result.tool_use_id);
-                    self.tell_result(parent.as_deref(), result, events);
+                    self.narrate_result(parent.as_deref(), result, events);
                 }
                 if open > 0 && self.open_calls.is_empty() {
-                    return Sign::TurnOver;
+                    return AgentSignal::TurnOver;
                 }
             }
             AgentEvent::ApiRetry { attempt, max_retries, delay_ms, status, reason } => events.push(Event::Retry {
@@ -200,14 +203,14 @@ impl Narrator {
             AgentEvent::Subagent { phase, .. } => {
                 events.push(Event::Subagent { phase: phase_name(phase), frame: frame(raw).0 });
             }
-            AgentEvent::Result(result) => return Sign::Ended(Box::new(turn_end(result))),
+            AgentEvent::Result(result) => return AgentSignal::Ended(Box::new(turn_end(result))),
             AgentEvent::ControlRequest { request_id, subtype, .. } => {
-                return Sign::Asked { request_id: request_id.into_owned(), subtype: subtype.into_owned() };
+                return AgentSignal::Asked { request_id: request_id.into_owned(), subtype: subtype.into_owned() };
             }
             AgentEvent::ControlResponse { request_id, outcome } => {
-                return Sign::Answered { request_id: request_id.into_owned(), error: outcome.err() };
+                return AgentSignal::Answered { request_id: request_id.into_owned(), error: outcome.err() };
             }
-            // Known to carry nothing for a person: a block's signature, a keep-alive, a count per thinking delta.
+            // Without meaning for a person: a block's signature, a keep-alive, a count for each thinking delta.
             AgentEvent::Unknown { kind } if NOISE.contains(&kind.as_ref()) => {}
             AgentEvent::Unknown { .. } => events.push(Event::Raw { event: frame(raw).0 }),
             AgentEvent::Status { .. }
@@ -219,11 +222,11 @@ impl Narrator {
             | AgentEvent::MessageStop { parent: Some(_) }
             | AgentEvent::UserText { .. } => {}
         }
-        Sign::None
+        AgentSignal::None
     }
 
-    /// A message under another name than the one that is being streamed and has not stopped: the connection was cut and the
-    /// CLI asked again, streaming or not. It says so in an `api_retry` only where its own retries were at work.
+    /// Another message begins while one is being streamed: the connection was cut and the CLI asked again, streaming or
+    /// not. An `api_retry` line reports it only where the CLI itself repeated the request.
     fn notice_cut(&mut self, message_id: &str, events: &mut Vec<Event>) {
         let Some(_) = self.message.take_if(|streamed| streamed != message_id) else { return };
         (self.text_streamed, self.thinking_streamed) = (false, false);
@@ -239,20 +242,25 @@ impl Narrator {
         }
     }
 
-    /// A whole block: it repeats what was streamed, or stands for it where nothing was.
-    fn tell_block(&mut self, parent: Option<&str>, block: Block<'_>, events: &mut Vec<Event>) -> Option<Sign> {
+    /// A whole block repeats the streamed deltas, or replaces them where none arrived.
+    fn narrate_block(
+        &mut self,
+        parent: Option<&str>,
+        block: Block<'_>,
+        events: &mut Vec<Event>,
+    ) -> Option<AgentSignal> {
         let origin = Origin { parent_tool_use_id: parent.map(str::to_owned) };
         match block {
             Block::Text { text } => {
                 if !std::mem::take(&mut self.text_streamed) && !text.is_empty() {
-                    tell_text(&text, &origin, events);
+                    push_text(&text, &origin, events);
                 }
                 None
             }
             Block::Thinking { text } => {
                 if !std::mem::take(&mut self.thinking_streamed) && !text.is_empty() {
                     events.push(Event::ThinkingStart(origin.clone()));
-                    tell_thinking(&text, &origin, events);
+                    push_thinking(&text, &origin, events);
                 }
                 None
             }
@@ -274,13 +282,13 @@ impl Narrator {
                     origin,
                 });
                 let caller = if parent.is_none() { Caller::Agent } else { Caller::Subagent };
-                Some(Sign::ToolCalled { tool, caller })
+                Some(AgentSignal::ToolCalled { tool, caller })
             }
             Block::Other { .. } => None,
         }
     }
 
-    fn tell_result(&mut self, parent: Option<&str>, result: ToolResult<'_>, events: &mut Vec<Event>) {
+    fn narrate_result(&mut self, parent: Option<&str>, result: ToolResult<'_>, events: &mut Vec<Event>) {
         if let Some(hidden) = self.hidden_calls.iter().position(|id| *id == result.tool_use_id) {
             self.hidden_calls.swap_remove(hidden);
             return;
@@ -308,7 +316,7 @@ const fn phase_name(phase: SubagentPhase) -> &'static str {
     }
 }
 
-/// As the CLI calls it.
+/// The CLI's name of a subtype.
 fn subtype_name(subtype: ResultSubtype<'_>) -> String {
     match subtype {
         ResultSubtype::Success => "success".to_owned(),
@@ -337,23 +345,23 @@ fn milliseconds(delay: f64) -> u64 {
     delay.round() as u64
 }
 
-/// JSON of the agent as it came; where it is too large, a string with its beginning.
+/// The agent's JSON as it arrived; where it is too large, a string with its beginning.
 fn frame(json: &str) -> (Box<RawValue>, bool) {
     let (beginning, truncated) = bounded(json, Event::MAX_FRAME_BYTES);
     let frame = if truncated {
         serde_json::value::to_raw_value(beginning)
     } else {
-        // The decoder took it for JSON, so it is.
+        // The decoder has parsed it.
         RawValue::from_string(json.to_owned())
     };
     (frame.unwrap_or_default(), truncated)
 }
 
-fn tell_text(text: &str, origin: &Origin, events: &mut Vec<Event>) {
+fn push_text(text: &str, origin: &Origin, events: &mut Vec<Event>) {
     events.extend(pieces(text).map(|piece| Event::Text { text: piece.to_owned(), origin: origin.clone() }));
 }
 
-fn tell_thinking(text: &str, origin: &Origin, events: &mut Vec<Event>) {
+fn push_thinking(text: &str, origin: &Origin, events: &mut Vec<Event>) {
     events.extend(pieces(text).map(|piece| Event::Thinking { text: piece.to_owned(), origin: origin.clone() }));
 }
 
@@ -366,7 +374,7 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The longest beginning of `text` that has at most `bytes` bytes, and whether that is not all.
+/// The longest beginning of `text` with at most `bytes` bytes, and whether it was cut.
 fn bounded(text: &str, bytes: usize) -> (&str, bool) {
     if text.len() <= bytes { (text, false) } else { (&text[..text.floor_char_boundary(bytes)], true) }
 }

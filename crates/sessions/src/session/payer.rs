@@ -1,4 +1,4 @@
-//! Who pays for what an agent asks the model.
+//! The payer of an agent's model requests.
 
 use domain::budget::Payer;
 use domain::task::TaskRecord;

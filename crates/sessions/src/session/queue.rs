@@ -1,4 +1,4 @@
-//! The tasks that wait in a session, first in, first out, bounded.
+//! The queue of a session: first in, first out, bounded.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ pub(crate) struct Queue<T> {
     bound: usize,
 }
 
-/// The queue holds as many as it may.
+/// The queue holds as many tasks as its bound allows.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
@@ -18,22 +18,17 @@ impl<T> Queue<T> {
         Queue { waiting: VecDeque::new(), bound }
     }
 
-    /// Fails before anything is accepted, so that a caller can be told before a task is written down.
+    /// Fails where no task fits. To be called before a task is written.
     pub(crate) fn check_room(&self) -> Result<(), Full> {
         if self.waiting.len() < self.bound { Ok(()) } else { Err(Full) }
     }
 
-    /// Puts a task at the end. Restored tasks may exceed the bound: they were accepted before.
+    /// Adds a task at the end. Restored tasks may exceed the bound: they were accepted before.
     pub(crate) fn push(&mut self, task: T) {
         self.waiting.push_back(task);
     }
 
-    /// Puts a task at the end, if there is one.
-    pub(crate) fn extend(&mut self, task: Option<T>) {
-        self.waiting.extend(task);
-    }
-
-    /// Puts back what was taken out first.
+    /// Adds a task at the front.
     pub(crate) fn push_front(&mut self, task: T) {
         self.waiting.push_front(task);
     }
@@ -42,7 +37,7 @@ impl<T> Queue<T> {
         self.waiting.pop_front()
     }
 
-    /// Takes out the first task that fits.
+    /// Removes the first task that fits.
     pub(crate) fn remove(&mut self, fits: impl Fn(&T) -> bool) -> Option<T> {
         let index = self.waiting.iter().position(fits)?;
         self.waiting.remove(index)
@@ -58,10 +53,6 @@ impl<T> Queue<T> {
 
     pub(crate) fn any(&self, fits: impl Fn(&T) -> bool) -> bool {
         self.waiting.iter().any(fits)
-    }
-
-    pub(crate) fn drain(&mut self) -> Vec<T> {
-        self.waiting.drain(..).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -1,12 +1,13 @@
-//! The task that runs: what was seen of it so far, and what its end means.
+//! The running task: its progress so far, and the outcome of its turns.
+
+mod outcome;
 
 use std::time::Duration;
 
-use agent_template::output::{OutputSchema, find_object};
 use domain::event::Event;
-use domain::task::{Answer, ErrorType, Failure, TaskRecord, TaskStatus};
+use domain::task::{Answer, Failure, TaskRecord, TaskStatus};
 use domain::usage::Cost;
-use gateway::{GatewayFailure, Reading};
+use gateway::Reading;
 use jiff::Timestamp;
 use observe::telemetry::{OpenCalls, TaskTrace};
 use serde::{Deserialize, Serialize};
@@ -14,93 +15,91 @@ use serde_json::Value;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::narrator::{Caller, TurnEnd};
+use super::narrator::Caller;
+use super::tasks::{RetryReason, WaitingTask};
+pub(crate) use outcome::{TurnOutcome, gateway_failure};
 
 /// The tools by which the CLI starts a subagent.
 const SUBAGENT_TOOLS: [&str; 2] = ["Agent", "Task"];
 
-/// How long the agent has to end a turn that it was told to end, before its sandbox is killed.
+/// The time that an interrupted agent has to end its turn, before its sandbox is killed.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) record: TaskRecord,
-    /// The uuid that the task was given when it was submitted; each message for the agent gets one made from it.
+    /// The uuid that the task got when it was submitted. The uuids of its messages are derived from it.
     root: Uuid,
     progress: Progress,
     begun: Instant,
-    /// The gateway's meter when the task began, or when this coordinator took it over.
+    /// The gateway's meter when the task began, or when this coordinator continued it.
     reading: Reading,
     deadline: Instant,
-    /// The agent has said or done something; where another coordinator began the task, it may have.
+    /// The agent has said or done something. Assumed where another coordinator began the task.
     spoke: bool,
+    /// The task's message waits until the task's start is durable.
+    prompt_pending: bool,
     trace: TaskTrace,
 }
 
-/// What is known of a running task: kept with its events, so that another coordinator can go on with it.
+/// The progress of a running task. It is stored with the task's events, so that the next coordinator can continue the
+/// task; the stored names of fields stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Progress {
     /// The event with which this attempt began.
     since: u64,
-    /// The agent said that it took the message in: results before that belong to other turns. It may say so only after
-    /// it began to answer.
+    /// The agent confirmed the message: results before that belong to other turns. The confirmation may follow the
+    /// first part of the answer.
     accepted: bool,
-    /// The agent did something since it was given the message.
-    heard: bool,
-    /// What was wrong with the first answer, once the agent was asked for another.
-    complaint: Option<String>,
-    /// Model round-trips that are over.
+    /// The agent did something since it got the message.
+    #[serde(rename = "heard")]
+    active: bool,
+    /// The reason why the first answer does not fit the schema, once the agent was asked for another one.
+    #[serde(rename = "complaint")]
+    schema_error: Option<String>,
+    /// Completed model round-trips.
     turns: u32,
     tools: Vec<String>,
-    /// Calls without a result so far.
+    /// Calls without a result.
     #[serde(default)]
     calls: OpenCalls,
-    /// A subagent works in this turn, with model requests of its own.
+    /// A subagent works in this turn and sends model requests of its own.
     delegates: bool,
     resumed: bool,
-    /// Used before this coordinator took the task over.
+    /// Used before this coordinator continued the task.
     used: Reading,
     /// The CLI's own figure for its turns of this task, in dollars.
     cli_cost: f64,
-    /// Why we ended it, where we did.
-    verdict: Option<Failure>,
-}
-
-/// What follows from the end of a turn.
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    Completed {
-        output: Option<Value>,
-        response: Option<String>,
-    },
-    /// Ask once more, for an answer that fits the schema.
-    Repair {
-        complaint: String,
-    },
-    Failed(Failure),
+    /// The failure that the coordinator decided on before the turn ended.
+    #[serde(rename = "verdict")]
+    forced_failure: Option<Failure>,
 }
 
 impl Running {
-    pub(crate) fn begin(mut record: TaskRecord, root: Uuid, resumed: bool, reading: Reading) -> Self {
+    /// Starts an attempt. `resumed`: the conversation had turns before. Its message is sent once the start is durable.
+    pub(crate) fn begin(task: WaitingTask, resumed: bool, reading: Reading) -> Self {
+        let WaitingTask { mut record, prompt: root } = task;
         record.status = TaskStatus::Running;
         let now = Instant::now();
-        // A repository task began with its first stage; its own time begins with the second.
+        // A repository task started with its first stage; its time limit starts with the second.
         let since = *record.started.get_or_insert_with(Timestamp::now);
         let elapsed = Timestamp::now().duration_since(since).try_into().unwrap_or(Duration::ZERO);
         let begun = now.checked_sub(elapsed).unwrap_or(now);
         let deadline = now + Duration::from_millis(record.request.timeout_ms);
         let progress = Progress { resumed, ..Progress::default() };
-        Running { record, root, progress, begun, reading, deadline, spoke: false, trace: TaskTrace::default() }
+        let (trace, spoke, prompt_pending) = (TaskTrace::default(), false, true);
+        Running { record, root, progress, begun, reading, deadline, spoke, prompt_pending, trace }
     }
 
-    /// Goes on with a task that another coordinator began. Its time went on meanwhile, by the wall clock.
-    pub(crate) fn take_over(record: TaskRecord, root: Uuid, progress: Progress) -> Self {
+    /// Continues a task that another coordinator began. Its time limit counts from its start, by the wall clock.
+    pub(crate) fn resume(task: WaitingTask, progress: Progress) -> Self {
+        let WaitingTask { record, prompt: root } = task;
         let since = |start: Timestamp| Timestamp::now().duration_since(start).try_into().unwrap_or(Duration::ZERO);
         let started = record.started.unwrap_or(record.created);
         let staged = record.repository.as_ref().and_then(|progress| progress.stage_began).unwrap_or(started);
         let (elapsed, staged) = (since(started), since(staged));
-        let limit = if progress.verdict.is_some() {
+        let limit = if progress.forced_failure.is_some() {
             INTERRUPT_GRACE
         } else {
             Duration::from_millis(record.request.timeout_ms).saturating_sub(staged)
@@ -108,25 +107,26 @@ impl Running {
         let now = Instant::now();
         let begun = now.checked_sub(elapsed).unwrap_or(now);
         let (reading, trace) = (Reading::default(), TaskTrace::default());
-        Running { record, root, progress, begun, reading, deadline: now + limit, spoke: true, trace }
+        let (deadline, spoke, prompt_pending) = (now + limit, true, false);
+        Running { record, root, progress, begun, reading, deadline, spoke, prompt_pending, trace }
     }
 
-    /// What happens from here on is told there too.
+    /// Records the task's calls in this trace from now on.
     pub(crate) fn trace_as(&mut self, trace: TaskTrace) {
         self.trace = trace;
     }
 
-    /// What the task cost before this coordinator took it over, where that is known better.
-    pub(crate) fn recall_cost(&mut self, cost: Cost) {
+    /// Corrects the cost of the task before this coordinator continued it, where the ledger knows more.
+    pub(crate) fn raise_cost_before(&mut self, cost: Cost) {
         self.progress.used.cost = self.progress.used.cost.max(cost);
     }
 
-    /// What another coordinator needs to go on.
+    /// The progress that the next coordinator needs to continue the task.
     pub(crate) fn progress(&self, now: Reading) -> Progress {
         Progress { used: self.used(now), ..self.progress.clone() }
     }
 
-    /// What the task used so far.
+    /// The task's usage so far.
     pub(crate) fn used(&self, now: Reading) -> Reading {
         let used = self.progress.used;
         Reading {
@@ -135,23 +135,23 @@ impl Running {
         }
     }
 
-    /// The uuid of the message that the agent is to answer: another one for each attempt and for the request for a better
-    /// answer, because the CLI ignores one that it has seen.
+    /// The uuid of the message that the agent answers. Each attempt and the request for a better answer have their own,
+    /// because the CLI ignores a uuid that it knows.
     pub(crate) fn prompt(&self) -> Uuid {
-        let variant = u128::from(self.record.attempt) << 1 | u128::from(self.progress.complaint.is_some());
+        let variant = u128::from(self.record.attempt) << 1 | u128::from(self.progress.schema_error.is_some());
         Uuid::from_u128(self.root.as_u128() ^ variant)
     }
 
-    /// What was wrong with the first answer, where a second was asked for.
-    pub(crate) fn complaint(&self) -> Option<&str> {
-        self.progress.complaint.as_deref()
+    /// The reason why the first answer did not fit the schema, where a second one was requested.
+    pub(crate) fn schema_error(&self) -> Option<&str> {
+        self.progress.schema_error.as_deref()
     }
 
     pub(crate) fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// The CLI took a message in: from here on, what it says belongs to this task.
+    /// The CLI confirmed a message: its results belong to this task from now on.
     pub(crate) fn accept(&mut self, uuid: &str) {
         if uuid.parse() == Ok(self.prompt()) {
             self.progress.accepted = true;
@@ -166,9 +166,15 @@ impl Running {
         self.progress.since = seq;
     }
 
-    /// Nobody knows whether the agent has the message, be it the task's own or the request for a better answer.
-    pub(crate) fn awaits_acceptance(&self) -> bool {
-        !self.progress.accepted && self.progress.verdict.is_none()
+    /// Sends the message again where the agent has not confirmed it, be it the task's own or the request for a better
+    /// answer. The CLI ignores a message that it has.
+    pub(crate) fn resend_prompt(&mut self) {
+        self.prompt_pending = !self.progress.accepted && self.progress.forced_failure.is_none();
+    }
+
+    /// True once: the message is to be sent now.
+    pub(crate) fn take_pending_prompt(&mut self) -> bool {
+        std::mem::take(&mut self.prompt_pending)
     }
 
     /// The event with which this attempt began.
@@ -176,42 +182,41 @@ impl Running {
         self.progress.since
     }
 
-    /// The agent does something that it was asked for.
-    pub(crate) fn hear(&mut self, events: &[Event]) {
-        self.presume_heard();
+    /// The agent acts on the message.
+    pub(crate) fn on_events(&mut self, events: &[Event]) {
+        self.assume_active();
         self.progress.calls.apply(events, &self.trace);
     }
 
-    /// It may have done something of which we do not know.
-    pub(crate) fn presume_heard(&mut self) {
-        self.progress.heard = true;
+    /// The agent has acted on the message, or may have. The message is never sent again.
+    pub(crate) fn assume_active(&mut self) {
+        self.progress.active = true;
     }
 
-    /// The agent speaks, or calls a tool. True: for the first time.
-    pub(crate) fn speaks_first(&mut self) -> bool {
+    /// The agent says something or calls a tool. True for the first time.
+    pub(crate) fn is_first_output(&mut self) -> bool {
         !std::mem::replace(&mut self.spoke, true)
     }
 
-    /// Nothing was heard of the agent since it was given the message, and it did not ask the model: whatever became of the
-    /// message, nothing was done about it.
-    pub(crate) fn is_untouched(&self) -> bool {
-        !self.progress.heard && !self.progress.accepted
+    /// The agent has neither confirmed the message nor acted on it.
+    pub(crate) fn is_not_started(&self) -> bool {
+        !self.progress.active && !self.progress.accepted
     }
 
-    /// May the task begin anew, now that its sandbox is lost? As often as the caller allowed; and once more where the
-    /// agent never took the message in, since then nothing was done.
+    /// True: the task may start again after the loss of its sandbox. It may as often as its caller allowed, and once more
+    /// where the agent never started on it.
     pub(crate) fn may_retry(&self) -> bool {
-        let allowed = self.record.request.retry + u32::from(self.is_untouched());
-        self.progress.verdict.is_none() && self.record.attempt < allowed
+        let allowed = self.record.request.retry + u32::from(self.is_not_started());
+        self.progress.forced_failure.is_none() && self.record.attempt < allowed
     }
 
-    /// The task as it waits for its next attempt. `why` is a word.
-    pub(crate) fn into_next_attempt(mut self, why: &'static str) -> (TaskRecord, Uuid) {
+    /// The task as it waits for its next attempt.
+    pub(crate) fn into_next_attempt(mut self, reason: RetryReason) -> WaitingTask {
         self.progress.calls.cut(&self.trace);
-        self.trace.attempt_lost(&self.record, why);
+        self.trace.attempt_lost(&self.record, reason.as_str());
         let record =
             TaskRecord { status: TaskStatus::Queued, started: None, attempt: self.record.attempt + 1, ..self.record };
-        (record, self.root)
+        WaitingTask { record, prompt: self.root }
     }
 
     pub(crate) fn called(&mut self, tool: String, caller: Caller) {
@@ -219,74 +224,46 @@ impl Running {
         self.progress.tools.push(tool);
     }
 
-    /// Nothing but the tools of the last turn that is allowed is to be waited for.
+    /// The tools of the last turn that `maxTurns` allows are at work: no model request may follow them.
     pub(crate) fn waits_for_last_tools(&self) -> bool {
         !self.progress.delegates && self.progress.turns + 1 >= self.record.request.max_turns
     }
 
-    /// A turn of the CLI ended, and this is what it says that it cost.
-    pub(crate) fn cli_charged(&mut self, dollars: f64) {
+    /// Adds the CLI's own figure for a turn.
+    pub(crate) fn add_cli_cost(&mut self, dollars: f64) {
         self.progress.cli_cost += dollars;
     }
 
-    /// A turn is over and another one would follow. True: that would be one too many.
-    pub(crate) fn turn_over(&mut self) -> bool {
+    /// A turn is over and another one would follow. True: `maxTurns` forbids it.
+    pub(crate) fn on_turn_over(&mut self) -> bool {
         self.progress.turns += 1;
         self.progress.delegates = false;
-        self.progress.turns >= self.record.request.max_turns && self.progress.verdict.is_none()
+        self.progress.turns >= self.record.request.max_turns && self.progress.forced_failure.is_none()
     }
 
-    /// Decides the end before the agent does. Returns false where it was decided already.
-    pub(crate) fn condemn(&mut self, failure: Failure) -> bool {
-        if self.progress.verdict.is_some() {
+    /// Decides on a failure before the turn ends. False: a failure was decided on before.
+    pub(crate) fn force_failure(&mut self, failure: Failure) -> bool {
+        if self.progress.forced_failure.is_some() {
             return false;
         }
-        self.progress.verdict = Some(failure);
+        self.progress.forced_failure = Some(failure);
         self.deadline = Instant::now() + INTERRUPT_GRACE;
         true
     }
 
-    pub(crate) fn verdict(&self) -> Option<&Failure> {
-        self.progress.verdict.as_ref()
+    /// The reason why the task does not complete, where it ends with `failure` now.
+    pub(crate) fn reason<'a>(&'a self, failure: &'a Failure) -> &'a Failure {
+        self.progress.forced_failure.as_ref().unwrap_or(failure)
     }
 
-    /// Asks again, under a new uuid.
-    pub(crate) fn repair(&mut self, complaint: String) {
-        self.progress.complaint = Some(complaint);
+    pub(crate) fn forced_failure(&self) -> Option<&Failure> {
+        self.progress.forced_failure.as_ref()
+    }
+
+    /// The agent is asked again, under a new uuid.
+    pub(crate) fn repair(&mut self, schema_error: String) {
+        self.progress.schema_error = Some(schema_error);
         self.progress.accepted = false;
-    }
-
-    /// What the end of its turn means: decided from what we and the gateway saw, and only then from the agent's word.
-    pub(crate) fn judge(
-        &self,
-        end: TurnEnd,
-        gateway: Option<GatewayFailure>,
-        schema: Option<&OutputSchema>,
-    ) -> Verdict {
-        if let Some(failure) = self.progress.verdict.clone() {
-            return Verdict::Failed(failure);
-        }
-        if end.is_error {
-            return Verdict::Failed(gateway.map_or_else(|| agent_failure(&end), |failure| gateway_failure(&failure)));
-        }
-        let Some(schema) = schema else {
-            let text = end.text.unwrap_or_default();
-            return match find_object(&text) {
-                Some(object) => Verdict::Completed { output: Some(Value::Object(object)), response: None },
-                None => Verdict::Completed { output: None, response: Some(text) },
-            };
-        };
-        let complaint = match end.structured_output.as_ref().map(|output| schema.check(output)) {
-            Some(Ok(())) => return Verdict::Completed { output: end.structured_output, response: None },
-            Some(Err(complaint)) => complaint,
-            None => "the answer has no structured output".to_owned(),
-        };
-        if self.progress.complaint.is_some() {
-            let error = format!("the answer does not fit OUTPUT.schema.json: {complaint}");
-            Verdict::Failed(Failure { error_type: ErrorType::InvalidOutput, error })
-        } else {
-            Verdict::Repair { complaint }
-        }
     }
 
     /// The record of a completed task.
@@ -330,31 +307,32 @@ impl Running {
     }
 }
 
-/// A turn that failed because of what happened between us and the model API.
-pub(crate) fn gateway_failure(failure: &GatewayFailure) -> Failure {
-    let error_type = match failure {
-        GatewayFailure::AuthExpired { .. } | GatewayFailure::NoCredential { .. } => ErrorType::AuthExpired,
-        GatewayFailure::CapacityReached { .. } => ErrorType::CapacityReached,
-        GatewayFailure::BudgetExceeded { .. } => ErrorType::BudgetExceeded,
-        GatewayFailure::BadRequest { .. } | GatewayFailure::Unreachable { .. } => ErrorType::ExitCode,
-    };
-    Failure::new(error_type, failure.sentence())
-}
+#[cfg(test)]
+mod tests {
+    use super::Progress;
 
-/// A turn that failed for a reason that only the agent can tell.
-fn agent_failure(end: &TurnEnd) -> Failure {
-    let said = match (&end.text, end.errors.as_slice()) {
-        (Some(text), _) if !text.is_empty() => text.clone(),
-        (_, []) => end.subtype.clone(),
-        (_, errors) => errors.join("; "),
-    };
-    let error_type = match (end.subtype.as_str(), end.api_error_status) {
-        ("error_max_turns", _) => ErrorType::MaxTurns,
-        ("error_max_budget_usd", _) => ErrorType::BudgetExceeded,
-        ("error_max_structured_output_retries", _) => ErrorType::InvalidOutput,
-        (_, Some(401 | 403)) => ErrorType::AuthExpired,
-        (_, Some(429 | 529)) => ErrorType::CapacityReached,
-        _ => ErrorType::ExitCode,
-    };
-    Failure { error_type, error: format!("the agent failed: {}", said.chars().take(500).collect::<String>()) }
+    /// Another version of the coordinator reads them.
+    #[test]
+    fn the_stored_names_of_the_progress_stay() {
+        let stored = serde_json::to_value(Progress::default()).unwrap();
+        let names: Vec<&String> = stored.as_object().unwrap().keys().collect();
+        let mut expected = [
+            "since",
+            "accepted",
+            "heard",
+            "complaint",
+            "turns",
+            "tools",
+            "calls",
+            "delegates",
+            "resumed",
+            "used",
+            "cli_cost",
+            "verdict",
+        ];
+        expected.sort_unstable();
+        let mut names: Vec<&str> = names.into_iter().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, expected);
+    }
 }

@@ -1,230 +1,193 @@
-//! Where a session stands, as a pure table: what follows from what, and what is to be done about it.
+//! The states of a session as a pure table: which state follows which input, and which action the worker takes.
 
-/// A session's state. At most one task runs, and only in [`State::Running`].
+#[cfg(test)]
+mod tests;
+
+/// At most one task runs, and only in [`State::Running`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// No sandbox. Volumes may be there.
+    /// No sandbox. The session's storage may exist.
     Cold,
-    /// A sandbox is being made ready.
+    /// A launch is under way.
     Starting,
+    /// A stop called off the launch, which has not reported yet.
+    Cancelling(After),
     /// The agent waits for a message.
     Idle,
+    /// The sandbox has to make room for another session. It stays until the agent has written its transcript; no task
+    /// starts in it.
+    Evicting,
     Running,
-    /// The sandbox is being taken down, and then this happens.
+    /// The sandbox is being taken down.
     Stopping(After),
+    /// The sandbox is gone and its storage is being removed.
+    Wiping(After),
 }
 
-/// What follows a stop. The later variant wins where two were asked for.
+/// The purpose of a stop. Where two callers ask for a stop, the later variant wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum After {
-    /// Volumes stay; the next task resumes the conversation.
+    /// The storage stays; the next task resumes the conversation.
     Rest,
-    /// Volumes go, the session stays.
+    /// The storage is removed, the session stays.
     Reset,
-    /// All of it goes.
+    /// Session and storage are removed.
     Delete,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
-    /// A task was put into the queue.
+    /// A task was queued.
     Queued,
-    /// A task was put before an agent that waited, in the commit that accepted it.
+    /// The commit that accepted a task also gave it to the idle agent.
     Begun,
-    /// A task may come soon.
+    /// A task is likely to come soon.
     Expected,
-    /// An earlier coordinator left a sandbox.
-    Left,
+    /// The previous coordinator left a sandbox.
+    Found,
     /// The sandbox is ready.
     Started,
-    /// The sandbox of an earlier coordinator is ours, and the task in it runs.
-    TakenOver,
-    /// The sandbox could not be made ready; the task that waited for it has been failed.
+    /// The sandbox of the previous coordinator is attached again, and its task runs.
+    Reattached,
+    /// The launch failed, and the task that waited for it has ended.
     StartFailed,
-    /// The running task ended and the agent waits for the next.
+    /// The launch ended and no task may use its sandbox: the launch was called off, or reattaching failed.
+    LaunchLost,
+    /// The running task ended and the agent waits for the next one.
     Ended,
-    /// The sandbox is of no more use: the process ended, the container is gone, the task was cut off.
+    /// As `Ended`, and another session has waited so long for a sandbox that it goes first.
+    EndedYielding,
+    /// Another session needs the sandbox's slot.
+    EvictionRequested,
+    /// The sandbox cannot be used any more: the process ended, the container is gone, or the task was cut off.
     Lost,
-    /// Nothing came for the idle timeout.
+    /// The idle timeout, or the delay of an eviction, is over.
     IdledOut,
-    /// A caller asked for it. Tasks that this ends have been ended.
+    /// A caller asked for a stop. The tasks that it concerns have ended.
     Stop(After),
-    /// The sandbox is gone, and the volumes where they had to.
-    Stopped,
+    /// The sandbox is gone.
+    TakenDown,
+    /// The storage is gone.
+    Wiped,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Nothing,
     StartSandbox,
-    TakeOverSandbox,
+    ReattachSandbox,
     StartTask,
-    /// Take down what is there or on its way.
+    CancelLaunch,
     StopSandbox,
-    /// The stop is complete: answer those who asked for it.
+    RemoveStorage,
+    /// The stop is complete: write it down and answer its callers.
     Settle(After),
 }
 
 impl Input {
-    /// The same, where the task that ended needs no sandbox any more and no other may follow it there.
-    pub(crate) const fn after_the_end(self) -> Self {
+    /// The input where the task that ended left work to hand in: its sandbox goes before anything else starts.
+    pub(crate) const fn handing_in(self) -> Self {
         match self {
-            Input::Ended | Input::StartFailed => Input::Lost,
+            Input::Ended | Input::EndedYielding => Input::Lost,
+            Input::StartFailed => Input::LaunchLost,
             Input::Queued
             | Input::Begun
             | Input::Expected
-            | Input::Left
+            | Input::Found
             | Input::Started
-            | Input::TakenOver
+            | Input::Reattached
+            | Input::LaunchLost
+            | Input::EvictionRequested
             | Input::Lost
             | Input::IdledOut
             | Input::Stop(_)
-            | Input::Stopped => self,
+            | Input::TakenDown
+            | Input::Wiped => self,
         }
     }
 }
 
 impl State {
+    /// The name that the API shows.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             State::Cold => "cold",
             State::Starting => "starting",
-            State::Idle => "idle",
+            State::Idle | State::Evicting => "idle",
             State::Running => "running",
-            State::Stopping(_) => "stopping",
+            State::Cancelling(_) | State::Stopping(_) | State::Wiping(_) => "stopping",
         }
     }
 
-    /// `waiting`: whether a task is in the queue.
-    pub(crate) fn next(self, input: Input, waiting: bool) -> (State, Action) {
+    /// The stop that is under way.
+    pub(crate) const fn stop(self) -> Option<After> {
+        match self {
+            State::Cancelling(after) | State::Stopping(after) | State::Wiping(after) => Some(after),
+            State::Cold | State::Starting | State::Idle | State::Evicting | State::Running => None,
+        }
+    }
+
+    /// `ready`: a task is queued and may start.
+    pub(crate) fn next(self, input: Input, ready: bool) -> (State, Action) {
         use {Action as A, Input as I, State as S};
-        let begin_or = |rest: State| if waiting { (S::Running, A::StartTask) } else { (rest, A::Nothing) };
+        let task_or_idle = if ready { (S::Running, A::StartTask) } else { (S::Idle, A::Nothing) };
         match (self, input) {
             (S::Cold, I::Queued | I::Expected) => (S::Starting, A::StartSandbox),
-            (S::Cold, I::Left) => (S::Starting, A::TakeOverSandbox),
-            (S::Cold, I::Stop(after)) => (S::Stopping(after), A::StopSandbox),
+            (S::Cold, I::Found) => (S::Starting, A::ReattachSandbox),
 
-            (S::Starting, I::Started) => begin_or(S::Idle),
-            (S::Starting, I::TakenOver) => (S::Running, A::Nothing),
-            (S::Starting, I::Lost) => (S::Stopping(After::Rest), A::StopSandbox),
-            (S::Starting, I::StartFailed) if waiting => (S::Starting, A::StartSandbox),
+            (S::Starting, I::Started) => task_or_idle,
+            (S::Starting, I::Reattached) => (S::Running, A::Nothing),
+            (S::Starting, I::StartFailed) if ready => (S::Starting, A::StartSandbox),
             (S::Starting, I::StartFailed) => (S::Cold, A::Nothing),
-            (S::Starting, I::Stop(after)) => (S::Stopping(after), A::StopSandbox),
+            (S::Starting, I::LaunchLost) => (S::Stopping(After::Rest), A::StopSandbox),
+            (S::Starting, I::Lost) => (S::Cancelling(After::Rest), A::CancelLaunch),
+            (S::Starting, I::Stop(after)) => (S::Cancelling(after), A::CancelLaunch),
 
-            (S::Idle, I::Queued) => begin_or(S::Idle),
+            (S::Idle, I::Queued) => task_or_idle,
             (S::Idle, I::Begun) => (S::Running, A::Nothing),
-            (S::Idle, I::IdledOut | I::Lost) => (S::Stopping(After::Rest), A::StopSandbox),
-            (S::Idle, I::Stop(after)) => (S::Stopping(after), A::StopSandbox),
+            (S::Idle, I::EvictionRequested) => (S::Evicting, A::Nothing),
 
-            (S::Running, I::Ended) => begin_or(S::Idle),
-            (S::Running, I::Lost) => (S::Stopping(After::Rest), A::StopSandbox),
-            (S::Running, I::Stop(after)) => (S::Stopping(after), A::StopSandbox),
+            (S::Running, I::Ended) => task_or_idle,
+            (S::Running, I::EndedYielding) => (S::Evicting, A::Nothing),
 
+            (S::Idle | S::Evicting, I::IdledOut) => (S::Stopping(After::Rest), A::StopSandbox),
+            (S::Idle | S::Evicting | S::Running, I::Lost) => (S::Stopping(After::Rest), A::StopSandbox),
+            (S::Cold | S::Idle | S::Evicting | S::Running, I::Stop(after)) => (S::Stopping(after), A::StopSandbox),
+
+            (S::Cancelling(a), I::Stop(b)) => (S::Cancelling(a.max(b)), A::Nothing),
             (S::Stopping(a), I::Stop(b)) => (S::Stopping(a.max(b)), A::Nothing),
-            (S::Stopping(after), I::Stopped) => (S::Cold, A::Settle(after)),
+            (S::Wiping(a), I::Stop(b)) => (S::Wiping(a.max(b)), A::Nothing),
+            (S::Cancelling(after), I::LaunchLost) => (S::Stopping(after), A::StopSandbox),
+            (S::Stopping(After::Rest), I::TakenDown) => (S::Cold, A::Settle(After::Rest)),
+            (S::Stopping(after @ (After::Reset | After::Delete)), I::TakenDown) => (S::Wiping(after), A::RemoveStorage),
+            (S::Wiping(after), I::Wiped) => (S::Cold, A::Settle(after)),
 
-            // What is left changes nothing: a task waits its turn in the queue, and news of a sandbox that is already
-            // being taken down is old.
+            // A task waits its turn in the queue, and reports about a sandbox that is being taken down are out of date.
             (
-                S::Cold,
-                I::Begun | I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Lost | I::IdledOut | I::Stopped,
-            )
-            | (S::Starting, I::Begun | I::Queued | I::Expected | I::Left | I::Ended | I::IdledOut | I::Stopped)
-            | (S::Idle, I::Expected | I::Left | I::Started | I::TakenOver | I::StartFailed | I::Ended | I::Stopped)
-            | (
-                S::Running,
+                S::Cold
+                | S::Starting
+                | S::Idle
+                | S::Evicting
+                | S::Running
+                | S::Cancelling(_)
+                | S::Stopping(_)
+                | S::Wiping(_),
                 I::Queued
                 | I::Begun
                 | I::Expected
-                | I::Left
+                | I::Found
                 | I::Started
-                | I::TakenOver
+                | I::Reattached
                 | I::StartFailed
-                | I::IdledOut
-                | I::Stopped,
-            )
-            | (
-                S::Stopping(_),
-                I::Queued
-                | I::Begun
-                | I::Expected
-                | I::Left
-                | I::Started
-                | I::TakenOver
-                | I::StartFailed
+                | I::LaunchLost
                 | I::Ended
+                | I::EndedYielding
+                | I::EvictionRequested
                 | I::Lost
-                | I::IdledOut,
+                | I::IdledOut
+                | I::TakenDown
+                | I::Wiped,
             ) => (self, A::Nothing),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::{Action, After, Input, State};
-
-    fn inputs() -> impl Strategy<Value = Input> {
-        let after = prop_oneof![Just(After::Rest), Just(After::Reset), Just(After::Delete)];
-        prop_oneof![
-            Just(Input::Queued),
-            Just(Input::Begun),
-            Just(Input::Expected),
-            Just(Input::Left),
-            Just(Input::Started),
-            Just(Input::TakenOver),
-            Just(Input::StartFailed),
-            Just(Input::Ended),
-            Just(Input::Lost),
-            Just(Input::IdledOut),
-            after.prop_map(Input::Stop),
-            Just(Input::Stopped),
-        ]
-    }
-
-    proptest! {
-        /// Whatever happens in whatever order: tasks start one at a time, in a sandbox that was started, and a stop that
-        /// was asked for is settled before anything new begins.
-        #[test]
-        fn one_task_at_a_time_in_a_live_sandbox(steps in proptest::collection::vec((inputs(), any::<bool>()), 0..200)) {
-            let mut state = State::Cold;
-            for (input, waiting) in steps {
-                let before = state;
-                let (after, action) = state.next(input, waiting);
-                match action {
-                    Action::StartTask => {
-                        prop_assert!(waiting);
-                        prop_assert!(matches!(before, State::Starting | State::Idle | State::Running));
-                        prop_assert!(before != State::Running || input == Input::Ended);
-                        prop_assert_eq!(after, State::Running);
-                    }
-                    Action::StartSandbox => prop_assert!(matches!(before, State::Cold | State::Starting)),
-                    Action::TakeOverSandbox => prop_assert_eq!(before, State::Cold),
-                    Action::StopSandbox => prop_assert!(!matches!(before, State::Stopping(_))),
-                    Action::Settle(_) => prop_assert_eq!(after, State::Cold),
-                    Action::Nothing => prop_assert!(
-                        after != State::Running
-                            || before == State::Running
-                            || (before == State::Starting && input == Input::TakenOver)
-                            || (before == State::Idle && input == Input::Begun)
-                    ),
-                }
-                if let (State::Stopping(asked), false) = (before, input == Input::Stopped) {
-                    prop_assert!(matches!(after, State::Stopping(now) if now >= asked));
-                }
-                state = after;
-            }
-        }
-    }
-
-    #[test]
-    fn a_delete_outranks_a_reset_and_a_rest() {
-        let (state, action) = State::Running.next(Input::Lost, true);
-        assert_eq!((state, action), (State::Stopping(After::Rest), Action::StopSandbox));
-        let (state, _) = state.next(Input::Stop(After::Delete), true);
-        let (state, _) = state.next(Input::Stop(After::Reset), true);
-        assert_eq!(state.next(Input::Stopped, true), (State::Cold, Action::Settle(After::Delete)));
     }
 }

@@ -1,123 +1,47 @@
-//! The worker owns a session's state and has its only `select!`. It never waits for the engine: slow work is spawned and
-//! reports back.
+//! The worker owns a session's state and has its only `select!`. It never waits for the engine: slow work is spawned
+//! and reports back.
 
-mod commit;
-mod deadlines;
-mod intake;
-mod prepare;
-mod repository;
-mod sandbox;
-mod start;
-mod status;
-mod stop;
-mod tasks;
-
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::repository::Pull;
-use domain::session::{SessionId, SessionKey, SessionRecord};
-use domain::task::{TaskId, TaskRecord};
+use domain::session::{SessionId, SessionRecord};
+use domain::task::{ErrorType, Failure, TaskId, TaskRecord};
+use failpoint::failpoint;
 use store::{StoreError, UnfinishedTask};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tracing::info;
-use uuid::Uuid;
 
-use super::Status;
+use super::agent::{Agent, Scope};
 use super::context::SessionContext;
-use super::conversation::Conversation;
-use super::journal::Journal;
-use super::log::EventLog;
-use super::message::{AbortMode, AbortScope, Message, SubmitError};
-use super::queue::Queue;
+use super::durable::{DurableState, Savepoint};
+use super::idle::IdleTimer;
+use super::intake::PendingTask;
+use super::published::{LastPublished, Status};
+use super::report::{self, Next, Report, Reports};
+use super::request::{
+    AbortMode, AbortScope, Accepted, OwnCredential, Reply, Request, SessionView, Submission, SubmitError, Subscription,
+};
+use super::running::Running;
+use super::sandbox::{take_warm, wipe};
 use super::state::{Action, After, Input, State};
-use crate::repository::{Lease, WoundUp};
-use ::sandbox::capacity::{Shortage, Slot};
-use ::sandbox::{Sandbox, Warm};
-use status::Told;
+use super::tasks::{End, EndedBy, Tasks};
+use super::waiters::{StopReply, Waiters};
 
-/// A sandbox that has to make room for others stays this long after its last task: until the agent has written down its
-/// conversation, which it does within 100 ms.
-const SETTLE: Duration = Duration::from_millis(250);
-
-/// Reports of spawned work: at most one launch, one removal, one wiping and one wait for charges are under way.
-const REPORTS: usize = 5;
+/// The sleep of a worker without a deadline.
+const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 
 pub(crate) struct Worker {
     context: Arc<SessionContext>,
-    messages: mpsc::Receiver<Message>,
-    reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
-    status: watch::Sender<Status>,
-    /// What those who watch the feed know of this session.
-    told: Option<Told>,
-
+    requests: mpsc::Receiver<Request>,
+    reports: Reports,
     state: State,
-    queue: Queue<Waiting>,
-    conversation: Conversation,
-    sandbox: Option<Sandbox>,
-    /// Calls off the launch that is under way.
-    launching: Option<CancellationToken>,
-    /// The running task's message waits until its start is durable.
-    unsaid: bool,
-    /// A sandbox that was made ahead and not used yet.
-    warm: Option<Box<Warm>>,
-    /// The right to the sandbox that there is.
-    slot: Option<Slot>,
-    /// The sandbox goes, because other sessions wait for the room.
-    leaving: bool,
-    /// The right to work on the branch, where the session works in a repository.
-    lease: Option<Lease>,
-    /// Opens the pull request as soon as something was pushed.
-    opener: Option<repository::Opener>,
-    /// The environment that the agent has.
-    applied: Option<std::collections::BTreeMap<String, String>>,
-
-    /// Those who wait for a task's end.
-    waiting: HashMap<TaskId, Vec<oneshot::Sender<Option<TaskRecord>>>>,
-    interrupted: Vec<(TaskId, oneshot::Sender<bool>)>,
-    stopping: Vec<StopReply>,
-    /// Tasks posted while the session is being deleted: they belong to its next life.
-    deferred: Vec<Message>,
-
-    idle_since: Instant,
-    retry_commit: Option<Instant>,
-}
-
-/// A task that waits for its turn.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    pub(crate) record: TaskRecord,
-    pub(crate) prompt: Uuid,
-}
-
-/// What spawned work came to.
-pub(crate) enum Report {
-    /// There is no room for the sandbox now, with so many ahead.
-    Waits {
-        ahead: usize,
-        shortage: Shortage,
-    },
-    Launched(Box<Result<start::Launched, start::NotLaunched>>),
-    TakenOver(Box<Result<start::Launched, start::NotLaunched>>),
-    /// A step on the way to the sandbox of a session that works in a repository; it goes on once that is written down.
-    Prepared(prepare::Step, oneshot::Sender<()>),
-    /// The pull request is there.
-    Opened(Pull),
-    /// Every model request of a task that has ended is charged.
-    Settled(TaskId),
-    /// With what came of the task that ended before.
-    TakenDown(Option<WoundUp>),
-    Wiped,
-}
-
-/// Who waits for a stop to be complete.
-enum StopReply {
-    Abort(oneshot::Sender<bool>),
-    Reset(oneshot::Sender<Result<bool, Arc<StoreError>>>),
-    Delete(oneshot::Sender<Result<(), Arc<StoreError>>>),
+    durable: DurableState,
+    tasks: Tasks,
+    agent: Agent,
+    waiters: Waiters,
+    published: LastPublished,
+    idle: IdleTimer,
 }
 
 impl Worker {
@@ -125,212 +49,352 @@ impl Worker {
         context: Arc<SessionContext>,
         id: SessionId,
         record: Option<SessionRecord>,
-        messages: mpsc::Receiver<Message>,
+        requests: mpsc::Receiver<Request>,
         status: watch::Sender<Status>,
     ) -> Self {
-        let key = record.as_ref().map_or_else(SessionKey::generate, |record| record.key);
-        let latest = record.as_ref().map_or(0, |record| record.last_seq);
-        let journal = journal(&context, key, latest);
-        let redactor = Arc::clone(&context.redactor);
-        let budgets = context.sandboxes.gateway().budgets().clone();
         Worker {
-            messages,
-            reports: mpsc::channel(REPORTS),
-            status,
-            told: None,
+            requests,
+            reports: report::channel(),
             state: State::Cold,
-            queue: Queue::new(context.settings.max_queue),
-            conversation: Conversation::new(id, record, journal, redactor, budgets),
-            sandbox: None,
-            launching: None,
-            unsaid: false,
-            warm: None,
-            slot: None,
-            leaving: false,
-            lease: None,
-            opener: None,
-            applied: None,
-            waiting: HashMap::new(),
-            interrupted: Vec::new(),
-            stopping: Vec::new(),
-            deferred: Vec::new(),
-            idle_since: Instant::now(),
-            retry_commit: None,
+            durable: DurableState::new(&context.store, &context.redactor, id, record),
+            tasks: Tasks::new(context.settings.max_queue, context.sandboxes.gateway().budgets().clone()),
+            agent: Agent::new(),
+            waiters: Waiters::default(),
+            published: LastPublished::new(status),
+            idle: IdleTimer::new(context.settings.idle_timeout, Instant::now()),
             context,
         }
     }
 
-    /// Runs until the session is at rest and nobody needs it, or until the coordinator ends. Returns the messages that
+    /// Runs until the session is at rest without subscribers, or until the coordinator ends. Returns the requests that
     /// came too late.
-    pub(crate) async fn run(mut self, restored: Vec<UnfinishedTask>) -> Vec<Message> {
-        self.restore(restored).await;
+    pub(crate) async fn run(mut self, unfinished: Vec<UnfinishedTask>) -> Vec<Request> {
+        self.context.load_balances(&unfinished).await;
+        let input = self.with_agent(|agent, scope| agent.restore(unfinished, scope));
+        self.advance(input).await;
         let shutdown = self.context.shutdown.clone();
         loop {
-            self.publish_status();
-            self.tell_watchers();
-            let deadline = self.next_deadline();
+            self.publish();
+            let (deadline, state) = (self.next_deadline(), self.state);
+            let is_committed = self.durable.retry_at().is_none();
+            let (output, eviction) = self.agent.listen();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => {
                     self.shut_down().await;
                     return Vec::new();
                 }
-                Some(message) = self.messages.recv() => self.on_message(message).await,
+                Some(request) = self.requests.recv() => self.on_request(request).await,
                 Some(report) = self.reports.1.recv() => self.on_report(report).await,
-                // While what was heard cannot be written down, the agent waits.
-                output = hear(&mut self.sandbox), if self.retry_commit.is_none() => self.on_output(output).await,
-                () = unwanted(&mut self.slot), if self.state == State::Idle && !self.leaving => self.leaving = true,
+                // The agent waits while its output cannot be committed.
+                output = output, if is_committed => {
+                    let input = self.with_agent(|agent, scope| agent.on_output(output, scope));
+                    self.advance(input).await;
+                }
+                () = eviction, if state == State::Idle => self.transition(Input::EvictionRequested).await,
                 () = tokio::time::sleep_until(deadline) => self.on_deadline().await,
             }
             if self.may_retire() {
-                self.messages.close();
+                self.requests.close();
                 let mut late = Vec::new();
-                while let Some(message) = self.messages.recv().await {
-                    late.push(message);
+                while let Some(request) = self.requests.recv().await {
+                    late.push(request);
                 }
                 return late;
             }
         }
     }
 
-    async fn on_message(&mut self, message: Message) {
-        match message {
-            Message::Submit(submission, reply) => {
-                if self.state == State::Stopping(After::Delete) {
-                    if self.deferred.len() < self.context.settings.max_queue {
-                        self.deferred.push(Message::Submit(submission, reply));
-                    } else {
-                        let _ = reply.send(Err(SubmitError::QueueFull(self.deferred.len())));
-                    }
-                    return;
-                }
-                let accepted = self.submit(*submission).await;
-                let queued = accepted.is_ok();
-                let _ = reply.send(accepted);
-                if queued && self.state == State::Idle && self.conversation.running.is_some() {
-                    self.log_begun();
-                    self.transition(Input::Begun).await;
-                } else if queued {
-                    self.transition(Input::Queued).await;
-                }
-            }
-            Message::Wait(task, reply) => self.wait(task, reply).await,
-            Message::Abort(scope, mode, reply) => self.abort(scope, mode, reply).await,
-            Message::Reset(reply) => {
-                if self.conversation.record.is_none() {
-                    let _ = reply.send(Ok(false));
-                } else {
-                    self.stopping.push(StopReply::Reset(reply));
-                    self.stop(After::Reset).await;
-                }
-            }
-            Message::Delete(reply) => {
-                if self.conversation.record.is_none() {
-                    let _ = reply.send(Ok(()));
-                } else {
-                    self.stopping.push(StopReply::Delete(reply));
-                    self.stop(After::Delete).await;
-                }
-            }
-            Message::SetCredential(credential, reply) => {
+    async fn on_request(&mut self, request: Request) {
+        match request {
+            Request::Submit(submission, reply) => self.on_submit(submission, reply).await,
+            Request::Wait(task, reply) => self.wait(task, reply).await,
+            Request::Abort(scope, mode, reply) => self.abort(&scope, mode, reply).await,
+            Request::Reset(reply) => self.stop(After::Reset, StopReply::Reset(reply)).await,
+            Request::Delete(reply) => self.stop(After::Delete, StopReply::Delete(reply)).await,
+            Request::SetCredential(credential, reply) => {
                 let _ = reply.send(self.set_credential(credential).await.map_err(Arc::new));
             }
-            Message::Subscribe(reply) => {
-                let _ = reply.send(self.subscription());
-            }
-            Message::Prepare => self.prepare().await,
-            Message::Describe(reply) => {
-                let _ = reply.send(self.view());
+            Request::Subscribe(reply) => drop(reply.send(Subscription::new(&self.durable, &self.tasks))),
+            Request::Prepare => self.prepare().await,
+            Request::Describe(reply) => drop(reply.send(SessionView::new(&self.durable, &self.tasks, self.state))),
+        }
+    }
+
+    async fn on_report(&mut self, report: Report) {
+        let state = self.state;
+        match self.with_agent(|agent, scope| agent.on_report(report, state, scope)) {
+            Next::Advance(input) => self.advance(input).await,
+            Next::Confirm(committed) => {
+                if self.commit().await.is_ok() {
+                    let _ = committed.send(());
+                }
             }
         }
     }
 
-    /// Moves the state and does what follows from it, until nothing more does.
+    async fn on_submit(&mut self, submission: Box<Submission>, reply: Reply<Result<Accepted, SubmitError>>) {
+        if self.state.stop() == Some(After::Delete) {
+            return self.waiters.defer((submission, reply), self.context.settings.max_queue);
+        }
+        let accepted = self.submit(*submission).await;
+        let is_accepted = accepted.is_ok();
+        let _ = reply.send(accepted);
+        if is_accepted {
+            let has_begun = self.state == State::Idle && self.tasks.running().is_some();
+            self.transition(if has_begun { Input::Begun } else { Input::Queued }).await;
+        }
+    }
+
+    /// Commits a task and queues it. A task that cannot be committed is not accepted.
+    async fn submit(&mut self, submission: Submission) -> Result<Accepted, SubmitError> {
+        self.tasks.check_room()?;
+        self.durable.check_agent(&submission)?;
+        // So that only this task's own commit can fail below.
+        self.commit().await?;
+        let (before, state) = (self.durable.savepoint(), self.state);
+        let warm = take_warm(&submission, state, &self.context, &mut self.durable).await;
+        let pending = self.with_agent(|agent, scope| PendingTask::new(submission, warm, before, state, agent, scope));
+        failpoint!("task.writing");
+        if let Err(error) = self.commit().await {
+            self.with_agent(|agent, scope| pending.undo(agent, scope));
+            return Err(error.into());
+        }
+        failpoint!("task.written");
+        Ok(self.with_agent(|agent, scope| pending.accept(agent, scope)))
+    }
+
+    /// Durable when it returns, and used by the next model request.
+    async fn set_credential(&mut self, credential: Option<OwnCredential>) -> Result<bool, StoreError> {
+        self.commit().await?;
+        let before = self.durable.savepoint();
+        if !self.durable.set_credential(credential) {
+            return Ok(false);
+        }
+        self.commit_or_undo(before).await?;
+        self.durable.learn_secrets();
+        self.agent.refresh_access(&self.durable);
+        Ok(true)
+    }
+
+    async fn wait(&mut self, task: TaskId, reply: Reply<Option<TaskRecord>>) {
+        if self.tasks.has(&task) || self.durable.ends(&task) {
+            return self.waiters.wait_for_end(task, reply);
+        }
+        let found = self.context.store.task(&task).await.ok().flatten();
+        let _ = reply.send(found.filter(|record| record.session_id == *self.durable.id()));
+    }
+
+    async fn abort(&mut self, scope: &AbortScope, mode: AbortMode, reply: Reply<bool>) {
+        let end = End::new(Failure::new(ErrorType::Aborted, "the task was aborted by a request"), EndedBy::Request);
+        let running = self.tasks.running_in(scope);
+        if let (Some(task), AbortMode::Interrupt) = (&running, mode) {
+            self.waiters.wait_for_interrupt(task.clone(), reply);
+            self.agent.interrupt(end.failure, &mut self.tasks);
+            return self.agent.send().await;
+        }
+        let aborted = self.end_tasks(scope, &end);
+        self.flush().await;
+        failpoint!("abort.written");
+        let is_unused = self.state == State::Starting && (self.tasks.queued() == 0 || self.tasks.ending().is_some());
+        if running.is_some() || (aborted && is_unused) {
+            self.waiters.wait_for_stop(StopReply::Abort(reply));
+            self.transition(Input::Stop(After::Rest)).await;
+        } else {
+            let _ = reply.send(aborted);
+        }
+    }
+
+    /// Ends all tasks of the session, for a reset or a deletion.
+    async fn stop(&mut self, after: After, reply: StopReply) {
+        if self.durable.record().is_none() {
+            return reply.no_session();
+        }
+        self.waiters.wait_for_stop(reply);
+        self.end_tasks(&AbortScope::Session, &End::of_stop(after));
+        self.advance(Some(Input::Stop(after))).await;
+    }
+
+    /// Ends the running task and the queued ones, as far as the scope has them. False: it has none.
+    fn end_tasks(&mut self, scope: &AbortScope, end: &End) -> bool {
+        let running = self.tasks.running_in(scope).is_some();
+        if running {
+            self.agent.end_running(end.clone(), &mut self.tasks, &mut self.durable);
+        }
+        self.tasks.end_queued(scope, end, &mut self.durable) || running
+    }
+
+    /// A task is likely to follow: starts the sandbox of a session that had one, where no other session needs the room.
+    async fn prepare(&mut self) {
+        let had_conversation = self.durable.claude_session_id().is_some() && self.durable.repository().is_none();
+        let is_off = !self.context.warm.is_on() || self.context.draining.is_cancelled();
+        if self.state == State::Cold && had_conversation && !is_off && self.agent.reserve_spare_slot(&self.context) {
+            self.transition(Input::Expected).await;
+        }
+    }
+
+    /// Commits the changes, sends the agent its lines, and makes the transition that follows.
+    async fn advance(&mut self, input: Option<Input>) {
+        self.flush().await;
+        self.agent.send().await;
+        if let Some(input) = input {
+            report::reach_failpoint(input);
+            self.transition(input).await;
+        }
+    }
+
+    /// Changes the state and takes the action that follows, until no further input follows from it.
     async fn transition(&mut self, input: Input) {
-        let mut input = Some(input);
-        while let Some(now) = input.take() {
-            // What a task has done is handed in before anything else begins, and its sandbox has gone by then.
-            let now = if self.conversation.is_ending() { now.after_the_end() } else { now };
-            let waiting = self.may_begin();
-            let (state, action) = self.state.next(now, waiting);
-            if state != self.state {
-                self.state = state;
-                self.tell_use();
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            let input = if self.tasks.ending().is_some() { input.handing_in() } else { input };
+            let before = self.state;
+            let (state, action) = before.next(input, self.tasks.is_ready(&self.context));
+            self.state = state;
+            if state != before {
+                self.agent.report_usage(state);
             }
             match action {
                 Action::Nothing => {}
-                Action::StartSandbox => self.start_sandbox(),
-                Action::TakeOverSandbox => self.take_over_sandbox(),
-                Action::StartTask => self.start_task().await,
-                Action::StopSandbox => self.stop_sandbox(),
+                Action::StartSandbox => self.with_agent(|agent, scope| agent.start_sandbox(scope)),
+                Action::ReattachSandbox => self.with_agent(|agent, scope| agent.reattach_sandbox(scope)),
+                Action::StartTask => {
+                    self.with_agent(Agent::begin_next);
+                    self.flush().await;
+                }
+                Action::CancelLaunch => self.agent.cancel_launch(),
+                Action::StopSandbox => self.with_agent(|agent, scope| agent.stop_sandbox(scope)),
+                Action::RemoveStorage => wipe(self.durable.key(), &self.context, &self.reports.0),
                 Action::Settle(after) => {
                     self.settle(after).await;
-                    input = self.may_begin().then_some(Input::Queued);
+                    next = self.tasks.is_ready(&self.context).then_some(Input::Queued);
                 }
             }
-            if self.state == State::Idle && !self.leaving {
-                self.idle_since = Instant::now();
-            }
+            self.idle.on_transition(before, self.state, Instant::now());
         }
     }
 
-    /// Says what the sandbox is good for, to those who decide which has to make room.
-    fn tell_use(&self) {
-        let Some(slot) = &self.slot else { return };
-        match self.state {
-            State::Running => slot.busy(),
-            State::Idle if !self.leaving => slot.idle(),
-            State::Idle | State::Cold | State::Starting | State::Stopping(_) => {}
+    /// A stop is complete. The tasks that waited for the session's next life begin it.
+    async fn settle(&mut self, after: After) {
+        let outcome = self.write_stop(after).await.map_err(Arc::new);
+        failpoint!("stop.written");
+        self.waiters.stopped(&outcome);
+        for (submission, reply) in self.waiters.take_deferred() {
+            // Boxed: a submission can settle another stop.
+            Box::pin(self.on_submit(submission, reply)).await;
         }
     }
 
-    /// A task ended and another one waits. Where another session has waited long, that goes first.
-    pub(super) fn yield_slot(&mut self) {
-        if !self.queue.is_empty() && self.slot.as_ref().is_some_and(Slot::yields_slot) {
-            info!(session.id = %self.conversation.id, "the session lets another one go first");
-            self.leaving = true;
-            self.idle_since = Instant::now();
+    /// Writes a stop. Where that fails the session stays as it was, and its callers can ask again.
+    async fn write_stop(&mut self, after: After) -> Result<(), StoreError> {
+        // The ends of tasks that could not be committed before must not be undone.
+        self.commit().await?;
+        let before = self.durable.savepoint();
+        match after {
+            After::Rest => return Ok(()),
+            After::Reset => self.durable.reset(),
+            After::Delete => self.durable.delete(),
+        }
+        self.commit_or_undo(before).await?;
+        if after == After::Delete {
+            self.durable = self.durable.next_life(&self.context);
+            self.agent.forget_conversation();
+        }
+        Ok(())
+    }
+
+    /// Commits the changes. Where that fails, they are committed later.
+    async fn flush(&mut self) {
+        let _ = self.commit().await;
+    }
+
+    /// Commits the changes, then publishes and answers.
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        let flushed = self.durable.flush().await?;
+        if let Some(frame) = flushed.last_frame {
+            self.agent.acknowledge(frame);
+        }
+        // Before the callers get their answers: one that asks then sees a session that is not busy any more.
+        self.published.publish_commit(&flushed, self.durable.id(), &self.context.feed);
+        self.published.publish_status(Status::new(&self.tasks, self.state));
+        if let Some(lag) = flushed.lag {
+            self.context.metrics.events_published(lag);
+        }
+        for record in &flushed.ended {
+            failpoint!("end.written");
+            self.context.count_ended(record, &self.durable.agent());
+            self.waiters.task_ended(record);
+            failpoint!("end.told");
+        }
+        self.agent.send_pending_prompt(&mut self.tasks, &self.durable).await;
+        Ok(())
+    }
+
+    async fn commit_or_undo(&mut self, before: Savepoint) -> Result<(), StoreError> {
+        let committed = self.commit().await;
+        if committed.is_err() {
+            self.durable.undo(before);
+        }
+        committed
+    }
+
+    /// Publishes the session's status and row, between changes only.
+    fn publish(&mut self) {
+        self.published.publish_status(Status::new(&self.tasks, self.state));
+        if let (Some(record), None) = (self.durable.record(), self.durable.retry_at()) {
+            self.published.notify_watchers(&self.context.feed, record, self.durable.log().latest());
         }
     }
 
-    /// Whether a task waits that may begin now.
-    fn may_begin(&self) -> bool {
-        !self.queue.is_empty() && !self.leaving && !self.context.draining.is_cancelled()
+    /// The earliest moment at which the worker acts by itself.
+    fn next_deadline(&self) -> Instant {
+        let (stops_at, retires_at) = (self.idle.stops_at(self.state), self.idle.retires_at(self.state));
+        let times_out_at = self.tasks.running().map(Running::deadline);
+        let stalls_at = self.agent.stalls_at(&self.tasks, self.context.settings.stall_timeout);
+        let deadlines = [stops_at, retires_at, times_out_at, stalls_at, self.durable.retry_at()];
+        deadlines.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + LONGEST_SLEEP)
     }
-}
 
-/// What the sandbox says next; never, where there is none.
-async fn hear(sandbox: &mut Option<Sandbox>) -> ::sandbox::ProcessOutput {
-    match sandbox {
-        Some(sandbox) => sandbox.process.recv().await,
-        None => std::future::pending().await,
+    async fn on_deadline(&mut self) {
+        let now = Instant::now();
+        if self.idle.stops_at(self.state).is_some_and(|at| at <= now) {
+            info!(session.id = %self.durable.id(), "session idle: its container goes, its volumes stay");
+            failpoint!("session.idle");
+            self.transition(Input::IdledOut).await;
+        }
+        let input = self.with_agent(|agent, scope| agent.check_running(now, scope));
+        self.advance(input).await;
     }
-}
 
-/// Resolves when the sandbox has to make room; never, where there is none.
-async fn unwanted(slot: &mut Option<Slot>) {
-    match slot {
-        Some(slot) => slot.eviction_requested().await,
-        None => std::future::pending().await,
+    fn may_retire(&self) -> bool {
+        let is_at_rest = self.state == State::Cold && self.tasks.queued() == 0 && !self.waiters.has_deferred();
+        // A session without tasks needs no worker after its last subscriber.
+        let is_over = self.durable.record().is_none() || self.idle.retires_at(self.state) <= Some(Instant::now());
+        is_at_rest && is_over && self.durable.is_at_rest() && self.requests.is_empty()
     }
-}
 
-fn journal(context: &SessionContext, key: SessionKey, latest: u64) -> Journal {
-    let log = Arc::new(EventLog::new(key, context.store.clone(), latest));
-    Journal::new(key, context.store.clone(), log)
-}
-
-pub(super) fn aborts_task(scope: &AbortScope, task: &TaskId) -> bool {
-    match scope {
-        AbortScope::Session => true,
-        AbortScope::Task(id) => id == task,
+    /// The coordinator ends: the running task ends, queued tasks run after the next start. With `hand_off` the next
+    /// coordinator continues the running task.
+    async fn shut_down(&mut self) {
+        if self.context.settings.hand_off {
+            self.flush().await;
+            failpoint!("session.left");
+            return;
+        }
+        let Worker { context, reports, tasks, durable, agent, .. } = self;
+        agent.end_at_shutdown(&mut Scope { context, reports: &reports.0, tasks, durable }).await;
+        self.flush().await;
+        failpoint!("session.ended");
+        if self.agent.shut_down(&self.context, &mut self.reports.1).await {
+            self.durable.remove_sandbox();
+            self.durable.touch();
+            self.flush().await;
+        }
     }
-}
 
-/// Whether the sandbox has to go.
-pub(super) fn kills(mode: AbortMode) -> bool {
-    match mode {
-        AbortMode::Kill => true,
-        AbortMode::Interrupt => false,
+    /// Lends the agent, and the parts that it works on.
+    fn with_agent<T>(&mut self, work: impl FnOnce(&mut Agent, &mut Scope<'_>) -> T) -> T {
+        let Worker { context, reports, tasks, durable, agent, .. } = self;
+        work(agent, &mut Scope { context, reports: &reports.0, tasks, durable })
     }
 }

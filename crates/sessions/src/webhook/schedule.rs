@@ -1,12 +1,12 @@
-//! When a delivery that was not taken is tried again.
+//! The time of the next attempt after a delivery failed.
 
 use std::time::Duration;
 
-/// Waits grow fourfold up to a bound. With the defaults, 11 attempts from 5 s on, the last is made about a day after the
-/// first.
+/// Delays grow fourfold up to a bound. With the defaults, 11 attempts from 5 s on, the last attempt is about a day
+/// after the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetrySchedule {
-    /// In all, the first included.
+    /// The number of attempts, including the first.
     pub attempts: u32,
     pub first_delay: Duration,
 }
@@ -15,8 +15,8 @@ impl RetrySchedule {
     const GROWTH: u32 = 4;
     const LONGEST: Duration = Duration::from_hours(6);
 
-    /// How long to wait after so many attempts; `None`: there are no more. `asked`: what the other side wants. `jitter`: from
-    /// 0 to 1, random, so that deliveries that failed together do not come back together.
+    /// The delay after `tries` attempts. `None`: no attempt follows. `asked`: the receiver's Retry-After. `jitter`:
+    /// random, from 0 to 1, so that deliveries that failed together are not repeated together.
     pub fn delay(&self, tries: u32, asked: Option<Duration>, jitter: f64) -> Option<Duration> {
         if tries >= self.attempts {
             return None;

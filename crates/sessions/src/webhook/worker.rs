@@ -1,4 +1,4 @@
-//! Makes the attempts: as many at once as it may, each delivery one at a time.
+//! Makes the attempts: several at once, one at a time for each delivery.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,31 +26,32 @@ use super::signature::sign;
 /// Attempts at once: each holds a connection and a task's record.
 const MAX_ATTEMPTS: usize = 32;
 
-/// Of these to one host, so that a slow one does not hold up the others.
+/// Attempts at once to one host, so that a slow host does not delay the others.
 const MAX_ATTEMPTS_PER_HOST: usize = 4;
 
-/// A store that cannot be read or written is tried again after this.
+/// The delay before a read or write of the store that failed is repeated.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
-/// The clock may be set, so what is due is looked at this often at least.
+/// The longest sleep between two checks: the clock may be set.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
-/// How long open attempts have to end when the server does. What is cut off is made again after the next start.
+/// The time that open attempts have to end when the coordinator ends. An attempt that is cut is repeated after the next
+/// start.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What it takes to deliver.
-pub struct Courier {
+/// The dispatcher's parts and settings.
+pub struct WebhookDispatcher {
     pub store: Store,
     pub outbound: Arc<Outbound>,
     /// For targets without a secret of their own.
     pub secrets: WebhookSecrets,
     pub schedule: RetrySchedule,
     pub metrics: Metrics,
-    /// A task as `GET /task/:id` shows it.
+    /// A task in the form of `GET /task/:id`.
     pub show: fn(&TaskRecord) -> Value,
 }
 
-/// The attempts that are open.
+/// The attempts under way.
 #[derive(Default)]
 struct Open<'a> {
     attempts: FuturesUnordered<BoxFuture<'a, Due>>,
@@ -59,10 +60,10 @@ struct Open<'a> {
 }
 
 /// Delivers until the coordinator ends.
-pub async fn run(courier: Courier, shutdown: CancellationToken) {
+pub async fn run(dispatcher: WebhookDispatcher, shutdown: CancellationToken) {
     let mut open = Open::default();
     loop {
-        let next = match courier.begin(&mut open).await {
+        let next = match dispatcher.begin(&mut open).await {
             Ok(next) => next.map_or(LONGEST_SLEEP, |at| until(at).min(LONGEST_SLEEP)),
             Err(StoreError::Closed) => return,
             Err(error) => {
@@ -74,15 +75,15 @@ pub async fn run(courier: Courier, shutdown: CancellationToken) {
             biased;
             () = shutdown.cancelled() => break,
             Some(due) = open.attempts.next() => open.ended(&due),
-            () = courier.store.webhooks_made_due() => {}
+            () = dispatcher.store.webhooks_made_due() => {}
             () = tokio::time::sleep(next) => {}
         }
     }
     let _ = tokio::time::timeout(GRACE, async { while open.attempts.next().await.is_some() {} }).await;
 }
 
-impl Courier {
-    /// Begins what is due, as far as there is room. Returns when the next delivery for which there is room is due.
+impl WebhookDispatcher {
+    /// Begins the due deliveries that the bounds allow. Returns when the next delivery that they allow is due.
     async fn begin<'a>(&'a self, open: &mut Open<'a>) -> Result<Option<Timestamp>, StoreError> {
         loop {
             let room = MAX_ATTEMPTS.saturating_sub(open.numbers.len());
@@ -103,7 +104,7 @@ impl Courier {
         }
     }
 
-    /// One attempt, written down when this returns.
+    /// Makes one attempt. It is committed when this returns.
     async fn attempt(&self, due: Due) -> Due {
         let (time, began) = (Timestamp::now(), Instant::now());
         let sent = self.send(&due).await;
@@ -121,7 +122,7 @@ impl Courier {
             Outcome::Failed => Delivered::GivenUp,
         });
         let change = Change::AttemptedWebhook(Attempted { number: due.number, round: due.round, attempt, outcome });
-        // Not let go of before it is written, or it would be made again at once.
+        // Kept until it is committed: a delivery without a result would be tried again at once.
         while let Err(error) = self.store.commit(vec![change.clone()]).await {
             if matches!(error, StoreError::Closed) {
                 break;
@@ -132,7 +133,7 @@ impl Courier {
         due
     }
 
-    /// The status, and for how long the other side wants to be left alone; or why there was none.
+    /// The status and the receiver's Retry-After; or the reason why there is no answer.
     async fn send(&self, due: &Due) -> Result<(u16, Option<Duration>), NotSent> {
         let target = due.target.as_ref().ok_or(NotSent::ForGood("its address cannot be read any more"))?;
         let record = match self.store.task(&due.task).await {
@@ -146,14 +147,14 @@ impl Courier {
         answered.map(|answer| (answer.status, answer.retry_after)).map_err(|error| NotSent::Now(error.to_string()))
     }
 
-    /// `{"type", "timestamp", "data"}`; the time is that of the task's end, and so the same each time.
+    /// `{"type", "timestamp", "data"}`. The timestamp is the task's end, and so the same in each attempt.
     fn body(&self, due: &Due, record: &TaskRecord) -> Bytes {
         let ended = record.finished.unwrap_or(record.created);
         let body = json!({ "type": due.event, "timestamp": format!("{ended:.3}"), "data": (self.show)(record) });
         body.to_string().into()
     }
 
-    /// `None`: there is nothing to sign with.
+    /// `None`: there is no secret to sign with.
     fn headers(&self, id: WebhookId, target: &Target, body: &[u8]) -> Option<HeaderMap> {
         let (id, timestamp) = (id.to_string(), Timestamp::now().as_second());
         let sign_with = |secret: &WebhookSecret| sign(secret, &id, timestamp, body);

@@ -1,4 +1,4 @@
-//! A mirror on its way into a sandbox.
+//! The copy of a mirror into a sandbox.
 
 use std::fs::File;
 use std::io;
@@ -9,35 +9,35 @@ use engine::{AGENT_GID, AGENT_UID, TarSource};
 use tokio::sync::OwnedRwLockReadGuard;
 use tokio::task::JoinHandle;
 
-use super::Entry;
+use super::UsedMirror;
 use super::place::{CONFIG, Place};
 
-/// A mirror that is up to date. It does not change and stays while this, or the archive that is made of it, is there.
+/// An up-to-date mirror. It does not change and is not removed while this value or its archive exists.
 pub struct MirrorCopy {
     place: Place,
     bytes: u64,
     hold: Hold,
 }
 
-/// What keeps it: the lock, and the entry that everybody else finds the same lock by.
+/// The lock, and the map entry through which other callers find the same lock.
 struct Hold {
-    _entry: Arc<Entry>,
+    _entry: Arc<UsedMirror>,
     _content: OwnedRwLockReadGuard<()>,
 }
 
 impl MirrorCopy {
-    pub(super) fn new(place: Place, bytes: u64, entry: Arc<Entry>, content: OwnedRwLockReadGuard<()>) -> Self {
+    pub(super) fn new(place: Place, bytes: u64, entry: Arc<UsedMirror>, content: OwnedRwLockReadGuard<()>) -> Self {
         MirrorCopy { place, bytes, hold: Hold { _entry: entry, _content: content } }
     }
 
-    /// About what the copy will take.
+    /// The approximate size of the copy.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// As a tar archive of a bare repository called `root`, which belongs to the agent and whose default branch is `head`, made
-    /// while it is taken. Packs, and one file of refs: no hook, no configuration of anybody's. The handle tells afterwards
-    /// whether it was whole.
+    /// A tar archive of a bare repository in the directory `root`, owned by the agent, with `head` as its default
+    /// branch. It is made while it is read, and has packs and one file of refs: no hooks, no configuration of others.
+    /// The handle returns whether it is complete.
     pub fn archive(self, root: &str, head: &str) -> (TarSource, JoinHandle<io::Result<()>>) {
         let (root, head) = (root.to_owned(), format!("ref: refs/heads/{head}\n"));
         archive::stream(move |archive| {
@@ -56,7 +56,7 @@ fn write(archive: &mut ArchiveBuilder, root: &str, head: &str, place: &Place) ->
     }
     match File::open(place.directory().join("packed-refs")) {
         Ok(refs) => append(archive, &format!("{root}/packed-refs"), 0o644, refs.metadata()?.len(), refs)?,
-        // A repository without a branch.
+        // A repository without branches.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
@@ -70,7 +70,7 @@ fn write(archive: &mut ArchiveBuilder, root: &str, head: &str, place: &Place) ->
     Ok(())
 }
 
-/// Not what a fetch that was cut off has left.
+/// Excludes the leftovers of a fetch that was cut.
 fn is_of_a_pack(name: &str) -> bool {
     name.starts_with("pack-") && [".pack", ".idx", ".rev"].iter().any(|ending| name.ends_with(ending))
 }

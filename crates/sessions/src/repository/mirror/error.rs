@@ -1,4 +1,4 @@
-//! Why there is no mirror.
+//! The reason why there is no mirror.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use forge::GitHubError;
 
-/// Everybody who waited for a fetch is told its error, so it can be cloned.
+/// Cloneable: all callers that wait for a fetch get its error.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum MirrorError {
     #[error("there is no token for the repository")]
     Token(#[source] Arc<GitHubError>),
     #[error("git could not be run")]
     Run(#[source] Arc<io::Error>),
-    /// With the end of what git said.
+    /// With the end of git's output.
     #[error("git {command} failed: {said}")]
     Git { command: String, said: String },
     #[error("the mirror was not up to date within {0} s")]

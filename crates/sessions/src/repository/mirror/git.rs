@@ -1,5 +1,5 @@
-//! The real `git`, which is told everything and finds nothing by itself: no configuration of the machine, of its user or of
-//! a repository, no hook, no credential of anybody's, no other protocol.
+//! The `git` of this machine, isolated: it reads no configuration of the machine, of the user or of a repository, runs
+//! no hook, uses no stored credential, and speaks no other protocol.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -18,15 +18,15 @@ use tokio::process::{ChildStderr, Command};
 
 use super::MirrorError;
 
-/// Since 2.31 settings can be given by the environment, which not everybody can read as they can a command line; since 2.32
-/// small packs can be put together and a large one left alone.
+/// Since 2.31 git reads settings from the environment, which other users cannot read as they can read a command line.
+/// Since 2.32 it can combine small packs and leave a large one alone.
 const OLDEST: (u32, u32) = (2, 32);
 
-/// What is kept of git's words: the end of them.
+/// The size of the end of git's output that is kept.
 const SAID_BYTES: usize = 2048;
 
-/// Git with a bound on its memory: a repository can be made so that a small pack becomes very large. Far above what one of some
-/// gigabytes takes; where the system knows no such bound there is none.
+/// Runs git with a memory limit: a small pack can be made to become very large. The limit is far above the need of a
+/// repository of some gigabytes. A system without such a limit runs git without it.
 const BOUNDED: &str = r#"ulimit -v 4194304 2>/dev/null; exec git "$@""#;
 
 const SETTINGS: [(&str, &str); 20] = [
@@ -44,25 +44,25 @@ const SETTINGS: [(&str, &str); 20] = [
     ("http.lowSpeedLimit", "1"),
     ("http.lowSpeedTime", "300"),
     ("fetch.recurseSubmodules", "false"),
-    // What comes is kept as one pack, never as thousands of files.
+    // A fetch becomes one pack, never thousands of files.
     ("fetch.unpackLimit", "1"),
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
-    // So that all of it fits below the bound.
+    // These fit below the memory limit.
     ("pack.windowMemory", "64m"),
     ("core.packedGitLimit", "512m"),
     ("core.packedGitWindowSize", "32m"),
     ("core.bigFileThreshold", "32m"),
 ];
 
-/// Git on this machine.
+/// The git of this machine.
 #[derive(Clone, Debug)]
 pub struct Git {
     environment: Vec<(&'static str, OsString)>,
     pub version: String,
 }
 
-/// A repository at the forge, and what it takes to be let in.
+/// A repository at the forge, and the credential for it.
 pub(super) struct Remote {
     url: String,
     header: SecretString,
@@ -77,7 +77,7 @@ impl Remote {
 }
 
 impl Git {
-    /// `environment` is all that git is given of the coordinator's. `None`: there is no git, or one that is too old.
+    /// `environment`: the only variables of the coordinator that git gets. `None`: git is missing or too old.
     pub async fn find(environment: Vec<(&'static str, OsString)>) -> Option<Git> {
         let mut command = Command::new("git");
         command.arg("--version").env_clear().envs(environment.clone()).stdin(Stdio::null()).kill_on_drop(true);
@@ -107,12 +107,12 @@ impl Git {
         self.run(directory, &arguments, Some(remote)).await
     }
 
-    /// Packs become fewer: each is at least as large as all smaller ones together.
+    /// Combines packs until each is at least as large as all smaller ones together.
     pub(super) async fn repack(&self, directory: &Path) -> Result<(), MirrorError> {
         self.run(directory, &["repack", "--geometric=2", "-d", "-q"], None).await
     }
 
-    /// All refs become one file.
+    /// Combines all refs into one file.
     pub(super) async fn pack_refs(&self, directory: &Path) -> Result<(), MirrorError> {
         self.run(directory, &["pack-refs", "--all", "--prune"], None).await
     }
@@ -133,11 +133,11 @@ impl Git {
 
     fn command(&self, directory: &Path, arguments: &[&str], remote: Option<&Remote>) -> Command {
         let mut command = Command::new("/bin/sh");
-        // Named outright, so that nobody has to look whose it is.
+        // Named explicitly, so that git does not check the owner of the directory.
         command.args(["-c", BOUNDED, "git", "--git-dir"]).arg(directory).args(arguments).current_dir("/");
         command.env_clear().envs(self.environment.clone());
         for (name, value) in [
-            // Where there is no .netrc.
+            // A directory without .netrc.
             ("HOME", "/dev/null"),
             ("LC_ALL", "C"),
             ("GIT_CONFIG_NOSYSTEM", "1"),
@@ -150,7 +150,7 @@ impl Git {
         let mut settings: Vec<(String, &str)> =
             SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), *value)).collect();
         if let Some(remote) = remote {
-            // For this address and those below it; redirects are not followed anyway.
+            // For this address and the paths below it. Redirects are not followed.
             settings.push((format!("http.{}.extraHeader", remote.url), remote.header.expose_secret()));
         }
         command.env("GIT_CONFIG_COUNT", settings.len().to_string());
@@ -163,7 +163,7 @@ impl Git {
     }
 }
 
-/// Git and the programs that it started, ended together where nobody waits for them any more.
+/// Git and the programs that it started. They end together when the future is dropped.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -171,7 +171,7 @@ impl Group {
         Group(leader.map(|id| Pid::from_raw(id.cast_signed())))
     }
 
-    /// Its number may belong to somebody else from here on.
+    /// The process id may belong to another process from now on.
     fn ended(&mut self) {
         self.0 = None;
     }
@@ -180,13 +180,13 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // It may have ended by itself.
+            // The group may have ended by itself.
             let _ = killpg(leader, Signal::SIGKILL);
         }
     }
 }
 
-/// The end of what is said until there is no more.
+/// Reads to the end and keeps the last bytes.
 async fn tail(stderr: Option<ChildStderr>) -> String {
     let mut said = Vec::new();
     if let Some(mut stderr) = stderr {
@@ -199,7 +199,7 @@ async fn tail(stderr: Option<ChildStderr>) -> String {
     String::from_utf8_lossy(&said).trim().to_owned()
 }
 
-/// `2.47.3`, and what some builds put behind it.
+/// Parses `2.47.3`, with the suffix of some builds.
 fn version_of(text: &str) -> Option<(u32, u32)> {
     let mut parts = text.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))

@@ -1,4 +1,5 @@
-//! Where a mirror is on the disk: `FORGE/OWNER/NAME.git` below `mirrors`, in lower case, and `NAME.new` while it is made.
+//! The place of a mirror on the disk: `FORGE/OWNER/NAME.git` below `mirrors`, in lower case, and `NAME.new` while it is
+//! created.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -13,19 +14,19 @@ use reqwest::Url;
 
 use super::MirrorError;
 
-/// Of the mirror and of its copies: nothing of it is the remote's.
+/// The configuration of the mirror and of its copies. No part of it comes from the remote.
 pub(super) const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n";
 
-/// Its time is when the mirror was last used.
+/// The file whose time is the mirror's last use.
 const USED: &str = "used";
 
-/// How often a mirror that is being fetched is measured.
+/// The interval at which the size of a mirror is measured during a fetch.
 const MEASURE_EVERY: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug)]
 pub(super) struct Place(PathBuf);
 
-/// A mirror that is there.
+/// A mirror on the disk.
 pub(super) struct Kept {
     pub(super) place: Place,
     pub(super) bytes: u64,
@@ -41,7 +42,7 @@ impl Place {
         Place(root.join(forge).join(owner).join(format!("{name}.git")))
     }
 
-    /// For the one that will take its place.
+    /// The place of the mirror that replaces this one.
     pub(super) fn beside(&self) -> Place {
         Place(self.0.with_extension("new"))
     }
@@ -58,7 +59,7 @@ impl Place {
         self.0.join("HEAD").is_file()
     }
 
-    /// Runs this where it may wait for the disk.
+    /// Runs `work` on a thread that may wait for the disk.
     async fn on_disk<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -69,7 +70,7 @@ impl Place {
         done.map_err(io::Error::other).flatten().map_err(unusable)
     }
 
-    /// The directory, for its owner only.
+    /// Creates a directory that only its owner can read.
     pub(super) async fn create(&self) -> Result<(), MirrorError> {
         self.on_disk(|directory| DirBuilder::new().recursive(true).mode(0o700).create(directory)).await
     }
@@ -99,12 +100,12 @@ impl Place {
         .await
     }
 
-    /// Bytes of all its files.
+    /// The size of all files in bytes.
     pub(super) async fn size(&self) -> Result<u64, MirrorError> {
         self.on_disk(size).await
     }
 
-    /// Returns once it takes more than this, and never before.
+    /// Returns once the size exceeds the limit, and never before.
     pub(super) async fn grows_beyond(&self, max_bytes: u64) {
         loop {
             tokio::time::sleep(MEASURE_EVERY).await;
@@ -115,12 +116,12 @@ impl Place {
     }
 }
 
-/// All mirrors there are.
+/// All mirrors on the disk.
 pub(super) async fn all(root: &Path) -> Result<Vec<Kept>, MirrorError> {
     Place(root.to_owned())
         .on_disk(|root| {
             let mut found = Vec::new();
-            // One that is being made is bounded by who makes it.
+            // The fetch itself bounds a mirror that is being created.
             for directory in repositories(root)?.into_iter().filter(|directory| has_kind(directory, "git")) {
                 let used = directory.join(USED).metadata().and_then(|file| file.modified());
                 let (used, bytes) = (used.unwrap_or(SystemTime::UNIX_EPOCH), size(&directory)?);
@@ -131,7 +132,7 @@ pub(super) async fn all(root: &Path) -> Result<Vec<Kept>, MirrorError> {
         .await
 }
 
-/// Removes what was being made when an earlier coordinator ended.
+/// Removes the mirrors that the previous coordinator was creating.
 pub(super) fn sweep(root: &Path) {
     for directory in repositories(root).unwrap_or_default() {
         if has_kind(&directory, "new")
@@ -170,7 +171,7 @@ fn remove(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// What goes away while this looks is not counted.
+/// Files that disappear meanwhile do not count.
 fn size(directory: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     let entries = match fs::read_dir(directory) {

@@ -1,7 +1,7 @@
-//! Events in a row, encoded once as the WebSocket messages that carry them, and shared by everybody who reads them.
+//! Consecutive events, encoded once as WebSocket messages and shared by all subscribers.
 //!
-//! What a server sends is not masked (RFC 6455 §5.1), so the bytes of a message are the same for every subscriber. A
-//! subscriber costs the system call that takes them, whatever it costs to make them.
+//! A server's messages are not masked (RFC 6455 §5.1), so their bytes are the same for every subscriber. A subscriber
+//! costs one system call, whatever the encoding costs.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use domain::event::StoredEvent;
 /// FIN and the opcode of text (RFC 6455 §5.2): each event is one message of one frame.
 const TEXT: u8 = 0x81;
 
-/// Payloads up to this long have their length in the second byte; up to 65,535 in two more, beyond in eight more.
+/// Payloads up to this length have it in the second byte; up to 65,535 in two more bytes, beyond that in eight more.
 const SHORT: usize = 125;
 const IN_TWO: u8 = 126;
 const IN_EIGHT: u8 = 127;
@@ -21,16 +21,16 @@ const IN_EIGHT: u8 = 127;
 #[derive(Clone, Debug)]
 pub struct Frames {
     bytes: Bytes,
-    /// Where each frame begins, and behind the last one where that ends.
+    /// The offset of each frame, and the end of the last one.
     bounds: Arc<[usize]>,
     /// The number of the event in the first frame of `bytes`.
     first: u64,
-    /// Which of the frames are meant.
+    /// The range of frames that this value stands for.
     range: Range<usize>,
 }
 
 impl Frames {
-    /// `None` without events. Their numbers follow each other.
+    /// `None` without events. The events are consecutive.
     pub(super) fn encode(events: &[StoredEvent]) -> Option<Self> {
         let first = events.first()?.seq;
         let payload: usize = events.iter().map(|event| event.json.len()).sum();
@@ -44,7 +44,7 @@ impl Frames {
         Some(Frames { bytes: bytes.into(), bounds: bounds.into(), first, range: 0..events.len() })
     }
 
-    /// These and the next ones as one.
+    /// This value and the next events together.
     pub(super) fn followed_by(&self, next: &Self) -> Self {
         debug_assert_eq!(self.last() + 1, next.first(), "events without a hole");
         let bytes = [self.bytes(), next.bytes()].concat();
@@ -62,7 +62,7 @@ impl Frames {
         Frames { bytes: bytes.into(), bounds: bounds.into(), first: self.first(), range }
     }
 
-    /// Those after `since`; `None` where there are none, or where the first of them is not here.
+    /// The events after `since`. `None`: there are none, or the first of them is not here.
     pub(super) fn after(&self, since: u64) -> Option<Self> {
         let skip = usize::try_from((since + 1).checked_sub(self.first())?).ok()?;
         let range = self.range.start + skip..self.range.end;
@@ -79,12 +79,12 @@ impl Frames {
         self.first + self.range.end as u64 - 1
     }
 
-    /// All frames.
+    /// The bytes of all frames.
     pub fn bytes(&self) -> Bytes {
         self.bytes.slice(self.bounds[self.range.start]..self.bounds[self.range.end])
     }
 
-    /// The events in them: number and JSON.
+    /// The number and the JSON of each event.
     pub fn events(&self) -> impl Iterator<Item = (u64, Bytes)> {
         self.range.clone().map(|index| {
             let frame = self.bounds[index]..self.bounds[index + 1];
@@ -93,7 +93,8 @@ impl Frames {
         })
     }
 
-    /// Where `sent` of `bytes()` went out: where the frame ends that this is within, and how many frames are whole by then.
+    /// The position after `sent` of `bytes()` were sent: the end of the frame that it falls into, and the number of
+    /// whole frames.
     pub fn end_of_frame(&self, sent: usize) -> (usize, u64) {
         let begin = self.bounds[self.range.start];
         let bounds = &self.bounds[self.range.start..=self.range.end];
@@ -118,7 +119,7 @@ fn push_frame(bytes: &mut Vec<u8>, payload: &[u8]) {
     bytes.extend_from_slice(payload);
 }
 
-/// What comes before the payload, by the frame's second byte.
+/// The header of a frame, by its second byte.
 fn head_bytes(length: u8) -> usize {
     match length {
         IN_TWO => 4,

@@ -1,13 +1,14 @@
-//! Streamed text on its way through the redactor: an end that could be the beginning of a secret waits for what follows.
+//! Streamed text on its way through the redactor: an end that could be the beginning of a secret is held back until
+//! more of the text arrives.
 
 use claude_stream::AgentEvent;
 use domain::event::{Event, Origin};
 use observe::redact::SessionRedactor;
 use serde::{Deserialize, Serialize};
 
-use super::{Narrator, tell_text, tell_thinking};
+use super::{Narrator, push_text, push_thinking};
 
-/// What waits of one text. It is written down with the rest of the progress, so that it is not lost with the coordinator.
+/// The part of one text that is held back. It is stored with the task's progress, so that the next coordinator has it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Held {
     parent: Option<String>,
@@ -16,15 +17,15 @@ pub(super) struct Held {
 }
 
 impl Narrator {
-    /// Whether something was heard that is not told yet.
+    /// True: a text is held back.
     pub(crate) fn holds_text(&self) -> bool {
         !self.held.is_empty()
     }
 
-    /// Tells all that waits: nothing will follow it.
+    /// Publishes all held texts: none of them continues.
     pub(crate) fn release_all(&mut self, events: &mut Vec<Event>) {
         for held in std::mem::take(&mut self.held) {
-            held.tell(events);
+            held.publish(events);
         }
     }
 
@@ -43,16 +44,16 @@ impl Narrator {
         };
         let text = secrets.pass(&mut rest, piece);
         if thinking {
-            tell_thinking(&text, &origin, events);
+            push_thinking(&text, &origin, events);
         } else {
-            tell_text(&text, &origin, events);
+            push_text(&text, &origin, events);
         }
         if !rest.is_empty() {
             self.held.push(Held { parent: origin.parent_tool_use_id, thinking, text: rest });
         }
     }
 
-    /// Tells what waits of a text that ends with this line.
+    /// Publishes the held texts that end with this line.
     pub(super) fn release_before(&mut self, event: &AgentEvent<'_>, events: &mut Vec<Event>) {
         if self.held.is_empty() {
             return;
@@ -66,7 +67,7 @@ impl Narrator {
             | AgentEvent::Assistant { parent, .. }
             | AgentEvent::ToolResults { parent, .. } => {
                 for held in self.held.extract_if(.., |held| held.parent.as_deref() == parent.as_deref()) {
-                    held.tell(events);
+                    held.publish(events);
                 }
             }
             AgentEvent::Init { .. }
@@ -87,12 +88,12 @@ impl Narrator {
 }
 
 impl Held {
-    fn tell(self, events: &mut Vec<Event>) {
+    fn publish(self, events: &mut Vec<Event>) {
         let origin = Origin { parent_tool_use_id: self.parent };
         if self.thinking {
-            tell_thinking(&self.text, &origin, events);
+            push_thinking(&self.text, &origin, events);
         } else {
-            tell_text(&self.text, &origin, events);
+            push_text(&self.text, &origin, events);
         }
     }
 }

@@ -2,26 +2,26 @@ use claude_stream::Decoder;
 use domain::event::Event;
 use observe::redact::SessionRedactor;
 
-use super::{Narrator, Sign};
+use super::{AgentSignal, Narrator};
 
 const SECRET: &str = "zk-secret-of-ours";
 
-/// Tells lines of the agent; events are written as `type:what they say`. Each line meets a narrator that was written down and
-/// read again, as after a kill.
-fn tell(lines: &[&str]) -> (Vec<String>, Vec<Sign>) {
+/// Tells lines of the agent; events are written as `type:what they say`. Each line meets a narrator that was written
+/// down and read again, as after a kill.
+fn tell(lines: &[&str]) -> (Vec<String>, Vec<AgentSignal>) {
     let session = "s".parse().unwrap();
     let mut secrets = SessionRedactor::default();
     secrets.learn(SECRET);
-    let (mut narrator, mut told, mut signs) = (Narrator::default(), Vec::new(), Vec::new());
+    let (mut narrator, mut told, mut signals) = (Narrator::default(), Vec::new(), Vec::new());
     Decoder::new(1 << 24).feed((lines.join("\n") + "\n").as_bytes(), |line| {
         let line = line.unwrap();
         let mut events = Vec::new();
         let seq = told.len() as u64 + 1;
-        signs.push(narrator.tell(&session, line.event, line.raw, seq, &secrets, &mut events));
+        signals.push(narrator.narrate(&session, line.event, line.raw, seq, &secrets, &mut events));
         told.extend(events.iter().map(say));
         narrator = serde_json::from_str(&serde_json::to_string(&narrator).unwrap()).unwrap();
     });
-    (told, signs)
+    (told, signals)
 }
 
 fn say(event: &Event) -> String {
@@ -96,7 +96,7 @@ fn a_cut_answer_is_void_from_its_first_event() {
     let retry = r#"{"type":"system","subtype":"api_retry","attempt":1,"max_retries":2,"retry_delay_ms":5.5,"error_status":null,"error":"unknown"}"#;
     let said = lines([start("1"), delta("a"), retry.to_owned(), start("2"), delta("a"), stop()]);
     assert_eq!(said, ["text:a", "retry:unknown Some(1)", "text:a"]);
-    // What was complete stays.
+    // Complete messages stay.
     let complete = lines([start("1"), delta("a"), assistant("1", &text_block("a")), stop(), start("2"), delta("b")]);
     assert_eq!(complete, ["text:a", "text:b"]);
 }
@@ -114,7 +114,7 @@ fn a_message_stands_once_its_calls_were_made() {
 fn a_turn_is_over_when_the_last_tool_has_answered() {
     let calls = assistant("1", &format!("{},{}", tool("a", "Bash", "{}"), tool("b", "Read", "{}")));
     let (_, signs) = tell(&[&calls, &result("a", "1"), &result("b", "2"), &result("b", "again")]);
-    let over: Vec<bool> = signs.iter().map(|sign| matches!(sign, Sign::TurnOver)).collect();
+    let over: Vec<bool> = signs.iter().map(|signal| matches!(signal, AgentSignal::TurnOver)).collect();
     assert_eq!(over, [false, false, true, false]);
 }
 

@@ -1,0 +1,285 @@
+//! The agent of a session: its sandbox, and the dialogue with it.
+
+mod launch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::task::{ErrorType, Failure, TaskId, TaskRecord};
+use failpoint::failpoint;
+use gateway::{AssignedTask, Assignee, Reading};
+use observe::telemetry::TaskTrace;
+use sandbox::{ProcessOutput, Warm};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::info;
+
+use super::context::SessionContext;
+use super::conversation::{Conversation, LineContext};
+use super::durable::DurableState;
+use super::payer;
+use super::report::Report;
+use super::repository_work::{self, RepositoryWork};
+use super::running::Running;
+use super::sandbox::{SessionSandbox, failure_of_end};
+use super::state::{Input, State};
+use super::tasks::{End, EndedBy, Overdue, RetryReason, Tasks, WaitingTask, task_end};
+
+pub(crate) struct Agent {
+    conversation: Conversation,
+    sandbox: SessionSandbox,
+    repository: RepositoryWork,
+}
+
+/// The parts of a session that its agent works on.
+pub(crate) struct Scope<'a> {
+    pub(crate) context: &'a Arc<SessionContext>,
+    pub(crate) reports: &'a mpsc::Sender<Report>,
+    pub(crate) tasks: &'a mut Tasks,
+    pub(crate) durable: &'a mut DurableState,
+}
+
+impl Scope<'_> {
+    /// The trace that a task of this session is recorded in.
+    pub(crate) fn trace(&self, record: &TaskRecord) -> TaskTrace {
+        self.context.trace(record, &self.durable.agent())
+    }
+}
+
+impl Agent {
+    pub(crate) fn new() -> Self {
+        Agent {
+            conversation: Conversation::new(),
+            sandbox: SessionSandbox::default(),
+            repository: RepositoryWork::default(),
+        }
+    }
+
+    /// The next output of the agent, and the request to make room, see [`SessionSandbox::listen`].
+    pub(crate) fn listen(&mut self) -> (impl Future<Output = ProcessOutput>, impl Future<Output = ()>) {
+        self.sandbox.listen()
+    }
+
+    pub(crate) fn report_usage(&self, state: State) {
+        self.sandbox.report_usage(state);
+    }
+
+    /// The sandbox can forget its frames up to this one.
+    pub(crate) fn acknowledge(&self, frame: u64) {
+        self.sandbox.acknowledge(frame);
+    }
+
+    /// The next launch uses this warm sandbox. Its session is committed.
+    pub(crate) fn reserve_warm(&mut self, warm: Box<Warm>, context: &SessionContext) {
+        context.sandboxes.disown(warm.session);
+        self.sandbox.reserve_warm(warm);
+        failpoint!("warm.claimed");
+    }
+
+    /// Reserves a slot that no other session needs. False: there is none.
+    pub(crate) fn reserve_spare_slot(&mut self, context: &SessionContext) -> bool {
+        let slot = context.capacity.spare();
+        slot.map(|slot| self.sandbox.reserve_slot(slot)).is_some()
+    }
+
+    /// Puts a task before the agent. Its message is sent once the start is committed.
+    pub(crate) fn begin_task(&mut self, task: WaitingTask, scope: &mut Scope<'_>) {
+        let (is_in_preparation, record) = (task.is_in_preparation(), &task.record);
+        let trace = scope.trace(record);
+        if record.attempt == 0 && !is_in_preparation {
+            scope.context.sandboxes.gateway().budgets().new_task(&record.id);
+            scope.context.count_begun(record, &trace);
+        }
+        self.assign_to_task(record, trace.clone(), scope.durable);
+        let session = scope.durable.record();
+        let resumed = session.is_some_and(|session| session.turns > 0 && session.claude_session_id.is_some());
+        // The usage of a task's first stage is the task's, too.
+        let used = if is_in_preparation { Reading::default() } else { self.sandbox.used() };
+        let mut running = Running::begin(task, resumed, used);
+        running.trace_as(trace);
+        scope.durable.learn_secrets();
+        self.conversation.begin_task();
+        scope.tasks.begin(running, scope.durable);
+        repository_work::enter_worker_stage(scope.tasks, scope.durable);
+        // The next coordinator needs the start, although the agent has said nothing yet.
+        self.mark(scope);
+    }
+
+    /// Puts the next task of the queue before the agent.
+    pub(crate) fn begin_next(&mut self, scope: &mut Scope<'_>) {
+        if let Some(task) = scope.tasks.pop() {
+            self.begin_task(task, scope);
+        }
+    }
+
+    /// The start of the task that [`Agent::begin_task`] began could not be committed, and was undone.
+    pub(crate) fn undo_begin(&mut self, scope: &mut Scope<'_>) {
+        scope.tasks.forget_running();
+        self.assign_to_session(scope.durable);
+    }
+
+    /// The session is deleted: its next life begins a new conversation.
+    pub(crate) fn forget_conversation(&mut self) {
+        self.conversation = Conversation::new();
+    }
+
+    /// Uses the session's credential and egress rules as they are now.
+    pub(crate) fn refresh_access(&self, durable: &DurableState) {
+        if let Some(gateway) = self.sandbox.gateway() {
+            gateway.set_access(durable.access(self.conversation.egress()));
+        }
+    }
+
+    /// Sends the running task's message, if it waits for the commit of the task's start. So it is sent at most once.
+    pub(crate) async fn send_pending_prompt(&mut self, tasks: &mut Tasks, durable: &DurableState) {
+        if !tasks.take_pending_prompt() {
+            return;
+        }
+        failpoint!("task.started");
+        let env = durable.visible_env();
+        let changed = self.sandbox.apply_env(&env);
+        if let Some(running) = tasks.running() {
+            self.conversation.send_prompt(running, changed.then_some(&env));
+        }
+        self.send().await;
+        failpoint!("message.said");
+    }
+
+    /// Sends the lines in the outbox.
+    pub(crate) async fn send(&mut self) {
+        if self.sandbox.is_attached() {
+            self.sandbox.send(self.conversation.take_outbox()).await;
+        }
+    }
+
+    /// Processes output of the agent. Returns the input that follows from it.
+    pub(crate) fn on_output(&mut self, output: ProcessOutput, scope: &mut Scope<'_>) -> Option<Input> {
+        let has_frames = matches!(output, ProcessOutput::Frames(_));
+        let (conversation, Scope { tasks, durable, .. }) = (&mut self.conversation, &mut *scope);
+        let end = self.sandbox.decode(output, |line, gateway| {
+            conversation.on_line(line, &mut LineContext { tasks, durable, gateway });
+        });
+        if has_frames {
+            if self.sandbox.may_have_asked() {
+                scope.tasks.assume_active();
+            }
+            self.mark(scope);
+            if let Some(output) = scope.tasks.take_first_output() {
+                scope.context.count_first_output(&output);
+            }
+        }
+        failpoint!("output.heard");
+        let next = self.conversation.take_next();
+        if let Some(end) = end {
+            self.lose_running(failure_of_end(&end), scope);
+            return Some(Input::Lost);
+        }
+        if let Some(task) = scope.tasks.take_unsettled() {
+            await_charges(task, scope);
+        }
+        next.map(|input| if input == Input::Ended { self.ended(scope) } else { input })
+    }
+
+    /// The running task ended, and its end is published. A session with a queue lets another one go first that has waited
+    /// long.
+    fn ended(&self, scope: &Scope<'_>) -> Input {
+        if scope.tasks.queued() == 0 || !self.sandbox.yield_slot() {
+            return Input::Ended;
+        }
+        info!(session.id = %scope.durable.id(), "the session lets another one go first");
+        Input::EndedYielding
+    }
+
+    /// When the running task counts as stalled, unless its agent or the model says something before.
+    pub(crate) fn stalls_at(&self, tasks: &Tasks, timeout: Duration) -> Option<Instant> {
+        self.conversation.stalls_at(tasks.running()?, self.sandbox.gateway()?, timeout)
+    }
+
+    /// Interrupts or ends a running task that takes too long. Returns the input that follows.
+    pub(crate) fn check_running(&mut self, now: Instant, scope: &mut Scope<'_>) -> Option<Input> {
+        let timeout = scope.context.settings.stall_timeout;
+        let stalls_at = self.stalls_at(scope.tasks, timeout);
+        let failure = match scope.tasks.overdue(now, stalls_at)? {
+            Overdue::TimedOut(failure) => {
+                self.interrupt(failure, scope.tasks);
+                return None;
+            }
+            Overdue::NotInterrupted(failure) => failure,
+            Overdue::Stalled => {
+                self.assume_active_if_asked(scope.tasks);
+                if scope.tasks.restart_not_started(RetryReason::AgentHung, scope.durable) {
+                    return Some(Input::Lost);
+                }
+                let seconds = timeout.as_secs();
+                let error = format!("nothing was heard from the agent for {seconds} s (STALL_TIMEOUT_MS)");
+                Failure::new(ErrorType::Stalled, error)
+            }
+        };
+        self.end_running(End::new(failure, EndedBy::Request), scope.tasks, scope.durable);
+        Some(Input::Lost)
+    }
+
+    /// Forces a failure on the running task, and tells the agent to end the turn.
+    pub(crate) fn interrupt(&mut self, failure: Failure, tasks: &mut Tasks) {
+        self.conversation.interrupt(failure, tasks);
+    }
+
+    /// Ends the running task. The sandbox cannot be used after that.
+    pub(crate) fn end_running(&mut self, end: End, tasks: &mut Tasks, durable: &mut DurableState) {
+        if let (Some(running), Some(gateway)) = (tasks.running(), self.sandbox.gateway()) {
+            gateway.end_task(task_end(Some(running.reason(&end.failure))));
+        }
+        self.conversation.end_running(end, self.sandbox.used(), tasks, durable);
+    }
+
+    /// The sandbox is lost: the running task starts again where it may, and ends where it may not.
+    pub(crate) fn lose_running(&mut self, failure: Failure, scope: &mut Scope<'_>) {
+        self.assume_active_if_asked(scope.tasks);
+        let restarts = scope.tasks.restart_lost(failure.error_type, scope.durable);
+        failpoint!("task.taken_back");
+        if !restarts {
+            self.end_running(End::new(failure, EndedBy::Request), scope.tasks, scope.durable);
+        }
+    }
+
+    /// An agent that asked the model has the task's message.
+    fn assume_active_if_asked(&self, tasks: &mut Tasks) {
+        if self.sandbox.may_have_asked() {
+            tasks.assume_active();
+        }
+    }
+
+    fn mark(&self, scope: &mut Scope<'_>) {
+        let (last_frame, used) = (self.sandbox.last_frame(), self.sandbox.used());
+        self.conversation.mark(last_frame, used, scope.tasks.running(), scope.durable);
+    }
+
+    fn assign_to_task(&self, record: &TaskRecord, trace: TaskTrace, durable: &DurableState) {
+        self.sandbox.assign(Assignee {
+            session: durable.id().clone(),
+            access: durable.access(self.conversation.egress()),
+            task: Some(AssignedTask { payer: payer::of_task(record), trace }),
+        });
+    }
+
+    /// The sandbox is the session's, and no task runs.
+    fn assign_to_session(&self, durable: &DurableState) {
+        let Some(record) = durable.record() else { return };
+        self.sandbox.assign(Assignee {
+            session: record.id.clone(),
+            access: durable.access(self.conversation.egress()),
+            task: None,
+        });
+    }
+}
+
+/// Spawns the wait for the charges of a task that ended, which reports [`Report::Settled`].
+fn await_charges(task: TaskId, scope: &Scope<'_>) {
+    let budgets = scope.context.sandboxes.gateway().budgets().clone();
+    let (shutdown, reports) = (scope.context.shutdown.clone(), scope.reports.clone());
+    scope.context.tracker.spawn(async move {
+        if shutdown.run_until_cancelled(budgets.settled(&task)).await.is_some() {
+            let _ = reports.send(Report::Settled(task)).await;
+        }
+    });
+}

@@ -1,0 +1,157 @@
+//! The agent's lines: published as events, and applied to the running task.
+
+use claude_stream::{AgentLine, Decoder, LineError, deny_tool, user_message};
+use domain::task::{ErrorType, Failure};
+use failpoint::failpoint;
+use gateway::SandboxGateway;
+use sandbox::belongs_in_log;
+use tokio::time::Instant;
+use tracing::{debug, info};
+
+use super::{Conversation, repair_text};
+use crate::session::durable::DurableState;
+use crate::session::narrator::{AgentSignal, Caller, TurnEnd};
+use crate::session::running::{Running, TurnOutcome};
+use crate::session::state::Input;
+use crate::session::tasks::{End, EndedBy, Tasks, task_end};
+
+/// The parts of a session that a line of its agent can change.
+pub(crate) struct LineContext<'a> {
+    pub(crate) tasks: &'a mut Tasks,
+    pub(crate) durable: &'a mut DurableState,
+    pub(crate) gateway: &'a SandboxGateway,
+}
+
+impl Conversation {
+    /// Processes one line of the agent, with its secrets masked.
+    pub(crate) fn on_line(&mut self, line: Result<AgentLine<'_>, LineError>, context: &mut LineContext<'_>) {
+        let masked = line.as_ref().ok().and_then(|line| context.durable.secrets().line(line.raw));
+        match masked {
+            Some(masked) => {
+                let mut decoder = Decoder::new(masked.len());
+                decoder.feed(masked.as_bytes(), |line| self.on_masked_line(line, context));
+                decoder.finish(|line| self.on_masked_line(line, context));
+            }
+            None => self.on_masked_line(line, context),
+        }
+    }
+
+    fn on_masked_line(&mut self, line: Result<AgentLine<'_>, LineError>, context: &mut LineContext<'_>) {
+        self.last_output = Instant::now();
+        let LineContext { tasks, durable, gateway } = context;
+        let line = match line {
+            Ok(line) => line,
+            Err(error) => {
+                // The lines after it may not be the CLI's own either.
+                let error = format!("the agent printed something that is no stream-json: {error}");
+                let end = End::new(Failure::new(ErrorType::ExitCode, error), EndedBy::Request);
+                gateway.end_task(task_end(tasks.running().map(|running| running.reason(&end.failure))));
+                self.end_running(end, gateway.reading(), tasks, durable);
+                self.next = Some(Input::Lost);
+                return;
+            }
+        };
+        let task = tasks.running().map(|running| running.record.id.clone());
+        if let (Some(task), true) = (&task, belongs_in_log(&line)) {
+            durable.masked_line(task, line.raw);
+        }
+        let mut events = Vec::new();
+        let signal = self.dialogue.narrator.narrate(
+            durable.id(),
+            line.event,
+            line.raw,
+            durable.next_seq(),
+            durable.secrets(),
+            &mut events,
+        );
+        for event in &events {
+            durable.publish(event, task.as_ref());
+        }
+        if !events.is_empty() || self.dialogue.narrator.holds_text() {
+            tasks.on_events(&events);
+        }
+        self.apply(signal, context);
+    }
+
+    fn apply(&mut self, signal: AgentSignal, context: &mut LineContext<'_>) {
+        let LineContext { tasks, durable, gateway } = context;
+        match signal {
+            AgentSignal::None => {}
+            AgentSignal::Accepted { uuid } => {
+                if let Some(running) = tasks.running_mut() {
+                    running.accept(&uuid);
+                    failpoint!("message.accepted");
+                }
+            }
+            AgentSignal::Conversation { claude_session_id } => durable.remember_conversation(claude_session_id),
+            AgentSignal::ToolCalled { tool, caller } => {
+                if let Some(running) = tasks.running_mut() {
+                    pace_tool_call(running, tool, caller, gateway);
+                }
+                gateway.heard_tool_call();
+            }
+            AgentSignal::TurnOver => {
+                let Some(running) = tasks.running_mut() else { return };
+                if running.on_turn_over() {
+                    let turns = running.record.request.max_turns;
+                    let error = format!("the task used its {turns} turns without coming to an end (maxTurns)");
+                    self.interrupt(Failure::new(ErrorType::MaxTurns, error), tasks);
+                }
+            }
+            AgentSignal::Ended(end) => self.on_turn_end(*end, context),
+            AgentSignal::Asked { request_id, subtype } => {
+                debug!(session.id = %durable.id(), request = subtype, "the agent asks, and nobody is there to answer");
+                self.outbox.push(deny_tool(&request_id, "nobody can be asked here"));
+            }
+            AgentSignal::Answered { request_id, error } => {
+                if let Some(error) = error {
+                    info!(session.id = %durable.id(), request.id = request_id, error, "the agent refused a request");
+                }
+            }
+        }
+    }
+
+    fn on_turn_end(&mut self, end: TurnEnd, context: &mut LineContext<'_>) {
+        let LineContext { tasks, durable, gateway } = context;
+        let before = self.dialogue.cli_total;
+        let total = end.cli_cost.unwrap_or(before);
+        gateway.release_requests();
+        // Any other turn belongs to the session and ends no task.
+        let Some(mut running) = tasks.take_accepted() else { return };
+        running.add_cli_cost((total - before).max(0.0));
+        self.dialogue.cli_total = total;
+        let schema = self.template.as_ref().and_then(|template| template.output_schema.as_ref());
+        let record = match running.judge(end, gateway.failure(), schema) {
+            TurnOutcome::Repair { schema_error } => {
+                let text = repair_text(&schema_error);
+                let running = tasks.set_running(running);
+                running.repair(schema_error);
+                self.outbox.push(user_message(&running.prompt().to_string(), &text));
+                return;
+            }
+            TurnOutcome::Completed { output, response } => {
+                gateway.end_task(task_end(None));
+                let record = running.complete(gateway.reading(), output, response);
+                durable.count_turn();
+                failpoint!("result.heard");
+                record
+            }
+            TurnOutcome::Failed(failure) => {
+                gateway.end_task(task_end(Some(&failure)));
+                running.fail(gateway.reading(), failure)
+            }
+        };
+        tasks.write_end(record, EndedBy::Request, durable);
+        self.next = tasks.unsettled().is_none().then_some(Input::Ended);
+    }
+}
+
+fn pace_tool_call(running: &mut Running, tool: String, caller: Caller, gateway: &SandboxGateway) {
+    running.called(tool, caller);
+    // The request for one turn too many could be on its way before the end of the turn is read.
+    if running.waits_for_last_tools() {
+        gateway.hold_requests();
+    } else {
+        gateway.release_requests();
+    }
+}

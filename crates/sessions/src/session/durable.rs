@@ -1,0 +1,283 @@
+//! The durable side of a session: its record, and the journal of changes that the next commit writes.
+
+mod submission;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::agent::AgentName;
+use domain::egress::EgressRule;
+use domain::event::Event;
+use domain::repository::{Checkout, Pull};
+use domain::session::{CREDENTIAL_NAMES, SandboxRecord, SessionId, SessionKey, SessionRecord, SessionRepository};
+use domain::task::{TaskId, TaskRecord};
+use gateway::SessionAccess;
+use jiff::Timestamp;
+use observe::redact::{Redactor, SessionRedactor};
+use secrecy::ExposeSecret as _;
+use store::{Change, Store, StoreError};
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::context::SessionContext;
+use super::environment;
+use super::journal::{Flushed, Journal};
+use super::log::EventLog;
+
+pub(crate) struct DurableState {
+    id: SessionId,
+    /// `None`: no task was submitted to this session yet.
+    record: Option<SessionRecord>,
+    journal: Journal,
+    /// Masks secrets in the agent's output before it is stored or published.
+    secrets: SessionRedactor,
+}
+
+/// The session's record at a moment when the journal was empty, for [`DurableState::undo`].
+pub(crate) struct Savepoint(Option<SessionRecord>);
+
+impl DurableState {
+    pub(crate) fn new(store: &Store, redactor: &Arc<Redactor>, id: SessionId, record: Option<SessionRecord>) -> Self {
+        let key = record.as_ref().map_or_else(SessionKey::generate, |record| record.key);
+        let latest = record.as_ref().map_or(0, |record| record.last_seq);
+        let log = Arc::new(EventLog::new(key, store.clone(), latest));
+        let journal = Journal::new(key, store.clone(), log);
+        DurableState { id, record, journal, secrets: SessionRedactor::new(Arc::clone(redactor)) }
+    }
+
+    /// A task that is submitted to the name of a deleted session begins a new one, with a log of its own.
+    pub(crate) fn next_life(&self, context: &SessionContext) -> Self {
+        self.journal.log().close();
+        DurableState::new(&context.store, &context.redactor, self.id.clone(), None)
+    }
+
+    pub(crate) fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    pub(crate) fn key(&self) -> SessionKey {
+        self.journal.session()
+    }
+
+    pub(crate) fn record(&self) -> Option<&SessionRecord> {
+        self.record.as_ref()
+    }
+
+    pub(crate) fn agent(&self) -> AgentName {
+        self.record.as_ref().map(|record| record.agent.clone()).unwrap_or_default()
+    }
+
+    /// The name of the CLI's conversation, once one began.
+    pub(crate) fn claude_session_id(&self) -> Option<&str> {
+        self.record.as_ref()?.claude_session_id.as_deref()
+    }
+
+    pub(crate) fn sandbox(&self) -> Option<&SandboxRecord> {
+        self.record.as_ref()?.sandbox.as_ref()
+    }
+
+    /// `None`: the session works in its workspace.
+    pub(crate) fn repository(&self) -> Option<&SessionRepository> {
+        self.record.as_ref()?.repository.as_ref()
+    }
+
+    pub(crate) fn checkout(&self) -> Option<&Checkout> {
+        self.repository()?.checkout.as_ref()
+    }
+
+    pub(crate) fn log(&self) -> &Arc<EventLog> {
+        self.journal.log()
+    }
+
+    pub(crate) fn secrets(&self) -> &SessionRedactor {
+        &self.secrets
+    }
+
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.journal.next_seq()
+    }
+
+    /// True: the end of the task waits for its commit.
+    pub(crate) fn ends(&self, task: &TaskId) -> bool {
+        self.journal.ends(task)
+    }
+
+    /// True: all changes are committed, and the log has no subscribers.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let log = self.journal.log();
+        self.journal.is_empty() && log.subscribers() == 0 && Arc::strong_count(log) == 1
+    }
+
+    /// When the commit that failed is repeated. `None`: the last commit succeeded.
+    pub(crate) fn retry_at(&self) -> Option<Instant> {
+        self.journal.retry_at()
+    }
+
+    /// The access of a sandbox on the session's behalf. `egress`: the rules of its agent.
+    pub(crate) fn access(&self, egress: &[EgressRule]) -> SessionAccess {
+        self.record.as_ref().map(|record| environment::access(&record.env, egress)).unwrap_or_default()
+    }
+
+    /// The environment of the agent's tools.
+    pub(crate) fn visible_env(&self) -> BTreeMap<String, String> {
+        self.record.as_ref().map(|record| environment::visible(&record.env)).unwrap_or_default()
+    }
+
+    /// Numbers an event. The next commit publishes it.
+    pub(crate) fn publish(&mut self, event: &Event, task: Option<&TaskId>) {
+        self.journal.publish(event, task);
+    }
+
+    /// Writes a task's record as it is now.
+    pub(crate) fn update_task(&mut self, record: &TaskRecord) {
+        self.journal.change(Change::UpdateTask(record.clone()));
+    }
+
+    /// Adds a task's end, and writes the session's record.
+    pub(crate) fn end_task(&mut self, record: TaskRecord) {
+        self.journal.end(record);
+        self.touch();
+    }
+
+    /// Adds a line to the task's log. Its secrets are masked already.
+    pub(crate) fn masked_line(&mut self, task: &TaskId, line: &str) {
+        self.journal.line(task, line);
+    }
+
+    /// Adds a line to the task's log.
+    pub(crate) fn log_line(&mut self, task: &TaskId, line: &str) {
+        let masked = self.secrets.line(line);
+        self.journal.line(task, masked.as_deref().unwrap_or(line));
+    }
+
+    /// Marks the sandbox's frames up to `last` as processed. `progress`: the state that they led to.
+    pub(crate) fn mark_frame(&mut self, last: u64, progress: String) {
+        self.journal.frame(last, progress);
+    }
+
+    /// Writes the session's record as it is now.
+    pub(crate) fn touch(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.last_active = Timestamp::now();
+            self.journal.change(Change::UpdateSession(record.clone()));
+        }
+    }
+
+    /// Counts a completed turn. The task's end writes it.
+    pub(crate) fn count_turn(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.turns += 1;
+        }
+    }
+
+    pub(crate) fn remember_conversation(&mut self, claude_session_id: String) {
+        if let Some(record) = &mut self.record
+            && record.claude_session_id.as_ref() != Some(&claude_session_id)
+        {
+            record.claude_session_id = Some(claude_session_id);
+            self.journal.change(Change::UpdateSession(record.clone()));
+        }
+    }
+
+    /// The transcript is gone: the conversation begins again.
+    pub(crate) fn forget_conversation(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.claude_session_id = None;
+        }
+        self.journal.publish(&Event::SessionReset { reason: "transcript_lost" }, None);
+        self.touch();
+    }
+
+    /// Writes the sandbox into the session's record. A warm sandbox is there already.
+    pub(crate) fn record_sandbox(&mut self, sandbox: SandboxRecord) {
+        if let Some(record) = &mut self.record
+            && record.sandbox.as_ref().is_none_or(|known| known.name != sandbox.name)
+        {
+            record.sandbox = Some(sandbox);
+            self.touch();
+        }
+    }
+
+    /// The sandbox is gone. True: it was in the session's record, which is to be written.
+    pub(crate) fn remove_sandbox(&mut self) -> bool {
+        self.record.as_mut().is_some_and(|record| record.sandbox.take().is_some())
+    }
+
+    /// Drops the mark of a sandbox that is gone.
+    pub(crate) fn forget_frames(&mut self) {
+        self.journal.forget_frames();
+    }
+
+    /// Writes where the session works. Returns what is known of the repository now, and whether the checkout is new.
+    pub(crate) fn set_checkout(&mut self, checkout: Checkout, cloned: bool) -> Option<(SessionRepository, bool)> {
+        let repository = self.record.as_mut()?.repository.get_or_insert_default();
+        let is_new = repository.checkout.is_none();
+        repository.checkout = Some(checkout);
+        repository.cloned = cloned;
+        let known = repository.clone();
+        self.touch();
+        Some((known, is_new))
+    }
+
+    pub(crate) fn set_pull(&mut self, pull: Pull) {
+        if let Some(record) = &mut self.record {
+            record.repository.get_or_insert_default().pull = Some(pull);
+            self.touch();
+        }
+    }
+
+    /// Masks the session's own secrets from now on: its credential, and its sandbox's link secret.
+    pub(crate) fn learn_secrets(&mut self) {
+        let Some(record) = &self.record else { return };
+        let credentials = CREDENTIAL_NAMES.iter().filter_map(|name| record.env.get(*name));
+        for secret in credentials.chain(record.sandbox.as_ref().map(|sandbox| &sandbox.link_secret)) {
+            // Trimmed, as `Credential` sends it.
+            self.secrets.learn(secret.expose_secret().trim());
+        }
+    }
+
+    /// The session begins again, without memory and files.
+    pub(crate) fn reset(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.turns = 0;
+            record.claude_session_id = None;
+            if let Some(repository) = &mut record.repository {
+                repository.cloned = false;
+            }
+        }
+        self.journal.publish(&Event::SessionReset { reason: "reset" }, None);
+        self.touch();
+    }
+
+    pub(crate) fn delete(&mut self) {
+        self.journal.publish(&Event::SessionDeleted {}, None);
+        self.journal.change(Change::DeleteSession(self.journal.session()));
+    }
+
+    /// Changes the session's key. Allowed only before its first commit.
+    pub(crate) fn rename(&mut self, key: SessionKey) {
+        self.journal.rename(key);
+    }
+
+    pub(crate) fn savepoint(&self) -> Savepoint {
+        Savepoint(self.record.clone())
+    }
+
+    /// Drops everything since the savepoint, where its commit failed.
+    pub(crate) fn undo(&mut self, savepoint: Savepoint) {
+        self.journal.discard();
+        self.record = savepoint.0;
+    }
+
+    /// Commits, then publishes. A failed commit is repeated at [`DurableState::retry_at`], unless it is undone.
+    pub(crate) async fn flush(&mut self) -> Result<Flushed, StoreError> {
+        self.journal.flush().await.inspect_err(|error| {
+            warn!(session.id = %self.id, %error, "could not commit; trying again");
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) use tests::{accept, test_durable};

@@ -1,0 +1,105 @@
+//! The changes that callers ask for: a new task, another credential.
+
+use std::collections::BTreeMap;
+
+use domain::event::{Event, QueuedReason};
+use domain::session::{CREDENTIAL_NAMES, SandboxRecord, SessionRecord, SessionRepository};
+use domain::task::{RepositoryProgress, TaskId, TaskRecord, TaskStatus};
+use domain::webhook::WebhookId;
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+use store::Change;
+use uuid::Uuid;
+
+use super::DurableState;
+use crate::session::request::{OwnCredential, Submission, SubmitError};
+use crate::session::tasks::WaitingTask;
+
+impl DurableState {
+    /// Refuses a submission for another agent, or without a variable that the agent needs.
+    pub(crate) fn check_agent(&self, submission: &Submission) -> Result<(), SubmitError> {
+        let session = self.record.as_ref();
+        if let Some(session) = session.filter(|session| session.agent != submission.agent) {
+            return Err(SubmitError::OtherAgent(session.agent.clone()));
+        }
+        let given = |name: &&String| {
+            let sent = submission.env.get(*name).or_else(|| session?.env.get(*name));
+            sent.is_some_and(|value| !value.expose_secret().is_empty())
+        };
+        match submission.needs.iter().find(|name| !given(name)) {
+            Some(name) => Err(SubmitError::EnvMissing { name: name.clone(), agent: submission.agent.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds a task, and the session where it is new. `sandbox`: the warm one that a new session begins with: session
+    /// and sandbox are in one commit, so that after a crash the sandbox is either the session's or an orphan.
+    pub(crate) fn accept(
+        &mut self,
+        submission: Submission,
+        sandbox: Option<SandboxRecord>,
+        position: usize,
+    ) -> WaitingTask {
+        let now = Timestamp::now();
+        let is_new = self.record.is_none();
+        let session = self.record.get_or_insert_with(|| SessionRecord {
+            key: self.journal.session(),
+            id: self.id.clone(),
+            agent: submission.agent,
+            created: now,
+            last_active: now,
+            turns: 0,
+            claude_session_id: None,
+            env: BTreeMap::new(),
+            last_seq: 0,
+            sandbox,
+            repository: submission.request.repository.as_ref().map(|_| SessionRepository::default()),
+        });
+        session.last_active = now;
+        // A credential of one kind replaces a credential of the other kind.
+        if CREDENTIAL_NAMES.iter().any(|name| submission.env.contains_key(*name)) {
+            session.env.retain(|name, _| !CREDENTIAL_NAMES.contains(&name.as_str()));
+        }
+        session.env.extend(submission.env);
+        let change = if is_new { Change::InsertSession } else { Change::UpdateSession };
+        self.journal.change(change(session.clone()));
+
+        let record = TaskRecord {
+            id: submission.task.unwrap_or_else(TaskId::generate),
+            session: session.key,
+            session_id: session.id.clone(),
+            status: TaskStatus::Queued,
+            request: submission.request,
+            created: now,
+            started: None,
+            finished: None,
+            attempt: 0,
+            answer: None,
+            failure: None,
+            repository: session.repository.as_ref().map(|_| RepositoryProgress::default()),
+        };
+        let prompt = Uuid::new_v4();
+        self.journal.change(Change::InsertTask {
+            record: record.clone(),
+            prompt_uuid: prompt,
+            idempotency: submission.idempotency,
+        });
+        if let Some(target) = submission.webhook {
+            let (id, task) = (WebhookId::generate(), record.clone());
+            self.journal.change(Change::InsertWebhook { id, task, target });
+        }
+        let reason = (position > 0).then_some(QueuedReason::Session);
+        let event = Event::TaskQueued { session_id: self.id.clone(), position, reason };
+        self.journal.publish(&event, Some(&record.id));
+        WaitingTask { record, prompt }
+    }
+
+    /// Sets or removes the session's own credential. False: the session does not exist.
+    pub(crate) fn set_credential(&mut self, credential: Option<OwnCredential>) -> bool {
+        let Some(session) = &mut self.record else { return false };
+        session.env.retain(|name, _| !CREDENTIAL_NAMES.contains(&name.as_str()));
+        session.env.extend(credential.map(|own| (own.name.to_owned(), own.value)));
+        self.journal.change(Change::UpdateSession(session.clone()));
+        true
+    }
+}

@@ -1,0 +1,100 @@
+use domain::agent::AgentName;
+use domain::session::{API_KEY_VARIABLE, OAUTH_TOKEN_VARIABLE};
+use store::{Store, StoreOptions};
+use tempfile::TempDir;
+
+use super::DurableState;
+use crate::session::request::{OwnCredential, Submission, SubmitError};
+use crate::session::tasks::{WaitingTask, test_record};
+
+/// A session `demo` that no task was submitted to, and its store.
+pub(crate) fn test_durable() -> (TempDir, Store, DurableState) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
+    let durable = DurableState::new(&store, &<_>::default(), "demo".parse().unwrap(), None);
+    (directory, store, durable)
+}
+
+/// Submits a task to a session of [`test_durable`].
+pub(crate) fn accept(durable: &mut DurableState) -> WaitingTask {
+    durable.accept(submission(), None, 0)
+}
+
+fn submission() -> Submission {
+    Submission {
+        task: None,
+        agent: AgentName::default(),
+        request: test_record().request,
+        env: [].into(),
+        needs: Vec::new(),
+        idempotency: None,
+        webhook: None,
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_is_undone_leaves_nothing() {
+    let (_directory, store, mut durable) = test_durable();
+    let before = durable.savepoint();
+    accept(&mut durable);
+    assert!(durable.record().is_some() && durable.next_seq() == 2);
+    durable.undo(before);
+    assert!(durable.record().is_none() && durable.next_seq() == 1 && durable.is_at_rest());
+    durable.flush().await.unwrap();
+    assert!(store.session(durable.id()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_commit_returns_the_tasks_that_it_changed_and_ended() {
+    let (_directory, store, mut durable) = test_durable();
+    let task = accept(&mut durable).record;
+    let flushed = durable.flush().await.unwrap();
+    assert_eq!((flushed.tasks, flushed.ended.len()), (vec![task.clone()], 0));
+    durable.end_task(task.clone());
+    assert!(durable.ends(&task.id));
+    let flushed = durable.flush().await.unwrap();
+    assert_eq!(flushed.ended.len(), 1);
+    assert!(!durable.ends(&task.id));
+    assert_eq!(store.task(&task.id).await.unwrap(), Some(task));
+}
+
+#[tokio::test]
+async fn a_failed_commit_keeps_its_changes_until_it_is_repeated_or_undone() {
+    let (_directory, store, mut durable) = test_durable();
+    let before = durable.savepoint();
+    accept(&mut durable);
+    store.close().await;
+    durable.flush().await.unwrap_err();
+    assert!(durable.retry_at().is_some() && !durable.is_at_rest());
+    durable.undo(before);
+    assert!(durable.retry_at().is_none() && durable.is_at_rest());
+}
+
+#[tokio::test]
+async fn a_session_has_one_credential_of_its_own() {
+    let (_directory, _store, mut durable) = test_durable();
+    let own = |name, value: &str| Some(OwnCredential { name, value: value.into() });
+    assert!(!durable.set_credential(own(API_KEY_VARIABLE, "key")), "the session does not exist");
+    accept(&mut durable);
+    durable.set_credential(own(API_KEY_VARIABLE, "key"));
+    durable.set_credential(own(OAUTH_TOKEN_VARIABLE, "token"));
+    let names: Vec<&String> = durable.record().unwrap().env.keys().collect();
+    assert_eq!(names, [OAUTH_TOKEN_VARIABLE]);
+    assert!(durable.visible_env().is_empty());
+    durable.set_credential(None);
+    assert!(durable.record().unwrap().env.is_empty());
+}
+
+#[tokio::test]
+async fn a_submission_has_the_sessions_agent_and_the_variables_that_it_needs() {
+    let (_directory, _store, mut durable) = test_durable();
+    let needs = || Submission { needs: vec!["SHOP_URL".to_owned()], ..submission() };
+    assert!(matches!(durable.check_agent(&needs()), Err(SubmitError::EnvMissing { .. })));
+    let env = [("SHOP_URL".to_owned(), "http://shop.example".into())].into();
+    let given = Submission { env, ..needs() };
+    durable.check_agent(&given).unwrap();
+    durable.accept(given, None, 0);
+    durable.check_agent(&needs()).unwrap();
+    let other = Submission { agent: "other".parse().unwrap(), ..submission() };
+    assert!(matches!(durable.check_agent(&other), Err(SubmitError::OtherAgent(_))));
+}

@@ -1,0 +1,59 @@
+//! The reports of work that a session's worker has spawned.
+
+use domain::repository::Pull;
+use domain::task::TaskId;
+use failpoint::failpoint;
+use sandbox::capacity::Shortage;
+use tokio::sync::{mpsc, oneshot};
+
+use super::sandbox::{Launched, NotLaunched, Step};
+use super::state::Input;
+use crate::repository::WoundUp;
+
+/// Reports that the worker has not received: at most one launch, one removal, one wiping and one wait for charges are under
+/// way.
+const MAX_REPORTS: usize = 5;
+
+pub(crate) enum Report {
+    /// The launch waits for a slot.
+    Waits {
+        ahead: usize,
+        shortage: Shortage,
+    },
+    Launched(Box<Result<Launched, NotLaunched>>),
+    Reattached(Box<Result<Launched, NotLaunched>>),
+    /// A step in the preparation of a repository. The preparation continues once the worker answers that it is durable.
+    Prepared(Step, oneshot::Sender<()>),
+    PullOpened(Pull),
+    /// All model requests of a task that ended are charged.
+    Settled(TaskId),
+    /// The sandbox is gone. `Some`: the work of the task that ended is handed in.
+    TakenDown(Option<WoundUp>),
+    Wiped,
+}
+
+pub(crate) type Reports = (mpsc::Sender<Report>, mpsc::Receiver<Report>);
+
+pub(crate) fn channel() -> Reports {
+    mpsc::channel(MAX_REPORTS)
+}
+
+/// The worker's next step after a report, once its changes are committed.
+pub(crate) enum Next {
+    Advance(Option<Input>),
+    /// The preparation that waits for the commit goes on.
+    Confirm(oneshot::Sender<()>),
+}
+
+/// The places at which a test can end the process, between a commit and the transition that follows from it.
+pub(crate) fn reach_failpoint(input: Input) {
+    if input == Input::Started {
+        failpoint!("sandbox.written");
+    }
+    if input == Input::TakenDown {
+        failpoint!("sandbox.forgotten");
+    }
+    if input == Input::Reattached {
+        failpoint!("takeover.resumed");
+    }
+}
