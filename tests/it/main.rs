@@ -58,3 +58,4 @@ mod tools;
 mod warm;
 mod watch;
 mod webhook;
+mod wire;

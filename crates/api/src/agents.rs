@@ -1,16 +1,14 @@
 //! Agents: listed, and found for a task.
 
-use std::sync::Arc;
-
-use agent_template::{AgentEntry, AgentSettings, Agents, TemplateError};
+use agent_template::{AgentEntry, AgentSettings, Agents, PermissionMode, TemplateError};
+use api_types::agent::{self, Agent};
+use api_types::body::TaskBody;
 use axum::Json;
 use axum::extract::State;
 use domain::agent::AgentName;
 use domain::session::SessionId;
-use serde_json::{Value, json};
 use sessions::session::SubmitError;
 
-use super::submission::TaskBody;
 use super::{Api, ApiError};
 use crate::access::Caller;
 
@@ -21,11 +19,11 @@ pub(super) struct ChosenAgent {
 }
 
 /// `GET /agents`.
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
+pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<Agent>>, ApiError> {
     let agents = read(&api).await?;
     let default = agents.default_name().clone();
-    let sandboxes = Arc::clone(&api.registry.context().sandboxes);
-    let checked = agents.checked(move |model| sandboxes.gateway().prices().knows(model)).await;
+    let gateway = api.gateway.clone();
+    let checked = agents.checked(move |model| gateway.prices().knows(model)).await;
     let view =
         |(entry, problem): &(AgentEntry, Option<String>)| view(&api, entry, entry.name == default, problem.as_deref());
     Ok(Json(checked.iter().map(view).collect()))
@@ -36,8 +34,8 @@ pub(super) async fn summary(api: &Api) -> Result<String, String> {
     let agents = read_now(api).await.map_err(|error| domain::error_chain(&error))?;
     let default = agents.default_name().clone();
     let names = agents.names();
-    let sandboxes = Arc::clone(&api.registry.context().sandboxes);
-    let checked = agents.checked(move |model| sandboxes.gateway().prices().knows(model)).await;
+    let gateway = api.gateway.clone();
+    let checked = agents.checked(move |model| gateway.prices().knows(model)).await;
     let broken = |(entry, problem): &(AgentEntry, Option<String>)| {
         problem.as_ref().map(|problem| format!("`{}` cannot be used: {problem}", entry.name))
     };
@@ -90,7 +88,7 @@ pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Resu
         }
     };
     let settings = entry.settings.as_ref().map_err(|error| ApiError::agent_unusable(&agents.public_message(error)))?;
-    let prices = api.registry.context().sandboxes.gateway().prices();
+    let prices = api.gateway.prices();
     entry
         .check_model(|model| prices.knows(model))
         .map_err(|error| ApiError::agent_unusable(&agents.public_message(&error)))?;
@@ -98,27 +96,37 @@ pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Resu
 }
 
 async fn read_now(api: &Api) -> Result<Agents, TemplateError> {
-    api.registry.context().agents().await
+    Agents::read(api.agent_dir.clone()).await
 }
 
 async fn read(api: &Api) -> Result<Agents, ApiError> {
     read_now(api).await.map_err(|error| ApiError::agent_unusable(&domain::error_chain(&error)))
 }
 
-fn view(api: &Api, entry: &AgentEntry, is_default: bool, problem: Option<&str>) -> Value {
+fn view(api: &Api, entry: &AgentEntry, is_default: bool, problem: Option<&str>) -> Agent {
     let none = AgentSettings::default();
     let settings = entry.settings.as_ref().map_or(&none, AsRef::as_ref);
-    json!({
-        "name": entry.name,
-        "description": settings.description,
-        "default": is_default,
-        "model": settings.model.as_ref().unwrap_or(&api.defaults.model),
-        "maxTurns": settings.max_turns.unwrap_or(api.defaults.max_turns),
-        "timeoutMs": settings.timeout_ms.unwrap_or(api.defaults.timeout_ms),
-        "maxCostUsd": settings.max_cost_usd,
-        "permissionMode": settings.permission_mode,
-        "env": settings.env,
-        "mcpServers": settings.mcp_servers.keys().collect::<Vec<_>>(),
-        "error": problem,
-    })
+    Agent {
+        name: entry.name.clone(),
+        description: settings.description.clone(),
+        default: is_default,
+        model: settings.model.as_ref().unwrap_or(&api.defaults.model).clone(),
+        max_turns: settings.max_turns.unwrap_or(api.defaults.max_turns),
+        timeout_ms: settings.timeout_ms.unwrap_or(api.defaults.timeout_ms),
+        max_cost_usd: settings.max_cost_usd,
+        permission_mode: permission_mode(settings.permission_mode),
+        env: settings.env.clone(),
+        mcp_servers: settings.mcp_servers.keys().cloned().collect(),
+        error: problem.map(str::to_owned),
+    }
+}
+
+const fn permission_mode(mode: PermissionMode) -> agent::PermissionMode {
+    match mode {
+        PermissionMode::BypassPermissions => agent::PermissionMode::BypassPermissions,
+        PermissionMode::AcceptEdits => agent::PermissionMode::AcceptEdits,
+        PermissionMode::Default => agent::PermissionMode::Default,
+        PermissionMode::DontAsk => agent::PermissionMode::DontAsk,
+        PermissionMode::Plan => agent::PermissionMode::Plan,
+    }
 }

@@ -1,35 +1,55 @@
 //! Errors as `application/problem+json` (RFC 9457). The only place that turns one into a response.
 
+use api_types::Nullable;
+use api_types::problem::{Problem, ProblemStatus};
 use axum::response::{IntoResponse, Response};
 use domain::access::Scope;
 use domain::task::{ErrorType, TaskRecord};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode, Uri};
 use sandbox::{ArchiveError, FilesError};
-use serde_json::{Map, Value, json};
 use sessions::registry::RegistryError;
 use sessions::session::SubmitError;
 use store::StoreError;
 use tracing::error;
 
 use super::perimeter::Refusal;
+use super::view;
 use crate::access::TooManyRequests;
 
-/// What a caller is told.
+/// A refusal or a failure, as a caller gets it.
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
-    /// Stable: callers decide on it.
-    code: &'static str,
-    /// What is wrong and what to do.
-    sentence: String,
     retry_after_seconds: Option<u32>,
-    more: Box<Map<String, Value>>,
+    problem: Box<Problem>,
 }
 
 impl ApiError {
+    /// `code` is stable, because callers decide on it; `sentence` says what is wrong and what to do.
     fn new(status: StatusCode, code: &'static str, sentence: impl Into<String>) -> Self {
-        ApiError { status, code, sentence: sentence.into(), retry_after_seconds: None, more: Box::default() }
+        let sentence = sentence.into();
+        let problem = Problem {
+            kind: "about:blank".to_owned(),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: ProblemStatus::Http(status.as_u16()),
+            detail: sentence.clone(),
+            code: code.to_owned(),
+            retryable: false,
+            error: sentence,
+            task_id: None,
+            session_id: None,
+            output: None,
+            response: None,
+            cost: None,
+            cli_cost: None,
+            duration: None,
+            tools: None,
+            resumed: None,
+            usage: None,
+            error_type: None,
+        };
+        ApiError { status, retry_after_seconds: None, problem: Box::new(problem) }
     }
 
     pub(super) fn invalid(sentence: impl Into<String>) -> Self {
@@ -146,19 +166,28 @@ impl ApiError {
             .unwrap_or_else(|| domain::task::Failure::new(ErrorType::ExitCode, "the task failed"));
         let (status, code) = status_of(failure.error_type);
         let mut error = ApiError::new(status, code, failure.error);
-        if let Some(Value::Object(answer)) = record.answer.as_ref().and_then(|answer| serde_json::to_value(answer).ok())
-        {
-            error.more = Box::new(answer);
+        if let Some(answer) = record.answer.clone() {
+            let problem = &mut error.problem;
+            problem.output = Some(Nullable(answer.output));
+            problem.response = answer.response;
+            problem.cost = Some(answer.cost);
+            problem.cli_cost = Some(answer.cli_cost);
+            problem.duration = Some(answer.duration);
+            problem.tools = Some(answer.tools);
+            problem.resumed = Some(answer.resumed);
+            problem.usage = Some(answer.usage.into());
         }
-        error.more.insert("taskId".to_owned(), json!(record.id));
-        error.more.insert("sessionId".to_owned(), json!(record.session_id));
-        error.more.insert("status".to_owned(), json!(record.status));
-        error.more.insert("errorType".to_owned(), json!(failure.error_type));
+        // A task's `status` is a word of the API and older than RFC 9457's: where both would stand, it wins.
+        error.problem.status = ProblemStatus::Task(record.status.into());
+        error.problem.task_id = Some(record.id.clone());
+        error.problem.session_id = Some(record.session_id.clone());
+        error.problem.error_type = Some(failure.error_type.into());
         if status == StatusCode::SERVICE_UNAVAILABLE { error.retry_after(30) } else { error }
     }
 
     fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_seconds = Some(seconds);
+        self.problem.retryable = true;
         self
     }
 
@@ -213,7 +242,7 @@ impl From<&StoreError> for ApiError {
             StoreError::IdempotencyKeyUsed { task, same_body: _ } => {
                 let sentence = "this Idempotency-Key was used for another request; take a new key for a new request";
                 let mut error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_conflict", sentence);
-                error.more.insert("taskId".to_owned(), json!(task));
+                error.problem.task_id = Some(task.clone());
                 error
             }
             other => ApiError::internal(other),
@@ -280,17 +309,7 @@ impl From<ArchiveError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        // A task's `status` is a word of the API and older than RFC 9457's: where both would stand, it wins.
-        let mut problem = Map::new();
-        problem.insert("type".to_owned(), json!("about:blank"));
-        problem.insert("title".to_owned(), json!(self.status.canonical_reason().unwrap_or("Error")));
-        problem.insert("status".to_owned(), json!(self.status.as_u16()));
-        problem.insert("detail".to_owned(), json!(self.sentence));
-        problem.insert("code".to_owned(), json!(self.code));
-        problem.insert("retryable".to_owned(), json!(self.retry_after_seconds.is_some()));
-        problem.insert("error".to_owned(), json!(self.sentence));
-        problem.extend(*self.more);
-        let mut response = (self.status, Value::Object(problem).to_string()).into_response();
+        let mut response = (self.status, view::text(&self.problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_seconds {

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_types::event::{self, Gap};
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -15,13 +16,12 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use observe::metrics::{Subscribed, Transport};
 use serde::Deserialize;
-use serde_json::json;
 use sessions::session::{Cursor, EventLog, Page};
 use tokio_util::sync::CancellationToken;
 
 use super::authorize::visible;
 use super::extract::{Path, Query};
-use super::{Api, ApiError};
+use super::{Api, ApiError, view};
 use crate::access::Caller;
 
 /// Keeps proxies from closing a stream on which nothing happens.
@@ -56,7 +56,7 @@ pub(super) async fn events(
     // An export begins at the beginning, a live stream now.
     let since = since.unwrap_or(if wants_lines { 0 } else { latest }).min(latest);
     let until = if follow { u64::MAX } else { latest };
-    let ends = [api.registry.context().shutdown.clone(), caller.revoked];
+    let ends = [api.shutdown.clone(), caller.revoked];
     let counted = api.metrics.subscribed(if wants_lines { Transport::Lines } else { Transport::ServerSent });
     Ok(live(wants_lines, pages(&log, since, until, counted), ends, lines, server_sent))
 }
@@ -106,7 +106,7 @@ fn lines(page: Page) -> Bytes {
                 bytes.push(b'\n');
             }
         }
-        Page::Gap { from, to } => bytes.extend(format!("{}\n", gap(from, to)).into_bytes()),
+        Page::Gap { from, to } => bytes.extend((gap(from, to) + "\n").into_bytes()),
         Page::End => {}
     }
     bytes.into()
@@ -125,8 +125,8 @@ fn numbered(seq: u64, json: &[u8]) -> Event {
     Event::default().id(seq.to_string()).data(String::from_utf8_lossy(json))
 }
 
-pub(super) fn gap(from: u64, to: u64) -> String {
-    json!({ "type": "gap", "from": from, "to": to }).to_string()
+fn gap(from: u64, to: u64) -> String {
+    view::text(&event::Event::Gap(Gap { from, to }))
 }
 
 /// `?since`, or what a reconnecting `EventSource` sends.

@@ -7,6 +7,8 @@ mod kind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_types::files::{FileEntry, FileType, Listing};
+use api_types::time::Time;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -18,7 +20,6 @@ use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use sandbox::{ArchiveEntry, ArchiveError, EntryKind, FilesError, MAX_DEPTH, WorkspaceArchive};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -77,17 +78,16 @@ async fn read(
         Some(_) => return Err(ApiError::invalid("format: it must be tar, or not be there")),
     };
     let parts = parts(path)?;
-    let context = api.registry.context();
-    let record = context.store.session(&session).await?.ok_or_else(|| ApiError::unknown_session(id))?;
+    let record = api.store.session(&session).await?.ok_or_else(|| ApiError::unknown_session(id))?;
     let name = parts.last().map_or("workspace", String::as_str);
-    let mut archive = match context.sandboxes.read_files(record.key, &parts).await {
+    let mut archive = match api.sandboxes.read_files(record.key, &parts).await {
         // It has not had a container yet.
         Err(FilesError::NotFound) if parts.is_empty() && as_tar => return Ok(export::of_nothing(name)),
-        Err(FilesError::NotFound) if parts.is_empty() => return Ok(listing(&parts, &[], false)),
+        Err(FilesError::NotFound) if parts.is_empty() => return Ok(listing(&parts, Vec::new(), false)),
         found => found?,
     };
     let first = archive.next().await?.ok_or(FilesError::NotFound)?;
-    let ends = [context.shutdown.clone(), caller.revoked];
+    let ends = [api.shutdown.clone(), caller.revoked];
     if as_tar {
         return Ok(export::answer(archive, first, name, ends));
     }
@@ -138,7 +138,7 @@ async fn list(parts: &[String], mut archive: WorkspaceArchive, first: &ArchiveEn
             break true;
         }
     };
-    listing(parts, &entries, truncated)
+    listing(parts, entries, truncated)
 }
 
 /// The name of an entry that lies directly in the directory `prefix`.
@@ -148,31 +148,27 @@ fn child<'a>(prefix: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
     (!name.is_empty() && !name.contains(&b'/')).then_some(name)
 }
 
-fn view(name: &[u8], entry: &ArchiveEntry) -> Value {
+fn view(name: &[u8], entry: &ArchiveEntry) -> FileEntry {
     let kind = match entry.kind {
-        // A second name of a file that came before: its own size is not told.
-        EntryKind::File | EntryKind::HardLink => "file",
-        EntryKind::Directory => "directory",
-        EntryKind::Symlink => "symlink",
-        EntryKind::Other => "other",
+        // A hard link is a second name of a file that came before; the archive does not repeat its size.
+        EntryKind::File | EntryKind::HardLink => FileType::File,
+        EntryKind::Directory => FileType::Directory,
+        EntryKind::Symlink => FileType::Symlink,
+        EntryKind::Other => FileType::Other,
     };
-    let modified = Timestamp::from_second(entry.modified).map(|at| format!("{at:.3}")).ok();
-    let mut view = json!({
-        "name": String::from_utf8_lossy(name),
-        "type": kind,
-        "size": entry.size,
-        "modified": modified,
-        "mode": format!("{:04o}", entry.mode),
-    });
-    if let (EntryKind::Symlink, Some(target)) = (entry.kind, &entry.target) {
-        view["target"] = json!(String::from_utf8_lossy(target));
+    let target = entry.target.as_ref().filter(|_| entry.kind == EntryKind::Symlink);
+    FileEntry {
+        name: String::from_utf8_lossy(name).into_owned(),
+        kind,
+        size: entry.size,
+        modified: Timestamp::from_second(entry.modified).map(Time).ok(),
+        mode: format!("{:04o}", entry.mode),
+        target: target.map(|target| String::from_utf8_lossy(target).into_owned()),
     }
-    view
 }
 
-fn listing(parts: &[String], entries: &[Value], truncated: bool) -> Response {
-    let body = json!({ "path": parts.join("/"), "entries": entries, "truncated": truncated });
-    (safe_headers(), Json(body)).into_response()
+fn listing(parts: &[String], entries: Vec<FileEntry>, truncated: bool) -> Response {
+    (safe_headers(), Json(Listing { path: parts.join("/"), entries, truncated })).into_response()
 }
 
 async fn file(

@@ -1,48 +1,49 @@
 //! Is the server alive, and can it run tasks?
 
+use api_types::health::{Check, Health, HealthStatus, NAME, Readiness, SandboxCounts};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
-use serde_json::{Value, json};
 
 use super::authorize::knows;
 use super::{Api, ApiError, agents};
 
-/// By which our own tools know us.
-const NAME: &str = "claude-runner";
-
 /// `GET /health`: answers as long as the process does; with counts, which are not for everybody where there are keys.
-pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
+pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Health>, ApiError> {
+    let alive = Health {
+        status: HealthStatus::Ok,
+        ok: true,
+        name: NAME.to_owned(),
+        version: None,
+        sessions: None,
+        tasks: None,
+        active_tasks: None,
+        running: None,
+        sandboxes: None,
+    };
     if !knows(&api.guard, &headers) {
-        return Ok(Json(json!({ "status": "ok", "ok": true, "name": NAME })));
+        return Ok(Json(alive));
     }
-    let store = &api.registry.context().store;
-    let (sessions, tasks) = (store.session_count().await?, store.task_count().await?);
+    let (sessions, tasks) = (api.store.session_count().await?, api.store.task_count().await?);
     let (running, queued) = api.registry.load();
-    let context = api.registry.context();
-    let capacity = context.capacity.counts();
-    Ok(Json(json!({
-        "status": "ok",
-        "ok": true,
-        "name": NAME,
-        "version": env!("CARGO_PKG_VERSION"),
-        "sessions": sessions,
-        "tasks": tasks,
-        "activeTasks": running + queued,
-        "running": running,
-        "sandboxes": {
-            "warm": context.warm.ready(),
-            "live": capacity.live,
-            "waiting": capacity.waiting,
-            "max": capacity.max,
-        },
-    })))
+    let capacity = api.capacity.counts();
+    let sandboxes =
+        SandboxCounts { warm: api.warm.ready(), live: capacity.live, waiting: capacity.waiting, max: capacity.max };
+    Ok(Json(Health {
+        version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        sessions: Some(sessions),
+        tasks: Some(tasks),
+        active_tasks: Some(running + queued),
+        running: Some(running),
+        sandboxes: Some(sandboxes),
+        ..alive
+    }))
 }
 
 /// `GET /ready`: what a task needs is there. 503 with the remedy where it is not, for those who may know it.
 pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Response {
-    let sandboxes = &api.registry.context().sandboxes;
+    let sandboxes = &api.sandboxes;
     let image = &sandboxes.settings().image;
     let engine = sandboxes.engine().info().await;
     // An engine that hangs is not asked for more: somebody waits for this answer.
@@ -59,9 +60,9 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
         "engine",
         engine.map(|info| format!("{} {}", info.name, info.version)).map_err(|error| error.to_string()),
     );
-    let store = api.registry.context().store.session_count().await;
+    let store = api.store.session_count().await;
     let store = check("store", store.map(|_| "usable".to_owned()).map_err(|error| error.to_string()));
-    let credential = check("credential", sandboxes.gateway().credential_state().usable.map(|()| "usable".to_owned()));
+    let credential = check("credential", api.gateway.credential_state().usable.map(|()| "usable".to_owned()));
     let agents = check("agents", agents::summary(&api).await);
     let draining = if api.is_draining() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
     let mut checks = vec![engine, image, store, credential, agents, check("server", draining)];
@@ -77,16 +78,13 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
         check("runtime", outcome)
     }));
 
-    let ready = checks.iter().all(|check| check["ok"] == json!(true));
+    let ready = checks.iter().all(|check| check.ok);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    if !knows(&api.guard, &headers) {
-        return (status, Json(json!({ "ready": ready }))).into_response();
-    }
-    (status, Json(json!({ "ready": ready, "checks": checks }))).into_response()
+    let checks = knows(&api.guard, &headers).then_some(checks);
+    (status, Json(Readiness { ready, checks })).into_response()
 }
 
-fn check(name: &str, outcome: Result<String, String>) -> Value {
+fn check(name: &str, outcome: Result<String, String>) -> Check {
     let ok = outcome.is_ok();
-    let detail = outcome.unwrap_or_else(|problem| problem);
-    json!({ "name": name, "ok": ok, "detail": detail })
+    Check { name: name.to_owned(), ok, detail: outcome.unwrap_or_else(|problem| problem) }
 }

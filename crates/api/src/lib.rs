@@ -31,6 +31,7 @@ mod view;
 mod watch;
 mod webhook;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,8 +39,15 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::{get, post, put};
+use forge::GitHub;
+use gateway::Gateway;
 use observe::metrics::Metrics;
+use sandbox::capacity::Capacity;
+use sandbox::{SandboxHost, WarmPool};
 use sessions::registry::Registry;
+use sessions::session::Feed;
+use store::Store;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::util::option_layer;
 
@@ -51,16 +59,26 @@ pub use error::ApiError;
 pub use listen::serve;
 pub use perimeter::Perimeter;
 pub use submission::TaskDefaults as Defaults;
-pub use view::task as show_task;
+pub use view::show_task;
 pub use webhook::WebhookRules;
 
 /// A message is text for a model; more than this is not read by any.
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
-/// What the handlers need.
+/// The parts that the handlers use, each cheap to clone.
 #[derive(Clone)]
 pub struct Api {
     pub registry: Registry,
+    pub store: Store,
+    pub sandboxes: Arc<SandboxHost>,
+    pub gateway: Gateway,
+    pub capacity: Capacity,
+    pub warm: WarmPool,
+    pub feed: Feed,
+    /// `None`: the server has no credential for a forge.
+    pub github: Option<GitHub>,
+    /// AGENT_DIR, read anew for each request that concerns an agent.
+    pub agent_dir: PathBuf,
     pub defaults: Arc<TaskDefaults>,
     pub guard: Arc<Guard>,
     pub cors_origins: OriginList,
@@ -71,12 +89,16 @@ pub struct Api {
     pub subscriber_timeout: Duration,
     pub metrics: Metrics,
     pub webhooks: Arc<WebhookRules>,
+    /// Cancelled when the server accepts no new task any more.
+    pub draining: CancellationToken,
+    /// Cancelled when streams have to end.
+    pub shutdown: CancellationToken,
 }
 
 impl Api {
-    /// No new task is taken any more.
+    /// The server accepts no new task any more.
     fn is_draining(&self) -> bool {
-        self.registry.context().draining.is_cancelled()
+        self.draining.is_cancelled()
     }
 }
 

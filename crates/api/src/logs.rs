@@ -2,6 +2,9 @@
 
 use std::convert::Infallible;
 
+use api_types::event::Event;
+use api_types::task::ErrorType;
+use api_types::word;
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -12,7 +15,6 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use observe::metrics::Transport;
 use serde::Deserialize;
-use serde_json::Value;
 use sessions::session::Cursor;
 use store::{Store, StoreError};
 
@@ -54,7 +56,7 @@ pub(super) async fn logs(
         Some(_) => return Err(ApiError::invalid("format: it must be lines, text or ndjson")),
     };
     let record = visible_task(&api, &caller, &id).await?;
-    let (store, task) = (api.registry.context().store.clone(), record.id.clone());
+    let (store, task) = (api.store.clone(), record.id.clone());
     let news = if is_set(query.follow.as_deref()) && !record.status.is_final() {
         let log = api.registry.subscribe(&record.session_id).await?.log;
         Some(log.cursor(log.latest()))
@@ -141,18 +143,31 @@ impl Reader {
     }
 }
 
-/// An event as a person reads it; nothing for those that say nothing to one.
+/// An event as a person reads it. Many events say nothing to one.
 fn readable(json: &[u8]) -> String {
-    let Ok(event) = serde_json::from_slice::<Value>(json) else { return String::new() };
-    let field = |name: &str| event[name].as_str().unwrap_or_default();
-    match field("type") {
-        "task_start" => format!("=== TASK {} ===\n", field("taskId")),
-        "text" => field("text").to_owned(),
-        "tool_start" => format!("\n> {} {}\n", field("tool"), event["input"]),
-        "tool_end" => format!("{}\n\n", field("result")),
-        "retry" => format!("\n(asked again: {})\n", field("reason")),
-        "task_complete" => format!("\n=== COMPLETED, ${:.4} ===\n", event["cost"].as_f64().unwrap_or_default()),
-        "task_failed" | "abort" => format!("\n=== {}: {} ===\n", field("errorType").to_uppercase(), field("error")),
-        _ => String::new(),
+    let Ok(event) = serde_json::from_slice::<Event>(json) else { return String::new() };
+    let ended =
+        |error_type: ErrorType, error: &str| format!("\n=== {}: {error} ===\n", word(&error_type).to_uppercase());
+    match event {
+        Event::TaskStart(event) => format!("=== TASK {} ===\n", event.head.task_id),
+        Event::Text(event) => event.text,
+        Event::ToolStart(event) => format!("\n> {} {}\n", event.tool, event.input),
+        Event::ToolEnd(event) => format!("{}\n\n", event.result),
+        Event::Retry(event) => format!("\n(asked again: {})\n", event.reason),
+        Event::TaskComplete(event) => format!("\n=== COMPLETED, ${:.4} ===\n", event.answer.cost),
+        Event::TaskFailed(event) => ended(event.error_type, &event.error),
+        Event::Abort(event) => ended(event.error_type, &event.error),
+        Event::Connected(_)
+        | Event::TaskQueued(_)
+        | Event::Stage(_)
+        | Event::Init(_)
+        | Event::ThinkingStart(_)
+        | Event::Thinking(_)
+        | Event::Subagent(_)
+        | Event::SessionReset(_)
+        | Event::SessionDeleted(_)
+        | Event::Gap(_)
+        | Event::Raw(_)
+        | Event::Unknown => String::new(),
     }
 }

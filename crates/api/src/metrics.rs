@@ -4,6 +4,7 @@ use axum::Extension;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use forge::GitHub;
 use http::header::CONTENT_TYPE;
 use observe::metrics::{self, Metrics, Standing};
 
@@ -16,18 +17,17 @@ pub(super) async fn expose(State(api): State<Api>, Extension(caller): Extension<
     if let Some(prefix) = prefix(&caller) {
         return Err(ApiError::not_for_a_prefix(prefix));
     }
-    let context = api.registry.context();
-    let (capacity, (running_tasks, queued_tasks)) = (context.capacity.counts(), api.registry.load());
+    let (capacity, (running_tasks, queued_tasks)) = (api.capacity.counts(), api.registry.load());
     let mut sandboxes = api.registry.states();
-    sandboxes.push(("warm", context.warm.ready()));
-    let github = context.repositories.as_ref().and_then(|repositories| repositories.github.rate_limit());
+    sandboxes.push(("warm", api.warm.ready()));
+    let github = api.github.as_ref().and_then(GitHub::rate_limit);
     let standing = Standing {
         sandboxes,
         max_sandboxes: capacity.max,
         waiting_sessions: capacity.waiting,
         running_tasks,
         queued_tasks,
-        pending_webhooks: context.store.pending_webhooks().await?,
+        pending_webhooks: api.store.pending_webhooks().await?,
         github: github.map(|limit| (limit.remaining, limit.limit)),
     };
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], api.metrics.expose(&standing)).into_response())

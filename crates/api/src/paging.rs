@@ -4,7 +4,7 @@ use axum::Json;
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderValue;
 use http::header::LINK;
-use serde_json::Value;
+use serde::Serialize;
 use store::Cursor;
 
 use super::ApiError;
@@ -35,7 +35,7 @@ impl Paging {
     pub(super) fn answer(
         &self,
         path: &str,
-        items: Vec<Value>,
+        items: &[impl Serialize],
         next: Option<Cursor>,
         filters: &[(&str, &Option<String>)],
     ) -> Response {

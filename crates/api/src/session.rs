@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use api_types::body::CredentialBody;
+use api_types::session::{Deleted, Reset, Session};
 use axum::extract::State;
 use axum::{Extension, Json};
 use domain::access::Visible;
 use domain::session::{CREDENTIAL_NAMES, SessionId};
 use http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
 use sessions::session::{OwnCredential, own_credential};
 
 use super::authorize::visible;
@@ -24,11 +24,9 @@ const MAX_SESSIONS: usize = 10_000;
 pub(super) async fn list(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
-) -> Result<Json<Value>, ApiError> {
-    let records = api.registry.context().store.sessions(prefix(&caller), None, MAX_SESSIONS).await?.items;
-    let sessions: Vec<Value> =
-        records.iter().map(|record| view::session(record, api.registry.status(&record.id))).collect();
-    Ok(Json(json!(sessions)))
+) -> Result<Json<Vec<Session>>, ApiError> {
+    let records = api.store.sessions(prefix(&caller), None, MAX_SESSIONS).await?.items;
+    Ok(Json(records.iter().map(|record| view::session(record, api.registry.status(&record.id))).collect()))
 }
 
 /// `GET /session/:id`.
@@ -36,7 +34,7 @@ pub(super) async fn show(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Session>, ApiError> {
     let session = session_of(&caller, &id)?;
     let view = api.registry.describe(&session).await?.ok_or_else(|| ApiError::unknown_session(&id))?;
     Ok(Json(view::session_details(&view)))
@@ -47,11 +45,11 @@ pub(super) async fn delete(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Deleted>, ApiError> {
     if let Ok(session) = id.parse::<SessionId>() {
         api.registry.delete(&visible(&caller, session)?).await?;
     }
-    Ok(Json(json!({ "deleted": id })))
+    Ok(Json(Deleted { deleted: id }))
 }
 
 /// `POST /session/:id/reset`.
@@ -59,12 +57,12 @@ pub(super) async fn reset(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Reset>, ApiError> {
     let reset = match id.parse::<SessionId>() {
         Ok(session) => api.registry.reset(&visible(&caller, session)?).await?,
         Err(_) => false,
     };
-    Ok(Json(json!({ "sessionId": id, "reset": reset })))
+    Ok(Json(Reset { session_id: id, reset }))
 }
 
 /// With what the ids begin of the sessions that a caller sees; `None` for all.
@@ -74,14 +72,6 @@ pub(super) fn prefix(caller: &Caller) -> Option<&str> {
         Visible::Prefix(prefix) => Some(prefix),
         Visible::Only(session) => Some(session.as_str()),
     }
-}
-
-/// The body of `PUT /session/:id/credential`: one of the two. Without `Debug`.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CredentialBody {
-    api_key: Option<String>,
-    oauth_token: Option<String>,
 }
 
 /// `PUT /session/:id/credential`.

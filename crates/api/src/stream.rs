@@ -5,6 +5,7 @@ mod socket;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use api_types::event::{Connected, Event, Gap};
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
@@ -12,7 +13,6 @@ use domain::session::SessionId;
 use http::HeaderMap;
 use observe::metrics::Transport;
 use serde::Deserialize;
-use serde_json::json;
 use sessions::session::{Cursor, Page, Subscription};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Utf8Bytes};
@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::authorize::{STREAM_PROTOCOL, visible};
-use super::events::{gap, parse_since};
+use super::events::parse_since;
 use super::extract::{Path, Query};
-use super::{Api, ApiError};
+use super::{Api, ApiError, view};
 use crate::access::Caller;
 use socket::{Socket, Upgrade};
 
@@ -80,18 +80,17 @@ async fn serve(
     let latest = log.latest();
     let mut cursor = log.cursor(since.map_or(latest, |since| since.min(latest)));
     let earliest = log.earliest().await.unwrap_or(1);
-    let connected = json!({
-        "type": "connected",
-        "sessionId": session,
-        "busy": subscription.busy,
-        "turns": subscription.turns,
-        "seq": latest,
-        "earliestSeq": earliest,
+    let connected = Event::Connected(Connected {
+        session_id: session.clone(),
+        busy: subscription.busy,
+        turns: subscription.turns,
+        seq: latest,
+        earliest_seq: earliest,
     });
     drop(subscription);
-    let (patience, shutdown) = (api.subscriber_timeout, api.registry.context().shutdown.clone());
+    let (patience, shutdown) = (api.subscriber_timeout, api.shutdown.clone());
     let mut stream = Stream { socket, last: cursor.since(), patience, shutdown, revoked };
-    let Err(ended) = stream.follow(connected.to_string().into(), &mut cursor).await;
+    let Err(ended) = stream.follow(view::text(&connected).into(), &mut cursor).await;
     debug!(session.id = %session, ?ended, seq = stream.last, "stream ends");
     drop(cursor);
     stream.close(ended).await;
@@ -136,7 +135,7 @@ impl Stream {
                         self.last = last;
                     }
                     Ok(Page::Gap { from, to }) => {
-                        self.text(gap(from, to).into()).await?;
+                        self.text(view::text(&Event::Gap(Gap { from, to })).into()).await?;
                         self.last = to;
                     }
                     Ok(Page::End) => return Err(Ended::Deleted),

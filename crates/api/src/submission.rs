@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use agent_template::AgentSettings;
+use api_types::body::TaskBody;
 use domain::repository::{RepositoryName, is_branch_name};
 use domain::session::{CREDENTIAL_NAMES, SessionId};
 use domain::task::{MAX_TIMEOUT_MS, MAX_TURNS, RepositoryRequest, TaskId, TaskRequest, check_variable};
 use gateway::Gateway;
 use secrecy::SecretString;
-use serde::Deserialize;
 use serde_json::Value;
 use sessions::session::own_credential;
 
@@ -24,31 +24,6 @@ pub struct TaskDefaults {
     pub timeout_ms: u64,
     /// Of a repository task's work; `None` where there is no forge for such tasks.
     pub worker_timeout_ms: Option<u64>,
-}
-
-/// A body as it may come. What is needed is checked below, so that the error can say which forms there are.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct TaskBody {
-    pub(super) session_id: Option<String>,
-    /// One of AGENT_DIR, see [`super::agents`].
-    pub(super) agent: Option<String>,
-    message: Option<String>,
-    prompt: Option<Value>,
-    context: Option<String>,
-    env: Option<BTreeMap<String, String>>,
-    model: Option<String>,
-    max_turns: Option<u32>,
-    timeout_ms: Option<u64>,
-    max_cost_usd: Option<f64>,
-    retry: Option<u32>,
-    metadata: Option<Value>,
-    pub(super) webhook: Option<Value>,
-    repo: Option<String>,
-    base: Option<String>,
-    branch: Option<String>,
-    #[serde(rename = "async")]
-    pub(super) respond_async: Option<bool>,
 }
 
 /// A checked task.
@@ -67,95 +42,93 @@ const MAX_RETRY: u32 = 3;
 const MAX_METADATA_BYTES: usize = 16 * 1024;
 const MAX_ENV_BYTES: usize = 128 * 1024;
 
-impl TaskBody {
-    pub(super) fn check(
-        self,
-        caller: &Caller,
-        defaults: &TaskDefaults,
-        agent: &AgentSettings,
-        knows_model: impl Fn(&str) -> bool,
-    ) -> Result<CheckedTask, ApiError> {
-        let in_repository = [&self.repo, &self.base, &self.branch].into_iter().any(Option::is_some);
-        let (task, session, message) = match (self.session_id, self.message, self.prompt) {
-            (None, None, Some(prompt)) => {
-                let prompt =
-                    prompt.as_str().ok_or_else(|| ApiError::invalid("prompt: it must be a string"))?.to_owned();
-                let task = TaskId::generate();
-                // A key that sees sessions of a prefix only sees this one too.
-                let session = format!("{}{task}", prefix(caller).unwrap_or_default());
-                (Some(task), session, prompt)
-            }
-            (None, None, None) if in_repository => return Err(ApiError::invalid("prompt required")),
-            (None, Some(_), Some(_)) => {
-                return Err(ApiError::invalid("message: a task has a message or a prompt, not both"));
-            }
-            (Some(_), _, _) if in_repository => {
-                let sentence =
-                    "repo, base and branch belong to a repository task: send them with a prompt and without sessionId";
-                return Err(ApiError::invalid(sentence));
-            }
-            (Some(session), Some(message), _) => (None, session, message),
-            (None, Some(_), None) => return Err(ApiError::invalid("sessionId is missing")),
-            (Some(_), None, _) => return Err(ApiError::invalid("message is missing")),
-            (None, None, None) => {
-                return Err(ApiError::invalid(
-                    "sessionId and message are missing: a session task is {\"sessionId\", \"message\"}, a repository task {\"prompt\"}",
-                ));
-            }
-        };
-        let session = session.parse().map_err(|error| ApiError::invalid(format!("sessionId: {error}")))?;
-        if message.trim().is_empty() && task.is_some() {
-            return Err(ApiError::invalid("prompt required"));
+/// Checks the body of `POST /task`. An error names the member, or the forms that there are.
+pub(super) fn check(
+    body: TaskBody,
+    caller: &Caller,
+    defaults: &TaskDefaults,
+    agent: &AgentSettings,
+    knows_model: impl Fn(&str) -> bool,
+) -> Result<CheckedTask, ApiError> {
+    let in_repository = [&body.repo, &body.base, &body.branch].into_iter().any(Option::is_some);
+    let (task, session, message) = match (body.session_id, body.message, body.prompt) {
+        (None, None, Some(prompt)) => {
+            let prompt = prompt.as_str().ok_or_else(|| ApiError::invalid("prompt: it must be a string"))?.to_owned();
+            let task = TaskId::generate();
+            // A key that sees sessions of a prefix only sees this one too.
+            let session = format!("{}{task}", prefix(caller).unwrap_or_default());
+            (Some(task), session, prompt)
         }
-        if message.trim().is_empty() {
-            return Err(ApiError::invalid("message: it must not be empty"));
+        (None, None, None) if in_repository => return Err(ApiError::invalid("prompt required")),
+        (None, Some(_), Some(_)) => {
+            return Err(ApiError::invalid("message: a task has a message or a prompt, not both"));
         }
-        let env = self.env.unwrap_or_default().into_iter().map(|(name, value)| (name, value.into())).collect();
-        check_env(&env)?;
-        let model = self.model.or_else(|| agent.model.clone()).unwrap_or_else(|| defaults.model.clone());
-        if !knows_model(&model) {
-            return Err(ApiError::invalid(format!(
-                "model: {model:?} is not known here; leave it out for {}, or add it with the setting MODEL_PRICES",
-                defaults.model
-            )));
+        (Some(_), _, _) if in_repository => {
+            let sentence =
+                "repo, base and branch belong to a repository task: send them with a prompt and without sessionId";
+            return Err(ApiError::invalid(sentence));
         }
-        if let Some(allowed) = &caller.limits.models
-            && !Gateway::is_listed(&model, allowed)
-        {
-            return Err(ApiError::model_not_allowed(&model, allowed));
+        (Some(session), Some(message), _) => (None, session, message),
+        (None, Some(_), None) => return Err(ApiError::invalid("sessionId is missing")),
+        (Some(_), None, _) => return Err(ApiError::invalid("message is missing")),
+        (None, None, None) => {
+            return Err(ApiError::invalid(
+                "sessionId and message are missing: a session task is {\"sessionId\", \"message\"}, a repository task {\"prompt\"}",
+            ));
         }
-        let (turns, timeout_ms, repository) = if task.is_some() {
-            let timeout_ms = defaults.worker_timeout_ms.ok_or_else(ApiError::no_forge)?;
-            (WORKER_TURNS, timeout_ms, Some(repository_request(self.repo, self.base, self.branch)?))
-        } else {
-            let turns = agent.max_turns.unwrap_or(defaults.max_turns);
-            (turns, agent.timeout_ms.unwrap_or(defaults.timeout_ms), None)
-        };
-        let max_turns = within("maxTurns", self.max_turns.unwrap_or(turns), 1, MAX_TURNS)?;
-        let timeout_ms = within("timeoutMs", self.timeout_ms.unwrap_or(timeout_ms), 1, MAX_TIMEOUT_MS)?;
-        if self.max_cost_usd.is_some_and(|cost| !(cost > 0.0 && cost.is_finite())) {
-            return Err(ApiError::invalid("maxCostUsd: it must be a number of US dollars above 0"));
-        }
-        let retry = within("retry", self.retry.unwrap_or(0), 0, MAX_RETRY)?;
-        check_metadata(self.metadata.as_ref())?;
-        let context = self.context.filter(|context| !context.trim().is_empty());
-        let request = TaskRequest {
-            message,
-            context,
-            model,
-            max_turns,
-            timeout_ms,
-            max_cost_usd: self.max_cost_usd.or(agent.max_cost_usd),
-            retry,
-            metadata: self.metadata,
-            key: caller.key.clone(),
-            key_limits: caller.limits.clone(),
-            repository,
-            // A header says it.
-            trace_parent: None,
-        };
-        Ok(CheckedTask { task, session, request, env })
+    };
+    let session = session.parse().map_err(|error| ApiError::invalid(format!("sessionId: {error}")))?;
+    if message.trim().is_empty() && task.is_some() {
+        return Err(ApiError::invalid("prompt required"));
     }
+    if message.trim().is_empty() {
+        return Err(ApiError::invalid("message: it must not be empty"));
+    }
+    let env = body.env.unwrap_or_default().into_iter().map(|(name, value)| (name, value.into())).collect();
+    check_env(&env)?;
+    let model = body.model.or_else(|| agent.model.clone()).unwrap_or_else(|| defaults.model.clone());
+    if !knows_model(&model) {
+        return Err(ApiError::invalid(format!(
+            "model: {model:?} is not known here; leave it out for {}, or add it with the setting MODEL_PRICES",
+            defaults.model
+        )));
+    }
+    if let Some(allowed) = &caller.limits.models
+        && !Gateway::is_listed(&model, allowed)
+    {
+        return Err(ApiError::model_not_allowed(&model, allowed));
+    }
+    let (turns, timeout_ms, repository) = if task.is_some() {
+        let timeout_ms = defaults.worker_timeout_ms.ok_or_else(ApiError::no_forge)?;
+        (WORKER_TURNS, timeout_ms, Some(repository_request(body.repo, body.base, body.branch)?))
+    } else {
+        let turns = agent.max_turns.unwrap_or(defaults.max_turns);
+        (turns, agent.timeout_ms.unwrap_or(defaults.timeout_ms), None)
+    };
+    let max_turns = within("maxTurns", body.max_turns.unwrap_or(turns), 1, MAX_TURNS)?;
+    let timeout_ms = within("timeoutMs", body.timeout_ms.unwrap_or(timeout_ms), 1, MAX_TIMEOUT_MS)?;
+    if body.max_cost_usd.is_some_and(|cost| !(cost > 0.0 && cost.is_finite())) {
+        return Err(ApiError::invalid("maxCostUsd: it must be a number of US dollars above 0"));
+    }
+    let retry = within("retry", body.retry.unwrap_or(0), 0, MAX_RETRY)?;
+    check_metadata(body.metadata.as_ref())?;
+    let context = body.context.filter(|context| !context.trim().is_empty());
+    let request = TaskRequest {
+        message,
+        context,
+        model,
+        max_turns,
+        timeout_ms,
+        max_cost_usd: body.max_cost_usd.or(agent.max_cost_usd),
+        retry,
+        metadata: body.metadata,
+        key: caller.key.clone(),
+        key_limits: caller.limits.clone(),
+        repository,
+        // A header says it.
+        trace_parent: None,
+    };
+    Ok(CheckedTask { task, session, request, env })
 }
 
 fn repository_request(

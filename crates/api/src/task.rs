@@ -1,5 +1,8 @@
 //! Tasks: handed in, looked at, aborted.
 
+use api_types::body::TaskBody;
+use api_types::parse_word;
+use api_types::task::{Aborted, Accepted, Answer, Task};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -9,7 +12,6 @@ use failpoint::failpoint;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use sessions::session::{AbortMode, AbortScope, Submission, SubmitError};
 use sha2::{Digest, Sha256};
 use store::{IdempotencyKey, StoreError, TaskFilter};
@@ -19,7 +21,7 @@ use super::body::RawBody;
 use super::extract::{Path, Query};
 use super::paging::Paging;
 use super::session::prefix;
-use super::submission::TaskBody;
+use super::submission;
 use super::{Api, ApiError, agents, view};
 use crate::access::Caller;
 
@@ -36,9 +38,9 @@ pub(super) async fn submit(
     let mut task: TaskBody = body.json()?;
     let webhook = api.webhooks.check(task.webhook.take())?;
     let respond_async = prefers_async(&headers) || task.respond_async == Some(true);
-    let prices = api.registry.context().sandboxes.gateway().prices();
+    let prices = api.gateway.prices();
     let agent = agents::of_task(&api, &caller, &task).await?;
-    let mut task = task.check(&caller, &api.defaults, &agent.settings, |model| prices.knows(model))?;
+    let mut task = submission::check(task, &caller, &api.defaults, &agent.settings, |model| prices.knows(model))?;
     task.request.trace_parent = trace_parent(&headers);
     if let (false, Some(prefix)) = (caller.sees(&task.session), prefix(&caller)) {
         return Err(ApiError::foreign_session(prefix));
@@ -60,7 +62,7 @@ pub(super) async fn submit(
         Err(SubmitError::Store(error)) => match error.as_ref() {
             // The same request once more: it gets the same task.
             StoreError::IdempotencyKeyUsed { task: first, same_body: true } => {
-                let record = api.registry.context().store.task(first).await?;
+                let record = api.store.task(first).await?;
                 // A repository task's session has the name of the first.
                 (first.clone(), record.map_or(task.session, |record| record.session_id))
             }
@@ -108,11 +110,11 @@ pub(super) async fn retry(
             let task = TaskId::generate();
             let session = format!("{}{task}", prefix(&caller).unwrap_or_default());
             let session: SessionId = session.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
-            let first = api.registry.context().store.session(&before.session_id).await?;
+            let first = api.store.session(&before.session_id).await?;
             (Some(task), session, first.map(|session| session.env).unwrap_or_default())
         }
     };
-    let webhook = api.registry.context().store.webhook_target(&before.id).await?;
+    let webhook = api.store.webhook_target(&before.id).await?;
     let agent = api.registry.describe(&session).await?.map(|session| session.agent).unwrap_or_default();
     let submission = Submission { task, agent, request, env, needs: Vec::new(), idempotency: None, webhook };
     let id = api.registry.submit(&session, submission).await?.task;
@@ -125,7 +127,7 @@ pub(super) async fn retry(
 async fn ended(api: &Api, session: &SessionId, id: &TaskId) -> Result<Response, ApiError> {
     let record = match api.registry.wait(session, id).await? {
         Some(record) => record,
-        None => api.registry.context().store.task(id).await?.ok_or_else(|| ApiError::unknown_task(id.as_str()))?,
+        None => api.store.task(id).await?.ok_or_else(|| ApiError::unknown_task(id.as_str()))?,
     };
     failpoint!("answer.ready");
     answer(&record)
@@ -136,13 +138,13 @@ pub(super) async fn show(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Task>, ApiError> {
     let record = visible_task(&api, &caller, &id).await?;
     let mut shown = view::task(&record);
     if record.status == TaskStatus::Running {
         // What it was charged so far; the answer has the rest.
-        let budgets = api.registry.context().sandboxes.gateway().budgets();
-        shown["cost"] = json!(budgets.of_task(&record.id).await?.spent.dollars());
+        let budgets = api.gateway.budgets();
+        shown.cost = Some(budgets.of_task(&record.id).await?.spent.dollars());
     }
     Ok(Json(shown))
 }
@@ -150,7 +152,7 @@ pub(super) async fn show(
 /// The task of a path, where it exists for the caller.
 pub(super) async fn visible_task(api: &Api, caller: &Caller, id: &str) -> Result<TaskRecord, ApiError> {
     let task: TaskId = id.parse().map_err(|_| ApiError::unknown_task(id))?;
-    let record = api.registry.context().store.task(&task).await?;
+    let record = api.store.task(&task).await?;
     record.filter(|record| caller.sees(&record.session_id)).ok_or_else(|| ApiError::unknown_task(id))
 }
 
@@ -182,10 +184,10 @@ pub(super) async fn list(
         session_prefix: prefix(&caller).map(str::to_owned),
         text: query.q.clone(),
     };
-    let page = api.registry.context().store.tasks(&filter, paging.cursor, paging.limit).await?;
-    let tasks = page.items.iter().map(view::task).collect();
+    let page = api.store.tasks(&filter, paging.cursor, paging.limit).await?;
+    let tasks: Vec<Task> = page.items.iter().map(view::task).collect();
     let filters = [("status", &query.status), ("sessionId", &query.session_id), ("q", &query.q)];
-    Ok(paging.answer("/tasks", tasks, page.next, &filters))
+    Ok(paging.answer("/tasks", &tasks, page.next, &filters))
 }
 
 #[derive(Deserialize)]
@@ -199,16 +201,16 @@ pub(super) async fn abort(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     Query(query): Query<AbortQuery>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Aborted>, ApiError> {
     let mode = match query.mode.as_deref() {
         None | Some("kill") => AbortMode::Kill,
         Some("interrupt") => AbortMode::Interrupt,
         Some(_) => return Err(ApiError::invalid("mode: it must be kill or interrupt")),
     };
-    let store = &api.registry.context().store;
+    let store = &api.store;
     let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
     let (session, scope, answer) = if caller.sees(&session) && store.session(&session).await?.is_some() {
-        (session, AbortScope::Session, json!({ "sessionId": id }))
+        (session, AbortScope::Session, Aborted { session_id: id, task_id: None, aborted: false })
     } else {
         let task = match id.parse::<TaskId>() {
             Ok(task) => store.task(&task).await?,
@@ -216,29 +218,32 @@ pub(super) async fn abort(
         };
         match task.filter(|record| caller.sees(&record.session_id)) {
             Some(record) => {
-                let answer = json!({ "sessionId": record.session_id, "taskId": id });
+                let answer = Aborted { session_id: record.session_id.to_string(), task_id: Some(id), aborted: false };
                 (record.session_id, AbortScope::Task(record.id), answer)
             }
             None if !caller.sees(&session) => return Err(ApiError::unknown_session(&id)),
-            None => return Ok(Json(json!({ "sessionId": id, "aborted": false }))),
+            None => return Ok(Json(Aborted { session_id: id, task_id: None, aborted: false })),
         }
     };
     let aborted = api.registry.abort(&session, scope, mode).await?;
-    let mut answer = answer;
-    answer["aborted"] = json!(aborted);
-    Ok(Json(answer))
+    Ok(Json(Aborted { aborted, ..answer }))
 }
 
 /// The answer to a synchronous caller: a task that failed never answers 200.
 fn answer(record: &TaskRecord) -> Result<Response, ApiError> {
     match (record.status, &record.answer) {
-        (TaskStatus::Completed, Some(answer)) => Ok(Json(answer).into_response()),
+        (TaskStatus::Completed, Some(answer)) => Ok(Json(Answer::from(answer)).into_response()),
         _ => Err(ApiError::task_failed(record)),
     }
 }
 
 fn accepted(task: &TaskId, session: &SessionId) -> Response {
-    let body = json!({ "id": task, "taskId": task, "sessionId": session, "status": TaskStatus::Queued });
+    let body = Accepted {
+        id: task.clone(),
+        task_id: task.clone(),
+        session_id: session.clone(),
+        status: TaskStatus::Queued.into(),
+    };
     let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
     if let Ok(location) = HeaderValue::from_str(&format!("/task/{task}")) {
         response.headers_mut().insert(LOCATION, location);
@@ -267,6 +272,6 @@ fn idempotency_key(caller: &Caller, headers: &HeaderMap, body: &RawBody) -> Resu
 }
 
 fn parse_status(text: &str) -> Result<TaskStatus, ApiError> {
-    serde_json::from_value(json!(text))
-        .map_err(|_| ApiError::invalid("status: it must be queued, running, completed, failed or aborted"))
+    parse_word(text)
+        .ok_or_else(|| ApiError::invalid("status: it must be queued, running, completed, failed or aborted"))
 }

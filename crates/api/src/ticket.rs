@@ -1,5 +1,7 @@
 //! `POST /session/:id/ticket`: with what a page opens a session's stream.
 
+use api_types::request::TicketRequest;
+use api_types::session::Ticket;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -7,20 +9,12 @@ use domain::session::SessionId;
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
-use serde::Deserialize;
-use serde_json::json;
 
 use super::authorize::{STREAM_PROTOCOL, origin_of, visible};
 use super::body::RawBody;
 use super::extract::Path;
 use super::{Api, ApiError};
 use crate::access::Caller;
-
-#[derive(Default, Deserialize)]
-struct TicketBody {
-    /// The page's, where a backend asks for it.
-    origin: Option<String>,
-}
 
 pub(super) async fn issue(
     State(api): State<Api>,
@@ -31,7 +25,7 @@ pub(super) async fn issue(
 ) -> Result<Response, ApiError> {
     let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
     let session = visible(&caller, session)?;
-    let body: TicketBody = if body.0.is_empty() { TicketBody::default() } else { body.json()? };
+    let body: TicketRequest = if body.0.is_empty() { TicketRequest::default() } else { body.json()? };
     if let Some(origin) = &body.origin {
         check_origin(origin)?;
     }
@@ -39,11 +33,11 @@ pub(super) async fn issue(
     let ticket = api.guard.tickets.issue(&caller, session, origin).ok_or_else(ApiError::too_many_tickets)?;
     let expires = Timestamp::now() + ticket.lifetime;
     let text = ticket.text.expose_secret();
-    let body = json!({
-        "ticket": text,
-        "expiresAt": format!("{expires:.3}"),
-        "protocols": [STREAM_PROTOCOL, format!("ticket.{text}")],
-    });
+    let body = Ticket {
+        ticket: text.to_owned(),
+        expires_at: expires.into(),
+        protocols: [STREAM_PROTOCOL.to_owned(), format!("ticket.{text}")],
+    };
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 

@@ -1,5 +1,7 @@
 //! What was used, and what it cost.
 
+use api_types::usage::{self as wire, UsageDimension, UsageReport};
+use api_types::{Nullable, parse_word};
 use axum::extract::State;
 use axum::{Extension, Json};
 use domain::access::{KeyId, Scope};
@@ -7,7 +9,6 @@ use domain::session::SessionId;
 use domain::usage::{Day, Dimension, UsageFilter, UsageRow};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
 
 use super::extract::Query;
 use super::session::prefix;
@@ -35,18 +36,18 @@ pub(super) async fn usage(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Query(query): Query<UsageQuery>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<UsageReport>, ApiError> {
     let by = dimensions(query.by.as_deref().unwrap_or("day"))?;
     let filter = filter(query, &caller, Day::of(Timestamp::now()))?;
-    let report = api.registry.context().store.usage(&filter, &by, MAX_ROWS).await?;
-    Ok(Json(json!({
-        "from": filter.from.to_string(),
-        "to": filter.to.to_string(),
-        "by": by.iter().map(|dimension| name(*dimension)).collect::<Vec<_>>(),
-        "totals": view(&report.totals),
-        "rows": report.rows.iter().map(view).collect::<Vec<_>>(),
-        "truncated": report.truncated,
-    })))
+    let report = api.store.usage(&filter, &by, MAX_ROWS).await?;
+    Ok(Json(UsageReport {
+        from: filter.from.to_string(),
+        to: filter.to.to_string(),
+        by: by.iter().map(|dimension| shown(*dimension)).collect(),
+        totals: view(&report.totals),
+        rows: report.rows.iter().map(view).collect(),
+        truncated: report.truncated,
+    }))
 }
 
 fn filter(query: UsageQuery, caller: &Caller, today: Day) -> Result<UsageFilter, ApiError> {
@@ -81,7 +82,8 @@ fn filter(query: UsageQuery, caller: &Caller, today: Day) -> Result<UsageFilter,
 fn dimensions(text: &str) -> Result<Vec<Dimension>, ApiError> {
     let mut by = Vec::new();
     for part in text.split(',').map(str::trim) {
-        let found = Dimension::ALL.into_iter().find(|dimension| dimension.as_str() == part || name(*dimension) == part);
+        let named = |dimension: &Dimension| dimension.as_str() == part || parse_word(part) == Some(shown(*dimension));
+        let found = Dimension::ALL.into_iter().find(named);
         let found = found.ok_or_else(|| {
             ApiError::invalid("by: it must be one or more of day, key, session and model, with commas between them")
         })?;
@@ -92,28 +94,35 @@ fn dimensions(text: &str) -> Result<Vec<Dimension>, ApiError> {
     Ok(by)
 }
 
-/// As the rest of the API calls it.
-const fn name(dimension: Dimension) -> &'static str {
+/// The member of a row that has its value.
+const fn shown(dimension: Dimension) -> UsageDimension {
     match dimension {
-        Dimension::Session => "sessionId",
-        Dimension::Day | Dimension::Key | Dimension::Model => dimension.as_str(),
+        Dimension::Day => UsageDimension::Day,
+        Dimension::Key => UsageDimension::Key,
+        Dimension::Session => UsageDimension::SessionId,
+        Dimension::Model => UsageDimension::Model,
     }
 }
 
-fn view(row: &UsageRow) -> Value {
-    let mut view = Map::new();
-    for (dimension, value) in &row.group {
-        view.insert(name(*dimension).to_owned(), if value.is_empty() { Value::Null } else { json!(value) });
+fn view(row: &UsageRow) -> wire::UsageRow {
+    let group = |dimension| {
+        let value = row.group.get(&dimension)?;
+        Some(Nullable(Some(value.clone()).filter(|value| !value.is_empty())))
+    };
+    wire::UsageRow {
+        day: group(Dimension::Day),
+        key: group(Dimension::Key),
+        session_id: group(Dimension::Session),
+        model: group(Dimension::Model),
+        requests: row.usage.requests,
+        input_tokens: row.usage.input_tokens,
+        output_tokens: row.usage.output_tokens,
+        cache_creation_input_tokens: row.usage.cache_creation_input_tokens,
+        cache_read_input_tokens: row.usage.cache_read_input_tokens,
+        cost: row.cost.dollars(),
+        estimated_cost: row.estimated.dollars(),
+        cli_cost: row.cli_cost.map(domain::usage::Cost::dollars),
     }
-    view.insert("requests".to_owned(), json!(row.usage.requests));
-    view.insert("input_tokens".to_owned(), json!(row.usage.input_tokens));
-    view.insert("output_tokens".to_owned(), json!(row.usage.output_tokens));
-    view.insert("cache_creation_input_tokens".to_owned(), json!(row.usage.cache_creation_input_tokens));
-    view.insert("cache_read_input_tokens".to_owned(), json!(row.usage.cache_read_input_tokens));
-    view.insert("cost".to_owned(), json!(row.cost.dollars()));
-    view.insert("estimatedCost".to_owned(), json!(row.estimated.dollars()));
-    view.insert("cliCost".to_owned(), json!(row.cli_cost.map(domain::usage::Cost::dollars)));
-    Value::Object(view)
 }
 
 #[cfg(test)]

@@ -1,108 +1,116 @@
 //! Records as the API shows them.
 
+use api_types::change::SessionGone;
+use api_types::session::{CredentialSource, Session};
+use api_types::task::{Task, TaskKind};
+use api_types::{Nullable, time::Time};
 use axum::body::Bytes;
 use domain::session::SessionRecord;
 use domain::task::{TaskRecord, TaskStatus};
-use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use sessions::session::{Changed, SessionView, Status};
 
-/// A time as the wire has it: RFC 3339 in UTC with milliseconds.
-pub(super) fn time(at: Timestamp) -> String {
-    format!("{at:.3}")
-}
-
 /// A task for `GET /task/:id` and `GET /tasks`.
-pub fn task(record: &TaskRecord) -> Value {
-    // Of a task whose work is still being handed in, the end is not told yet.
+pub(super) fn task(record: &TaskRecord) -> Task {
+    // While the work of a task is still being handed in, its end is not shown yet.
     let failure = record.failure.as_ref().filter(|_| record.status.is_final());
-    let mut view = json!({
-        "id": record.id,
-        "taskId": record.id,
-        "sessionId": record.session_id,
-        "kind": record.kind(),
-        "status": record.status,
-        "prompt": record.request.message,
-        "context": record.request.context,
-        "model": record.request.model,
-        "maxTurns": record.request.max_turns,
-        "timeoutMs": record.request.timeout_ms,
-        "maxCostUsd": record.request.max_cost_usd,
-        "metadata": record.request.metadata,
-        "created": time(record.created),
-        "started": record.started.map(time),
-        "finished": record.finished.map(time),
-        "error": failure.map(|failure| &failure.error),
-        "errorType": failure.map(|failure| failure.error_type),
-        "pr_url": null,
-    });
-    if let (Some(progress), Value::Object(view)) = (&record.repository, &mut view) {
-        view.insert("stage".to_owned(), json!(progress.stage));
-        view.insert("repo".to_owned(), json!(progress.repo));
-        view.insert("branch".to_owned(), json!(progress.branch));
-        view.insert("pr_url".to_owned(), json!(progress.pull_url));
-        view.insert("summary".to_owned(), json!(progress.summary));
-    }
     let answer = record.answer.as_ref().filter(|_| record.status.is_final());
-    if let (Some(answer), Value::Object(view)) = (answer, &mut view) {
-        view.insert("cost".to_owned(), json!(answer.cost));
-        view.insert("cliCost".to_owned(), json!(answer.cli_cost));
-        view.insert("duration".to_owned(), json!(answer.duration));
-        view.insert("tools".to_owned(), json!(answer.tools));
-        view.insert("resumed".to_owned(), json!(answer.resumed));
-        view.insert("usage".to_owned(), json!(answer.usage));
-        if record.status == TaskStatus::Completed {
-            view.insert("output".to_owned(), json!(answer.output));
-            view.insert("response".to_owned(), json!(answer.response));
-        }
+    let completed = answer.filter(|_| record.status == TaskStatus::Completed);
+    let progress = record.repository.as_ref();
+    Task {
+        id: record.id.clone(),
+        task_id: record.id.clone(),
+        session_id: record.session_id.clone(),
+        kind: if progress.is_some() { TaskKind::Repository } else { TaskKind::Session },
+        status: record.status.into(),
+        prompt: record.request.message.clone(),
+        context: record.request.context.clone(),
+        model: record.request.model.clone(),
+        max_turns: record.request.max_turns,
+        timeout_ms: record.request.timeout_ms,
+        max_cost_usd: record.request.max_cost_usd,
+        metadata: record.request.metadata.clone(),
+        created: record.created.into(),
+        started: record.started.map(Time),
+        finished: record.finished.map(Time),
+        error: failure.map(|failure| failure.error.clone()),
+        error_type: failure.map(|failure| failure.error_type.into()),
+        pr_url: progress.and_then(|progress| progress.pull_url.clone()),
+        stage: progress.map(|progress| Nullable(progress.stage.map(Into::into))),
+        repo: progress.map(|progress| Nullable(progress.repo.clone())),
+        branch: progress.map(|progress| Nullable(progress.branch.clone())),
+        summary: progress.map(|progress| Nullable(progress.summary.clone())),
+        cost: answer.map(|answer| answer.cost),
+        cli_cost: answer.map(|answer| answer.cli_cost),
+        duration: answer.map(|answer| answer.duration),
+        tools: answer.map(|answer| answer.tools.clone()),
+        resumed: answer.map(|answer| answer.resumed),
+        usage: answer.map(|answer| answer.usage.into()),
+        output: completed.map(|answer| Nullable(answer.output.clone())),
+        response: completed.map(|answer| Nullable(answer.response.clone())),
     }
-    view
 }
 
-/// A session for `GET /sessions`, from its record and what its worker last said.
-pub(super) fn session(record: &SessionRecord, status: Status) -> Value {
-    json!({
-        "sessionId": record.id,
-        "agent": record.agent,
-        "created": time(record.created),
-        "lastActive": time(record.last_active),
-        "turns": record.turns,
-        "busy": status.busy,
-        "queued": status.queued,
-        "state": status.state,
-        "seq": record.last_seq,
-        "sdkSessionId": record.claude_session_id,
-    })
+/// A task as [`task`] shows it, for the body of a webhook.
+pub fn show_task(record: &TaskRecord) -> Value {
+    // Every member is text, a number or JSON already.
+    serde_json::to_value(task(record)).unwrap_or_default()
 }
 
-/// A change for `GET /watch`: a record as the lists have it, or what is left of a session.
-pub(super) fn changed(changed: &Changed<'_>) -> Bytes {
-    let view = match changed {
-        Changed::Task(record) => task(record),
-        Changed::Session(record, status, seq) => {
-            let mut view = session(record, *status);
-            // The record has it as it was when the worker began.
-            view["seq"] = json!(seq);
-            view
-        }
-        Changed::SessionDeleted(id) => json!({ "sessionId": id }),
-    };
-    view.to_string().into()
+/// A session for `GET /sessions`, from its record and the last status of its worker.
+pub(super) fn session(record: &SessionRecord, status: Status) -> Session {
+    Session {
+        session_id: record.id.clone(),
+        agent: record.agent.clone(),
+        created: record.created.into(),
+        last_active: record.last_active.into(),
+        turns: record.turns,
+        busy: status.busy,
+        queued: status.queued,
+        state: status.state.to_owned(),
+        seq: record.last_seq,
+        sdk_session_id: record.claude_session_id.clone(),
+        credential: None,
+    }
 }
 
 /// A session for `GET /session/:id`, as its worker sees it.
-pub(super) fn session_details(view: &SessionView) -> Value {
-    json!({
-        "sessionId": view.id,
-        "agent": view.agent,
-        "created": time(view.created),
-        "lastActive": time(view.last_active),
-        "turns": view.turns,
-        "busy": view.busy,
-        "queued": view.queued,
-        "state": view.state,
-        "seq": view.last_seq,
-        "sdkSessionId": view.claude_session_id,
-        "credential": if view.own_credential { "session" } else { "operator" },
-    })
+pub(super) fn session_details(view: &SessionView) -> Session {
+    Session {
+        session_id: view.id.clone(),
+        agent: view.agent.clone(),
+        created: view.created.into(),
+        last_active: view.last_active.into(),
+        turns: view.turns,
+        busy: view.busy,
+        queued: view.queued,
+        state: view.state.to_owned(),
+        seq: view.last_seq,
+        sdk_session_id: view.claude_session_id.clone(),
+        credential: Some(if view.own_credential { CredentialSource::Session } else { CredentialSource::Operator }),
+    }
 }
+
+/// A change for `GET /watch`: a record as the lists have it, or the id of a session that was deleted.
+pub(super) fn changed(changed: &Changed<'_>) -> Bytes {
+    match changed {
+        Changed::Task(record) => json(&task(record)),
+        // The record has the number as it was when the worker began.
+        Changed::Session(record, status, seq) => json(&Session { seq: *seq, ..session(record, *status) }),
+        Changed::SessionDeleted(id) => json(&SessionGone { session_id: (*id).clone() }),
+    }
+}
+
+fn json(value: &impl Serialize) -> Bytes {
+    text(value).into()
+}
+
+/// A value of the wire as JSON.
+pub(super) fn text(value: &impl Serialize) -> String {
+    // Every member is text, a number or JSON already, and writing to memory does not fail.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -21,9 +21,8 @@ pub(super) async fn watch(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let context = api.registry.context();
-    let watcher = context.feed.watch(view::changed).ok_or_else(ApiError::too_many_watchers)?;
-    let ends = [context.shutdown.clone(), caller.revoked.clone()];
+    let watcher = api.feed.watch(view::changed).ok_or_else(ApiError::too_many_watchers)?;
+    let ends = [api.shutdown.clone(), caller.revoked.clone()];
     let news = stream::unfold((watcher, Arc::new(caller), true), next);
     Ok(live(accepts(&headers, "ndjson"), news, ends, lines, server_sent))
 }

@@ -53,7 +53,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
 
     let telemetry = Telemetry::start(config::trace_export()?).map_err(ConfigError::from)?;
     let lifetime = Lifetime::default();
-    let Lifetime { tracker, shutdown, .. } = lifetime.clone();
+    let Lifetime { tracker, draining, shutdown } = lifetime.clone();
     let metrics = Metrics::default();
     let store =
         Store::open(&options.data_dir, options.store_options(metrics.clone())).context("DATA_DIR cannot be used")?;
@@ -106,13 +106,14 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         lifetime,
     };
     let server = Server::build(parts).await?;
+    let context = Arc::clone(&server.context);
     if options.max_sandboxes.is_none() {
-        let (sandboxes, capacity) = (Arc::clone(&server.sandboxes), server.capacity.clone());
+        let (sandboxes, capacity) = (Arc::clone(&context.sandboxes), context.capacity.clone());
         tracker.spawn(measure_engine(options.clone(), sandboxes, capacity, shutdown.clone()));
     }
-    tracker.spawn(prove_runtime(Arc::clone(&server.sandboxes), shutdown.clone()));
+    tracker.spawn(prove_runtime(Arc::clone(&context.sandboxes), shutdown.clone()));
     let dispatcher = WebhookDispatcher {
-        store: server.store.clone(),
+        store: context.store.clone(),
         outbound: Arc::clone(&outbound),
         secrets: options.webhook_secret.clone(),
         schedule: options.webhook_schedule(),
@@ -122,6 +123,14 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     tracker.spawn(webhook::run(dispatcher, shutdown.clone()));
     let api = Api {
         registry: server.registry.clone(),
+        store: context.store.clone(),
+        sandboxes: Arc::clone(&context.sandboxes),
+        gateway: context.sandboxes.gateway().clone(),
+        capacity: context.capacity.clone(),
+        warm: context.warm.clone(),
+        feed: context.feed.clone(),
+        github: context.repositories.as_ref().map(|repositories| repositories.github.clone()),
+        agent_dir: options.agent_dir.clone(),
         defaults: Arc::new(Defaults {
             model: options.model.clone(),
             max_turns: options.max_turns,
@@ -139,6 +148,8 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         subscriber_timeout: Duration::from_millis(options.subscriber_timeout_ms),
         metrics,
         webhooks: Arc::new(WebhookRules { outbound, has_secret: !options.webhook_secret.is_empty() }),
+        draining,
+        shutdown: shutdown.clone(),
     };
     let watching = shutdown.clone();
     tracker.spawn_blocking(move || keys.watch(&key_store, &watching));
@@ -255,7 +266,7 @@ async fn drain(options: &ServeOptions, server: &Server, closing: &CancellationTo
     failpoint!("drain.finished");
     shutdown.cancel();
     // An agent that is handed off asks again where its request is cut.
-    registry.context().sandboxes.gateway().close();
+    server.context.sandboxes.gateway().close();
     closing.cancel();
     tracker.close();
     tokio::select! {
@@ -268,10 +279,10 @@ async fn drain(options: &ServeOptions, server: &Server, closing: &CancellationTo
     }
     if options.drain == DrainMode::Finish {
         // Removes sandboxes whose removal failed before. The next start retries if it fails again.
-        let _ = server.sandboxes.remove_orphans().await;
+        let _ = server.context.sandboxes.remove_orphans().await;
     }
     failpoint!("drain.swept");
-    server.store.close().await;
-    server.telemetry.shut_down().await;
+    server.context.store.close().await;
+    server.context.telemetry.shut_down().await;
     failpoint!("store.closed");
 }

@@ -51,10 +51,7 @@ pub struct Lifetime {
 /// A server that runs.
 pub struct Server {
     pub registry: Registry,
-    pub store: Store,
-    pub sandboxes: Arc<SandboxHost>,
-    pub capacity: Capacity,
-    pub telemetry: Telemetry,
+    pub context: Arc<SessionContext>,
     pub lifetime: Lifetime,
 }
 
@@ -62,33 +59,37 @@ impl Server {
     /// Builds the parts on each other, takes over what an earlier server left, and starts the background work. An error means
     /// that the store could not be read; nothing was started then.
     pub async fn build(parts: Parts) -> Result<Server, RegistryError> {
-        let Parts { store, capacity, telemetry, lifetime, .. } = parts;
-        let Lifetime { tracker, draining, shutdown } = lifetime.clone();
+        let Lifetime { tracker, draining, shutdown } = parts.lifetime.clone();
         let sandboxes =
             SandboxHost::new(parts.engine, parts.links, parts.gateway, parts.instance, parts.sandbox, tracker.clone());
         let sandboxes = Arc::new(sandboxes);
-        let (warm, keep_warm) =
-            WarmPool::new(parts.warm, Arc::clone(&sandboxes), capacity.clone(), tracker.clone(), draining.clone());
-        let context = SessionContext {
-            store: store.clone(),
-            sandboxes: Arc::clone(&sandboxes),
-            capacity: capacity.clone(),
+        let (warm, keep_warm) = WarmPool::new(
+            parts.warm,
+            Arc::clone(&sandboxes),
+            parts.capacity.clone(),
+            tracker.clone(),
+            draining.clone(),
+        );
+        let context = Arc::new(SessionContext {
+            store: parts.store,
+            sandboxes,
+            capacity: parts.capacity,
             warm,
             redactor: parts.redactor,
             feed: Feed::default(),
             metrics: parts.metrics,
-            telemetry: telemetry.clone(),
+            telemetry: parts.telemetry,
             repositories: parts.repositories,
             settings: parts.sessions,
             tracker: tracker.clone(),
             draining,
             shutdown,
-        };
-        let registry = Registry::new(Arc::new(context));
+        });
+        let registry = Registry::new(Arc::clone(&context));
         registry.restore().await?;
         // Only now: starting a sandbox removes those that no session is known to have.
         tracker.spawn(keep_warm);
         tracker.spawn(maintenance::run(registry.clone()));
-        Ok(Server { registry, store, sandboxes, capacity, telemetry, lifetime })
+        Ok(Server { registry, context, lifetime: parts.lifetime })
     }
 }

@@ -158,7 +158,7 @@ impl Budgets {
 
     /// A task that was never charged: nobody needs to look for it in the store.
     pub fn new_task(&self, task: &TaskId) {
-        self.ledger().learn_new(Account::Task(task.clone()));
+        self.ledger().learn_new(&Account::Task(task.clone()));
     }
 
     /// What a task was charged, over all its attempts, as far as it is known without a look into the store. The usage is

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["sandbox"],
     &["gateway", "link", "engine-docker"],
     &["store", "agent-image"],
-    &["forge", "agent-template", "toolsmith", "observe", "engine", "sandbox-init"],
+    &["api-types", "forge", "agent-template", "toolsmith", "observe", "engine", "sandbox-init"],
     &["claude-stream", "sandbox-link", "domain", "failpoint"],
 ];
 
@@ -19,6 +19,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("refinery", &["store"]),
     ("axum", &["api"]),
+    ("utoipa", &["api-types"]),
     ("tower-http", &["api"]),
     ("bollard", &["engine-docker"]),
     ("clap", &["cli", "coordinator"]),

@@ -64,9 +64,9 @@ impl Ledger {
     }
 
     /// Adds an account that was never charged.
-    pub(super) fn learn_new(&mut self, account: Account) {
+    pub(super) fn learn_new(&mut self, account: &Account) {
         self.learn(account.clone(), Balance::default());
-        if let Some(entry) = self.entries.get_mut(&account)
+        if let Some(entry) = self.entries.get_mut(account)
             && entry.balance == Balance::default()
         {
             entry.usage.get_or_insert_default();

@@ -237,7 +237,9 @@ impl Open {
         if reader.origin() != Origin::Message {
             return;
         }
-        statements.into_iter().for_each(|statement| entry.add(statement));
+        for statement in statements {
+            entry.add(statement);
+        }
         entry.streamed(reader.streamed_tokens());
         if before != Origin::Message {
             self.sandbox.recover();

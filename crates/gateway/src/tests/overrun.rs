@@ -198,7 +198,9 @@ impl Life {
         let gateway = Gateway::new(settings, credentials, tracker.clone()).unwrap();
         let payer = Payer { task: Some(task.clone()), max_cost: Some(BUDGET), ..Payer::default() };
         let sandboxes = (0..at_once.div_ceil(REQUESTS_PER_SANDBOX)).map(|_| gateway.open()).collect::<Vec<_>>();
-        sandboxes.iter().for_each(|sandbox| sandbox.begin_task(payer.clone()));
+        for sandbox in &sandboxes {
+            sandbox.begin_task(payer.clone());
+        }
         Life { gateway, budgets, sandboxes, tracker, task: task.clone() }
     }
 
@@ -260,7 +262,9 @@ async fn play(plans: &[Plan], at_once: usize, kill_at: Option<usize>) {
     let number = bill.life.load(Ordering::SeqCst);
     let life = Life::begin(second.path(), &server, number, &task, at_once, kill_at.is_some()).await;
     life.ask(after, at_once).await;
-    life.sandboxes.iter().for_each(|sandbox| sandbox.end_task(TaskEnd::Own));
+    for sandbox in &life.sandboxes {
+        sandbox.end_task(TaskEnd::Own);
+    }
     life.budgets.settled(&life.task).await;
 
     let costs = bill.costs.lock().unwrap().clone();
