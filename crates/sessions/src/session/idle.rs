@@ -43,6 +43,13 @@ impl IdleTimer {
         }
     }
 
+    /// The worker of a cold session is still needed, by a subscriber for example: it checks again after the same time.
+    pub(crate) fn postpone_retirement(&mut self, state: State, now: Instant) {
+        if self.retires_at(state).is_some_and(|at| at <= now) {
+            self.since = now;
+        }
+    }
+
     /// When the worker of a cold session ends.
     pub(crate) fn retires_at(&self, state: State) -> Option<Instant> {
         (state == State::Cold).then(|| self.since + RETIRE_AFTER)
@@ -77,10 +84,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_worker_of_a_cold_session_ends() {
+    fn only_the_worker_of_a_cold_session_ends_and_one_that_is_needed_does_not_spin() {
         let start = Instant::now();
-        let timer = IdleTimer::new(TIMEOUT, start);
-        assert_eq!(timer.retires_at(State::Cold), Some(start + RETIRE_AFTER));
+        let mut timer = IdleTimer::new(TIMEOUT, start);
         assert_eq!(timer.retires_at(State::Starting), None);
+        assert_eq!(timer.retires_at(State::Cold), Some(start + RETIRE_AFTER));
+        timer.postpone_retirement(State::Cold, start);
+        assert_eq!(timer.retires_at(State::Cold), Some(start + RETIRE_AFTER), "it is not over yet");
+        let over = start + RETIRE_AFTER;
+        timer.postpone_retirement(State::Cold, over);
+        assert_eq!(timer.retires_at(State::Cold), Some(over + RETIRE_AFTER), "a deadline in the past is never left");
     }
 }

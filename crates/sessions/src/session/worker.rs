@@ -102,6 +102,7 @@ impl Worker {
                 }
                 return late;
             }
+            self.idle.postpone_retirement(self.state, Instant::now());
         }
     }
 
@@ -331,11 +332,7 @@ impl Worker {
     }
 
     async fn commit_or_undo(&mut self, before: Savepoint) -> Result<(), StoreError> {
-        let committed = self.commit().await;
-        if committed.is_err() {
-            self.durable.undo(before);
-        }
-        committed
+        self.commit().await.inspect_err(|_| self.durable.undo(before))
     }
 
     /// Publishes the session's status and row, between changes only.
