@@ -77,6 +77,7 @@ impl TaskTrace {
     }
 
     /// The same trace, with the task itself as the parent of spans. It is for the time before the agent starts.
+    #[must_use]
     pub fn before_agent(&self) -> Self {
         let within = self.known.as_ref().map_or(0, |known| identity::of_task(&known.task));
         TaskTrace { known: self.known.clone(), within }
