@@ -22,7 +22,7 @@ async fn a_task_ends_at_its_limits_and_the_session_goes_on() {
         "done: 2"
     );
 
-    let problem = server.task_with("s", "slow:2400", &json!({ "timeoutMs": 700 })).await.problem(504, "timeout");
+    let problem = server.task_with("s", "slow:100", &json!({ "timeoutMs": 700 })).await.problem(504, "timeout");
     assert_eq!(problem["errorType"], "timeout");
     let problem = server.task_with("s", "bash:sleep 600", &json!({ "timeoutMs": 700 })).await.problem(504, "timeout");
     assert_eq!(problem["tools"], json!(["Bash"]));

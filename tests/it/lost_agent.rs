@@ -19,7 +19,7 @@ async fn whatever_ends_under_a_task_fails_it_and_the_next_one_resumes() {
 
     let mut events = server.subscribe("s").await;
     for remove in [false, true] {
-        let task = server.enqueue("s", "slow:2400").await;
+        let task = server.enqueue("s", "slow:200").await;
         events.until_event("text of this task", |event| event["type"] == "text" && event["taskId"] == *task).await;
         let container = server.container().await.id;
         if remove {
