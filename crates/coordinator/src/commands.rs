@@ -36,7 +36,7 @@ enum Command {
     /// Check whether the server can run here, and say what to do if it cannot
     Doctor(Box<DoctorOptions>),
     #[command(flatten)]
-    Other(cli::Command),
+    Other(Box<cli::Command>),
     /// Print completions for a shell
     Completions(CompletionsOptions),
     /// Print the manual page
@@ -72,7 +72,7 @@ pub fn run() -> ExitCode {
                 let json = options.json;
                 cli::doctor::run(options.settings(), json).await
             }
-            Command::Other(command) => cli::run(&DockerEngine::new(config::docker_host()), command).await,
+            Command::Other(command) => cli::run(&DockerEngine::new(config::docker_host()), *command).await,
             Command::Completions(options) => completions::completions(&options, command()),
             Command::Man(options) => completions::man(&options, command()),
         }

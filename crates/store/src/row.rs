@@ -64,7 +64,7 @@ pub(super) fn session_key(bytes: [u8; 16]) -> SessionKey {
 
 /// An id that the rules of an earlier version accepted is read as it is.
 pub(super) fn session_id(text: String) -> SessionId {
-    text.into()
+    SessionId::stored(text)
 }
 
 pub(super) fn agent_name(text: &str) -> Result<AgentName, StoreError> {

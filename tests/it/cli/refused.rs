@@ -17,7 +17,7 @@ async fn each_refusal_has_a_sentence_and_an_exit_status() {
         (&["sessions"], "wrong", 77, "does not take this API key"),
         (&["sessions", "show", "nobody"], KEY, 64, "there is no session \"nobody\""),
         (&["sessions", "show", "a/b"], KEY, 64, "cannot contain '/'"),
-        (&["sessions", "show", ".."], KEY, 64, "cannot be a part of a URL"),
+        (&["sessions", "show", ".."], KEY, 64, "cannot be session ids"),
         (&["sessions", "delete", "nobody"], KEY, 64, "there is no session"),
         (&["sessions", "reset", "nobody"], KEY, 64, "there is no session"),
         (&["tasks", "show", "nobody"], KEY, 64, "there is no task"),

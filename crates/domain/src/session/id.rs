@@ -8,15 +8,15 @@ use icu_properties::props::{
     BidiControl, DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup, WhiteSpace,
 };
 use icu_properties::{CodePointMapData, CodePointSetData};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 /// The caller's name for a session: 1 to 128 visible characters without `/`, and neither `.` nor `..`. It is never part of a
 /// path of the file system, but it is part of URLs.
 ///
 /// Parsing holds callers to these rules. Deserialising does not: the store may contain ids that an earlier version accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
 pub struct SessionId(Arc<str>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +37,11 @@ pub enum InvalidSessionId {
 
 impl SessionId {
     pub const MAX_CHARS: usize = 128;
+
+    /// An id from the store, as it is. There is no `From<String>`: argument parsers would prefer it to the checked `FromStr`.
+    pub fn stored(text: String) -> SessionId {
+        SessionId(text.into())
+    }
 
     pub fn as_str(&self) -> &str {
         &self.0
@@ -78,10 +83,9 @@ fn is_invisible(character: char) -> bool {
         || (character != ' ' && CodePointSetData::new::<WhiteSpace>().contains(character))
 }
 
-impl From<String> for SessionId {
-    /// Takes an id from the store as it is.
-    fn from(text: String) -> SessionId {
-        SessionId(text.into())
+impl<'de> Deserialize<'de> for SessionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(SessionId::stored)
     }
 }
 
