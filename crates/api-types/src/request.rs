@@ -150,7 +150,7 @@ pub struct OauthTokenCredential {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TicketRequest {
-    /// the page's origin, where a backend asks for it: https://app.example.com
+    /// the page's origin, where a backend asks for it: `https://app.example.com`
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(examples("https://app.example.com"))]
     pub origin: Option<String>,

@@ -52,7 +52,7 @@ pub(super) fn task(record: &TaskRecord) -> Task {
     }
 }
 
-/// A task as [`task`] shows it, for the body of a webhook.
+/// A task as `task` shows it, for the body of a webhook.
 pub fn show_task(record: &TaskRecord) -> Value {
     // Every member is text, a number or JSON already.
     serde_json::to_value(task(record)).unwrap_or_default()

@@ -27,7 +27,7 @@ use super::task::TaskEnd;
 pub struct SessionAccess {
     /// The session's own credential, used instead of the operator's.
     pub credential: Option<Credential>,
-    /// Where the URLs in the task's `env` lead, see [`super::origins_in_env`].
+    /// Where the URLs in the task's `env` lead, see [`domain::egress::origins_in_env`].
     pub origins: Vec<Origin>,
     /// Where the operator lets the session's agent go besides EGRESS_ALLOW.
     pub egress: Vec<EgressRule>,

@@ -236,7 +236,7 @@ fn bad_input_is_named_with_its_place() {
     let bomb = format!("openapi: 3.0.0\na: &a [x]\n{}", lines.collect::<String>());
     for (text, words) in [
         (r#"{"swagger":"2.0"}"#, &["openapi", "3.0 or 3.1"][..]),
-        (r#"{"openapi":"3.0.0","paths":{"x":{"get":{}}}}"#, &["paths[\"x\"]", "begins with `/`"]),
+        (r#"{"openapi":"3.0.0","paths":{"x":{"get":{}}}}"#, &["paths[\"x\"]", "start with `/`"]),
         (
             r##"{"openapi":"3.0.0","paths":{"/x":{"get":{"parameters":[{"$ref":"#/nowhere"}]}}}}"##,
             &["paths[\"/x\"].get", "#/nowhere"],

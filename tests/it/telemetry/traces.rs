@@ -92,7 +92,8 @@ async fn a_trace_shows_where_the_time_went_and_nothing_that_anybody_wrote() {
     let trace = collector.trace_of(&id).await;
     let (agent, call) = (one(&trace, "invoke_agent default"), one(&trace, "execute_tool Bash"));
     assert_eq!((&call.parent, &agent.parent, call.status), (&agent.id, &one(&trace, "task").id, 0));
-    assert!(call.ended - call.began >= 3_000_000_000, "{call:#?}");
+    // The call begins when the server hears of it, so a busy machine takes a little off the three seconds.
+    assert!(call.ended - call.began >= 2_000_000_000, "{call:#?}");
 
     // The next one goes on with the conversation, and its trace is sent before the server has ended.
     server.stop().await;
@@ -260,7 +261,7 @@ async fn the_last_traces_are_sent_at_the_end_and_no_collector_holds_it_up() {
         assert_ne!(task(&server_of_mute, &failing, None).await, Value::Null);
     }
     server_of_mute.stop().await;
-    assert!(!mute.requests().is_empty() && server_of_mute.log().contains("could not be delivered in time"));
+    assert!(!mute.requests().is_empty() && server_of_mute.log().contains("were not delivered in time"));
     server_of_mute.start_again().await;
     server_of_mute.finish().await;
     server.start_again().await;

@@ -1099,7 +1099,7 @@ export interface components {
         };
         TicketRequest: {
             /**
-             * @description the page's origin, where a backend asks for it: https://app.example.com
+             * @description the page's origin, where a backend asks for it: `https://app.example.com`
              * @example https://app.example.com
              */
             origin?: string | null;
