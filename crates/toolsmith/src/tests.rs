@@ -241,15 +241,15 @@ fn bad_input_is_named_with_its_place() {
             r##"{"openapi":"3.0.0","paths":{"/x":{"get":{"parameters":[{"$ref":"#/nowhere"}]}}}}"##,
             &["paths[\"/x\"].get", "#/nowhere"],
         ),
-        (r##"{"openapi":"3.0.0","a":{"$ref":"#/a"},"paths":{"/x":{"$ref":"#/a"}}}"##, &["circle"]),
+        (r##"{"openapi":"3.0.0","a":{"$ref":"#/a"},"paths":{"/x":{"$ref":"#/a"}}}"##, &["cycle"]),
         (r#"{"openapi":"3.0.0","paths":{}}"#, &["no operation"]),
         ("{", &["not JSON", "line 1"]),
-        ("openapi: 3.0.0\npaths: {\n", &["no YAML", "line 2"]),
-        ("openapi: 3.0.0\npaths: {}\npaths: {}\n", &["no YAML", "line 3", "paths"]),
+        ("openapi: 3.0.0\npaths: {\n", &["not YAML", "line 2"]),
+        ("openapi: 3.0.0\npaths: {}\npaths: {}\n", &["not YAML", "line 3", "paths"]),
         ("just words", &["openapi", "3.0 or 3.1"]),
         ("", &["openapi", "3.0 or 3.1"]),
-        (&bomb, &["no YAML"]),
-        (&"[".repeat(100_000), &["no YAML"]),
+        (&bomb, &["not YAML"]),
+        (&"[".repeat(100_000), &["not YAML"]),
     ] {
         let said = from_openapi(text, &Chosen::default()).expect_err(text).to_string();
         assert!(words.iter().all(|word| said.contains(word)), "{text}: {said}");
