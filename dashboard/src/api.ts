@@ -1,5 +1,6 @@
 // Requests to the server this page came from, with the key the user signed in with.
 import { signal } from '@preact/signals';
+import type { Problem as ProblemBody } from './types';
 
 const NAME = 'claude-runner.key';
 
@@ -35,11 +36,6 @@ export class Problem extends Error {
   /** The field that the sentence begins with, as in `maxTurns: it must be …`. */
   get field(): string | null {
     return /^([A-Za-z]\w*)(?::| is missing| required)/.exec(this.message)?.[1] ?? null;
-  }
-
-  /** The route is not there: an older server, or a part that is not set up. */
-  get isAbsent(): boolean {
-    return this.status === 404 && this.code === 'not_found';
   }
 }
 
@@ -78,7 +74,8 @@ export async function call(path: string, request: Request = {}, withKey: string 
 async function problemOf(answer: Response): Promise<Problem> {
   const retryAfter = Number(answer.headers.get('retry-after')) || undefined;
   try {
-    const body = (await answer.json()) as { code?: string; error?: string; detail?: string };
+    // What stands in front of the server may answer in its place.
+    const body = (await answer.json()) as Partial<ProblemBody>;
     const sentence = body.error ?? body.detail ?? `The server answered ${answer.status}.`;
     return new Problem(answer.status, body.code ?? 'unknown', sentence, retryAfter);
   } catch {

@@ -1,9 +1,9 @@
-// All tasks and sessions, kept current by `GET /watch`. A server without it is asked every few seconds instead.
+// All tasks and sessions, kept current by `GET /watch`.
 import { batch, signal } from '@preact/signals';
 import { Problem, call, get, key, lines, locked } from './api';
-import type { Session, Task } from './types';
+import type { Change, Session, Task } from './types';
 
-export type Connection = 'connecting' | 'live' | 'lost' | 'asking';
+export type Connection = 'connecting' | 'live' | 'lost';
 
 export const tasks = signal<ReadonlyMap<string, Task>>(new Map());
 export const sessions = signal<ReadonlyMap<string, Session>>(new Map());
@@ -17,15 +17,8 @@ export const older = signal<string | null>(null);
 /** Grows with every return after a loss. */
 export const returns = signal(0);
 
-type Line =
-  | { type: 'task'; task: Task }
-  | { type: 'session'; session: Session }
-  | { type: 'session_deleted'; sessionId: string }
-  | { type: 'reload' };
-
 const PAGE = 200;
 const MAX_WAIT_MS = 5000;
-const ASK_EVERY_MS = 4000;
 
 let current: AbortController | null = null;
 
@@ -52,7 +45,7 @@ async function follow(signal: AbortSignal): Promise<void> {
   while (!signal.aborted && !locked.value) {
     try {
       // It begins with `reload`, so nothing falls between the lists and the changes.
-      for await (const found of lines<Line>('/watch', signal)) {
+      for await (const found of lines<Change>('/watch', signal)) {
         if (connection.value === 'lost') returns.value += 1;
         connection.value = 'live';
         wait = 250;
@@ -63,7 +56,6 @@ async function follow(signal: AbortSignal): Promise<void> {
       if (signal.aborted) return;
       if (error instanceof Problem) {
         if (error.status === 401) return;
-        if (error.isAbsent) return ask(signal);
         if (error.status !== 0) trouble.value = error;
       }
     }
@@ -71,20 +63,6 @@ async function follow(signal: AbortSignal): Promise<void> {
     connection.value = 'lost';
     await pause(wait + Math.random() * 100, signal);
     wait = Math.min(wait * 2, MAX_WAIT_MS);
-  }
-}
-
-async function ask(signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && !locked.value) {
-    try {
-      if (!document.hidden) await list();
-      if (connection.value === 'lost') returns.value += 1;
-      connection.value = 'asking';
-    } catch (error) {
-      if (error instanceof Problem && error.status === 401) return;
-      connection.value = 'lost';
-    }
-    await pause(connection.value === 'lost' ? 1000 : ASK_EVERY_MS, signal);
   }
 }
 
@@ -118,7 +96,7 @@ export function nextPage(answer: Response): string | null {
   return /<([^>]+)>; rel="next"/.exec(answer.headers.get('link') ?? '')?.[1] ?? null;
 }
 
-function apply(found: Line[]): void {
+function apply(found: Change[]): void {
   const [nextTasks, nextSessions] = [new Map(tasks.value), new Map(sessions.value)];
   for (const line of found) {
     switch (line.type) {

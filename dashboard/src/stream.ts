@@ -1,7 +1,7 @@
 // A session's events over a WebSocket: opened with a ticket, opened again after every cut with the last `seq` seen.
 import { Problem, id, locked, send } from './api';
 import { pause } from './live';
-import type { RunnerEvent } from './types';
+import type { Connected, RunnerEvent, Ticket } from './types';
 
 export type StreamState = 'connecting' | 'live' | 'lost' | 'ended';
 
@@ -33,19 +33,19 @@ async function run(session: string, since: number, subscriber: Subscriber, signa
   while (!signal.aborted) {
     subscriber.state(lost ? 'lost' : 'connecting', false);
     try {
-      const { protocols } = await send<{ protocols: string[] }>('POST', `/session/${id(session)}/ticket`);
+      const { protocols } = await send<Ticket>('POST', `/session/${id(session)}/ticket`);
       if (signal.aborted) return;
       const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/stream/${id(session)}?since=${last}`, protocols);
       signal.addEventListener('abort', () => socket.close(), { once: true });
       const code = await new Promise<number>((done) => {
         socket.onmessage = ({ data }) => {
-          const event = JSON.parse(data as string) as RunnerEvent;
+          const event = JSON.parse(data as string) as RunnerEvent | Connected;
           if (event.type === 'connected') {
             subscriber.state('live', lost);
             [lost, wait] = [false, 200];
             return;
           }
-          if (event.seq) last = event.seq;
+          if ('seq' in event) last = event.seq;
           waiting.push(event);
           // A frame's worth at once, so that a fast agent does not make a slow page. Timers run in hidden tabs too.
           if (!scheduled) {

@@ -57,8 +57,9 @@ export class Transcript {
   /** Takes events in their order; those seen already are passed over. */
   take(events: RunnerEvent[]): void {
     for (const event of events) {
-      if (event.seq && event.seq <= this.last) continue;
-      if (event.seq) this.last = event.seq;
+      const seq = numberOf(event);
+      if (seq && seq <= this.last) continue;
+      if (seq) this.last = seq;
       this.count += 1;
       this.one(event);
     }
@@ -69,7 +70,6 @@ export class Transcript {
   }
 
   private one(event: RunnerEvent): void {
-    const text = (name: string) => (typeof event[name] === 'string' ? (event[name] as string) : '');
     const list = this.listOf(event);
     switch (event.type) {
       case 'thinking_start':
@@ -78,35 +78,35 @@ export class Transcript {
         break;
       case 'thinking':
       case 'text':
-        this.prose(list, event.type, event, text('text'));
+        this.prose(list, event.type, event, event.text);
         break;
       case 'tool_start': {
         this.close(list);
         const tool: Tool = {
-          ...this.base(event), kind: 'tool', tool: text('tool'), toolUseId: text('toolUseId'), input: event['input'],
-          result: null, stopped: false, isError: false, cut: event['truncated'] === true, children: [],
+          ...this.base(event), kind: 'tool', tool: event.tool, toolUseId: event.toolUseId, input: event.input,
+          result: null, stopped: false, isError: false, cut: event.truncated ?? false, children: [],
         };
         this.tools.set(tool.toolUseId, tool);
         this.add(list, tool);
         break;
       }
       case 'tool_end': {
-        const tool = this.tools.get(text('toolUseId'));
+        const tool = this.tools.get(event.toolUseId);
         if (!tool) break;
-        tool.result = text('result');
-        tool.isError = event['isError'] === true;
-        tool.cut ||= event['truncated'] === true;
-        tool.until = Date.parse(event.ts);
+        tool.result = event.result;
+        tool.isError = event.isError;
+        tool.cut ||= event.truncated ?? false;
+        tool.until = timeOf(event);
         this.close(tool.children);
         this.touch(tool);
         break;
       }
       case 'retry': {
-        if (typeof event['discardsFrom'] === 'number') this.discard(event['discardsFrom']);
+        if (event.discardsFrom !== undefined) this.discard(event.discardsFrom);
         this.close(list);
-        const of = event['maxRetries'] ? ` of ${event['maxRetries']}` : '';
-        const status = event['status'] ? ` (${event['status']})` : '';
-        this.note(list, event, 'warn', `Asked again, attempt ${event['attempt']}${of}`, `${text('reason').replaceAll('_', ' ')}${status}`);
+        const of = event.maxRetries ? ` of ${event.maxRetries}` : '';
+        const status = event.status ? ` (${event.status})` : '';
+        this.note(list, event, 'warn', `Asked again, attempt ${event.attempt}${of}`, `${event.reason.replaceAll('_', ' ')}${status}`);
         break;
       }
       case 'task_queued': {
@@ -114,8 +114,8 @@ export class Transcript {
           session: 'behind other tasks of its session', capacity: 'until a sandbox is free', memory: 'until there is memory for a sandbox',
           branch: 'behind a task on the same branch',
         };
-        const why = reasons[text('reason')];
-        if (why) this.note(list, event, 'plain', `Waits ${why}`, `position ${event['position']}`);
+        const why = reasons[event.reason ?? ''];
+        if (why) this.note(list, event, 'plain', `Waits ${why}`, `position ${event.position}`);
         else this.note(list, event, 'plain', 'Queued', '');
         break;
       }
@@ -123,13 +123,13 @@ export class Transcript {
         this.note(list, event, 'plain', 'Started', '');
         break;
       case 'init':
-        this.note(list, event, 'plain', 'Agent ready', text('model'), { tools: event['tools'] });
+        this.note(list, event, 'plain', 'Agent ready', event.model, { tools: event.tools });
         break;
       case 'stage': {
         this.close(list);
-        const [stage, where] = [text('stage'), [text('repo'), text('branch')].filter(Boolean).join(' · ')];
-        const does = event['prUrl'] ? 'has opened the' : stage === 'worker' ? 'works' : where ? 'prepares' : 'chooses the repository';
-        this.note(list, event, 'plain', `${upper(stage)} ${does}`, event['prUrl'] ? '' : where, undefined, text('prUrl') || undefined);
+        const [stage, where] = [event.stage, [event.repo, event.branch].filter(Boolean).join(' · ')];
+        const does = event.prUrl ? 'has opened the' : stage === 'worker' ? 'works' : where ? 'prepares' : 'chooses the repository';
+        this.note(list, event, 'plain', `${upper(stage)} ${does}`, event.prUrl ? '' : where, undefined, event.prUrl);
         break;
       }
       case 'task_complete':
@@ -139,32 +139,32 @@ export class Transcript {
       case 'task_failed':
       case 'abort':
         this.end(event);
-        this.note(list, event, event.type === 'abort' ? 'warn' : 'bad', event.type === 'abort' ? 'Aborted' : 'Failed', text('errorType') === 'aborted' ? '' : text('errorType').replaceAll('_', ' '));
+        this.note(list, event, event.type === 'abort' ? 'warn' : 'bad', event.type === 'abort' ? 'Aborted' : 'Failed', event.errorType === 'aborted' ? '' : event.errorType.replaceAll('_', ' '));
         break;
       case 'session_reset':
-        this.note(list, event, 'warn', 'The session was reset', text('reason') === 'transcript_lost' ? 'its conversation was lost' : '');
+        this.note(list, event, 'warn', 'The session was reset', event.reason === 'transcript_lost' ? 'its conversation was lost' : '');
         break;
       case 'session_deleted':
         this.note(list, event, 'warn', 'The session was deleted', '');
         break;
       case 'gap':
-        this.note(list, event, 'warn', 'Older events are gone', `events ${event['from']} to ${event['to']} were removed by EVENT_RETENTION`);
+        this.note(list, event, 'warn', 'Older events are gone', `events ${event.from} to ${event.to} were removed by EVENT_RETENTION`);
         break;
       case 'subagent':
         // What it does comes as events of its own, inside its call.
         break;
       default:
-        this.note(list, event, 'plain', 'Other event', nameOf(event), event['event'] ?? event);
+        this.note(list, event, 'plain', 'Other event', nameOf(event), event.event ?? event);
     }
   }
 
   private base(event: RunnerEvent): Base {
-    const at = Date.parse(event.ts) || 0;
+    const at = timeOf(event);
     return { id: this.next++, at, until: at, rev: signal(0) };
   }
 
   private listOf(event: RunnerEvent): Block[] {
-    const parent = event.parentToolUseId ? this.tools.get(event.parentToolUseId) : undefined;
+    const parent = 'parentToolUseId' in event && event.parentToolUseId ? this.tools.get(event.parentToolUseId) : undefined;
     if (!parent) return this.blocks;
     this.touch(parent);
     return parent.children;
@@ -186,9 +186,9 @@ export class Transcript {
       block = { ...this.base(event), kind, text: '', open: true, pieces: [] };
       this.add(list, block);
     }
-    block.pieces.push([event.seq, block.text.length]);
+    block.pieces.push([numberOf(event), block.text.length]);
     block.text += text;
-    block.until = Date.parse(event.ts) || block.until;
+    block.until = timeOf(event) || block.until;
     this.touch(block);
   }
 
@@ -198,7 +198,7 @@ export class Transcript {
     for (const tool of this.tools.values()) {
       if (tool.result !== null) continue;
       tool.stopped = true;
-      tool.until = Date.parse(event.ts) || tool.until;
+      tool.until = timeOf(event) || tool.until;
       this.close(tool.children);
       this.touch(tool);
     }
@@ -242,8 +242,17 @@ export class Transcript {
   }
 }
 
-/** What an event that is not known here calls itself. */
-function nameOf(event: RunnerEvent): string {
-  const { subtype, type } = (event['event'] ?? {}) as { subtype?: unknown; type?: unknown };
+/** 0 for events without a number. */
+function numberOf(event: RunnerEvent): number {
+  return 'seq' in event ? event.seq : 0;
+}
+
+function timeOf(event: RunnerEvent): number {
+  return ('ts' in event && Date.parse(event.ts)) || 0;
+}
+
+/** The name that an event of an unknown type gives itself. */
+function nameOf(event: Extract<RunnerEvent, { type: 'raw' }>): string {
+  const { subtype, type } = (event.event ?? {}) as { subtype?: unknown; type?: unknown };
   return String(subtype ?? type ?? event.type).replaceAll('_', ' ');
 }

@@ -93,7 +93,9 @@ pub struct Answer {
     pub response: Option<String>,
     #[schema(minimum = 0)]
     pub cost: f64,
-    #[schema(minimum = 0)]
+    // Answers that an older version stored lack it.
+    #[serde(default)]
+    #[schema(minimum = 0, required)]
     pub cli_cost: f64,
     /// milliseconds
     pub duration: u64,

@@ -3,12 +3,13 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use api_types::task::Aborted;
 use clap::Args;
 use reqwest::Method;
 
 use super::exit::Exit;
 use super::lists;
-use super::remote::RemoteOptions;
+use super::remote::{Answered, RemoteOptions};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,8 +39,9 @@ pub struct AbortOptions {
 pub(super) async fn run(options: AbortOptions) -> anyhow::Result<ExitCode> {
     let remote = options.remote.connect()?;
     let mode = ("mode", if options.interrupt { "interrupt" } else { "kill" });
-    let answer = remote.json(remote.request(Method::POST, &["task", &options.id, "abort"], &[mode])?).await?;
-    let aborted = answer["aborted"] == true;
+    let request = remote.request(Method::POST, &["task", &options.id, "abort"], &[mode])?;
+    let answer: Answered<Aborted> = remote.json(request).await?;
+    let aborted = answer.value.aborted;
     if options.json {
         lists::print_lines(std::slice::from_ref(&answer))?;
     } else if aborted {

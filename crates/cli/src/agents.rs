@@ -3,12 +3,12 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use api_types::agent::Agent;
 use clap::Args;
-use serde_json::Value;
 
 use super::exit::Exit;
 use super::lists;
-use super::remote::RemoteOptions;
+use super::remote::{Answered, RemoteOptions};
 use super::table::{Column, Table};
 
 const EXAMPLES: &str = "\
@@ -29,22 +29,21 @@ pub struct AgentsOptions {
 
 pub(super) async fn run(options: AgentsOptions) -> anyhow::Result<ExitCode> {
     let remote = options.remote.connect()?;
-    let answer = remote.get(&["agents"]).await?;
-    let agents = answer.as_array().map(Vec::as_slice).unwrap_or_default();
+    let agents: Vec<Answered<Agent>> = remote.get(&["agents"]).await?;
     if options.json {
-        lists::print_lines(agents)?;
+        lists::print_lines(&agents)?;
         return Ok(Exit::Done.into());
     }
-    lists::print_table(&table(agents))?;
+    let agents: Vec<Agent> = agents.into_iter().map(|agent| agent.value).collect();
+    lists::print_table(&table(&agents))?;
     // What is wrong is a sentence with a file and a line in it, which no column has room for.
-    for agent in agents.iter().filter(|agent| !agent["error"].is_null()) {
-        let (name, error) = (lists::text(agent, "name"), lists::text(agent, "error"));
-        writeln!(io::stderr(), "{name} cannot be used: {}", super::terminal::on_one_line(&error))?;
+    for (name, error) in agents.iter().filter_map(|agent| Some((&agent.name, agent.error.as_ref()?))) {
+        writeln!(io::stderr(), "{name} cannot be used: {}", super::terminal::on_one_line(error))?;
     }
     Ok(Exit::Done.into())
 }
 
-fn table(agents: &[Value]) -> Table {
+fn table(agents: &[Agent]) -> Table {
     let mut table = Table::new([
         ("AGENT", Column::Whole),
         ("STATE", Column::Whole),
@@ -55,19 +54,18 @@ fn table(agents: &[Value]) -> Table {
     ])
     .sparing(&["TURNS", "MODEL"]);
     for agent in agents {
-        let state = match (agent["error"].is_null(), &agent["default"]) {
-            (false, _) => "broken",
-            (true, Value::Bool(true)) => "default",
-            (true, _) => "",
+        let state = match (&agent.error, agent.default) {
+            (Some(_), _) => "broken",
+            (None, true) => "default",
+            (None, false) => "",
         };
-        let needs: Vec<&str> = agent["env"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         table.row([
-            lists::text(agent, "name"),
+            agent.name.to_string(),
             state.to_owned(),
-            lists::text(agent, "model"),
-            lists::text(agent, "maxTurns"),
-            needs.join(" "),
-            lists::text(agent, "description"),
+            agent.model.clone(),
+            agent.max_turns.to_string(),
+            agent.env.join(" "),
+            agent.description.clone().unwrap_or_default(),
         ]);
     }
     table

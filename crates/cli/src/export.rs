@@ -8,13 +8,15 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use api_types::event::{Event, Head};
+use api_types::session::Session;
+use api_types::task::Task;
 use clap::{Args, ValueEnum};
 use reqwest::{Method, RequestBuilder};
-use serde_json::Value;
 
 use super::exit::{Exit, Misuse};
 use super::follow::{NDJSON, lines_of};
-use super::remote::{Remote, RemoteError, RemoteOptions};
+use super::remote::{Answered, Remote, RemoteError, RemoteOptions};
 use super::{lists, terminal};
 use target::Target;
 use transcript::Transcript;
@@ -62,7 +64,7 @@ enum Format {
 /// What the id names.
 enum Subject {
     Session(String),
-    Task { id: String, record: Box<Value> },
+    Task { id: String, record: Box<Task> },
 }
 
 pub(super) async fn run(options: ExportOptions) -> anyhow::Result<ExitCode> {
@@ -86,7 +88,7 @@ pub(super) async fn run(options: ExportOptions) -> anyhow::Result<ExitCode> {
 
 /// As the server looks up the id of an abort: a session first.
 async fn find(remote: &Remote, id: &str) -> Result<Subject, RemoteError> {
-    match remote.get(&["session", id]).await {
+    match remote.get::<Session>(&["session", id]).await {
         Ok(_) => return Ok(Subject::Session(id.to_owned())),
         Err(error) if !error.is_not_found() => return Err(error),
         Err(_) => {}
@@ -116,7 +118,7 @@ async fn copy_events(remote: &Remote, subject: &Subject, target: &mut Target) ->
 async fn copy_files(remote: &Remote, subject: &Subject, target: &mut Target) -> anyhow::Result<()> {
     let session = match subject {
         Subject::Session(id) => id.clone(),
-        Subject::Task { record, .. } => lists::text(record, "sessionId"),
+        Subject::Task { record, .. } => record.session_id.to_string(),
     };
     let request = remote.request(Method::GET, &["session", &session, "files"], &[("format", "tar")])?;
     let mut response = remote.stream(request, "application/x-tar").await?;
@@ -127,12 +129,12 @@ async fn copy_files(remote: &Remote, subject: &Subject, target: &mut Target) -> 
 }
 
 async fn transcribe(remote: &Remote, subject: &Subject, target: &mut Target) -> anyhow::Result<()> {
-    let mut records = HashMap::new();
+    let mut records: HashMap<String, Task> = HashMap::new();
     match subject {
         Subject::Session(id) => {
             let of_it = [("sessionId", id.clone())];
-            lists::pages(remote, "tasks", &of_it, usize::MAX, |page| {
-                records.extend(page.into_iter().map(|record| (lists::text(&record, "taskId"), record)));
+            lists::pages(remote, "tasks", &of_it, usize::MAX, |page: Vec<Answered<Task>>| {
+                records.extend(page.into_iter().map(|record| (record.value.task_id.to_string(), record.value)));
                 Ok(())
             })
             .await?;
@@ -140,14 +142,16 @@ async fn transcribe(remote: &Remote, subject: &Subject, target: &mut Target) -> 
         }
         Subject::Task { id, record } => {
             records.insert(id.clone(), (**record).clone());
-            writeln!(target, "# Session {}", lists::text(record, "sessionId"))?;
+            writeln!(target, "# Session {}", record.session_id)?;
         }
     }
     let mut transcript = Transcript::new(records);
     let mut lines = lines_of(remote.stream(events(remote, subject)?, NDJSON).await?);
     while let Some(line) = lines.next_line().await.map_err(|error| remote.cut(&error))? {
-        let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
-        target.write_all(transcript.event(&event).as_bytes())?;
+        let (Ok(head), Ok(event)) = (serde_json::from_str::<Head>(&line), serde_json::from_str::<Event>(&line)) else {
+            continue;
+        };
+        target.write_all(transcript.event(&head, &event).as_bytes())?;
     }
     target.write_all(transcript.finish().as_bytes())?;
     Ok(())

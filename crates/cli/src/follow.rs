@@ -4,16 +4,18 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
+use api_types::Nullable;
+use api_types::event::{Abort, AbortedBy, Event, Head, OfSession, OfTask, TaskComplete, TaskFailed};
+use api_types::task::{Answer, ErrorType, Task, TaskStatus};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt as _};
 use reqwest::{Method, Response};
-use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, Lines};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::io::StreamReader;
 
 use super::exit::Exit;
-use super::remote::{Remote, RemoteError};
+use super::remote::{Answered, Remote, RemoteError};
 
 pub(super) const NDJSON: &str = "application/x-ndjson";
 const SERVER_SENT: &str = "text/event-stream";
@@ -43,7 +45,7 @@ pub(super) struct Follow {
 
 pub(super) enum Step {
     Event {
-        event: Value,
+        event: Box<Event>,
         /// As it came.
         line: String,
     },
@@ -54,6 +56,8 @@ pub(super) enum Step {
 enum Read {
     /// An event's JSON, or nothing.
     Line(String),
+    /// The end, of which no event is stored any more, and the record that says it.
+    Ended(Box<Event>, String),
     /// The next source has its turn.
     Turned,
     End,
@@ -77,11 +81,11 @@ pub(super) fn lines_of(response: Response) -> BodyLines {
 }
 
 /// How the task ended, where this is its last event.
-pub(super) fn end_of(event: &Value) -> Option<Exit> {
-    match event["type"].as_str() {
-        Some("task_complete") => Some(Exit::Done),
-        Some("task_failed") => Some(Exit::Failed),
-        Some("abort") => Some(Exit::Aborted),
+pub(super) fn end_of(event: &Event) -> Option<Exit> {
+    match event {
+        Event::TaskComplete(_) => Some(Exit::Done),
+        Event::TaskFailed(_) => Some(Exit::Failed),
+        Event::Abort(_) => Some(Exit::Aborted),
         _ => None,
     }
 }
@@ -89,11 +93,11 @@ pub(super) fn end_of(event: &Value) -> Option<Exit> {
 impl Follow {
     /// From the first event on; to the last one with `live`, else to the latest.
     pub(super) async fn task(remote: &Remote, task: &str, live: bool) -> Result<Self, RemoteError> {
-        let record = remote.get(&["task", task]).await?;
+        let record: Task = remote.get(&["task", task]).await?;
         Ok(Follow {
             remote: remote.clone(),
             task: task.to_owned(),
-            session: record["sessionId"].as_str().unwrap_or_default().to_owned(),
+            session: record.session_id.to_string(),
             live,
             seq: 0,
             source: Source::Unread,
@@ -112,6 +116,10 @@ impl Follow {
             let line = match self.read().await {
                 Ok(Read::Line(line)) => line,
                 Ok(Read::Turned) => continue,
+                Ok(Read::Ended(event, line)) => {
+                    self.ended = true;
+                    return Ok(Some(Step::Event { event, line }));
+                }
                 Ok(Read::End) => return Ok(None),
                 Err(error) => match self.away(error).await? {
                     Some(step) => return Ok(Some(step)),
@@ -119,14 +127,16 @@ impl Follow {
                 },
             };
             self.away_since = None;
-            let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
+            let Ok(head) = serde_json::from_str::<Head>(&line) else { continue };
             // Without a number: what retention removed.
-            let Some(seq) = event["seq"].as_u64() else { continue };
+            let Some(seq) = head.seq else { continue };
             if seq <= self.seq {
                 continue;
             }
             self.seq = seq;
-            if event["taskId"] == self.task {
+            if head.task_id.as_ref() == Some(&self.task) {
+                // One that does not read as this version knows it is passed on as it is.
+                let event: Box<Event> = serde_json::from_str(&line).unwrap_or(Box::new(Event::Unknown));
                 self.ended = end_of(&event).is_some();
                 return Ok(Some(Step::Event { event, line }));
             }
@@ -152,9 +162,9 @@ impl Follow {
             }
             Source::Read if !self.live => Ok(Read::End),
             Source::Read => {
-                let record = self.remote.get(&["task", &self.task]).await?;
-                if matches!(record["status"].as_str(), Some("completed" | "failed" | "aborted")) {
-                    return Ok(self.end_by_record(record));
+                let record: Answered<Task> = self.remote.get(&["task", &self.task]).await?;
+                if record.value.status.is_final() {
+                    return Ok(self.end_by_record(&record));
                 }
                 let (path, since) = (["session", &self.session, "events"], self.seq.to_string());
                 let request = self.remote.request(Method::GET, &path, &[("since", &since)])?;
@@ -177,20 +187,21 @@ impl Follow {
 
     /// The task ended after its events were read, so that they are read again; or before, and retention removed the last of
     /// them, so that the record says how.
-    fn end_by_record(&mut self, mut record: Value) -> Read {
+    fn end_by_record(&mut self, record: &Answered<Task>) -> Read {
         if !self.read_after_end {
             self.read_after_end = true;
             self.source = Source::Unread;
             return Read::Turned;
         }
-        let kind = match record["status"].as_str() {
-            Some("completed") => "task_complete",
-            Some("aborted") => "abort",
+        let event = end_in(&record.value, self.seq + 1);
+        let kind = match event {
+            Event::TaskComplete(_) => "task_complete",
+            Event::Abort(_) => "abort",
             _ => "task_failed",
         };
-        record["type"] = json!(kind);
-        record["seq"] = json!(self.seq + 1);
-        Read::Line(record.to_string())
+        let members = record.raw.get().trim_end_matches('}');
+        let line = format!("{members},\"type\":\"{kind}\",\"seq\":{}}}", self.seq + 1);
+        Read::Ended(Box::new(event), line)
     }
 
     /// Waits a moment where the server may come back, and says so the first time.
@@ -206,5 +217,35 @@ impl Follow {
         }
         sleep(PAUSE).await;
         Ok(None)
+    }
+}
+
+/// The event with which a task ended, as its record says it.
+fn end_in(record: &Task, seq: u64) -> Event {
+    let ts = record.finished.unwrap_or(record.created);
+    let head = OfTask { seq, ts, task_id: record.task_id.clone() };
+    let (error_type, error) =
+        (record.error_type.unwrap_or(ErrorType::Unknown), record.error.clone().unwrap_or_default());
+    match record.status {
+        TaskStatus::Completed => Event::TaskComplete(Box::new(TaskComplete {
+            head: OfSession { seq, ts },
+            answer: Answer {
+                task_id: record.task_id.clone(),
+                session_id: record.session_id.clone(),
+                status: record.status,
+                output: Nullable::value(&record.output).cloned(),
+                response: Nullable::value(&record.response).cloned(),
+                cost: record.cost.unwrap_or_default(),
+                cli_cost: record.cli_cost.unwrap_or_default(),
+                duration: record.duration.unwrap_or_default(),
+                tools: record.tools.clone().unwrap_or_default(),
+                resumed: record.resumed.unwrap_or_default(),
+                usage: record.usage.unwrap_or_default(),
+            },
+        })),
+        TaskStatus::Aborted => Event::Abort(Abort { head, by: AbortedBy::Unknown, error_type, error }),
+        TaskStatus::Failed | TaskStatus::Queued | TaskStatus::Running | TaskStatus::Unknown => {
+            Event::TaskFailed(TaskFailed { head, error_type, error })
+        }
     }
 }

@@ -144,7 +144,7 @@ fn create(options: CreateOptions) -> anyhow::Result<ExitCode> {
 fn list(options: &ListOptions) -> anyhow::Result<ExitCode> {
     let keys = open(&options.place)?.all().context("the keys could not be read")?;
     if options.json {
-        lists::print_lines(&keys.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?)?;
+        lists::print_lines(&keys.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?)?;
         return Ok(ExitCode::SUCCESS);
     }
     if keys.is_empty() {

@@ -2,14 +2,16 @@
 
 use std::io::{self, Write as _};
 
+use api_types::session::Session;
+use api_types::time::Time;
 use clap::Args;
 use http::header::LINK;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use reqwest::Method;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 
-use super::remote::{Remote, RemoteError};
+use super::remote::{Answered, Remote, RemoteError};
 use super::table::Table;
 use super::terminal;
 
@@ -42,12 +44,12 @@ fn parse_limit(text: &str) -> Result<usize, String> {
 }
 
 /// What the server lists in pages, like `tasks`, the newest first, given to `each` a page at a time. True: there are more.
-pub(super) async fn pages(
+pub(super) async fn pages<T: DeserializeOwned>(
     remote: &Remote,
     list: &str,
     filters: &[(&str, String)],
     most: usize,
-    mut each: impl FnMut(Vec<Value>) -> io::Result<()>,
+    mut each: impl FnMut(Vec<Answered<T>>) -> io::Result<()>,
 ) -> anyhow::Result<bool> {
     let mut left = most;
     let mut cursor: Option<String> = None;
@@ -59,7 +61,7 @@ pub(super) async fn pages(
         let response = remote.send(remote.request(Method::GET, &[list], &query)?).await?;
         let link = response.headers().get(LINK).and_then(|link| link.to_str().ok()).unwrap_or_default();
         let next = cursor_in(link).map(str::to_owned);
-        let page: Vec<Value> = response.json().await.map_err(|error| remote.unreadable(&error))?;
+        let page: Vec<Answered<T>> = response.json().await.map_err(|error| remote.unreadable(&error))?;
         left = left.saturating_sub(page.len());
         let is_empty = page.is_empty();
         each(page)?;
@@ -71,15 +73,15 @@ pub(super) async fn pages(
 }
 
 /// A list as `tasks` and `webhooks` show it.
-pub(super) struct PagedList {
+pub(super) struct PagedList<T> {
     /// Its path, and what is told of it where it is empty.
     pub(super) path: &'static str,
     pub(super) empty: &'static str,
     pub(super) nothing_fits: &'static str,
-    pub(super) table: fn(&[Value]) -> Table,
+    pub(super) table: fn(&[T]) -> Table,
 }
 
-impl PagedList {
+impl<T: DeserializeOwned> PagedList<T> {
     /// Prints it: a table, or with `json` a record on each line as they come. Filters without a value do not count.
     pub(super) async fn print<const N: usize>(
         &self,
@@ -95,7 +97,7 @@ impl PagedList {
             if json {
                 return print_lines(&page);
             }
-            records.extend(page);
+            records.extend(page.into_iter().map(|record| record.value));
             Ok(())
         })
         .await?;
@@ -120,15 +122,15 @@ fn cursor_in(link: &str) -> Option<&str> {
 }
 
 /// All sessions that the key may see.
-pub(super) async fn sessions(remote: &Remote) -> Result<Vec<Value>, RemoteError> {
+pub(super) async fn sessions(remote: &Remote) -> Result<Vec<Answered<Session>>, RemoteError> {
     let response = remote.send(remote.request(Method::GET, &["sessions"], &[])?).await?;
     response.json().await.map_err(|error| remote.unreadable(&error))
 }
 
 /// A record on each line.
-pub(super) fn print_lines(records: &[Value]) -> io::Result<()> {
+pub(super) fn print_lines(records: &[impl AsRef<str>]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    records.iter().try_for_each(|record| writeln!(stdout, "{}", terminal::json_line(&record.to_string())))
+    records.iter().try_for_each(|record| writeln!(stdout, "{}", terminal::json_line(record.as_ref())))
 }
 
 /// As wide as the terminal.
@@ -144,35 +146,23 @@ pub(super) fn print_fields(fields: &[(&str, String)]) -> io::Result<()> {
     fields.iter().try_for_each(|(name, value)| writeln!(stdout, "{name:width$}  {}", terminal::on_one_line(value)))
 }
 
-/// A field's text; nothing where it is null.
-pub(super) fn text(record: &Value, field: &str) -> String {
-    match &record[field] {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
 /// A time of the wire, here and to the minute.
-pub(super) fn time(record: &Value, field: &str) -> String {
-    local(record, field).map(|at| at.strftime("%Y-%m-%d %H:%M").to_string()).unwrap_or_default()
+pub(super) fn time(at: Time) -> String {
+    local(at).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// The same for a column: what everybody knows of a time that is not long ago is left out.
-pub(super) fn short_time(record: &Value, field: &str) -> String {
-    let Some(at) = local(record, field) else { return String::new() };
-    let is_long_ago = Timestamp::now().duration_since(at.timestamp()) > NOT_LONG_AGO;
-    at.strftime(if is_long_ago { "%Y-%m-%d" } else { "%m-%d %H:%M" }).to_string()
+/// The same for a column, without the year or the time of day that nobody needs.
+pub(super) fn short_time(at: Time) -> String {
+    let is_long_ago = Timestamp::now().duration_since(at.0) > NOT_LONG_AGO;
+    local(at).strftime(if is_long_ago { "%Y-%m-%d" } else { "%m-%d %H:%M" }).to_string()
 }
 
-fn local(record: &Value, field: &str) -> Option<Zoned> {
-    let at: Timestamp = record[field].as_str()?.parse().ok()?;
-    Some(at.to_zoned(TimeZone::system()))
+fn local(at: Time) -> Zoned {
+    at.0.to_zoned(TimeZone::system())
 }
 
 /// Milliseconds as people say it.
-pub(super) fn took(record: &Value) -> String {
-    let Some(milliseconds) = record["duration"].as_u64() else { return String::new() };
+pub(super) fn took(milliseconds: u64) -> String {
     match milliseconds / 1000 {
         ..60 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
         seconds @ 60..3600 => format!("{} m {:02} s", seconds / 60, seconds % 60),
@@ -180,14 +170,12 @@ pub(super) fn took(record: &Value) -> String {
     }
 }
 
-pub(super) fn cost(record: &Value) -> String {
-    record["cost"].as_f64().map(|dollars| format!("${dollars:.4}")).unwrap_or_default()
+pub(super) fn cost(dollars: f64) -> String {
+    format!("${dollars:.4}")
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     #[test]
     fn the_next_page_is_found_in_its_header() {
         assert_eq!(super::cursor_in("</tasks?limit=2&cursor=17-ab&q=x>; rel=\"next\""), Some("17-ab"));
@@ -197,8 +185,6 @@ mod tests {
 
     #[test]
     fn durations_are_short() {
-        let took = |milliseconds: u64| super::took(&json!({ "duration": milliseconds }));
-        assert_eq!([40, 1499, 60_000, 3_723_000].map(took), ["0.0 s", "1.4 s", "1 m 00 s", "1 h 02 m"]);
-        assert_eq!(super::took(&json!({})), "");
+        assert_eq!([40, 1499, 60_000, 3_723_000].map(super::took), ["0.0 s", "1.4 s", "1 m 00 s", "1 h 02 m"]);
     }
 }

@@ -4,12 +4,15 @@ mod error;
 
 use std::time::Duration;
 
+use api_types::problem::Problem;
 use clap::Args;
 use http::header::ACCEPT;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
+use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 pub(super) use error::RemoteError;
@@ -84,20 +87,20 @@ impl Remote {
     }
 
     /// The JSON that the server answers with.
-    pub(super) async fn json(&self, request: RequestBuilder) -> Result<Value, RemoteError> {
+    pub(super) async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, RemoteError> {
         let response = self.send(request).await?;
         response.json().await.map_err(|error| self.unreadable(&error))
     }
 
-    pub(super) async fn get(&self, segments: &[&str]) -> Result<Value, RemoteError> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, segments: &[&str]) -> Result<T, RemoteError> {
         self.json(self.request(Method::GET, segments, &[])?).await
     }
 
-    pub(super) async fn post(&self, segments: &[&str]) -> Result<Value, RemoteError> {
+    pub(super) async fn post<T: DeserializeOwned>(&self, segments: &[&str]) -> Result<T, RemoteError> {
         self.json(self.request(Method::POST, segments, &[])?).await
     }
 
-    pub(super) async fn delete(&self, segments: &[&str]) -> Result<Value, RemoteError> {
+    pub(super) async fn delete<T: DeserializeOwned>(&self, segments: &[&str]) -> Result<T, RemoteError> {
         self.json(self.request(Method::DELETE, segments, &[])?).await
     }
 
@@ -115,8 +118,8 @@ impl Remote {
         if status.is_success() {
             return Ok(response);
         }
-        let problem: Option<Value> = response.json().await.ok();
-        Err(RemoteError::of_answer(&self.url, status, problem.as_ref(), self.key.is_some()))
+        let problem: Option<Problem> = response.json().await.ok();
+        Err(RemoteError::of_answer(&self.url, status, problem, self.key.is_some()))
     }
 
     /// Something went wrong while the body came.
@@ -131,6 +134,27 @@ impl Remote {
     /// A stream ended that should not have.
     pub(super) fn cut(&self, error: &std::io::Error) -> RemoteError {
         RemoteError::Cut { url: self.url.clone(), cause: error.to_string() }
+    }
+}
+
+/// An answer, and its JSON as the server wrote it, which may have members that this version does not know.
+#[derive(Clone, Debug)]
+pub(super) struct Answered<T> {
+    pub(super) value: T,
+    pub(super) raw: Box<RawValue>,
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Answered<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let value = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
+        Ok(Answered { value, raw })
+    }
+}
+
+impl<T> AsRef<str> for Answered<T> {
+    fn as_ref(&self) -> &str {
+        self.raw.get()
     }
 }
 

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use api_types::task::{Accepted, Task};
 use clap::Args;
 
-use super::remote::{RemoteError, RemoteOptions};
-use super::watch::{TaskKind, WatchOptions, watch};
+use super::remote::{Answered, RemoteError, RemoteOptions};
+use super::watch::{WatchOptions, watch};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,13 +35,13 @@ pub struct RetryOptions {
 /// The exit status says how the new task ended.
 pub(super) async fn run(options: RetryOptions) -> anyhow::Result<ExitCode> {
     let remote = options.remote.connect()?;
-    let kind = TaskKind::of(&remote.get(&["task", &options.id]).await?);
-    let accepted = match remote.post(&["task", &options.id, "retry"]).await {
+    let before: Task = remote.get(&["task", &options.id]).await?;
+    let accepted: Answered<Accepted> = match remote.post(&["task", &options.id, "retry"]).await {
         // Asked again it could become two.
         Err(error @ RemoteError::Cut { .. }) => {
             return Err(error).context("nobody knows whether it was taken in; `claude-runner tasks` shows it");
         }
         accepted => accepted?,
     };
-    watch(&remote, &accepted, kind, &options.watch).await
+    watch(&remote, &accepted, before.kind, &options.watch).await
 }

@@ -3,13 +3,15 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use api_types::session::{Deleted, Reset, Session};
+use api_types::task::Task;
+use api_types::word;
 use clap::{Args, Subcommand};
 use domain::session::SessionId;
-use serde_json::Value;
 
 use super::exit::{Exit, Misuse};
 use super::lists::{self, Extent};
-use super::remote::{Remote, RemoteOptions};
+use super::remote::{Answered, Remote, RemoteOptions};
 use super::table::{Column, Table};
 
 const EXAMPLES: &str = "\
@@ -61,8 +63,8 @@ pub(super) async fn run(options: SessionsOptions) -> anyhow::Result<ExitCode> {
         None => list(&remote, options.extent, options.json).await?,
         Some(SessionsCommand::Show { id }) => show(&remote, id, options.json).await?,
         Some(SessionsCommand::Reset { id }) => {
-            let answer = remote.post(&["session", id.as_str(), "reset"]).await?;
-            if answer["reset"] != true {
+            let answer: Answered<Reset> = remote.post(&["session", id.as_str(), "reset"]).await?;
+            if !answer.value.reset {
                 return Err(Misuse(format!("there is no session {:?}", id.as_str())).into());
             }
             tell(&answer, &format!("reset {id}"), options.json)?;
@@ -70,8 +72,8 @@ pub(super) async fn run(options: SessionsOptions) -> anyhow::Result<ExitCode> {
         Some(SessionsCommand::Delete { ids }) => {
             for id in ids {
                 // Asked first, since the server answers the same for a name that nobody has.
-                remote.get(&["session", id.as_str()]).await?;
-                let answer = remote.delete(&["session", id.as_str()]).await?;
+                remote.get::<Session>(&["session", id.as_str()]).await?;
+                let answer: Answered<Deleted> = remote.delete(&["session", id.as_str()]).await?;
                 tell(&answer, &format!("deleted {id}"), options.json)?;
             }
         }
@@ -79,7 +81,7 @@ pub(super) async fn run(options: SessionsOptions) -> anyhow::Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-fn tell(answer: &Value, sentence: &str, json: bool) -> io::Result<()> {
+fn tell<T>(answer: &Answered<T>, sentence: &str, json: bool) -> io::Result<()> {
     if json { lists::print_lines(std::slice::from_ref(answer)) } else { writeln!(io::stderr(), "{sentence}") }
 }
 
@@ -91,7 +93,7 @@ async fn list(remote: &Remote, extent: Extent, json: bool) -> anyhow::Result<()>
     } else if shown.is_empty() {
         writeln!(io::stderr(), "there are no sessions; `claude-runner task --session NAME MESSAGE` begins one")?;
     } else {
-        lists::print_table(&table(shown))?;
+        lists::print_table(&table(shown.iter().map(|record| &record.value)))?;
     }
     if shown.len() < records.len() {
         writeln!(io::stderr(), "there are {} more: --limit N or --all shows them", records.len() - shown.len())?;
@@ -99,7 +101,7 @@ async fn list(remote: &Remote, extent: Extent, json: bool) -> anyhow::Result<()>
     Ok(())
 }
 
-fn table(records: &[Value]) -> Table {
+fn table<'a>(records: impl Iterator<Item = &'a Session>) -> Table {
     let mut table = Table::new([
         ("SESSION", Column::Whole),
         ("STATE", Column::Whole),
@@ -112,13 +114,13 @@ fn table(records: &[Value]) -> Table {
     .sparing(&["CREATED", "AGENT", "LAST ACTIVE", "TURNS", "QUEUED"]);
     for record in records {
         table.row([
-            lists::text(record, "sessionId"),
-            lists::text(record, "state"),
-            lists::text(record, "agent"),
-            lists::text(record, "queued"),
-            lists::text(record, "turns"),
-            lists::short_time(record, "lastActive"),
-            lists::short_time(record, "created"),
+            record.session_id.to_string(),
+            record.state.clone(),
+            record.agent.to_string(),
+            record.queued.to_string(),
+            record.turns.to_string(),
+            lists::short_time(record.last_active),
+            lists::short_time(record.created),
         ]);
     }
     table
@@ -126,26 +128,27 @@ fn table(records: &[Value]) -> Table {
 
 async fn show(remote: &Remote, id: &SessionId, json: bool) -> anyhow::Result<()> {
     const LATEST: usize = 5;
-    let record = remote.get(&["session", id.as_str()]).await?;
+    let record: Answered<Session> = remote.get(&["session", id.as_str()]).await?;
     if json {
         lists::print_lines(std::slice::from_ref(&record))?;
         return Ok(());
     }
+    let record = record.value;
     lists::print_fields(&[
-        ("session", lists::text(&record, "sessionId")),
-        ("state", lists::text(&record, "state")),
-        ("agent", lists::text(&record, "agent")),
-        ("queued", lists::text(&record, "queued")),
-        ("turns", lists::text(&record, "turns")),
-        ("events", lists::text(&record, "seq")),
-        ("credential", lists::text(&record, "credential")),
-        ("created", lists::time(&record, "created")),
-        ("last active", lists::time(&record, "lastActive")),
+        ("session", record.session_id.to_string()),
+        ("state", record.state),
+        ("agent", record.agent.to_string()),
+        ("queued", record.queued.to_string()),
+        ("turns", record.turns.to_string()),
+        ("events", record.seq.to_string()),
+        ("credential", record.credential.map(|source| word(&source)).unwrap_or_default()),
+        ("created", lists::time(record.created)),
+        ("last active", lists::time(record.last_active)),
     ])?;
-    let mut tasks = Vec::new();
+    let mut tasks: Vec<Task> = Vec::new();
     let of_it = [("sessionId", id.to_string())];
     lists::pages(remote, "tasks", &of_it, LATEST, |page| {
-        tasks.extend(page);
+        tasks.extend(page.into_iter().map(|task| task.value));
         Ok(())
     })
     .await?;

@@ -3,7 +3,11 @@
 mod spinner;
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
 
+use api_types::event::{Event, QueuedReason, Stage, TaskQueued};
+use api_types::task::Answer;
+use api_types::word;
 use owo_colors::{OwoColorize as _, Stream, Style};
 use serde_json::Value;
 
@@ -55,45 +59,38 @@ impl Show {
     }
 
     /// Shows an event of the task.
-    pub(super) fn event(&mut self, event: &Value) -> io::Result<()> {
-        let field = |name: &str| event[name].as_str().unwrap_or_default();
-        // Of a subagent only its tools: what it says comes back as a result.
-        let below = event["parentToolUseId"].is_string();
-        match field("type") {
-            "task_queued" => match (event["position"].as_u64().unwrap_or(0), field("reason")) {
-                (_, "capacity" | "memory") => self.line("queued", "waits for a sandbox")?,
-                (_, "branch") => self.line("queued", "waits for another task on its branch")?,
-                (0, _) => self.line("queued", "starting")?,
-                (ahead, _) => self.line("queued", &format!("{ahead} ahead"))?,
-            },
-            "stage" => self.line("stage", &stage(event))?,
+    pub(super) fn event(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::TaskQueued(event) => self.line("queued", &waits(event))?,
+            Event::Stage(event) => self.line("stage", &stage(event))?,
             // An agent begins anew where its answer has to be mended.
-            "init" if self.model != field("model") => {
-                field("model").clone_into(&mut self.model);
-                self.line("agent", field("model"))?;
+            Event::Init(event) if self.model != event.model => {
+                self.model.clone_from(&event.model);
+                self.line("agent", &event.model)?;
             }
-            "thinking_start" if !below => self.line("thinking", "")?,
-            "thinking" if !below => self.piece(Piece::Thinking, field("text"))?,
-            "text" if !below => self.piece(Piece::Text, field("text"))?,
-            "tool_start" => {
-                let indent = if below { "· " } else { "" };
-                let tool = format!("{indent}{} {}", field("tool"), telling(&event["input"]));
-                self.line("tool", &tool)?;
+            // Of a subagent only its tools are shown: its text comes back as a result.
+            Event::ThinkingStart(event) if event.parent_tool_use_id.is_none() => self.line("thinking", "")?,
+            Event::Thinking(event) if event.parent_tool_use_id.is_none() => self.piece(Piece::Thinking, &event.text)?,
+            Event::Text(event) if event.parent_tool_use_id.is_none() => self.piece(Piece::Text, &event.text)?,
+            Event::ToolStart(event) => {
+                let indent = if event.parent_tool_use_id.is_some() { "· " } else { "" };
+                self.line("tool", &format!("{indent}{} {}", event.tool, telling(&event.input)))?;
             }
-            "tool_end" => {
-                let name = if event["isError"] == true { "failed" } else { "result" };
-                let indent = if below { "· " } else { "" };
-                self.line(name, &format!("{indent}{}", shortened(field("result"), RESULT)))?;
+            Event::ToolEnd(event) => {
+                let indent = if event.parent_tool_use_id.is_some() { "· " } else { "" };
+                let name = if event.is_error { "failed" } else { "result" };
+                self.line(name, &format!("{indent}{}", shortened(&event.result, RESULT)))?;
             }
-            "retry" => self.line("retry", field("reason"))?,
-            "task_complete" => return self.answer(event),
-            "task_failed" | "abort" => return self.line(field("errorType"), field("error")),
+            Event::Retry(event) => self.line("retry", &event.reason)?,
+            Event::TaskComplete(event) => return self.answer(&event.answer),
+            Event::TaskFailed(event) => return self.line(&word(&event.error_type), &event.error),
+            Event::Abort(event) => return self.line(&word(&event.error_type), &event.error),
             _ => {}
         }
         if self.mid_line.is_none() {
-            self.spinner.spin(match field("type") {
-                "task_queued" => "waits",
-                "tool_start" => "runs",
+            self.spinner.spin(match event {
+                Event::TaskQueued(_) => "waits",
+                Event::ToolStart(_) => "runs",
                 _ => "works",
             });
         }
@@ -110,16 +107,14 @@ impl Show {
         self.put("\n")
     }
 
-    fn answer(&mut self, event: &Value) -> io::Result<()> {
+    fn answer(&mut self, answer: &Answer) -> io::Result<()> {
         let said = std::mem::take(&mut self.said);
-        let seconds = event["duration"].as_f64().unwrap_or_default() / 1000.0;
-        let tokens = event["usage"]["input_tokens"].as_u64().unwrap_or_default()
-            + event["usage"]["output_tokens"].as_u64().unwrap_or_default();
-        let cost = event["cost"].as_f64().unwrap_or_default();
-        self.line("done", &format!("{seconds:.1} s, {tokens} tokens, ${cost:.4}"))?;
-        let answer = match &event["output"] {
-            Value::Null => event["response"].as_str().unwrap_or_default().to_owned(),
-            output => format!("{output:#}"),
+        let tokens = answer.usage.input_tokens + answer.usage.output_tokens;
+        let took = Duration::from_millis(answer.duration).as_secs_f64();
+        self.line("done", &format!("{took:.1} s, {tokens} tokens, ${:.4}", answer.cost))?;
+        let answer = match &answer.output {
+            None => answer.response.clone().unwrap_or_default(),
+            Some(output) => format!("{output:#}"),
         };
         // Whoever has just read it on the same terminal need not read it twice.
         let was_read = said.trim() == answer.trim() && self.reaches_whom_stdout_does();
@@ -191,9 +186,21 @@ fn telling(input: &Value) -> String {
     shortened(&text, INPUT)
 }
 
+/// The reason why a task waits.
+fn waits(event: &TaskQueued) -> String {
+    match (event.position, event.reason) {
+        (_, Some(QueuedReason::Capacity | QueuedReason::Memory)) => "waits for a sandbox".to_owned(),
+        (_, Some(QueuedReason::Branch)) => "waits for another task on its branch".to_owned(),
+        (0, _) => "starting".to_owned(),
+        (ahead, _) => format!("{ahead} ahead"),
+    }
+}
+
 /// A stage of a repository task, with what is known by then.
-fn stage(event: &Value) -> String {
-    let names = [("stage", ""), ("repo", ""), ("branch", "on "), ("prUrl", "")];
-    let known = names.iter().filter_map(|(name, before)| Some(format!("{before}{}", event[*name].as_str()?)));
-    known.collect::<Vec<_>>().join(" ")
+fn stage(event: &Stage) -> String {
+    let mut known = vec![word(&event.stage)];
+    known.extend(event.repo.as_ref().map(ToString::to_string));
+    known.extend(event.branch.as_ref().map(|branch| format!("on {branch}")));
+    known.extend(event.pr_url.clone());
+    known.join(" ")
 }

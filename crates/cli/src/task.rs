@@ -2,17 +2,19 @@
 
 mod submit;
 
+use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use api_types::request::{RepositoryTaskRequest, SessionTaskRequest, TaskRequest, WebhookTarget, WebhookUrl};
+use api_types::task::TaskKind;
 use clap::Args;
 use domain::session::SessionId;
-use serde_json::{Map, Value, json};
 
 use super::exit::Misuse;
 use super::remote::RemoteOptions;
-use super::watch::{TaskKind, WatchOptions, watch};
+use super::watch::{WatchOptions, watch};
 use submit::submit;
 
 const EXAMPLES: &str = "\
@@ -99,43 +101,46 @@ pub(super) async fn run(options: TaskOptions) -> anyhow::Result<ExitCode> {
     watch(&remote, &accepted, kind, &options.watch).await
 }
 
-fn body(options: &TaskOptions) -> anyhow::Result<Value> {
+fn body(options: &TaskOptions) -> anyhow::Result<TaskRequest> {
     let text = match (&options.message, &options.prompt) {
         (Some(text), _) | (None, Some(text)) if text == "-" => read_stdin()?,
         (Some(text), _) | (None, Some(text)) => text.clone(),
         (None, None) => return Err(Misuse("a message is missing".to_owned()).into()),
     };
-    let mut body = Map::new();
-    match &options.session {
-        Some(session) => {
-            body.insert("sessionId".to_owned(), json!(session));
-            body.insert("message".to_owned(), json!(text));
-        }
-        None => {
-            body.insert("prompt".to_owned(), json!(text));
-        }
-    }
-    let texts = [
-        ("repo", &options.repo),
-        ("base", &options.base),
-        ("branch", &options.branch),
-        ("agent", &options.agent),
-        ("model", &options.model),
-        ("context", &options.context),
-        ("webhook", &options.webhook),
-    ];
-    body.extend(texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), json!(text.as_ref()?)))));
-    let numbers = [
-        ("maxTurns", options.max_turns.map(Value::from)),
-        ("timeoutMs", options.timeout.map(Value::from)),
-        ("maxCostUsd", options.max_cost.map(Value::from)),
-    ];
-    body.extend(numbers.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?))));
-    if !options.env.is_empty() {
-        body.insert("env".to_owned(), environment(&options.env)?);
-    }
-    body.insert("async".to_owned(), json!(true));
-    Ok(body.into())
+    let env = if options.env.is_empty() { None } else { Some(environment(&options.env)?) };
+    let webhook = options.webhook.clone().map(|url| WebhookTarget::Url(WebhookUrl(url)));
+    Ok(match &options.session {
+        Some(session) => TaskRequest::Session(SessionTaskRequest {
+            session_id: session.clone(),
+            message: text,
+            agent: options.agent.clone(),
+            context: options.context.clone(),
+            env,
+            model: options.model.clone(),
+            max_turns: options.max_turns,
+            timeout_ms: options.timeout,
+            max_cost_usd: options.max_cost,
+            retry: None,
+            metadata: None,
+            respond_async: Some(true),
+            webhook,
+        }),
+        None => TaskRequest::Repository(RepositoryTaskRequest {
+            prompt: text,
+            webhook,
+            repo: options.repo.clone(),
+            base: options.base.clone(),
+            branch: options.branch.clone(),
+            env,
+            context: options.context.clone(),
+            model: options.model.clone(),
+            max_turns: options.max_turns,
+            timeout_ms: options.timeout,
+            max_cost_usd: options.max_cost,
+            retry: None,
+            metadata: None,
+        }),
+    })
 }
 
 fn read_stdin() -> anyhow::Result<String> {
@@ -144,15 +149,15 @@ fn read_stdin() -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn environment(pairs: &[String]) -> anyhow::Result<Value> {
+fn environment(pairs: &[String]) -> Result<BTreeMap<String, String>, Misuse> {
     let variable = |pair: &String| match pair.split_once('=') {
-        Some((name, value)) => Ok((name.to_owned(), json!(value))),
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
         None => match std::env::var(pair) {
-            Ok(value) => Ok((pair.clone(), json!(value))),
+            Ok(value) => Ok((pair.clone(), value)),
             Err(_) => Err(Misuse(format!("--env {pair}: there is no such variable here; use --env {pair}=VALUE"))),
         },
     };
-    Ok(Value::Object(pairs.iter().map(variable).collect::<Result<_, _>>()?))
+    pairs.iter().map(variable).collect()
 }
 
 /// Milliseconds.

@@ -3,14 +3,15 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use api_types::task::Task;
+use api_types::{Nullable, word};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use domain::session::SessionId;
-use domain::task::TaskStatus;
-use serde_json::Value;
 
 use super::exit::Exit;
 use super::lists::{self, Extent, PagedList};
-use super::remote::{Remote, RemoteOptions};
+use super::remote::{Answered, Remote, RemoteOptions};
 use super::table::{Column, Table};
 use super::terminal;
 
@@ -48,9 +49,9 @@ enum TasksCommand {
 
 #[derive(Args, Debug)]
 struct ListOptions {
-    /// queued, running, completed, failed or aborted
-    #[arg(long, value_parser = parse_status)]
-    status: Option<TaskStatus>,
+    /// With this status
+    #[arg(long, value_parser = PossibleValuesParser::new(["queued", "running", "completed", "failed", "aborted"]))]
+    status: Option<String>,
 
     /// Of this session
     #[arg(long, value_name = "ID")]
@@ -75,7 +76,7 @@ pub(super) async fn run(options: TasksOptions) -> anyhow::Result<ExitCode> {
 
 async fn list(remote: &Remote, options: &ListOptions, json: bool) -> anyhow::Result<()> {
     let filters = [
-        ("status", options.status.map(|status| status.as_str().to_owned())),
+        ("status", options.status.clone()),
         ("sessionId", options.session.as_ref().map(ToString::to_string)),
         ("q", options.search.clone()),
     ];
@@ -88,7 +89,7 @@ async fn list(remote: &Remote, options: &ListOptions, json: bool) -> anyhow::Res
     tasks.print(remote, filters, options.extent, json).await
 }
 
-pub(super) fn table(records: &[Value]) -> Table {
+pub(super) fn table(records: &[Task]) -> Table {
     let mut table = Table::new([
         ("TASK", Column::Whole),
         ("STATUS", Column::Whole),
@@ -100,56 +101,51 @@ pub(super) fn table(records: &[Value]) -> Table {
     ])
     .sparing(&["TOOK", "CREATED", "COST", "SESSION"]);
     for record in records {
-        let repository = lists::text(record, "repo");
-        let place = if repository.is_empty() { lists::text(record, "sessionId") } else { repository };
         table.row([
-            lists::text(record, "taskId"),
-            lists::text(record, "status"),
-            place,
-            lists::short_time(record, "created"),
-            lists::took(record),
-            lists::cost(record),
+            record.task_id.to_string(),
+            word(&record.status),
+            Nullable::value(&record.repo).map_or_else(|| record.session_id.to_string(), ToString::to_string),
+            lists::short_time(record.created),
+            record.duration.map(lists::took).unwrap_or_default(),
+            record.cost.map(lists::cost).unwrap_or_default(),
             // A list is read, a message may be a document.
-            terminal::shortened(&lists::text(record, "prompt"), 200),
+            terminal::shortened(&record.prompt, 200),
         ]);
     }
     table
 }
 
 async fn show(remote: &Remote, id: &str, json: bool) -> anyhow::Result<()> {
-    let record = remote.get(&["task", id]).await?;
+    let record: Answered<Task> = remote.get(&["task", id]).await?;
     if json {
         lists::print_lines(std::slice::from_ref(&record))?;
         return Ok(());
     }
-    let tools: Vec<&str> = record["tools"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let record = record.value;
+    let why = [record.error_type.map(|error_type| word(&error_type)), record.error];
+    let repository = [Nullable::value(&record.repo).map(ToString::to_string), Nullable::value(&record.branch).cloned()];
     lists::print_fields(&[
-        ("task", lists::text(&record, "taskId")),
-        ("status", lists::text(&record, "status")),
-        ("why", [lists::text(&record, "errorType"), lists::text(&record, "error")].join("  ").trim().to_owned()),
-        ("session", lists::text(&record, "sessionId")),
-        ("stage", lists::text(&record, "stage")),
-        ("repository", [lists::text(&record, "repo"), lists::text(&record, "branch")].join(" ").trim().to_owned()),
-        ("pull request", lists::text(&record, "pr_url")),
-        ("model", lists::text(&record, "model")),
-        ("created", lists::time(&record, "created")),
-        ("took", lists::took(&record)),
-        ("cost", lists::cost(&record)),
-        ("tools", tools.join(", ")),
-        ("message", lists::text(&record, "prompt")),
-        ("summary", lists::text(&record, "summary")),
+        ("task", record.task_id.to_string()),
+        ("status", word(&record.status)),
+        ("why", why.into_iter().flatten().collect::<Vec<_>>().join("  ")),
+        ("session", record.session_id.to_string()),
+        ("stage", Nullable::value(&record.stage).map(word).unwrap_or_default()),
+        ("repository", repository.into_iter().flatten().collect::<Vec<_>>().join(" ")),
+        ("pull request", record.pr_url.unwrap_or_default()),
+        ("model", record.model),
+        ("created", lists::time(record.created)),
+        ("took", record.duration.map(lists::took).unwrap_or_default()),
+        ("cost", record.cost.map(lists::cost).unwrap_or_default()),
+        ("tools", record.tools.unwrap_or_default().join(", ")),
+        ("message", record.prompt),
+        ("summary", Nullable::value(&record.summary).cloned().unwrap_or_default()),
     ])?;
-    let answer = match &record["output"] {
-        Value::Null => lists::text(&record, "response"),
-        output => format!("{output:#}"),
+    let answer = match Nullable::value(&record.output) {
+        Some(output) => format!("{output:#}"),
+        None => Nullable::value(&record.response).cloned().unwrap_or_default(),
     };
     if !answer.is_empty() {
         writeln!(io::stdout(), "\n{}", terminal::printable(&answer))?;
     }
     Ok(())
-}
-
-fn parse_status(text: &str) -> Result<TaskStatus, String> {
-    serde_json::from_value(text.into())
-        .map_err(|_| "it must be queued, running, completed, failed or aborted".to_owned())
 }

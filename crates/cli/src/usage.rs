@@ -3,12 +3,13 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use api_types::usage::{UsageDimension, UsageReport, UsageRow};
+use api_types::word;
 use clap::Args;
 use reqwest::Method;
-use serde_json::Value;
 
 use super::exit::Exit;
-use super::remote::{RemoteError, RemoteOptions};
+use super::remote::{Answered, RemoteError, RemoteOptions};
 use super::table::{Column, Table};
 use super::terminal;
 
@@ -50,12 +51,17 @@ pub struct UsageOptions {
 
 pub(super) async fn run(options: UsageOptions) -> anyhow::Result<ExitCode> {
     let report = ask(&options).await?;
-    let text = if options.json { format!("{report:#}\n") } else { text(&report, terminal::width()) };
+    let text = if options.json {
+        let report: serde_json::Value = serde_json::from_str(report.raw.get())?;
+        format!("{report:#}\n")
+    } else {
+        text(&report.value, terminal::width())
+    };
     io::stdout().write_all(text.as_bytes())?;
     Ok(Exit::Done.into())
 }
 
-async fn ask(options: &UsageOptions) -> Result<Value, RemoteError> {
+async fn ask(options: &UsageOptions) -> Result<Answered<UsageReport>, RemoteError> {
     let filters = [
         ("by", Some(&options.by)),
         ("from", options.from.as_ref()),
@@ -70,39 +76,37 @@ async fn ask(options: &UsageOptions) -> Result<Value, RemoteError> {
 }
 
 /// Names to the left, numbers to the right, the totals below.
-fn text(report: &Value, width: Option<usize>) -> String {
-    let by: Vec<&str> = report["by"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+fn text(report: &UsageReport, width: Option<usize>) -> String {
     let numbers = ["requests", "input", "output", "cache", "cost", "estimated", "CLI says"];
     // Ten characters, of which none may go.
-    let names = by.iter().map(|name| (*name, if *name == "day" { Column::Whole } else { Column::Text }));
-    let head = names.chain(numbers.map(|name| (name, Column::Number)));
+    let column = |by: &UsageDimension| if *by == UsageDimension::Day { Column::Whole } else { Column::Text };
+    let names = report.by.iter().map(|by| (word(by), column(by)));
+    let head = names.chain(numbers.map(|name| (name.to_owned(), Column::Number)));
     let mut table = Table::new(head).sparing(&["estimated", "CLI says", "cache", "requests", "output", "input"]);
-    for row in report["rows"].as_array().into_iter().flatten() {
-        let named = by.iter().map(|name| row[*name].as_str().unwrap_or("–").to_owned());
+    for row in &report.rows {
+        let named = report.by.iter().map(|by| row.group(*by).unwrap_or("–").to_owned());
         table.row(named.chain(figures(row)));
     }
     // The totals are about no group.
-    let first = (0..by.len()).map(|column| if column == 0 { "total".to_owned() } else { String::new() });
-    table.row(first.chain(figures(&report["totals"])));
+    let first = (0..report.by.len()).map(|column| if column == 0 { "total".to_owned() } else { String::new() });
+    table.row(first.chain(figures(&report.totals)));
     let mut text = table.text(width);
-    if report["truncated"] == true {
+    if report.truncated {
         text.push_str("There are more rows: ask for fewer days, or for one session or key.\n");
     }
     text
 }
 
-fn figures(row: &Value) -> [String; 7] {
-    let count = |name: &str| row[name].as_u64().unwrap_or_default();
-    let money = |name: &str| row[name].as_f64().map_or_else(|| "–".to_owned(), |dollars| format!("${dollars:.4}"));
-    let cache = count("cache_creation_input_tokens") + count("cache_read_input_tokens");
+fn figures(row: &UsageRow) -> [String; 7] {
+    let money = |dollars: f64| format!("${dollars:.4}");
     [
-        count("requests").to_string(),
-        count("input_tokens").to_string(),
-        count("output_tokens").to_string(),
-        cache.to_string(),
-        money("cost"),
-        money("estimatedCost"),
-        money("cliCost"),
+        row.requests.to_string(),
+        row.input_tokens.to_string(),
+        row.output_tokens.to_string(),
+        (row.cache_creation_input_tokens + row.cache_read_input_tokens).to_string(),
+        money(row.cost),
+        money(row.estimated_cost),
+        row.cli_cost.map_or_else(|| "–".to_owned(), money),
     ]
 }
 
@@ -122,11 +126,11 @@ mod tests {
             })
         };
         let report = json!({
-            "by": ["day", "sessionId"], "truncated": true, "totals": row("", 0.105, None),
+            "from": "2026-11-20", "to": "2026-11-21", "by": ["day", "sessionId"], "truncated": true, "totals": row("", 0.105, None),
             "rows": [row("2026-11-21", 0.0525, Some(0.0525)), row("2026-11-20", 10.0525, Some(0.0))],
         });
         assert_eq!(
-            text(&report, None),
+            text(&serde_json::from_value(report).unwrap(), None),
             "\
 day         sessionId  requests  input  output  cache      cost  estimated  CLI says
 2026-11-21  s                14  14000     700      3   $0.0525    $0.0000   $0.0525

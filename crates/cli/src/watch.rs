@@ -4,15 +4,16 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use api_types::Nullable;
+use api_types::task::{Aborted, Accepted, Task, TaskKind};
 use clap::Args;
 use futures::FutureExt as _;
 use futures::future::Fuse;
-use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::Exit;
 use super::follow::{Follow, Step, end_of};
-use super::remote::Remote;
+use super::remote::{Answered, Remote};
 use super::show::Show;
 use super::terminal;
 
@@ -27,43 +28,30 @@ pub(crate) struct WatchOptions {
     json: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum TaskKind {
-    Session,
-    Repository,
-}
-
-impl TaskKind {
-    /// Of a task's record.
-    pub(super) fn of(record: &Value) -> Self {
-        if record["kind"] == "repository" { TaskKind::Repository } else { TaskKind::Session }
-    }
-}
-
 /// `accepted`: the server's 202. The exit status says how the task ended.
 pub(super) async fn watch(
     remote: &Remote,
-    accepted: &Value,
+    accepted: &Answered<Accepted>,
     kind: TaskKind,
     options: &WatchOptions,
 ) -> anyhow::Result<ExitCode> {
-    let task = accepted["taskId"].as_str().unwrap_or_default();
+    let task = accepted.value.task_id.as_str();
     if options.detach {
-        let text = if options.json { accepted.to_string() } else { task.to_owned() };
-        writeln!(io::stdout(), "{}", terminal::json_line(&text))?;
+        let text = if options.json { accepted.as_ref() } else { task };
+        writeln!(io::stdout(), "{}", terminal::json_line(text))?;
         return Ok(Exit::Done.into());
     }
     let shows = match (options.json, kind) {
         (true, _) => Shows::Lines,
-        (false, TaskKind::Session) => Shows::Work(Box::new(Show::live())),
+        (false, TaskKind::Session | TaskKind::Unknown) => Shows::Work(Box::new(Show::live())),
         // What came of it is in its record.
         (false, TaskKind::Repository) => Shows::Work(Box::new(Show::live().without_answer())),
     };
     let exit = follow(remote, task, shows).await?;
     if kind == TaskKind::Repository && !options.json && exit != Exit::Interrupted {
-        let record = remote.get(&["task", task]).await?;
-        for field in ["summary", "pr_url"] {
-            if let Some(text) = record[field].as_str().filter(|text| !text.is_empty()) {
+        let record: Task = remote.get(&["task", task]).await?;
+        for text in [Nullable::value(&record.summary), record.pr_url.as_ref()].into_iter().flatten() {
+            if !text.is_empty() {
                 writeln!(io::stdout(), "{}", terminal::printable(text))?;
             }
         }
@@ -104,7 +92,7 @@ async fn follow(remote: &Remote, task: &str, mut shows: Shows) -> anyhow::Result
                 told = true;
                 shows.say("abort", "asked for; Ctrl-C again leaves without waiting")?;
                 let (remote, task) = (remote.clone(), task.to_owned());
-                abort = async move { remote.post(&["task", &task, "abort"]).await }.boxed().fuse();
+                abort = async move { remote.post::<Aborted>(&["task", &task, "abort"]).await }.boxed().fuse();
             }
             asked = &mut abort => {
                 if let Err(error) = asked {

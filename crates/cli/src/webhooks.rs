@@ -3,13 +3,14 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use api_types::webhook::{Attempt, Replayed, Webhook};
+use api_types::word;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use domain::webhook::DeliveryStatus;
-use serde_json::Value;
 
 use super::exit::Exit;
 use super::lists::{self, Extent, PagedList};
-use super::remote::{Remote, RemoteOptions};
+use super::remote::{Answered, Remote, RemoteOptions};
 use super::table::{Column, Table};
 
 const EXAMPLES: &str = "\
@@ -47,9 +48,9 @@ enum WebhooksCommand {
 
 #[derive(Args, Debug)]
 struct ListOptions {
-    /// pending, delivered or failed
-    #[arg(long, value_parser = parse_status)]
-    status: Option<DeliveryStatus>,
+    /// With this status
+    #[arg(long, value_parser = PossibleValuesParser::new(["pending", "delivered", "failed"]))]
+    status: Option<String>,
 
     /// Of this task
     #[arg(long, value_name = "ID")]
@@ -65,11 +66,11 @@ pub(super) async fn run(options: WebhooksOptions) -> anyhow::Result<ExitCode> {
         None => list(&remote, &options.list, options.json).await?,
         Some(WebhooksCommand::Replay { ids }) => {
             for id in ids {
-                let answer = remote.post(&["webhooks", id, "replay"]).await?;
+                let answer: Answered<Replayed> = remote.post(&["webhooks", id, "replay"]).await?;
                 if options.json {
                     lists::print_lines(std::slice::from_ref(&answer))?;
                 } else {
-                    let task = lists::text(&answer, "taskId");
+                    let task = answer.value.task_id;
                     writeln!(
                         io::stderr(),
                         "{id} is delivered once more; `claude-runner webhooks --task {task}` shows what comes of it"
@@ -82,7 +83,7 @@ pub(super) async fn run(options: WebhooksOptions) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(remote: &Remote, options: &ListOptions, json: bool) -> anyhow::Result<()> {
-    let filters = [("status", options.status.map(|status| status.as_str().to_owned())), ("task", options.task.clone())];
+    let filters = [("status", options.status.clone()), ("task", options.task.clone())];
     let deliveries = PagedList {
         path: "webhooks",
         empty: "there are no deliveries; `claude-runner task --webhook URL` has a task's end told",
@@ -92,7 +93,7 @@ async fn list(remote: &Remote, options: &ListOptions, json: bool) -> anyhow::Res
     deliveries.print(remote, filters, options.extent, json).await
 }
 
-fn table(deliveries: &[Value]) -> Table {
+fn table(deliveries: &[Webhook]) -> Table {
     let mut table = Table::new([
         ("WEBHOOK", Column::Whole),
         ("STATUS", Column::Whole),
@@ -105,26 +106,22 @@ fn table(deliveries: &[Value]) -> Table {
     ])
     .sparing(&["NEXT TRY", "ENDED", "TRIES", "TASK", "URL", "ANSWER"]);
     for delivery in deliveries {
-        let attempts = delivery["attempts"].as_array().map(Vec::as_slice).unwrap_or_default();
         table.row([
-            lists::text(delivery, "id"),
-            lists::text(delivery, "status"),
-            lists::text(delivery, "taskId"),
-            lists::short_time(delivery, "created"),
-            attempts.len().to_string(),
-            lists::short_time(delivery, "nextAttempt"),
-            attempts.last().map(answer).unwrap_or_default(),
-            lists::text(delivery, "url"),
+            delivery.id.clone(),
+            word(&delivery.status),
+            delivery.task_id.to_string(),
+            lists::short_time(delivery.created),
+            delivery.attempts.len().to_string(),
+            delivery.next_attempt.map(lists::short_time).unwrap_or_default(),
+            delivery.attempts.last().map(answer).unwrap_or_default(),
+            delivery.url.clone(),
         ]);
     }
     table
 }
 
 /// `200`, or `503` and why that is not enough.
-fn answer(attempt: &Value) -> String {
-    [lists::text(attempt, "status"), lists::text(attempt, "error")].join(" ").trim().to_owned()
-}
-
-fn parse_status(text: &str) -> Result<DeliveryStatus, String> {
-    serde_json::from_value(text.into()).map_err(|_| "it must be pending, delivered or failed".to_owned())
+fn answer(attempt: &Attempt) -> String {
+    let parts = [attempt.status.map(|status| status.to_string()), attempt.error.clone()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }

@@ -59,7 +59,6 @@ function Gone({ error, retry, path, open }: { error: unknown; retry: () => void;
   const back = <button type="button" onClick={() => open(path.slice(0, -1))}>Back to the folder</button>;
   if (code === 'file_not_found') return <Empty title="It is not there any more"><p>It was deleted or renamed, or its name has bytes that are no text.</p>{back}</Empty>;
   if (error instanceof Problem && error.status === 400) return <Empty title="It cannot be opened"><p>{error.message.replace(/^path: /, '')}</p>{back}</Empty>;
-  if (error instanceof Problem && error.isAbsent) return <Empty title="This server does not show files"><p>A newer one lists them here.</p></Empty>;
   return <Trouble error={error} retry={retry} />;
 }
 

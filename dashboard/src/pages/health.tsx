@@ -13,7 +13,7 @@ export function HealthPage() {
   const [ready, setReady] = useState<Readiness | null>(null);
   const [found, setFound] = useState<Sandboxes | null>(null);
   const [error, setError] = useState<unknown>(null);
-  const [absent, setAbsent] = useState<'old' | 'not yours' | null>(null);
+  const [hidden, setHidden] = useState(false);
   useEffect(() => {
     const stop = new AbortController();
     const look = async () => {
@@ -24,8 +24,7 @@ export function HealthPage() {
         (value) => { setFound(value); setError(null); },
         (error: unknown) => {
           if (stop.signal.aborted) return;
-          if (error instanceof Problem && error.isAbsent) setAbsent('old');
-          else if (error instanceof Problem && error.status === 403) setAbsent('not yours');
+          if (error instanceof Problem && error.status === 403) setHidden(true);
           else setError(error);
         },
       );
@@ -50,14 +49,13 @@ export function HealthPage() {
           {!ready.ready && <p class="hint">On the server, <code>claude-runner doctor</code> looks at more, and says what to do.</p>}
         </section>
       )}
-      {absent === 'not yours' && <Empty title="Sandboxes are for keys that see all sessions"><p>Yours sees some of them.</p></Empty>}
-      {absent === 'old' && <Empty title="This server does not show its sandboxes"><p>A newer one lists them here, with their memory and CPU.</p></Empty>}
+      {hidden && <Empty title="Sandboxes are for keys that see all sessions"><p>Yours sees some of them.</p></Empty>}
       {/* The engine takes a second to measure them. */}
-      {ready && !found && !absent && !error && <Loading />}
+      {ready && !found && !hidden && !error && <Loading />}
       {found && (
         <>
           <dl class="facts">
-            {found.engine && <Fact name="Engine">{found.engine.version}, {found.engine.cpus} CPUs, {bytes(found.engine.memoryBytes)}</Fact>}
+            <Fact name="Engine">{found.engine.version}, {found.engine.cpus} CPUs, {bytes(found.engine.memoryBytes)}</Fact>
             <Fact name="Sandboxes"><span class="big">{found.pool.live}</span> of {found.pool.max}</Fact>
             <Fact name="Warm">{found.pool.warm}</Fact>
             <Fact name="Sessions waiting">{count(found.queue.waitingSessions)}</Fact>
@@ -75,10 +73,10 @@ export function HealthPage() {
                       <td data-label="State"><Badge status={sandbox.state} /></td>
                       <td class="title">{sandbox.sessionId ? <a data-row href={href('sessions', sandbox.sessionId)}>{sandbox.sessionId}</a> : <span class="none">not given to a session yet</span>}</td>
                       <td data-label="Memory">
-                        {sandbox.memoryBytes === null ? '–' : <span class="memory">{bytes(sandbox.memoryBytes)}{sandbox.memoryLimitBytes ? <><Meter value={sandbox.memoryBytes} of={sandbox.memoryLimitBytes} label={bytes(sandbox.memoryLimitBytes)} /></> : null}</span>}
+                        <span class="memory">{bytes(sandbox.memoryBytes)}{sandbox.memoryLimitBytes ? <Meter value={sandbox.memoryBytes} of={sandbox.memoryLimitBytes} label={bytes(sandbox.memoryLimitBytes)} /> : null}</span>
                       </td>
                       <td class="number" data-label="CPU">{sandbox.cpuPercent === null ? '–' : `${sandbox.cpuPercent.toFixed(1)} %`}</td>
-                      <td class="number" data-label="Processes">{sandbox.processes ?? '–'}</td>
+                      <td class="number" data-label="Processes">{sandbox.processes}</td>
                       <td class="number" data-label="Started"><Ago time={sandbox.started} /></td>
                     </tr>
                   ))}

@@ -111,7 +111,7 @@ function newest(a: Task, b: Task): number {
 
 function Live() {
   const state = connection.value;
-  const names = { connecting: 'Connecting', live: 'Live', lost: 'Reconnecting', asking: 'Every 4 s' };
+  const names = { connecting: 'Connecting', live: 'Live', lost: 'Reconnecting' };
   return <span class={`live ${state}`}><i aria-hidden="true" />{names[state]}</span>;
 }
 

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import { Problem, call, curl } from '../api';
+import { call, curl } from '../api';
 import { nextPage } from '../live';
 import { Choice, Command, Copy, Empty, Loading, Trouble } from '../parts/basic';
 import { Deliveries } from '../parts/deliveries';
@@ -17,7 +17,6 @@ export function WebhooksPage() {
   const { value, error, reload } = useLoad(path, page);
   const [more, setMore] = useState<{ path: string; deliveries: Delivery[]; next: string | null } | null>(null);
   const [failure, setFailure] = useState<unknown>(null);
-  const absent = error instanceof Problem && error.isAbsent;
   const added = more?.path === path ? more : null;
   const deliveries = [...value?.deliveries ?? [], ...added?.deliveries ?? []];
   const next = added ? added.next : value?.next;
@@ -26,20 +25,17 @@ export function WebhooksPage() {
   return (
     <>
       <h1>Webhooks</h1>
-      {!absent && (
-        <div class="toolbar">
-          <Choice label="Status" value={status} options={STATUSES} onChange={(status) => setQuery({ status })} />
-          <button type="button" class="quiet" onClick={reload}>Refresh</button>
-          <Copy label="Copy as cURL" text={() => curl(path)} />
-        </div>
-      )}
+      <div class="toolbar">
+        <Choice label="Status" value={status} options={STATUSES} onChange={(status) => setQuery({ status })} />
+        <button type="button" class="quiet" onClick={reload}>Refresh</button>
+        <Copy label="Copy as cURL" text={() => curl(path)} />
+      </div>
       <Trouble error={failure} />
-      {absent ? <Empty title="This server sends no webhooks"><p>A newer one lists here what it sent, and sends it again where you ask.</p></Empty>
-        : error ? <Trouble error={error} retry={reload} />
-          : !value ? <Loading />
-            : deliveries.length ? <Deliveries deliveries={deliveries} reload={reload} />
-              : status ? <Empty title={`No delivery is ${status}`}><button type="button" onClick={() => setQuery({ status: '' })}>Show all deliveries</button></Empty>
-                : <Empty title="Nothing was sent yet"><p>Name an address with a task, and its end is told there:</p><Command text={curl('/task', 'POST', EXAMPLE)} /></Empty>}
+      {error ? <Trouble error={error} retry={reload} />
+        : !value ? <Loading />
+          : deliveries.length ? <Deliveries deliveries={deliveries} reload={reload} />
+            : status ? <Empty title={`No delivery is ${status}`}><button type="button" onClick={() => setQuery({ status: '' })}>Show all deliveries</button></Empty>
+              : <Empty title="Nothing was sent yet"><p>Name an address with a task, and its end is told there:</p><Command text={curl('/task', 'POST', EXAMPLE)} /></Empty>}
       {next && <button type="button" class="more" onClick={() => void older()}>Load older deliveries</button>}
     </>
   );

@@ -36,7 +36,7 @@ export function useWork(taskId: string, sessionId: string, isFinal: boolean, onM
     const stop = new AbortController();
     let unsubscribe = () => {};
     const take = (events: RunnerEvent[]) => {
-      const own = events.filter((event) => event.taskId === taskId || !event.taskId);
+      const own = events.filter((event) => !('taskId' in event) || event.taskId === taskId);
       transcript.take(own);
       if (own.some(({ type }) => type !== 'text' && type !== 'thinking')) move.current?.();
       if (own.some(({ type }) => ['task_complete', 'task_failed', 'abort'].includes(type))) unsubscribe();

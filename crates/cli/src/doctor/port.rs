@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use serde::Deserialize;
+use api_types::health::{self, Health};
 
 use super::check::Check;
 
@@ -51,20 +51,12 @@ pub(super) async fn look(address: SocketAddr, in_use: bool) -> Check {
     }
 }
 
-/// The fields of `GET /health` by which we know our own.
-#[derive(Deserialize)]
-struct Health {
-    name: String,
-    /// Not told without a key where there are keys.
-    version: Option<String>,
-}
-
 /// The version of the Claude Runner that listens there.
 async fn running(address: SocketAddr) -> Option<String> {
     let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build().ok()?;
     let answer = client.get(format!("http://{}/health", reachable(address))).send().await.ok()?;
     let health: Health = answer.json().await.ok()?;
-    (health.name == "claude-runner").then(|| health.version.unwrap_or_else(|| "that wants an API key".to_owned()))
+    (health.name == health::NAME).then(|| health.version.unwrap_or_else(|| "that wants an API key".to_owned()))
 }
 
 /// One cannot connect to "all addresses".

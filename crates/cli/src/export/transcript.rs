@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use api_types::event::{Event, Head};
+use api_types::task::{ErrorType, Task};
+use api_types::word;
 use serde_json::Value;
 
 use super::super::{lists, terminal};
@@ -10,7 +13,7 @@ use super::super::{lists, terminal};
 /// Makes text of events, one after the other.
 pub(super) struct Transcript {
     /// By the tasks' ids: what was asked is not among the events.
-    records: HashMap<String, Value>,
+    records: HashMap<String, Task>,
     /// The task whose section is written.
     task: String,
     /// What the agent said and thought since it last did something: a retry may make it void.
@@ -25,68 +28,72 @@ struct Said {
 }
 
 impl Transcript {
-    pub(super) fn new(records: HashMap<String, Value>) -> Self {
+    pub(super) fn new(records: HashMap<String, Task>) -> Self {
         Transcript { records, task: String::new(), pending: Vec::new() }
     }
 
-    /// What an event adds.
-    pub(super) fn event(&mut self, event: &Value) -> String {
-        let field = |name: &str| event[name].as_str().unwrap_or_default();
-        let kind = field("type");
+    /// The text that an event adds.
+    pub(super) fn event(&mut self, head: &Head, event: &Event) -> String {
         let mut text = String::new();
         // A task that waits has nothing to tell, and another one may be at work.
-        let task = field("taskId");
-        if kind != "task_queued" && !task.is_empty() && task != self.task {
+        let task = head.task_id.as_deref().filter(|_| !matches!(event, Event::TaskQueued(_)));
+        if let Some(task) = task.filter(|task| *task != self.task) {
             text.push_str(&self.said());
             text.push_str(&self.section(task));
         }
-        // What a subagent says comes back as a tool's result.
-        let below = event["parentToolUseId"].is_string();
-        match kind {
-            "text" | "thinking" if !below => {
-                self.pending.push(Said {
-                    seq: event["seq"].as_u64().unwrap_or(0),
-                    thought: kind == "thinking",
-                    text: field("text").to_owned(),
-                });
+        match event {
+            // The text of a subagent comes back as the result of a tool.
+            Event::Text(event) if event.parent_tool_use_id.is_none() => self.pend(event.head.seq, false, &event.text),
+            Event::Thinking(event) if event.parent_tool_use_id.is_none() => {
+                self.pend(event.head.seq, true, &event.text);
             }
-            "retry" => {
-                let void = event["discardsFrom"].as_u64().unwrap_or(u64::MAX);
+            Event::Retry(event) => {
+                let void = event.discards_from.unwrap_or(u64::MAX);
                 self.pending.retain(|said| said.seq < void);
             }
-            "tool_start" => {
+            Event::ToolStart(event) => {
                 text.push_str(&self.said());
-                let input = match &event["input"] {
+                let input = match &event.input {
                     Value::String(cut) => cut.clone(),
                     input => format!("{input:#}"),
                 };
-                add(&mut text, format!("**{}**", field("tool")));
+                add(&mut text, format!("**{}**", event.tool));
                 add(&mut text, fenced("json", &input));
             }
-            "tool_end" => {
+            Event::ToolEnd(event) => {
                 text.push_str(&self.said());
-                add(&mut text, if event["isError"] == true { "Failed:" } else { "Result:" });
-                add(&mut text, fenced("", field("result")));
+                add(&mut text, if event.is_error { "Failed:" } else { "Result:" });
+                add(&mut text, fenced("", &event.result));
             }
-            "stage" => {
-                let parts = ["stage", "repo", "branch", "prUrl"].map(field);
+            Event::Stage(event) => {
+                let repo = event.repo.as_ref().map(ToString::to_string).unwrap_or_default();
+                let (branch, pull) = (event.branch.as_deref(), event.pr_url.as_deref());
+                let parts = [&word(&event.stage), &repo, branch.unwrap_or_default(), pull.unwrap_or_default()];
                 add(&mut text, format!("*Stage {}*", parts.join(" ").trim()));
             }
-            "task_complete" => {
+            Event::TaskComplete(event) => {
                 text.push_str(&self.said());
-                if !event["output"].is_null() {
+                if let Some(output) = &event.answer.output {
                     add(&mut text, "**Answer**");
-                    add(&mut text, fenced("json", &format!("{:#}", event["output"])));
+                    add(&mut text, fenced("json", &format!("{output:#}")));
                 }
             }
-            "task_failed" | "abort" => {
-                text.push_str(&self.said());
-                add(&mut text, format!("**{}**: {}", field("errorType"), field("error")));
-            }
-            "session_reset" => add(&mut text, "---\n\n*The conversation begins anew.*"),
-            "gap" => add(&mut text, "*What was before is not kept any more.*"),
+            Event::TaskFailed(event) => text.push_str(&self.ended(event.error_type, &event.error)),
+            Event::Abort(event) => text.push_str(&self.ended(event.error_type, &event.error)),
+            Event::SessionReset(_) => add(&mut text, "---\n\n*The conversation begins anew.*"),
+            Event::Gap(_) => add(&mut text, "*What was before is not kept any more.*"),
             _ => {}
         }
+        text
+    }
+
+    fn pend(&mut self, seq: u64, thought: bool, text: &str) {
+        self.pending.push(Said { seq, thought, text: text.to_owned() });
+    }
+
+    fn ended(&mut self, error_type: ErrorType, error: &str) -> String {
+        let mut text = self.said();
+        add(&mut text, format!("**{}**: {error}", word(&error_type)));
         text
     }
 
@@ -119,16 +126,19 @@ impl Transcript {
             add(&mut text, format!("## Task {task}"));
             return text;
         };
-        let facts =
-            [lists::text(record, "status"), lists::text(record, "created"), lists::took(record), lists::cost(record)];
-        let facts: Vec<String> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
+        let facts = [
+            Some(word(&record.status)),
+            Some(record.created.to_string()),
+            record.duration.map(lists::took),
+            record.cost.map(lists::cost),
+        ];
+        let facts: Vec<String> = facts.into_iter().flatten().collect();
         add(&mut text, format!("## Task {task}"));
         add(&mut text, facts.join(" · "));
-        for (name, field) in [("Context", "context"), ("Asked", "prompt")] {
-            let asked = lists::text(record, field);
+        for (name, asked) in [("Context", record.context.as_deref().unwrap_or_default()), ("Asked", &record.prompt)] {
             if !asked.is_empty() {
                 add(&mut text, format!("**{name}**"));
-                add(&mut text, quoted(&asked));
+                add(&mut text, quoted(asked));
             }
         }
         text
@@ -156,41 +166,58 @@ fn fenced(language: &str, text: &str) -> String {
 mod tests {
     use std::collections::HashMap;
 
+    use api_types::task::Usage;
+    use serde::de::DeserializeOwned;
     use serde_json::{Value, json};
 
-    use super::Transcript;
+    use super::{Event, Head, Transcript};
+
+    const TASK: &str = "00000000000000aa";
+
+    fn read<T: DeserializeOwned>(event: &Value) -> T {
+        serde_json::from_value(event.clone()).unwrap()
+    }
 
     #[test]
     fn a_transcript_reads_well_and_holds_what_is_hostile() {
         let record = json!({
-            "taskId": "a", "status": "completed", "created": "2026-11-21T02:42:12.838Z", "duration": 448, "cost": 0.0075,
+            "id": TASK, "taskId": TASK, "sessionId": "s", "kind": "session", "status": "completed", "model": "m",
+            "maxTurns": 10, "timeoutMs": 1, "created": "2026-11-21T02:42:12.838Z", "duration": 448, "cost": 0.0075,
             "prompt": "Do it.\n# now", "context": null,
         });
-        let mut transcript = Transcript::new(HashMap::from([("a".to_owned(), record)]));
+        let record = serde_json::from_value(record).unwrap();
+        let mut transcript = Transcript::new(HashMap::from([(TASK.to_owned(), record)]));
         let event = |kind: &str, seq: u64, more: Value| {
-            let mut event = json!({ "type": kind, "seq": seq, "taskId": "a" });
+            let mut event = json!({ "type": kind, "seq": seq, "ts": "2026-11-21T02:42:12.838Z", "taskId": TASK });
             event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             event
         };
+        let again = json!({ "attempt": 1, "maxRetries": 2, "delayMs": 3, "reason": "r", "discardsFrom": 4 });
+        let result = json!({ "toolUseId": "t", "result": "```\n</script>\u{1b}[2J", "isError": false });
+        let answer = json!({
+            "sessionId": "s", "status": "completed", "output": { "ok": true }, "cost": 0.0075, "cliCost": 0, "duration": 448,
+            "tools": ["Bash"], "resumed": false, "usage": Usage::default(),
+        });
         let events = [
-            event("task_queued", 1, json!({ "position": 0 })),
-            event("task_start", 2, json!({})),
+            event("task_queued", 1, json!({ "sessionId": "s", "position": 0 })),
+            event("task_start", 2, json!({ "sessionId": "s" })),
             event("thinking", 3, json!({ "text": "I will" })),
             event("text", 4, json!({ "text": "void" })),
-            event("retry", 5, json!({ "discardsFrom": 4 })),
+            event("retry", 5, again),
             event("text", 6, json!({ "text": "Let me " })),
             event("text", 7, json!({ "text": "look." })),
-            event("tool_start", 8, json!({ "tool": "Bash", "input": { "command": "ls" } })),
+            event("tool_start", 8, json!({ "tool": "Bash", "input": { "command": "ls" }, "toolUseId": "t" })),
             event("text", 9, json!({ "text": "inside", "parentToolUseId": "t" })),
-            event("tool_end", 10, json!({ "result": "```\n</script>\u{1b}[2J", "isError": false })),
-            event("task_complete", 11, json!({ "output": { "ok": true } })),
+            event("tool_end", 10, result),
+            event("task_complete", 11, answer),
         ];
-        let mut text: String = events.iter().map(|event| transcript.event(event)).collect();
+        let mut text: String =
+            events.iter().map(|event| transcript.event(&read::<Head>(event), &read::<Event>(event))).collect();
         text.push_str(&transcript.finish());
         assert_eq!(
             text,
             "
-## Task a
+## Task 00000000000000aa
 
 completed · 2026-11-21T02:42:12.838Z · 0.4 s · $0.0075
 

@@ -1,7 +1,7 @@
 //! What can go wrong between a command and its server.
 
+use api_types::problem::Problem;
 use reqwest::{StatusCode, Url};
-use serde_json::Value;
 
 use super::super::exit::Exit;
 
@@ -42,9 +42,9 @@ impl RemoteError {
         if error.is_connect() { RemoteError::NoServer { url, cause } } else { RemoteError::Cut { url, cause } }
     }
 
-    /// `problem`: the body, where it is JSON.
-    pub(super) fn of_answer(url: &Url, status: StatusCode, problem: Option<&Value>, with_key: bool) -> Self {
-        let Some(sentence) = problem.and_then(|problem| problem["error"].as_str()) else {
+    /// `problem`: the body, where it is one.
+    pub(super) fn of_answer(url: &Url, status: StatusCode, problem: Option<Problem>, with_key: bool) -> Self {
+        let Some(problem) = problem else {
             // What stands in front of a server answers for it while it is away.
             return if status.is_server_error() {
                 RemoteError::Refused { status, sentence: format!("{url} answered {status}") }
@@ -55,7 +55,7 @@ impl RemoteError {
         match (status, with_key) {
             (StatusCode::UNAUTHORIZED, false) => RemoteError::KeyMissing(url.clone()),
             (StatusCode::UNAUTHORIZED, true) => RemoteError::KeyRefused(url.clone()),
-            _ => RemoteError::Refused { status, sentence: sentence.to_owned() },
+            _ => RemoteError::Refused { status, sentence: problem.error },
         }
     }
 

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
+use api_types::request::TaskRequest;
+use api_types::task::Accepted;
 use reqwest::Method;
-use serde_json::Value;
 use uuid::Uuid;
 
-use super::super::remote::{Remote, RemoteError};
+use super::super::remote::{Answered, Remote, RemoteError};
 
 /// How often a request is repeated whose answer was cut off.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The server's 202. A connection that is cut before it, by a server that restarts, does not make two tasks of one.
-pub(super) async fn submit(remote: &Remote, body: &Value) -> Result<Value, RemoteError> {
+pub(super) async fn submit(remote: &Remote, body: &TaskRequest) -> Result<Answered<Accepted>, RemoteError> {
     let key = Uuid::new_v4().to_string();
     let mut tries = 1;
     loop {
