@@ -169,10 +169,10 @@ impl Agent {
             }
         }
         failpoint!("output.heard");
-        let next = self.conversation.take_next();
+        let mut next = self.conversation.take_next();
         if let Some(end) = end {
             self.lose_running(failure_of_end(&end), scope);
-            return Some(Input::Lost);
+            next = Some(Input::Lost);
         }
         if let Some(task) = scope.tasks.take_unsettled() {
             await_charges(task, scope);
