@@ -118,14 +118,14 @@ impl SessionSandbox {
         Ok(Ready { template, transcript_lost, spent, record })
     }
 
-    /// Takes the sandbox out, to take it down. Slot and lease stay until [`SessionSandbox::on_taken_down`].
-    pub(crate) fn detach(&mut self) -> Option<Sandbox> {
-        self.attached.take().map(|attached| attached.sandbox)
+    /// Takes the sandbox and its slot out, to take the sandbox down. The lease stays until
+    /// [`SessionSandbox::on_taken_down`].
+    pub(crate) fn detach(&mut self) -> (Option<Sandbox>, Option<Slot>) {
+        (self.attached.take().map(|attached| attached.sandbox), self.slot.take())
     }
 
-    /// The sandbox is gone: its slot and its branch are free.
+    /// The sandbox is gone, and the work of its task is handed in: its branch is free.
     pub(crate) fn on_taken_down(&mut self) {
-        self.slot = None;
         self.lease = None;
     }
 
@@ -256,7 +256,7 @@ impl SessionSandbox {
                 }
             }
         }
-        let Some(sandbox) = self.detach() else { return false };
+        let (Some(sandbox), _slot) = self.detach() else { return false };
         let name: SandboxName = sandbox.name.clone();
         drop(sandbox);
         let taken_down = context.sandboxes.take_down(&name).await;

@@ -37,11 +37,12 @@ impl Agent {
 
     /// Takes the sandbox down, be it attached or only known from the session's record.
     pub(crate) fn stop_sandbox(&mut self, scope: &Scope<'_>) {
-        let sandbox = self.sandbox.detach();
+        let (sandbox, slot) = self.sandbox.detach();
         let recorded = scope.durable.sandbox().map(|sandbox| SandboxName::from_record(&sandbox.name));
         let take_down = TakeDown {
             name: sandbox.as_ref().map(|sandbox| sandbox.name.clone()).or(recorded),
             sandbox,
+            slot,
             opener: self.repository.take_opener(),
             wind_up: repository_work::wind_up(scope.tasks, scope.durable, scope.context),
             ended: scope.tasks.ending().map(|ending| ending.record.id.clone()),
