@@ -7,13 +7,14 @@ use api_types::session::{Deleted, Reset, Session};
 use axum::extract::State;
 use axum::{Extension, Json};
 use domain::access::Visible;
-use domain::session::{CREDENTIAL_NAMES, SessionId};
+use domain::session::{CREDENTIAL_NAMES, MAX_CREDENTIAL_BYTES, SessionId};
 use http::StatusCode;
 use sessions::session::{OwnCredential, own_credential};
 
 use super::authorize::visible;
 use super::body::RawBody;
 use super::extract::Path;
+use super::submission::check_length;
 use super::{Api, ApiError, view};
 use crate::access::Caller;
 
@@ -91,6 +92,7 @@ pub(super) async fn set_credential(
             return Err(ApiError::invalid("apiKey or oauthToken: give one of them, a string"));
         }
     };
+    check_length(field, &own.value, MAX_CREDENTIAL_BYTES)?;
     if own_credential(&BTreeMap::from([(own.name.to_owned(), own.value.clone())])).is_err() {
         let sentence = format!("{field}: it must not be empty, and have only characters that an HTTP header may have");
         return Err(ApiError::invalid(sentence));

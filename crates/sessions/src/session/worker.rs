@@ -151,6 +151,7 @@ impl Worker {
     async fn submit(&mut self, submission: Submission) -> Result<Accepted, SubmitError> {
         self.tasks.check_room()?;
         self.durable.check_agent(&submission)?;
+        self.durable.check_env(&submission)?;
         // So that only this task's own commit can fail below.
         self.commit().await?;
         let (before, state) = (self.durable.savepoint(), self.state);

@@ -11,7 +11,7 @@ const SECRET: &str = "zk-secret-of-ours";
 fn tell(lines: &[&str]) -> (Vec<String>, Vec<AgentSignal>) {
     let session = "s".parse().unwrap();
     let mut secrets = SessionRedactor::default();
-    secrets.learn(SECRET);
+    secrets.replace([SECRET]);
     let (mut narrator, mut told, mut signals) = (Narrator::default(), Vec::new(), Vec::new());
     Decoder::new(1 << 24).feed((lines.join("\n") + "\n").as_bytes(), |line| {
         let line = line.unwrap();
