@@ -3,6 +3,7 @@
 mod command;
 mod keys;
 mod routes;
+mod shares;
 mod streams;
 mod webhooks;
 

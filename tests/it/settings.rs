@@ -39,6 +39,7 @@ async fn a_bad_setting_stops_the_start_and_is_named() {
         ("ANTHROPIC_BASE_URL", "not a url"),
         ("API_KEYS", "short"),
         ("CORS_ORIGINS", "https://app.example.com/path"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33"),
         ("LOG_FORMAT", "xml"),
         ("WEBHOOK_SECRET", "whsec_short"),
         ("WEBHOOK_ALLOW", "http://"),

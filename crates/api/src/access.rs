@@ -8,9 +8,14 @@
 mod caller;
 mod keys;
 mod rate;
+mod share;
+mod shares;
 mod tickets;
 
 pub use caller::Caller;
 pub use keys::Keys;
 pub use rate::{Rate, TooManyRequests};
+pub(crate) use share::{Exhausted, Holder, Pool, Share, network};
+pub use shares::Shares;
+pub(crate) use shares::{BodyShare, HeldShare};
 pub use tickets::{Ticket, Tickets};

@@ -14,7 +14,8 @@ use tower_http::cors::CorsLayer;
 
 use super::audit::{Admitted, Entry, REQUEST_ID, peer};
 use super::{Api, ApiError};
-use crate::access::{Caller, Keys, Rate, Tickets};
+use crate::access::{Caller, Holder, Keys, Rate, Shares, Tickets};
+use crate::listen::ConnectionPlace;
 use crate::settings::OriginList;
 use credential::{Credential, bearer};
 
@@ -28,23 +29,33 @@ pub struct Guard {
     pub keys: Keys,
     pub tickets: Tickets,
     pub rate: Rate,
+    pub shares: Shares,
 }
 
 /// With keys set, a request without a valid one gets nowhere, not even to learn which routes there are.
 pub(super) async fn admit(State(api): State<Api>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let entry = request.extensions().get::<Entry>().cloned().unwrap_or_default();
-    let caller = if route.as_deref().is_some_and(|route| OPEN.contains(&route)) {
+    let (peer, is_open) = (peer(&request), route.as_deref().is_some_and(|route| OPEN.contains(&route)));
+    let (caller, holder) = if is_open {
         entry.admitted(Admitted::Openly);
-        Caller::anyone()
+        // A key that is shown without need counts, so that others at its address are not in its way.
+        let shown = bearer(request.headers()).and_then(|key| api.guard.keys.find(key));
+        let holder = Holder::of(shown.as_ref().unwrap_or(&Caller::anyone()), peer);
+        (Caller::anyone(), holder)
     } else {
-        let caller = identify(&api.guard, &request, peer(&request))?;
+        let caller = identify(&api.guard, &request, peer)?;
         entry.admitted(Admitted::As(caller.key.clone()));
+        let holder = Holder::of(&caller, peer);
+        // Only now, so that a wrong key does not count as one.
+        if let Some(place) = request.extensions().get::<ConnectionPlace>() {
+            place.admitted(&holder).map_err(|exhausted| ApiError::exhausted("connections", exhausted))?;
+        }
         allow(&api.guard, &caller, request.method(), route.as_deref())?;
-        caller
+        (caller, holder)
     };
     request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+    api.guard.shares.hold(holder, route.as_deref(), is_open, request, next).await
 }
 
 /// Who it is. Where there are no keys and never were, everyone on this machine.

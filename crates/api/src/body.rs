@@ -7,9 +7,11 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use bytes::BytesMut;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
 use super::{ApiError, MAX_BODY_BYTES};
+use crate::access::{BodyShare, Share};
 
 /// How long a body may take.
 #[derive(Clone, Copy)]
@@ -23,14 +25,20 @@ struct Patience {
 /// The largest body has its time at 35 KB/s.
 const PATIENCE: Patience = Patience { idle: Duration::from_secs(15), total: Duration::from_mins(2) };
 
-/// The body as it came, within the limit and in time.
-pub(super) struct RawBody(pub(super) Bytes);
+/// The body as it came, within the limits of its caller and in time.
+pub(super) struct RawBody {
+    pub(super) bytes: Bytes,
+    _share: Option<Share>,
+}
 
 impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        read_in_time(request.into_body(), PATIENCE).await.map(RawBody)
+        let length = request.body().size_hint().exact();
+        let share = request.extensions().get::<BodyShare>().map(|share| share.reserve(length)).transpose()?;
+        let bytes = read_in_time(request.into_body(), PATIENCE).await?;
+        Ok(RawBody { bytes, _share: share })
     }
 }
 
@@ -61,7 +69,7 @@ fn is_too_large(error: &(dyn Error + 'static)) -> bool {
 impl RawBody {
     /// Decodes JSON. An error names the field and what it may be.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        let mut json = serde_json::Deserializer::from_slice(&self.0);
+        let mut json = serde_json::Deserializer::from_slice(&self.bytes);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
             let cause = error.into_inner();

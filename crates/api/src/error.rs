@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::perimeter::Refusal;
 use super::view;
-use crate::access::TooManyRequests;
+use crate::access::{Exhausted, TooManyRequests};
 
 /// A refusal or a failure, as a caller gets it.
 #[derive(Debug)]
@@ -132,6 +132,26 @@ impl ApiError {
         let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
         let sentence = format!("too many requests; try again in {seconds} s");
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(seconds)
+    }
+
+    /// `held`: what there is no more of, in the plural.
+    pub(super) fn exhausted(held: &str, exhausted: Exhausted) -> Self {
+        let sentence = match exhausted {
+            Exhausted::Share(share) => {
+                format!("too many {held}: one key, or one address without a key, may have {share} at once")
+            }
+            Exhausted::Total => format!("too many {held} at once; try again soon"),
+        };
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(5)
+    }
+
+    pub(super) fn too_many_bodies(exhausted: Exhausted) -> Self {
+        let whose = match exhausted {
+            Exhausted::Share(_) => "of this key, or of this address without a key,",
+            Exhausted::Total => "of all callers",
+        };
+        let sentence = format!("too many large bodies {whose} are being received; try again soon");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", sentence).retry_after(2)
     }
 
     pub(super) fn too_many_tickets() -> Self {

@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod extract;
 mod files;
+mod guarded;
 mod health;
 mod listen;
 mod logs;

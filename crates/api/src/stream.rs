@@ -23,7 +23,7 @@ use super::authorize::{STREAM_PROTOCOL, visible};
 use super::events::parse_since;
 use super::extract::{Path, Query};
 use super::{Api, ApiError, view};
-use crate::access::Caller;
+use crate::access::{Caller, HeldShare};
 use socket::{Socket, Upgrade};
 
 /// Close codes: RFC 6455 §7.4.1, and two of our own.
@@ -44,6 +44,7 @@ pub(super) struct StreamQuery {
 pub(super) async fn open(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
+    Extension(share): Extension<HeldShare>,
     Path(id): Path<String>,
     Query(query): Query<StreamQuery>,
     headers: HeaderMap,
@@ -59,6 +60,8 @@ pub(super) async fn open(
     let streams = api.streams.clone();
     // Tracked, because shutting down does not see sockets that were upgraded.
     streams.spawn(async move {
+        // The request is answered long before its subscriber leaves.
+        let _share = share;
         match socket.await {
             Ok(socket) => serve(socket, session, subscription, since, api, caller.revoked).await,
             Err(error) => debug!(%error, session.id = %session, "a subscriber left before its stream began"),

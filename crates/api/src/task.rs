@@ -268,7 +268,7 @@ fn idempotency_key(caller: &Caller, headers: &HeaderMap, body: &RawBody) -> Resu
     let key =
         key.ok_or_else(|| ApiError::invalid("Idempotency-Key: it must have 1 to 255 visible ASCII characters"))?;
     let scope = caller.key.as_ref().map(ToString::to_string).unwrap_or_default();
-    Ok(Some(IdempotencyKey { key: key.to_owned(), scope, body_sha256: Sha256::digest(&body.0).into() }))
+    Ok(Some(IdempotencyKey { key: key.to_owned(), scope, body_sha256: Sha256::digest(&body.bytes).into() }))
 }
 
 fn parse_status(text: &str) -> Result<TaskStatus, ApiError> {

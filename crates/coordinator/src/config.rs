@@ -15,7 +15,7 @@ use clap::Args;
 use reqwest::Url;
 use secrecy::SecretString;
 
-use api::settings::{ApiKeys, HostList, OriginList};
+use api::settings::{ApiKeys, HostList, OriginList, TrustedProxies};
 pub use doctor::DoctorOptions;
 pub use egress::{EgressList, PresetError};
 pub use traces::trace_export;
@@ -271,6 +271,11 @@ pub struct ServeOptions {
     /// and `HOST` are always allowed
     #[arg(long, env = "ALLOWED_HOSTS", default_value = "")]
     pub allowed_hosts: HostList,
+
+    /// Networks of reverse proxies, comma-separated; none by default. From these, the address of a caller is the last untrusted
+    /// one in `X-Forwarded-For`, or the one of the PROXY protocol
+    #[arg(long, env = "TRUSTED_PROXIES", default_value = "")]
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// The address of the Docker engine: DOCKER_HOST, else the engine's own default.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use agent_template::{Agents, TemplateError};
 use anyhow::Context;
-use api::access::{Keys, Rate, Tickets};
+use api::access::{Keys, Rate, Shares, Tickets};
 use api::{self, Api, Defaults, Guard, Perimeter, WebhookRules, router};
 use domain::error_chain;
 use engine::Engine;
@@ -141,6 +141,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
             keys: keys.clone(),
             tickets: Tickets::default(),
             rate: Rate::new(NonZeroU32::new(options.rate_limit)),
+            shares: Shares::default(),
         }),
         cors_origins: options.cors_origins.clone(),
         perimeter: Arc::new(Perimeter::new(address, options.allowed_hosts.clone(), options.cors_origins.clone())),
@@ -156,7 +157,8 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     info!(address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
 
     let closing = CancellationToken::new();
-    tracker.spawn(api::serve(listener, router(api), closing.clone(), tracker.clone()));
+    let (guard, proxies) = (Arc::clone(&api.guard), options.trusted_proxies.clone());
+    tracker.spawn(api::serve(listener, router(api), guard, proxies, closing.clone(), tracker.clone()));
     until_told_to_stop().await?;
     drain(&options, &server, &closing).await;
     // The directory is not empty if sandboxes stay, and is not removed then.

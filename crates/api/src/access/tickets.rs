@@ -13,8 +13,9 @@ use tokio::time::Instant;
 
 use super::Caller;
 
-/// How many may be open at once; a page uses its ticket at once.
+/// The most tickets that are open at once, of all keys and of one. A page uses its ticket at once.
 const MAX_TICKETS: usize = 10_000;
+const MAX_TICKETS_OF_A_KEY: usize = 2_500;
 
 /// In memory only: after a restart a page asks for another one. Found by digest, so that looking one up tells nothing about
 /// the others.
@@ -44,7 +45,8 @@ impl Tickets {
         let kept = Kept { session, origin, caller: caller.clone(), expires: Instant::now() + Self::LIFETIME };
         let mut tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tickets.retain(|_, kept| Instant::now() < kept.expires);
-        if tickets.len() >= MAX_TICKETS {
+        let own = tickets.values().filter(|kept| kept.caller.key == caller.key).count();
+        if tickets.len() >= MAX_TICKETS || own >= MAX_TICKETS_OF_A_KEY {
             return None;
         }
         tickets.insert(*Digest::of(&text).as_bytes(), kept);

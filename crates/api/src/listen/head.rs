@@ -13,12 +13,13 @@ use http::header::CONNECTION;
 use http::{HeaderValue, Response, StatusCode};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Patience;
 use super::linger::{self, Linger};
+use super::places::ConnectionPlace;
+use crate::guarded::Guarded;
 
 /// What comes next on a connection.
 #[derive(Clone)]
@@ -50,7 +51,7 @@ impl Expecting {
         if refused && self.0.rest.load(Ordering::Relaxed) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        response.map(|body| Body::new(Answer { body, _end: End(self.clone()) }))
+        response.map(|body| Body::new(Guarded::new(body, End(self.clone()))))
     }
 }
 
@@ -59,7 +60,7 @@ impl Expecting {
 /// WebSocket too.
 pub(super) struct HeadBound<S> {
     stream: S,
-    _place: OwnedSemaphorePermit,
+    _place: ConnectionPlace,
     expecting: Expecting,
     timeout: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
@@ -71,7 +72,7 @@ pub(super) struct HeadBound<S> {
 impl<S> HeadBound<S> {
     pub(super) fn new(
         stream: S,
-        place: OwnedSemaphorePermit,
+        place: ConnectionPlace,
         patience: Patience,
         closing: CancellationToken,
     ) -> (Self, Expecting) {
@@ -174,33 +175,11 @@ impl hyper::body::Body for Asked {
     }
 }
 
-/// A response's body, whose end is told.
-struct Answer {
-    body: Body,
-    _end: End,
-}
-
+/// The end of a response's body is told.
 struct End(Expecting);
 
 impl Drop for End {
     fn drop(&mut self) {
         self.0.0.head.store(true, Ordering::Relaxed);
-    }
-}
-
-impl hyper::body::Body for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

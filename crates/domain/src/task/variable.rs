@@ -1,7 +1,7 @@
 //! Rules for the variables in a task's `env`.
 
 /// The longest name of a variable in bytes.
-pub const MAX_VARIABLE_NAME_BYTES: usize = 256;
+const MAX_VARIABLE_NAME_BYTES: usize = 256;
 /// The longest value of a variable in bytes. Linux gives a process no variable above 128 KiB, name included.
 pub const MAX_VARIABLE_BYTES: usize = 64 * 1024;
 
