@@ -70,7 +70,7 @@ pub use data_dir::{holder, make_directory};
 pub use error::StoreError;
 pub use keys::KeyStore;
 pub use page::{Cursor, InvalidCursor, Page};
-pub use read::{EventBounds, StoredLine, TaskFilter, UnfinishedTask, WebhookFilter};
+pub use read::{BusyWebhooks, EventBounds, StoredLine, TaskFilter, UnfinishedTask, WebhookFilter};
 pub use rekey::{RekeyStep, rekey};
 pub use schema::SCHEMA_VERSION;
 pub use schema_version::{SchemaVersion, schema_version};

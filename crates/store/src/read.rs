@@ -16,7 +16,7 @@ use super::{Store, StoreError, schema};
 
 pub use logs::{EventBounds, StoredLine};
 pub use tasks::{TaskFilter, UnfinishedTask};
-pub use webhooks::WebhookFilter;
+pub use webhooks::{BusyWebhooks, WebhookFilter};
 
 /// The number of concurrent reads; more wait. Each connection may cache 2 MB of pages.
 const CONNECTIONS: u32 = 4;

@@ -82,6 +82,11 @@ impl Receiver {
     pub(crate) fn is_empty(&self) -> bool {
         self.received.is_empty()
     }
+
+    /// The number of requests that came and were not looked at yet.
+    pub(crate) fn len(&self) -> usize {
+        self.received.len()
+    }
 }
 
 async fn take(State(shared): State<Shared>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
