@@ -78,7 +78,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         Ok(read) => read,
         Err(answer) => return *answer,
     };
-    sandbox.pace.until_free().await;
+    sandbox.request_gate.until_free().await;
     let Some(task) = sandbox.meter.running() else {
         return no_task(sandbox, endpoint);
     };

@@ -19,7 +19,7 @@ use super::credential::{Credential, Unusable};
 use super::failure::GatewayFailure;
 use super::git::RepositoryAccess;
 use super::meter::{Meter, Reading};
-use super::pace::Pace;
+use super::request_gate::RequestGate;
 use super::task::TaskEnd;
 
 /// What a session may use besides what the operator allows to all.
@@ -63,7 +63,7 @@ pub struct SandboxGateway {
     pub(super) shared: Arc<Shared>,
     pub(super) meter: Arc<Meter>,
     pub(super) pulse: Arc<Pulse>,
-    pub(super) pace: Arc<Pace>,
+    pub(super) request_gate: Arc<RequestGate>,
     pub(super) allowance: Arc<Allowance>,
     pub(super) connections: Arc<Semaphore>,
     /// Model requests that are open, also those that their agent does not wait for any more.
@@ -97,7 +97,7 @@ impl SandboxGateway {
                 shared.settle,
             )),
             pulse: Arc::new(Pulse::new()),
-            pace: Arc::new(Pace::new()),
+            request_gate: Arc::new(RequestGate::new()),
             allowance: Arc::new(Allowance::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
             connections: Arc::new(Semaphore::new(shared.bounds.connections)),
             relays: Arc::new(Semaphore::new(shared.bounds.connections)),
@@ -161,7 +161,7 @@ impl SandboxGateway {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.requests_before.store(self.pulse.read().requests, Ordering::Relaxed);
         self.meter.begin(payer);
-        self.pace.restart();
+        self.request_gate.restart();
         self.allowance.begin_task();
     }
 
@@ -169,13 +169,13 @@ impl SandboxGateway {
     /// task is final once [`Budgets::settled`](crate::budget::Budgets::settled).
     pub fn end_task(&self, end: TaskEnd) {
         self.meter.end(end);
-        self.pace.release();
+        self.request_gate.release();
     }
 
     /// The sandbox has a session and no task: model requests are refused.
     pub(super) fn await_task(&self) {
         self.meter.forget();
-        self.pace.restart();
+        self.request_gate.restart();
     }
 
     /// Whether the model was asked since [`SandboxGateway::assign`].
@@ -186,16 +186,16 @@ impl SandboxGateway {
     /// New model requests wait from here on: the task may have had its last turn, and whoever counts them has not said so
     /// yet.
     pub fn hold_requests(&self) {
-        self.pace.hold();
+        self.request_gate.hold();
     }
 
     pub fn release_requests(&self) {
-        self.pace.release();
+        self.request_gate.release();
     }
 
     /// The agent has spoken of a tool call. The next model request waits for that, so that [`Self::hold_requests`] is in time.
     pub fn heard_tool_call(&self) {
-        self.pace.heard();
+        self.request_gate.heard();
     }
 
     /// What the current task has used in this sandbox, or the last one.

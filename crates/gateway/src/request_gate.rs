@@ -12,7 +12,7 @@ use tokio::time::timeout;
 /// goes on.
 const HEARING_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) struct Pace(watch::Sender<State>);
+pub(super) struct RequestGate(watch::Sender<State>);
 
 #[derive(Clone, Copy, Default)]
 struct State {
@@ -22,9 +22,9 @@ struct State {
     unheard: u32,
 }
 
-impl Pace {
+impl RequestGate {
     pub(super) fn new() -> Self {
-        Pace(watch::Sender::default())
+        RequestGate(watch::Sender::default())
     }
 
     /// A task begins, and nothing is known of the one before.
@@ -65,25 +65,25 @@ impl Pace {
 mod tests {
     use futures::FutureExt as _;
 
-    use super::Pace;
+    use super::RequestGate;
 
     #[tokio::test]
     async fn requests_wait_for_the_worker() {
-        let pace = Pace::new();
-        let is_free = || pace.until_free().now_or_never().is_some();
+        let gate = RequestGate::new();
+        let is_free = || gate.until_free().now_or_never().is_some();
         assert!(is_free());
-        pace.tell(2);
-        pace.heard();
+        gate.tell(2);
+        gate.heard();
         assert!(!is_free(), "one of two calls is heard");
-        pace.hold();
-        pace.heard();
+        gate.hold();
+        gate.heard();
         assert!(!is_free(), "all is heard, and it was the last turn");
-        pace.release();
+        gate.release();
         assert!(is_free());
-        pace.heard();
+        gate.heard();
         assert!(is_free(), "a call that nobody told of");
-        pace.tell(1);
-        pace.restart();
+        gate.tell(1);
+        gate.restart();
         assert!(is_free());
     }
 }
