@@ -73,7 +73,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         let message = format!("{asked} is not forwarded by Claude Runner");
         return model_error(StatusCode::NOT_FOUND, "not_found_error", &message);
     };
-    let open = OpenRequest::new(&sandbox.pulse);
+    let open = OpenRequest::new(&sandbox.activity_tracker);
     let (body, room) = match read_body(sandbox, body).await {
         Ok(read) => read,
         Err(answer) => return *answer,

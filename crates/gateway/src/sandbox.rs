@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::activity::{Activity, Pulse};
+use super::activity::{Activity, ActivityTracker};
 use super::allowance::Allowance;
 use super::answer::shortened;
 use super::credential::{Credential, Unusable};
@@ -62,7 +62,7 @@ pub(super) struct SandboxRules {
 pub struct SandboxGateway {
     pub(super) shared: Arc<Shared>,
     pub(super) meter: Arc<Meter>,
-    pub(super) pulse: Arc<Pulse>,
+    pub(super) activity_tracker: Arc<ActivityTracker>,
     pub(super) request_gate: Arc<RequestGate>,
     pub(super) allowance: Arc<Allowance>,
     pub(super) connections: Arc<Semaphore>,
@@ -96,7 +96,7 @@ impl SandboxGateway {
                 shared.metrics.clone(),
                 shared.settle,
             )),
-            pulse: Arc::new(Pulse::new()),
+            activity_tracker: Arc::new(ActivityTracker::new()),
             request_gate: Arc::new(RequestGate::new()),
             allowance: Arc::new(Allowance::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
             connections: Arc::new(Semaphore::new(shared.bounds.connections)),
@@ -159,7 +159,7 @@ impl SandboxGateway {
     /// to it from here, and no failure is known of it.
     pub fn begin_task(&self, payer: Payer) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.requests_before.store(self.pulse.read().requests, Ordering::Relaxed);
+        self.requests_before.store(self.activity_tracker.read().requests, Ordering::Relaxed);
         self.meter.begin(payer);
         self.request_gate.restart();
         self.allowance.begin_task();
@@ -180,7 +180,7 @@ impl SandboxGateway {
 
     /// Whether the model was asked since [`SandboxGateway::assign`].
     pub fn was_asked(&self) -> bool {
-        self.pulse.read().requests > self.requests_before.load(Ordering::Relaxed)
+        self.activity_tracker.read().requests > self.requests_before.load(Ordering::Relaxed)
     }
 
     /// New model requests wait from here on: the task may have had its last turn, and whoever counts them has not said so
@@ -210,7 +210,7 @@ impl SandboxGateway {
     }
 
     pub fn activity(&self) -> Activity {
-        self.pulse.read()
+        self.activity_tracker.read()
     }
 
     /// Its link's connection came back.

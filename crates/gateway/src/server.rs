@@ -67,7 +67,7 @@ impl SandboxGateway {
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>, slot: &TunnelSlot) -> Response<Body> {
-        self.pulse.touch();
+        self.activity_tracker.touch();
         if let Err(wait) = self.allowance.take_request(Instant::now()) {
             return too_many_requests(wait);
         }

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 use tokio::net::TcpStream;
 
-use super::activity::Pulse;
+use super::activity::ActivityTracker;
 use super::allowance::Allowance;
 use super::sandbox::SandboxGateway;
 use super::settings::Bounds;
@@ -20,8 +20,8 @@ use super::settings::Bounds;
 /// A connection to an outside host. What passes is counted for it and for its sandbox, whose task may use so much of it.
 pub(super) struct Outside {
     stream: TcpStream,
-    own: Arc<Pulse>,
-    sandbox: Arc<Pulse>,
+    own: Arc<ActivityTracker>,
+    sandbox: Arc<ActivityTracker>,
     allowance: Arc<Allowance>,
 }
 
@@ -40,8 +40,8 @@ impl Outside {
                     let _ = stream.set_nodelay(true);
                     return Ok(Outside {
                         stream,
-                        own: Arc::new(Pulse::new()),
-                        sandbox: Arc::clone(&sandbox.pulse),
+                        own: Arc::new(ActivityTracker::new()),
+                        sandbox: Arc::clone(&sandbox.activity_tracker),
                         allowance: Arc::clone(&sandbox.allowance),
                     });
                 }

@@ -120,7 +120,7 @@ impl Open {
                 }
                 piece = response.chunk() => match piece {
                     Ok(Some(piece)) if body.len() + piece.len() <= MAX_DOCUMENT_BYTES => {
-                        self.sandbox.pulse.touch();
+                        self.sandbox.activity_tracker.touch();
                         body.extend_from_slice(&piece);
                     }
                     Ok(Some(_)) => break End::TooLong,
@@ -226,7 +226,7 @@ impl Open {
 
     /// Reads what the next piece states; `None`: the last one has come.
     fn see(&mut self, reader: &mut UsageReader, piece: Option<&[u8]>) {
-        self.sandbox.pulse.touch();
+        self.sandbox.activity_tracker.touch();
         let Some(entry) = &mut self.entry else { return };
         let before = reader.origin();
         let mut statements = Vec::new();
