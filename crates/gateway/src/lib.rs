@@ -11,7 +11,6 @@
 
 mod activity;
 mod address;
-mod allowance;
 mod answer;
 mod block_ends;
 mod bound;
@@ -36,6 +35,7 @@ mod server;
 mod settings;
 mod sse;
 mod task;
+mod task_quota;
 mod tokens;
 mod tunnel;
 mod upstream;

@@ -144,7 +144,7 @@ async fn dial(sandbox: &SandboxGateway, target: &Target) -> Result<Outside, Box<
     let shared = &sandbox.shared;
     let timeout = shared.bounds.connect_timeout;
     let (via, name) = (target.via.word(), target.to_string());
-    if !sandbox.allowance.has_bytes() {
+    if !sandbox.task_quota.has_bytes() {
         sandbox.decided(via, &name, "refused: no bytes left");
         return Err(Box::new(exhausted(&name, shared.bounds.outside_bytes)));
     }

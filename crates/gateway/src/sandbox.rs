@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::activity::{Activity, ActivityTracker};
-use super::allowance::Allowance;
 use super::answer::shortened;
 use super::credential::{Credential, Unusable};
 use super::failure::GatewayFailure;
@@ -21,6 +20,7 @@ use super::git::RepositoryAccess;
 use super::meter::{Meter, Reading};
 use super::request_gate::RequestGate;
 use super::task::TaskEnd;
+use super::task_quota::TaskQuota;
 
 /// What a session may use besides what the operator allows to all.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +64,7 @@ pub struct SandboxGateway {
     pub(super) meter: Arc<Meter>,
     pub(super) activity_tracker: Arc<ActivityTracker>,
     pub(super) request_gate: Arc<RequestGate>,
-    pub(super) allowance: Arc<Allowance>,
+    pub(super) task_quota: Arc<TaskQuota>,
     pub(super) connections: Arc<Semaphore>,
     /// Model requests that are open, also those that their agent does not wait for any more.
     pub(super) relays: Arc<Semaphore>,
@@ -98,7 +98,7 @@ impl SandboxGateway {
             )),
             activity_tracker: Arc::new(ActivityTracker::new()),
             request_gate: Arc::new(RequestGate::new()),
-            allowance: Arc::new(Allowance::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
+            task_quota: Arc::new(TaskQuota::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
             connections: Arc::new(Semaphore::new(shared.bounds.connections)),
             relays: Arc::new(Semaphore::new(shared.bounds.connections)),
             buffered: Arc::new(Semaphore::new(shared.bounds.buffered_bytes.div_ceil(1024))),
@@ -162,7 +162,7 @@ impl SandboxGateway {
         self.requests_before.store(self.activity_tracker.read().requests, Ordering::Relaxed);
         self.meter.begin(payer);
         self.request_gate.restart();
-        self.allowance.begin_task();
+        self.task_quota.begin_task();
     }
 
     /// The task has ended, and `end` tells how: no model request begins from here on, until another task does. The cost of the

@@ -68,7 +68,7 @@ impl SandboxGateway {
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>, slot: &TunnelSlot) -> Response<Body> {
         self.activity_tracker.touch();
-        if let Err(wait) = self.allowance.take_request(Instant::now()) {
+        if let Err(wait) = self.task_quota.take_request(Instant::now()) {
             return too_many_requests(wait);
         }
         if request.method() == Method::CONNECT {

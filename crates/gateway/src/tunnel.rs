@@ -13,16 +13,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 use tokio::net::TcpStream;
 
 use super::activity::ActivityTracker;
-use super::allowance::Allowance;
 use super::sandbox::SandboxGateway;
 use super::settings::Bounds;
+use super::task_quota::TaskQuota;
 
 /// A connection to an outside host. What passes is counted for it and for its sandbox, whose task may use so much of it.
 pub(super) struct Outside {
     stream: TcpStream,
     own: Arc<ActivityTracker>,
     sandbox: Arc<ActivityTracker>,
-    allowance: Arc<Allowance>,
+    task_quota: Arc<TaskQuota>,
 }
 
 impl Outside {
@@ -42,7 +42,7 @@ impl Outside {
                         stream,
                         own: Arc::new(ActivityTracker::new()),
                         sandbox: Arc::clone(&sandbox.activity_tracker),
-                        allowance: Arc::clone(&sandbox.allowance),
+                        task_quota: Arc::clone(&sandbox.task_quota),
                     });
                 }
                 Ok(Err(error)) => failure = error,
@@ -67,7 +67,7 @@ impl Outside {
     }
 
     fn take(&self, bytes: usize) -> io::Result<()> {
-        if bytes == 0 || self.allowance.take_bytes(bytes) {
+        if bytes == 0 || self.task_quota.take_bytes(bytes) {
             return Ok(());
         }
         Err(io::Error::other("the task has exchanged all the bytes that it may (EGRESS_MAX_BYTES)"))
