@@ -22,8 +22,8 @@ use super::task::TaskRequests;
 use crate::budget::Refusal;
 
 mod forward;
-mod reach;
 mod relay;
+mod request_policy;
 
 /// The paths that Claude Code needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +82,11 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     let Some(task) = sandbox.meter.running() else {
         return no_task(sandbox, endpoint);
     };
-    let contents = match reach::check(&body) {
+    let contents = match request_policy::check(&body) {
         Ok(contents) => contents,
-        Err(reach) => {
-            sandbox.decided("model", reach.what(), "refused: reaches further");
-            return model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &reach.to_string());
+        Err(violation) => {
+            sandbox.decided("model", violation.what(), "refused: reaches further");
+            return model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &violation.to_string());
         }
     };
     let Ok(slot) = Arc::clone(&sandbox.relays).try_acquire_owned() else {
