@@ -12,7 +12,7 @@
 mod activity;
 mod address;
 mod answer;
-mod block_ends;
+mod block_stop_buffer;
 mod bound;
 pub mod budget;
 mod credential;

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use super::{Endpoint, ModelRequest, forward};
 use crate::activity::OpenRequest;
 use crate::answer::{Body, BoxError, empty, full, model_error, shortened};
-use crate::block_ends::BlockEnds;
+use crate::block_stop_buffer::BlockStopBuffer;
 use crate::failure::GatewayFailure;
 use crate::headers::strip_model_answer;
 use crate::meter::Entry;
@@ -164,7 +164,7 @@ impl Open {
         *answer.body_mut() = body_of(pieces);
         let mut agent = head.send(answer).is_ok().then_some(agent);
         let mut reader = UsageReader::default();
-        let mut ends = BlockEnds::default();
+        let mut ends = BlockStopBuffer::default();
         let mut beginning = Vec::new();
         let last = loop {
             let piece = tokio::select! {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 /// Rewrites server-sent events from pieces of any size.
 #[derive(Debug, Default)]
-pub(super) struct BlockEnds {
+pub(super) struct BlockStopBuffer {
     /// The beginning of an event whose end has not come.
     unfinished: Vec<u8>,
     /// Whole events that wait for the message's end.
@@ -34,7 +34,7 @@ struct Block {
     name: String,
 }
 
-impl BlockEnds {
+impl BlockStopBuffer {
     /// The longest events are under 1 MB; ends of blocks have 60 bytes.
     const MAX_BYTES: usize = 4 << 20;
 
@@ -116,7 +116,7 @@ fn kind(event: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::BlockEnds;
+    use super::BlockStopBuffer;
 
     const START: &str = "event: message_start\ndata: {}\n\n";
     const DELTA: &str = "event: content_block_delta\ndata: {\"index\":0}\n\n";
@@ -125,13 +125,13 @@ mod tests {
     const USAGE: &str = "event: message_delta\ndata: {}\n\n";
     const END: &str = "event: message_stop\ndata: {}\n\n";
 
-    fn pass(ends: &mut BlockEnds, piece: &str) -> String {
+    fn pass(ends: &mut BlockStopBuffer, piece: &str) -> String {
         String::from_utf8(ends.pass(piece.as_bytes())).unwrap()
     }
 
     #[test]
     fn ends_wait_for_the_end_of_the_message() {
-        let mut ends = BlockEnds::default();
+        let mut ends = BlockStopBuffer::default();
         assert_eq!(pass(&mut ends, &format!("{START}{DELTA}{STOP}")), format!("{START}{DELTA}"));
         assert_eq!(pass(&mut ends, NEXT), NEXT);
         assert_eq!(pass(&mut ends, &format!("{STOP}{USAGE}")), "");
@@ -142,8 +142,8 @@ mod tests {
     #[test]
     fn pieces_of_any_size_come_to_the_same() {
         let stream = format!("{START}{DELTA}{STOP}{NEXT}{DELTA}{STOP}{USAGE}{END}").replace('\n', "\r\n");
-        let whole = BlockEnds::default().pass(stream.as_bytes());
-        let mut ends = BlockEnds::default();
+        let whole = BlockStopBuffer::default().pass(stream.as_bytes());
+        let mut ends = BlockStopBuffer::default();
         let bytes: Vec<u8> = stream.bytes().flat_map(|byte| ends.pass(&[byte])).collect();
         assert_eq!(bytes, whole);
         assert_eq!(bytes.len(), stream.len());
@@ -153,7 +153,7 @@ mod tests {
     fn tool_calls_are_counted_and_a_structured_answer_is_none() {
         let block =
             |block: &str| format!("event: content_block_start\ndata: {{\"index\":0,\"content_block\":{block}}}\n\n");
-        let mut ends = BlockEnds::default();
+        let mut ends = BlockStopBuffer::default();
         for content in [
             r#"{"type":"tool_use","id":"a","name":"Bash","input":{}}"#,
             r#"{"type":"tool_use","id":"b","name":"StructuredOutput","input":{}}"#,
@@ -167,13 +167,13 @@ mod tests {
 
     #[test]
     fn what_is_no_such_stream_passes() {
-        let mut ends = BlockEnds::default();
+        let mut ends = BlockStopBuffer::default();
         assert_eq!(pass(&mut ends, &format!("{DELTA}{STOP}")), DELTA);
         let error = "event: error\ndata: {}\n\n";
         assert_eq!(pass(&mut ends, error), format!("{STOP}{error}"));
         assert_eq!(pass(&mut ends, "half"), "");
         assert_eq!(ends.finish(), b"half");
-        let endless = "x".repeat(BlockEnds::MAX_BYTES + 1);
+        let endless = "x".repeat(BlockStopBuffer::MAX_BYTES + 1);
         assert_eq!(pass(&mut ends, &endless), endless);
         assert_eq!(pass(&mut ends, "more"), "more");
     }
