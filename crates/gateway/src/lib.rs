@@ -47,7 +47,7 @@ pub use activity::Activity;
 pub use credential::{Credential, CredentialKind, CredentialState, Credentials, InvalidCredential};
 pub use failure::GatewayFailure;
 pub use git::{PREFIX as GIT_PREFIX, PushPolicy, RepositoryAccess, Workflows};
-pub use meter::Reading;
+pub use meter::UsageSnapshot;
 pub use outbound::{Answered, Outbound, OutboundError};
 pub use prices::{Prices, PricesError};
 pub use resolve::{Resolve, SystemResolver};

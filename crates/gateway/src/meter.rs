@@ -20,7 +20,7 @@ use crate::budget::{Budgets, Refusal, Reservation};
 
 /// What a sandbox's task has used since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reading {
+pub struct UsageSnapshot {
     pub usage: Usage,
     pub cost: Cost,
 }
@@ -40,7 +40,7 @@ impl Meter {
     }
 
     /// What the current task has used, or the last one.
-    pub(super) fn read(&self) -> Reading {
+    pub(super) fn read(&self) -> UsageSnapshot {
         self.task().as_ref().map(|task| task.used()).unwrap_or_default()
     }
 

@@ -17,7 +17,7 @@ use super::answer::shortened;
 use super::credential::{Credential, Unusable};
 use super::failure::GatewayFailure;
 use super::git::RepositoryAccess;
-use super::meter::{Meter, Reading};
+use super::meter::{Meter, UsageSnapshot};
 use super::request_gate::RequestGate;
 use super::task::TaskEnd;
 use super::task_quota::TaskQuota;
@@ -199,7 +199,7 @@ impl SandboxGateway {
     }
 
     /// What the current task has used in this sandbox, or the last one.
-    pub fn reading(&self) -> Reading {
+    pub fn usage(&self) -> UsageSnapshot {
         self.meter.read()
     }
 

@@ -9,7 +9,7 @@ use observe::telemetry::TaskTrace;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::meter::Reading;
+use super::meter::UsageSnapshot;
 
 /// Why a task has ended, as far as it decides what its open requests cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(super) struct TaskRequests {
     pub(super) payer: Payer,
     /// Set once the task has ended. No request begins after that.
     cutoff: watch::Sender<Option<Cutoff>>,
-    used: Mutex<Reading>,
+    used: Mutex<UsageSnapshot>,
     trace: Mutex<TaskTrace>,
 }
 
@@ -116,7 +116,7 @@ impl TaskRequests {
         }
     }
 
-    pub(super) fn used(&self) -> Reading {
+    pub(super) fn used(&self) -> UsageSnapshot {
         *self.lock_used()
     }
 
@@ -134,7 +134,7 @@ impl TaskRequests {
         *self.trace.lock().unwrap_or_else(PoisonError::into_inner) = trace;
     }
 
-    fn lock_used(&self) -> MutexGuard<'_, Reading> {
+    fn lock_used(&self) -> MutexGuard<'_, UsageSnapshot> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

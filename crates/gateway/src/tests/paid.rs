@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::world::*;
-use crate::{Reading, SettleBounds, TaskEnd};
+use crate::{SettleBounds, TaskEnd, UsageSnapshot};
 
 /// A thousand tokens of input: $0.003.
 const START: &str = concat!(
@@ -58,10 +58,10 @@ async fn begun(settle: SettleBounds) -> Begun {
 
 impl Begun {
     /// What the task is charged once everything is.
-    async fn charged(&self) -> (Cost, Reading) {
+    async fn charged(&self) -> (Cost, UsageSnapshot) {
         self.world.gateway.budgets().settled(&self.task).await;
         let (cost, usage) = self.world.gateway.budgets().charged(&self.task).unwrap();
-        let reading = self.world.sandbox.reading();
+        let reading = self.world.sandbox.usage();
         assert_eq!((cost, usage), (reading.cost, Some(reading.usage)), "the account and the task's meter agree");
         (cost, reading)
     }
@@ -122,7 +122,7 @@ async fn an_agent_that_hangs_up_before_the_answer_begins_pays_what_came() {
     }
     gate.add_permits(1);
     world.gateway.budgets().settled(&task).await;
-    assert_eq!(world.sandbox.reading().cost, STATED);
+    assert_eq!(world.sandbox.usage().cost, STATED);
 }
 
 #[tokio::test]

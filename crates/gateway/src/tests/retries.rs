@@ -27,7 +27,7 @@ async fn an_overloaded_api_is_asked_again() {
         assert_eq!(world.ask().await.status, 200, "{status}");
         assert_eq!(server.seen().len(), 3, "{status}");
         assert_eq!(world.sandbox.failure(), None, "{status}");
-        assert_eq!(world.sandbox.reading().usage.requests, 1, "{status}");
+        assert_eq!(world.sandbox.usage().usage.requests, 1, "{status}");
     }
 }
 

@@ -16,7 +16,7 @@ use agent_template::AgentTemplate;
 use claude_stream::{AgentLine, LineError};
 use domain::session::SandboxRecord;
 use domain::usage::Cost;
-use gateway::{Assignee, Reading, SandboxGateway};
+use gateway::{Assignee, SandboxGateway, UsageSnapshot};
 use sandbox::capacity::Slot;
 use sandbox::{ProcessEnd, ProcessOutput, Sandbox, SandboxName, Warm};
 use tokio::sync::mpsc;
@@ -183,7 +183,7 @@ impl SessionSandbox {
     }
 
     /// The usage that the gateway has counted for this sandbox.
-    pub(crate) fn used(&self) -> Reading {
+    pub(crate) fn used(&self) -> UsageSnapshot {
         self.gateway().map(SandboxGateway::reading).unwrap_or_default()
     }
 

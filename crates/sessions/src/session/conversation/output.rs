@@ -46,7 +46,7 @@ impl Conversation {
                 let error = format!("the agent printed something that is no stream-json: {error}");
                 let end = End::new(Failure::new(ErrorType::ExitCode, error), EndedBy::Request);
                 gateway.end_task(task_end(tasks.running().map(|running| running.reason(&end.failure))));
-                self.end_running(end, gateway.reading(), tasks, durable);
+                self.end_running(end, gateway.usage(), tasks, durable);
                 self.next = Some(Input::Lost);
                 return;
             }
@@ -131,14 +131,14 @@ impl Conversation {
             }
             TurnOutcome::Completed { output, response } => {
                 gateway.end_task(task_end(None));
-                let record = running.complete(gateway.reading(), output, response);
+                let record = running.complete(gateway.usage(), output, response);
                 durable.count_turn();
                 failpoint!("result.heard");
                 record
             }
             TurnOutcome::Failed(failure) => {
                 gateway.end_task(task_end(Some(&failure)));
-                running.fail(gateway.reading(), failure)
+                running.fail(gateway.usage(), failure)
             }
         };
         tasks.write_end(record, EndedBy::Request, durable);
