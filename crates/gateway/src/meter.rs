@@ -88,14 +88,14 @@ impl Meter {
         task: &Arc<TaskRequests>,
         model: &str,
         bound: &Bound,
-    ) -> Result<Entry, Refusal> {
+    ) -> Result<MeteredRequest, Refusal> {
         let estimate = self.prices.cost(model, &bound.most);
         let mut released = Box::pin(self.budgets.released());
         loop {
             // Listening begins before the look, so that a release in between is not missed.
             released.as_mut().enable();
             if let Some(reservation) = self.budgets.try_reserve(&task.payer, model, estimate, bound.certainty).await? {
-                return Ok(Entry::new(Arc::clone(self), Arc::clone(task), reservation, bound.most));
+                return Ok(MeteredRequest::new(Arc::clone(self), Arc::clone(task), reservation, bound.most));
             }
             released.as_mut().await;
             released.set(self.budgets.released());
@@ -113,7 +113,7 @@ const TOKENS_PER_SECOND: u128 = 250;
 
 /// One model request on the meter, open until dropped. What its answer states is added as it is seen. What it does not state
 /// is estimated at the end.
-pub(super) struct Entry {
+pub(super) struct MeteredRequest {
     meter: Arc<Meter>,
     task: Arc<TaskRequests>,
     reservation: Reservation,
@@ -146,10 +146,10 @@ enum Stage {
     Stated,
 }
 
-impl Entry {
+impl MeteredRequest {
     fn new(meter: Arc<Meter>, task: Arc<TaskRequests>, reservation: Reservation, most: TokenCounts) -> Self {
         let trace = task.trace();
-        Entry {
+        MeteredRequest {
             meter,
             task,
             reservation,
@@ -246,7 +246,7 @@ impl Entry {
     }
 }
 
-impl Drop for Entry {
+impl Drop for MeteredRequest {
     fn drop(&mut self) {
         self.estimate_the_rest();
         let charge = &self.reservation.charge;

@@ -15,7 +15,7 @@ use super::answer::{Body, empty, final_model_error, model_error, shortened};
 use super::bound::{Bound, Contents};
 use super::failure::GatewayFailure;
 use super::headers::strip_model_request;
-use super::meter::Entry;
+use super::meter::MeteredRequest;
 use super::permission::{self, Denied, Permitted};
 use super::sandbox::SandboxGateway;
 use super::task::TaskRequests;
@@ -151,7 +151,7 @@ async fn start(
     body: Bytes,
     contents: &Contents,
     task: &Arc<TaskRequests>,
-) -> Result<(Bytes, Option<Entry>), Box<Response<Body>>> {
+) -> Result<(Bytes, Option<MeteredRequest>), Box<Response<Body>>> {
     let refused = |status, kind, sentence: String, failure: fn(String) -> GatewayFailure| {
         let answer = final_model_error(status, kind, &sentence);
         sandbox.fail(failure(sentence));

@@ -20,7 +20,7 @@ use crate::answer::{Body, BoxError, empty, full, model_error, shortened};
 use crate::block_stop_buffer::BlockStopBuffer;
 use crate::failure::GatewayFailure;
 use crate::headers::strip_model_answer;
-use crate::meter::Entry;
+use crate::meter::MeteredRequest;
 use crate::sandbox::SandboxGateway;
 use crate::sse::{Origin, UsageReader, statement_of_json};
 use crate::task::{CutCharge, TaskRequests};
@@ -41,7 +41,7 @@ pub(super) struct Relay {
     /// The room that the request's body takes.
     pub(super) room: OwnedSemaphorePermit,
     /// `None`: the request costs nothing.
-    pub(super) entry: Option<Entry>,
+    pub(super) entry: Option<MeteredRequest>,
     pub(super) task: Arc<TaskRequests>,
     pub(super) slot: OwnedSemaphorePermit,
 }
@@ -81,7 +81,7 @@ impl Relay {
 /// A request that was sent and is not charged yet.
 struct Open {
     sandbox: Arc<SandboxGateway>,
-    entry: Option<Entry>,
+    entry: Option<MeteredRequest>,
     task: Arc<TaskRequests>,
 }
 
