@@ -44,10 +44,10 @@ const MAX_MODEL_CHARS: usize = 100;
 /// All budgets of an installation. Cheap to clone.
 #[derive(Clone)]
 pub struct Budgets {
-    shared: Arc<Shared>,
+    shared: Arc<BudgetState>,
 }
 
-struct Shared {
+struct BudgetState {
     ledger: Mutex<Ledger>,
     limits: InstallationLimits,
     /// Told whenever something is settled.
@@ -87,7 +87,7 @@ impl Budgets {
     }
 
     fn new(limits: InstallationLimits, book: Option<Book>) -> Self {
-        let shared = Shared {
+        let shared = BudgetState {
             ledger: Mutex::default(),
             limits,
             released: Notify::new(),

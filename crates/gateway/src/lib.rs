@@ -70,7 +70,7 @@ use crate::budget::Budgets;
 /// What all sandboxes' gateways share. Cheap to clone.
 #[derive(Clone)]
 pub struct Gateway {
-    shared: Arc<Shared>,
+    shared: Arc<GatewayState>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +84,7 @@ pub enum GatewayError {
 }
 
 /// The part of the gateway that requests of every sandbox use.
-struct Shared {
+struct GatewayState {
     upstream: Upstream,
     credentials: Credentials,
     prices: Arc<Prices>,
@@ -121,7 +121,7 @@ impl Gateway {
     ) -> Result<Gateway, GatewayError> {
         let model_api = settings.upstream.host_str().and_then(|host| host.parse().ok());
         let upstream = Upstream::new(settings.upstream, &settings.bounds)?;
-        let shared = Shared {
+        let shared = GatewayState {
             upstream,
             credentials,
             prices: Arc::new(settings.prices),

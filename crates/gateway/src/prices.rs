@@ -203,7 +203,7 @@ struct Table {
     #[serde(default, rename = "surcharge_source")]
     _surcharge_source: Option<String>,
     #[serde(default)]
-    models: BTreeMap<String, Entry>,
+    models: BTreeMap<String, ListedRates>,
     #[serde(default)]
     aliases: Vec<String>,
     /// Dollars for one web search that the API made.
@@ -217,7 +217,7 @@ struct Table {
 /// Dollars per million tokens.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct ListedRates {
     input: f64,
     output: f64,
     cache_write_5m: Option<f64>,
@@ -230,10 +230,10 @@ struct Entry {
 #[serde(deny_unknown_fields)]
 struct LongPrompt {
     above_tokens: u64,
-    rates: Entry,
+    rates: ListedRates,
 }
 
-impl Entry {
+impl ListedRates {
     fn price(&self) -> Option<ModelPrice> {
         let long_prompt = match &self.long_prompt {
             Some(long) => Some((long.above_tokens, long.rates.nanos()?)),

@@ -11,7 +11,7 @@ use observe::telemetry::TaskTrace;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
+use super::GatewayState;
 use super::activity::{Activity, ActivityTracker};
 use super::answer::shortened;
 use super::credential::{Credential, Unusable};
@@ -60,7 +60,7 @@ pub(super) struct SandboxRules {
 
 /// Serves one sandbox (see [`SandboxGateway::serve`]) and knows what it used.
 pub struct SandboxGateway {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<GatewayState>,
     pub(super) meter: Arc<Meter>,
     pub(super) activity_tracker: Arc<ActivityTracker>,
     pub(super) request_gate: Arc<RequestGate>,
@@ -88,7 +88,7 @@ struct Access {
 }
 
 impl SandboxGateway {
-    pub(super) fn new(shared: Arc<Shared>) -> Arc<Self> {
+    pub(super) fn new(shared: Arc<GatewayState>) -> Arc<Self> {
         Arc::new(SandboxGateway {
             meter: Arc::new(Meter::new(
                 Arc::clone(&shared.prices),

@@ -11,13 +11,13 @@ use crate::bound::Certainty;
 const IDLE_ACCOUNTS: usize = 4096;
 
 pub(super) struct Ledger {
-    entries: HashMap<Account, Entry>,
+    entries: HashMap<Account, AccountState>,
     /// At this size idle accounts are looked for.
     sweep_at: usize,
 }
 
 #[derive(Default)]
-struct Entry {
+struct AccountState {
     balance: Balance,
     /// `None`: there were requests that this coordinator has not seen.
     usage: Option<Usage>,
@@ -60,7 +60,7 @@ impl Ledger {
             self.entries.retain(|_, entry| entry.open > 0 || entry.unwritten > 0);
             self.sweep_at = IDLE_ACCOUNTS.max(2 * self.entries.len());
         }
-        self.entries.entry(account).or_insert(Entry { balance, ..Entry::default() });
+        self.entries.entry(account).or_insert(AccountState { balance, ..AccountState::default() });
     }
 
     /// Adds an account that was never charged.
