@@ -9,7 +9,7 @@ use serde_json::Value;
 #[derive(Debug, Default)]
 pub(crate) struct History {
     /// Accepted tasks, those of one session in the order in which they were accepted.
-    pub(crate) told: Vec<Told>,
+    pub(crate) accepted: Vec<AcceptedTask>,
     pub(crate) followers: Vec<Follower>,
     /// Each session's whole log, read when all was over.
     pub(crate) logs: BTreeMap<String, Vec<Value>>,
@@ -25,7 +25,7 @@ pub(crate) struct History {
 
 /// A task that a caller was told of.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
+pub(crate) struct AcceptedTask {
     pub(crate) session: String,
     pub(crate) task: String,
     pub(crate) message: String,

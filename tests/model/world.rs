@@ -199,7 +199,7 @@ impl World {
     }
 
     /// What is in the engine and below RUNTIME_DIR.
-    pub(crate) fn leftovers(&self) -> Vec<String> {
+    pub(crate) fn remaining(&self) -> Vec<String> {
         let everything = Labels::new();
         let (containers, volumes) = self.now(async {
             (self.engine.list_containers(&everything).await, self.engine.list_volumes(&everything).await)

@@ -21,7 +21,7 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// What the layers within find out about a request's caller, as one of its extensions. The line is written also where they
 /// never answer, so a response could not carry it.
 #[derive(Clone, Default)]
-pub(super) struct Entry(Arc<OnceLock<Admitted>>);
+pub(super) struct AdmissionSlot(Arc<OnceLock<Admitted>>);
 
 /// As what a request was let past the check of keys.
 pub(super) enum Admitted {
@@ -31,7 +31,7 @@ pub(super) enum Admitted {
     As(Option<KeyId>),
 }
 
-impl Entry {
+impl AdmissionSlot {
     /// Once; what is told later does not count.
     pub(super) fn admitted(&self, how: Admitted) {
         let _ = self.0.set(how);
@@ -48,7 +48,7 @@ pub(super) async fn record(mut request: Request, next: Next) -> Response {
     let mut line = Line {
         began: Instant::now(),
         id: request_id(request.headers()),
-        entry: Entry::default(),
+        admission: AdmissionSlot::default(),
         peer: peer(&request),
         method: request.method().clone(),
         asked: Subject::of_path(route.as_deref(), request.uri().path()),
@@ -56,7 +56,7 @@ pub(super) async fn record(mut request: Request, next: Next) -> Response {
         refused: None,
         status: None,
     };
-    request.extensions_mut().insert(line.entry.clone());
+    request.extensions_mut().insert(line.admission.clone());
     let mut response = next.run(request).await;
     if let Ok(id) = HeaderValue::try_from(&line.id) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -73,7 +73,7 @@ pub(super) async fn record(mut request: Request, next: Next) -> Response {
 struct Line {
     began: Instant,
     id: String,
-    entry: Entry,
+    admission: AdmissionSlot,
     peer: IpAddr,
     method: Method,
     route: Option<String>,
@@ -85,7 +85,7 @@ struct Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let key = match self.entry.0.get() {
+        let key = match self.admission.0.get() {
             Some(Admitted::Openly) => return,
             Some(Admitted::As(key)) => key.as_ref(),
             None => None,

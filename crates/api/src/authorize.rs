@@ -12,7 +12,7 @@ use domain::session::SessionId;
 use http::{HeaderMap, HeaderName, Method};
 use tower_http::cors::CorsLayer;
 
-use super::audit::{Admitted, Entry, REQUEST_ID, peer};
+use super::audit::{AdmissionSlot, Admitted, REQUEST_ID, peer};
 use super::{Api, ApiError};
 use crate::access::{Caller, Keys, Rate, Tickets};
 use crate::settings::OriginList;
@@ -33,13 +33,13 @@ pub struct Guard {
 /// With keys set, a request without a valid one gets nowhere, not even to learn which routes there are.
 pub(super) async fn admit(State(api): State<Api>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let entry = request.extensions().get::<Entry>().cloned().unwrap_or_default();
+    let admission = request.extensions().get::<AdmissionSlot>().cloned().unwrap_or_default();
     let caller = if route.as_deref().is_some_and(|route| OPEN.contains(&route)) {
-        entry.admitted(Admitted::Openly);
+        admission.admitted(Admitted::Openly);
         Caller::anyone()
     } else {
         let caller = identify(&api.guard, &request, peer(&request))?;
-        entry.admitted(Admitted::As(caller.key.clone()));
+        admission.admitted(Admitted::As(caller.key.clone()));
         allow(&api.guard, &caller, request.method(), route.as_deref())?;
         caller
     };

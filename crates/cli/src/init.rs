@@ -93,7 +93,7 @@ pub(super) fn run(options: &InitOptions) -> anyhow::Result<ExitCode> {
     }
     check(draft.path()).context("the new template is not one that the server takes")?;
     put(draft, directory).with_context(unusable)?;
-    tell(directory)?;
+    print_next_steps(directory)?;
     Ok(Exit::Done.into())
 }
 
@@ -145,7 +145,7 @@ fn put(draft: TempDir, directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn tell(directory: &Path) -> io::Result<()> {
+fn print_next_steps(directory: &Path) -> io::Result<()> {
     let shown = directory.display();
     writeln!(io::stdout(), "{shown}")?;
     writeln!(

@@ -106,12 +106,12 @@ impl<T: DeserializeOwned> PagedList<T> {
         } else if !json {
             print_table(&(self.table)(&records))?;
         }
-        Ok(tell_of_more(more)?)
+        Ok(print_more_hint(more)?)
     }
 }
 
 /// Below a list that is not all.
-fn tell_of_more(more: bool) -> io::Result<()> {
+fn print_more_hint(more: bool) -> io::Result<()> {
     if more { writeln!(io::stderr(), "there are more: --limit N or --all shows them") } else { Ok(()) }
 }
 

@@ -74,7 +74,7 @@ impl Show {
             Event::Text(event) if event.parent_tool_use_id.is_none() => self.piece(Piece::Text, &event.text)?,
             Event::ToolStart(event) => {
                 let indent = if event.parent_tool_use_id.is_some() { "· " } else { "" };
-                self.line("tool", &format!("{indent}{} {}", event.tool, telling(&event.input)))?;
+                self.line("tool", &format!("{indent}{} {}", event.tool, input_summary(&event.input)))?;
             }
             Event::ToolEnd(event) => {
                 let indent = if event.parent_tool_use_id.is_some() { "· " } else { "" };
@@ -180,7 +180,7 @@ enum Piece {
 }
 
 /// The telling part of a tool's input.
-fn telling(input: &Value) -> String {
+fn input_summary(input: &Value) -> String {
     let names = ["command", "file_path", "pattern", "url", "query", "description", "prompt"];
     let text = names.iter().find_map(|name| input[*name].as_str()).map_or_else(|| input.to_string(), str::to_owned);
     shortened(&text, INPUT)

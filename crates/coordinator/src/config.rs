@@ -1,9 +1,9 @@
 //! The configuration: a flag wins over an environment variable, that over `.env`, that over the default. Only this module reads
 //! the environment, and it hands each crate the settings of that crate.
 
+mod component_settings;
 mod doctor;
 mod egress;
-mod parts;
 mod traces;
 mod value;
 

@@ -10,16 +10,16 @@ use tokio::time::timeout;
 
 /// A tool call that the agent does not speak of in this time was none, or the worker has other things to do: the request
 /// goes on.
-const HEARING_TIMEOUT: Duration = Duration::from_secs(2);
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) struct RequestGate(watch::Sender<State>);
+pub(super) struct RequestGate(watch::Sender<GateState>);
 
 #[derive(Clone, Copy, Default)]
-struct State {
+struct GateState {
     /// New requests wait until they are released.
     held: bool,
     /// Tool calls in the answers that were passed on, and those of them that the worker has not heard of.
-    unheard: u32,
+    unconfirmed: u32,
 }
 
 impl RequestGate {
@@ -29,7 +29,7 @@ impl RequestGate {
 
     /// A task begins, and nothing is known of the one before.
     pub(super) fn restart(&self) {
-        self.0.send_replace(State::default());
+        self.0.send_replace(GateState::default());
     }
 
     pub(super) fn hold(&self) {
@@ -41,21 +41,21 @@ impl RequestGate {
     }
 
     /// An answer with so many tool calls is about to be passed on.
-    pub(super) fn tell(&self, tool_calls: u32) {
-        self.0.send_modify(|state| state.unheard += tool_calls);
+    pub(super) fn expect_calls(&self, tool_calls: u32) {
+        self.0.send_modify(|state| state.unconfirmed += tool_calls);
     }
 
     /// The worker has heard of a tool call.
-    pub(super) fn heard(&self) {
-        self.0.send_modify(|state| state.unheard = state.unheard.saturating_sub(1));
+    pub(super) fn confirm_call(&self) {
+        self.0.send_modify(|state| state.unconfirmed = state.unconfirmed.saturating_sub(1));
     }
 
     /// Waits until a request may start.
     pub(super) async fn until_free(&self) {
         // Waiting fails only without a sender, which is here.
         let mut state = self.0.subscribe();
-        if timeout(HEARING_TIMEOUT, state.wait_for(|state| state.unheard == 0)).await.is_err() {
-            self.0.send_modify(|state| state.unheard = 0);
+        if timeout(CONFIRM_TIMEOUT, state.wait_for(|state| state.unconfirmed == 0)).await.is_err() {
+            self.0.send_modify(|state| state.unconfirmed = 0);
         }
         let _ = state.wait_for(|state| !state.held).await;
     }
@@ -72,17 +72,17 @@ mod tests {
         let gate = RequestGate::new();
         let is_free = || gate.until_free().now_or_never().is_some();
         assert!(is_free());
-        gate.tell(2);
-        gate.heard();
+        gate.expect_calls(2);
+        gate.confirm_call();
         assert!(!is_free(), "one of two calls is heard");
         gate.hold();
-        gate.heard();
+        gate.confirm_call();
         assert!(!is_free(), "all is heard, and it was the last turn");
         gate.release();
         assert!(is_free());
-        gate.heard();
+        gate.confirm_call();
         assert!(is_free(), "a call that nobody told of");
-        gate.tell(1);
+        gate.expect_calls(1);
         gate.restart();
         assert!(is_free());
     }

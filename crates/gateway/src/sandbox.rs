@@ -194,8 +194,8 @@ impl SandboxGateway {
     }
 
     /// The agent has spoken of a tool call. The next model request waits for that, so that [`Self::hold_requests`] is in time.
-    pub fn heard_tool_call(&self) {
-        self.request_gate.heard();
+    pub fn confirm_tool_call(&self) {
+        self.request_gate.confirm_call();
     }
 
     /// What the current task has used in this sandbox, or the last one.

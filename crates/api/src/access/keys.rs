@@ -20,23 +20,23 @@ pub(super) const LOOK: Duration = Duration::from_millis(250);
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Keys {
-    shared: Arc<Shared>,
+    set: Arc<KeySet>,
 }
 
-struct Shared {
-    environment: Vec<Known>,
+struct KeySet {
+    environment: Vec<ActiveKey>,
     stored: RwLock<Stored>,
 }
 
 #[derive(Default)]
 struct Stored {
-    valid: BTreeMap<KeyId, Known>,
+    valid: BTreeMap<KeyId, ActiveKey>,
     /// Who calls without a key. Once the store has had a key there is no such caller any more, whatever becomes of the key.
     anyone: Option<Caller>,
 }
 
 #[derive(Clone)]
-struct Known {
+struct ActiveKey {
     digest: Digest,
     caller: Caller,
     expires: Option<Timestamp>,
@@ -45,17 +45,17 @@ struct Known {
 impl Keys {
     /// Reads what there is. [`Keys::watch`] keeps it true. `host`: where the server listens.
     pub fn open(environment: &ApiKeys, store: &KeyStore, host: IpAddr) -> Result<Keys, StoreError> {
-        let environment: Vec<Known> = environment.digests().map(of_environment).collect();
+        let environment: Vec<ActiveKey> = environment.digests().map(of_environment).collect();
         let anyone = (environment.is_empty() && host.is_loopback()).then(Caller::anyone);
         let stored = RwLock::new(Stored { valid: BTreeMap::new(), anyone });
-        let keys = Keys { shared: Arc::new(Shared { environment, stored }) };
+        let keys = Keys { set: Arc::new(KeySet { environment, stored }) };
         keys.learn(store.all()?);
         Ok(keys)
     }
 
     /// No key is valid. That lets nobody in: see [`Keys::anyone`].
     pub fn is_empty(&self) -> bool {
-        self.shared.environment.is_empty() && self.stored().valid.is_empty()
+        self.set.environment.is_empty() && self.stored().valid.is_empty()
     }
 
     /// The caller without a key, where there may be one: on loopback, as long as there has never been a key.
@@ -67,7 +67,7 @@ impl Keys {
     pub fn find(&self, key: &str) -> Option<Caller> {
         let (digest, now) = (Digest::of(key), Timestamp::now());
         let stored = self.stored();
-        let all = self.shared.environment.iter().chain(stored.valid.values());
+        let all = self.set.environment.iter().chain(stored.valid.values());
         let found = all.fold(None, |found, known| if known.digest.is(&digest) { Some(known) } else { found })?;
         // Also while the store cannot be read, and before the watch has seen it.
         found.expires.is_none_or(|expires| now < expires).then(|| found.caller.clone())
@@ -98,7 +98,7 @@ impl Keys {
     /// Takes in what the store has now. Whoever holds a key that is gone is told.
     fn learn(&self, keys: Vec<ApiKey>) {
         let now = Timestamp::now();
-        let mut stored = self.shared.stored.write().unwrap_or_else(PoisonError::into_inner);
+        let mut stored = self.set.stored.write().unwrap_or_else(PoisonError::into_inner);
         if !keys.is_empty()
             && let Some(anyone) = stored.anyone.take()
         {
@@ -120,11 +120,11 @@ impl Keys {
     }
 
     fn stored(&self) -> RwLockReadGuard<'_, Stored> {
-        self.shared.stored.read().unwrap_or_else(PoisonError::into_inner)
+        self.set.stored.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn of_environment(digest: Digest) -> Known {
+fn of_environment(digest: Digest) -> ActiveKey {
     let caller = Caller {
         key: Some(KeyId::of_environment(digest.as_bytes())),
         scope: Scope::Admin,
@@ -132,10 +132,10 @@ fn of_environment(digest: Digest) -> Known {
         limits: KeyLimits::default(),
         revoked: CancellationToken::new(),
     };
-    Known { digest, caller, expires: None }
+    ActiveKey { digest, caller, expires: None }
 }
 
-fn of_store(key: &ApiKey) -> Known {
+fn of_store(key: &ApiKey) -> ActiveKey {
     let caller = Caller {
         key: Some(key.id.clone()),
         scope: key.scope,
@@ -143,7 +143,7 @@ fn of_store(key: &ApiKey) -> Known {
         limits: key.limits.clone(),
         revoked: CancellationToken::new(),
     };
-    Known { digest: key.digest, caller, expires: key.expires }
+    ActiveKey { digest: key.digest, caller, expires: key.expires }
 }
 
 #[cfg(test)]
@@ -204,7 +204,7 @@ mod tests {
         store.insert(&key(&secret, Some(Timestamp::now() + SignedDuration::from_hours(1)))).unwrap();
         let keys = Keys::open(&ApiKeys::default(), &store, "127.0.0.1".parse().unwrap()).unwrap();
         assert!(keys.find(secret.text().expose_secret()).is_some());
-        for known in keys.shared.stored.write().unwrap().valid.values_mut() {
+        for known in keys.set.stored.write().unwrap().valid.values_mut() {
             known.expires = Some(Timestamp::now());
         }
         assert!(keys.find(secret.text().expose_secret()).is_none());

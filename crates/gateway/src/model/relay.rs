@@ -189,7 +189,7 @@ impl Open {
                         self.pass(&mut agent, passed).await;
                         continue;
                     }
-                    self.sandbox.request_gate.tell(ends.tool_calls());
+                    self.sandbox.request_gate.expect_calls(ends.tool_calls());
                     // The end of the answer goes out with the end of the message: between them it could be cut off again.
                     // Read to its own end, so that its connection serves others.
                     let _ = tokio::time::timeout(END_TIMEOUT, response.chunk()).await;

@@ -88,7 +88,7 @@ impl Conversation {
                 if let Some(running) = tasks.running_mut() {
                     pace_tool_call(running, tool, caller, gateway);
                 }
-                gateway.heard_tool_call();
+                gateway.confirm_tool_call();
             }
             AgentSignal::TurnOver => {
                 let Some(running) = tasks.running_mut() else { return };
