@@ -83,12 +83,12 @@ async fn check_round(server: &crate::server::Server, mut history: History, findi
     for log in history.logs.values() {
         let others = log[first..].iter().filter(|event| event["type"] == "task_queued");
         let others = others.filter(|event| !ours.iter().any(|task| event["taskId"] == **task)).count();
-        assert_eq!(others, 0, "a task that nobody was accepted of");
+        assert_eq!(others, 0, "a task that no caller got");
     }
     history.accepted = accepted;
     let mut found = Findings::of(&history);
     // Those of the rounds before, whose callers are not in this history.
-    found.tasks_doubled.retain(|sentence| !sentence.contains("nobody was accepted of"));
+    found.tasks_doubled.retain(|sentence| !sentence.contains("no caller got"));
     findings.add(found);
 }
 
