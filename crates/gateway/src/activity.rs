@@ -1,4 +1,4 @@
-//! What moves through one sandbox's gateway: for stall detection and for accounts of traffic.
+//! Counts the traffic of one sandbox's gateway: for stall detection and for accounts of traffic.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -19,7 +19,7 @@ pub struct Activity {
     pub egress_received_bytes: u64,
 }
 
-/// Where the readings come from: counters that every connection of the sandbox shares.
+/// Counters that every connection of the sandbox shares.
 pub(super) struct ActivityTracker {
     began: Instant,
     last_micros: AtomicU64,

@@ -1,8 +1,9 @@
 //! Keeps the ends of a streamed message's blocks back until the message is complete, then sends them all at once.
 //!
-//! Read in Claude Code 2.1.197 and seen: an answer that is cut off before its first block has ended is asked again, one that
-//! is cut off later ends the turn with "Connection closed mid-response". So a coordinator that is killed between the first
-//! block's end and the message's would fail the task. The deltas pass as they come; the CLI tells blocks apart by index.
+//! Read in Claude Code 2.1.197 and seen: an answer that is cut off before its first block has ended is asked again, one
+//! that is cut off later ends the turn with "Connection closed mid-response". So a coordinator that is killed between
+//! the first block's end and the message's would fail the task. The deltas pass as they come; the CLI tells blocks
+//! apart by index.
 
 use claude_stream::STRUCTURED_OUTPUT;
 use serde::Deserialize;
@@ -38,7 +39,7 @@ impl BlockStopBuffer {
     /// The longest events are under 1 MB; ends of blocks have 60 bytes.
     const MAX_BYTES: usize = 4 << 20;
 
-    /// What is to be sent after the next piece has come.
+    /// Takes the next piece and returns the bytes to send.
     pub(super) fn pass(&mut self, piece: &[u8]) -> Vec<u8> {
         if self.gave_up {
             return piece.to_vec();
@@ -78,12 +79,12 @@ impl BlockStopBuffer {
         self.complete
     }
 
-    /// How many tools the message calls, as far as it came.
+    /// The number of tool calls in the part of the message that has arrived.
     pub(super) fn tool_calls(&self) -> u32 {
         self.tool_calls
     }
 
-    /// What is left when the stream has ended in order. After a cut it is of no use.
+    /// Returns the rest when the stream has ended in order. After a cut the rest is of no use.
     pub(super) fn finish(&mut self) -> Vec<u8> {
         let mut left = std::mem::take(&mut self.held);
         left.append(&mut self.unfinished);
@@ -101,7 +102,7 @@ fn event_length(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// Whether a block is the call of a tool that the session's worker will hear of: the answer in structured form is none.
+/// Returns true when a block calls a tool that the session's worker sees. A structured answer is no such call.
 fn is_tool_call(event: &[u8]) -> bool {
     let data = event.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"data:")).unwrap_or_default();
     let start = serde_json::from_slice::<BlockStart>(data);

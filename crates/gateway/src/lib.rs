@@ -7,7 +7,7 @@
 //! - `CONNECT host:port` and absolute-form `http://` requests go to allowed outside hosts;
 //! - everything else is refused: other paths and queries, a Host that is not the target's, what a task has no bytes left for.
 //!
-//! What really happened upstream is kept ([`SandboxGateway::failure`]), because the CLI reports API failures as success.
+//! The gateway keeps what really happened upstream ([`SandboxGateway::failure`]), because the CLI reports API failures as success.
 
 mod activity;
 mod address;
@@ -67,7 +67,7 @@ use self::egress::Egress;
 use self::upstream::Upstream;
 use crate::budget::Budgets;
 
-/// What all sandboxes' gateways share. Cheap to clone.
+/// The state that all sandboxes' gateways share. Cheap to clone.
 #[derive(Clone)]
 pub struct Gateway {
     shared: Arc<GatewayState>,
@@ -107,7 +107,7 @@ impl Gateway {
         Gateway::with_resolver(settings, credentials, tracker, Arc::new(SystemResolver))
     }
 
-    /// Whether a gateway can be made from these settings.
+    /// Checks that a gateway can be made from these settings.
     pub fn check(settings: &GatewaySettings) -> Result<(), GatewayError> {
         Upstream::new(settings.upstream.clone(), &settings.bounds).map(drop)
     }
@@ -154,7 +154,7 @@ impl Gateway {
         self.shared.credentials.state()
     }
 
-    /// Whether a task with these models may name `model`.
+    /// Returns true when a task with these models may name `model`.
     pub fn is_listed(model: &str, models: &[String]) -> bool {
         models.iter().any(|listed| prices::is_same_model(model, listed))
     }

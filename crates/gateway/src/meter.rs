@@ -18,7 +18,7 @@ use super::task::{CutCharge, SettleBounds, TaskEnd, TaskRequests};
 use super::tokens::TokenCounts;
 use crate::budget::{Budgets, Refusal, Reservation};
 
-/// What a sandbox's task has used since it began.
+/// Usage and cost of a task since it began in this sandbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageSnapshot {
     pub usage: Usage,
@@ -39,7 +39,7 @@ impl Meter {
         Meter { prices, budgets, metrics, settle, task: Mutex::default() }
     }
 
-    /// What the current task has used, or the last one.
+    /// The usage of the current task, or of the last one.
     pub(super) fn read(&self) -> UsageSnapshot {
         self.task().as_ref().map(|task| task.used()).unwrap_or_default()
     }

@@ -176,7 +176,7 @@ async fn start(
         () = task.ended() => return Err(Box::new(no_task(sandbox, endpoint))),
     };
     match reserved {
-        // Whoever ends a task looks for open requests after that, so this one is never sent.
+        // The session looks for open requests after it has ended the task, so this one is never sent.
         Ok(_) if task.has_ended() => Err(Box::new(no_task(sandbox, endpoint))),
         Ok(entry) => Ok((body, Some(entry))),
         Err(Refusal::Spent(spent)) => {

@@ -1,4 +1,4 @@
-//! What a model's tokens cost.
+//! The prices of models' tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ pub enum PricesError {
 }
 
 impl Prices {
-    /// How many different unknown models are remembered, each of which is warned about once.
+    /// The number of unknown models that are remembered, so that each is warned about once.
     const MAX_UNKNOWN: usize = 64;
 
     /// The built-in table, with what `path` (`MODEL_PRICES`, of the same shape) adds or changes.
@@ -58,7 +58,7 @@ impl Prices {
         if prices.models.is_empty() { Err(PricesError::Empty) } else { Ok(prices) }
     }
 
-    /// Whether `model` is one that the CLI can be given: a model with a price, with or without its date and a suffix
+    /// Returns true when the CLI can be given `model`: a model with a price, with or without its date and a suffix
     /// like `[1m]`, or one of the CLI's short names.
     pub fn knows(&self, model: &str) -> bool {
         self.find(model).is_some() || self.aliases.contains(without_suffix(model))
@@ -69,7 +69,7 @@ impl Prices {
         self.models.keys().chain(&self.aliases).cloned().collect()
     }
 
-    /// What one answer costs. A model without a price is counted as the dearest known.
+    /// The cost of one answer. A model without a price is counted as the dearest known.
     pub(super) fn cost(&self, model: &str, counts: &TokenCounts) -> Cost {
         let rates = self.rates(without_fast(model), counts.prompt());
         let parts = [
@@ -197,7 +197,7 @@ struct Rates {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    /// Where the numbers come from: for people.
+    /// The source of the numbers, for people.
     #[serde(default, rename = "source")]
     _source: Option<String>,
     #[serde(default, rename = "surcharge_source")]
@@ -258,8 +258,8 @@ fn nanos_per_token(dollars_per_million: f64) -> Option<u64> {
     valid.then(|| Cost::from_dollars(dollars_per_million / 1e6).nano_dollars())
 }
 
-/// Whether a list that names `listed` means `model`: with or without date and suffix, and one of the CLI's short names means
-/// all of its family.
+/// Returns true when a list that names `listed` means `model`: with or without date and suffix, and one of the CLI's
+/// short names means all of its family.
 pub(crate) fn is_same_model(model: &str, listed: &str) -> bool {
     let (model, listed) = (without_suffix(model), without_suffix(listed));
     model == listed || without_date(model) == listed || (!listed.contains('-') && of_family(model, listed))

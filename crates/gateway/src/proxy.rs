@@ -18,7 +18,7 @@ use super::headers::strip_hop_by_hop;
 use super::sandbox::SandboxGateway;
 use super::tunnel::{Outside, Tunnel};
 
-/// Where a CONNECT leaves its tunnel, for the connection to become it once the answer is out.
+/// Holds the tunnel of a CONNECT until the answer is sent; the connection then becomes the tunnel.
 pub(super) type TunnelSlot = Mutex<Option<Tunnel>>;
 
 /// `CONNECT host:port`
@@ -128,8 +128,8 @@ fn read_target(authority: &Authority, via: Via) -> Result<Target, String> {
     Ok(Target { host, port, via })
 }
 
-/// Whether there is no Host, as in HTTP/1.0, or one that means the target. Without a port it means any of the host's:
-/// clients write a CONNECT's Host in either way.
+/// Returns true when there is no Host, as in HTTP/1.0, or one that means the target. Without a port it means any of the
+/// host's: clients write a CONNECT's Host in either way.
 fn host_agrees(headers: &HeaderMap, target: &Target) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return !headers.contains_key(HOST) };

@@ -1,14 +1,14 @@
-//! Keeps the agent's model requests behind what the session's worker has heard of its tool calls.
+//! Holds a model request back until the session's worker has seen the tool calls of the answer before.
 //!
-//! A tool call reaches the worker through the agent's output, the next model request reaches the gateway on its own way and
-//! may be there first. Then the worker could not hold back the request for a turn too many any more.
+//! A tool call reaches the worker through the agent's output, the next model request reaches the gateway on its own way
+//! and may be there first. Then the worker could not hold back the request for a turn too many any more.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// A tool call that the agent does not speak of in this time was none, or the worker has other things to do: the request
+/// The time in which the worker has to confirm a tool call. After that the request
 /// goes on.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -18,7 +18,7 @@ pub(super) struct RequestGate(watch::Sender<GateState>);
 struct GateState {
     /// New requests wait until they are released.
     held: bool,
-    /// Tool calls in the answers that were passed on, and those of them that the worker has not heard of.
+    /// Tool calls in answers that were passed on, and that the worker has not confirmed.
     unconfirmed: u32,
 }
 
@@ -27,7 +27,7 @@ impl RequestGate {
         RequestGate(watch::Sender::default())
     }
 
-    /// A task begins, and nothing is known of the one before.
+    /// Starts a task: the state of the previous one is dropped.
     pub(super) fn restart(&self) {
         self.0.send_replace(GateState::default());
     }
@@ -40,12 +40,12 @@ impl RequestGate {
         self.0.send_modify(|state| state.held = false);
     }
 
-    /// An answer with so many tool calls is about to be passed on.
+    /// Counts the tool calls of an answer that is about to be passed on.
     pub(super) fn expect_calls(&self, tool_calls: u32) {
         self.0.send_modify(|state| state.unconfirmed += tool_calls);
     }
 
-    /// The worker has heard of a tool call.
+    /// The worker has seen a tool call.
     pub(super) fn confirm_call(&self) {
         self.0.send_modify(|state| state.unconfirmed = state.unconfirmed.saturating_sub(1));
     }

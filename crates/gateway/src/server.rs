@@ -91,7 +91,7 @@ fn is_own(scheme: Option<&Scheme>, authority: &Authority) -> bool {
     scheme == Some(&Scheme::HTTP) && OWN_AUTHORITIES.contains(&authority.as_str())
 }
 
-/// Whether there is no Host, or ours.
+/// Returns true when there is no Host, or ours.
 fn names_us(headers: &HeaderMap) -> bool {
     let hosts = headers.get_all(HOST);
     hosts.iter().count() <= 1 && hosts.iter().all(|host| OWN_AUTHORITIES.iter().any(|own| host == own))

@@ -11,20 +11,20 @@ use tokio::time::Instant;
 
 use super::meter::UsageSnapshot;
 
-/// Why a task has ended, as far as it decides what its open requests cost.
+/// The way a task ended. It decides what the task's open requests cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskEnd {
-    /// The agent came to an end, failed or was lost, or the task met its time, turn or cost limit. An agent can bring all of
-    /// these about, so a request that is cut costs its whole reservation.
+    /// The agent came to an end, failed or was lost, or the task met its time, turn or cost limit. An agent can bring
+    /// all of these about, so a request that is cut costs its whole reservation.
     Own,
-    /// A caller aborted the task, or deleted or reset its session. A request that is cut costs an estimate of what the model
-    /// wrote until then.
+    /// A caller aborted the task, or deleted or reset its session. A request that is cut costs an estimate of what the
+    /// model wrote until then.
     Caller,
     /// The coordinator ends. Open requests are cut at once, and cost the same estimate.
     Shutdown,
 }
 
-/// How long the answers of open requests are read after their task has ended.
+/// The time for which the answers of open requests are read after their task has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct SettleBounds {
     /// After [`TaskEnd::Own`].
@@ -39,7 +39,7 @@ impl Default for SettleBounds {
     }
 }
 
-/// What a request costs whose answer was not read to its end.
+/// The cost of a request whose answer was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CutCharge {
     Reservation,

@@ -1,4 +1,4 @@
-//! How much one sandbox may ask of the outside: requests in a minute, bytes in a task.
+//! Bounds one sandbox's traffic to outside hosts: requests a minute, bytes a task.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

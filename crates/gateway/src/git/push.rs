@@ -101,7 +101,8 @@ impl Waiting {
 
     /// The head of the push that goes to the forge.
     fn head(&self, head: &PushHead) -> Vec<u8> {
-        // What needs more than this push has, and what is said in its first form: the second one's lines may follow it.
+        // Drops capabilities that need more than this push has, and `report-status-v2`: its extra lines are not parsed
+        // here.
         let dropped = ["atomic", "push-options", REPORT_STATUS, REPORT_STATUS_V2];
         let kept = head.capabilities.iter().map(String::as_str).filter(|capability| !dropped.contains(capability));
         let capabilities: Vec<&str> = std::iter::once(REPORT_STATUS).chain(kept).collect();

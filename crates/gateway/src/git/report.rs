@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::commands::PushError;
 use super::pkt;
 
-/// What became of a ref.
+/// The result of a push for one ref.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RefResult {
     Updated,
@@ -14,12 +14,12 @@ pub(super) enum RefResult {
     Refused(String),
 }
 
-/// What the forge answered.
+/// The forge's answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Report {
     /// By the name under which it was pushed there.
     pub(super) results: BTreeMap<String, RefResult>,
-    /// What git prints behind `remote:`.
+    /// Text that git prints behind `remote:`.
     pub(super) remarks: Vec<u8>,
 }
 

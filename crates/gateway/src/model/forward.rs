@@ -117,7 +117,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
         sent.map_err(|error| self.unreachable(format!("the model API could not be reached: {}", in_words(&error))))
     }
 
-    /// Whether the login was renewed since `credential` was read from it.
+    /// Returns true when the login was renewed since `credential` was read from it.
     fn changed(&self, credential: &Credential) -> bool {
         credential.kind() == CredentialKind::Login
             && self.sandbox.credential().is_ok_and(|current| !current.is_same(credential))
@@ -205,7 +205,7 @@ impl Trouble {
         }
     }
 
-    /// Whether the API itself says that asking again is no use.
+    /// Returns true when the API itself says that another try is of no use.
     fn is_final(&self) -> bool {
         self.headers.get(X_SHOULD_RETRY).is_some_and(|value| value == "false")
     }

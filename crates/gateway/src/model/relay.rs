@@ -1,7 +1,7 @@
 //! Carries the answer of one model request from the API to the agent.
 //!
-//! The relay runs apart from the agent's connection: what was asked for is paid for, so an answer is read to its end whether
-//! the agent still listens or not.
+//! The relay runs apart from the agent's connection: what was asked for is paid for, so an answer is read to its end
+//! whether the agent still listens or not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ use crate::task::{CutCharge, TaskRequests};
 const PIECES: usize = 16;
 /// A longer answer in one document is not read. The longest are under 1 MB.
 const MAX_DOCUMENT_BYTES: usize = 8 << 20;
-/// How long after `message_stop` the API may take to end its answer.
+/// The time after `message_stop` in which the API has to end its answer.
 const END_TIMEOUT: Duration = Duration::from_millis(100);
 /// Bytes of a foreign answer that its error quotes.
 const QUOTED_BYTES: usize = 120;
@@ -144,7 +144,7 @@ impl Open {
         self.close_with(head, answer);
     }
 
-    /// What came is no answer of the API, so it costs nothing.
+    /// Makes an error of an answer that is not the API's. Such an answer costs nothing.
     fn foreign(&mut self, headers: &HeaderMap, body: &[u8], end: End) -> Response<Body> {
         let sentence = foreign_sentence(headers, body, end);
         let answer = model_error(StatusCode::BAD_GATEWAY, "api_error", &sentence);
@@ -190,8 +190,8 @@ impl Open {
                         continue;
                     }
                     self.sandbox.request_gate.expect_calls(ends.tool_calls());
-                    // The end of the answer goes out with the end of the message: between them it could be cut off again.
-                    // Read to its own end, so that its connection serves others.
+                    // The end of the answer goes out with the end of the message: between them it could be cut off
+                    // again. Read to its own end, so that its connection serves others.
                     let _ = tokio::time::timeout(END_TIMEOUT, response.chunk()).await;
                     self.see(&mut reader, None);
                     break Some(passed);
@@ -272,7 +272,7 @@ impl Open {
     }
 }
 
-/// How far a document came.
+/// The part of a document that has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Whole,

@@ -1,9 +1,10 @@
-//! Reads a model request: refuses what would have the API itself fetch, keep or charge something that no rule of ours sees,
-//! and finds what decides how much the request can use.
+//! Reads a model request: refuses what would have the API itself fetch, keep or charge something that no rule of ours
+//! sees, and finds what decides how much the request can use.
 //!
-//! The API fetches images and documents by URL, connects to MCP servers, runs programs and reads stored files for whoever
-//! asks. An agent that posts such a request by hand could name any address in it. The API also sells other speeds, regions
-//! and service tiers, compaction and a fallback to another model, each at prices of its own. Claude Code uses none of these.
+//! The API fetches images and documents by URL, connects to MCP servers, runs programs and reads stored files for
+//! whoever asks. An agent that posts such a request by hand could name any address in it. The API also sells other
+//! speeds, regions and service tiers, compaction and a fallback to another model, each at prices of its own. Claude
+//! Code uses none of these.
 
 use std::fmt;
 
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use crate::bound::Contents;
 
-/// Which of them a request asks for.
+/// The refused feature that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PolicyViolation {
     #[error("Claude Runner forwards no content by URL, since the model API would fetch it; send it as base64")]
@@ -92,14 +93,14 @@ pub(super) fn check(body: &[u8]) -> Result<Contents, PolicyViolation> {
     let mut found = None;
     let mut contents = Contents::default();
     let mut reader = serde_json::Deserializer::from_slice(body);
-    // An error is what ends the walk once something is found. Any other, the bound on depth above all, would leave the rest
-    // unread.
+    // An error is what ends the walk once something is found. Any other, the bound on depth above all, would leave the
+    // rest unread.
     let walked = Walk { place: Place::Top, found: &mut found, contents: &mut contents }.deserialize(&mut reader);
     walked.map_err(|_| found.unwrap_or(PolicyViolation::Unreadable))?;
     Ok(contents)
 }
 
-/// Where in a request a value stands.
+/// The place of a value in a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Top,
@@ -108,7 +109,7 @@ enum Place {
     Content,
     /// The `source` of an image or a document
     Source,
-    /// What the API is to do with the context before it samples
+    /// Instructions for the context, which the API carries out before it samples
     Context,
 }
 
@@ -244,14 +245,14 @@ fn is_known(field: &str) -> bool {
     KNOWN_FIELDS.contains(&field) || CONNECTORS.contains(&field) || PRICED.iter().any(|(priced, _)| *priced == field)
 }
 
-/// Whether a field that is refused says what holds without it.
+/// Returns true when a refused field has the value that holds without it.
 fn is_harmless(violation: PolicyViolation, field: &str, value: &Value) -> bool {
     let mut priced = PRICED.iter().filter(|(priced, _)| violation == PolicyViolation::Price && *priced == field);
     let usual = priced.any(|(_, usual)| value.as_str().is_some_and(|value| usual.contains(&value)));
     usual || (value.is_null() && matches!(violation, PolicyViolation::Connector | PolicyViolation::Price))
 }
 
-/// Where the bytes of an image or a document are.
+/// The source of an image or a document.
 #[derive(Default)]
 struct Source {
     bytes: u64,

@@ -1,4 +1,4 @@
-//! What the coordinator itself calls on behalf of callers.
+//! Tests the requests that the coordinator itself sends on behalf of callers.
 
 use std::io;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! What was asked for is paid for, whoever hangs up and whenever the task ends.
+//! Every request that was sent is paid for, whoever hangs up and whenever the task ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +25,8 @@ const END: &str = concat!(
 );
 const STATED: Cost = Cost::from_nano_dollars(3_000_000 + 1_500_000);
 
-/// The reservation of [`ASK`]: its bytes and 2,000 tokens of instructions written to the cache for an hour, 100 of output, in
-/// one region.
+/// The reservation of [`ASK`]: its bytes and 2,000 tokens of instructions written to the cache for an hour, 100 of
+/// output, in one region.
 fn reservation() -> Cost {
     let nanos = (ASK.len() as u64 + 2_000) * 6_000 + 100 * 15_000;
     Cost::from_nano_dollars(nanos * 11 / 10)
@@ -57,7 +57,7 @@ async fn begun(settle: SettleBounds) -> Begun {
 }
 
 impl Begun {
-    /// What the task is charged once everything is.
+    /// Waits until every request is settled, and returns the task's charge.
     async fn charged(&self) -> (Cost, UsageSnapshot) {
         self.world.gateway.budgets().settled(&self.task).await;
         let (cost, usage) = self.world.gateway.budgets().charged(&self.task).unwrap();

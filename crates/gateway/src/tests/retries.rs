@@ -1,4 +1,4 @@
-//! What the gateway does when the API does not answer with a success.
+//! Tests the retries of requests that the API did not answer with a success.
 
 use std::net::TcpListener;
 use std::time::Duration;

@@ -176,7 +176,7 @@ impl Resolve for Names {
 pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// How many lines have `text` in them.
+    /// Returns the number of lines with `text` in them.
     pub(super) fn count(&self, text: &str) -> usize {
         String::from_utf8_lossy(&self.0.lock().unwrap()).lines().filter(|line| line.contains(text)).count()
     }
@@ -210,7 +210,7 @@ impl AuditLog {
         (AuditLog { directory, taken: Cell::new(0), _subscriber: subscriber }, log)
     }
 
-    /// What was decided since this was asked last, as `session via target: outcome`.
+    /// Returns the decisions since the last call, as `session via target: outcome`.
     pub(super) fn decisions(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.directory.path().join("audit.log")).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());

@@ -184,7 +184,7 @@ impl SessionSandbox {
 
     /// The usage that the gateway has counted for this sandbox.
     pub(crate) fn used(&self) -> UsageSnapshot {
-        self.gateway().map(SandboxGateway::reading).unwrap_or_default()
+        self.gateway().map(SandboxGateway::usage).unwrap_or_default()
     }
 
     /// True: the agent may have asked the model since the task began. A sandbox that is not attached was not watched.
