@@ -45,10 +45,11 @@ pub(super) async fn summary(api: &Api) -> Result<String, String> {
     if usable { Ok(sentence) } else { Err(sentence) }
 }
 
-/// The one that a task names, else its session's, else the default. That a session keeps its agent is seen to by its worker.
+/// The one that a task names, else its session's, else the default. That a session keeps its agent is seen to by its
+/// worker.
 pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Result<ChosenAgent, ApiError> {
     let session = task.session_id.as_deref().and_then(|id| id.parse::<SessionId>().ok());
-    // What is wrong with the body itself is said elsewhere.
+    // A wrong body is refused elsewhere.
     let Some(session) = session.filter(|session| caller.sees(session)) else {
         return Ok(ChosenAgent { name: AgentName::default(), settings: AgentSettings::default() });
     };

@@ -1,4 +1,4 @@
-//! Who may call: every request is given its [`Caller`], and counted.
+//! Authorizes requests: each gets its [`Caller`], and is counted.
 
 mod credential;
 
@@ -23,7 +23,7 @@ pub(super) use credential::{STREAM_PROTOCOL, origin_of};
 /// Routes that answer without a key: a load balancer has none, and who signs in has not shown one yet.
 const OPEN: [&str; 6] = ["/health", "/ready", "/", "/assets/{file}", "/docs", "/docs/{file}"];
 
-/// What decides who is let in.
+/// Everything that authorization needs.
 pub struct Guard {
     pub keys: Keys,
     pub tickets: Tickets,
@@ -47,7 +47,7 @@ pub(super) async fn admit(State(api): State<Api>, mut request: Request, next: Ne
     Ok(next.run(request).await)
 }
 
-/// Who it is. Where there are no keys and never were, everyone on this machine.
+/// Returns the caller. Without keys, now and ever, everyone on this machine is the anonymous caller.
 fn identify(guard: &Guard, request: &Request, peer: IpAddr) -> Result<Caller, ApiError> {
     if let Some(anyone) = guard.keys.anyone() {
         return Ok(anyone);
@@ -69,7 +69,7 @@ fn identify(guard: &Guard, request: &Request, peer: IpAddr) -> Result<Caller, Ap
     }
 }
 
-/// Whether they may do that, now.
+/// Checks that the caller may use the route now.
 fn allow(guard: &Guard, caller: &Caller, method: &Method, route: Option<&str>) -> Result<(), ApiError> {
     guard.rate.call(caller.key.as_ref()).map_err(ApiError::rate_limited)?;
     let needed = needed_scope(method, route);
@@ -86,7 +86,7 @@ fn needed_scope(method: &Method, route: Option<&str>) -> Scope {
     }
 }
 
-/// Whether who asks an open path may know more than that the server lives.
+/// Returns true when a request to an open path may see more than that the server is alive.
 pub(super) fn knows(guard: &Guard, headers: &HeaderMap) -> bool {
     guard.keys.anyone().is_some() || bearer(headers).is_some_and(|key| guard.keys.find(key).is_some())
 }
@@ -96,7 +96,8 @@ pub(super) fn visible(caller: &Caller, session: SessionId) -> Result<SessionId, 
     if caller.sees(&session) { Ok(session) } else { Err(ApiError::unknown_session(session.as_str())) }
 }
 
-/// Pages of these origins may call. `None` where there are none: the layer would answer every `OPTIONS` itself, without a key.
+/// Pages of these origins may call. `None` where there are none: the layer would answer every `OPTIONS` itself, without
+/// a key.
 pub(super) fn cors(origins: &OriginList) -> Option<CorsLayer> {
     if origins.0.is_empty() {
         return None;

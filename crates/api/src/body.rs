@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::{ApiError, MAX_BODY_BYTES};
 
-/// How long a body may take.
+/// The time limits of reading a body.
 #[derive(Clone, Copy)]
 struct Patience {
     /// Between two pieces.

@@ -109,7 +109,7 @@ impl ApiError {
         ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
     }
 
-    /// What is asked for is of all sessions, and the key is for some.
+    /// The request concerns all sessions, and the key is bound to a prefix.
     pub(super) fn not_for_a_prefix(prefix: &str) -> Self {
         let sentence = format!(
             "this API key is for sessions whose ids begin with {prefix:?}, and this is about all of them: use a key without a prefix"

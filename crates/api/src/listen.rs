@@ -29,10 +29,11 @@ use tracing::{debug, warn};
 use super::perimeter::LocalAddress;
 use head::HeadBound;
 
-/// Subscribers included, of which a thousand on one session are ordinary. Whoever comes then waits in the kernel's queue.
+/// Subscribers included, of which a thousand on one session are ordinary. Whoever comes then waits in the kernel's
+/// queue.
 const MAX_CONNECTIONS: usize = 16_384;
 
-/// How long a connection may take.
+/// The time limits of a connection.
 #[derive(Clone, Copy)]
 struct Patience {
     /// From the first byte of a request to its last header; of the first request, from the connection's begin.
@@ -53,7 +54,7 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Browsers send about twenty.
 const MAX_HEADERS: usize = 100;
 
-/// How long to wait when the process has no file descriptor left: until a connection ends, accepting fails at once.
+/// The wait when the process has no file descriptor left: until a connection ends, accepting fails at once.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves until `closing`. Connections run on `tracker`; at the end each may finish the request that it is at.

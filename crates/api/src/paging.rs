@@ -19,7 +19,7 @@ pub(super) struct Paging {
 }
 
 impl Paging {
-    /// Of the fields `limit` and `cursor` of a query.
+    /// Reads the fields `limit` and `cursor` of a query.
     pub(super) fn asked(limit: Option<&str>, cursor: Option<&str>) -> Result<Paging, ApiError> {
         let limit = match limit {
             None => Some(DEFAULT_LIMIT),

@@ -1,4 +1,4 @@
-//! What the exit status says.
+//! The meanings of the exit status.
 
 use std::process::ExitCode;
 

@@ -33,7 +33,7 @@ pub struct ExportOptions {
     /// A session or a task
     id: String,
 
-    /// How its events are written
+    /// The format of the events
     #[arg(long, value_enum, default_value_t = Format::Ndjson)]
     format: Format,
 
@@ -41,7 +41,7 @@ pub struct ExportOptions {
     #[arg(long, conflicts_with = "format")]
     files: bool,
 
-    /// Where to [default: standard output]
+    /// Write to this file [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -61,7 +61,7 @@ enum Format {
     Markdown,
 }
 
-/// What the id names.
+/// The kind of thing that the id names.
 enum Subject {
     Session(String),
     Task { id: String, record: Box<Task> },

@@ -23,7 +23,7 @@ const SERVER_SENT: &str = "text/event-stream";
 /// A live stream says something every 15 seconds, so one that is silent for longer is dead.
 const SILENCE: Duration = Duration::from_secs(40);
 
-/// How long a server may be away, and how often it is looked for.
+/// The time for which a server may be away, and the interval of attempts to reach it.
 const PATIENCE: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -32,9 +32,9 @@ pub(super) struct Follow {
     remote: Remote,
     task: String,
     session: String,
-    /// Whether to wait for what comes.
+    /// Wait for events that are still to come.
     live: bool,
-    /// Of the last event that was seen.
+    /// The number of the last event that was seen.
     seq: u64,
     source: Source,
     ended: bool,
@@ -80,7 +80,7 @@ pub(super) fn lines_of(response: Response) -> BodyLines {
     StreamReader::new(bytes).lines()
 }
 
-/// How the task ended, where this is its last event.
+/// Returns the exit status of a task if this is its last event.
 pub(super) fn end_of(event: &Event) -> Option<Exit> {
     match event {
         Event::TaskComplete(_) => Some(Exit::Done),
@@ -107,7 +107,7 @@ impl Follow {
         })
     }
 
-    /// What comes next; `None` after the last. Nothing is lost where this is dropped and called again.
+    /// Returns the next step; `None` after the last. It is cancel-safe: a dropped call loses nothing.
     pub(super) async fn next(&mut self) -> Result<Option<Step>, RemoteError> {
         loop {
             if self.ended {
@@ -185,8 +185,8 @@ impl Follow {
         }
     }
 
-    /// The task ended after its events were read, so that they are read again; or before, and retention removed the last of
-    /// them, so that the record says how.
+    /// The task ended after its events were read, so that they are read again; or before, and retention removed the
+    /// last of them, so that the record says how.
     fn end_by_record(&mut self, record: &Answered<Task>) -> Read {
         if !self.read_after_end {
             self.read_after_end = true;

@@ -31,19 +31,19 @@ pub struct InitOptions {
     #[arg(value_name = "DIR", default_value = "./agent")]
     directory: PathBuf,
 
-    /// What the agent is called [default: Assistant]
+    /// The agent's name [default: Assistant]
     #[arg(long)]
     name: Option<String>,
 
-    /// What it does, as in "the agent that …"
+    /// The agent's purpose, as in "the agent that …"
     #[arg(long, value_name = "TEXT")]
     does: Option<String>,
 
-    /// How it answers [default: json]
+    /// The form of the agent's answers [default: json]
     #[arg(long, value_enum)]
     answer: Option<AnswerForm>,
 
-    /// Whether it gets a tool to begin with [default: yes]
+    /// Include a sample tool [default: yes]
     #[arg(long, value_enum)]
     tools: Option<YesOrNo>,
 
@@ -129,7 +129,7 @@ fn wishes(options: &InitOptions) -> anyhow::Result<Wishes> {
     Ok(Wishes { name, does, answer, tools })
 }
 
-/// What the server would say of it.
+/// Checks the template as the server does.
 fn check(directory: &Path) -> Result<(), TemplateError> {
     let agents = Agents::load(directory)?;
     agents.entries().iter().try_for_each(|entry| agents.check(entry, |_| true))

@@ -1,5 +1,5 @@
-//! `claude-runner key`: makes, lists and revokes API keys, in the store of a data directory. A server that runs on it takes
-//! notice within a second.
+//! `claude-runner key`: makes, lists and revokes API keys, in the store of a data directory. A server that runs on it
+//! takes notice within a second.
 #![expect(clippy::print_stderr, reason = "a command line talks to its terminal")]
 
 use std::io::{self, Write as _};
@@ -47,7 +47,7 @@ pub struct CreateOptions {
     #[command(flatten)]
     place: Place,
 
-    /// What it may do; each includes those before it
+    /// The key's rights; each scope includes those before it
     #[arg(long, value_parser = PossibleValuesParser::new(Scope::ALL.map(Scope::as_str)).try_map(|scope| scope.parse::<Scope>()))]
     scope: Scope,
 

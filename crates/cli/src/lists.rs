@@ -1,4 +1,4 @@
-//! What lists have in common: their pages, and how times and money are written.
+//! Shared parts of list commands: paging, and the format of times and money.
 
 use std::io::{self, Write as _};
 
@@ -18,13 +18,13 @@ use super::terminal;
 /// The most that the server gives at once.
 const PAGE: usize = 500;
 
-/// Of two months with the same name the nearer one is meant.
+/// The age at which a date shows its year: a month's name alone means the nearest one.
 const NOT_LONG_AGO: SignedDuration = SignedDuration::from_hours(300 * 24);
 
-/// How much of a list is wanted.
+/// The part of a list to print.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct Extent {
-    /// How many, the newest first
+    /// Print at most this many, the newest first
     #[arg(long, default_value = "50", value_parser = parse_limit, conflicts_with = "all")]
     limit: usize,
 
@@ -43,7 +43,8 @@ fn parse_limit(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "it must be a whole number from 1 on".to_owned())
 }
 
-/// What the server lists in pages, like `tasks`, the newest first, given to `each` a page at a time. True: there are more.
+/// Reads a list of the server page by page, the newest first, and gives each page to `each`. Returns true when there
+/// are more.
 pub(super) async fn pages<T: DeserializeOwned>(
     remote: &Remote,
     list: &str,

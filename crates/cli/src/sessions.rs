@@ -29,7 +29,7 @@ pub struct SessionsOptions {
     #[command(flatten)]
     extent: Extent,
 
-    /// What the server answers, one JSON object a line
+    /// Print the server's answers, one JSON object per line
     #[arg(long, global = true)]
     json: bool,
 

@@ -14,20 +14,20 @@ use serde_json::Value;
 use super::terminal::{printable, shortened};
 use spinner::Spinner;
 
-/// Of a tool's input and of its result, in characters.
+/// The bound on the shown part of a tool's input and of its result, in characters.
 const INPUT: usize = 160;
 const RESULT: usize = 200;
 
 pub(super) struct Show {
-    /// Where the work goes. The answer goes to stdout.
+    /// The stream for the agent's work. The answer goes to stdout.
     work: Stream,
     spinner: Spinner,
-    /// What was printed on the line that the cursor is in.
+    /// The kind of text on the line of the cursor.
     mid_line: Option<Piece>,
     prints_answer: bool,
     /// The text since the agent last did something else.
     said: String,
-    /// Which was told last.
+    /// The model that was shown last.
     model: String,
 }
 
@@ -68,7 +68,7 @@ impl Show {
                 self.model.clone_from(&event.model);
                 self.line("agent", &event.model)?;
             }
-            // Of a subagent only its tools are shown: its text comes back as a result.
+            // Only a subagent's tools are shown: its text comes back as a result.
             Event::ThinkingStart(event) if event.parent_tool_use_id.is_none() => self.line("thinking", "")?,
             Event::Thinking(event) if event.parent_tool_use_id.is_none() => self.piece(Piece::Thinking, &event.text)?,
             Event::Text(event) if event.parent_tool_use_id.is_none() => self.piece(Piece::Text, &event.text)?,
@@ -172,7 +172,7 @@ impl Show {
     }
 }
 
-/// What comes in pieces.
+/// The kinds of output that arrive in pieces.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Piece {
     Thinking,

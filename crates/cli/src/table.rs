@@ -68,8 +68,8 @@ impl Table {
         text
     }
 
-    /// The columns that are shown, with what each gets. Where they need too much, spare ones go as long as the others would not
-    /// fit at their narrowest; then the widest of those that may be cut gives way first.
+    /// The columns that are shown, with what each gets. Where they need too much, spare ones go as long as the others
+    /// would not fit at their narrowest; then the widest of those that may be cut gives way first.
     fn widths(&self, most: Option<usize>) -> Vec<(usize, usize)> {
         let needed = |column: usize| self.lines.iter().map(|line| measure_text_width(&line[column])).max().unwrap_or(0);
         let mut widths: Vec<(usize, usize)> = (0..self.columns.len()).map(|column| (column, needed(column))).collect();
@@ -95,7 +95,7 @@ impl Table {
     }
 }
 
-/// What columns of these widths take beside each other.
+/// Returns the width of a row whose columns have these widths.
 fn in_all(widths: impl ExactSizeIterator<Item = usize>) -> usize {
     GAP * widths.len().saturating_sub(1) + widths.sum::<usize>()
 }
@@ -120,12 +120,12 @@ b22    $10.0  日本語 日本語 日本語 日本語
         let narrow = table.text(Some(30));
         assert_eq!(narrow.lines().nth(1), Some("a1   $0.0525  a message that …"));
         assert!(narrow.lines().all(|line| console::measure_text_width(line) <= 30), "{narrow}");
-        // What is spare goes before it would be of no use, and only then.
+        // Spare columns are dropped before others get too narrow, and only then.
         let spared = table.sparing(&["COST"]);
         assert_eq!(spared.text(Some(24)).lines().nth(1), Some("a1   $0.0525  a message…"));
         assert_eq!(spared.text(Some(20)).lines().nth(1), Some("a1   a message that…"));
         let table = spared.sparing(&[]);
-        // What is never cut stays, however narrow.
+        // A column that is never cut stays, however narrow the terminal is.
         assert!(table.text(Some(5)).contains("b22    $10.0  日本語"), "{}", table.text(Some(5)));
     }
 }

@@ -62,7 +62,7 @@ pub struct TaskOptions {
     #[arg(long)]
     model: Option<String>,
 
-    /// What the agent should know about the message
+    /// Context that the agent gets with the message
     #[arg(long, value_name = "TEXT")]
     context: Option<String>,
 
@@ -74,7 +74,7 @@ pub struct TaskOptions {
     #[arg(long, value_name = "TURNS")]
     max_turns: Option<u32>,
 
-    /// How long it may take: 90s, 10m, 1h
+    /// The task's time limit: 90s, 10m, 1h
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     timeout: Option<u64>,
 
@@ -82,7 +82,7 @@ pub struct TaskOptions {
     #[arg(long, value_name = "DOLLARS")]
     max_cost: Option<f64>,
 
-    /// Where its end is told to, signed with the server's WEBHOOK_SECRET
+    /// Post the task's end to this URL, signed with the server's WEBHOOK_SECRET
     #[arg(long, value_name = "URL")]
     webhook: Option<String>,
 

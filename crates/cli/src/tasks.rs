@@ -53,7 +53,7 @@ struct ListOptions {
     #[arg(long, value_parser = PossibleValuesParser::new(["queued", "running", "completed", "failed", "aborted"]))]
     status: Option<String>,
 
-    /// Of this session
+    /// Only this session
     #[arg(long, value_name = "ID")]
     session: Option<SessionId>,
 

@@ -24,7 +24,8 @@ pub enum ToolsCommand {
 
 #[derive(Args)]
 pub struct HarOptions {
-    /// Host whose requests are taken, with or without a port; may be repeated [default: those of the recorded page's site]
+    /// Host whose requests are taken, with or without a port; may be repeated [default: those of the recorded page's
+    /// site]
     #[arg(long)]
     host: Vec<String>,
 
@@ -34,14 +35,14 @@ pub struct HarOptions {
 
 #[derive(Args)]
 pub struct ToolsOptions {
-    /// What the tools are made of
+    /// The recording or document to make tools from
     file: PathBuf,
 
-    /// Where they are written
+    /// Write the tools to this directory
     #[arg(long, default_value = "agent/tools")]
     out: PathBuf,
 
-    /// What their names begin with, and their variables [default: by the host's name or the document's title]
+    /// The prefix of the tools' names and variables [default: from the host's name or the document's title]
     #[arg(long)]
     name: Option<String>,
 

@@ -44,7 +44,7 @@ pub(super) async fn watch(
     let shows = match (options.json, kind) {
         (true, _) => Shows::Lines,
         (false, TaskKind::Session | TaskKind::Unknown) => Shows::Work(Box::new(Show::live())),
-        // What came of it is in its record.
+        // The task's result is in its record.
         (false, TaskKind::Repository) => Shows::Work(Box::new(Show::live().without_answer())),
     };
     let exit = follow(remote, task, shows).await?;

@@ -28,7 +28,7 @@ pub struct WebhooksOptions {
     #[command(flatten)]
     list: ListOptions,
 
-    /// What the server answers, one JSON object a line
+    /// Print the server's answers, one JSON object per line
     #[arg(long, global = true)]
     json: bool,
 
@@ -52,7 +52,7 @@ struct ListOptions {
     #[arg(long, value_parser = PossibleValuesParser::new(["pending", "delivered", "failed"]))]
     status: Option<String>,
 
-    /// Of this task
+    /// Only this task
     #[arg(long, value_name = "ID")]
     task: Option<String>,
 

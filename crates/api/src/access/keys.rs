@@ -14,10 +14,10 @@ use tracing::{info, warn};
 use super::Caller;
 use crate::settings::ApiKeys;
 
-/// How often the store is looked at. A key that was revoked is of no use for at most twice that.
+/// The interval at which the store is read. A revoked key stops working within twice that.
 pub(super) const LOOK: Duration = Duration::from_millis(250);
 
-/// Cheap to clone.
+/// The keys that are valid now. They are cheap to clone.
 #[derive(Clone)]
 pub struct Keys {
     set: Arc<KeySet>,
@@ -31,7 +31,8 @@ struct KeySet {
 #[derive(Default)]
 struct Stored {
     valid: BTreeMap<KeyId, ActiveKey>,
-    /// Who calls without a key. Once the store has had a key there is no such caller any more, whatever becomes of the key.
+    /// The caller without a key. Once the store has had a key, there is no such caller any more, even if the key is
+    /// deleted.
     anyone: Option<Caller>,
 }
 
@@ -43,7 +44,7 @@ struct ActiveKey {
 }
 
 impl Keys {
-    /// Reads what there is. [`Keys::watch`] keeps it true. `host`: where the server listens.
+    /// Reads the keys. [`Keys::watch`] keeps them current. `host`: the address on which the server listens.
     pub fn open(environment: &ApiKeys, store: &KeyStore, host: IpAddr) -> Result<Keys, StoreError> {
         let environment: Vec<ActiveKey> = environment.digests().map(of_environment).collect();
         let anyone = (environment.is_empty() && host.is_loopback()).then(Caller::anyone);
@@ -53,27 +54,28 @@ impl Keys {
         Ok(keys)
     }
 
-    /// No key is valid. That lets nobody in: see [`Keys::anyone`].
+    /// Returns true when no key is valid. That admits nobody: see [`Keys::anyone`].
     pub fn is_empty(&self) -> bool {
         self.set.environment.is_empty() && self.stored().valid.is_empty()
     }
 
-    /// The caller without a key, where there may be one: on loopback, as long as there has never been a key.
+    /// Returns the caller without a key, if there may be one: on loopback, as long as there has never been a key.
     pub fn anyone(&self) -> Option<Caller> {
         self.stored().anyone.clone()
     }
 
-    /// Who has this key. Looks at all of them, each in constant time.
+    /// Returns the caller that has this key. It compares all keys, each in constant time.
     pub fn find(&self, key: &str) -> Option<Caller> {
         let (digest, now) = (Digest::of(key), Timestamp::now());
         let stored = self.stored();
         let all = self.set.environment.iter().chain(stored.valid.values());
         let found = all.fold(None, |found, known| if known.digest.is(&digest) { Some(known) } else { found })?;
-        // Also while the store cannot be read, and before the watch has seen it.
+        // An expired key is refused even while the store cannot be read.
         found.expires.is_none_or(|expires| now < expires).then(|| found.caller.clone())
     }
 
-    /// Looks for keys that were made, revoked or have expired, until the server ends. Blocks: it is for a thread of its own.
+    /// Watches for keys that were made, were revoked or have expired, until the server ends. It blocks, so give it its
+    /// own thread.
     pub fn watch(&self, store: &KeyStore, shutdown: &CancellationToken) {
         let mut version = None;
         let mut expiry = None;
@@ -95,7 +97,7 @@ impl Keys {
         }
     }
 
-    /// Takes in what the store has now. Whoever holds a key that is gone is told.
+    /// Replaces the keys by those of the store, and cancels the callers whose keys are gone.
     fn learn(&self, keys: Vec<ApiKey>) {
         let now = Timestamp::now();
         let mut stored = self.set.stored.write().unwrap_or_else(PoisonError::into_inner);

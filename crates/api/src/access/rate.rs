@@ -1,4 +1,4 @@
-//! How often a key may call, and an address may guess.
+//! Rate limits: requests of a key, and failed guesses of an address.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;

@@ -1,4 +1,4 @@
-//! What a request is about, for the audit log.
+//! The subject of a request, for the audit log.
 
 use percent_encoding::percent_decode_str;
 

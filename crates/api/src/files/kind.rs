@@ -1,4 +1,4 @@
-//! What a file is, as far as a browser is told.
+//! The content type of a file for browsers.
 
 use http::HeaderValue;
 
@@ -57,7 +57,8 @@ fn is_text(beginning: &[u8]) -> bool {
     valid && !looked_at.contains(&0)
 }
 
-/// RFC 6266, with the name as RFC 8187 has it beside one in plain ASCII. A name cannot end the header or its own quotes.
+/// RFC 6266, with the name as RFC 8187 has it beside one in plain ASCII. A name cannot end the header or its own
+/// quotes.
 pub(super) fn disposition(name: &str, inline: bool) -> HeaderValue {
     let kind = if inline { "inline" } else { "attachment" };
     let plain: String =

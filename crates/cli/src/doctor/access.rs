@@ -1,4 +1,4 @@
-//! Who can reach the server.
+//! Checks who can reach the server.
 
 use jiff::Timestamp;
 use store::{KeyStore, StoreError};
@@ -39,7 +39,7 @@ pub(super) fn look(settings: &Settings) -> Check {
     }
 }
 
-/// Whether the store has ever had a key, and how many are valid. It is not made here.
+/// Returns true if the store has ever had a key, and the number of valid keys. It does not create the store.
 fn stored(settings: &Settings) -> Result<(bool, usize), StoreError> {
     if store::schema_version(&settings.data_dir)? == store::SchemaVersion::Missing {
         return Ok((false, 0));

@@ -1,4 +1,4 @@
-//! What one look found.
+//! The result of one check.
 
 use std::error::Error;
 
@@ -21,7 +21,7 @@ pub(super) struct Check {
     pub(super) status: Status,
     /// A sentence without a full stop.
     pub(super) detail: String,
-    /// What to do, in a sentence; `None` where all is well.
+    /// The remedy, in a sentence; `None` if all is well.
     pub(super) remedy: Option<String>,
 }
 

@@ -15,7 +15,7 @@ const YEARS: std::ops::Range<i16> = 2025..2100;
 /// A file's time lags by one tick of the kernel; another machine's disk may be off by a little.
 const FILE_TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
 
-/// What a clock that is being adjusted may gain or lose while the other checks run.
+/// The gain or loss of a clock under adjustment while the other checks run.
 const DRIFT_TOLERANCE: SignedDuration = SignedDuration::from_millis(500);
 
 /// Both clocks at one moment.
@@ -38,7 +38,7 @@ impl Watch {
     }
 }
 
-/// How far a new file's time is ahead of the system clock.
+/// Returns how far a new file's time is ahead of the system clock.
 fn file_offset(scratch: &TempDir) -> std::io::Result<SignedDuration> {
     let path = scratch.path().join("clock");
     let before = SystemTime::now();

@@ -1,4 +1,4 @@
-//! Whether the engine's machine has the memory that sandboxes may take.
+//! Checks that the engine's machine has the memory that sandboxes may use.
 
 use super::Settings;
 use super::check::Check;

@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::Settings;
 use super::check::{Check, in_words};
 
-/// A login that has less left may end within the next task, and nobody renews it while the CLI does not run on the host.
+/// A login that has less left may end within the next task, and nobody renews it while the CLI does not run on the
+/// host.
 const SHORT: SignedDuration = SignedDuration::from_mins(30);
 
 const REMEDY: &str = "set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN in the environment or in .env, or log in with `claude` on this host";
@@ -49,7 +50,7 @@ fn api(settings: &Settings) -> Check {
     }
 }
 
-/// Whether the API takes it is not asked.
+/// Checks the credential without a request to the API.
 fn credential(state: &CredentialState, now: Timestamp) -> Check {
     const NAME: &str = "credential";
     let left = state.expires_at.map(|at| at.duration_since(now));

@@ -1,4 +1,4 @@
-//! How many files the server may have open: a subscriber takes one, a sandbox about five.
+//! Checks the limit on open files: a subscriber needs one, a sandbox about five.
 
 use nix::sys::resource::{Resource, getrlimit};
 

@@ -1,4 +1,4 @@
-//! Whether the server can listen.
+//! Checks that the server can listen.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};

@@ -1,5 +1,5 @@
-//! Whether a runc has the fixes of November 2025: CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881, by which a container
-//! can write to the host. Fixed in 1.2.8, 1.3.3 and 1.4.0-rc.3 (github.com/opencontainers/runc/releases).
+//! Checks that runc has the fixes of November 2025: CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881, by which a
+//! container can write to the host. Fixed in 1.2.8, 1.3.3 and 1.4.0-rc.3 (github.com/opencontainers/runc/releases).
 
 use super::check::Check;
 

@@ -16,7 +16,7 @@ pub(super) struct Transcript {
     records: HashMap<String, Task>,
     /// The task whose section is written.
     task: String,
-    /// What the agent said and thought since it last did something: a retry may make it void.
+    /// The agent's text and thoughts since its last action: a retry may make them void.
     pending: Vec<Said>,
 }
 
@@ -97,7 +97,7 @@ impl Transcript {
         text
     }
 
-    /// What is left to be said of a task that has not ended.
+    /// Writes the rest of a task that has not ended.
     pub(super) fn finish(mut self) -> String {
         self.said()
     }

@@ -1,4 +1,4 @@
-//! What a person is asked on the terminal.
+//! Asks a person on the terminal.
 
 use std::io::{self, BufRead as _, Write as _};
 

@@ -1,4 +1,4 @@
-//! What can go wrong between a command and its server.
+//! The errors between a command and its server.
 
 use api_types::problem::Problem;
 use reqwest::{StatusCode, Url};
@@ -45,7 +45,7 @@ impl RemoteError {
     /// `problem`: the body, where it is one.
     pub(super) fn of_answer(url: &Url, status: StatusCode, problem: Option<Problem>, with_key: bool) -> Self {
         let Some(problem) = problem else {
-            // What stands in front of a server answers for it while it is away.
+            // A proxy in front of the server answers for it while the server is away.
             return if status.is_server_error() {
                 RemoteError::Refused { status, sentence: format!("{url} answered {status}") }
             } else {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::super::remote::{Answered, Remote, RemoteError};
 
-/// How often a request is repeated whose answer was cut off.
+/// The number of tries of a request whose answer was cut off.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
 
