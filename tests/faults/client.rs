@@ -1,4 +1,4 @@
-//! A caller that takes no broken connection for an answer: it asks again until it is told something.
+//! A caller that never takes a broken connection for an answer: it asks again until it gets one.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ pub(crate) struct Client {
 
 const RESPOND_ASYNC: (&str, &str) = ("prefer", "respond-async");
 
-/// What the server answered. The body is null where it is no JSON.
+/// The server's answer. The body is null if it is no JSON.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,

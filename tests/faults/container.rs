@@ -56,7 +56,7 @@ async fn a_child_that_runs_out_of_memory_is_the_agents_own_affair() {
     let client = server.client();
     let mut history = History::default();
     for run in 0..runs {
-        // Which process the kernel ends is its own choice; nearly always it is the largest, the child.
+        // The kernel chooses the process that it ends; nearly always it is the largest, the child.
         let work = Work::shell(&format!("m{run}"), "tail /dev/zero; echo over").or(&["oom_killed"]);
         for work in [work, Work::slow(&format!("n{run}"), 3)] {
             let accepted = client.accept("s", &work).await;

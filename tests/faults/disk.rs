@@ -57,7 +57,7 @@ async fn a_full_disk_accepts_nothing_and_heals() {
         history.accepted.push(client.accept("s", &Work::slow(&format!("f{run}a"), 20)).await);
         history.accepted.push(client.accept("s", &Work::tool(&format!("f{run}b"))).await);
         disk.fill();
-        // What was written before may still be committed in what is allocated already; then it is 507.
+        // The store may still commit into space that it has already allocated; after that, tasks get 507.
         let refused = until_refused(&client, &mut history, run).await;
         assert_eq!((refused.status.as_u16(), &refused.body["code"]), (507, &"disk_full".into()), "{}", refused.body);
         if run % 2 == 1 {

@@ -15,7 +15,7 @@ use crate::recovery;
 use crate::row::Row;
 use crate::server::Setup;
 
-/// How the engine goes away.
+/// The way in which the engine goes away.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Outage {
     Stopped,

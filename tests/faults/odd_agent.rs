@@ -13,7 +13,7 @@ use crate::support::image::TestImage;
 
 pub(crate) const AGENT: &str = concat!(include_str!("../support/stand_in.sh"), include_str!("odd_agent.sh"));
 
-/// What is done, and the `errorType`s that are true of it; none where the task completes.
+/// The misbehaviour, and the `errorType`s that are true of it; none if the task completes.
 const MISBEHAVIOURS: [(&str, &[&str]); 10] = [
     ("garbage", &["exit_code"]),
     ("bytes", &["exit_code"]),

@@ -97,7 +97,7 @@ async fn the_coordinator_is_told_to_stop_at_random() {
     let runs = short_or_long(6, 40);
     let mut random = random();
     let mut server = Setup::new().env("DRAIN_TIMEOUT_MS", 1000).start().await;
-    // What does not end in time is ended, and says so.
+    // A load that does not end in time is stopped, and reports that.
     let mut load = Load::start(&server, 4, |name, number| Work::slow(name, 10 + 10 * (number % 4)).or(&["aborted"]));
     load.warmed_up(1).await;
     let mut times = Vec::new();

@@ -21,7 +21,7 @@ use crate::server::Setup;
 use crate::support::image::TestImage;
 
 const STALLED: usize = 100;
-/// What a stalled subscriber may cost.
+/// The memory that a stalled subscriber may cost.
 const STALLED_KIBIBYTES: u64 = 2 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,4 @@
-//! Who is let in, to what, and for how long. None of it but a followed log needs a container.
+//! Tests access: callers, their rights, and the end of those rights. Only a followed log needs a container.
 
 mod command;
 mod keys;

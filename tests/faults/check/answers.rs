@@ -1,5 +1,5 @@
-//! The text of a completed task is told exactly once, what was taken back by `retry` left out; and a message is given to
-//! the agent at most once.
+//! The text of a completed task is told exactly once, what was taken back by `retry` left out; and a message is given
+//! to the agent at most once.
 
 use std::collections::BTreeMap;
 
@@ -72,7 +72,7 @@ fn asked_once(history: &History, accepted: &AcceptedTask, log: &[Value], finding
     let of_task = || log.iter().filter(|event| is_of(event, &accepted.task));
     let started = of_task().find(|event| event["type"] == "task_start").and_then(time_of);
     let ended = of_task().find(|event| is_end(event)).and_then(time_of);
-    // What was in a deleted session's log cannot be told any more.
+    // The log of a deleted session is gone.
     let (Some(started), Some(ended)) = (started, ended) else { return };
     let cuts = cuts_within(&history.faults, started, ended);
     // A task that begins anew is asked anew.

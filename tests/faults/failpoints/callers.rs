@@ -1,4 +1,4 @@
-//! What callers do while the server dies. They take no broken connection for an answer.
+//! Callers at work while the server dies. They never take a broken connection for an answer.
 
 use coordinator::config::docker_host;
 use engine::{Engine as _, Labels};
@@ -36,7 +36,7 @@ impl Caller {
         }
     }
 
-    /// The tasks that it was told of, in the order in which they were accepted.
+    /// Returns the tasks that the caller knows of, in the order in which they were accepted.
     pub(super) async fn run(self, doing: Doing) -> Vec<AcceptedTask> {
         if doing == Doing::Warm {
             self.until_one_is_warm().await;

@@ -1,4 +1,4 @@
-//! What goes wrong between a command and its server: a sentence, and an exit status for each kind.
+//! Tests the errors between a command and its server: a sentence, and an exit status for each kind.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;

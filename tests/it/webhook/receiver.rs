@@ -50,7 +50,7 @@ struct ReceiverState {
 }
 
 impl Receiver {
-    /// One that takes everything, until it is told otherwise.
+    /// Starts a receiver that accepts everything until [`Receiver::reply`] says otherwise.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -70,7 +70,7 @@ impl Receiver {
         format!("{}/hook?token=in-the-query", self.origin())
     }
 
-    /// The next ones are answered so; those after them are taken.
+    /// Answers the next requests with `replies`. Later ones are accepted.
     pub(crate) fn reply(&self, replies: impl IntoIterator<Item = Reply>) {
         self.replies.lock().unwrap().extend(replies);
     }
