@@ -1,13 +1,44 @@
-//! The gateway: all that a sandbox sees of the outside, behind 127.0.0.1:8787 in its container.
+//! The gateway: the coordinator's end of every request that a sandbox sends, behind 127.0.0.1:8787 in its container.
 //!
-//! One [`Gateway`] per coordinator holds what is shared: the upstream's address, the operator's credential, the prices,
-//! the egress rules. One [`SandboxGateway`] per sandbox serves HTTP/1.1 on every stream that the link hands it:
-//! - `POST /v1/messages` and `/v1/messages/count_tokens` go to the model API with our credential in place of whatever
-//!   the container sent, are metered by the `usage` of the answers and refused when a budget is spent ([`crate::budget`]) or the key may not;
-//! - `CONNECT host:port` and absolute-form `http://` requests go to allowed outside hosts;
-//! - everything else is refused: other paths and queries, a Host that is not the target's, what a task has no bytes left for.
+//! One [`Gateway`] per coordinator holds the shared state: the upstream's address, the operator's credential, the
+//! prices, the budgets, the egress rules. One [`SandboxGateway`] per sandbox serves HTTP/1.1 on every stream that the
+//! link gives it:
+//! - `POST /v1/messages` and `/v1/messages/count_tokens` go to the model API. The gateway replaces the credential,
+//!   meters the `usage` of the answers, and refuses a request whose budget is spent ([`crate::budget`]) or that the key
+//!   forbids.
+//! - Git requests of repository tasks go to the forge, with its token.
+//! - `CONNECT host:port` and absolute-form `http://` requests go to allowed outside hosts.
+//! - Everything else is refused: other paths and queries, a Host that is not the target's, traffic beyond the task's
+//!   quota.
 //!
-//! The gateway keeps what really happened upstream ([`SandboxGateway::failure`]), because the CLI reports API failures as success.
+//! | module | contains |
+//! |---|---|
+//! | `server`, `sandbox` | HTTP/1.1 on a sandbox's streams; [`SandboxGateway`], its task and its access |
+//! | `model` | model requests: `request_policy` reads the body, `forward` sends it, `relay` passes the answer on |
+//! | `permission` | the models and the answer length that a key allows |
+//! | `request_gate`, `block_stop_buffer` | keep requests and ends of blocks back until the worker has seen the tool calls |
+//! | `bound`, `tokens`, `sse`, `prices` | the most that a request can use; the stated usage; prices |
+//! | `meter`, `task` | usage and cost of a task; its open requests and their end |
+//! | [`budget`] | reservations, the ledger of accounts, settlement in the store |
+//! | `credential`, `login` | the operator's and the session's credential; Claude Code's login on this host |
+//! | `retry`, `failure`, `answer` | retries of an overloaded API; the reason of a failure; answers of the gateway itself |
+//! | `proxy`, `tunnel`, `task_quota`, `activity` | outside hosts: requests, connections, quotas, counters |
+//! | `egress`, `address`, `resolve` | the decision on an outside host; kinds of addresses; name look-ups |
+//! | `git` | fetch and push: paths, commands of a push, the report to the sandbox's git |
+//! | `outbound` | the coordinator's own requests to callers' addresses, under the same rules |
+//! | `upstream`, `headers`, `settings` | the client of the model API; the headers that pass; settings |
+//!
+//! Invariants:
+//! - No credential of the operator or of a session enters the sandbox. Credentials of the sandbox's own requests are
+//!   dropped.
+//! - A model request is sent only after its reservation is durable. A reservation is settled exactly once, on drop.
+//! - On an account with a limit, requests without a bound on their cost run one at a time. An account is exceeded by at
+//!   most one request (`budget/tests/property.rs`).
+//! - The address that the decision was made on is the address that is dialled: a name is resolved once.
+//! - No sandbox reaches the coordinator's own listeners, and no address of this host unless an egress rule allows it.
+//! - The gateway keeps the true reason of a failure ([`SandboxGateway::failure`]), because the CLI reports API failures
+//!   as success.
+//! - The crate knows neither sessions nor the link: it gets byte streams, and an [`Assignee`] that says who pays.
 
 mod activity;
 mod address;
@@ -112,7 +143,7 @@ impl Gateway {
         Upstream::new(settings.upstream.clone(), &settings.bounds).map(drop)
     }
 
-    /// As [`Gateway::new`], with names of outside hosts looked up by `resolver`.
+    /// Like [`Gateway::new`], with `resolver` for names of outside hosts.
     pub fn with_resolver(
         settings: GatewaySettings,
         credentials: Credentials,
@@ -137,19 +168,19 @@ impl Gateway {
         Ok(Gateway { shared: Arc::new(shared) })
     }
 
-    /// Tells where the coordinator itself listens, which no sandbox may reach. To be called for each listener, before
-    /// the first sandbox is opened.
+    /// Registers an address on which the coordinator itself listens. No sandbox may reach it. Call this for each listener
+    /// before the first sandbox is opened.
     pub fn set_own_listener(&self, address: SocketAddr) {
         self.shared.egress.protect(address);
     }
 
-    /// A gateway for one new sandbox, without access to anything but the model API until
+    /// Makes the gateway of one new sandbox. It reaches nothing but the model API until
     /// [`SandboxGateway::assign`].
     pub fn open(&self) -> Arc<SandboxGateway> {
         SandboxGateway::new(Arc::clone(&self.shared))
     }
 
-    /// The operator's credential as it is now, for `/ready` and `doctor`.
+    /// Returns the state of the operator's credential, for `/ready` and `doctor`.
     pub fn credential_state(&self) -> CredentialState {
         self.shared.credentials.state()
     }
@@ -167,7 +198,7 @@ impl Gateway {
         &self.shared.budgets
     }
 
-    /// Ends what all sandboxes' gateways have open, model requests included: those are cut as at [`TaskEnd::Shutdown`].
+    /// Closes all open connections of all sandboxes' gateways. Model requests are cut as at [`TaskEnd::Shutdown`].
     pub fn close(&self) {
         self.shared.closed.cancel();
     }
