@@ -67,7 +67,11 @@ async fn running_sessions_are_taken_over_after_a_kill() {
     let start = Instant::now();
     server.start_again().await;
     let listening = start.elapsed();
-    assert!(server.process.says("took over the sandbox that was left", sessions).await, "{}", server.process.log());
+    assert!(
+        server.process.says("took over the sandbox of the previous server", sessions).await,
+        "{}",
+        server.process.log()
+    );
     let all = start.elapsed();
     eprintln!("{sessions} running sessions: listening after {listening:?}, all taken over after {all:?}");
     server.docker().in_each(&server.containers().await, "touch /workspace/go").await;

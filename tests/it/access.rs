@@ -50,7 +50,7 @@ pub(crate) fn revoke(server: &TestServer, key: &str) {
 }
 
 pub(crate) async fn forgotten(server: &TestServer, key: &str) {
-    server.logged(&format!("an API key is not valid any more key.id={}", id_of(key))).await;
+    server.logged(&format!("an API key is no longer valid key.id={}", id_of(key))).await;
 }
 
 /// A caller with an address of its own, so that its wrong keys are counted apart.

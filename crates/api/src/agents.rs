@@ -73,7 +73,7 @@ pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Resu
         }
         current => current.map(|session| session.agent),
     };
-    let missing = || ApiError::agent_unusable(&format!("the session's is not there any more; there are {}", known()));
+    let missing = || ApiError::agent_unusable(&format!("the session's agent no longer exists; there are {}", known()));
     let (name, entry) = match (current, named) {
         // Under the name that the session has it by, which may be `default`.
         (Some(current), named) => match (agents.find(&current), named) {

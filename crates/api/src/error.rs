@@ -193,18 +193,14 @@ impl ApiError {
 
     /// The container engine did not do what a request needs of it.
     pub(super) fn engine(cause: &engine::EngineError) -> Self {
-        tracing::warn!(error = %cause, "a request failed, because the container engine did");
-        let sentence = "the container engine does not answer as it should; the server's log has more";
+        tracing::warn!(error = %cause, "a request failed because of the container engine");
+        let sentence = "unexpected answer of the container engine; see the server's log";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable", sentence).retry_after(5)
     }
 
     fn internal(cause: &dyn std::error::Error) -> Self {
         error!(cause = ?cause, "request failed: {cause}");
-        ApiError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "something went wrong here; the server's log has more",
-        )
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error; see the server's log")
     }
 }
 

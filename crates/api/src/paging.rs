@@ -27,7 +27,7 @@ impl Paging {
         };
         let limit = limit.ok_or_else(|| ApiError::invalid(format!("limit: it must be from 1 to {MAX_LIMIT}")))?;
         let cursor = cursor.map(str::parse).transpose();
-        let cursor = cursor.map_err(|_| ApiError::invalid("cursor: take the one of the Link header as it is"))?;
+        let cursor = cursor.map_err(|_| ApiError::invalid("cursor: use the one of the Link header unchanged"))?;
         Ok(Paging { limit, cursor })
     }
 

@@ -41,11 +41,11 @@ pub(super) struct LocalAddress(pub(super) SocketAddr);
 pub(super) enum Refusal {
     #[error("Host: {0}")]
     InvalidHost(&'static str),
-    #[error("this server is not called {0}; ALLOWED_HOSTS allows further names, like those of a reverse proxy")]
+    #[error("{0} is not a name of this server; ALLOWED_HOSTS allows further names, like those of a reverse proxy")]
     HostNotAllowed(String),
-    #[error("pages of this origin may not call; CORS_ORIGINS allows further origins")]
+    #[error("pages of this origin may not call this server; CORS_ORIGINS allows further origins")]
     OriginNotAllowed,
-    #[error("pages of other sites may not call; CORS_ORIGINS allows further origins")]
+    #[error("pages of other sites may not call this server; CORS_ORIGINS allows further origins")]
     CrossSite,
     #[error("Content-Length and Transfer-Encoding exclude each other")]
     TwoLengths,

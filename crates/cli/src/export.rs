@@ -37,7 +37,7 @@ pub struct ExportOptions {
     #[arg(long, value_enum, default_value_t = Format::Ndjson)]
     format: Format,
 
-    /// The files of the session instead, as a tar archive
+    /// Export the session's files instead, as a tar archive
     #[arg(long, conflicts_with = "format")]
     files: bool,
 
@@ -45,7 +45,7 @@ pub struct ExportOptions {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Write over FILE
+    /// Overwrite FILE
     #[arg(long, requires = "output")]
     force: bool,
 

@@ -49,16 +49,16 @@ pub(super) enum Step {
         /// As it came.
         line: String,
     },
-    /// The server is away, and looked for. Told once, until it is back.
+    /// The server is away, and reconnecting has begun. Reported once, until it is back.
     Away(RemoteError),
 }
 
 enum Read {
     /// An event's JSON, or nothing.
     Line(String),
-    /// The end, of which no event is stored any more, and the record that says it.
+    /// The task's end, from its record, when its event is no longer stored.
     Ended(Box<Event>, String),
-    /// The next source has its turn.
+    /// The next source follows.
     Turned,
     End,
 }
@@ -67,7 +67,7 @@ enum Source {
     /// To be opened: what is stored of the task.
     Unread,
     Stored(BodyLines),
-    /// All that was stored is told; to be opened: what comes.
+    /// All stored events were shown. Next: open the live stream.
     Read,
     Live(BodyLines),
 }

@@ -21,7 +21,7 @@ pub enum ImageCommand {
 
 #[derive(Args)]
 pub struct BuildArguments {
-    /// Build the image of repository tasks instead, from the agent image that is there
+    /// Build the image of repository tasks instead, from the existing agent image
     #[arg(long)]
     repository: bool,
 

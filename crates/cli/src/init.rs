@@ -27,7 +27,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct InitOptions {
-    /// The directory to make; one that is there already must be empty
+    /// The directory to create; an existing one must be empty
     #[arg(value_name = "DIR", default_value = "./agent")]
     directory: PathBuf,
 
@@ -51,7 +51,7 @@ pub struct InitOptions {
     #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["name", "does", "answer", "tools"])]
     from: Option<PathBuf>,
 
-    /// Ask nothing: take the defaults for what is not said
+    /// Do not ask: use the defaults for missing flags
     #[arg(long, short)]
     yes: bool,
 }
@@ -91,7 +91,7 @@ pub(super) fn run(options: &InitOptions) -> anyhow::Result<ExitCode> {
         (None, Some(wishes)) => template::write(wishes, draft.path()).with_context(unusable)?,
         (None, None) => {}
     }
-    check(draft.path()).context("the new template is not one that the server takes")?;
+    check(draft.path()).context("the server would refuse the new template")?;
     put(draft, directory).with_context(unusable)?;
     print_next_steps(directory)?;
     Ok(Exit::Done.into())

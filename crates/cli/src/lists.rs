@@ -28,7 +28,7 @@ pub(super) struct Extent {
     #[arg(long, default_value = "50", value_parser = parse_limit, conflicts_with = "all")]
     limit: usize,
 
-    /// All of them
+    /// Print all of them
     #[arg(long)]
     all: bool,
 }

@@ -25,7 +25,7 @@ pub struct LogsOptions {
     #[arg(value_name = "TASK")]
     id: String,
 
-    /// Stay until the task ends, also over a restart of the server
+    /// Follow the log until the task ends, even across a restart of the server
     #[arg(long, short)]
     follow: bool,
 

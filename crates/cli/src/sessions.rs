@@ -44,12 +44,12 @@ enum SessionsCommand {
         /// The session
         id: SessionId,
     },
-    /// Abort what it does, put its files back to the template and forget the conversation
+    /// Abort its tasks, restore its files from the template, and forget the conversation
     Reset {
         /// The session
         id: SessionId,
     },
-    /// Abort what it does, and remove its container, files, memory and events
+    /// Abort its tasks, and remove its container, files, memory and events
     Delete {
         /// The sessions
         #[arg(required = true)]

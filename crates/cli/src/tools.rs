@@ -16,9 +16,9 @@ const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
 
 #[derive(Subcommand)]
 pub enum ToolsCommand {
-    /// Make tools of the requests that a browser recorded (HAR)
+    /// Make tools from the requests that a browser recorded (HAR)
     FromHar(HarOptions),
-    /// Make tools of an OpenAPI document (3.0 or 3.1, YAML or JSON)
+    /// Make tools from an OpenAPI document (3.0 or 3.1, YAML or JSON)
     FromOpenapi(ToolsOptions),
 }
 
@@ -46,7 +46,7 @@ pub struct ToolsOptions {
     #[arg(long)]
     name: Option<String>,
 
-    /// Write over files that are there
+    /// Overwrite existing files
     #[arg(long)]
     force: bool,
 }

@@ -41,7 +41,7 @@ pub struct UsageOptions {
     #[arg(long, value_name = "ID")]
     of_key: Option<String>,
 
-    /// Print the server's answer as it is
+    /// Print the server's answer unchanged
     #[arg(long)]
     json: bool,
 

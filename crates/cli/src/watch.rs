@@ -23,7 +23,7 @@ pub(crate) struct WatchOptions {
     #[arg(long)]
     detach: bool,
 
-    /// Print the events as they come, one JSON object a line, and nothing else
+    /// Print only the events, as they arrive, one JSON object per line
     #[arg(long)]
     json: bool,
 }

@@ -38,7 +38,7 @@ pub struct WebhooksOptions {
 
 #[derive(Subcommand, Debug)]
 enum WebhooksCommand {
-    /// Deliver once more, under the same id and from the beginning of the schedule
+    /// Deliver again, under the same id and from the beginning of the schedule
     Replay {
         /// The deliveries
         #[arg(required = true)]
@@ -48,7 +48,7 @@ enum WebhooksCommand {
 
 #[derive(Args, Debug)]
 struct ListOptions {
-    /// With this status
+    /// Only with this status
     #[arg(long, value_parser = PossibleValuesParser::new(["pending", "delivered", "failed"]))]
     status: Option<String>,
 

@@ -305,7 +305,7 @@ pub enum ConfigError {
     Forge(#[source] GitHubError),
     #[error("SANDBOX_RUNTIME is {runtime}, which the engine does not know; it knows {known}")]
     UnknownRuntime { runtime: String, known: String },
-    #[error("MODEL is {model}, which is not known here; known are {known}. MODEL_PRICES can add one")]
+    #[error("MODEL is {model}, which is unknown; known are {known}. MODEL_PRICES can add one")]
     UnknownModel { model: String, known: String },
     #[error(transparent)]
     Preset(#[from] PresetError),

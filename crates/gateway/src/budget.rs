@@ -71,7 +71,7 @@ pub enum Refusal {
     #[error(transparent)]
     Spent(#[from] Spent),
     /// A request that cannot be written down is not sent.
-    #[error("the request could not be written down")]
+    #[error("the request could not be stored")]
     Store(#[from] StoreError),
 }
 

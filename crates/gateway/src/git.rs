@@ -132,7 +132,7 @@ fn refuse(status: StatusCode, sentence: &str) -> Response<Body> {
 
 /// An error of the forge. The sentence is for the agent, which reads what git prints.
 fn broken(error: &GitHubError) -> Response<Body> {
-    tracing::warn!(%error, "git could not be passed on");
+    tracing::warn!(%error, "could not forward a git request");
     let status = match error {
         GitHubError::NotFound(_) => StatusCode::NOT_FOUND,
         GitHubError::Unauthorized(_) | GitHubError::Forbidden(_) | GitHubError::Invalid(_) => StatusCode::FORBIDDEN,

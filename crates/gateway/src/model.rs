@@ -184,7 +184,7 @@ async fn start(
             Err(refused(StatusCode::PAYMENT_REQUIRED, "billing_error", spent.to_string(), failure))
         }
         Err(Refusal::Store(error)) => {
-            let sentence = format!("the request could not be written down, so it was not sent: {error}");
+            let sentence = format!("the request could not be stored, so it was not sent: {error}");
             let answer = model_error(StatusCode::SERVICE_UNAVAILABLE, "api_error", &sentence);
             sandbox.fail(GatewayFailure::Unreachable { sentence });
             Err(Box::new(answer))

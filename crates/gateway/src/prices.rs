@@ -25,7 +25,7 @@ pub struct Prices {
 pub enum PricesError {
     #[error("could not read the price file {path} (MODEL_PRICES)")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("the price table {from} (MODEL_PRICES) is not as it should be: {source}")]
+    #[error("the price table {from} (MODEL_PRICES) is malformed: {source}")]
     Parse { from: String, source: serde_json::Error },
     #[error("the price table {from} (MODEL_PRICES) gives `{model}` a price that is not a positive number")]
     Value { from: String, model: String },
@@ -132,7 +132,7 @@ impl Prices {
     fn warn_once(&self, model: &str) {
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         if unknown.len() < Self::MAX_UNKNOWN && unknown.insert(model.to_owned()) {
-            tracing::warn!(model, "no price is known for this model: counted as the dearest one, see MODEL_PRICES");
+            tracing::warn!(model, "this model has no price: it is counted as the most expensive one; see MODEL_PRICES");
         }
     }
 

@@ -246,7 +246,7 @@ impl SandboxGateway {
     ///
     /// - `via`: `tunnel`, `plain` or `model`
     /// - `target`: `host:port`, as it was asked for; of a model request its method and path. The agent's choice,
-    /// bounded here
+    ///   bounded here
     /// - `outcome`: `allowed`, or `refused: ` and why
     pub(super) fn decided(&self, via: &'static str, target: &str, outcome: &'static str) {
         let session = self.session.read().unwrap_or_else(PoisonError::into_inner).clone();

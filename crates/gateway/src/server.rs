@@ -98,8 +98,8 @@ fn names_us(headers: &HeaderMap) -> bool {
 }
 
 fn too_many_requests(wait: Duration) -> Response<Body> {
-    tracing::warn!("a sandbox asks too often");
-    let message = "this sandbox has made all the requests that it may make in a minute";
+    tracing::warn!("a sandbox exceeds its limit of requests");
+    let message = "this sandbox has used its requests of this minute";
     let mut answer = model_error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message);
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
     answer

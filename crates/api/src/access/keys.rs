@@ -89,9 +89,9 @@ impl Keys {
                         expiry = keys.iter().filter(|key| key.is_valid(now)).filter_map(|key| key.expires).min();
                         self.learn(keys);
                     }
-                    Err(error) => warn!(%error, "could not read the API keys; those known so far hold"),
+                    Err(error) => warn!(%error, "could not read the API keys; the known ones stay valid"),
                 },
-                Err(error) => warn!(%error, "could not look at the API keys; those known so far hold"),
+                Err(error) => warn!(%error, "could not check the API keys; the known ones stay valid"),
             }
             std::thread::sleep(LOOK);
         }
@@ -116,7 +116,7 @@ impl Keys {
             stored.valid.insert(key.id, known);
         }
         for (id, known) in before {
-            info!(key.id = %id, "an API key is not valid any more");
+            info!(key.id = %id, "an API key is no longer valid");
             known.caller.revoked.cancel();
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 #[serde(rename_all = "lowercase")]
 pub(super) enum Status {
     Ok,
-    /// The server runs, and something is not as it should be or could not be looked at.
+    /// The server can run, but a check found a problem or could not be made.
     Warn,
     /// The server does not start, or no task runs.
     Fail,

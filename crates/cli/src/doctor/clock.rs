@@ -54,10 +54,10 @@ fn judge(now: Timestamp, file: Option<SignedDuration>, drift: SignedDuration) ->
     const REMEDY: &str = "set it and keep it right with an NTP service (`timedatectl set-ntp true`)";
     let year = now.to_zoned(jiff::tz::TimeZone::UTC).year();
     if !YEARS.contains(&year) {
-        return Check::fail(NAME, format!("it says {now:.0}, which cannot be"), REMEDY);
+        return Check::fail(NAME, format!("it says {now:.0}, which is impossible"), REMEDY);
     }
     if drift.abs() > DRIFT_TOLERANCE {
-        let detail = format!("it jumped by {:.1} s while this looked", drift.as_secs_f64());
+        let detail = format!("it jumped by {:.1} s during the check", drift.as_secs_f64());
         return Check::warn(NAME, detail, REMEDY);
     }
     match file {

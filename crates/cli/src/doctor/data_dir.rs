@@ -116,7 +116,7 @@ fn room(path: &Path) -> Check {
     match free {
         Ok(disk) => judge_room(disk.blocks_available().saturating_mul(disk.fragment_size())),
         Err(error) => {
-            Check::warn(NAME, format!("it cannot be told how much room DATA_DIR has: {error}"), "look at it with `df`")
+            Check::warn(NAME, format!("could not determine the free space of DATA_DIR: {error}"), "check it with `df`")
         }
     }
 }

@@ -37,7 +37,7 @@ const LOG_BYTES: usize = 2048;
 const LABEL: &str = "claude-runner.doctor";
 
 pub(super) fn not_tried(why: &str) -> Check {
-    Check::warn(NAME, format!("not tried: {why}"), "see to that first")
+    Check::warn(NAME, format!("not tried: {why}"), "fix that first")
 }
 
 /// With SANDBOX_NETWORK=bridge there is no socket.
@@ -90,7 +90,7 @@ enum Failure {
     Socket(#[from] tungstenite::Error),
     #[error("the image's sandbox-init is not the one of this program")]
     Decode(#[from] DecodeError),
-    #[error("the container connected and did not say what sandbox-init says")]
+    #[error("the container connected, but did not send sandbox-init's greeting")]
     Greeting,
 }
 

@@ -28,7 +28,7 @@ fn model(settings: &Settings) -> Check {
         Ok(prices) if prices.knows(model) => Check::ok("model", format!("{model} is known and has a price")),
         Ok(prices) => Check::fail(
             "model",
-            format!("MODEL is {model}, which is not known here; known are {}", prices.models().join(", ")),
+            format!("MODEL is {model}, which is unknown; known are {}", prices.models().join(", ")),
             "set MODEL to one of these, or add yours to a file that MODEL_PRICES names",
         ),
         Err(error) => {
@@ -61,7 +61,7 @@ fn credential(state: &CredentialState, now: Timestamp) -> Check {
         None => "none",
     };
     match (&state.usable, left) {
-        (Ok(()), None) => Check::ok(NAME, format!("{kind}; it is not said when it expires")),
+        (Ok(()), None) => Check::ok(NAME, format!("{kind}; its expiry is unknown")),
         (Ok(()), Some(left)) if left < SHORT => Check::warn(
             NAME,
             format!("{kind}, which expires in {}", in_time(left)),

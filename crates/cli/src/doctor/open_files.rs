@@ -10,7 +10,7 @@ const ENOUGH: u64 = 4096;
 pub(super) fn look() -> Check {
     match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok((soft, _)) => judge(soft),
-        Err(error) => Check::warn(NAME, format!("the limit cannot be told: {error}"), "look at it with `ulimit -n`"),
+        Err(error) => Check::warn(NAME, format!("could not read the limit: {error}"), "check it with `ulimit -n`"),
     }
 }
 

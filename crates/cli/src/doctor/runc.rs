@@ -18,12 +18,12 @@ pub(super) fn look(version: Option<&str>) -> Check {
         ),
         Some((version, None)) => Check::warn(
             NAME,
-            format!("version {version} is of no known form"),
+            format!("version {version} has an unknown form"),
             "make sure that it has the fixes of CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881",
         ),
         None => Check::warn(
             NAME,
-            "the engine does not tell its version",
+            "the engine does not report its version",
             "if it runs containers by runc, make sure that it is 1.2.8, 1.3.3 or newer",
         ),
     }

@@ -15,7 +15,7 @@ use super::check::{Check, in_words};
 const NAME: &str = "runtime-test";
 
 pub(super) fn not_tried(why: &str) -> Check {
-    Check::warn(NAME, format!("SANDBOX_RUNTIME was not tried: {why}"), "see to that first")
+    Check::warn(NAME, format!("SANDBOX_RUNTIME was not tried: {why}"), "fix that first")
 }
 
 /// `directory` is empty, below RUNTIME_DIR. Nothing is left of it all.
@@ -35,7 +35,7 @@ pub(super) async fn try_it(
         Err(error) => Check::fail(
             NAME,
             error,
-            "see whether `docker run --runtime` works with it; until it passes, no task will be run: leave SANDBOX_RUNTIME \
+            "see whether `docker run --runtime` works with it; until it passes, no task runs: leave SANDBOX_RUNTIME \
              empty to do without",
         ),
     }

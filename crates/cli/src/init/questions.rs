@@ -54,7 +54,7 @@ fn ask(question: &str) -> anyhow::Result<String> {
     io::stderr().flush()?;
     let mut answer = String::new();
     if io::stdin().lock().read_line(&mut answer)? == 0 {
-        bail!("no answer came; nothing was made");
+        bail!("no answer came; nothing was created");
     }
     Ok(answer)
 }

@@ -57,7 +57,7 @@ impl Drop for Reservation {
             }
             match written {
                 Ok(()) => budgets.ledger().written(&accounts),
-                Err(error) => tracing::warn!(%error, "what a model request cost could not be written down"),
+                Err(error) => tracing::warn!(%error, "could not store the cost of a model request"),
             }
         });
     }

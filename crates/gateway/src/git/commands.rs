@@ -26,7 +26,7 @@ pub(super) struct PushHead {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PushError {
-    #[error("this is no push: {0}")]
+    #[error("this is not a push: {0}")]
     Malformed(&'static str),
     #[error("a push may move at most {} refs", PushHead::MAX_COMMANDS)]
     TooMany,

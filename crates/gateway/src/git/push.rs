@@ -120,7 +120,7 @@ impl Waiting {
         for reference in &self.0 {
             match access.github.delete_reference(&access.name, reference).await {
                 Ok(()) | Err(GitHubError::NotFound(_) | GitHubError::Invalid(_)) => {}
-                Err(error) => tracing::warn!(%error, reference, "a ref that only waited could not be removed"),
+                Err(error) => tracing::warn!(%error, reference, "could not remove a temporary ref"),
             }
         }
     }
@@ -167,7 +167,7 @@ async fn update_branch(access: &RepositoryAccess, command: &Command) -> Result<R
             return Ok(RefResult::Refused("it changes .github/workflows, which is not allowed here".to_owned()));
         }
     }
-    let Some(branch) = command.branch() else { return Ok(RefResult::Refused("it is no branch".to_owned())) };
+    let Some(branch) = command.branch() else { return Ok(RefResult::Refused("it is not a branch".to_owned())) };
     let is_new = command.old.bytes().all(|b| b == b'0');
     let wanted = if is_new { RefUpdate::Create } else { RefUpdate::FastForward };
     match github.update_branch(name, branch, &command.new, wanted).await {

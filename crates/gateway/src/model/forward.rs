@@ -75,12 +75,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                     let jitter = rand::random_range(0.0..1.0);
                     match self.sandbox.shared.retry.delay(tries, began.elapsed(), asked, jitter) {
                         Some(delay) if !trouble.is_final() && !(self.is_abandoned)() => {
-                            tracing::info!(
-                                status = trouble.status.as_u16(),
-                                ?delay,
-                                tries,
-                                "the model API is asked again"
-                            );
+                            tracing::info!(status = trouble.status.as_u16(), ?delay, tries, "retrying the model API");
                             tokio::time::sleep(delay).await;
                         }
                         _ => return Err(self.overloaded(&trouble, tries)),

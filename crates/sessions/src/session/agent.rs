@@ -186,7 +186,7 @@ impl Agent {
         if scope.tasks.queued() == 0 || !self.sandbox.yield_slot() {
             return Input::Ended;
         }
-        info!(session.id = %scope.durable.id(), "the session lets another one go first");
+        info!(session.id = %scope.durable.id(), "the session yields its sandbox to another one");
         Input::EndedYielding
     }
 

@@ -260,7 +260,7 @@ impl SessionSandbox {
         let name: SandboxName = sandbox.name.clone();
         drop(sandbox);
         let taken_down = context.sandboxes.take_down(&name).await;
-        taken_down.inspect_err(|error| warn!(sandbox.name = %name, %error, "could not take down a sandbox")).is_ok()
+        taken_down.inspect_err(|error| warn!(sandbox.name = %name, %error, "could not remove a sandbox")).is_ok()
     }
 }
 

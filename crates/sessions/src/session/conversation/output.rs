@@ -100,8 +100,8 @@ impl Conversation {
             }
             AgentSignal::Ended(end) => self.on_turn_end(*end, context),
             AgentSignal::Asked { request_id, subtype } => {
-                debug!(session.id = %durable.id(), request = subtype, "the agent asks, and nobody is there to answer");
-                self.outbox.push(deny_tool(&request_id, "nobody can be asked here"));
+                debug!(session.id = %durable.id(), request = subtype, "the agent asked a question, and nobody can answer");
+                self.outbox.push(deny_tool(&request_id, "nobody can answer here"));
             }
             AgentSignal::Answered { request_id, error } => {
                 if let Some(error) = error {
