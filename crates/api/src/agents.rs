@@ -29,7 +29,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<Agent>>, Api
     Ok(Json(checked.iter().map(view).collect()))
 }
 
-/// For `GET /ready`: what there is, and what is broken; an error where the default agent is.
+/// Checks the agents for `GET /ready`. A broken default agent is an error.
 pub(super) async fn summary(api: &Api) -> Result<String, String> {
     let agents = read_now(api).await.map_err(|error| domain::error_chain(&error))?;
     let default = agents.default_name().clone();

@@ -30,7 +30,8 @@ pub struct Guard {
     pub rate: Rate,
 }
 
-/// With keys set, a request without a valid one gets nowhere, not even to learn which routes there are.
+/// If there are keys, a request without a valid one is refused before routing, so that it does not learn which routes
+/// exist.
 pub(super) async fn admit(State(api): State<Api>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let admission = request.extensions().get::<AdmissionSlot>().cloned().unwrap_or_default();
@@ -76,7 +77,7 @@ fn allow(guard: &Guard, caller: &Caller, method: &Method, route: Option<&str>) -
     if caller.scope < needed { Err(ApiError::forbidden(needed)) } else { Ok(()) }
 }
 
-/// Whoever may read may have a ticket made, which can do no more.
+/// A key that may read may make a ticket, because a ticket can only read.
 fn needed_scope(method: &Method, route: Option<&str>) -> Scope {
     match (method, route) {
         (&Method::GET | &Method::HEAD | &Method::OPTIONS, _) | (&Method::POST, Some("/session/{id}/ticket")) => {

@@ -1,4 +1,5 @@
-//! Files that are in the binary, sent compressed and not sent again to who has them. They say nothing about anyone.
+//! Files that are in the binary. They are sent compressed, and not sent again to clients that have them. They contain
+//! no data of anyone.
 
 use std::io::Write as _;
 

@@ -36,7 +36,7 @@ const MAX_ENTRIES: usize = 10_000;
 const LIST_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// As Linux has it.
+/// The bound of Linux.
 const MAX_PATH_BYTES: usize = 4095;
 
 #[derive(Deserialize)]

@@ -73,7 +73,7 @@ pub async fn serve(listener: TcpListener, router: Router, closing: CancellationT
         };
         match accepted {
             Ok((stream, place, peer)) => {
-                // Events are small and wanted at once. Fails only on a connection that is gone.
+                // Events are small and must be sent at once. This fails only on a closed connection.
                 let _ = stream.set_nodelay(true);
                 let ends = (Some(peer), stream.local_addr().ok());
                 let (router, closing) = (router.clone(), closing.clone());

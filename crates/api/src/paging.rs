@@ -1,4 +1,4 @@
-//! Lists that are told a page at a time. The next one is in the `Link` header, so that the body stays an array.
+//! Lists in pages. The link to the next page is in the `Link` header, so that the body stays an array.
 
 use axum::Json;
 use axum::response::{IntoResponse as _, Response};

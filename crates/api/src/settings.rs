@@ -71,7 +71,7 @@ impl ApiKeys {
         self.digests.is_empty()
     }
 
-    /// The keys themselves, once: they are to be masked, and otherwise not kept.
+    /// Returns the keys themselves, once, for masking. They are not kept otherwise.
     pub fn take_secrets(&mut self) -> Vec<SecretString> {
         std::mem::take(&mut self.secrets)
     }

@@ -257,7 +257,7 @@ fn prefers_async(headers: &HeaderMap) -> bool {
     preferences.flat_map(|value| value.split([',', ';'])).any(|preference| preference.trim() == "respond-async")
 }
 
-/// One that is not valid is as none, as the standard wants it.
+/// The standard requires that an invalid value is ignored.
 fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
     headers.get("traceparent")?.to_str().ok()?.parse().ok()
 }

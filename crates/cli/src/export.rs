@@ -86,7 +86,7 @@ pub(super) async fn run(options: ExportOptions) -> anyhow::Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-/// As the server looks up the id of an abort: a session first.
+/// Finds the subject of an id, in the order of the server's abort: a session first.
 async fn find(remote: &Remote, id: &str) -> Result<Subject, RemoteError> {
     match remote.get::<Session>(&["session", id]).await {
         Ok(_) => return Ok(Subject::Session(id.to_owned())),

@@ -46,7 +46,7 @@ pub(super) struct Follow {
 pub(super) enum Step {
     Event {
         event: Box<Event>,
-        /// As it came.
+        /// The event's line, unchanged.
         line: String,
     },
     /// The server is away, and reconnecting has begun. Reported once, until it is back.
@@ -64,7 +64,7 @@ enum Read {
 }
 
 enum Source {
-    /// To be opened: what is stored of the task.
+    /// Next: read the stored events of the task.
     Unread,
     Stored(BodyLines),
     /// All stored events were shown. Next: open the live stream.
@@ -91,7 +91,7 @@ pub(super) fn end_of(event: &Event) -> Option<Exit> {
 }
 
 impl Follow {
-    /// From the first event on; to the last one with `live`, else to the latest.
+    /// Starts at the first event. It ends at the task's last one with `live`, else at the latest.
     pub(super) async fn task(remote: &Remote, task: &str, live: bool) -> Result<Self, RemoteError> {
         let record: Task = remote.get(&["task", task]).await?;
         Ok(Follow {
@@ -128,14 +128,14 @@ impl Follow {
             };
             self.away_since = None;
             let Ok(head) = serde_json::from_str::<Head>(&line) else { continue };
-            // Without a number: what retention removed.
+            // Events without a number stand for events that retention removed.
             let Some(seq) = head.seq else { continue };
             if seq <= self.seq {
                 continue;
             }
             self.seq = seq;
             if head.task_id.as_ref() == Some(&self.task) {
-                // One that does not read as this version knows it is passed on as it is.
+                // An event that this version does not know is passed on unchanged.
                 let event: Box<Event> = serde_json::from_str(&line).unwrap_or(Box::new(Event::Unknown));
                 self.ended = end_of(&event).is_some();
                 return Ok(Some(Step::Event { event, line }));
@@ -204,7 +204,7 @@ impl Follow {
         Read::Ended(Box::new(event), line)
     }
 
-    /// Waits a moment where the server may come back, and says so the first time.
+    /// Waits before the next attempt to reconnect, and reports the first one.
     async fn away(&mut self, error: RemoteError) -> Result<Option<Step>, RemoteError> {
         let first = self.away_since.is_none();
         let since = *self.away_since.get_or_insert_with(Instant::now);

@@ -128,6 +128,6 @@ fn show(spinner: &ProgressBar, progress: BuildStep) {
 }
 
 fn say(line: &str) {
-    // Nothing is to be done about a stderr that is closed.
+    // A closed stderr is ignored.
     drop(writeln!(io::stderr(), "{line}"));
 }

@@ -107,7 +107,7 @@ fn check_free(directory: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// From flags, and for the rest from the terminal.
+/// Takes the answers from flags, and asks for the rest on the terminal.
 fn wishes(options: &InitOptions) -> anyhow::Result<Wishes> {
     let complete =
         options.name.is_some() && options.does.is_some() && options.answer.is_some() && options.tools.is_some();

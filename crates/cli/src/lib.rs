@@ -112,7 +112,7 @@ pub async fn run(engine: &dyn Engine, command: Command) -> anyhow::Result<ExitCo
 
 /// Prints an error, and returns the exit status that it stands for. `is_setting` tells whether a setting is wrong.
 pub fn report(error: &anyhow::Error, is_setting: impl FnOnce(&anyhow::Error) -> bool) -> ExitCode {
-    // Whoever reads the output, like `head`, has seen enough.
+    // The reader of the output, such as `head`, has closed it.
     if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
         return Exit::Done.into();
     }

@@ -75,7 +75,7 @@ pub(super) async fn pages<T: DeserializeOwned>(
 
 /// A list as `tasks` and `webhooks` show it.
 pub(super) struct PagedList<T> {
-    /// Its path, and what is told of it where it is empty.
+    /// The list's path, and the sentence for an empty list.
     pub(super) path: &'static str,
     pub(super) empty: &'static str,
     pub(super) nothing_fits: &'static str,
@@ -134,7 +134,7 @@ pub(super) fn print_lines(records: &[impl AsRef<str>]) -> io::Result<()> {
     records.iter().try_for_each(|record| writeln!(stdout, "{}", terminal::json_line(record.as_ref())))
 }
 
-/// As wide as the terminal.
+/// Prints a table, cut to the terminal's width.
 pub(super) fn print_table(table: &Table) -> io::Result<()> {
     io::stdout().write_all(table.text(terminal::width()).as_bytes())
 }

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 pub(super) use error::RemoteError;
 
-/// Whoever does not answer by then is not there.
+/// A server that does not connect in this time counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time in which an answer has to begin: longer than ending a container, which `sessions delete` waits for. The

@@ -116,7 +116,7 @@ impl Show {
             None => answer.response.clone().unwrap_or_default(),
             Some(output) => format!("{output:#}"),
         };
-        // Whoever has just read it on the same terminal need not read it twice.
+        // A person has just read the answer on the same terminal.
         let was_read = said.trim() == answer.trim() && self.reaches_whom_stdout_does();
         if answer.is_empty() || was_read || !self.prints_answer {
             return Ok(());

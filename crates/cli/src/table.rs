@@ -12,17 +12,17 @@ const LEAST: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
-    /// To the left, never cut: ids, which people copy.
+    /// The column is left-aligned and never cut: ids, which people copy.
     Whole,
-    /// To the right, never cut.
+    /// The column is right-aligned and never cut.
     Number,
-    /// To the left, cut where the line is too long.
+    /// The column is left-aligned, and cut if the line is too long.
     Text,
 }
 
 pub(super) struct Table {
     columns: Vec<Column>,
-    /// Those that are left out first where there is no room.
+    /// The columns that are dropped first on a narrow terminal.
     spare: Vec<usize>,
     /// The head first.
     lines: Vec<Vec<String>>,
@@ -34,7 +34,7 @@ impl Table {
         Table { columns, spare: Vec::new(), lines: vec![names] }
     }
 
-    /// Columns that a narrow terminal does not show, the first of these first. Whoever wants all takes the JSON.
+    /// Columns that a narrow terminal drops, in this order. The JSON output has all of them.
     pub(super) fn sparing(mut self, names: &[&str]) -> Self {
         let head = self.lines.first().map(Vec::as_slice).unwrap_or_default();
         let place = |name: &&str| head.iter().position(|column| column == name);
@@ -47,7 +47,7 @@ impl Table {
         self.lines.push(cells.into_iter().map(|cell| terminal::on_one_line(cell.as_ref())).collect());
     }
 
-    /// With a line end each. `width`: of the terminal; nothing is cut or left out without one.
+    /// Formats the rows, each with a line end. `width`: the terminal's; without it, nothing is cut or dropped.
     pub(super) fn text(&self, width: Option<usize>) -> String {
         let widths = self.widths(width);
         let mut text = String::new();

@@ -37,7 +37,7 @@ pub(super) fn on_one_line(text: &str) -> String {
     printable(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// On one line of at most so many characters.
+/// Makes one line of at most this many characters.
 pub(super) fn shortened(text: &str, chars: usize) -> String {
     let line = on_one_line(text);
     match line.char_indices().nth(chars) {

@@ -1,4 +1,4 @@
-//! With which credential a model request goes out.
+//! Chooses the credential of a model request.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl Credential {
         Credential::new(CredentialKind::ApiKey, key)
     }
 
-    /// As [`Credential::api_key`].
+    /// Like [`Credential::api_key`], for a token.
     pub fn oauth_token(token: &str) -> Result<Credential, InvalidCredential> {
         Credential::new(CredentialKind::OAuthToken, token)
     }

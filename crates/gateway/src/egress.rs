@@ -75,7 +75,7 @@ impl Egress {
         self.dial(target, grant.ok_or(Refusal::NotAllowed)?, timeout).await
     }
 
-    /// As [`Egress::admit`], for what was allowed otherwise.
+    /// Like [`Egress::admit`], for targets that other rules allowed.
     pub(super) async fn dial(
         &self,
         target: &Target,
@@ -118,7 +118,7 @@ impl Egress {
 }
 
 impl Refusal {
-    /// For the audit log.
+    /// The text for the audit log.
     pub(super) fn outcome(&self) -> &'static str {
         match self {
             Refusal::NotAllowed => "refused: not allowed",

@@ -44,7 +44,7 @@ impl Meter {
         self.task().as_ref().map(|task| task.used()).unwrap_or_default()
     }
 
-    /// From here on, requests are this one's. A task that runs already goes on.
+    /// Starts a task: new requests are charged to it. If the same task runs already, it continues.
     pub(super) fn begin(&self, payer: Payer) {
         let mut current = self.task();
         let goes_on = |task: &Arc<TaskRequests>| payer.task.is_some() && task.payer == payer && !task.has_ended();
@@ -57,21 +57,21 @@ impl Meter {
         self.budgets.look_again();
     }
 
-    /// No request begins from here on, until another task does.
+    /// Ends the task. No request begins until another task does.
     pub(super) fn end(&self, end: TaskEnd) {
         if let Some(task) = self.task().as_ref() {
             task.end(end, &self.settle);
         }
     }
 
-    /// As if the sandbox had been given no task yet.
+    /// Ends the task, so that the sandbox has none.
     pub(super) fn forget(&self) {
         if let Some(earlier) = self.task().take() {
             earlier.end(TaskEnd::Own, &self.settle);
         }
     }
 
-    /// The task that runs.
+    /// Returns the running task.
     pub(super) fn running(&self) -> Option<Arc<TaskRequests>> {
         self.task().as_ref().filter(|task| !task.has_ended()).map(Arc::clone)
     }
@@ -107,12 +107,12 @@ impl Meter {
     }
 }
 
-/// Output tokens that a model writes in a second, where nobody knows how many it wrote. The fastest were seen at a little
-/// less.
+/// Output tokens that a model writes in a second, where nobody knows how many it wrote. The fastest were seen at a
+/// little less.
 const TOKENS_PER_SECOND: u128 = 250;
 
-/// One model request on the meter, open until dropped. What its answer states is added as it is seen. What it does not state
-/// is estimated at the end.
+/// One model request on the meter, open until dropped. What its answer states is added as it is seen. What it does not
+/// state is estimated at the end.
 pub(super) struct MeteredRequest {
     meter: Arc<Meter>,
     task: Arc<TaskRequests>,

@@ -18,7 +18,7 @@ use super::retry::retry_after;
 /// The time that one request may take, from the look-up of the name to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// As much of an answer's body is taken, so that its sender is not cut off in the middle, and thrown away.
+/// The bound on the part of an answer's body that is read and dropped, so that its sender is not cut off in the middle.
 const MAX_ANSWER_BYTES: usize = 16 << 10;
 
 /// Reaches the internet by https, and what its rules allow besides: other addresses, and http.

@@ -12,7 +12,7 @@ use super::prices;
 /// A request that may be sent.
 #[derive(Debug)]
 pub(super) struct Permitted {
-    /// As it came, with a lower `max_tokens` where it had to be.
+    /// The body, with a lower `max_tokens` if the key requires it.
     pub(super) body: Bytes,
     pub(super) model: String,
     /// The most that the request allows for its answer. `None`: the request does not say.

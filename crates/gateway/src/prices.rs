@@ -208,9 +208,9 @@ struct Table {
     aliases: Vec<String>,
     /// Dollars for one web search that the API made.
     web_search: Option<f64>,
-    /// By how much tokens in fast mode are dearer.
+    /// The factor on the price of tokens in fast mode.
     fast_mode: Option<f64>,
-    /// By how much tokens are dearer that are processed in one region.
+    /// The factor on the price of tokens that are processed in one region.
     data_residency: Option<f64>,
 }
 

@@ -55,7 +55,7 @@ pub(super) async fn forward(sandbox: &Arc<SandboxGateway>, request: Request<Inco
         Ok(target) => target,
         Err(answer) => return *answer,
     };
-    // In our spelling, and there also where the client sent none.
+    // The Host is written in our spelling, even if the client sent none.
     let host = if target.port == 80 { target.host.to_string() } else { target.to_string() };
     let Ok(host) = HeaderValue::try_from(host) else { return malformed("the URL's host is not a host") };
     let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));

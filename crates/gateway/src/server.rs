@@ -107,7 +107,7 @@ fn too_many_requests(wait: Duration) -> Response<Body> {
 
 async fn refuse<S: AsyncWrite + Unpin>(mut stream: S) {
     tracing::warn!("a sandbox has too many connections open");
-    // A client that is gone meanwhile needs no answer.
+    // A client that hung up needs no answer.
     let _ = stream.write_all(TOO_MANY_CONNECTIONS).await;
     let _ = stream.shutdown().await;
 }

@@ -12,14 +12,14 @@ pub(super) struct Statement {
     /// Only `message_start` names the model.
     pub(super) model: Option<String>,
     pub(super) usage: StatedUsage,
-    /// Nothing more is to come.
+    /// The statement is the last one.
     pub(super) is_final: bool,
 }
 
-/// Whose stream it is, by its first event.
+/// The origin of a stream, by its first event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// Nothing has come that tells.
+    /// No line so far shows the origin.
     #[default]
     Unknown,
     /// A message of the API, with its usage.
@@ -48,8 +48,8 @@ impl UsageReader {
     /// Bytes around the content in a line of a delta.
     const DELTA_BYTES: usize = 80;
 
-    /// About how many tokens of content have passed, where the API has not said so: three bytes for one, which is a little
-    /// more than there are. Thinking that the API keeps to itself is not seen here.
+    /// About how many tokens of content have passed, where the API has not said so: three bytes for one, which is a
+    /// little more than there are. Thinking that the API keeps to itself is not seen here.
     pub(super) fn streamed_tokens(&self) -> u64 {
         self.streamed
     }

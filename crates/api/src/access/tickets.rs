@@ -29,7 +29,7 @@ struct Kept {
     expires: Instant,
 }
 
-/// As it is given out.
+/// A new ticket, as its caller gets it.
 pub struct Ticket {
     pub text: SecretString,
     pub lifetime: Duration,

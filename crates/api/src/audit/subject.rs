@@ -13,7 +13,7 @@ pub(in super::super) struct Subject {
 }
 
 impl Subject {
-    /// As far as the path says.
+    /// Returns the subject that the path names.
     pub(super) fn of_path(route: Option<&str>, path: &str) -> Subject {
         let id = || {
             let id = path.split('/').nth(2)?;

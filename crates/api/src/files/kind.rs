@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-/// Bytes at a file's beginning by which it is told what it is.
+/// Bytes at a file's beginning that determine its type.
 pub(super) const SNIFFED: usize = 8 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl FileKind {
     }
 }
 
-/// By its content alone: the name is the agent's.
+/// Determines the type by the content alone: the name is the agent's choice.
 pub(super) fn of(beginning: &[u8]) -> FileKind {
     match beginning {
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => FileKind::Png,

@@ -148,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadBound<S> {
     }
 }
 
-/// A request's body, whose end is told.
+/// A request's body that reports its end.
 struct Asked {
     body: Incoming,
     expecting: Expecting,
@@ -175,7 +175,7 @@ impl hyper::body::Body for Asked {
     }
 }
 
-/// A response's body, whose end is told.
+/// A response's body that reports its end.
 struct Answer {
     body: Body,
     _end: End,

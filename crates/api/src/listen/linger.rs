@@ -17,7 +17,7 @@ use super::super::MAX_BODY_BYTES;
 pub(super) struct Patience {
     /// Between two pieces.
     pub(super) idle: Duration,
-    /// For all of them.
+    /// The bound for all pieces together.
     pub(super) total: Duration,
     pub(super) bytes: usize,
 }

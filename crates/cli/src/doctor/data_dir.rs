@@ -22,7 +22,7 @@ const NO_ROOM: u64 = 64 << 20;
 
 pub(super) struct DataDir {
     pub(super) checks: Vec<Check>,
-    /// For tries on the same file system. `None`: it cannot be written.
+    /// A directory for tests on the same file system. `None`: it cannot be written.
     pub(super) scratch: Option<TempDir>,
 }
 

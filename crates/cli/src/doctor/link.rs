@@ -145,7 +145,7 @@ async fn connect(
     }
 }
 
-/// As the server does it for a sandbox: the container's user is another one.
+/// Listens like the server does for a sandbox, with a mode for the container's user.
 fn listen(directory: &Path) -> io::Result<UnixListener> {
     let socket = directory.join("agent.sock");
     fs::set_permissions(directory, Permissions::from_mode(0o755))?;

@@ -41,7 +41,7 @@ struct Version {
 const RELEASE: u64 = u64::MAX;
 
 impl Version {
-    /// As runc says it (`1.4.0-rc.2`, `1.2.8+dev`) and as distributions do (`1.1.5+ds1`, `1.3.0~rc1-1`).
+    /// Parses a version of runc (`1.4.0-rc.2`, `1.2.8+dev`) or of a distribution (`1.1.5+ds1`, `1.3.0~rc1-1`).
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim().trim_start_matches('v');
         let end = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());

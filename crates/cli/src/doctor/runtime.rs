@@ -54,7 +54,7 @@ async fn prove(
     let links = Links::open(Network::None, engine.as_ref(), &links, tracker.clone(), ended.clone()).await;
     let links = links.map_err(|error| in_words(&error))?;
     let prices = Prices::load(None).map_err(|error| in_words(&error))?;
-    // Not used: the self-test brings a model of its own.
+    // The address is not used: the self-test has its own model.
     let nowhere = "http://127.0.0.1:9".parse().map_err(|_| "no address".to_owned())?;
     let gateway = Gateway::new(GatewaySettings::new(nowhere, prices), Credentials::new(None, None), tracker.clone());
     let gateway = gateway.map_err(|error| in_words(&error))?;

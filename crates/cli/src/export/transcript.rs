@@ -12,7 +12,7 @@ use super::super::{lists, terminal};
 
 /// Makes text of events, one after the other.
 pub(super) struct Transcript {
-    /// By the tasks' ids: what was asked is not among the events.
+    /// The messages, by task id, because events do not contain them.
     records: HashMap<String, Task>,
     /// The task whose section is written.
     task: String,
@@ -155,7 +155,7 @@ fn quoted(text: &str) -> String {
     text.lines().map(|line| format!("> {line}").trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-/// In a fence that nothing inside can close.
+/// Writes a fenced block whose fence does not occur in the text.
 fn fenced(language: &str, text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);

@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::ValueEnum;
 
 pub(super) struct Questions {
-    /// Else the default is the answer.
+    /// The command may ask; otherwise it uses the default.
     asks: bool,
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::pkt::{Packet, packet};
 
-/// A ref that is to be moved from one object to another. An object of zeros stands for none.
+/// A command to move a ref from one object to another. An object of zeros stands for none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Command {
     pub(super) old: String,
@@ -86,7 +86,7 @@ fn parse_command(line: &str) -> Result<Command, PushError> {
 /// The branches that a repository task may push: its own branch, and branches whose names begin with that and a `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushPolicy {
-    /// Without `refs/heads/`.
+    /// The branch, without `refs/heads/`.
     pub branch: String,
 }
 

@@ -1,5 +1,5 @@
-//! The answer to a push (report-status in gitprotocol-pack), read and made in git's own form, so that git shows ours as it
-//! shows its server's.
+//! The answer to a push (report-status in gitprotocol-pack), read and made in git's own form, so that git shows ours as
+//! it shows its server's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,14 +10,14 @@ use super::pkt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RefResult {
     Updated,
-    /// In words that git shows behind `remote rejected`.
+    /// The reason, in words that git shows behind `remote rejected`.
     Refused(String),
 }
 
 /// The forge's answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Report {
-    /// By the name under which it was pushed there.
+    /// The results by the name of the ref that was pushed.
     pub(super) results: BTreeMap<String, RefResult>,
     /// Text that git prints behind `remote:`.
     pub(super) remarks: Vec<u8>,

@@ -104,7 +104,7 @@ impl Open {
     /// Charges the request, then answers: so whoever sees the end of an answer finds it charged.
     fn close_with(self, head: Head, answer: Response<Body>) {
         drop(self);
-        // An agent that is gone needs no answer.
+        // An agent that hung up needs no answer.
         let _ = head.send(answer);
     }
 

@@ -34,7 +34,7 @@ pub(super) enum PolicyViolation {
 }
 
 impl PolicyViolation {
-    /// For the audit log.
+    /// The text for the audit log.
     pub(super) fn what(self) -> &'static str {
         match self {
             PolicyViolation::Url => "content by URL",
@@ -64,7 +64,7 @@ const PRICED: [(&str, &[&str]); 6] = [
     ("fallbacks", &[]),
     ("fallback_model", &[]),
 ];
-/// In `context_management`: what has the API sample once more.
+/// In `context_management`: the beginning of edits that make the API sample again.
 const COMPACTION: &str = "compact";
 
 /// Fields of a request whose price is known.

@@ -204,7 +204,7 @@ impl Life {
         Life { gateway, budgets, sandboxes, tracker, task: task.clone() }
     }
 
-    /// Makes all the requests, so many at once.
+    /// Sends all requests, `at_once` of them concurrently.
     async fn ask(&self, plans: &[Plan], at_once: usize) {
         let next = AtomicUsize::new(0);
         let agents = (0..at_once).map(|agent| {

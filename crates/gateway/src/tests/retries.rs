@@ -43,7 +43,7 @@ async fn an_api_that_stays_overloaded_ends_the_task_with_the_true_reason() {
         let answer = world.ask().await;
         // Whatever the API's status was: this is the one that the CLI does not repeat when told so.
         assert_eq!((answer.status.as_u16(), answer.should_retry()), (429, Some("false")), "{status}");
-        // With its own kind the CLI would ask an overloaded API again.
+        // With the original error type the CLI would retry an overloaded API.
         assert_eq!(answer.json()["error"]["type"], "rate_limit_error");
         assert_eq!(answer.headers["anthropic-ratelimit-unified-status"], "rejected");
         assert_eq!(answer.headers.get("anthropic-organization-id"), None);

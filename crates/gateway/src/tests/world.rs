@@ -1,4 +1,4 @@
-//! An upstream that does as it is told, a gateway in front of it, and a client in the sandbox's place.
+//! A scripted upstream, a gateway in front of it, and a client in the sandbox's place.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -91,7 +91,7 @@ impl Server {
         Server { address, seen }
     }
 
-    /// One that always answers with a message of 10 input and 20 output tokens.
+    /// Starts an upstream that always answers with a message of 10 input and 20 output tokens.
     pub(super) async fn answering() -> Server {
         Server::start(|_, _| message("claude-sonnet-4-6", &json!({ "input_tokens": 10, "output_tokens": 20 }))).await
     }
@@ -241,7 +241,7 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    /// With an API key, tries without waits, and no names.
+    /// The settings of tests: an API key, retries without waits, and no names.
     pub(super) fn before(upstream: SocketAddr) -> Setup {
         let mut settings =
             GatewaySettings::new(format!("http://{upstream}").parse().unwrap(), Prices::load(None).unwrap());
