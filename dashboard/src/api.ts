@@ -74,7 +74,7 @@ export async function call(path: string, request: Request = {}, withKey: string 
 async function problemOf(answer: Response): Promise<Problem> {
   const retryAfter = Number(answer.headers.get('retry-after')) || undefined;
   try {
-    // What stands in front of the server may answer in its place.
+    // A proxy in front of the server may answer in its place.
     const body = (await answer.json()) as Partial<ProblemBody>;
     const sentence = body.error ?? body.detail ?? `The server answered ${answer.status}.`;
     return new Problem(answer.status, body.code ?? 'unknown', sentence, retryAfter);

@@ -119,7 +119,7 @@ async fn without_an_engine_the_server_runs_and_says_so() {
     server.abandon().await;
 }
 
-/// What a check of `/ready` that failed says.
+/// Returns the detail of a failed check of `/ready`.
 fn detail<'a>(ready: &'a Value, name: &str) -> &'a str {
     let check = ready["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).unwrap();
     assert_eq!(check["ok"], false, "{ready:#}");

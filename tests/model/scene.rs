@@ -148,7 +148,7 @@ impl Scene {
             self.world.start();
             self.world.sweep_everything();
         }
-        self.world.leftovers().into_iter().map(|left| format!("left behind: {left}")).collect()
+        self.world.remaining().into_iter().map(|left| format!("left behind: {left}")).collect()
     }
 
     fn watch(&self) {

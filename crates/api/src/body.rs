@@ -13,12 +13,12 @@ use serde::de::DeserializeOwned;
 use super::{ApiError, MAX_BODY_BYTES};
 use crate::access::{BodyShare, Share};
 
-/// How long a body may take.
+/// The time limits of reading a body.
 #[derive(Clone, Copy)]
 struct Patience {
     /// Between two pieces.
     idle: Duration,
-    /// For all of it, however it trickles.
+    /// The time limit of the whole body, however slowly it arrives.
     total: Duration,
 }
 
@@ -62,7 +62,7 @@ async fn read(mut body: Limited<Body>, idle: Duration) -> Result<Bytes, ApiError
 }
 
 fn is_too_large(error: &(dyn Error + 'static)) -> bool {
-    // By our own bound, or by the router's for all bodies.
+    // The body exceeds our bound here, or the router's bound for all bodies.
     std::iter::successors(Some(error), |&cause| cause.source()).any(<dyn std::error::Error>::is::<LengthLimitError>)
 }
 

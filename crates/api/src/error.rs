@@ -109,7 +109,7 @@ impl ApiError {
         ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
     }
 
-    /// What is asked for is of all sessions, and the key is for some.
+    /// The request concerns all sessions, and the key is bound to a prefix.
     pub(super) fn not_for_a_prefix(prefix: &str) -> Self {
         let sentence = format!(
             "this API key is for sessions whose ids begin with {prefix:?}, and this is about all of them: use a key without a prefix"
@@ -213,18 +213,14 @@ impl ApiError {
 
     /// The container engine did not do what a request needs of it.
     pub(super) fn engine(cause: &engine::EngineError) -> Self {
-        tracing::warn!(error = %cause, "a request failed, because the container engine did");
-        let sentence = "the container engine does not answer as it should; the server's log has more";
+        tracing::warn!(error = %cause, "a request failed because of the container engine");
+        let sentence = "unexpected answer of the container engine; see the server's log";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable", sentence).retry_after(5)
     }
 
     fn internal(cause: &dyn std::error::Error) -> Self {
         error!(cause = ?cause, "request failed: {cause}");
-        ApiError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "something went wrong here; the server's log has more",
-        )
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error; see the server's log")
     }
 }
 

@@ -1,5 +1,5 @@
-//! `GET /session/:id/files[/PATH]`: a session's workspace. What is in it was made by an agent, so nothing of it is followed,
-//! believed or given to a browser to run.
+//! `GET /session/:id/files[/PATH]`: a session's workspace. What is in it was made by an agent, so nothing of it is
+//! followed, believed or given to a browser to run.
 
 mod export;
 mod kind;
@@ -36,7 +36,7 @@ const MAX_ENTRIES: usize = 10_000;
 const LIST_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// As Linux has it.
+/// The bound of Linux.
 const MAX_PATH_BYTES: usize = 4095;
 
 #[derive(Deserialize)]
@@ -119,7 +119,7 @@ fn parts(path: &str) -> Result<Vec<String>, ApiError> {
     Ok(parts)
 }
 
-/// What lies directly in a directory, whose own entry is `first`.
+/// Lists the direct children of a directory. Its own entry is `first`.
 async fn list(parts: &[String], mut archive: WorkspaceArchive, first: &ArchiveEntry) -> Response {
     let deadline = Instant::now() + LIST_TIMEOUT;
     let mut entries = Vec::new();

@@ -36,7 +36,7 @@ use head::HeadBound;
 pub(crate) use places::ConnectionPlace;
 use places::Places;
 
-/// How long a connection may take.
+/// The time limits of a connection.
 #[derive(Clone, Copy)]
 struct Patience {
     /// From the first byte of a request to its last header; of the first request, from the connection's begin.
@@ -63,7 +63,7 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Browsers send about twenty.
 const MAX_HEADERS: usize = 100;
 
-/// How long to wait when the process has no file descriptor left: until a connection ends, accepting fails at once.
+/// The wait when the process has no file descriptor left: until a connection ends, accepting fails at once.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a stranger may take to read the answer that is on its way when its time is over.
@@ -100,7 +100,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, permit, peer)) => {
-                // Events are small and wanted at once. Fails only on a connection that is gone.
+                // Events are small and must be sent at once. This fails only on a closed connection.
                 let _ = stream.set_nodelay(true);
                 let local = stream.local_addr().ok();
                 tracker.spawn(server.clone().connection(stream, permit, peer, local));

@@ -1,4 +1,4 @@
-//! Lists that are told a page at a time. The next one is in the `Link` header, so that the body stays an array.
+//! Lists in pages. The link to the next page is in the `Link` header, so that the body stays an array.
 
 use axum::Json;
 use axum::response::{IntoResponse as _, Response};
@@ -19,7 +19,7 @@ pub(super) struct Paging {
 }
 
 impl Paging {
-    /// Of the fields `limit` and `cursor` of a query.
+    /// Reads the fields `limit` and `cursor` of a query.
     pub(super) fn asked(limit: Option<&str>, cursor: Option<&str>) -> Result<Paging, ApiError> {
         let limit = match limit {
             None => Some(DEFAULT_LIMIT),
@@ -27,7 +27,7 @@ impl Paging {
         };
         let limit = limit.ok_or_else(|| ApiError::invalid(format!("limit: it must be from 1 to {MAX_LIMIT}")))?;
         let cursor = cursor.map(str::parse).transpose();
-        let cursor = cursor.map_err(|_| ApiError::invalid("cursor: take the one of the Link header as it is"))?;
+        let cursor = cursor.map_err(|_| ApiError::invalid("cursor: use the one of the Link header unchanged"))?;
         Ok(Paging { limit, cursor })
     }
 

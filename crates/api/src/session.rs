@@ -66,7 +66,7 @@ pub(super) async fn reset(
     Ok(Json(Reset { session_id: id, reset }))
 }
 
-/// With what the ids begin of the sessions that a caller sees; `None` for all.
+/// The prefix of the session ids that a caller sees; `None` for all.
 pub(super) fn prefix(caller: &Caller) -> Option<&str> {
     match &caller.visible {
         Visible::All => None,

@@ -42,7 +42,7 @@ impl FromStr for HostList {
     fn from_str(text: &str) -> Result<Self, String> {
         let host = |part: &str| {
             let authority: Option<http::uri::Authority> = part.parse().ok().filter(|_| !part.contains(['@', '*']));
-            // What looks like a port and is none is a mistake, not a host without one.
+            // A malformed port is a mistake, not a host without a port.
             let is_whole = |authority: &http::uri::Authority| {
                 !authority.host().ends_with('.')
                     && (part.len() == authority.host().len() || authority.port_u16().is_some())
@@ -96,7 +96,7 @@ impl ApiKeys {
         self.digests.is_empty()
     }
 
-    /// The keys themselves, once: they are to be masked, and otherwise not kept.
+    /// Returns the keys themselves, once, for masking. They are not kept otherwise.
     pub fn take_secrets(&mut self) -> Vec<SecretString> {
         std::mem::take(&mut self.secrets)
     }

@@ -33,7 +33,7 @@ const INTERNAL: u16 = 1011;
 const REVOKED: u16 = 4001;
 const TOO_SLOW: u16 = 4008;
 
-/// How long a subscriber has to take the close frame where it has taken everything else.
+/// The time in which a subscriber that has read everything else has to read the close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
@@ -109,7 +109,7 @@ struct Stream {
     revoked: CancellationToken,
 }
 
-/// Why a stream ended.
+/// The reason why a stream ended.
 #[derive(Debug)]
 enum Ended {
     /// The client left.
@@ -179,7 +179,7 @@ impl Stream {
     }
 }
 
-/// What the subscriber's side has to take before its patience is over.
+/// Sends to the subscriber, which has to read within its timeout.
 async fn in_time(
     shutdown: &CancellationToken,
     revoked: &CancellationToken,

@@ -18,13 +18,13 @@ use super::ApiError;
 use super::session::prefix;
 use crate::access::Caller;
 
-/// What holds for tasks that do not say otherwise.
+/// Defaults of task requests.
 #[derive(Clone, Debug)]
 pub struct TaskDefaults {
     pub model: String,
     pub max_turns: u32,
     pub timeout_ms: u64,
-    /// Of a repository task's work; `None` where there is no forge for such tasks.
+    /// The default time limit of a repository task's work. `None`: no forge is configured.
     pub worker_timeout_ms: Option<u64>,
 }
 

@@ -81,8 +81,8 @@ pub(super) async fn submit(
     Ok(response)
 }
 
-/// `POST /task/:id/retry`: the same once more. A repository task begins anew, with a branch of its own; another task goes to its
-/// session again.
+/// `POST /task/:id/retry`: the same once more. A repository task begins anew, with a branch of its own; another task
+/// goes to its session again.
 pub(super) async fn retry(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
@@ -142,7 +142,7 @@ pub(super) async fn show(
     let record = visible_task(&api, &caller, &id).await?;
     let mut shown = view::task(&record);
     if record.status == TaskStatus::Running {
-        // What it was charged so far; the answer has the rest.
+        // The charge so far; the answer has the rest.
         let budgets = api.gateway.budgets();
         shown.cost = Some(budgets.of_task(&record.id).await?.spent.dollars());
     }
@@ -257,7 +257,7 @@ fn prefers_async(headers: &HeaderMap) -> bool {
     preferences.flat_map(|value| value.split([',', ';'])).any(|preference| preference.trim() == "respond-async")
 }
 
-/// One that is not valid is as none, as the standard wants it.
+/// The standard requires that an invalid value is ignored.
 fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
     headers.get("traceparent")?.to_str().ok()?.parse().ok()
 }

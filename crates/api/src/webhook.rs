@@ -21,7 +21,7 @@ use super::session::prefix;
 use super::{Api, ApiError};
 use crate::access::Caller;
 
-/// What `webhook` may be, and whether it can be signed without a secret of its own.
+/// The rules for `webhook`: allowed URLs, and the presence of a default signing secret.
 pub struct WebhookRules {
     pub outbound: std::sync::Arc<Outbound>,
     pub has_secret: bool,

@@ -30,7 +30,7 @@ pub struct TasksOptions {
     #[command(flatten)]
     list: ListOptions,
 
-    /// Records as the server has them, one JSON object a line
+    /// Print the server's records, one JSON object per line
     #[arg(long, global = true)]
     json: bool,
 
@@ -49,15 +49,15 @@ enum TasksCommand {
 
 #[derive(Args, Debug)]
 struct ListOptions {
-    /// With this status
+    /// Only with this status
     #[arg(long, value_parser = PossibleValuesParser::new(["queued", "running", "completed", "failed", "aborted"]))]
     status: Option<String>,
 
-    /// Of this session
+    /// Only this session
     #[arg(long, value_name = "ID")]
     session: Option<SessionId>,
 
-    /// With this text in the message
+    /// Only with this text in the message
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
 

@@ -1,9 +1,9 @@
 //! The configuration: a flag wins over an environment variable, that over `.env`, that over the default. Only this module reads
 //! the environment, and it hands each crate the settings of that crate.
 
+mod component_settings;
 mod doctor;
 mod egress;
-mod parts;
 mod traces;
 mod value;
 
@@ -310,7 +310,7 @@ pub enum ConfigError {
     Forge(#[source] GitHubError),
     #[error("SANDBOX_RUNTIME is {runtime}, which the engine does not know; it knows {known}")]
     UnknownRuntime { runtime: String, known: String },
-    #[error("MODEL is {model}, which is not known here; known are {known}. MODEL_PRICES can add one")]
+    #[error("MODEL is {model}, which is unknown; known are {known}. MODEL_PRICES can add one")]
     UnknownModel { model: String, known: String },
     #[error(transparent)]
     Preset(#[from] PresetError),

@@ -61,7 +61,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let keys = Keys::open(&options.api_keys, &key_store, options.host).context("the API keys cannot be read")?;
     options.check_keys(&keys)?;
     if keys.is_empty() && keys.anyone().is_none() {
-        warn!("no API key is valid any more, so that nobody is let in; `claude-runner key create` makes one");
+        warn!("no API key is valid, so every request is refused; `claude-runner key create` makes one");
     }
     let listener = TcpListener::bind((options.host, options.port))
         .await
@@ -159,7 +159,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let closing = CancellationToken::new();
     let (guard, proxies) = (Arc::clone(&api.guard), options.trusted_proxies.clone());
     tracker.spawn(api::serve(listener, router(api), guard, proxies, closing.clone(), tracker.clone()));
-    until_told_to_stop().await?;
+    until_stop_signal().await?;
     drain(&options, &server, &closing).await;
     // The directory is not empty if sandboxes stay, and is not removed then.
     let _ = std::fs::remove_dir(runtime_dir);
@@ -191,7 +191,7 @@ async fn open_mirrors(
         info!("this machine has no git 2.32 or newer: repositories are cloned without mirrors");
         return None;
     };
-    info!(git.version, directory = %settings.directory.display(), "mirrors of repositories are kept");
+    info!(git.version, directory = %settings.directory.display(), "repository mirrors are enabled");
     Some(Mirrors::new(git, github.clone(), settings, tracker.clone(), shutdown.clone()))
 }
 
@@ -205,7 +205,7 @@ async fn measure_engine(
     loop {
         if let Ok(info) = sandboxes.engine().info().await {
             let max = options.max_sandboxes_on(info.memory_bytes);
-            info!(max, engine.memory_bytes = info.memory_bytes, "sandboxes that there may be at once");
+            info!(max, engine.memory_bytes = info.memory_bytes, "the limit on concurrent sandboxes");
             return capacity.set_max(max);
         }
         tokio::select! {
@@ -230,16 +230,16 @@ async fn check_runtime(options: &ServeOptions, engine: &dyn Engine) -> Result<()
 /// tries again.
 async fn prove_runtime(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken) {
     if let Err(error) = sandboxes.prove_runtime(&shutdown).await {
-        warn!(%error, "no task will be run");
+        warn!(%error, "the runtime failed its self-test: tasks do not run");
     }
 }
 
-async fn until_told_to_stop() -> anyhow::Result<()> {
+async fn until_stop_signal() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
-        _ = terminate.recv() => info!("told to stop (SIGTERM)"),
-        _ = interrupt.recv() => info!("told to stop (Ctrl-C)"),
+        _ = terminate.recv() => info!("received SIGTERM"),
+        _ = interrupt.recv() => info!("received Ctrl-C"),
     }
     Ok(())
 }
@@ -259,9 +259,9 @@ async fn drain(options: &ServeOptions, server: &Server, closing: &CancellationTo
         () = finished => {}
         () = std::future::ready(()), if options.drain == DrainMode::Handoff => {}
         () = tokio::time::sleep(Duration::from_millis(options.drain_timeout_ms)) => warn!("tasks still run; ending them"),
-        _ = until_told_to_stop() => {
+        _ = until_stop_signal() => {
             // The next start takes over the sandboxes that run, or removes them.
-            warn!("told twice; ending now");
+            warn!("received a second signal; ending now");
             std::process::exit(1);
         }
     }
@@ -277,7 +277,7 @@ async fn drain(options: &ServeOptions, server: &Server, closing: &CancellationTo
                 warn!("some connections did not end in time");
             }
         }
-        _ = until_told_to_stop() => std::process::exit(1),
+        _ = until_stop_signal() => std::process::exit(1),
     }
     if options.drain == DrainMode::Finish {
         // Removes sandboxes whose removal failed before. The next start retries if it fails again.

@@ -54,7 +54,7 @@ pub async fn remove_orphans(registry: &Registry) {
                     warn!(session.key = %session, %error, "could not remove orphaned volumes");
                 }
             }
-            Err(error) => return warn!(%error, "could not tell which volumes are orphaned"),
+            Err(error) => return warn!(%error, "could not determine the orphaned volumes"),
         }
     }
 }

@@ -61,7 +61,7 @@ impl Registry {
         }
         failpoint!("restore.read");
         for record in sessions {
-            info!(session.id = %record.id, "session has something left to do");
+            info!(session.id = %record.id, "session has unfinished work");
             self.open(&record.id).await?;
         }
         Ok(())

@@ -1,5 +1,6 @@
-//! The time for a head counts from its first byte. Between requests a connection may rest for longer: a reverse proxy keeps
-//! its own for a minute, and a request that meets one which is just being closed is lost. hyper's one timer covers the rest.
+//! The time for a head counts from its first byte. Between requests a connection may rest for longer: a reverse proxy
+//! keeps its own for a minute, and a request that meets one which is just being closed is lost. hyper's one timer
+//! covers the rest.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -21,7 +22,7 @@ use super::linger::{self, Linger};
 use super::places::ConnectionPlace;
 use crate::guarded::Guarded;
 
-/// What comes next on a connection.
+/// The next read of a connection.
 #[derive(Clone)]
 pub(super) struct Expecting(Arc<Next>);
 
@@ -40,8 +41,8 @@ impl Expecting {
         Body::new(Asked { body, expecting: self.clone() })
     }
 
-    /// The next head may come when this response has gone out; after an upgrade none does. Where a refusal leaves a body
-    /// unread, it ends the connection, and says so.
+    /// The next head may come when this response has gone out; after an upgrade none does. Where a refusal leaves a
+    /// body unread, it ends the connection, and says so.
     pub(super) fn after(&self, mut response: Response<Body>) -> Response<Body> {
         let status = response.status();
         if status == StatusCode::SWITCHING_PROTOCOLS {
@@ -55,9 +56,9 @@ impl Expecting {
     }
 }
 
-/// A connection that fails with `TimedOut` where a head takes too long. The first one's time begins at once. Where it is shut
-/// down in the middle of a request, it lingers. It has its place among all connections for as long as it is open, as a
-/// WebSocket too.
+/// A connection that fails with `TimedOut` where a head takes too long. The first one's time begins at once. Where it
+/// is shut down in the middle of a request, it lingers. It has its place among all connections for as long as it is
+/// open, as a WebSocket too.
 pub(super) struct HeadBound<S> {
     stream: S,
     _place: ConnectionPlace,
@@ -148,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadBound<S> {
     }
 }
 
-/// A request's body, whose end is told.
+/// A request's body that reports its end.
 struct Asked {
     body: Incoming,
     expecting: Expecting,
@@ -175,7 +176,7 @@ impl hyper::body::Body for Asked {
     }
 }
 
-/// The end of a response's body is told.
+/// Reports the end of a response's body when it is dropped.
 struct End(Expecting);
 
 impl Drop for End {

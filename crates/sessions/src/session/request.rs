@@ -78,7 +78,7 @@ pub struct Accepted {
 pub enum SubmitError {
     #[error("the session has {0} tasks waiting, which is as many as MAX_QUEUE allows")]
     QueueFull(usize),
-    #[error("could not write the task down")]
+    #[error("could not store the task")]
     Store(#[source] Arc<StoreError>),
     #[error("the server is shutting down")]
     ShuttingDown,

@@ -16,7 +16,7 @@ use agent_template::AgentTemplate;
 use claude_stream::{AgentLine, LineError};
 use domain::session::SandboxRecord;
 use domain::usage::Cost;
-use gateway::{Assignee, Reading, SandboxGateway};
+use gateway::{Assignee, SandboxGateway, UsageSnapshot};
 use sandbox::capacity::Slot;
 use sandbox::{ProcessEnd, ProcessOutput, Sandbox, SandboxName, Warm};
 use tokio::sync::mpsc;
@@ -183,8 +183,8 @@ impl SessionSandbox {
     }
 
     /// The usage that the gateway has counted for this sandbox.
-    pub(crate) fn used(&self) -> Reading {
-        self.gateway().map(SandboxGateway::reading).unwrap_or_default()
+    pub(crate) fn used(&self) -> UsageSnapshot {
+        self.gateway().map(SandboxGateway::usage).unwrap_or_default()
     }
 
     /// True: the agent may have asked the model since the task began. A sandbox that is not attached was not watched.
@@ -260,7 +260,7 @@ impl SessionSandbox {
         let name: SandboxName = sandbox.name.clone();
         drop(sandbox);
         let taken_down = context.sandboxes.take_down(&name).await;
-        taken_down.inspect_err(|error| warn!(sandbox.name = %name, %error, "could not take down a sandbox")).is_ok()
+        taken_down.inspect_err(|error| warn!(sandbox.name = %name, %error, "could not remove a sandbox")).is_ok()
     }
 }
 

@@ -75,7 +75,7 @@ pub async fn run(dispatcher: WebhookDispatcher, shutdown: CancellationToken) {
             Ok(next) => next.map_or(LONGEST_SLEEP, |at| until(at).min(LONGEST_SLEEP)),
             Err(StoreError::Closed) => return,
             Err(error) => {
-                warn!(%error, "could not look which webhooks are due");
+                warn!(%error, "could not read the due webhooks");
                 STORE_RETRY
             }
         };
@@ -121,7 +121,7 @@ impl WebhookDispatcher {
         match outcome {
             Outcome::Delivered => info!(task.id = %due.task, webhook.id = %due.id, "webhook delivered"),
             Outcome::Again { .. } | Outcome::Failed => {
-                warn!(task.id = %due.task, webhook.id = %due.id, status, error = attempt.error, ?outcome, "webhook not taken");
+                warn!(task.id = %due.task, webhook.id = %due.id, status, error = attempt.error, ?outcome, "webhook not accepted");
             }
         }
         self.metrics.webhook_attempted(match outcome {
@@ -135,7 +135,7 @@ impl WebhookDispatcher {
             if matches!(error, StoreError::Closed) {
                 break;
             }
-            warn!(webhook.id = %due.id, %error, "could not write down an attempt to deliver a webhook");
+            warn!(webhook.id = %due.id, %error, "could not store an attempt to deliver a webhook");
             tokio::time::sleep(STORE_RETRY).await;
         }
         due

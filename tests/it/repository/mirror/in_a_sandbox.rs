@@ -11,7 +11,7 @@ use super::super::forge::World;
 use super::world::noise;
 use crate::server::Setup;
 
-/// What a task finds in its clone; the first line is the object, or `none`.
+/// Returns the content of a task's clone; the first line is the object, or `none`.
 async fn look(world: &World, object: &str) -> (String, String) {
     let prompt = format!("look for {object}");
     let mut task = world.post_with(&prompt, &json!({ "repo": "acme/big" })).await;

@@ -154,7 +154,7 @@ impl Agent {
                 if state != State::Starting {
                     return Input::LaunchLost;
                 }
-                info!(session.id = %scope.durable.id(), "took over the sandbox that was left");
+                info!(session.id = %scope.durable.id(), "took over the sandbox of the previous server");
                 if let Some(spent) = ready.spent {
                     scope.tasks.raise_cost_before(spent);
                 }
@@ -163,7 +163,7 @@ impl Agent {
             Err(error) => {
                 if state == State::Starting {
                     let reason = failure_of(&error).error;
-                    warn!(session.id = %scope.durable.id(), error = reason, "the sandbox that was left is lost");
+                    warn!(session.id = %scope.durable.id(), error = reason, "the sandbox of the previous server is lost");
                     let error = format!("the task's sandbox was lost while the server was away: {reason}");
                     self.lose_running(Failure::new(ErrorType::ContainerLost, error), scope);
                 }
@@ -236,6 +236,6 @@ fn on_waits(ahead: usize, shortage: Shortage, scope: &mut Scope<'_>) {
         Shortage::Memory => QueuedReason::Memory,
     };
     let (task, session_id) = (waiting.record.id.clone(), scope.durable.id().clone());
-    info!(session.id = %session_id, task.id = %task, ahead, "task waits for room for its sandbox");
+    info!(session.id = %session_id, task.id = %task, ahead, "task waits for capacity");
     scope.durable.publish(&Event::TaskQueued { session_id, position: ahead, reason: Some(reason) }, Some(&task));
 }
