@@ -69,8 +69,10 @@ pub use change::{Change, IdempotencyKey};
 pub use data_dir::{holder, make_directory};
 pub use error::StoreError;
 pub use keys::KeyStore;
-pub use page::{Cursor, InvalidCursor, Page};
-pub use read::{EventBounds, StoredLine, TaskFilter, UnfinishedTask, WebhookFilter};
+pub use page::{Cursor, InvalidCursor, MAX_PAGE_BYTES, Page};
+pub use read::{
+    Answers, EventBounds, LISTED_CHARS, SessionSummary, StoredLine, TaskFilter, UnfinishedTask, WebhookFilter,
+};
 pub use rekey::{RekeyStep, rekey};
 pub use schema::SCHEMA_VERSION;
 pub use schema_version::{SchemaVersion, schema_version};

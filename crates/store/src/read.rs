@@ -15,7 +15,8 @@ use tokio::sync::Semaphore;
 use super::{Store, StoreError, schema};
 
 pub use logs::{EventBounds, StoredLine};
-pub use tasks::{TaskFilter, UnfinishedTask};
+pub use sessions::SessionSummary;
+pub use tasks::{Answers, LISTED_CHARS, TaskFilter, UnfinishedTask};
 pub use webhooks::WebhookFilter;
 
 /// The number of concurrent reads; more wait. Each connection may cache 2 MB of pages.

@@ -110,7 +110,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All sessions */
+        /** Sessions in the order of their creation */
         get: operations["listSessions"];
         put?: never;
         post?: never;
@@ -1047,6 +1047,8 @@ export interface components {
             status: components["schemas"]["TaskStatus"];
             prompt: string;
             context: string | null;
+            /** @description in lists and changes, where `prompt` or `context` is cut at 2,000 characters */
+            truncated?: boolean;
             model: string;
             maxTurns: number;
             timeoutMs: number;
@@ -1073,8 +1075,9 @@ export interface components {
             tools?: string[];
             resumed?: boolean;
             usage?: components["schemas"]["Usage"];
-            /** @description the structured answer; null where there is none */
+            /** @description the structured answer; null where there is none. Lists have it with `?full=1` only, `/watch` never */
             output?: unknown;
+            /** @description the text of the answer, where there is no structured one; in lists like `output` */
             response?: string | null;
         };
         TaskRequest: components["schemas"]["SessionTaskRequest"] | components["schemas"]["RepositoryTaskRequest"];
@@ -1601,6 +1604,8 @@ export interface operations {
                 limit?: number;
                 /** @description as the Link header of the page before has it */
                 cursor?: string;
+                /** @description 1: with `output` and `response` of each task */
+                full?: "1";
                 /** @description only these */
                 status?: components["schemas"]["TaskStatus"];
                 /** @description of this session only */
@@ -1614,7 +1619,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description one page */
+            /** @description one page. It ends before 4 MiB, with fewer rows than `limit` */
             200: {
                 headers: {
                     /** @description the next page, with rel="next" */
@@ -1637,16 +1642,23 @@ export interface operations {
     };
     listSessions: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description how many */
+                limit?: number;
+                /** @description as the Link header of the page before has it */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description the sessions */
+            /** @description one page. It ends before 4 MiB, with fewer rows than `limit` */
             200: {
                 headers: {
+                    /** @description the next page, with rel="next" */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {

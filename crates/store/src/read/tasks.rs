@@ -6,7 +6,15 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 use uuid::Uuid;
 
+use crate::page::PageBuilder;
 use crate::{Cursor, Page, Store, StoreError, row};
+
+/// The characters of a message and of a context that a list shows. [`Store::tasks`] reads one more, so that its caller sees
+/// that a text is longer.
+pub const LISTED_CHARS: usize = 2000;
+
+/// The size up to which SQLite hands over a JSON column as it is. A longer one is cut before it leaves SQLite.
+const PLAIN_JSON_BYTES: usize = 16 * 1024;
 
 const COLUMNS: &str =
     "number, id, session, session_id, status, created, started, finished, prompt_uuid, message, request,
@@ -21,6 +29,14 @@ pub struct TaskFilter {
     pub session_prefix: Option<String>,
     /// Matches messages that contain this text. ASCII case does not matter.
     pub text: Option<String>,
+}
+
+/// The content of the answers in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// Without output and response.
+    Short,
+    Whole,
 }
 
 /// A task that a restarted coordinator continues.
@@ -38,10 +54,11 @@ impl Store {
         Ok(tasks.pop().map(|(_, task)| task.record))
     }
 
-    /// The tasks that match, newest first.
+    /// The tasks that match, newest first. Message and context have at most [`LISTED_CHARS`] characters and one more.
     pub async fn tasks(
         &self,
         filter: &TaskFilter,
+        answers: Answers,
         cursor: Option<Cursor>,
         limit: usize,
     ) -> Result<Page<TaskRecord>, StoreError> {
@@ -68,8 +85,26 @@ impl Store {
             parameters.push(containing(text).into());
         }
         parameters.push(row::limit(limit.saturating_add(1)).into());
-        let tasks = self.select_tasks(&conditions.join(" AND "), parameters, "ORDER BY number DESC LIMIT ?").await?;
-        Ok(Page::from_rows(tasks.into_iter().map(|(number, task)| (number, task.record)).collect(), limit))
+        let columns = listed_columns(answers);
+        let query =
+            format!("SELECT {columns} FROM tasks WHERE {} ORDER BY number DESC LIMIT ?", conditions.join(" AND "));
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(&query)?;
+            let mut rows = statement.query(params_from_iter(parameters))?;
+            let mut page = PageBuilder::new(limit);
+            while let Some(row) = rows.next()? {
+                if page.is_full() {
+                    return Ok(page.with_next());
+                }
+                let (number, mut task) = decode(row)?;
+                if let (Answers::Short, Some(answer)) = (answers, &mut task.record.answer) {
+                    (answer.output, answer.response) = (None, None);
+                }
+                page.push(number, row_bytes(row)?, task.record);
+            }
+            Ok(page.last())
+        })
+        .await
     }
 
     /// The unfinished tasks of one session, in the order of submission.
@@ -106,6 +141,37 @@ impl Store {
         })
         .await
     }
+}
+
+/// [`COLUMNS`], with long texts cut by SQLite, which holds one row at a time. JSON that does not parse passes as it is.
+fn listed_columns(answers: Answers) -> String {
+    let cut = LISTED_CHARS + 1;
+    let short = |column: &str, replaced: &str| {
+        format!(
+            "CASE WHEN octet_length({column}) > {PLAIN_JSON_BYTES} AND json_valid({column})
+                 THEN json_replace({column}, {replaced}) ELSE {column} END"
+        )
+    };
+    let request = short("request", &format!("'$.context', substr(request ->> '$.context', 1, {cut})"));
+    let answer = match answers {
+        Answers::Short => short("answer", "'$.output', NULL, '$.response', NULL"),
+        Answers::Whole => "answer".to_owned(),
+    };
+    format!(
+        "number, id, session, session_id, status, created, started, finished, prompt_uuid, substr(message, 1, {cut}),
+         {request}, failure, {answer}, attempt, repository"
+    )
+}
+
+/// The size of the columns of a row that may be long.
+fn row_bytes(row: &Row<'_>) -> Result<usize, StoreError> {
+    let mut bytes = 0;
+    for column in [9, 10, 11, 12, 14] {
+        if let Ok(text) = row.get_ref(column)?.as_bytes_or_null() {
+            bytes += text.map_or(0, <[u8]>::len);
+        }
+    }
+    Ok(bytes)
 }
 
 fn decode(row: &Row<'_>) -> Result<(i64, UnfinishedTask), StoreError> {

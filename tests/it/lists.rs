@@ -1,0 +1,122 @@
+//! Lists stay small, whatever the records are like. None of it needs a container.
+
+use futures::StreamExt as _;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::bounds::within;
+use crate::server::{Setup, TestServer};
+
+/// Almost as much as a body may have.
+const LONG: usize = 3_900_000;
+
+async fn submit(server: &TestServer, session: &str, message: &str, more: Value) -> String {
+    let mut body = json!({ "sessionId": session, "message": message, "async": true });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let request = server.request(Method::POST, "/task").json(&body);
+    server.send(request).await.expect(202)["taskId"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn lists_and_changes_cut_long_texts() {
+    let server = Setup::new().without_image().start().await;
+    let request = server.request(Method::GET, "/watch").header("accept", "application/x-ndjson");
+    let mut changes = request.send().await.unwrap().bytes_stream();
+    within("reload", changes.next()).await.unwrap().unwrap();
+    let (message, context) = ("ä".repeat(2001), "c".repeat(2001));
+    let cut = submit(&server, "a", &message, json!({ "context": context })).await;
+    let short = submit(&server, "b", &message[2..], json!({ "context": &context[1..] })).await;
+
+    let list = server.get("/tasks").await.ok();
+    let (second, first) = (&list[0], &list[1]);
+    assert_eq!((&first["id"], &second["id"]), (&json!(cut), &json!(short)));
+    assert_eq!((&first["prompt"], &first["truncated"]), (&json!("ä".repeat(2000)), &json!(true)));
+    assert_eq!(first["context"], "c".repeat(2000));
+    assert_eq!((&second["prompt"], &second["truncated"]), (&json!("ä".repeat(2000)), &Value::Null));
+    let whole = server.get(&format!("/task/{cut}")).await.ok();
+    assert_eq!((&whole["prompt"], &whole["context"]), (&json!(message), &json!(context)));
+    assert_eq!(whole["truncated"], Value::Null);
+
+    let mut text = String::new();
+    let change: Value = loop {
+        let found = text.lines().filter(|line| line.contains(&cut)).find_map(|line| serde_json::from_str(line).ok());
+        if let Some(change) = found {
+            break change;
+        }
+        let piece = within("the change", changes.next()).await.unwrap().unwrap();
+        text.push_str(std::str::from_utf8(&piece).unwrap());
+    };
+    assert_eq!((&change["task"]["prompt"], &change["task"]["truncated"]), (&first["prompt"], &json!(true)));
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_page_ends_before_4_mib() {
+    let server = Setup::new().without_image().env("MAX_QUEUE", "1000").start().await;
+    // A control character is six bytes of JSON.
+    let text = "\u{1}".repeat(2000);
+    let mut submitted = Vec::new();
+    for number in 0..200 {
+        submitted.push(submit(&server, &format!("s{}", number % 10), &text, json!({ "context": text })).await);
+    }
+    submitted.reverse();
+    let (mut listed, mut path, mut pages) = (Vec::new(), "/tasks?limit=500".to_owned(), 0);
+    loop {
+        let answer = server.send(server.request(Method::GET, &path)).await;
+        let link = answer.headers.get("link").map(|link| link.to_str().unwrap().to_owned());
+        let page = answer.ok();
+        assert!(page.to_string().len() < 4 << 20);
+        listed.extend(page.as_array().unwrap().iter().map(|task| task["id"].as_str().unwrap().to_owned()));
+        pages += 1;
+        let Some(link) = link else { break };
+        path = link.split_once('>').unwrap().0.trim_start_matches('<').to_owned();
+    }
+    assert!(pages > 1);
+    assert_eq!(listed, submitted);
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn long_messages_do_not_fill_the_memory_of_a_list() {
+    let server = Setup::new().without_image().start().await;
+    let message = "m".repeat(LONG);
+    for number in 0..40 {
+        let id = submit(&server, &format!("s{number}"), &message, json!({})).await;
+        crate::access::ended(&server, &id).await;
+    }
+    let before = server.kibibytes("VmHWM");
+    let mut path = Some("/tasks?limit=500&full=1".to_owned());
+    let mut listed = 0;
+    while let Some(page) = path {
+        let answer = server.get(&page).await;
+        let link = answer.headers.get("link").map(|link| link.to_str().unwrap().to_owned());
+        path = link.map(|link| link.split_once('>').unwrap().0.trim_start_matches('<').to_owned());
+        listed += answer.ok().as_array().unwrap().len();
+    }
+    assert_eq!(listed, 40);
+    // A message is read at a time, and a few readers keep pages of the file.
+    let grown = server.kibibytes("VmHWM") - before;
+    assert!(grown < 32 * 1024, "{grown} KiB");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn sessions_are_listed_in_pages() {
+    let server = Setup::new().without_image().start().await;
+    for session in ["a", "b", "c"] {
+        submit(&server, session, "m", json!({})).await;
+    }
+    let answer = server.get("/sessions?limit=2").await;
+    let next = answer.header("link").split_once('>').unwrap().0.trim_start_matches('<').to_owned();
+    let ids = |page: Value| -> Vec<String> {
+        page.as_array().unwrap().iter().map(|session| session["sessionId"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids(answer.ok()), ["a", "b"]);
+    let rest = server.get(&next).await;
+    assert!(rest.headers.get("link").is_none());
+    assert_eq!(ids(rest.ok()), ["c"]);
+    for path in ["/sessions?limit=0", "/sessions?limit=10001", "/sessions?cursor=x"] {
+        server.get(path).await.problem(400, "invalid_request");
+    }
+    server.finish().await;
+}
