@@ -1,5 +1,7 @@
 //! Lists stay small, whatever the records are like. None of it needs a container.
 
+use std::time::Instant;
+
 use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -118,5 +120,40 @@ async fn sessions_are_listed_in_pages() {
     for path in ["/sessions?limit=0", "/sessions?limit=10001", "/sessions?cursor=x"] {
         server.get(path).await.problem(400, "invalid_request");
     }
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn many_lists_do_not_stop_a_task_or_a_record() {
+    let server = Setup::new().without_image().start().await;
+    let message = "m".repeat(LONG);
+    for number in 0..40 {
+        submit(&server, &format!("s{number}"), &message, json!({})).await;
+    }
+    let task = submit(&server, "short", "m", json!({})).await;
+    let lists = async {
+        let answers = futures::future::join_all((0..400).map(|_| server.get("/tasks?limit=500"))).await;
+        (answers, Instant::now())
+    };
+    let others = async {
+        for path in ["/health", &format!("/task/{task}")] {
+            server.get(path).await.ok();
+        }
+        submit(&server, "other", "m", json!({})).await;
+        Instant::now()
+    };
+    let ((answers, lists_ended), others_ended) = futures::join!(lists, others);
+    assert!(others_ended < lists_ended);
+    let (mut read, mut refused) = (0, 0);
+    for answer in answers {
+        if answer.status == 200 {
+            read += 1;
+        } else {
+            assert_eq!(answer.header("retry-after"), "2");
+            answer.problem(503, "lists_busy");
+            refused += 1;
+        }
+    }
+    assert!(read > 0 && refused > 0, "{read} lists, {refused} refused");
     server.finish().await;
 }

@@ -23,7 +23,9 @@
 //! savepoint, so the conflict of one caller does not affect the others. If a caller awaits one commit before the next,
 //! every reader sees them in that order.
 //!
-//! **Reading** uses a few read-only connections on blocking threads and sees everything that was committed.
+//! **Reading** uses a few read-only connections on blocking threads and sees everything that was committed. Records, lists and
+//! logs have connections of their own, so lists never delay a record. A read has a deadline and ends when its caller stops
+//! waiting; a list that finds no free connection for a second fails with [`StoreError::Busy`].
 //!
 //! **A full disk** fails a list with [`StoreError::Full`] and changes nothing. The next list is tried again, so the
 //! store recovers by itself when there is room.

@@ -1,6 +1,7 @@
 mod commit;
 mod fixture;
 mod full;
+mod lanes;
 mod model;
 mod open;
 mod rekey;

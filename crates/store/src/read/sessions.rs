@@ -61,7 +61,7 @@ impl Store {
     ) -> Result<Page<SessionSummary>, StoreError> {
         let prefix = prefix.unwrap_or_default().to_owned();
         let after = cursor.map_or(0, Cursor::number);
-        self.read(move |connection| {
+        self.read_list(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT number, id, agent, created, last_active, turns, claude_session_id, last_seq FROM sessions
                  WHERE number > ?1 AND substr(id, 1, length(?3)) = ?3 ORDER BY number LIMIT ?2",

@@ -88,7 +88,7 @@ impl Store {
         let columns = listed_columns(answers);
         let query =
             format!("SELECT {columns} FROM tasks WHERE {} ORDER BY number DESC LIMIT ?", conditions.join(" AND "));
-        self.read(move |connection| {
+        self.read_list(move |connection| {
             let mut statement = connection.prepare_cached(&query)?;
             let mut rows = statement.query(params_from_iter(parameters))?;
             let mut page = PageBuilder::new(limit);

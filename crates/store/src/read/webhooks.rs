@@ -56,7 +56,7 @@ impl Store {
         let query =
             format!("SELECT {COLUMNS} FROM webhooks WHERE {} ORDER BY number DESC LIMIT ?", conditions.join(" AND "));
         let sealer = self.shared.sealer.clone();
-        self.read(move |connection| {
+        self.read_list(move |connection| {
             let mut statement = connection.prepare_cached(&query)?;
             let mut rows = statement.query(params_from_iter(parameters))?;
             let mut page = PageBuilder::new(limit);
