@@ -1,6 +1,6 @@
 //! Lists stay small, whatever the records are like. None of it needs a container.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use reqwest::Method;
@@ -35,6 +35,13 @@ async fn lists_and_changes_cut_long_texts() {
     assert_eq!((&first["prompt"], &first["truncated"]), (&json!("ä".repeat(2000)), &json!(true)));
     assert_eq!(first["context"], "c".repeat(2000));
     assert_eq!((&second["prompt"], &second["truncated"]), (&json!("ä".repeat(2000)), &Value::Null));
+    let nul = submit(&server, "c", "a\0b", json!({ "context": format!("a\0{context}") })).await;
+    let found = server.get("/tasks?limit=1").await.ok();
+    assert_eq!((&found[0]["id"], &found[0]["prompt"]), (&json!(nul), &json!("a\0b")));
+    assert_eq!(
+        (&found[0]["context"], &found[0]["truncated"]),
+        (&json!(format!("a\0{}", "c".repeat(1998))), &json!(true))
+    );
     let whole = server.get(&format!("/task/{cut}")).await.ok();
     assert_eq!((&whole["prompt"], &whole["context"]), (&json!(message), &json!(context)));
     assert_eq!(whole["truncated"], Value::Null);
@@ -155,5 +162,28 @@ async fn many_lists_do_not_stop_a_task_or_a_record() {
         }
     }
     assert!(read > 0 && refused > 0, "{read} lists, {refused} refused");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_search_costs_little_whatever_is_searched() {
+    let server = Setup::new().without_image().start().await;
+    let message = "a".repeat(3_000_000);
+    for number in 0..3 {
+        submit(&server, &format!("s{number}"), &message, json!({})).await;
+    }
+    submit(&server, "s", "another one", json!({})).await;
+    let problem = server.get(&format!("/tasks?q={}", "a".repeat(201))).await.problem(400, "invalid_request");
+    assert!(problem["error"].as_str().unwrap().starts_with("q: "), "{problem}");
+    let longest = format!("/tasks?q={}b", "a".repeat(199));
+    let began = Instant::now();
+    let answers = futures::future::join_all((0..8).map(|_| server.get(&longest))).await;
+    for answer in answers {
+        assert_eq!(answer.ok(), json!([]));
+    }
+    // Two rounds of at most half a second, on a busy machine.
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let found = server.get("/tasks?q=OTHER").await.ok();
+    assert_eq!((&found[0]["prompt"], found.as_array().unwrap().len()), (&json!("another one"), 1));
     server.finish().await;
 }

@@ -1,14 +1,17 @@
 //! Lists that are told a page at a time. The next one is in the `Link` header, so that the body stays an array.
 
 use axum::response::{IntoResponse as _, Response};
-use http::HeaderValue;
 use http::header::{CONTENT_TYPE, LINK};
+use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 use store::{Cursor, MAX_PAGE_BYTES, Page};
 
 use super::{ApiError, view};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A search that ended before it had looked at everything.
+pub(super) const PARTIAL: HeaderName = HeaderName::from_static("x-partial");
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
@@ -52,6 +55,9 @@ impl Paging {
     ) -> Response {
         let (body, next) = array(page, show);
         let mut response = ([(CONTENT_TYPE, JSON)], body).into_response();
+        if page.partial {
+            response.headers_mut().insert(PARTIAL, HeaderValue::from_static("true"));
+        }
         let Some(next) = next else { return response };
         let mut target = format!("<{path}?limit={}&cursor={next}", self.limit);
         for (name, value) in filters.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value))) {

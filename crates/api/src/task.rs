@@ -157,6 +157,9 @@ pub(super) async fn visible_task(api: &Api, caller: &Caller, id: &str) -> Result
     record.filter(|record| caller.sees(&record.session_id)).ok_or_else(|| ApiError::unknown_task(id))
 }
 
+/// The work of a search grows with its text.
+const MAX_SEARCH_CHARS: usize = 200;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ListQuery {
@@ -186,6 +189,9 @@ pub(super) async fn list(
         session_prefix: prefix(&caller).map(str::to_owned),
         text: query.q.clone(),
     };
+    if filter.text.as_ref().is_some_and(|text| text.chars().count() > MAX_SEARCH_CHARS) {
+        return Err(ApiError::invalid(format!("q: it must have at most {MAX_SEARCH_CHARS} characters")));
+    }
     let answers = if is_set(query.full.as_deref()) { Answers::Whole } else { Answers::Short };
     let page = api.store.tasks(&filter, answers, paging.cursor, paging.limit).await?;
     let filters = [("status", &query.status), ("sessionId", &query.session_id), ("q", &query.q), ("full", &query.full)];

@@ -57,7 +57,7 @@ struct ListOptions {
     #[arg(long, value_name = "ID")]
     session: Option<SessionId>,
 
-    /// With this text in the message
+    /// With this text in the message or the answer
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
 

@@ -36,6 +36,9 @@
 //! a task are removed with the next task's. Records of tasks and sessions are small and stay. The file does not shrink;
 //! its free pages are reused.
 //!
+//! **Searches** ([`Store::tasks`] with a text) use an index of trigrams over the first 16 KiB of each message and answer. It is
+//! filled in small batches after the commits ([`Store::index`]); a search compares the newest tasks that are not indexed yet.
+//!
 //! **Deleting a session** removes its record and `env` and makes its events and lines unreadable in the same commit;
 //! their rows are removed in the background, a few at a time. The records of its tasks stay readable without their
 //! content.
@@ -150,6 +153,16 @@ impl Store {
     /// Waits until a webhook may have become due since the previous call. Only one caller may wait.
     pub async fn webhooks_made_due(&self) {
         self.shared.writer.made_due().await;
+    }
+
+    /// Waits until a task may wait to be indexed for searches. Only one caller may wait.
+    pub async fn texts_changed(&self) {
+        self.shared.writer.unindexed().await;
+    }
+
+    /// Indexes some tasks for searches, between other commits. Returns true if more may be left; then call it again.
+    pub async fn index(&self) -> Result<bool, StoreError> {
+        Ok(self.shared.writer.ask(Work::Index).await? > 0)
     }
 
     /// Removes a bounded amount of what retention no longer keeps, and expired idempotency keys. Returns true if more

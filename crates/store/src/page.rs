@@ -19,6 +19,8 @@ pub struct Page<T> {
     pub positions: Vec<Cursor>,
     /// `None` on the last page.
     pub next: Option<Cursor>,
+    /// A search ended before it had looked at everything.
+    pub partial: bool,
 }
 
 /// Collects a page until it has reached one of its bounds.
@@ -50,7 +52,7 @@ impl Cursor {
 
 impl<T> PageBuilder<T> {
     pub(super) fn new(limit: usize) -> Self {
-        let page = Page { items: Vec::new(), positions: Vec::new(), next: None };
+        let page = Page { items: Vec::new(), positions: Vec::new(), next: None, partial: false };
         PageBuilder { page, limit, bytes: 0, began: Instant::now() }
     }
 
@@ -69,6 +71,13 @@ impl<T> PageBuilder<T> {
     /// The page of a list that goes on.
     pub(super) fn with_next(mut self) -> Page<T> {
         self.page.next = self.page.positions.last().copied();
+        self.page
+    }
+
+    /// The page of a search that ended early. `examined` is the position up to which it has looked.
+    pub(super) fn partial(mut self, examined: Option<Cursor>) -> Page<T> {
+        self.page.next = examined;
+        self.page.partial = true;
         self.page
     }
 

@@ -3,6 +3,7 @@
 
 mod lane;
 mod logs;
+mod search;
 mod sessions;
 mod tasks;
 mod usage;
@@ -10,6 +11,7 @@ mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -17,9 +19,16 @@ use super::{Store, StoreError};
 use lane::Lane;
 
 pub use logs::{EventBounds, StoredLine};
+pub(super) use search::TEXTS;
 pub use sessions::SessionSummary;
 pub use tasks::{Answers, LISTED_CHARS, TaskFilter, UnfinishedTask};
 pub use webhooks::WebhookFilter;
+
+/// A record or a page of a log takes microseconds to milliseconds. This deadline is for a disk that hangs.
+const RECORD_DEADLINE: Duration = Duration::from_secs(30);
+/// A page ends after half a second by itself. A filter that fits no row takes longer, because all rows are looked at.
+const LIST_DEADLINE: Duration = Duration::from_secs(5);
+const SEARCH_DEADLINE: Duration = Duration::from_millis(500);
 
 pub(super) struct Readers {
     database: PathBuf,
@@ -56,7 +65,7 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.shared.readers.records.run(query).await
+        self.shared.readers.records.run(RECORD_DEADLINE, query).await
     }
 
     /// A read of many rows. It fails with [`StoreError::Busy`] when too many others are waiting.
@@ -65,7 +74,16 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.shared.readers.lists.run(query).await
+        self.shared.readers.lists.run(LIST_DEADLINE, query).await
+    }
+
+    /// A search. Its query returns what it has found when it is interrupted.
+    async fn read_search<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.shared.readers.lists.run(SEARCH_DEADLINE, query).await
     }
 
     /// A read of a page of events or lines.
@@ -74,6 +92,6 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.shared.readers.logs.run(query).await
+        self.shared.readers.logs.run(RECORD_DEADLINE, query).await
     }
 }

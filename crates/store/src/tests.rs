@@ -7,6 +7,7 @@ mod open;
 mod rekey;
 mod retention;
 mod seal;
+mod search;
 mod tasks;
 mod usage;
 mod webhooks;

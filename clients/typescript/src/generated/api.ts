@@ -1610,7 +1610,7 @@ export interface operations {
                 status?: components["schemas"]["TaskStatus"];
                 /** @description of this session only */
                 sessionId?: string;
-                /** @description a text in the message */
+                /** @description a text in the first 16 KiB of the message or the answer */
                 q?: string;
             };
             header?: never;
@@ -1624,6 +1624,8 @@ export interface operations {
                 headers: {
                     /** @description the next page, with rel="next" */
                     Link?: string;
+                    /** @description a search ended after 500 ms, and has not looked at everything */
+                    "X-Partial"?: "true";
                     [name: string]: unknown;
                 };
                 content: {

@@ -19,20 +19,11 @@ pub(super) struct Limits {
     connections: u32,
     /// The time for which a read waits for a connection.
     wait: Duration,
-    /// The time after which a running read is ended.
-    deadline: Duration,
 }
 
-/// Records take microseconds. Their deadline is for a disk that hangs.
-pub(super) const RECORDS: Limits =
-    Limits { connections: 4, wait: Duration::from_secs(30), deadline: Duration::from_secs(30) };
-
-/// A page ends after half a second by itself. A filter that fits no row takes longer, because all rows are looked at.
-pub(super) const LISTS: Limits =
-    Limits { connections: 4, wait: Duration::from_secs(1), deadline: Duration::from_secs(5) };
-
-/// A page of a log takes milliseconds.
-pub(super) const LOGS: Limits = Limits { connections: 4, wait: Duration::MAX, deadline: Duration::from_secs(30) };
+pub(super) const RECORDS: Limits = Limits { connections: 4, wait: Duration::from_secs(30) };
+pub(super) const LISTS: Limits = Limits { connections: 4, wait: Duration::from_secs(1) };
+pub(super) const LOGS: Limits = Limits { connections: 4, wait: Duration::MAX };
 
 pub(super) struct Lane {
     database: PathBuf,
@@ -47,8 +38,8 @@ impl Lane {
         Lane { database, limits, idle: Mutex::default(), permits }
     }
 
-    /// Runs a query on a blocking thread. Dropping the future ends the query.
-    pub(super) async fn run<T, F>(self: &Arc<Self>, query: F) -> Result<T, StoreError>
+    /// Runs a query on a blocking thread, for at most `duration`. Dropping the future ends the query.
+    pub(super) async fn run<T, F>(self: &Arc<Self>, duration: Duration, query: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -61,7 +52,7 @@ impl Lane {
             // The permit moves into the thread: a caller that stops waiting must not free it before the query ends.
             let _permit = permit;
             let mut connection = lane.take()?;
-            let deadline = Instant::now() + lane.limits.deadline;
+            let deadline = Instant::now() + duration;
             let must_end = move || abandoned.load(Ordering::Relaxed) || Instant::now() >= deadline;
             connection.progress_handler(STEPS, Some(must_end))?;
             let result = query(&connection);

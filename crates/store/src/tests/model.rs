@@ -34,7 +34,7 @@ proptest! {
 
     #[test]
     fn reads_match_the_model(lists in prop::collection::vec(prop::collection::vec(step(), 1..5), 1..20)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(run(lists));
     }
 }
