@@ -187,3 +187,31 @@ async fn a_search_costs_little_whatever_is_searched() {
     assert_eq!((&found[0]["prompt"], found.as_array().unwrap().len()), (&json!("another one"), 1));
     server.finish().await;
 }
+
+#[tokio::test]
+async fn old_tasks_are_removed_and_their_usage_stays() {
+    let mut server = Setup::new().without_image().env("TASK_RETENTION", "12h").start().await;
+    let (old, recent) = (submit(&server, "a", "m", json!({})).await, submit(&server, "a", "m", json!({})).await);
+    for id in [&old, &recent] {
+        crate::access::ended(&server, id).await;
+    }
+    server.stop().await;
+    let database = rusqlite::Connection::open(server.directory().join("data/claude-runner.db")).unwrap();
+    let number = u64::from_str_radix(&old, 16).unwrap().cast_signed();
+    database.execute("UPDATE tasks SET finished = finished - 13 * 3600 * 1000000000 WHERE id = ?1", [number]).unwrap();
+    let used = "INSERT INTO usage SELECT date('now'), '', 'a', 'm', 1, 1, 1, 0, 0, 500000000, 0";
+    database.execute(used, []).unwrap();
+    drop(database);
+    server.start_again().await;
+    // The first round of maintenance is at once.
+    let removed = async {
+        while server.get(&format!("/task/{old}")).await.status == 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    within("the task is removed", removed).await;
+    let list = server.get("/tasks").await.ok();
+    assert_eq!((&list[0]["id"], list.as_array().unwrap().len()), (&json!(recent), 1));
+    assert_eq!(server.get("/usage").await.ok()["totals"]["cost"], 0.5);
+    server.finish().await;
+}

@@ -33,7 +33,8 @@
 //! **Retention** ([`Store::prune`]) removes the events and lines of ended tasks that are too old or exceed the size
 //! limit; the tasks that ended first go first. Events of a session are only removed from its front, in whole tasks, and
 //! never up to a task that has not ended, so the rest has no gaps: [`Store::bounds`] returns its limits. Events without
-//! a task are removed with the next task's. Records of tasks and sessions are small and stay. The file does not shrink;
+//! a task are removed with the next task's. Records of sessions stay; those
+//! of tasks are removed at an age of their own, with their idempotency keys, while usage and spending stay. The file does not shrink;
 //! its free pages are reused.
 //!
 //! **Searches** ([`Store::tasks`] with a text) use an index of trigrams over the first 16 KiB of each message and answer. It is
@@ -99,6 +100,8 @@ pub struct StoreOptions {
     pub max_age: Option<Duration>,
     /// The maximum size of events and lines together. Above it, those of the tasks that ended first are removed.
     pub max_bytes: Option<u64>,
+    /// The age, since their end, at which the records of tasks are removed. Usage and spending stay.
+    pub max_task_age: Option<Duration>,
     /// The metrics that count transactions.
     pub metrics: Metrics,
 }
@@ -172,8 +175,10 @@ impl Store {
             Some(max_bytes) => self.log_bytes().await?.saturating_sub(max_bytes),
             None => 0,
         };
-        let ended_before = self.shared.options.max_age.map(|age| row::nanos(now).saturating_sub(row::duration(age)));
-        let plan = retention::Plan { now, ended_before, excess_bytes };
+        let before = |age: Duration| row::nanos(now).saturating_sub(row::duration(age));
+        let ended_before = self.shared.options.max_age.map(before);
+        let tasks_ended_before = self.shared.options.max_task_age.map(before);
+        let plan = retention::Plan { now, ended_before, excess_bytes, tasks_ended_before };
         let removed = self.shared.writer.ask(Work::Prune(plan)).await?;
         Ok(removed >= retention::ROWS_PER_CALL)
     }
