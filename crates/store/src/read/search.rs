@@ -176,9 +176,6 @@ fn expression(trigrams: &[String], session_prefix: &str) -> String {
     let characters: Vec<char> = session_prefix.chars().collect();
     let session = characters.windows(3).rev().take(4).map(|window| quoted(&window.iter().collect()));
     let session: Vec<String> = session.collect();
-    let mut expression = format!("text : ({})", text.join(" AND "));
-    if !session.is_empty() {
-        expression += &format!(" AND session : ({})", session.join(" AND "));
-    }
-    expression
+    let text = format!("text : ({})", text.join(" AND "));
+    if session.is_empty() { text } else { format!("{text} AND session : ({})", session.join(" AND ")) }
 }

@@ -17,10 +17,11 @@ async fn endless(store: &Store) -> Result<i64, StoreError> {
 async fn lists_never_use_the_connections_of_records() {
     let (_directory, store) = open();
     let (release, gates): (Vec<_>, Vec<_>) = (0..4).map(|_| mpsc::channel::<()>()).unzip();
+    let tracker = tokio_util::task::TaskTracker::new();
     let mut blocked = Vec::new();
     for gate in gates {
         let (store, (began, has_begun)) = (store.clone(), tokio::sync::oneshot::channel());
-        blocked.push(tokio::spawn(async move {
+        blocked.push(tracker.spawn(async move {
             let query = move |_: &rusqlite::Connection| {
                 began.send(()).unwrap();
                 Ok(gate.recv())

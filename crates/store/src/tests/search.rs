@@ -128,7 +128,7 @@ async fn the_index_is_filled_in_small_batches_and_goes_on_after_a_stop() {
     store.close().await;
     drop(store);
     let store = Store::open(directory.path(), crate::StoreOptions::default()).unwrap();
-    tokio::time::timeout(Duration::from_secs(60), store.texts_changed()).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), store.texts_changed()).await.unwrap();
     assert_eq!(find(&store, "message 7").await.len(), 11);
     index_all(&store).await;
     assert_eq!(rows(&store).await, (100, 0));
