@@ -87,6 +87,22 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await (await call(path, { signal })).json()) as T;
 }
 
+/** The address of the page after this one; `null` on the last page. */
+export function nextPage(answer: Response): string | null {
+  return /<([^>]+)>; rel="next"/.exec(answer.headers.get('link') ?? '')?.[1] ?? null;
+}
+
+/** All rows of a list. The server ends a page before 4 MiB, whatever `limit` is. */
+export async function all<T>(path: string): Promise<T[]> {
+  const rows: T[] = [];
+  for (let next: string | null = path; next; ) {
+    const answer: Response = await call(next);
+    rows.push(...((await answer.json()) as T[]));
+    next = nextPage(answer);
+  }
+  return rows;
+}
+
 export async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
   const answer = await call(path, { method, body });
   return (answer.status === 204 ? undefined : await answer.json()) as T;

@@ -87,6 +87,13 @@ impl TestServer {
         self.process.log()
     }
 
+    /// A line of /proc/PID/status, in KiB, such as `VmHWM`, the most memory that the server has had.
+    pub(crate) fn kibibytes(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
         self.process.signal(Signal::SIGTERM);

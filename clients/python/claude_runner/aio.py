@@ -124,9 +124,10 @@ class AsyncClaudeRunner:
         status: Optional[str] = None,
         session_id: Optional[str] = None,
         q: Optional[str] = None,
+        full: bool = False,
     ) -> List[TaskRecord]:
-        """A page of tasks, newest first."""
-        call = requests.tasks(limit=limit, status=status, sessionId=session_id, q=q)
+        """A page of tasks, newest first; with `full`, the output and response of each."""
+        call = requests.tasks(limit=limit, status=status, sessionId=session_id, q=q, full=1 if full else None)
         return cast(List[TaskRecord], await self._json(call))
 
     async def sessions(self) -> List[Session]:

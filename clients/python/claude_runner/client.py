@@ -123,9 +123,10 @@ class ClaudeRunner:
         status: Optional[str] = None,
         session_id: Optional[str] = None,
         q: Optional[str] = None,
+        full: bool = False,
     ) -> List[TaskRecord]:
-        """A page of tasks, newest first."""
-        call = requests.tasks(limit=limit, status=status, sessionId=session_id, q=q)
+        """A page of tasks, newest first; with `full`, the output and response of each."""
+        call = requests.tasks(limit=limit, status=status, sessionId=session_id, q=q, full=1 if full else None)
         return cast(List[TaskRecord], self._json(call))
 
     def sessions(self) -> List[Session]:

@@ -261,6 +261,10 @@ impl From<&StoreError> for ApiError {
                 error.problem.task_id = Some(task.clone());
                 error
             }
+            StoreError::Busy | StoreError::TimedOut => {
+                let sentence = "too many lists are read at the moment, or this one took too long; try again soon";
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "lists_busy", sentence).retry_after(2)
+            }
             other => ApiError::internal(other),
         }
     }

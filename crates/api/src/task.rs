@@ -14,10 +14,11 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use sessions::session::{AbortMode, AbortScope, Submission, SubmitError};
 use sha2::{Digest, Sha256};
-use store::{IdempotencyKey, StoreError, TaskFilter};
+use store::{Answers, IdempotencyKey, StoreError, TaskFilter};
 
 use super::audit::Subject;
 use super::body::RawBody;
+use super::events::is_set;
 use super::extract::{Path, Query};
 use super::paging::Paging;
 use super::session::prefix;
@@ -156,6 +157,9 @@ pub(super) async fn visible_task(api: &Api, caller: &Caller, id: &str) -> Result
     record.filter(|record| caller.sees(&record.session_id)).ok_or_else(|| ApiError::unknown_task(id))
 }
 
+/// The work of a search grows with its text.
+const MAX_SEARCH_CHARS: usize = 200;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ListQuery {
@@ -164,6 +168,7 @@ pub(super) struct ListQuery {
     status: Option<String>,
     session_id: Option<String>,
     q: Option<String>,
+    full: Option<String>,
 }
 
 /// `GET /tasks`: newest first, a page at a time; the next one is in the `Link` header, so that the body stays an array.
@@ -184,10 +189,13 @@ pub(super) async fn list(
         session_prefix: prefix(&caller).map(str::to_owned),
         text: query.q.clone(),
     };
-    let page = api.store.tasks(&filter, paging.cursor, paging.limit).await?;
-    let tasks: Vec<Task> = page.items.iter().map(view::task).collect();
-    let filters = [("status", &query.status), ("sessionId", &query.session_id), ("q", &query.q)];
-    Ok(paging.answer("/tasks", &tasks, page.next, &filters))
+    if filter.text.as_ref().is_some_and(|text| text.chars().count() > MAX_SEARCH_CHARS) {
+        return Err(ApiError::invalid(format!("q: it must have at most {MAX_SEARCH_CHARS} characters")));
+    }
+    let answers = if is_set(query.full.as_deref()) { Answers::Whole } else { Answers::Short };
+    let page = api.store.tasks(&filter, answers, paging.cursor, paging.limit).await?;
+    let filters = [("status", &query.status), ("sessionId", &query.session_id), ("q", &query.q), ("full", &query.full)];
+    Ok(paging.answer("/tasks", &page, |record| view::listed(record, answers), &filters))
 }
 
 #[derive(Deserialize)]

@@ -138,6 +138,10 @@ async fn transcribe(remote: &Remote, subject: &Subject, target: &mut Target) -> 
                 Ok(())
             })
             .await?;
+            // A list cuts long messages; a transcript has all of them.
+            for (id, record) in records.iter_mut().filter(|(_, record)| record.truncated == Some(true)) {
+                *record = remote.get(&["task", id]).await?;
+            }
             writeln!(target, "# Session {id}")?;
         }
         Subject::Task { id, record } => {

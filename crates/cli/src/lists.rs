@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 
-use super::remote::{Answered, Remote, RemoteError};
+use super::remote::{Answered, Remote};
 use super::table::Table;
 use super::terminal;
 
@@ -123,9 +123,14 @@ fn cursor_in(link: &str) -> Option<&str> {
 }
 
 /// All sessions that the key may see.
-pub(super) async fn sessions(remote: &Remote) -> Result<Vec<Answered<Session>>, RemoteError> {
-    let response = remote.send(remote.request(Method::GET, &["sessions"], &[])?).await?;
-    response.json().await.map_err(|error| remote.unreadable(&error))
+pub(super) async fn sessions(remote: &Remote) -> anyhow::Result<Vec<Answered<Session>>> {
+    let mut sessions = Vec::new();
+    pages(remote, "sessions", &[], usize::MAX, |page| {
+        sessions.extend(page);
+        Ok(())
+    })
+    .await?;
+    Ok(sessions)
 }
 
 /// A record on each line.

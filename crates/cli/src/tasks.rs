@@ -57,9 +57,13 @@ struct ListOptions {
     #[arg(long, value_name = "ID")]
     session: Option<SessionId>,
 
-    /// Only with this text in the message
+    /// Only with this text in the message or the answer
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
+
+    /// With the output and the response of each task, for --json
+    #[arg(long)]
+    full: bool,
 
     #[command(flatten)]
     extent: Extent,
@@ -79,6 +83,7 @@ async fn list(remote: &Remote, options: &ListOptions, json: bool) -> anyhow::Res
         ("status", options.status.clone()),
         ("sessionId", options.session.as_ref().map(ToString::to_string)),
         ("q", options.search.clone()),
+        ("full", options.full.then(|| "1".to_owned())),
     ];
     let tasks = PagedList {
         path: "tasks",

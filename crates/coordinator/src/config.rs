@@ -19,7 +19,9 @@ use api::settings::{ApiKeys, HostList, OriginList, TrustedProxies};
 pub use doctor::DoctorOptions;
 pub use egress::{EgressList, PresetError};
 pub use traces::trace_export;
-pub use value::{ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList};
+pub use value::{
+    ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,
+};
 
 use api::access::Keys;
 use domain::webhook::WebhookSecrets;
@@ -87,10 +89,14 @@ pub struct ServeOptions {
     #[arg(long, env = "DATA_DIR", default_value = "./data")]
     pub data_dir: PathBuf,
 
-    /// Age and size that the event log may have: 30d or 12h, 10g or 500m, or both with a comma. Records of tasks and sessions
-    /// stay
+    /// Age and size that the event log may have: 30d or 12h, 10g or 500m, or both with a comma. Records stay
     #[arg(long, env = "EVENT_RETENTION", default_value = "30d,10g")]
     pub event_retention: Retention,
+
+    /// Age, since their end, at which records of tasks are removed with their idempotency keys: 365d or 12h. Usage and budgets
+    /// stay. An empty value keeps all tasks
+    #[arg(long, env = "TASK_RETENTION", default_value = "365d")]
+    pub task_retention: TaskRetention,
 
     /// File of the key that seals secrets in the store [default: secret.key in `DATA_DIR`, made on the first start]
     #[arg(long, env = "SECRET_KEY_FILE")]

@@ -1,11 +1,13 @@
 mod commit;
 mod fixture;
 mod full;
+mod lanes;
 mod model;
 mod open;
 mod rekey;
 mod retention;
 mod seal;
+mod search;
 mod tasks;
 mod usage;
 mod webhooks;

@@ -110,7 +110,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List sessions */
+        /** Sessions in the order of their creation */
         get: operations["listSessions"];
         put?: never;
         post?: never;
@@ -1047,6 +1047,8 @@ export interface components {
             status: components["schemas"]["TaskStatus"];
             prompt: string;
             context: string | null;
+            /** @description in lists and changes, where `prompt` or `context` is cut at 2,000 characters */
+            truncated?: boolean;
             model: string;
             maxTurns: number;
             timeoutMs: number;
@@ -1073,8 +1075,9 @@ export interface components {
             tools?: string[];
             resumed?: boolean;
             usage?: components["schemas"]["Usage"];
-            /** @description the structured answer; null where there is none */
+            /** @description the structured answer; null where there is none. Lists have it with `?full=1` only, `/watch` never */
             output?: unknown;
+            /** @description the text of the answer, where there is no structured one; in lists like `output` */
             response?: string | null;
         };
         TaskRequest: components["schemas"]["SessionTaskRequest"] | components["schemas"]["RepositoryTaskRequest"];
@@ -1601,11 +1604,13 @@ export interface operations {
                 limit?: number;
                 /** @description the cursor in the Link header of the previous page */
                 cursor?: string;
-                /** @description only records with this status */
+                /** @description 1: with `output` and `response` of each task */
+                full?: "1";
+                /** @description only these */
                 status?: components["schemas"]["TaskStatus"];
                 /** @description only this session */
                 sessionId?: string;
-                /** @description text that the message contains */
+                /** @description a text in the first 16 KiB of the message or the answer */
                 q?: string;
             };
             header?: never;
@@ -1614,11 +1619,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description one page */
+            /** @description one page. It ends before 4 MiB, with fewer rows than `limit` */
             200: {
                 headers: {
                     /** @description the next page, with rel="next" */
                     Link?: string;
+                    /** @description a search ended after 500 ms, and has not looked at everything */
+                    "X-Partial"?: "true";
                     [name: string]: unknown;
                 };
                 content: {
@@ -1637,16 +1644,23 @@ export interface operations {
     };
     listSessions: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description how many */
+                limit?: number;
+                /** @description as the Link header of the page before has it */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description the sessions */
+            /** @description one page. It ends before 4 MiB, with fewer rows than `limit` */
             200: {
                 headers: {
+                    /** @description the next page, with rel="next" */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {

@@ -200,6 +200,8 @@ export interface components {
             status: components["schemas"]["TaskStatus"];
             prompt: string;
             context: string | null;
+            /** @description in lists and changes, where `prompt` or `context` is cut at 2,000 characters */
+            truncated?: boolean;
             model: string;
             maxTurns: number;
             timeoutMs: number;
@@ -226,8 +228,9 @@ export interface components {
             tools?: string[];
             resumed?: boolean;
             usage?: components["schemas"]["Usage"];
-            /** @description the structured answer; null where there is none */
+            /** @description the structured answer; null where there is none. Lists have it with `?full=1` only, `/watch` never */
             output?: unknown;
+            /** @description the text of the answer, where there is no structured one; in lists like `output` */
             response?: string | null;
         };
         /** @description A task is new, or changed */

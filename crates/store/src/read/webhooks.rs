@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
+use crate::page::PageBuilder;
 use crate::seal::{Place, Sealer};
 use crate::{Cursor, Page, Store, StoreError, row};
 
@@ -74,14 +75,19 @@ impl Store {
         let query =
             format!("SELECT {COLUMNS} FROM webhooks WHERE {} ORDER BY number DESC LIMIT ?", conditions.join(" AND "));
         let sealer = self.shared.sealer.clone();
-        self.read(move |connection| {
+        self.read_list(move |connection| {
             let mut statement = connection.prepare_cached(&query)?;
             let mut rows = statement.query(params_from_iter(parameters))?;
-            let mut found = Vec::new();
+            let mut page = PageBuilder::new(limit);
             while let Some(row) = rows.next()? {
-                found.push((row.get(0)?, delivery(&sealer, row)?));
+                if page.is_full() {
+                    return Ok(page.with_next());
+                }
+                let delivery = delivery(&sealer, row)?;
+                let attempts = row.get_ref(10)?.as_str().map_or(0, str::len);
+                page.push(row.get(0)?, size_of_val(&delivery) + delivery.url.len() + attempts, delivery);
             }
-            Ok(Page::from_rows(found, limit))
+            Ok(page.last())
         })
         .await
     }

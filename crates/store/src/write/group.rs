@@ -5,7 +5,7 @@ use std::time::Instant;
 use failpoint::failpoint;
 use rusqlite::Connection;
 
-use super::{Request, Work, Writer, logs, sessions, tasks, usage, webhooks};
+use super::{Request, Work, Writer, logs, search, sessions, tasks, usage, webhooks};
 use crate::seal::Sealer;
 use crate::{Change, StoreError, retention};
 
@@ -38,12 +38,16 @@ impl Writer {
             match request.work {
                 Work::Commit(changes) => {
                     self.rows_left |= changes.iter().any(|change| matches!(change, Change::DeleteSession(_)));
+                    if changes.iter().any(Change::changes_texts) {
+                        self.unindexed.notify_one();
+                    }
                     if changes.iter().any(Change::makes_due) {
                         self.due.notify_one();
                     }
                 }
                 // If the removal failed on a full disk, try it again.
                 Work::Prune(_) => self.rows_left = true,
+                Work::Index => {}
                 Work::Close => self.requests.close(),
                 #[cfg(test)]
                 Work::Hook(_) => {}
@@ -113,7 +117,7 @@ impl Work {
         match self {
             Work::Commit(changes) => changes.iter().map(Change::rows).sum(),
             // This fills a transaction of its own.
-            Work::Prune(_) => ROWS_PER_TRANSACTION,
+            Work::Prune(_) | Work::Index => ROWS_PER_TRANSACTION,
             Work::Close => 0,
             #[cfg(test)]
             Work::Hook(_) => 0,
@@ -130,6 +134,7 @@ fn perform(connection: &Connection, sealer: &Sealer, work: &mut Work) -> Result<
             Ok(changes.iter().map(Change::rows).sum())
         }
         Work::Prune(plan) => retention::prune(connection, plan),
+        Work::Index => search::index(connection),
         Work::Close => Ok(0),
         #[cfg(test)]
         Work::Hook(hook) => {

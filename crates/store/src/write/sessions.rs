@@ -105,6 +105,10 @@ pub(super) fn delete(connection: &Connection, key: SessionKey) -> Result<(), Sto
              WHERE session = ?1",
         )?
         .execute([key.as_bytes()])?;
+    // Their texts leave the index, too.
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO unindexed_tasks (number) SELECT number FROM tasks WHERE session = ?1")?
+        .execute([key.as_bytes()])?;
     Ok(())
 }
 
