@@ -77,7 +77,8 @@ pub use error::StoreError;
 pub use keys::KeyStore;
 pub use page::{Cursor, InvalidCursor, MAX_PAGE_BYTES, Page};
 pub use read::{
-    Answers, BusyWebhooks, EventBounds, LISTED_CHARS, SessionSummary, StoredLine, TaskFilter, UnfinishedTask, WebhookFilter,
+    Answers, BusyWebhooks, EventBounds, LISTED_CHARS, SessionSummary, StoredLine, TaskFilter, UnfinishedTask,
+    WebhookFilter,
 };
 pub use rekey::{RekeyStep, rekey};
 pub use schema::SCHEMA_VERSION;

@@ -110,7 +110,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Sessions in the order of their creation */
+        /** List sessions */
         get: operations["listSessions"];
         put?: never;
         post?: never;
@@ -1606,7 +1606,7 @@ export interface operations {
                 cursor?: string;
                 /** @description 1: with `output` and `response` of each task */
                 full?: "1";
-                /** @description only these */
+                /** @description only records with this status */
                 status?: components["schemas"]["TaskStatus"];
                 /** @description only this session */
                 sessionId?: string;
@@ -1645,9 +1645,9 @@ export interface operations {
     listSessions: {
         parameters: {
             query?: {
-                /** @description how many */
+                /** @description the number of records on a page */
                 limit?: number;
-                /** @description as the Link header of the page before has it */
+                /** @description the cursor in the Link header of the previous page */
                 cursor?: string;
             };
             header?: never;
