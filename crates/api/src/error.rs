@@ -145,6 +145,11 @@ impl ApiError {
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(5)
     }
 
+    pub(super) fn lists_busy() -> Self {
+        let sentence = "too many lists are read at the moment, or this one took too long; try again soon";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "lists_busy", sentence).retry_after(2)
+    }
+
     pub(super) fn too_many_bodies(exhausted: Exhausted) -> Self {
         let whose = match exhausted {
             Exhausted::Share(_) => "of this key, or of this address without a key,",
@@ -261,10 +266,7 @@ impl From<&StoreError> for ApiError {
                 error.problem.task_id = Some(task.clone());
                 error
             }
-            StoreError::Busy | StoreError::TimedOut => {
-                let sentence = "too many lists are read at the moment, or this one took too long; try again soon";
-                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "lists_busy", sentence).retry_after(2)
-            }
+            StoreError::Busy | StoreError::TimedOut => ApiError::lists_busy(),
             other => ApiError::internal(other),
         }
     }

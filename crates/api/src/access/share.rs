@@ -2,9 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use domain::access::KeyId;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use super::Caller;
 
@@ -26,6 +30,7 @@ struct Bounded {
     /// The most that one holder may have.
     share: usize,
     held: Mutex<Held>,
+    returned: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +64,22 @@ impl Holder {
 
 impl Pool {
     pub(crate) fn new(total: usize, share: usize) -> Self {
-        Pool(Arc::new(Bounded { total, share, held: Mutex::default() }))
+        Pool(Arc::new(Bounded { total, share, held: Mutex::default(), returned: Notify::new() }))
+    }
+
+    /// As [`Pool::take`]. Waits for this long if there is nothing to take.
+    pub(crate) async fn take_within(&self, holder: &Holder, amount: usize, wait: Duration) -> Result<Share, Exhausted> {
+        let deadline = Instant::now() + wait;
+        loop {
+            let mut returned = pin!(self.0.returned.notified());
+            // Before it looks, so that nothing returned in between is missed.
+            returned.as_mut().enable();
+            match self.take(holder, amount) {
+                Ok(share) => return Ok(share),
+                Err(exhausted) if timeout_at(deadline, returned).await.is_err() => return Err(exhausted),
+                Err(_) => {}
+            }
+        }
     }
 
     pub(crate) fn take(&self, holder: &Holder, amount: usize) -> Result<Share, Exhausted> {
@@ -87,6 +107,7 @@ impl Drop for Share {
                 held.by.remove(&self.holder);
             }
         }
+        self.pool.0.returned.notify_waiters();
     }
 }
 
@@ -100,6 +121,10 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use futures::FutureExt as _;
+
     use super::{Exhausted, Holder, Pool, network};
 
     fn holder(address: &str) -> Holder {
@@ -117,6 +142,18 @@ mod tests {
         drop(first);
         let _third = pool.take(&one, 2).unwrap();
         assert_eq!(pool.take(&holder("192.0.2.3"), 1).unwrap_err(), Exhausted::Total);
+    }
+
+    #[tokio::test]
+    async fn what_is_returned_goes_to_who_waits() {
+        let (pool, one) = (Pool::new(2, 1), holder("192.0.2.1"));
+        let first = pool.take(&one, 1).unwrap();
+        let (short, wait) = (Duration::from_millis(1), Duration::from_mins(1));
+        assert_eq!(pool.take_within(&one, 1, short).await.unwrap_err(), Exhausted::Share(1));
+        let mut second = Box::pin(pool.take_within(&one, 1, wait));
+        assert!(second.as_mut().now_or_never().is_none());
+        drop(first);
+        second.await.unwrap();
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The routes that hold something for long, and what of it one caller may hold.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -11,6 +12,11 @@ use super::share::{Exhausted, Holder, Pool, Share};
 use crate::guarded::Guarded;
 use crate::{ApiError, MAX_BODY_BYTES};
 
+/// Routes that read many rows.
+const LISTS: [&str; 4] = ["/tasks", "/sessions", "/webhooks", "/usage"];
+/// How long a list waits for an earlier one of the same caller.
+const LIST_WAIT: Duration = Duration::from_secs(1);
+
 /// One pool for each resource that requests hold while they run.
 pub struct Shares {
     /// Readers of `GET /watch`.
@@ -19,6 +25,8 @@ pub struct Shares {
     subscribers: Pool,
     /// Readers of workspaces. Each has a container.
     files: Pool,
+    /// Lists, searches and sums. The store reads eight at once.
+    lists: Pool,
     /// Requests to routes that need no key.
     open: Pool,
     /// Bytes of bodies that are being received.
@@ -44,6 +52,7 @@ impl Default for Shares {
             watchers: Pool::new(256, 64),
             subscribers: Pool::new(12_288, 4_096),
             files: Pool::new(32, 8),
+            lists: Pool::new(32, 6),
             open: Pool::new(256, 32),
             bodies: Pool::new(16 * MAX_BODY_BYTES, 8 * MAX_BODY_BYTES),
         }
@@ -61,8 +70,13 @@ impl Shares {
         next: Next,
     ) -> Result<Response, ApiError> {
         request.extensions_mut().insert(BodyShare { pool: self.bodies.clone(), holder: holder.clone() });
-        let Some((pool, held)) = self.pool(route, is_open) else { return Ok(next.run(request).await) };
-        let share = pool.take(&holder, 1).map_err(|exhausted| ApiError::exhausted(held, exhausted))?;
+        let share = if route.is_some_and(|route| LISTS.contains(&route)) {
+            self.lists.take_within(&holder, 1, LIST_WAIT).await.map_err(|_| ApiError::lists_busy())?
+        } else if let Some((pool, held)) = self.pool(route, is_open) {
+            pool.take(&holder, 1).map_err(|exhausted| ApiError::exhausted(held, exhausted))?
+        } else {
+            return Ok(next.run(request).await);
+        };
         let share = HeldShare { _share: Arc::new(share) };
         request.extensions_mut().insert(share.clone());
         let response = next.run(request).await;

@@ -22,7 +22,7 @@ pub(super) struct Limits {
 }
 
 pub(super) const RECORDS: Limits = Limits { connections: 4, wait: Duration::from_secs(30) };
-pub(super) const LISTS: Limits = Limits { connections: 4, wait: Duration::from_secs(1) };
+pub(super) const LISTS: Limits = Limits { connections: 8, wait: Duration::from_secs(1) };
 pub(super) const LOGS: Limits = Limits { connections: 4, wait: Duration::MAX };
 
 pub(super) struct Lane {

@@ -16,7 +16,7 @@ async fn endless(store: &Store) -> Result<i64, StoreError> {
 #[tokio::test]
 async fn lists_never_use_the_connections_of_records() {
     let (_directory, store) = open();
-    let (release, gates): (Vec<_>, Vec<_>) = (0..4).map(|_| mpsc::channel::<()>()).unzip();
+    let (release, gates): (Vec<_>, Vec<_>) = (0..8).map(|_| mpsc::channel::<()>()).unzip();
     let tracker = tokio_util::task::TaskTracker::new();
     let mut blocked = Vec::new();
     for gate in gates {
@@ -51,7 +51,7 @@ async fn a_list_ends_at_its_deadline() {
 #[tokio::test]
 async fn a_list_ends_when_its_caller_stops_waiting() {
     let (_directory, store) = open();
-    for _ in 0..8 {
+    for _ in 0..16 {
         let (began, has_begun) = tokio::sync::oneshot::channel();
         let reading = store.read_list(move |connection| {
             let _ = began.send(());
