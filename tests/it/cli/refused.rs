@@ -60,6 +60,6 @@ async fn each_refusal_has_a_sentence_and_an_exit_status() {
     };
     let arguments = ["sessions", "--url", &url];
     let (ran, ()) = tokio::join!(run(server.directory(), &arguments), answers);
-    assert!(ran.code == 1 && ran.err.contains("is no Claude Runner"), "{ran:#?}");
+    assert!(ran.code == 1 && ran.err.contains("is not Claude Runner"), "{ran:#?}");
     server.finish().await;
 }
