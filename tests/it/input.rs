@@ -119,6 +119,7 @@ async fn a_request_to_nowhere_is_a_problem_too() {
     server.get("/task").await.problem(405, "method_not_allowed");
     server.get("/stream/s").await.problem(400, "invalid_request");
     server.get("/tasks?limit=1&limit=2").await.problem(400, "invalid_request");
+    server.get("/tasks?full=yes").await.problem(400, "invalid_request");
     server.get("/session/%ff").await.problem(400, "invalid_request");
     server.post_nothing("/task/%00/abort").await.problem(400, "invalid_request");
     for path in ["/stream/a%2Fb", "/stream/s?since=x"] {

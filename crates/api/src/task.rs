@@ -192,7 +192,11 @@ pub(super) async fn list(
     if filter.text.as_ref().is_some_and(|text| text.chars().count() > MAX_SEARCH_CHARS) {
         return Err(ApiError::invalid(format!("q: it must have at most {MAX_SEARCH_CHARS} characters")));
     }
-    let answers = if is_set(query.full.as_deref()) { Answers::Whole } else { Answers::Short };
+    let answers = match query.full.as_deref() {
+        None | Some("0" | "false") => Answers::Short,
+        full if is_set(full) => Answers::Whole,
+        Some(_) => return Err(ApiError::invalid("full: it must be 1 or 0")),
+    };
     let page = api.store.tasks(&filter, answers, paging.cursor, paging.limit).await?;
     let filters = [("status", &query.status), ("sessionId", &query.session_id), ("q", &query.q), ("full", &query.full)];
     Ok(paging.answer("/tasks", &page, |record| view::listed(record, answers), &filters))

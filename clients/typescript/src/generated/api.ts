@@ -1605,7 +1605,7 @@ export interface operations {
                 /** @description the cursor in the Link header of the previous page */
                 cursor?: string;
                 /** @description 1: with `output` and `response` of each task */
-                full?: "1";
+                full?: "" | "1" | "true" | "0" | "false";
                 /** @description only records with this status */
                 status?: components["schemas"]["TaskStatus"];
                 /** @description only this session */
