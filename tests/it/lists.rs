@@ -1,13 +1,13 @@
 //! Lists stay small, whatever the records are like. None of it needs a container.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::bounds::within;
-use crate::server::{Setup, TestServer};
+use crate::server::{Answer, Setup, TestServer};
 
 /// Almost as much as a body may have.
 const LONG: usize = 3_900_000;
@@ -17,6 +17,12 @@ async fn submit(server: &TestServer, session: &str, message: &str, more: Value) 
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let request = server.request(Method::POST, "/task").json(&body);
     server.send(request).await.expect(202)["taskId"].as_str().unwrap().to_owned()
+}
+
+/// The path of the next page. `None`: this is the last one.
+fn next(answer: &Answer) -> Option<String> {
+    let link = answer.headers.get("link")?.to_str().unwrap();
+    Some(link.split_once('>').unwrap().0.trim_start_matches('<').to_owned())
 }
 
 #[tokio::test]
@@ -72,13 +78,13 @@ async fn a_page_ends_before_4_mib() {
     let (mut listed, mut path, mut pages) = (Vec::new(), "/tasks?limit=500".to_owned(), 0);
     loop {
         let answer = server.send(server.request(Method::GET, &path)).await;
-        let link = answer.headers.get("link").map(|link| link.to_str().unwrap().to_owned());
+        let next = next(&answer);
         let page = answer.ok();
         assert!(page.to_string().len() < 4 << 20);
         listed.extend(page.as_array().unwrap().iter().map(|task| task["id"].as_str().unwrap().to_owned()));
         pages += 1;
-        let Some(link) = link else { break };
-        path = link.split_once('>').unwrap().0.trim_start_matches('<').to_owned();
+        let Some(next) = next else { break };
+        path = next;
     }
     assert!(pages > 1);
     assert_eq!(listed, submitted);
@@ -98,8 +104,7 @@ async fn long_messages_do_not_fill_the_memory_of_a_list() {
     let mut listed = 0;
     while let Some(page) = path {
         let answer = server.get(&page).await;
-        let link = answer.headers.get("link").map(|link| link.to_str().unwrap().to_owned());
-        path = link.map(|link| link.split_once('>').unwrap().0.trim_start_matches('<').to_owned());
+        path = next(&answer);
         listed += answer.ok().as_array().unwrap().len();
     }
     assert_eq!(listed, 40);
@@ -116,12 +121,12 @@ async fn sessions_are_listed_in_pages() {
         submit(&server, session, "m", json!({})).await;
     }
     let answer = server.get("/sessions?limit=2").await;
-    let next = answer.header("link").split_once('>').unwrap().0.trim_start_matches('<').to_owned();
+    let following = next(&answer).unwrap();
     let ids = |page: Value| -> Vec<String> {
         page.as_array().unwrap().iter().map(|session| session["sessionId"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(ids(answer.ok()), ["a", "b"]);
-    let rest = server.get(&next).await;
+    let rest = server.get(&following).await;
     assert!(rest.headers.get("link").is_none());
     assert_eq!(ids(rest.ok()), ["c"]);
     for path in ["/sessions?limit=0", "/sessions?limit=10001", "/sessions?cursor=x"] {
@@ -176,15 +181,37 @@ async fn a_search_costs_little_whatever_is_searched() {
     let problem = server.get(&format!("/tasks?q={}", "a".repeat(201))).await.problem(400, "invalid_request");
     assert!(problem["error"].as_str().unwrap().starts_with("q: "), "{problem}");
     let longest = format!("/tasks?q={}b", "a".repeat(199));
-    let began = Instant::now();
-    let answers = futures::future::join_all((0..8).map(|_| server.get(&longest))).await;
-    for answer in answers {
+    let searches = futures::future::join_all((0..8).map(|_| server.get(&longest)));
+    for answer in within("the searches end", searches).await {
         assert_eq!(answer.ok(), json!([]));
     }
-    // Two rounds of at most half a second, on a busy machine.
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let found = server.get("/tasks?q=OTHER").await.ok();
     assert_eq!((&found[0]["prompt"], found.as_array().unwrap().len()), (&json!("another one"), 1));
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_search_that_has_not_looked_at_everything_says_so() {
+    let mut server = Setup::new().without_image().start().await;
+    let task = submit(&server, "a", "needle", json!({})).await;
+    crate::access::ended(&server, &task).await;
+    assert!(server.get("/tasks?q=needle").await.headers.get("x-partial").is_none());
+    server.stop().await;
+    // More tasks than a search compares, each of which fills a batch of the index.
+    let database = rusqlite::Connection::open(server.directory().join("data/claude-runner.db")).unwrap();
+    let columns = "session, session_id, status, created, started, finished, attempt, prompt_uuid, request, failure, answer, repository";
+    let copies = format!(
+        "WITH RECURSIVE numbers (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM numbers WHERE id < 3000)
+         INSERT INTO tasks (id, message, {columns})
+             SELECT numbers.id, printf('%.*c', 16384, 'x'), {columns} FROM tasks, numbers WHERE tasks.message = 'needle';
+         INSERT OR IGNORE INTO unindexed_tasks SELECT number FROM tasks"
+    );
+    database.execute_batch(&copies).unwrap();
+    drop(database);
+    server.start_again().await;
+    let answer = server.get("/tasks?q=needle").await;
+    assert_eq!(answer.header("x-partial"), "true");
+    assert_eq!(answer.ok(), json!([]));
     server.finish().await;
 }
 

@@ -101,7 +101,7 @@ pub struct RepositoryTaskRequest {
     pub metadata: Option<Value>,
 }
 
-/// where the task's end is told, in the format of Standard Webhooks: a URL, signed with WEBHOOK_SECRET, or one with a
+/// the receiver of a message at the task's end, in the format of Standard Webhooks: a URL, signed with WEBHOOK_SECRET, or one with a
 /// secret of its own. https on the internet, and what WEBHOOK_ALLOW opens
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]

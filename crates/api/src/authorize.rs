@@ -44,20 +44,26 @@ pub(super) async fn admit(State(api): State<Api>, mut request: Request, next: Ne
         // A key that is shown without need counts, so that others at its address are not in its way.
         let shown = bearer(request.headers()).and_then(|key| api.guard.keys.find(key));
         let holder = Holder::of(shown.as_ref().unwrap_or(&Caller::anyone()), peer);
+        if shown.is_some() {
+            admit_connection(&request, &holder)?;
+        }
         (Caller::anyone(), holder)
     } else {
         let caller = identify(&api.guard, &request, peer)?;
         admission.admitted(Admitted::As(caller.key.clone()));
         let holder = Holder::of(&caller, peer);
-        // Only now, so that a wrong key does not count as one.
-        if let Some(place) = request.extensions().get::<ConnectionPlace>() {
-            place.admitted(&holder).map_err(|exhausted| ApiError::exhausted("connections", exhausted))?;
-        }
+        admit_connection(&request, &holder)?;
         allow(&api.guard, &caller, request.method(), route.as_deref())?;
         (caller, holder)
     };
     request.extensions_mut().insert(caller);
     api.guard.shares.hold(holder, route.as_deref(), is_open, request, next).await
+}
+
+/// Counts the connection against its caller, which a request on it has named.
+fn admit_connection(request: &Request, holder: &Holder) -> Result<(), ApiError> {
+    let Some(place) = request.extensions().get::<ConnectionPlace>() else { return Ok(()) };
+    place.admitted(holder).map_err(|exhausted| ApiError::exhausted("connections", exhausted))
 }
 
 /// Returns the caller. Without keys, now and ever, everyone on this machine is the anonymous caller.

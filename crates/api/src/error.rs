@@ -134,7 +134,7 @@ impl ApiError {
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(seconds)
     }
 
-    /// `held`: what there is no more of, in the plural.
+    /// `held` names the resource, in the plural.
     pub(super) fn exhausted(held: &str, exhausted: Exhausted) -> Self {
         let sentence = match exhausted {
             Exhausted::Share(share) => {
@@ -161,11 +161,6 @@ impl ApiError {
 
     pub(super) fn too_many_tickets() -> Self {
         let sentence = "too many tickets are open; each is good for 30 s, so try again soon";
-        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(5)
-    }
-
-    pub(super) fn too_many_watchers() -> Self {
-        let sentence = "too many follow GET /watch already; close some, or try again soon";
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(5)
     }
 

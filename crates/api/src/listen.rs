@@ -115,7 +115,7 @@ pub async fn serve(
     }
 }
 
-/// What all connections share.
+/// The parts and settings that all connections use.
 #[derive(Clone)]
 struct Server {
     router: Router,

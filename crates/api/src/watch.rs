@@ -13,7 +13,7 @@ use sessions::session::{News, Notice, NoticeKind, Watcher};
 
 use super::events::{accepts, live};
 use super::{Api, ApiError, view};
-use crate::access::Caller;
+use crate::access::{Caller, Exhausted};
 
 /// Live from now on, `reload` first: who lists after that has missed nothing.
 pub(super) async fn watch(
@@ -21,7 +21,8 @@ pub(super) async fn watch(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let watcher = api.feed.watch(view::changed).ok_or_else(ApiError::too_many_watchers)?;
+    let watcher = api.feed.watch(view::changed);
+    let watcher = watcher.ok_or_else(|| ApiError::exhausted("readers of GET /watch", Exhausted::Total))?;
     let ends = [api.shutdown.clone(), caller.revoked.clone()];
     let news = stream::unfold((watcher, Arc::new(caller), true), next);
     Ok(live(accepts(&headers, "ndjson"), news, ends, lines, server_sent))

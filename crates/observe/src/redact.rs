@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use log::LogWriter;
-use secrets::{Pattern, Secrets, mask};
+use secrets::{Secrets, Spelling, mask};
 
 /// The text that replaces a secret.
 pub const MASK: &str = "[redacted]";
@@ -43,7 +43,7 @@ impl Redactor {
 
     /// Masks a text. Returns `None` if it contains no secret.
     pub fn text(&self, text: &str) -> Option<String> {
-        mask(text, Pattern::Plain, [&*self.known()])
+        mask(text, Spelling::Plain, [&*self.known()])
     }
 
     /// Masks a log line. A line is written in one piece, so no secret is split across two writes.
@@ -71,13 +71,13 @@ impl SessionRedactor {
 
     /// Masks a text. Returns `None` if it contains no secret.
     pub fn text(&self, text: &str) -> Option<String> {
-        mask(text, Pattern::Plain, [&*self.shared.known(), &self.own])
+        mask(text, Spelling::Plain, [&*self.shared.known(), &self.own])
     }
 
     /// Masks a line of JSON, whose strings may be escaped in any way. Returns `None` if it contains no secret.
     pub fn line(&self, json: &str) -> Option<String> {
         let plain = escapes::undone(json);
-        mask(plain.as_deref().unwrap_or(json), Pattern::Json, [&*self.shared.known(), &self.own])
+        mask(plain.as_deref().unwrap_or(json), Spelling::Json, [&*self.shared.known(), &self.own])
     }
 
     /// Masks a text that arrives in pieces. Returns the part that is safe to publish. The end that may be the beginning

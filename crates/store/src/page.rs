@@ -4,6 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use rusqlite::{Row, Rows};
+
+use crate::StoreError;
+
 /// The size at which a page ends, however many rows its caller asks for. A page never ends before its first row.
 pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -48,6 +52,24 @@ impl Cursor {
     pub(super) const fn number(self) -> i64 {
         self.0
     }
+}
+
+/// Reads a page of at most `limit` rows from a query that returns one row more, if there is one. `read` returns a row's number,
+/// its size in memory, and its item.
+pub(super) fn read_page<T>(
+    rows: &mut Rows<'_>,
+    limit: usize,
+    mut read: impl FnMut(&Row<'_>) -> Result<(i64, usize, T), StoreError>,
+) -> Result<Page<T>, StoreError> {
+    let mut page = PageBuilder::new(limit);
+    while let Some(row) = rows.next()? {
+        if page.is_full() {
+            return Ok(page.with_next());
+        }
+        let (number, bytes, item) = read(row)?;
+        page.push(number, bytes, item);
+    }
+    Ok(page.last())
 }
 
 impl<T> PageBuilder<T> {

@@ -25,8 +25,12 @@ async fn connect(server: &TestServer, address: u8) -> TcpStream {
 
 /// Asks on a connection that stays open. Returns the first bytes of the answer.
 async fn ask(stream: &mut TcpStream, key: &str) -> String {
+    ask_for(stream, "/sessions", key).await
+}
+
+async fn ask_for(stream: &mut TcpStream, path: &str, key: &str) -> String {
     let host = stream.peer_addr().unwrap();
-    let request = format!("GET /sessions HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = [0; 4096];
     let read = within("an answer", stream.read(&mut answer)).await.unwrap();
@@ -88,13 +92,18 @@ async fn a_connection_that_shows_no_key_is_closed_and_one_that_does_stays() {
     let mut silent = connect(&server, 1).await;
     let mut wrong = connect(&server, 1).await;
     let mut known = connect(&server, 1).await;
+    // A monitor that shows its key to a route that needs none.
+    let mut monitor = connect(&server, 1).await;
+    assert!(ask_for(&mut monitor, "/health", ADMIN).await.starts_with("HTTP/1.1 200"));
     assert!(ask(&mut wrong, "not-a-key").await.starts_with("HTTP/1.1 401"));
     assert!(ask(&mut known, ADMIN).await.starts_with("HTTP/1.1 200"));
     for stream in [&mut silent, &mut wrong] {
         let mut rest = Vec::new();
         let _ = within("the end of a connection without a key", stream.read_to_end(&mut rest)).await;
     }
-    assert!(ask(&mut known, ADMIN).await.starts_with("HTTP/1.1 200"), "it has shown its key");
+    for stream in [&mut known, &mut monitor] {
+        assert!(ask(stream, ADMIN).await.starts_with("HTTP/1.1 200"), "it has shown its key");
+    }
     server.finish().await;
 }
 

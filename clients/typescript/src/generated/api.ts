@@ -1225,7 +1225,7 @@ export interface components {
         /** @enum {string} */
         WebhookStatus: "pending" | "delivered" | "failed";
         /**
-         * @description where the task's end is told, in the format of Standard Webhooks: a URL, signed with WEBHOOK_SECRET, or one with a
+         * @description the receiver of a message at the task's end, in the format of Standard Webhooks: a URL, signed with WEBHOOK_SECRET, or one with a
          *     secret of its own. https on the internet, and what WEBHOOK_ALLOW opens
          */
         WebhookTarget: string | {

@@ -12,15 +12,17 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Caller;
 
-/// Who holds a share: a key, or an address that has shown none.
+/// The holder of a share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Holder {
     Key(KeyId),
-    /// See [`network`].
+    /// A caller without a key, by its [`network`].
     Address(IpAddr),
+    /// All trusted proxies together. Their connections carry the requests of many callers.
+    Proxies,
 }
 
-/// Something that there is only so much of.
+/// A bounded resource.
 #[derive(Clone, Debug)]
 pub(crate) struct Pool(Arc<Bounded>);
 
@@ -39,7 +41,7 @@ struct Held {
     by: HashMap<Holder, usize>,
 }
 
-/// What a holder took of a pool. Dropping it returns it.
+/// The part of a pool that a holder took. Dropping it returns it.
 #[derive(Debug)]
 pub(crate) struct Share {
     pool: Pool,
@@ -47,7 +49,7 @@ pub(crate) struct Share {
     amount: usize,
 }
 
-/// Why a holder gets no more of a pool.
+/// The reason why a holder gets no more of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exhausted {
     /// The holder has its share, which is this.
@@ -63,6 +65,11 @@ impl Holder {
 }
 
 impl Pool {
+    /// A resource whose owner bounds the total. Each holder may have `share` of it.
+    pub(crate) fn of_shares(share: usize) -> Self {
+        Pool::new(usize::MAX, share)
+    }
+
     pub(crate) fn new(total: usize, share: usize) -> Self {
         Pool(Arc::new(Bounded { total, share, held: Mutex::default(), returned: Notify::new() }))
     }

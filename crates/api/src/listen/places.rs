@@ -1,4 +1,4 @@
-//! The places of connections: who has how many, and which one goes for a new one.
+//! The places of connections: the share of each caller, and the connection that makes room for a new one.
 //!
 //! A connection is a stranger until a request on it has shown a valid key or ticket. Where keys are required it is closed if
 //! it still is one after [`STRANGER_TIMEOUT`]. An address has so many strangers at most; the oldest goes for the next. A
@@ -6,7 +6,7 @@
 //! callers: they are no strangers, and they have a share of their own.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Exhausted, Holder, Pool, Share, network};
 
-/// Subscribers included, of which a thousand on one session are ordinary. Whoever comes then waits in the kernel's queue.
+/// The most connections, subscribers included. Further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 16_384;
 /// The most connections of one key, of one address where no keys are needed, and of all trusted proxies.
 const MAX_ADMITTED: usize = 4_096;
@@ -87,7 +87,7 @@ impl Places {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let stranger = Arc::new(Stranger { id, displaced: CancellationToken::new() });
         let held = if is_proxy {
-            Some(self.admitted.take(&Holder::Address(Ipv4Addr::UNSPECIFIED.into()), 1).ok()?)
+            Some(self.admitted.take(&Holder::Proxies, 1).ok()?)
         } else {
             let mut all = self.strangers();
             let strangers = all.entry(network(address)).or_default();

@@ -16,11 +16,11 @@ const V1_PREFIX: &[u8] = b"PROXY ";
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// What a trusted proxy's connection begins with.
+/// The beginning of a trusted proxy's connection.
 pub(super) struct Preface {
     /// The client that the PROXY protocol names. `None`: the connection does not use it, or is the proxy's own.
     pub(super) client: Option<SocketAddr>,
-    /// What was read of the requests.
+    /// The bytes of the requests that were read with it.
     pub(super) rest: Vec<u8>,
 }
 
@@ -77,7 +77,8 @@ fn header(parsed: &HeaderResult<'_>) -> Option<(usize, Option<SocketAddr>)> {
     }
 }
 
-/// Who sent a request that came from `peer`: behind trusted proxies, the last hop of `X-Forwarded-For` that is none of them.
+/// Returns the address of the client that sent a request, which came from `peer`: behind trusted proxies, the last hop of
+/// `X-Forwarded-For` that is none of them.
 pub(super) fn client(proxies: &TrustedProxies, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
     let hops = headers.get_all(&X_FORWARDED_FOR).iter().rev();
     let hops = hops.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
@@ -88,7 +89,7 @@ pub(super) fn client(proxies: &TrustedProxies, peer: IpAddr, headers: &HeaderMap
         }
         match parse_hop(hop.trim()) {
             Some(address) => client = address,
-            // What stands before it was not written by a proxy that is trusted.
+            // No trusted proxy wrote the hops before it.
             None => break,
         }
     }
@@ -123,7 +124,7 @@ mod tests {
         assert_eq!(
             of("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.0.0.2"]),
             "198.51.100.1",
-            "what a client wrote counts not"
+            "what a client wrote does not count"
         );
         assert_eq!(of("10.0.0.1", &["1.1.1.1", "198.51.100.1"]), "198.51.100.1", "several headers are one list");
         assert_eq!(of("2001:db8::1", &["[2001:db8::9]:443"]), "2001:db8::9");

@@ -12,7 +12,7 @@ const MIN_BYTES: usize = 8;
 
 /// The spelling of secrets to search for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Pattern {
+pub(super) enum Spelling {
     Plain,
     /// As they are, and as the content of a JSON string.
     Json,
@@ -73,11 +73,11 @@ impl Secrets {
         self.sorted.get(at).is_some_and(|secret| secret.expose_secret().as_bytes().starts_with(prefix))
     }
 
-    fn next(&self, text: &str, from: usize, pattern: Pattern) -> Option<Match> {
+    fn next(&self, text: &str, from: usize, spelling: Spelling) -> Option<Match> {
         let automata = self.automata.as_ref()?;
-        let automaton = match pattern {
-            Pattern::Plain => &automata.plain,
-            Pattern::Json => automata.json.as_ref().unwrap_or(&automata.plain),
+        let automaton = match spelling {
+            Spelling::Plain => &automata.plain,
+            Spelling::Json => automata.json.as_ref().unwrap_or(&automata.plain),
         };
         automaton.find(Input::new(text).range(from..))
     }
@@ -102,8 +102,8 @@ fn automaton<'a>(patterns: impl Iterator<Item = &'a str>) -> Option<AhoCorasick>
 }
 
 /// Masks a text. Where secrets overlap, the one that begins first is masked, and of two that begin together the longer.
-pub(super) fn mask<const SETS: usize>(text: &str, pattern: Pattern, sets: [&Secrets; SETS]) -> Option<String> {
-    let mut matches = sets.map(|set| set.next(text, 0, pattern));
+pub(super) fn mask<const SETS: usize>(text: &str, spelling: Spelling, sets: [&Secrets; SETS]) -> Option<String> {
+    let mut matches = sets.map(|set| set.next(text, 0, spelling));
     let mut masked = String::new();
     let mut done = 0;
     while let Some(first) = matches.iter().flatten().min_by_key(|found| (found.start(), usize::MAX - found.end())) {
@@ -113,7 +113,7 @@ pub(super) fn mask<const SETS: usize>(text: &str, pattern: Pattern, sets: [&Secr
         done = end;
         for (found, set) in matches.iter_mut().zip(sets) {
             if found.is_some_and(|found| found.start() < end) {
-                *found = set.next(text, end, pattern);
+                *found = set.next(text, end, spelling);
             }
         }
     }

@@ -44,7 +44,8 @@ impl Search {
             Ok(Outcome::Whole) => Ok(page.last()),
             Ok(Outcome::Full) => Ok(page.with_next()),
             Ok(Outcome::Unindexed) => Ok(page.partial(None)),
-            Err(StoreError::TimedOut) => Ok(page.partial(examined)),
+            // A link to where this search began would lead its caller in a circle.
+            Err(StoreError::TimedOut) => Ok(page.partial(examined.filter(|_| examined != self.cursor))),
             Err(error) => Err(error),
         }
     }

@@ -7,7 +7,7 @@ use domain::session::{SandboxRecord, SessionId, SessionKey, SessionRecord};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use crate::page::PageBuilder;
+use crate::page::read_page;
 use crate::seal::{Place, Sealer};
 use crate::{Cursor, Page, Store, StoreError, row};
 
@@ -67,15 +67,10 @@ impl Store {
                  WHERE number > ?1 AND substr(id, 1, length(?3)) = ?3 ORDER BY number LIMIT ?2",
             )?;
             let mut rows = statement.query(params![after, row::limit(limit.saturating_add(1)), prefix])?;
-            let mut page = PageBuilder::new(limit);
-            while let Some(row) = rows.next()? {
-                if page.is_full() {
-                    return Ok(page.with_next());
-                }
+            read_page(&mut rows, limit, |row| {
                 let summary = summary(row)?;
-                page.push(row.get(0)?, size_of_val(&summary) + summary.id.as_str().len(), summary);
-            }
-            Ok(page.last())
+                Ok((row.get(0)?, size_of_val(&summary) + summary.id.as_str().len(), summary))
+            })
         })
         .await
     }

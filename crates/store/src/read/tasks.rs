@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params_from_iter};
 use uuid::Uuid;
 
 use super::search::Search;
-use crate::page::PageBuilder;
+use crate::page::read_page;
 use crate::{Cursor, Page, Store, StoreError, row};
 
 /// The characters of a message and of a context that a list shows. [`Store::tasks`] reads some more, so that its caller sees that
@@ -81,15 +81,7 @@ impl Store {
         self.read_list(move |connection| {
             let mut statement = connection.prepare_cached(&query)?;
             let mut rows = statement.query(params_from_iter(parameters))?;
-            let mut page = PageBuilder::new(limit);
-            while let Some(row) = rows.next()? {
-                if page.is_full() {
-                    return Ok(page.with_next());
-                }
-                let (number, bytes, record) = read_listed(row, answers)?;
-                page.push(number, bytes, record);
-            }
-            Ok(page.last())
+            read_page(&mut rows, limit, |row| read_listed(row, answers))
         })
         .await
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
-use crate::page::PageBuilder;
+use crate::page::read_page;
 use crate::seal::{Place, Sealer};
 use crate::{Cursor, Page, Store, StoreError, row};
 
@@ -78,16 +78,11 @@ impl Store {
         self.read_list(move |connection| {
             let mut statement = connection.prepare_cached(&query)?;
             let mut rows = statement.query(params_from_iter(parameters))?;
-            let mut page = PageBuilder::new(limit);
-            while let Some(row) = rows.next()? {
-                if page.is_full() {
-                    return Ok(page.with_next());
-                }
+            read_page(&mut rows, limit, |row| {
                 let delivery = delivery(&sealer, row)?;
                 let attempts = row.get_ref(10)?.as_str().map_or(0, str::len);
-                page.push(row.get(0)?, size_of_val(&delivery) + delivery.url.len() + attempts, delivery);
-            }
-            Ok(page.last())
+                Ok((row.get(0)?, size_of_val(&delivery) + delivery.url.len() + attempts, delivery))
+            })
         })
         .await
     }

@@ -136,6 +136,19 @@ async fn the_index_is_filled_in_small_batches_and_goes_on_after_a_stop() {
 }
 
 #[tokio::test]
+async fn a_search_is_partial_until_the_index_has_caught_up() {
+    let (_directory, store) = open();
+    let messages: Vec<String> = (0..1001).map(|number| format!("message {number}")).collect();
+    with_tasks(&store, &session("a"), &messages.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let filter = TaskFilter { text: Some("message 0".to_owned()), ..TaskFilter::default() };
+    let page = store.tasks(&filter, Answers::Short, None, 10).await.unwrap();
+    assert!(page.partial && page.items.is_empty() && page.next.is_none(), "{page:?}");
+    index_all(&store).await;
+    let page = store.tasks(&filter, Answers::Short, None, 10).await.unwrap();
+    assert_eq!((page.partial, page.items.len()), (false, 1));
+}
+
+#[tokio::test]
 async fn a_search_below_three_characters_looks_at_the_newest_thousand() {
     let (_directory, store) = open();
     let mut messages = vec!["old zz"];

@@ -1,5 +1,5 @@
 use domain::agent::AgentName;
-use domain::session::{API_KEY_VARIABLE, OAUTH_TOKEN_VARIABLE};
+use domain::session::{API_KEY_VARIABLE, MAX_ENV_BYTES, OAUTH_TOKEN_VARIABLE};
 use store::{Store, StoreOptions};
 use tempfile::TempDir;
 
@@ -83,6 +83,20 @@ async fn a_session_has_one_credential_of_its_own() {
     assert!(durable.visible_env().is_empty());
     durable.set_credential(None);
     assert!(durable.record().unwrap().env.is_empty());
+}
+
+#[tokio::test]
+async fn a_session_has_a_bounded_env_and_takes_tasks_that_add_nothing() {
+    let (_directory, _store, mut durable) = test_durable();
+    let with =
+        |name: &str, bytes| Submission { env: [(name.to_owned(), "x".repeat(bytes).into())].into(), ..submission() };
+    durable.check_env(&with("A", MAX_ENV_BYTES - 1)).unwrap();
+    assert!(matches!(durable.check_env(&with("A", MAX_ENV_BYTES)), Err(SubmitError::EnvTooLarge(_))));
+    // As an earlier version accepted it.
+    durable.accept(with("A", 2 * MAX_ENV_BYTES), None, 0);
+    assert!(durable.check_env(&with("B", 1)).is_err());
+    durable.check_env(&submission()).unwrap();
+    durable.check_env(&with("A", 1)).unwrap();
 }
 
 #[tokio::test]
