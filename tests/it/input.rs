@@ -29,7 +29,7 @@ async fn an_agent_gets_as_much_env_as_a_session_may_have() {
     let body = json!({ "sessionId": "s", "message": "say:no", "env": env });
     let problem = server.post("/task", &body).await.problem(400, "invalid_request");
     assert!(problem["error"].as_str().unwrap().contains("env: the session's variables"), "{problem}");
-    // What replaces a value does not count twice.
+    // A value that replaces another one does not count twice.
     let body = json!({ "sessionId": "s", "message": "bash:echo ${#V0}", "env": { "V0": "short" } });
     assert_eq!(server.post("/task", &body).await.ok()["response"], "done: 5");
     server.finish().await;

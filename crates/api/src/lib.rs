@@ -3,10 +3,10 @@
 //!
 //! | module | contains |
 //! |---|---|
-//! | `listen` | connections: limits, time limits, graceful end |
+//! | `listen` | connections: places, trusted proxies, time limits, graceful end |
 //! | `perimeter` | the checks of Host, Origin and the form of the body, before anything else; security headers |
 //! | `audit` | the request id, and one line of the audit log per request |
-//! | `authorize`, [`access`] | the caller of a request; keys, scopes, prefixes, rate limits, tickets |
+//! | `authorize`, [`access`] | the caller of a request; keys, scopes, prefixes, rate limits, tickets, shares |
 //! | `task`, `submission` | `/task`, `/tasks`; the body of `POST /task` |
 //! | `session`, `ticket` | `/sessions`, `/session/{id}`; tickets for streams |
 //! | `stream`, `events`, `logs`, `watch` | the live routes: WebSocket, server-sent events, lines of JSON |
@@ -15,7 +15,7 @@
 //! | `health`, `metrics` | `/health` and `/ready`; `/metrics` |
 //! | `openapi`, `docs`, `dashboard`, `embedded` | the documents and pages in the binary |
 //! | `error` | [`ApiError`], and its response |
-//! | `body`, `extract`, `paging`, `view` | shared: reading a request, pages of a list, records as callers see them |
+//! | `body`, `extract`, `paging`, `view`, `guarded` | shared: reading a request, pages of a list, records as callers see them, bodies that hold a share |
 //! | [`settings`] | the values of the API's settings |
 //!
 //! [`router`] lists all routes and their layers. The outermost layer is `audit`, so that every refusal has a request id
@@ -26,6 +26,7 @@
 //! - Host and Origin are checked before the key, and the key before the body is read.
 //! - A caller whose key has a prefix gets the same answer for another's session as for one that does not exist.
 //! - No crate but this one knows HTTP statuses, axum or WebSocket frames of callers.
+//! - A key, and an address without one, has a share of everything that is bounded, so that one caller cannot take all.
 //! - A handler that streams reads from the store or the feed. It never makes a session's worker wait.
 
 pub mod access;

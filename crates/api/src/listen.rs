@@ -66,7 +66,7 @@ const MAX_HEADERS: usize = 100;
 /// The wait when the process has no file descriptor left: until a connection ends, accepting fails at once.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a stranger may take to read the answer that is on its way when its time is over.
+/// The time in which a stranger has to read its last answer.
 const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until `closing`. Connections run on `tracker`; at the end each may finish the request that it is at.

@@ -74,7 +74,7 @@ impl Pool {
         Pool(Arc::new(Bounded { total, share, held: Mutex::default(), returned: Notify::new() }))
     }
 
-    /// As [`Pool::take`]. Waits for this long if there is nothing to take.
+    /// Takes a share like [`Pool::take`], and waits up to `wait` for others to return theirs.
     pub(crate) async fn take_within(&self, holder: &Holder, amount: usize, wait: Duration) -> Result<Share, Exhausted> {
         let deadline = Instant::now() + wait;
         loop {

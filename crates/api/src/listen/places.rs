@@ -22,7 +22,7 @@ const MAX_CONNECTIONS: usize = 16_384;
 const MAX_ADMITTED: usize = 4_096;
 /// The most connections of one address that have shown no key. A thousand subscribers that come at once are ordinary.
 const MAX_STRANGERS: usize = 1_024;
-/// How long a connection may be open where keys are required and it has shown none.
+/// The time in which a connection has to show a key, if keys are required.
 pub(super) const STRANGER_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) struct Places {

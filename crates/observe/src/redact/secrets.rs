@@ -14,7 +14,7 @@ const MIN_BYTES: usize = 8;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Spelling {
     Plain,
-    /// As they are, and as the content of a JSON string.
+    /// The plain spelling, and the one in a JSON string.
     Json,
 }
 

@@ -34,7 +34,7 @@ pub struct BusyWebhooks {
 }
 
 impl BusyWebhooks {
-    /// As JSON, for the queries.
+    /// Writes the three lists as JSON, for the queries.
     fn lists(&self) -> Result<[String; 3], StoreError> {
         let hosts: Vec<String> = self.hosts.iter().map(|(key, host)| format!("{key} {host}")).collect();
         Ok([list(&self.numbers)?, list(&self.keys)?, list(&hosts)?])

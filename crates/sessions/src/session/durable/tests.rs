@@ -92,7 +92,7 @@ async fn a_session_has_a_bounded_env_and_takes_tasks_that_add_nothing() {
         |name: &str, bytes| Submission { env: [(name.to_owned(), "x".repeat(bytes).into())].into(), ..submission() };
     durable.check_env(&with("A", MAX_ENV_BYTES - 1)).unwrap();
     assert!(matches!(durable.check_env(&with("A", MAX_ENV_BYTES)), Err(SubmitError::EnvTooLarge(_))));
-    // As an earlier version accepted it.
+    // An earlier version accepted more.
     durable.accept(with("A", 2 * MAX_ENV_BYTES), None, 0);
     assert!(durable.check_env(&with("B", 1)).is_err());
     durable.check_env(&submission()).unwrap();
