@@ -9,6 +9,7 @@
 
 mod agent_image;
 mod bounds;
+mod command;
 mod engine;
 mod redact;
 mod server;
@@ -46,6 +47,7 @@ mod perimeter;
 mod rekey;
 mod repository;
 mod restart;
+mod restore;
 mod runtime;
 mod secrets;
 mod session;

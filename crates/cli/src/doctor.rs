@@ -21,6 +21,7 @@ mod runc;
 mod runtime;
 mod runtime_dir;
 mod store;
+mod volumes;
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -123,6 +124,8 @@ async fn examine(settings: &Settings, stop: &CancellationToken) -> Vec<Check> {
     checks.extend(data_dir.checks);
     let store = store::look(&settings.data_dir, data_dir.scratch.as_ref()).await;
     checks.push(store.check);
+    let looked = stop.run_until_cancelled(volumes::look(engine, &settings.data_dir, store.in_use)).await;
+    checks.extend(looked);
     checks.push(key::look(&settings.secret_key_file, store.has_schema));
     checks.push(runtime_dir.check);
     checks.push(access::look(settings));

@@ -31,6 +31,19 @@ pub enum StoreError {
     Wipe,
     #[error("there is no database in {}", path.display())]
     NoDatabase { path: PathBuf },
+    #[error(
+        "the backup {} has no file `instance` beside it, which names the installation: put it there, or make a new \
+         installation with --as-new", path.display()
+    )]
+    NoInstallation { path: PathBuf },
+    #[error("{} has a file {name} already: --as-new needs a DATA_DIR of its own", path.display())]
+    NotNew { path: PathBuf, name: &'static str },
+    /// Starting with an empty database would make an installation of that name without its sessions.
+    #[error(
+        "there is no database in {}, but {beside} of an earlier one: put the database back with `claude-runner restore \
+         BACKUP`; or, to begin anew, move {beside} away or set DATA_DIR to another directory", path.display()
+    )]
+    LostDatabase { path: PathBuf, beside: &'static str },
     #[error("the key file {} is not the one that sealed the database: restore the right one", path.display())]
     WrongKey { path: PathBuf },
     #[error("the database was sealed with a key file, but {} does not exist: restore it", path.display())]

@@ -6,8 +6,10 @@
 //! | `write` | the writer thread: group commit, one file per subject |
 //! | `read`, `page` | the read-only connections and their queries; paging |
 //! | `retention` | the removal of old events and lines |
+//! | `orphans`, `inspect` | the record of volumes without a session; a look at a store that a server may use
 //! | `keys` | API keys, on a connection of their own |
 //! | `seal`, `rekey` | sealed secrets; their key and its replacement |
+//! | `restore` | a backup, put into a data directory |
 //! | `schema`, `schema_version` | migrations and connections; the version of a database that is not opened |
 //! | `row`, `data_dir` | column formats; the locked directory |
 //! | `error` | [`StoreError`] |
@@ -43,10 +45,13 @@
 mod change;
 mod data_dir;
 mod error;
+mod inspect;
 mod keys;
+mod orphans;
 mod page;
 mod read;
 mod rekey;
+mod restore;
 mod retention;
 mod row;
 mod schema;
@@ -66,12 +71,15 @@ use jiff::Timestamp;
 use observe::metrics::Metrics;
 
 pub use change::{Change, IdempotencyKey};
-pub use data_dir::{holder, make_directory};
+pub use data_dir::{Occupied, holder, make_directory, occupy};
 pub use error::StoreError;
+pub use inspect::{Inspection, inspect};
 pub use keys::KeyStore;
+pub use orphans::{KnownVolume, OrphanVolume};
 pub use page::{Cursor, InvalidCursor, Page};
 pub use read::{EventBounds, StoredLine, TaskFilter, UnfinishedTask, WebhookFilter};
 pub use rekey::{RekeyStep, rekey};
+pub use restore::{Restored, RestoredAs, installation, restore};
 pub use schema::SCHEMA_VERSION;
 pub use schema_version::{SchemaVersion, schema_version};
 

@@ -59,7 +59,7 @@ impl Readers {
 
 impl Store {
     /// Runs a query on a blocking thread. It runs to its end even if the caller stops waiting, so it must be short.
-    async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
+    pub(super) async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,

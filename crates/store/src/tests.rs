@@ -3,6 +3,7 @@ mod fixture;
 mod full;
 mod model;
 mod open;
+mod orphans;
 mod rekey;
 mod retention;
 mod seal;

@@ -142,10 +142,12 @@ impl Worker {
         // Take the oldest, which has had the most time to finish its start.
         let found = self.ready.iter().position(|warm| warm.template.name == request.agent);
         let warm = found.map(|index| Box::new(self.ready.remove(index)));
-        if warm.is_some() {
+        if let Some(warm) = &warm {
             self.not_before = Instant::now() + AFTER_TAKEN;
+            self.host.claim(warm.session);
         }
         if let Err(Some(warm)) = request.reply.send(warm) {
+            self.host.own(warm.session);
             self.ready.push(*warm);
         }
     }

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::{Request, Work, Writer, logs, sessions, tasks, usage, webhooks};
 use crate::seal::Sealer;
-use crate::{Change, StoreError, retention};
+use crate::{Change, StoreError, orphans, retention};
 
 /// The maximum number of rows per transaction: enough to make the wait for the disk cheap, few enough to take
 /// milliseconds. A single list may be longer.
@@ -164,6 +164,7 @@ fn apply(connection: &Connection, sealer: &Sealer, change: &Change) -> Result<()
         Change::InsertWebhook { id, task, target } => webhooks::insert(connection, sealer, *id, task, target),
         Change::AttemptedWebhook(attempted) => webhooks::attempted(connection, attempted),
         Change::ReplayWebhook(id) => webhooks::replay(connection, *id),
+        Change::RecordOrphanVolumes { volumes, now } => orphans::record(connection, volumes, *now),
     }
 }
 

@@ -4,7 +4,7 @@ use domain::session::{SandboxRecord, SessionKey, SessionRecord};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::seal::{Place, Sealer};
-use crate::{StoreError, row};
+use crate::{StoreError, orphans, row};
 
 pub(super) fn insert(connection: &Connection, sealer: &Sealer, record: &SessionRecord) -> Result<(), StoreError> {
     let sandbox = record.sandbox.as_ref();
@@ -96,6 +96,7 @@ pub(super) fn delete(connection: &Connection, key: SessionKey) -> Result<(), Sto
     let number = number.ok_or(StoreError::NoSuchSession(key))?;
     connection.prepare_cached("DELETE FROM task_logs WHERE session = ?1")?.execute([number])?;
     connection.prepare_cached("INSERT INTO deleted_sessions (number) VALUES (?1)")?.execute([number])?;
+    orphans::deleted(connection, key)?;
     connection
         .prepare_cached(
             "UPDATE tasks SET message = '',
