@@ -27,6 +27,7 @@ mod capacity;
 mod cli;
 mod compatibility;
 mod credential;
+mod damage;
 mod disk;
 mod docs;
 mod doctor;

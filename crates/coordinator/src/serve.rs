@@ -154,6 +154,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         draining,
         shutdown: shutdown.clone(),
     };
+    tracker.spawn(context.store.clone().check_after_unclean_stop(shutdown.clone()));
     let watching = shutdown.clone();
     tracker.spawn_blocking(move || keys.watch(&key_store, &watching));
     info!(address = %address, version = env!("CARGO_PKG_VERSION"), "listening");

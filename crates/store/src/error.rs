@@ -81,6 +81,11 @@ pub enum StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+
+        if matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..)) {
+            return StoreError::corrupt(error.to_string());
+        }
         let Some(cause) = error.sqlite_error() else { return StoreError::Other(error.into()) };
         match (cause.code, cause.extended_code) {
             (ErrorCode::DiskFull, _)
@@ -105,6 +110,11 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 impl StoreError {
+    /// True if a stored row is damaged. Other rows are not affected.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, StoreError::Corrupt { .. } | StoreError::DoesNotOpen { .. })
+    }
+
     pub(super) fn corrupt(what: impl Into<String>) -> Self {
         StoreError::Corrupt { what: what.into() }
     }

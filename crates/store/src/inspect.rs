@@ -2,15 +2,18 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::session::SessionKey;
 use rusqlite::{Connection, OpenFlags};
 
+use super::damage::DamageLog;
 use super::data_dir::DataDir;
 use super::orphans::{self, OrphanVolume};
+use super::read::{sessions, tasks};
 use super::schema_version::{SchemaVersion, schema_version};
-use super::{SCHEMA_VERSION, StoreError};
+use super::seal::Sealer;
+use super::{SCHEMA_VERSION, StoreError, schema};
 
 /// A store that is only read.
 pub struct Inspection {
@@ -31,6 +34,22 @@ impl Inspection {
     /// The volumes that a server recorded as having no session.
     pub fn orphan_volumes(&self) -> Result<Vec<OrphanVolume>, StoreError> {
         orphans::orphans(&self.connection)
+    }
+
+    /// The damaged rows, each in a sentence that names its session or task. Tasks are read newest first and until the time
+    /// limit.
+    pub fn damage(&self, key_file: &Path, limit: Duration) -> Result<Vec<String>, StoreError> {
+        let damage = DamageLog::default();
+        let deadline = Instant::now() + limit;
+        if let Some(sealer) = Sealer::open(key_file, false).ok().filter(|sealer| self.opens(sealer)) {
+            sessions::scan(&self.connection, &sealer, &damage)?;
+        }
+        tasks::scan(&self.connection, &damage, deadline)?;
+        Ok(damage.rows())
+    }
+
+    fn opens(&self, sealer: &Sealer) -> bool {
+        schema::check_value(&self.connection).is_ok_and(|value| value.is_some_and(|value| sealer.opens(&value)))
     }
 
     /// True if the session exists.

@@ -6,6 +6,7 @@
 //! | `write` | the writer thread: group commit, one file per subject |
 //! | `read`, `page` | the read-only connections and their queries; paging |
 //! | `retention` | the removal of old events and lines |
+//! | `damage` | damaged rows, which are skipped and named |
 //! | `orphans`, `inspect` | the record of volumes without a session; a look at a store that a server may use
 //! | `keys` | API keys, on a connection of their own |
 //! | `seal`, `rekey` | sealed secrets; their key and its replacement |
@@ -17,6 +18,7 @@
 //! Invariants:
 //! - A change is durable when its commit returns. A list of changes is applied completely or not at all.
 //! - No type of the database library leaves this crate.
+//! - A damaged row fails the calls that ask for it, and no others: lists skip it, and [`Store::damage`] names it.
 //! - Secrets (`env` values, link secrets, webhook targets) are only stored sealed.
 //!
 //! **Writing.** Callers submit lists of [`Change`]s to one writer thread. The thread applies all waiting lists in one
@@ -43,6 +45,7 @@
 //! `migrations/V1__initial.sql` describes the tables.
 
 mod change;
+mod damage;
 mod data_dir;
 mod error;
 mod inspect;
@@ -83,6 +86,7 @@ pub use restore::{Restored, RestoredAs, installation, restore};
 pub use schema::SCHEMA_VERSION;
 pub use schema_version::{SchemaVersion, schema_version};
 
+use damage::DamageLog;
 use data_dir::DataDir;
 use read::Readers;
 use seal::Sealer;
@@ -116,6 +120,9 @@ struct OpenStore {
     readers: Arc<Readers>,
     sealer: Arc<Sealer>,
     options: StoreOptions,
+    damage: DamageLog,
+    /// The previous process did not close the database.
+    unclean: bool,
 }
 
 impl Store {
@@ -125,11 +132,14 @@ impl Store {
     pub fn open(data_dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let data_dir = DataDir::acquire(data_dir)?;
         let key_file = options.secret_key_file.as_ref().unwrap_or(&data_dir.default_key_file);
+        let unclean = damage::is_unclean(&data_dir.database);
         let connection = schema::open_writer(&data_dir.database)?;
         let sealer = Arc::new(schema::open_sealer(&connection, key_file)?);
         let readers = Arc::new(Readers::new(data_dir.database.clone()));
         let writer = Writer::start(connection, sealer.clone(), data_dir, options.metrics.clone())?;
-        Ok(Store { shared: Arc::new(OpenStore { writer, readers, sealer, options }) })
+        Ok(Store {
+            shared: Arc::new(OpenStore { writer, readers, sealer, options, damage: DamageLog::default(), unclean }),
+        })
     }
 
     /// Applies all changes or none, and returns when they are durable. Dropping the future does not cancel them.

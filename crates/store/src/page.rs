@@ -31,13 +31,13 @@ impl Cursor {
 }
 
 impl<T> Page<T> {
-    /// Builds a page from numbered rows. The query reads one row more than the limit: if it exists, there is a next
-    /// page.
-    pub(super) fn from_rows(mut rows: Vec<(i64, T)>, limit: usize) -> Self {
+    /// Builds a page from numbered rows, of which some may be damaged: these are left out. The query reads one row more
+    /// than the limit: if it exists, there is a next page.
+    pub(super) fn from_rows(mut rows: Vec<(i64, Option<T>)>, limit: usize) -> Self {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next = rows.last().filter(|_| more).map(|(number, _)| Cursor::after(*number));
-        Page { items: rows.into_iter().map(|(_, item)| item).collect(), next }
+        Page { items: rows.into_iter().filter_map(|(_, item)| item).collect(), next }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Queries on a few read-only connections, on blocking threads.
 
 mod logs;
-mod sessions;
-mod tasks;
+pub(super) mod sessions;
+pub(super) mod tasks;
 mod usage;
 mod webhooks;
 

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use zeroize::Zeroizing;
 
+use super::damage::quick_check;
 use super::data_dir::{DataDir, INSTANCE, KEY, make_directory, occupy};
 use super::schema_version::{SchemaVersion, version_of};
 use super::seal::{Sealer, sync_directory_of};
@@ -136,8 +137,7 @@ fn prepare(
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(part).map_err(StoreError::file(part))?;
     inspect::open(source)?.execute("VACUUM INTO ?1", [part.to_string_lossy()])?;
     let connection = schema::open_writer(part)?;
-    let damage: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if damage != "ok" {
+    if let Some(damage) = quick_check(&connection)? {
         return Err(StoreError::corrupt(format!("the backup {}: {damage}", source.display())));
     }
     let key = find_key(&connection, source, data_dir, secret_key_file)?;

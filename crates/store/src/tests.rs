@@ -1,4 +1,5 @@
 mod commit;
+mod damage;
 mod fixture;
 mod full;
 mod model;

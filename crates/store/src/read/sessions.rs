@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use domain::session::{SandboxRecord, SessionId, SessionKey, SessionRecord};
 use rusqlite::{Connection, Row, params};
 
+use crate::damage::DamageLog;
 use crate::seal::{Place, Sealer};
 use crate::{Cursor, Page, Store, StoreError, row};
 
@@ -30,7 +31,7 @@ impl Store {
         cursor: Option<Cursor>,
         limit: usize,
     ) -> Result<Page<SessionRecord>, StoreError> {
-        let sealer = self.shared.sealer.clone();
+        let (sealer, damage) = (self.shared.sealer.clone(), self.shared.damage.clone());
         let query = format!(
             "SELECT {COLUMNS} FROM sessions
              WHERE number > ?1 AND substr(id, 1, length(?3)) = ?3 ORDER BY number LIMIT ?2"
@@ -38,16 +39,17 @@ impl Store {
         let prefix = prefix.unwrap_or_default().to_owned();
         let after = cursor.map_or(0, Cursor::number);
         self.read(move |connection| {
-            let rows =
-                select(connection, &sealer, &query, params![after, row::limit(limit.saturating_add(1)), prefix])?;
+            let parameters = params![after, row::limit(limit.saturating_add(1)), prefix];
+            let rows = select(connection, &sealer, &damage, &query, parameters)?;
             Ok(Page::from_rows(rows, limit))
         })
         .await
     }
 
     /// The sessions that a starting coordinator must handle: those with a sandbox or an unfinished task, oldest first.
+    /// A session whose record is damaged is left out.
     pub async fn live_sessions(&self) -> Result<Vec<SessionRecord>, StoreError> {
-        let sealer = self.shared.sealer.clone();
+        let (sealer, damage) = (self.shared.sealer.clone(), self.shared.damage.clone());
         let query = format!(
             "SELECT {COLUMNS} FROM sessions WHERE number IN (
                  SELECT number FROM sessions WHERE sandbox_name IS NOT NULL
@@ -57,8 +59,8 @@ impl Store {
              ORDER BY number"
         );
         self.read(move |connection| {
-            let rows = select(connection, &sealer, &query, [])?;
-            Ok(rows.into_iter().map(|(_, record)| record).collect())
+            let rows = select(connection, &sealer, &damage, &query, [])?;
+            Ok(rows.into_iter().filter_map(|(_, record)| record).collect())
         })
         .await
     }
@@ -78,10 +80,13 @@ impl Store {
         .await
     }
 
-    /// True if the session exists.
-    pub async fn has_session(&self, key: SessionKey) -> Result<bool, StoreError> {
+    /// The key of a session whose record may be damaged.
+    pub async fn session_key(&self, id: &SessionId) -> Result<Option<SessionKey>, StoreError> {
+        let id = id.clone();
         self.read(move |connection| {
-            Ok(connection.prepare_cached("SELECT 1 FROM sessions WHERE key = ?1")?.exists([key.as_bytes()])?)
+            let mut statement = connection.prepare_cached("SELECT key FROM sessions WHERE id = ?1")?;
+            let mut rows = statement.query([id.as_str()])?;
+            rows.next()?.map(|row| Ok(row::session_key(row.get(0)?))).transpose()
         })
         .await
     }
@@ -95,17 +100,25 @@ impl Store {
     }
 }
 
+/// Decodes every session, so that damaged ones are noted.
+pub(crate) fn scan(connection: &Connection, sealer: &Sealer, damage: &DamageLog) -> Result<(), StoreError> {
+    select(connection, sealer, damage, &format!("SELECT {COLUMNS} FROM sessions"), []).map(drop)
+}
+
 fn select(
     connection: &Connection,
     sealer: &Sealer,
+    damage: &DamageLog,
     query: &str,
     parameters: impl rusqlite::Params,
-) -> Result<Vec<(i64, SessionRecord)>, StoreError> {
+) -> Result<Vec<(i64, Option<SessionRecord>)>, StoreError> {
     let mut statement = connection.prepare_cached(query)?;
     let mut rows = statement.query(parameters)?;
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
-        records.push(decode(connection, sealer, row)?);
+        let name = || format!("session {}", row.get::<_, String>(2).unwrap_or_else(|_| "without an id".to_owned()));
+        let record = damage.skip(name, decode(connection, sealer, row)).map(|(_, record)| record);
+        records.push((row.get(0)?, record));
     }
     Ok(records)
 }

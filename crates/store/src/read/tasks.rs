@@ -1,11 +1,14 @@
 //! Queries for tasks.
 
+use std::time::Instant;
+
 use domain::session::{SessionId, SessionKey};
 use domain::task::{TaskId, TaskRecord, TaskRequest, TaskStatus};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 use uuid::Uuid;
 
+use crate::damage::DamageLog;
 use crate::{Cursor, Page, Store, StoreError, row};
 
 const COLUMNS: &str =
@@ -34,8 +37,13 @@ pub struct UnfinishedTask {
 impl Store {
     pub async fn task(&self, id: &TaskId) -> Result<Option<TaskRecord>, StoreError> {
         let number = row::task_number(id)?;
-        let mut tasks = self.select_tasks("id = ?", vec![number.into()], "").await?;
-        Ok(tasks.pop().map(|(_, task)| task.record))
+        let query = format!("SELECT {COLUMNS} FROM tasks WHERE id = ?1");
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(&query)?;
+            let mut rows = statement.query([number])?;
+            rows.next()?.map(|row| decode(row).map(|(_, task)| task.record)).transpose()
+        })
+        .await
     }
 
     /// The tasks that match, newest first.
@@ -69,15 +77,16 @@ impl Store {
         }
         parameters.push(row::limit(limit.saturating_add(1)).into());
         let tasks = self.select_tasks(&conditions.join(" AND "), parameters, "ORDER BY number DESC LIMIT ?").await?;
-        Ok(Page::from_rows(tasks.into_iter().map(|(number, task)| (number, task.record)).collect(), limit))
+        let rows = tasks.into_iter().map(|(number, task)| (number, task.map(|task| task.record)));
+        Ok(Page::from_rows(rows.collect(), limit))
     }
 
-    /// The unfinished tasks of one session, in the order of submission.
+    /// The unfinished tasks of one session, in the order of submission, without damaged ones.
     pub async fn unfinished_tasks(&self, session: SessionKey) -> Result<Vec<UnfinishedTask>, StoreError> {
         let key = session.as_bytes().to_vec();
         let condition = "session = ? AND status IN ('queued', 'running')";
         let tasks = self.select_tasks(condition, vec![key.into()], "ORDER BY number").await?;
-        Ok(tasks.into_iter().map(|(_, task)| task).collect())
+        Ok(tasks.into_iter().filter_map(|(_, task)| task).collect())
     }
 
     pub async fn task_count(&self) -> Result<u64, StoreError> {
@@ -93,19 +102,40 @@ impl Store {
         condition: &str,
         parameters: Vec<Value>,
         order: &str,
-    ) -> Result<Vec<(i64, UnfinishedTask)>, StoreError> {
+    ) -> Result<Vec<(i64, Option<UnfinishedTask>)>, StoreError> {
+        let damage = self.shared.damage.clone();
         let query = format!("SELECT {COLUMNS} FROM tasks WHERE {condition} {order}");
         self.read(move |connection: &Connection| {
             let mut statement = connection.prepare_cached(&query)?;
             let mut rows = statement.query(params_from_iter(parameters))?;
             let mut tasks = Vec::new();
             while let Some(row) = rows.next()? {
-                tasks.push(decode(row)?);
+                let task = damage.skip(|| name(row), decode(row)).map(|(_, task)| task);
+                tasks.push((row.get(0)?, task));
             }
             Ok(tasks)
         })
         .await
     }
+}
+
+/// Decodes the tasks, newest first, until the deadline, so that damaged ones are noted.
+pub(crate) fn scan(connection: &Connection, damage: &DamageLog, deadline: Instant) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM tasks ORDER BY number DESC"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()?
+        && Instant::now() < deadline
+    {
+        damage.skip(|| name(row), decode(row));
+    }
+    Ok(())
+}
+
+/// Names a task whose row may be damaged.
+fn name(row: &Row<'_>) -> String {
+    let id = row.get(1).map_err(StoreError::from).and_then(row::task_id);
+    let session: String = row.get(3).unwrap_or_default();
+    format!("task {} of session {session}", id.map_or_else(|_| "without an id".to_owned(), |id| id.to_string()))
 }
 
 fn decode(row: &Row<'_>) -> Result<(i64, UnfinishedTask), StoreError> {
