@@ -137,21 +137,17 @@ impl SandboxHost {
         }
     }
 
-    /// Removes the mark before a session works in the volumes.
-    pub(super) fn claim(&self, session: SessionKey) {
+    /// Forgets the volumes of an earlier coordinator's warm sandbox, which were removed.
+    pub fn forget_warm(&self, session: SessionKey) {
         if let Err(error) = self.links.remove_mark(&session.to_string()) {
             warn!(session.key = %session, %error, "could not remove the mark of a warm sandbox");
         }
     }
 
-    /// Forgets the volumes of an earlier coordinator's warm sandbox, which were removed.
-    pub fn forget_warm(&self, session: SessionKey) {
-        self.claim(session);
-    }
-
     /// Ends the protection: a session with the key is stored, or there will be none.
     pub fn disown(&self, session: SessionKey) {
-        self.claim(session);
+        // Before the session works in the volumes.
+        self.forget_warm(session);
         self.unclaimed.remove(&session);
     }
 

@@ -142,12 +142,10 @@ impl Worker {
         // Take the oldest, which has had the most time to finish its start.
         let found = self.ready.iter().position(|warm| warm.template.name == request.agent);
         let warm = found.map(|index| Box::new(self.ready.remove(index)));
-        if let Some(warm) = &warm {
+        if warm.is_some() {
             self.not_before = Instant::now() + AFTER_TAKEN;
-            self.host.claim(warm.session);
         }
         if let Err(Some(warm)) = request.reply.send(warm) {
-            self.host.own(warm.session);
             self.ready.push(*warm);
         }
     }
