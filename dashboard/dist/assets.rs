@@ -1,5 +1,5 @@
 &[
     ("icon-D46jBwvW.svg", include_bytes!("assets/icon-D46jBwvW.svg").as_slice()),
-    ("index-CKP1cR1B.js", include_bytes!("assets/index-CKP1cR1B.js").as_slice()),
+    ("index-CJFQdFUd.js", include_bytes!("assets/index-CJFQdFUd.js").as_slice()),
     ("index-NjrfcFR7.css", include_bytes!("assets/index-NjrfcFR7.css").as_slice()),
 ]

@@ -74,7 +74,7 @@ export async function call(path: string, request: Request = {}, withKey: string 
 async function problemOf(answer: Response): Promise<Problem> {
   const retryAfter = Number(answer.headers.get('retry-after')) || undefined;
   try {
-    // What stands in front of the server may answer in its place.
+    // A proxy in front of the server may answer in its place.
     const body = (await answer.json()) as Partial<ProblemBody>;
     const sentence = body.error ?? body.detail ?? `The server answered ${answer.status}.`;
     return new Problem(answer.status, body.code ?? 'unknown', sentence, retryAfter);
@@ -85,6 +85,22 @@ async function problemOf(answer: Response): Promise<Problem> {
 
 export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await (await call(path, { signal })).json()) as T;
+}
+
+/** The address of the page after this one; `null` on the last page. */
+export function nextPage(answer: Response): string | null {
+  return /<([^>]+)>; rel="next"/.exec(answer.headers.get('link') ?? '')?.[1] ?? null;
+}
+
+/** All rows of a list. The server ends a page before 4 MiB, whatever `limit` is. */
+export async function all<T>(path: string): Promise<T[]> {
+  const rows: T[] = [];
+  for (let next: string | null = path; next; ) {
+    const answer: Response = await call(next);
+    rows.push(...((await answer.json()) as T[]));
+    next = nextPage(answer);
+  }
+  return rows;
 }
 
 export async function send<T>(method: string, path: string, body?: unknown): Promise<T> {

@@ -1,6 +1,6 @@
 // All tasks and sessions, kept current by `GET /watch`.
 import { batch, signal } from '@preact/signals';
-import { Problem, call, get, key, lines, locked } from './api';
+import { Problem, all, call, key, lines, locked, nextPage } from './api';
 import type { Change, Session, Task } from './types';
 
 export type Connection = 'connecting' | 'live' | 'lost';
@@ -68,11 +68,11 @@ async function follow(signal: AbortSignal): Promise<void> {
 
 /** The newest tasks and all sessions, in place of what was known. */
 async function list(): Promise<void> {
-  const [answer, found] = await Promise.all([call(`/tasks?limit=${PAGE}`), get<Session[]>('/sessions')]);
+  const [answer, found] = await Promise.all([call(`/tasks?limit=${PAGE}`), all<Session>('/sessions')]);
   const newest = (await answer.json()) as Task[];
   const next = nextPage(answer);
   // Work that is not done may be older than a page of work that is.
-  const open = next ? await Promise.all(['queued', 'running'].map((status) => get<Task[]>(`/tasks?limit=500&status=${status}`))) : [];
+  const open = next ? await Promise.all(['queued', 'running'].map((status) => all<Task>(`/tasks?limit=500&status=${status}`))) : [];
   batch(() => {
     tasks.value = new Map([...newest, ...open.flat()].map((task) => [task.taskId, task]));
     sessions.value = new Map(found.map((session) => [session.sessionId, session]));
@@ -90,10 +90,6 @@ export async function more(path: string, isPage: boolean): Promise<void> {
     tasks.value = new Map([...found.map((task) => [task.taskId, task] as const), ...tasks.value]);
     if (isPage) older.value = nextPage(answer);
   });
-}
-
-export function nextPage(answer: Response): string | null {
-  return /<([^>]+)>; rel="next"/.exec(answer.headers.get('link') ?? '')?.[1] ?? null;
 }
 
 function apply(found: Change[]): void {

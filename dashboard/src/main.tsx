@@ -18,7 +18,7 @@ import './style.css';
 function App() {
   const [asked, setAsked] = useState(false);
   useEffect(() => {
-    // Whether a key is needed, before anything is shown that would need it.
+    // Finds out if a key is needed, before anything is shown that needs one.
     call('/tasks?limit=1').then(
       () => { watch(); setAsked(true); },
       (error: unknown) => {

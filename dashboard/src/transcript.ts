@@ -151,7 +151,7 @@ export class Transcript {
         this.note(list, event, 'warn', 'Older events are gone', `events ${event.from} to ${event.to} were removed by EVENT_RETENTION`);
         break;
       case 'subagent':
-        // What it does comes as events of its own, inside its call.
+        // Its work arrives as events of its own, inside its call.
         break;
       default:
         this.note(list, event, 'plain', 'Other event', nameOf(event), event.event ?? event);

@@ -26,7 +26,7 @@ const ARGUMENTS: [&str; 11] = [
 ];
 /// Nothing takes as long; what does has failed.
 const BOUND: Duration = Duration::from_mins(1);
-/// What a sandbox may not, as far as the engine's command line can say it.
+/// The restrictions of a sandbox, as options of the engine's command line.
 const HELD: [&str; 13] = [
     "--network",
     "none",
@@ -67,7 +67,8 @@ impl BareCli {
         Self::start_with(model_url, name, &["--network", "host"]).await
     }
 
-    /// As [`Self::start`], in the network that the engine gives a container which asks for none: there is no way to the model.
+    /// As [`Self::start`], in the network that the engine gives a container which asks for none: there is no way to the
+    /// model.
     pub(crate) async fn start_apart(name: &str) -> Self {
         Self::start_with(NOWHERE, name, &[]).await
     }
@@ -134,7 +135,7 @@ impl BareCli {
     }
 }
 
-/// What a shell script would do: a container for each message, the conversation continued by its files.
+/// Does the work of a shell script: a container for each message, the conversation continued by its files.
 pub(crate) async fn container_per_task(model_url: &str, messages: &[&str]) {
     let volumes = "claude-runner-bench-script";
     for (number, message) in messages.iter().enumerate() {

@@ -12,7 +12,7 @@ use crate::report::{Bar, Row, Samples};
 /// The longest line that the coordinator takes.
 const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 
-/// What a frame of a sandbox holds at most.
+/// The largest payload of a frame.
 const PIECE: usize = 64 * 1024;
 
 pub(crate) async fn decode(effort: Effort) -> Vec<Row> {

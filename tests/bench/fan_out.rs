@@ -17,10 +17,10 @@ use crate::subscribers::Subscriber;
 /// The text of one event, as a model's pieces are.
 const TEXT_BYTES: usize = 16;
 
-/// Of one event of so many is looked at when it was made.
+/// The delay of one event in so many is measured.
 const LOOK_AT: usize = 64;
 
-/// What all subscribers together saw of one task.
+/// All subscribers' measurements of one task.
 struct Seen {
     events_per_second: f64,
     /// Milliseconds from when an event was made, in whole ones.
@@ -95,7 +95,7 @@ async fn watch(server: &Server, session: &str, subscribers: usize, events: usize
     }
 }
 
-/// What one subscriber saw.
+/// One subscriber's measurements of one task.
 struct Watched {
     texts: usize,
     first: Instant,

@@ -1,4 +1,4 @@
-//! What becomes slower when there is more of something.
+//! Measures operations that may get slower as data grows.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What the coordinator's memory goes to while nothing happens.
+//! Measures the coordinator's memory while nothing happens.
 
 use std::time::Duration;
 

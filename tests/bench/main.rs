@@ -1,5 +1,5 @@
-//! Benchmarks of the whole: the real server with real containers beside the bare CLI, the bare engine and a bare WebSocket
-//! loop, in turns, so that whatever else the machine does meets both. Run by `scripts/bench`.
+//! Benchmarks of the whole: the real server with real containers beside the bare CLI, the bare engine and a bare
+//! WebSocket loop, in turns, so that whatever else the machine does meets both. Run by `scripts/bench`.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -47,12 +47,12 @@ struct Arguments {
     /// Sends the lines of FILE to so many WebSockets: the other end of the benchmark of fan-out
     #[arg(long, num_args = 2, value_names = ["FILE", "CONNECTIONS"], hide = true)]
     reference: Option<Vec<String>>,
-    /// What `cargo bench` says to every benchmark
+    /// The flag that `cargo bench` gives to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// How much is measured.
+/// The size of the measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
     Quick,

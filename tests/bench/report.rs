@@ -1,4 +1,4 @@
-//! What was measured, beside what it is held against.
+//! The measurements, beside their references.
 
 use serde_json::{Value, json};
 
@@ -42,14 +42,14 @@ impl Samples {
     }
 }
 
-/// What must hold of the medians.
+/// The bar that the medians must meet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bar {
     Most(f64),
     Least(f64),
     /// Above the reference.
     MostMore(f64),
-    /// Of ours by the reference.
+    /// The ratio of ours to the reference.
     MostRatio(f64),
     LeastRatio(f64),
 }

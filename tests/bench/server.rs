@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 /// Nothing takes as long; what does has failed.
 const BOUND: Duration = Duration::from_mins(5);
 
-/// What every agent here is told, with the coordinator and without.
+/// The instructions of every agent here, with the coordinator and without.
 pub(crate) const INSTRUCTIONS: &str = "You are the agent of a benchmark.";
 
 pub(crate) struct Server {

@@ -1,4 +1,4 @@
-//! How long the sessions of a coordinator that was killed are without one.
+//! Measures the time for which the sessions of a killed coordinator are without one.
 
 use std::time::Instant;
 
@@ -10,8 +10,8 @@ use crate::report::{Bar, Row, Samples};
 use crate::server::{Server, milliseconds};
 use crate::subscribers::Subscriber;
 
-/// From the start of the next process until each of the running sessions has told something new to a subscriber. With one
-/// processor for each two of them their agents would be what is measured, so these say little.
+/// From the start of the next process until each of the running sessions has told something new to a subscriber. With
+/// one processor for each two of them their agents would be what is measured, so these say little.
 pub(crate) async fn take_over(effort: Effort) -> Vec<Row> {
     let image = fast_agent().await;
     let sessions = effort.of(3, 50);

@@ -132,7 +132,7 @@ test('it comes back after a kill -9 of the server, with all events', async ({ pa
   await server.up();
   await expect(page.getByText('Reconnected', { exact: false }).first()).toBeVisible();
   await expect(status(page)).toHaveText('completed', { timeout: 30_000 });
-  // What is shown is what is kept: no word lost, none twice.
+  // The page shows the stored text: no word lost, none twice.
   const shown = (await page.locator('.block.text').allTextContents()).join('');
   const words = Array.from({ length: 120 }, (_, number) => `w${number}`).join(' ');
   expect(shown.replace(/\s+/g, ' ').trim()).toContain(words);
@@ -177,7 +177,8 @@ test('what an agent says runs nowhere', async ({ page }) => {
   expect(outside).toEqual([]);
   expect(page.complaints).toEqual([]);
 
-  // The policy itself holds (eval cannot be tried from here: the debugger may): markup and inline script get nowhere, even where a page would let them.
+  // The policy itself holds (eval cannot be tried from here: the debugger may): markup and inline script get nowhere,
+  // even where a page would let them.
   const refused = await page.evaluate(() => {
     const outcomes = [];
     try { document.body.innerHTML = '<b>x</b>'; outcomes.push('innerHTML'); } catch { /* trusted types */ }
@@ -301,7 +302,7 @@ test('it is light, paints soon, and scrolls through 10,000 events', async ({ pag
     return { longest, most };
   });
   console.log(`first paint ${Math.min(...paints).toFixed(0)} ms, ${weight} bytes, longest frame while scrolling ${seen.longest.toFixed(0)} ms, ${seen.most} elements at most`);
-  // What is far from the window is not in the document; that is what keeps frames short.
+  // Blocks far from the window are not in the document; that keeps frames short.
   expect(seen.most).toBeLessThan(6000);
   await expect(page.getByText('step 3333', { exact: true })).toBeVisible();
 });

@@ -73,7 +73,7 @@ test('names, links and contents', async ({ page }) => {
   await expect(files.getByText('This folder is empty')).toBeVisible();
   await page.goBack();
 
-  // What is saved has a harmless name, and what the file has.
+  // The download has a harmless name, and the file's content.
   await file('report‹U+202E›fdp.exe').click();
   const [saved] = await Promise.all([page.waitForEvent('download'), files.getByRole('button', { name: 'Download' }).click()]);
   expect(saved.suggestedFilename()).toBe('report_U+202E_fdp.exe');

@@ -1,5 +1,5 @@
-// Repository tasks, agents and webhooks in the dashboard: the real coordinator with real containers, a forge in GitHub's shape, and a
-// receiver of webhooks.
+// Repository tasks, agents and webhooks in the dashboard: the real coordinator with real containers, a forge in
+// GitHub's shape, and a receiver of webhooks.
 import { expect, test } from '@playwright/test';
 import { open, status } from './page.js';
 import { Receiver } from './receiver.js';
@@ -105,7 +105,7 @@ test('an agent is chosen, and the end is told by webhook', async ({ page }) => {
   await agent.selectOption('review');
   await expect(page.getByText('Reviews changes')).toBeVisible();
   await page.getByLabel('Message', { exact: true }).fill('bash:echo "team=$TEAM"');
-  // What the agent needs is said where it goes.
+  // The form explains each field that the agent needs.
   await page.getByRole('button', { name: 'Send message' }).click();
   await expect(page.getByLabel('Environment')).toBeFocused();
   await expect(page.getByRole('alert')).toContainText('TEAM');

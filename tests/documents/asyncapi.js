@@ -1,4 +1,4 @@
-// Whether a file is a valid AsyncAPI document. Warnings count.
+// Checks that a file is a valid AsyncAPI document. Warnings count as errors.
 import { readFile } from 'node:fs/promises';
 import { DiagnosticSeverity, Parser } from '@asyncapi/parser';
 

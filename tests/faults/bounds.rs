@@ -1,4 +1,4 @@
-//! How long anything may take before a test gives up on it, and how long a run is.
+//! The time after which a test gives up, and the length of a run.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Are the promises kept? Pure: a history in, what is wrong with it out. The wrong histories of [`tests`] show that it can
-//! find something.
+//! Are the promises kept? Pure: a history in, what is wrong with it out. The wrong histories of [`tests`] show that it
+//! can find something.
 
 mod answers;
 mod events;
@@ -7,12 +7,12 @@ mod tasks;
 
 use crate::history::History;
 
-/// What is wrong, one sentence each.
+/// The violations that were found, one sentence each.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
     /// Accepted, and without an end.
     pub(crate) tasks_lost: Vec<String>,
-    /// Ended, run, or asked of the model more than once; or one that nobody was told of.
+    /// Tasks that ended, ran, or were asked of the model more than once; and tasks that no caller got.
     pub(crate) tasks_doubled: Vec<String>,
     /// Ended, but for a reason that was none, or with another answer than was given.
     pub(crate) wrong_reason: Vec<String>,

@@ -1,4 +1,4 @@
-//! A caller that takes no broken connection for an answer: it asks again until it is told something.
+//! A caller that never takes a broken connection for an answer: it asks again until it gets one.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::bounds::{BOUND, PACE, within};
-use crate::history::{Expected, Told};
+use crate::history::{AcceptedTask, Expected};
 
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -16,7 +16,7 @@ pub(crate) struct Client {
 
 const RESPOND_ASYNC: (&str, &str) = ("prefer", "respond-async");
 
-/// What the server answered. The body is null where it is no JSON.
+/// The server's answer. The body is null if it is no JSON.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -100,10 +100,10 @@ impl Client {
     }
 
     /// Posts a task without waiting for its end, under one key however often it takes.
-    pub(crate) async fn accept(&self, session: &str, work: &Work) -> Told {
+    pub(crate) async fn accept(&self, session: &str, work: &Work) -> AcceptedTask {
         let answer = self.submit(session, work, &Uuid::new_v4().to_string()).await;
         assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.body);
-        work.told(session, &answer)
+        work.accepted(session, &answer)
     }
 
     pub(crate) async fn submit(&self, session: &str, work: &Work, key: &str) -> Answer {
@@ -136,8 +136,8 @@ impl Client {
 }
 
 impl Work {
-    pub(crate) fn told(&self, session: &str, answer: &Answer) -> Told {
-        Told {
+    pub(crate) fn accepted(&self, session: &str, answer: &Answer) -> AcceptedTask {
+        AcceptedTask {
             session: session.to_owned(),
             task: answer.body["taskId"].as_str().unwrap_or_else(|| panic!("no task: {answer:?}")).to_owned(),
             message: self.message.clone(),

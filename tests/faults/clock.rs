@@ -55,7 +55,7 @@ async fn a_clock_that_jumps_ends_nothing() {
     Row {
         fault: "wall clock jumps by up to a day",
         runs: jumps,
-        tasks: history.told.len(),
+        tasks: history.accepted.len(),
         findings: Findings::of(&history),
         recovery: Vec::new(),
     }

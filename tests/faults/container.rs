@@ -41,7 +41,7 @@ async fn containers_are_killed_at_random() {
     Row {
         fault: "container killed, with and without `retry`",
         runs: kills,
-        tasks: history.told.len(),
+        tasks: history.accepted.len(),
         findings: Findings::of(&history),
         recovery: recovery::after_kills(&history, &times),
     }
@@ -56,19 +56,19 @@ async fn a_child_that_runs_out_of_memory_is_the_agents_own_affair() {
     let client = server.client();
     let mut history = History::default();
     for run in 0..runs {
-        // Which process the kernel ends is its own choice; nearly always it is the largest, the child.
+        // The kernel chooses the process that it ends; nearly always it is the largest, the child.
         let work = Work::shell(&format!("m{run}"), "tail /dev/zero; echo over").or(&["oom_killed"]);
         for work in [work, Work::slow(&format!("n{run}"), 3)] {
-            let told = client.accept("s", &work).await;
-            client.ended(&told.task).await;
-            history.told.push(told);
+            let accepted = client.accept("s", &work).await;
+            client.ended(&accepted.task).await;
+            history.accepted.push(accepted);
         }
     }
     history.complete(&server).await;
     Row {
         fault: "out of memory in a child of the agent",
         runs,
-        tasks: history.told.len(),
+        tasks: history.accepted.len(),
         findings: Findings::of(&history),
         recovery: Vec::new(),
     }
@@ -92,16 +92,16 @@ async fn a_fork_bomb_does_not_reach_the_sessions_beside_it() {
     client.post("/task/bomb/abort").await;
     client.ended(&bomb.task).await;
     let mut history = load.finish(&server).await;
-    history.told.push(bomb);
+    history.accepted.push(bomb);
     let after = client.accept("bomb", &Work::slow("after", 3)).await;
     client.ended(&after.task).await;
-    history.told.push(after);
+    history.accepted.push(after);
     history.logs.remove("bomb");
     history.complete(&server).await;
     Row {
         fault: "fork bomb beside healthy sessions",
         runs: 1,
-        tasks: history.told.len(),
+        tasks: history.accepted.len(),
         findings: Findings::of(&history),
         recovery: Vec::new(),
     }

@@ -22,10 +22,10 @@ async fn a_server_without_file_descriptors_heals() {
     let mut history = History::default();
     let mut recovery = Vec::new();
     for run in 0..runs {
-        history.told.push(client.accept("s", &Work::slow(&format!("d{run}a"), 20)).await);
+        history.accepted.push(client.accept("s", &Work::slow(&format!("d{run}a"), 20)).await);
         // A container that is to be started meanwhile may not get what it needs.
         let cold = Work::slow(&format!("d{run}b"), 3).or(&["engine_unavailable", "container_lost", "exit_code"]);
-        history.told.push(client.accept(&format!("cold{run}"), &cold).await);
+        history.accepted.push(client.accept(&format!("cold{run}"), &cold).await);
         let connections: Vec<_> =
             (0..2 * DESCRIPTORS).map(|_| std::net::TcpStream::connect(address(&client))).collect();
         let streams = join_all((0..4).map(|_| tokio::time::timeout(PACE * 20, open(&client, "s", 0)))).await;
@@ -36,18 +36,18 @@ async fn a_server_without_file_descriptors_heals() {
             sleep(PACE).await;
         }
         recovery.push(begun.elapsed());
-        let told = client.accept("s", &Work::slow(&format!("d{run}c"), 2)).await;
-        client.ended(&told.task).await;
-        history.told.push(told);
-        for told in &history.told {
-            client.ended(&told.task).await;
+        let accepted = client.accept("s", &Work::slow(&format!("d{run}c"), 2)).await;
+        client.ended(&accepted.task).await;
+        history.accepted.push(accepted);
+        for accepted in &history.accepted {
+            client.ended(&accepted.task).await;
         }
     }
     history.complete(&server).await;
     Row {
         fault: "no file descriptor left (EMFILE)",
         runs,
-        tasks: history.told.len(),
+        tasks: history.accepted.len(),
         findings: Findings::of(&history),
         recovery,
     }

@@ -54,10 +54,10 @@ async fn a_full_disk_accepts_nothing_and_heals() {
     let mut recovery = Vec::new();
     for run in 0..runs {
         // One that runs while the disk becomes full, and one that waits.
-        history.told.push(client.accept("s", &Work::slow(&format!("f{run}a"), 20)).await);
-        history.told.push(client.accept("s", &Work::tool(&format!("f{run}b"))).await);
+        history.accepted.push(client.accept("s", &Work::slow(&format!("f{run}a"), 20)).await);
+        history.accepted.push(client.accept("s", &Work::tool(&format!("f{run}b"))).await);
         disk.fill();
-        // What was written before may still be committed in what is allocated already; then it is 507.
+        // The store may still commit into space that it has already allocated; after that, tasks get 507.
         let refused = until_refused(&client, &mut history, run).await;
         assert_eq!((refused.status.as_u16(), &refused.body["code"]), (507, &"disk_full".into()), "{}", refused.body);
         if run % 2 == 1 {
@@ -70,16 +70,16 @@ async fn a_full_disk_accepts_nothing_and_heals() {
             disk.make_room();
         }
         let begun = Instant::now();
-        let told = client.accept("s", &Work::slow(&format!("f{run}c"), 3)).await;
+        let accepted = client.accept("s", &Work::slow(&format!("f{run}c"), 3)).await;
         recovery.push(begun.elapsed());
-        client.ended(&told.task).await;
-        history.told.push(told);
+        client.ended(&accepted.task).await;
+        history.accepted.push(accepted);
     }
     history.complete(&server).await;
     Row {
         fault: "disk of DATA_DIR full, room again",
         runs,
-        tasks: history.told.len(),
+        tasks: history.accepted.len(),
         findings: Findings::of(&history),
         recovery,
     }
@@ -95,7 +95,7 @@ async fn until_refused(client: &crate::client::Client, history: &mut History, ru
         let work = Work::slow(&format!("f{run}x{number}"), 1);
         let answer = client.try_submit("s", &work).await.unwrap();
         match answer.status.as_u16() {
-            202 => history.told.push(work.told("s", &answer)),
+            202 => history.accepted.push(work.accepted("s", &answer)),
             _ => return answer,
         }
         assert!(begun.elapsed() < BOUND, "a full disk accepts tasks");

@@ -15,7 +15,7 @@ use crate::recovery;
 use crate::row::Row;
 use crate::server::Setup;
 
-/// How the engine goes away.
+/// The way in which the engine goes away.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Outage {
     Stopped,
@@ -61,8 +61,8 @@ async fn the_engine_goes_away_and_comes_back() {
         // Each session goes on.
         for session in 0..3 {
             let work = Work::slow(&format!("after{run}s{session}"), 2);
-            let told = client.accept(&format!("after{session}"), &work).await;
-            let record = client.ended(&told.task).await;
+            let accepted = client.accept(&format!("after{session}"), &work).await;
+            let record = client.ended(&accepted.task).await;
             assert_eq!(record["status"], "completed", "after {outage:?}: {record}");
         }
         server.tally.collect(&server.model);
@@ -71,7 +71,7 @@ async fn the_engine_goes_away_and_comes_back() {
     Row {
         fault: "engine stopped, killed, frozen",
         runs,
-        tasks: history.told.len(),
+        tasks: history.accepted.len(),
         findings: Findings::of(&history),
         recovery: recovery::after_kills(&history, &times),
     }
@@ -98,21 +98,21 @@ async fn a_full_workspace_is_the_agents_own_affair() {
     let beside = Work::slow("beside", 2).or(errors);
     let clear = Work::shell("clear", "rm -f fill; echo cleared");
     for (session, work) in [("s", fill), ("s", full), ("t", beside), ("s", clear)] {
-        let told = client.accept(session, &work).await;
-        let record = client.ended(&told.task).await;
-        eprintln!("{:?}: {} {}", told.message, record["status"], record["error"]);
-        history.told.push(told);
+        let accepted = client.accept(session, &work).await;
+        let record = client.ended(&accepted.task).await;
+        eprintln!("{:?}: {} {}", accepted.message, record["status"], record["error"]);
+        history.accepted.push(accepted);
     }
     for session in ["s", "t"] {
-        let told = client.accept(session, &Work::slow(&format!("after-{session}"), 2)).await;
-        client.ended(&told.task).await;
-        history.told.push(told);
+        let accepted = client.accept(session, &Work::slow(&format!("after-{session}"), 2)).await;
+        client.ended(&accepted.task).await;
+        history.accepted.push(accepted);
     }
     history.complete(&server).await;
     Row {
         fault: "disk of the workspace full, room again",
         runs: 1,
-        tasks: history.told.len(),
+        tasks: history.accepted.len(),
         findings: Findings::of(&history),
         recovery: Vec::new(),
     }

@@ -60,7 +60,7 @@ async fn kill_at(fault: &'static str, cases: &[Case]) {
     let mut row = Row { fault, runs: 0, tasks: 0, findings: Findings::default(), recovery: Vec::new() };
     for (history, kills) in join_all(lanes).await {
         row.runs += kills.len();
-        row.tasks += history.told.len();
+        row.tasks += history.accepted.len();
         row.findings.add(Findings::of(&history));
         row.recovery.extend(recovery::after_kills(&history, &kills));
     }
@@ -108,25 +108,25 @@ impl Lane {
         self.server.until_it_listens().await;
 
         let client = self.server.client();
-        let mut told = calling.await.unwrap();
+        let mut accepted = calling.await.unwrap();
         // Whatever was cut off, the session goes on.
-        told.push(client.accept(&session, &Work::slow(&format!("{session}z"), 2)).await);
-        for told in &told {
-            self.history.records.insert(told.task.clone(), client.ended(&told.task).await);
+        accepted.push(client.accept(&session, &Work::slow(&format!("{session}z"), 2)).await);
+        for accepted in &accepted {
+            self.history.records.insert(accepted.task.clone(), client.ended(&accepted.task).await);
         }
         self.history.logs.insert(session.clone(), whole_log(&client, &session).await);
         if case.doing == Doing::Delete {
             // The log began anew, and the subscriber has events of the life before.
             self.history.deleted.insert(session.clone());
         } else {
-            within("the subscriber sees all ends", ended.wait_for(|ended| *ended >= told.len())).await.unwrap();
+            within("the subscriber sees all ends", ended.wait_for(|ended| *ended >= accepted.len())).await.unwrap();
         }
         enough.cancel();
         let follower = following.await.unwrap();
         if case.doing != Doing::Delete {
             self.history.followers.push(follower);
         }
-        self.history.told.extend(told);
+        self.history.accepted.extend(accepted);
         client.delete(&session).await;
         if case.doing == Doing::Warm {
             // The next sandbox is warm by now, or about to be; it does not outlive its server.

@@ -1,5 +1,5 @@
-//! What callers were told, what subscribers saw and what the model was asked while faults were injected, with what is true
-//! in the end. Collected by the scenarios, judged by [`crate::check`].
+//! The answers to callers, the events of subscribers and the model's requests while faults were injected, with the true
+//! state in the end. Collected by the scenarios, judged by [`crate::check`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 #[derive(Debug, Default)]
 pub(crate) struct History {
     /// Accepted tasks, those of one session in the order in which they were accepted.
-    pub(crate) told: Vec<Told>,
+    pub(crate) accepted: Vec<AcceptedTask>,
     pub(crate) followers: Vec<Follower>,
     /// Each session's whole log, read when all was over.
     pub(crate) logs: BTreeMap<String, Vec<Value>>,
@@ -23,16 +23,16 @@ pub(crate) struct History {
     pub(crate) faults: Vec<Timestamp>,
 }
 
-/// A task that a caller was told of.
+/// A task that a caller knows was accepted.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
+pub(crate) struct AcceptedTask {
     pub(crate) session: String,
     pub(crate) task: String,
     pub(crate) message: String,
     pub(crate) expected: Expected,
 }
 
-/// How a task may end.
+/// The ends that a task may have.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
     pub(crate) completes: Completes,
@@ -57,7 +57,7 @@ pub(crate) struct Follower {
     pub(crate) connections: Vec<Connection>,
 }
 
-/// What one connection brought.
+/// The events of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
     /// The last event that the subscriber had before.
@@ -87,7 +87,7 @@ pub(crate) fn is_of(event: &Value, task: &str) -> bool {
     event["taskId"] == *task
 }
 
-/// Whether a task ends with this event.
+/// Returns true when a task ends with this event.
 pub(crate) fn is_end(event: &Value) -> bool {
     ["task_complete", "task_failed", "abort"].iter().any(|kind| event["type"] == *kind)
 }

@@ -41,7 +41,7 @@ async fn the_coordinator_is_killed_at_random_while_sessions_stream() {
     Row {
         fault: "`kill -9` of the coordinator while sessions stream",
         runs: kills,
-        tasks: history.told.len(),
+        tasks: history.accepted.len(),
         findings: Findings::of(&history),
         recovery: recovery::after_kills(&history, &times),
     }
@@ -60,25 +60,29 @@ async fn running_sessions_are_taken_over_after_a_kill() {
         let name = format!("s{session}");
         // Ends long after all of them run, and was not cut in the middle of a model request.
         let work = Work::shell(&name, "until [ -e go ]; do sleep 0.2; done; echo went").or(&[]);
-        history.told.push(client.accept(&name, &work).await);
+        history.accepted.push(client.accept(&name, &work).await);
         until_running(&client, &name).await;
     }
     server.kill().await;
     let start = Instant::now();
     server.start_again().await;
     let listening = start.elapsed();
-    assert!(server.process.says("took over the sandbox that was left", sessions).await, "{}", server.process.log());
+    assert!(
+        server.process.says("took over the sandbox of the previous server", sessions).await,
+        "{}",
+        server.process.log()
+    );
     let all = start.elapsed();
     eprintln!("{sessions} running sessions: listening after {listening:?}, all taken over after {all:?}");
     server.docker().in_each(&server.containers().await, "touch /workspace/go").await;
-    for told in &history.told {
-        client.ended(&told.task).await;
+    for accepted in &history.accepted {
+        client.ended(&accepted.task).await;
     }
     history.complete(&server).await;
     Row {
         fault: "`kill -9` and all running sessions reattached, from the start of the process",
         runs: sessions,
-        tasks: history.told.len(),
+        tasks: history.accepted.len(),
         findings: Findings::of(&history),
         recovery: vec![all],
     }

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::bounds::within;
 use crate::client::{Client, Work};
 use crate::follow::{follow, whole_log};
-use crate::history::{Follower, History, Told};
+use crate::history::{AcceptedTask, Follower, History};
 use crate::server::Server;
 
 /// Tasks of one session that are under way at a time: one that runs and one that waits.
@@ -18,7 +18,7 @@ const OUTSTANDING: usize = 2;
 
 /// Busy sessions.
 pub(crate) struct Load {
-    callers: Vec<JoinHandle<(Vec<Told>, Follower)>>,
+    callers: Vec<JoinHandle<(Vec<AcceptedTask>, Follower)>>,
     /// Tasks that have ended, of all sessions.
     ended: Vec<watch::Receiver<usize>>,
     enough: CancellationToken,
@@ -71,8 +71,8 @@ impl Load {
         self.enough.cancel();
         let mut history = History::default();
         for caller in join_all(self.callers).await {
-            let (told, follower) = caller.unwrap();
-            history.told.extend(told);
+            let (accepted, follower) = caller.unwrap();
+            history.accepted.extend(accepted);
             history.followers.push(follower);
         }
         self.tracker.close();
@@ -85,11 +85,11 @@ impl History {
     /// Reads what is true now that all is over.
     pub(crate) async fn complete(&mut self, server: &Server) {
         let client = server.client();
-        for told in &self.told {
-            let record = client.get(&format!("/task/{}", told.task)).await;
-            self.records.insert(told.task.clone(), record);
-            if !self.logs.contains_key(&told.session) {
-                self.logs.insert(told.session.clone(), whole_log(&client, &told.session).await);
+        for accepted in &self.accepted {
+            let record = client.get(&format!("/task/{}", accepted.task)).await;
+            self.records.insert(accepted.task.clone(), record);
+            if !self.logs.contains_key(&accepted.session) {
+                self.logs.insert(accepted.session.clone(), whole_log(&client, &accepted.session).await);
             }
         }
         server.tally.collect(&server.model);
@@ -110,19 +110,19 @@ impl Caller {
         sender: watch::Sender<usize>,
         mut ended: watch::Receiver<usize>,
         work: impl Fn(&str, usize) -> Work,
-    ) -> (Vec<Told>, Follower) {
+    ) -> (Vec<AcceptedTask>, Follower) {
         let seen_all = CancellationToken::new();
         let follower = follow(self.client.clone(), self.session.clone(), sender, seen_all.clone());
         let follower = self.tracker.spawn(follower);
-        let mut told: Vec<Told> = Vec::new();
+        let mut accepted: Vec<AcceptedTask> = Vec::new();
         while !self.enough.is_cancelled() {
-            let name = format!("{}t{}", self.session, told.len());
-            told.push(self.client.accept(&self.session, &work(&name, told.len())).await);
-            let most = told.len() - (OUTSTANDING - 1);
+            let name = format!("{}t{}", self.session, accepted.len());
+            accepted.push(self.client.accept(&self.session, &work(&name, accepted.len())).await);
+            let most = accepted.len() - (OUTSTANDING - 1);
             within("a task ends", ended.wait_for(|ended| *ended >= most)).await.unwrap();
         }
-        within("all tasks end", ended.wait_for(|ended| *ended >= told.len())).await.unwrap();
+        within("all tasks end", ended.wait_for(|ended| *ended >= accepted.len())).await.unwrap();
         seen_all.cancel();
-        (told, follower.await.unwrap())
+        (accepted, follower.await.unwrap())
     }
 }

@@ -1,4 +1,4 @@
-//! What a server needs of the machine.
+//! Measures the memory that a server uses.
 
 use crate::support::process::Process;
 

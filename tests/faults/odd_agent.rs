@@ -13,7 +13,7 @@ use crate::support::image::TestImage;
 
 pub(crate) const AGENT: &str = concat!(include_str!("../support/stand_in.sh"), include_str!("odd_agent.sh"));
 
-/// What is done, and the `errorType`s that are true of it; none where the task completes.
+/// The misbehaviour, and the `errorType`s that are true of it; none if the task completes.
 const MISBEHAVIOURS: [(&str, &[&str]); 10] = [
     ("garbage", &["exit_code"]),
     ("bytes", &["exit_code"]),
@@ -42,14 +42,14 @@ async fn an_agent_that_misbehaves_fails_its_own_task_at_most() {
             let work = Work::of_another_agent(what);
             let work = if errors.is_empty() { work } else { work.fails(errors) };
             let begun = Instant::now();
-            let told = client.accept("s", &work).await;
-            client.ended(&told.task).await;
+            let accepted = client.accept("s", &work).await;
+            client.ended(&accepted.task).await;
             eprintln!("{what}: ended after {:?}", begun.elapsed());
-            history.told.push(told);
+            history.accepted.push(accepted);
             let fault = Instant::now();
-            let told = client.accept("s", &Work::of_another_agent("behave")).await;
-            assert_eq!(client.ended(&told.task).await["response"], json!("fine"), "after {what}");
-            history.told.push(told);
+            let accepted = client.accept("s", &Work::of_another_agent("behave")).await;
+            assert_eq!(client.ended(&accepted.task).await["response"], json!("fine"), "after {what}");
+            history.accepted.push(accepted);
             recovery.push(fault.elapsed());
         }
     }
@@ -60,7 +60,7 @@ async fn an_agent_that_misbehaves_fails_its_own_task_at_most() {
     Row {
         fault: "agent prints garbage, bytes, half a character, 64 MiB in a line, 1 GB in all; dies; hangs after `result`",
         runs: rounds * MISBEHAVIOURS.len(),
-        tasks: history.told.len(),
+        tasks: history.accepted.len(),
         findings: Findings::of(&history),
         recovery,
     }

@@ -38,7 +38,7 @@ impl OwnEngine {
         engine
     }
 
-    /// What DOCKER_HOST has to be.
+    /// Returns the value of DOCKER_HOST.
     pub(crate) fn host(&self) -> String {
         format!("unix://{}", self.path("docker.sock").display())
     }
@@ -104,7 +104,7 @@ impl Drop for OwnEngine {
             let _ = (kill(id, Signal::SIGCONT), kill(id, Signal::SIGTERM));
             let _ = process.wait();
         }
-        // What an engine that was killed has left: its containers and those who watch over them.
+        // Ends the orphans of a killed engine: its containers and their shims.
         let ours = self.path("exec").display().to_string();
         let left = format!(
             "for shim in $(pgrep --full -- '^[^ ]*containerd.* {ours}'); do

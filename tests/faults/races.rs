@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::bounds::{random, short_or_long};
 use crate::check::Findings;
 use crate::client::Work;
-use crate::history::{History, Told};
+use crate::history::{AcceptedTask, History};
 use crate::load::Load;
 use crate::recovery;
 use crate::row::Row;
@@ -45,19 +45,19 @@ async fn abort_delete_and_reset_race_with_new_tasks() {
             1 => client.post(&format!("/session/{session}/reset")).await,
             _ => client.delete(&session).await,
         };
-        let mut told: Vec<Told> = Vec::new();
+        let mut accepted: Vec<AcceptedTask> = Vec::new();
         for posted in posting {
-            told.push(posted.await.unwrap());
+            accepted.push(posted.await.unwrap());
         }
-        for told in &told {
-            client.ended(&told.task).await;
+        for accepted in &accepted {
+            client.ended(&accepted.task).await;
         }
         // The session takes the next task, whatever happened.
         let after = client.accept(&session, &Work::slow(&format!("{round}-after"), 1)).await;
         client.ended(&after.task).await;
-        told.push(after);
-        tasks += told.len();
-        let mut history = History { told, ..History::default() };
+        accepted.push(after);
+        tasks += accepted.len();
+        let mut history = History { accepted, ..History::default() };
         history.deleted.extend((round % 3 == 2).then_some(session));
         check_round(&server, history, &mut findings).await;
     }
@@ -70,25 +70,25 @@ async fn abort_delete_and_reset_race_with_new_tasks() {
 async fn check_round(server: &crate::server::Server, mut history: History, findings: &mut Findings) {
     history.complete(server).await;
     // Accepted at the same time, in the order that the log shows; and the rounds before are in it, too.
-    let order = |history: &History, told: &Told| {
+    let order = |history: &History, accepted: &AcceptedTask| {
         history
-            .log(&told.session)
+            .log(&accepted.session)
             .iter()
-            .position(|event| event["type"] == "task_queued" && event["taskId"] == *told.task)
+            .position(|event| event["type"] == "task_queued" && event["taskId"] == *accepted.task)
     };
-    let mut told = std::mem::take(&mut history.told);
-    told.sort_by_key(|told| order(&history, told));
-    let ours: Vec<String> = told.iter().map(|told| told.task.clone()).collect();
-    let first = told.iter().filter_map(|told| order(&history, told)).min().unwrap_or_default();
+    let mut accepted = std::mem::take(&mut history.accepted);
+    accepted.sort_by_key(|accepted| order(&history, accepted));
+    let ours: Vec<String> = accepted.iter().map(|accepted| accepted.task.clone()).collect();
+    let first = accepted.iter().filter_map(|accepted| order(&history, accepted)).min().unwrap_or_default();
     for log in history.logs.values() {
         let others = log[first..].iter().filter(|event| event["type"] == "task_queued");
         let others = others.filter(|event| !ours.iter().any(|task| event["taskId"] == **task)).count();
-        assert_eq!(others, 0, "a task that nobody was told of");
+        assert_eq!(others, 0, "a task that no caller got");
     }
-    history.told = told;
+    history.accepted = accepted;
     let mut found = Findings::of(&history);
     // Those of the rounds before, whose callers are not in this history.
-    found.tasks_doubled.retain(|sentence| !sentence.contains("nobody was told of"));
+    found.tasks_doubled.retain(|sentence| !sentence.contains("no caller got"));
     findings.add(found);
 }
 
@@ -97,7 +97,7 @@ async fn the_coordinator_is_told_to_stop_at_random() {
     let runs = short_or_long(6, 40);
     let mut random = random();
     let mut server = Setup::new().env("DRAIN_TIMEOUT_MS", 1000).start().await;
-    // What does not end in time is ended, and says so.
+    // A load that does not end in time is stopped, and reports that.
     let mut load = Load::start(&server, 4, |name, number| Work::slow(name, 10 + 10 * (number % 4)).or(&["aborted"]));
     load.warmed_up(1).await;
     let mut times = Vec::new();
@@ -105,7 +105,7 @@ async fn the_coordinator_is_told_to_stop_at_random() {
         server.set("DRAIN", if run % 2 == 0 { "handoff" } else { "finish" });
         sleep(Duration::from_millis(random.random_range(50..1000))).await;
         server.tally.collect(&server.model);
-        let told = Timestamp::now();
+        let accepted = Timestamp::now();
         let begun = Instant::now();
         server.process.signal(Signal::SIGTERM);
         let status = server.process.ended().await;
@@ -113,14 +113,14 @@ async fn the_coordinator_is_told_to_stop_at_random() {
         eprintln!("run {run}: ended after {:?}", begun.elapsed());
         let started = Timestamp::now();
         server.start_again().await;
-        times.push((told, started));
+        times.push((accepted, started));
     }
     // A request may be cut at any moment between being told and being gone.
-    let history = load.finish_with_faults(&server, times.iter().flat_map(|(told, gone)| [*told, *gone])).await;
+    let history = load.finish_with_faults(&server, times.iter().flat_map(|(accepted, gone)| [*accepted, *gone])).await;
     Row {
         fault: "SIGTERM at random, `DRAIN=finish` and `DRAIN=handoff`",
         runs,
-        tasks: history.told.len(),
+        tasks: history.accepted.len(),
         findings: Findings::of(&history),
         recovery: recovery::after_kills(&history, &times),
     }

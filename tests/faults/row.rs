@@ -1,4 +1,4 @@
-//! What a scenario came to, as a row of the table.
+//! The result of a scenario, as a row of the table.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -142,7 +142,7 @@ impl Server {
         containers.into_iter().map(|container| container.id.to_string()).collect()
     }
 
-    /// What there is of it in the engine: containers and volumes.
+    /// Returns the server's containers and volumes in the engine.
     pub(crate) async fn left(&self) -> Vec<String> {
         let volumes =
             self.engine.list_volumes(&self.labels()).await.unwrap().into_iter().map(|volume| volume.name).collect();

@@ -21,7 +21,7 @@ use crate::server::Setup;
 use crate::support::image::TestImage;
 
 const STALLED: usize = 100;
-/// What a stalled subscriber may cost.
+/// The memory that a stalled subscriber may cost.
 const STALLED_KIBIBYTES: u64 = 2 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,7 +38,7 @@ async fn stalled_subscribers_cost_little_and_hold_up_nobody() {
     let stalled = join_all((0..STALLED).map(|_| open(&client, "s", 0))).await;
     let (mut fast, _) = open(&client, "s", 0).await.expect("the stream opens");
     let begun = Instant::now();
-    let told = client.accept("s", &Work::of_another_agent(&format!("stream:{events}"))).await;
+    let accepted = client.accept("s", &Work::of_another_agent(&format!("stream:{events}"))).await;
     let (mut findings, mut last, mut texts, mut peak) = (Findings::default(), 0, 0, 0);
     loop {
         let event = within("the next event", next(&mut fast)).await.expect("the fast subscriber is not cut off");
@@ -51,7 +51,7 @@ async fn stalled_subscribers_cost_little_and_hold_up_nobody() {
         if last % 1000 == 0 {
             peak = peak.max(server.process.kibibytes("VmRSS"));
         }
-        if is_end(&event) && event["taskId"] == *told.task {
+        if is_end(&event) && event["taskId"] == *accepted.task {
             break;
         }
     }
@@ -108,7 +108,7 @@ async fn subscribers_that_come_and_go_end_with_the_same_sequence() {
     Row {
         fault: "subscribers that reconnect at random",
         runs: subscribers * reconnections,
-        tasks: history.told.len(),
+        tasks: history.accepted.len(),
         findings: Findings::of(&history),
         recovery: Vec::new(),
     }
@@ -163,20 +163,20 @@ async fn equal_requests_during_a_kill_are_one_task() {
         server.kill().await;
         server.start_again().await;
         let answers: Vec<_> = join_all(asking).await.into_iter().map(Result::unwrap).collect();
-        let told = work.told("s", &answers[0]);
+        let accepted = work.accepted("s", &answers[0]);
         for answer in answers {
-            assert_eq!((answer.status.as_u16(), &answer.body["taskId"]), (202, &Value::from(told.task.clone())));
+            assert_eq!((answer.status.as_u16(), &answer.body["taskId"]), (202, &Value::from(accepted.task.clone())));
         }
         let answer = waiting.await.unwrap();
-        assert_eq!((answer.status.as_u16(), &answer.body["taskId"]), (200, &Value::from(told.task.clone())));
-        assert_eq!(server.client().ended(&told.task).await["response"], answer.body["response"]);
-        history.told.push(told);
+        assert_eq!((answer.status.as_u16(), &answer.body["taskId"]), (200, &Value::from(accepted.task.clone())));
+        assert_eq!(server.client().ended(&accepted.task).await["response"], answer.body["response"]);
+        history.accepted.push(accepted);
     }
     history.complete(&server).await;
     Row {
         fault: "100 equal POSTs under one `Idempotency-Key` during `kill -9`",
         runs,
-        tasks: history.told.len(),
+        tasks: history.accepted.len(),
         findings: Findings::of(&history),
         recovery: Vec::new(),
     }

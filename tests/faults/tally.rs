@@ -1,4 +1,4 @@
-//! How often the model was asked what. The model itself remembers only its latest requests.
+//! Counts the model's requests by message. The model itself remembers only its latest requests.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -24,7 +24,7 @@ impl Tally {
             }
             assert!(request.number == counted.last + 1, "model requests were forgotten before they were counted");
             counted.last = request.number;
-            // What the CLI asks beside the conversation, such as a title, has no tools.
+            // Requests of the CLI beside the conversation, such as for a title, have no tools.
             if request.tools > 0 {
                 *counted.by_prompt.entry(request.prompt).or_default() += 1;
             }

@@ -1,4 +1,4 @@
-//! What the scripted model is asked in the scenarios, and what must come of it.
+//! The messages to the scripted model in the scenarios, and the ends that they must have.
 
 use serde_json::{Value, json};
 

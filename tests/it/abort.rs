@@ -69,7 +69,7 @@ async fn one_task_is_aborted_by_its_id_and_a_turn_is_interrupted_in_its_containe
     assert_eq!(server.say("s", "bash:echo still here").await, "done: still here");
     assert_eq!(server.container().await.id, container.id);
 
-    // What has ended cannot be aborted, and stays as it ended.
+    // An ended task cannot be aborted, and stays as it ended.
     assert_eq!(server.post_nothing(&format!("/task/{wanted}/abort")).await.ok()["aborted"], false);
     assert_eq!(server.get(&format!("/task/{wanted}")).await.ok()["status"], "completed");
     server.post_nothing("/task/s/abort?mode=gently").await.problem(400, "invalid_request");

@@ -1,8 +1,9 @@
-//! Who is let in, to what, and for how long. None of it but a followed log needs a container.
+//! Tests access: callers, their rights, and the end of those rights. Only a followed log needs a container.
 
 mod command;
 mod keys;
 mod routes;
+mod shares;
 mod streams;
 mod webhooks;
 
@@ -50,7 +51,7 @@ pub(crate) fn revoke(server: &TestServer, key: &str) {
 }
 
 pub(crate) async fn forgotten(server: &TestServer, key: &str) {
-    server.logged(&format!("an API key is not valid any more key.id={}", id_of(key))).await;
+    server.logged(&format!("an API key is no longer valid key.id={}", id_of(key))).await;
 }
 
 /// A caller with an address of its own, so that its wrong keys are counted apart.

@@ -195,7 +195,7 @@ async fn an_agent_gets_what_its_settings_say() {
     let called = server.task_with("r", "tool:mcp__notes__read {}", &other).await.ok();
     assert_eq!(called["response"], "done: the notes of Bob", "{called:#}");
 
-    // Where it may go another agent may not, and to the server itself none.
+    // Another agent may not reach the first one's hosts, and no agent may reach the server itself.
     let ask = format!("bash:curl -s {url}/health");
     assert_eq!(server.task("r", &ask).await.ok()["output"], json!({ "status": "ok" }));
     assert!(acme.calls().iter().any(|call| call.contains("/health")), "{:?}", acme.calls());

@@ -1,4 +1,4 @@
-//! How long anything may take before a test gives up on it: far above what it takes on a loaded machine.
+//! The times after which a test gives up: far above the times on a loaded machine.
 
 use std::time::Duration;
 

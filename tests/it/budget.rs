@@ -1,5 +1,5 @@
-//! Budgets: money that a task, a session, a key, a day and the installation may spend. A request of the scripted model costs
-//! $0.00375, so 13 of them leave something of $0.05 and the 14th is the last.
+//! Budgets: money that a task, a session, a key, a day and the installation may spend. A request of the scripted model
+//! costs $0.00375, so 13 of them leave something of $0.05 and the 14th is the last.
 
 mod keys;
 mod paid;
@@ -80,7 +80,7 @@ async fn a_session_stops_at_its_money_over_all_its_tasks_and_what_was_used_can_b
     assert_eq!(server.containers().await.len(), 1, "a container for nothing");
     assert_eq!(server.model.request_count(), requests);
 
-    // What was used stays when its session goes, and when the server does.
+    // Usage stays when its session is deleted, and when the server ends.
     server.kill().await;
     server.start_again().await;
     let usage = server.get("/usage?by=sessionId").await.ok();

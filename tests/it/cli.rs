@@ -21,7 +21,7 @@ use crate::server::TestServer;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_claude-runner");
 
-/// What a command did.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,

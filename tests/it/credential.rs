@@ -74,6 +74,11 @@ async fn a_session_uses_the_credential_that_was_put_for_it() {
     }
     server.say("own", "say:hello").await;
     assert_eq!(last_credential(&server), Credential::ApiKey(0));
+    assert_eq!(
+        server.say("own", "bash:printf '%s-%s' sk-ant-put for-the-session").await,
+        format!("done: {KEY}"),
+        "a credential that was removed is still masked"
+    );
     for secret in [KEY, TOKEN, DEFAULT_KEY] {
         assert!(!server.log().contains(secret), "{secret} is in the log");
     }

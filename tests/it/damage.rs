@@ -37,8 +37,10 @@ async fn a_damaged_row_is_the_trouble_of_its_session_alone() {
     assert!(doctor.contains("session sealed: ") && doctor.contains("of session record: "), "{doctor}");
 
     server.start_again().await;
-    assert_eq!(listed(&server, "/sessions", "sessionId").await, ["record", "whole"]);
+    // A list of sessions opens no sealed value.
+    assert_eq!(listed(&server, "/sessions", "sessionId").await, ["record", "sealed", "whole"]);
     assert_eq!(listed(&server, "/tasks", "sessionId").await, ["sealed", "whole"]);
+    assert_eq!(listed(&server, "/tasks?q=hello", "sessionId").await, ["sealed", "whole"]);
     let task = server.enqueue("record", "say:again").await;
     assert_eq!(server.get(&format!("/task/{task}")).await.ok()["prompt"], "say:again");
     let ready = server.get("/ready").await.expect(503);
@@ -54,6 +56,8 @@ async fn a_damaged_row_is_the_trouble_of_its_session_alone() {
     server.get("/session/sealed").await.problem(404, "session_not_found");
     let left = server.get("/tasks?sessionId=sealed").await.ok();
     assert_eq!(left[0]["status"], "aborted", "{left}");
+    server.delete("/session/record").await.ok();
+    server.get("/session/record").await.problem(404, "session_not_found");
     server.abandon().await;
 }
 

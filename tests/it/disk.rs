@@ -14,7 +14,7 @@ async fn a_session_that_takes_more_than_its_disk_is_ended_and_may_clean_up() {
         let problem = server.task_with(session, &fill, &json!({ "timeoutMs": 30_000 })).await.problem(502, "exit_code");
         let error = problem["error"].as_str().unwrap();
         assert!(error.contains("SANDBOX_DISK") && error.contains("64 MiB"), "{problem:#}");
-        // What is there stays, and the next task can take it away. A file of 3 GiB that takes nothing, and a link to
+        // The files stay, and the next task can remove them. A sparse file of 3 GiB and a link to
         // everything: neither counts.
         let clean = "bash:truncate -s 3G hole && ln -s / everything && mkfifo fifo && sleep 3; \
                      ls hidden; rm -r hidden; echo; echo cleaned";

@@ -1,4 +1,4 @@
-//! The documents against the code: what they list is what there is, and what ARCHITECTURE.md rules out is not there.
+//! The documents against the code: each list in a document has exactly the items of the code.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,4 +1,4 @@
-//! What leaves a sandbox, and what does not.
+//! Tests the traffic that a sandbox may send, and the traffic that it may not.
 
 use serde_json::json;
 

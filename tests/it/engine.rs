@@ -1,4 +1,4 @@
-//! What only an operator of the engine can see: a container as `docker inspect` shows it, and the first process in it.
+//! The engine operator's view: a container as `docker inspect` shows it, and the first process in it.
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
@@ -20,8 +20,8 @@ impl EngineApi {
         self.ask(Method::GET, &format!("/containers/{container}/json"), &Value::Null).await
     }
 
-    /// The environment of the container's first process, read from beside it by root with the capability to read that of
-    /// any process.
+    /// The environment of the container's first process, read from beside it by root with the capability to read that
+    /// of any process.
     pub(crate) async fn environment_of_first_process(&self, container: &str) -> String {
         let reader = json!({
             "Image": agent_image(), "Entrypoint": ["cat", "/proc/1/environ"], "User": "0",
@@ -38,7 +38,7 @@ impl EngineApi {
         environment.replace('\0', "\n")
     }
 
-    /// Whether some file below a directory of the container has this text.
+    /// Returns true when some file below a directory of the container has this text.
     pub(crate) async fn has_text(&self, container: &str, directory: &str, text: &str) -> bool {
         let url = format!("http://engine/v1.41/containers/{container}/archive?path={directory}");
         let answer = self.0.get(url).send().await.unwrap();

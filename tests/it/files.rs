@@ -136,7 +136,7 @@ async fn a_trap_of_a_workspace_is_shown_and_nothing_beside_it() {
     let allowed = [tar::EntryType::Regular, tar::EntryType::Directory, tar::EntryType::Symlink];
     assert!(unpacked.values().all(|(kind, _)| allowed.contains(kind)));
 
-    // What the session takes, for all who see everything.
+    // The session's size, for callers that see everything.
     let seen = server.get("/sandboxes").await.ok();
     let own = seen["sandboxes"].as_array().unwrap().iter().find(|sandbox| sandbox["sessionId"] == "s");
     let own = own.unwrap_or_else(|| panic!("{seen:#}"));

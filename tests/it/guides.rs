@@ -1,6 +1,6 @@
-//! The guides as a reader follows them: every command of README.md and of the pages in `docs/` is run, in its order, with the real
-//! programs, real containers and a scripted model, and what the pages show of their output is held against it. How a
-//! guide is written is in CONTRIBUTING.md.
+//! The guides as a reader follows them: every command of README.md and of the pages in `docs/` is run, in its order,
+//! with the real programs, real containers and a scripted model, and what the pages show of their output is held
+//! against it. How a guide is written is in CONTRIBUTING.md.
 
 mod block;
 mod client;
@@ -47,10 +47,10 @@ pages! {
     metrics: "docs/reference/metrics.md", Ours;
 }
 
-/// Who answers in the place of Claude.
+/// The model that answers instead of Claude.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Model {
-    /// What the reader has a credential for.
+    /// The model that the reader has a credential for.
     Ours,
     /// The reader has none, so scripts/run starts one.
     OfScriptsRun,
@@ -154,7 +154,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What these lines print.
+    /// Runs these lines and returns their output.
     async fn run(&mut self, line: usize, text: &str) -> String {
         match self.shell.run(self.page, line, text).await {
             Ok(printed) => printed,

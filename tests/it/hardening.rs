@@ -1,5 +1,6 @@
 //! A running sandbox against section 5 of the CIS Docker Benchmark, by the rules of docker-bench-security, and what the
-//! agent cannot turn off by writing settings of its own. `docs/concepts/sandbox.md` has the deviations with their reasons.
+//! agent cannot turn off by writing settings of its own. `docs/concepts/sandbox.md` has the deviations with their
+//! reasons.
 
 use engine::Engine as _;
 use serde_json::{Value, json};
@@ -14,7 +15,8 @@ enum Verdict {
 }
 use Verdict::{Deviates, Kept};
 
-/// Numbers and names are those of the benchmark's version 1.6; what is looked at is what docker-bench-security looks at.
+/// Numbers and names are those of the benchmark's version 1.6; what is looked at is what docker-bench-security looks
+/// at.
 fn rules(inspected: &Value, processes: &str) -> Vec<(&'static str, &'static str, Verdict, bool)> {
     let host = &inspected["HostConfig"];
     let config = &inspected["Config"];
@@ -96,7 +98,7 @@ fn rules(inspected: &Value, processes: &str) -> Vec<(&'static str, &'static str,
     ]
 }
 
-/// What the engine gives by itself is left as it is: `docker-default` or nothing.
+/// The engine's own default profile stays as it is: `docker-default` or nothing.
 fn host_profile_is_the_engines(inspected: &Value) -> bool {
     ["", "docker-default"].contains(&inspected["AppArmorProfile"].as_str().unwrap())
 }

@@ -1,4 +1,4 @@
-//! What an attacker does who has the agent's shell. `scripts/hostile` runs these and prints the attempts.
+//! Attacks of somebody who has the agent's shell. `scripts/hostile` runs these and prints the attempts.
 
 mod attacks;
 mod inside;

@@ -10,6 +10,31 @@ async fn post_text(server: &TestServer, text: impl Into<reqwest::Body>) -> Value
     server.send(request).await.problem(400, "invalid_request")
 }
 
+fn many_variables(count: usize) -> Value {
+    (0..count)
+        .map(|number| (format!("V{number}"), Value::from("x".repeat(65_536))))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+#[tokio::test]
+async fn an_agent_gets_as_much_env_as_a_session_may_have() {
+    let server = TestServer::start().await;
+    // Each request is small enough, and together they are what the session may have.
+    let mut env = many_variables(15);
+    let body = json!({ "sessionId": "s", "message": "bash:echo ${#V0} ${#V14}", "env": env });
+    let answer = server.post("/task", &body).await.ok();
+    assert_eq!(answer["response"], "done: 65536 65536", "{answer}");
+    env = json!({ "MORE": "x".repeat(65_536), "EVEN_MORE": "x".repeat(1_024) });
+    let body = json!({ "sessionId": "s", "message": "say:no", "env": env });
+    let problem = server.post("/task", &body).await.problem(400, "invalid_request");
+    assert!(problem["error"].as_str().unwrap().contains("env: the session's variables"), "{problem}");
+    // What replaces a value does not count twice.
+    let body = json!({ "sessionId": "s", "message": "bash:echo ${#V0}", "env": { "V0": "short" } });
+    assert_eq!(server.post("/task", &body).await.ok()["response"], "done: 5");
+    server.finish().await;
+}
+
 #[tokio::test]
 async fn a_body_that_is_not_right_is_refused_and_the_field_is_named() {
     let server = Setup::new().without_image().start().await;
@@ -55,7 +80,10 @@ async fn a_body_that_is_not_right_is_refused_and_the_field_is_named() {
         (json!({ "env": { "A-B": "x" } }), "A-B"),
         (json!({ "env": { "A=B": "x" } }), "A=B"),
         (json!({ "env": { "A": "\u{0}" } }), "A"),
-        (json!({ "env": { "A": "x".repeat(200_000) } }), "env"),
+        (json!({ "env": { "A": "x".repeat(65_537) } }), "env.A"),
+        (json!({ "env": { ("A".repeat(257)): "x" } }), "env"),
+        (json!({ "env": { "ANTHROPIC_API_KEY": "x".repeat(4_097) } }), "env.ANTHROPIC_API_KEY"),
+        (json!({ "env": many_variables(17) }), "env"),
         (json!({ "env": { "ANTHROPIC_BASE_URL": "x" } }), "ANTHROPIC_BASE_URL"),
         (json!({ "env": { "CLAUDE_CONFIG_DIR": "x" } }), "CLAUDE_CONFIG_DIR"),
         (json!({ "env": { "https_proxy": "x" } }), "https_proxy"),
@@ -91,6 +119,7 @@ async fn a_request_to_nowhere_is_a_problem_too() {
     server.get("/task").await.problem(405, "method_not_allowed");
     server.get("/stream/s").await.problem(400, "invalid_request");
     server.get("/tasks?limit=1&limit=2").await.problem(400, "invalid_request");
+    server.get("/tasks?full=yes").await.problem(400, "invalid_request");
     server.get("/session/%ff").await.problem(400, "invalid_request");
     server.post_nothing("/task/%00/abort").await.problem(400, "invalid_request");
     for path in ["/stream/a%2Fb", "/stream/s?since=x"] {

@@ -39,6 +39,7 @@ mod hostile;
 mod idempotency;
 mod input;
 mod limits;
+mod lists;
 mod lost_agent;
 mod masking;
 mod metrics;

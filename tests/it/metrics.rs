@@ -113,7 +113,7 @@ fn all() -> Exposition {
     drop(metrics.subscribed(Transport::ServerSent));
     let standing = Standing { sandboxes: vec![("warm", 2)], github: Some((4999, 5000)), ..Standing::default() };
     let found = Exposition::parse(&metrics.expose(&standing));
-    // What nobody of ours chose is no label.
+    // Callers' values are not used as labels.
     let request = [("method", "other"), ("route", "other"), ("status", "gone")];
     assert!(found.sum("claude_runner_http_requests_total", &request) > 0.0);
     assert!(found.sum("claude_runner_cost_dollars_total", &[("model", "other")]) > 0.0);

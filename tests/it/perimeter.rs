@@ -1,4 +1,4 @@
-//! What the server does before it reads a request, as raw bytes on its socket: no task comes of any of it.
+//! Tests the server's checks before it reads a request, with raw bytes on its socket: none of these makes a task.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -123,7 +123,7 @@ async fn every_refusal_has_an_id_and_one_line_in_the_audit_log() {
         (200, "OPTIONS /task", format!("{ours}\r\n{page}"), Some("/task")),
     ] {
         let id = format!("refused-{status}-{}", start.len() + head.len());
-        // What is left of a body that is too long never comes.
+        // The rest of a body that is too long never arrives.
         let answer = say(&server, &format!("{start} HTTP/1.1\r\n{head}\r\nx-request-id: {id}\r\n\r\n{{}}")).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{start}: {answer}");
         assert!(answer.contains(&format!("x-request-id: {id}\r\n")), "{start}: {answer}");

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::server::{Process, TestServer};
 
-/// Whether it succeeded, and what it said on stderr.
+/// Runs `rekey`. Returns true if it succeeded, and its stderr.
 async fn rekey(server: &TestServer) -> (bool, String) {
     let program = [env!("CARGO_BIN_EXE_claude-runner"), "rekey"].map(str::to_owned);
     let mut process = Process::run(&program, server.environment(), server.directory());

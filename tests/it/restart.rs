@@ -87,7 +87,7 @@ async fn a_server_that_is_told_to_stop_lets_its_tasks_finish() {
     let told = async {
         events.until("text").await;
         server.terminate();
-        server.logged("told to stop").await;
+        server.logged("received SIGTERM").await;
         let refused = server.task("s", "say:too late").await.problem(503, "shutting_down");
         assert_eq!(server.get("/ready").await.expect(503)["ready"], false);
         refused

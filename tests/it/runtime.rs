@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::agent_image::TestImage;
 use crate::server::{Process, Setup};
 
-/// What every Docker engine knows, here in the place of one that has to prove itself.
+/// A runtime that every Docker engine has, instead of one that the test would have to install.
 const RUNTIME: &str = "runc";
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What may be seen of credentials and of `env`, and by whom.
+//! Tests that credentials and `env` are visible only to those who may see them.
 
 use std::path::Path;
 
@@ -114,7 +114,7 @@ pub(crate) fn only_agents_files(listing: &str) -> String {
     listing.lines().filter(|path| path.starts_with('/') && !path.starts_with("/usr/")).collect::<Vec<_>>().join("\n")
 }
 
-/// Whether any file below the directory has these bytes.
+/// Returns true when any file below the directory has these bytes.
 pub(crate) fn holds(directory: &Path, bytes: &[u8]) -> bool {
     std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).any(|path| {
         if path.is_dir() {

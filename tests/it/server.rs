@@ -23,7 +23,7 @@ pub(crate) use crate::support::environment::agent_image;
 pub(crate) use crate::support::process::Process;
 use crate::support::{leftovers, process};
 
-/// Where Claude Code keeps what was said.
+/// The directory of Claude Code's transcripts.
 const TRANSCRIPTS: &str = "/home/agent/.claude/projects";
 
 /// A running server. A test ends with [`TestServer::finish`]; one that fails shows the server's log.
@@ -58,7 +58,8 @@ impl TestServer {
             directory,
             process,
             address: format!("http://{address}"),
-            // A connection of its own for each request: one that was refused in the middle of its body is not used again.
+            // A connection of its own for each request: one that was refused in the middle of its body is not used
+            // again.
             http: reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap(),
             key: None,
             finished: false,
@@ -77,13 +78,20 @@ impl TestServer {
         &self.environment
     }
 
-    /// What belongs to this server alone: its data, its sockets, its agent template.
+    /// The directory of this server alone: its data, its sockets, its agent template.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
     pub(crate) fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// A line of /proc/PID/status, in KiB, such as `VmHWM`, the most memory that the server has had.
+    pub(crate) fn kibibytes(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// SIGTERM.
@@ -142,8 +150,8 @@ impl TestServer {
         container
     }
 
-    /// Waits until an agent of this server has written this text into its transcript. Claude Code 2.1.197 does so up to 100 ms
-    /// after it has told its result: a sandbox that ends sooner has forgotten the turn.
+    /// Waits until an agent of this server has written this text into its transcript. Claude Code 2.1.197 does so up to
+    /// 100 ms after it has told its result: a sandbox that ends sooner has forgotten the turn.
     pub(crate) async fn transcribed(&self, text: &str) {
         let engine = EngineApi::new();
         let written = async {
@@ -180,8 +188,8 @@ impl TestServer {
         self.finished = true;
     }
 
-    /// Deletes all sessions, asserts that nothing is left of them and that all the while the model was asked as it should
-    /// be, and stops the server.
+    /// Deletes all sessions, asserts that nothing is left of them and that all the while the model was asked as it
+    /// should be, and stops the server.
     pub(crate) async fn finish(mut self) {
         for session in self.get("/sessions").await.ok().as_array().unwrap() {
             let id = session["sessionId"].as_str().unwrap();

@@ -39,6 +39,7 @@ async fn a_bad_setting_stops_the_start_and_is_named() {
         ("ANTHROPIC_BASE_URL", "not a url"),
         ("API_KEYS", "short"),
         ("CORS_ORIGINS", "https://app.example.com/path"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33"),
         ("LOG_FORMAT", "xml"),
         ("WEBHOOK_SECRET", "whsec_short"),
         ("WEBHOOK_ALLOW", "http://"),
@@ -118,7 +119,7 @@ async fn without_an_engine_the_server_runs_and_says_so() {
     server.abandon().await;
 }
 
-/// What a check of `/ready` that failed says.
+/// Returns the detail of a failed check of `/ready`.
 fn detail<'a>(ready: &'a Value, name: &str) -> &'a str {
     let check = ready["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).unwrap();
     assert_eq!(check["ok"], false, "{ready:#}");

@@ -4,7 +4,8 @@ use crate::agent_image::TestImage;
 
 use crate::server::{Setup, TestServer};
 
-/// Ends without a word, after it wrote down that it was given a message; where the message says so it asks the model before.
+/// Ends without a word, after it wrote down that it was given a message; where the message says so it asks the model
+/// before.
 const AGENT: &str = r#"#!/bin/bash
 while IFS= read -r line; do
     [ -n "$line" ] || continue
@@ -43,7 +44,7 @@ async fn a_message_is_given_again_only_where_nothing_can_have_come_of_it() {
     image.remove().await;
 }
 
-/// How often agents were given the message before this one.
+/// Returns how many times agents got the message before this one.
 async fn given(server: &TestServer) -> String {
     server.say("s", "count").await
 }

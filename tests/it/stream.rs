@@ -1,4 +1,4 @@
-//! What a subscriber sees.
+//! Tests the events that a subscriber sees.
 
 use serde_json::{Value, json};
 
@@ -109,7 +109,7 @@ async fn subscribers_see_the_same_whenever_they_come_until_the_session_is_delete
     server.finish().await;
 }
 
-/// What a client shows that does as `retry` tells it, and how many texts were void.
+/// Returns the text that a client shows if it obeys `retry`, and the number of void texts.
 pub(crate) fn text_of(events: &[Value]) -> (String, usize) {
     let mut kept: Vec<(u64, &str)> = Vec::new();
     let mut voided = 0;

@@ -70,7 +70,7 @@ async fn a_new_session_takes_a_warm_sandbox_with_its_own_env_and_model() {
     for seen in [other, third] {
         assert!(seen.contains("<>") && !seen.contains("who.txt"), "{seen}");
     }
-    // What it did lasts beyond the container.
+    // The task's work outlives the container.
     server.post_nothing("/task/s/abort").await.ok();
     server.kill_container(&warm.id).await;
     assert!(server.say("s", "bash:cat who.txt").await.contains("me"));

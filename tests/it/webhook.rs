@@ -6,6 +6,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
+use crate::access::{ADMIN, Caller, make_key};
 use crate::bounds::within;
 use crate::secrets::holds;
 use crate::server::{Setup, TestServer};
@@ -157,6 +158,34 @@ async fn what_is_not_taken_is_tried_again_also_after_a_kill() {
         .post_nothing("/webhooks/msg_00000000000000000000000000000000/replay")
         .await
         .problem(404, "webhook_not_found");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn the_silent_receivers_of_one_key_do_not_delay_those_of_another() {
+    let mut good = Receiver::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..10 {
+        let receiver = Receiver::start().await;
+        receiver.reply(std::iter::repeat_n(Reply::Silence, 8));
+        silent.push(receiver);
+    }
+    let allowed: Vec<String> = silent.iter().chain([&good]).map(Receiver::origin).collect();
+    let setup = Setup::new().without_image().env("API_KEYS", ADMIN).env("WEBHOOK_SECRET", SECRET);
+    let server = setup.env("WEBHOOK_ALLOW", allowed.join(",")).start().await.with_key(ADMIN);
+    let key = make_key(&server, &["--scope", "submit"]).await;
+    let hostile = Caller::new(&server, 1, Some(&key));
+    for receiver in &silent {
+        for _ in 0..4 {
+            // Without an image a task ends at once.
+            let body = json!({ "sessionId": "s", "message": "say:x", "async": true, "webhook": receiver.url() });
+            server.send(hostile.request("POST", "/task").json(&body)).await.expect(202);
+        }
+    }
+    enqueue(&server, "other", &json!(good.url())).await;
+    good.next().await.verified(SECRET);
+    let attempts: usize = silent.iter().map(Receiver::len).sum();
+    assert!(attempts <= 8, "one key has {attempts} attempts at once");
     server.finish().await;
 }
 

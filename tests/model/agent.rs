@@ -1,5 +1,5 @@
-//! A stand-in for the CLI: as much of its protocol as a session needs. What it does with a message, the message says in its
-//! first word.
+//! A stand-in for the CLI: as much of its protocol as a session needs. What it does with a message, the message says in
+//! its first word.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::board::{Board, Given};
 
-/// What makes a conversation one that can be resumed.
+/// The transcript, without which a conversation cannot be resumed.
 const TRANSCRIPT: &[u8] = b"{}";
 
-/// What the test tells an agent, or the sandbox around it.
+/// An instruction of the test to an agent, or to the sandbox around it.
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
     /// The turn that is open comes to its end.
@@ -212,7 +212,7 @@ impl Agent {
     }
 }
 
-/// What the agent answers to a message.
+/// Returns the agent's answer to a message.
 pub(crate) fn answer(message: &str) -> String {
     format!("did {message}")
 }

@@ -1,4 +1,4 @@
-//! What the coordinator answers, taken down on the board.
+//! Records the coordinator's answers on the board.
 
 use domain::event::StoredEvent;
 use domain::session::{SessionId, SessionKey};
@@ -20,7 +20,7 @@ pub(crate) async fn wait(registry: &Registry, board: &Board, task: &TaskId) -> R
     }
 }
 
-/// What was asked for is done, unless it was refused for want of room.
+/// Accepts a success, and a refusal because the disk was full.
 pub(crate) fn done<T>(outcome: Result<T, RegistryError>, board: &Board) -> Result<(), String> {
     match outcome {
         Ok(_) => Ok(()),
@@ -36,7 +36,7 @@ pub(crate) async fn key_of(registry: &Registry, event: &[u8]) -> Option<SessionK
     Some(registry.context().store.task(&task).await.ok()??.session)
 }
 
-/// What a subscriber saw now goes on where another one stopped when the coordinator was killed.
+/// Joins a subscriber's events to those that another one saw before the coordinator was killed.
 pub(crate) fn record(state: &mut State, key: SessionKey, session: &SessionId, seen: &[StoredEvent]) {
     let life = state.lives.entry(key).or_insert_with(|| Life { session: session.clone(), events: Vec::new() });
     let both = life.events.len().min(seen.len());

@@ -1,4 +1,4 @@
-//! What the test's side of the world knows, and the way to wait for a change of it.
+//! The test's knowledge of the world, and the way to wait for a change of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -31,18 +31,18 @@ pub(crate) struct State {
     pub(crate) open: BTreeSet<usize>,
     /// From now on agents end what they hold at once.
     pub(crate) finish_all: bool,
-    /// What each life of a session was seen to be by a subscriber who asked for all of it.
+    /// Each life of a session, as a subscriber saw it that asked for all events.
     pub(crate) lives: BTreeMap<SessionKey, Life>,
-    /// What other subscribers saw.
+    /// The events that other subscribers saw.
     pub(crate) views: Vec<View>,
     pub(crate) tasks: BTreeMap<usize, TaskId>,
     /// Submissions that were refused, and why.
     pub(crate) refused: BTreeMap<usize, String>,
-    /// What those who waited were told.
+    /// The records that waiting callers got.
     pub(crate) told: BTreeMap<TaskId, TaskRecord>,
     /// Questions without an answer yet.
     pub(crate) asked: BTreeMap<usize, String>,
-    /// What could not be written may have been refused.
+    /// The disk was full: a write may have been refused.
     pub(crate) disk_was_full: bool,
     pub(crate) violations: Vec<String>,
 }

@@ -11,7 +11,7 @@ use crate::board::PATIENCE;
 use crate::scene::Scene;
 use crate::settings::{Settings, Wish};
 
-/// How often something is looked at that tells nobody when it changes. Not all the time: the coordinator needs the processor.
+/// The interval of polling a thing that announces no changes. It leaves the processor to the coordinator.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// A play with one session.
@@ -149,7 +149,7 @@ impl Play {
         self.scene.world.board.with(|state| state.tasks[&task].clone())
     }
 
-    /// How often an agent was given the task's message.
+    /// Returns how many times an agent got the task's message.
     pub(crate) fn given(&self, task: usize) -> usize {
         self.scene.world.board.with(|state| state.given.iter().filter(|given| given.task == task).count())
     }

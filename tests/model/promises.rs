@@ -1,4 +1,5 @@
-//! What must hold at the end, whatever happened: see "Promises" in ARCHITECTURE.md.
+//! The promises that must hold at the end of every run: no task lost or run twice, no event lost or repeated, nothing
+//! left in the engine. ARCHITECTURE.md, "Durability", says how they are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use serde_json::Value;
 use crate::agent::answer;
 use crate::board::{Given, Life, State, View};
 
-/// Why a task is queued again. Any other `retry` is the agent's own.
+/// The reasons for which the coordinator queues a task again. Any other `retry` is the agent's own.
 const TAKEN_BACK: [&str; 3] = ["container_lost", "agent_hung", "agent_ended"];
 
 /// Everything that is broken. `records`: the tasks as the store has them.
@@ -131,7 +132,7 @@ fn check_task(
         return Err(format!("it is {} in the end", record.status.as_str()));
     }
     let told = state.told.get(task).ok_or("who waited for it was never told")?;
-    // What was said in a session that was deleted later is gone from its tasks.
+    // Deleting a session removes the messages of its tasks.
     let stripped = record.request.message.is_empty();
     let same = told == record || stripped && (told.status, &told.failure) == (record.status, &record.failure);
     if !same {

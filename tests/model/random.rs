@@ -22,7 +22,7 @@ const CASES: u32 = 100;
 const SESSIONS: usize = 2;
 const STEPS: usize = 30;
 
-/// How long a step waits for things to come to rest where it does.
+/// The time that a waiting step gives the system to come to rest.
 const PAUSE: Duration = Duration::from_millis(150);
 
 /// Shorter than the tests' patience, longer than an agent needs.

@@ -1,5 +1,5 @@
-//! A stand-in for `sandbox-init`, with an [`Agent`] in it: it keeps what the agent says until that is acknowledged and comes
-//! back with its secret after every cut, as the real one does.
+//! A stand-in for `sandbox-init`, with an [`Agent`] in it: it keeps what the agent says until that is acknowledged and
+//! comes back with its secret after every cut, as the real one does.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use crate::agent::{Agent, Command, Say};
 use crate::board::{Board, SandboxEntry};
 
-/// How often it tries to connect, and looks whether its container is still there.
+/// The interval at which it tries to connect, and checks that its container is still there.
 const PAUSE: Duration = Duration::from_millis(5);
 
 const COMMANDS: usize = 64;
@@ -44,7 +44,7 @@ pub(crate) struct Sandbox {
     leaving: bool,
 }
 
-/// What a connection came to.
+/// The end of a connection.
 enum Carried {
     /// It ended, or the test cut it.
     Cut,
@@ -52,7 +52,7 @@ enum Carried {
 }
 
 impl Sandbox {
-    /// What happens when a container is started: checks what must hold then, and makes the sandbox.
+    /// Makes the sandbox of a container that starts, and checks the invariants of a start.
     pub(crate) fn of(started: Started, engine: FakeEngine, board: Arc<Board>) -> Self {
         let mut directory = PathBuf::new();
         let mut volumes = Vec::new();

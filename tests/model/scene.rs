@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use domain::session::SessionId;
 use domain::task::{TaskId, TaskRecord};
 use engine::{Engine, Labels, Operation};
-use store::TaskFilter;
+use store::{Answers, TaskFilter};
 
 use crate::agent::Command;
 use crate::board::PATIENCE;
@@ -126,7 +126,8 @@ impl Scene {
 
     fn records(&self) -> BTreeMap<TaskId, TaskRecord> {
         let registry = self.world.registry_of();
-        let tasks = self.world.now(registry.context().store.tasks(&TaskFilter::default(), None, 1000)).unwrap();
+        let tasks =
+            self.world.now(registry.context().store.tasks(&TaskFilter::default(), Answers::Whole, None, 1000)).unwrap();
         tasks.items.into_iter().map(|record| (record.id.clone(), record)).collect()
     }
 
@@ -148,7 +149,7 @@ impl Scene {
             self.world.start();
             self.world.sweep_everything();
         }
-        self.world.leftovers().into_iter().map(|left| format!("left behind: {left}")).collect()
+        self.world.remaining().into_iter().map(|left| format!("left behind: {left}")).collect()
     }
 
     fn watch(&self) {

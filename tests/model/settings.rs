@@ -1,4 +1,4 @@
-//! What a test chooses: how the coordinator is set, and what is wanted of a task.
+//! A test's choices: the coordinator's settings, and the requests of a task.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub(crate) struct Settings {
     pub(crate) warm: usize,
 }
 
-/// What a test wants of a task.
+/// A test's request for a task.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish {
     pub(crate) word: &'static str,

@@ -1,5 +1,5 @@
-//! A coordinator in this process, on an engine in memory, that can be killed and started again on the same data directory
-//! while the sandboxes live on.
+//! A coordinator in this process, on an engine in memory, that can be killed and started again on the same data
+//! directory while the sandboxes live on.
 
 mod calls;
 mod faults;
@@ -173,7 +173,7 @@ impl World {
         }
     }
 
-    /// Who asks a coordinator that ends gets no answer, and asks the next one.
+    /// Gives up the calls to a coordinator that ends. Their callers ask the next one.
     fn give_up_asking(&self) {
         self.board.with(|state| state.asked.clear());
     }
@@ -199,8 +199,8 @@ impl World {
         self.now(maintenance::remove_orphans(&self.registry_of()));
     }
 
-    /// What is in the engine and below RUNTIME_DIR.
-    pub(crate) fn leftovers(&self) -> Vec<String> {
+    /// Returns everything that is in the engine and below RUNTIME_DIR.
+    pub(crate) fn remaining(&self) -> Vec<String> {
         let everything = Labels::new();
         let (containers, volumes) = self.now(async {
             (self.engine.list_containers(&everything).await, self.engine.list_volumes(&everything).await)

@@ -1,4 +1,4 @@
-//! What a server under test is started with, whatever the test.
+//! The settings that every server under test has.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -11,8 +11,8 @@ pub(crate) fn agent_image() -> String {
     std::env::var("DOCKER_IMAGE").unwrap_or_else(|_| "claude-runner".to_owned())
 }
 
-/// The settings of a server that has all that it needs below `directory`, but for a model and an agent template. Port 0 is
-/// any.
+/// The settings of a server that has all that it needs below `directory`, but for a model and an agent template. Port 0
+/// is any.
 pub(crate) fn of(directory: &Path, port: u16) -> BTreeMap<String, String> {
     let path = |name: &str| directory.join(name).display().to_string();
     let mut environment = BTreeMap::from([
@@ -24,7 +24,8 @@ pub(crate) fn of(directory: &Path, port: u16) -> BTreeMap<String, String> {
         ("DATA_DIR".to_owned(), path("data")),
         ("RUNTIME_DIR".to_owned(), path("run")),
         ("DOCKER_IMAGE".to_owned(), agent_image()),
-        // Tests of these say so themselves: a container that nobody asked for costs time, and a machine's memory differs.
+        // Tests of these say so themselves: a container that nobody asked for costs time, and a machine's memory
+        // differs.
         ("WARM_SANDBOXES".to_owned(), "0".to_owned()),
         // More than any scenario has sessions.
         ("MAX_SANDBOXES".to_owned(), "1000".to_owned()),
@@ -40,8 +41,8 @@ pub(crate) fn directory(prefix: &str) -> tempfile::TempDir {
     tempfile::Builder::new().prefix(prefix).tempdir_in("/tmp").unwrap()
 }
 
-/// A port that stays free while no server listens on it. None of those that the kernel hands out by itself (from 32768 on,
-/// see `ip_local_port_range`): a connection of any program could have it in the meantime.
+/// A port that stays free while no server listens on it. None of those that the kernel hands out by itself (from 32768
+/// on, see `ip_local_port_range`): a connection of any program could have it in the meantime.
 pub(crate) fn port_for_long() -> u16 {
     loop {
         let port = rand::random_range(10_000..30_000);

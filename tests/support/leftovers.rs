@@ -1,4 +1,4 @@
-//! What a server under test has in the engine.
+//! The containers and volumes of a server under test.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! What the tests with a real server share: `tests/it` and `tests/faults` include it, and each has a `bounds` of its own.
+//! Shared by the tests with a real server: `tests/it` and `tests/faults` include it, and each has a `bounds` of its
+//! own.
 
 pub(crate) mod environment;
 pub(crate) mod image;

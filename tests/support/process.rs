@@ -43,7 +43,7 @@ impl Process {
         Process { child, log }
     }
 
-    /// Where it listens, once it does. `None`: it ended before.
+    /// Waits until the server listens, and returns its address. `None`: it ended before.
     pub(crate) async fn address(&mut self) -> Option<SocketAddr> {
         let listens = self.log.wait_for(|log| address_in(log).is_some());
         let log = within("the server listens", listens).await.ok()?;
@@ -98,7 +98,7 @@ fn address_in(log: &str) -> Option<SocketAddr> {
     if let Some((_, rest)) = log.split_once("listening address=") {
         return rest.split_whitespace().next()?.parse().ok();
     }
-    // Where it logs as JSON.
+    // The server may log as JSON.
     let line = log.lines().find(|line| line.contains(r#""message":"listening""#))?;
     serde_json::from_str::<serde_json::Value>(line).ok()?["address"].as_str()?.parse().ok()
 }

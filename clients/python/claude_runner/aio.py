@@ -43,7 +43,7 @@ class AsyncClaudeRunner:
     async def submit(
         self, session_id: str, message: str, *, idempotency_key: Optional[str] = None, **fields: Any
     ) -> Answer:
-        """Sends a message and waits for the answer. A server that restarts meanwhile is asked again for the same task.
+        """Sends a message and waits for the answer. After a restart of the server, it repeats the request for the same task.
 
         ``fields``: ``agent``, ``context``, ``env``, ``model``, ``max_turns``, ``timeout_ms``, ``max_cost_usd``, ``retry``,
         ``metadata``, ``webhook``."""
@@ -124,9 +124,10 @@ class AsyncClaudeRunner:
         status: Optional[str] = None,
         session_id: Optional[str] = None,
         q: Optional[str] = None,
+        full: bool = False,
     ) -> List[TaskRecord]:
-        """A page of tasks, newest first."""
-        call = requests.tasks(limit=limit, status=status, sessionId=session_id, q=q)
+        """A page of tasks, newest first; with `full`, the output and response of each."""
+        call = requests.tasks(limit=limit, status=status, sessionId=session_id, q=q, full=1 if full else None)
         return cast(List[TaskRecord], await self._json(call))
 
     async def sessions(self) -> List[Session]:
@@ -257,7 +258,7 @@ class AsyncClaudeRunner:
 
 
 class AsyncTask:
-    """A task that the server has taken in. It goes on whatever becomes of this object."""
+    """A task that the server has accepted. It runs on, even if this object is dropped."""
 
     def __init__(self, runner: AsyncClaudeRunner, id: str, session_id: str) -> None:
         self._runner = runner

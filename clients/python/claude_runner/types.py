@@ -49,6 +49,7 @@ class TaskRecord(TypedDict, total=False):
     status: str
     prompt: str
     context: Optional[str]
+    truncated: bool
     model: str
     maxTurns: int
     timeoutMs: int

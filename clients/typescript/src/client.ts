@@ -35,7 +35,7 @@ export class ClaudeRunner {
       transport === 'http' ? serverSent(this.http, session, since, signal) : webSocket(this.http.url, getTicket, session, since, signal);
   }
 
-  /** Sends a message and waits for the answer. A server that restarts meanwhile is asked again for the same task. */
+  /** Sends a message and waits for the answer. After a restart of the server, it repeats the request for the same task. */
   submit(task: SessionTask, options: SubmitOptions = {}): Promise<Answer> {
     return this.post('/task', task, options);
   }

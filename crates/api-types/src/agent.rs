@@ -35,7 +35,7 @@ pub struct Agent {
     pub error: Option<String>,
 }
 
-/// How Claude Code treats a tool call that no rule allows.
+/// The treatment of a tool call that no rule allows, in Claude Code's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum PermissionMode {

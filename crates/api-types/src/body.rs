@@ -1,4 +1,4 @@
-//! Bodies as the server reads them. Every member is optional here, so that an error can name the member that is missing and the
+//! Bodies as the server reads them. Every member is optional here, so that an error can name the missing member and the
 //! forms that there are.
 
 use std::collections::BTreeMap;

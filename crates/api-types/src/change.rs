@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::session::Session;
 use crate::task::Task;
 
-/// All of `/watch`. Types may be added: ignore those you do not know.
+/// A line of `/watch`. Types may be added: ignore those you do not know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Change {
@@ -31,7 +31,7 @@ pub struct SessionChanged {
     pub session: Session,
 }
 
-/// A session was deleted, and what its tasks had said
+/// A session was deleted, with the content of its tasks
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionGone {
@@ -39,6 +39,6 @@ pub struct SessionGone {
     pub session_id: SessionId,
 }
 
-/// List again: at the beginning, and where something was missed
+/// List again: sent at the beginning, and when the client missed changes
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reload {}

@@ -1,4 +1,5 @@
-//! The events of a session, as `WS /stream`, `GET /session/:id/events` and `GET /task/:id/logs?format=ndjson` have them.
+//! The events of a session, as `WS /stream`, `GET /session/:id/events` and `GET /task/:id/logs?format=ndjson` have
+//! them.
 //!
 //! The server writes them from `domain::event::Event`; a test holds that each of those is one of these, byte for byte.
 
@@ -56,7 +57,7 @@ pub struct Connected {
     pub earliest_seq: u64,
 }
 
-/// A task was taken in; told again while it waits for something
+/// A task was accepted; published again while it waits for something
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskQueued {
@@ -82,7 +83,7 @@ pub struct TaskStart {
     pub session_id: SessionId,
 }
 
-/// A repository task goes on to its next stage, or more is known of where it works
+/// A repository task enters its next stage, or its repository or branch becomes known
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stage {
@@ -153,7 +154,7 @@ pub struct Text {
     pub parent_tool_use_id: Option<String>,
 }
 
-/// A tool is called; told when the model's message is complete
+/// A tool is called; published when the model's message is complete
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolStart {
@@ -214,7 +215,7 @@ pub struct Retry {
     pub discards_from: Option<u64>,
 }
 
-/// A subagent started, went on or ended
+/// A subagent started, made progress or ended
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Subagent {
     #[serde(flatten)]
@@ -246,7 +247,7 @@ pub struct TaskFailed {
     pub error: String,
 }
 
-/// A task was ended
+/// A task was aborted
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Abort {

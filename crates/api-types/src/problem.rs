@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::nullable::Nullable;
 use crate::task::{ErrorType, TaskStatus, Usage};
 
-/// RFC 9457. Of a task that failed, with the members of an answer; `status` is then the task's word
+/// RFC 9457. The problem of a failed task also has the members of an answer; its `status` is then the status of the task
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {

@@ -65,7 +65,7 @@ pub struct RepositoryTaskRequest {
     pub prompt: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookTarget>,
-    /// OWNER/NAME; found out where it is not given
+    /// OWNER/NAME. Without it, the server determines the repository
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repo: Option<String>,
     /// the branch to begin at; default the repository's own
@@ -101,8 +101,8 @@ pub struct RepositoryTaskRequest {
     pub metadata: Option<Value>,
 }
 
-/// where the task's end is told, in the format of Standard Webhooks: a URL, signed with WEBHOOK_SECRET, or one with a secret
-/// of its own. https on the internet, and what WEBHOOK_ALLOW opens
+/// where the task's end is told, in the format of Standard Webhooks: a URL, signed with WEBHOOK_SECRET, or one with a
+/// secret of its own. https on the internet, and what WEBHOOK_ALLOW opens
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum WebhookTarget {
@@ -125,7 +125,7 @@ pub struct SignedTarget {
     pub secret: Option<String>,
 }
 
-/// One of the two
+/// Exactly one of the two
 // Without `Debug`.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]

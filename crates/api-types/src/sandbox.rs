@@ -1,4 +1,4 @@
-//! What runs now, and what it uses.
+//! Sandboxes that run now, and their usage.
 
 use domain::session::SessionId;
 use serde::{Deserialize, Serialize};

@@ -46,12 +46,17 @@ pub(crate) fn session_id() -> Object {
 
 /// Variables by their names.
 pub(crate) fn env() -> Object {
-    let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z_][A-Za-z0-9_]*$")).build();
-    let value = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^[^\x00]*$")).build();
+    let name = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^[A-Za-z_][A-Za-z0-9_]*$"))
+        .max_length(Some(256))
+        .build();
+    let value =
+        ObjectBuilder::new().schema_type(Type::String).max_length(Some(65_536)).pattern(Some(r"^[^\x00]*$")).build();
     ObjectBuilder::new()
         .schema_type(nullable(Type::Object))
         .description(Some(
-            "variables for the agent's tools, kept by the session; names that steer the agent itself are refused",
+            "variables for the agent's tools, kept by the session: at most 64 KiB each and 1 MiB in all; names that steer the agent itself are refused",
         ))
         .property_names(Some(name))
         .additional_properties(Some(AdditionalProperties::RefOr(value.into())))

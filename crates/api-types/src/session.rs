@@ -31,7 +31,7 @@ pub struct Session {
     pub credential: Option<CredentialSource>,
 }
 
-/// Whose credential a session's model requests have.
+/// The owner of the credential that a session's model requests use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CredentialSource {

@@ -143,6 +143,10 @@ pub struct Task {
     pub prompt: String,
     #[schema(required)]
     pub context: Option<String>,
+    /// in lists and changes, where `prompt` or `context` is cut at 2,000 characters
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub truncated: Option<bool>,
     pub model: String,
     pub max_turns: u32,
     pub timeout_ms: u64,
@@ -194,10 +198,11 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub usage: Option<Usage>,
-    /// the structured answer; null where there is none
+    /// the structured answer; null where there is none. Lists have it with `?full=1` only, `/watch` never
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value, required = false)]
     pub output: Option<Nullable<Value>>,
+    /// the text of the answer, where there is no structured one; in lists like `output`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub response: Option<Nullable<String>>,

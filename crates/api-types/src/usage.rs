@@ -1,4 +1,4 @@
-//! What was used, and what it cost.
+//! Usage and cost.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

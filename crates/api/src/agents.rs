@@ -29,7 +29,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<Agent>>, Api
     Ok(Json(checked.iter().map(view).collect()))
 }
 
-/// For `GET /ready`: what there is, and what is broken; an error where the default agent is.
+/// Checks the agents for `GET /ready`. A broken default agent is an error.
 pub(super) async fn summary(api: &Api) -> Result<String, String> {
     let agents = read_now(api).await.map_err(|error| domain::error_chain(&error))?;
     let default = agents.default_name().clone();
@@ -45,10 +45,11 @@ pub(super) async fn summary(api: &Api) -> Result<String, String> {
     if usable { Ok(sentence) } else { Err(sentence) }
 }
 
-/// The one that a task names, else its session's, else the default. That a session keeps its agent is seen to by its worker.
+/// The one that a task names, else its session's, else the default. That a session keeps its agent is seen to by its
+/// worker.
 pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Result<ChosenAgent, ApiError> {
     let session = task.session_id.as_deref().and_then(|id| id.parse::<SessionId>().ok());
-    // What is wrong with the body itself is said elsewhere.
+    // A wrong body is refused elsewhere.
     let Some(session) = session.filter(|session| caller.sees(session)) else {
         return Ok(ChosenAgent { name: AgentName::default(), settings: AgentSettings::default() });
     };
@@ -72,7 +73,7 @@ pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Resu
         }
         current => current.map(|session| session.agent),
     };
-    let missing = || ApiError::agent_unusable(&format!("the session's is not there any more; there are {}", known()));
+    let missing = || ApiError::agent_unusable(&format!("the session's agent no longer exists; there are {}", known()));
     let (name, entry) = match (current, named) {
         // Under the name that the session has it by, which may be `default`.
         (Some(current), named) => match (agents.find(&current), named) {

@@ -1,5 +1,5 @@
-//! Every request's line in the audit log, and the `x-request-id` of its answer. It stands outside of everything else, so that
-//! what is refused on the way in is written down like the rest.
+//! Every request's line in the audit log, and the `x-request-id` of its answer. It stands outside of everything else,
+//! so that what is refused on the way in is written down like the rest.
 
 mod subject;
 
@@ -18,27 +18,27 @@ pub(super) use subject::Subject;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What the layers within find out about a request's caller, as one of its extensions. The line is written also where they
-/// never answer, so a response could not carry it.
+/// The inner layers' finding about a request's caller, as an extension of the request. The audit line is written even
+/// if they never answer, so a response could not carry it.
 #[derive(Clone, Default)]
-pub(super) struct Entry(Arc<OnceLock<Admitted>>);
+pub(super) struct AdmissionSlot(Arc<OnceLock<Admitted>>);
 
-/// As what a request was let past the check of keys.
+/// The way in which a request passed the check of keys.
 pub(super) enum Admitted {
-    /// To a route that asks for no key. Load balancers ask such all day: it has no line.
+    /// On a route that needs no key. Load balancers poll such routes, so they have no audit line.
     Openly,
-    /// As a caller, who may be told all the same that this key may not do that.
+    /// As a caller. The request can still be refused because its key lacks the right.
     As(Option<KeyId>),
 }
 
-impl Entry {
-    /// Once; what is told later does not count.
+impl AdmissionSlot {
+    /// Records the finding. Only the first call counts.
     pub(super) fn admitted(&self, how: Admitted) {
         let _ = self.0.set(how);
     }
 }
 
-/// Why the perimeter let a request no further, as an extension of the response.
+/// The reason why the perimeter refused a request, as an extension of the response.
 #[derive(Clone)]
 pub(super) struct Refused(pub(super) String);
 
@@ -48,7 +48,7 @@ pub(super) async fn record(mut request: Request, next: Next) -> Response {
     let mut line = Line {
         began: Instant::now(),
         id: request_id(request.headers()),
-        entry: Entry::default(),
+        admission: AdmissionSlot::default(),
         peer: peer(&request),
         method: request.method().clone(),
         asked: Subject::of_path(route.as_deref(), request.uri().path()),
@@ -56,7 +56,7 @@ pub(super) async fn record(mut request: Request, next: Next) -> Response {
         refused: None,
         status: None,
     };
-    request.extensions_mut().insert(line.entry.clone());
+    request.extensions_mut().insert(line.admission.clone());
     let mut response = next.run(request).await;
     if let Ok(id) = HeaderValue::try_from(&line.id) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -69,11 +69,11 @@ pub(super) async fn record(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Written when it is dropped: also of a request whose caller hangs up, which is the end of its handler.
+/// The audit line, written on drop: a caller that hangs up ends the handler, and its request is logged too.
 struct Line {
     began: Instant,
     id: String,
-    entry: Entry,
+    admission: AdmissionSlot,
     peer: IpAddr,
     method: Method,
     route: Option<String>,
@@ -85,7 +85,7 @@ struct Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let key = match self.entry.0.get() {
+        let key = match self.admission.0.get() {
             Some(Admitted::Openly) => return,
             Some(Admitted::As(key)) => key.as_ref(),
             None => None,
@@ -109,13 +109,13 @@ impl Drop for Line {
     }
 }
 
-/// Who asks; a listener that does not say so is a test's.
+/// Returns the peer's address. Only tests have listeners that do not give it.
 pub(super) fn peer(request: &Request) -> IpAddr {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |ConnectInfo(address)| address.ip())
 }
 
-/// The caller's own, if it is a short word; else a new one.
+/// Returns the caller's own request id if it is a short word, else a new one.
 fn request_id(headers: &HeaderMap) -> String {
     let is_word = |id: &&str| {
         (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))

@@ -1,4 +1,4 @@
-//! Who may call: every request is given its [`Caller`], and counted.
+//! Authorizes requests: each gets its [`Caller`], and is counted.
 
 mod credential;
 
@@ -12,9 +12,11 @@ use domain::session::SessionId;
 use http::{HeaderMap, HeaderName, Method};
 use tower_http::cors::CorsLayer;
 
-use super::audit::{Admitted, Entry, REQUEST_ID, peer};
+use super::audit::{AdmissionSlot, Admitted, REQUEST_ID, peer};
+use super::paging::PARTIAL;
 use super::{Api, ApiError};
-use crate::access::{Caller, Keys, Rate, Tickets};
+use crate::access::{Caller, Holder, Keys, Rate, Shares, Tickets};
+use crate::listen::ConnectionPlace;
 use crate::settings::OriginList;
 use credential::{Credential, bearer};
 
@@ -23,31 +25,42 @@ pub(super) use credential::{STREAM_PROTOCOL, origin_of};
 /// Routes that answer without a key: a load balancer has none, and who signs in has not shown one yet.
 const OPEN: [&str; 6] = ["/health", "/ready", "/", "/assets/{file}", "/docs", "/docs/{file}"];
 
-/// What decides who is let in.
+/// Everything that authorization needs.
 pub struct Guard {
     pub keys: Keys,
     pub tickets: Tickets,
     pub rate: Rate,
+    pub shares: Shares,
 }
 
-/// With keys set, a request without a valid one gets nowhere, not even to learn which routes there are.
+/// If there are keys, a request without a valid one is refused before routing, so that it does not learn which routes
+/// exist.
 pub(super) async fn admit(State(api): State<Api>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let entry = request.extensions().get::<Entry>().cloned().unwrap_or_default();
-    let caller = if route.as_deref().is_some_and(|route| OPEN.contains(&route)) {
-        entry.admitted(Admitted::Openly);
-        Caller::anyone()
+    let admission = request.extensions().get::<AdmissionSlot>().cloned().unwrap_or_default();
+    let (peer, is_open) = (peer(&request), route.as_deref().is_some_and(|route| OPEN.contains(&route)));
+    let (caller, holder) = if is_open {
+        admission.admitted(Admitted::Openly);
+        // A key that is shown without need counts, so that others at its address are not in its way.
+        let shown = bearer(request.headers()).and_then(|key| api.guard.keys.find(key));
+        let holder = Holder::of(shown.as_ref().unwrap_or(&Caller::anyone()), peer);
+        (Caller::anyone(), holder)
     } else {
-        let caller = identify(&api.guard, &request, peer(&request))?;
-        entry.admitted(Admitted::As(caller.key.clone()));
+        let caller = identify(&api.guard, &request, peer)?;
+        admission.admitted(Admitted::As(caller.key.clone()));
+        let holder = Holder::of(&caller, peer);
+        // Only now, so that a wrong key does not count as one.
+        if let Some(place) = request.extensions().get::<ConnectionPlace>() {
+            place.admitted(&holder).map_err(|exhausted| ApiError::exhausted("connections", exhausted))?;
+        }
         allow(&api.guard, &caller, request.method(), route.as_deref())?;
-        caller
+        (caller, holder)
     };
     request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+    api.guard.shares.hold(holder, route.as_deref(), is_open, request, next).await
 }
 
-/// Who it is. Where there are no keys and never were, everyone on this machine.
+/// Returns the caller. Without keys, now and ever, everyone on this machine is the anonymous caller.
 fn identify(guard: &Guard, request: &Request, peer: IpAddr) -> Result<Caller, ApiError> {
     if let Some(anyone) = guard.keys.anyone() {
         return Ok(anyone);
@@ -69,14 +82,14 @@ fn identify(guard: &Guard, request: &Request, peer: IpAddr) -> Result<Caller, Ap
     }
 }
 
-/// Whether they may do that, now.
+/// Checks that the caller may use the route now.
 fn allow(guard: &Guard, caller: &Caller, method: &Method, route: Option<&str>) -> Result<(), ApiError> {
     guard.rate.call(caller.key.as_ref()).map_err(ApiError::rate_limited)?;
     let needed = needed_scope(method, route);
     if caller.scope < needed { Err(ApiError::forbidden(needed)) } else { Ok(()) }
 }
 
-/// Whoever may read may have a ticket made, which can do no more.
+/// A key that may read may make a ticket, because a ticket can only read.
 fn needed_scope(method: &Method, route: Option<&str>) -> Scope {
     match (method, route) {
         (&Method::GET | &Method::HEAD | &Method::OPTIONS, _) | (&Method::POST, Some("/session/{id}/ticket")) => {
@@ -86,7 +99,7 @@ fn needed_scope(method: &Method, route: Option<&str>) -> Scope {
     }
 }
 
-/// Whether who asks an open path may know more than that the server lives.
+/// Returns true when a request to an open path may see more than that the server is alive.
 pub(super) fn knows(guard: &Guard, headers: &HeaderMap) -> bool {
     guard.keys.anyone().is_some() || bearer(headers).is_some_and(|key| guard.keys.find(key).is_some())
 }
@@ -96,7 +109,8 @@ pub(super) fn visible(caller: &Caller, session: SessionId) -> Result<SessionId, 
     if caller.sees(&session) { Ok(session) } else { Err(ApiError::unknown_session(session.as_str())) }
 }
 
-/// Pages of these origins may call. `None` where there are none: the layer would answer every `OPTIONS` itself, without a key.
+/// Pages of these origins may call. `None` where there are none: the layer would answer every `OPTIONS` itself, without
+/// a key.
 pub(super) fn cors(origins: &OriginList) -> Option<CorsLayer> {
     if origins.0.is_empty() {
         return None;
@@ -112,7 +126,7 @@ pub(super) fn cors(origins: &OriginList) -> Option<CorsLayer> {
             HeaderName::from_static("prefer"),
             REQUEST_ID,
         ])
-        .expose_headers([http::header::LINK, http::header::LOCATION, http::header::RETRY_AFTER, REQUEST_ID])
+        .expose_headers([http::header::LINK, http::header::LOCATION, http::header::RETRY_AFTER, REQUEST_ID, PARTIAL])
         .max_age(std::time::Duration::from_mins(10));
     Some(layer)
 }

@@ -7,30 +7,38 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use bytes::BytesMut;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
 use super::{ApiError, MAX_BODY_BYTES};
+use crate::access::{BodyShare, Share};
 
-/// How long a body may take.
+/// The time limits of reading a body.
 #[derive(Clone, Copy)]
 struct Patience {
     /// Between two pieces.
     idle: Duration,
-    /// For all of it, however it trickles.
+    /// The time limit of the whole body, however slowly it arrives.
     total: Duration,
 }
 
 /// The largest body has its time at 35 KB/s.
 const PATIENCE: Patience = Patience { idle: Duration::from_secs(15), total: Duration::from_mins(2) };
 
-/// The body as it came, within the limit and in time.
-pub(super) struct RawBody(pub(super) Bytes);
+/// The body as it came, within the limits of its caller and in time.
+pub(super) struct RawBody {
+    pub(super) bytes: Bytes,
+    _share: Option<Share>,
+}
 
 impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        read_in_time(request.into_body(), PATIENCE).await.map(RawBody)
+        let length = request.body().size_hint().exact();
+        let share = request.extensions().get::<BodyShare>().map(|share| share.reserve(length)).transpose()?;
+        let bytes = read_in_time(request.into_body(), PATIENCE).await?;
+        Ok(RawBody { bytes, _share: share })
     }
 }
 
@@ -54,14 +62,14 @@ async fn read(mut body: Limited<Body>, idle: Duration) -> Result<Bytes, ApiError
 }
 
 fn is_too_large(error: &(dyn Error + 'static)) -> bool {
-    // By our own bound, or by the router's for all bodies.
+    // The body exceeds our bound here, or the router's bound for all bodies.
     std::iter::successors(Some(error), |&cause| cause.source()).any(<dyn std::error::Error>::is::<LengthLimitError>)
 }
 
 impl RawBody {
     /// Decodes JSON. An error names the field and what it may be.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        let mut json = serde_json::Deserializer::from_slice(&self.0);
+        let mut json = serde_json::Deserializer::from_slice(&self.bytes);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
             let cause = error.into_inner();

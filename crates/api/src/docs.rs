@@ -1,5 +1,5 @@
-//! `GET /docs`: a page that shows this API's two documents to people. It is the same for everybody, so it answers without a key;
-//! the documents that it fetches need one where the server has keys.
+//! `GET /docs`: a page that shows this API's two documents to people. It is the same for everybody, so it answers
+//! without a key; the documents that it fetches need one where the server has keys.
 
 use std::sync::LazyLock;
 
@@ -49,7 +49,7 @@ mod tests {
         for file in FILES.iter() {
             assert!(page.contains(&format!("\"/docs/{}\"", file.name)), "{}", file.name);
         }
-        // What would make markup of text; the page's policy refuses it too.
+        // These would parse text as markup. The page's policy refuses them too.
         let script = include_str!("docs/docs.js");
         for forbidden in ["innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", ".style"] {
             assert!(!script.contains(forbidden), "{forbidden} is in the script");

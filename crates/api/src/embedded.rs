@@ -1,4 +1,5 @@
-//! Files that are in the binary, sent compressed and not sent again to who has them. They say nothing about anyone.
+//! Files that are in the binary. They are sent compressed, and not sent again to clients that have them. They contain
+//! no data of anyone.
 
 use std::io::Write as _;
 
@@ -18,8 +19,9 @@ use sha2::{Digest as _, Sha256};
 /// Asked for again each time, which costs one answer without a body.
 const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// Its own scripts and styles, its own server; nothing inline, nothing evaluated, no other host. Text of an agent that came to be
-/// markup would load nothing and run nothing, and no text can be made markup in the first place (trusted types).
+/// Its own scripts and styles, its own server; nothing inline, nothing evaluated, no other host. Text of an agent that
+/// came to be markup would load nothing and run nothing, and no text can be made markup in the first place (trusted
+/// types).
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
@@ -68,7 +70,7 @@ impl File {
         self.answer(headers, REVALIDATED)
     }
 
-    /// How many bytes go over the wire to a client that takes gzip.
+    /// Returns the bytes on the wire for a client that accepts gzip.
     #[cfg(test)]
     pub(super) fn sent(&self) -> usize {
         self.compressed.as_ref().unwrap_or(&self.bytes).len()

@@ -15,7 +15,7 @@ use tracing::error;
 
 use super::perimeter::Refusal;
 use super::view;
-use crate::access::TooManyRequests;
+use crate::access::{Exhausted, TooManyRequests};
 
 /// A refusal or a failure, as a caller gets it.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl ApiError {
         ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
     }
 
-    /// What is asked for is of all sessions, and the key is for some.
+    /// The request concerns all sessions, and the key is bound to a prefix.
     pub(super) fn not_for_a_prefix(prefix: &str) -> Self {
         let sentence = format!(
             "this API key is for sessions whose ids begin with {prefix:?}, and this is about all of them: use a key without a prefix"
@@ -132,6 +132,31 @@ impl ApiError {
         let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
         let sentence = format!("too many requests; try again in {seconds} s");
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(seconds)
+    }
+
+    /// `held`: what there is no more of, in the plural.
+    pub(super) fn exhausted(held: &str, exhausted: Exhausted) -> Self {
+        let sentence = match exhausted {
+            Exhausted::Share(share) => {
+                format!("too many {held}: one key, or one address without a key, may have {share} at once")
+            }
+            Exhausted::Total => format!("too many {held} at once; try again soon"),
+        };
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(5)
+    }
+
+    pub(super) fn lists_busy() -> Self {
+        let sentence = "too many lists are read at the moment, or this one took too long; try again soon";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "lists_busy", sentence).retry_after(2)
+    }
+
+    pub(super) fn too_many_bodies(exhausted: Exhausted) -> Self {
+        let whose = match exhausted {
+            Exhausted::Share(_) => "of this key, or of this address without a key,",
+            Exhausted::Total => "of all callers",
+        };
+        let sentence = format!("too many large bodies {whose} are being received; try again soon");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", sentence).retry_after(2)
     }
 
     pub(super) fn too_many_tickets() -> Self {
@@ -193,18 +218,14 @@ impl ApiError {
 
     /// The container engine did not do what a request needs of it.
     pub(super) fn engine(cause: &engine::EngineError) -> Self {
-        tracing::warn!(error = %cause, "a request failed, because the container engine did");
-        let sentence = "the container engine does not answer as it should; the server's log has more";
+        tracing::warn!(error = %cause, "a request failed because of the container engine");
+        let sentence = "unexpected answer of the container engine; see the server's log";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable", sentence).retry_after(5)
     }
 
     fn internal(cause: &dyn std::error::Error) -> Self {
         error!(cause = ?cause, "request failed: {cause}");
-        ApiError::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "something went wrong here; the server's log has more",
-        )
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error; see the server's log")
     }
 }
 
@@ -245,6 +266,7 @@ impl From<&StoreError> for ApiError {
                 error.problem.task_id = Some(task.clone());
                 error
             }
+            StoreError::Busy | StoreError::TimedOut => ApiError::lists_busy(),
             other => ApiError::internal(other),
         }
     }
@@ -274,7 +296,7 @@ impl From<SubmitError> for ApiError {
             SubmitError::Store(error) => error.as_ref().into(),
             SubmitError::ShuttingDown => ApiError::shutting_down(),
             SubmitError::OtherAgent(_) => ApiError::new(StatusCode::CONFLICT, "agent_conflict", error.to_string()),
-            SubmitError::EnvMissing { .. } => ApiError::invalid(error.to_string()),
+            SubmitError::EnvMissing { .. } | SubmitError::EnvTooLarge(_) => ApiError::invalid(error.to_string()),
         }
     }
 }

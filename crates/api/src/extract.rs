@@ -1,4 +1,4 @@
-//! What axum takes out of a request's address, with errors that are ours.
+//! Extractors for path and query that answer errors in our form.
 
 use axum::extract::FromRequestParts;
 use axum::extract::rejection::{PathRejection, QueryRejection};

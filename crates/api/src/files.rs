@@ -1,5 +1,5 @@
-//! `GET /session/:id/files[/PATH]`: a session's workspace. What is in it was made by an agent, so nothing of it is followed,
-//! believed or given to a browser to run.
+//! `GET /session/:id/files[/PATH]`: a session's workspace. What is in it was made by an agent, so nothing of it is
+//! followed, believed or given to a browser to run.
 
 mod export;
 mod kind;
@@ -32,11 +32,14 @@ use crate::access::Caller;
 /// A longer list is none that a person reads.
 const MAX_ENTRIES: usize = 10_000;
 
+/// The size of a list's entries as JSON. A name has at most 255 bytes, but the target of a link may have 4,096.
+const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
+
 /// A list costs what everything below the directory costs to read: the engine has no other way to tell names.
 const LIST_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// As Linux has it.
+/// The bound of Linux.
 const MAX_PATH_BYTES: usize = 4095;
 
 #[derive(Deserialize)]
@@ -119,10 +122,10 @@ fn parts(path: &str) -> Result<Vec<String>, ApiError> {
     Ok(parts)
 }
 
-/// What lies directly in a directory, whose own entry is `first`.
+/// Lists the direct children of a directory. Its own entry is `first`.
 async fn list(parts: &[String], mut archive: WorkspaceArchive, first: &ArchiveEntry) -> Response {
     let deadline = Instant::now() + LIST_TIMEOUT;
-    let mut entries = Vec::new();
+    let (mut entries, mut bytes) = (Vec::new(), 0);
     let prefix = first.path.strip_suffix(b"/").unwrap_or(&first.path);
     // Cut wherever it ends before the archive does, of whatever reason: what is there is true, and not all.
     let truncated = loop {
@@ -132,7 +135,12 @@ async fn list(parts: &[String], mut archive: WorkspaceArchive, first: &ArchiveEn
             if entries.len() == MAX_ENTRIES {
                 break true;
             }
-            entries.push(view(name, &entry));
+            let entry = view(name, &entry);
+            bytes += super::view::text(&entry).len();
+            if bytes > MAX_LIST_BYTES {
+                break true;
+            }
+            entries.push(entry);
         }
         if archive.taken() > LIST_BYTES {
             break true;

@@ -1,4 +1,32 @@
-//! The HTTP API. Requests are checked here and handed to the registry; nothing below this module knows HTTP.
+//! The HTTP API: routes, access, streams and the dashboard's files. A handler checks the request, calls the registry,
+//! the store or the sandboxes, and answers with a type of `api-types`.
+//!
+//! | module | contains |
+//! |---|---|
+//! | `listen` | connections: limits, time limits, graceful end |
+//! | `perimeter` | the checks of Host, Origin and the form of the body, before anything else; security headers |
+//! | `audit` | the request id, and one line of the audit log per request |
+//! | `authorize`, [`access`] | the caller of a request; keys, scopes, prefixes, rate limits, tickets |
+//! | `task`, `submission` | `/task`, `/tasks`; the body of `POST /task` |
+//! | `session`, `ticket` | `/sessions`, `/session/{id}`; tickets for streams |
+//! | `stream`, `events`, `logs`, `watch` | the live routes: WebSocket, server-sent events, lines of JSON |
+//! | `files` | `/session/{id}/files` |
+//! | `agents`, `sandboxes`, `usage`, `webhook` | the routes of these names |
+//! | `health`, `metrics` | `/health` and `/ready`; `/metrics` |
+//! | `openapi`, `docs`, `dashboard`, `embedded` | the documents and pages in the binary |
+//! | `error` | [`ApiError`], and its response |
+//! | `body`, `extract`, `paging`, `view` | shared: reading a request, pages of a list, records as callers see them |
+//! | [`settings`] | the values of the API's settings |
+//!
+//! [`router`] lists all routes and their layers. The outermost layer is `audit`, so that every refusal has a request id
+//! and a line in the audit log.
+//!
+//! Invariants:
+//! - `error` is the only place that makes an error response.
+//! - Host and Origin are checked before the key, and the key before the body is read.
+//! - A caller whose key has a prefix gets the same answer for another's session as for one that does not exist.
+//! - No crate but this one knows HTTP statuses, axum or WebSocket frames of callers.
+//! - A handler that streams reads from the store or the feed. It never makes a session's worker wait.
 
 pub mod access;
 mod agents;
@@ -12,6 +40,7 @@ mod error;
 mod events;
 mod extract;
 mod files;
+mod guarded;
 mod health;
 mod listen;
 mod logs;
@@ -62,7 +91,7 @@ pub use submission::TaskDefaults as Defaults;
 pub use view::show_task;
 pub use webhook::WebhookRules;
 
-/// A message is text for a model; more than this is not read by any.
+/// The bound on a request's body. No model reads a longer message.
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// The parts that the handlers use, each cheap to clone.
@@ -83,9 +112,9 @@ pub struct Api {
     pub guard: Arc<Guard>,
     pub cors_origins: OriginList,
     pub perimeter: Arc<Perimeter>,
-    /// Streams run here, beyond the request that opened them.
+    /// Streams run here. They outlive the request that opened them.
     pub streams: TaskTracker,
-    /// A WebSocket subscriber that takes nothing for this long is let go.
+    /// A WebSocket subscriber that reads nothing for this long is disconnected.
     pub subscriber_timeout: Duration,
     pub metrics: Metrics,
     pub webhooks: Arc<WebhookRules>,
@@ -96,7 +125,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// The server accepts no new task any more.
+    /// Returns true when the server accepts no more tasks.
     fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
     }

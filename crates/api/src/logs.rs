@@ -91,7 +91,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// What comes next; `None` at the end.
+    /// Returns the next piece; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             match self.page().await {

@@ -1,4 +1,4 @@
-//! `GET /metrics`, and the count of requests that it tells of.
+//! `GET /metrics`, and the count of requests that it shows.
 
 use axum::Extension;
 use axum::extract::{MatchedPath, Request, State};
@@ -12,7 +12,7 @@ use super::session::prefix;
 use super::{Api, ApiError};
 use crate::access::Caller;
 
-/// For a key of any scope that is not bound to some sessions: the numbers are of all of them.
+/// Needs a key of any scope without a prefix, because the numbers concern all sessions.
 pub(super) async fn expose(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Result<Response, ApiError> {
     if let Some(prefix) = prefix(&caller) {
         return Err(ApiError::not_for_a_prefix(prefix));

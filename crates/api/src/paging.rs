@@ -1,13 +1,17 @@
-//! Lists that are told a page at a time. The next one is in the `Link` header, so that the body stays an array.
+//! Lists in pages. The link to the next page is in the `Link` header, so that the body stays an array.
 
-use axum::Json;
 use axum::response::{IntoResponse as _, Response};
-use http::HeaderValue;
-use http::header::LINK;
+use http::header::{CONTENT_TYPE, LINK};
+use http::{HeaderName, HeaderValue};
 use serde::Serialize;
-use store::Cursor;
+use store::{Cursor, MAX_PAGE_BYTES, Page};
 
-use super::ApiError;
+use super::{ApiError, view};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A search that ended before it had looked at everything.
+pub(super) const PARTIAL: HeaderName = HeaderName::from_static("x-partial");
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
@@ -19,27 +23,41 @@ pub(super) struct Paging {
 }
 
 impl Paging {
-    /// Of the fields `limit` and `cursor` of a query.
+    /// Reads the fields `limit` and `cursor` of a query.
     pub(super) fn asked(limit: Option<&str>, cursor: Option<&str>) -> Result<Paging, ApiError> {
+        Paging::bounded(limit, cursor, DEFAULT_LIMIT, MAX_LIMIT)
+    }
+
+    /// The same for a list with a limit of its own.
+    pub(super) fn bounded(
+        limit: Option<&str>,
+        cursor: Option<&str>,
+        default: usize,
+        max: usize,
+    ) -> Result<Paging, ApiError> {
         let limit = match limit {
-            None => Some(DEFAULT_LIMIT),
-            Some(text) => text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)),
+            None => Some(default),
+            Some(text) => text.parse().ok().filter(|limit| (1..=max).contains(limit)),
         };
-        let limit = limit.ok_or_else(|| ApiError::invalid(format!("limit: it must be from 1 to {MAX_LIMIT}")))?;
+        let limit = limit.ok_or_else(|| ApiError::invalid(format!("limit: it must be from 1 to {max}")))?;
         let cursor = cursor.map(str::parse).transpose();
-        let cursor = cursor.map_err(|_| ApiError::invalid("cursor: take the one of the Link header as it is"))?;
+        let cursor = cursor.map_err(|_| ApiError::invalid("cursor: use the one of the Link header unchanged"))?;
         Ok(Paging { limit, cursor })
     }
 
-    /// The page, and where there is a next one its address, under the same filters.
-    pub(super) fn answer(
+    /// The page, which ends before [`MAX_PAGE_BYTES`], and the address of the next one under the same filters.
+    pub(super) fn answer<T, S: Serialize>(
         &self,
         path: &str,
-        items: &[impl Serialize],
-        next: Option<Cursor>,
+        page: &Page<T>,
+        show: impl Fn(&T) -> S,
         filters: &[(&str, &Option<String>)],
     ) -> Response {
-        let mut response = Json(items).into_response();
+        let (body, next) = array(page, show);
+        let mut response = ([(CONTENT_TYPE, JSON)], body).into_response();
+        if page.partial {
+            response.headers_mut().insert(PARTIAL, HeaderValue::from_static("true"));
+        }
         let Some(next) = next else { return response };
         let mut target = format!("<{path}?limit={}&cursor={next}", self.limit);
         for (name, value) in filters.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value))) {
@@ -52,4 +70,22 @@ impl Paging {
         }
         response
     }
+}
+
+/// The rows that fit as a JSON array, at least one of them, and the position of the next page.
+fn array<T, S: Serialize>(page: &Page<T>, show: impl Fn(&T) -> S) -> (String, Option<Cursor>) {
+    let mut body = String::from("[");
+    let mut last = None;
+    for (item, position) in page.items.iter().zip(&page.positions) {
+        let row = view::text(&show(item));
+        if last.is_some() && body.len() + row.len() + 2 > MAX_PAGE_BYTES {
+            return (body + "]", last);
+        }
+        if last.is_some() {
+            body.push(',');
+        }
+        body.push_str(&row);
+        last = Some(*position);
+    }
+    (body + "]", page.next)
 }

@@ -1,5 +1,5 @@
-//! What is checked before anything of a request is used: under which name we were called, and by whose page. A server on
-//! loopback is one web page away from being told to run things, so this stands in front of authentication too.
+//! Checks a request's Host and Origin before anything else of it is used. A server on
+//! loopback is one web page away from attackers, so this check precedes authentication.
 
 mod authority;
 mod headers;
@@ -36,16 +36,16 @@ pub struct Perimeter {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LocalAddress(pub(super) SocketAddr);
 
-/// Why a request goes no further.
+/// The reason why the perimeter refuses a request.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("Host: {0}")]
     InvalidHost(&'static str),
-    #[error("this server is not called {0}; ALLOWED_HOSTS allows further names, like those of a reverse proxy")]
+    #[error("{0} is not a name of this server; ALLOWED_HOSTS allows further names, like those of a reverse proxy")]
     HostNotAllowed(String),
-    #[error("pages of this origin may not call; CORS_ORIGINS allows further origins")]
+    #[error("pages of this origin may not call this server; CORS_ORIGINS allows further origins")]
     OriginNotAllowed,
-    #[error("pages of other sites may not call; CORS_ORIGINS allows further origins")]
+    #[error("pages of other sites may not call this server; CORS_ORIGINS allows further origins")]
     CrossSite,
     #[error("Content-Length and Transfer-Encoding exclude each other")]
     TwoLengths,
@@ -59,7 +59,7 @@ impl Perimeter {
     fn is_ours(&self, host: &Authority, local: Option<SocketAddr>) -> bool {
         let by_name = host.is_loopback()
             || host.is_address(self.listens_on.ip())
-            // Where we listen on all addresses, each one is ours on the connections that came by it.
+            // When the server listens on all addresses, a connection's local address is a valid Host.
             || self.listens_on.ip().is_unspecified() && local.is_some_and(|local| host.is_address(local.ip()));
         by_name && host.port().is_none_or(|port| port == self.listens_on.port())
             || self.allowed_hosts.allow(host.name(), host.port())
@@ -68,8 +68,8 @@ impl Perimeter {
 
 /// Host, Origin and Sec-Fetch-Site.
 pub(super) async fn check_source(State(perimeter): State<Arc<Perimeter>>, request: Request, next: Next) -> Response {
-    // Of two lengths the HTTP library keeps quiet about one, depending on their order. Closing makes it all the same: what
-    // follows on the connection is never read as a request.
+    // The HTTP library may hide one of two lengths, depending on their order. Closing the connection makes that
+    // harmless: what follows on the connection is never read as a request.
     let chunked = request.headers().contains_key(TRANSFER_ENCODING);
     let local = request.extensions().get::<LocalAddress>().map(|local| local.0);
     let mut response = match perimeter.check(request.method(), request.uri(), request.headers(), local) {
@@ -85,15 +85,15 @@ pub(super) async fn check_source(State(perimeter): State<Arc<Perimeter>>, reques
     response
 }
 
-/// A body must say that it is JSON, which no page can make a browser send to another origin without asking first, and must
-/// not say that it is too long.
+/// A body must say that it is JSON, which no page can make a browser send to another origin without asking first, and
+/// must not say that it is too long.
 pub(super) async fn check_body(request: Request, next: Next) -> Result<Response, ApiError> {
     // The connection reads and drops the body of a request that is refused.
     objection(request.headers()).map_or(Ok(()), Err)?;
     Ok(next.run(request).await)
 }
 
-/// What is wrong with a body, as far as the head says.
+/// Returns the error of a body that the head alone shows to be wrong.
 fn objection(headers: &HeaderMap) -> Option<ApiError> {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > MAX_BODY_BYTES as u64) {

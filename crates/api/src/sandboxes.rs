@@ -12,7 +12,7 @@ use sandbox::SandboxUsage;
 use super::{Api, ApiError};
 use crate::access::Caller;
 
-/// For those who see all sessions.
+/// Needs a key that sees all sessions.
 pub(super) async fn sandboxes(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,

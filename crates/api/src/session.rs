@@ -5,28 +5,42 @@ use std::collections::BTreeMap;
 use api_types::body::CredentialBody;
 use api_types::session::{Deleted, Reset, Session};
 use axum::extract::State;
+use axum::response::Response;
 use axum::{Extension, Json};
 use domain::access::Visible;
-use domain::session::{CREDENTIAL_NAMES, SessionId};
+use domain::session::{CREDENTIAL_NAMES, MAX_CREDENTIAL_BYTES, SessionId};
 use http::StatusCode;
+use serde::Deserialize;
 use sessions::session::{OwnCredential, own_credential};
+use store::SessionSummary;
 
 use super::authorize::visible;
 use super::body::RawBody;
-use super::extract::Path;
+use super::extract::{Path, Query};
+use super::paging::Paging;
+use super::submission::check_length;
 use super::{Api, ApiError, view};
 use crate::access::Caller;
 
-/// A list longer than this is no list for a person; a page has its own view of it.
+/// The sessions of a page. Callers of the origins ask for no page, so it is long enough for all sessions of most servers.
 const MAX_SESSIONS: usize = 10_000;
 
-/// `GET /sessions`.
+#[derive(Deserialize)]
+pub(super) struct ListQuery {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// `GET /sessions`: in the order of their creation, in pages like `GET /tasks`.
 pub(super) async fn list(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
-) -> Result<Json<Vec<Session>>, ApiError> {
-    let records = api.store.sessions(prefix(&caller), None, MAX_SESSIONS).await?.items;
-    Ok(Json(records.iter().map(|record| view::session(record, api.registry.status(&record.id))).collect()))
+    Query(query): Query<ListQuery>,
+) -> Result<Response, ApiError> {
+    let paging = Paging::bounded(query.limit.as_deref(), query.cursor.as_deref(), MAX_SESSIONS, MAX_SESSIONS)?;
+    let page = api.store.sessions(prefix(&caller), paging.cursor, paging.limit).await?;
+    let show = |summary: &SessionSummary| view::session(summary, api.registry.status(&summary.id));
+    Ok(paging.answer("/sessions", &page, show, &[]))
 }
 
 /// `GET /session/:id`.
@@ -65,7 +79,7 @@ pub(super) async fn reset(
     Ok(Json(Reset { session_id: id, reset }))
 }
 
-/// With what the ids begin of the sessions that a caller sees; `None` for all.
+/// The prefix of the session ids that a caller sees; `None` for all.
 pub(super) fn prefix(caller: &Caller) -> Option<&str> {
     match &caller.visible {
         Visible::All => None,
@@ -91,6 +105,7 @@ pub(super) async fn set_credential(
             return Err(ApiError::invalid("apiKey or oauthToken: give one of them, a string"));
         }
     };
+    check_length(field, &own.value, MAX_CREDENTIAL_BYTES)?;
     if own_credential(&BTreeMap::from([(own.name.to_owned(), own.value.clone())])).is_err() {
         let sentence = format!("{field}: it must not be empty, and have only characters that an HTTP header may have");
         return Err(ApiError::invalid(sentence));

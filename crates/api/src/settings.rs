@@ -1,8 +1,10 @@
 //! Values of the API's settings. Each says in its error what it may be.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use domain::access::Digest;
+use ipnet::IpNet;
 use secrecy::SecretString;
 
 /// CORS_ORIGINS.
@@ -40,7 +42,7 @@ impl FromStr for HostList {
     fn from_str(text: &str) -> Result<Self, String> {
         let host = |part: &str| {
             let authority: Option<http::uri::Authority> = part.parse().ok().filter(|_| !part.contains(['@', '*']));
-            // What looks like a port and is none is a mistake, not a host without one.
+            // A malformed port is a mistake, not a host without a port.
             let is_whole = |authority: &http::uri::Authority| {
                 !authority.host().ends_with('.')
                     && (part.len() == authority.host().len() || authority.port_u16().is_some())
@@ -53,6 +55,29 @@ impl FromStr for HostList {
             Ok((name.parse::<std::net::Ipv6Addr>().map_or(name, |address| address.to_string()), port))
         };
         parts(text).map(host).collect::<Result<_, String>>().map(HostList)
+    }
+}
+
+/// TRUSTED_PROXIES: networks, or single addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    pub(crate) fn contain(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+impl FromStr for TrustedProxies {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let network = |part: &str| {
+            let network = part.parse().ok().or_else(|| part.parse::<IpAddr>().map(IpNet::from).ok());
+            network.ok_or_else(|| format!("{part}: a network is like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.1"))
+        };
+        parts(text).map(network).collect::<Result<_, _>>().map(TrustedProxies)
     }
 }
 
@@ -71,7 +96,7 @@ impl ApiKeys {
         self.digests.is_empty()
     }
 
-    /// The keys themselves, once: they are to be masked, and otherwise not kept.
+    /// Returns the keys themselves, once, for masking. They are not kept otherwise.
     pub fn take_secrets(&mut self) -> Vec<SecretString> {
         std::mem::take(&mut self.secrets)
     }

@@ -23,7 +23,7 @@ use super::authorize::{STREAM_PROTOCOL, visible};
 use super::events::parse_since;
 use super::extract::{Path, Query};
 use super::{Api, ApiError, view};
-use crate::access::Caller;
+use crate::access::{Caller, HeldShare};
 use socket::{Socket, Upgrade};
 
 /// Close codes: RFC 6455 §7.4.1, and two of our own.
@@ -33,7 +33,7 @@ const INTERNAL: u16 = 1011;
 const REVOKED: u16 = 4001;
 const TOO_SLOW: u16 = 4008;
 
-/// How long a subscriber has to take the close frame where it has taken everything else.
+/// The time in which a subscriber that has read everything else has to read the close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
@@ -44,6 +44,7 @@ pub(super) struct StreamQuery {
 pub(super) async fn open(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
+    Extension(share): Extension<HeldShare>,
     Path(id): Path<String>,
     Query(query): Query<StreamQuery>,
     headers: HeaderMap,
@@ -59,6 +60,8 @@ pub(super) async fn open(
     let streams = api.streams.clone();
     // Tracked, because shutting down does not see sockets that were upgraded.
     streams.spawn(async move {
+        // The request is answered long before its subscriber leaves.
+        let _share = share;
         match socket.await {
             Ok(socket) => serve(socket, session, subscription, since, api, caller.revoked).await,
             Err(error) => debug!(%error, session.id = %session, "a subscriber left before its stream began"),
@@ -106,7 +109,7 @@ struct Stream {
     revoked: CancellationToken,
 }
 
-/// Why a stream ended.
+/// The reason why a stream ended.
 #[derive(Debug)]
 enum Ended {
     /// The client left.
@@ -176,7 +179,7 @@ impl Stream {
     }
 }
 
-/// What the subscriber's side has to take before its patience is over.
+/// Sends to the subscriber, which has to read within its timeout.
 async fn in_time(
     shutdown: &CancellationToken,
     revoked: &CancellationToken,

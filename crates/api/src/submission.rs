@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use agent_template::AgentSettings;
 use api_types::body::TaskBody;
 use domain::repository::{RepositoryName, is_branch_name};
-use domain::session::{CREDENTIAL_NAMES, SessionId};
-use domain::task::{MAX_TIMEOUT_MS, MAX_TURNS, RepositoryRequest, TaskId, TaskRequest, check_variable};
+use domain::session::{CREDENTIAL_NAMES, MAX_CREDENTIAL_BYTES, SessionId};
+use domain::task::{
+    MAX_TIMEOUT_MS, MAX_TURNS, MAX_VARIABLE_BYTES, RepositoryRequest, TaskId, TaskRequest, check_variable,
+};
 use gateway::Gateway;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sessions::session::own_credential;
 
@@ -16,13 +18,13 @@ use super::ApiError;
 use super::session::prefix;
 use crate::access::Caller;
 
-/// What holds for tasks that do not say otherwise.
+/// Defaults of task requests.
 #[derive(Clone, Debug)]
 pub struct TaskDefaults {
     pub model: String,
     pub max_turns: u32,
     pub timeout_ms: u64,
-    /// Of a repository task's work; `None` where there is no forge for such tasks.
+    /// The default time limit of a repository task's work. `None`: no forge is configured.
     pub worker_timeout_ms: Option<u64>,
 }
 
@@ -40,7 +42,6 @@ pub(super) struct CheckedTask {
 const WORKER_TURNS: u32 = 300;
 const MAX_RETRY: u32 = 3;
 const MAX_METADATA_BYTES: usize = 16 * 1024;
-const MAX_ENV_BYTES: usize = 128 * 1024;
 
 /// Checks the body of `POST /task`. An error names the member, or the forms that there are.
 pub(super) fn check(
@@ -166,24 +167,30 @@ fn check_metadata(metadata: Option<&Value>) -> Result<(), ApiError> {
 
 /// Names that would change how the agent itself runs are ours to set.
 fn check_env(env: &BTreeMap<String, SecretString>) -> Result<(), ApiError> {
-    use secrecy::ExposeSecret;
-
-    let mut bytes = 0;
     for (name, value) in env {
-        if !CREDENTIAL_NAMES.contains(&name.as_str()) {
+        let is_credential = CREDENTIAL_NAMES.contains(&name.as_str());
+        if !is_credential {
             check_variable(name).map_err(|problem| ApiError::invalid(format!("env: {problem}")))?;
         }
+        let most = if is_credential { MAX_CREDENTIAL_BYTES } else { MAX_VARIABLE_BYTES };
+        check_length(&format!("env.{name}"), value, most)?;
         if value.expose_secret().contains('\0') {
             return Err(ApiError::invalid(format!("env: the value of {name} holds a NUL character")));
         }
-        bytes += name.len() + value.expose_secret().len();
     }
     if own_credential(env).is_err() {
         let names = CREDENTIAL_NAMES.join(" or ");
         return Err(ApiError::invalid(format!("env: {names} is empty or has characters that no HTTP header may have")));
     }
-    if bytes > MAX_ENV_BYTES {
-        return Err(ApiError::invalid(format!("env: names and values have more than {MAX_ENV_BYTES} bytes in all")));
-    }
     Ok(())
+}
+
+/// Refuses a secret that is longer than `most` bytes.
+pub(super) fn check_length(field: &str, secret: &SecretString, most: usize) -> Result<(), ApiError> {
+    match secret.expose_secret().len() {
+        length if length > most => {
+            Err(ApiError::invalid(format!("{field}: it must have at most {most} bytes, not {length}")))
+        }
+        _ => Ok(()),
+    }
 }

@@ -14,10 +14,11 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use sessions::session::{AbortMode, AbortScope, Submission, SubmitError};
 use sha2::{Digest, Sha256};
-use store::{IdempotencyKey, StoreError, TaskFilter};
+use store::{Answers, IdempotencyKey, StoreError, TaskFilter};
 
 use super::audit::Subject;
 use super::body::RawBody;
+use super::events::is_set;
 use super::extract::{Path, Query};
 use super::paging::Paging;
 use super::session::prefix;
@@ -45,7 +46,7 @@ pub(super) async fn submit(
     if let (false, Some(prefix)) = (caller.sees(&task.session), prefix(&caller)) {
         return Err(ApiError::foreign_session(prefix));
     }
-    let idempotency = idempotency_key(&caller, &headers, &body.0)?;
+    let idempotency = idempotency_key(&caller, &headers, &body.bytes)?;
     let is_repository_task = task.task.is_some();
     let submission = Submission {
         task: task.task,
@@ -85,8 +86,8 @@ async fn submit_once(api: &Api, session: SessionId, submission: Submission) -> R
     }
 }
 
-/// `POST /task/:id/retry`: the same once more. A repository task begins anew, with a branch of its own; another task goes to its
-/// session again.
+/// `POST /task/:id/retry`: the same once more. A repository task begins anew, with a branch of its own; another task
+/// goes to its session again.
 pub(super) async fn retry(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
@@ -148,7 +149,7 @@ pub(super) async fn show(
     let record = visible_task(&api, &caller, &id).await?;
     let mut shown = view::task(&record);
     if record.status == TaskStatus::Running {
-        // What it was charged so far; the answer has the rest.
+        // The charge so far; the answer has the rest.
         let budgets = api.gateway.budgets();
         shown.cost = Some(budgets.of_task(&record.id).await?.spent.dollars());
     }
@@ -162,6 +163,9 @@ pub(super) async fn visible_task(api: &Api, caller: &Caller, id: &str) -> Result
     record.filter(|record| caller.sees(&record.session_id)).ok_or_else(|| ApiError::unknown_task(id))
 }
 
+/// The work of a search grows with its text.
+const MAX_SEARCH_CHARS: usize = 200;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ListQuery {
@@ -170,6 +174,7 @@ pub(super) struct ListQuery {
     status: Option<String>,
     session_id: Option<String>,
     q: Option<String>,
+    full: Option<String>,
 }
 
 /// `GET /tasks`: newest first, a page at a time; the next one is in the `Link` header, so that the body stays an array.
@@ -190,10 +195,17 @@ pub(super) async fn list(
         session_prefix: prefix(&caller).map(str::to_owned),
         text: query.q.clone(),
     };
-    let page = api.store.tasks(&filter, paging.cursor, paging.limit).await?;
-    let tasks: Vec<Task> = page.items.iter().map(view::task).collect();
-    let filters = [("status", &query.status), ("sessionId", &query.session_id), ("q", &query.q)];
-    Ok(paging.answer("/tasks", &tasks, page.next, &filters))
+    if filter.text.as_ref().is_some_and(|text| text.chars().count() > MAX_SEARCH_CHARS) {
+        return Err(ApiError::invalid(format!("q: it must have at most {MAX_SEARCH_CHARS} characters")));
+    }
+    let answers = match query.full.as_deref() {
+        None | Some("0" | "false") => Answers::Short,
+        full if is_set(full) => Answers::Whole,
+        Some(_) => return Err(ApiError::invalid("full: it must be 1 or 0")),
+    };
+    let page = api.store.tasks(&filter, answers, paging.cursor, paging.limit).await?;
+    let filters = [("status", &query.status), ("sessionId", &query.session_id), ("q", &query.q), ("full", &query.full)];
+    Ok(paging.answer("/tasks", &page, |record| view::listed(record, answers), &filters))
 }
 
 #[derive(Deserialize)]
@@ -264,7 +276,7 @@ fn prefers_async(headers: &HeaderMap) -> bool {
     preferences.flat_map(|value| value.split([',', ';'])).any(|preference| preference.trim() == "respond-async")
 }
 
-/// One that is not valid is as none, as the standard wants it.
+/// The standard requires that an invalid value is ignored.
 fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
     headers.get("traceparent")?.to_str().ok()?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! What was used, and what it cost.
+//! Reports usage and cost.
 
 use api_types::usage::{self as wire, UsageDimension, UsageReport};
 use api_types::{Nullable, parse_word};

@@ -5,18 +5,57 @@ use api_types::session::{CredentialSource, Session};
 use api_types::task::{Task, TaskKind};
 use api_types::{Nullable, time::Time};
 use axum::body::Bytes;
-use domain::session::SessionRecord;
 use domain::task::{TaskRecord, TaskStatus};
 use serde::Serialize;
 use serde_json::Value;
 use sessions::session::{Changed, SessionView, Status};
+use store::{Answers, LISTED_CHARS, SessionSummary};
 
-/// A task for `GET /task/:id` and `GET /tasks`.
+/// A task for `GET /task/:id`, with all that it has.
 pub(super) fn task(record: &TaskRecord) -> Task {
+    let completed = record.answer.as_ref().filter(|_| record.status == TaskStatus::Completed);
+    Task {
+        prompt: record.request.message.clone(),
+        context: record.request.context.clone(),
+        truncated: None,
+        output: completed.map(|answer| Nullable(answer.output.clone())),
+        response: completed.map(|answer| Nullable(answer.response.clone())),
+        ..facts(record)
+    }
+}
+
+/// A task for `GET /tasks` and `GET /watch`: long texts are cut, so that a list has a bounded size.
+pub(super) fn listed(record: &TaskRecord, answers: Answers) -> Task {
+    let (prompt, prompt_is_cut) = cut(&record.request.message);
+    let context = record.request.context.as_deref().map(cut);
+    let context_is_cut = context.is_some_and(|(_, is_cut)| is_cut);
+    let whole = match answers {
+        Answers::Short => None,
+        Answers::Whole => record.answer.as_ref().filter(|_| record.status == TaskStatus::Completed),
+    };
+    Task {
+        prompt: prompt.to_owned(),
+        context: context.map(|(text, _)| text.to_owned()),
+        truncated: (prompt_is_cut || context_is_cut).then_some(true),
+        output: whole.map(|answer| Nullable(answer.output.clone())),
+        response: whole.map(|answer| Nullable(answer.response.clone())),
+        ..facts(record)
+    }
+}
+
+/// The first characters of a text, and true if it has more.
+fn cut(text: &str) -> (&str, bool) {
+    match text.char_indices().nth(LISTED_CHARS) {
+        Some((end, _)) => (&text[..end], true),
+        None => (text, false),
+    }
+}
+
+/// The members of a task that are short.
+fn facts(record: &TaskRecord) -> Task {
     // While the work of a task is still being handed in, its end is not shown yet.
     let failure = record.failure.as_ref().filter(|_| record.status.is_final());
     let answer = record.answer.as_ref().filter(|_| record.status.is_final());
-    let completed = answer.filter(|_| record.status == TaskStatus::Completed);
     let progress = record.repository.as_ref();
     Task {
         id: record.id.clone(),
@@ -24,8 +63,9 @@ pub(super) fn task(record: &TaskRecord) -> Task {
         session_id: record.session_id.clone(),
         kind: if progress.is_some() { TaskKind::Repository } else { TaskKind::Session },
         status: record.status.into(),
-        prompt: record.request.message.clone(),
-        context: record.request.context.clone(),
+        prompt: String::new(),
+        context: None,
+        truncated: None,
         model: record.request.model.clone(),
         max_turns: record.request.max_turns,
         timeout_ms: record.request.timeout_ms,
@@ -47,8 +87,8 @@ pub(super) fn task(record: &TaskRecord) -> Task {
         tools: answer.map(|answer| answer.tools.clone()),
         resumed: answer.map(|answer| answer.resumed),
         usage: answer.map(|answer| answer.usage.into()),
-        output: completed.map(|answer| Nullable(answer.output.clone())),
-        response: completed.map(|answer| Nullable(answer.response.clone())),
+        output: None,
+        response: None,
     }
 }
 
@@ -59,7 +99,7 @@ pub fn show_task(record: &TaskRecord) -> Value {
 }
 
 /// A session for `GET /sessions`, from its record and the last status of its worker.
-pub(super) fn session(record: &SessionRecord, status: Status) -> Session {
+pub(super) fn session(record: &SessionSummary, status: Status) -> Session {
     Session {
         session_id: record.id.clone(),
         agent: record.agent.clone(),
@@ -95,9 +135,9 @@ pub(super) fn session_details(view: &SessionView) -> Session {
 /// A change for `GET /watch`: a record as the lists have it, or the id of a session that was deleted.
 pub(super) fn changed(changed: &Changed<'_>) -> Bytes {
     match changed {
-        Changed::Task(record) => json(&task(record)),
+        Changed::Task(record) => json(&listed(record, Answers::Short)),
         // The record has the number as it was when the worker began.
-        Changed::Session(record, status, seq) => json(&Session { seq: *seq, ..session(record, *status) }),
+        Changed::Session(record, status, seq) => json(&Session { seq: *seq, ..session(&(*record).into(), *status) }),
         Changed::SessionDeleted(id) => json(&SessionGone { session_id: (*id).clone() }),
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn watch(
 
 type Reader = (Watcher, Arc<Caller>, bool);
 
-/// What the caller may see of what comes next; nothing else wakes its connection.
+/// Returns the next change that the caller may see. Other changes do not wake its connection.
 async fn next((mut watcher, caller, first): Reader) -> Option<(News, Reader)> {
     if first {
         return Some((News::Missed, (watcher, caller, false)));

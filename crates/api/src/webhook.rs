@@ -21,7 +21,7 @@ use super::session::prefix;
 use super::{Api, ApiError};
 use crate::access::Caller;
 
-/// What `webhook` may be, and whether it can be signed without a secret of its own.
+/// The rules for `webhook`: allowed URLs, and the presence of a default signing secret.
 pub struct WebhookRules {
     pub outbound: std::sync::Arc<Outbound>,
     pub has_secret: bool,
@@ -76,9 +76,8 @@ pub(super) async fn list(
         session_prefix: prefix(&caller).map(str::to_owned),
     };
     let page = api.store.webhooks(&filter, paging.cursor, paging.limit).await?;
-    let deliveries: Vec<Webhook> = page.items.iter().map(show).collect();
     let filters = [("task", &query.task), ("status", &query.status)];
-    Ok(paging.answer("/webhooks", &deliveries, page.next, &filters))
+    Ok(paging.answer("/webhooks", &page, show, &filters))
 }
 
 /// `POST /webhooks/:id/replay`: tried once more, from the beginning of its schedule, under the same id.

@@ -19,7 +19,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct AgentsOptions {
-    /// What the server answers, one JSON object a line
+    /// Print the server's answers, one JSON object per line
     #[arg(long)]
     json: bool,
 
@@ -36,7 +36,7 @@ pub(super) async fn run(options: AgentsOptions) -> anyhow::Result<ExitCode> {
     }
     let agents: Vec<Agent> = agents.into_iter().map(|agent| agent.value).collect();
     lists::print_table(&table(&agents))?;
-    // What is wrong is a sentence with a file and a line in it, which no column has room for.
+    // An error is a sentence with a file and a line, too long for a column.
     for (name, error) in agents.iter().filter_map(|agent| Some((&agent.name, agent.error.as_ref()?))) {
         writeln!(io::stderr(), "{name} cannot be used: {}", super::terminal::on_one_line(error))?;
     }

@@ -1,5 +1,5 @@
-//! `claude-runner doctor`: looks whether `serve` can run with these settings, and says what to do where it cannot. Nothing
-//! on the machine is changed: what is made for a try is removed again.
+//! `claude-runner doctor`: looks whether `serve` can run with these settings, and says what to do where it cannot.
+//! Nothing on the machine is changed: what is made for a try is removed again.
 
 mod access;
 mod agent;
@@ -54,7 +54,7 @@ pub struct Settings {
     pub sandbox: SandboxSettings,
     /// MAX_SANDBOXES, where it is set.
     pub max_sandboxes: Option<usize>,
-    /// The default of MAX_SANDBOXES for an engine with so many bytes of memory.
+    /// The default of MAX_SANDBOXES for an engine with this many bytes of memory.
     pub usual_sandboxes: Box<dyn Fn(u64) -> usize + Send + Sync>,
     pub agent_dir: PathBuf,
     pub model: String,

@@ -1,4 +1,4 @@
-//! What the exit status says.
+//! The meanings of the exit status.
 
 use std::process::ExitCode;
 
@@ -7,17 +7,17 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Done; of a task: it completed.
     Done,
-    /// It did not work; of a task: it failed.
+    /// The command failed; of a task: it failed.
     Failed,
     /// The task was aborted.
     Aborted,
-    /// Called wrongly, a wrong setting, or the server refused what it was asked (EX_USAGE of sysexits).
+    /// Wrong usage, a wrong setting, or a request that the server refused (EX_USAGE of sysexits).
     Usage,
     /// No server answers (EX_UNAVAILABLE).
     NoServer,
     /// The server cannot do it now; later it may (EX_TEMPFAIL).
     TryLater,
-    /// The API key is missing, wrong, or may not do that (EX_NOPERM).
+    /// The API key is missing or wrong, or lacks the right (EX_NOPERM).
     Denied,
     /// Ctrl-C, as shells tell it.
     Interrupted,

@@ -33,19 +33,19 @@ pub struct ExportOptions {
     /// A session or a task
     id: String,
 
-    /// How its events are written
+    /// The format of the events
     #[arg(long, value_enum, default_value_t = Format::Ndjson)]
     format: Format,
 
-    /// The files of the session instead, as a tar archive
+    /// Export the session's files instead, as a tar archive
     #[arg(long, conflicts_with = "format")]
     files: bool,
 
-    /// Where to [default: standard output]
+    /// Write to this file [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Write over FILE
+    /// Overwrite FILE
     #[arg(long, requires = "output")]
     force: bool,
 
@@ -61,7 +61,7 @@ enum Format {
     Markdown,
 }
 
-/// What the id names.
+/// The kind of thing that the id names.
 enum Subject {
     Session(String),
     Task { id: String, record: Box<Task> },
@@ -86,7 +86,7 @@ pub(super) async fn run(options: ExportOptions) -> anyhow::Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-/// As the server looks up the id of an abort: a session first.
+/// Finds the subject of an id, in the order of the server's abort: a session first.
 async fn find(remote: &Remote, id: &str) -> Result<Subject, RemoteError> {
     match remote.get::<Session>(&["session", id]).await {
         Ok(_) => return Ok(Subject::Session(id.to_owned())),
@@ -138,6 +138,10 @@ async fn transcribe(remote: &Remote, subject: &Subject, target: &mut Target) -> 
                 Ok(())
             })
             .await?;
+            // A list cuts long messages; a transcript has all of them.
+            for (id, record) in records.iter_mut().filter(|(_, record)| record.truncated == Some(true)) {
+                *record = remote.get(&["task", id]).await?;
+            }
             writeln!(target, "# Session {id}")?;
         }
         Subject::Task { id, record } => {

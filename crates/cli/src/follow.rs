@@ -23,7 +23,7 @@ const SERVER_SENT: &str = "text/event-stream";
 /// A live stream says something every 15 seconds, so one that is silent for longer is dead.
 const SILENCE: Duration = Duration::from_secs(40);
 
-/// How long a server may be away, and how often it is looked for.
+/// The time for which a server may be away, and the interval of attempts to reach it.
 const PATIENCE: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -32,9 +32,9 @@ pub(super) struct Follow {
     remote: Remote,
     task: String,
     session: String,
-    /// Whether to wait for what comes.
+    /// Wait for events that are still to come.
     live: bool,
-    /// Of the last event that was seen.
+    /// The number of the last event that was seen.
     seq: u64,
     source: Source,
     ended: bool,
@@ -46,28 +46,28 @@ pub(super) struct Follow {
 pub(super) enum Step {
     Event {
         event: Box<Event>,
-        /// As it came.
+        /// The event's line, unchanged.
         line: String,
     },
-    /// The server is away, and looked for. Told once, until it is back.
+    /// The server is away, and reconnecting has begun. Reported once, until it is back.
     Away(RemoteError),
 }
 
 enum Read {
     /// An event's JSON, or nothing.
     Line(String),
-    /// The end, of which no event is stored any more, and the record that says it.
+    /// The task's end, from its record, when its event is no longer stored.
     Ended(Box<Event>, String),
-    /// The next source has its turn.
+    /// The next source follows.
     Turned,
     End,
 }
 
 enum Source {
-    /// To be opened: what is stored of the task.
+    /// Next: read the stored events of the task.
     Unread,
     Stored(BodyLines),
-    /// All that was stored is told; to be opened: what comes.
+    /// All stored events were shown. Next: open the live stream.
     Read,
     Live(BodyLines),
 }
@@ -80,7 +80,7 @@ pub(super) fn lines_of(response: Response) -> BodyLines {
     StreamReader::new(bytes).lines()
 }
 
-/// How the task ended, where this is its last event.
+/// Returns the exit status of a task if this is its last event.
 pub(super) fn end_of(event: &Event) -> Option<Exit> {
     match event {
         Event::TaskComplete(_) => Some(Exit::Done),
@@ -91,7 +91,7 @@ pub(super) fn end_of(event: &Event) -> Option<Exit> {
 }
 
 impl Follow {
-    /// From the first event on; to the last one with `live`, else to the latest.
+    /// Starts at the first event. It ends at the task's last one with `live`, else at the latest.
     pub(super) async fn task(remote: &Remote, task: &str, live: bool) -> Result<Self, RemoteError> {
         let record: Task = remote.get(&["task", task]).await?;
         Ok(Follow {
@@ -107,7 +107,7 @@ impl Follow {
         })
     }
 
-    /// What comes next; `None` after the last. Nothing is lost where this is dropped and called again.
+    /// Returns the next step; `None` after the last. It is cancel-safe: a dropped call loses nothing.
     pub(super) async fn next(&mut self) -> Result<Option<Step>, RemoteError> {
         loop {
             if self.ended {
@@ -128,14 +128,14 @@ impl Follow {
             };
             self.away_since = None;
             let Ok(head) = serde_json::from_str::<Head>(&line) else { continue };
-            // Without a number: what retention removed.
+            // Events without a number stand for events that retention removed.
             let Some(seq) = head.seq else { continue };
             if seq <= self.seq {
                 continue;
             }
             self.seq = seq;
             if head.task_id.as_ref() == Some(&self.task) {
-                // One that does not read as this version knows it is passed on as it is.
+                // An event that this version does not know is passed on unchanged.
                 let event: Box<Event> = serde_json::from_str(&line).unwrap_or(Box::new(Event::Unknown));
                 self.ended = end_of(&event).is_some();
                 return Ok(Some(Step::Event { event, line }));
@@ -185,8 +185,8 @@ impl Follow {
         }
     }
 
-    /// The task ended after its events were read, so that they are read again; or before, and retention removed the last of
-    /// them, so that the record says how.
+    /// The task ended after its events were read, so that they are read again; or before, and retention removed the
+    /// last of them, so that the record says how.
     fn end_by_record(&mut self, record: &Answered<Task>) -> Read {
         if !self.read_after_end {
             self.read_after_end = true;
@@ -204,7 +204,7 @@ impl Follow {
         Read::Ended(Box::new(event), line)
     }
 
-    /// Waits a moment where the server may come back, and says so the first time.
+    /// Waits before the next attempt to reconnect, and reports the first one.
     async fn away(&mut self, error: RemoteError) -> Result<Option<Step>, RemoteError> {
         let first = self.away_since.is_none();
         let since = *self.away_since.get_or_insert_with(Instant::now);

@@ -21,7 +21,7 @@ pub enum ImageCommand {
 
 #[derive(Args)]
 pub struct BuildArguments {
-    /// Build the image of repository tasks instead, from the agent image that is there
+    /// Build the image of repository tasks instead, from the existing agent image
     #[arg(long)]
     repository: bool,
 
@@ -37,7 +37,8 @@ pub struct BuildArguments {
     #[arg(long, value_name = "NAME", default_value = "debian:bookworm-slim")]
     base_image: String,
 
-    /// Claude Code's npm package (.tgz) for the engine's machine, instead of fetching it with npm; its hash is checked too
+    /// Claude Code's npm package (.tgz) for the engine's machine, instead of fetching it with npm; its hash is checked
+    /// too
     #[arg(long, value_name = "FILE")]
     claude_package: Option<PathBuf>,
 
@@ -45,7 +46,7 @@ pub struct BuildArguments {
     #[arg(long, value_name = "FILE")]
     sandbox_init: Option<PathBuf>,
 
-    /// Where the fetched package is kept [default: ~/.cache]
+    /// Keep the downloaded package here [default: ~/.cache]
     #[arg(long, env = "XDG_CACHE_HOME", hide_env = true, value_name = "DIRECTORY")]
     cache_dir: Option<PathBuf>,
 
@@ -61,7 +62,7 @@ pub struct PresetArguments {
     image: String,
 }
 
-/// How often the spinner turns.
+/// The interval of the spinner's frames.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Characters of an image's id that people compare.
@@ -127,6 +128,6 @@ fn show(spinner: &ProgressBar, progress: BuildStep) {
 }
 
 fn say(line: &str) {
-    // Nothing is to be done about a stderr that is closed.
+    // A closed stderr is ignored.
     drop(writeln!(io::stderr(), "{line}"));
 }

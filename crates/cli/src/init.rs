@@ -27,23 +27,23 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct InitOptions {
-    /// The directory to make; one that is there already must be empty
+    /// The directory to create; an existing one must be empty
     #[arg(value_name = "DIR", default_value = "./agent")]
     directory: PathBuf,
 
-    /// What the agent is called [default: Assistant]
+    /// The agent's name [default: Assistant]
     #[arg(long)]
     name: Option<String>,
 
-    /// What it does, as in "the agent that …"
+    /// The agent's purpose, as in "the agent that …"
     #[arg(long, value_name = "TEXT")]
     does: Option<String>,
 
-    /// How it answers [default: json]
+    /// The form of the agent's answers [default: json]
     #[arg(long, value_enum)]
     answer: Option<AnswerForm>,
 
-    /// Whether it gets a tool to begin with [default: yes]
+    /// Include a sample tool [default: yes]
     #[arg(long, value_enum)]
     tools: Option<YesOrNo>,
 
@@ -51,7 +51,7 @@ pub struct InitOptions {
     #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["name", "does", "answer", "tools"])]
     from: Option<PathBuf>,
 
-    /// Ask nothing: take the defaults for what is not said
+    /// Do not ask: use the defaults for missing flags
     #[arg(long, short)]
     yes: bool,
 }
@@ -91,9 +91,9 @@ pub(super) fn run(options: &InitOptions) -> anyhow::Result<ExitCode> {
         (None, Some(wishes)) => template::write(wishes, draft.path()).with_context(unusable)?,
         (None, None) => {}
     }
-    check(draft.path()).context("the new template is not one that the server takes")?;
+    check(draft.path()).context("the server would refuse the new template")?;
     put(draft, directory).with_context(unusable)?;
-    tell(directory)?;
+    print_next_steps(directory)?;
     Ok(Exit::Done.into())
 }
 
@@ -107,7 +107,7 @@ fn check_free(directory: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// From flags, and for the rest from the terminal.
+/// Takes the answers from flags, and asks for the rest on the terminal.
 fn wishes(options: &InitOptions) -> anyhow::Result<Wishes> {
     let complete =
         options.name.is_some() && options.does.is_some() && options.answer.is_some() && options.tools.is_some();
@@ -129,7 +129,7 @@ fn wishes(options: &InitOptions) -> anyhow::Result<Wishes> {
     Ok(Wishes { name, does, answer, tools })
 }
 
-/// What the server would say of it.
+/// Checks the template as the server does.
 fn check(directory: &Path) -> Result<(), TemplateError> {
     let agents = Agents::load(directory)?;
     agents.entries().iter().try_for_each(|entry| agents.check(entry, |_| true))
@@ -145,7 +145,7 @@ fn put(draft: TempDir, directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn tell(directory: &Path) -> io::Result<()> {
+fn print_next_steps(directory: &Path) -> io::Result<()> {
     let shown = directory.display();
     writeln!(io::stdout(), "{shown}")?;
     writeln!(

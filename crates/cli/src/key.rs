@@ -1,5 +1,5 @@
-//! `claude-runner key`: makes, lists and revokes API keys, in the store of a data directory. A server that runs on it takes
-//! notice within a second.
+//! `claude-runner key`: makes, lists and revokes API keys, in the store of a data directory. A server that runs on it
+//! takes notice within a second.
 #![expect(clippy::print_stderr, reason = "a command line talks to its terminal")]
 
 use std::io::{self, Write as _};
@@ -29,9 +29,9 @@ Examples:
 pub enum KeyCommand {
     /// Make a key; it is printed once and cannot be shown again
     Create(Box<CreateOptions>),
-    /// List the keys, revoked and expired ones too
+    /// List the keys, including revoked and expired ones
     List(ListOptions),
-    /// Take a key back; what is open with it is closed
+    /// Revoke a key; its open connections are closed
     Revoke(RevokeOptions),
 }
 
@@ -47,7 +47,7 @@ pub struct CreateOptions {
     #[command(flatten)]
     place: Place,
 
-    /// What it may do; each includes those before it
+    /// The key's rights; each scope includes those before it
     #[arg(long, value_parser = PossibleValuesParser::new(Scope::ALL.map(Scope::as_str)).try_map(|scope| scope.parse::<Scope>()))]
     scope: Scope,
 
@@ -55,7 +55,7 @@ pub struct CreateOptions {
     #[arg(long, value_name = "PREFIX", value_parser = parse_prefix)]
     sessions: Option<String>,
 
-    /// When it ends: a time from now (30d, 12h, 90m), or a date (2027-01-31, in UTC)
+    /// The key's expiry: a time from now (30d, 12h, 90m), or a date (2027-01-31, in UTC)
     #[arg(long, value_name = "WHEN", value_parser = parse_expiry)]
     expires: Option<Timestamp>,
 
@@ -71,19 +71,19 @@ pub struct CreateOptions {
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
     max_output_tokens: Option<u32>,
 
-    /// Dollars that one task may cost
+    /// Cost limit of one task, in US dollars
     #[arg(long, value_name = "DOLLARS", value_parser = parse_cost)]
     max_task_usd: Option<Cost>,
 
-    /// Dollars that the tasks of one session may cost
+    /// Cost limit of one session's tasks, in US dollars
     #[arg(long, value_name = "DOLLARS", value_parser = parse_cost)]
     max_session_usd: Option<Cost>,
 
-    /// Dollars that its tasks may cost in a day (UTC)
+    /// Cost limit of the key's tasks per day (UTC), in US dollars
     #[arg(long, value_name = "DOLLARS", value_parser = parse_cost)]
     max_day_usd: Option<Cost>,
 
-    /// Dollars that its tasks may cost in all
+    /// Cost limit of all tasks of the key, in US dollars
     #[arg(long, value_name = "DOLLARS", value_parser = parse_cost)]
     max_total_usd: Option<Cost>,
 }

@@ -62,25 +62,25 @@ pub enum Command {
     Init(init::InitOptions),
     /// Send a message to a session, or a prompt for a repository; follow it live and print the answer
     Task(Box<task::TaskOptions>),
-    /// Send a task once more that has ended, follow it live and print the answer
+    /// Run an ended task again, follow it live and print the answer
     Retry(retry::RetryOptions),
     /// List tasks, or show one
     Tasks(tasks::TasksOptions),
-    /// Show what a task did, or does
+    /// Show a task's log
     Logs(logs::LogsOptions),
-    /// End what a session does, or one task
+    /// Abort a task, or all tasks of a session
     Abort(abort::AbortOptions),
     /// List sessions; show, reset or delete one
     Sessions(sessions::SessionsOptions),
     /// List the agents that a new session can have
     Agents(agents::AgentsOptions),
-    /// List deliveries of webhooks; deliver one once more
+    /// List deliveries of webhooks; deliver one again
     Webhooks(webhooks::WebhooksOptions),
-    /// Write down a session or a task: events, transcript, files
+    /// Export a session or a task: events, transcript, files
     Export(export::ExportOptions),
-    /// Show what was used and what it cost
+    /// Show usage and cost
     Usage(usage::UsageOptions),
-    /// API keys: who may call the server, and what for
+    /// Manage API keys
     #[command(subcommand, after_help = key::EXAMPLES)]
     Key(key::KeyCommand),
     /// Seal the store's secrets with a new key; the server must not run
@@ -89,10 +89,10 @@ pub enum Command {
     Restore(restore::RestoreOptions),
     /// Remove the volumes in the engine that no session has
     Prune(prune::PruneOptions),
-    /// Make shell tools for an agent of a browser's recording or an OpenAPI document
+    /// Make shell tools for an agent from a browser's recording or an OpenAPI document
     #[command(subcommand)]
     Tools(tools::ToolsCommand),
-    /// The images: of agents, and of repository tasks
+    /// Build the images of agents and of repository tasks
     #[command(subcommand)]
     Image(image::ImageCommand),
 }
@@ -122,7 +122,7 @@ pub async fn run(engine: &dyn Engine, command: Command) -> anyhow::Result<ExitCo
 
 /// Prints an error, and returns the exit status that it stands for. `is_setting` tells whether a setting is wrong.
 pub fn report(error: &anyhow::Error, is_setting: impl FnOnce(&anyhow::Error) -> bool) -> ExitCode {
-    // Whoever reads the output, like `head`, has seen enough.
+    // The reader of the output, such as `head`, has closed it.
     if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
         return Exit::Done.into();
     }

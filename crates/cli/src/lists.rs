@@ -1,4 +1,4 @@
-//! What lists have in common: their pages, and how times and money are written.
+//! Shared parts of list commands: paging, and the format of times and money.
 
 use std::io::{self, Write as _};
 
@@ -11,24 +11,24 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 
-use super::remote::{Answered, Remote, RemoteError};
+use super::remote::{Answered, Remote};
 use super::table::Table;
 use super::terminal;
 
 /// The most that the server gives at once.
 const PAGE: usize = 500;
 
-/// Of two months with the same name the nearer one is meant.
+/// The age at which a date shows its year: a month's name alone means the nearest one.
 const NOT_LONG_AGO: SignedDuration = SignedDuration::from_hours(300 * 24);
 
-/// How much of a list is wanted.
+/// The part of a list to print.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct Extent {
-    /// How many, the newest first
+    /// Print at most this many, the newest first
     #[arg(long, default_value = "50", value_parser = parse_limit, conflicts_with = "all")]
     limit: usize,
 
-    /// All of them
+    /// Print all of them
     #[arg(long)]
     all: bool,
 }
@@ -43,7 +43,8 @@ fn parse_limit(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "it must be a whole number from 1 on".to_owned())
 }
 
-/// What the server lists in pages, like `tasks`, the newest first, given to `each` a page at a time. True: there are more.
+/// Reads a list of the server page by page, the newest first, and gives each page to `each`. Returns true when there
+/// are more.
 pub(super) async fn pages<T: DeserializeOwned>(
     remote: &Remote,
     list: &str,
@@ -74,7 +75,7 @@ pub(super) async fn pages<T: DeserializeOwned>(
 
 /// A list as `tasks` and `webhooks` show it.
 pub(super) struct PagedList<T> {
-    /// Its path, and what is told of it where it is empty.
+    /// The list's path, and the sentence for an empty list.
     pub(super) path: &'static str,
     pub(super) empty: &'static str,
     pub(super) nothing_fits: &'static str,
@@ -106,12 +107,12 @@ impl<T: DeserializeOwned> PagedList<T> {
         } else if !json {
             print_table(&(self.table)(&records))?;
         }
-        Ok(tell_of_more(more)?)
+        Ok(print_more_hint(more)?)
     }
 }
 
 /// Below a list that is not all.
-fn tell_of_more(more: bool) -> io::Result<()> {
+fn print_more_hint(more: bool) -> io::Result<()> {
     if more { writeln!(io::stderr(), "there are more: --limit N or --all shows them") } else { Ok(()) }
 }
 
@@ -122,9 +123,14 @@ fn cursor_in(link: &str) -> Option<&str> {
 }
 
 /// All sessions that the key may see.
-pub(super) async fn sessions(remote: &Remote) -> Result<Vec<Answered<Session>>, RemoteError> {
-    let response = remote.send(remote.request(Method::GET, &["sessions"], &[])?).await?;
-    response.json().await.map_err(|error| remote.unreadable(&error))
+pub(super) async fn sessions(remote: &Remote) -> anyhow::Result<Vec<Answered<Session>>> {
+    let mut sessions = Vec::new();
+    pages(remote, "sessions", &[], usize::MAX, |page| {
+        sessions.extend(page);
+        Ok(())
+    })
+    .await?;
+    Ok(sessions)
 }
 
 /// A record on each line.
@@ -133,7 +139,7 @@ pub(super) fn print_lines(records: &[impl AsRef<str>]) -> io::Result<()> {
     records.iter().try_for_each(|record| writeln!(stdout, "{}", terminal::json_line(record.as_ref())))
 }
 
-/// As wide as the terminal.
+/// Prints a table, cut to the terminal's width.
 pub(super) fn print_table(table: &Table) -> io::Result<()> {
     io::stdout().write_all(table.text(terminal::width()).as_bytes())
 }

@@ -25,7 +25,7 @@ pub struct LogsOptions {
     #[arg(value_name = "TASK")]
     id: String,
 
-    /// Stay until the task ends, also over a restart of the server
+    /// Follow the log until the task ends, even across a restart of the server
     #[arg(long, short)]
     follow: bool,
 
@@ -64,7 +64,7 @@ pub(super) async fn run(options: LogsOptions) -> anyhow::Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-/// As they come; a server that goes away ends it.
+/// Prints the lines as they arrive, until the server closes the connection.
 async fn raw(remote: &Remote, options: &LogsOptions) -> anyhow::Result<()> {
     let follow = ("follow", if options.follow { "1" } else { "0" });
     let request = remote.request(Method::GET, &["task", &options.id, "logs"], &[follow])?;

@@ -10,7 +10,7 @@ use store::{RekeyStep, StoreError, rekey};
 
 #[derive(Args, Debug)]
 pub struct RekeyOptions {
-    /// Where the store is
+    /// The directory of the store
     #[arg(long, env = "DATA_DIR", default_value = "./data")]
     data_dir: PathBuf,
 

@@ -17,17 +17,17 @@ use tokio::time::timeout;
 
 pub(super) use error::RemoteError;
 
-/// Whoever does not answer by then is not there.
+/// A server that does not connect in this time counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an answer may take to begin: longer than ending a container, which `sessions delete` waits for. What comes then may
-/// take as long as it likes.
+/// The time in which an answer has to begin: longer than ending a container, which `sessions delete` waits for. The
+/// body may take as long as it likes.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct RemoteOptions {
-    /// Where it is
+    /// The server's URL
     #[arg(long, env = "CLAUDE_RUNNER_URL", value_parser = parse_url, default_value = "http://127.0.0.1:3456", global = true)]
     url: Url,
 
@@ -60,8 +60,8 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    /// A request to a path of these segments, with this query; all of it is encoded here. An id that a path cannot hold is
-    /// refused.
+    /// A request to a path of these segments, with this query; all of it is encoded here. An id that a path cannot hold
+    /// is refused.
     pub(super) fn request(
         &self,
         method: Method,

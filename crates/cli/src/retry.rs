@@ -39,7 +39,7 @@ pub(super) async fn run(options: RetryOptions) -> anyhow::Result<ExitCode> {
     let accepted: Answered<Accepted> = match remote.post(&["task", &options.id, "retry"]).await {
         // Asked again it could become two.
         Err(error @ RemoteError::Cut { .. }) => {
-            return Err(error).context("nobody knows whether it was taken in; `claude-runner tasks` shows it");
+            return Err(error).context("it may or may not have been accepted; `claude-runner tasks` shows it");
         }
         accepted => accepted?,
     };

@@ -29,7 +29,7 @@ pub struct SessionsOptions {
     #[command(flatten)]
     extent: Extent,
 
-    /// What the server answers, one JSON object a line
+    /// Print the server's answers, one JSON object per line
     #[arg(long, global = true)]
     json: bool,
 
@@ -44,12 +44,12 @@ enum SessionsCommand {
         /// The session
         id: SessionId,
     },
-    /// Abort what it does, put its files back to the template and forget the conversation
+    /// Abort its tasks, restore its files from the template, and forget the conversation
     Reset {
         /// The session
         id: SessionId,
     },
-    /// Abort what it does, and remove its container, files, memory and events
+    /// Abort its tasks, and remove its container, files, memory and events
     Delete {
         /// The sessions
         #[arg(required = true)]
@@ -67,21 +67,21 @@ pub(super) async fn run(options: SessionsOptions) -> anyhow::Result<ExitCode> {
             if !answer.value.reset {
                 return Err(Misuse(format!("there is no session {:?}", id.as_str())).into());
             }
-            tell(&answer, &format!("reset {id}"), options.json)?;
+            print_result(&answer, &format!("reset {id}"), options.json)?;
         }
         Some(SessionsCommand::Delete { ids }) => {
             for id in ids {
                 // Asked first, since the server answers the same for a name that nobody has.
                 remote.get::<Session>(&["session", id.as_str()]).await?;
                 let answer: Answered<Deleted> = remote.delete(&["session", id.as_str()]).await?;
-                tell(&answer, &format!("deleted {id}"), options.json)?;
+                print_result(&answer, &format!("deleted {id}"), options.json)?;
             }
         }
     }
     Ok(Exit::Done.into())
 }
 
-fn tell<T>(answer: &Answered<T>, sentence: &str, json: bool) -> io::Result<()> {
+fn print_result<T>(answer: &Answered<T>, sentence: &str, json: bool) -> io::Result<()> {
     if json { lists::print_lines(std::slice::from_ref(answer)) } else { writeln!(io::stderr(), "{sentence}") }
 }
 

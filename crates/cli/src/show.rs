@@ -14,20 +14,20 @@ use serde_json::Value;
 use super::terminal::{printable, shortened};
 use spinner::Spinner;
 
-/// Of a tool's input and of its result, in characters.
+/// The bound on the shown part of a tool's input and of its result, in characters.
 const INPUT: usize = 160;
 const RESULT: usize = 200;
 
 pub(super) struct Show {
-    /// Where the work goes. The answer goes to stdout.
+    /// The stream for the agent's work. The answer goes to stdout.
     work: Stream,
     spinner: Spinner,
-    /// What was printed on the line that the cursor is in.
+    /// The kind of text on the line of the cursor.
     mid_line: Option<Piece>,
     prints_answer: bool,
     /// The text since the agent last did something else.
     said: String,
-    /// Which was told last.
+    /// The model that was shown last.
     model: String,
 }
 
@@ -68,13 +68,13 @@ impl Show {
                 self.model.clone_from(&event.model);
                 self.line("agent", &event.model)?;
             }
-            // Of a subagent only its tools are shown: its text comes back as a result.
+            // Only a subagent's tools are shown: its text comes back as a result.
             Event::ThinkingStart(event) if event.parent_tool_use_id.is_none() => self.line("thinking", "")?,
             Event::Thinking(event) if event.parent_tool_use_id.is_none() => self.piece(Piece::Thinking, &event.text)?,
             Event::Text(event) if event.parent_tool_use_id.is_none() => self.piece(Piece::Text, &event.text)?,
             Event::ToolStart(event) => {
                 let indent = if event.parent_tool_use_id.is_some() { "· " } else { "" };
-                self.line("tool", &format!("{indent}{} {}", event.tool, telling(&event.input)))?;
+                self.line("tool", &format!("{indent}{} {}", event.tool, input_summary(&event.input)))?;
             }
             Event::ToolEnd(event) => {
                 let indent = if event.parent_tool_use_id.is_some() { "· " } else { "" };
@@ -116,7 +116,7 @@ impl Show {
             None => answer.response.clone().unwrap_or_default(),
             Some(output) => format!("{output:#}"),
         };
-        // Whoever has just read it on the same terminal need not read it twice.
+        // A person has just read the answer on the same terminal.
         let was_read = said.trim() == answer.trim() && self.reaches_whom_stdout_does();
         if answer.is_empty() || was_read || !self.prints_answer {
             return Ok(());
@@ -172,7 +172,7 @@ impl Show {
     }
 }
 
-/// What comes in pieces.
+/// The kinds of output that arrive in pieces.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Piece {
     Thinking,
@@ -180,7 +180,7 @@ enum Piece {
 }
 
 /// The telling part of a tool's input.
-fn telling(input: &Value) -> String {
+fn input_summary(input: &Value) -> String {
     let names = ["command", "file_path", "pattern", "url", "query", "description", "prompt"];
     let text = names.iter().find_map(|name| input[*name].as_str()).map_or_else(|| input.to_string(), str::to_owned);
     shortened(&text, INPUT)

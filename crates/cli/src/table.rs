@@ -12,17 +12,17 @@ const LEAST: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
-    /// To the left, never cut: ids, which people copy.
+    /// The column is left-aligned and never cut: ids, which people copy.
     Whole,
-    /// To the right, never cut.
+    /// The column is right-aligned and never cut.
     Number,
-    /// To the left, cut where the line is too long.
+    /// The column is left-aligned, and cut if the line is too long.
     Text,
 }
 
 pub(super) struct Table {
     columns: Vec<Column>,
-    /// Those that are left out first where there is no room.
+    /// The columns that are dropped first on a narrow terminal.
     spare: Vec<usize>,
     /// The head first.
     lines: Vec<Vec<String>>,
@@ -34,7 +34,7 @@ impl Table {
         Table { columns, spare: Vec::new(), lines: vec![names] }
     }
 
-    /// Columns that a narrow terminal does not show, the first of these first. Whoever wants all takes the JSON.
+    /// Columns that a narrow terminal drops, in this order. The JSON output has all of them.
     pub(super) fn sparing(mut self, names: &[&str]) -> Self {
         let head = self.lines.first().map(Vec::as_slice).unwrap_or_default();
         let place = |name: &&str| head.iter().position(|column| column == name);
@@ -47,7 +47,7 @@ impl Table {
         self.lines.push(cells.into_iter().map(|cell| terminal::on_one_line(cell.as_ref())).collect());
     }
 
-    /// With a line end each. `width`: of the terminal; nothing is cut or left out without one.
+    /// Formats the rows, each with a line end. `width`: the terminal's; without it, nothing is cut or dropped.
     pub(super) fn text(&self, width: Option<usize>) -> String {
         let widths = self.widths(width);
         let mut text = String::new();
@@ -68,8 +68,8 @@ impl Table {
         text
     }
 
-    /// The columns that are shown, with what each gets. Where they need too much, spare ones go as long as the others would not
-    /// fit at their narrowest; then the widest of those that may be cut gives way first.
+    /// The columns that are shown, with what each gets. Where they need too much, spare ones go as long as the others
+    /// would not fit at their narrowest; then the widest of those that may be cut gives way first.
     fn widths(&self, most: Option<usize>) -> Vec<(usize, usize)> {
         let needed = |column: usize| self.lines.iter().map(|line| measure_text_width(&line[column])).max().unwrap_or(0);
         let mut widths: Vec<(usize, usize)> = (0..self.columns.len()).map(|column| (column, needed(column))).collect();
@@ -95,7 +95,7 @@ impl Table {
     }
 }
 
-/// What columns of these widths take beside each other.
+/// Returns the width of a row whose columns have these widths.
 fn in_all(widths: impl ExactSizeIterator<Item = usize>) -> usize {
     GAP * widths.len().saturating_sub(1) + widths.sum::<usize>()
 }
@@ -120,12 +120,12 @@ b22    $10.0  日本語 日本語 日本語 日本語
         let narrow = table.text(Some(30));
         assert_eq!(narrow.lines().nth(1), Some("a1   $0.0525  a message that …"));
         assert!(narrow.lines().all(|line| console::measure_text_width(line) <= 30), "{narrow}");
-        // What is spare goes before it would be of no use, and only then.
+        // Spare columns are dropped before others get too narrow, and only then.
         let spared = table.sparing(&["COST"]);
         assert_eq!(spared.text(Some(24)).lines().nth(1), Some("a1   $0.0525  a message…"));
         assert_eq!(spared.text(Some(20)).lines().nth(1), Some("a1   a message that…"));
         let table = spared.sparing(&[]);
-        // What is never cut stays, however narrow.
+        // A column that is never cut stays, however narrow the terminal is.
         assert!(table.text(Some(5)).contains("b22    $10.0  日本語"), "{}", table.text(Some(5)));
     }
 }

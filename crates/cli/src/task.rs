@@ -34,7 +34,7 @@ pub struct TaskOptions {
     #[arg(required_unless_present = "prompt")]
     message: Option<String>,
 
-    /// The session that it goes to, which begins with its first message
+    /// The task's session. A new session begins with its first message
     #[arg(long, value_name = "ID", conflicts_with_all = ["prompt", "repo", "base", "branch"])]
     session: Option<SessionId>,
 
@@ -46,11 +46,11 @@ pub struct TaskOptions {
     #[arg(long, value_name = "REPOSITORY")]
     repo: Option<String>,
 
-    /// The branch from which the work begins [default: the repository's]
+    /// The branch to start from [default: the repository's]
     #[arg(long)]
     base: Option<String>,
 
-    /// The branch that the work goes to [default: a new one]
+    /// The branch to push to [default: a new one]
     #[arg(long)]
     branch: Option<String>,
 
@@ -62,7 +62,7 @@ pub struct TaskOptions {
     #[arg(long)]
     model: Option<String>,
 
-    /// What the agent should know about the message
+    /// Context that the agent gets with the message
     #[arg(long, value_name = "TEXT")]
     context: Option<String>,
 
@@ -70,19 +70,19 @@ pub struct TaskOptions {
     #[arg(long = "env", value_name = "NAME[=VALUE]")]
     env: Vec<String>,
 
-    /// Model round-trips that it may take
+    /// Limit of model round-trips
     #[arg(long, value_name = "TURNS")]
     max_turns: Option<u32>,
 
-    /// How long it may take: 90s, 10m, 1h
+    /// The task's time limit: 90s, 10m, 1h
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     timeout: Option<u64>,
 
-    /// Dollars that it may cost
+    /// Cost limit in US dollars
     #[arg(long, value_name = "DOLLARS")]
     max_cost: Option<f64>,
 
-    /// Where its end is told to, signed with the server's WEBHOOK_SECRET
+    /// Post the task's end to this URL, signed with the server's WEBHOOK_SECRET
     #[arg(long, value_name = "URL")]
     webhook: Option<String>,
 

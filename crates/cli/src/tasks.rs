@@ -30,7 +30,7 @@ pub struct TasksOptions {
     #[command(flatten)]
     list: ListOptions,
 
-    /// Records as the server has them, one JSON object a line
+    /// Print the server's records, one JSON object per line
     #[arg(long, global = true)]
     json: bool,
 
@@ -49,17 +49,21 @@ enum TasksCommand {
 
 #[derive(Args, Debug)]
 struct ListOptions {
-    /// With this status
+    /// Only with this status
     #[arg(long, value_parser = PossibleValuesParser::new(["queued", "running", "completed", "failed", "aborted"]))]
     status: Option<String>,
 
-    /// Of this session
+    /// Only this session
     #[arg(long, value_name = "ID")]
     session: Option<SessionId>,
 
-    /// With this text in the message
+    /// Only with this text in the message or the answer
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
+
+    /// With the output and the response of each task, for --json
+    #[arg(long)]
+    full: bool,
 
     #[command(flatten)]
     extent: Extent,
@@ -79,6 +83,7 @@ async fn list(remote: &Remote, options: &ListOptions, json: bool) -> anyhow::Res
         ("status", options.status.clone()),
         ("sessionId", options.session.as_ref().map(ToString::to_string)),
         ("q", options.search.clone()),
+        ("full", options.full.then(|| "1".to_owned())),
     ];
     let tasks = PagedList {
         path: "tasks",

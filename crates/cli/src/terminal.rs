@@ -1,4 +1,4 @@
-//! What a terminal is given: agents and callers write what they like, and some of it would steer the terminal.
+//! Cleans text for the terminal: agents and callers can write control sequences.
 
 use std::borrow::Cow;
 use std::io::IsTerminal as _;
@@ -9,8 +9,8 @@ pub(super) fn width() -> Option<usize> {
     terminal.size_checked().map(|(_, columns)| usize::from(columns)).filter(|columns| *columns > 0)
 }
 
-/// The text without what steers a terminal: control characters but for line ends and tabs, and those that turn the direction
-/// of writing.
+/// The text without what steers a terminal: control characters but for line ends and tabs, and those that turn the
+/// direction of writing.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(steers) {
         return Cow::Borrowed(text);
@@ -37,7 +37,7 @@ pub(super) fn on_one_line(text: &str) -> String {
     printable(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// On one line of at most so many characters.
+/// Makes one line of at most this many characters.
 pub(super) fn shortened(text: &str, chars: usize) -> String {
     let line = on_one_line(text);
     match line.char_indices().nth(chars) {

@@ -16,15 +16,16 @@ const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
 
 #[derive(Subcommand)]
 pub enum ToolsCommand {
-    /// Make tools of the requests that a browser recorded (HAR)
+    /// Make tools from the requests that a browser recorded (HAR)
     FromHar(HarOptions),
-    /// Make tools of an OpenAPI document (3.0 or 3.1, YAML or JSON)
+    /// Make tools from an OpenAPI document (3.0 or 3.1, YAML or JSON)
     FromOpenapi(ToolsOptions),
 }
 
 #[derive(Args)]
 pub struct HarOptions {
-    /// Host whose requests are taken, with or without a port; may be repeated [default: those of the recorded page's site]
+    /// Host whose requests are taken, with or without a port; may be repeated [default: those of the recorded page's
+    /// site]
     #[arg(long)]
     host: Vec<String>,
 
@@ -34,18 +35,18 @@ pub struct HarOptions {
 
 #[derive(Args)]
 pub struct ToolsOptions {
-    /// What the tools are made of
+    /// The recording or document to make tools from
     file: PathBuf,
 
-    /// Where they are written
+    /// Write the tools to this directory
     #[arg(long, default_value = "agent/tools")]
     out: PathBuf,
 
-    /// What their names begin with, and their variables [default: by the host's name or the document's title]
+    /// The prefix of the tools' names and variables [default: from the host's name or the document's title]
     #[arg(long)]
     name: Option<String>,
 
-    /// Write over files that are there
+    /// Overwrite existing files
     #[arg(long)]
     force: bool,
 }

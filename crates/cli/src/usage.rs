@@ -21,7 +21,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct UsageOptions {
-    /// What the table is split by: day, key, session, model, with commas between them
+    /// Split the table by day, key, session, model (comma-separated)
     #[arg(long, default_value = "day")]
     by: String,
 
@@ -33,15 +33,15 @@ pub struct UsageOptions {
     #[arg(long)]
     to: Option<String>,
 
-    /// Of this session only
+    /// Only this session
     #[arg(long)]
     session: Option<String>,
 
-    /// Of this API key only, by its id
+    /// Only the API key with this id
     #[arg(long, value_name = "ID")]
     of_key: Option<String>,
 
-    /// Print the server's answer as it is
+    /// Print the server's answer unchanged
     #[arg(long)]
     json: bool,
 

@@ -23,7 +23,7 @@ pub(crate) struct WatchOptions {
     #[arg(long)]
     detach: bool,
 
-    /// Print the events as they come, one JSON object a line, and nothing else
+    /// Print only the events, as they arrive, one JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -44,7 +44,7 @@ pub(super) async fn watch(
     let shows = match (options.json, kind) {
         (true, _) => Shows::Lines,
         (false, TaskKind::Session | TaskKind::Unknown) => Shows::Work(Box::new(Show::live())),
-        // What came of it is in its record.
+        // The task's result is in its record.
         (false, TaskKind::Repository) => Shows::Work(Box::new(Show::live().without_answer())),
     };
     let exit = follow(remote, task, shows).await?;

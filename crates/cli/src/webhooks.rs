@@ -28,7 +28,7 @@ pub struct WebhooksOptions {
     #[command(flatten)]
     list: ListOptions,
 
-    /// What the server answers, one JSON object a line
+    /// Print the server's answers, one JSON object per line
     #[arg(long, global = true)]
     json: bool,
 
@@ -38,7 +38,7 @@ pub struct WebhooksOptions {
 
 #[derive(Subcommand, Debug)]
 enum WebhooksCommand {
-    /// Deliver once more, under the same id and from the beginning of the schedule
+    /// Deliver again, under the same id and from the beginning of the schedule
     Replay {
         /// The deliveries
         #[arg(required = true)]
@@ -48,11 +48,11 @@ enum WebhooksCommand {
 
 #[derive(Args, Debug)]
 struct ListOptions {
-    /// With this status
+    /// Only with this status
     #[arg(long, value_parser = PossibleValuesParser::new(["pending", "delivered", "failed"]))]
     status: Option<String>,
 
-    /// Of this task
+    /// Only this task
     #[arg(long, value_name = "ID")]
     task: Option<String>,
 

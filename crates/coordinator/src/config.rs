@@ -1,9 +1,9 @@
 //! The configuration: a flag wins over an environment variable, that over `.env`, that over the default. Only this module reads
 //! the environment, and it hands each crate the settings of that crate.
 
+mod component_settings;
 mod doctor;
 mod egress;
-mod parts;
 mod traces;
 mod value;
 
@@ -15,11 +15,13 @@ use clap::Args;
 use reqwest::Url;
 use secrecy::SecretString;
 
-use api::settings::{ApiKeys, HostList, OriginList};
+use api::settings::{ApiKeys, HostList, OriginList, TrustedProxies};
 pub use doctor::DoctorOptions;
 pub use egress::{EgressList, PresetError};
 pub use traces::trace_export;
-pub use value::{Age, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList};
+pub use value::{
+    Age, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,
+};
 
 use api::access::Keys;
 use domain::webhook::WebhookSecrets;
@@ -88,10 +90,14 @@ pub struct ServeOptions {
     #[arg(long, env = "DATA_DIR", default_value = "./data")]
     pub data_dir: PathBuf,
 
-    /// Age and size that the event log may have: 30d or 12h, 10g or 500m, or both with a comma. Records of tasks and sessions
-    /// stay
+    /// Age and size that the event log may have: 30d or 12h, 10g or 500m, or both with a comma. Records stay
     #[arg(long, env = "EVENT_RETENTION", default_value = "30d,10g")]
     pub event_retention: Retention,
+
+    /// Age, since their end, at which records of tasks are removed with their idempotency keys: 365d or 12h. Usage and budgets
+    /// stay. An empty value keeps all tasks
+    #[arg(long, env = "TASK_RETENTION", default_value = "365d")]
+    pub task_retention: TaskRetention,
 
     /// How long a volume is kept that no session has: 7d, 12h or 30m; 0 removes it at once. `claude-runner prune` removes it
     /// earlier
@@ -277,6 +283,11 @@ pub struct ServeOptions {
     /// and `HOST` are always allowed
     #[arg(long, env = "ALLOWED_HOSTS", default_value = "")]
     pub allowed_hosts: HostList,
+
+    /// Networks of reverse proxies, comma-separated; none by default. From these, the address of a caller is the last untrusted
+    /// one in `X-Forwarded-For`, or the one of the PROXY protocol
+    #[arg(long, env = "TRUSTED_PROXIES", default_value = "")]
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// The address of the Docker engine: DOCKER_HOST, else the engine's own default.
@@ -311,7 +322,7 @@ pub enum ConfigError {
     Forge(#[source] GitHubError),
     #[error("SANDBOX_RUNTIME is {runtime}, which the engine does not know; it knows {known}")]
     UnknownRuntime { runtime: String, known: String },
-    #[error("MODEL is {model}, which is not known here; known are {known}. MODEL_PRICES can add one")]
+    #[error("MODEL is {model}, which is unknown; known are {known}. MODEL_PRICES can add one")]
     UnknownModel { model: String, known: String },
     #[error(transparent)]
     Preset(#[from] PresetError),

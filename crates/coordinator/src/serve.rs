@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use agent_template::{Agents, TemplateError};
 use anyhow::Context;
-use api::access::{Keys, Rate, Tickets};
+use api::access::{Keys, Rate, Shares, Tickets};
 use api::{self, Api, Defaults, Guard, Perimeter, WebhookRules, router};
 use domain::error_chain;
 use engine::Engine;
@@ -61,7 +61,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let keys = Keys::open(&options.api_keys, &key_store, options.host).context("the API keys cannot be read")?;
     options.check_keys(&keys)?;
     if keys.is_empty() && keys.anyone().is_none() {
-        warn!("no API key is valid any more, so that nobody is let in; `claude-runner key create` makes one");
+        warn!("no API key is valid, so every request is refused; `claude-runner key create` makes one");
     }
     let listener = TcpListener::bind((options.host, options.port))
         .await
@@ -144,6 +144,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
             keys: keys.clone(),
             tickets: Tickets::default(),
             rate: Rate::new(NonZeroU32::new(options.rate_limit)),
+            shares: Shares::default(),
         }),
         cors_origins: options.cors_origins.clone(),
         perimeter: Arc::new(Perimeter::new(address, options.allowed_hosts.clone(), options.cors_origins.clone())),
@@ -160,9 +161,10 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     info!(address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
 
     let closing = CancellationToken::new();
-    tracker.spawn(api::serve(listener, router(api), closing.clone(), tracker.clone()));
+    let (guard, proxies) = (Arc::clone(&api.guard), options.trusted_proxies.clone());
+    tracker.spawn(api::serve(listener, router(api), guard, proxies, closing.clone(), tracker.clone()));
     tokio::select! {
-        stopped = until_told_to_stop() => stopped?,
+        stopped = until_stop_signal() => stopped?,
         // The sandboxes belong to another server now, so none of them may be removed.
         () = lease.lost.cancelled() => return Err(LeaseHeld.into()),
     }
@@ -226,7 +228,7 @@ async fn open_mirrors(
         info!("this machine has no git 2.32 or newer: repositories are cloned without mirrors");
         return None;
     };
-    info!(git.version, directory = %settings.directory.display(), "mirrors of repositories are kept");
+    info!(git.version, directory = %settings.directory.display(), "repository mirrors are enabled");
     Some(Mirrors::new(git, github.clone(), settings, tracker.clone(), shutdown.clone()))
 }
 
@@ -240,7 +242,7 @@ async fn measure_engine(
     loop {
         if let Ok(info) = sandboxes.engine().info().await {
             let max = options.max_sandboxes_on(info.memory_bytes);
-            info!(max, engine.memory_bytes = info.memory_bytes, "sandboxes that there may be at once");
+            info!(max, engine.memory_bytes = info.memory_bytes, "the limit on concurrent sandboxes");
             return capacity.set_max(max);
         }
         tokio::select! {
@@ -265,16 +267,16 @@ async fn check_runtime(options: &ServeOptions, engine: &dyn Engine) -> Result<()
 /// tries again.
 async fn prove_runtime(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken) {
     if let Err(error) = sandboxes.prove_runtime(&shutdown).await {
-        warn!(%error, "no task will be run");
+        warn!(%error, "the runtime failed its self-test: tasks do not run");
     }
 }
 
-async fn until_told_to_stop() -> anyhow::Result<()> {
+async fn until_stop_signal() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
-        _ = terminate.recv() => info!("told to stop (SIGTERM)"),
-        _ = interrupt.recv() => info!("told to stop (Ctrl-C)"),
+        _ = terminate.recv() => info!("received SIGTERM"),
+        _ = interrupt.recv() => info!("received Ctrl-C"),
     }
     Ok(())
 }
@@ -294,9 +296,9 @@ async fn drain(options: &ServeOptions, server: &Server, closing: &CancellationTo
         () = finished => {}
         () = std::future::ready(()), if options.drain == DrainMode::Handoff => {}
         () = tokio::time::sleep(Duration::from_millis(options.drain_timeout_ms)) => warn!("tasks still run; ending them"),
-        _ = until_told_to_stop() => {
+        _ = until_stop_signal() => {
             // The next start takes over the sandboxes that run, or removes them.
-            warn!("told twice; ending now");
+            warn!("received a second signal; ending now");
             std::process::exit(1);
         }
     }
@@ -312,7 +314,7 @@ async fn drain(options: &ServeOptions, server: &Server, closing: &CancellationTo
                 warn!("some connections did not end in time");
             }
         }
-        _ = until_told_to_stop() => std::process::exit(1),
+        _ = until_stop_signal() => std::process::exit(1),
     }
     if options.drain == DrainMode::Finish {
         // Removes sandboxes whose removal failed before. The next start retries if it fails again.

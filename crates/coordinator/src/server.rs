@@ -90,6 +90,7 @@ impl Server {
         // Only now: starting a sandbox removes those that no session is known to have.
         tracker.spawn(keep_warm);
         tracker.spawn(maintenance::run(registry.clone()));
+        tracker.spawn(maintenance::index(registry.clone()));
         Ok(Server { registry, context, lifetime: parts.lifetime })
     }
 }

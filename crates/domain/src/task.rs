@@ -13,4 +13,4 @@ pub use outcome::{Answer, ErrorType, Failure};
 pub use record::{MAX_TIMEOUT_MS, MAX_TURNS, TaskRecord, TaskRequest, TaskStatus};
 pub use repository::{RepositoryProgress, RepositoryRequest, Stage};
 pub use trace_parent::{InvalidTraceParent, TraceParent};
-pub use variable::{VariableProblem, check_variable};
+pub use variable::{MAX_VARIABLE_BYTES, VariableProblem, check_variable};

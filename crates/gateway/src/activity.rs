@@ -1,10 +1,10 @@
-//! What moves through one sandbox's gateway: for stall detection and for accounts of traffic.
+//! Counts the traffic of one sandbox's gateway: for stall detection and for accounts of traffic.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A reading of one sandbox's traffic.
+/// A snapshot of one sandbox's traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Activity {
     /// Model requests that have not been answered to their end.
@@ -19,8 +19,8 @@ pub struct Activity {
     pub egress_received_bytes: u64,
 }
 
-/// Where the readings come from: counters that every connection of the sandbox shares.
-pub(super) struct Pulse {
+/// Counters that every connection of the sandbox shares.
+pub(super) struct ActivityTracker {
     began: Instant,
     last_micros: AtomicU64,
     open_requests: AtomicU32,
@@ -29,9 +29,9 @@ pub(super) struct Pulse {
     received: AtomicU64,
 }
 
-impl Pulse {
+impl ActivityTracker {
     pub(super) fn new() -> Self {
-        Pulse {
+        ActivityTracker {
             began: Instant::now(),
             last_micros: AtomicU64::new(0),
             open_requests: AtomicU32::new(0),
@@ -72,14 +72,14 @@ impl Pulse {
 }
 
 /// A model request that counts as open until this is dropped, however it ends.
-pub(super) struct OpenRequest(Arc<Pulse>);
+pub(super) struct OpenRequest(Arc<ActivityTracker>);
 
 impl OpenRequest {
-    pub(super) fn new(pulse: &Arc<Pulse>) -> Self {
-        pulse.open_requests.fetch_add(1, Ordering::Relaxed);
-        pulse.requests.fetch_add(1, Ordering::Relaxed);
-        pulse.touch();
-        OpenRequest(Arc::clone(pulse))
+    pub(super) fn new(activity_tracker: &Arc<ActivityTracker>) -> Self {
+        activity_tracker.open_requests.fetch_add(1, Ordering::Relaxed);
+        activity_tracker.requests.fetch_add(1, Ordering::Relaxed);
+        activity_tracker.touch();
+        OpenRequest(Arc::clone(activity_tracker))
     }
 
     pub(super) fn touch(&self) {

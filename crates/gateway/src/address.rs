@@ -1,4 +1,4 @@
-//! What kind of network an address belongs to, and whether it is this host's own.
+//! Tells which kind of network an address belongs to, and if it is this host's own.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -12,12 +12,12 @@ pub(super) enum Reach {
     Private,
     /// Link-local addresses and those under which clouds hand out a machine's credentials
     Metadata,
-    /// What no connection can be meant for
+    /// No connection can be meant for it
     Nobody,
 }
 
 impl Reach {
-    /// Whether a host that was allowed in this way may turn out to have such an address. A name's owner decides where it
+    /// Returns true when a host that was allowed in this way may turn out to have such an address. A name's owner decides where it
     /// points, so a name is never enough for a metadata service, and one found by a wildcard only for the internet.
     pub(super) fn is_open_to(self, grant: Grant) -> bool {
         match self {
@@ -36,7 +36,7 @@ impl Reach {
     }
 }
 
-/// What is not on the internet (IANA's registry of special-purpose addresses), the first match counts.
+/// Networks that are not on the internet (IANA's registry of special-purpose addresses). The first match counts.
 const V4: [([u8; 4], u32, Reach); 17] = [
     ([0, 0, 0, 0], 8, Reach::Nobody),
     ([224, 0, 0, 0], 4, Reach::Nobody), // multicast
@@ -82,7 +82,7 @@ fn of_v6(address: Ipv6Addr) -> Reach {
     }
 }
 
-/// Whether `address` is one of this host's: then it can be bound to. Any doubt counts as yes.
+/// Returns true when `address` is one of this host's: then it can be bound to. Any doubt counts as yes.
 pub(super) fn is_local(address: IpAddr) -> bool {
     match UdpSocket::bind((address.to_canonical(), 0)) {
         Ok(_) => true,

@@ -15,7 +15,7 @@ pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 pub(super) type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// Of a foreign error message, so many characters are kept.
+/// The number of characters of a foreign error message that are kept.
 const MAX_MESSAGE_CHARS: usize = 500;
 
 pub(super) fn empty(status: StatusCode) -> Response<Body> {

@@ -2,7 +2,7 @@
 
 use super::tokens::TokenCounts;
 
-/// Whether a request can cost more than its estimate.
+/// Tells if a request can cost more than its estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certainty {
     /// The estimate is the most that the request can cost.
@@ -11,7 +11,7 @@ pub enum Certainty {
     Unbounded,
 }
 
-/// What the walk over a request's body found.
+/// The parts of a request's body that decide how much it can use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Contents {
     /// Images in base64, and their bytes in the body.
@@ -65,7 +65,7 @@ impl Bound {
         // After each search the model reads everything again, with what was found until then.
         let searched = searches * prompt + SEARCH_TOKENS * searches * (searches + 1) / 2;
         let most = TokenCounts {
-            // What is new in a prompt is at most written to the cache for an hour, which is the dearest.
+            // New parts of a prompt are at most written to the cache for an hour, which is the dearest.
             cache_write_1h: prompt,
             input: searched,
             output: output_tokens.unwrap_or(MAX_OUTPUT_TOKENS).min(MAX_OUTPUT_TOKENS),

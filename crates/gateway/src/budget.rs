@@ -1,13 +1,14 @@
 //! Budgets: whether there is money for a model request, and what it came to.
 //!
-//! Every model request is charged to several accounts ([`Account`]): its task, its session, its key, the key's day, the day
-//! and the installation. Each may have limits. A request begins only where each account with a limit has something left, and
-//! what the open requests may still cost leaves something too, or none is open. While a request is open whose cost has no
-//! known bound, no other begins on its limited accounts. So no limit is overrun by more than one request, however many ask at
-//! once.
+//! Every model request is charged to several accounts ([`Account`]): its task, its session, its key, the key's day, the
+//! day and the installation. Each may have limits. A request begins only where each account with a limit has something
+//! left, and what the open requests may still cost leaves something too, or none is open. While a request is open whose
+//! cost has no known bound, no other begins on its limited accounts. So no limit is overrun by more than one request,
+//! however many ask at once.
 //!
-//! The reservation is durable before the request is sent, and its settlement follows with the next commit. A crash between
-//! the two leaves the reservation, which the next start charges as it was estimated: so that holds across a crash, too.
+//! The reservation is durable before the request is sent, and its settlement follows with the next commit. A crash
+//! between the two leaves the reservation, which the next start charges as it was estimated: so that holds across a
+//! crash, too.
 
 mod ledger;
 mod reservation;
@@ -35,27 +36,27 @@ use domain::task::TaskId;
 use domain::usage::{Account, Balance, Cost, Day, OpenRequest, Usage};
 use store::{Change, Store, StoreError};
 
-/// How soon a reservation for which the disk has no room is tried again.
+/// The wait before a reservation that found the disk full is tried again.
 const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
 
-/// No model's name has more.
+/// The bound on a model's name. No real name is longer.
 const MAX_MODEL_CHARS: usize = 100;
 
-/// All budgets of an installation. Cheap to clone.
+/// All budgets of an installation. They are cheap to clone.
 #[derive(Clone)]
 pub struct Budgets {
-    shared: Arc<Shared>,
+    shared: Arc<BudgetState>,
 }
 
-struct Shared {
+struct BudgetState {
     ledger: Mutex<Ledger>,
     limits: InstallationLimits,
-    /// Told whenever something is settled.
+    /// Notified whenever a request is settled or a limit changes.
     released: Notify,
     next_request: AtomicU64,
     /// Held while accounts are read from the store, so that what was read is not older than what is known.
     loading: tokio::sync::Mutex<()>,
-    /// `None`: nothing is kept.
+    /// `None`: nothing is stored.
     book: Option<Book>,
 }
 
@@ -64,30 +65,30 @@ struct Book {
     tracker: TaskTracker,
 }
 
-/// Why a request gets no reservation.
+/// The reason why a request gets no reservation.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     #[error(transparent)]
     Spent(#[from] Spent),
-    /// What cannot be written down is not sent.
-    #[error("the request could not be written down")]
+    /// A request that cannot be written down is not sent.
+    #[error("the request could not be stored")]
     Store(#[from] StoreError),
 }
 
 impl Budgets {
-    /// For tests and checks: nothing is kept.
+    /// Makes budgets that are not stored, for tests and checks.
     pub fn in_memory(limits: InstallationLimits) -> Self {
         Budgets::new(limits, None)
     }
 
-    /// Those of a store. What an earlier coordinator left open is charged as it was estimated.
+    /// Opens the budgets of a store. Requests that an earlier coordinator left open are charged at their estimate.
     pub async fn open(store: Store, limits: InstallationLimits, tracker: TaskTracker) -> Result<Budgets, StoreError> {
         store.commit(vec![Change::ChargeOpenRequests]).await?;
         Ok(Budgets::new(limits, Some(Book { store, tracker })))
     }
 
     fn new(limits: InstallationLimits, book: Option<Book>) -> Self {
-        let shared = Shared {
+        let shared = BudgetState {
             ledger: Mutex::default(),
             limits,
             released: Notify::new(),
@@ -98,7 +99,7 @@ impl Budgets {
         Budgets { shared: Arc::new(shared) }
     }
 
-    /// A reservation for a request, durable. `None`: not before a request that is open now has ended, see
+    /// Makes a durable reservation for a request. `None`: it has to wait until an open request has ended, see
     /// [`Budgets::released`].
     pub async fn try_reserve(
         &self,
@@ -113,7 +114,7 @@ impl Budgets {
             key: payer.key.clone(),
             session: payer.session.clone(),
             task: payer.task.clone(),
-            // What an agent calls a model may be anything.
+            // The model's name comes from the agent and may be anything.
             model: model.chars().take(MAX_MODEL_CHARS).collect(),
             estimate,
         };
@@ -122,7 +123,7 @@ impl Budgets {
         loop {
             self.load(&accounts).await?;
             match self.ledger().reserve(&accounts, &limits, estimate, certainty) {
-                // Forgotten again before it was used.
+                // The account was evicted before it was used: load it again.
                 Ruling::Unknown => {}
                 Ruling::Wait => return Ok(None),
                 Ruling::Spent(spent) => return Err(spent.into()),
@@ -135,17 +136,17 @@ impl Budgets {
         Ok(Some(reservation))
     }
 
-    /// Done when a request was settled, or somebody's limits changed, after this was enabled.
+    /// Completes when a request was settled, or limits changed, after this was enabled.
     pub fn released(&self) -> Notified<'_> {
         self.shared.released.notified()
     }
 
-    /// Those who wait are to look again.
+    /// Wakes those who wait, so that they look again.
     pub fn look_again(&self) {
         self.shared.released.notify_waiters();
     }
 
-    /// The first limit of a payer that is reached already.
+    /// Returns the first limit of a payer that is reached already.
     pub async fn spent(&self, payer: &Payer) -> Result<Option<Spent>, StoreError> {
         for limit in limits_of(payer, &self.shared.limits, Day::of(Timestamp::now())) {
             let spent = self.balance(&limit.account).await?.spent;
@@ -156,18 +157,18 @@ impl Budgets {
         Ok(None)
     }
 
-    /// A task that was never charged: nobody needs to look for it in the store.
+    /// Adds a task that was never charged, so that the store is not read for it.
     pub fn new_task(&self, task: &TaskId) {
         self.ledger().learn_new(&Account::Task(task.clone()));
     }
 
-    /// What a task was charged, over all its attempts, as far as it is known without a look into the store. The usage is
+    /// The charges of a task, over all its attempts, as far as it is known without a look into the store. The usage is
     /// known where this coordinator saw the task from its beginning.
     pub fn charged(&self, task: &TaskId) -> Option<(Cost, Option<Usage>)> {
         self.ledger().charged(&Account::Task(task.clone()))
     }
 
-    /// Whether every request of a task is charged.
+    /// Returns true when every request of a task is charged.
     pub fn is_settled(&self, task: &TaskId) -> bool {
         self.ledger().is_settled(&Account::Task(task.clone()))
     }
@@ -186,7 +187,7 @@ impl Budgets {
         }
     }
 
-    /// What a task was charged.
+    /// The charges of a task.
     pub async fn of_task(&self, task: &TaskId) -> Result<Balance, StoreError> {
         self.balance(&Account::Task(task.clone())).await
     }
@@ -200,7 +201,7 @@ impl Budgets {
         }
     }
 
-    /// Sees to it that the ledger knows these accounts.
+    /// Loads those of these accounts that the ledger does not know.
     async fn load(&self, accounts: &[Account]) -> Result<(), StoreError> {
         if self.ledger().unknown(accounts).is_empty() {
             return Ok(());
@@ -218,7 +219,7 @@ impl Budgets {
         Ok(())
     }
 
-    /// A full disk is waited for, as everything that runs does.
+    /// Writes the reservation. It waits while the disk is full, as all running work does.
     async fn write(&self, reservation: &Reservation) -> Result<(), StoreError> {
         let Some(book) = &self.shared.book else { return Ok(()) };
         loop {

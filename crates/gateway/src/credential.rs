@@ -1,4 +1,4 @@
-//! With which credential a model request goes out.
+//! Chooses the credential of a model request.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::headers::{X_API_KEY, set_oauth_beta};
 use super::login::{Login, LoginFile};
 
-/// What the model API takes as proof of who pays.
+/// A proof of payment that the model API takes.
 #[derive(Clone, Debug)]
 pub struct Credential {
     kind: CredentialKind,
@@ -39,7 +39,7 @@ impl Credential {
         Credential::new(CredentialKind::ApiKey, key)
     }
 
-    /// As [`Credential::api_key`].
+    /// Like [`Credential::api_key`], for a token.
     pub fn oauth_token(token: &str) -> Result<Credential, InvalidCredential> {
         Credential::new(CredentialKind::OAuthToken, token)
     }
@@ -92,7 +92,7 @@ pub struct CredentialState {
     pub expires_at: Option<Timestamp>,
 }
 
-/// Why there is no credential for a request.
+/// The reason why there is no credential for a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unusable {
     None(String),
@@ -100,8 +100,8 @@ pub(super) enum Unusable {
 }
 
 impl Credentials {
-    /// `operator`: `CLAUDE_CODE_OAUTH_TOKEN` or `ANTHROPIC_API_KEY`. `login_file`: `~/.claude/.credentials.json`, which need
-    /// not exist.
+    /// `operator`: `CLAUDE_CODE_OAUTH_TOKEN` or `ANTHROPIC_API_KEY`. `login_file`: `~/.claude/.credentials.json`, which
+    /// need not exist.
     pub fn new(operator: Option<Credential>, login_file: Option<PathBuf>) -> Self {
         Credentials { operator, login: login_file.map(LoginFile::new) }
     }

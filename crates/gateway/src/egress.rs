@@ -13,7 +13,7 @@ use super::answer::{Body, proxy_error, shortened};
 use super::resolve::Resolve;
 use super::sandbox::SandboxRules;
 
-/// Where a sandbox wants to go.
+/// The destination of a request from a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) host: Host,
@@ -21,7 +21,7 @@ pub(super) struct Target {
     pub(super) via: Via,
 }
 
-/// Why not.
+/// The reason why a destination is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     NotAllowed,
@@ -42,7 +42,7 @@ pub(super) struct Egress {
 }
 
 impl Egress {
-    /// Where a container engine listens that was exposed by TCP, without and with TLS, and a swarm's managers: root on
+    /// Ports of a container engine that is exposed by TCP, without and with TLS, and of a swarm's managers: root on
     /// its host, be it this one or another.
     const ENGINE_PORTS: [u16; 3] = [2375, 2376, 2377];
 
@@ -75,7 +75,7 @@ impl Egress {
         self.dial(target, grant.ok_or(Refusal::NotAllowed)?, timeout).await
     }
 
-    /// As [`Egress::admit`], for what was allowed otherwise.
+    /// Like [`Egress::admit`], for targets that other rules allowed.
     pub(super) async fn dial(
         &self,
         target: &Target,
@@ -118,7 +118,7 @@ impl Egress {
 }
 
 impl Refusal {
-    /// For the audit log.
+    /// The text for the audit log.
     pub(super) fn outcome(&self) -> &'static str {
         match self {
             Refusal::NotAllowed => "refused: not allowed",

@@ -1,6 +1,6 @@
-//! Why a task's model requests did not succeed.
+//! The reason why a task's model requests failed.
 
-/// What happened upstream, with a sentence for a person. The CLI itself reports these as successes or hides them
+/// A failure upstream, with a sentence for a person. The CLI itself reports these as successes or hides them
 /// behind minutes of retries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GatewayFailure {
@@ -30,7 +30,7 @@ impl GatewayFailure {
         }
     }
 
-    /// Whether a later success makes this void.
+    /// Returns true when a later success makes this void.
     pub(super) fn is_passing(&self) -> bool {
         match self {
             GatewayFailure::BadRequest { .. } | GatewayFailure::Unreachable { .. } => true,

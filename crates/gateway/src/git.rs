@@ -1,5 +1,5 @@
-//! Git over HTTP for repository tasks: the sandbox's git speaks to `/github/OWNER/NAME.git/…` here, and the token is added on
-//! the way to the forge. What may be fetched and pushed is decided before anything goes out.
+//! Git over HTTP for repository tasks: the sandbox's git speaks to `/github/OWNER/NAME.git/…` here, and the token is
+//! added on the way to the forge. What may be fetched and pushed is decided before anything goes out.
 //!
 //! The protocol is git's "smart HTTP" (gitprotocol-http and gitprotocol-pack in git's documentation).
 
@@ -30,10 +30,10 @@ use super::sandbox::SandboxGateway;
 pub const PREFIX: &str = "/github";
 
 const GIT_PROTOCOL: HeaderName = HeaderName::from_static("git-protocol");
-/// What git says of a request that the forge has to know.
+/// Headers of git's requests that the forge needs.
 const PASSED: [HeaderName; 4] = [ACCEPT, CONTENT_TYPE, CONTENT_ENCODING, GIT_PROTOCOL];
 
-/// What a sandbox may do at the forge.
+/// The access of one sandbox to the forge.
 #[derive(Clone)]
 pub struct RepositoryAccess {
     pub github: GitHub,
@@ -41,12 +41,12 @@ pub struct RepositoryAccess {
     /// Submodules, which may be fetched too.
     pub submodules: Vec<RepositoryName>,
     pub push: PushPolicy,
-    /// Where the task's branch begins.
+    /// The branch from which the task's branch starts.
     pub base: String,
     pub workflows: Workflows,
 }
 
-/// Whether pushes may change what the forge runs by itself, `.github/workflows`.
+/// Allows or forbids pushes that change `.github/workflows`, which the forge runs by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workflows {
     Fixed,
@@ -130,9 +130,9 @@ fn refuse(status: StatusCode, sentence: &str) -> Response<Body> {
     proxy_error(status, "git_refused", sentence, None, None)
 }
 
-/// What the forge did not do. The sentence is for the agent, which reads what git prints.
+/// An error of the forge. The sentence is for the agent, which reads what git prints.
 fn broken(error: &GitHubError) -> Response<Body> {
-    tracing::warn!(%error, "git could not be passed on");
+    tracing::warn!(%error, "could not forward a git request");
     let status = match error {
         GitHubError::NotFound(_) => StatusCode::NOT_FOUND,
         GitHubError::Unauthorized(_) | GitHubError::Forbidden(_) | GitHubError::Invalid(_) => StatusCode::FORBIDDEN,

@@ -1,4 +1,4 @@
-//! Which headers pass.
+//! The headers that pass through the gateway.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue};
@@ -30,8 +30,8 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// What the CLI sends and the API understands. An allow-list, since a model API behind another gateway may take a
-/// credential from any header: a key that the agent brings must reach nobody.
+/// Headers that the CLI sends and the API understands. An allow-list, since a model API behind another gateway may take
+/// a credential from any header: a key that the agent brings must reach nobody.
 const MODEL_HEADERS: [&str; 7] = [
     "accept",
     "anthropic-beta",
@@ -41,7 +41,7 @@ const MODEL_HEADERS: [&str; 7] = [
     "user-agent",
     "x-app",
 ];
-/// What the CLI says about itself and its client library.
+/// Prefixes of headers by which the CLI describes itself and its client library.
 const MODEL_HEADER_PREFIXES: [&str; 2] = ["x-stainless-", "x-claude-code-"];
 
 /// Removes from a model request all that the upstream need not see: above all, every credential of the container's own.
@@ -65,8 +65,9 @@ pub(super) fn strip_model_answer(headers: &mut HeaderMap) {
     }
 }
 
-/// Betas of features that the gateway does not forward: files, connectors, programs and fetches on the API's side, and those
-/// that change the price of a request. Without the beta the API refuses a request that the check of the body let through.
+/// Betas of features that the gateway does not forward: files, connectors, programs and fetches on the API's side, and
+/// those that change the price of a request. Without the beta the API refuses a request that the check of the body let
+/// through.
 const CLOSED_BETAS: [&str; 9] = [
     "advisor-",
     "code-execution-",

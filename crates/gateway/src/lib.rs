@@ -1,19 +1,49 @@
-//! The gateway: all that a sandbox sees of the outside, behind 127.0.0.1:8787 in its container.
+//! The gateway: the coordinator's end of every request that a sandbox sends, behind 127.0.0.1:8787 in its container.
 //!
-//! One [`Gateway`] per coordinator holds what is shared: the upstream's address, the operator's credential, the prices,
-//! the egress rules. One [`SandboxGateway`] per sandbox serves HTTP/1.1 on every stream that the link hands it:
-//! - `POST /v1/messages` and `/v1/messages/count_tokens` go to the model API with our credential in place of whatever
-//!   the container sent, are metered by the `usage` of the answers and refused when a budget is spent ([`crate::budget`]) or the key may not;
-//! - `CONNECT host:port` and absolute-form `http://` requests go to allowed outside hosts;
-//! - everything else is refused: other paths and queries, a Host that is not the target's, what a task has no bytes left for.
+//! One [`Gateway`] per coordinator holds the shared state: the upstream's address, the operator's credential, the
+//! prices, the budgets, the egress rules. One [`SandboxGateway`] per sandbox serves HTTP/1.1 on every stream that the
+//! link gives it:
+//! - `POST /v1/messages` and `/v1/messages/count_tokens` go to the model API. The gateway replaces the credential,
+//!   meters the `usage` of the answers, and refuses a request whose budget is spent ([`crate::budget`]) or that the key
+//!   forbids.
+//! - Git requests of repository tasks go to the forge, with its token.
+//! - `CONNECT host:port` and absolute-form `http://` requests go to allowed outside hosts.
+//! - Everything else is refused: other paths and queries, a Host that is not the target's, traffic beyond the task's
+//!   quota.
 //!
-//! What really happened upstream is kept ([`SandboxGateway::failure`]), because the CLI reports API failures as success.
+//! | module | contains |
+//! |---|---|
+//! | `server`, `sandbox` | HTTP/1.1 on a sandbox's streams; [`SandboxGateway`], its task and its access |
+//! | `model` | model requests: `request_policy` reads the body, `forward` sends it, `relay` passes the answer on |
+//! | `permission` | the models and the answer length that a key allows |
+//! | `request_gate`, `block_stop_buffer` | keep requests and ends of blocks back until the worker has seen the tool calls |
+//! | `bound`, `tokens`, `sse`, `prices` | the most that a request can use; the stated usage; prices |
+//! | `meter`, `task` | usage and cost of a task; its open requests and their end |
+//! | [`budget`] | reservations, the ledger of accounts, settlement in the store |
+//! | `credential`, `login` | the operator's and the session's credential; Claude Code's login on this host |
+//! | `retry`, `failure`, `answer` | retries of an overloaded API; the reason of a failure; answers of the gateway itself |
+//! | `proxy`, `tunnel`, `task_quota`, `activity` | outside hosts: requests, connections, quotas, counters |
+//! | `egress`, `address`, `resolve` | the decision on an outside host; kinds of addresses; name look-ups |
+//! | `git` | fetch and push: paths, commands of a push, the report to the sandbox's git |
+//! | `outbound` | the coordinator's own requests to callers' addresses, under the same rules |
+//! | `upstream`, `headers`, `settings` | the client of the model API; the headers that pass; settings |
+//!
+//! Invariants:
+//! - No credential of the operator or of a session enters the sandbox. Credentials of the sandbox's own requests are
+//!   dropped.
+//! - A model request is sent only after its reservation is durable. A reservation is settled exactly once, on drop.
+//! - On an account with a limit, requests without a bound on their cost run one at a time. An account is exceeded by at
+//!   most one request (`budget/tests/property.rs`).
+//! - The address that the decision was made on is the address that is dialled: a name is resolved once.
+//! - No sandbox reaches the coordinator's own listeners, and no address of this host unless an egress rule allows it.
+//! - The gateway keeps the true reason of a failure ([`SandboxGateway::failure`]), because the CLI reports API failures
+//!   as success.
+//! - The crate knows neither sessions nor the link: it gets byte streams, and an [`Assignee`] that says who pays.
 
 mod activity;
 mod address;
-mod allowance;
 mod answer;
-mod block_ends;
+mod block_stop_buffer;
 mod bound;
 pub mod budget;
 mod credential;
@@ -25,10 +55,10 @@ mod login;
 mod meter;
 mod model;
 mod outbound;
-mod pace;
 mod permission;
 mod prices;
 mod proxy;
+mod request_gate;
 mod resolve;
 mod retry;
 mod sandbox;
@@ -36,6 +66,7 @@ mod server;
 mod settings;
 mod sse;
 mod task;
+mod task_quota;
 mod tokens;
 mod tunnel;
 mod upstream;
@@ -47,7 +78,7 @@ pub use activity::Activity;
 pub use credential::{Credential, CredentialKind, CredentialState, Credentials, InvalidCredential};
 pub use failure::GatewayFailure;
 pub use git::{PREFIX as GIT_PREFIX, PushPolicy, RepositoryAccess, Workflows};
-pub use meter::Reading;
+pub use meter::UsageSnapshot;
 pub use outbound::{Answered, Outbound, OutboundError};
 pub use prices::{Prices, PricesError};
 pub use resolve::{Resolve, SystemResolver};
@@ -67,10 +98,10 @@ use self::egress::Egress;
 use self::upstream::Upstream;
 use crate::budget::Budgets;
 
-/// What all sandboxes' gateways share. Cheap to clone.
+/// The state that all sandboxes' gateways share. Cheap to clone.
 #[derive(Clone)]
 pub struct Gateway {
-    shared: Arc<Shared>,
+    shared: Arc<GatewayState>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +115,7 @@ pub enum GatewayError {
 }
 
 /// The part of the gateway that requests of every sandbox use.
-struct Shared {
+struct GatewayState {
     upstream: Upstream,
     credentials: Credentials,
     prices: Arc<Prices>,
@@ -107,12 +138,12 @@ impl Gateway {
         Gateway::with_resolver(settings, credentials, tracker, Arc::new(SystemResolver))
     }
 
-    /// Whether a gateway can be made from these settings.
+    /// Checks that a gateway can be made from these settings.
     pub fn check(settings: &GatewaySettings) -> Result<(), GatewayError> {
         Upstream::new(settings.upstream.clone(), &settings.bounds).map(drop)
     }
 
-    /// As [`Gateway::new`], with names of outside hosts looked up by `resolver`.
+    /// Like [`Gateway::new`], with `resolver` for names of outside hosts.
     pub fn with_resolver(
         settings: GatewaySettings,
         credentials: Credentials,
@@ -121,7 +152,7 @@ impl Gateway {
     ) -> Result<Gateway, GatewayError> {
         let model_api = settings.upstream.host_str().and_then(|host| host.parse().ok());
         let upstream = Upstream::new(settings.upstream, &settings.bounds)?;
-        let shared = Shared {
+        let shared = GatewayState {
             upstream,
             credentials,
             prices: Arc::new(settings.prices),
@@ -137,24 +168,24 @@ impl Gateway {
         Ok(Gateway { shared: Arc::new(shared) })
     }
 
-    /// Tells where the coordinator itself listens, which no sandbox may reach. To be called for each listener, before
-    /// the first sandbox is opened.
+    /// Registers an address on which the coordinator itself listens. No sandbox may reach it. Call this for each listener
+    /// before the first sandbox is opened.
     pub fn set_own_listener(&self, address: SocketAddr) {
         self.shared.egress.protect(address);
     }
 
-    /// A gateway for one new sandbox, without access to anything but the model API until
+    /// Makes the gateway of one new sandbox. It reaches nothing but the model API until
     /// [`SandboxGateway::assign`].
     pub fn open(&self) -> Arc<SandboxGateway> {
         SandboxGateway::new(Arc::clone(&self.shared))
     }
 
-    /// The operator's credential as it is now, for `/ready` and `doctor`.
+    /// Returns the state of the operator's credential, for `/ready` and `doctor`.
     pub fn credential_state(&self) -> CredentialState {
         self.shared.credentials.state()
     }
 
-    /// Whether a task with these models may name `model`.
+    /// Returns true when a task with these models may name `model`.
     pub fn is_listed(model: &str, models: &[String]) -> bool {
         models.iter().any(|listed| prices::is_same_model(model, listed))
     }
@@ -167,7 +198,7 @@ impl Gateway {
         &self.shared.budgets
     }
 
-    /// Ends what all sandboxes' gateways have open, model requests included: those are cut as at [`TaskEnd::Shutdown`].
+    /// Closes all open connections of all sandboxes' gateways. Model requests are cut as at [`TaskEnd::Shutdown`].
     pub fn close(&self) {
         self.shared.closed.cancel();
     }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::credential::{Credential, CredentialKind};
 
-/// What the file says now.
+/// The present content of the file.
 #[derive(Clone, Debug)]
 pub(super) enum Login {
     Missing,

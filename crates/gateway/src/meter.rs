@@ -18,9 +18,9 @@ use super::task::{CutCharge, SettleBounds, TaskEnd, TaskRequests};
 use super::tokens::TokenCounts;
 use crate::budget::{Budgets, Refusal, Reservation};
 
-/// What a sandbox's task has used since it began.
+/// Usage and cost of a task since it began in this sandbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reading {
+pub struct UsageSnapshot {
     pub usage: Usage,
     pub cost: Cost,
 }
@@ -39,12 +39,12 @@ impl Meter {
         Meter { prices, budgets, metrics, settle, task: Mutex::default() }
     }
 
-    /// What the current task has used, or the last one.
-    pub(super) fn read(&self) -> Reading {
+    /// The usage of the current task, or of the last one.
+    pub(super) fn read(&self) -> UsageSnapshot {
         self.task().as_ref().map(|task| task.used()).unwrap_or_default()
     }
 
-    /// From here on, requests are this one's. A task that runs already goes on.
+    /// Starts a task: new requests are charged to it. If the same task runs already, it continues.
     pub(super) fn begin(&self, payer: Payer) {
         let mut current = self.task();
         let goes_on = |task: &Arc<TaskRequests>| payer.task.is_some() && task.payer == payer && !task.has_ended();
@@ -57,21 +57,21 @@ impl Meter {
         self.budgets.look_again();
     }
 
-    /// No request begins from here on, until another task does.
+    /// Ends the task. No request begins until another task does.
     pub(super) fn end(&self, end: TaskEnd) {
         if let Some(task) = self.task().as_ref() {
             task.end(end, &self.settle);
         }
     }
 
-    /// As if the sandbox had been given no task yet.
+    /// Ends the task, so that the sandbox has none.
     pub(super) fn forget(&self) {
         if let Some(earlier) = self.task().take() {
             earlier.end(TaskEnd::Own, &self.settle);
         }
     }
 
-    /// The task that runs.
+    /// Returns the running task.
     pub(super) fn running(&self) -> Option<Arc<TaskRequests>> {
         self.task().as_ref().filter(|task| !task.has_ended()).map(Arc::clone)
     }
@@ -88,14 +88,14 @@ impl Meter {
         task: &Arc<TaskRequests>,
         model: &str,
         bound: &Bound,
-    ) -> Result<Entry, Refusal> {
+    ) -> Result<MeteredRequest, Refusal> {
         let estimate = self.prices.cost(model, &bound.most);
         let mut released = Box::pin(self.budgets.released());
         loop {
             // Listening begins before the look, so that a release in between is not missed.
             released.as_mut().enable();
             if let Some(reservation) = self.budgets.try_reserve(&task.payer, model, estimate, bound.certainty).await? {
-                return Ok(Entry::new(Arc::clone(self), Arc::clone(task), reservation, bound.most));
+                return Ok(MeteredRequest::new(Arc::clone(self), Arc::clone(task), reservation, bound.most));
             }
             released.as_mut().await;
             released.set(self.budgets.released());
@@ -107,13 +107,13 @@ impl Meter {
     }
 }
 
-/// Output tokens that a model writes in a second, where nobody knows how many it wrote. The fastest were seen at a little
-/// less.
+/// Output tokens that a model writes in a second, where nobody knows how many it wrote. The fastest were seen at a
+/// little less.
 const TOKENS_PER_SECOND: u128 = 250;
 
-/// One model request on the meter, open until dropped. What its answer states is added as it is seen. What it does not state
-/// is estimated at the end.
-pub(super) struct Entry {
+/// One model request on the meter, open until dropped. What its answer states is added as it is seen. What it does not
+/// state is estimated at the end.
+pub(super) struct MeteredRequest {
     meter: Arc<Meter>,
     task: Arc<TaskRequests>,
     reservation: Reservation,
@@ -146,10 +146,10 @@ enum Stage {
     Stated,
 }
 
-impl Entry {
+impl MeteredRequest {
     fn new(meter: Arc<Meter>, task: Arc<TaskRequests>, reservation: Reservation, most: TokenCounts) -> Self {
         let trace = task.trace();
-        Entry {
+        MeteredRequest {
             meter,
             task,
             reservation,
@@ -246,7 +246,7 @@ impl Entry {
     }
 }
 
-impl Drop for Entry {
+impl Drop for MeteredRequest {
     fn drop(&mut self) {
         self.estimate_the_rest();
         let charge = &self.reservation.charge;

@@ -15,15 +15,15 @@ use super::answer::{Body, empty, final_model_error, model_error, shortened};
 use super::bound::{Bound, Contents};
 use super::failure::GatewayFailure;
 use super::headers::strip_model_request;
-use super::meter::Entry;
+use super::meter::MeteredRequest;
 use super::permission::{self, Denied, Permitted};
 use super::sandbox::SandboxGateway;
 use super::task::TaskRequests;
 use crate::budget::Refusal;
 
 mod forward;
-mod reach;
 mod relay;
+mod request_policy;
 
 /// The paths that Claude Code needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,20 +73,20 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         let message = format!("{asked} is not forwarded by Claude Runner");
         return model_error(StatusCode::NOT_FOUND, "not_found_error", &message);
     };
-    let open = OpenRequest::new(&sandbox.pulse);
+    let open = OpenRequest::new(&sandbox.activity_tracker);
     let (body, room) = match read_body(sandbox, body).await {
         Ok(read) => read,
         Err(answer) => return *answer,
     };
-    sandbox.pace.until_free().await;
+    sandbox.request_gate.until_free().await;
     let Some(task) = sandbox.meter.running() else {
         return no_task(sandbox, endpoint);
     };
-    let contents = match reach::check(&body) {
+    let contents = match request_policy::check(&body) {
         Ok(contents) => contents,
-        Err(reach) => {
-            sandbox.decided("model", reach.what(), "refused: reaches further");
-            return model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &reach.to_string());
+        Err(violation) => {
+            sandbox.decided("model", violation.what(), "refused: reaches further");
+            return model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &violation.to_string());
         }
     };
     let Ok(slot) = Arc::clone(&sandbox.relays).try_acquire_owned() else {
@@ -151,7 +151,7 @@ async fn start(
     body: Bytes,
     contents: &Contents,
     task: &Arc<TaskRequests>,
-) -> Result<(Bytes, Option<Entry>), Box<Response<Body>>> {
+) -> Result<(Bytes, Option<MeteredRequest>), Box<Response<Body>>> {
     let refused = |status, kind, sentence: String, failure: fn(String) -> GatewayFailure| {
         let answer = final_model_error(status, kind, &sentence);
         sandbox.fail(failure(sentence));
@@ -176,7 +176,7 @@ async fn start(
         () = task.ended() => return Err(Box::new(no_task(sandbox, endpoint))),
     };
     match reserved {
-        // Whoever ends a task looks for open requests after that, so this one is never sent.
+        // The session looks for open requests after it has ended the task, so this one is never sent.
         Ok(_) if task.has_ended() => Err(Box::new(no_task(sandbox, endpoint))),
         Ok(entry) => Ok((body, Some(entry))),
         Err(Refusal::Spent(spent)) => {
@@ -184,7 +184,7 @@ async fn start(
             Err(refused(StatusCode::PAYMENT_REQUIRED, "billing_error", spent.to_string(), failure))
         }
         Err(Refusal::Store(error)) => {
-            let sentence = format!("the request could not be written down, so it was not sent: {error}");
+            let sentence = format!("the request could not be stored, so it was not sent: {error}");
             let answer = model_error(StatusCode::SERVICE_UNAVAILABLE, "api_error", &sentence);
             sandbox.fail(GatewayFailure::Unreachable { sentence });
             Err(Box::new(answer))

@@ -15,10 +15,10 @@ use super::egress::{Egress, Refusal, Target};
 use super::resolve::Resolve;
 use super::retry::retry_after;
 
-/// What one request may take, from the look-up of the name to the end of the answer.
+/// The time that one request may take, from the look-up of the name to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// As much of an answer's body is taken, so that its sender is not cut off in the middle, and thrown away.
+/// The bound on the part of an answer's body that is read and dropped, so that its sender is not cut off in the middle.
 const MAX_ANSWER_BYTES: usize = 16 << 10;
 
 /// Reaches the internet by https, and what its rules allow besides: other addresses, and http.
@@ -27,11 +27,11 @@ pub struct Outbound {
     egress: Egress,
 }
 
-/// What came back, without its body.
+/// The answer without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
     pub status: u16,
-    /// How long the other side wants to be left alone.
+    /// The wait that the other side asks for.
     pub retry_after: Option<Duration>,
 }
 
@@ -68,7 +68,7 @@ impl Outbound {
         self.egress.protect(address);
     }
 
-    /// Whether `url` can be called at all, as far as that is known without a look-up.
+    /// Checks that `url` can be called, as far as that is known without a look-up.
     pub fn check(&self, url: &Url) -> Result<(), OutboundError> {
         let (target, grant) = self.target(url)?;
         match &target.host {
@@ -80,7 +80,8 @@ impl Outbound {
         }
     }
 
-    /// Posts to the address that was checked, and to no other: the name is not looked up again, and no redirect followed.
+    /// Posts to the address that was checked, and to no other: the name is not looked up again, and no redirect
+    /// followed.
     pub async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Answered, OutboundError> {
         let (target, grant) = self.target(url)?;
         let posted = async {
@@ -99,10 +100,10 @@ impl Outbound {
         tokio::time::timeout(TIMEOUT, posted).await.unwrap_or(Err(OutboundError::TimedOut))
     }
 
-    /// Where a URL leads, and how exactly that was allowed.
+    /// Finds the target of a URL, and the rule that allows it.
     fn target(&self, url: &Url) -> Result<(Target, Grant), OutboundError> {
         let (via, default) = match url.scheme() {
-            // What everyone may be called by, on the internet.
+            // Any port is allowed on the internet.
             "https" => (Via::Tunnel, Some(Grant::Wildcard)),
             "http" => (Via::Plain, None),
             _ => return Err(OutboundError::NotHttp),

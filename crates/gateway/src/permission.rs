@@ -1,4 +1,4 @@
-//! What a key may ask of the model: which models, and how long an answer.
+//! Holds a key to its models and to its length of answers.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use super::prices;
 /// A request that may be sent.
 #[derive(Debug)]
 pub(super) struct Permitted {
-    /// As it came, with a lower `max_tokens` where it had to be.
+    /// The body, with a lower `max_tokens` if the key requires it.
     pub(super) body: Bytes,
     pub(super) model: String,
     /// The most that the request allows for its answer. `None`: the request does not say.
@@ -32,8 +32,8 @@ pub(super) enum Denied {
     Thinking { limit: u32 },
 }
 
-/// The part of a request's body that the gateway looks at. A field that is there twice is an error, so that the API cannot
-/// see another one.
+/// The part of a request's body that the gateway looks at. A field that is there twice is an error, so that the API
+/// cannot see another one.
 #[derive(Deserialize)]
 struct Ask<'a> {
     #[serde(borrow)]
@@ -82,7 +82,7 @@ pub(super) fn check(body: Bytes, limits: &KeyLimits) -> Result<Permitted, Denied
             }
         }
     }
-    // Where an answer thinks between its tool calls, `budget_tokens` may be the larger number.
+    // With thinking between tool calls, `budget_tokens` may be larger than `max_tokens`.
     let thinking = if replaced.is_empty() { thinking_tokens } else { None };
     let output_tokens = sent_tokens.map(|tokens| tokens.max(thinking.unwrap_or_default()));
     let model = ask.model.into_owned();

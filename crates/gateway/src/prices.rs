@@ -1,4 +1,4 @@
-//! What a model's tokens cost.
+//! The prices of models' tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub struct Prices {
 pub enum PricesError {
     #[error("could not read the price file {path} (MODEL_PRICES)")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("the price table {from} (MODEL_PRICES) is not as it should be: {source}")]
+    #[error("the price table {from} (MODEL_PRICES) is malformed: {source}")]
     Parse { from: String, source: serde_json::Error },
     #[error("the price table {from} (MODEL_PRICES) gives `{model}` a price that is not a positive number")]
     Value { from: String, model: String },
@@ -36,7 +36,7 @@ pub enum PricesError {
 }
 
 impl Prices {
-    /// How many different unknown models are remembered, each of which is warned about once.
+    /// The number of unknown models that are remembered, so that each is warned about once.
     const MAX_UNKNOWN: usize = 64;
 
     /// The built-in table, with what `path` (`MODEL_PRICES`, of the same shape) adds or changes.
@@ -58,7 +58,7 @@ impl Prices {
         if prices.models.is_empty() { Err(PricesError::Empty) } else { Ok(prices) }
     }
 
-    /// Whether `model` is one that the CLI can be given: a model with a price, with or without its date and a suffix
+    /// Returns true when the CLI can be given `model`: a model with a price, with or without its date and a suffix
     /// like `[1m]`, or one of the CLI's short names.
     pub fn knows(&self, model: &str) -> bool {
         self.find(model).is_some() || self.aliases.contains(without_suffix(model))
@@ -69,7 +69,7 @@ impl Prices {
         self.models.keys().chain(&self.aliases).cloned().collect()
     }
 
-    /// What one answer costs. A model without a price is counted as the dearest known.
+    /// The cost of one answer. A model without a price is counted as the dearest known.
     pub(super) fn cost(&self, model: &str, counts: &TokenCounts) -> Cost {
         let rates = self.rates(without_fast(model), counts.prompt());
         let parts = [
@@ -132,7 +132,7 @@ impl Prices {
     fn warn_once(&self, model: &str) {
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         if unknown.len() < Self::MAX_UNKNOWN && unknown.insert(model.to_owned()) {
-            tracing::warn!(model, "no price is known for this model: counted as the dearest one, see MODEL_PRICES");
+            tracing::warn!(model, "this model has no price: it is counted as the most expensive one; see MODEL_PRICES");
         }
     }
 
@@ -197,27 +197,27 @@ struct Rates {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    /// Where the numbers come from: for people.
+    /// The source of the numbers, for people.
     #[serde(default, rename = "source")]
     _source: Option<String>,
     #[serde(default, rename = "surcharge_source")]
     _surcharge_source: Option<String>,
     #[serde(default)]
-    models: BTreeMap<String, Entry>,
+    models: BTreeMap<String, ListedRates>,
     #[serde(default)]
     aliases: Vec<String>,
     /// Dollars for one web search that the API made.
     web_search: Option<f64>,
-    /// By how much tokens in fast mode are dearer.
+    /// The factor on the price of tokens in fast mode.
     fast_mode: Option<f64>,
-    /// By how much tokens are dearer that are processed in one region.
+    /// The factor on the price of tokens that are processed in one region.
     data_residency: Option<f64>,
 }
 
 /// Dollars per million tokens.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct ListedRates {
     input: f64,
     output: f64,
     cache_write_5m: Option<f64>,
@@ -230,10 +230,10 @@ struct Entry {
 #[serde(deny_unknown_fields)]
 struct LongPrompt {
     above_tokens: u64,
-    rates: Entry,
+    rates: ListedRates,
 }
 
-impl Entry {
+impl ListedRates {
     fn price(&self) -> Option<ModelPrice> {
         let long_prompt = match &self.long_prompt {
             Some(long) => Some((long.above_tokens, long.rates.nanos()?)),
@@ -258,8 +258,8 @@ fn nanos_per_token(dollars_per_million: f64) -> Option<u64> {
     valid.then(|| Cost::from_dollars(dollars_per_million / 1e6).nano_dollars())
 }
 
-/// Whether a list that names `listed` means `model`: with or without date and suffix, and one of the CLI's short names means
-/// all of its family.
+/// Returns true when a list that names `listed` means `model`: with or without date and suffix, and one of the CLI's
+/// short names means all of its family.
 pub(crate) fn is_same_model(model: &str, listed: &str) -> bool {
     let (model, listed) = (without_suffix(model), without_suffix(listed));
     model == listed || without_date(model) == listed || (!listed.contains('-') && of_family(model, listed))

@@ -18,7 +18,7 @@ use super::headers::strip_hop_by_hop;
 use super::sandbox::SandboxGateway;
 use super::tunnel::{Outside, Tunnel};
 
-/// Where a CONNECT leaves its tunnel, for the connection to become it once the answer is out.
+/// Holds the tunnel of a CONNECT until the answer is sent; the connection then becomes the tunnel.
 pub(super) type TunnelSlot = Mutex<Option<Tunnel>>;
 
 /// `CONNECT host:port`
@@ -55,7 +55,7 @@ pub(super) async fn forward(sandbox: &Arc<SandboxGateway>, request: Request<Inco
         Ok(target) => target,
         Err(answer) => return *answer,
     };
-    // In our spelling, and there also where the client sent none.
+    // The Host is written in our spelling, even if the client sent none.
     let host = if target.port == 80 { target.host.to_string() } else { target.to_string() };
     let Ok(host) = HeaderValue::try_from(host) else { return malformed("the URL's host is not a host") };
     let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
@@ -128,8 +128,8 @@ fn read_target(authority: &Authority, via: Via) -> Result<Target, String> {
     Ok(Target { host, port, via })
 }
 
-/// Whether there is no Host, as in HTTP/1.0, or one that means the target. Without a port it means any of the host's:
-/// clients write a CONNECT's Host in either way.
+/// Returns true when there is no Host, as in HTTP/1.0, or one that means the target. Without a port it means any of the
+/// host's: clients write a CONNECT's Host in either way.
 fn host_agrees(headers: &HeaderMap, target: &Target) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return !headers.contains_key(HOST) };
@@ -144,7 +144,7 @@ async fn dial(sandbox: &SandboxGateway, target: &Target) -> Result<Outside, Box<
     let shared = &sandbox.shared;
     let timeout = shared.bounds.connect_timeout;
     let (via, name) = (target.via.word(), target.to_string());
-    if !sandbox.allowance.has_bytes() {
+    if !sandbox.task_quota.has_bytes() {
         sandbox.decided(via, &name, "refused: no bytes left");
         return Err(Box::new(exhausted(&name, shared.bounds.outside_bytes)));
     }

@@ -1,4 +1,4 @@
-//! Where outside hosts' names become addresses. Sandboxes have no resolver of their own.
+//! Resolves the names of outside hosts. Sandboxes have no resolver of their own.
 
 use std::io;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! How long the gateway itself waits for an overloaded API before the task is told.
+//! Retries requests to an overloaded API, within bounds, before the task fails.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ impl Default for RetryBudget {
 }
 
 impl RetryBudget {
-    /// How long to wait before the next try, or `None` to give up. `tries` were made in `elapsed`; the API asked for
+    /// Returns the wait before the next try, or `None` to give up. `tries` were made in `elapsed`; the API asked for
     /// `retry_after`. `jitter` is between 0 and 1.
     pub(super) fn delay(
         &self,
@@ -44,7 +44,7 @@ impl RetryBudget {
     }
 }
 
-/// What the API asks to wait: `retry-after-ms`, or `Retry-After` in seconds or as a date.
+/// The wait that the API asks for: `retry-after-ms`, or `Retry-After` in seconds or as a date.
 pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let number = |name: &str, unit: f64| {
         let value: f64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;

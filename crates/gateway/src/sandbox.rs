@@ -11,29 +11,29 @@ use observe::telemetry::TaskTrace;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
-use super::activity::{Activity, Pulse};
-use super::allowance::Allowance;
+use super::GatewayState;
+use super::activity::{Activity, ActivityTracker};
 use super::answer::shortened;
 use super::credential::{Credential, Unusable};
 use super::failure::GatewayFailure;
 use super::git::RepositoryAccess;
-use super::meter::{Meter, Reading};
-use super::pace::Pace;
+use super::meter::{Meter, UsageSnapshot};
+use super::request_gate::RequestGate;
 use super::task::TaskEnd;
+use super::task_quota::TaskQuota;
 
-/// What a session may use besides what the operator allows to all.
+/// Access of a session beyond what the operator allows to all.
 #[derive(Clone, Debug, Default)]
 pub struct SessionAccess {
     /// The session's own credential, used instead of the operator's.
     pub credential: Option<Credential>,
-    /// Where the URLs in the task's `env` lead, see [`domain::egress::origins_in_env`].
+    /// The origins of the URLs in the task's `env`, see [`domain::egress::origins_in_env`].
     pub origins: Vec<Origin>,
-    /// Where the operator lets the session's agent go besides EGRESS_ALLOW.
+    /// Destinations that the operator allows to the session's agent besides EGRESS_ALLOW.
     pub egress: Vec<EgressRule>,
 }
 
-/// On whose behalf a sandbox sends its requests.
+/// The session and task on whose behalf a sandbox sends its requests.
 #[derive(Clone, Debug)]
 pub struct Assignee {
     /// Named in the audit log.
@@ -51,7 +51,7 @@ pub struct AssignedTask {
     pub trace: TaskTrace,
 }
 
-/// Where one sandbox may go besides EGRESS_ALLOW, by whose word.
+/// Destinations that one sandbox may reach besides EGRESS_ALLOW, by the party that allowed them.
 #[derive(Debug, Default)]
 pub(super) struct SandboxRules {
     pub(super) operator: Vec<EgressRule>,
@@ -60,11 +60,11 @@ pub(super) struct SandboxRules {
 
 /// Serves one sandbox (see [`SandboxGateway::serve`]) and knows what it used.
 pub struct SandboxGateway {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<GatewayState>,
     pub(super) meter: Arc<Meter>,
-    pub(super) pulse: Arc<Pulse>,
-    pub(super) pace: Arc<Pace>,
-    pub(super) allowance: Arc<Allowance>,
+    pub(super) activity_tracker: Arc<ActivityTracker>,
+    pub(super) request_gate: Arc<RequestGate>,
+    pub(super) task_quota: Arc<TaskQuota>,
     pub(super) connections: Arc<Semaphore>,
     /// Model requests that are open, also those that their agent does not wait for any more.
     pub(super) relays: Arc<Semaphore>,
@@ -88,7 +88,7 @@ struct Access {
 }
 
 impl SandboxGateway {
-    pub(super) fn new(shared: Arc<Shared>) -> Arc<Self> {
+    pub(super) fn new(shared: Arc<GatewayState>) -> Arc<Self> {
         Arc::new(SandboxGateway {
             meter: Arc::new(Meter::new(
                 Arc::clone(&shared.prices),
@@ -96,9 +96,9 @@ impl SandboxGateway {
                 shared.metrics.clone(),
                 shared.settle,
             )),
-            pulse: Arc::new(Pulse::new()),
-            pace: Arc::new(Pace::new()),
-            allowance: Arc::new(Allowance::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
+            activity_tracker: Arc::new(ActivityTracker::new()),
+            request_gate: Arc::new(RequestGate::new()),
+            task_quota: Arc::new(TaskQuota::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
             connections: Arc::new(Semaphore::new(shared.bounds.connections)),
             relays: Arc::new(Semaphore::new(shared.bounds.connections)),
             buffered: Arc::new(Semaphore::new(shared.bounds.buffered_bytes.div_ceil(1024))),
@@ -113,9 +113,9 @@ impl SandboxGateway {
         })
     }
 
-    /// Gives the sandbox to a task, or to its session where no task runs: new requests use this access, and model requests are
-    /// charged to the task. The failure, the held requests and the quota of the previous task are cleared, but the access is
-    /// set first: a request that waited is never sent with the access of the previous task.
+    /// Gives the sandbox to a task, or to its session where no task runs: new requests use this access, and model
+    /// requests are charged to the task. The failure, the held requests and the quota of the previous task are cleared,
+    /// but the access is set first: a request that waited is never sent with the access of the previous task.
     pub fn assign(&self, assignee: Assignee) {
         let Assignee { session, access, task } = assignee;
         self.set_session(session.as_str());
@@ -129,19 +129,19 @@ impl SandboxGateway {
         }
     }
 
-    /// Replaces what was set before. New requests go by it; what is open stays.
+    /// Replaces the access. New requests use it; open requests keep the old one.
     pub fn set_access(&self, access: SessionAccess) {
         let caller = access.origins.into_iter().map(EgressRule::from).collect();
         let rules = Arc::new(SandboxRules { operator: access.egress, caller });
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = Access { credential: access.credential, rules };
     }
 
-    /// From here on the sandbox's git may do this.
+    /// Sets the sandbox's access to a repository.
     pub fn set_repository(&self, access: RepositoryAccess) {
         *self.repository.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(access));
     }
 
-    /// Tells of each push of the task's own branch: the commit at which it stands since.
+    /// Publishes each push of the task's own branch: the commit that the branch points to.
     pub fn pushes(&self) -> watch::Receiver<Option<String>> {
         self.pushed.subscribe()
     }
@@ -155,51 +155,52 @@ impl SandboxGateway {
         *self.session.write().unwrap_or_else(PoisonError::into_inner) = Some(id.into());
     }
 
-    /// A task begins in a sandbox without a session, see [`SandboxGateway::assign`] for any other: model requests are charged
-    /// to it from here, and no failure is known of it.
+    /// A task begins in a sandbox without a session, see [`SandboxGateway::assign`] for any other: model requests are
+    /// charged to it from here, and no failure is known of it.
     pub fn begin_task(&self, payer: Payer) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.requests_before.store(self.pulse.read().requests, Ordering::Relaxed);
+        self.requests_before.store(self.activity_tracker.read().requests, Ordering::Relaxed);
         self.meter.begin(payer);
-        self.pace.restart();
-        self.allowance.begin_task();
+        self.request_gate.restart();
+        self.task_quota.begin_task();
     }
 
-    /// The task has ended, and `end` tells how: no model request begins from here on, until another task does. The cost of the
-    /// task is final once [`Budgets::settled`](crate::budget::Budgets::settled).
+    /// The task has ended, and `end` tells how: no model request begins from here on, until another task does. The cost
+    /// of the task is final once [`Budgets::settled`](crate::budget::Budgets::settled).
     pub fn end_task(&self, end: TaskEnd) {
         self.meter.end(end);
-        self.pace.release();
+        self.request_gate.release();
     }
 
     /// The sandbox has a session and no task: model requests are refused.
     pub(super) fn await_task(&self) {
         self.meter.forget();
-        self.pace.restart();
+        self.request_gate.restart();
     }
 
-    /// Whether the model was asked since [`SandboxGateway::assign`].
+    /// Returns true when a model request came since [`SandboxGateway::assign`].
     pub fn was_asked(&self) -> bool {
-        self.pulse.read().requests > self.requests_before.load(Ordering::Relaxed)
+        self.activity_tracker.read().requests > self.requests_before.load(Ordering::Relaxed)
     }
 
-    /// New model requests wait from here on: the task may have had its last turn, and whoever counts them has not said so
-    /// yet.
+    /// New model requests wait from here on: the task may have had its last turn, and whoever counts them has not said
+    /// so yet.
     pub fn hold_requests(&self) {
-        self.pace.hold();
+        self.request_gate.hold();
     }
 
     pub fn release_requests(&self) {
-        self.pace.release();
+        self.request_gate.release();
     }
 
-    /// The agent has spoken of a tool call. The next model request waits for that, so that [`Self::hold_requests`] is in time.
-    pub fn heard_tool_call(&self) {
-        self.pace.heard();
+    /// Confirms that the worker has seen a tool call. The next model request waits for that, so that
+    /// [`Self::hold_requests`] is in time.
+    pub fn confirm_tool_call(&self) {
+        self.request_gate.confirm_call();
     }
 
-    /// What the current task has used in this sandbox, or the last one.
-    pub fn reading(&self) -> Reading {
+    /// The usage of the current task in this sandbox, or of the last one.
+    pub fn usage(&self) -> UsageSnapshot {
         self.meter.read()
     }
 
@@ -210,7 +211,7 @@ impl SandboxGateway {
     }
 
     pub fn activity(&self) -> Activity {
-        self.pulse.read()
+        self.activity_tracker.read()
     }
 
     /// Its link's connection came back.
@@ -218,8 +219,8 @@ impl SandboxGateway {
         self.shared.metrics.link_reconnected();
     }
 
-    /// The sandbox is gone: ends every connection, and those to come at once. The answers of open model requests are read on
-    /// as after [`TaskEnd::Own`], unless the task has ended in another way.
+    /// The sandbox is gone: ends every connection, and those to come at once. The answers of open model requests are
+    /// read on as after [`TaskEnd::Own`], unless the task has ended in another way.
     pub fn close(&self) {
         self.meter.end(TaskEnd::Own);
         self.closed.cancel();
@@ -244,7 +245,8 @@ impl SandboxGateway {
     /// Tells the audit log and the metrics of a decision.
     ///
     /// - `via`: `tunnel`, `plain` or `model`
-    /// - `target`: `host:port`, as it was asked for; of a model request its method and path. The agent's choice, bounded here
+    /// - `target`: `host:port`, as it was asked for; of a model request its method and path. The agent's choice,
+    ///   bounded here
     /// - `outcome`: `allowed`, or `refused: ` and why
     pub(super) fn decided(&self, via: &'static str, target: &str, outcome: &'static str) {
         let session = self.session.read().unwrap_or_else(PoisonError::into_inner).clone();

@@ -67,8 +67,8 @@ impl SandboxGateway {
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>, slot: &TunnelSlot) -> Response<Body> {
-        self.pulse.touch();
-        if let Err(wait) = self.allowance.take_request(Instant::now()) {
+        self.activity_tracker.touch();
+        if let Err(wait) = self.task_quota.take_request(Instant::now()) {
             return too_many_requests(wait);
         }
         if request.method() == Method::CONNECT {
@@ -91,15 +91,15 @@ fn is_own(scheme: Option<&Scheme>, authority: &Authority) -> bool {
     scheme == Some(&Scheme::HTTP) && OWN_AUTHORITIES.contains(&authority.as_str())
 }
 
-/// Whether there is no Host, or ours.
+/// Returns true when there is no Host, or ours.
 fn names_us(headers: &HeaderMap) -> bool {
     let hosts = headers.get_all(HOST);
     hosts.iter().count() <= 1 && hosts.iter().all(|host| OWN_AUTHORITIES.iter().any(|own| host == own))
 }
 
 fn too_many_requests(wait: Duration) -> Response<Body> {
-    tracing::warn!("a sandbox asks too often");
-    let message = "this sandbox has made all the requests that it may make in a minute";
+    tracing::warn!("a sandbox exceeds its limit of requests");
+    let message = "this sandbox has used its requests of this minute";
     let mut answer = model_error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message);
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
     answer
@@ -107,7 +107,7 @@ fn too_many_requests(wait: Duration) -> Response<Body> {
 
 async fn refuse<S: AsyncWrite + Unpin>(mut stream: S) {
     tracing::warn!("a sandbox has too many connections open");
-    // A client that is gone meanwhile needs no answer.
+    // A client that hung up needs no answer.
     let _ = stream.write_all(TOO_MANY_CONNECTIONS).await;
     let _ = stream.shutdown().await;
 }

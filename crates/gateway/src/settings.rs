@@ -1,4 +1,4 @@
-//! What the operator sets.
+//! The operator's settings for the gateway.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub struct GatewaySettings {
     pub retry: RetryBudget,
     pub bounds: Bounds,
     pub settle: SettleBounds,
-    /// Who may spend how much. None is limited, and nothing is kept, unless this is set.
+    /// The budgets. By default nothing is limited, and nothing is kept.
     pub budgets: Budgets,
     pub metrics: Metrics,
 }
@@ -41,7 +41,7 @@ impl GatewaySettings {
     }
 }
 
-/// What one sandbox may take of the coordinator.
+/// The resources of the coordinator that one sandbox may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Connections that are open at once. The CLI was seen to use under ten; package installers open some dozens.
@@ -52,17 +52,18 @@ pub struct Bounds {
     pub buffered_bytes: usize,
     /// A request's line and headers.
     pub header_bytes: usize,
-    /// How long a name look-up and a connection to one address may take, each.
+    /// The bound on a name look-up, and on a connection to one address.
     pub connect_timeout: Duration,
-    /// How long nothing may pass on a connection to an outside host, or on one that waits for its next request. The
-    /// model API is not bound by it: it is the CLI that gives up on a silent answer.
+    /// The bound on silence on a connection to an outside host, or on one that waits for its next request. The
+    /// model API is not bound by it: the CLI gives up on a silent answer.
     pub idle_timeout: Duration,
-    /// How long a connection to an outside host may last, however busy it is.
+    /// The bound on the life of a connection to an outside host, however busy it is.
     pub outside_lifetime: Duration,
-    /// Requests in a minute, to the model API and to outside hosts together. The CLI makes a few; a package installer was
-    /// seen to make some hundreds.
+    /// Requests in a minute, to the model API and to outside hosts together. The CLI makes a few; a package installer
+    /// was seen to make some hundreds.
     pub requests_per_minute: u32,
-    /// `EGRESS_MAX_BYTES`: what a task may exchange with outside hosts other than the model API, both directions together.
+    /// `EGRESS_MAX_BYTES`: what a task may exchange with outside hosts other than the model API, both directions
+    /// together.
     pub outside_bytes: u64,
 }
 

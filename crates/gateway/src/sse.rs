@@ -6,20 +6,20 @@ use serde::Deserialize;
 
 use super::tokens::StatedUsage;
 
-/// What one event of the stream says about usage.
+/// The usage that one event of the stream states.
 #[derive(Debug)]
 pub(super) struct Statement {
     /// Only `message_start` names the model.
     pub(super) model: Option<String>,
     pub(super) usage: StatedUsage,
-    /// Nothing more is to come.
+    /// The statement is the last one.
     pub(super) is_final: bool,
 }
 
-/// Whose stream it is, by its first event.
+/// The origin of a stream, by its first event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// Nothing has come that tells.
+    /// No line so far shows the origin.
     #[default]
     Unknown,
     /// A message of the API, with its usage.
@@ -35,7 +35,7 @@ pub(super) enum Origin {
 pub(super) struct UsageReader {
     origin: Origin,
     line: Vec<u8>,
-    /// Of the whole line, also where it is too long to be kept.
+    /// Bytes of the whole line, also where it is too long to be kept.
     line_bytes: usize,
     too_long: bool,
     streamed: u64,
@@ -45,11 +45,11 @@ impl UsageReader {
     /// The events that state usage are under 2 KB; a longer line is content.
     const MAX_LINE_BYTES: usize = 64 << 10;
 
-    /// What surrounds the content in a line of a delta.
+    /// Bytes around the content in a line of a delta.
     const DELTA_BYTES: usize = 80;
 
-    /// About how many tokens of content have passed, where the API has not said so: three bytes for one, which is a little
-    /// more than there are. Thinking that the API keeps to itself is not seen here.
+    /// About how many tokens of content have passed, where the API has not said so: three bytes for one, which is a
+    /// little more than there are. Thinking that the API keeps to itself is not seen here.
     pub(super) fn streamed_tokens(&self) -> u64 {
         self.streamed
     }
@@ -100,7 +100,7 @@ impl UsageReader {
     }
 }
 
-/// What a line tells of the stream that begins with it.
+/// Classifies a stream by a line at its beginning.
 fn origin(line: &[u8]) -> Origin {
     #[derive(Deserialize)]
     struct Kind<'a> {
@@ -121,7 +121,7 @@ fn origin(line: &[u8]) -> Origin {
     }
 }
 
-/// Whether a line is a piece of content. Its kind comes first.
+/// Returns true when a line is a piece of content. Its kind comes first.
 fn is_delta(line: &[u8]) -> bool {
     const KIND: &[u8] = br#""content_block_delta""#;
     let beginning = &line[..line.len().min(64)];

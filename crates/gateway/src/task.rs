@@ -9,22 +9,22 @@ use observe::telemetry::TaskTrace;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::meter::Reading;
+use super::meter::UsageSnapshot;
 
-/// Why a task has ended, as far as it decides what its open requests cost.
+/// The way a task ended. It decides what the task's open requests cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskEnd {
-    /// The agent came to an end, failed or was lost, or the task met its time, turn or cost limit. An agent can bring all of
-    /// these about, so a request that is cut costs its whole reservation.
+    /// The agent came to an end, failed or was lost, or the task met its time, turn or cost limit. An agent can bring
+    /// all of these about, so a request that is cut costs its whole reservation.
     Own,
-    /// A caller aborted the task, or deleted or reset its session. A request that is cut costs an estimate of what the model
-    /// wrote until then.
+    /// A caller aborted the task, or deleted or reset its session. A request that is cut costs an estimate of what the
+    /// model wrote until then.
     Caller,
     /// The coordinator ends. Open requests are cut at once, and cost the same estimate.
     Shutdown,
 }
 
-/// How long the answers of open requests are read after their task has ended.
+/// The time for which the answers of open requests are read after their task has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct SettleBounds {
     /// After [`TaskEnd::Own`].
@@ -39,7 +39,7 @@ impl Default for SettleBounds {
     }
 }
 
-/// What a request costs whose answer was not read to its end.
+/// The cost of a request whose answer was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CutCharge {
     Reservation,
@@ -58,7 +58,7 @@ pub(super) struct TaskRequests {
     pub(super) payer: Payer,
     /// Set once the task has ended. No request begins after that.
     cutoff: watch::Sender<Option<Cutoff>>,
-    used: Mutex<Reading>,
+    used: Mutex<UsageSnapshot>,
     trace: Mutex<TaskTrace>,
 }
 
@@ -116,7 +116,7 @@ impl TaskRequests {
         }
     }
 
-    pub(super) fn used(&self) -> Reading {
+    pub(super) fn used(&self) -> UsageSnapshot {
         *self.lock_used()
     }
 
@@ -134,7 +134,7 @@ impl TaskRequests {
         *self.trace.lock().unwrap_or_else(PoisonError::into_inner) = trace;
     }
 
-    fn lock_used(&self) -> MutexGuard<'_, Reading> {
+    fn lock_used(&self) -> MutexGuard<'_, UsageSnapshot> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

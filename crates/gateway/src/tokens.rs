@@ -114,7 +114,7 @@ struct ServerToolUse {
 }
 
 impl StatedUsage {
-    /// Whether prompt and answer are both counted, as in every whole statement of the API.
+    /// Returns true when prompt and answer are both counted, as in every whole statement of the API.
     pub(super) fn is_whole(&self) -> bool {
         self.input_tokens.is_some() && self.output_tokens.is_some()
     }
@@ -124,13 +124,13 @@ impl StatedUsage {
         self.unknown().map(|(field, _)| field)
     }
 
-    /// What is stated here, without the iterations. `written_1h`: tokens that an earlier statement of the same answer explained.
+    /// The figures stated here, without the iterations. `written_1h`: tokens that an earlier statement of the same answer explained.
     fn own(&self, written_1h: u64) -> TokenCounts {
         let count = |stated: Option<u64>| stated.unwrap_or(0).min(MAX_TOKENS);
         let split = self.cache_creation.as_ref();
         let cache_write_1h = count(split.and_then(|split| split.ephemeral_1h_input_tokens));
         let cache_write_5m = count(split.and_then(|split| split.ephemeral_5m_input_tokens));
-        // What the split does not explain was written with the default lifetime.
+        // Tokens that the split does not explain were written with the default lifetime.
         let unexplained = count(self.cache_creation_input_tokens).saturating_sub(cache_write_1h.max(written_1h));
         TokenCounts {
             input: count(self.input_tokens),

@@ -12,17 +12,17 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 use tokio::net::TcpStream;
 
-use super::activity::Pulse;
-use super::allowance::Allowance;
+use super::activity::ActivityTracker;
 use super::sandbox::SandboxGateway;
 use super::settings::Bounds;
+use super::task_quota::TaskQuota;
 
 /// A connection to an outside host. What passes is counted for it and for its sandbox, whose task may use so much of it.
 pub(super) struct Outside {
     stream: TcpStream,
-    own: Arc<Pulse>,
-    sandbox: Arc<Pulse>,
-    allowance: Arc<Allowance>,
+    own: Arc<ActivityTracker>,
+    sandbox: Arc<ActivityTracker>,
+    task_quota: Arc<TaskQuota>,
 }
 
 impl Outside {
@@ -40,9 +40,9 @@ impl Outside {
                     let _ = stream.set_nodelay(true);
                     return Ok(Outside {
                         stream,
-                        own: Arc::new(Pulse::new()),
-                        sandbox: Arc::clone(&sandbox.pulse),
-                        allowance: Arc::clone(&sandbox.allowance),
+                        own: Arc::new(ActivityTracker::new()),
+                        sandbox: Arc::clone(&sandbox.activity_tracker),
+                        task_quota: Arc::clone(&sandbox.task_quota),
                     });
                 }
                 Ok(Err(error)) => failure = error,
@@ -67,7 +67,7 @@ impl Outside {
     }
 
     fn take(&self, bytes: usize) -> io::Result<()> {
-        if bytes == 0 || self.allowance.take_bytes(bytes) {
+        if bytes == 0 || self.task_quota.take_bytes(bytes) {
             return Ok(());
         }
         Err(io::Error::other("the task has exchanged all the bytes that it may (EGRESS_MAX_BYTES)"))

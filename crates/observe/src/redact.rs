@@ -8,44 +8,42 @@
 
 mod escapes;
 mod log;
+mod secrets;
 
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use memchr::memmem;
-use secrecy::{ExposeSecret, SecretString};
-
 pub use log::LogWriter;
+use secrets::{Pattern, Secrets, mask};
 
 /// The text that replaces a secret.
 pub const MASK: &str = "[redacted]";
 
-/// The minimum length of a secret. Shorter values occur by chance, and masking them would spoil ordinary text.
-const MIN_BYTES: usize = 8;
-
-/// The operator's secrets. There are few, so the search tries one after the other.
+/// The operator's secrets.
 #[derive(Debug, Default)]
 pub struct Redactor {
-    known: RwLock<Arc<Vec<SecretString>>>,
+    known: RwLock<Arc<Secrets>>,
 }
 
 /// The operator's secrets and those of one session.
 #[derive(Debug, Default)]
 pub struct SessionRedactor {
     shared: Arc<Redactor>,
-    own: Vec<SecretString>,
+    own: Secrets,
 }
 
 impl Redactor {
     /// Masks this secret from now on. It is never forgotten, because a replaced token may still be valid for a while.
     pub fn learn(&self, secret: &str) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        add(Arc::make_mut(&mut known), secret);
+        if let Some(more) = known.with(secret) {
+            *known = Arc::new(more);
+        }
     }
 
     /// Masks a text. Returns `None` if it contains no secret.
     pub fn text(&self, text: &str) -> Option<String> {
-        mask(text, self.known().iter())
+        mask(text, Pattern::Plain, [&*self.known()])
     }
 
     /// Masks a log line. A line is written in one piece, so no secret is split across two writes.
@@ -56,39 +54,30 @@ impl Redactor {
         }
     }
 
-    fn known(&self) -> Arc<Vec<SecretString>> {
+    fn known(&self) -> Arc<Secrets> {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl SessionRedactor {
     pub fn new(shared: Arc<Redactor>) -> Self {
-        SessionRedactor { shared, own: Vec::new() }
+        SessionRedactor { shared, own: Secrets::default() }
     }
 
-    /// Masks this secret in this session from now on.
-    pub fn learn(&mut self, secret: &str) {
-        add(&mut self.own, secret);
+    /// Masks these secrets in this session from now on, and forgets the session's earlier ones.
+    pub fn replace<'a>(&mut self, secrets: impl IntoIterator<Item = &'a str>) {
+        self.own.replace(secrets);
     }
 
     /// Masks a text. Returns `None` if it contains no secret.
     pub fn text(&self, text: &str) -> Option<String> {
-        mask(text, self.shared.known().iter().chain(&self.own))
+        mask(text, Pattern::Plain, [&*self.shared.known(), &self.own])
     }
 
     /// Masks a line of JSON, whose strings may be escaped in any way. Returns `None` if it contains no secret.
     pub fn line(&self, json: &str) -> Option<String> {
         let plain = escapes::undone(json);
-        let known = self.shared.known();
-        let known = known.iter().chain(&self.own);
-        let masked = mask(plain.as_deref().unwrap_or(json), known.clone());
-        let quoted: Vec<SecretString> =
-            known.filter_map(|secret| escapes::escaped(secret.expose_secret())).map(Into::into).collect();
-        if quoted.is_empty() {
-            return masked;
-        }
-        let again = mask(masked.as_deref().or(plain.as_deref()).unwrap_or(json), quoted.iter());
-        again.or(masked)
+        mask(plain.as_deref().unwrap_or(json), Pattern::Json, [&*self.shared.known(), &self.own])
     }
 
     /// Masks a text that arrives in pieces. Returns the part that is safe to publish. The end that may be the beginning
@@ -98,39 +87,10 @@ impl SessionRedactor {
         if let Some(masked) = self.text(held) {
             *held = masked;
         }
-        let known = self.shared.known();
-        let keep = known.iter().chain(&self.own).map(|secret| begun(held, secret.expose_secret())).max().unwrap_or(0);
+        let keep = self.shared.known().begun(held).max(self.own.begun(held));
         let rest = held.split_off(held.len() - keep);
         std::mem::replace(held, rest)
     }
-}
-
-/// Inserts a secret, longest first. If one secret is a prefix of another, the longer one is masked completely.
-fn add(secrets: &mut Vec<SecretString>, secret: &str) {
-    if secret.len() < MIN_BYTES || secrets.iter().any(|known| known.expose_secret() == secret) {
-        return;
-    }
-    let at = secrets.partition_point(|known| known.expose_secret().len() >= secret.len());
-    secrets.insert(at, secret.into());
-}
-
-fn mask<'a>(text: &str, secrets: impl Iterator<Item = &'a SecretString>) -> Option<String> {
-    let mut masked: Option<String> = None;
-    for secret in secrets.map(ExposeSecret::expose_secret) {
-        let looked_at = masked.as_deref().unwrap_or(text);
-        if memmem::find(looked_at.as_bytes(), secret.as_bytes()).is_some() {
-            masked = Some(looked_at.replace(secret, MASK));
-        }
-    }
-    masked
-}
-
-/// The number of bytes at the end of `text` that are a proper prefix of the secret.
-fn begun(text: &str, secret: &str) -> usize {
-    let (text, secret) = (text.as_bytes(), secret.as_bytes());
-    let Some(last) = text.last() else { return 0 };
-    let longest = text.len().min(secret.len() - 1);
-    (1..=longest).rev().find(|&length| secret[length - 1] == *last && text.ends_with(&secret[..length])).unwrap_or(0)
 }
 
 #[cfg(test)]

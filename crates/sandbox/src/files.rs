@@ -24,7 +24,7 @@ use super::names::SandboxName;
 pub use archive::{ArchiveEntry, ArchiveError, EntryKind, WorkspaceArchive};
 
 /// The maximum number of concurrent readers. Each holds a container in the engine and reads the disk at full speed.
-const READERS: usize = 16;
+const READERS: usize = 32;
 const READERS_OF_A_SESSION: usize = 4;
 
 /// Number of an archive's pieces that wait for a slow reader.

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use domain::session::SessionKey;
 use jiff::{SignedDuration, Timestamp};
-use store::KnownVolume;
+use store::{KnownVolume, StoreError};
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use crate::registry::Registry;
 
 const PERIOD: Duration = Duration::from_mins(1);
+
+const INDEX_DELAY: Duration = Duration::from_secs(1);
 
 /// Runs until the coordinator ends. The first round is at once.
 pub async fn run(registry: Registry) {
@@ -30,6 +32,34 @@ pub async fn run(registry: Registry) {
             () = shutdown.cancelled() => return,
             () = round => {}
         }
+    }
+}
+
+/// Indexes new texts for searches until the coordinator ends. The delay collects the texts of many commits, and keeps this work
+/// away from the commits of a task that begins.
+pub async fn index(registry: Registry) {
+    let context = registry.context();
+    let work = async {
+        loop {
+            context.store.texts_changed().await;
+            tokio::time::sleep(INDEX_DELAY).await;
+            loop {
+                match context.store.index().await {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(StoreError::Closed) => return,
+                    Err(error) => {
+                        warn!(%error, "could not index tasks for searches yet");
+                        tokio::time::sleep(PERIOD).await;
+                    }
+                }
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = context.shutdown.cancelled() => {}
+        () = work => {}
     }
 }
 

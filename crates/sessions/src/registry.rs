@@ -62,7 +62,7 @@ impl Registry {
         }
         failpoint!("restore.read");
         for record in sessions {
-            info!(session.id = %record.id, "session has something left to do");
+            info!(session.id = %record.id, "session has unfinished work");
             match self.open(&record.id).await {
                 Err(RegistryError::Store(error)) if error.is_damage() => {
                     // One session's trouble must not keep the others from starting.

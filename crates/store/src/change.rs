@@ -109,6 +109,27 @@ impl Change {
         }
     }
 
+    /// True if the change adds or removes text that searches look at.
+    pub(super) fn changes_texts(&self) -> bool {
+        match self {
+            Change::InsertTask { .. } | Change::DeleteSession(_) => true,
+            Change::UpdateTask(record) => record.status.is_final(),
+            Change::InsertSession(_)
+            | Change::UpdateSession(_)
+            | Change::AppendEvents { .. }
+            | Change::MoveSandbox { .. }
+            | Change::AppendLines { .. }
+            | Change::OpenRequest(_)
+            | Change::SettleRequest { .. }
+            | Change::ChargeOpenRequests
+            | Change::AddCliCharge(_)
+            | Change::InsertWebhook { .. }
+            | Change::AttemptedWebhook(_)
+            | Change::ReplayWebhook(_)
+            | Change::RecordOrphanVolumes { .. } => false,
+        }
+    }
+
     /// The approximate number of written rows, which limits the size of a transaction.
     pub(super) fn rows(&self) -> usize {
         match self {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::{Store, StoreError, inspect};
+use super::{Store, StoreError, inspect, row};
 
 /// The number of damaged rows that are named. With more, the database is what is damaged.
 const NAMED: usize = 100;
@@ -29,10 +29,38 @@ impl DamageLog {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// Returns the decoded row. `None`, after a note, if it is damaged.
-    pub(super) fn skip<T>(&self, row: impl FnOnce() -> String, decoded: Result<T, StoreError>) -> Option<T> {
-        decoded.map_err(|cause| self.note(&row(), &cause)).ok()
+    /// Returns the decoded row. `None`, after a note, if it is damaged. Other errors, like a deadline, are the caller's.
+    pub(super) fn skip<T>(
+        &self,
+        row: impl FnOnce() -> String,
+        decoded: Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        match decoded {
+            Ok(decoded) => Ok(Some(decoded)),
+            Err(cause) if cause.is_damage() => {
+                self.note(&row(), &cause);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
+
+    /// Forgets a row that no longer exists.
+    pub(super) fn forget(&self, row: &str) {
+        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        found.retain(|named| !named.strip_prefix(row).is_some_and(|rest| rest.starts_with(": ")));
+    }
+}
+
+/// Names a task whose row may be damaged. `id` is its column.
+pub(super) fn task_name(id: Option<i64>, session: &str) -> String {
+    let id = id.and_then(|id| row::task_id(id).ok());
+    format!("task {} of session {session}", id.map_or_else(|| "without an id".to_owned(), |id| id.to_string()))
+}
+
+/// Names a task whose row cannot be read at all.
+pub(super) fn unread_task_name(number: i64) -> String {
+    format!("task in row {number}")
 }
 
 impl Store {

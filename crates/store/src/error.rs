@@ -65,6 +65,11 @@ pub enum StoreError {
     OutOfSequence { session: SessionKey, expected: u64, found: u64 },
     #[error("the store is closed")]
     Closed,
+    /// All connections for lists were in use for a second.
+    #[error("too many lists are read at the moment")]
+    Busy,
+    #[error("a read took longer than its deadline and was ended")]
+    TimedOut,
     #[error("could not use {}", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("could not migrate the database to the current schema")]
@@ -81,9 +86,12 @@ pub enum StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
 
-        if matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..)) {
+        if matches!(
+            error,
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+        ) {
             return StoreError::corrupt(error.to_string());
         }
         let Some(cause) = error.sqlite_error() else { return StoreError::Other(error.into()) };
@@ -98,6 +106,7 @@ impl From<rusqlite::Error> for StoreError {
                 | ffi::SQLITE_IOERR_TRUNCATE
                 | ffi::SQLITE_IOERR_SHMSIZE,
             ) => StoreError::Full(error.into()),
+            (ErrorCode::OperationInterrupted, _) => StoreError::TimedOut,
             (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => {
                 StoreError::Corrupt { what: error.to_string() }
             }

@@ -18,7 +18,8 @@
 //! Invariants:
 //! - A change is durable when its commit returns. A list of changes is applied completely or not at all.
 //! - No type of the database library leaves this crate.
-//! - A damaged row fails the calls that ask for it, and no others: lists skip it, and [`Store::damage`] names it.
+//! - A damaged row fails the calls that ask for it, and no others: lists, searches, the index and retention skip it, and
+//!   [`Store::damage`] names it.
 //! - Secrets (`env` values, link secrets, webhook targets) are only stored sealed.
 //!
 //! **Writing.** Callers submit lists of [`Change`]s to one writer thread. The thread applies all waiting lists in one
@@ -27,7 +28,9 @@
 //! savepoint, so the conflict of one caller does not affect the others. If a caller awaits one commit before the next,
 //! every reader sees them in that order.
 //!
-//! **Reading** uses a few read-only connections on blocking threads and sees everything that was committed.
+//! **Reading** uses a few read-only connections on blocking threads and sees everything that was committed. Records, lists and
+//! logs have connections of their own, so lists never delay a record. A read has a deadline and ends when its caller stops
+//! waiting; a list that finds no free connection for a second fails with [`StoreError::Busy`].
 //!
 //! **A full disk** fails a list with [`StoreError::Full`] and changes nothing. The next list is tried again, so the
 //! store recovers by itself when there is room.
@@ -35,8 +38,12 @@
 //! **Retention** ([`Store::prune`]) removes the events and lines of ended tasks that are too old or exceed the size
 //! limit; the tasks that ended first go first. Events of a session are only removed from its front, in whole tasks, and
 //! never up to a task that has not ended, so the rest has no gaps: [`Store::bounds`] returns its limits. Events without
-//! a task are removed with the next task's. Records of tasks and sessions are small and stay. The file does not shrink;
+//! a task are removed with the next task's. Records of sessions stay; those
+//! of tasks are removed at an age of their own, with their idempotency keys, while usage and spending stay. The file does not shrink;
 //! its free pages are reused.
+//!
+//! **Searches** ([`Store::tasks`] with a text) use an index of trigrams over the first 16 KiB of each message and answer. It is
+//! filled in small batches after the commits ([`Store::index`]); a search compares the newest tasks that are not indexed yet.
 //!
 //! **Deleting a session** removes its record and `env` and makes its events and lines unreadable in the same commit;
 //! their rows are removed in the background, a few at a time. The records of its tasks stay readable without their
@@ -79,8 +86,11 @@ pub use error::StoreError;
 pub use inspect::{Inspection, inspect};
 pub use keys::KeyStore;
 pub use orphans::{KnownVolume, OrphanVolume};
-pub use page::{Cursor, InvalidCursor, Page};
-pub use read::{EventBounds, StoredLine, TaskFilter, UnfinishedTask, WebhookFilter};
+pub use page::{Cursor, InvalidCursor, MAX_PAGE_BYTES, Page};
+pub use read::{
+    Answers, BusyWebhooks, EventBounds, LISTED_CHARS, SessionSummary, StoredLine, TaskFilter, UnfinishedTask,
+    WebhookFilter,
+};
 pub use rekey::{RekeyStep, rekey};
 pub use restore::{Restored, RestoredAs, installation, restore};
 pub use schema::SCHEMA_VERSION;
@@ -104,6 +114,8 @@ pub struct StoreOptions {
     pub max_age: Option<Duration>,
     /// The maximum size of events and lines together. Above it, those of the tasks that ended first are removed.
     pub max_bytes: Option<u64>,
+    /// The age, since their end, at which the records of tasks are removed. Usage and spending stay.
+    pub max_task_age: Option<Duration>,
     /// The metrics that count transactions.
     pub metrics: Metrics,
 }
@@ -136,10 +148,9 @@ impl Store {
         let connection = schema::open_writer(&data_dir.database)?;
         let sealer = Arc::new(schema::open_sealer(&connection, key_file)?);
         let readers = Arc::new(Readers::new(data_dir.database.clone()));
-        let writer = Writer::start(connection, sealer.clone(), data_dir, options.metrics.clone())?;
-        Ok(Store {
-            shared: Arc::new(OpenStore { writer, readers, sealer, options, damage: DamageLog::default(), unclean }),
-        })
+        let damage = DamageLog::default();
+        let writer = Writer::start(connection, sealer.clone(), damage.clone(), data_dir, options.metrics.clone())?;
+        Ok(Store { shared: Arc::new(OpenStore { writer, readers, sealer, options, damage, unclean }) })
     }
 
     /// Applies all changes or none, and returns when they are durable. Dropping the future does not cancel them.
@@ -166,6 +177,16 @@ impl Store {
         self.shared.writer.made_due().await;
     }
 
+    /// Waits until a task may wait to be indexed for searches. Only one caller may wait.
+    pub async fn texts_changed(&self) {
+        self.shared.writer.unindexed().await;
+    }
+
+    /// Indexes some tasks for searches, between other commits. Returns true if more may be left; then call it again.
+    pub async fn index(&self) -> Result<bool, StoreError> {
+        Ok(self.shared.writer.ask(Work::Index).await? > 0)
+    }
+
     /// Removes a bounded amount of what retention no longer keeps, and expired idempotency keys. Returns true if more
     /// is left; then call it again.
     pub async fn prune(&self, now: Timestamp) -> Result<bool, StoreError> {
@@ -173,8 +194,10 @@ impl Store {
             Some(max_bytes) => self.log_bytes().await?.saturating_sub(max_bytes),
             None => 0,
         };
-        let ended_before = self.shared.options.max_age.map(|age| row::nanos(now).saturating_sub(row::duration(age)));
-        let plan = retention::Plan { now, ended_before, excess_bytes };
+        let before = |age: Duration| row::nanos(now).saturating_sub(row::duration(age));
+        let ended_before = self.shared.options.max_age.map(before);
+        let tasks_ended_before = self.shared.options.max_task_age.map(before);
+        let plan = retention::Plan { now, ended_before, excess_bytes, tasks_ended_before };
         let removed = self.shared.writer.ask(Work::Prune(plan)).await?;
         Ok(removed >= retention::ROWS_PER_CALL)
     }

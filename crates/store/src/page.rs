@@ -2,13 +2,37 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+/// The size at which a page ends, however many rows its caller asks for. A page never ends before its first row.
+pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// The time after which a page ends. Rows with long columns take milliseconds each, because SQLite walks through all of a row
+/// to reach its last column.
+const PAGE_TIME: Duration = Duration::from_millis(500);
 
 /// One page of a list, and the position of the next page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page<T> {
     pub items: Vec<T>,
+    /// The position after each item, for a caller that shows fewer of them.
+    pub positions: Vec<Cursor>,
     /// `None` on the last page.
     pub next: Option<Cursor>,
+    /// A search ended before it had looked at everything.
+    pub partial: bool,
+}
+
+/// Collects a page until it has reached one of its bounds.
+pub(super) struct PageBuilder<T> {
+    page: Page<T>,
+    limit: usize,
+    /// The rows that were read, with the damaged ones.
+    rows: usize,
+    bytes: usize,
+    /// The position after the row that was read last.
+    last: Option<Cursor>,
+    began: Instant,
 }
 
 /// A position in a list that stays valid while the list grows. Its text is opaque to callers.
@@ -30,14 +54,47 @@ impl Cursor {
     }
 }
 
-impl<T> Page<T> {
-    /// Builds a page from numbered rows, of which some may be damaged: these are left out. The query reads one row more
-    /// than the limit: if it exists, there is a next page.
-    pub(super) fn from_rows(mut rows: Vec<(i64, Option<T>)>, limit: usize) -> Self {
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let next = rows.last().filter(|_| more).map(|(number, _)| Cursor::after(*number));
-        Page { items: rows.into_iter().filter_map(|(_, item)| item).collect(), next }
+impl<T> PageBuilder<T> {
+    pub(super) fn new(limit: usize) -> Self {
+        let page = Page { items: Vec::new(), positions: Vec::new(), next: None, partial: false };
+        PageBuilder { page, limit, rows: 0, bytes: 0, last: None, began: Instant::now() }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        let is_late = self.rows > 0 && self.began.elapsed() >= PAGE_TIME;
+        self.rows >= self.limit || self.bytes >= MAX_PAGE_BYTES || is_late
+    }
+
+    /// `bytes` is the size of the row in memory.
+    pub(super) fn push(&mut self, number: i64, bytes: usize, item: T) {
+        self.skip(number);
+        self.bytes += bytes;
+        self.page.items.push(item);
+        self.page.positions.push(Cursor::after(number));
+    }
+
+    /// Leaves a damaged row out. It counts as a row, because a query reads only one row more than the limit.
+    pub(super) fn skip(&mut self, number: i64) {
+        self.rows += 1;
+        self.last = Some(Cursor::after(number));
+    }
+
+    /// The page of a list that goes on.
+    pub(super) fn with_next(mut self) -> Page<T> {
+        self.page.next = self.last;
+        self.page
+    }
+
+    /// The page of a search that ended early. `examined` is the position up to which it has looked.
+    pub(super) fn partial(mut self, examined: Option<Cursor>) -> Page<T> {
+        self.page.next = examined;
+        self.page.partial = true;
+        self.page
+    }
+
+    /// The last page of a list.
+    pub(super) fn last(self) -> Page<T> {
+        self.page
     }
 }
 

@@ -1,79 +1,97 @@
-//! Queries on a few read-only connections, on blocking threads.
+//! Queries on a few read-only connections, on blocking threads. Each kind of read has connections of its own, so that no
+//! number of lists delays a record.
 
+mod lane;
 mod logs;
+mod search;
 pub(super) mod sessions;
 pub(super) mod tasks;
 mod usage;
 mod webhooks;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
 
-use super::{Store, StoreError, schema};
+use super::{Store, StoreError};
+use lane::Lane;
 
 pub use logs::{EventBounds, StoredLine};
-pub use tasks::{TaskFilter, UnfinishedTask};
-pub use webhooks::WebhookFilter;
+pub(super) use search::TEXTS;
+pub use sessions::SessionSummary;
+pub use tasks::{Answers, LISTED_CHARS, TaskFilter, UnfinishedTask};
+pub use webhooks::{BusyWebhooks, WebhookFilter};
 
-/// The number of concurrent reads; more wait. Each connection may cache 2 MB of pages.
-const CONNECTIONS: u32 = 4;
+/// A record or a page of a log takes microseconds to milliseconds. This deadline is for a disk that hangs.
+const RECORD_DEADLINE: Duration = Duration::from_secs(30);
+/// A page ends after half a second by itself. A filter that fits no row takes longer, because all rows are looked at.
+const LIST_DEADLINE: Duration = Duration::from_secs(5);
+const SEARCH_DEADLINE: Duration = Duration::from_millis(500);
 
 pub(super) struct Readers {
     database: PathBuf,
-    idle: Mutex<Vec<Connection>>,
-    permits: Arc<Semaphore>,
+    /// Reads of a few rows, which `/health`, `POST /task`, single records and the workers need.
+    records: Arc<Lane>,
+    /// Lists, searches and sums.
+    lists: Arc<Lane>,
+    /// Pages of events and lines. Their callers are in the middle of a response, so they wait for as long as it takes.
+    logs: Arc<Lane>,
 }
 
 impl Readers {
     pub(super) fn new(database: PathBuf) -> Self {
-        Readers { database, idle: Mutex::default(), permits: Arc::new(Semaphore::new(CONNECTIONS as usize)) }
+        let lane = |limits| Arc::new(Lane::new(database.clone(), limits));
+        Readers { records: lane(lane::RECORDS), lists: lane(lane::LISTS), logs: lane(lane::LOGS), database }
     }
 
     pub(super) fn database(&self) -> &Path {
         &self.database
     }
 
-    /// Takes an idle connection, or opens one if none is idle: at first, and after a read that panicked with its
-    /// connection.
-    fn take(&self) -> Result<Connection, StoreError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.map_or_else(|| schema::open_reader(&self.database), Ok)
-    }
-
     /// Waits for running reads and rejects later ones.
     pub(super) async fn close(&self) {
-        if let Ok(permits) = self.permits.acquire_many(CONNECTIONS).await {
-            permits.forget();
+        for lane in [&self.records, &self.lists, &self.logs] {
+            lane.close().await;
         }
-        self.permits.close();
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    fn put_back(&self, connection: Connection) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
     }
 }
 
 impl Store {
-    /// Runs a query on a blocking thread. It runs to its end even if the caller stops waiting, so it must be short.
+    /// A read of a few rows. It ends early when its caller stops waiting.
     pub(super) async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let readers = self.shared.readers.clone();
-        let permit = readers.permits.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
-        let reading = tokio::task::spawn_blocking(move || {
-            // The permit moves into the thread: a caller that stops waiting must not free it before the query ends.
-            let _permit = permit;
-            let connection = readers.take()?;
-            let result = query(&connection);
-            readers.put_back(connection);
-            result
-        });
-        reading.await.map_err(|_| StoreError::Closed)?
+        self.shared.readers.records.run(RECORD_DEADLINE, query).await
+    }
+
+    /// A read of many rows. It fails with [`StoreError::Busy`] when too many others are waiting.
+    pub(super) async fn read_list<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.shared.readers.lists.run(LIST_DEADLINE, query).await
+    }
+
+    /// A search. Its query returns what it has found when it is interrupted.
+    async fn read_search<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.shared.readers.lists.run(SEARCH_DEADLINE, query).await
+    }
+
+    /// A read of a page of events or lines.
+    async fn read_log<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.shared.readers.logs.run(RECORD_DEADLINE, query).await
     }
 }

@@ -7,6 +7,7 @@ use domain::session::{SessionId, SessionKey};
 use domain::task::{TaskId, TaskStatus};
 use domain::usage::Cost;
 use jiff::Timestamp;
+use rusqlite::Row;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -69,6 +70,13 @@ pub(super) fn session_id(text: String) -> SessionId {
 
 pub(super) fn agent_name(text: &str) -> Result<AgentName, StoreError> {
     text.parse().map_err(|_| StoreError::corrupt(format!("agent {text:?}")))
+}
+
+/// A text, or the first bytes of one, which may end within a character. SQLite cuts bytes, because it takes a NUL for the end of
+/// a text.
+pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, rusqlite::Error> {
+    let bytes = row.get_ref(column)?.as_bytes_or_null().ok().flatten().unwrap_or_default();
+    Ok(bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid()))
 }
 
 pub(super) fn json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {

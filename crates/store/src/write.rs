@@ -2,6 +2,7 @@
 
 mod group;
 mod logs;
+mod search;
 mod sessions;
 mod tasks;
 mod usage;
@@ -15,6 +16,7 @@ use rusqlite::Connection;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::damage::DamageLog;
 use super::data_dir::DataDir;
 use super::retention::Plan;
 use super::seal::Sealer;
@@ -27,6 +29,8 @@ const QUEUED_REQUESTS: usize = 1024;
 pub(super) enum Work {
     Commit(Vec<Change>),
     Prune(Plan),
+    /// Index some tasks for searches.
+    Index,
     /// Accept nothing after this.
     Close,
     /// Run a test's code on the connection, between other work.
@@ -49,6 +53,8 @@ pub(super) struct WriterHandle {
     requests: mpsc::Sender<Request>,
     /// Notified when a webhook may have become due.
     due: Arc<Notify>,
+    /// Notified when a task waits to be indexed.
+    unindexed: Arc<Notify>,
     thread: Thread,
 }
 
@@ -57,9 +63,11 @@ struct Thread(Mutex<Option<JoinHandle<()>>>);
 pub(super) struct Writer {
     connection: Connection,
     sealer: Arc<Sealer>,
+    damage: DamageLog,
     requests: mpsc::Receiver<Request>,
     metrics: Metrics,
     due: Arc<Notify>,
+    unindexed: Arc<Notify>,
     /// Rows of deleted sessions may be left.
     rows_left: bool,
     /// Keeps the lock until the connection is closed, because only then may another coordinator start. Fields are
@@ -71,18 +79,31 @@ impl Writer {
     pub(super) fn start(
         connection: Connection,
         sealer: Arc<Sealer>,
+        damage: DamageLog,
         data_dir: DataDir,
         metrics: Metrics,
     ) -> Result<WriterHandle, StoreError> {
         let (sender, requests) = mpsc::channel(QUEUED_REQUESTS);
         let due = Arc::<Notify>::default();
-        let writer =
-            Writer { connection, sealer, requests, metrics, due: due.clone(), rows_left: true, _data_dir: data_dir };
+        let unindexed = Arc::<Notify>::default();
+        // An earlier process, or an earlier version, may have left some.
+        unindexed.notify_one();
+        let writer = Writer {
+            connection,
+            sealer,
+            damage,
+            requests,
+            metrics,
+            due: due.clone(),
+            unindexed: unindexed.clone(),
+            rows_left: true,
+            _data_dir: data_dir,
+        };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(StoreError::Writer)?;
-        Ok(WriterHandle { requests: sender, due, thread: Thread(Mutex::new(Some(thread))) })
+        Ok(WriterHandle { requests: sender, due, unindexed, thread: Thread(Mutex::new(Some(thread))) })
     }
 
     fn run(mut self) {
@@ -124,6 +145,10 @@ impl WriterHandle {
 
     pub(super) async fn made_due(&self) {
         self.due.notified().await;
+    }
+
+    pub(super) async fn unindexed(&self) {
+        self.unindexed.notified().await;
     }
 
     pub(super) async fn close(&self) {

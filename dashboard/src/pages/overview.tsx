@@ -31,7 +31,7 @@ export function Overview() {
   // Those that are not done are known all; of the others there are more on the server.
   const isPartial = (name: Status) => older.value !== null && name !== 'queued' && name !== 'running';
 
-  // What is not loaded yet is looked for on the server.
+  // Records that are not loaded yet are searched on the server.
   useEffect(() => {
     if ((!text && !status) || view === 'sessions' || !older.value) return;
     const parameters = new URLSearchParams({ limit: '100', ...(text && { q: text }), ...(status && { status }) });

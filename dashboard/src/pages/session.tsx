@@ -1,12 +1,12 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { Problem, curl, id, send } from '../api';
+import { Problem, call, curl, id, nextPage, send } from '../api';
 import { Elapsed, firstLine, stateOf } from '../parts/tables';
 import { money, plainName, reason, words } from '../format';
 import { returns, sessions, tasks } from '../live';
 import { Markdown } from '../markdown';
 import { Ago, Badge, Choice, Confirm, Copy, Empty, Fact, Loading, Sentence, Trouble } from '../parts/basic';
 import { Composer } from '../parts/composer';
-import { useGet } from '../parts/use';
+import { useGet, useLoad } from '../parts/use';
 import { Stream, useWork } from '../parts/work';
 import { go, href, route, setQuery } from '../route';
 import type { Session, Task } from '../types';
@@ -15,14 +15,20 @@ import { Files } from './files';
 /** As many as are shown at once. */
 const MAX_TASKS = 100;
 
+/** The latest tasks with their answers, and whether there are older ones. A page ends before 4 MiB. */
+async function latest(path: string, signal: AbortSignal): Promise<{ tasks: Task[]; more: boolean }> {
+  const answer = await call(path, { signal });
+  return { tasks: (await answer.json()) as Task[], more: nextPage(answer) !== null };
+}
+
 export function SessionPage({ sessionId }: { sessionId: string }) {
   const listed = sessions.value.get(sessionId);
   const found = useGet<Session>(`/session/${id(sessionId)}`, `${listed?.state} ${listed?.turns} ${returns.value}`);
-  const past = useGet<Task[]>(`/tasks?limit=${MAX_TASKS}&sessionId=${id(sessionId)}`, `${listed?.turns} ${returns.value}`);
+  const past = useLoad(`/tasks?limit=${MAX_TASKS}&full=1&sessionId=${id(sessionId)}`, latest, `${listed?.turns} ${returns.value}`);
   const view = route.value.query.get('view') === 'files' ? 'files' : 'conversation';
   const [asking, setAsking] = useState<'reset' | 'delete' | null>(null);
   const conversation = useMemo(() => {
-    const known = new Map((past.value ?? []).map((task) => [task.taskId, task]));
+    const known = new Map((past.value?.tasks ?? []).map((task) => [task.taskId, task]));
     for (const task of tasks.value.values()) {
       const before = known.get(task.taskId);
       if (task.sessionId === sessionId && !(before?.finished && !task.finished)) known.set(task.taskId, { ...before, ...task });
@@ -61,7 +67,7 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
       <dl class="facts">
         <Fact name="Turns">{session.turns}</Fact>
         <Fact name="Queued">{session.queued}</Fact>
-        <Fact name={past.value?.length === MAX_TASKS ? `Cost of ${MAX_TASKS} tasks` : 'Cost'}>{money(conversation.reduce((sum, task) => sum + (task.cost ?? 0), 0))}</Fact>
+        <Fact name={past.value?.more ? `Cost of ${past.value.tasks.length} tasks` : 'Cost'}>{money(conversation.reduce((sum, task) => sum + (task.cost ?? 0), 0))}</Fact>
         <Fact name="Begun"><Ago time={session.created} /></Fact>
         <Fact name="Active"><Ago time={session.lastActive} /></Fact>
         {session.agent && !repository && <Fact name="Agent">{session.agent}</Fact>}
@@ -71,7 +77,7 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
       <Choice label="View" value={view} options={[['conversation', 'Conversation'], ['files', 'Files']]} onChange={(view) => setQuery({ view: view === 'files' ? 'files' : '', path: '', file: '' }, true)} />
       {view === 'files' ? <Files sessionId={sessionId} busy={session.busy} /> : (
         <section aria-label="Conversation" class="conversation">
-          {past.value?.length === MAX_TASKS && <p class="hint">The latest {MAX_TASKS} tasks.</p>}
+          {past.value?.more && <p class="hint">The latest {past.value.tasks.length} tasks.</p>}
           {past.error ? <Trouble error={past.error} retry={past.reload} /> : null}
           {conversation.map((task) => <Exchange key={task.taskId} task={task} />)}
           {!conversation.length && past.value && <Empty title="Nothing was said yet"><p>Write the first message below.</p></Empty>}
@@ -95,7 +101,7 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
 function Exchange({ task }: { task: Task }) {
   return (
     <article class="exchange" aria-label={firstLine(task.prompt)}>
-      <div class="said"><pre class="plain">{task.prompt}</pre></div>
+      <div class="said"><pre class="plain">{task.prompt}{task.truncated && '…'}</pre></div>
       <Reply task={task} />
       <p class="exchange-foot">
         <Badge status={task.status} /><span>{money(task.cost)}</span><span><Elapsed task={task} /></span><Ago time={task.created} />

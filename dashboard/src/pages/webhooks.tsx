@@ -1,6 +1,5 @@
 import { useState } from 'preact/hooks';
-import { call, curl } from '../api';
-import { nextPage } from '../live';
+import { call, curl, nextPage } from '../api';
 import { Choice, Command, Copy, Empty, Loading, Trouble } from '../parts/basic';
 import { Deliveries } from '../parts/deliveries';
 import { useLoad } from '../parts/use';

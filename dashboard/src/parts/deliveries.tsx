@@ -1,4 +1,4 @@
-// What was told to other programs by webhook, and what will be.
+// Deliveries of webhooks: past and due.
 import { useEffect, useState } from 'preact/hooks';
 import { id, send } from '../api';
 import { ahead, clock, duration } from '../format';

@@ -1,4 +1,4 @@
-// What only repository tasks have: a pull request, and the choice of a repository where the prompt leaves it open.
+// Parts of repository tasks only: the pull request, and the choice of a repository if the prompt leaves it open.
 import { useState } from 'preact/hooks';
 import { send } from '../api';
 import { Outside } from '../markdown';

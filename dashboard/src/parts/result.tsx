@@ -1,4 +1,4 @@
-// How a task ended.
+// The end of a task.
 import { duration, pretty, reason, upper, words } from '../format';
 import { Markdown } from '../markdown';
 import type { Task } from '../types';

@@ -1,4 +1,4 @@
-// What stands around every page.
+// The frame around every page.
 import { signal, useComputed } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';

@@ -1,4 +1,4 @@
-// What is written in the form, as the body of POST /task.
+// Turns the form into the body of POST /task.
 
 export type Kind = 'session' | 'repository';
 export type Values = Record<string, string>;

@@ -1,4 +1,4 @@
-// What a task did, live. Long work is shown in pieces, of which only those near the window are in the document.
+// The work of a task, live. Long work is split into pieces, and only those near the window are in the document.
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { memo } from 'preact/compat';
@@ -13,7 +13,7 @@ import { now } from './basic';
 
 /** Blocks of one piece. */
 const PIECE = 40;
-/** What a block is taken to be high until it was seen. */
+/** The assumed height of a block until it was rendered. */
 const BLOCK_PX = 44;
 
 export interface Work {
@@ -248,7 +248,7 @@ function inputText(input: unknown): string {
 export function Timeline({ transcript, task }: { transcript: Transcript; task: Task }) {
   transcript.rev.value;
   const begin = Date.parse(task.created);
-  // What is not done goes on until now.
+  // The span of unfinished work ends now.
   const until = (block: Block) => (block.kind === 'tool' && block.result === null && !block.stopped ? Math.max(now.value, block.at) : block.until);
   const blocks = transcript.blocks.filter((block) => block.kind !== 'note');
   const end = Math.max(task.finished ? Date.parse(task.finished) : now.value, ...transcript.blocks.slice(-1).map(until), begin + 1);

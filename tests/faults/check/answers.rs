@@ -1,5 +1,5 @@
-//! The text of a completed task is told exactly once, what was taken back by `retry` left out; and a message is given to
-//! the agent at most once.
+//! The text of a completed task is told exactly once, what was taken back by `retry` left out; and a message is given
+//! to the agent at most once.
 
 use std::collections::BTreeMap;
 
@@ -7,38 +7,38 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Findings;
-use crate::history::{Completes, History, Told, is_end, is_of, seq, time_of};
+use crate::history::{AcceptedTask, Completes, History, is_end, is_of, seq, time_of};
 
 /// Events of a task that are shown where its text is wrong.
 const MAX_SHOWN: usize = 60;
 
 pub(super) fn check(history: &History, findings: &mut Findings) {
     let mut base = BTreeMap::<&str, usize>::new();
-    for told in &history.told {
-        *base.entry(&told.message).or_default() += 1;
+    for accepted in &history.accepted {
+        *base.entry(&accepted.message).or_default() += 1;
     }
-    for told in &history.told {
-        let log = history.log(&told.session);
-        text_is_told_once(told, log, findings);
+    for accepted in &history.accepted {
+        let log = history.log(&accepted.session);
+        text_is_published_once(accepted, log, findings);
         // Messages that were sent as several tasks cannot be told apart in the model's log.
-        if base.get(told.message.as_str()) == Some(&1) {
-            asked_once(history, told, log, findings);
+        if base.get(accepted.message.as_str()) == Some(&1) {
+            asked_once(history, accepted, log, findings);
         }
     }
 }
 
-fn text_is_told_once(told: &Told, log: &[Value], findings: &mut Findings) {
-    let Completes::WithText(expected) = &told.expected.completes else { return };
-    if !log.iter().any(|event| is_of(event, &told.task) && event["type"] == "task_complete") {
+fn text_is_published_once(accepted: &AcceptedTask, log: &[Value], findings: &mut Findings) {
+    let Completes::WithText(expected) = &accepted.expected.completes else { return };
+    if !log.iter().any(|event| is_of(event, &accepted.task) && event["type"] == "task_complete") {
         return;
     }
-    let text = text_of(&told.task, log);
+    let text = text_of(&accepted.task, log);
     if text == *expected {
         return;
     }
-    let events: Vec<&Value> = log.iter().filter(|event| is_of(event, &told.task)).take(MAX_SHOWN).collect();
+    let events: Vec<&Value> = log.iter().filter(|event| is_of(event, &accepted.task)).take(MAX_SHOWN).collect();
     let sentence =
-        format!("{:?} was answered with {expected:?}, and its events say {text:?}: {events:?}", told.message);
+        format!("{:?} was answered with {expected:?}, and its events say {text:?}: {events:?}", accepted.message);
     if text.len() > expected.len() {
         findings.events_doubled.push(sentence);
     } else {
@@ -66,19 +66,19 @@ pub(crate) fn text_of(task: &str, log: &[Value]) -> String {
 }
 
 /// One request more than it takes for each that may have been cut off while the task ran.
-fn asked_once(history: &History, told: &Told, log: &[Value], findings: &mut Findings) {
-    let Some(requests) = told.expected.requests else { return };
-    let asked = history.asked.get(&told.message).copied().unwrap_or_default();
-    let of_task = || log.iter().filter(|event| is_of(event, &told.task));
+fn asked_once(history: &History, accepted: &AcceptedTask, log: &[Value], findings: &mut Findings) {
+    let Some(requests) = accepted.expected.requests else { return };
+    let asked = history.asked.get(&accepted.message).copied().unwrap_or_default();
+    let of_task = || log.iter().filter(|event| is_of(event, &accepted.task));
     let started = of_task().find(|event| event["type"] == "task_start").and_then(time_of);
     let ended = of_task().find(|event| is_end(event)).and_then(time_of);
-    // What was in a deleted session's log cannot be told any more.
+    // The log of a deleted session is gone.
     let (Some(started), Some(ended)) = (started, ended) else { return };
     let cuts = cuts_within(&history.faults, started, ended);
     // A task that begins anew is asked anew.
     let attempts = of_task().filter(|event| event["type"] == "task_start").count().max(1);
     if asked > requests * attempts + cuts {
-        let sentence = format!("{:?} was asked {asked} times of the model, with {cuts} cuts", told.message);
+        let sentence = format!("{:?} was asked {asked} times of the model, with {cuts} cuts", accepted.message);
         findings.tasks_doubled.push(sentence);
     }
 }

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::Findings;
-use crate::history::{Completes, History, Told, is_end, is_of};
+use crate::history::{AcceptedTask, Completes, History, is_end, is_of};
 
 pub(super) fn check(history: &History, findings: &mut Findings) {
-    for told in &history.told {
-        ends_once(history, told, findings);
+    for accepted in &history.accepted {
+        ends_once(history, accepted, findings);
     }
     for (session, log) in &history.logs {
         nobody_elses(history, session, log, findings);
@@ -19,19 +19,19 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
     }
 }
 
-fn ends_once(history: &History, told: &Told, findings: &mut Findings) {
-    let task = &told.task;
+fn ends_once(history: &History, accepted: &AcceptedTask, findings: &mut Findings) {
+    let task = &accepted.task;
     let Some(record) = history.records.get(task).filter(|record| record.is_object()) else {
         return findings.tasks_lost.push(format!("task {task} has no record"));
     };
-    reason_is_true(told, record, findings);
+    reason_is_true(accepted, record, findings);
     // A deleted session takes its log along.
-    let gone = record["errorType"] == "deleted" || history.deleted.contains(&told.session);
-    if gone && !history.log(&told.session).iter().any(|event| is_of(event, task)) {
+    let gone = record["errorType"] == "deleted" || history.deleted.contains(&accepted.session);
+    if gone && !history.log(&accepted.session).iter().any(|event| is_of(event, task)) {
         return;
     }
     let ends: Vec<&Value> =
-        history.log(&told.session).iter().filter(|event| is_of(event, task) && is_end(event)).collect();
+        history.log(&accepted.session).iter().filter(|event| is_of(event, task) && is_end(event)).collect();
     match ends[..] {
         [] => findings.tasks_lost.push(format!("task {task} has no end in the log, its record is {record}")),
         [end] => fits_record(task, end, record, findings),
@@ -39,19 +39,19 @@ fn ends_once(history: &History, told: &Told, findings: &mut Findings) {
     }
 }
 
-fn reason_is_true(told: &Told, record: &Value, findings: &mut Findings) {
+fn reason_is_true(accepted: &AcceptedTask, record: &Value, findings: &mut Findings) {
     let (status, error) = (record["status"].as_str().unwrap_or_default(), record["errorType"].as_str());
     let fits = match (status, error) {
-        ("completed", None) => !matches!(told.expected.completes, Completes::Never),
-        ("failed" | "aborted", Some(error)) => told.expected.errors.contains(&error),
+        ("completed", None) => !matches!(accepted.expected.completes, Completes::Never),
+        ("failed" | "aborted", Some(error)) => accepted.expected.errors.contains(&error),
         ("queued" | "running", _) => {
-            return findings.tasks_lost.push(format!("task {} is still {status}", told.task));
+            return findings.tasks_lost.push(format!("task {} is still {status}", accepted.task));
         }
         _ => false,
     };
     if !fits {
-        let wanted = (&told.expected.completes, told.expected.errors);
-        findings.wrong_reason.push(format!("{:?} was to end as {wanted:?}: {record}", told.message));
+        let wanted = (&accepted.expected.completes, accepted.expected.errors);
+        findings.wrong_reason.push(format!("{:?} was to end as {wanted:?}: {record}", accepted.message));
     }
 }
 
@@ -68,10 +68,10 @@ fn fits_record(task: &str, end: &Value, record: &Value, findings: &mut Findings)
 
 /// A request that was sent again must not have become a second task.
 fn nobody_elses(history: &History, session: &str, log: &[Value], findings: &mut Findings) {
-    let told: BTreeSet<&str> = history.told.iter().map(|told| told.task.as_str()).collect();
+    let accepted: BTreeSet<&str> = history.accepted.iter().map(|accepted| accepted.task.as_str()).collect();
     let queued = log.iter().filter(|event| event["type"] == "task_queued").filter_map(|event| event["taskId"].as_str());
-    for task in queued.filter(|task| !told.contains(task)) {
-        findings.tasks_doubled.push(format!("session {session} has the task {task} that nobody was told of"));
+    for task in queued.filter(|task| !accepted.contains(task)) {
+        findings.tasks_doubled.push(format!("session {session} has the task {task} that no caller got"));
     }
 }
 
@@ -100,11 +100,11 @@ fn one_at_a_time(session: &str, log: &[Value], findings: &mut Findings) {
 
 fn in_order(history: &History, session: &str, log: &[Value], findings: &mut Findings) {
     let places: BTreeMap<&str, usize> = history
-        .told
+        .accepted
         .iter()
-        .filter(|told| told.session == *session)
+        .filter(|accepted| accepted.session == *session)
         .enumerate()
-        .map(|(place, told)| (told.task.as_str(), place))
+        .map(|(place, accepted)| (accepted.task.as_str(), place))
         .collect();
     let mut last = None;
     for event in log.iter().filter(|event| event["type"] == "task_start") {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Findings;
-use crate::history::{Completes, Connection, Expected, Follower, History, Told};
+use crate::history::{AcceptedTask, Completes, Connection, Expected, Follower, History};
 
 fn event(seq: u64, kind: &str, task: &str, more: &Value) -> Value {
     let mut event =
@@ -12,8 +12,8 @@ fn event(seq: u64, kind: &str, task: &str, more: &Value) -> Value {
     event
 }
 
-fn told(task: &str) -> Told {
-    Told {
+fn accepted(task: &str) -> AcceptedTask {
+    AcceptedTask {
         session: "s".to_owned(),
         task: task.to_owned(),
         message: format!("message of {task}"),
@@ -48,7 +48,7 @@ fn right() -> History {
     let completed = json!({ "status": "completed", "errorType": null });
     History {
         deleted: [].into(),
-        told: vec![told("a"), told("b")],
+        accepted: vec![accepted("a"), accepted("b")],
         followers: vec![Follower { session: "s".to_owned(), connections }],
         logs: [("s".to_owned(), log)].into(),
         records: [("a".to_owned(), completed.clone()), ("b".to_owned(), completed)].into(),
@@ -105,14 +105,14 @@ fn a_deleted_session_takes_its_log_along() {
 fn a_task_that_is_doubled_is_found() {
     let ends_twice = |history: &mut History| log(history).push(event(12, "abort", "a", &json!({})));
     assert_eq!(counts(ends_twice), [0, 1, 0, 0, 0]);
-    let nobody_was_told = |history: &mut History| drop(history.told.remove(0));
+    let nobody_was_told = |history: &mut History| drop(history.accepted.remove(0));
     assert_eq!(counts(nobody_was_told), [0, 1, 0, 0, 0]);
     let side_by_side = |history: &mut History| {
         history.followers.clear();
         log(history)[3] = event(4, "task_start", "b", &json!({}));
     };
     assert_eq!(counts(side_by_side), [0, 2, 0, 0, 0]);
-    let out_of_turn = |history: &mut History| history.told.swap(0, 1);
+    let out_of_turn = |history: &mut History| history.accepted.swap(0, 1);
     assert_eq!(counts(out_of_turn), [0, 1, 0, 0, 0]);
     let asked_twice = |history: &mut History| history.asked = [("message of b".to_owned(), 2)].into();
     assert_eq!(counts(asked_twice), [0, 1, 0, 0, 0]);
@@ -122,7 +122,7 @@ fn a_task_that_is_doubled_is_found() {
 
 #[test]
 fn a_reason_that_is_not_true_is_found() {
-    let never_completes = |history: &mut History| history.told[0].expected.completes = Completes::Never;
+    let never_completes = |history: &mut History| history.accepted[0].expected.completes = Completes::Never;
     assert_eq!(counts(never_completes), [0, 0, 1, 0, 0]);
     let failed = json!({ "status": "failed", "errorType": "stalled" });
     // The reason itself, and that the log says otherwise.

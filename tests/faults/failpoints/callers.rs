@@ -1,4 +1,4 @@
-//! What callers do while the server dies. They take no broken connection for an answer.
+//! Callers at work while the server dies. They never take a broken connection for an answer.
 
 use coordinator::config::docker_host;
 use engine::{Engine as _, Labels};
@@ -12,7 +12,7 @@ use super::cases::Doing;
 use crate::bounds::{PACE, within};
 use crate::client::{Client, Work};
 use crate::follow::{next, open};
-use crate::history::Told;
+use crate::history::AcceptedTask;
 use crate::server::{Docker, Server};
 
 pub(super) struct Caller {
@@ -36,8 +36,8 @@ impl Caller {
         }
     }
 
-    /// The tasks that it was told of, in the order in which they were accepted.
-    pub(super) async fn run(self, doing: Doing) -> Vec<Told> {
+    /// Returns the tasks that the caller knows of, in the order in which they were accepted.
+    pub(super) async fn run(self, doing: Doing) -> Vec<AcceptedTask> {
         if doing == Doing::Warm {
             self.until_one_is_warm().await;
         }
@@ -50,14 +50,14 @@ impl Caller {
             Doing::Warm => Work::slow(&self.name("a"), 4),
             Doing::Finish | Doing::HandOff => Work::slow(&self.name("a"), 20),
         };
-        let mut told = vec![self.client.accept(&self.session, &first).await];
+        let mut accepted = vec![self.client.accept(&self.session, &first).await];
         match doing {
             // And a second one, whose caller waits for the answer.
             Doing::Post => {
                 let work = Work::tool(&self.name("b"));
                 let answer = self.client.answer(&self.session, &work, &self.name("key")).await;
                 assert_eq!(answer.status, 200, "{}", answer.body);
-                told.push(work.told(&self.session, &answer));
+                accepted.push(work.accepted(&self.session, &answer));
             }
             Doing::Abort => {
                 self.until_it_speaks().await;
@@ -80,18 +80,18 @@ impl Caller {
                 }
             }
             Doing::Again => {
-                self.client.ended(&told[0].task).await;
-                told.push(self.client.accept(&self.session, &Work::slow(&self.name("b"), 4)).await);
+                self.client.ended(&accepted[0].task).await;
+                accepted.push(self.client.accept(&self.session, &Work::slow(&self.name("b"), 4)).await);
             }
             Doing::Rest | Doing::Warm => {}
             Doing::Finish | Doing::HandOff => {
                 // One that waits until the next start.
-                told.push(self.client.accept(&self.session, &Work::slow(&self.name("b"), 2)).await);
+                accepted.push(self.client.accept(&self.session, &Work::slow(&self.name("b"), 2)).await);
                 self.until_it_speaks().await;
                 kill(self.server, Signal::SIGTERM).unwrap();
             }
         }
-        told
+        accepted
     }
 
     fn name(&self, suffix: &str) -> String {

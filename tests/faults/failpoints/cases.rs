@@ -1,6 +1,6 @@
-//! Where the server dies, while its callers do what.
+//! The cases: the place where the server dies, and the callers' actions meanwhile.
 
-/// What callers do.
+/// The action of the callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
     /// A task for a session that is not there yet, and a second one behind it.
@@ -17,13 +17,13 @@ pub(super) enum Doing {
     Lose,
     /// Nothing, after a task: the container goes.
     Rest,
-    /// The server is told to stop while the agent speaks.
+    /// The server gets SIGTERM while the agent speaks.
     Finish,
     HandOff,
 }
 
-/// The servers of a case die one after the other, each at its place. Places that have a `>` between them are reached in this
-/// order.
+/// The servers of a case die one after the other, each at its place. Places that have a `>` between them are reached in
+/// this order.
 #[derive(Debug)]
 pub(super) struct Case {
     pub(super) doing: Doing,

@@ -1,5 +1,6 @@
-//! What must not be in the code. The compiler holds the arrows between crates; these tests hold the other absences, and the
-//! manifests that make the arrows. They need no engine and nothing that was built.
+//! Absences in the code: the table of layers, the owners of libraries, and constructs that the code may not use. Cargo
+//! alone refuses only cycles between crates and imports without a dependency. These tests need no engine and nothing
+//! that was built.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

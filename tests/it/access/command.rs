@@ -88,7 +88,7 @@ async fn beyond_loopback_a_server_starts_with_a_key_only() {
     };
     assert_eq!((ask(&key).await, ask("wrong").await), (200, 401));
     assert!(key_command(&data, &["revoke", id_of(&key)]).status.success());
-    assert!(process.says("an API key is not valid any more", 1).await);
+    assert!(process.says("an API key is no longer valid", 1).await);
     assert_eq!((ask(&key).await, ask("").await), (401, 401), "the last key is gone");
     process.signal(Signal::SIGTERM);
     assert!(process.ended().await.success());

@@ -9,7 +9,7 @@ use store::KeyStore;
 use super::{ADMIN, Caller, audit, data, ended, forgotten, id_of, make_key, revoke};
 use crate::server::Setup;
 
-/// What a route asks of a caller beside a key.
+/// The right that a route needs besides a key.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Needs {
     /// No key: for load balancers, and the page on which to sign in.
@@ -18,7 +18,7 @@ enum Needs {
     Submit,
 }
 
-/// How a route treats a session that is not the caller's.
+/// The answer of a route to a caller who may not see the session.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Foreign {
     NotThere,
@@ -194,7 +194,7 @@ async fn every_route_is_closed_to_a_key_that_does_not_open_it() {
     assert_eq!(sessions.as_array().unwrap().len(), 1);
     assert_eq!(server.get("/tasks").await.ok().as_array().unwrap().len(), 1);
 
-    // What is the caller's own is there.
+    // The caller's own session is there.
     let body = json!({ "sessionId": "mine-1", "message": "say:a secret sentence", "async": true });
     let own = server.send(mine.request("POST", "/task").json(&body)).await.expect(202);
     ended(&server, own["taskId"].as_str().unwrap()).await;

@@ -1,4 +1,4 @@
-//! What belongs to all sessions, and what to one, for keys that are bound to some.
+//! Tests webhook routes with keys that are bound to some sessions.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What is made of the commands' descriptions.
+//! Tests the pages that are generated from the commands' descriptions.
 
 use super::run;
 

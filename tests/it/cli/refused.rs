@@ -1,4 +1,4 @@
-//! What goes wrong between a command and its server: a sentence, and an exit status for each kind.
+//! Tests the errors between a command and its server: a sentence, and an exit status for each kind.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -14,7 +14,7 @@ async fn each_refusal_has_a_sentence_and_an_exit_status() {
     let nobody = "http://127.0.0.1:1";
     for (arguments, key, code, says) in [
         (&["sessions"][..], "", 77, "set CLAUDE_RUNNER_KEY"),
-        (&["sessions"], "wrong", 77, "does not take this API key"),
+        (&["sessions"], "wrong", 77, "rejects this API key"),
         (&["sessions", "show", "nobody"], KEY, 64, "there is no session \"nobody\""),
         (&["sessions", "show", "a/b"], KEY, 64, "cannot contain '/'"),
         (&["sessions", "show", ".."], KEY, 64, "cannot be session ids"),
@@ -29,7 +29,7 @@ async fn each_refusal_has_a_sentence_and_an_exit_status() {
         (&["webhooks", "--status", "odd"], KEY, 64, "pending, delivered"),
         (&["webhooks", "--task", "nobody"], KEY, 64, "task:"),
         (&["webhooks", "replay", "nobody"], KEY, 64, "nobody"),
-        (&["agents"], "wrong", 77, "does not take this API key"),
+        (&["agents"], "wrong", 77, "rejects this API key"),
         (&["task", "--session", "s", "--agent", "nobody", "say:x"], KEY, 64, "agent: there is no \"nobody\""),
         (&["task", "--session", "s", "--webhook", "nowhere", "say:x"], KEY, 64, "webhook: "),
         (&["usage", "--by", "hour"], KEY, 64, "by:"),
@@ -60,6 +60,6 @@ async fn each_refusal_has_a_sentence_and_an_exit_status() {
     };
     let arguments = ["sessions", "--url", &url];
     let (ran, ()) = tokio::join!(run(server.directory(), &arguments), answers);
-    assert!(ran.code == 1 && ran.err.contains("is no Claude Runner"), "{ran:#?}");
+    assert!(ran.code == 1 && ran.err.contains("is not Claude Runner"), "{ran:#?}");
     server.finish().await;
 }

@@ -6,7 +6,7 @@ use crate::bounds::within;
 use crate::server::{Setup, TestServer};
 use crate::webhook::receiver::{Receiver, Reply, SECRET};
 
-/// What the command says of a task's delivery, once that has this status.
+/// Returns the command's view of a task's delivery, once that has this status.
 async fn settled(server: &TestServer, task: &str, status: &str) -> Value {
     let settled = async {
         loop {

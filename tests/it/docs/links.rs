@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::sources::{pages, read, root};
 
-/// What people read, by its path from the root.
+/// Returns the documents for people, by their paths from the root.
 fn documents() -> Vec<String> {
     let at_the_root = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
     let beside =
@@ -18,7 +18,7 @@ pub(super) fn prose(text: &str) -> String {
     outside.join("\n").split('`').step_by(2).collect()
 }
 
-/// Where the links of a text lead, but for other sites. A link may have a title: `](target "title")`.
+/// Returns the targets of a text's links, without other sites. A link may have a title: `](target "title")`.
 pub(super) fn links(text: &str) -> Vec<String> {
     let targets = text.split("](").skip(1).filter_map(|rest| {
         let link = rest.split_once(')')?.0;

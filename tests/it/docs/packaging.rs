@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::settings;
 use super::sources::{read, root};
 
-/// What compose.yaml itself reads of .env. The server knows none of it.
+/// Variables of .env that compose.yaml itself reads. The server does not know them.
 const OF_COMPOSE: [&str; 3] = ["COORDINATOR_IMAGE", "PUBLISH_ADDRESS", "DOCKER_SOCKET"];
 
 /// Read by the container engine's client, not by `serve`.
@@ -145,7 +145,7 @@ fn is_pinned(action: &str) -> bool {
     numbers.len() == 3 && numbers.iter().all(|number| number.parse::<u32>().is_ok())
 }
 
-/// What is put into a script's text is run; variables are not.
+/// Text that is put into a script is run; variables are not.
 #[track_caller]
 fn scripts_take_nothing_in(job: &str, place: &str) {
     let mut script = None;

@@ -3,8 +3,8 @@
 /// The cells of one row, without the spaces around them.
 pub(crate) type Row = Vec<String>;
 
-/// The rows of the first table after a heading, without its head. Panics where there is none: a test that compares nothing
-/// must not pass.
+/// The rows of the first table after a heading, without its head. Panics where there is none: a test that compares
+/// nothing must not pass.
 pub(crate) fn rows_below(text: &str, heading: &str) -> Vec<Row> {
     let after = text.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("there is no {heading:?}")).1;
     let section = after.split("\n## ").next().unwrap_or_default();
@@ -28,7 +28,7 @@ fn cells(line: &str) -> Row {
     line.trim_matches('|').split('|').map(|cell| cell.trim().replace('\u{0}', "|")).collect()
 }
 
-/// What the first code span of a cell says; nothing for a cell without one.
+/// Returns the first code span of a cell, or nothing.
 pub(crate) fn code(cell: &str) -> String {
     cell.split('`').nth(1).unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! What there is to do on a page: its fenced blocks, and the comments that say how.
+//! The steps of a page: its fenced blocks, and the comments that say how to run them.
 
 /// A fenced block.
 #[derive(Debug)]
@@ -15,8 +15,8 @@ pub(super) enum Run {
     Shell,
     /// `console`: lines with `$ ` are run there, those below are what they print.
     Console,
-    /// After `<!-- stays: TEXT -->`: in a terminal of its own, which has to say this, and is left open. With `instead:` after
-    /// Ctrl-C in the one that said the same.
+    /// After `<!-- stays: TEXT -->`: in a terminal of its own, which has to say this, and is left open. With `instead:`
+    /// after Ctrl-C in the one that said the same.
     Stays { says: String, instead: bool },
     /// A block with a file's name: written there.
     File(String),

@@ -16,7 +16,7 @@ pub(super) fn put(clone: &Path) {
     place::copy(&built(), &clone.join(CLIENT).join("dist"));
 }
 
-/// Where it is built, by the first who comes.
+/// Returns the directory of the build. The first caller builds it.
 fn built() -> PathBuf {
     let build = Path::new(env!("CARGO_BIN_EXE_claude-runner")).ancestors().nth(2).unwrap().join("guides");
     std::fs::create_dir_all(&build).unwrap();
@@ -37,7 +37,7 @@ fn built() -> PathBuf {
     client.join("dist")
 }
 
-/// Of all that it is built from.
+/// Returns a hash of all sources of the build.
 fn fingerprint(client: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     let files =

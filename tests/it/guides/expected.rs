@@ -1,4 +1,4 @@
-//! What a page shows of commands' output.
+//! The output of commands as a page shows it.
 
 /// A command of a `console` block.
 #[derive(Debug, PartialEq, Eq)]
@@ -9,8 +9,8 @@ pub(super) struct Exchange {
     pub(super) output: String,
 }
 
-/// The commands of a `console` block, of which the first line is the page's `first`. A command goes on below a `\`. None
-/// where no line begins with `$ `.
+/// The commands of a `console` block, of which the first line is the page's `first`. A command goes on below a `\`.
+/// None where no line begins with `$ `.
 pub(super) fn exchanges(first: usize, text: &str) -> Vec<Exchange> {
     let mut found: Vec<Exchange> = Vec::new();
     let mut goes_on = false;
@@ -27,7 +27,8 @@ pub(super) fn exchanges(first: usize, text: &str) -> Vec<Exchange> {
     found
 }
 
-/// Whether something was printed as it was shown. A line `...` (or `…`) is any lines, in a line it is anything.
+/// Returns true when the output fits the page. A line `...` (or `…`) stands for any lines, in a line it stands for any
+/// text.
 pub(super) fn fits(shown: &str, printed: &str) -> bool {
     let lines = |text: &str| text.trim().lines().map(|line| line.trim_end().replace('…', "...")).collect::<Vec<_>>();
     lines_fit(&lines(shown), &lines(printed))

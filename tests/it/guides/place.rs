@@ -1,4 +1,4 @@
-//! Where a guide is followed: a clone in which scripts/setup has been run, and settings that keep all of it apart.
+//! The place in which a guide is followed: a clone in which scripts/setup has run, and settings that isolate it.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -10,19 +10,20 @@ use tempfile::TempDir;
 use crate::docs::root;
 use crate::support::{environment, leftovers};
 
-/// What readers use of a clone. The programs are below `target/quick`, as scripts/setup leaves them.
+/// The files of a clone that readers use. The programs are below `target/quick`, as scripts/setup leaves them.
 const FILES: [&str; 7] =
     ["agent", "clients", "docs", "scripts/run", "scripts/lib.sh", "tests/it/tools/acme.har", ".env.example"];
 const PROGRAMS: [&str; 3] = ["claude-runner", "acme-api", "scripted-model"];
 
-/// What is built there, and belongs to nobody's clone.
+/// Build outputs, which belong to no clone.
 const BUILT: [&str; 5] = ["node_modules", "dist", "build", "__pycache__", ".venv"];
 
-/// Ports that pages name, each of which becomes one that is free: the server's, the Acme API's, that of a reader's program.
+/// Ports that pages name, each of which becomes one that is free: the server's, the Acme API's, that of a reader's
+/// program.
 const PORTS: [&str; 3] = ["3456", "3457", "8080"];
 
 pub(super) struct Place {
-    /// Of servers. The reader's shell has the home of who runs the test, where npm and pip know where packages are.
+    /// The environment of servers. The reader's shell has the real home, where npm and pip are configured.
     pub(super) environment: BTreeMap<String, String>,
     directory: TempDir,
     ports: Vec<u16>,
@@ -66,7 +67,7 @@ impl Place {
         Place { environment, directory, ports }
     }
 
-    /// Where the reader's terminals open.
+    /// Returns the directory in which the reader's terminals open.
     pub(super) fn clone_directory(&self) -> PathBuf {
         self.directory.path().join("clone")
     }
@@ -90,7 +91,8 @@ impl Drop for Place {
     }
 }
 
-/// What would make a reader's programs another's: settings of the server, credentials, where the build is.
+/// Returns true for variables that would change a reader's programs: the server's settings, credentials, the build
+/// directory.
 fn is_setting(name: &str) -> bool {
     let of_others = [
         "ANTHROPIC_",
@@ -136,7 +138,7 @@ pub(super) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Where it is not a part of a longer number.
+/// Replaces a number that is not part of a longer one.
 fn replace_number(text: &str, number: &str, with: &str) -> String {
     let mut replaced = String::new();
     let mut rest = text;

@@ -18,14 +18,14 @@ const BOUND: Duration = Duration::from_mins(3);
 pub(super) struct Shell {
     child: Child,
     stdin: ChildStdin,
-    /// What the test has it say: its directory, after each block. Blocks print into a file.
+    /// The shell's stdout carries its directory, after each block. Blocks print into a file.
     stdout: Lines<BufReader<ChildStdout>>,
     directory: PathBuf,
     /// The lines that are run now, what they print, and in which of them one failed.
     block: PathBuf,
     printed: PathBuf,
     failed: PathBuf,
-    /// What it exports.
+    /// The file of exported variables.
     exported: PathBuf,
 }
 
@@ -58,12 +58,12 @@ impl Shell {
         }
     }
 
-    /// Where it is.
+    /// Returns the shell's directory.
     pub(super) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// What it has exported.
+    /// Returns the exported variables.
     pub(super) fn exported(&self) -> BTreeMap<String, String> {
         let text = std::fs::read_to_string(&self.exported).unwrap_or_default();
         text.split('\0')
@@ -72,7 +72,8 @@ impl Shell {
             .collect()
     }
 
-    /// Runs these lines, which begin in the page's `line`: what they print. Else a sentence that names the line that failed.
+    /// Runs these lines, which begin in the page's `line`: what they print. Else a sentence that names the line that
+    /// failed.
     pub(super) async fn run(&mut self, page: &str, line: usize, text: &str) -> Result<String, String> {
         // Its line numbers are the page's.
         std::fs::write(&self.block, "\n".repeat(line - 1) + text).unwrap();

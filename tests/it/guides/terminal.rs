@@ -13,7 +13,7 @@ use crate::bounds::{BOUND, within};
 
 const CTRL_C: &[u8] = b"\x03";
 
-/// How often is looked whether it says more.
+/// The interval of polling for more output.
 const LOOK: Duration = Duration::from_millis(20);
 
 pub(super) struct Terminal {
@@ -24,8 +24,8 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Opens one in the clone, with what the reader has exported, and runs these lines of the page in it until they have shown
-    /// this. Else what they showed.
+    /// Opens one in the clone, with what the reader has exported, and runs these lines of the page in it until they
+    /// have shown this. Else what they showed.
     pub(super) async fn open(
         place: &Place,
         exported: BTreeMap<String, String>,
@@ -66,7 +66,7 @@ impl Terminal {
         }
     }
 
-    /// What it was opened to say.
+    /// Returns the text that the terminal was opened to show.
     pub(super) fn said(&self) -> &str {
         &self.said
     }

@@ -1,5 +1,5 @@
-//! A network of the test's own, in which every address there is belongs to a sink and every name comes from the test. The
-//! server runs in it, so a broken control is seen at the sink and reaches nothing else.
+//! A network of the test's own, in which every address there is belongs to a sink and every name comes from the test.
+//! The server runs in it, so a broken control is seen at the sink and reaches nothing else.
 
 mod names;
 mod sink;
@@ -52,7 +52,8 @@ impl Lab {
         Lab { sink: Sink::open().await, names: Names::open().await, tap: Tap::open().await, _files: files }
     }
 
-    /// What has arrived where nothing may: connections, bytes, packets, look-ups, requests with the attacker's key.
+    /// Returns the number of hits where nothing may arrive: connections, bytes, packets, look-ups, requests with the
+    /// attacker's key.
     pub(super) fn hits(&self) -> u64 {
         self.sink.hits() + self.names.hits() + self.tap.hits()
     }

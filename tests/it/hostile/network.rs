@@ -12,7 +12,7 @@ use super::report::{Attempt, report};
 use crate::bounds::within;
 use crate::server::{Setup, TestServer};
 
-/// What a caller of /health sees, and no attacker.
+/// Text that a caller of /health sees, and no attacker.
 const OWN_ANSWER: &str = "\"version\":";
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn counted(lab: &Lab, attempt: impl Future<Output = ()>) {
     .await;
 }
 
-/// What is allowed does go out, by both ways, and the server can be told from a refusal.
+/// Allowed requests do go out, on both ways, and the server's answer differs from a refusal.
 async fn positive_controls(server: &TestServer, lab: &Lab) {
     let by_proxy = "bash:curl -s -x http://127.0.0.1:8787 http://allowed.test:8080/; \
                     curl -s -p -x http://127.0.0.1:8787 http://public.open.test:8080/";
@@ -158,7 +158,7 @@ async fn hits_of(server: &TestServer, lab: &Lab, number: usize) -> u64 {
     lab.hits() - before
 }
 
-/// What each of these attacks got, in their order.
+/// Runs these attacks and returns their loot, in their order.
 async fn run(server: &TestServer, numbers: &[usize]) -> Vec<(usize, String)> {
     let list: Vec<String> = numbers.iter().map(ToString::to_string).collect();
     let said = server.say("attacker", &format!("bash:bash attacks/run {}", list.join(" "))).await;

@@ -1,4 +1,4 @@
-//! What was tried and what it got, for the table of `scripts/hostile`.
+//! The attempts and their results, for the table of `scripts/hostile`.
 
 use std::path::Path;
 
@@ -10,11 +10,11 @@ use serde::Serialize;
 pub(crate) struct Attempt {
     /// The kind of control that is attacked, in a word or two.
     pub(crate) class: String,
-    /// What was done.
+    /// The attempt.
     pub(crate) attempt: String,
-    /// What came of it, in a line.
+    /// The result, in a line.
     pub(crate) got: String,
-    /// Whether the attacker got anything that is not the sandbox's own.
+    /// The attacker got something that is not the sandbox's own.
     pub(crate) succeeded: bool,
 }
 

@@ -17,7 +17,7 @@ fn pattern(text: &str) -> String {
     format!("[{first}]{rest}")
 }
 
-/// What is searched, each with the command, `PATTERN` in it; it prints what it found.
+/// The places to search, each with its command, which has `PATTERN` in it and prints the findings.
 const PLACES: [(&str, &str); 9] = [
     ("its files", "timeout 20 grep -rslaE -D skip PATTERN /workspace /home /tmp /run /var /etc /opt /srv /mnt /root"),
     ("devices and shared memory", "timeout 5 grep -rslaE -D skip PATTERN /dev/shm /dev/mqueue"),

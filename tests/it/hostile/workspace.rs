@@ -1,5 +1,5 @@
-//! Tricks with files in the workspace against what the coordinator and the engine do with it: starting again on it, resuming,
-//! resetting, deleting. Nothing outside of the volumes is read or written, and nothing hangs.
+//! Tricks with files in the workspace against what the coordinator and the engine do with it: starting again on it,
+//! resuming, resetting, deleting. Nothing outside of the volumes is read or written, and nothing hangs.
 
 use std::path::Path;
 
@@ -47,8 +47,8 @@ const REFUSED: [&str; 5] = [
     "a file of more than may be",
 ];
 
-/// Waits until Claude Code has written down that it calls the script, which it does while the script runs: with its directory
-/// moved away at that moment it makes another one, and the conversation is in two halves.
+/// Waits until Claude Code has written down that it calls the script, which it does while the script runs: with its
+/// directory moved away at that moment it makes another one, and the conversation is in two halves.
 const TRANSCRIBED: &str = r#"until grep -qs '"command":"bash tricks.sh"' ~/.claude/projects/*/*.jsonl; do sleep 0.01; done
 "#;
 
@@ -93,7 +93,7 @@ fn survived(attempts: &mut Vec<Attempt>, against: &str, unharmed: bool) {
 async fn tricks_with_files_reach_nothing_outside_and_hang_nothing() {
     let server = Setup::new().template_file("probe", probe(), 0o755).template_file("tricks.sh", script(), 0o644);
     let server = server.start().await;
-    // What must not change: a file of the host beside the server's data, and another session's workspace.
+    // Two things must not change: a file of the host beside the server's data, and another session's workspace.
     let canary = server.directory().join("canary");
     std::fs::write(&canary, "unharmed").unwrap();
     server.say("other", "bash:echo unharmed > canary; echo").await;

@@ -25,7 +25,7 @@ async fn a_prompt_on_the_command_line_ends_with_the_address_of_its_pull_request(
     assert_eq!((ran.code, ran.out.lines().next_back()), (0, Some(url.as_str())), "{ran:#?}");
     assert!(ran.err.contains(&format!("    stage  worker acme/acme-api on {}", last.head)), "{ran:#?}");
 
-    // What comes to nothing says why, and its exit status says so.
+    // A failed command prints the reason and exits with its own status.
     let ran = world.server.run(&["task", "--repo", "acme/nowhere", "Fix it"]).await;
     assert!(ran.code == 1 && ran.out.is_empty() && ran.err.contains("repo_not_found  "), "{ran:#?}");
     world.finish().await;

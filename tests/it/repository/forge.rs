@@ -13,7 +13,7 @@ use crate::server::{Setup, TestServer, agent_image};
 use crate::subscriber::Subscriber;
 use crate::support::environment;
 
-/// What no sandbox may ever see.
+/// The credential that no sandbox may ever see.
 pub(super) const TOKEN: &str = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
 
 pub(super) struct World {
@@ -79,7 +79,7 @@ impl World {
         pull
     }
 
-    /// What git says of a repository of the forge.
+    /// Runs git on a repository of the forge, and returns its output.
     pub(super) fn git(&self, repository: &str, arguments: &[&str]) -> String {
         let path: PathBuf = self.forge.repository_path(repository);
         let output = Command::new("git").args(arguments).current_dir(path).output().unwrap();
@@ -114,7 +114,7 @@ impl World {
     }
 }
 
-/// Of a record: it failed in this way, and its sentence has these words.
+/// Asserts that a record failed in this way, and that its sentence has these words.
 #[track_caller]
 pub(super) fn failed(record: &Value, error_type: &str, says: &[&str]) {
     assert_eq!((&record["status"], &record["errorType"]), (&json!("failed"), &json!(error_type)), "{record:#}");

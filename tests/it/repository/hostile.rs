@@ -65,7 +65,7 @@ async fn a_hostile_repository_gets_nowhere() {
         ("workflow", "it changes .github/workflows"),
         ("gateway", "this task is about acme/trap only"),
         ("ran", "part.txt"),
-        // What it brings is used, in the sandbox: it sees what the agent sees.
+        // The repository's own settings run, in the sandbox: they see only what the agent sees.
         ("server", "it ran"),
     ] {
         let part = said.split(&format!("--- {attack}\n")).nth(1).unwrap_or_else(|| panic!("{attack}: {said}"));

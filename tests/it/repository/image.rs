@@ -14,7 +14,7 @@ async fn claude_runner(arguments: &'static [&'static str]) -> Output {
     output
 }
 
-/// What each line prints is what stands behind `=>`.
+/// Each line prints the text behind `=>`.
 const TOOLS: &str = r#"
 set -e; cd /workspace
 mkdir -p package/bin && cd package

@@ -36,7 +36,7 @@ async fn a_second_fetch_brings_only_what_is_new() {
     assert!(new.len() == 1 && new[0].1 < 10_000, "{after:?}");
     assert_eq!(world.refs_of_a_clone("acme/api").await, world.refs("acme/api"));
 
-    // What is gone at the forge goes here too, and a name that is in another's way as well.
+    // Refs that the forge deleted are deleted here too, and so is a name that blocks another.
     world.change("acme/api", "git push -q origin :more :v1; git push -q origin HEAD:refs/heads/more/again");
     assert_eq!(world.refs_of_a_clone("acme/api").await, world.refs("acme/api"));
 
@@ -172,7 +172,7 @@ async fn those_who_come_at_once_share_a_fetch() {
     later.await.unwrap();
     assert_eq!(world.calls("/acme/api.git", FETCH), 2);
 
-    // Who gives up stops nobody: the fetch goes on.
+    // A caller that gives up stops nobody: the fetch goes on.
     {
         let abandoned = world.update("acme/api");
         tokio::pin!(abandoned);
@@ -212,7 +212,7 @@ async fn mirrors_take_no_more_than_they_may() {
     assert!(matches!(refused, Err(MirrorError::TooLarge)));
     assert_eq!(world.calls("/acme/huge.git", FETCH), 0);
 
-    // Where another server ended in the middle.
+    // A fetch that another server left half done.
     let half = world.place("acme/a").with_extension("new");
     fs::create_dir_all(half.join("objects")).unwrap();
     fs::write(half.join("objects/pack"), noise(10)).unwrap();

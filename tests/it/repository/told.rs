@@ -1,4 +1,4 @@
-//! What is told and counted of a repository task beside its own record.
+//! Tests the events and metrics of a repository task.
 
 use serde_json::json;
 

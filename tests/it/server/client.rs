@@ -8,7 +8,7 @@ use super::TestServer;
 use crate::bounds::{BOUND, within};
 use crate::subscriber::Subscriber;
 
-/// What the server answered. The body is null where it is no JSON.
+/// The server's answer. The body is null if it is no JSON.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,

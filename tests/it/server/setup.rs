@@ -1,4 +1,4 @@
-//! What a server is started with.
+//! The settings of a server under test.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -63,7 +63,7 @@ impl Setup {
         self
     }
 
-    /// What the model plays before its built-in scripts, as TOML.
+    /// Sets the scripts that the model plays before its built-in ones, as TOML.
     pub(crate) fn scripts(mut self, toml: &str) -> Self {
         self.scripts = Scripts::parse("test.toml", toml).unwrap();
         self
@@ -93,7 +93,7 @@ impl Setup {
         environment.insert("AGENT_DIR".to_owned(), template.display().to_string());
         environment.insert("ANTHROPIC_BASE_URL".to_owned(), model.url());
         environment.extend(self.environment);
-        // What is set to nothing is not set.
+        // An empty value means that the variable is not set.
         environment.retain(|_, value| !value.is_empty());
         TestServer::boot(environment, directory, model).await
     }

@@ -1,4 +1,5 @@
-//! A collector: `POST /v1/traces` as OTLP over HTTP has it. The numbers are those of the fields in OTLP's `.proto` files.
+//! A collector: `POST /v1/traces` as OTLP over HTTP has it. The numbers are those of the fields in OTLP's `.proto`
+//! files.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -45,7 +46,7 @@ pub(super) struct Span {
     pub(super) attributes: BTreeMap<String, Value>,
     /// 0 unset, 2 error.
     pub(super) status: u64,
-    /// What was said about the status.
+    /// The message of the status.
     pub(super) message: String,
 }
 
@@ -80,7 +81,7 @@ impl Collector {
         scopes.flat_map(|scope| all(scope, 2)).map(Span::read).collect()
     }
 
-    /// What each request says of who sent it.
+    /// Returns the resource attributes of each request.
     pub(super) fn resources(&self) -> Vec<BTreeMap<String, Value>> {
         let requests = self.requests();
         let resources = requests.iter().flat_map(|(_, body)| all(body, 1));

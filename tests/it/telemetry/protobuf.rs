@@ -1,6 +1,6 @@
 //! As much of protobuf's encoding as spans need.
 
-/// What stands in one field of a message.
+/// The value of one field of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field<'a> {
     Varint(u64),

@@ -1,4 +1,4 @@
-//! What a trace has, and what never is in one.
+//! Tests the content of traces, and that secrets are never in one.
 
 use std::collections::{BTreeMap, BTreeSet};
 

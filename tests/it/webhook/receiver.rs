@@ -44,19 +44,19 @@ pub(crate) struct Received {
 }
 
 #[derive(Clone)]
-struct Shared {
+struct ReceiverState {
     replies: Arc<Mutex<VecDeque<Reply>>>,
-    tell: mpsc::Sender<Received>,
+    sender: mpsc::Sender<Received>,
 }
 
 impl Receiver {
-    /// One that takes everything, until it is told otherwise.
+    /// Starts a receiver that accepts everything until [`Receiver::reply`] says otherwise.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (tell, received) = mpsc::channel(64);
+        let (sender, received) = mpsc::channel(64);
         let replies = Arc::<Mutex<VecDeque<Reply>>>::default();
-        let router = Router::new().fallback(take).with_state(Shared { replies: Arc::clone(&replies), tell });
+        let router = Router::new().fallback(take).with_state(ReceiverState { replies: Arc::clone(&replies), sender });
         TaskTracker::new().spawn(async move { axum::serve(listener, router).await });
         Receiver { address, replies, received }
     }
@@ -70,7 +70,7 @@ impl Receiver {
         format!("{}/hook?token=in-the-query", self.origin())
     }
 
-    /// The next ones are answered so; those after them are taken.
+    /// Answers the next requests with `replies`. Later ones are accepted.
     pub(crate) fn reply(&self, replies: impl IntoIterator<Item = Reply>) {
         self.replies.lock().unwrap().extend(replies);
     }
@@ -82,11 +82,16 @@ impl Receiver {
     pub(crate) fn is_empty(&self) -> bool {
         self.received.is_empty()
     }
+
+    /// The number of requests that came and were not looked at yet.
+    pub(crate) fn len(&self) -> usize {
+        self.received.len()
+    }
 }
 
-async fn take(State(shared): State<Shared>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let reply = shared.replies.lock().unwrap().pop_front().unwrap_or(Reply::Status(204));
-    shared.tell.send(Received { path: uri.path().to_owned(), headers, body }).await.unwrap();
+async fn take(State(state): State<ReceiverState>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let reply = state.replies.lock().unwrap().pop_front().unwrap_or(Reply::Status(204));
+    state.sender.send(Received { path: uri.path().to_owned(), headers, body }).await.unwrap();
     match reply {
         Reply::Status(status) => StatusCode::from_u16(status).unwrap().into_response(),
         Reply::Redirect(to) => (StatusCode::TEMPORARY_REDIRECT, [("location", to)]).into_response(),

@@ -51,7 +51,7 @@ const VARYING_STRINGS: [&str; 2] = ["version", "ts"];
 /// Headers that say something about the body.
 const HEADERS: [&str; 4] = ["content-type", "location", "link", "retry-after"];
 
-/// What a server answered, call by call.
+/// The server's answers, call by call.
 pub(super) struct Record<'a> {
     server: &'a TestServer,
     text: String,

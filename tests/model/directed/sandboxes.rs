@@ -43,8 +43,8 @@ fn a_container_that_could_not_be_removed_goes_before_the_next_is_made() {
     let task = play.submit("answer");
     assert_eq!(play.failure(task), ErrorType::EngineUnavailable);
     let containers = |play: &Play| {
-        let leftovers = play.scene.world.leftovers();
-        leftovers.into_iter().filter(|left| left.starts_with("container ")).collect::<Vec<_>>()
+        let remaining = play.scene.world.remaining();
+        remaining.into_iter().filter(|left| left.starts_with("container ")).collect::<Vec<_>>()
     };
     let left = containers(&play);
     assert_eq!(left.len(), 1);
@@ -61,13 +61,13 @@ fn a_container_that_could_not_be_removed_goes_before_the_next_is_made() {
 fn a_sweep_leaves_warm_sandboxes_alone_and_a_session_takes_one() {
     let mut play = Play::new(Settings { warm: 1, ..Settings::default() });
     play.warm(1);
-    let there = play.scene.world.leftovers();
+    let there = play.scene.world.remaining();
     assert_eq!(there.len(), 4, "a container, two volumes, a link: {there:?}");
     play.scene.world.sweep_everything();
-    assert_eq!(play.scene.world.leftovers(), there);
+    assert_eq!(play.scene.world.remaining(), there);
     let task = play.submit("answer");
     assert_eq!(play.status(task), TaskStatus::Completed);
-    assert!(play.scene.world.leftovers().contains(&there[0]), "{} was not used", there[0]);
+    assert!(play.scene.world.remaining().contains(&there[0]), "{} was not used", there[0]);
     play.end();
 }
 
@@ -79,9 +79,9 @@ fn a_sweep_leaves_the_volumes_of_a_sandbox_that_is_being_made() {
     play.scene.world.settings.warm = 1;
     play.scene.begin_again();
     play.called(Operation::CreateContainer);
-    let there = play.scene.world.leftovers();
+    let there = play.scene.world.remaining();
     play.scene.world.sweep_everything();
-    assert_eq!(play.scene.world.leftovers(), there);
+    assert_eq!(play.scene.world.remaining(), there);
     play.release(Operation::CreateContainer);
     play.warm(1);
     play.end();

@@ -46,7 +46,7 @@ fn a_delete_during_a_start_leaves_nothing() {
     assert_eq!(play.failure(task), ErrorType::Deleted);
     play.release(Operation::Start);
     play.answered();
-    assert_eq!(play.scene.world.leftovers(), Vec::<String>::new());
+    assert_eq!(play.scene.world.remaining(), Vec::<String>::new());
     play.end();
 }
 
@@ -61,7 +61,7 @@ fn a_delete_removes_what_a_failed_start_left() {
     assert_eq!(play.failure(task), ErrorType::EngineUnavailable);
     play.delete();
     play.answered();
-    assert_eq!(play.scene.world.leftovers(), Vec::<String>::new());
+    assert_eq!(play.scene.world.remaining(), Vec::<String>::new());
     play.end();
 }
 

@@ -1,4 +1,4 @@
-//! What callers ask of the coordinator, and what subscribers hear from it.
+//! The calls of callers, and the streams of subscribers.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What goes wrong around the coordinator: containers that end, a disk that is full, a memory that is lost.
+//! Faults around the coordinator: containers that end, a disk that is full, a memory that is lost.
 
 use domain::session::{SessionId, SessionRecord};
 use engine::{ContainerExit, ContainerId};

@@ -10,7 +10,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Takes a task; answers when it ended, or at once where asked to */
+        /** Submit a task. The answer comes when the task ends, or at once with `async` */
         post: operations["submitTask"];
         delete?: never;
         options?: never;
@@ -25,7 +25,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One task's record */
+        /** Show a task */
         get: operations["showTask"];
         put?: never;
         post?: never;
@@ -42,7 +42,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What a task did */
+        /** Show a task's log */
         get: operations["taskLogs"];
         put?: never;
         post?: never;
@@ -61,7 +61,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ends all that a session runs and queues, or one task */
+        /** Abort a task, or all tasks of a session */
         post: operations["abortTask"];
         delete?: never;
         options?: never;
@@ -78,7 +78,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** The same task once more */
+        /** Run a task again, as a new task */
         post: operations["retryTask"];
         delete?: never;
         options?: never;
@@ -93,7 +93,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tasks, newest first */
+        /** List tasks, newest first */
         get: operations["listTasks"];
         put?: never;
         post?: never;
@@ -110,7 +110,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All sessions */
+        /** List sessions */
         get: operations["listSessions"];
         put?: never;
         post?: never;
@@ -127,11 +127,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One session */
+        /** Show a session */
         get: operations["showSession"];
         put?: never;
         post?: never;
-        /** Kills and wipes a session; 200 for an unknown one too */
+        /** Delete a session with its tasks, events and workspace. An unknown session answers 200, too */
         delete: operations["deleteSession"];
         options?: never;
         head?: never;
@@ -147,7 +147,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Aborts, puts the template back, forgets the conversation, keeps `env` */
+        /** Reset a session: abort its tasks, restore the template, forget the conversation. `env` stays */
         post: operations["resetSession"];
         delete?: never;
         options?: never;
@@ -164,7 +164,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** A ticket with which a page opens this session's stream, once */
+        /** Create a ticket, with which a page opens this session's stream once */
         post: operations["issueTicket"];
         delete?: never;
         options?: never;
@@ -180,10 +180,10 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** The session's own credential for the model API, used from the next model request on */
+        /** Set the session's own credential for the model API. It is used from the next model request on */
         put: operations["setCredential"];
         post?: never;
-        /** The operator's credential is used again */
+        /** Delete the session's own credential. The operator's is used again */
         delete: operations["deleteCredential"];
         options?: never;
         head?: never;
@@ -197,7 +197,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A session's events over plain HTTP */
+        /** Read a session's events over plain HTTP */
         get: operations["sessionEvents"];
         put?: never;
         post?: never;
@@ -214,7 +214,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A session's workspace */
+        /** List or download a session's workspace */
         get: operations["listFiles"];
         put?: never;
         post?: never;
@@ -231,7 +231,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A file or directory of a session's workspace */
+        /** Download a file, or list a directory, of a session's workspace */
         get: operations["readFile"];
         put?: never;
         post?: never;
@@ -248,7 +248,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A WebSocket of a session's events, also before the session exists */
+        /** Open a WebSocket of a session's events, even before the session exists */
         get: operations["openStream"];
         put?: never;
         post?: never;
@@ -265,7 +265,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The agents that a session can have */
+        /** List the agents that a session can have */
         get: operations["listAgents"];
         put?: never;
         post?: never;
@@ -282,7 +282,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What runs now, with memory and CPU. For keys without a prefix */
+        /** List the running sandboxes, with memory and CPU. Needs a key without a prefix */
         get: operations["sandboxes"];
         put?: never;
         post?: never;
@@ -299,7 +299,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What changes in all sessions and tasks that the key sees, live and without end */
+        /** Watch all sessions and tasks that the key may see, live and without end */
         get: operations["watch"];
         put?: never;
         post?: never;
@@ -316,7 +316,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tokens, requests and money */
+        /** Report tokens, requests and cost */
         get: operations["usage"];
         put?: never;
         post?: never;
@@ -333,7 +333,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Deliveries of webhooks, newest first */
+        /** List deliveries of webhooks, newest first */
         get: operations["listWebhooks"];
         put?: never;
         post?: never;
@@ -352,7 +352,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Delivers a webhook once more, under the same id, from the beginning of its schedule */
+        /** Deliver a webhook again, under the same id, with a new schedule of tries */
         post: operations["replayWebhook"];
         delete?: never;
         options?: never;
@@ -368,8 +368,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Metrics for Prometheus, in the OpenMetrics text format
-         * @description For a key of any scope that is not bound to sessions with a prefix. docs/reference/metrics.md lists them.
+         * Show metrics for Prometheus, in the OpenMetrics text format
+         * @description Needs a key of any scope without a prefix. docs/reference/metrics.md lists the metrics.
          */
         get: operations["metrics"];
         put?: never;
@@ -387,7 +387,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The process lives; counts */
+        /** Show that the process is alive, with counts */
         get: operations["health"];
         put?: never;
         post?: never;
@@ -404,7 +404,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Engine, image, store and credential can be used */
+        /** Check engine, image, store and credential */
         get: operations["ready"];
         put?: never;
         post?: never;
@@ -421,7 +421,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The dashboard: a page for people */
+        /** Show the dashboard */
         get: operations["dashboard"];
         put?: never;
         post?: never;
@@ -438,7 +438,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A file of the dashboard, whose name has the hash of its content */
+        /** Get a file of the dashboard. Its name contains the hash of its content */
         get: operations["dashboardAsset"];
         put?: never;
         post?: never;
@@ -455,7 +455,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** This description */
+        /** Get this description */
         get: operations["describe"];
         put?: never;
         post?: never;
@@ -472,7 +472,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The events of the streams, described */
+        /** Get the description of the streams' events */
         get: operations["describeEvents"];
         put?: never;
         post?: never;
@@ -489,7 +489,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** These documents as a page for people */
+        /** Show these documents as a page */
         get: operations["docs"];
         put?: never;
         post?: never;
@@ -506,7 +506,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A file of that page */
+        /** Get a file of that page */
         get: operations["docsFile"];
         put?: never;
         post?: never;
@@ -578,7 +578,7 @@ export interface components {
             /** @description for tasks that do not say */
             maxCostUsd: number | null;
             /**
-             * @description How Claude Code treats a tool call that no rule allows.
+             * @description The treatment of a tool call that no rule allows, in Claude Code's terms.
              * @enum {string}
              */
             permissionMode: "bypassPermissions" | "acceptEdits" | "default" | "dontAsk" | "plan";
@@ -637,7 +637,7 @@ export interface components {
             resumed: boolean;
             usage: components["schemas"]["Usage"];
         };
-        /** @description One of the two */
+        /** @description Exactly one of the two */
         CredentialRequest: {
             apiKey: string;
         } | {
@@ -740,7 +740,7 @@ export interface components {
             truncated: boolean;
         };
         /**
-         * @description RFC 9457. Of a task that failed, with the members of an answer; `status` is then the task's word
+         * @description RFC 9457. The problem of a failed task also has the members of an answer; its `status` is then the status of the task
          * @example {
          *       "type": "about:blank",
          *       "title": "Bad Request",
@@ -825,13 +825,13 @@ export interface components {
             /** @description what is to be done, and where */
             prompt: string;
             webhook?: components["schemas"]["WebhookTarget"] | null;
-            /** @description OWNER/NAME; found out where it is not given */
+            /** @description OWNER/NAME. Without it, the server determines the repository */
             repo?: string | null;
             /** @description the branch to begin at; default the repository's own */
             base?: string | null;
             /** @description the branch to work on; default claude/TASK */
             branch?: string | null;
-            /** @description variables for the agent's tools, kept by the session; names that steer the agent itself are refused */
+            /** @description variables for the agent's tools, kept by the session: at most 64 KiB each and 1 MiB in all; names that steer the agent itself are refused */
             env?: {
                 [key: string]: string;
             } | null;
@@ -956,7 +956,7 @@ export interface components {
             seq: number;
             sdkSessionId: string | null;
             /**
-             * @description Whose credential a session's model requests have.
+             * @description The owner of the credential that a session's model requests use.
              * @enum {string}
              */
             credential?: "session" | "operator";
@@ -979,7 +979,7 @@ export interface components {
             agent?: string | null;
             /** @description put before the message */
             context?: string | null;
-            /** @description variables for the agent's tools, kept by the session; names that steer the agent itself are refused */
+            /** @description variables for the agent's tools, kept by the session: at most 64 KiB each and 1 MiB in all; names that steer the agent itself are refused */
             env?: {
                 [key: string]: string;
             } | null;
@@ -1047,6 +1047,8 @@ export interface components {
             status: components["schemas"]["TaskStatus"];
             prompt: string;
             context: string | null;
+            /** @description in lists and changes, where `prompt` or `context` is cut at 2,000 characters */
+            truncated?: boolean;
             model: string;
             maxTurns: number;
             timeoutMs: number;
@@ -1073,8 +1075,9 @@ export interface components {
             tools?: string[];
             resumed?: boolean;
             usage?: components["schemas"]["Usage"];
-            /** @description the structured answer; null where there is none */
+            /** @description the structured answer; null where there is none. Lists have it with `?full=1` only, `/watch` never */
             output?: unknown;
+            /** @description the text of the answer, where there is no structured one; in lists like `output` */
             response?: string | null;
         };
         TaskRequest: components["schemas"]["SessionTaskRequest"] | components["schemas"]["RepositoryTaskRequest"];
@@ -1222,8 +1225,8 @@ export interface components {
         /** @enum {string} */
         WebhookStatus: "pending" | "delivered" | "failed";
         /**
-         * @description where the task's end is told, in the format of Standard Webhooks: a URL, signed with WEBHOOK_SECRET, or one with a secret
-         *     of its own. https on the internet, and what WEBHOOK_ALLOW opens
+         * @description where the task's end is told, in the format of Standard Webhooks: a URL, signed with WEBHOOK_SECRET, or one with a
+         *     secret of its own. https on the internet, and what WEBHOOK_ALLOW opens
          */
         WebhookTarget: string | {
             /** Format: uri */
@@ -1232,7 +1235,7 @@ export interface components {
         };
     };
     responses: {
-        /** @description `invalid_request`: the sentence names the field; `invalid_host` */
+        /** @description `invalid_request`: the sentence names the field; or `invalid_host` */
         BadRequest: {
             headers: {
                 [name: string]: unknown;
@@ -1250,7 +1253,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `forbidden`: the key may not; `origin_not_allowed`, `cross_site`: a page of another site asks */
+        /** @description `forbidden`: the key lacks the right; `origin_not_allowed`, `cross_site`: a page of another site sent the request */
         Forbidden: {
             headers: {
                 [name: string]: unknown;
@@ -1259,7 +1262,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description there is none, or none that this key sees */
+        /** @description it does not exist, or this key may not see it */
         NotFound: {
             headers: {
                 [name: string]: unknown;
@@ -1295,7 +1298,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `unsupported_media_type`: a body is JSON and says so */
+        /** @description `unsupported_media_type`: the body must have `Content-Type: application/json` */
         UnsupportedMediaType: {
             headers: {
                 [name: string]: unknown;
@@ -1304,7 +1307,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `host_not_allowed`: this server is not called so */
+        /** @description `host_not_allowed`: the Host is not one of the server's names */
         Misdirected: {
             headers: {
                 [name: string]: unknown;
@@ -1333,7 +1336,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description the task failed; `errorType` says how */
+        /** @description the task failed; `errorType` gives the reason */
         TaskFailed: {
             headers: {
                 [name: string]: unknown;
@@ -1375,17 +1378,17 @@ export interface components {
         };
     };
     parameters: {
-        /** @description the caller's span, `00-TRACE-SPAN-FLAGS` (W3C Trace Context), which the task's span is put below; ignored where it is not valid, and by a server without traces */
+        /** @description the caller's span, `00-TRACE-SPAN-FLAGS` (W3C Trace Context), the parent of the task's span. An invalid value is ignored, and so is any value by a server without traces */
         TraceParent: string;
-        /** @description of a task */
+        /** @description the id of a task */
         TaskId: string;
-        /** @description of a session */
+        /** @description the id of a session */
         SessionId: string;
-        /** @description of a session */
+        /** @description the id of a session */
         AnySessionId: string;
-        /** @description the seq of the last event seen; 0 for all */
+        /** @description the `seq` of the last event that the client has; 0 for all events */
         Since: number;
-        /** @description empty, 1 or true: stay until the end */
+        /** @description empty, 1 or true: follow the log until the task ends */
         Follow: string;
     };
     requestBodies: never;
@@ -1400,9 +1403,9 @@ export interface operations {
             header?: {
                 /** @description `respond-async`: answer 202 at once (RFC 7240) */
                 Prefer?: string;
-                /** @description a repeated request with it means the same task */
+                /** @description requests with the same key mean the same task */
                 "Idempotency-Key"?: string;
-                /** @description the caller's span, `00-TRACE-SPAN-FLAGS` (W3C Trace Context), which the task's span is put below; ignored where it is not valid, and by a server without traces */
+                /** @description the caller's span, `00-TRACE-SPAN-FLAGS` (W3C Trace Context), the parent of the task's span. An invalid value is ignored, and so is any value by a server without traces */
                 traceparent?: components["parameters"]["TraceParent"];
             };
             path?: never;
@@ -1423,10 +1426,10 @@ export interface operations {
                     "application/json": components["schemas"]["Answer"];
                 };
             };
-            /** @description the task is written down and runs on its own */
+            /** @description the task is stored and runs in the background */
             202: {
                 headers: {
-                    /** @description the task's address */
+                    /** @description the path of the task */
                     Location: string;
                     [name: string]: unknown;
                 };
@@ -1455,7 +1458,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description of a task */
+                /** @description the id of a task */
                 id: components["parameters"]["TaskId"];
             };
             cookie?: never;
@@ -1487,12 +1490,12 @@ export interface operations {
             query?: {
                 /** @description Claude Code's own lines, text for people, or events */
                 format?: "lines" | "text" | "ndjson";
-                /** @description empty, 1 or true: stay until the end */
+                /** @description empty, 1 or true: follow the log until the task ends */
                 follow?: components["parameters"]["Follow"];
             };
             header?: never;
             path: {
-                /** @description of a task */
+                /** @description the id of a task */
                 id: components["parameters"]["TaskId"];
             };
             cookie?: never;
@@ -1523,19 +1526,19 @@ export interface operations {
     abortTask: {
         parameters: {
             query?: {
-                /** @description whether the container is killed or only the turn ends */
+                /** @description `kill` kills the container, `interrupt` ends only the turn */
                 mode?: "kill" | "interrupt";
             };
             header?: never;
             path: {
-                /** @description of a session, else of a task */
+                /** @description the id of a session; if there is none, the id of a task */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description `aborted` is false where there was nothing to end */
+            /** @description `aborted` is false if there was nothing to abort */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1562,21 +1565,21 @@ export interface operations {
             header?: {
                 /** @description a repeated request with it means the same new task */
                 "Idempotency-Key"?: string;
-                /** @description the caller's span, `00-TRACE-SPAN-FLAGS` (W3C Trace Context), which the task's span is put below; ignored where it is not valid, and by a server without traces */
+                /** @description the caller's span, `00-TRACE-SPAN-FLAGS` (W3C Trace Context), the parent of the task's span. An invalid value is ignored, and so is any value by a server without traces */
                 traceparent?: components["parameters"]["TraceParent"];
             };
             path: {
-                /** @description of a task */
+                /** @description the id of a task */
                 id: components["parameters"]["TaskId"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description the new task is written down and runs on its own */
+            /** @description the new task is stored and runs in the background */
             202: {
                 headers: {
-                    /** @description the task's address */
+                    /** @description the path of the task */
                     Location: string;
                     [name: string]: unknown;
                 };
@@ -1600,15 +1603,17 @@ export interface operations {
     listTasks: {
         parameters: {
             query?: {
-                /** @description how many */
+                /** @description the number of records on a page */
                 limit?: number;
-                /** @description as the Link header of the page before has it */
+                /** @description the cursor in the Link header of the previous page */
                 cursor?: string;
-                /** @description only these */
+                /** @description 1: with `output` and `response` of each task */
+                full?: "" | "1" | "true" | "0" | "false";
+                /** @description only records with this status */
                 status?: components["schemas"]["TaskStatus"];
-                /** @description of this session only */
+                /** @description only this session */
                 sessionId?: string;
-                /** @description a text in the message */
+                /** @description a text in the first 16 KiB of the message or the answer */
                 q?: string;
             };
             header?: never;
@@ -1617,11 +1622,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description one page */
+            /** @description one page. It ends before 4 MiB, with fewer rows than `limit` */
             200: {
                 headers: {
                     /** @description the next page, with rel="next" */
                     Link?: string;
+                    /** @description a search ended after 500 ms, and has not looked at everything */
+                    "X-Partial"?: "true";
                     [name: string]: unknown;
                 };
                 content: {
@@ -1640,16 +1647,23 @@ export interface operations {
     };
     listSessions: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description the number of records on a page */
+                limit?: number;
+                /** @description the cursor in the Link header of the previous page */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description the sessions */
+            /** @description one page. It ends before 4 MiB, with fewer rows than `limit` */
             200: {
                 headers: {
+                    /** @description the next page, with rel="next" */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1671,7 +1685,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description of a session */
+                /** @description the id of a session */
                 id: components["parameters"]["SessionId"];
             };
             cookie?: never;
@@ -1704,14 +1718,14 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description of a session */
+                /** @description the id of a session */
                 id: components["parameters"]["AnySessionId"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description it is gone */
+            /** @description the session is deleted */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1737,14 +1751,14 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description of a session */
+                /** @description the id of a session */
                 id: components["parameters"]["AnySessionId"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description `reset` is false where there was no such session */
+            /** @description `reset` is false if there was no such session */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1770,7 +1784,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description of a session */
+                /** @description the id of a session */
                 id: components["parameters"]["SessionId"];
             };
             cookie?: never;
@@ -1781,7 +1795,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description good for 30 seconds and one stream */
+            /** @description valid for 30 seconds and one stream */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -1807,7 +1821,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description of a session */
+                /** @description the id of a session */
                 id: components["parameters"]["SessionId"];
             };
             cookie?: never;
@@ -1818,7 +1832,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description it is used */
+            /** @description the credential is set */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -1843,14 +1857,14 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description of a session */
+                /** @description the id of a session */
                 id: components["parameters"]["SessionId"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description the session has none of its own */
+            /** @description the session has no credential of its own */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -1872,24 +1886,24 @@ export interface operations {
     sessionEvents: {
         parameters: {
             query?: {
-                /** @description the seq of the last event seen; 0 for all */
+                /** @description the `seq` of the last event that the client has; 0 for all events */
                 since?: components["parameters"]["Since"];
-                /** @description empty, 1 or true: stay until the end */
+                /** @description empty, 1 or true: follow the log until the task ends */
                 follow?: components["parameters"]["Follow"];
             };
             header?: {
-                /** @description as `since`, which goes before it */
+                /** @description like `since`, which takes precedence */
                 "Last-Event-ID"?: string;
             };
             path: {
-                /** @description of a session */
+                /** @description the id of a session */
                 id: components["parameters"]["SessionId"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description server-sent events, live; or with `Accept: application/x-ndjson` lines of JSON up to now */
+            /** @description server-sent events, live; with `Accept: application/x-ndjson`, lines of JSON up to now */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1914,14 +1928,14 @@ export interface operations {
     listFiles: {
         parameters: {
             query?: {
-                /** @description `tar`: everything below, as an archive */
+                /** @description `tar`: the directory with everything below it, as an archive */
                 format?: "tar";
-                /** @description 1: text and images are to be shown, not saved */
+                /** @description 1: the browser shows text and images instead of saving them */
                 inline?: string;
             };
             header?: never;
             path: {
-                /** @description of a session */
+                /** @description the id of a session */
                 id: components["parameters"]["SessionId"];
             };
             cookie?: never;
@@ -1959,16 +1973,16 @@ export interface operations {
     readFile: {
         parameters: {
             query?: {
-                /** @description `tar`: everything below, as an archive */
+                /** @description `tar`: the directory with everything below it, as an archive */
                 format?: "tar";
-                /** @description 1: text and images are to be shown, not saved */
+                /** @description 1: the browser shows text and images instead of saving them */
                 inline?: string;
             };
             header?: never;
             path: {
-                /** @description of a session */
+                /** @description the id of a session */
                 id: components["parameters"]["SessionId"];
-                /** @description parts below the workspace, at most 32, none of them empty, `.`, `..` or a link */
+                /** @description the path below the workspace: at most 32 parts, none of them empty, `.`, `..` or a link */
                 path: string;
             };
             cookie?: never;
@@ -2006,19 +2020,19 @@ export interface operations {
     openStream: {
         parameters: {
             query?: {
-                /** @description the seq of the last event seen; 0 for all */
+                /** @description the `seq` of the last event that the client has; 0 for all events */
                 since?: components["parameters"]["Since"];
             };
             header?: never;
             path: {
-                /** @description of a session */
+                /** @description the id of a session */
                 id: components["parameters"]["SessionId"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description the stream: one JSON text frame an event, `connected` first */
+            /** @description the stream: one JSON text frame per event, `connected` first */
             101: {
                 headers: {
                     [name: string]: unknown;
@@ -2046,7 +2060,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description the agents as they are now, also those that are broken */
+            /** @description the current agents, with those that are broken */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2074,7 +2088,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description at most two seconds old */
+            /** @description the figures are at most two seconds old */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2102,7 +2116,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description server-sent events: `task` with a record of `GET /tasks`, `session` with one of `GET /sessions`, `session_deleted` with `sessionId`, `reload` at the beginning and where something was missed: list again. With `Accept: application/x-ndjson` lines of JSON, the event's name in `type`, the record in `task` or `session` */
+            /** @description server-sent events: `task` with a record of `GET /tasks`, `session` with one of `GET /sessions`, `session_deleted` with `sessionId`, `reload` at the beginning and when the client missed changes: list again. With `Accept: application/x-ndjson` lines of JSON, the event's name in `type`, the record in `task` or `session` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2124,17 +2138,17 @@ export interface operations {
     usage: {
         parameters: {
             query?: {
-                /** @description one or more of day, key, session and model, with commas between them */
+                /** @description one or more of day, key, session and model, separated by commas */
                 by?: string;
-                /** @description included; default 30 days before `to` */
+                /** @description the first day; default 30 days before `to` */
                 from?: string;
-                /** @description included; default today */
+                /** @description the last day; default today */
                 to?: string;
-                /** @description of this session only */
+                /** @description only this session */
                 sessionId?: string;
-                /** @description of this key only */
+                /** @description only this key */
                 key?: string;
-                /** @description of this model only */
+                /** @description only this model */
                 model?: string;
             };
             header?: never;
@@ -2165,13 +2179,13 @@ export interface operations {
     listWebhooks: {
         parameters: {
             query?: {
-                /** @description how many */
+                /** @description the number of records on a page */
                 limit?: number;
-                /** @description as the Link header of the page before has it */
+                /** @description the cursor in the Link header of the previous page */
                 cursor?: string;
-                /** @description of this task only */
+                /** @description only this task */
                 task?: string;
-                /** @description only these */
+                /** @description only records with this status */
                 status?: components["schemas"]["WebhookStatus"];
             };
             header?: never;
@@ -2206,14 +2220,14 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description of a delivery */
+                /** @description the id of a delivery */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description it is tried at once */
+            /** @description the delivery is tried at once */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -2242,7 +2256,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description all of them, as text */
+            /** @description all metrics, as text */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2270,7 +2284,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description it lives */
+            /** @description the process is alive */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2310,7 +2324,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             421: components["responses"]["Misdirected"];
-            /** @description they cannot, and what to do */
+            /** @description tasks cannot run; each failed check says what to do */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2340,7 +2354,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            /** @description the caller has it already */
+            /** @description the caller's copy is current */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -2376,7 +2390,7 @@ export interface operations {
                     "image/svg+xml": string;
                 };
             };
-            /** @description the caller has it already */
+            /** @description the caller's copy is current */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -2465,7 +2479,7 @@ export interface operations {
                     "text/html": string;
                 };
             };
-            /** @description the caller has it already */
+            /** @description the caller's copy is current */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -2500,7 +2514,7 @@ export interface operations {
                     "text/css": string;
                 };
             };
-            /** @description the caller has it already */
+            /** @description the caller's copy is current */
             304: {
                 headers: {
                     [name: string]: unknown;

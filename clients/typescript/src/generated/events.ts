@@ -4,7 +4,7 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description A task was ended */
+        /** @description A task was aborted */
         Abort: {
             /** @constant */
             type: "abort";
@@ -14,7 +14,7 @@ export interface components {
             ts: string;
             taskId: string;
             /**
-             * @description Who ended a task.
+             * @description The party that ended a task.
              * @enum {string}
              */
             by: "request" | "reset" | "delete" | "shutdown";
@@ -22,7 +22,7 @@ export interface components {
             /** @description a sentence */
             error: string;
         };
-        /** @description All of `/watch`. Types may be added: ignore those you do not know. */
+        /** @description A line of `/watch`. Types may be added: ignore those you do not know. */
         Change: components["schemas"]["TaskChanged"] | components["schemas"]["SessionChanged"] | components["schemas"]["SessionGone"] | components["schemas"]["Reload"];
         /** @description The first frame of a WebSocket, without a number */
         Connected: {
@@ -74,7 +74,7 @@ export interface components {
             /** @description as it came; beyond 256 KiB a string with its beginning */
             event: unknown;
         };
-        /** @description List again: at the beginning, and where something was missed */
+        /** @description List again: sent at the beginning, and when the client missed changes */
         Reload: {
             /** @constant */
             type: "reload";
@@ -112,7 +112,7 @@ export interface components {
             seq: number;
             sdkSessionId: string | null;
             /**
-             * @description Whose credential a session's model requests have.
+             * @description The owner of the credential that a session's model requests use.
              * @enum {string}
              */
             credential?: "session" | "operator";
@@ -132,7 +132,7 @@ export interface components {
             /** Format: date-time */
             ts: string;
         };
-        /** @description A session was deleted, and what its tasks had said */
+        /** @description A session was deleted, with the content of its tasks */
         SessionGone: {
             /** @constant */
             type: "session_deleted";
@@ -147,12 +147,12 @@ export interface components {
             /** Format: date-time */
             ts: string;
             /**
-             * @description Why a conversation was forgotten.
+             * @description The reason why a conversation was forgotten.
              * @enum {string}
              */
             reason: "reset" | "transcript_lost";
         };
-        /** @description A repository task goes on to its next stage, or more is known of where it works */
+        /** @description A repository task enters its next stage, or its repository or branch becomes known */
         Stage: {
             /** @constant */
             type: "stage";
@@ -171,7 +171,7 @@ export interface components {
             branch?: string;
             prUrl?: string;
         };
-        /** @description A subagent started, went on or ended */
+        /** @description A subagent started, made progress or ended */
         Subagent: {
             /** @constant */
             type: "subagent";
@@ -181,7 +181,7 @@ export interface components {
             ts: string;
             taskId?: string;
             /**
-             * @description How far a subagent is.
+             * @description The state of a subagent.
              * @enum {string}
              */
             phase: "started" | "updated" | "ended";
@@ -200,6 +200,8 @@ export interface components {
             status: components["schemas"]["TaskStatus"];
             prompt: string;
             context: string | null;
+            /** @description in lists and changes, where `prompt` or `context` is cut at 2,000 characters */
+            truncated?: boolean;
             model: string;
             maxTurns: number;
             timeoutMs: number;
@@ -226,8 +228,9 @@ export interface components {
             tools?: string[];
             resumed?: boolean;
             usage?: components["schemas"]["Usage"];
-            /** @description the structured answer; null where there is none */
+            /** @description the structured answer; null where there is none. Lists have it with `?full=1` only, `/watch` never */
             output?: unknown;
+            /** @description the text of the answer, where there is no structured one; in lists like `output` */
             response?: string | null;
         };
         /** @description A task is new, or changed */
@@ -272,7 +275,7 @@ export interface components {
             /** @description a sentence */
             error: string;
         };
-        /** @description A task was taken in; told again while it waits for something */
+        /** @description A task was accepted; published again while it waits for something */
         TaskQueued: {
             /** @constant */
             type: "task_queued";
@@ -359,7 +362,7 @@ export interface components {
             /** @description the tool call whose subagent this is of */
             parentToolUseId?: string;
         };
-        /** @description A tool is called; told when the model's message is complete */
+        /** @description A tool is called; published when the model's message is complete */
         ToolStart: {
             /** @constant */
             type: "tool_start";

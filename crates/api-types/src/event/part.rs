@@ -1,4 +1,4 @@
-//! What several events have in common, and the words in them.
+//! Parts and enums that several events share.
 
 use domain::task::TaskId;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ pub struct OfTask {
     pub task_id: TaskId,
 }
 
-/// Of the agent at work, which is a task's where one runs.
+/// The common fields of an event of the agent. `taskId` is there while a task runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WithinTask {
@@ -50,7 +50,7 @@ pub struct WithinTask {
     pub task_id: Option<TaskId>,
 }
 
-/// What a task waits for.
+/// The resource that a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum QueuedReason {
@@ -62,7 +62,7 @@ pub enum QueuedReason {
     Unknown,
 }
 
-/// How far a subagent is.
+/// The state of a subagent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -73,7 +73,7 @@ pub enum Phase {
     Unknown,
 }
 
-/// Who ended a task.
+/// The party that ended a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AbortedBy {
@@ -85,7 +85,7 @@ pub enum AbortedBy {
     Unknown,
 }
 
-/// Why a conversation was forgotten.
+/// The reason why a conversation was forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ResetReason {

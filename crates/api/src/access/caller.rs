@@ -1,10 +1,10 @@
-//! Who sent a request.
+//! The caller of a request.
 
 use domain::access::{KeyId, KeyLimits, Scope, Visible};
 use domain::session::SessionId;
 use tokio_util::sync::CancellationToken;
 
-/// Who sent a request, once that is known. Every request has one, as an extension.
+/// The caller of a request. Every authorized request has one, as an extension.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// `None`: this server never had keys, anyone who reaches it may do everything.
@@ -17,7 +17,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Where no keys are set.
+    /// Returns the anonymous caller, for servers without keys.
     pub fn anyone() -> Self {
         Caller {
             key: None,

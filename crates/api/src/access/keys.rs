@@ -14,66 +14,68 @@ use tracing::{info, warn};
 use super::Caller;
 use crate::settings::ApiKeys;
 
-/// How often the store is looked at. A key that was revoked is of no use for at most twice that.
+/// The interval at which the store is read. A revoked key stops working within twice that.
 pub(super) const LOOK: Duration = Duration::from_millis(250);
 
-/// Cheap to clone.
+/// The keys that are valid now. They are cheap to clone.
 #[derive(Clone)]
 pub struct Keys {
-    shared: Arc<Shared>,
+    set: Arc<KeySet>,
 }
 
-struct Shared {
-    environment: Vec<Known>,
+struct KeySet {
+    environment: Vec<ActiveKey>,
     stored: RwLock<Stored>,
 }
 
 #[derive(Default)]
 struct Stored {
-    valid: BTreeMap<KeyId, Known>,
-    /// Who calls without a key. Once the store has had a key there is no such caller any more, whatever becomes of the key.
+    valid: BTreeMap<KeyId, ActiveKey>,
+    /// The caller without a key. Once the store has had a key, there is no such caller any more, even if the key is
+    /// deleted.
     anyone: Option<Caller>,
 }
 
 #[derive(Clone)]
-struct Known {
+struct ActiveKey {
     digest: Digest,
     caller: Caller,
     expires: Option<Timestamp>,
 }
 
 impl Keys {
-    /// Reads what there is. [`Keys::watch`] keeps it true. `host`: where the server listens.
+    /// Reads the keys. [`Keys::watch`] keeps them current. `host`: the address on which the server listens.
     pub fn open(environment: &ApiKeys, store: &KeyStore, host: IpAddr) -> Result<Keys, StoreError> {
-        let environment: Vec<Known> = environment.digests().map(of_environment).collect();
+        let environment: Vec<ActiveKey> = environment.digests().map(of_environment).collect();
         let anyone = (environment.is_empty() && host.is_loopback()).then(Caller::anyone);
         let stored = RwLock::new(Stored { valid: BTreeMap::new(), anyone });
-        let keys = Keys { shared: Arc::new(Shared { environment, stored }) };
+        let keys = Keys { set: Arc::new(KeySet { environment, stored }) };
         keys.learn(store.all()?);
         Ok(keys)
     }
 
-    /// No key is valid. That lets nobody in: see [`Keys::anyone`].
+    /// Returns true when no key is valid. That admits nobody: see [`Keys::anyone`].
     pub fn is_empty(&self) -> bool {
-        self.shared.environment.is_empty() && self.stored().valid.is_empty()
+        self.set.environment.is_empty() && self.stored().valid.is_empty()
     }
 
-    /// The caller without a key, where there may be one: on loopback, as long as there has never been a key.
+    /// Returns the caller without a key, if there may be one: on loopback, as long as there has never been a key.
     pub fn anyone(&self) -> Option<Caller> {
         self.stored().anyone.clone()
     }
 
-    /// Who has this key. Looks at all of them, each in constant time.
+    /// Returns the caller that has this key. It compares all keys, each in constant time.
     pub fn find(&self, key: &str) -> Option<Caller> {
         let (digest, now) = (Digest::of(key), Timestamp::now());
         let stored = self.stored();
-        let all = self.shared.environment.iter().chain(stored.valid.values());
+        let all = self.set.environment.iter().chain(stored.valid.values());
         let found = all.fold(None, |found, known| if known.digest.is(&digest) { Some(known) } else { found })?;
-        // Also while the store cannot be read, and before the watch has seen it.
+        // An expired key is refused even while the store cannot be read.
         found.expires.is_none_or(|expires| now < expires).then(|| found.caller.clone())
     }
 
-    /// Looks for keys that were made, revoked or have expired, until the server ends. Blocks: it is for a thread of its own.
+    /// Watches for keys that were made, were revoked or have expired, until the server ends. It blocks, so give it its
+    /// own thread.
     pub fn watch(&self, store: &KeyStore, shutdown: &CancellationToken) {
         let mut version = None;
         let mut expiry = None;
@@ -87,18 +89,18 @@ impl Keys {
                         expiry = keys.iter().filter(|key| key.is_valid(now)).filter_map(|key| key.expires).min();
                         self.learn(keys);
                     }
-                    Err(error) => warn!(%error, "could not read the API keys; those known so far hold"),
+                    Err(error) => warn!(%error, "could not read the API keys; the known ones stay valid"),
                 },
-                Err(error) => warn!(%error, "could not look at the API keys; those known so far hold"),
+                Err(error) => warn!(%error, "could not check the API keys; the known ones stay valid"),
             }
             std::thread::sleep(LOOK);
         }
     }
 
-    /// Takes in what the store has now. Whoever holds a key that is gone is told.
+    /// Replaces the keys by those of the store, and cancels the callers whose keys are gone.
     fn learn(&self, keys: Vec<ApiKey>) {
         let now = Timestamp::now();
-        let mut stored = self.shared.stored.write().unwrap_or_else(PoisonError::into_inner);
+        let mut stored = self.set.stored.write().unwrap_or_else(PoisonError::into_inner);
         if !keys.is_empty()
             && let Some(anyone) = stored.anyone.take()
         {
@@ -114,17 +116,17 @@ impl Keys {
             stored.valid.insert(key.id, known);
         }
         for (id, known) in before {
-            info!(key.id = %id, "an API key is not valid any more");
+            info!(key.id = %id, "an API key is no longer valid");
             known.caller.revoked.cancel();
         }
     }
 
     fn stored(&self) -> RwLockReadGuard<'_, Stored> {
-        self.shared.stored.read().unwrap_or_else(PoisonError::into_inner)
+        self.set.stored.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn of_environment(digest: Digest) -> Known {
+fn of_environment(digest: Digest) -> ActiveKey {
     let caller = Caller {
         key: Some(KeyId::of_environment(digest.as_bytes())),
         scope: Scope::Admin,
@@ -132,10 +134,10 @@ fn of_environment(digest: Digest) -> Known {
         limits: KeyLimits::default(),
         revoked: CancellationToken::new(),
     };
-    Known { digest, caller, expires: None }
+    ActiveKey { digest, caller, expires: None }
 }
 
-fn of_store(key: &ApiKey) -> Known {
+fn of_store(key: &ApiKey) -> ActiveKey {
     let caller = Caller {
         key: Some(key.id.clone()),
         scope: key.scope,
@@ -143,7 +145,7 @@ fn of_store(key: &ApiKey) -> Known {
         limits: key.limits.clone(),
         revoked: CancellationToken::new(),
     };
-    Known { digest: key.digest, caller, expires: key.expires }
+    ActiveKey { digest: key.digest, caller, expires: key.expires }
 }
 
 #[cfg(test)]
@@ -204,7 +206,7 @@ mod tests {
         store.insert(&key(&secret, Some(Timestamp::now() + SignedDuration::from_hours(1)))).unwrap();
         let keys = Keys::open(&ApiKeys::default(), &store, "127.0.0.1".parse().unwrap()).unwrap();
         assert!(keys.find(secret.text().expose_secret()).is_some());
-        for known in keys.shared.stored.write().unwrap().valid.values_mut() {
+        for known in keys.set.stored.write().unwrap().valid.values_mut() {
             known.expires = Some(Timestamp::now());
         }
         assert!(keys.find(secret.text().expose_secret()).is_none());

@@ -1,4 +1,4 @@
-//! How often a key may call, and an address may guess.
+//! Rate limits: requests of a key, and failed guesses of an address.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -10,7 +10,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 /// Wrong keys that an address may send in a minute.
 const GUESSES: NonZeroU32 = NonZeroU32::new(30).unwrap();
-/// Beyond so many keys or addresses those that are at rest are forgotten.
+/// Above this number of keys or addresses, idle ones are dropped.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// Counts calls. Each key may use a minute's calls at once; they come back one after the other.

@@ -13,23 +13,24 @@ use tokio::time::Instant;
 
 use super::Caller;
 
-/// How many may be open at once; a page uses its ticket at once.
+/// The most tickets that are open at once, of all keys and of one. A page uses its ticket at once.
 const MAX_TICKETS: usize = 10_000;
+const MAX_TICKETS_OF_A_KEY: usize = 2_500;
 
-/// In memory only: after a restart a page asks for another one. Found by digest, so that looking one up tells nothing about
-/// the others.
+/// In memory only: after a restart a page asks for another one. Found by digest, so that looking one up tells nothing
+/// about the others.
 #[derive(Default)]
 pub struct Tickets(Mutex<HashMap<[u8; 32], Kept>>);
 
 struct Kept {
     session: SessionId,
     origin: Option<String>,
-    /// Who made it.
+    /// The caller that made the ticket.
     caller: Caller,
     expires: Instant,
 }
 
-/// As it is given out.
+/// A new ticket, as its caller gets it.
 pub struct Ticket {
     pub text: SecretString,
     pub lifetime: Duration,
@@ -44,15 +45,16 @@ impl Tickets {
         let kept = Kept { session, origin, caller: caller.clone(), expires: Instant::now() + Self::LIFETIME };
         let mut tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tickets.retain(|_, kept| Instant::now() < kept.expires);
-        if tickets.len() >= MAX_TICKETS {
+        let own = tickets.values().filter(|kept| kept.caller.key == caller.key).count();
+        if tickets.len() >= MAX_TICKETS || own >= MAX_TICKETS_OF_A_KEY {
             return None;
         }
         tickets.insert(*Digest::of(&text).as_bytes(), kept);
         Some(Ticket { text: text.into(), lifetime: Self::LIFETIME })
     }
 
-    /// Takes a ticket, whatever comes of it. The caller it gives may read that session, and goes with the key that made the
-    /// ticket.
+    /// Takes a ticket, whatever comes of it. The caller it gives may read that session, and goes with the key that made
+    /// the ticket.
     pub fn redeem(&self, text: &str, session: &SessionId, origin: Option<&str>) -> Option<Caller> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(Digest::of(text).as_bytes())?;
         let fits = Instant::now() < kept.expires

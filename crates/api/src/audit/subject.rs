@@ -1,4 +1,4 @@
-//! What a request is about, for the audit log.
+//! The subject of a request, for the audit log.
 
 use percent_encoding::percent_decode_str;
 
@@ -13,7 +13,7 @@ pub(in super::super) struct Subject {
 }
 
 impl Subject {
-    /// As far as the path says.
+    /// Returns the subject that the path names.
     pub(super) fn of_path(route: Option<&str>, path: &str) -> Subject {
         let id = || {
             let id = path.split('/').nth(2)?;

@@ -1,4 +1,4 @@
-//! What a request shows for itself.
+//! Reads the credential of a request.
 
 use axum::extract::Request;
 use domain::session::SessionId;
@@ -48,7 +48,7 @@ fn stream_of(path: &str) -> Option<SessionId> {
     percent_decode_str(id).decode_utf8().ok()?.parse().ok()
 }
 
-/// Which page asks.
+/// Returns the origin of the page that sent a request.
 pub(in super::super) fn origin_of(headers: &HeaderMap) -> Option<String> {
     headers.get(ORIGIN)?.to_str().ok().map(str::to_owned)
 }

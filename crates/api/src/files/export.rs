@@ -59,7 +59,7 @@ fn headers(name: &str) -> HeaderMap {
 struct Export {
     archive: WorkspaceArchive,
     next: Option<ArchiveEntry>,
-    /// Of the file that is being written.
+    /// Bytes left of the file that is being written.
     content: u64,
     padding: u64,
     entries: usize,
@@ -152,7 +152,7 @@ pub(super) fn header(entry: &ArchiveEntry) -> Option<Bytes> {
     Some(Bytes::copy_from_slice(builder.get_ref()))
 }
 
-/// Whether a link `depth` parts below where the archive is unpacked leads to something below its first part.
+/// Returns true when a link `depth` parts below the archive's root stays below the first part of its path.
 fn stays_inside(depth: usize, target: &Path) -> bool {
     let mut ups = 0;
     let mut goes_down = false;

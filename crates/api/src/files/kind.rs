@@ -1,8 +1,8 @@
-//! What a file is, as far as a browser is told.
+//! The content type of a file for browsers.
 
 use http::HeaderValue;
 
-/// Bytes at a file's beginning by which it is told what it is.
+/// Bytes at a file's beginning that determine its type.
 pub(super) const SNIFFED: usize = 8 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl FileKind {
     }
 }
 
-/// By its content alone: the name is the agent's.
+/// Determines the type by the content alone: the name is the agent's choice.
 pub(super) fn of(beginning: &[u8]) -> FileKind {
     match beginning {
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => FileKind::Png,
@@ -57,7 +57,8 @@ fn is_text(beginning: &[u8]) -> bool {
     valid && !looked_at.contains(&0)
 }
 
-/// RFC 6266, with the name as RFC 8187 has it beside one in plain ASCII. A name cannot end the header or its own quotes.
+/// RFC 6266, with the name as RFC 8187 has it beside one in plain ASCII. A name cannot end the header or its own
+/// quotes.
 pub(super) fn disposition(name: &str, inline: bool) -> HeaderValue {
     let kind = if inline { "inline" } else { "attachment" };
     let plain: String =

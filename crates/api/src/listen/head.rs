@@ -1,5 +1,6 @@
-//! The time for a head counts from its first byte. Between requests a connection may rest for longer: a reverse proxy keeps
-//! its own for a minute, and a request that meets one which is just being closed is lost. hyper's one timer covers the rest.
+//! The time for a head counts from its first byte. Between requests a connection may rest for longer: a reverse proxy
+//! keeps its own for a minute, and a request that meets one which is just being closed is lost. hyper's one timer
+//! covers the rest.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,14 +14,15 @@ use http::header::CONNECTION;
 use http::{HeaderValue, Response, StatusCode};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Patience;
 use super::linger::{self, Linger};
+use super::places::ConnectionPlace;
+use crate::guarded::Guarded;
 
-/// What comes next on a connection.
+/// The next read of a connection.
 #[derive(Clone)]
 pub(super) struct Expecting(Arc<Next>);
 
@@ -39,8 +41,8 @@ impl Expecting {
         Body::new(Asked { body, expecting: self.clone() })
     }
 
-    /// The next head may come when this response has gone out; after an upgrade none does. Where a refusal leaves a body
-    /// unread, it ends the connection, and says so.
+    /// The next head may come when this response has gone out; after an upgrade none does. Where a refusal leaves a
+    /// body unread, it ends the connection, and says so.
     pub(super) fn after(&self, mut response: Response<Body>) -> Response<Body> {
         let status = response.status();
         if status == StatusCode::SWITCHING_PROTOCOLS {
@@ -50,16 +52,16 @@ impl Expecting {
         if refused && self.0.rest.load(Ordering::Relaxed) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        response.map(|body| Body::new(Answer { body, _end: End(self.clone()) }))
+        response.map(|body| Body::new(Guarded::new(body, End(self.clone()))))
     }
 }
 
-/// A connection that fails with `TimedOut` where a head takes too long. The first one's time begins at once. Where it is shut
-/// down in the middle of a request, it lingers. It has its place among all connections for as long as it is open, as a
-/// WebSocket too.
+/// A connection that fails with `TimedOut` where a head takes too long. The first one's time begins at once. Where it
+/// is shut down in the middle of a request, it lingers. It has its place among all connections for as long as it is
+/// open, as a WebSocket too.
 pub(super) struct HeadBound<S> {
     stream: S,
-    _place: OwnedSemaphorePermit,
+    _place: ConnectionPlace,
     expecting: Expecting,
     timeout: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
@@ -71,7 +73,7 @@ pub(super) struct HeadBound<S> {
 impl<S> HeadBound<S> {
     pub(super) fn new(
         stream: S,
-        place: OwnedSemaphorePermit,
+        place: ConnectionPlace,
         patience: Patience,
         closing: CancellationToken,
     ) -> (Self, Expecting) {
@@ -147,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadBound<S> {
     }
 }
 
-/// A request's body, whose end is told.
+/// A request's body that reports its end.
 struct Asked {
     body: Incoming,
     expecting: Expecting,
@@ -174,33 +176,11 @@ impl hyper::body::Body for Asked {
     }
 }
 
-/// A response's body, whose end is told.
-struct Answer {
-    body: Body,
-    _end: End,
-}
-
+/// Reports the end of a response's body when it is dropped.
 struct End(Expecting);
 
 impl Drop for End {
     fn drop(&mut self) {
         self.0.0.head.store(true, Ordering::Relaxed);
-    }
-}
-
-impl hyper::body::Body for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

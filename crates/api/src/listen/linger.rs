@@ -1,5 +1,5 @@
-//! Reads on after the last answer of a connection, so that the answer arrives. A socket that is closed with data unread resets
-//! the connection: a client that still sends sees its write fail, and may lose the answer that was on its way.
+//! Reads on after the last answer of a connection, so that the answer arrives. A socket that is closed with data unread
+//! resets the connection: a client that still sends sees its write fail, and may lose the answer that was on its way.
 
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -12,18 +12,19 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::super::MAX_BODY_BYTES;
 
-/// How much a client may send after its answer.
+/// The bounds on bytes and time that a client may use after its answer.
 #[derive(Clone, Copy)]
 pub(super) struct Patience {
     /// Between two pieces.
     pub(super) idle: Duration,
-    /// For all of them.
+    /// The bound for all pieces together.
     pub(super) total: Duration,
     pub(super) bytes: usize,
 }
 
-/// A client that sends nothing for 5 s has stopped, and one that gets its own body wrong sends a few times the limit, not more.
-/// Half a minute is what a body just above the limit takes at 140 KB/s; a connection at rest is kept for longer than that.
+/// A client that sends nothing for 5 s has stopped, and one that gets its own body wrong sends a few times the limit,
+/// not more. Half a minute is what a body just above the limit takes at 140 KB/s; a connection at rest is kept for
+/// longer than that.
 pub(super) const PATIENCE: Patience =
     Patience { idle: Duration::from_secs(5), total: Duration::from_secs(30), bytes: 4 * MAX_BODY_BYTES };
 

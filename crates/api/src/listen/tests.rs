@@ -1,15 +1,15 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
 use futures::StreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
-use tokio::sync::Semaphore;
 use tokio::time::{Duration, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{MAX_HEAD_BYTES, MAX_HEADERS, PATIENCE, Patience, connection, linger};
+use super::{MAX_HEAD_BYTES, MAX_HEADERS, PATIENCE, Patience, Places, Server, linger};
 
 const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_hours(1);
@@ -29,9 +29,18 @@ async fn connect(patience: Patience, first: &[u8], closing: &CancellationToken) 
         axum::body::Body::from_stream(pieces)
     };
     let router = Router::new().route("/", get(|| async { "done" })).route("/slow", get(slow));
-    let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-    let closing = closing.clone();
-    tracker.spawn(async move { connection(server, place, (None, None), router, patience, closing).await });
+    let peer: SocketAddr = "192.0.2.1:5000".parse().unwrap();
+    let places = Places::new();
+    let place = places.enter(places.room().await.unwrap(), peer.ip(), false).unwrap();
+    let listener = Server {
+        router,
+        needs_keys: Arc::new(|| true),
+        proxies: Arc::default(),
+        places,
+        closing: closing.clone(),
+        patience,
+    };
+    tracker.spawn(listener.requests(server, place, peer, None));
     tracker.close();
     (client, tracker)
 }
@@ -59,6 +68,15 @@ async fn a_connection_without_a_request_is_closed() {
     let (mut client, tracker) =
         connect(Patience { head: SHORT, idle: LONG, ..PATIENCE }, b"", &CancellationToken::new()).await;
     assert_eq!(rest(&mut client).await, "");
+    tracker.wait().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_shows_no_key_is_closed_after_its_answer() {
+    let patience = Patience { stranger: SHORT, head: LONG, idle: LONG, ..PATIENCE };
+    let slow = b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n";
+    let (mut client, tracker) = connect(patience, slow, &CancellationToken::new()).await;
+    assert!(rest(&mut client).await.contains("done"), "the answer that was on its way is cut");
     tracker.wait().await;
 }
 

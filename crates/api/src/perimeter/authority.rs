@@ -62,7 +62,7 @@ impl Authority {
     }
 }
 
-/// What stands where a port should is none.
+/// The text after the colon is not a port.
 struct NoPort;
 
 fn port_of(text: Option<&str>) -> Result<Option<u16>, NoPort> {

@@ -6,7 +6,7 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 
-/// For answers that are data: shown as a page they load nothing, run nothing and are framed by nobody.
+/// The policy of answers that are data: shown as a page, they load nothing, run nothing and cannot be framed.
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox";
 
 const ALWAYS: [(HeaderName, &str); 6] = [

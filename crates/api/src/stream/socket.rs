@@ -48,7 +48,8 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
 }
 
 impl Upgrade {
-    /// The answer, and the socket that is there once the answer went out. `protocol` is chosen where the client offers it.
+    /// The answer, and the socket that is there once the answer went out. `protocol` is chosen where the client offers
+    /// it.
     pub(super) fn accept(
         mut self,
         offered: &http::HeaderMap,
@@ -77,7 +78,7 @@ struct Unsent {
 
 impl Socket {
     async fn new(upgraded: Upgraded) -> Self {
-        // Nothing waits in the library's own buffer: events do not go through it.
+        // The library's own buffer is empty: events do not go through it.
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
             .write_buffer_size(0)
@@ -87,8 +88,8 @@ impl Socket {
         Socket { stream, unsent: None }
     }
 
-    /// Waits for the end of the connection. Nothing that a subscriber says means anything, and pings are answered by the
-    /// library. Safe to cancel.
+    /// Waits for the end of the connection. Nothing that a subscriber says means anything, and pings are answered by
+    /// the library. Safe to cancel.
     pub(super) async fn closed(&mut self) {
         while let Some(Ok(_)) = self.stream.next().await {}
     }
@@ -103,8 +104,8 @@ impl Socket {
         self.drain().await
     }
 
-    /// Gives up what is not sent yet, but for the rest of an event of which a part went out. Gives the number of the last
-    /// event that the subscriber gets, where some were not sent.
+    /// Gives up what is not sent yet, but for the rest of an event of which a part went out. Gives the number of the
+    /// last event that the subscriber gets, where some were not sent.
     pub(super) fn cut(&mut self) -> Option<u64> {
         let unsent = self.unsent.as_mut()?;
         let sent = unsent.frames.bytes().len() - unsent.rest.len();

@@ -5,7 +5,9 @@ use jiff::Timestamp;
 use serde_json::json;
 use sessions::session::{Changed, Status};
 
-use super::{changed, task};
+use store::{Answers, LISTED_CHARS};
+
+use super::{changed, listed, task};
 
 fn request() -> TaskRequest {
     TaskRequest {
@@ -146,4 +148,18 @@ fn a_change_is_the_record_of_the_lists() {
         text(&Changed::Session(&session, status, 4)),
         r#"{"sessionId":"s","agent":"default","created":"1970-01-01T00:00:00.000Z","lastActive":"1970-01-01T00:00:00.000Z","turns":1,"busy":true,"queued":2,"state":"running","seq":4,"sdkSessionId":null}"#
     );
+}
+
+#[test]
+fn a_list_has_no_long_text_and_answers_when_asked() {
+    let mut completed = record(TaskStatus::Completed);
+    completed.answer = Some(answer(TaskStatus::Completed));
+    completed.request.message = "é".repeat(LISTED_CHARS);
+    let short = listed(&completed, Answers::Short);
+    assert_eq!((&short.prompt, short.truncated), (&completed.request.message, None));
+    assert_eq!((short.output, short.response), (None, None));
+    completed.request.context = Some("é".repeat(LISTED_CHARS + 1));
+    let full = listed(&completed, Answers::Whole);
+    assert_eq!((full.context.unwrap().chars().count(), full.truncated), (LISTED_CHARS, Some(true)));
+    assert_eq!(full.response, Some(api_types::Nullable(Some("done".to_owned()))));
 }

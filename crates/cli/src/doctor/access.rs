@@ -1,4 +1,4 @@
-//! Who can reach the server.
+//! Checks who can reach the server.
 
 use jiff::Timestamp;
 use store::{KeyStore, StoreError};
@@ -13,11 +13,7 @@ pub(super) fn look(settings: &Settings) -> Check {
     let (had, stored) = match stored(settings) {
         Ok(stored) => stored,
         Err(error) => {
-            return Check::fail(
-                NAME,
-                format!("the stored keys cannot be read: {error}"),
-                "look at the check of the store",
-            );
+            return Check::fail(NAME, format!("the stored keys cannot be read: {error}"), "see the check of the store");
         }
     };
     match (host.is_loopback(), stored, set) {
@@ -28,7 +24,7 @@ pub(super) fn look(settings: &Settings) -> Check {
         ),
         (true, 0, 0) if had => Check::fail(
             NAME,
-            "there were API keys, none is valid any more, so that nobody is let in".to_owned(),
+            "no API key is valid any more, so every request is refused".to_owned(),
             "make one with `claude-runner key create --scope admin`, or set API_KEYS",
         ),
         (true, 0, 0) => Check::ok(NAME, format!("HOST is {host}: only this machine, without a key")),
@@ -39,7 +35,7 @@ pub(super) fn look(settings: &Settings) -> Check {
     }
 }
 
-/// Whether the store has ever had a key, and how many are valid. It is not made here.
+/// Returns true if the store has ever had a key, and the number of valid keys. It does not create the store.
 fn stored(settings: &Settings) -> Result<(bool, usize), StoreError> {
     if store::schema_version(&settings.data_dir)? == store::SchemaVersion::Missing {
         return Ok((false, 0));

@@ -1,4 +1,4 @@
-//! What one look found.
+//! The result of one check.
 
 use std::error::Error;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 #[serde(rename_all = "lowercase")]
 pub(super) enum Status {
     Ok,
-    /// The server runs, and something is not as it should be or could not be looked at.
+    /// The server can run, but a check found a problem or could not be made.
     Warn,
     /// The server does not start, or no task runs.
     Fail,
@@ -21,7 +21,7 @@ pub(super) struct Check {
     pub(super) status: Status,
     /// A sentence without a full stop.
     pub(super) detail: String,
-    /// What to do, in a sentence; `None` where all is well.
+    /// The remedy, in a sentence; `None` if all is well.
     pub(super) remedy: Option<String>,
 }
 

@@ -15,7 +15,7 @@ const YEARS: std::ops::Range<i16> = 2025..2100;
 /// A file's time lags by one tick of the kernel; another machine's disk may be off by a little.
 const FILE_TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
 
-/// What a clock that is being adjusted may gain or lose while the other checks run.
+/// The gain or loss of a clock under adjustment while the other checks run.
 const DRIFT_TOLERANCE: SignedDuration = SignedDuration::from_millis(500);
 
 /// Both clocks at one moment.
@@ -38,7 +38,7 @@ impl Watch {
     }
 }
 
-/// How far a new file's time is ahead of the system clock.
+/// Returns how far a new file's time is ahead of the system clock.
 fn file_offset(scratch: &TempDir) -> std::io::Result<SignedDuration> {
     let path = scratch.path().join("clock");
     let before = SystemTime::now();
@@ -54,10 +54,10 @@ fn judge(now: Timestamp, file: Option<SignedDuration>, drift: SignedDuration) ->
     const REMEDY: &str = "set it and keep it right with an NTP service (`timedatectl set-ntp true`)";
     let year = now.to_zoned(jiff::tz::TimeZone::UTC).year();
     if !YEARS.contains(&year) {
-        return Check::fail(NAME, format!("it says {now:.0}, which cannot be"), REMEDY);
+        return Check::fail(NAME, format!("it says {now:.0}, which is impossible"), REMEDY);
     }
     if drift.abs() > DRIFT_TOLERANCE {
-        let detail = format!("it jumped by {:.1} s while this looked", drift.as_secs_f64());
+        let detail = format!("it jumped by {:.1} s during the check", drift.as_secs_f64());
         return Check::warn(NAME, detail, REMEDY);
     }
     match file {

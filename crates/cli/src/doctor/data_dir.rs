@@ -22,7 +22,7 @@ const NO_ROOM: u64 = 64 << 20;
 
 pub(super) struct DataDir {
     pub(super) checks: Vec<Check>,
-    /// For tries on the same file system. `None`: it cannot be written.
+    /// A directory for tests on the same file system. `None`: it cannot be written.
     pub(super) scratch: Option<TempDir>,
 }
 
@@ -116,7 +116,7 @@ fn room(path: &Path) -> Check {
     match free {
         Ok(disk) => judge_room(disk.blocks_available().saturating_mul(disk.fragment_size())),
         Err(error) => {
-            Check::warn(NAME, format!("it cannot be told how much room DATA_DIR has: {error}"), "look at it with `df`")
+            Check::warn(NAME, format!("could not determine the free space of DATA_DIR: {error}"), "check it with `df`")
         }
     }
 }

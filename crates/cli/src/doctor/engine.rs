@@ -38,7 +38,7 @@ fn unreachable(error: &EngineError) -> Vec<Check> {
     let mut checks = vec![Check::fail("engine", words, remedy)];
     checks.extend(
         ["engine-api", "cgroup", "runc"]
-            .map(|name| Check::warn(name, "not known while the engine does not answer", "see to the engine first")),
+            .map(|name| Check::warn(name, "not known while the engine does not answer", "fix the engine first")),
     );
     checks
 }
@@ -65,13 +65,13 @@ fn cgroup(version: &str) -> Check {
         "2" => Check::ok("cgroup", "version 2"),
         "1" => Check::warn(
             "cgroup",
-            "version 1, which works here but which newer engines and systemd give up",
+            "version 1, which still works, but newer engines and systemd drop it",
             "boot with systemd.unified_cgroup_hierarchy=1, or update the distribution",
         ),
         _ => Check::warn(
             "cgroup",
-            "the engine does not tell its version, so it may be that limits of memory and processes have no effect",
-            "look at what `docker info` says about cgroups",
+            "the engine does not report its version, so limits of memory and processes may have no effect",
+            "check what `docker info` reports about cgroups",
         ),
     }
 }

@@ -15,9 +15,9 @@ const SHORT_ID: usize = 12;
 pub(super) fn look(reference: &str, found: Option<&Result<Option<ImageInfo>, EngineError>>) -> Check {
     let image = match found {
         None => {
-            return Check::warn(NAME, "not known while the engine does not answer", "see to the engine first");
+            return Check::warn(NAME, "not known while the engine does not answer", "fix the engine first");
         }
-        Some(Err(error)) => return Check::fail(NAME, in_words(error), "see to the engine first"),
+        Some(Err(error)) => return Check::fail(NAME, in_words(error), "fix the engine first"),
         Some(Ok(None)) => return Check::fail(NAME, format!("{reference} is not there"), BUILD),
         Some(Ok(Some(image))) => image,
     };

@@ -1,6 +1,6 @@
-//! Whether a sandbox reaches its link: a container of the image is started with a directory of RUNTIME_DIR mounted, and
-//! its `sandbox-init` has to come in over the socket there. A look cannot tell: an engine in a virtual machine mounts a
-//! directory without its sockets, and SELinux lets a container see a socket and not connect to it.
+//! Checks that a sandbox reaches its link: it starts a container of the image with a directory of RUNTIME_DIR mounted,
+//! and its `sandbox-init` has to connect over the socket there. Only a try can tell: an engine in a virtual machine
+//! mounts a directory without its sockets, and SELinux lets a container see a socket and not connect to it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -29,14 +29,15 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// A container that we could not remove ends by itself after this.
 const ORPHAN_TTL_MS: &str = "60000";
 
-/// Of what a container that ended said.
+/// The bound on the log of a container that ended.
 const LOG_BYTES: usize = 2048;
 
-/// Of containers that this makes. They have no label of an installation: a running server would take them for leftovers.
+/// The label of doctor's containers. They have no label of an installation, because a running server would remove them
+/// as orphans.
 const LABEL: &str = "claude-runner.doctor";
 
 pub(super) fn not_tried(why: &str) -> Check {
-    Check::warn(NAME, format!("not tried: {why}"), "see to that first")
+    Check::warn(NAME, format!("not tried: {why}"), "fix that first")
 }
 
 /// With SANDBOX_NETWORK=bridge there is no socket.
@@ -89,7 +90,7 @@ enum Failure {
     Socket(#[from] tungstenite::Error),
     #[error("the image's sandbox-init is not the one of this program")]
     Decode(#[from] DecodeError),
-    #[error("the container connected and did not say what sandbox-init says")]
+    #[error("the container connected, but did not send sandbox-init's greeting")]
     Greeting,
 }
 
@@ -144,7 +145,7 @@ async fn connect(
     }
 }
 
-/// As the server does it for a sandbox: the container's user is another one.
+/// Listens like the server does for a sandbox, with a mode for the container's user.
 fn listen(directory: &Path) -> io::Result<UnixListener> {
     let socket = directory.join("agent.sock");
     fs::set_permissions(directory, Permissions::from_mode(0o755))?;

@@ -1,4 +1,4 @@
-//! Whether the engine's machine has the memory that sandboxes may take.
+//! Checks that the engine's machine has the memory that sandboxes may use.
 
 use super::Settings;
 use super::check::Check;
@@ -15,11 +15,11 @@ pub(super) fn look(settings: &Settings, engine_bytes: u64) -> Check {
 /// `usual`: how many there would be where MAX_SANDBOXES is not set.
 fn judge(engine_bytes: u64, sandbox_bytes: u64, max: usize, usual: usize) -> Check {
     if engine_bytes == 0 {
-        return Check::warn(NAME, "the engine does not tell how much there is", "look at what `docker info` says");
+        return Check::warn(NAME, "the engine does not report its memory", "check `docker info`");
     }
     let full = engine_bytes / sandbox_bytes.max(1);
     let detail = format!(
-        "{} for sandboxes of up to {}: room for {full} that use all of it, and at most {max} are up at once",
+        "{} for sandboxes of up to {}: room for {full} that use all of it, and at most {max} run at once",
         in_words(engine_bytes),
         in_words(sandbox_bytes)
     );

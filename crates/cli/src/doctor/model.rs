@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::Settings;
 use super::check::{Check, in_words};
 
-/// A login that has less left may end within the next task, and nobody renews it while the CLI does not run on the host.
+/// A login that has less left may end within the next task, and nobody renews it while the CLI does not run on the
+/// host.
 const SHORT: SignedDuration = SignedDuration::from_mins(30);
 
 const REMEDY: &str = "set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN in the environment or in .env, or log in with `claude` on this host";
@@ -27,7 +28,7 @@ fn model(settings: &Settings) -> Check {
         Ok(prices) if prices.knows(model) => Check::ok("model", format!("{model} is known and has a price")),
         Ok(prices) => Check::fail(
             "model",
-            format!("MODEL is {model}, which is not known here; known are {}", prices.models().join(", ")),
+            format!("MODEL is {model}, which is unknown; known are {}", prices.models().join(", ")),
             "set MODEL to one of these, or add yours to a file that MODEL_PRICES names",
         ),
         Err(error) => {
@@ -49,7 +50,7 @@ fn api(settings: &Settings) -> Check {
     }
 }
 
-/// Whether the API takes it is not asked.
+/// Checks the credential without a request to the API.
 fn credential(state: &CredentialState, now: Timestamp) -> Check {
     const NAME: &str = "credential";
     let left = state.expires_at.map(|at| at.duration_since(now));
@@ -60,7 +61,7 @@ fn credential(state: &CredentialState, now: Timestamp) -> Check {
         None => "none",
     };
     match (&state.usable, left) {
-        (Ok(()), None) => Check::ok(NAME, format!("{kind}; it is not said when it expires")),
+        (Ok(()), None) => Check::ok(NAME, format!("{kind}; its expiry is unknown")),
         (Ok(()), Some(left)) if left < SHORT => Check::warn(
             NAME,
             format!("{kind}, which expires in {}", in_time(left)),

@@ -1,4 +1,4 @@
-//! How many files the server may have open: a subscriber takes one, a sandbox about five.
+//! Checks the limit on open files: a subscriber needs one, a sandbox about five.
 
 use nix::sys::resource::{Resource, getrlimit};
 
@@ -10,7 +10,7 @@ const ENOUGH: u64 = 4096;
 pub(super) fn look() -> Check {
     match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok((soft, _)) => judge(soft),
-        Err(error) => Check::warn(NAME, format!("the limit cannot be told: {error}"), "look at it with `ulimit -n`"),
+        Err(error) => Check::warn(NAME, format!("could not read the limit: {error}"), "check it with `ulimit -n`"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// What is there at a path that should be a directory.
+/// The state of a path that should be a directory.
 pub(super) enum Found {
     Nothing,
     Directory {
@@ -28,8 +28,8 @@ pub(super) fn find(path: &Path) -> io::Result<Found> {
     }
 }
 
-/// A directory for tries, removed with all its content when it is dropped: in `path`, or where `path` would be made. Its
-/// name has a dot, so that a server that sweeps RUNTIME_DIR does not take it for a sandbox's.
+/// A directory for tries, removed with all its content when it is dropped: in `path`, or where `path` would be made.
+/// Its name has a dot, so that a server that sweeps RUNTIME_DIR does not take it for a sandbox's.
 pub(super) fn scratch(path: &Path) -> io::Result<TempDir> {
     tempfile::Builder::new().prefix(".doctor-").tempdir_in(nearest(path)?)
 }

@@ -1,4 +1,4 @@
-//! Whether the server can listen.
+//! Checks that the server can listen.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -10,7 +10,7 @@ use super::check::Check;
 
 const NAME: &str = "port";
 
-/// Whoever has the port is on this machine.
+/// The program on the port runs on this machine.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `in_use`: a server of this DATA_DIR runs.

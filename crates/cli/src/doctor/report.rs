@@ -29,7 +29,7 @@ pub(super) fn text(checks: &[Check], paint: impl Fn(Status, &str) -> String) -> 
     text
 }
 
-/// In colour where stdout is a terminal and NO_COLOR is not set.
+/// The output has colour if stdout is a terminal and NO_COLOR is not set.
 pub(super) fn paint(status: Status, word: &str) -> String {
     match status {
         Status::Ok => word.if_supports_color(Stream::Stdout, |word| word.green()).to_string(),

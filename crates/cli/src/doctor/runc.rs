@@ -1,5 +1,5 @@
-//! Whether a runc has the fixes of November 2025: CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881, by which a container
-//! can write to the host. Fixed in 1.2.8, 1.3.3 and 1.4.0-rc.3 (github.com/opencontainers/runc/releases).
+//! Checks that runc has the fixes of November 2025: CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881, by which a
+//! container can write to the host. Fixed in 1.2.8, 1.3.3 and 1.4.0-rc.3 (github.com/opencontainers/runc/releases).
 
 use super::check::Check;
 
@@ -18,12 +18,12 @@ pub(super) fn look(version: Option<&str>) -> Check {
         ),
         Some((version, None)) => Check::warn(
             NAME,
-            format!("version {version} is of no known form"),
+            format!("version {version} has an unknown form"),
             "make sure that it has the fixes of CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881",
         ),
         None => Check::warn(
             NAME,
-            "the engine does not tell its version",
+            "the engine does not report its version",
             "if it runs containers by runc, make sure that it is 1.2.8, 1.3.3 or newer",
         ),
     }
@@ -41,7 +41,7 @@ struct Version {
 const RELEASE: u64 = u64::MAX;
 
 impl Version {
-    /// As runc says it (`1.4.0-rc.2`, `1.2.8+dev`) and as distributions do (`1.1.5+ds1`, `1.3.0~rc1-1`).
+    /// Parses a version of runc (`1.4.0-rc.2`, `1.2.8+dev`) or of a distribution (`1.1.5+ds1`, `1.3.0~rc1-1`).
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim().trim_start_matches('v');
         let end = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());

@@ -15,7 +15,7 @@ use super::check::{Check, in_words};
 const NAME: &str = "runtime-test";
 
 pub(super) fn not_tried(why: &str) -> Check {
-    Check::warn(NAME, format!("SANDBOX_RUNTIME was not tried: {why}"), "see to that first")
+    Check::warn(NAME, format!("SANDBOX_RUNTIME was not tried: {why}"), "fix that first")
 }
 
 /// `directory` is empty, below RUNTIME_DIR. Nothing is left of it all.
@@ -35,7 +35,7 @@ pub(super) async fn try_it(
         Err(error) => Check::fail(
             NAME,
             error,
-            "see whether `docker run --runtime` works with it; until it passes, no task will be run: leave SANDBOX_RUNTIME \
+            "see whether `docker run --runtime` works with it; until it passes, no task runs: leave SANDBOX_RUNTIME \
              empty to do without",
         ),
     }
@@ -54,7 +54,7 @@ async fn prove(
     let links = Links::open(Network::None, engine.as_ref(), &links, tracker.clone(), ended.clone()).await;
     let links = links.map_err(|error| in_words(&error))?;
     let prices = Prices::load(None).map_err(|error| in_words(&error))?;
-    // Not used: the self-test brings a model of its own.
+    // The address is not used: the self-test has its own model.
     let nowhere = "http://127.0.0.1:9".parse().map_err(|_| "no address".to_owned())?;
     let gateway = Gateway::new(GatewaySettings::new(nowhere, prices), Credentials::new(None, None), tracker.clone());
     let gateway = gateway.map_err(|error| in_words(&error))?;

@@ -19,7 +19,7 @@ const MAX_SOCKET_PATH: usize = 107;
 
 pub(super) struct RuntimeDir {
     pub(super) check: Check,
-    /// For tries in it. `None`: it cannot be used.
+    /// A directory for tests in it. `None`: it cannot be used.
     pub(super) scratch: Option<TempDir>,
 }
 

@@ -1,4 +1,4 @@
-//! Where an export goes: there whole or not at all.
+//! Writes an export to its target, whole or not at all.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

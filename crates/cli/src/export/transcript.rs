@@ -12,11 +12,11 @@ use super::super::{lists, terminal};
 
 /// Makes text of events, one after the other.
 pub(super) struct Transcript {
-    /// By the tasks' ids: what was asked is not among the events.
+    /// The messages, by task id, because events do not contain them.
     records: HashMap<String, Task>,
     /// The task whose section is written.
     task: String,
-    /// What the agent said and thought since it last did something: a retry may make it void.
+    /// The agent's text and thoughts since its last action: a retry may make them void.
     pending: Vec<Said>,
 }
 
@@ -97,7 +97,7 @@ impl Transcript {
         text
     }
 
-    /// What is left to be said of a task that has not ended.
+    /// Writes the rest of a task that has not ended.
     pub(super) fn finish(mut self) -> String {
         self.said()
     }
@@ -155,7 +155,7 @@ fn quoted(text: &str) -> String {
     text.lines().map(|line| format!("> {line}").trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-/// In a fence that nothing inside can close.
+/// Writes a fenced block whose fence does not occur in the text.
 fn fenced(language: &str, text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);

@@ -1,4 +1,4 @@
-//! What a person is asked on the terminal.
+//! Asks a person on the terminal.
 
 use std::io::{self, BufRead as _, Write as _};
 
@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::ValueEnum;
 
 pub(super) struct Questions {
-    /// Else the default is the answer.
+    /// The command may ask; otherwise it uses the default.
     asks: bool,
 }
 
@@ -54,7 +54,7 @@ fn ask(question: &str) -> anyhow::Result<String> {
     io::stderr().flush()?;
     let mut answer = String::new();
     if io::stdin().lock().read_line(&mut answer)? == 0 {
-        bail!("no answer came; nothing was made");
+        bail!("no answer came; nothing was created");
     }
     Ok(answer)
 }

@@ -1,4 +1,4 @@
-//! What can go wrong between a command and its server.
+//! The errors between a command and its server.
 
 use api_types::problem::Problem;
 use reqwest::{StatusCode, Url};
@@ -14,11 +14,11 @@ pub(crate) enum RemoteError {
     NoServer { url: Url, cause: String },
     #[error("the connection to {url} was cut ({cause})")]
     Cut { url: Url, cause: String },
-    #[error("what answers at {0} is no Claude Runner; say where it is with --url or CLAUDE_RUNNER_URL")]
+    #[error("the server at {0} is not Claude Runner; set its URL with --url or CLAUDE_RUNNER_URL")]
     Foreign(Url),
-    #[error("the server at {0} wants an API key: set CLAUDE_RUNNER_KEY; `claude-runner key create` makes one")]
+    #[error("the server at {0} needs an API key: set CLAUDE_RUNNER_KEY; `claude-runner key create` makes one")]
     KeyMissing(Url),
-    #[error("the server at {0} does not take this API key (CLAUDE_RUNNER_KEY): it is wrong, expired or revoked")]
+    #[error("the server at {0} rejects this API key (CLAUDE_RUNNER_KEY): it is wrong, expired or revoked")]
     KeyRefused(Url),
     #[error("{sentence}")]
     Refused { status: StatusCode, sentence: String },
@@ -45,7 +45,7 @@ impl RemoteError {
     /// `problem`: the body, where it is one.
     pub(super) fn of_answer(url: &Url, status: StatusCode, problem: Option<Problem>, with_key: bool) -> Self {
         let Some(problem) = problem else {
-            // What stands in front of a server answers for it while it is away.
+            // A proxy in front of the server answers for it while the server is away.
             return if status.is_server_error() {
                 RemoteError::Refused { status, sentence: format!("{url} answered {status}") }
             } else {

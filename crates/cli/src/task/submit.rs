@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::super::remote::{Answered, Remote, RemoteError};
 
-/// How often a request is repeated whose answer was cut off.
+/// The number of tries of a request whose answer was cut off.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -20,7 +20,7 @@ pub(super) async fn submit(remote: &Remote, body: &TaskRequest) -> Result<Answer
     loop {
         let request = remote.request(Method::POST, &["task"], &[])?.header("idempotency-key", &key).json(body);
         match remote.json(request).await {
-            // From then on the server may just be away for a moment.
+            // After a cut, a server that does not answer may be restarting.
             Err(RemoteError::Cut { .. }) if tries < TRIES => {}
             Err(RemoteError::NoServer { .. }) if (2..TRIES).contains(&tries) => {}
             answer => return answer,

@@ -185,14 +185,7 @@ impl FromStr for Retention {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut retention = Retention::default();
         for part in parts(text) {
-            let age = |suffix, seconds| {
-                let number: Option<u64> = part.strip_suffix(suffix).and_then(|number: &str| number.parse().ok());
-                number
-                    .filter(|number| *number > 0)
-                    .and_then(|number| number.checked_mul(seconds))
-                    .map(Duration::from_secs)
-            };
-            if let Some(age) = age('d', 24 * 60 * 60).or_else(|| age('h', 60 * 60)) {
+            if let Some(age) = age(part) {
                 retention.max_age = Some(age);
             } else if let Ok(size) = part.parse::<ByteSize>() {
                 retention.max_bytes = Some(size.bytes());
@@ -204,6 +197,34 @@ impl FromStr for Retention {
     }
 }
 
+/// The value of TASK_RETENTION. `None` keeps all tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskRetention(pub Option<Duration>);
+
+impl FromStr for TaskRetention {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "" => Ok(TaskRetention(None)),
+            text => match age(text) {
+                Some(age) => Ok(TaskRetention(Some(age))),
+                None => Err(format!("{text}: it must be an age like 365d or 12h")),
+            },
+        }
+    }
+}
+
+/// `30d` or `12h`.
+fn age(text: &str) -> Option<Duration> {
+    let (number, seconds) = match text.strip_suffix('d') {
+        Some(days) => (days, 24 * 60 * 60),
+        None => (text.strip_suffix('h')?, 60 * 60),
+    };
+    let number: u64 = number.parse().ok().filter(|number| *number > 0)?;
+    number.checked_mul(seconds).map(Duration::from_secs)
+}
+
 /// The parts of a list with commas.
 pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
@@ -213,7 +234,7 @@ pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Age, ByteSize, CacheSize, CpuCount, Retention};
+    use super::{Age, ByteSize, CacheSize, CpuCount, Retention, TaskRetention};
 
     #[test]
     fn sizes_and_counts() {
@@ -246,5 +267,8 @@ mod tests {
         assert_eq!("12h".parse::<Retention>().unwrap().max_age, Some(Duration::from_hours(12)));
         assert_eq!("".parse::<Retention>().unwrap(), Retention::default());
         assert!("0d".parse::<Retention>().is_err() && "soon".parse::<Retention>().is_err());
+        assert_eq!("2d".parse(), Ok(TaskRetention(Some(Duration::from_hours(48)))));
+        assert_eq!("".parse(), Ok(TaskRetention(None)));
+        assert!("0h".parse::<TaskRetention>().is_err() && "10g".parse::<TaskRetention>().is_err());
     }
 }

@@ -76,6 +76,8 @@ pub struct Due {
     pub host: String,
     /// `None` if the sealed target cannot be opened because it was modified or moved.
     pub target: Option<Target>,
+    /// The API key that submitted the task; empty without one.
+    pub key: String,
 }
 
 /// The result of an attempt, for the store to record.

@@ -100,7 +100,7 @@ pub(crate) async fn removing_ends_everything_and_may_be_repeated(fixture: &dyn F
     let in_use = engine.remove_volume(&sandbox.volume).await;
     assert!(matches!(in_use, Err(EngineError::Conflict { .. })), "{in_use:?}");
 
-    // Of two concurrent removals, both return when the container no longer exists. Depending on the order, the wait sees
+    // Two concurrent removals both return when the container no longer exists. Depending on the order, the wait sees
     // the exit by SIGKILL or a missing container.
     let (exit, first, second) =
         tokio::join!(engine.wait_container(&id), engine.remove_container(&id), engine.remove_container(&id));

@@ -1,4 +1,4 @@
-//! What was spent on each account, what is reserved, and whether one more request may begin. No waiting, no clock.
+//! Keeps what was spent and reserved on each account, and decides if one more request may begin. No waiting, no clock.
 
 use std::collections::HashMap;
 
@@ -11,13 +11,13 @@ use crate::bound::Certainty;
 const IDLE_ACCOUNTS: usize = 4096;
 
 pub(super) struct Ledger {
-    entries: HashMap<Account, Entry>,
+    entries: HashMap<Account, AccountState>,
     /// At this size idle accounts are looked for.
     sweep_at: usize,
 }
 
 #[derive(Default)]
-struct Entry {
+struct AccountState {
     balance: Balance,
     /// `None`: there were requests that this coordinator has not seen.
     usage: Option<Usage>,
@@ -30,15 +30,15 @@ struct Entry {
     unwritten: u32,
 }
 
-/// What becomes of a request that wants to begin.
+/// The decision on a request that wants to begin.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ruling {
     /// It is reserved.
     Granted,
-    /// An open request may use up the rest.
+    /// An open request may use up what is left.
     Wait,
     Spent(Spent),
-    /// An account has to be learned first.
+    /// An account has to be loaded first.
     Unknown,
 }
 
@@ -49,7 +49,7 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// Those of `accounts` that are not known here.
+    /// Returns those of `accounts` that are not known here.
     pub(super) fn unknown(&self, accounts: &[Account]) -> Vec<Account> {
         accounts.iter().filter(|account| !self.entries.contains_key(account)).cloned().collect()
     }
@@ -60,7 +60,7 @@ impl Ledger {
             self.entries.retain(|_, entry| entry.open > 0 || entry.unwritten > 0);
             self.sweep_at = IDLE_ACCOUNTS.max(2 * self.entries.len());
         }
-        self.entries.entry(account).or_insert(Entry { balance, ..Entry::default() });
+        self.entries.entry(account).or_insert(AccountState { balance, ..AccountState::default() });
     }
 
     /// Adds an account that was never charged.
@@ -73,7 +73,7 @@ impl Ledger {
         }
     }
 
-    /// Whether no request of an account is open.
+    /// Returns true when no request of an account is open.
     pub(super) fn is_settled(&self, account: &Account) -> bool {
         self.entries.get(account).is_none_or(|entry| entry.open == 0)
     }
@@ -86,7 +86,7 @@ impl Ledger {
         self.entries.get(account).map(|entry| entry.balance)
     }
 
-    /// Every limit's account is one of `accounts`.
+    /// Reserves `estimate` on all accounts if no limit forbids it. Every limit's account is one of `accounts`.
     pub(super) fn reserve(
         &mut self,
         accounts: &[Account],
@@ -119,7 +119,7 @@ impl Ledger {
         Ruling::Granted
     }
 
-    /// A request that was granted cost this much. It stays in memory until [`Ledger::written`].
+    /// Charges a granted request. The account stays in memory until [`Ledger::written`].
     pub(super) fn settle(&mut self, accounts: &[Account], estimate: Cost, certainty: Certainty, charge: &Charge) {
         for account in accounts {
             if let Some(entry) = self.entries.get_mut(account) {
@@ -135,7 +135,7 @@ impl Ledger {
         }
     }
 
-    /// The store has a settlement.
+    /// Marks a settlement as stored.
     pub(super) fn written(&mut self, accounts: &[Account]) {
         for account in accounts {
             if let Some(entry) = self.entries.get_mut(account) {

@@ -1,4 +1,4 @@
-//! Money that is set aside for one request until it is settled.
+//! The reservation of money for one request, until it is settled.
 
 use std::time::Duration;
 
@@ -7,18 +7,19 @@ use store::{Change, StoreError};
 
 use super::{Budgets, Certainty};
 
-/// How often a settlement for which the disk has no room is tried again, every half second. After that the request stays
+/// The tries of a settlement that finds the disk full, one every half second. After that the request stays
 /// open, and the next start charges its estimate.
 const TRIES: u32 = 1200;
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Settled when dropped, by what [`Reservation::charge`] says then. It has to be dropped inside a tokio runtime.
+/// Money reserved for one request. Dropping it settles the request with [`Reservation::charge`]; drop it inside a tokio
+/// runtime.
 pub struct Reservation {
     budgets: Budgets,
     request: OpenRequest,
     accounts: Vec<Account>,
     certainty: Certainty,
-    /// Nothing at first.
+    /// The charge so far. It starts at zero.
     pub charge: Charge,
 }
 
@@ -43,7 +44,7 @@ impl Drop for Reservation {
             return;
         };
         let settlement = vec![Change::SettleRequest { id: self.request.id, charge }];
-        // In the writer's queue before anyone sees the end of the answer: so the end of its task comes after it.
+        // Queued before anyone sees the end of the answer, so that the settlement precedes the end of its task.
         let queued = book.store.enqueue(settlement.clone());
         let (budgets, store) = (self.budgets.clone(), book.store.clone());
         book.tracker.spawn(async move {
@@ -56,7 +57,7 @@ impl Drop for Reservation {
             }
             match written {
                 Ok(()) => budgets.ledger().written(&accounts),
-                Err(error) => tracing::warn!(%error, "what a model request cost could not be written down"),
+                Err(error) => tracing::warn!(%error, "could not store the cost of a model request"),
             }
         });
     }

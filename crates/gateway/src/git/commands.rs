@@ -1,13 +1,13 @@
-//! What a push wants to do, and whether it may.
+//! The commands of a push, and the check that it may carry them out.
 //!
-//! A push begins with pkt-lines: `OLD NEW REF`, behind the first a NUL and the capabilities, up to a flush packet `0000`; then
-//! comes the pack.
+//! A push begins with pkt-lines: `OLD NEW REF`, behind the first a NUL and the capabilities, up to a flush packet
+//! `0000`; then comes the pack.
 
 use std::collections::BTreeSet;
 
 use super::pkt::{Packet, packet};
 
-/// A ref that is to be moved from one object to another. An object of zeros stands for none.
+/// A command to move a ref from one object to another. An object of zeros stands for none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Command {
     pub(super) old: String,
@@ -20,13 +20,13 @@ pub(super) struct Command {
 pub(super) struct PushHead {
     pub(super) commands: Vec<Command>,
     pub(super) capabilities: BTreeSet<String>,
-    /// How many bytes of the request it took, the flush packet included.
+    /// Bytes of the request that the head takes, with the flush packet.
     pub(super) length: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PushError {
-    #[error("this is no push: {0}")]
+    #[error("this is not a push: {0}")]
     Malformed(&'static str),
     #[error("a push may move at most {} refs", PushHead::MAX_COMMANDS)]
     TooMany,
@@ -83,15 +83,15 @@ fn parse_command(line: &str) -> Result<Command, PushError> {
     }
 }
 
-/// What a repository task may push: its own branch, and branches whose names begin with that and a `-`.
+/// The branches that a repository task may push: its own branch, and branches whose names begin with that and a `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushPolicy {
-    /// Without `refs/heads/`.
+    /// The branch, without `refs/heads/`.
     pub branch: String,
 }
 
 impl PushPolicy {
-    /// Why the command may not be carried out, in words that git shows behind `remote rejected`.
+    /// Returns the reason why the command is refused, in words that git shows behind `remote rejected`.
     pub(super) fn objection(&self, command: &Command) -> Option<String> {
         let Some(branch) = command.branch() else {
             return Some(format!("only branches can be pushed here; this task's is {}", self.branch));

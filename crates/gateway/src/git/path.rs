@@ -1,4 +1,4 @@
-//! Which of git's requests it is.
+//! Recognises git's requests by their paths.
 
 use domain::repository::RepositoryName;
 use http::Method;

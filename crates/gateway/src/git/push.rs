@@ -17,7 +17,7 @@ use observe::audit;
 use tokio::sync::watch;
 
 use super::commands::{Command, PushError, PushHead};
-use super::report::{self, Fate};
+use super::report::{self, RefResult};
 use super::{RepositoryAccess, Workflows, pkt, refuse, send};
 use crate::answer::{Body, full};
 
@@ -53,8 +53,8 @@ pub(super) async fn answer(
         // git reads the answer only when it has sent all.
         while body.frame().await.is_some() {}
         let other = || "another ref of this push was refused".to_owned();
-        let fates = objections.into_iter().map(|objection| Fate::Refused(objection.unwrap_or_else(other)));
-        return Ok(told(&head.commands, fates, b"", capabilities));
+        let results = objections.into_iter().map(|objection| RefResult::Refused(objection.unwrap_or_else(other)));
+        return Ok(report_results(&head.commands, results, b"", capabilities));
     }
 
     let waiting = Waiting::new(&head.commands);
@@ -101,7 +101,8 @@ impl Waiting {
 
     /// The head of the push that goes to the forge.
     fn head(&self, head: &PushHead) -> Vec<u8> {
-        // What needs more than this push has, and what is said in its first form: the second one's lines may follow it.
+        // Drops capabilities that need more than this push has, and `report-status-v2`: its extra lines are not parsed
+        // here.
         let dropped = ["atomic", "push-options", REPORT_STATUS, REPORT_STATUS_V2];
         let kept = head.capabilities.iter().map(String::as_str).filter(|capability| !dropped.contains(capability));
         let capabilities: Vec<&str> = std::iter::once(REPORT_STATUS).chain(kept).collect();
@@ -119,7 +120,7 @@ impl Waiting {
         for reference in &self.0 {
             match access.github.delete_reference(&access.name, reference).await {
                 Ok(()) | Err(GitHubError::NotFound(_) | GitHubError::Invalid(_)) => {}
-                Err(error) => tracing::warn!(%error, reference, "a ref that only waited could not be removed"),
+                Err(error) => tracing::warn!(%error, reference, "could not remove a temporary ref"),
             }
         }
     }
@@ -142,51 +143,51 @@ async fn conclude(
     }
     let report =
         report::parse(&bytes, &head.capabilities).map_err(|error| GitHubError::Malformed(error.to_string()))?;
-    let mut fates = Vec::new();
+    let mut results = Vec::new();
     for (command, reference) in head.commands.iter().zip(&waiting.0) {
-        let fate = match report.fates.get(reference) {
-            Some(Fate::Moved) => update_branch(access, command).await?,
-            Some(Fate::Refused(reason)) => Fate::Refused(reason.clone()),
-            None => Fate::Refused("the forge did not take the objects".to_owned()),
+        let result = match report.results.get(reference) {
+            Some(RefResult::Updated) => update_branch(access, command).await?,
+            Some(RefResult::Refused(reason)) => RefResult::Refused(reason.clone()),
+            None => RefResult::Refused("the forge did not take the objects".to_owned()),
         };
-        if fate == Fate::Moved && command.branch() == Some(&access.push.branch) {
+        if result == RefResult::Updated && command.branch() == Some(&access.push.branch) {
             pushed.send_replace(Some(command.new.clone()));
         }
-        fates.push(fate);
+        results.push(result);
     }
-    Ok(told(&head.commands, fates.into_iter(), &report.remarks, &head.capabilities))
+    Ok(report_results(&head.commands, results.into_iter(), &report.remarks, &head.capabilities))
 }
 
-async fn update_branch(access: &RepositoryAccess, command: &Command) -> Result<Fate, GitHubError> {
+async fn update_branch(access: &RepositoryAccess, command: &Command) -> Result<RefResult, GitHubError> {
     let (github, name) = (&access.github, &access.name);
     if access.workflows == Workflows::Fixed {
         let (before, after) =
             (github.workflows(name, &access.base).await?, github.workflows(name, &command.new).await?);
         if before != after {
-            return Ok(Fate::Refused("it changes .github/workflows, which is not allowed here".to_owned()));
+            return Ok(RefResult::Refused("it changes .github/workflows, which is not allowed here".to_owned()));
         }
     }
-    let Some(branch) = command.branch() else { return Ok(Fate::Refused("it is no branch".to_owned())) };
+    let Some(branch) = command.branch() else { return Ok(RefResult::Refused("it is not a branch".to_owned())) };
     let is_new = command.old.bytes().all(|b| b == b'0');
     let wanted = if is_new { RefUpdate::Create } else { RefUpdate::FastForward };
     match github.update_branch(name, branch, &command.new, wanted).await {
-        Ok(()) => Ok(Fate::Moved),
-        Err(GitHubError::Invalid(message) | GitHubError::Forbidden(message)) => Ok(Fate::Refused(message)),
+        Ok(()) => Ok(RefResult::Updated),
+        Err(GitHubError::Invalid(message) | GitHubError::Forbidden(message)) => Ok(RefResult::Refused(message)),
         Err(error) => Err(error),
     }
 }
 
-fn told(
+fn report_results(
     commands: &[Command],
-    fates: impl Iterator<Item = Fate>,
+    results: impl Iterator<Item = RefResult>,
     remarks: &[u8],
     capabilities: &BTreeSet<String>,
 ) -> Response<Body> {
-    let fates: Vec<_> = commands.iter().map(|command| command.reference.as_str()).zip(fates).collect();
-    for (reference, fate) in &fates {
-        tracing::info!(target: audit::TARGET, { git.reference = reference, git.decision = ?fate }, "push");
+    let results: Vec<_> = commands.iter().map(|command| command.reference.as_str()).zip(results).collect();
+    for (reference, result) in &results {
+        tracing::info!(target: audit::TARGET, { git.reference = reference, git.decision = ?result }, "push");
     }
-    reported(report::make(&fates, remarks, capabilities))
+    reported(report::make(&results, remarks, capabilities))
 }
 
 fn reported(report: Vec<u8>) -> Response<Body> {

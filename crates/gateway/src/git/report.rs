@@ -1,25 +1,25 @@
-//! The answer to a push (report-status in gitprotocol-pack), read and made in git's own form, so that git shows ours as it
-//! shows its server's.
+//! The answer to a push (report-status in gitprotocol-pack), read and made in git's own form, so that git shows ours as
+//! it shows its server's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::commands::PushError;
 use super::pkt;
 
-/// What became of a ref.
+/// The result of a push for one ref.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Moved,
-    /// In words that git shows behind `remote rejected`.
+pub(super) enum RefResult {
+    Updated,
+    /// The reason, in words that git shows behind `remote rejected`.
     Refused(String),
 }
 
-/// What the forge answered.
+/// The forge's answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Report {
-    /// By the name under which it was pushed there.
-    pub(super) fates: BTreeMap<String, Fate>,
-    /// What git prints behind `remote:`.
+    /// The results by the name of the ref that was pushed.
+    pub(super) results: BTreeMap<String, RefResult>,
+    /// Text that git prints behind `remote:`.
     pub(super) remarks: Vec<u8>,
 }
 
@@ -41,26 +41,26 @@ pub(super) fn parse(bytes: &[u8], capabilities: &BTreeSet<String>) -> Result<Rep
     } else {
         status.extend_from_slice(bytes);
     }
-    let mut fates = BTreeMap::new();
+    let mut results = BTreeMap::new();
     for line in pkt::lines(&status)? {
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end();
         if let Some(reference) = line.strip_prefix("ok ") {
-            fates.insert(reference.to_owned(), Fate::Moved);
+            results.insert(reference.to_owned(), RefResult::Updated);
         } else if let Some((reference, reason)) = line.strip_prefix("ng ").and_then(|line| line.split_once(' ')) {
-            fates.insert(reference.to_owned(), Fate::Refused(reason.to_owned()));
+            results.insert(reference.to_owned(), RefResult::Refused(reason.to_owned()));
         }
     }
-    Ok(Report { fates, remarks })
+    Ok(Report { results, remarks })
 }
 
 /// Makes an answer in the form that the capabilities asked for.
-pub(super) fn make(fates: &[(&str, Fate)], remarks: &[u8], capabilities: &BTreeSet<String>) -> Vec<u8> {
+pub(super) fn make(results: &[(&str, RefResult)], remarks: &[u8], capabilities: &BTreeSet<String>) -> Vec<u8> {
     let mut status = pkt::encode(b"unpack ok\n");
-    for (reference, fate) in fates {
-        let line = match fate {
-            Fate::Moved => format!("ok {reference}\n"),
-            Fate::Refused(reason) => format!("ng {reference} {reason}\n"),
+    for (reference, result) in results {
+        let line = match result {
+            RefResult::Updated => format!("ok {reference}\n"),
+            RefResult::Refused(reason) => format!("ng {reference} {reason}\n"),
         };
         status.extend(pkt::encode(line.as_bytes()));
     }
@@ -79,16 +79,16 @@ pub(super) fn make(fates: &[(&str, Fate)], remarks: &[u8], capabilities: &BTreeS
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Fate, make, parse};
+    use super::{RefResult, make, parse};
 
     #[test]
     fn what_is_made_is_read_again() {
-        let refused = Fate::Refused("not here".to_owned());
-        let fates = [("refs/heads/a", Fate::Moved), ("refs/heads/b", refused.clone())];
+        let refused = RefResult::Refused("not here".to_owned());
+        let results = [("refs/heads/a", RefResult::Updated), ("refs/heads/b", refused.clone())];
         for capabilities in [BTreeSet::from(["side-band-64k".to_owned()]), BTreeSet::new()] {
-            let report = parse(&make(&fates, b"a remark\n", &capabilities), &capabilities).unwrap();
-            assert_eq!(report.fates["refs/heads/a"], Fate::Moved);
-            assert_eq!(report.fates["refs/heads/b"], refused);
+            let report = parse(&make(&results, b"a remark\n", &capabilities), &capabilities).unwrap();
+            assert_eq!(report.results["refs/heads/a"], RefResult::Updated);
+            assert_eq!(report.results["refs/heads/b"], refused);
             assert_eq!(report.remarks.is_empty(), capabilities.is_empty());
         }
     }

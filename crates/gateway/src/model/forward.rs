@@ -75,12 +75,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                     let jitter = rand::random_range(0.0..1.0);
                     match self.sandbox.shared.retry.delay(tries, began.elapsed(), asked, jitter) {
                         Some(delay) if !trouble.is_final() && !(self.is_abandoned)() => {
-                            tracing::info!(
-                                status = trouble.status.as_u16(),
-                                ?delay,
-                                tries,
-                                "the model API is asked again"
-                            );
+                            tracing::info!(status = trouble.status.as_u16(), ?delay, tries, "retrying the model API");
                             tokio::time::sleep(delay).await;
                         }
                         _ => return Err(self.overloaded(&trouble, tries)),
@@ -117,7 +112,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
         sent.map_err(|error| self.unreachable(format!("the model API could not be reached: {}", in_words(&error))))
     }
 
-    /// Whether the login was renewed since `credential` was read from it.
+    /// Returns true when the login was renewed since `credential` was read from it.
     fn changed(&self, credential: &Credential) -> bool {
         credential.kind() == CredentialKind::Login
             && self.sandbox.credential().is_ok_and(|current| !current.is_same(credential))
@@ -205,7 +200,7 @@ impl Trouble {
         }
     }
 
-    /// Whether the API itself says that asking again is no use.
+    /// Returns true when the API itself says that another try is of no use.
     fn is_final(&self) -> bool {
         self.headers.get(X_SHOULD_RETRY).is_some_and(|value| value == "false")
     }

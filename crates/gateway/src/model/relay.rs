@@ -1,7 +1,7 @@
 //! Carries the answer of one model request from the API to the agent.
 //!
-//! The relay runs apart from the agent's connection: what was asked for is paid for, so an answer is read to its end whether
-//! the agent still listens or not.
+//! The relay runs apart from the agent's connection: what was asked for is paid for, so an answer is read to its end
+//! whether the agent still listens or not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use super::{Endpoint, ModelRequest, forward};
 use crate::activity::OpenRequest;
 use crate::answer::{Body, BoxError, empty, full, model_error, shortened};
-use crate::block_ends::BlockEnds;
+use crate::block_stop_buffer::BlockStopBuffer;
 use crate::failure::GatewayFailure;
 use crate::headers::strip_model_answer;
-use crate::meter::Entry;
+use crate::meter::MeteredRequest;
 use crate::sandbox::SandboxGateway;
 use crate::sse::{Origin, UsageReader, statement_of_json};
 use crate::task::{CutCharge, TaskRequests};
@@ -29,7 +29,7 @@ use crate::task::{CutCharge, TaskRequests};
 const PIECES: usize = 16;
 /// A longer answer in one document is not read. The longest are under 1 MB.
 const MAX_DOCUMENT_BYTES: usize = 8 << 20;
-/// How long after `message_stop` the API may take to end its answer.
+/// The time after `message_stop` in which the API has to end its answer.
 const END_TIMEOUT: Duration = Duration::from_millis(100);
 /// Bytes of a foreign answer that its error quotes.
 const QUOTED_BYTES: usize = 120;
@@ -41,7 +41,7 @@ pub(super) struct Relay {
     /// The room that the request's body takes.
     pub(super) room: OwnedSemaphorePermit,
     /// `None`: the request costs nothing.
-    pub(super) entry: Option<Entry>,
+    pub(super) entry: Option<MeteredRequest>,
     pub(super) task: Arc<TaskRequests>,
     pub(super) slot: OwnedSemaphorePermit,
 }
@@ -81,7 +81,7 @@ impl Relay {
 /// A request that was sent and is not charged yet.
 struct Open {
     sandbox: Arc<SandboxGateway>,
-    entry: Option<Entry>,
+    entry: Option<MeteredRequest>,
     task: Arc<TaskRequests>,
 }
 
@@ -104,7 +104,7 @@ impl Open {
     /// Charges the request, then answers: so whoever sees the end of an answer finds it charged.
     fn close_with(self, head: Head, answer: Response<Body>) {
         drop(self);
-        // An agent that is gone needs no answer.
+        // An agent that hung up needs no answer.
         let _ = head.send(answer);
     }
 
@@ -120,7 +120,7 @@ impl Open {
                 }
                 piece = response.chunk() => match piece {
                     Ok(Some(piece)) if body.len() + piece.len() <= MAX_DOCUMENT_BYTES => {
-                        self.sandbox.pulse.touch();
+                        self.sandbox.activity_tracker.touch();
                         body.extend_from_slice(&piece);
                     }
                     Ok(Some(_)) => break End::TooLong,
@@ -144,7 +144,7 @@ impl Open {
         self.close_with(head, answer);
     }
 
-    /// What came is no answer of the API, so it costs nothing.
+    /// Makes an error of an answer that is not the API's. Such an answer costs nothing.
     fn foreign(&mut self, headers: &HeaderMap, body: &[u8], end: End) -> Response<Body> {
         let sentence = foreign_sentence(headers, body, end);
         let answer = model_error(StatusCode::BAD_GATEWAY, "api_error", &sentence);
@@ -164,7 +164,7 @@ impl Open {
         *answer.body_mut() = body_of(pieces);
         let mut agent = head.send(answer).is_ok().then_some(agent);
         let mut reader = UsageReader::default();
-        let mut ends = BlockEnds::default();
+        let mut ends = BlockStopBuffer::default();
         let mut beginning = Vec::new();
         let last = loop {
             let piece = tokio::select! {
@@ -189,9 +189,9 @@ impl Open {
                         self.pass(&mut agent, passed).await;
                         continue;
                     }
-                    self.sandbox.pace.tell(ends.tool_calls());
-                    // The end of the answer goes out with the end of the message: between them it could be cut off again.
-                    // Read to its own end, so that its connection serves others.
+                    self.sandbox.request_gate.expect_calls(ends.tool_calls());
+                    // The end of the answer goes out with the end of the message: between them it could be cut off
+                    // again. Read to its own end, so that its connection serves others.
                     let _ = tokio::time::timeout(END_TIMEOUT, response.chunk()).await;
                     self.see(&mut reader, None);
                     break Some(passed);
@@ -226,7 +226,7 @@ impl Open {
 
     /// Reads what the next piece states; `None`: the last one has come.
     fn see(&mut self, reader: &mut UsageReader, piece: Option<&[u8]>) {
-        self.sandbox.pulse.touch();
+        self.sandbox.activity_tracker.touch();
         let Some(entry) = &mut self.entry else { return };
         let before = reader.origin();
         let mut statements = Vec::new();
@@ -272,7 +272,7 @@ impl Open {
     }
 }
 
-/// How far a document came.
+/// The part of a document that has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Whole,

@@ -145,7 +145,7 @@ async fn what_a_cut_answer_cost_is_estimated() {
     }
     upstream.send(Err(std::io::Error::other("cut"))).await.unwrap();
     assert!(http_body_util::BodyExt::collect(answer).await.is_err());
-    let reading = world.sandbox.reading();
+    let reading = world.sandbox.usage();
     assert_eq!(reading.usage.input_tokens, 1000, "what is stated is not estimated");
     assert!((50..=150).contains(&reading.usage.output_tokens), "200 characters are {reading:?}");
     assert_eq!(reading.cost, Cost::from_nano_dollars(3_000_000 + reading.usage.output_tokens * 15_000));
@@ -156,7 +156,7 @@ async fn a_refused_request_costs_nothing() {
     let server = Server::start(|_, _| api_error(400, "invalid_request_error")).await;
     let world = Setup::before(server.address).open();
     assert_eq!(world.ask().await.status, 400);
-    assert_eq!(world.sandbox.reading().cost, Cost::ZERO);
+    assert_eq!(world.sandbox.usage().cost, Cost::ZERO);
 }
 
 #[tokio::test]

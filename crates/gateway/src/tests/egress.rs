@@ -1,4 +1,4 @@
-//! Which addresses are dialled for a name, without dialling any.
+//! Tests the choice of addresses for a name, without dialling any.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

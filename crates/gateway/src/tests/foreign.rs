@@ -43,7 +43,7 @@ async fn a_document_that_is_not_the_apis_costs_nothing() {
         let said = answer.json()["error"]["message"].as_str().unwrap().to_owned();
         assert!(said.contains(shown) && said.contains("ANTHROPIC_BASE_URL"), "{said}");
         assert_eq!(world.sandbox.failure(), Some(GatewayFailure::Unreachable { sentence: said }));
-        assert_eq!((world.sandbox.reading().cost, world.sandbox.reading().usage.requests), (Cost::ZERO, 0));
+        assert_eq!((world.sandbox.usage().cost, world.sandbox.usage().usage.requests), (Cost::ZERO, 0));
     }
 }
 
@@ -63,7 +63,7 @@ async fn a_document_that_is_cut_costs_nothing() {
     let answer = world.ask().await;
     assert_eq!(answer.status, 502);
     assert!(answer.text.contains("cut short"), "{}", answer.text);
-    assert_eq!(world.sandbox.reading().cost, Cost::ZERO);
+    assert_eq!(world.sandbox.usage().cost, Cost::ZERO);
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_stream_that_is_not_the_apis_ends_with_an_error_and_costs_nothing() {
         assert!(before.is_empty() || (before == body && body.starts_with("event: ping")), "{text}");
         assert!(error.contains("did not come from the model API"), "{text}");
         assert!(matches!(world.sandbox.failure(), Some(GatewayFailure::Unreachable { .. })));
-        assert_eq!((world.sandbox.reading().cost, world.sandbox.reading().usage.requests), (Cost::ZERO, 0));
+        assert_eq!((world.sandbox.usage().cost, world.sandbox.usage().usage.requests), (Cost::ZERO, 0));
     }
 }
 
@@ -95,5 +95,5 @@ async fn the_apis_own_error_in_a_stream_passes_and_costs_nothing() {
     let server = Server::start(|_, _| streamed(ERROR.into())).await;
     let world = Setup::before(server.address).open();
     assert_eq!(world.ask().await.text, ERROR);
-    assert_eq!(world.sandbox.reading().cost, Cost::ZERO);
+    assert_eq!(world.sandbox.usage().cost, Cost::ZERO);
 }

@@ -71,7 +71,7 @@ impl World {
         assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// What git says when the script fails, which it has to.
+    /// Runs a script that has to fail, and returns git's error message.
     async fn refused(&self, script: &str) -> String {
         let output = self.shell(script).await;
         assert!(!output.status.success(), "{script} worked");

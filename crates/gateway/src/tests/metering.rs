@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::world::*;
 use crate::sse::{UsageReader, statement_of_json};
 use crate::tokens::TokenCounts;
-use crate::{Prices, Reading};
+use crate::{Prices, UsageSnapshot};
 
 const STREAM: &str = "event: message_start\r\n\
     data: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-sonnet-4-5-20250929\",\"usage\":{\
@@ -123,7 +123,7 @@ async fn a_streamed_answer_is_metered_and_passes_unchanged() {
     };
     // 3 × $3 + 25 × $15 + 100 × $3.75 + 50 × $6 + 1000 × $0.30, a million each, and two searches for a cent.
     let cost = Cost::from_nano_dollars(9_000 + 375_000 + 375_000 + 300_000 + 300_000 + 20_000_000);
-    assert_eq!(world.sandbox.reading(), Reading { usage, cost });
+    assert_eq!(world.sandbox.usage(), UsageSnapshot { usage, cost });
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn an_answer_that_is_cut_counts_as_far_as_it_came() {
     next(answer.body_mut()).await;
     upstream.send(Err(std::io::Error::other("cut"))).await.unwrap();
     assert!(answer.collect().await.is_err(), "the client sees that it was cut");
-    let Reading { usage, .. } = world.sandbox.reading();
+    let UsageSnapshot { usage, .. } = world.sandbox.usage();
     assert_eq!((usage.input_tokens, usage.output_tokens, usage.requests), (3, 1, 1));
 }
 
@@ -146,7 +146,7 @@ async fn an_answer_in_one_document_is_metered() {
     let world = Setup::before(server.address).open();
     for round in 1..=2 {
         assert_eq!(world.ask().await.json()["type"], "message");
-        let Reading { usage, cost } = world.sandbox.reading();
+        let UsageSnapshot { usage, cost } = world.sandbox.usage();
         assert_eq!((usage.input_tokens, usage.output_tokens, usage.requests), (10 * round, 20 * round, round));
         assert_eq!(cost, Cost::from_nano_dollars(round * (10 * 3_000 + 20 * 15_000)));
     }
@@ -189,7 +189,7 @@ async fn an_unknown_kind_is_charged_and_warned_about_once() {
     let world = Setup::before(server.address).open();
     for round in 1..=3 {
         world.ask().await;
-        assert_eq!(world.sandbox.reading().cost, Cost::from_nano_dollars(round * 1_000 * 15_000));
+        assert_eq!(world.sandbox.usage().cost, Cost::from_nano_dollars(round * 1_000 * 15_000));
     }
     assert_eq!(world.log.count("audio_tokens"), 1);
 }

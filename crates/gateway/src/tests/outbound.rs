@@ -1,4 +1,4 @@
-//! What the coordinator itself calls on behalf of callers.
+//! Tests the requests that the coordinator itself sends on behalf of callers.
 
 use std::io;
 use std::net::IpAddr;
@@ -105,7 +105,7 @@ async fn the_address_that_was_checked_is_the_one_that_is_called() {
         String::from_utf8_lossy(&request[..read]).into_owned()
     };
     let to = format!("http://turning.example:{port}/hook?a=b");
-    // One that is not called fails, and does not hang.
+    // A server that is never called makes the test fail instead of hang.
     let serve = tokio::time::timeout(Duration::from_secs(20), serve);
     let (answered, request) = tokio::join!(post(&outbound, &to), serve);
     let request = request.expect("nobody called");

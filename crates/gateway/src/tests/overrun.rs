@@ -1,5 +1,5 @@
-//! Whatever an agent asks for, however many requests it has open, and whenever the coordinator dies: no budget is overrun by
-//! more than one request. The model API's own bill is the judge.
+//! Whatever an agent asks for, however many requests it has open, and whenever the coordinator dies: no budget is
+//! overrun by more than one request. The model API's own bill is the judge.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ const MAX_TOKENS: u64 = 4_000;
 /// Fewer than a sandbox may have open.
 const REQUESTS_PER_SANDBOX: usize = 25;
 
-/// What one request asks for, and what becomes of it.
+/// One model request: its body and its outcome.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Plan {
     kind: Kind,
@@ -44,7 +44,7 @@ struct Plan {
     /// The agent hangs up then.
     patience_ms: u64,
     streams: bool,
-    /// Where nobody can tell the most that it costs, it costs three times what was estimated.
+    /// A request without a bound costs three times its estimate.
     beyond_estimate: bool,
 }
 
@@ -101,7 +101,7 @@ impl Plan {
         body.to_string()
     }
 
-    /// What the API counts for it.
+    /// Returns the usage that the API states for it.
     fn usage(&self, body_bytes: usize) -> Value {
         let share = |most: u64| most * self.use_percent / 100;
         let (input, searches) = match self.kind {
@@ -125,7 +125,7 @@ impl Plan {
     }
 }
 
-/// What the API has been asked for by the coordinator that lives.
+/// The requests that the living coordinator has sent to the API.
 #[derive(Default)]
 struct Bill {
     costs: Mutex<Vec<Cost>>,
@@ -204,7 +204,7 @@ impl Life {
         Life { gateway, budgets, sandboxes, tracker, task: task.clone() }
     }
 
-    /// Makes all the requests, so many at once.
+    /// Sends all requests, `at_once` of them concurrently.
     async fn ask(&self, plans: &[Plan], at_once: usize) {
         let next = AtomicUsize::new(0);
         let agents = (0..at_once).map(|agent| {
@@ -284,8 +284,8 @@ async fn play(plans: &[Plan], at_once: usize, kill_at: Option<usize>) {
     life.gateway.close();
 }
 
-/// `kill_at`: the coordinator dies after so many requests were made, and what is open at the end is cut. Else all answers are
-/// read to their end, and some cost more than was estimated.
+/// `kill_at`: the coordinator dies after so many requests were made, and what is open at the end is cut. Else all
+/// answers are read to their end, and some cost more than was estimated.
 fn run(plans: &[Plan], at_once: usize, kill_at: Option<usize>) {
     let plans: Vec<Plan> = plans.iter().map(|plan| Plan { beyond_estimate: kill_at.is_none(), ..*plan }).collect();
     let plans = plans.as_slice();
@@ -311,7 +311,7 @@ proptest! {
     }
 }
 
-/// What was found: 40 requests with web search took a budget of $1 to $16.06.
+/// The overrun that this bound prevents: 40 requests with web search took a budget of $1 to $16.06.
 #[test]
 fn forty_searches_at_once() {
     let plan = Plan {

@@ -1,4 +1,4 @@
-//! What was asked for is paid for, whoever hangs up and whenever the task ends.
+//! Every request that was sent is paid for, whoever hangs up and whenever the task ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::world::*;
-use crate::{Reading, SettleBounds, TaskEnd};
+use crate::{SettleBounds, TaskEnd, UsageSnapshot};
 
 /// A thousand tokens of input: $0.003.
 const START: &str = concat!(
@@ -25,8 +25,8 @@ const END: &str = concat!(
 );
 const STATED: Cost = Cost::from_nano_dollars(3_000_000 + 1_500_000);
 
-/// The reservation of [`ASK`]: its bytes and 2,000 tokens of instructions written to the cache for an hour, 100 of output, in
-/// one region.
+/// The reservation of [`ASK`]: its bytes and 2,000 tokens of instructions written to the cache for an hour, 100 of
+/// output, in one region.
 fn reservation() -> Cost {
     let nanos = (ASK.len() as u64 + 2_000) * 6_000 + 100 * 15_000;
     Cost::from_nano_dollars(nanos * 11 / 10)
@@ -57,11 +57,11 @@ async fn begun(settle: SettleBounds) -> Begun {
 }
 
 impl Begun {
-    /// What the task is charged once everything is.
-    async fn charged(&self) -> (Cost, Reading) {
+    /// Waits until every request is settled, and returns the task's charge.
+    async fn charged(&self) -> (Cost, UsageSnapshot) {
         self.world.gateway.budgets().settled(&self.task).await;
         let (cost, usage) = self.world.gateway.budgets().charged(&self.task).unwrap();
-        let reading = self.world.sandbox.reading();
+        let reading = self.world.sandbox.usage();
         assert_eq!((cost, usage), (reading.cost, Some(reading.usage)), "the account and the task's meter agree");
         (cost, reading)
     }
@@ -122,7 +122,7 @@ async fn an_agent_that_hangs_up_before_the_answer_begins_pays_what_came() {
     }
     gate.add_permits(1);
     world.gateway.budgets().settled(&task).await;
-    assert_eq!(world.sandbox.reading().cost, STATED);
+    assert_eq!(world.sandbox.usage().cost, STATED);
 }
 
 #[tokio::test]

@@ -247,7 +247,7 @@ async fn two_lengths_never_make_two_requests() {
         for line in [format!("POST http://{own}/"), "POST /v1/messages".to_owned()] {
             let host = if line.contains("http") { own.as_str() } else { "127.0.0.1:8787" };
             let request = format!("{line} HTTP/1.1\r\nhost: {host}\r\n{lengths}\r\n\r\n{hidden}");
-            // What is left of the connection is closed by the client.
+            // The client closes the rest of the connection.
             let mut stream = world.connect();
             stream.write_all(request.as_bytes()).await.unwrap();
             stream.shutdown().await.unwrap();

@@ -1,4 +1,4 @@
-//! What the gateway does when the API does not answer with a success.
+//! Tests the retries of requests that the API did not answer with a success.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -27,7 +27,7 @@ async fn an_overloaded_api_is_asked_again() {
         assert_eq!(world.ask().await.status, 200, "{status}");
         assert_eq!(server.seen().len(), 3, "{status}");
         assert_eq!(world.sandbox.failure(), None, "{status}");
-        assert_eq!(world.sandbox.reading().usage.requests, 1, "{status}");
+        assert_eq!(world.sandbox.usage().usage.requests, 1, "{status}");
     }
 }
 
@@ -43,7 +43,7 @@ async fn an_api_that_stays_overloaded_ends_the_task_with_the_true_reason() {
         let answer = world.ask().await;
         // Whatever the API's status was: this is the one that the CLI does not repeat when told so.
         assert_eq!((answer.status.as_u16(), answer.should_retry()), (429, Some("false")), "{status}");
-        // With its own kind the CLI would ask an overloaded API again.
+        // With the original error type the CLI would retry an overloaded API.
         assert_eq!(answer.json()["error"]["type"], "rate_limit_error");
         assert_eq!(answer.headers["anthropic-ratelimit-unified-status"], "rejected");
         assert_eq!(answer.headers.get("anthropic-organization-id"), None);

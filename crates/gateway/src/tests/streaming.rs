@@ -63,7 +63,7 @@ async fn only_the_paths_that_the_cli_needs_are_forwarded() {
     assert!(server.seen().is_empty());
     assert_eq!(client.send(request("POST", "/v1/messages/count_tokens?beta=true", ASK)).await.status, 200);
     assert_eq!(server.seen()[0].line, "POST /v1/messages/count_tokens?beta=true");
-    assert_eq!(world.sandbox.reading().usage.requests, 0, "counting tokens is free");
+    assert_eq!(world.sandbox.usage().usage.requests, 0, "counting tokens is free");
 }
 
 #[tokio::test]

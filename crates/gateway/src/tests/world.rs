@@ -1,4 +1,4 @@
-//! An upstream that does as it is told, a gateway in front of it, and a client in the sandbox's place.
+//! A scripted upstream, a gateway in front of it, and a client in the sandbox's place.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -91,7 +91,7 @@ impl Server {
         Server { address, seen }
     }
 
-    /// One that always answers with a message of 10 input and 20 output tokens.
+    /// Starts an upstream that always answers with a message of 10 input and 20 output tokens.
     pub(super) async fn answering() -> Server {
         Server::start(|_, _| message("claude-sonnet-4-6", &json!({ "input_tokens": 10, "output_tokens": 20 }))).await
     }
@@ -176,7 +176,7 @@ impl Resolve for Names {
 pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// How many lines have `text` in them.
+    /// Returns the number of lines with `text` in them.
     pub(super) fn count(&self, text: &str) -> usize {
         String::from_utf8_lossy(&self.0.lock().unwrap()).lines().filter(|line| line.contains(text)).count()
     }
@@ -210,7 +210,7 @@ impl AuditLog {
         (AuditLog { directory, taken: Cell::new(0), _subscriber: subscriber }, log)
     }
 
-    /// What was decided since this was asked last, as `session via target: outcome`.
+    /// Returns the decisions since the last call, as `session via target: outcome`.
     pub(super) fn decisions(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.directory.path().join("audit.log")).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -241,7 +241,7 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    /// With an API key, tries without waits, and no names.
+    /// The settings of tests: an API key, retries without waits, and no names.
     pub(super) fn before(upstream: SocketAddr) -> Setup {
         let mut settings =
             GatewaySettings::new(format!("http://{upstream}").parse().unwrap(), Prices::load(None).unwrap());

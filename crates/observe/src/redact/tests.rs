@@ -36,12 +36,18 @@ fn a_line_is_masked_in_every_spelling_of_json() {
 #[test]
 fn a_session_has_secrets_of_its_own_and_the_longer_goes_first() {
     let mut redactor = redactor(&["swordfish"]);
-    redactor.learn("swordfish-long");
-    redactor.learn("short");
+    redactor.replace(["short", "swordfish-long"]);
     redactor.shared.learn("learnt-later");
     assert_eq!(redactor.text("short swordfish learnt-later").unwrap(), format!("short {MASK} {MASK}"));
     assert_eq!(redactor.text("short"), None);
     assert_eq!(pass(&redactor, &["swordfish", "-long"]), format!("{MASK}-long"));
+    assert_eq!(redactor.text("a swordfish-long").unwrap(), format!("a {MASK}"));
+    redactor.replace([]);
+    assert_eq!(
+        redactor.text("a swordfish-long").unwrap(),
+        format!("a {MASK}-long"),
+        "a session's secret was not forgotten"
+    );
 }
 
 proptest! {
@@ -50,7 +56,8 @@ proptest! {
         before in "[a-c]{0,12}", after in "[a-c]{0,12}", secret in "[a-c]{8,14}",
         cuts in prop::collection::vec(0usize..40, 0..6),
     ) {
-        let redactor = redactor(&[&secret]);
+        let mut redactor = redactor(&[&secret]);
+        redactor.replace((0..1000).map(|number| format!("{number:08}")).collect::<Vec<_>>().iter().map(String::as_str));
         let text = format!("{before}{secret}{after}");
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
         cuts.extend([0, text.len()]);

@@ -21,12 +21,12 @@ use super::span::{Kind, Parent, Span, Value};
 /// The data that a task's spans share. Empty if the trace is not recorded. It is cheap to clone.
 #[derive(Clone, Default)]
 pub struct TaskTrace {
-    known: Option<Arc<Known>>,
+    recorded: Option<Arc<RecordedTrace>>,
     /// The parent of spans of model requests and tool calls.
     within: u64,
 }
 
-struct Known {
+struct RecordedTrace {
     exporter: Arc<Exporter>,
     task: TaskId,
     session: SessionId,
@@ -57,7 +57,7 @@ impl TaskTrace {
         }
         // Before its first start, a task waits for its sandbox.
         let waits = record.attempt == 0 && record.repository.is_none();
-        let known = Known {
+        let recorded = RecordedTrace {
             exporter: Arc::clone(exporter),
             task: task.clone(),
             session: record.session_id.clone(),
@@ -67,65 +67,65 @@ impl TaskTrace {
             made_for: if waits { identity::of_step(task, "queue", "") } else { identity::of_task(task) },
         };
         TaskTrace {
-            known: Some(Arc::new(known)),
+            recorded: Some(Arc::new(recorded)),
             within: identity::of_step(task, "agent", &record.attempt.to_string()),
         }
     }
 
     pub fn is_kept(&self) -> bool {
-        self.known.is_some()
+        self.recorded.is_some()
     }
 
     /// The same trace, with the task itself as the parent of spans. It is for the time before the agent starts.
     #[must_use]
     pub fn before_agent(&self) -> Self {
-        let within = self.known.as_ref().map_or(0, |known| identity::of_task(&known.task));
-        TaskTrace { known: self.known.clone(), within }
+        let within = self.recorded.as_ref().map_or(0, |recorded| identity::of_task(&recorded.task));
+        TaskTrace { recorded: self.recorded.clone(), within }
     }
 
     /// Records that the task left the queue.
     pub fn queued(&self, record: &TaskRecord, until: Timestamp) {
-        let Some(known) = &self.known else { return };
-        let id = identity::of_step(&known.task, "queue", "");
-        known.export(known.span(id, "queue", record.created, until));
+        let Some(recorded) = &self.recorded else { return };
+        let id = identity::of_step(&recorded.task, "queue", "");
+        recorded.export(recorded.span(id, "queue", record.created, until));
     }
 
     /// Records the preparation of a sandbox. `error` is the reason why there is none.
     pub(super) fn prepared(&self, start: &'static str, began: Timestamp, error: Option<ErrorType>) {
-        let Some(known) = &self.known else { return };
-        let mut span = known.span(identity::of_leaf(), "sandbox", began, Timestamp::now());
-        span.parent = Parent::Local(known.made_for);
+        let Some(recorded) = &self.recorded else { return };
+        let mut span = recorded.span(identity::of_leaf(), "sandbox", began, Timestamp::now());
+        span.parent = Parent::Local(recorded.made_for);
         span.attributes.push(("claude_runner.sandbox.start", start.into()));
         span.error = error.map(|error| error.as_str().into());
-        known.export(span);
+        recorded.export(span);
     }
 
     pub fn model_requested(&self, request: &ModelRequest<'_>) {
-        let Some(known) = &self.known else { return };
+        let Some(recorded) = &self.recorded else { return };
         let model = name_like(request.model);
-        let mut span = known.span(identity::of_leaf(), format!("chat {model}"), request.began, Timestamp::now());
+        let mut span = recorded.span(identity::of_leaf(), format!("chat {model}"), request.began, Timestamp::now());
         span.parent = Parent::Local(self.within);
         span.kind = Kind::Client;
-        known.add_gen_ai(&mut span, "chat");
+        recorded.add_gen_ai(&mut span, "chat");
         span.attributes.push(("gen_ai.request.model", model.into()));
         span.attributes.extend(request.answered_by.map(|model| ("gen_ai.response.model", name_like(model).into())));
         span.attributes.extend(request.usage.into_iter().flat_map(of_usage));
         span.error.clone_from(&request.error);
-        known.export(span);
+        recorded.export(span);
     }
 
     pub(super) fn tool_called(&self, call: &OpenCall, error: Option<&'static str>) {
-        let Some(known) = &self.known else { return };
-        let step = |id: &str| identity::of_step(&known.task, "tool", id);
+        let Some(recorded) = &self.recorded else { return };
+        let step = |id: &str| identity::of_step(&recorded.task, "tool", id);
         let tool = name_like(&call.tool);
-        let mut span = known.span(step(&call.id), format!("execute_tool {tool}"), call.began, Timestamp::now());
+        let mut span = recorded.span(step(&call.id), format!("execute_tool {tool}"), call.began, Timestamp::now());
         span.parent = Parent::Local(call.parent.as_deref().map_or(self.within, step));
         span.attributes.push(("gen_ai.operation.name", "execute_tool".into()));
         span.attributes.push(("gen_ai.tool.name", tool.into()));
         span.attributes.push(("gen_ai.tool.call.id", name_like(&call.id).into()));
-        span.attributes.push(("gen_ai.conversation.id", known.session.to_string().into()));
+        span.attributes.push(("gen_ai.conversation.id", recorded.session.to_string().into()));
         span.error = error.map(Cow::Borrowed);
-        known.export(span);
+        recorded.export(span);
     }
 
     /// Records an attempt that was lost while the agent worked. The task restarts. `why` is one word.
@@ -135,45 +135,45 @@ impl TaskTrace {
 
     /// Records the end of the task, which completes the trace.
     pub fn ended(&self, record: &TaskRecord) {
-        let Some(known) = &self.known else { return };
+        let Some(recorded) = &self.recorded else { return };
         let ended = record.finished.unwrap_or_else(Timestamp::now);
         if record.started.is_none() && record.attempt == 0 {
             self.queued(record, ended);
         }
         let error = record.failure.as_ref().map(|failure| failure.error_type.as_str());
         self.agent_ended(record, error);
-        let mut span = known.span(identity::of_task(&known.task), "task", record.created, ended);
-        span.parent = known.parent.map_or(Parent::None, |parent| Parent::Remote(parent.span));
+        let mut span = recorded.span(identity::of_task(&recorded.task), "task", record.created, ended);
+        span.parent = recorded.parent.map_or(Parent::None, |parent| Parent::Remote(parent.span));
         span.kind = Kind::Server;
         span.attributes.extend([
-            ("claude_runner.task.id", known.task.to_string().into()),
+            ("claude_runner.task.id", recorded.task.to_string().into()),
             ("claude_runner.task.kind", record.kind().into()),
             ("claude_runner.task.outcome", error.unwrap_or("completed").into()),
             ("claude_runner.task.attempts", (u64::from(record.attempt) + 1).into()),
-            ("gen_ai.agent.name", known.agent.to_string().into()),
-            ("gen_ai.conversation.id", known.session.to_string().into()),
+            ("gen_ai.agent.name", recorded.agent.to_string().into()),
+            ("gen_ai.conversation.id", recorded.session.to_string().into()),
         ]);
         let cost = record.answer.as_ref().map(|answer| answer.cost);
         span.attributes.extend(cost.map(|dollars| ("claude_runner.task.cost_usd", Value::Amount(dollars))));
         span.error = error.map(Cow::Borrowed);
-        known.export(span);
+        recorded.export(span);
     }
 
     /// Records one attempt of the agent, if it started.
     fn agent_ended(&self, record: &TaskRecord, error: Option<&'static str>) {
-        let (Some(known), Some(began)) = (&self.known, agent_began(record)) else { return };
+        let (Some(recorded), Some(began)) = (&self.recorded, agent_began(record)) else { return };
         let ended = record.finished.unwrap_or_else(Timestamp::now);
-        let mut span = known.span(self.within, format!("invoke_agent {}", known.agent), began, ended);
-        known.add_gen_ai(&mut span, "invoke_agent");
-        span.attributes.push(("gen_ai.agent.name", known.agent.to_string().into()));
+        let mut span = recorded.span(self.within, format!("invoke_agent {}", recorded.agent), began, ended);
+        recorded.add_gen_ai(&mut span, "invoke_agent");
+        span.attributes.push(("gen_ai.agent.name", recorded.agent.to_string().into()));
         span.attributes.push(("gen_ai.request.model", name_like(&record.request.model).into()));
         span.attributes.extend(record.answer.iter().flat_map(|answer| of_usage(&answer.usage)));
         span.error = error.map(Cow::Borrowed);
-        known.export(span);
+        recorded.export(span);
     }
 }
 
-impl Known {
+impl RecordedTrace {
     /// A span of the usual shape: an internal child of the task's span.
     fn span(&self, id: u64, name: impl Into<Cow<'static, str>>, began: Timestamp, ended: Timestamp) -> Span {
         Span {

@@ -54,7 +54,7 @@ pub(super) async fn clone(
     // The engine reports a copy that broke off.
     let (archive, _writer) = copy.archive(COPY, &checkout.branch);
     let directory = checkout.directory();
-    let complaint = if let Err(error) = source.engine.upload(&sandbox.container, WORKSPACE, archive).await {
+    let error = if let Err(error) = source.engine.upload(&sandbox.container, WORKSPACE, archive).await {
         error.to_string()
     } else {
         let arguments = ["-euc", CLONE, "sh", &directory, &checkout.branch, url, &checkout.base];
@@ -65,11 +65,11 @@ pub(super) async fn clone(
         if finished.code == Some(DAMAGED)
             && let Err(error) = source.mirrors.discard(name).await
         {
-            warn!(repository = %name, %error, "a mirror could not be removed");
+            warn!(repository = %name, %error, "could not remove a mirror");
         }
         finished.stderr
     };
-    warn!(repository = %name, error = complaint, "cloned without a mirror, of which no clone could be made");
+    warn!(repository = %name, error, "cloned without the mirror, because it could not be cloned");
     sandbox.run(WORKSPACE, "rm", &["-rf", "--", COPY, &directory], &QUIET).await?;
     Ok(false)
 }

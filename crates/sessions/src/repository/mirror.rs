@@ -158,7 +158,7 @@ impl MirrorStore {
             Ok(()) => Ok(()),
             Err(MirrorError::TooLarge) => Err(MirrorError::TooLarge),
             Err(error) => {
-                debug!(repository = %name, %error, "the mirror is made anew");
+                debug!(repository = %name, %error, "rebuilding the mirror");
                 self.replace(place, &remote).await
             }
         };
@@ -222,7 +222,7 @@ impl MirrorStore {
             }
             let entry = self.entry(&mirror.place);
             if let Ok(_alone) = entry.content.try_write() {
-                info!(directory = %mirror.place.directory().display(), bytes = mirror.bytes, "a mirror makes room");
+                info!(directory = %mirror.place.directory().display(), bytes = mirror.bytes, "evicting a mirror");
                 mirror.place.remove().await?;
                 total -= mirror.bytes;
             }

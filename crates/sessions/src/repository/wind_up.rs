@@ -108,7 +108,7 @@ impl WindUp {
         let name = sandbox.name.clone();
         drop(sandbox);
         if let Err(error) = self.sandboxes.take_down(&name).await {
-            warn!(sandbox.name = %name, %error, "could not take down a sandbox; it is found as a leftover");
+            warn!(sandbox.name = %name, %error, "could not remove a sandbox; it will be removed as an orphan");
         }
         pushed.unwrap_or(Err(LaunchError::Cancelled))
     }

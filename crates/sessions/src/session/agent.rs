@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::task::{ErrorType, Failure, TaskId, TaskRecord};
 use failpoint::failpoint;
-use gateway::{AssignedTask, Assignee, Reading};
+use gateway::{AssignedTask, Assignee, UsageSnapshot};
 use observe::telemetry::TaskTrace;
 use sandbox::{ProcessOutput, Warm};
 use tokio::sync::mpsc;
@@ -94,7 +94,7 @@ impl Agent {
         let session = scope.durable.record();
         let resumed = session.is_some_and(|session| session.turns > 0 && session.claude_session_id.is_some());
         // The usage of a task's first stage is the task's, too.
-        let used = if is_in_preparation { Reading::default() } else { self.sandbox.used() };
+        let used = if is_in_preparation { UsageSnapshot::default() } else { self.sandbox.used() };
         let mut running = Running::begin(task, resumed, used);
         running.trace_as(trace);
         scope.durable.learn_secrets();
@@ -186,7 +186,7 @@ impl Agent {
         if scope.tasks.queued() == 0 || !self.sandbox.yield_slot() {
             return Input::Ended;
         }
-        info!(session.id = %scope.durable.id(), "the session lets another one go first");
+        info!(session.id = %scope.durable.id(), "the session yields its sandbox to another one");
         Input::EndedYielding
     }
 

@@ -12,7 +12,7 @@ use claude_stream::{ControlRequest, user_message};
 use domain::egress::EgressRule;
 use domain::event::Event;
 use domain::task::{Failure, TaskId, TaskRecord};
-use gateway::{Reading, SandboxGateway};
+use gateway::{SandboxGateway, UsageSnapshot};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -100,7 +100,13 @@ impl Conversation {
     }
 
     /// Stores that all frames of the sandbox up to `last_frame` were processed, and the state that they led to.
-    pub(crate) fn mark(&self, last_frame: u64, used: Reading, running: Option<&Running>, durable: &mut DurableState) {
+    pub(crate) fn mark(
+        &self,
+        last_frame: u64,
+        used: UsageSnapshot,
+        running: Option<&Running>,
+        durable: &mut DurableState,
+    ) {
         let snapshot = Snapshot {
             dialogue: &self.dialogue,
             task: running.map(|running| running.record.id.clone()),
@@ -177,7 +183,7 @@ impl Conversation {
     }
 
     /// Ends the running task. Text that was held back for masking is published first.
-    pub(crate) fn end_running(&mut self, end: End, used: Reading, tasks: &mut Tasks, durable: &mut DurableState) {
+    pub(crate) fn end_running(&mut self, end: End, used: UsageSnapshot, tasks: &mut Tasks, durable: &mut DurableState) {
         let Some(running) = tasks.running() else { return };
         let mut held: Vec<Event> = Vec::new();
         self.dialogue.narrator.release_all(&mut held);

@@ -226,14 +226,14 @@ impl DurableState {
         }
     }
 
-    /// Masks the session's own secrets from now on: its credential, and its sandbox's link secret.
+    /// Masks the secrets that the session has now, and no longer those that it had: its credential, and its sandbox's
+    /// link secret.
     pub(crate) fn learn_secrets(&mut self) {
         let Some(record) = &self.record else { return };
         let credentials = CREDENTIAL_NAMES.iter().filter_map(|name| record.env.get(*name));
-        for secret in credentials.chain(record.sandbox.as_ref().map(|sandbox| &sandbox.link_secret)) {
-            // Trimmed, as `Credential` sends it.
-            self.secrets.learn(secret.expose_secret().trim());
-        }
+        let secrets = credentials.chain(record.sandbox.as_ref().map(|sandbox| &sandbox.link_secret));
+        // Trimmed, as `Credential` sends it.
+        self.secrets.replace(secrets.map(|secret| secret.expose_secret().trim()));
     }
 
     /// The session begins again, without memory and files.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::agent::AgentName;
-use domain::session::{CREDENTIAL_NAMES, SessionId};
+use domain::session::{CREDENTIAL_NAMES, MAX_ENV_BYTES, SessionId};
 use domain::task::{TaskId, TaskRecord, TaskRequest};
 use domain::webhook::Target;
 use secrecy::SecretString;
@@ -78,7 +78,7 @@ pub struct Accepted {
 pub enum SubmitError {
     #[error("the session has {0} tasks waiting, which is as many as MAX_QUEUE allows")]
     QueueFull(usize),
-    #[error("could not write the task down")]
+    #[error("could not store the task")]
     Store(#[source] Arc<StoreError>),
     #[error("the server is shutting down")]
     ShuttingDown,
@@ -89,6 +89,10 @@ pub enum SubmitError {
     OtherAgent(AgentName),
     #[error("env: {name} is missing, which the agent `{agent}` needs; send it with the session's first task")]
     EnvMissing { name: String, agent: AgentName },
+    #[error(
+        "env: the session's variables would have {0} bytes in all, names included, which must be at most {MAX_ENV_BYTES}"
+    )]
+    EnvTooLarge(usize),
 }
 
 impl From<StoreError> for SubmitError {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::event::Event;
 use domain::task::{Answer, Failure, TaskRecord, TaskStatus};
 use domain::usage::Cost;
-use gateway::Reading;
+use gateway::UsageSnapshot;
 use jiff::Timestamp;
 use observe::telemetry::{OpenCalls, TaskTrace};
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,7 @@ pub(crate) struct Running {
     progress: Progress,
     begun: Instant,
     /// The gateway's meter when the task began, or when this coordinator continued it.
-    reading: Reading,
+    at_start: UsageSnapshot,
     deadline: Instant,
     /// The agent has said or done something. Assumed where another coordinator began the task.
     spoke: bool,
@@ -68,7 +68,7 @@ pub(crate) struct Progress {
     delegates: bool,
     resumed: bool,
     /// Used before this coordinator continued the task.
-    used: Reading,
+    used: UsageSnapshot,
     /// The CLI's own figure for its turns of this task, in dollars.
     cli_cost: f64,
     /// The failure that the coordinator decided on before the turn ended.
@@ -78,7 +78,7 @@ pub(crate) struct Progress {
 
 impl Running {
     /// Starts an attempt. `resumed`: the conversation had turns before. Its message is sent once the start is durable.
-    pub(crate) fn begin(task: WaitingTask, resumed: bool, reading: Reading) -> Self {
+    pub(crate) fn begin(task: WaitingTask, resumed: bool, at_start: UsageSnapshot) -> Self {
         let WaitingTask { mut record, prompt: root } = task;
         record.status = TaskStatus::Running;
         let now = Instant::now();
@@ -89,7 +89,7 @@ impl Running {
         let deadline = now + Duration::from_millis(record.request.timeout_ms);
         let progress = Progress { resumed, ..Progress::default() };
         let (trace, spoke, prompt_pending) = (TaskTrace::default(), false, true);
-        Running { record, root, progress, begun, reading, deadline, spoke, prompt_pending, trace }
+        Running { record, root, progress, begun, at_start, deadline, spoke, prompt_pending, trace }
     }
 
     /// Continues a task that another coordinator began. Its time limit counts from its start, by the wall clock.
@@ -106,9 +106,9 @@ impl Running {
         };
         let now = Instant::now();
         let begun = now.checked_sub(elapsed).unwrap_or(now);
-        let (reading, trace) = (Reading::default(), TaskTrace::default());
+        let (at_start, trace) = (UsageSnapshot::default(), TaskTrace::default());
         let (deadline, spoke, prompt_pending) = (now + limit, true, false);
-        Running { record, root, progress, begun, reading, deadline, spoke, prompt_pending, trace }
+        Running { record, root, progress, begun, at_start, deadline, spoke, prompt_pending, trace }
     }
 
     /// Records the task's calls in this trace from now on.
@@ -122,16 +122,16 @@ impl Running {
     }
 
     /// The progress that the next coordinator needs to continue the task.
-    pub(crate) fn progress(&self, now: Reading) -> Progress {
+    pub(crate) fn progress(&self, now: UsageSnapshot) -> Progress {
         Progress { used: self.used(now), ..self.progress.clone() }
     }
 
     /// The task's usage so far.
-    pub(crate) fn used(&self, now: Reading) -> Reading {
+    pub(crate) fn used(&self, now: UsageSnapshot) -> UsageSnapshot {
         let used = self.progress.used;
-        Reading {
-            usage: used.usage + (now.usage - self.reading.usage),
-            cost: used.cost + (now.cost - self.reading.cost),
+        UsageSnapshot {
+            usage: used.usage + (now.usage - self.at_start.usage),
+            cost: used.cost + (now.cost - self.at_start.cost),
         }
     }
 
@@ -267,19 +267,19 @@ impl Running {
     }
 
     /// The record of a completed task.
-    pub(crate) fn complete(self, now: Reading, output: Option<Value>, response: Option<String>) -> TaskRecord {
+    pub(crate) fn complete(self, now: UsageSnapshot, output: Option<Value>, response: Option<String>) -> TaskRecord {
         self.finish(TaskStatus::Completed, now, output, response, None)
     }
 
     /// The record of a task that did not complete.
-    pub(crate) fn fail(self, now: Reading, failure: Failure) -> TaskRecord {
+    pub(crate) fn fail(self, now: UsageSnapshot, failure: Failure) -> TaskRecord {
         self.finish(failure.status(), now, None, None, Some(failure))
     }
 
     fn finish(
         mut self,
         status: TaskStatus,
-        now: Reading,
+        now: UsageSnapshot,
         output: Option<Value>,
         response: Option<String>,
         failure: Option<Failure>,

@@ -16,7 +16,7 @@ use agent_template::AgentTemplate;
 use claude_stream::{AgentLine, LineError};
 use domain::session::SandboxRecord;
 use domain::usage::Cost;
-use gateway::{Assignee, Reading, SandboxGateway};
+use gateway::{Assignee, SandboxGateway, UsageSnapshot};
 use sandbox::capacity::Slot;
 use sandbox::{ProcessEnd, ProcessOutput, Sandbox, SandboxName, Warm};
 use tokio::sync::mpsc;
@@ -118,14 +118,14 @@ impl SessionSandbox {
         Ok(Ready { template, transcript_lost, spent, record })
     }
 
-    /// Takes the sandbox out, to take it down. Slot and lease stay until [`SessionSandbox::on_taken_down`].
-    pub(crate) fn detach(&mut self) -> Option<Sandbox> {
-        self.attached.take().map(|attached| attached.sandbox)
+    /// Takes the sandbox and its slot out, to take the sandbox down. The lease stays until
+    /// [`SessionSandbox::on_taken_down`].
+    pub(crate) fn detach(&mut self) -> (Option<Sandbox>, Option<Slot>) {
+        (self.attached.take().map(|attached| attached.sandbox), self.slot.take())
     }
 
-    /// The sandbox is gone: its slot and its branch are free.
+    /// The sandbox is gone, and the work of its task is handed in: its branch is free.
     pub(crate) fn on_taken_down(&mut self) {
-        self.slot = None;
         self.lease = None;
     }
 
@@ -183,8 +183,8 @@ impl SessionSandbox {
     }
 
     /// The usage that the gateway has counted for this sandbox.
-    pub(crate) fn used(&self) -> Reading {
-        self.gateway().map(SandboxGateway::reading).unwrap_or_default()
+    pub(crate) fn used(&self) -> UsageSnapshot {
+        self.gateway().map(SandboxGateway::usage).unwrap_or_default()
     }
 
     /// True: the agent may have asked the model since the task began. A sandbox that is not attached was not watched.
@@ -256,11 +256,11 @@ impl SessionSandbox {
                 }
             }
         }
-        let Some(sandbox) = self.detach() else { return false };
+        let (Some(sandbox), _slot) = self.detach() else { return false };
         let name: SandboxName = sandbox.name.clone();
         drop(sandbox);
         let taken_down = context.sandboxes.take_down(&name).await;
-        taken_down.inspect_err(|error| warn!(sandbox.name = %name, %error, "could not take down a sandbox")).is_ok()
+        taken_down.inspect_err(|error| warn!(sandbox.name = %name, %error, "could not remove a sandbox")).is_ok()
     }
 }
 

@@ -151,6 +151,7 @@ impl Worker {
     async fn submit(&mut self, submission: Submission) -> Result<Accepted, SubmitError> {
         self.tasks.check_room()?;
         self.durable.check_agent(&submission)?;
+        self.durable.check_env(&submission)?;
         // So that only this task's own commit can fail below.
         self.commit().await?;
         let (before, state) = (self.durable.savepoint(), self.state);
@@ -355,7 +356,7 @@ impl Worker {
     async fn on_deadline(&mut self) {
         let now = Instant::now();
         if self.idle.stops_at(self.state).is_some_and(|at| at <= now) {
-            info!(session.id = %self.durable.id(), "session idle: its container goes, its volumes stay");
+            info!(session.id = %self.durable.id(), "session idle: removing its container, keeping its volumes");
             failpoint!("session.idle");
             self.transition(Input::IdledOut).await;
         }

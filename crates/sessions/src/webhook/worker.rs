@@ -1,6 +1,7 @@
 //! Makes the attempts: several at once, one at a time for each delivery.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use http::{HeaderMap, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
 use observe::metrics::{Delivered, Metrics};
 use serde_json::{Value, json};
-use store::{Change, Store, StoreError};
+use store::{BusyWebhooks, Change, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -26,7 +27,11 @@ use super::signature::sign;
 /// Attempts at once: each holds a connection and a task's record.
 const MAX_ATTEMPTS: usize = 32;
 
-/// Attempts at once to one host, so that a slow host does not delay the others.
+/// Attempts at once of one API key, so that its slow receivers do not delay those of other keys. Without a key there is one
+/// caller, who may have all.
+const MAX_ATTEMPTS_PER_KEY: usize = 8;
+
+/// Attempts at once of one key to one host, so that a slow host does not delay the others.
 const MAX_ATTEMPTS_PER_HOST: usize = 4;
 
 /// The delay before a read or write of the store that failed is repeated.
@@ -56,7 +61,10 @@ pub struct WebhookDispatcher {
 struct Open<'a> {
     attempts: FuturesUnordered<BoxFuture<'a, Due>>,
     numbers: Vec<i64>,
-    hosts: HashMap<String, usize>,
+    /// By key.
+    keys: HashMap<String, usize>,
+    /// By key and host.
+    hosts: HashMap<(String, String), usize>,
 }
 
 /// Delivers until the coordinator ends.
@@ -67,7 +75,7 @@ pub async fn run(dispatcher: WebhookDispatcher, shutdown: CancellationToken) {
             Ok(next) => next.map_or(LONGEST_SLEEP, |at| until(at).min(LONGEST_SLEEP)),
             Err(StoreError::Closed) => return,
             Err(error) => {
-                warn!(%error, "could not look which webhooks are due");
+                warn!(%error, "could not read the due webhooks");
                 STORE_RETRY
             }
         };
@@ -90,13 +98,13 @@ impl WebhookDispatcher {
             if room == 0 {
                 return Ok(None);
             }
-            let (busy, full) = (open.numbers.clone(), open.full_hosts());
-            let found = self.store.due_webhooks(Timestamp::now(), busy.clone(), full.clone(), room).await?;
+            let busy = open.busy();
+            let found = self.store.due_webhooks(Timestamp::now(), busy.clone(), room).await?;
             if found.is_empty() {
-                return self.store.next_webhook(busy, full).await;
+                return self.store.next_webhook(busy).await;
             }
             for due in found {
-                if open.has_room_for(&due.host) {
+                if open.has_room_for(&due) {
                     open.begun(&due);
                     open.attempts.push(Box::pin(self.attempt(due)));
                 }
@@ -113,7 +121,7 @@ impl WebhookDispatcher {
         match outcome {
             Outcome::Delivered => info!(task.id = %due.task, webhook.id = %due.id, "webhook delivered"),
             Outcome::Again { .. } | Outcome::Failed => {
-                warn!(task.id = %due.task, webhook.id = %due.id, status, error = attempt.error, ?outcome, "webhook not taken");
+                warn!(task.id = %due.task, webhook.id = %due.id, status, error = attempt.error, ?outcome, "webhook not accepted");
             }
         }
         self.metrics.webhook_attempted(match outcome {
@@ -127,7 +135,7 @@ impl WebhookDispatcher {
             if matches!(error, StoreError::Closed) {
                 break;
             }
-            warn!(webhook.id = %due.id, %error, "could not write down an attempt to deliver a webhook");
+            warn!(webhook.id = %due.id, %error, "could not store an attempt to deliver a webhook");
             tokio::time::sleep(STORE_RETRY).await;
         }
         due
@@ -201,26 +209,45 @@ enum NotSent {
 }
 
 impl Open<'_> {
-    fn has_room_for(&self, host: &str) -> bool {
-        self.numbers.len() < MAX_ATTEMPTS && self.hosts.get(host).is_none_or(|count| *count < MAX_ATTEMPTS_PER_HOST)
+    fn has_room_for(&self, due: &Due) -> bool {
+        let (key, target) = (&due.key, (due.key.clone(), due.host.clone()));
+        self.numbers.len() < MAX_ATTEMPTS
+            && self.keys.get(key).is_none_or(|count| !is_key_full(key, *count))
+            && self.hosts.get(&target).is_none_or(|count| *count < MAX_ATTEMPTS_PER_HOST)
     }
 
-    fn full_hosts(&self) -> Vec<String> {
-        self.hosts.iter().filter(|(_, count)| **count >= MAX_ATTEMPTS_PER_HOST).map(|(host, _)| host.clone()).collect()
+    fn busy(&self) -> BusyWebhooks {
+        let keys = self.keys.iter().filter(|(key, count)| is_key_full(key, **count));
+        let hosts = self.hosts.iter().filter(|(_, count)| **count >= MAX_ATTEMPTS_PER_HOST);
+        BusyWebhooks {
+            numbers: self.numbers.clone(),
+            keys: keys.map(|(key, _)| key.clone()).collect(),
+            hosts: hosts.map(|(target, _)| target.clone()).collect(),
+        }
     }
 
     fn begun(&mut self, due: &Due) {
         self.numbers.push(due.number);
-        *self.hosts.entry(due.host.clone()).or_default() += 1;
+        *self.keys.entry(due.key.clone()).or_default() += 1;
+        *self.hosts.entry((due.key.clone(), due.host.clone())).or_default() += 1;
     }
 
     fn ended(&mut self, due: &Due) {
         self.numbers.retain(|number| *number != due.number);
-        if let Some(count) = self.hosts.get_mut(&due.host) {
-            *count -= 1;
-            if *count == 0 {
-                self.hosts.remove(&due.host);
-            }
+        decrement(&mut self.keys, &due.key);
+        decrement(&mut self.hosts, &(due.key.clone(), due.host.clone()));
+    }
+}
+
+fn is_key_full(key: &str, count: usize) -> bool {
+    !key.is_empty() && count >= MAX_ATTEMPTS_PER_KEY
+}
+
+fn decrement<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
         }
     }
 }

@@ -32,7 +32,7 @@ impl Store {
     /// appended. Fewer than `limit` events do not mean the end; an empty list does. If retention has removed events
     /// after `since`, the list starts later; see [`Store::bounds`].
     pub async fn events(&self, session: SessionKey, since: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
-        self.read(move |connection| {
+        self.read_log(move |connection| {
             let query = "SELECT seq, json FROM events
                  WHERE session = (SELECT number FROM sessions WHERE key = ?1) AND seq > ?2 ORDER BY seq LIMIT ?3";
             let rows = page(connection, query, params![session.as_bytes(), row::integer(since), row::limit(limit)])?;
@@ -62,7 +62,7 @@ impl Store {
     /// The same as [`Store::events`], for one task.
     pub async fn task_events(&self, task: &TaskId, since: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
         let task = row::task_number(task)?;
-        self.read(move |connection| {
+        self.read_log(move |connection| {
             let query = "SELECT events.seq, events.json FROM task_logs JOIN events
                  ON events.session = task_logs.session
                      AND events.seq BETWEEN max(task_logs.first_seq, ?2 + 1) AND task_logs.last_seq
@@ -78,7 +78,7 @@ impl Store {
     /// The task's lines after number `since` (0 for all), in pages like [`Store::events`].
     pub async fn task_lines(&self, task: &TaskId, since: u64, limit: usize) -> Result<Vec<StoredLine>, StoreError> {
         let task = row::task_number(task)?;
-        self.read(move |connection| {
+        self.read_log(move |connection| {
             let query = "SELECT number, line FROM lines
                  WHERE session = (SELECT session FROM task_logs WHERE task = ?1) AND task = ?1 AND number > ?2
                  ORDER BY number LIMIT ?3";

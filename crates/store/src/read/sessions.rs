@@ -2,15 +2,44 @@
 
 use std::collections::BTreeMap;
 
+use domain::agent::AgentName;
 use domain::session::{SandboxRecord, SessionId, SessionKey, SessionRecord};
+use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use crate::damage::DamageLog;
+use crate::page::PageBuilder;
 use crate::seal::{Place, Sealer};
 use crate::{Cursor, Page, Store, StoreError, row};
 
 const COLUMNS: &str = "number, key, id, created, last_active, turns, claude_session_id, last_seq, sandbox_name,
      sandbox_container_id, sandbox_link_secret, sandbox_last_frame, sandbox_progress, repository, agent";
+
+/// A session in a list. It has no secrets, so a list opens none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionSummary {
+    pub id: SessionId,
+    pub agent: AgentName,
+    pub created: Timestamp,
+    pub last_active: Timestamp,
+    pub turns: u64,
+    pub claude_session_id: Option<String>,
+    pub last_seq: u64,
+}
+
+impl From<&SessionRecord> for SessionSummary {
+    fn from(record: &SessionRecord) -> Self {
+        SessionSummary {
+            id: record.id.clone(),
+            agent: record.agent.clone(),
+            created: record.created,
+            last_active: record.last_active,
+            turns: record.turns,
+            claude_session_id: record.claude_session_id.clone(),
+            last_seq: record.last_seq,
+        }
+    }
+}
 
 impl Store {
     pub async fn session(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
@@ -30,18 +59,28 @@ impl Store {
         prefix: Option<&str>,
         cursor: Option<Cursor>,
         limit: usize,
-    ) -> Result<Page<SessionRecord>, StoreError> {
-        let (sealer, damage) = (self.shared.sealer.clone(), self.shared.damage.clone());
-        let query = format!(
-            "SELECT {COLUMNS} FROM sessions
-             WHERE number > ?1 AND substr(id, 1, length(?3)) = ?3 ORDER BY number LIMIT ?2"
-        );
+    ) -> Result<Page<SessionSummary>, StoreError> {
         let prefix = prefix.unwrap_or_default().to_owned();
         let after = cursor.map_or(0, Cursor::number);
-        self.read(move |connection| {
-            let parameters = params![after, row::limit(limit.saturating_add(1)), prefix];
-            let rows = select(connection, &sealer, &damage, &query, parameters)?;
-            Ok(Page::from_rows(rows, limit))
+        let damage = self.shared.damage.clone();
+        self.read_list(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT number, id, agent, created, last_active, turns, claude_session_id, last_seq FROM sessions
+                 WHERE number > ?1 AND substr(id, 1, length(?3)) = ?3 ORDER BY number LIMIT ?2",
+            )?;
+            let mut rows = statement.query(params![after, row::limit(limit.saturating_add(1)), prefix])?;
+            let mut page = PageBuilder::new(limit);
+            while let Some(row) = rows.next()? {
+                if page.is_full() {
+                    return Ok(page.with_next());
+                }
+                let number = row.get(0)?;
+                match damage.skip(|| name(row, 1), summary(row))? {
+                    Some(summary) => page.push(number, size_of_val(&summary) + summary.id.as_str().len(), summary),
+                    None => page.skip(number),
+                }
+            }
+            Ok(page.last())
         })
         .await
     }
@@ -105,6 +144,18 @@ pub(crate) fn scan(connection: &Connection, sealer: &Sealer, damage: &DamageLog)
     select(connection, sealer, damage, &format!("SELECT {COLUMNS} FROM sessions"), []).map(drop)
 }
 
+fn summary(row: &Row<'_>) -> Result<SessionSummary, StoreError> {
+    Ok(SessionSummary {
+        id: row::session_id(row.get(1)?),
+        agent: row::agent_name(&row.get::<_, String>(2)?)?,
+        created: row::timestamp(row.get(3)?)?,
+        last_active: row::timestamp(row.get(4)?)?,
+        turns: row::unsigned(row.get(5)?),
+        claude_session_id: row.get(6)?,
+        last_seq: row::unsigned(row.get(7)?),
+    })
+}
+
 fn select(
     connection: &Connection,
     sealer: &Sealer,
@@ -116,11 +167,15 @@ fn select(
     let mut rows = statement.query(parameters)?;
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
-        let name = || format!("session {}", row.get::<_, String>(2).unwrap_or_else(|_| "without an id".to_owned()));
-        let record = damage.skip(name, decode(connection, sealer, row)).map(|(_, record)| record);
+        let record = damage.skip(|| name(row, 2), decode(connection, sealer, row))?.map(|(_, record)| record);
         records.push((row.get(0)?, record));
     }
     Ok(records)
+}
+
+/// Names a session whose row may be damaged.
+fn name(row: &Row<'_>, id_column: usize) -> String {
+    format!("session {}", row.get::<_, String>(id_column).unwrap_or_else(|_| "without an id".to_owned()))
 }
 
 fn decode(connection: &Connection, sealer: &Sealer, row: &Row<'_>) -> Result<(i64, SessionRecord), StoreError> {

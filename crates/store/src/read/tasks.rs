@@ -8,8 +8,17 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 use uuid::Uuid;
 
-use crate::damage::DamageLog;
+use super::search::Search;
+use crate::damage::{DamageLog, task_name};
+use crate::page::PageBuilder;
 use crate::{Cursor, Page, Store, StoreError, row};
+
+/// The characters of a message and of a context that a list shows. [`Store::tasks`] reads some more, so that its caller sees that
+/// a text is longer.
+pub const LISTED_CHARS: usize = 2000;
+
+/// The size up to which SQLite hands over a JSON column as it is. A longer one is cut before it leaves SQLite.
+const PLAIN_JSON_BYTES: usize = 16 * 1024;
 
 const COLUMNS: &str =
     "number, id, session, session_id, status, created, started, finished, prompt_uuid, message, request,
@@ -22,8 +31,16 @@ pub struct TaskFilter {
     pub session_id: Option<SessionId>,
     /// Matches sessions whose ids start with this prefix.
     pub session_prefix: Option<String>,
-    /// Matches messages that contain this text. ASCII case does not matter.
+    /// Matches messages and answers that contain this text in their first 16 KiB. Case does not matter.
     pub text: Option<String>,
+}
+
+/// The content of the answers in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// Without output and response.
+    Short,
+    Whole,
 }
 
 /// A task that a restarted coordinator continues.
@@ -46,39 +63,48 @@ impl Store {
         .await
     }
 
-    /// The tasks that match, newest first.
+    /// The tasks that match, newest first. Of a long message or context, it reads the beginning.
     pub async fn tasks(
         &self,
         filter: &TaskFilter,
+        answers: Answers,
         cursor: Option<Cursor>,
         limit: usize,
     ) -> Result<Page<TaskRecord>, StoreError> {
-        let mut conditions = vec!["1"];
-        let mut parameters: Vec<Value> = Vec::new();
-        if let Some(cursor) = cursor {
-            conditions.push("number < ?");
-            parameters.push(cursor.number().into());
+        let conditions = Conditions::of(filter);
+        if let Some(text) = filter.text.clone().filter(|text| !text.is_empty()) {
+            let session = filter.session_id.as_ref().map(SessionId::as_str).or(filter.session_prefix.as_deref());
+            let session_prefix = session.unwrap_or_default().to_owned();
+            let damage = self.shared.damage.clone();
+            let search = Search { text, conditions, session_prefix, answers, cursor, limit, damage };
+            return self.read_search(move |connection| search.run(connection)).await;
         }
-        if let Some(status) = filter.status {
-            conditions.push("status = ?");
-            parameters.push(status.as_str().to_owned().into());
-        }
-        if let Some(session_id) = &filter.session_id {
-            conditions.push("session_id = ?");
-            parameters.push(session_id.as_str().to_owned().into());
-        }
-        if let Some(prefix) = &filter.session_prefix {
-            conditions.push("substr(session_id, 1, length(?)) = ?");
-            parameters.extend([prefix.clone().into(), prefix.clone().into()]);
-        }
-        if let Some(text) = &filter.text {
-            conditions.push(r"message LIKE ? ESCAPE '\'");
-            parameters.push(containing(text).into());
-        }
+        let query = format!(
+            "SELECT {} FROM tasks WHERE number < ? AND {} ORDER BY number DESC LIMIT ?",
+            listed_columns(answers),
+            conditions.text()
+        );
+        let mut parameters: Vec<Value> = vec![cursor.map_or(i64::MAX, Cursor::number).into()];
+        parameters.extend_from_slice(conditions.parameters());
         parameters.push(row::limit(limit.saturating_add(1)).into());
-        let tasks = self.select_tasks(&conditions.join(" AND "), parameters, "ORDER BY number DESC LIMIT ?").await?;
-        let rows = tasks.into_iter().map(|(number, task)| (number, task.map(|task| task.record)));
-        Ok(Page::from_rows(rows.collect(), limit))
+        let damage = self.shared.damage.clone();
+        self.read_list(move |connection| {
+            let mut statement = connection.prepare_cached(&query)?;
+            let mut rows = statement.query(params_from_iter(parameters))?;
+            let mut page = PageBuilder::new(limit);
+            while let Some(row) = rows.next()? {
+                if page.is_full() {
+                    return Ok(page.with_next());
+                }
+                let number = row.get(0)?;
+                match damage.skip(|| name(row), read_listed(row, answers))? {
+                    Some((bytes, record)) => page.push(number, bytes, record),
+                    None => page.skip(number),
+                }
+            }
+            Ok(page.last())
+        })
+        .await
     }
 
     /// The unfinished tasks of one session, in the order of submission, without damaged ones.
@@ -110,7 +136,7 @@ impl Store {
             let mut rows = statement.query(params_from_iter(parameters))?;
             let mut tasks = Vec::new();
             while let Some(row) = rows.next()? {
-                let task = damage.skip(|| name(row), decode(row)).map(|(_, task)| task);
+                let task = damage.skip(|| name(row), decode(row))?.map(|(_, task)| task);
                 tasks.push((row.get(0)?, task));
             }
             Ok(tasks)
@@ -126,16 +152,97 @@ pub(crate) fn scan(connection: &Connection, damage: &DamageLog, deadline: Instan
     while let Some(row) = rows.next()?
         && Instant::now() < deadline
     {
-        damage.skip(|| name(row), decode(row));
+        damage.skip(|| name(row), decode(row))?;
     }
     Ok(())
 }
 
 /// Names a task whose row may be damaged.
-fn name(row: &Row<'_>) -> String {
-    let id = row.get(1).map_err(StoreError::from).and_then(row::task_id);
-    let session: String = row.get(3).unwrap_or_default();
-    format!("task {} of session {session}", id.map_or_else(|_| "without an id".to_owned(), |id| id.to_string()))
+pub(super) fn name(row: &Row<'_>) -> String {
+    task_name(row.get(1).ok(), &row.get::<_, String>(3).unwrap_or_default())
+}
+
+/// The conditions of a filter besides its text.
+pub(super) struct Conditions {
+    text: String,
+    parameters: Vec<Value>,
+}
+
+impl Conditions {
+    fn of(filter: &TaskFilter) -> Self {
+        let mut conditions = vec!["1"];
+        let mut parameters: Vec<Value> = Vec::new();
+        if let Some(status) = filter.status {
+            conditions.push("status = ?");
+            parameters.push(status.as_str().to_owned().into());
+        }
+        if let Some(session_id) = &filter.session_id {
+            conditions.push("session_id = ?");
+            parameters.push(session_id.as_str().to_owned().into());
+        }
+        if let Some(prefix) = &filter.session_prefix {
+            conditions.push("substr(session_id, 1, length(?)) = ?");
+            parameters.extend([prefix.clone().into(), prefix.clone().into()]);
+        }
+        Conditions { text: conditions.join(" AND "), parameters }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn parameters(&self) -> &[Value] {
+        &self.parameters
+    }
+}
+
+/// A row of [`listed_columns`]: its size in memory, and the record.
+pub(super) fn read_listed(row: &Row<'_>, answers: Answers) -> Result<(usize, TaskRecord), StoreError> {
+    let (_, mut task) = decode(row)?;
+    if let (Answers::Short, Some(answer)) = (answers, &mut task.record.answer) {
+        (answer.output, answer.response) = (None, None);
+    }
+    if let Some(context) = &mut task.record.request.context
+        && let Some((end, _)) = context.char_indices().nth(LISTED_CHARS + 1)
+    {
+        context.truncate(end);
+        context.shrink_to_fit();
+    }
+    Ok((row_bytes(row)?, task.record))
+}
+
+/// [`COLUMNS`], with long texts cut by SQLite, which holds one row at a time. JSON that does not parse passes as it is.
+pub(super) fn listed_columns(answers: Answers) -> String {
+    let cut = LISTED_CHARS + 1;
+    let bytes = 4 * cut;
+    let short = |column: &str, replaced: &str| {
+        format!(
+            "CASE WHEN octet_length({column}) > {PLAIN_JSON_BYTES} AND json_valid({column})
+                 THEN json_replace({column}, {replaced}) ELSE {column} END"
+        )
+    };
+    let request = short("request", &format!("'$.context', substr(request ->> '$.context', 1, {cut})"));
+    // SQLite would cut at the NUL.
+    let request = format!("CASE WHEN instr(request, '\\u0000') THEN request ELSE {request} END");
+    let answer = match answers {
+        Answers::Short => short("answer", "'$.output', NULL, '$.response', NULL"),
+        Answers::Whole => "answer".to_owned(),
+    };
+    format!(
+        "number, id, session, session_id, status, created, started, finished, prompt_uuid, substr(CAST(message AS BLOB), 1, {bytes}),
+         {request}, failure, {answer}, attempt, repository"
+    )
+}
+
+/// The size of the columns of a row that may be long.
+fn row_bytes(row: &Row<'_>) -> Result<usize, StoreError> {
+    let mut bytes = 0;
+    for column in [9, 10, 11, 12, 14] {
+        if let Ok(text) = row.get_ref(column)?.as_bytes_or_null() {
+            bytes += text.map_or(0, <[u8]>::len);
+        }
+    }
+    Ok(bytes)
 }
 
 fn decode(row: &Row<'_>) -> Result<(i64, UnfinishedTask), StoreError> {
@@ -146,7 +253,7 @@ fn decode(row: &Row<'_>) -> Result<(i64, UnfinishedTask), StoreError> {
         session: row::session_key(row.get(2)?),
         session_id: row::session_id(row.get(3)?),
         status: row::status(&row.get::<_, String>(4)?)?,
-        request: TaskRequest { message: row.get(9)?, ..row::json(&request)? },
+        request: TaskRequest { message: row::text(row, 9)?.to_owned(), ..row::json(&request)? },
         created: row::timestamp(row.get(5)?)?,
         started: time(6)?,
         finished: time(7)?,
@@ -156,17 +263,4 @@ fn decode(row: &Row<'_>) -> Result<(i64, UnfinishedTask), StoreError> {
         repository: row.get::<_, Option<String>>(14)?.as_deref().map(row::json).transpose()?,
     };
     Ok((row.get(0)?, UnfinishedTask { record, prompt_uuid: Uuid::from_bytes(row.get(8)?) }))
-}
-
-/// A LIKE pattern that matches the text literally.
-fn containing(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for character in text.chars() {
-        if matches!(character, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern.push('%');
-    pattern
 }

@@ -36,7 +36,7 @@ impl Store {
         let with_cli = filter.model.is_none() && !by.contains(&Dimension::Model);
         let (source, parameters) = source(filter, with_cli);
         let by = by.to_vec();
-        self.read(move |connection: &Connection| {
+        self.read_list(move |connection: &Connection| {
             let totals = format!("SELECT {SUMS} FROM ({source})");
             let totals = connection
                 .prepare_cached(&totals)?

@@ -7,6 +7,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
 use crate::damage::DamageLog;
+use crate::page::PageBuilder;
 use crate::seal::{Place, Sealer};
 use crate::{Cursor, Page, Store, StoreError, row};
 
@@ -20,6 +21,25 @@ pub struct WebhookFilter {
     pub status: Option<DeliveryStatus>,
     /// Matches sessions whose ids start with this prefix.
     pub session_prefix: Option<String>,
+}
+
+/// The deliveries that have to wait, whether due or not.
+#[derive(Clone, Debug, Default)]
+pub struct BusyWebhooks {
+    /// Attempts under way: [`Due::number`].
+    pub numbers: Vec<i64>,
+    /// Keys that have their share of attempts: [`Due::key`].
+    pub keys: Vec<String>,
+    /// Keys with hosts to which they have their share: [`Due::key`] and [`Due::host`].
+    pub hosts: Vec<(String, String)>,
+}
+
+impl BusyWebhooks {
+    /// As JSON, for the queries.
+    fn lists(&self) -> Result<[String; 3], StoreError> {
+        let hosts: Vec<String> = self.hosts.iter().map(|(key, host)| format!("{key} {host}")).collect();
+        Ok([list(&self.numbers)?, list(&self.keys)?, list(&hosts)?])
+    }
 }
 
 impl Store {
@@ -56,37 +76,42 @@ impl Store {
         let query =
             format!("SELECT {COLUMNS} FROM webhooks WHERE {} ORDER BY number DESC LIMIT ?", conditions.join(" AND "));
         let (sealer, damage) = (self.shared.sealer.clone(), self.shared.damage.clone());
-        self.read(move |connection| {
+        self.read_list(move |connection| {
             let mut statement = connection.prepare_cached(&query)?;
             let mut rows = statement.query(params_from_iter(parameters))?;
-            let mut found = Vec::new();
+            let mut page = PageBuilder::new(limit);
             while let Some(row) = rows.next()? {
-                let delivery = damage.skip(|| name(row), delivery(&sealer, &damage, row));
-                found.push((row.get(0)?, delivery));
+                if page.is_full() {
+                    return Ok(page.with_next());
+                }
+                let number = row.get(0)?;
+                match damage.skip(|| name(row), delivery(&sealer, &damage, row))? {
+                    Some(delivery) => {
+                        let attempts = row.get_ref(10)?.as_str().map_or(0, str::len);
+                        page.push(number, size_of_val(&delivery) + delivery.url.len() + attempts, delivery);
+                    }
+                    None => page.skip(number),
+                }
             }
-            Ok(Page::from_rows(found, limit))
+            Ok(page.last())
         })
         .await
     }
 
-    /// The deliveries that are due, longest due first, except these rows and these hosts.
-    pub async fn due_webhooks(
-        &self,
-        now: Timestamp,
-        without: Vec<i64>,
-        hosts: Vec<String>,
-        limit: usize,
-    ) -> Result<Vec<Due>, StoreError> {
+    /// The deliveries that are due, longest due first, except the busy ones.
+    pub async fn due_webhooks(&self, now: Timestamp, busy: BusyWebhooks, limit: usize) -> Result<Vec<Due>, StoreError> {
         let (sealer, damage) = (self.shared.sealer.clone(), self.shared.damage.clone());
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT number, round, tries, id, task, event, host, target, session, session_id FROM webhooks
-                 WHERE state = 'pending' AND due <= ?1 AND number NOT IN (SELECT value FROM json_each(?2))
-                     AND host NOT IN (SELECT value FROM json_each(?3))
-                 ORDER BY due, number LIMIT ?4",
+                "SELECT number, round, tries, id, task, event, host, target, session, session_id, key FROM webhooks
+                 WHERE state = 'pending' AND number NOT IN (SELECT value FROM json_each(?1))
+                     AND key NOT IN (SELECT value FROM json_each(?2))
+                     AND key || ' ' || host NOT IN (SELECT value FROM json_each(?3))
+                     AND due <= ?4
+                 ORDER BY due, number LIMIT ?5",
             )?;
-            let (without, hosts) = (list(&without)?, list(&hosts)?);
-            let mut rows = statement.query(params![row::nanos(now), without, hosts, row::limit(limit)])?;
+            let [numbers, keys, hosts] = busy.lists()?;
+            let mut rows = statement.query(params![numbers, keys, hosts, row::nanos(now), row::limit(limit)])?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
                 found.push(due(&sealer, &damage, row)?);
@@ -97,15 +122,16 @@ impl Store {
     }
 
     /// The time when the next delivery is due, with the same exceptions.
-    pub async fn next_webhook(&self, without: Vec<i64>, hosts: Vec<String>) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn next_webhook(&self, busy: BusyWebhooks) -> Result<Option<Timestamp>, StoreError> {
         self.read(move |connection| {
             let next: Option<i64> = connection
                 .prepare_cached(
                     "SELECT min(due) FROM webhooks
                      WHERE state = 'pending' AND number NOT IN (SELECT value FROM json_each(?1))
-                         AND host NOT IN (SELECT value FROM json_each(?2))",
+                         AND key NOT IN (SELECT value FROM json_each(?2))
+                         AND key || ' ' || host NOT IN (SELECT value FROM json_each(?3))",
                 )?
-                .query_row(params![list(&without)?, list(&hosts)?], |row| row.get(0))?;
+                .query_row(busy.lists()?, |row| row.get(0))?;
             next.map(row::timestamp).transpose()
         })
         .await
@@ -181,6 +207,7 @@ fn due(sealer: &Sealer, damage: &DamageLog, row: &Row<'_>) -> Result<Due, StoreE
         host: row.get(6)?,
         target,
         task,
+        key: row.get(10)?,
     })
 }
 

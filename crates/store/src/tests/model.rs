@@ -8,7 +8,7 @@ use domain::task::{TaskRecord, TaskStatus};
 use proptest::prelude::*;
 
 use super::fixture::{append, at, completed, events, insert, open, session, task};
-use crate::{Change, Store, TaskFilter};
+use crate::{Answers, Change, Store, TaskFilter};
 
 /// One step. Numbers are indexes into a fixed set of sessions; tasks are numbered in order.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ proptest! {
 
     #[test]
     fn reads_match_the_model(lists in prop::collection::vec(prop::collection::vec(step(), 1..5), 1..20)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(run(lists));
     }
 }
@@ -167,8 +167,8 @@ async fn compare(store: &Store, model: &Model, names: &[SessionRecord]) {
     }
     let mut expected = model.tasks.clone();
     expected.reverse();
-    assert_eq!(store.tasks(&TaskFilter::default(), None, 1000).await.unwrap().items, expected);
+    assert_eq!(store.tasks(&TaskFilter::default(), Answers::Whole, None, 1000).await.unwrap().items, expected);
     let completed = TaskFilter { status: Some(TaskStatus::Completed), ..TaskFilter::default() };
     expected.retain(|task| task.status == TaskStatus::Completed);
-    assert_eq!(store.tasks(&completed, None, 1000).await.unwrap().items, expected);
+    assert_eq!(store.tasks(&completed, Answers::Whole, None, 1000).await.unwrap().items, expected);
 }

@@ -8,7 +8,7 @@ use domain::task::TaskRecord;
 use super::fixture::{
     append, at, completed, events, insert, lines, numbers, open, open_with, session, task, with_writer,
 };
-use crate::{Change, EventBounds, IdempotencyKey, Store, StoreError, StoreOptions};
+use crate::{Answers, Change, EventBounds, IdempotencyKey, Store, StoreError, StoreOptions, TaskFilter};
 
 /// A task with `count` events and one line that ended at that second.
 async fn ended_task(store: &Store, session: &SessionRecord, first_seq: u64, count: u64, second: i64) -> TaskRecord {
@@ -147,4 +147,45 @@ async fn idempotency_keys_are_forgotten_after_a_day() {
     assert!(matches!(used, Err(StoreError::IdempotencyKeyUsed { .. })), "{used:?}");
     store.prune(at(3 + day)).await.unwrap();
     store.commit(vec![insert(&task(&a, "m"), Some(key))]).await.unwrap();
+}
+
+#[tokio::test]
+async fn old_tasks_are_removed_with_their_keys_in_bounded_batches() {
+    let (_directory, store) =
+        open_with(StoreOptions { max_task_age: Some(Duration::from_secs(100)), ..StoreOptions::default() });
+    let a = session("a");
+    let key = IdempotencyKey { key: "k".into(), scope: String::new(), body_sha256: [1; 32] };
+    let (old, recent, running) = (task(&a, "old words"), task(&a, "recent words"), task(&a, "running words"));
+    let mut list = vec![
+        Change::InsertSession(a.clone()),
+        insert(&old, Some(key.clone())),
+        insert(&recent, None),
+        insert(&running, None),
+        Change::UpdateTask(completed(&old, at(10))),
+        Change::UpdateTask(completed(&recent, at(60))),
+    ];
+    // Each is a batch of its own.
+    let long: Vec<_> = (0..3).map(|_| task(&a, &"m".repeat(5 << 20))).collect();
+    list.extend(long.iter().map(|task| insert(task, None)));
+    list.extend(long.iter().map(|task| Change::UpdateTask(completed(task, at(9)))));
+    store.commit(list).await.unwrap();
+    while store.index().await.unwrap() {}
+
+    assert!(!store.prune(at(109)).await.unwrap());
+    assert_eq!(store.task_count().await.unwrap(), 6);
+    for left in [5, 4] {
+        assert!(store.prune(at(111)).await.unwrap());
+        assert_eq!(store.task_count().await.unwrap(), left);
+    }
+    while store.prune(at(111)).await.unwrap() {}
+    assert_eq!(store.task_count().await.unwrap(), 2);
+    assert_eq!(store.task(&old.id).await.unwrap(), None);
+    assert!(store.task(&recent.id).await.unwrap().is_some() && store.task(&running.id).await.unwrap().is_some());
+    let found = TaskFilter { text: Some("words".to_owned()), ..TaskFilter::default() };
+    assert_eq!(store.tasks(&found, Answers::Short, None, 9).await.unwrap().items.len(), 2);
+    // The key is free again, and the session is still there.
+    store.commit(vec![insert(&task(&a, "m"), Some(key))]).await.unwrap();
+    // A task that has not ended stays, however old it is.
+    while store.prune(at(1_000_000)).await.unwrap() {}
+    assert!(store.task(&running.id).await.unwrap().is_some());
 }

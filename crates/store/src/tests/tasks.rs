@@ -4,7 +4,7 @@ use domain::session::SessionRecord;
 use domain::task::{Answer, TaskRecord, TaskRequest, TaskStatus};
 
 use super::fixture::{append, at, completed, events, insert, lines, numbers, open, sandbox, session, task};
-use crate::{Change, Cursor, IdempotencyKey, StoreError, TaskFilter};
+use crate::{Answers, Change, Cursor, IdempotencyKey, StoreError, TaskFilter};
 
 fn key(key: &str, body: u8) -> IdempotencyKey {
     IdempotencyKey { key: key.to_owned(), scope: String::new(), body_sha256: [body; 32] }
@@ -51,7 +51,7 @@ async fn pages_hold_while_the_list_grows() {
     store.commit(old.iter().map(|task| insert(task, None)).collect()).await.unwrap();
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
-        let page = store.tasks(&TaskFilter::default(), cursor, 2).await.unwrap();
+        let page = store.tasks(&TaskFilter::default(), Answers::Short, cursor, 2).await.unwrap();
         seen.extend(page.items.into_iter().map(|task| task.request.message));
         store.commit(vec![insert(&task(&a, "new"), None)]).await.unwrap();
         // Parse the cursor's text, as a client returns it.
@@ -76,7 +76,7 @@ async fn lists_are_filtered() {
     list.push(Change::UpdateTask(completed(&tasks[0], at(9))));
     store.commit(list).await.unwrap();
     let find = async |filter: TaskFilter| {
-        let page = store.tasks(&filter, None, 10).await.unwrap();
+        let page = store.tasks(&filter, Answers::Short, None, 10).await.unwrap();
         page.items.into_iter().map(|task| task.request.message).collect::<Vec<_>>()
     };
     let text = |text: &str| TaskFilter { text: Some(text.to_owned()), ..TaskFilter::default() };

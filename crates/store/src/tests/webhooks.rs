@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
 use super::fixture::{append, at, completed, events, insert, open, open_with, session, task, with_writer};
-use crate::{Change, Store, StoreOptions, WebhookFilter, rekey};
+use crate::{BusyWebhooks, Change, Store, StoreOptions, WebhookFilter, rekey};
 
 const URL: &str = "https://a.example/hooks?token=hidden";
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -31,7 +31,7 @@ async fn submitted(store: &Store, session: &SessionRecord, url: &str) -> TaskRec
 }
 
 async fn due(store: &Store, now: Timestamp) -> Vec<Due> {
-    store.due_webhooks(now, vec![], vec![], 10).await.unwrap()
+    store.due_webhooks(now, BusyWebhooks::default(), 10).await.unwrap()
 }
 
 async fn all(store: &Store) -> Vec<Delivery> {
@@ -60,10 +60,18 @@ async fn it_is_due_with_the_end_and_goes_on_until_it_is_delivered() {
     let target = first.target.as_ref().unwrap();
     assert_eq!((target.url().as_str(), target.secret().unwrap().text().expose_secret()), (URL, SECRET));
     // Deliveries in progress, and those of hosts at their limit, are excluded.
-    assert!(store.due_webhooks(at(99), vec![first.number], vec![], 10).await.unwrap().is_empty());
-    assert!(store.due_webhooks(at(99), vec![], vec![first.host.clone()], 10).await.unwrap().is_empty());
-    assert_eq!(store.next_webhook(vec![], vec![]).await.unwrap(), Some(at(10)));
-    assert_eq!(store.next_webhook(vec![first.number], vec![]).await.unwrap(), None);
+    let busy = [
+        BusyWebhooks { numbers: vec![first.number], ..BusyWebhooks::default() },
+        BusyWebhooks { keys: vec![first.key.clone()], ..BusyWebhooks::default() },
+        BusyWebhooks { hosts: vec![(first.key.clone(), first.host.clone())], ..BusyWebhooks::default() },
+    ];
+    for busy in busy {
+        assert!(store.due_webhooks(at(99), busy.clone(), 10).await.unwrap().is_empty(), "{busy:?}");
+        assert_eq!(store.next_webhook(busy).await.unwrap(), None);
+    }
+    let others = BusyWebhooks { hosts: vec![("other".to_owned(), first.host.clone())], ..BusyWebhooks::default() };
+    assert_eq!(store.due_webhooks(at(99), others, 10).await.unwrap().len(), 1, "another key's");
+    assert_eq!(store.next_webhook(BusyWebhooks::default()).await.unwrap(), Some(at(10)));
 
     store.commit(vec![attempted(&first, 500, Outcome::Again { at: at(60) })]).await.unwrap();
     assert_eq!((due(&store, at(59)).await.len(), store.pending_webhooks().await.unwrap()), (0, 1));

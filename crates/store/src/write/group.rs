@@ -5,7 +5,8 @@ use std::time::Instant;
 use failpoint::failpoint;
 use rusqlite::Connection;
 
-use super::{Request, Work, Writer, logs, sessions, tasks, usage, webhooks};
+use super::{Request, Work, Writer, logs, search, sessions, tasks, usage, webhooks};
+use crate::damage::DamageLog;
 use crate::seal::Sealer;
 use crate::{Change, StoreError, orphans, retention};
 
@@ -38,12 +39,16 @@ impl Writer {
             match request.work {
                 Work::Commit(changes) => {
                     self.rows_left |= changes.iter().any(|change| matches!(change, Change::DeleteSession(_)));
+                    if changes.iter().any(Change::changes_texts) {
+                        self.unindexed.notify_one();
+                    }
                     if changes.iter().any(Change::makes_due) {
                         self.due.notify_one();
                     }
                 }
                 // If the removal failed on a full disk, try it again.
                 Work::Prune(_) => self.rows_left = true,
+                Work::Index => {}
                 Work::Close => self.requests.close(),
                 #[cfg(test)]
                 Work::Hook(_) => {}
@@ -80,7 +85,7 @@ impl Writer {
         let mut results = Vec::with_capacity(group.len());
         for request in group {
             execute(&self.connection, "SAVEPOINT caller")?;
-            let result = perform(&self.connection, &self.sealer, &mut request.work);
+            let result = perform(&self.connection, &self.sealer, &self.damage, &mut request.work);
             // After a full disk and some other errors, SQLite rolls back the transaction itself. Then no earlier result
             // counts.
             if self.connection.is_autocommit() {
@@ -113,7 +118,7 @@ impl Work {
         match self {
             Work::Commit(changes) => changes.iter().map(Change::rows).sum(),
             // This fills a transaction of its own.
-            Work::Prune(_) => ROWS_PER_TRANSACTION,
+            Work::Prune(_) | Work::Index => ROWS_PER_TRANSACTION,
             Work::Close => 0,
             #[cfg(test)]
             Work::Hook(_) => 0,
@@ -121,7 +126,7 @@ impl Work {
     }
 }
 
-fn perform(connection: &Connection, sealer: &Sealer, work: &mut Work) -> Result<usize, StoreError> {
+fn perform(connection: &Connection, sealer: &Sealer, damage: &DamageLog, work: &mut Work) -> Result<usize, StoreError> {
     match work {
         Work::Commit(changes) => {
             // Check this first, so that a repeated request gets this error whatever else it collides with.
@@ -129,7 +134,8 @@ fn perform(connection: &Connection, sealer: &Sealer, work: &mut Work) -> Result<
             changes.iter().try_for_each(|change| apply(connection, sealer, change))?;
             Ok(changes.iter().map(Change::rows).sum())
         }
-        Work::Prune(plan) => retention::prune(connection, plan),
+        Work::Prune(plan) => retention::prune(connection, plan, damage),
+        Work::Index => search::index(connection, damage),
         Work::Close => Ok(0),
         #[cfg(test)]
         Work::Hook(hook) => {

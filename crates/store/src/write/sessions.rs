@@ -97,14 +97,24 @@ pub(super) fn delete(connection: &Connection, key: SessionKey) -> Result<(), Sto
     connection.prepare_cached("DELETE FROM task_logs WHERE session = ?1")?.execute([number])?;
     connection.prepare_cached("INSERT INTO deleted_sessions (number) VALUES (?1)")?.execute([number])?;
     orphans::deleted(connection, key)?;
+    // SQLite changes no JSON that does not parse. Such a record loses all of its content, and ends here if it has not ended:
+    // nobody can read it to end it, and only ended tasks are removed by their age.
     connection
         .prepare_cached(
             "UPDATE tasks SET message = '',
-                 request = json_set(request, '$.context', NULL, '$.metadata', NULL),
-                 answer = json_remove(json_set(answer, '$.output', NULL), '$.response'),
-                 repository = json_remove(repository, '$.summary')
+                 status = CASE WHEN json_valid(request) OR status NOT IN ('queued', 'running')
+                     THEN status ELSE 'aborted' END,
+                 request = CASE WHEN json_valid(request)
+                     THEN json_set(request, '$.context', NULL, '$.metadata', NULL) ELSE '{}' END,
+                 answer = CASE WHEN json_valid(answer)
+                     THEN json_remove(json_set(answer, '$.output', NULL), '$.response') END,
+                 repository = CASE WHEN json_valid(repository) THEN json_remove(repository, '$.summary') END
              WHERE session = ?1",
         )?
+        .execute([key.as_bytes()])?;
+    // Their texts leave the index, too.
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO unindexed_tasks (number) SELECT number FROM tasks WHERE session = ?1")?
         .execute([key.as_bytes()])?;
     Ok(())
 }

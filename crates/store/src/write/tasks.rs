@@ -44,6 +44,9 @@ pub(super) fn insert(
             record.attempt,
             record.repository.as_ref().map(encode).transpose()?,
         ])?;
+    connection
+        .prepare_cached("INSERT INTO unindexed_tasks (number) VALUES (?1)")?
+        .execute([connection.last_insert_rowid()])?;
     idempotency.map_or(Ok(()), |key| remember(connection, key, record))
 }
 
@@ -67,6 +70,11 @@ pub(super) fn update(connection: &Connection, record: &TaskRecord) -> Result<(),
         ])?;
     if updated == 0 {
         return Err(StoreError::NoSuchTask(record.id.clone()));
+    }
+    if record.status.is_final() {
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO unindexed_tasks (number) SELECT number FROM tasks WHERE id = ?1")?
+            .execute([task])?;
     }
     let ended = record.status.is_final().then(|| row::nanos(record.finished.unwrap_or(record.created)));
     connection.prepare_cached("UPDATE task_logs SET ended = ?2 WHERE task = ?1")?.execute(params![task, ended])?;

@@ -1,5 +1,6 @@
 //! Writes webhooks.
 
+use domain::access::KeyId;
 use domain::task::{TaskRecord, TaskStatus};
 use domain::webhook::{Attempt, Attempted, Outcome, Target, WebhookId};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -17,8 +18,8 @@ pub(super) fn insert(
     let place = Place::Webhook { session: task.session, task: task.id.as_str() };
     connection
         .prepare_cached(
-            "INSERT INTO webhooks (id, task, session, session_id, host, target, state)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting')",
+            "INSERT INTO webhooks (id, task, session, session_id, host, target, key, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'waiting')",
         )?
         .execute(params![
             id.as_bytes(),
@@ -27,6 +28,7 @@ pub(super) fn insert(
             task.session_id.as_str(),
             target.host(),
             sealer.seal(place, &target.to_text())?,
+            task.request.key.as_ref().map_or("", KeyId::as_str),
         ])?;
     Ok(())
 }

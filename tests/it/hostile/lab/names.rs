@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 const NAMES: [(&str, &str); 26] = [
     ("allowed.test", "93.184.216.34"),
     ("public.open.test", "93.184.216.34"),
-    // Where the model is.
+    // The model's address.
     ("model.open.test", "127.0.0.1"),
     ("meta-named.test", "169.254.169.254"),
     ("private10.open.test", "10.0.0.5"),
@@ -62,7 +62,7 @@ impl Names {
         self.hits.load(Ordering::SeqCst)
     }
 
-    /// How often [`REBINDS`] was asked for its IPv4 address.
+    /// Returns the number of look-ups of the IPv4 address of [`REBINDS`].
     pub(in crate::hostile) fn rebound(&self) -> u64 {
         self.rebound.load(Ordering::SeqCst)
     }

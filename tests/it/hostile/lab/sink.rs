@@ -26,7 +26,7 @@ impl Sink {
         let (hits, allowed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let tracker = TaskTracker::new();
         for port in TCP_PORTS {
-            // Of both families.
+            // The listener accepts both address families.
             let listener = TcpListener::bind(format!("[::]:{port}")).await.unwrap();
             tracker.spawn(accept(listener, Arc::clone(&hits), Arc::clone(&allowed)));
         }

@@ -7,10 +7,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
-/// What the attacker would be paid by, or pay with. No request to the model may have it anywhere.
+/// The attacker's own key. No request to the model may contain it.
 pub(in crate::hostile) const ATTACKERS_KEY: &str = "sk-ant-attackers-own-0123456789";
 
-/// What a request to the model may begin with.
+/// The beginnings that requests to the model may have.
 const REQUESTS: [&str; 3] = [
     "POST /v1/messages?beta=true HTTP/1.1",
     "POST /v1/messages HTTP/1.1",
@@ -36,12 +36,12 @@ impl Tap {
         self.address.port()
     }
 
-    /// Where bytes are passed on to.
+    /// Sets the address to which bytes are passed on.
     pub(in crate::hostile) fn set_model(&self, url: &str) {
         self.model.set(url.strip_prefix("http://").unwrap().parse().unwrap()).unwrap();
     }
 
-    /// How often the attacker's key came, and requests that are none of the CLI's.
+    /// Returns the number of requests with the attacker's key, and of requests that are not the CLI's.
     pub(in crate::hostile) fn hits(&self) -> u64 {
         self.seen.lock().unwrap().iter().map(|bytes| hits_in(bytes)).sum()
     }

@@ -11,7 +11,7 @@ use super::super::forge::World;
 use super::world::noise;
 use crate::server::Setup;
 
-/// What a task finds in its clone; the first line is the object, or `none`.
+/// Returns the content of a task's clone; the first line is the object, or `none`.
 async fn look(world: &World, object: &str) -> (String, String) {
     let prompt = format!("look for {object}");
     let mut task = world.post_with(&prompt, &json!({ "repo": "acme/big" })).await;
@@ -51,7 +51,7 @@ async fn a_task_clones_from_the_mirror_and_from_the_forge_alike() {
     fs::remove_file(&largest).unwrap();
     fs::write(&largest, bytes).unwrap();
     assert_eq!(look(&world, &marker).await, ("none".to_owned(), first.clone()), "from the forge");
-    world.server.logged("of which no clone could be made").await;
+    world.server.logged("cloned without the mirror, because it could not be cloned").await;
     assert!(!mirror.exists(), "a damaged mirror is kept");
 
     // As where there are none.

@@ -67,7 +67,7 @@ impl World {
         self.mirrors.update(&name.parse().unwrap(), 0).await
     }
 
-    /// Where the mirror is.
+    /// Returns the mirror's path.
     pub(super) fn place(&self, name: &str) -> PathBuf {
         let forge = fs::read_dir(self.directory().join("mirrors")).unwrap().next().unwrap().unwrap().path();
         forge.join(format!("{name}.git"))
@@ -129,7 +129,7 @@ impl World {
         fs::read_to_string(self.directory().join("told")).unwrap()
     }
 
-    /// How often the forge was asked this.
+    /// Returns the number of the forge's requests of this kind.
     pub(super) fn calls(&self, path: &str, what: &str) -> usize {
         self.forge.calls().iter().filter(|call| call.contains(path) && call.contains(what)).count()
     }
@@ -166,7 +166,7 @@ pub(super) fn noise(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|_| next()).collect()
 }
 
-/// What the script prints. It has to work.
+/// Runs a script that has to succeed, and returns its output.
 fn shell(script: &str, directory: &Path) -> String {
     let mut shell = Command::new("sh");
     shell.args(["-ec", script]).current_dir(directory).env("GIT_CONFIG_GLOBAL", "/dev/null");

@@ -14,14 +14,14 @@ const ACCOUNTS: usize = 4;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Charged to the accounts whose bits are set. It costs `cost` percent of its estimate in the end: more than all of it
-    /// only where nobody can tell the most.
+    /// Charged to the accounts whose bits are set. It costs `cost` percent of its estimate in the end: more than all of
+    /// it only where nobody can tell the most.
     Start {
         accounts: u8,
         estimate: u64,
         cost: u64,
     },
-    /// Of those that are open, in their order, round and round.
+    /// The index of an open request, modulo their number.
     End {
         which: usize,
         written: bool,
@@ -58,7 +58,7 @@ struct World {
     open: Vec<Open>,
     /// Ended, and not written: to the store they are open still.
     unwritten: Vec<Open>,
-    /// What all requests that ever began really cost, once they have ended.
+    /// The true cost of all requests that ever began, once they have ended.
     truth: BTreeMap<Account, Cost>,
 }
 
@@ -111,7 +111,7 @@ impl World {
     fn crash(&mut self) {
         self.ledger = Ledger::default();
         for lost in std::mem::take(&mut self.open).into_iter().chain(std::mem::take(&mut self.unwritten)) {
-            // What went beyond its estimate is not known any more.
+            // The coordinator that knew of the overrun is gone: only the estimate is charged.
             self.store(&lost.accounts, lost.estimate);
             for account in lost.accounts {
                 let truth = self.truth.entry(account).or_default();

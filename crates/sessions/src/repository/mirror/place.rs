@@ -138,7 +138,7 @@ pub(super) fn sweep(root: &Path) {
         if has_kind(&directory, "new")
             && let Err(error) = remove(&directory)
         {
-            tracing::warn!(directory = %directory.display(), %error, "half a mirror could not be removed");
+            tracing::warn!(directory = %directory.display(), %error, "could not remove an incomplete mirror");
         }
     }
 }

@@ -37,11 +37,12 @@ impl Agent {
 
     /// Takes the sandbox down, be it attached or only known from the session's record.
     pub(crate) fn stop_sandbox(&mut self, scope: &Scope<'_>) {
-        let sandbox = self.sandbox.detach();
+        let (sandbox, slot) = self.sandbox.detach();
         let recorded = scope.durable.sandbox().map(|sandbox| SandboxName::from_record(&sandbox.name));
         let take_down = TakeDown {
             name: sandbox.as_ref().map(|sandbox| sandbox.name.clone()).or(recorded),
             sandbox,
+            slot,
             opener: self.repository.take_opener(),
             wind_up: repository_work::wind_up(scope.tasks, scope.durable, scope.context),
             ended: scope.tasks.ending().map(|ending| ending.record.id.clone()),
@@ -153,7 +154,7 @@ impl Agent {
                 if state != State::Starting {
                     return Input::LaunchLost;
                 }
-                info!(session.id = %scope.durable.id(), "took over the sandbox that was left");
+                info!(session.id = %scope.durable.id(), "took over the sandbox of the previous server");
                 if let Some(spent) = ready.spent {
                     scope.tasks.raise_cost_before(spent);
                 }
@@ -162,7 +163,7 @@ impl Agent {
             Err(error) => {
                 if state == State::Starting {
                     let reason = failure_of(&error).error;
-                    warn!(session.id = %scope.durable.id(), error = reason, "the sandbox that was left is lost");
+                    warn!(session.id = %scope.durable.id(), error = reason, "the sandbox of the previous server is lost");
                     let error = format!("the task's sandbox was lost while the server was away: {reason}");
                     self.lose_running(Failure::new(ErrorType::ContainerLost, error), scope);
                 }
@@ -235,6 +236,6 @@ fn on_waits(ahead: usize, shortage: Shortage, scope: &mut Scope<'_>) {
         Shortage::Memory => QueuedReason::Memory,
     };
     let (task, session_id) = (waiting.record.id.clone(), scope.durable.id().clone());
-    info!(session.id = %session_id, task.id = %task, ahead, "task waits for room for its sandbox");
+    info!(session.id = %session_id, task.id = %task, ahead, "task waits for capacity");
     scope.durable.publish(&Event::TaskQueued { session_id, position: ahead, reason: Some(reason) }, Some(&task));
 }

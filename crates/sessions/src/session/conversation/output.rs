@@ -46,7 +46,7 @@ impl Conversation {
                 let error = format!("the agent printed something that is no stream-json: {error}");
                 let end = End::new(Failure::new(ErrorType::ExitCode, error), EndedBy::Request);
                 gateway.end_task(task_end(tasks.running().map(|running| running.reason(&end.failure))));
-                self.end_running(end, gateway.reading(), tasks, durable);
+                self.end_running(end, gateway.usage(), tasks, durable);
                 self.next = Some(Input::Lost);
                 return;
             }
@@ -88,7 +88,7 @@ impl Conversation {
                 if let Some(running) = tasks.running_mut() {
                     pace_tool_call(running, tool, caller, gateway);
                 }
-                gateway.heard_tool_call();
+                gateway.confirm_tool_call();
             }
             AgentSignal::TurnOver => {
                 let Some(running) = tasks.running_mut() else { return };
@@ -100,8 +100,8 @@ impl Conversation {
             }
             AgentSignal::Ended(end) => self.on_turn_end(*end, context),
             AgentSignal::Asked { request_id, subtype } => {
-                debug!(session.id = %durable.id(), request = subtype, "the agent asks, and nobody is there to answer");
-                self.outbox.push(deny_tool(&request_id, "nobody can be asked here"));
+                debug!(session.id = %durable.id(), request = subtype, "the agent asked a question, and nobody can answer");
+                self.outbox.push(deny_tool(&request_id, "nobody can answer here"));
             }
             AgentSignal::Answered { request_id, error } => {
                 if let Some(error) = error {
@@ -131,14 +131,14 @@ impl Conversation {
             }
             TurnOutcome::Completed { output, response } => {
                 gateway.end_task(task_end(None));
-                let record = running.complete(gateway.reading(), output, response);
+                let record = running.complete(gateway.usage(), output, response);
                 durable.count_turn();
                 failpoint!("result.heard");
                 record
             }
             TurnOutcome::Failed(failure) => {
                 gateway.end_task(task_end(Some(&failure)));
-                running.fail(gateway.reading(), failure)
+                running.fail(gateway.usage(), failure)
             }
         };
         tasks.write_end(record, EndedBy::Request, durable);

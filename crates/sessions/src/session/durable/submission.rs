@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::event::{Event, QueuedReason};
-use domain::session::{CREDENTIAL_NAMES, SandboxRecord, SessionRecord, SessionRepository};
+use domain::session::{CREDENTIAL_NAMES, MAX_ENV_BYTES, SandboxRecord, SessionRecord, SessionRepository};
 use domain::task::{RepositoryProgress, TaskId, TaskRecord, TaskStatus};
 use domain::webhook::WebhookId;
 use jiff::Timestamp;
@@ -30,6 +30,15 @@ impl DurableState {
             Some(name) => Err(SubmitError::EnvMissing { name: name.clone(), agent: submission.agent.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// Refuses a submission whose variables, with those that the session has, are more than a session may have.
+    pub(crate) fn check_env(&self, submission: &Submission) -> Result<(), SubmitError> {
+        let kept = self.record.iter().flat_map(|session| &session.env);
+        let kept = kept.filter(|(name, _)| !submission.env.contains_key(*name));
+        let bytes: usize =
+            kept.chain(&submission.env).map(|(name, value)| name.len() + value.expose_secret().len()).sum();
+        if bytes > MAX_ENV_BYTES { Err(SubmitError::EnvTooLarge(bytes)) } else { Ok(()) }
     }
 
     /// Adds a task, and the session where it is new. `sandbox`: the warm one that a new session begins with: session

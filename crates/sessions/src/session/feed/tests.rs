@@ -15,7 +15,7 @@ fn render(changed: &Changed<'_>) -> Bytes {
     vec![b'x'; length].into()
 }
 
-fn tell(feed: &Feed, name: &str) {
+fn publish(feed: &Feed, name: &str) {
     feed.publish(&Changed::SessionDeleted(&id(name)));
 }
 
@@ -33,17 +33,17 @@ fn next(watcher: &mut Watcher) -> Option<Vec<String>> {
 #[tokio::test]
 async fn every_watcher_gets_what_comes_after_it_once_and_in_order() {
     let feed = Feed::default();
-    tell(&feed, "before");
+    publish(&feed, "before");
     let mut early = feed.watch(render).unwrap();
-    tell(&feed, "a");
+    publish(&feed, "a");
     let mut late = feed.watch(render).unwrap();
-    tell(&feed, "b");
+    publish(&feed, "b");
     assert_eq!(next(&mut early).unwrap(), ["a", "b"]);
     assert_eq!(next(&mut late).unwrap(), ["b"]);
     assert!(early.next().now_or_never().is_none());
 
     let waiting = tokio::task::unconstrained(late.next());
-    let (news, ()) = futures::join!(waiting, async { tell(&feed, "c") });
+    let (news, ()) = futures::join!(waiting, async { publish(&feed, "c") });
     assert!(matches!(news, News::Notices(notices) if notices.len() == 1));
     assert_eq!(next(&mut early).unwrap(), ["c"]);
 }
@@ -55,22 +55,22 @@ fn a_slow_watcher_is_told_to_list_again_and_holds_bounded_memory() {
     let mut quick = feed.watch(render).unwrap();
     let half = format!("big-{}", RING_BYTES / 2 - NOTICE_BYTES);
     for _ in 0..3 {
-        tell(&feed, &half);
+        publish(&feed, &half);
         assert_eq!(next(&mut quick).unwrap(), std::slice::from_ref(&half));
         assert!(feed.shared.ring().bytes <= RING_BYTES);
     }
     assert_eq!(next(&mut slow), None);
     assert!(slow.next().now_or_never().is_none(), "it goes on at the end");
-    tell(&feed, "after");
+    publish(&feed, "after");
     assert_eq!(next(&mut slow).unwrap(), ["after"]);
 
     // One that is longer than all that may be kept.
     assert_eq!(next(&mut quick).unwrap(), ["after"]);
-    tell(&feed, &format!("huge-{}", RING_BYTES + 1));
+    publish(&feed, &format!("huge-{}", RING_BYTES + 1));
     assert_eq!((next(&mut quick), feed.shared.ring().bytes), (None, 0));
 
     for number in 0..=BATCH {
-        tell(&feed, &format!("n{number}"));
+        publish(&feed, &format!("n{number}"));
     }
     assert_eq!((next(&mut quick).unwrap().len(), next(&mut quick).unwrap().len()), (BATCH, 1));
 }
@@ -80,14 +80,14 @@ fn nobody_watches_nothing_is_kept_and_places_are_bounded() {
     let feed = Feed::default();
     let watchers: Vec<Watcher> = (0..MAX_WATCHERS).map(|_| feed.watch(render).unwrap()).collect();
     assert!(feed.watch(render).is_none());
-    tell(&feed, "a");
+    publish(&feed, "a");
     assert_eq!(feed.shared.ring().notices.len(), 1);
     drop(watchers);
     assert_eq!(feed.shared.ring().notices.len(), 0);
     // With nobody there it is not even made into text: `render` would panic.
     feed.publish(&Changed::Session(&record(), crate::session::Status::default(), 0));
     let mut next_one = feed.watch(render).unwrap();
-    tell(&feed, "b");
+    publish(&feed, "b");
     assert_eq!(next(&mut next_one).unwrap(), ["b"]);
 }
 

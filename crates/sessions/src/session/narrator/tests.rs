@@ -8,10 +8,10 @@ const SECRET: &str = "zk-secret-of-ours";
 
 /// Tells lines of the agent; events are written as `type:what they say`. Each line meets a narrator that was written
 /// down and read again, as after a kill.
-fn tell(lines: &[&str]) -> (Vec<String>, Vec<AgentSignal>) {
+fn narrate(lines: &[&str]) -> (Vec<String>, Vec<AgentSignal>) {
     let session = "s".parse().unwrap();
     let mut secrets = SessionRedactor::default();
-    secrets.learn(SECRET);
+    secrets.replace([SECRET]);
     let (mut narrator, mut told, mut signals) = (Narrator::default(), Vec::new(), Vec::new());
     Decoder::new(1 << 24).feed((lines.join("\n") + "\n").as_bytes(), |line| {
         let line = line.unwrap();
@@ -73,7 +73,7 @@ fn result(id: &str, content: &str) -> String {
 }
 
 fn lines<const N: usize>(lines: [String; N]) -> Vec<String> {
-    tell(&Vec::from(lines).iter().map(String::as_str).collect::<Vec<_>>()).0
+    narrate(&Vec::from(lines).iter().map(String::as_str).collect::<Vec<_>>()).0
 }
 
 #[test]
@@ -113,8 +113,8 @@ fn a_message_stands_once_its_calls_were_made() {
 #[test]
 fn a_turn_is_over_when_the_last_tool_has_answered() {
     let calls = assistant("1", &format!("{},{}", tool("a", "Bash", "{}"), tool("b", "Read", "{}")));
-    let (_, signs) = tell(&[&calls, &result("a", "1"), &result("b", "2"), &result("b", "again")]);
-    let over: Vec<bool> = signs.iter().map(|signal| matches!(signal, AgentSignal::TurnOver)).collect();
+    let (_, signals) = narrate(&[&calls, &result("a", "1"), &result("b", "2"), &result("b", "again")]);
+    let over: Vec<bool> = signals.iter().map(|signal| matches!(signal, AgentSignal::TurnOver)).collect();
     assert_eq!(over, [false, false, true, false]);
 }
 

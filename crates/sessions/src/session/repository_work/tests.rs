@@ -1,6 +1,6 @@
 use domain::repository::Pull;
 use domain::task::{Answer, ErrorType, Failure, Stage, TaskRecord, TaskStatus};
-use gateway::Reading;
+use gateway::UsageSnapshot;
 
 use super::stages::{enter_worker_stage, on_pull_opened};
 use super::{WoundUp, conclude};
@@ -19,7 +19,7 @@ fn working(durable: &mut DurableState) -> Tasks {
     let mut tasks = test_tasks(5);
     let task = accept(durable);
     durable.set_checkout(test_checkout(), true);
-    tasks.begin(Running::begin(task, false, Reading::default()), durable);
+    tasks.begin(Running::begin(task, false, UsageSnapshot::default()), durable);
     enter_worker_stage(&mut tasks, durable);
     tasks
 }
@@ -29,7 +29,7 @@ fn end(tasks: &mut Tasks, durable: &mut DurableState, blockers: Option<&str>) {
     let running = tasks.running_mut().unwrap();
     running.accept(&running.prompt().to_string());
     let output = serde_json::json!({ "title": "t", "summary": "s", "checks": [], "blockers": blockers });
-    let record = tasks.take_accepted().unwrap().complete(Reading::default(), Some(output), None);
+    let record = tasks.take_accepted().unwrap().complete(UsageSnapshot::default(), Some(output), None);
     tasks.write_end(record, EndedBy::Request, durable);
 }
 

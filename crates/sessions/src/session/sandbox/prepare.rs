@@ -64,7 +64,7 @@ pub(super) async fn prepare(launch: &Launch, wanted: &WantedRepository, slot: Sl
                 }
                 drop(sandbox);
                 if let Err(error) = sandboxes.take_down(&name).await {
-                    warn!(sandbox.name = %name, %error, "could not take down a sandbox that was not made ready");
+                    warn!(sandbox.name = %name, %error, "could not remove a sandbox that did not get ready");
                 }
             }
             // A sandbox that was still starting.

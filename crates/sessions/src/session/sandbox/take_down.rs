@@ -7,6 +7,7 @@ use domain::session::SessionKey;
 use domain::task::TaskId;
 use engine::EngineError;
 use failpoint::failpoint;
+use sandbox::capacity::Slot;
 use sandbox::{Sandbox, SandboxName};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,8 @@ const MAX_ATTEMPTS: u32 = 20;
 pub(crate) struct TakeDown {
     /// The sandbox where it is attached.
     pub(crate) sandbox: Option<Sandbox>,
+    /// The sandbox's room, free for others as soon as the sandbox is gone.
+    pub(crate) slot: Option<Slot>,
     /// `None`: there is no sandbox.
     pub(crate) name: Option<SandboxName>,
     pub(crate) opener: Option<Opener>,
@@ -51,7 +54,7 @@ impl TakeDown {
         failpoint!("stop.begun");
         let (context, reports) = (Arc::clone(context), reports.clone());
         context.tracker.clone().spawn(async move {
-            let TakeDown { sandbox, name, opener, mut wind_up, ended, settles } = self;
+            let TakeDown { sandbox, slot, name, opener, mut wind_up, ended, settles } = self;
             if settles && sandbox.is_some() {
                 tokio::time::sleep(SETTLE).await;
             }
@@ -60,6 +63,9 @@ impl TakeDown {
             if let Some(name) = name {
                 insist(&context.shutdown, "take down a sandbox", || context.sandboxes.take_down(&name)).await;
             }
+            // Charges can take a minute to settle: others need not wait for them. A wind-up runs in a sandbox of its own, which
+            // takes the room of this one.
+            let slot = slot.filter(|_| wind_up.is_some());
             if let Some(opener) = opener {
                 opener.finish().await;
             }
@@ -73,6 +79,7 @@ impl TakeDown {
                 Some(wind_up) => context.shutdown.run_until_cancelled(wind_up.run(&context.shutdown)).await,
                 None => None,
             };
+            drop(slot);
             let _ = reports.send(Report::TakenDown(wound_up)).await;
         });
     }

@@ -12,12 +12,11 @@ fn holding(capacity: &Capacity) -> SessionSandbox {
 }
 
 #[tokio::test]
-async fn a_slot_is_held_until_the_sandbox_is_gone() {
+async fn a_slot_goes_with_the_sandbox_that_is_taken_down() {
     let capacity = Capacity::new(1, MemoryGauge::Unknown);
-    let mut sandbox = holding(&capacity);
-    assert!(sandbox.detach().is_none());
+    let (_, slot) = holding(&capacity).detach();
     assert_eq!(capacity.counts().live, 1);
-    sandbox.on_taken_down();
+    drop(slot);
     assert_eq!(capacity.counts().live, 0);
 }
 
@@ -43,7 +42,7 @@ async fn only_an_idle_sandbox_is_asked_to_make_room() {
     }
     sandbox.report_usage(State::Idle);
     sandbox.listen().1.await;
-    sandbox.on_taken_down();
+    drop(sandbox.detach());
     claim.await;
 }
 

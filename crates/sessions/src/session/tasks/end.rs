@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::event::Event;
 use domain::task::{ErrorType, Failure, TaskId, TaskRecord, TaskStatus};
-use gateway::{Reading, TaskEnd};
+use gateway::{TaskEnd, UsageSnapshot};
 use jiff::Timestamp;
 use tracing::info;
 
@@ -117,7 +117,7 @@ impl Tasks {
     }
 
     /// Ends the running task. Does nothing where none runs. A failure that was forced before goes first.
-    pub(crate) fn end_running(&mut self, end: End, used: Reading, durable: &mut DurableState) {
+    pub(crate) fn end_running(&mut self, end: End, used: UsageSnapshot, durable: &mut DurableState) {
         let Some(running) = self.running.take() else { return };
         let End { failure, by } = end;
         let failure = running.forced_failure().cloned().unwrap_or(failure);
@@ -171,8 +171,8 @@ impl Tasks {
     /// Ends a task that never ran.
     fn end_waiting(&mut self, waiting: WaitingTask, end: End, durable: &mut DurableState) {
         let started = waiting.record.started;
-        let running = Running::begin(waiting, durable.claude_session_id().is_some(), Reading::default());
-        let record = TaskRecord { started, ..running.fail(Reading::default(), end.failure) };
+        let running = Running::begin(waiting, durable.claude_session_id().is_some(), UsageSnapshot::default());
+        let record = TaskRecord { started, ..running.fail(UsageSnapshot::default(), end.failure) };
         self.write_end(record, end.by, durable);
     }
 

@@ -4,7 +4,7 @@ use domain::repository::Checkout;
 use domain::session::SessionKey;
 use domain::task::{ErrorType, Failure, RepositoryProgress, Stage, TaskId, TaskRecord, TaskRequest, TaskStatus};
 use domain::usage::Cost;
-use gateway::Reading;
+use gateway::UsageSnapshot;
 use gateway::budget::{Budgets, Certainty};
 use jiff::Timestamp;
 use store::UnfinishedTask;
@@ -55,7 +55,7 @@ pub(crate) fn test_tasks(bound: usize) -> Tasks {
 fn begin(tasks: &mut Tasks, durable: &mut DurableState) -> TaskId {
     let task = accept(durable);
     let id = task.record.id.clone();
-    tasks.begin(Running::begin(task, false, Reading::default()), durable);
+    tasks.begin(Running::begin(task, false, UsageSnapshot::default()), durable);
     id
 }
 
@@ -71,7 +71,7 @@ async fn a_task_that_its_agent_never_started_on_starts_again_once() {
     assert!(tasks.restart_lost(ErrorType::ExitCode, &mut durable));
     let again = tasks.pop().unwrap();
     assert_eq!((&again.record.id, again.record.attempt, tasks.running().is_none()), (&id, 1, true));
-    tasks.begin(Running::begin(again, false, Reading::default()), &mut durable);
+    tasks.begin(Running::begin(again, false, UsageSnapshot::default()), &mut durable);
     assert!(!tasks.restart_lost(ErrorType::ExitCode, &mut durable), "it started twice");
 }
 
@@ -144,7 +144,7 @@ async fn the_end_of_a_task_with_work_to_hand_in_is_not_published() {
     durable.set_checkout(test_checkout(), true);
     let progress = RepositoryProgress { stage: Some(Stage::Worker), ..RepositoryProgress::default() };
     tasks.running_mut().unwrap().record.repository = Some(progress);
-    tasks.end_running(aborted(), Reading::default(), &mut durable);
+    tasks.end_running(aborted(), UsageSnapshot::default(), &mut durable);
     assert!(!durable.ends(&id) && tasks.running().is_none() && tasks.is_busy());
     let ending = tasks.take_ending().unwrap();
     tasks.publish_end(ending.record, ending.by, &mut durable);
@@ -160,7 +160,7 @@ async fn the_end_of_a_task_is_published_once_its_requests_are_charged() {
     let payer = Payer { task: Some(id.clone()), ..Payer::default() };
     let request = budgets.try_reserve(&payer, "m", Cost::from_dollars(1.0), Certainty::Bounded).await.unwrap();
     assert!(request.is_some());
-    tasks.end_running(aborted(), Reading::default(), &mut durable);
+    tasks.end_running(aborted(), UsageSnapshot::default(), &mut durable);
     assert_eq!((tasks.unsettled(), durable.ends(&id)), (Some(&id), false));
     assert_eq!((tasks.take_unsettled(), tasks.take_unsettled()), (Some(id.clone()), None), "the worker waits once");
     assert!(tasks.is_busy() && tasks.handing_in().is_none());

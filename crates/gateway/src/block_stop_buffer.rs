@@ -1,15 +1,16 @@
 //! Keeps the ends of a streamed message's blocks back until the message is complete, then sends them all at once.
 //!
-//! Read in Claude Code 2.1.197 and seen: an answer that is cut off before its first block has ended is asked again, one that
-//! is cut off later ends the turn with "Connection closed mid-response". So a coordinator that is killed between the first
-//! block's end and the message's would fail the task. The deltas pass as they come; the CLI tells blocks apart by index.
+//! Read in Claude Code 2.1.197 and seen: an answer that is cut off before its first block has ended is asked again, one
+//! that is cut off later ends the turn with "Connection closed mid-response". So a coordinator that is killed between
+//! the first block's end and the message's would fail the task. The deltas pass as they come; the CLI tells blocks
+//! apart by index.
 
 use claude_stream::STRUCTURED_OUTPUT;
 use serde::Deserialize;
 
 /// Rewrites server-sent events from pieces of any size.
 #[derive(Debug, Default)]
-pub(super) struct BlockEnds {
+pub(super) struct BlockStopBuffer {
     /// The beginning of an event whose end has not come.
     unfinished: Vec<u8>,
     /// Whole events that wait for the message's end.
@@ -34,11 +35,11 @@ struct Block {
     name: String,
 }
 
-impl BlockEnds {
+impl BlockStopBuffer {
     /// The longest events are under 1 MB; ends of blocks have 60 bytes.
     const MAX_BYTES: usize = 4 << 20;
 
-    /// What is to be sent after the next piece has come.
+    /// Takes the next piece and returns the bytes to send.
     pub(super) fn pass(&mut self, piece: &[u8]) -> Vec<u8> {
         if self.gave_up {
             return piece.to_vec();
@@ -78,12 +79,12 @@ impl BlockEnds {
         self.complete
     }
 
-    /// How many tools the message calls, as far as it came.
+    /// The number of tool calls in the part of the message that has arrived.
     pub(super) fn tool_calls(&self) -> u32 {
         self.tool_calls
     }
 
-    /// What is left when the stream has ended in order. After a cut it is of no use.
+    /// Returns the rest when the stream has ended in order. After a cut the rest is of no use.
     pub(super) fn finish(&mut self) -> Vec<u8> {
         let mut left = std::mem::take(&mut self.held);
         left.append(&mut self.unfinished);
@@ -101,7 +102,7 @@ fn event_length(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// Whether a block is the call of a tool that the session's worker will hear of: the answer in structured form is none.
+/// Returns true when a block calls a tool that the session's worker sees. A structured answer is no such call.
 fn is_tool_call(event: &[u8]) -> bool {
     let data = event.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"data:")).unwrap_or_default();
     let start = serde_json::from_slice::<BlockStart>(data);
@@ -116,7 +117,7 @@ fn kind(event: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::BlockEnds;
+    use super::BlockStopBuffer;
 
     const START: &str = "event: message_start\ndata: {}\n\n";
     const DELTA: &str = "event: content_block_delta\ndata: {\"index\":0}\n\n";
@@ -125,13 +126,13 @@ mod tests {
     const USAGE: &str = "event: message_delta\ndata: {}\n\n";
     const END: &str = "event: message_stop\ndata: {}\n\n";
 
-    fn pass(ends: &mut BlockEnds, piece: &str) -> String {
+    fn pass(ends: &mut BlockStopBuffer, piece: &str) -> String {
         String::from_utf8(ends.pass(piece.as_bytes())).unwrap()
     }
 
     #[test]
     fn ends_wait_for_the_end_of_the_message() {
-        let mut ends = BlockEnds::default();
+        let mut ends = BlockStopBuffer::default();
         assert_eq!(pass(&mut ends, &format!("{START}{DELTA}{STOP}")), format!("{START}{DELTA}"));
         assert_eq!(pass(&mut ends, NEXT), NEXT);
         assert_eq!(pass(&mut ends, &format!("{STOP}{USAGE}")), "");
@@ -142,8 +143,8 @@ mod tests {
     #[test]
     fn pieces_of_any_size_come_to_the_same() {
         let stream = format!("{START}{DELTA}{STOP}{NEXT}{DELTA}{STOP}{USAGE}{END}").replace('\n', "\r\n");
-        let whole = BlockEnds::default().pass(stream.as_bytes());
-        let mut ends = BlockEnds::default();
+        let whole = BlockStopBuffer::default().pass(stream.as_bytes());
+        let mut ends = BlockStopBuffer::default();
         let bytes: Vec<u8> = stream.bytes().flat_map(|byte| ends.pass(&[byte])).collect();
         assert_eq!(bytes, whole);
         assert_eq!(bytes.len(), stream.len());
@@ -153,7 +154,7 @@ mod tests {
     fn tool_calls_are_counted_and_a_structured_answer_is_none() {
         let block =
             |block: &str| format!("event: content_block_start\ndata: {{\"index\":0,\"content_block\":{block}}}\n\n");
-        let mut ends = BlockEnds::default();
+        let mut ends = BlockStopBuffer::default();
         for content in [
             r#"{"type":"tool_use","id":"a","name":"Bash","input":{}}"#,
             r#"{"type":"tool_use","id":"b","name":"StructuredOutput","input":{}}"#,
@@ -167,13 +168,13 @@ mod tests {
 
     #[test]
     fn what_is_no_such_stream_passes() {
-        let mut ends = BlockEnds::default();
+        let mut ends = BlockStopBuffer::default();
         assert_eq!(pass(&mut ends, &format!("{DELTA}{STOP}")), DELTA);
         let error = "event: error\ndata: {}\n\n";
         assert_eq!(pass(&mut ends, error), format!("{STOP}{error}"));
         assert_eq!(pass(&mut ends, "half"), "");
         assert_eq!(ends.finish(), b"half");
-        let endless = "x".repeat(BlockEnds::MAX_BYTES + 1);
+        let endless = "x".repeat(BlockStopBuffer::MAX_BYTES + 1);
         assert_eq!(pass(&mut ends, &endless), endless);
         assert_eq!(pass(&mut ends, "more"), "more");
     }

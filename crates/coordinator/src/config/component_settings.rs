@@ -90,6 +90,7 @@ impl ServeOptions {
             secret_key_file: self.secret_key_file.clone(),
             max_age: self.event_retention.max_age,
             max_bytes: self.event_retention.max_bytes,
+            max_task_age: self.task_retention.0,
             metrics,
         }
     }

@@ -1,4 +1,4 @@
-//! How much one sandbox may ask of the outside: requests in a minute, bytes in a task.
+//! Bounds one sandbox's traffic to outside hosts: requests a minute, bytes a task.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-pub(super) struct Allowance {
+pub(super) struct TaskQuota {
     requests_per_minute: u32,
     minute: Mutex<Minute>,
     /// Bytes to and from outside hosts other than the model API, both directions together, that are left to the task.
@@ -19,9 +19,9 @@ struct Minute {
     requests: u32,
 }
 
-impl Allowance {
+impl TaskQuota {
     pub(super) fn new(requests_per_minute: u32, bytes_per_task: u64) -> Self {
-        Allowance {
+        TaskQuota {
             requests_per_minute,
             minute: Mutex::new(Minute { began: Instant::now(), requests: 0 }),
             bytes_left: AtomicU64::new(bytes_per_task),
@@ -64,20 +64,20 @@ mod tests {
 
     #[test]
     fn a_minute_has_so_many_requests_and_the_next_as_many_again() {
-        let allowance = Allowance::new(2, 1);
+        let task_quota = TaskQuota::new(2, 1);
         let now = Instant::now();
-        assert_eq!(allowance.take_request(now), Ok(()));
-        assert_eq!(allowance.take_request(now), Ok(()));
-        assert!(allowance.take_request(now).is_err_and(|wait| wait <= MINUTE && !wait.is_zero()));
-        assert_eq!(allowance.take_request(now + MINUTE), Ok(()));
+        assert_eq!(task_quota.take_request(now), Ok(()));
+        assert_eq!(task_quota.take_request(now), Ok(()));
+        assert!(task_quota.take_request(now).is_err_and(|wait| wait <= MINUTE && !wait.is_zero()));
+        assert_eq!(task_quota.take_request(now + MINUTE), Ok(()));
     }
 
     #[test]
     fn a_task_has_so_many_bytes_and_the_next_as_many_again() {
-        let allowance = Allowance::new(1, 10);
-        assert!(allowance.take_bytes(9) && allowance.has_bytes());
-        assert!(!allowance.take_bytes(100) && !allowance.has_bytes());
-        allowance.begin_task();
-        assert!(allowance.has_bytes());
+        let task_quota = TaskQuota::new(1, 10);
+        assert!(task_quota.take_bytes(9) && task_quota.has_bytes());
+        assert!(!task_quota.take_bytes(100) && !task_quota.has_bytes());
+        task_quota.begin_task();
+        assert!(task_quota.has_bytes());
     }
 }

@@ -1,9 +1,10 @@
-//! Reads a model request: refuses what would have the API itself fetch, keep or charge something that no rule of ours sees,
-//! and finds what decides how much the request can use.
+//! Reads a model request: refuses what would have the API itself fetch, keep or charge something that no rule of ours
+//! sees, and finds what decides how much the request can use.
 //!
-//! The API fetches images and documents by URL, connects to MCP servers, runs programs and reads stored files for whoever
-//! asks. An agent that posts such a request by hand could name any address in it. The API also sells other speeds, regions
-//! and service tiers, compaction and a fallback to another model, each at prices of its own. Claude Code uses none of these.
+//! The API fetches images and documents by URL, connects to MCP servers, runs programs and reads stored files for
+//! whoever asks. An agent that posts such a request by hand could name any address in it. The API also sells other
+//! speeds, regions and service tiers, compaction and a fallback to another model, each at prices of its own. Claude
+//! Code uses none of these.
 
 use std::fmt;
 
@@ -12,9 +13,9 @@ use serde_json::Value;
 
 use crate::bound::Contents;
 
-/// Which of them a request asks for.
+/// The refused feature that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Reach {
+pub(super) enum PolicyViolation {
     #[error("Claude Runner forwards no content by URL, since the model API would fetch it; send it as base64")]
     Url,
     #[error("Claude Runner forwards no files that are stored at the model API")]
@@ -32,16 +33,16 @@ pub(super) enum Reach {
     Unreadable,
 }
 
-impl Reach {
-    /// For the audit log.
+impl PolicyViolation {
+    /// The text for the audit log.
     pub(super) fn what(self) -> &'static str {
         match self {
-            Reach::Url => "content by URL",
-            Reach::File => "stored files",
-            Reach::Connector => "connectors and containers",
-            Reach::Tool => "a tool of the model API",
-            Reach::Price => "another price",
-            Reach::Unreadable => "not readable",
+            PolicyViolation::Url => "content by URL",
+            PolicyViolation::File => "stored files",
+            PolicyViolation::Connector => "connectors and containers",
+            PolicyViolation::Tool => "a tool of the model API",
+            PolicyViolation::Price => "another price",
+            PolicyViolation::Unreadable => "not readable",
         }
     }
 }
@@ -63,7 +64,7 @@ const PRICED: [(&str, &[&str]); 6] = [
     ("fallbacks", &[]),
     ("fallback_model", &[]),
 ];
-/// In `context_management`: what has the API sample once more.
+/// In `context_management`: the beginning of edits that make the API sample again.
 const COMPACTION: &str = "compact";
 
 /// Fields of a request whose price is known.
@@ -88,18 +89,18 @@ const KNOWN_FIELDS: [&str; 18] = [
     "top_p",
 ];
 
-pub(super) fn check(body: &[u8]) -> Result<Contents, Reach> {
+pub(super) fn check(body: &[u8]) -> Result<Contents, PolicyViolation> {
     let mut found = None;
     let mut contents = Contents::default();
     let mut reader = serde_json::Deserializer::from_slice(body);
-    // An error is what ends the walk once something is found. Any other, the bound on depth above all, would leave the rest
-    // unread.
+    // An error is what ends the walk once something is found. Any other, the bound on depth above all, would leave the
+    // rest unread.
     let walked = Walk { place: Place::Top, found: &mut found, contents: &mut contents }.deserialize(&mut reader);
-    walked.map_err(|_| found.unwrap_or(Reach::Unreadable))?;
+    walked.map_err(|_| found.unwrap_or(PolicyViolation::Unreadable))?;
     Ok(contents)
 }
 
-/// Where in a request a value stands.
+/// The place of a value in a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Top,
@@ -108,13 +109,13 @@ enum Place {
     Content,
     /// The `source` of an image or a document
     Source,
-    /// What the API is to do with the context before it samples
+    /// Instructions for the context, which the API carries out before it samples
     Context,
 }
 
 struct Walk<'a> {
     place: Place,
-    found: &'a mut Option<Reach>,
+    found: &'a mut Option<PolicyViolation>,
     contents: &'a mut Contents,
 }
 
@@ -123,20 +124,20 @@ impl Walk<'_> {
         Walk { place, found: self.found, contents: self.contents }
     }
 
-    fn find<E: serde::de::Error>(&mut self, reach: Reach) -> E {
-        *self.found = Some(reach);
-        E::custom(reach)
+    fn find<E: serde::de::Error>(&mut self, violation: PolicyViolation) -> E {
+        *self.found = Some(violation);
+        E::custom(violation)
     }
 
-    fn of_key(&self, key: &str) -> Result<Option<Place>, Reach> {
+    fn of_key(&self, key: &str) -> Result<Option<Place>, PolicyViolation> {
         match (self.place, key) {
-            (Place::Top, key) if CONNECTORS.contains(&key) => Err(Reach::Connector),
-            (Place::Top, key) if PRICED.iter().any(|(field, _)| *field == key) => Err(Reach::Price),
+            (Place::Top, key) if CONNECTORS.contains(&key) => Err(PolicyViolation::Connector),
+            (Place::Top, key) if PRICED.iter().any(|(field, _)| *field == key) => Err(PolicyViolation::Price),
             (Place::Top, "context_management") | (Place::Context, _) => Ok(Some(Place::Context)),
             (Place::Top, "tools") => Ok(Some(Place::Tools)),
             (Place::Top, "messages" | "system") => Ok(Some(Place::Content)),
-            (Place::Source, "url") => Err(Reach::Url),
-            (Place::Content | Place::Source, "file_id") => Err(Reach::File),
+            (Place::Source, "url") => Err(PolicyViolation::Url),
+            (Place::Content | Place::Source, "file_id") => Err(PolicyViolation::File),
             // A call's arguments and its schema are the agent's own words: whatever stands in them, nobody follows it.
             (Place::Content, "input") | (Place::Top | Place::Tools, _) => Ok(None),
             (Place::Content, "source") => Ok(Some(Place::Source)),
@@ -167,7 +168,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 (Place::Tools, "type") => {
                     let kind = map.next_value::<Value>()?;
                     if !self.contents.add_tool(&kind) {
-                        return Err(self.find(Reach::Tool));
+                        return Err(self.find(PolicyViolation::Tool));
                     }
                     continue;
                 }
@@ -192,10 +193,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 Ok(None) => {
                     map.next_value::<IgnoredAny>()?;
                 }
-                Err(reach) => {
+                Err(violation) => {
                     let value = map.next_value::<Value>()?;
-                    if !is_harmless(reach, &key, &value) {
-                        return Err(self.find(reach));
+                    if !is_harmless(violation, &key, &value) {
+                        return Err(self.find(violation));
                     }
                 }
             }
@@ -214,7 +215,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_str<E: serde::de::Error>(mut self, text: &str) -> Result<(), E> {
         if self.place == Place::Context && text.starts_with(COMPACTION) {
-            return Err(self.find(Reach::Price));
+            return Err(self.find(PolicyViolation::Price));
         }
         Ok(())
     }
@@ -244,14 +245,14 @@ fn is_known(field: &str) -> bool {
     KNOWN_FIELDS.contains(&field) || CONNECTORS.contains(&field) || PRICED.iter().any(|(priced, _)| *priced == field)
 }
 
-/// Whether a field that is refused says what holds without it.
-fn is_harmless(reach: Reach, field: &str, value: &Value) -> bool {
-    let mut priced = PRICED.iter().filter(|(priced, _)| reach == Reach::Price && *priced == field);
+/// Returns true when a refused field has the value that holds without it.
+fn is_harmless(violation: PolicyViolation, field: &str, value: &Value) -> bool {
+    let mut priced = PRICED.iter().filter(|(priced, _)| violation == PolicyViolation::Price && *priced == field);
     let usual = priced.any(|(_, usual)| value.as_str().is_some_and(|value| usual.contains(&value)));
-    usual || (value.is_null() && matches!(reach, Reach::Connector | Reach::Price))
+    usual || (value.is_null() && matches!(violation, PolicyViolation::Connector | PolicyViolation::Price))
 }
 
-/// Where the bytes of an image or a document are.
+/// The source of an image or a document.
 #[derive(Default)]
 struct Source {
     bytes: u64,
@@ -300,36 +301,39 @@ mod tests {
     #[test]
     fn what_the_api_would_fetch_is_found_wherever_it_stands() {
         let message = |content: &str| format!(r#"{{"model":"m","messages":[{{"role":"user","content":{content}}}]}}"#);
-        for (body, reach) in [
-            (message(r#"[{"type":"image","source":{"type":"url","url":"http://a/?x"}}]"#), Reach::Url),
-            (message(r#"[{"type":"image","source":{"type":"base64","\u0075rl":"http://a"}}]"#), Reach::Url),
+        for (body, violation) in [
+            (message(r#"[{"type":"image","source":{"type":"url","url":"http://a/?x"}}]"#), PolicyViolation::Url),
+            (message(r#"[{"type":"image","source":{"type":"base64","\u0075rl":"http://a"}}]"#), PolicyViolation::Url),
             (
                 message(r#"[{"type":"tool_result","content":[{"type":"document","source":{"url":"http://a"}}]}]"#),
-                Reach::Url,
+                PolicyViolation::Url,
             ),
             (
                 message(r#"[{"type":"document","source":{"type":"content","content":[{"source":{"url":1}}]}}]"#),
-                Reach::Url,
+                PolicyViolation::Url,
             ),
-            (message(r#"[{"type":"image","source":{"type":"file","file_id":"f"}}]"#), Reach::File),
-            (message(r#"[{"type":"container_upload","file_id":"f"}]"#), Reach::File),
-            (r#"{"mcp_servers":[{"type":"url","url":"https://a"}]}"#.to_owned(), Reach::Connector),
-            (r#"{"model":"m","container":"c"}"#.to_owned(), Reach::Connector),
-            (r#"{"tools":[{"name":"a","input_schema":{}},{"type":"web_fetch_20250910"}]}"#.to_owned(), Reach::Tool),
-            (r#"{"tools":[{"type":"code_execution_20250522"}]}"#.to_owned(), Reach::Tool),
-            (r#"{"tools":[{"type":"custom","type":"mcp_toolset"}]}"#.to_owned(), Reach::Tool),
-            (r#"{"model":"m","speed":"fast"}"#.to_owned(), Reach::Price),
-            (r#"{"model":"m","sp\u0065ed":"fast"}"#.to_owned(), Reach::Price),
-            (r#"{"model":"m","inference_geo":"us"}"#.to_owned(), Reach::Price),
-            (r#"{"model":"m","service_tier":"auto"}"#.to_owned(), Reach::Price),
-            (r#"{"model":"m","service_tier":["standard_only"]}"#.to_owned(), Reach::Price),
-            (r#"{"model":"m","compaction":{}}"#.to_owned(), Reach::Price),
-            (r#"{"model":"m","fallbacks":[{"model":"n"}]}"#.to_owned(), Reach::Price),
-            (r#"{"context_management":{"edits":[{"type":"compact_20260112"}]}}"#.to_owned(), Reach::Price),
-            ("not JSON".to_owned(), Reach::Unreadable),
-            (message(&format!("{}{}", "[".repeat(200), "]".repeat(200))), Reach::Unreadable),
+            (message(r#"[{"type":"image","source":{"type":"file","file_id":"f"}}]"#), PolicyViolation::File),
+            (message(r#"[{"type":"container_upload","file_id":"f"}]"#), PolicyViolation::File),
+            (r#"{"mcp_servers":[{"type":"url","url":"https://a"}]}"#.to_owned(), PolicyViolation::Connector),
+            (r#"{"model":"m","container":"c"}"#.to_owned(), PolicyViolation::Connector),
+            (
+                r#"{"tools":[{"name":"a","input_schema":{}},{"type":"web_fetch_20250910"}]}"#.to_owned(),
+                PolicyViolation::Tool,
+            ),
+            (r#"{"tools":[{"type":"code_execution_20250522"}]}"#.to_owned(), PolicyViolation::Tool),
+            (r#"{"tools":[{"type":"custom","type":"mcp_toolset"}]}"#.to_owned(), PolicyViolation::Tool),
+            (r#"{"model":"m","speed":"fast"}"#.to_owned(), PolicyViolation::Price),
+            (r#"{"model":"m","sp\u0065ed":"fast"}"#.to_owned(), PolicyViolation::Price),
+            (r#"{"model":"m","inference_geo":"us"}"#.to_owned(), PolicyViolation::Price),
+            (r#"{"model":"m","service_tier":"auto"}"#.to_owned(), PolicyViolation::Price),
+            (r#"{"model":"m","service_tier":["standard_only"]}"#.to_owned(), PolicyViolation::Price),
+            (r#"{"model":"m","compaction":{}}"#.to_owned(), PolicyViolation::Price),
+            (r#"{"model":"m","fallbacks":[{"model":"n"}]}"#.to_owned(), PolicyViolation::Price),
+            (r#"{"context_management":{"edits":[{"type":"compact_20260112"}]}}"#.to_owned(), PolicyViolation::Price),
+            ("not JSON".to_owned(), PolicyViolation::Unreadable),
+            (message(&format!("{}{}", "[".repeat(200), "]".repeat(200))), PolicyViolation::Unreadable),
         ] {
-            assert_eq!(check(body.as_bytes()), Err(reach), "{body}");
+            assert_eq!(check(body.as_bytes()), Err(violation), "{body}");
         }
     }
 
