@@ -151,7 +151,7 @@ impl Server {
             engine.remove_container(&container.id).await.unwrap();
         }
         for volume in engine.list_volumes(&labels).await.unwrap() {
-            engine.remove_volume(&volume).await.unwrap();
+            engine.remove_volume(&volume.name).await.unwrap();
         }
     }
 

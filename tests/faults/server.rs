@@ -144,7 +144,8 @@ impl Server {
 
     /// Returns the server's containers and volumes in the engine.
     pub(crate) async fn left(&self) -> Vec<String> {
-        let volumes = self.engine.list_volumes(&self.labels()).await.unwrap();
+        let volumes =
+            self.engine.list_volumes(&self.labels()).await.unwrap().into_iter().map(|volume| volume.name).collect();
         [self.containers().await, volumes].concat()
     }
 

@@ -110,3 +110,24 @@ async fn reset_and_delete_end_what_runs() {
     server.assert_nothing_left().await;
     server.finish().await;
 }
+
+#[tokio::test]
+async fn an_id_of_a_task_and_of_a_session_means_the_task() {
+    let server = TestServer::start().await;
+    let mut events = server.subscribe("s").await;
+    let task = server.enqueue("s", LONG).await;
+    events.until("text").await;
+    // A session whose caller gave it the name of a task.
+    let mut others = server.subscribe(&task).await;
+    let other = server.enqueue(&task, LONG).await;
+    others.until("text").await;
+    let aborted = server.post_nothing(&format!("/task/{task}/abort")).await.ok();
+    assert_eq!(aborted, json!({ "sessionId": "s", "taskId": task, "aborted": true }));
+    assert_eq!(events.until("abort").await["taskId"], json!(task));
+    assert_eq!(server.get(&format!("/task/{other}")).await.ok()["status"], "running");
+    // The task has ended, and its name still means it.
+    let aborted = server.post_nothing(&format!("/task/{task}/abort")).await.ok();
+    assert_eq!(aborted, json!({ "sessionId": "s", "taskId": task, "aborted": false }));
+    assert_eq!(server.get(&format!("/task/{other}")).await.ok()["status"], "running");
+    server.finish().await;
+}

@@ -1,13 +1,18 @@
-//! A backup as docs/guides/operating.md has it made: taken from a server that runs, put back under one that does not.
+//! A backup as docs/guides/operating.md has it made: taken from a server that runs, put back under one that does not. And
+//! copies of a data directory, which never destroy what belongs to the original.
+
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use crate::bounds::within;
-use crate::server::TestServer;
+use crate::command::output;
+use crate::server::{Process, TestServer};
 
 #[tokio::test]
 async fn a_backup_of_a_running_server_can_be_put_back() {
     let mut server = TestServer::start().await;
     let before = server.task("s", "bash:echo kept > kept.txt").await.ok();
-    let volumes_of_first = server.volumes().await.len();
+    let known: BTreeSet<String> = server.volumes().await.into_iter().collect();
     let data = server.directory().join("data");
     let backup = server.directory().join("backup.db");
     rusqlite::Connection::open_with_flags(data.join("claude-runner.db"), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)
@@ -29,7 +34,91 @@ async fn a_backup_of_a_running_server_can_be_put_back() {
     assert_eq!(server.get(&path(&before)).await.ok()["status"], "completed");
     assert_eq!(server.get(&path(&after)).await.status, 404, "it came after the backup");
     assert_eq!(server.say("s", "bash:cat kept.txt").await, "done: kept", "the files are in the engine's volumes");
-    // Sessions that the store does not know any more go, with their files.
-    within("the sweep", async { while server.volumes().await.len() > volumes_of_first {} }).await;
+
+    // The files of the session that the backup does not know are kept, listed, and removed when somebody says so.
+    server.logged("no session has this volume").await;
+    let unknown: BTreeSet<String> = server.volumes().await.into_iter().filter(|name| !known.contains(name)).collect();
+    assert_eq!(unknown.len(), 2);
+    let doctor = output(&["doctor", "--json"], server.environment(), server.directory()).out;
+    let listed = output(&["prune", "--dry-run"], server.environment(), server.directory()).ok();
+    for name in &unknown {
+        assert!(doctor.contains(name.as_str()) && listed.contains(name.as_str()), "{name}: {doctor}\n{listed}");
+    }
+    assert_eq!(server.volumes().await.len(), 4, "they were only listed");
+    output(&["prune"], server.environment(), server.directory()).ok();
+    assert_eq!(server.volumes().await.into_iter().collect::<BTreeSet<_>>(), known);
+    assert_eq!(server.say("s", "bash:cat kept.txt").await, "done: kept");
     server.finish().await;
+}
+
+#[tokio::test]
+async fn volumes_without_a_session_stay_for_their_grace_and_no_longer() {
+    let mut server = TestServer::start().await;
+    server.say("s", "say:hello").await;
+    server.stop().await;
+    let volumes = server.volumes().await;
+    // As after a restore of an old backup.
+    let database = rusqlite::Connection::open(server.directory().join("data/claude-runner.db")).unwrap();
+    database.execute_batch("DELETE FROM tasks; DELETE FROM sessions").unwrap();
+    drop(database);
+    server.start_again().await;
+    server.logged("no session has this volume").await;
+    assert_eq!(server.volumes().await, volumes);
+    server.stop().await;
+
+    // Eight days pass.
+    let database = rusqlite::Connection::open(server.directory().join("data/claude-runner.db")).unwrap();
+    database.execute_batch("UPDATE orphan_volumes SET seen = seen - 8 * 86400 * 1000000000").unwrap();
+    drop(database);
+    server.start_again().await;
+    within("the grace is over", async { while !server.volumes().await.is_empty() {} }).await;
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_copy_beside_the_live_server_does_not_start() {
+    let server = TestServer::start().await;
+    server.say("s", "bash:echo kept > kept.txt").await;
+    let (containers, volumes) = (server.containers().await, server.volumes().await);
+    let mut environment = server.environment().clone();
+    for name in ["DATA_DIR", "RUNTIME_DIR"] {
+        environment.insert(name.to_owned(), server.directory().join(format!("copy-{name}")).display().to_string());
+    }
+    copy(&server.directory().join("data"), Path::new(&environment["DATA_DIR"]));
+    // With a directory of sockets of its own, and with the original's.
+    for runtime_dir in [environment["RUNTIME_DIR"].clone(), server.environment()["RUNTIME_DIR"].clone()] {
+        environment.insert("RUNTIME_DIR".to_owned(), runtime_dir);
+        let mut copy = Process::spawn(&environment, server.directory());
+        assert!(!copy.ended().await.success());
+        assert!(copy.log().contains("another server of this installation runs"), "{}", copy.log());
+        assert!(copy.log().contains("--as-new"), "{}", copy.log());
+    }
+
+    let pruned = output(&["prune"], &environment, server.directory());
+    assert!(!pruned.success && pruned.err.contains("a server of this installation runs"), "{pruned:?}");
+
+    // A copy without its database knows no session.
+    let copied = Path::new(&environment["DATA_DIR"]);
+    for name in ["claude-runner.db", "claude-runner.db-wal", "claude-runner.db-shm"] {
+        let _ = std::fs::remove_file(copied.join(name));
+    }
+    let mut empty = Process::spawn(&environment, server.directory());
+    assert!(!empty.ended().await.success());
+    assert!(
+        empty.log().contains("there is no database") && empty.log().contains("claude-runner restore"),
+        "{}",
+        empty.log()
+    );
+    assert!(!copied.join("claude-runner.db").exists());
+    assert_eq!((server.containers().await, server.volumes().await), (containers, volumes));
+    assert_eq!(server.say("s", "bash:cat kept.txt").await, "done: kept");
+    server.finish().await;
+}
+
+/// Copies the files of a directory.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
 }

@@ -192,3 +192,28 @@ async fn what_the_agent_writes_into_its_settings_changes_nothing_that_is_managed
     assert!(!again.contains("hooked") && again.contains("settings.json"), "{again}");
     server.finish().await;
 }
+
+#[tokio::test]
+async fn a_sandbox_sees_no_resolver_and_no_name_of_its_installation() {
+    // Without a RUNTIME_DIR of the test's, whose path would be shown.
+    let server = Setup::new().env("RUNTIME_DIR", "").start().await;
+    assert_eq!(
+        server.say("s", "bash:wc -c < /etc/resolv.conf; getent hosts example.com || echo none").await,
+        "done: 0\nnone"
+    );
+    let mounts = server.say("s", "bash:cut -d ' ' -f 4-5 /proc/self/mountinfo").await;
+    assert!(mounts.contains(" /workspace") && mounts.contains(" /run/link"), "{mounts}");
+    let data = server.directory().join("data");
+    let instance = std::fs::read_to_string(data.join("instance")).unwrap();
+    let session: String = rusqlite::Connection::open(data.join("claude-runner.db"))
+        .unwrap()
+        .query_row("SELECT lower(hex(key)) FROM sessions", [], |row| row.get(0))
+        .unwrap();
+    for name in [&instance, &session, &server.directory().display().to_string()] {
+        assert!(!mounts.contains(name.as_str()), "{name} is in {mounts}");
+    }
+    // Other readers of the mounts' names see the same.
+    let everything = server.say("s", "bash:cat /proc/self/mountinfo /proc/mounts /etc/hosts; env").await;
+    assert!(!everything.contains(&instance) && !everything.contains(&session), "{everything}");
+    server.finish().await;
+}

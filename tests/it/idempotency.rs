@@ -38,6 +38,35 @@ async fn the_same_request_is_the_same_task() {
         "sessionId": "s", "message": "say:hello"
     }));
     server.send(empty).await.problem(400, "invalid_request");
+    assert!(!server.log().contains("could not commit"), "a repeated request is no fault: {}", server.log());
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn the_same_retry_is_the_same_new_task() {
+    let server = Setup::new().without_image().start().await;
+    let ended = async |message: &str| {
+        let problem = server.task("s", message).await.problem(503, "engine_unavailable");
+        problem["taskId"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = (ended("say:one").await, ended("say:two").await);
+    let retry = async |task: &str, key: &str| {
+        let request = server.request(Method::POST, &format!("/task/{task}/retry"));
+        server.send(request.header("idempotency-key", key)).await
+    };
+    let again = retry(&first, "key-1").await.expect(202)["taskId"].clone();
+    assert_ne!(again, json!(first));
+    let at_once = join_all((0..4).map(|_| retry(&first, "key-1"))).await;
+    for answer in at_once {
+        assert_eq!(answer.header("location"), format!("/task/{}", again.as_str().unwrap()));
+        assert_eq!(answer.expect(202), json!({ "taskId": again, "id": again, "sessionId": "s", "status": "queued" }));
+    }
+    // The key belongs to this retry: not to another task's, and to no new task.
+    assert_eq!(retry(&second, "key-1").await.problem(422, "idempotency_conflict")["taskId"], again);
+    post(&server, "key-1", "say:one").await.problem(422, "idempotency_conflict");
+    assert_ne!(retry(&first, "key-2").await.expect(202)["taskId"], again);
+    assert_eq!(server.get("/tasks").await.ok().as_array().unwrap().len(), 4);
+    assert!(!server.log().contains("could not commit"), "{}", server.log());
     server.finish().await;
 }
 

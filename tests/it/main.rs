@@ -9,6 +9,7 @@
 
 mod agent_image;
 mod bounds;
+mod command;
 mod engine;
 mod redact;
 mod server;
@@ -26,6 +27,7 @@ mod capacity;
 mod cli;
 mod compatibility;
 mod credential;
+mod damage;
 mod disk;
 mod docs;
 mod doctor;
@@ -47,6 +49,7 @@ mod perimeter;
 mod rekey;
 mod repository;
 mod restart;
+mod restore;
 mod runtime;
 mod secrets;
 mod session;

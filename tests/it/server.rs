@@ -167,13 +167,18 @@ impl TestServer {
     }
 
     pub(crate) async fn volumes(&self) -> Vec<String> {
-        self.engine.list_volumes(&self.labels()).await.unwrap()
+        self.engine.list_volumes(&self.labels()).await.unwrap().into_iter().map(|volume| volume.name).collect()
     }
 
     /// The same, called with an API key from now on.
     pub(crate) fn with_key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
         self
+    }
+
+    /// Forgets a server that was stopped, and of which nothing is left.
+    pub(crate) fn abandon_stopped(mut self) {
+        self.finished = true;
     }
 
     /// Ends a server whose engine was never there, so that nothing can be deleted.

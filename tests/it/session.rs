@@ -182,11 +182,13 @@ pub(crate) async fn wait_until_cold(server: &TestServer) {
 
 /// Deletes the CLI's state in the session's home, through a container of the test's own.
 async fn lose_transcript(server: &TestServer) {
-    use engine::{ContainerExit, ContainerSpec, Engine as _, Limits, Mount, Network};
+    use engine::{ContainerExit, ContainerSpec, Engine as _, Labels, Limits, Mount, Network};
 
     let image = TestImage::with_entry_point("rm", "ENTRYPOINT [\"rm\", \"-r\", \"/home/agent/.claude\"]").await;
+    let labels = Labels::from([("claude-runner.volume".to_owned(), "home".to_owned())]);
+    let homes = server.engine.list_volumes(&labels).await.unwrap().into_iter().map(|volume| volume.name);
     let volumes = server.volumes().await;
-    let home = volumes.iter().find(|name| name.ends_with("-home")).unwrap().clone();
+    let home = homes.into_iter().find(|name| volumes.contains(name)).unwrap();
     let spec = ContainerSpec {
         name: format!("claude-runner-test-lose-transcript-{}", std::process::id()),
         image: image.name.clone(),

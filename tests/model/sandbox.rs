@@ -60,6 +60,7 @@ impl Sandbox {
             match mount {
                 Mount::Volume { name, .. } | Mount::ReadOnlyVolume { name, .. } => volumes.push(name),
                 Mount::Directory { source, .. } => directory = source,
+                Mount::File { .. } => {}
             }
         }
         let [workspace, home] = <[String; 2]>::try_from(volumes).unwrap();

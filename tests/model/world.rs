@@ -139,6 +139,7 @@ impl World {
                 agent_dir,
                 hand_off: false,
                 capacity_timeout: Duration::from_hours(1),
+                orphan_volume_grace: Duration::ZERO,
                 model: MODEL.to_owned(),
             },
             repositories: None,
@@ -205,9 +206,13 @@ impl World {
             (self.engine.list_containers(&everything).await, self.engine.list_volumes(&everything).await)
         });
         let links = std::fs::read_dir(self.directory.path().join("run")).unwrap();
-        let links = links.map(|entry| format!("link {}", entry.unwrap().file_name().display()));
+        let links = links.map(Result::unwrap).filter(|entry| entry.path().is_dir());
+        let links = links.map(|entry| format!("link {}", entry.file_name().display()));
         let containers = containers.unwrap().into_iter().map(|container| format!("container {}", container.name));
-        containers.chain(volumes.unwrap().into_iter().map(|name| format!("volume {name}"))).chain(links).collect()
+        containers
+            .chain(volumes.unwrap().into_iter().map(|volume| format!("volume {}", volume.name)))
+            .chain(links)
+            .collect()
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn sweep(labels: Labels, host: Option<String>) {
                 let _ = engine.remove_container(&container.id).await;
             }
             for volume in engine.list_volumes(&labels).await.unwrap_or_default() {
-                let _ = engine.remove_volume(&volume).await;
+                let _ = engine.remove_volume(&volume.name).await;
             }
         });
     });

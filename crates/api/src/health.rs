@@ -61,7 +61,7 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
         engine.map(|info| format!("{} {}", info.name, info.version)).map_err(|error| error.to_string()),
     );
     let store = api.store.session_count().await;
-    let store = check("store", store.map(|_| "usable".to_owned()).map_err(|error| error.to_string()));
+    let store = check("store", store.map(|_| usable(&api.store.damage())).map_err(|error| error.to_string()));
     let credential = check("credential", api.gateway.credential_state().usable.map(|()| "usable".to_owned()));
     let agents = check("agents", agents::summary(&api).await);
     let draining = if api.is_draining() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
@@ -82,6 +82,11 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let checks = knows(&api.guard, &headers).then_some(checks);
     (status, Json(Readiness { ready, checks })).into_response()
+}
+
+/// A damaged row is the trouble of its session, so the store is usable with it.
+fn usable(damage: &[String]) -> String {
+    if damage.is_empty() { "usable".to_owned() } else { format!("usable; damaged and skipped: {}", damage.join("; ")) }
 }
 
 fn check(name: &str, outcome: Result<String, String>) -> Check {

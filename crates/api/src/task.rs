@@ -46,7 +46,7 @@ pub(super) async fn submit(
     if let (false, Some(prefix)) = (caller.sees(&task.session), prefix(&caller)) {
         return Err(ApiError::foreign_session(prefix));
     }
-    let idempotency = idempotency_key(&caller, &headers, &body)?;
+    let idempotency = idempotency_key(&caller, &headers, &body.bytes)?;
     let is_repository_task = task.task.is_some();
     let submission = Submission {
         task: task.task,
@@ -58,19 +58,7 @@ pub(super) async fn submit(
         webhook,
     };
 
-    let (id, session) = match api.registry.submit(&task.session, submission).await {
-        Ok(accepted) => (accepted.task, task.session),
-        Err(SubmitError::Store(error)) => match error.as_ref() {
-            // The same request once more: it gets the same task.
-            StoreError::IdempotencyKeyUsed { task: first, same_body: true } => {
-                let record = api.store.task(first).await?;
-                // A repository task's session has the name of the first.
-                (first.clone(), record.map_or(task.session, |record| record.session_id))
-            }
-            error => return Err(error.into()),
-        },
-        Err(error) => return Err(error.into()),
-    };
+    let (id, session) = submit_once(&api, task.session, submission).await?;
     failpoint!("task.accepted");
     let subject = Subject { session: Some(session.to_string()), task: Some(id.to_string()) };
     let mut response = if respond_async || is_repository_task {
@@ -80,6 +68,22 @@ pub(super) async fn submit(
     };
     response.extensions_mut().insert(subject);
     Ok(response)
+}
+
+/// Submits a task. The same request once more gets the same task. Returns the task and its session.
+async fn submit_once(api: &Api, session: SessionId, submission: Submission) -> Result<(TaskId, SessionId), ApiError> {
+    match api.registry.submit(&session, submission).await {
+        Ok(accepted) => Ok((accepted.task, session)),
+        Err(SubmitError::Store(error)) => match error.as_ref() {
+            StoreError::IdempotencyKeyUsed { task: first, same_body: true } => {
+                let record = api.store.task(first).await?;
+                // A repository task's session has the name of the first.
+                Ok((first.clone(), record.map_or(session, |record| record.session_id)))
+            }
+            error => Err(error.into()),
+        },
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// `POST /task/:id/retry`: the same once more. A repository task begins anew, with a branch of its own; another task
@@ -117,8 +121,10 @@ pub(super) async fn retry(
     };
     let webhook = api.store.webhook_target(&before.id).await?;
     let agent = api.registry.describe(&session).await?.map(|session| session.agent).unwrap_or_default();
-    let submission = Submission { task, agent, request, env, needs: Vec::new(), idempotency: None, webhook };
-    let id = api.registry.submit(&session, submission).await?.task;
+    // The path stands for the body, which such a request does not have.
+    let idempotency = idempotency_key(&caller, &headers, format!("retry {}", before.id).as_bytes())?;
+    let submission = Submission { task, agent, request, env, needs: Vec::new(), idempotency, webhook };
+    let (id, session) = submit_once(&api, session, submission).await?;
     let mut response = accepted(&id, &session);
     response.extensions_mut().insert(Subject { session: Some(session.to_string()), task: Some(id.to_string()) });
     Ok(response)
@@ -207,7 +213,7 @@ pub(super) struct AbortQuery {
     mode: Option<String>,
 }
 
-/// `POST /task/:id/abort`: the id is looked up as a session first, then as a task.
+/// `POST /task/:id/abort`: the id is looked up as a task first, then as a session.
 pub(super) async fn abort(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
@@ -219,22 +225,23 @@ pub(super) async fn abort(
         Some("interrupt") => AbortMode::Interrupt,
         Some(_) => return Err(ApiError::invalid("mode: it must be kill or interrupt")),
     };
-    let store = &api.store;
     let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
-    let (session, scope, answer) = if caller.sees(&session) && store.session(&session).await?.is_some() {
-        (session, AbortScope::Session, Aborted { session_id: id, task_id: None, aborted: false })
-    } else {
-        let task = match id.parse::<TaskId>() {
-            Ok(task) => store.task(&task).await?,
-            Err(_) => None,
-        };
-        match task.filter(|record| caller.sees(&record.session_id)) {
-            Some(record) => {
-                let answer = Aborted { session_id: record.session_id.to_string(), task_id: Some(id), aborted: false };
-                (record.session_id, AbortScope::Task(record.id), answer)
+    let task = match id.parse::<TaskId>() {
+        Ok(task) => api.store.task(&task).await?,
+        Err(_) => None,
+    };
+    let (session, scope, answer) = match task.filter(|record| caller.sees(&record.session_id)) {
+        Some(record) => {
+            let answer = Aborted { session_id: record.session_id.to_string(), task_id: Some(id), aborted: false };
+            (record.session_id, AbortScope::Task(record.id), answer)
+        }
+        None if !caller.sees(&session) => return Err(ApiError::unknown_session(&id)),
+        None => {
+            let answer = Aborted { session_id: id, task_id: None, aborted: false };
+            if api.store.session_key(&session).await?.is_none() {
+                return Ok(Json(answer));
             }
-            None if !caller.sees(&session) => return Err(ApiError::unknown_session(&id)),
-            None => return Ok(Json(Aborted { session_id: id, task_id: None, aborted: false })),
+            (session, AbortScope::Session, answer)
         }
     };
     let aborted = api.registry.abort(&session, scope, mode).await?;
@@ -274,13 +281,13 @@ fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
     headers.get("traceparent")?.to_str().ok()?.parse().ok()
 }
 
-fn idempotency_key(caller: &Caller, headers: &HeaderMap, body: &RawBody) -> Result<Option<IdempotencyKey>, ApiError> {
+fn idempotency_key(caller: &Caller, headers: &HeaderMap, body: &[u8]) -> Result<Option<IdempotencyKey>, ApiError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
     let key =
         key.ok_or_else(|| ApiError::invalid("Idempotency-Key: it must have 1 to 255 visible ASCII characters"))?;
     let scope = caller.key.as_ref().map(ToString::to_string).unwrap_or_default();
-    Ok(Some(IdempotencyKey { key: key.to_owned(), scope, body_sha256: Sha256::digest(&body.bytes).into() }))
+    Ok(Some(IdempotencyKey { key: key.to_owned(), scope, body_sha256: Sha256::digest(body).into() }))
 }
 
 fn parse_status(text: &str) -> Result<TaskStatus, ApiError> {

@@ -16,11 +16,13 @@ mod model;
 mod open_files;
 mod place;
 mod port;
+mod records;
 mod report;
 mod runc;
 mod runtime;
 mod runtime_dir;
 mod store;
+mod volumes;
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -123,6 +125,9 @@ async fn examine(settings: &Settings, stop: &CancellationToken) -> Vec<Check> {
     checks.extend(data_dir.checks);
     let store = store::look(&settings.data_dir, data_dir.scratch.as_ref()).await;
     checks.push(store.check);
+    checks.extend(records::look(&settings.data_dir, &settings.secret_key_file));
+    let looked = stop.run_until_cancelled(volumes::look(engine, &settings.data_dir, store.in_use)).await;
+    checks.extend(looked);
     checks.push(key::look(&settings.secret_key_file, store.has_schema));
     checks.push(runtime_dir.check);
     checks.push(access::look(settings));

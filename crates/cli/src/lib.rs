@@ -5,7 +5,8 @@
 //! | `remote` | the server that a command talks to: its address, the key, its errors as sentences |
 //! | `task`, `retry`, `watch`, `follow`, `show` | a task that is sent and followed to its end |
 //! | `tasks`, `sessions`, `agents`, `webhooks`, `usage`, `logs`, `export`, `abort` | what the server knows |
-//! | [`doctor`], `key`, `rekey`, `image`, `init`, `tools` | what works without a server |
+//! | [`doctor`], `key`, `rekey`, `restore`, `prune`, `image`, `init`, `tools` | what works without a server |
+//! | `volumes` | volumes that no session has |
 //! | `table`, `lists`, `terminal` | output |
 //! | [`completions`] | completions for shells, and the manual page |
 //! | `exit` | the exit statuses |
@@ -27,8 +28,10 @@ mod init;
 mod key;
 mod lists;
 mod logs;
+mod prune;
 mod rekey;
 mod remote;
+mod restore;
 mod retry;
 mod sessions;
 mod show;
@@ -38,6 +41,7 @@ mod tasks;
 mod terminal;
 mod tools;
 mod usage;
+mod volumes;
 mod watch;
 mod webhooks;
 
@@ -81,6 +85,10 @@ pub enum Command {
     Key(key::KeyCommand),
     /// Seal the store's secrets with a new key; the server must not run
     Rekey(rekey::RekeyOptions),
+    /// Put a backup of the store into DATA_DIR; the server must not run
+    Restore(restore::RestoreOptions),
+    /// Remove the volumes in the engine that no session has
+    Prune(prune::PruneOptions),
     /// Make shell tools for an agent from a browser's recording or an OpenAPI document
     #[command(subcommand)]
     Tools(tools::ToolsCommand),
@@ -89,7 +97,7 @@ pub enum Command {
     Image(image::ImageCommand),
 }
 
-/// Runs a command to its end. `engine` builds images; no other command uses it.
+/// Runs a command to its end. `engine` builds images and has the volumes; no other command uses it.
 pub async fn run(engine: &dyn Engine, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Init(options) => init::run(&options),
@@ -105,6 +113,8 @@ pub async fn run(engine: &dyn Engine, command: Command) -> anyhow::Result<ExitCo
         Command::Usage(options) => usage::run(options).await,
         Command::Key(command) => key::run(command),
         Command::Rekey(options) => rekey::run(&options),
+        Command::Restore(options) => restore::run(&options),
+        Command::Prune(options) => prune::run(engine, options).await,
         Command::Tools(command) => tools::run(command),
         Command::Image(command) => image::run(engine, command).await,
     }

@@ -20,13 +20,14 @@ pub use doctor::DoctorOptions;
 pub use egress::{EgressList, PresetError};
 pub use traces::trace_export;
 pub use value::{
-    ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,
+    Age, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,
 };
 
 use api::access::Keys;
 use domain::webhook::WebhookSecrets;
 use forge::{GitHubError, InvalidGitHubCredential};
 use observe::telemetry::TelemetryError;
+use sandbox::Instance;
 
 /// Settings of `claude-runner serve`. Each flag is also the environment variable of the same name in capitals.
 #[derive(Args, Clone, Debug)]
@@ -97,6 +98,11 @@ pub struct ServeOptions {
     /// stay. An empty value keeps all tasks
     #[arg(long, env = "TASK_RETENTION", default_value = "365d")]
     pub task_retention: TaskRetention,
+
+    /// How long a volume is kept that no session has: 7d, 12h or 30m; 0 removes it at once. `claude-runner prune` removes it
+    /// earlier
+    #[arg(long, env = "ORPHAN_VOLUME_GRACE", default_value = "7d")]
+    pub orphan_volume_grace: Age,
 
     /// File of the key that seals secrets in the store [default: secret.key in `DATA_DIR`, made on the first start]
     #[arg(long, env = "SECRET_KEY_FILE")]
@@ -344,15 +350,18 @@ impl ServeOptions {
         }
     }
 
-    /// RUNTIME_DIR, or a short directory of this user and this installation.
-    pub fn runtime_dir(&self, instance: &str) -> PathBuf {
+    /// RUNTIME_DIR, or a short directory of this user and this installation. A sandbox sees the path among its mounts, so it
+    /// does not contain the installation's name.
+    pub fn runtime_dir(&self, instance: &Instance) -> PathBuf {
         self.runtime_dir.clone().unwrap_or_else(|| {
             let base = if nix::unistd::geteuid().is_root() {
                 PathBuf::from("/run")
             } else {
                 std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from)
             };
-            base.join(format!("claude-runner-{instance}"))
+            // The directory of an earlier version, in which sandboxes that run have their sockets.
+            let earlier = base.join(format!("claude-runner-{}", instance.as_str()));
+            if earlier.is_dir() { earlier } else { base.join(format!("claude-runner-{}", instance.alias())) }
         })
     }
 }

@@ -20,7 +20,7 @@ use observe::metrics::Metrics;
 use observe::redact::Redactor;
 use observe::telemetry::Telemetry;
 use sandbox::capacity::Capacity;
-use sandbox::{Instance, Links, SandboxHost};
+use sandbox::{EngineLease, Instance, InstanceLock, LeaseHeld, Links, SandboxHost};
 use sessions::repository::{Git, Mirrors};
 use sessions::webhook::{self, WebhookDispatcher};
 use store::Store;
@@ -68,8 +68,8 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("could not listen on {}:{} (HOST, PORT)", options.host, options.port))?;
     let address = listener.local_addr()?;
     let instance = Instance::of(&options.data_dir).context("DATA_DIR cannot be used")?;
-    let runtime_dir = options.runtime_dir(instance.as_str());
-    let engine = Arc::new(engine_docker::DockerEngine::new(config::docker_host()));
+    let runtime_dir = options.runtime_dir(&instance);
+    let engine: Arc<dyn Engine> = Arc::new(engine_docker::DockerEngine::new(config::docker_host()));
     check_runtime(&options, engine.as_ref()).await?;
     let network = options.sandbox_settings().network;
     let links = Links::open(network, engine.as_ref(), &runtime_dir, tracker.clone(), shutdown.clone()).await?;
@@ -89,6 +89,9 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         repositories.mirrors = open_mirrors(&options, &repositories.github, &tracker, &shutdown).await;
     }
     let worker_timeout_ms = repositories.as_ref().map(|_| options.worker_timeout_ms);
+    // Nothing of the installation was touched up to here.
+    let instance_lock = InstanceLock::acquire(&runtime_dir, &instance)?;
+    let lease = LeaseKeeper::start(&options, Arc::clone(&engine), &instance).await?;
     let parts = Parts {
         store,
         engine,
@@ -152,6 +155,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         draining,
         shutdown: shutdown.clone(),
     };
+    tracker.spawn(context.store.clone().check_after_unclean_stop(shutdown.clone()));
     let watching = shutdown.clone();
     tracker.spawn_blocking(move || keys.watch(&key_store, &watching));
     info!(address = %address, version = env!("CARGO_PKG_VERSION"), "listening");
@@ -159,11 +163,44 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let closing = CancellationToken::new();
     let (guard, proxies) = (Arc::clone(&api.guard), options.trusted_proxies.clone());
     tracker.spawn(api::serve(listener, router(api), guard, proxies, closing.clone(), tracker.clone()));
-    until_stop_signal().await?;
+    tokio::select! {
+        stopped = until_stop_signal() => stopped?,
+        // The sandboxes belong to another server now, so none of them may be removed.
+        () = lease.lost.cancelled() => return Err(LeaseHeld.into()),
+    }
     drain(&options, &server, &closing).await;
-    // The directory is not empty if sandboxes stay, and is not removed then.
-    let _ = std::fs::remove_dir(runtime_dir);
+    lease.release().await;
+    instance_lock.release();
+    Links::remove_if_unused(&runtime_dir);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Keeps the lease of an engine elsewhere. An engine on this machine needs none.
+struct LeaseKeeper {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    /// Cancelled when another server has taken the lease.
+    lost: CancellationToken,
+}
+
+impl LeaseKeeper {
+    async fn start(options: &ServeOptions, engine: Arc<dyn Engine>, instance: &Instance) -> Result<Self, LeaseHeld> {
+        let keeper =
+            LeaseKeeper { tracker: TaskTracker::new(), stop: CancellationToken::new(), lost: CancellationToken::new() };
+        if !config::docker_host().starts_with("unix:") {
+            let holder = EngineLease::holder(&options.data_dir);
+            let lease = EngineLease::acquire(engine, instance.clone(), holder).await?;
+            keeper.tracker.spawn(lease.keep(keeper.stop.clone(), keeper.lost.clone()));
+        }
+        Ok(keeper)
+    }
+
+    /// Gives the engine to another server at once.
+    async fn release(self) {
+        self.stop.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
 }
 
 /// Refuses to start without a usable default agent. Other broken agents are logged.

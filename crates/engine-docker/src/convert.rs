@@ -9,7 +9,7 @@ use bollard::models;
 
 use engine::{
     AGENT_GID, AGENT_UID, ContainerId, ContainerSpec, ContainerState, ContainerSummary, ContainerUsage, EngineInfo,
-    ImageInfo, Labels, Limits, Mount, Network, PathKind,
+    ImageInfo, Labels, Limits, Mount, Network, PathKind, VolumeSummary,
 };
 
 /// Docker's representation of "never".
@@ -156,7 +156,7 @@ fn mount(mount: &Mount) -> models::Mount {
     match mount {
         Mount::Volume { name, target } => volume(name, target, false),
         Mount::ReadOnlyVolume { name, target } => volume(name, target, true),
-        Mount::Directory { source, target } => models::Mount {
+        Mount::Directory { source, target } | Mount::File { source, target } => models::Mount {
             typ: Some(models::MountType::BIND),
             source: Some(source.to_string_lossy().into_owned()),
             target: Some(target.clone()),
@@ -183,10 +183,13 @@ pub(super) fn label_filter(labels: &Labels) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".to_owned(), wanted)])
 }
 
-pub(super) fn volume_names(answer: models::VolumeListResponse) -> Vec<String> {
-    let mut names: Vec<_> = answer.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect();
-    names.sort();
-    names
+pub(super) fn volume_summaries(answer: models::VolumeListResponse) -> Vec<VolumeSummary> {
+    let volumes = answer.volumes.unwrap_or_default().into_iter();
+    let mut summaries: Vec<_> = volumes
+        .map(|volume| VolumeSummary { name: volume.name, labels: volume.labels.into_iter().collect() })
+        .collect();
+    summaries.sort_by(|one, other| one.name.cmp(&other.name));
+    summaries
 }
 
 pub(super) fn container_state(answer: models::ContainerInspectResponse) -> ContainerState {

@@ -30,6 +30,7 @@ use self::failure::CallContext;
 use engine::{
     BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary,
     ContainerUsage, Engine, EngineError, EngineInfo, ImageInfo, Labels, Operation, PathKind, TarSource, TarStream,
+    VolumeSummary,
 };
 
 mod build;
@@ -128,12 +129,12 @@ impl Engine for DockerEngine {
         missing_is(outcome, ())
     }
 
-    async fn list_volumes(&self, labels: &Labels) -> Result<Vec<String>, EngineError> {
+    async fn list_volumes(&self, labels: &Labels) -> Result<Vec<VolumeSummary>, EngineError> {
         let client = self.client(Operation::ListVolumes).await?;
         let options = ListVolumesOptionsBuilder::new().filters(&convert::label_filter(labels)).build();
         let call = client.list_volumes(Some(options));
         let answer = self.bounded(Operation::ListVolumes, "", CALL_TIMEOUT, call).await?;
-        Ok(convert::volume_names(answer))
+        Ok(convert::volume_summaries(answer))
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {

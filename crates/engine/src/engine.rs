@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary,
-    ContainerUsage, EngineError, EngineInfo, ImageInfo, Labels, PathKind, TarSource, TarStream,
+    ContainerUsage, EngineError, EngineInfo, ImageInfo, Labels, PathKind, TarSource, TarStream, VolumeSummary,
 };
 
 /// The operations that Claude Runner needs from a container runtime. This documentation is the contract of every
@@ -49,8 +49,8 @@ pub trait Engine: Send + Sync {
     /// Removes a volume with all its content. [`EngineError::Conflict`] while a container mounts it.
     async fn remove_volume(&self, name: &str) -> Result<(), EngineError>;
 
-    /// Returns the names of the volumes that have all of these labels, sorted.
-    async fn list_volumes(&self, labels: &Labels) -> Result<Vec<String>, EngineError>;
+    /// Lists the volumes that have all of these labels, sorted by name.
+    async fn list_volumes(&self, labels: &Labels) -> Result<Vec<VolumeSummary>, EngineError>;
 
     /// Creates a container without starting it. [`EngineError::ImageMissing`] if the image does not exist: an image is
     /// never pulled, because the agent image is built locally.

@@ -137,6 +137,16 @@ impl FakeEngine {
         self.world().volumes.get(volume)?.read(path)
     }
 
+    /// The names of the volumes that have all of these labels. It is no call, so it never fails.
+    pub fn volumes_with(&self, labels: &Labels) -> Vec<String> {
+        let world = self.world();
+        let matching = world
+            .volumes
+            .iter()
+            .filter(|(_, volume)| labels.iter().all(|(name, value)| volume.labels.get(name) == Some(value)));
+        matching.map(|(name, _)| name.clone()).collect()
+    }
+
     /// Writes a file in a volume, as an agent in the container would. It has no effect if the volume does not exist.
     pub fn write_file(&self, volume: &str, path: &str, content: &[u8]) {
         if let Some(volume) = self.world().volumes.get_mut(volume) {

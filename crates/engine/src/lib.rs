@@ -25,5 +25,7 @@ pub use error::{EngineError, Operation};
 pub use fake::{Call, FakeEngine, Started};
 pub use image::{BuildCache, BuildProgress, BuildSpec, BuildStream, ImageInfo};
 pub use spec::{AGENT_GID, AGENT_UID, ContainerSpec, Labels, Limits, Mount, Network};
-pub use state::{ContainerExit, ContainerId, ContainerState, ContainerSummary, ContainerUsage, EngineInfo, PathKind};
+pub use state::{
+    ContainerExit, ContainerId, ContainerState, ContainerSummary, ContainerUsage, EngineInfo, PathKind, VolumeSummary,
+};
 pub use tar_source::{TarSource, TarStream};

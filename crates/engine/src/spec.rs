@@ -41,6 +41,8 @@ pub enum Mount {
     ReadOnlyVolume { name: String, target: String },
     /// A directory of the engine's host, read-only. It must exist. Processes can still connect to sockets in it.
     Directory { source: PathBuf, target: String },
+    /// A file of the engine's host, read-only. It must exist.
+    File { source: PathBuf, target: String },
 }
 
 /// The network of a container.

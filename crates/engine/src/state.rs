@@ -101,3 +101,10 @@ pub struct EngineInfo {
     /// `None` if the runtime does not report it.
     pub runc_version: Option<String>,
 }
+
+/// A volume of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeSummary {
+    pub name: String,
+    pub labels: Labels,
+}

@@ -1,4 +1,4 @@
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -18,6 +18,12 @@ use super::stream::{GatewayStream, LinkStream};
 
 const AGENT_SOCKET: &str = "agent.sock";
 const GATEWAY_SOCKET: &str = "gateway.sock";
+
+/// An empty file beside the sandboxes' directories.
+const EMPTY_FILE: &str = "empty";
+
+/// The beginning of the name of each mark.
+const MARK: &str = "mark-";
 
 /// The maximum length of a Unix socket's path in bytes: `sun_path` in unix(7) has 108 including the terminating zero.
 const MAX_SOCKET_PATH: usize = 107;
@@ -51,7 +57,56 @@ impl LinkDirectory {
         }
         DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(failed)?;
         fs::set_permissions(&path, Permissions::from_mode(0o700)).map_err(failed)?;
+        let empty = path.join(EMPTY_FILE);
+        let create = File::create(&empty).and_then(|file| file.set_permissions(Permissions::from_mode(0o444)));
+        match create {
+            // An earlier coordinator created the file, and only root may write to it again.
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied || !empty.exists() => {
+                return Err(failed(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
         Ok(Self { path, tracker, cancel })
+    }
+
+    /// An empty file that no sandbox can write to, to be mounted over files that reveal something about the host.
+    pub fn empty_file(&self) -> PathBuf {
+        self.path.join(EMPTY_FILE)
+    }
+
+    /// Creates an empty file of this name beside the sandboxes' directories.
+    pub fn mark(&self, name: &str) -> io::Result<()> {
+        File::create(self.mark_of(name)).map(drop)
+    }
+
+    /// Removes the file of [`LinkDirectory::mark`]. A missing file is not an error.
+    pub fn remove_mark(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.mark_of(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// True if the file of [`LinkDirectory::mark`] exists.
+    pub fn is_marked(&self, name: &str) -> bool {
+        self.mark_of(name).exists()
+    }
+
+    fn mark_of(&self, name: &str) -> PathBuf {
+        self.path.join(format!("{MARK}{name}"))
+    }
+
+    /// Removes the directory, unless sandboxes are left in it.
+    pub fn remove_if_unused(path: &Path) {
+        let Ok(entries) = fs::read_dir(path) else { return };
+        let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+        let is_ours = |name: &str| name == EMPTY_FILE || name.starts_with(MARK);
+        if names.iter().all(|name| name.to_str().is_some_and(is_ours)) {
+            for name in names {
+                let _ = fs::remove_file(path.join(name));
+            }
+            let _ = fs::remove_dir(path);
+        }
     }
 
     /// Creates the directory `name` with `agent.sock` and `gateway.sock`, and serves them. After a restart of the

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::SandboxHost;
-use super::names::{self, SandboxName};
+use super::names::SandboxName;
 
 pub use archive::{ArchiveEntry, ArchiveError, EntryKind, WorkspaceArchive};
 
@@ -152,9 +152,9 @@ impl SandboxHost {
         path: &[String],
     ) -> Result<WorkspaceArchive, FilesError> {
         let pass = self.readers.enter(session).await?;
-        let [workspace, _] = names::volumes(session);
-        let volumes = self.engine.list_volumes(&self.instance.volume_labels(session)).await?;
-        if !volumes.contains(&workspace.name) {
+        let existing = self.engine.list_volumes(&self.instance.session_labels(session)).await?;
+        let [workspace, _] = self.instance.volumes(session, &existing);
+        if !existing.iter().any(|volume| volume.name == workspace.name) {
             // A container would create the volume, and the next sandbox would assume that it contains the template.
             return Err(FilesError::NotFound);
         }

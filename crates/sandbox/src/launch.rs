@@ -191,11 +191,11 @@ impl SandboxHost {
         order: &LaunchOrder,
         attached: &Attachment,
     ) -> Result<ContainerId, LaunchError> {
-        let labels = self.instance.volume_labels(order.session);
-        let fresh = self.engine.list_volumes(&labels).await?.is_empty();
-        let volumes = names::volumes(order.session);
+        let existing = self.engine.list_volumes(&self.instance.session_labels(order.session)).await?;
+        let fresh = existing.is_empty();
+        let volumes = self.instance.volumes(order.session, &existing);
         for volume in &volumes {
-            self.engine.create_volume(&volume.name, &labels).await?;
+            self.engine.create_volume(&volume.name, &volume.labels).await?;
             failpoint!("volume.created");
         }
         let made = self.create_with(name, order, volumes, attached).await;
@@ -233,7 +233,7 @@ impl SandboxHost {
                 ("DISK_LIMIT_BYTES".to_owned(), self.settings.disk_bytes.to_string()),
                 ("DISK_PATHS".to_owned(), format!("{}:{}", domain::sandbox::WORKSPACE, agent::HOME)),
             ]),
-            mounts: volumes.into_iter().chain(attached.mount.clone()).collect(),
+            mounts: volumes.into_iter().chain(attached.mounts.clone()).collect(),
             network: self.settings.network,
             limits: self.settings.limits,
             runtime: self.settings.runtime.clone(),

@@ -8,6 +8,7 @@
 //! | [`capacity`] | the limits on the number of sandboxes, and the queue |
 //! | `warm` | the pool of warm sandboxes |
 //! | `files` | reading a session's workspace from outside |
+//! | `instance_lock`, `lease` | keep a second server of the same installation away, on this machine and on an engine elsewhere |
 //! | `links`, `names`, `agent` | the link's way into a container; names and labels; the CLI's arguments and environment |
 //! | `overview` | the measured resource usage |
 //! | `self_test` | the proof that an OCI runtime works |
@@ -17,12 +18,15 @@
 //! - A failed launch leaves nothing behind. A container that could not be removed is an orphan and is removed before
 //!   the next launch.
 //! - Objects of other installations on the same engine are never touched: all objects have this installation's label.
+//! - A volume is removed because its session ends, or because somebody decided so: never because no session has it.
 //! - No secret is in a container's specification. The credential stays with the gateway, outside.
 
 mod agent;
 pub mod capacity;
 mod files;
+mod instance_lock;
 mod launch;
+mod lease;
 mod links;
 mod names;
 mod orphans;
@@ -50,9 +54,12 @@ use tracing::warn;
 
 pub use agent::GATEWAY;
 pub use files::{ArchiveEntry, ArchiveError, EntryKind, FilesError, MAX_DEPTH, WorkspaceArchive};
+pub use instance_lock::{InstanceLock, InstanceLockError};
 pub use launch::{Assignment, LaunchError, LaunchOrder};
+pub use lease::{EngineLease, LeaseHeld};
 pub use links::Links;
 pub use names::{Instance, SandboxName};
+pub use orphans::SessionVolume;
 pub use overview::{Overview, SandboxUsage};
 pub use process::belongs_in_log;
 pub use process::{Process, ProcessEnd, ProcessOutput};
@@ -204,7 +211,7 @@ impl SandboxHost {
     /// Removes a session's volumes. Its sandbox must have been removed before.
     pub async fn remove_volumes(&self, session: SessionKey) -> Result<(), EngineError> {
         let _nobody_reads = self.readers.close(session).await;
-        for volume in names::volumes(session) {
+        for volume in self.engine.list_volumes(&self.instance.session_labels(session)).await? {
             match self.engine.remove_volume(&volume.name).await {
                 Err(EngineError::Conflict { .. }) => {
                     // A container of a failed launch, which could not be removed then, still mounts the volume.

@@ -22,6 +22,9 @@ use super::{SandboxName, agent};
 /// The path of the link's directory in the container.
 const TARGET: &str = "/run/link";
 
+/// The file in which the engine tells a container the host's resolver. A sandbox without a network has no use for it.
+const RESOLVER: &str = "/etc/resolv.conf";
+
 /// The file in which `sandbox-init` finds its token. It deletes the file before it starts anything.
 const TOKEN_FILE: &str = ".link-token";
 
@@ -35,7 +38,7 @@ pub enum Links {
 pub(super) struct Attachment {
     pub(super) link: Link,
     pub(super) output: LinkOutput,
-    pub(super) mount: Option<Mount>,
+    pub(super) mounts: Vec<Mount>,
     /// The value of the container's variable LINK.
     pub(super) address: String,
     /// The archive to unpack in the home directory before the container starts.
@@ -63,6 +66,11 @@ impl Links {
         }
     }
 
+    /// Removes RUNTIME_DIR, unless sandboxes are left in it.
+    pub fn remove_if_unused(runtime_dir: &Path) {
+        LinkDirectory::remove_if_unused(runtime_dir);
+    }
+
     /// The port that sandboxes connect to. The gateway must not allow connections to it.
     pub fn listener(&self) -> Option<SocketAddr> {
         match self {
@@ -81,16 +89,18 @@ impl Links {
         match self {
             Links::Directory(links) => {
                 let (link, output) = links.bind(name.link(), None, orphan_ttl, gateway)?;
-                let mount = link
+                let directory = link
                     .directory()
                     .map(|source| Mount::Directory { source: source.to_owned(), target: TARGET.to_owned() });
-                Ok(Attachment { link, output, mount, address: format!("unix:{TARGET}"), token_archive: None })
+                let resolver = Mount::File { source: links.empty_file(), target: RESOLVER.to_owned() };
+                let mounts = directory.into_iter().chain([resolver]).collect();
+                Ok(Attachment { link, output, mounts, address: format!("unix:{TARGET}"), token_archive: None })
             }
             Links::Tcp { link: links, host } => {
                 let token = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
                 let (link, output) = links.attach(&token, None, orphan_ttl, gateway)?;
                 let address = format!("tcp://{host}:{}", links.address().port());
-                Ok(Attachment { link, output, mount: None, address, token_archive: token_archive(&token) })
+                Ok(Attachment { link, output, mounts: Vec::new(), address, token_archive: token_archive(&token) })
             }
         }
     }
@@ -110,6 +120,28 @@ impl Links {
             }
             // The port has changed, and the token is not stored.
             Links::Tcp { .. } => Ok(None),
+        }
+    }
+
+    /// Marks a session key, for the next coordinator on this machine.
+    pub(super) fn mark(&self, key: &str) -> io::Result<()> {
+        match self {
+            Links::Directory(links) => links.mark(key),
+            Links::Tcp { .. } => Ok(()),
+        }
+    }
+
+    pub(super) fn remove_mark(&self, key: &str) -> io::Result<()> {
+        match self {
+            Links::Directory(links) => links.remove_mark(key),
+            Links::Tcp { .. } => Ok(()),
+        }
+    }
+
+    pub(super) fn is_marked(&self, key: &str) -> bool {
+        match self {
+            Links::Directory(links) => links.is_marked(key),
+            Links::Tcp { .. } => false,
         }
     }
 

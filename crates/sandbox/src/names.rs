@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use domain::session::SessionKey;
-use engine::Labels;
+use engine::{Labels, VolumeSummary};
+use sha2::{Digest as _, Sha256};
 
 /// The prefix of all names in the engine.
 const PREFIX: &str = "claude-runner-";
@@ -13,6 +14,7 @@ const PREFIX: &str = "claude-runner-";
 const INSTANCE: &str = "claude-runner.instance";
 const SANDBOX: &str = "claude-runner.sandbox";
 const SESSION: &str = "claude-runner.session";
+const VOLUME: &str = "claude-runner.volume";
 
 /// The name of an installation. It labels the installation's containers, volumes and sockets, so that others on the
 /// same engine are not touched.
@@ -39,11 +41,26 @@ impl Instance {
         }
     }
 
+    /// Reads the name from a data directory. `None`: no server has started there yet.
+    pub fn existing(data_dir: &Path) -> io::Result<Option<Self>> {
+        match std::fs::read_to_string(data_dir.join("instance")) {
+            Ok(name) => Ok(Some(name.trim()).filter(|name| !name.is_empty()).map(|name| Instance(name.to_owned()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The installation of this name.
+    pub fn named(name: &str) -> Self {
+        Instance(name.to_owned())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    pub(super) fn labels(&self) -> Labels {
+    /// The labels of everything that the installation has in the engine.
+    pub fn labels(&self) -> Labels {
         Labels::from([(INSTANCE.to_owned(), self.0.clone())])
     }
 
@@ -53,10 +70,41 @@ impl Instance {
         labels
     }
 
-    pub(super) fn volume_labels(&self, session: SessionKey) -> Labels {
+    /// The labels that both volumes of a session have.
+    pub(super) fn session_labels(&self, session: SessionKey) -> Labels {
         let mut labels = self.labels();
         labels.insert(SESSION.to_owned(), session.to_string());
         labels
+    }
+
+    /// The workspace and the home of a session, in this order. `existing` lists the session's volumes in the engine:
+    /// those that an earlier version created keep their names.
+    pub(super) fn volumes(&self, session: SessionKey, existing: &[VolumeSummary]) -> [SessionVolume; 2] {
+        [("workspace", domain::sandbox::WORKSPACE), ("home", super::agent::HOME)].map(|(kind, target)| {
+            let earlier = format!("{PREFIX}{session}-{kind}");
+            let name = if existing.iter().any(|volume| volume.name == earlier) {
+                earlier
+            } else {
+                self.volume_name(session, kind)
+            };
+            let mut labels = self.session_labels(session);
+            labels.insert(VOLUME.to_owned(), kind.to_owned());
+            SessionVolume { name, labels, target }
+        })
+    }
+
+    /// A short name of the installation for paths that a sandbox may see. It does not reveal the installation's own name.
+    pub fn alias(&self) -> String {
+        let digest = Sha256::digest(format!("{}/runtime", self.0));
+        digest.iter().take(4).fold(String::new(), |name, byte| format!("{name}{byte:02x}"))
+    }
+
+    /// A name that a sandbox may see among its mounts: it reveals neither the installation nor the session. The same
+    /// volume always gets the same name, so that a creation can be repeated.
+    fn volume_name(&self, session: SessionKey, kind: &str) -> String {
+        let digest = Sha256::digest(format!("{}/{session}/{kind}", self.0));
+        let (digits, _) = digest.split_at(16);
+        digits.iter().fold(PREFIX.to_owned(), |name, byte| format!("{name}{byte:02x}"))
     }
 }
 
@@ -100,19 +148,38 @@ impl fmt::Display for SandboxName {
 /// A volume of a session, and its mount point.
 pub(super) struct SessionVolume {
     pub(super) name: String,
+    pub(super) labels: Labels,
     pub(super) target: &'static str,
 }
 
-/// The workspace and the home, in this order.
-pub(super) fn volumes(session: SessionKey) -> [SessionVolume; 2] {
-    [
-        SessionVolume { name: format!("{PREFIX}{session}-workspace"), target: domain::sandbox::WORKSPACE },
-        SessionVolume { name: format!("{PREFIX}{session}-home"), target: super::agent::HOME },
-    ]
+/// The session to which a volume with these labels belongs.
+pub(super) fn session_of_volume(labels: &Labels) -> Option<SessionKey> {
+    labels.get(SESSION)?.parse().ok()
 }
 
-/// The session to which a volume with this name belongs.
-pub(super) fn session_of_volume(name: &str) -> Option<SessionKey> {
-    let (session, _) = name.strip_prefix(PREFIX)?.split_once('-')?;
-    session.parse().ok()
+#[cfg(test)]
+mod tests {
+    use domain::session::SessionKey;
+    use engine::VolumeSummary;
+
+    use super::Instance;
+
+    #[test]
+    fn names_of_volumes_reveal_nothing_and_earlier_ones_stay() {
+        let (one, other) = (Instance("0123abcd".to_owned()), Instance("4567cdef".to_owned()));
+        let session = SessionKey::generate();
+        let [workspace, home] = one.volumes(session, &[]).map(|volume| volume.name);
+        assert_ne!(workspace, home);
+        for name in [&workspace, &home] {
+            assert!(!name.contains("0123abcd") && !name.contains(&session.to_string()), "{name}");
+        }
+        let again = one.volumes(session, &[]).map(|volume| volume.name);
+        assert_eq!(again, [workspace.clone(), home]);
+        // A restored copy is another installation, with the same sessions.
+        assert_ne!(other.volumes(session, &[])[0].name, workspace);
+
+        let earlier = format!("claude-runner-{session}-home");
+        let existing = [VolumeSummary { name: earlier.clone(), labels: one.session_labels(session) }];
+        assert_eq!(one.volumes(session, &existing).map(|volume| volume.name), [workspace, earlier]);
+    }
 }

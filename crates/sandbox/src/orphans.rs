@@ -1,10 +1,10 @@
-//! Removes orphans: containers, volumes and sockets that no live session owns because of a fault. It considers only
-//! objects with this installation's label.
+//! Removes orphans: containers and sockets that no live session owns because of a fault; and lists volumes, so that those
+//! without a session are found. It considers only objects with this installation's label.
 
 use std::sync::atomic::Ordering;
 
 use domain::session::SessionKey;
-use engine::EngineError;
+use engine::{EngineError, VolumeSummary};
 use failpoint::failpoint;
 use tracing::{info, warn};
 
@@ -71,11 +71,35 @@ impl SandboxHost {
         failed.map_or(Ok(()), Err)
     }
 
-    /// The sessions that have volumes.
-    pub async fn sessions_with_volumes(&self) -> Result<Vec<SessionKey>, EngineError> {
+    /// The volumes of this installation, without those of warm sandboxes.
+    pub async fn volumes(&self) -> Result<Vec<SessionVolume>, EngineError> {
         let volumes = self.engine.list_volumes(&self.instance.labels()).await?;
-        let mut sessions: Vec<SessionKey> = volumes.iter().filter_map(|name| session_of_volume(name)).collect();
-        sessions.dedup();
-        Ok(sessions)
+        let volumes = volumes.into_iter().filter_map(SessionVolume::of);
+        Ok(volumes.filter(|volume| !self.owns(volume.session)).collect())
+    }
+
+    /// True if an earlier coordinator created the volume for a warm sandbox that no session took.
+    pub fn was_warm(&self, volume: &SessionVolume) -> bool {
+        self.links.is_marked(&volume.session.to_string())
+    }
+
+    /// Removes a volume that no session has.
+    pub async fn remove_orphaned_volume(&self, name: &str) -> Result<(), EngineError> {
+        self.engine.remove_volume(name).await
+    }
+}
+
+/// A volume, and the session for which it was created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionVolume {
+    pub name: String,
+    pub session: SessionKey,
+}
+
+impl SessionVolume {
+    /// `None` if the volume was not created for a session.
+    pub fn of(volume: VolumeSummary) -> Option<Self> {
+        let session = session_of_volume(&volume.labels)?;
+        Some(SessionVolume { name: volume.name, session })
     }
 }

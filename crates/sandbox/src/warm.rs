@@ -1,7 +1,9 @@
 //! Warm sandboxes are launched and initialised in advance, so that a new session starts at once.
 //!
 //! A warm sandbox has volumes under a session key that no session has yet. The session that takes it also takes the
-//! key, so nothing is renamed. Warm sandboxes are not stored: after a crash they are orphans and are removed.
+//! key, so nothing is renamed. Warm sandboxes are not stored: after a crash they are orphans and are removed. A mark below
+//! RUNTIME_DIR says that no session had the volumes, so these have no grace. A mark is in no backup and in no copy of a
+//! data directory: an old store cannot take a session's volumes for those of a warm sandbox.
 
 mod worker;
 
@@ -130,10 +132,22 @@ impl SandboxHost {
     /// Protects volumes of this key from the cleanup of orphans, although no session has the key yet.
     pub fn own(&self, session: SessionKey) {
         self.unclaimed.insert(session);
+        if let Err(error) = self.links.mark(&session.to_string()) {
+            warn!(session.key = %session, %error, "could not mark a warm sandbox; after a crash its volumes have their grace");
+        }
+    }
+
+    /// Forgets the volumes of an earlier coordinator's warm sandbox, which were removed.
+    pub fn forget_warm(&self, session: SessionKey) {
+        if let Err(error) = self.links.remove_mark(&session.to_string()) {
+            warn!(session.key = %session, %error, "could not remove the mark of a warm sandbox");
+        }
     }
 
     /// Ends the protection: a session with the key is stored, or there will be none.
     pub fn disown(&self, session: SessionKey) {
+        // Before the session works in the volumes.
+        self.forget_warm(session);
         self.unclaimed.remove(&session);
     }
 

@@ -1,11 +1,13 @@
 //! The work of every minute: orphans are removed, and old events, so that the log stays within its bounds.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use store::StoreError;
+use domain::session::SessionKey;
+use jiff::{SignedDuration, Timestamp};
+use store::{KnownVolume, StoreError};
 use tokio::time::MissedTickBehavior;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::registry::Registry;
 
@@ -61,32 +63,52 @@ pub async fn index(registry: Registry) {
     }
 }
 
-/// Removes the containers, links and volumes that no session owns.
+/// Removes the containers and links that no session owns, and the volumes that no session has had for the time of
+/// ORPHAN_VOLUME_GRACE.
 pub async fn remove_orphans(registry: &Registry) {
     let context = registry.context();
     if let Err(error) = context.sandboxes.remove_orphans().await {
         warn!(%error, "could not look for orphans");
         return;
     }
-    let sessions = match context.sandboxes.sessions_with_volumes().await {
-        Ok(sessions) => sessions,
+    // Listed before the store is asked: a warm sandbox is disowned only once the session that took it is committed, and a
+    // session is committed before its volumes are created.
+    let volumes = match context.sandboxes.volumes().await {
+        Ok(volumes) => volumes,
         Err(error) => return warn!(%error, "could not look for orphaned volumes"),
     };
-    for session in sessions {
-        // Checked before the store: a warm sandbox is disowned only once the session that took it is committed.
-        if context.sandboxes.owns(session) {
-            continue;
-        }
-        // A session is committed before its volumes are created: volumes without a session are orphans.
-        match context.store.has_session(session).await {
-            Ok(true) => {}
-            Ok(false) => {
-                if let Err(error) = context.sandboxes.remove_volumes(session).await {
-                    warn!(session.key = %session, %error, "could not remove orphaned volumes");
+    let warm: BTreeMap<String, SessionKey> = volumes
+        .iter()
+        .filter(|volume| context.sandboxes.was_warm(volume))
+        .map(|volume| (volume.name.clone(), volume.session))
+        .collect();
+    let volumes = volumes.into_iter().map(|volume| KnownVolume { name: volume.name, session: volume.session });
+    let now = Timestamp::now();
+    let orphans = match context.store.record_orphan_volumes(volumes.collect(), now).await {
+        Ok(orphans) => orphans,
+        Err(error) => return warn!(%error, "could not record which volumes have no session"),
+    };
+    let grace = SignedDuration::try_from(context.settings.orphan_volume_grace).unwrap_or(SignedDuration::MAX);
+    let mut left: BTreeSet<SessionKey> = BTreeSet::new();
+    for orphan in orphans {
+        let warm = warm.get(&orphan.name);
+        if warm.is_some() || orphan.deleted || now.duration_since(orphan.since) >= grace {
+            match context.sandboxes.remove_orphaned_volume(&orphan.name).await {
+                Ok(()) => info!(volume.name = orphan.name, "removed a volume that no session has"),
+                Err(error) => {
+                    warn!(volume.name = orphan.name, %error, "could not remove an orphaned volume");
+                    left.extend(warm);
                 }
             }
-            Err(error) => return warn!(%error, "could not determine the orphaned volumes"),
+        } else if orphan.since == now {
+            warn!(
+                volume.name = orphan.name,
+                "no session has this volume; it is removed after ORPHAN_VOLUME_GRACE or by `claude-runner prune`"
+            );
         }
+    }
+    for session in warm.into_values().filter(|session| !left.contains(session)) {
+        context.sandboxes.forget_warm(session);
     }
 }
 

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use domain::session::{SessionId, SessionRecord};
-use domain::task::{TaskId, TaskRecord};
+use domain::task::{ErrorType, Failure, TaskId, TaskRecord};
 use failpoint::failpoint;
-use store::{StoreError, UnfinishedTask};
+use jiff::Timestamp;
+use store::{Change, StoreError, UnfinishedTask};
 use tokio::sync::oneshot;
-use tracing::{debug, info};
+use tracing::{debug, error, info, warn};
 
 use crate::session::{
     AbortMode, AbortScope, Accepted, OwnCredential, Reply, Request, SessionContext, SessionHandle, SessionView, Status,
@@ -62,7 +63,13 @@ impl Registry {
         failpoint!("restore.read");
         for record in sessions {
             info!(session.id = %record.id, "session has unfinished work");
-            self.open(&record.id).await?;
+            match self.open(&record.id).await {
+                Err(RegistryError::Store(error)) if error.is_damage() => {
+                    // One session's trouble must not keep the others from starting.
+                    error!(session.id = %record.id, %error, "the session's record is damaged; it is skipped");
+                }
+                opened => drop(opened?),
+            }
         }
         Ok(())
     }
@@ -100,7 +107,33 @@ impl Registry {
     }
 
     pub async fn delete(&self, id: &SessionId) -> Result<(), RegistryError> {
-        Ok(self.ask(id, Request::Delete).await??)
+        match self.ask(id, Request::Delete).await {
+            Err(RegistryError::Store(error)) if error.is_damage() => self.delete_damaged(id).await,
+            deleted => Ok(deleted??),
+        }
+    }
+
+    /// Deletes a session whose record cannot be read, so that it can have no worker.
+    async fn delete_damaged(&self, id: &SessionId) -> Result<(), RegistryError> {
+        let (store, sandboxes) = (&self.context.store, &self.context.sandboxes);
+        let Some(key) = store.session_key(id).await.map_err(Arc::new)? else { return Ok(()) };
+        // Its sandbox belongs to nobody. Volumes that cannot be removed now are removed as those of a deleted session.
+        if let Err(error) = sandboxes.remove_orphans().await {
+            warn!(session.id = %id, %error, "could not remove a damaged session's sandbox");
+        }
+        if let Err(error) = sandboxes.remove_volumes(key).await {
+            warn!(session.id = %id, %error, "could not remove a damaged session's volumes");
+        }
+        let mut changes = Vec::new();
+        for UnfinishedTask { mut record, .. } in store.unfinished_tasks(key).await.map_err(Arc::new)? {
+            let failure = Failure::new(ErrorType::Deleted, "the session was deleted");
+            record.status = failure.status();
+            record.finished = Some(Timestamp::now());
+            record.failure = Some(failure);
+            changes.push(Change::UpdateTask(record));
+        }
+        changes.push(Change::DeleteSession(key));
+        Ok(store.commit(changes).await.map_err(Arc::new)?)
     }
 
     /// Works for a session that does not exist yet, too: its events follow once it exists.

@@ -6,7 +6,10 @@ use domain::session::{SessionKey, SessionRecord};
 use domain::task::{TaskId, TaskRecord};
 use domain::usage::{Charge, CliCharge, OpenRequest};
 use domain::webhook::{Attempted, Target, WebhookId};
+use jiff::Timestamp;
 use uuid::Uuid;
+
+use crate::orphans::KnownVolume;
 
 /// One write. [`Store::commit`](crate::Store::commit) applies a list of changes completely or not at all.
 #[derive(Clone, Debug)]
@@ -65,6 +68,11 @@ pub enum Change {
     AttemptedWebhook(Attempted),
     /// Delivers again at once. It has no effect if there is no such delivery, or if its task has not ended.
     ReplayWebhook(WebhookId),
+    /// Records which of these volumes, all that the engine has, belong to no session.
+    RecordOrphanVolumes {
+        volumes: Vec<KnownVolume>,
+        now: Timestamp,
+    },
 }
 
 /// Creates a task only once: a second task with this key is rejected for 24 hours.
@@ -96,7 +104,8 @@ impl Change {
             | Change::ChargeOpenRequests
             | Change::AddCliCharge(_)
             | Change::InsertWebhook { .. }
-            | Change::AttemptedWebhook(_) => false,
+            | Change::AttemptedWebhook(_)
+            | Change::RecordOrphanVolumes { .. } => false,
         }
     }
 
@@ -116,7 +125,8 @@ impl Change {
             | Change::AddCliCharge(_)
             | Change::InsertWebhook { .. }
             | Change::AttemptedWebhook(_)
-            | Change::ReplayWebhook(_) => false,
+            | Change::ReplayWebhook(_)
+            | Change::RecordOrphanVolumes { .. } => false,
         }
     }
 
@@ -138,6 +148,7 @@ impl Change {
             Change::SettleRequest { .. } => 8,
             Change::AppendEvents { events, .. } => events.len().max(1),
             Change::AppendLines { lines, .. } => lines.len().max(1),
+            Change::RecordOrphanVolumes { volumes, .. } => volumes.len().max(1),
         }
     }
 }

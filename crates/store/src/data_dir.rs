@@ -6,10 +6,16 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
-use super::schema_version::is_missing;
+use super::schema_version::{SchemaVersion, is_missing, schema_version};
 
 /// The name of the lock file. It contains the process id of its holder.
 const LOCK: &str = "lock";
+
+/// The name of the key file, unless the configuration names another one.
+pub(super) const KEY: &str = "secret.key";
+
+/// The name of the file that names the installation. The first start of a server creates it, after the database.
+pub(super) const INSTANCE: &str = "instance";
 
 /// The locked data directory. The lock lasts as long as this value. The kernel releases it when the process ends, so a
 /// crash leaves nothing to clean up.
@@ -28,7 +34,7 @@ impl DataDir {
         make_directory(path).map_err(StoreError::file(path))?;
         let lock = lock(path)?;
         let database = make(path)?;
-        Ok(DataDir { database, default_key_file: path.join("secret.key"), _lock: lock })
+        Ok(DataDir { database, default_key_file: path.join(KEY), _lock: lock })
     }
 }
 
@@ -40,6 +46,7 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
 /// Creates the directory (0700) and an empty database file (0600) if they are missing. Returns the database's path.
 pub(super) fn make(path: &Path) -> Result<PathBuf, StoreError> {
     make_directory(path).map_err(StoreError::file(path))?;
+    refuse_lost(path)?;
     let database = path.join(DataDir::DATABASE);
     // SQLite gives its -wal and -shm files the mode of the database.
     OpenOptions::new()
@@ -51,6 +58,17 @@ pub(super) fn make(path: &Path) -> Result<PathBuf, StoreError> {
         .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
         .map_err(StoreError::file(&database))?;
     Ok(database)
+}
+
+/// Refuses an empty database beside files that a store leaves only after its first transaction.
+fn refuse_lost(path: &Path) -> Result<(), StoreError> {
+    if !matches!(schema_version(path)?, SchemaVersion::Missing | SchemaVersion::Version(0)) {
+        return Ok(());
+    }
+    match [KEY, INSTANCE].into_iter().find(|name| path.join(name).exists()) {
+        Some(beside) => Err(StoreError::LostDatabase { path: path.to_owned(), beside }),
+        None => Ok(()),
+    }
 }
 
 fn lock(directory: &Path) -> Result<File, StoreError> {
@@ -76,6 +94,14 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
     }
     file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(StoreError::file(&path))?;
     Ok(file)
+}
+
+/// A data directory that no coordinator can use while this value exists.
+pub struct Occupied(#[expect(dead_code, reason = "the open file is the lock")] File);
+
+/// Keeps coordinators away from a data directory. Fails with [`StoreError::Locked`] if one runs on it.
+pub fn occupy(data_dir: &Path) -> Result<Occupied, StoreError> {
+    lock(data_dir).map(Occupied)
 }
 
 /// Returns the process id of the coordinator that runs on a data directory, or `None` if none does. It takes a shared lock

@@ -31,6 +31,19 @@ pub enum StoreError {
     Wipe,
     #[error("there is no database in {}", path.display())]
     NoDatabase { path: PathBuf },
+    #[error(
+        "the backup {} has no file `instance` beside it, which names the installation: put it there, or make a new \
+         installation with --as-new", path.display()
+    )]
+    NoInstallation { path: PathBuf },
+    #[error("{} has a file {name} already: --as-new needs a DATA_DIR of its own", path.display())]
+    NotNew { path: PathBuf, name: &'static str },
+    /// Starting with an empty database would make an installation of that name without its sessions.
+    #[error(
+        "there is no database in {}, but {beside} of an earlier one: put the database back with `claude-runner restore \
+         BACKUP`; or, to begin anew, move {beside} away or set DATA_DIR to another directory", path.display()
+    )]
+    LostDatabase { path: PathBuf, beside: &'static str },
     #[error("the key file {} is not the one that sealed the database: restore the right one", path.display())]
     WrongKey { path: PathBuf },
     #[error("the database was sealed with a key file, but {} does not exist: restore it", path.display())]
@@ -73,6 +86,14 @@ pub enum StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+
+        if matches!(
+            error,
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+        ) {
+            return StoreError::corrupt(error.to_string());
+        }
         let Some(cause) = error.sqlite_error() else { return StoreError::Other(error.into()) };
         match (cause.code, cause.extended_code) {
             (ErrorCode::DiskFull, _)
@@ -98,6 +119,11 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 impl StoreError {
+    /// True if a stored row is damaged. Other rows are not affected.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, StoreError::Corrupt { .. } | StoreError::DoesNotOpen { .. })
+    }
+
     pub(super) fn corrupt(what: impl Into<String>) -> Self {
         StoreError::Corrupt { what: what.into() }
     }

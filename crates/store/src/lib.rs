@@ -6,8 +6,11 @@
 //! | `write` | the writer thread: group commit, one file per subject |
 //! | `read`, `page` | the read-only connections and their queries; paging |
 //! | `retention` | the removal of old events and lines |
+//! | `damage` | damaged rows, which are skipped and named |
+//! | `orphans`, `inspect` | the record of volumes without a session; a look at a store that a server may use
 //! | `keys` | API keys, on a connection of their own |
 //! | `seal`, `rekey` | sealed secrets; their key and its replacement |
+//! | `restore` | a backup, put into a data directory |
 //! | `schema`, `schema_version` | migrations and connections; the version of a database that is not opened |
 //! | `row`, `data_dir` | column formats; the locked directory |
 //! | `error` | [`StoreError`] |
@@ -15,6 +18,8 @@
 //! Invariants:
 //! - A change is durable when its commit returns. A list of changes is applied completely or not at all.
 //! - No type of the database library leaves this crate.
+//! - A damaged row fails the calls that ask for it, and no others: lists, searches, the index and retention skip it, and
+//!   [`Store::damage`] names it.
 //! - Secrets (`env` values, link secrets, webhook targets) are only stored sealed.
 //!
 //! **Writing.** Callers submit lists of [`Change`]s to one writer thread. The thread applies all waiting lists in one
@@ -47,12 +52,16 @@
 //! `migrations/V1__initial.sql` describes the tables.
 
 mod change;
+mod damage;
 mod data_dir;
 mod error;
+mod inspect;
 mod keys;
+mod orphans;
 mod page;
 mod read;
 mod rekey;
+mod restore;
 mod retention;
 mod row;
 mod schema;
@@ -72,18 +81,22 @@ use jiff::Timestamp;
 use observe::metrics::Metrics;
 
 pub use change::{Change, IdempotencyKey};
-pub use data_dir::{holder, make_directory};
+pub use data_dir::{Occupied, holder, make_directory, occupy};
 pub use error::StoreError;
+pub use inspect::{Inspection, inspect};
 pub use keys::KeyStore;
+pub use orphans::{KnownVolume, OrphanVolume};
 pub use page::{Cursor, InvalidCursor, MAX_PAGE_BYTES, Page};
 pub use read::{
     Answers, BusyWebhooks, EventBounds, LISTED_CHARS, SessionSummary, StoredLine, TaskFilter, UnfinishedTask,
     WebhookFilter,
 };
 pub use rekey::{RekeyStep, rekey};
+pub use restore::{Restored, RestoredAs, installation, restore};
 pub use schema::SCHEMA_VERSION;
 pub use schema_version::{SchemaVersion, schema_version};
 
+use damage::DamageLog;
 use data_dir::DataDir;
 use read::Readers;
 use seal::Sealer;
@@ -119,6 +132,9 @@ struct OpenStore {
     readers: Arc<Readers>,
     sealer: Arc<Sealer>,
     options: StoreOptions,
+    damage: DamageLog,
+    /// The previous process did not close the database.
+    unclean: bool,
 }
 
 impl Store {
@@ -128,11 +144,13 @@ impl Store {
     pub fn open(data_dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let data_dir = DataDir::acquire(data_dir)?;
         let key_file = options.secret_key_file.as_ref().unwrap_or(&data_dir.default_key_file);
+        let unclean = damage::is_unclean(&data_dir.database);
         let connection = schema::open_writer(&data_dir.database)?;
         let sealer = Arc::new(schema::open_sealer(&connection, key_file)?);
         let readers = Arc::new(Readers::new(data_dir.database.clone()));
-        let writer = Writer::start(connection, sealer.clone(), data_dir, options.metrics.clone())?;
-        Ok(Store { shared: Arc::new(OpenStore { writer, readers, sealer, options }) })
+        let damage = DamageLog::default();
+        let writer = Writer::start(connection, sealer.clone(), damage.clone(), data_dir, options.metrics.clone())?;
+        Ok(Store { shared: Arc::new(OpenStore { writer, readers, sealer, options, damage, unclean }) })
     }
 
     /// Applies all changes or none, and returns when they are durable. Dropping the future does not cancel them.

@@ -31,7 +31,11 @@ pub struct Page<T> {
 pub(super) struct PageBuilder<T> {
     page: Page<T>,
     limit: usize,
+    /// The rows that were read, with the damaged ones.
+    rows: usize,
     bytes: usize,
+    /// The position after the row that was read last.
+    last: Option<Cursor>,
     began: Instant,
 }
 
@@ -55,19 +59,21 @@ impl Cursor {
 }
 
 /// Reads a page of at most `limit` rows from a query that returns one row more, if there is one. `read` returns a row's number,
-/// its size in memory, and its item.
+/// and, where the row is not damaged, its size in memory and its item.
 pub(super) fn read_page<T>(
     rows: &mut Rows<'_>,
     limit: usize,
-    mut read: impl FnMut(&Row<'_>) -> Result<(i64, usize, T), StoreError>,
+    mut read: impl FnMut(&Row<'_>) -> Result<(i64, Option<(usize, T)>), StoreError>,
 ) -> Result<Page<T>, StoreError> {
     let mut page = PageBuilder::new(limit);
     while let Some(row) = rows.next()? {
         if page.is_full() {
             return Ok(page.with_next());
         }
-        let (number, bytes, item) = read(row)?;
-        page.push(number, bytes, item);
+        match read(row)? {
+            (number, Some((bytes, item))) => page.push(number, bytes, item),
+            (number, None) => page.skip(number),
+        }
     }
     Ok(page.last())
 }
@@ -75,24 +81,31 @@ pub(super) fn read_page<T>(
 impl<T> PageBuilder<T> {
     pub(super) fn new(limit: usize) -> Self {
         let page = Page { items: Vec::new(), positions: Vec::new(), next: None, partial: false };
-        PageBuilder { page, limit, bytes: 0, began: Instant::now() }
+        PageBuilder { page, limit, rows: 0, bytes: 0, last: None, began: Instant::now() }
     }
 
     pub(super) fn is_full(&self) -> bool {
-        let items = self.page.items.len();
-        items >= self.limit || self.bytes >= MAX_PAGE_BYTES || (items > 0 && self.began.elapsed() >= PAGE_TIME)
+        let is_late = self.rows > 0 && self.began.elapsed() >= PAGE_TIME;
+        self.rows >= self.limit || self.bytes >= MAX_PAGE_BYTES || is_late
     }
 
     /// `bytes` is the size of the row in memory.
     pub(super) fn push(&mut self, number: i64, bytes: usize, item: T) {
+        self.skip(number);
         self.bytes += bytes;
         self.page.items.push(item);
         self.page.positions.push(Cursor::after(number));
     }
 
+    /// Leaves a damaged row out. It counts as a row, because a query reads only one row more than the limit.
+    pub(super) fn skip(&mut self, number: i64) {
+        self.rows += 1;
+        self.last = Some(Cursor::after(number));
+    }
+
     /// The page of a list that goes on.
     pub(super) fn with_next(mut self) -> Page<T> {
-        self.page.next = self.page.positions.last().copied();
+        self.page.next = self.last;
         self.page
     }
 

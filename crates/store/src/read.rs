@@ -4,8 +4,8 @@
 mod lane;
 mod logs;
 mod search;
-mod sessions;
-mod tasks;
+pub(super) mod sessions;
+pub(super) mod tasks;
 mod usage;
 mod webhooks;
 
@@ -60,7 +60,7 @@ impl Readers {
 
 impl Store {
     /// A read of a few rows. It ends early when its caller stops waiting.
-    async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
+    pub(super) async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::damage::{DamageLog, task_name};
 use super::{IDEMPOTENCY_KEY_AGE, StoreError, row};
 
 /// The maximum number of rows per call. That takes two or three milliseconds, for which commits wait.
@@ -35,9 +36,12 @@ struct Candidate {
 }
 
 /// Returns the number of removed rows. Fewer than [`ROWS_PER_CALL`] means that nothing is left to remove.
-pub(super) fn prune(connection: &Connection, plan: &Plan) -> Result<usize, StoreError> {
+pub(super) fn prune(connection: &Connection, plan: &Plan, damage: &DamageLog) -> Result<usize, StoreError> {
     let forgotten = forget_idempotency_keys(connection, plan.now)? + forget_webhooks(connection, plan.ended_before)?;
-    let forgotten = forgotten + remove_tasks(connection, plan.tasks_ended_before)?;
+    // A damaged page must not keep the log from its bounds.
+    let tasks = remove_tasks(connection, damage, plan.tasks_ended_before);
+    let tasks = damage.skip(|| "the tasks that TASK_RETENTION removes".to_owned(), tasks)?;
+    let forgotten = forgotten + tasks.unwrap_or(0);
     let mut removed = Removed { rows: forgotten, bytes: 0 };
     while removed.rows < ROWS_PER_CALL {
         let ended_before = if removed.bytes < plan.excess_bytes { Some(i64::MAX) } else { plan.ended_before };
@@ -144,37 +148,59 @@ fn measured(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Removed, Option<i64>)>
 
 /// Removes the records of ended tasks, oldest end first, with their idempotency keys and their places in the index of searches.
 /// A task stays while its webhook is pending, because the body of the webhook is its record. Returns [`ROWS_PER_CALL`] if more may
-/// be left.
-fn remove_tasks(connection: &Connection, ended_before: Option<i64>) -> Result<usize, StoreError> {
+/// be left. A record that does not decode is removed like any other. A row that cannot be removed is skipped, so that it does not
+/// keep the younger ones.
+fn remove_tasks(connection: &Connection, damage: &DamageLog, ended_before: Option<i64>) -> Result<usize, StoreError> {
     let Some(ended_before) = ended_before else { return Ok(0) };
     let mut select = connection.prepare_cached(
-        "SELECT number, id, octet_length(message) + octet_length(request) + coalesce(octet_length(answer), 0) FROM tasks
+        "SELECT number, id, octet_length(message) + octet_length(request) + coalesce(octet_length(answer), 0), session_id
+         FROM tasks
          WHERE status IN ('completed', 'failed', 'aborted') AND coalesce(finished, created) < ?1
              AND NOT EXISTS (SELECT 1 FROM webhooks WHERE webhooks.task = tasks.id AND state = 'pending')
          ORDER BY coalesce(finished, created) LIMIT ?2",
     )?;
     let tasks = select.query_map(params![ended_before, row::limit(ROWS_PER_CALL)], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row::unsigned(row.get(2)?)))
+        let session: String = row.get(3).unwrap_or_default();
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row::unsigned(row.get(2)?), session))
     })?;
     let tasks = tasks.collect::<Result<Vec<_>, _>>()?;
-    let mut bytes = 0;
-    for (number, task, size) in &tasks {
+    let (mut removed, mut bytes) = (0, 0);
+    for (number, task, size, session) in tasks {
         if bytes >= TASK_BYTES_PER_CALL {
             return Ok(ROWS_PER_CALL);
         }
-        for statement in [
-            "DELETE FROM task_search WHERE rowid = ?1",
-            "DELETE FROM unindexed_tasks WHERE number = ?1",
-            "DELETE FROM tasks WHERE number = ?1",
-        ] {
-            connection.prepare_cached(statement)?.execute([number])?;
+        let name = task_name(Some(task), &session);
+        connection.prepare_cached("SAVEPOINT task")?.execute([])?;
+        let outcome = remove_record(connection, number, task);
+        // After some errors, SQLite rolls back the whole transaction itself.
+        if connection.is_autocommit() {
+            return outcome.map(|()| removed);
         }
-        for statement in ["DELETE FROM idempotency_keys WHERE task = ?1", "DELETE FROM webhooks WHERE task = ?1"] {
-            connection.prepare_cached(statement)?.execute([task])?;
+        if outcome.is_err() {
+            connection.prepare_cached("ROLLBACK TO task")?.execute([])?;
         }
-        bytes += size;
+        connection.prepare_cached("RELEASE task")?.execute([])?;
+        // Only rows that are gone count. Otherwise a caller that prunes until nothing is left would never end.
+        if damage.skip(|| name.clone(), outcome)?.is_some() {
+            damage.forget(&name);
+            (removed, bytes) = (removed + 1, bytes + size);
+        }
     }
-    Ok(tasks.len())
+    Ok(removed)
+}
+
+fn remove_record(connection: &Connection, number: i64, task: i64) -> Result<(), StoreError> {
+    for statement in [
+        "DELETE FROM task_search WHERE rowid = ?1",
+        "DELETE FROM unindexed_tasks WHERE number = ?1",
+        "DELETE FROM tasks WHERE number = ?1",
+    ] {
+        connection.prepare_cached(statement)?.execute([number])?;
+    }
+    for statement in ["DELETE FROM idempotency_keys WHERE task = ?1", "DELETE FROM webhooks WHERE task = ?1"] {
+        connection.prepare_cached(statement)?.execute([task])?;
+    }
+    Ok(())
 }
 
 /// Removes deliveries that ended before that time. This covers those of deleted sessions, whose logs no longer exist.

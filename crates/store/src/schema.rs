@@ -16,10 +16,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 64;
 
 /// The newest schema version that this program supports.
-pub const SCHEMA_VERSION: u32 = 8;
+pub const SCHEMA_VERSION: u32 = 9;
 
 /// The migrations in order.
-const MIGRATIONS: [(&str, &str); 8] = [
+const MIGRATIONS: [(&str, &str); 9] = [
     ("V1__initial", include_str!("../migrations/V1__initial.sql")),
     ("V2__api_keys", include_str!("../migrations/V2__api_keys.sql")),
     ("V3__usage", include_str!("../migrations/V3__usage.sql")),
@@ -28,6 +28,7 @@ const MIGRATIONS: [(&str, &str); 8] = [
     ("V6__agents", include_str!("../migrations/V6__agents.sql")),
     ("V7__search", include_str!("../migrations/V7__search.sql")),
     ("V8__webhook_keys", include_str!("../migrations/V8__webhook_keys.sql")),
+    ("V9__orphan_volumes", include_str!("../migrations/V9__orphan_volumes.sql")),
 ];
 
 /// Opens the writing connection and migrates the schema.

@@ -29,8 +29,12 @@ pub enum SchemaVersion {
 /// Reads the schema version of a data directory. It opens no database, takes no lock and creates no file, so a server may
 /// run on the directory.
 pub fn schema_version(data_dir: &Path) -> Result<SchemaVersion, StoreError> {
-    let database = data_dir.join(DataDir::DATABASE);
-    read(&database).map_err(StoreError::file(database))
+    version_of(&data_dir.join(DataDir::DATABASE))
+}
+
+/// The same as [`schema_version`], of a database.
+pub(super) fn version_of(database: &Path) -> Result<SchemaVersion, StoreError> {
+    read(database).map_err(StoreError::file(database))
 }
 
 fn read(database: &Path) -> io::Result<SchemaVersion> {

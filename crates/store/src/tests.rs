@@ -1,9 +1,11 @@
 mod commit;
+mod damage;
 mod fixture;
 mod full;
 mod lanes;
 mod model;
 mod open;
+mod orphans;
 mod rekey;
 mod retention;
 mod seal;

@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::damage::DamageLog;
 use super::data_dir::DataDir;
 use super::retention::Plan;
 use super::seal::Sealer;
@@ -62,6 +63,7 @@ struct Thread(Mutex<Option<JoinHandle<()>>>);
 pub(super) struct Writer {
     connection: Connection,
     sealer: Arc<Sealer>,
+    damage: DamageLog,
     requests: mpsc::Receiver<Request>,
     metrics: Metrics,
     due: Arc<Notify>,
@@ -77,6 +79,7 @@ impl Writer {
     pub(super) fn start(
         connection: Connection,
         sealer: Arc<Sealer>,
+        damage: DamageLog,
         data_dir: DataDir,
         metrics: Metrics,
     ) -> Result<WriterHandle, StoreError> {
@@ -88,6 +91,7 @@ impl Writer {
         let writer = Writer {
             connection,
             sealer,
+            damage,
             requests,
             metrics,
             due: due.clone(),

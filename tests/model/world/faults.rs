@@ -1,6 +1,6 @@
 //! Faults around the coordinator: containers that end, a disk that is full, a memory that is lost.
 
-use domain::session::SessionId;
+use domain::session::{SessionId, SessionRecord};
 use engine::{ContainerExit, ContainerId};
 
 use super::World;
@@ -11,10 +11,10 @@ impl World {
     /// Tells the session's newest sandbox something, if it has one that lives.
     pub(crate) fn tell(&self, session: &SessionId, command: Command) -> Option<ContainerId> {
         let record = self.now(self.registry_of().context().store.session(session)).ok().flatten()?;
-        let key = record.key.to_string();
+        let workspaces = self.volumes(&record, "workspace");
         self.board.with(|state| {
             let mut entries =
-                state.sandboxes.iter().filter(|(_, entry)| entry.workspace.contains(&key) && !entry.ended);
+                state.sandboxes.iter().filter(|(_, entry)| workspaces.contains(&entry.workspace) && !entry.ended);
             let (container, entry) = entries.next_back()?;
             entry.commands.try_send(command).ok()?;
             Some(container.clone())
@@ -66,7 +66,14 @@ impl World {
     /// The agent's memory of the session's conversation is gone.
     pub(crate) fn lose_transcript(&self, session: &SessionId) {
         let record = self.now(self.registry_of().context().store.session(session)).unwrap().unwrap();
-        let home = format!("claude-runner-{}-home", record.key);
-        self.engine.write_file(&home, &record.claude_session_id.unwrap(), b"gone");
+        for home in self.volumes(&record, "home") {
+            self.engine.write_file(&home, record.claude_session_id.as_ref().unwrap(), b"gone");
+        }
+    }
+
+    /// The volumes of this kind that a session has, also while calls to the engine fail.
+    fn volumes(&self, record: &SessionRecord, kind: &str) -> Vec<String> {
+        let labels = [("claude-runner.session", record.key.to_string()), ("claude-runner.volume", kind.to_owned())];
+        self.engine.volumes_with(&labels.map(|(name, value)| (name.to_owned(), value)).into())
     }
 }

@@ -1563,6 +1563,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description a repeated request with it means the same new task */
+                "Idempotency-Key"?: string;
                 /** @description the caller's span, `00-TRACE-SPAN-FLAGS` (W3C Trace Context), the parent of the task's span. An invalid value is ignored, and so is any value by a server without traces */
                 traceparent?: components["parameters"]["TraceParent"];
             };
@@ -1592,6 +1594,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             421: components["responses"]["Misdirected"];
+            422: components["responses"]["IdempotencyConflict"];
             429: components["responses"]["TooManyRequests"];
             503: components["responses"]["Unavailable"];
             507: components["responses"]["DiskFull"];

@@ -107,6 +107,7 @@ impl ServeOptions {
             agent_dir: self.agent_dir.clone(),
             hand_off: self.drain == DrainMode::Handoff,
             capacity_timeout: Duration::from_millis(self.capacity_timeout_ms),
+            orphan_volume_grace: self.orphan_volume_grace.duration(),
             model: self.model.clone(),
         }
     }

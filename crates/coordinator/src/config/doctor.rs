@@ -52,7 +52,6 @@ impl DoctorOptions {
 }
 
 /// The installation's name, which the first start makes; until then one of the same length.
-fn instance_of(data_dir: &Path) -> String {
-    let named = data_dir.join("instance").exists().then(|| Instance::of(data_dir));
-    named.and_then(Result::ok).map_or_else(|| "00000000".to_owned(), |instance| instance.as_str().to_owned())
+fn instance_of(data_dir: &Path) -> Instance {
+    Instance::existing(data_dir).ok().flatten().unwrap_or_else(|| Instance::named("00000000"))
 }

@@ -9,7 +9,7 @@ use super::{Call, Container, FakeEngine, Phase, Started, Volume, World};
 use crate::{
     BuildProgress, BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary,
     ContainerUsage, Engine, EngineError, EngineInfo, ImageInfo, Labels, Mount, Operation, PathKind, TarSource,
-    TarStream,
+    TarStream, VolumeSummary,
 };
 
 /// The exit of a killed container: 128 + SIGKILL.
@@ -50,11 +50,13 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    async fn list_volumes(&self, labels: &Labels) -> Result<Vec<String>, EngineError> {
+    async fn list_volumes(&self, labels: &Labels) -> Result<Vec<VolumeSummary>, EngineError> {
         self.enter(Operation::ListVolumes, "").await?;
         let world = self.world();
         let matching = world.volumes.iter().filter(|(_, volume)| has_all(&volume.labels, labels));
-        Ok(matching.map(|(name, _)| name.clone()).collect())
+        let summary =
+            |(name, volume): (&String, &Volume)| VolumeSummary { name: name.clone(), labels: volume.labels.clone() };
+        Ok(matching.map(summary).collect())
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
@@ -267,7 +269,7 @@ impl World {
                 let inner = std::path::Path::new(path).strip_prefix(target).ok()?;
                 Some((name.clone(), inner.components().collect()))
             }
-            Mount::Directory { .. } => None,
+            Mount::Directory { .. } | Mount::File { .. } => None,
         });
         Ok(found.map_or((None, PathBuf::new()), |(name, inner)| (Some(name), inner)))
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use engine::{
-    ContainerExit, ContainerId, ContainerSpec, Engine, EngineError, Labels, Limits, Mount, Network, PathKind, TarSource,
+    ContainerExit, ContainerId, ContainerSpec, Engine, EngineError, Labels, Limits, Mount, Network, PathKind,
+    TarSource, VolumeSummary,
 };
 use futures::TryStreamExt as _;
 
@@ -57,7 +58,7 @@ impl Sandbox {
         engine.remove_container(&ContainerId::new(&self.spec.name)).await.unwrap();
         engine.remove_volume(&self.volume).await.unwrap();
         assert_eq!(engine.list_containers(&self.labels).await.unwrap(), []);
-        assert_eq!(engine.list_volumes(&self.labels).await.unwrap(), Vec::<String>::new());
+        assert_eq!(engine.list_volumes(&self.labels).await.unwrap(), []);
     }
 }
 
@@ -117,7 +118,7 @@ pub(crate) async fn names_and_images(fixture: &dyn Fixture) {
     engine.create_volume(&sandbox.volume, &Labels::new()).await.unwrap();
     assert_eq!(
         engine.list_volumes(&sandbox.labels).await.unwrap(),
-        std::slice::from_ref(&sandbox.volume),
+        [VolumeSummary { name: sandbox.volume.clone(), labels: sandbox.labels.clone() }],
         "labels stay"
     );
 

@@ -81,3 +81,22 @@ fn names_cannot_leave_the_directory() {
         assert!(directory.remove(name).is_err());
     }
 }
+
+#[tokio::test]
+async fn a_directory_is_removed_once_only_its_own_files_are_left() {
+    let base = tempfile::tempdir().unwrap();
+    let path = base.path().join("run");
+    let directory = open(&path).unwrap();
+    assert_eq!(fs::metadata(directory.empty_file()).unwrap().len(), 0);
+    directory.mark("a").unwrap();
+    directory.mark("b").unwrap();
+    directory.remove_mark("b").unwrap();
+    directory.remove_mark("b").unwrap();
+    assert!(directory.is_marked("a") && !directory.is_marked("b"));
+    fs::create_dir(path.join("sandbox")).unwrap();
+    LinkDirectory::remove_if_unused(&path);
+    assert!(directory.is_marked("a") && directory.empty_file().exists());
+    fs::remove_dir(path.join("sandbox")).unwrap();
+    LinkDirectory::remove_if_unused(&path);
+    assert!(!path.exists());
+}

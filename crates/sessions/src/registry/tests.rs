@@ -55,6 +55,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
             agent_dir: directory.join("agent"),
             hand_off: false,
             capacity_timeout: Duration::from_mins(1),
+            orphan_volume_grace: Duration::ZERO,
             model: "claude-haiku-4-5".to_owned(),
         },
         tracker,

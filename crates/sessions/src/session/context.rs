@@ -33,6 +33,8 @@ pub struct SessionSettings {
     pub hand_off: bool,
     /// The time that a task waits for a slot for its sandbox.
     pub capacity_timeout: Duration,
+    /// The time that a volume without a session is kept.
+    pub orphan_volume_grace: Duration,
     /// The model of an agent that starts before its task.
     pub model: String,
 }

@@ -272,7 +272,10 @@ impl DurableState {
     /// Commits, then publishes. A failed commit is repeated at [`DurableState::retry_at`], unless it is undone.
     pub(crate) async fn flush(&mut self) -> Result<Flushed, StoreError> {
         self.journal.flush().await.inspect_err(|error| {
-            warn!(session.id = %self.id, %error, "could not commit; trying again");
+            // A request that is sent twice is no fault. It is undone, and its caller gets the first one's task.
+            if !matches!(error, StoreError::IdempotencyKeyUsed { .. }) {
+                warn!(session.id = %self.id, %error, "could not commit; trying again");
+            }
         })
     }
 }

@@ -65,7 +65,8 @@ impl Flushed {
             | Change::AddCliCharge(_)
             | Change::InsertWebhook { .. }
             | Change::AttemptedWebhook(_)
-            | Change::ReplayWebhook(_) => {}
+            | Change::ReplayWebhook(_)
+            | Change::RecordOrphanVolumes { .. } => {}
         }
     }
 }

@@ -7,7 +7,8 @@ use domain::task::TaskRecord;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::tasks::{Answers, Conditions, listed_columns, read_listed};
+use super::tasks::{Answers, Conditions, listed_columns, name, read_listed};
+use crate::damage::{DamageLog, unread_task_name};
 use crate::page::PageBuilder;
 use crate::{Cursor, Page, StoreError, row};
 
@@ -33,6 +34,7 @@ pub(super) struct Search {
     pub(super) answers: Answers,
     pub(super) cursor: Option<Cursor>,
     pub(super) limit: usize,
+    pub(super) damage: DamageLog,
 }
 
 impl Search {
@@ -71,12 +73,14 @@ impl Search {
         let mut indexed = rows.into_iter().flatten().peekable();
         let mut fresh = fresh.into_iter().peekable();
         while let Some(number) = newer(&mut indexed, &mut fresh)? {
-            if self.matches(connection, number, &wanted)? {
+            let unread = || unread_task_name(number);
+            if self.damage.skip(unread, self.matches(connection, number, &wanted))? == Some(true) {
                 if page.is_full() {
                     return Ok(Outcome::Full);
                 }
-                if let Some((bytes, record)) = self.record(connection, number)? {
-                    page.push(number, bytes, record);
+                match self.damage.skip(unread, self.record(connection, number))?.flatten() {
+                    Some((bytes, record)) => page.push(number, bytes, record),
+                    None => page.skip(number),
                 }
             }
             *examined = Some(Cursor::after(number));
@@ -98,12 +102,13 @@ impl Search {
         Ok(false)
     }
 
+    /// `None` if its row is damaged, or no longer exists.
     fn record(&self, connection: &Connection, number: i64) -> Result<Option<(usize, TaskRecord)>, StoreError> {
         let query = format!("SELECT {} FROM tasks WHERE number = ?", listed_columns(self.answers));
         let mut statement = connection.prepare_cached(&query)?;
         let mut rows = statement.query([number])?;
-        let found = rows.next()?.map(|row| read_listed(row, self.answers)).transpose()?;
-        Ok(found.map(|(_, bytes, record)| (bytes, record)))
+        let Some(row) = rows.next()? else { return Ok(None) };
+        self.damage.skip(|| name(row), read_listed(row, self.answers))
     }
 
     /// The newest tasks that the caller may see, of all that there are, below the position.

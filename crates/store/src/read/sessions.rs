@@ -7,6 +7,7 @@ use domain::session::{SandboxRecord, SessionId, SessionKey, SessionRecord};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
+use crate::damage::DamageLog;
 use crate::page::read_page;
 use crate::seal::{Place, Sealer};
 use crate::{Cursor, Page, Store, StoreError, row};
@@ -61,6 +62,7 @@ impl Store {
     ) -> Result<Page<SessionSummary>, StoreError> {
         let prefix = prefix.unwrap_or_default().to_owned();
         let after = cursor.map_or(0, Cursor::number);
+        let damage = self.shared.damage.clone();
         self.read_list(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT number, id, agent, created, last_active, turns, claude_session_id, last_seq FROM sessions
@@ -68,16 +70,18 @@ impl Store {
             )?;
             let mut rows = statement.query(params![after, row::limit(limit.saturating_add(1)), prefix])?;
             read_page(&mut rows, limit, |row| {
-                let summary = summary(row)?;
-                Ok((row.get(0)?, size_of_val(&summary) + summary.id.as_str().len(), summary))
+                let summary = damage.skip(|| name(row, 1), summary(row))?;
+                let bytes = |summary: &SessionSummary| size_of_val(summary) + summary.id.as_str().len();
+                Ok((row.get(0)?, summary.map(|summary| (bytes(&summary), summary))))
             })
         })
         .await
     }
 
     /// The sessions that a starting coordinator must handle: those with a sandbox or an unfinished task, oldest first.
+    /// A session whose record is damaged is left out.
     pub async fn live_sessions(&self) -> Result<Vec<SessionRecord>, StoreError> {
-        let sealer = self.shared.sealer.clone();
+        let (sealer, damage) = (self.shared.sealer.clone(), self.shared.damage.clone());
         let query = format!(
             "SELECT {COLUMNS} FROM sessions WHERE number IN (
                  SELECT number FROM sessions WHERE sandbox_name IS NOT NULL
@@ -87,8 +91,8 @@ impl Store {
              ORDER BY number"
         );
         self.read(move |connection| {
-            let rows = select(connection, &sealer, &query, [])?;
-            Ok(rows.into_iter().map(|(_, record)| record).collect())
+            let rows = select(connection, &sealer, &damage, &query, [])?;
+            Ok(rows.into_iter().filter_map(|(_, record)| record).collect())
         })
         .await
     }
@@ -108,10 +112,13 @@ impl Store {
         .await
     }
 
-    /// True if the session exists.
-    pub async fn has_session(&self, key: SessionKey) -> Result<bool, StoreError> {
+    /// The key of a session whose record may be damaged.
+    pub async fn session_key(&self, id: &SessionId) -> Result<Option<SessionKey>, StoreError> {
+        let id = id.clone();
         self.read(move |connection| {
-            Ok(connection.prepare_cached("SELECT 1 FROM sessions WHERE key = ?1")?.exists([key.as_bytes()])?)
+            let mut statement = connection.prepare_cached("SELECT key FROM sessions WHERE id = ?1")?;
+            let mut rows = statement.query([id.as_str()])?;
+            rows.next()?.map(|row| Ok(row::session_key(row.get(0)?))).transpose()
         })
         .await
     }
@@ -123,6 +130,11 @@ impl Store {
         })
         .await
     }
+}
+
+/// Decodes every session, so that damaged ones are noted.
+pub(crate) fn scan(connection: &Connection, sealer: &Sealer, damage: &DamageLog) -> Result<(), StoreError> {
+    select(connection, sealer, damage, &format!("SELECT {COLUMNS} FROM sessions"), []).map(drop)
 }
 
 fn summary(row: &Row<'_>) -> Result<SessionSummary, StoreError> {
@@ -140,16 +152,23 @@ fn summary(row: &Row<'_>) -> Result<SessionSummary, StoreError> {
 fn select(
     connection: &Connection,
     sealer: &Sealer,
+    damage: &DamageLog,
     query: &str,
     parameters: impl rusqlite::Params,
-) -> Result<Vec<(i64, SessionRecord)>, StoreError> {
+) -> Result<Vec<(i64, Option<SessionRecord>)>, StoreError> {
     let mut statement = connection.prepare_cached(query)?;
     let mut rows = statement.query(parameters)?;
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
-        records.push(decode(connection, sealer, row)?);
+        let record = damage.skip(|| name(row, 2), decode(connection, sealer, row))?.map(|(_, record)| record);
+        records.push((row.get(0)?, record));
     }
     Ok(records)
+}
+
+/// Names a session whose row may be damaged.
+fn name(row: &Row<'_>, id_column: usize) -> String {
+    format!("session {}", row.get::<_, String>(id_column).unwrap_or_else(|_| "without an id".to_owned()))
 }
 
 fn decode(connection: &Connection, sealer: &Sealer, row: &Row<'_>) -> Result<(i64, SessionRecord), StoreError> {

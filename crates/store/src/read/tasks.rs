@@ -1,5 +1,7 @@
 //! Queries for tasks.
 
+use std::time::Instant;
+
 use domain::session::{SessionId, SessionKey};
 use domain::task::{TaskId, TaskRecord, TaskRequest, TaskStatus};
 use rusqlite::types::Value;
@@ -7,6 +9,7 @@ use rusqlite::{Connection, Row, params_from_iter};
 use uuid::Uuid;
 
 use super::search::Search;
+use crate::damage::{DamageLog, task_name};
 use crate::page::read_page;
 use crate::{Cursor, Page, Store, StoreError, row};
 
@@ -51,8 +54,13 @@ pub struct UnfinishedTask {
 impl Store {
     pub async fn task(&self, id: &TaskId) -> Result<Option<TaskRecord>, StoreError> {
         let number = row::task_number(id)?;
-        let mut tasks = self.select_tasks("id = ?", vec![number.into()], "").await?;
-        Ok(tasks.pop().map(|(_, task)| task.record))
+        let query = format!("SELECT {COLUMNS} FROM tasks WHERE id = ?1");
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(&query)?;
+            let mut rows = statement.query([number])?;
+            rows.next()?.map(|row| decode(row).map(|(_, task)| task.record)).transpose()
+        })
+        .await
     }
 
     /// The tasks that match, newest first. Of a long message or context, it reads the beginning.
@@ -67,7 +75,8 @@ impl Store {
         if let Some(text) = filter.text.clone().filter(|text| !text.is_empty()) {
             let session = filter.session_id.as_ref().map(SessionId::as_str).or(filter.session_prefix.as_deref());
             let session_prefix = session.unwrap_or_default().to_owned();
-            let search = Search { text, conditions, session_prefix, answers, cursor, limit };
+            let damage = self.shared.damage.clone();
+            let search = Search { text, conditions, session_prefix, answers, cursor, limit, damage };
             return self.read_search(move |connection| search.run(connection)).await;
         }
         let query = format!(
@@ -78,20 +87,21 @@ impl Store {
         let mut parameters: Vec<Value> = vec![cursor.map_or(i64::MAX, Cursor::number).into()];
         parameters.extend_from_slice(conditions.parameters());
         parameters.push(row::limit(limit.saturating_add(1)).into());
+        let damage = self.shared.damage.clone();
         self.read_list(move |connection| {
             let mut statement = connection.prepare_cached(&query)?;
             let mut rows = statement.query(params_from_iter(parameters))?;
-            read_page(&mut rows, limit, |row| read_listed(row, answers))
+            read_page(&mut rows, limit, |row| Ok((row.get(0)?, damage.skip(|| name(row), read_listed(row, answers))?)))
         })
         .await
     }
 
-    /// The unfinished tasks of one session, in the order of submission.
+    /// The unfinished tasks of one session, in the order of submission, without damaged ones.
     pub async fn unfinished_tasks(&self, session: SessionKey) -> Result<Vec<UnfinishedTask>, StoreError> {
         let key = session.as_bytes().to_vec();
         let condition = "session = ? AND status IN ('queued', 'running')";
         let tasks = self.select_tasks(condition, vec![key.into()], "ORDER BY number").await?;
-        Ok(tasks.into_iter().map(|(_, task)| task).collect())
+        Ok(tasks.into_iter().filter_map(|(_, task)| task).collect())
     }
 
     pub async fn task_count(&self) -> Result<u64, StoreError> {
@@ -107,19 +117,38 @@ impl Store {
         condition: &str,
         parameters: Vec<Value>,
         order: &str,
-    ) -> Result<Vec<(i64, UnfinishedTask)>, StoreError> {
+    ) -> Result<Vec<(i64, Option<UnfinishedTask>)>, StoreError> {
+        let damage = self.shared.damage.clone();
         let query = format!("SELECT {COLUMNS} FROM tasks WHERE {condition} {order}");
         self.read(move |connection: &Connection| {
             let mut statement = connection.prepare_cached(&query)?;
             let mut rows = statement.query(params_from_iter(parameters))?;
             let mut tasks = Vec::new();
             while let Some(row) = rows.next()? {
-                tasks.push(decode(row)?);
+                let task = damage.skip(|| name(row), decode(row))?.map(|(_, task)| task);
+                tasks.push((row.get(0)?, task));
             }
             Ok(tasks)
         })
         .await
     }
+}
+
+/// Decodes the tasks, newest first, until the deadline, so that damaged ones are noted.
+pub(crate) fn scan(connection: &Connection, damage: &DamageLog, deadline: Instant) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM tasks ORDER BY number DESC"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()?
+        && Instant::now() < deadline
+    {
+        damage.skip(|| name(row), decode(row))?;
+    }
+    Ok(())
+}
+
+/// Names a task whose row may be damaged.
+pub(super) fn name(row: &Row<'_>) -> String {
+    task_name(row.get(1).ok(), &row.get::<_, String>(3).unwrap_or_default())
 }
 
 /// The conditions of a filter besides its text.
@@ -156,9 +185,9 @@ impl Conditions {
     }
 }
 
-/// A row of [`listed_columns`]: its number, its size in memory, and the record.
-pub(super) fn read_listed(row: &Row<'_>, answers: Answers) -> Result<(i64, usize, TaskRecord), StoreError> {
-    let (number, mut task) = decode(row)?;
+/// A row of [`listed_columns`]: its size in memory, and the record.
+pub(super) fn read_listed(row: &Row<'_>, answers: Answers) -> Result<(usize, TaskRecord), StoreError> {
+    let (_, mut task) = decode(row)?;
     if let (Answers::Short, Some(answer)) = (answers, &mut task.record.answer) {
         (answer.output, answer.response) = (None, None);
     }
@@ -168,7 +197,7 @@ pub(super) fn read_listed(row: &Row<'_>, answers: Answers) -> Result<(i64, usize
         context.truncate(end);
         context.shrink_to_fit();
     }
-    Ok((number, row_bytes(row)?, task.record))
+    Ok((row_bytes(row)?, task.record))
 }
 
 /// [`COLUMNS`], with long texts cut by SQLite, which holds one row at a time. JSON that does not parse passes as it is.

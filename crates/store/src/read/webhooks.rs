@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
+use crate::damage::DamageLog;
 use crate::page::read_page;
 use crate::seal::{Place, Sealer};
 use crate::{Cursor, Page, Store, StoreError, row};
@@ -74,14 +75,17 @@ impl Store {
         parameters.push(row::limit(limit.saturating_add(1)).into());
         let query =
             format!("SELECT {COLUMNS} FROM webhooks WHERE {} ORDER BY number DESC LIMIT ?", conditions.join(" AND "));
-        let sealer = self.shared.sealer.clone();
+        let (sealer, damage) = (self.shared.sealer.clone(), self.shared.damage.clone());
         self.read_list(move |connection| {
             let mut statement = connection.prepare_cached(&query)?;
             let mut rows = statement.query(params_from_iter(parameters))?;
             read_page(&mut rows, limit, |row| {
-                let delivery = delivery(&sealer, row)?;
+                let Some(delivery) = damage.skip(|| name(row), delivery(&sealer, &damage, row))? else {
+                    return Ok((row.get(0)?, None));
+                };
                 let attempts = row.get_ref(10)?.as_str().map_or(0, str::len);
-                Ok((row.get(0)?, size_of_val(&delivery) + delivery.url.len() + attempts, delivery))
+                let bytes = size_of_val(&delivery) + delivery.url.len() + attempts;
+                Ok((row.get(0)?, Some((bytes, delivery))))
             })
         })
         .await
@@ -89,7 +93,7 @@ impl Store {
 
     /// The deliveries that are due, longest due first, except the busy ones.
     pub async fn due_webhooks(&self, now: Timestamp, busy: BusyWebhooks, limit: usize) -> Result<Vec<Due>, StoreError> {
-        let sealer = self.shared.sealer.clone();
+        let (sealer, damage) = (self.shared.sealer.clone(), self.shared.damage.clone());
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT number, round, tries, id, task, event, host, target, session, session_id, key FROM webhooks
@@ -103,7 +107,7 @@ impl Store {
             let mut rows = statement.query(params![numbers, keys, hosts, row::nanos(now), row::limit(limit)])?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
-                found.push(due(&sealer, row)?);
+                found.push(due(&sealer, &damage, row)?);
             }
             Ok(found)
         })
@@ -129,6 +133,7 @@ impl Store {
     /// The target of this task's delivery. `None` if there is none, or if it is no longer stored.
     pub async fn webhook_target(&self, task: &TaskId) -> Result<Option<Target>, StoreError> {
         let (number, sealer) = (row::task_number(task)?, self.shared.sealer.clone());
+        let damage = self.shared.damage.clone();
         let task = task.clone();
         self.read(move |connection| {
             let mut statement =
@@ -137,7 +142,7 @@ impl Store {
             let Some(row) = rows.next()? else { return Ok(None) };
             let place = Place::Webhook { session: row::session_key(row.get(0)?), task: task.as_str() };
             let session_id = row::session_id(row.get(1)?);
-            Ok(open(&sealer, place, &row.get::<_, Vec<u8>>(2)?, &session_id))
+            Ok(open(&sealer, &damage, place, &row.get::<_, Vec<u8>>(2)?, &session_id))
         })
         .await
     }
@@ -153,12 +158,18 @@ impl Store {
     }
 }
 
-fn delivery(sealer: &Sealer, row: &Row<'_>) -> Result<Delivery, StoreError> {
+/// Names a delivery whose row may be damaged.
+fn name(row: &Row<'_>) -> String {
+    let session: String = row.get(4).unwrap_or_default();
+    format!("a webhook of session {session}")
+}
+
+fn delivery(sealer: &Sealer, damage: &DamageLog, row: &Row<'_>) -> Result<Delivery, StoreError> {
     let time = |column| row.get::<_, Option<i64>>(column)?.map(row::timestamp).transpose();
     let task = row::task_id(row.get(2)?)?;
     let session_id = row::session_id(row.get(4)?);
     let place = Place::Webhook { session: row::session_key(row.get(3)?), task: task.as_str() };
-    let target = open(sealer, place, &row.get::<_, Vec<u8>>(5)?, &session_id);
+    let target = open(sealer, damage, place, &row.get::<_, Vec<u8>>(5)?, &session_id);
     let state: String = row.get(6)?;
     let status = [DeliveryStatus::Pending, DeliveryStatus::Delivered, DeliveryStatus::Failed];
     let status = status.into_iter().find(|status| status.as_str() == state);
@@ -175,11 +186,11 @@ fn delivery(sealer: &Sealer, row: &Row<'_>) -> Result<Delivery, StoreError> {
     })
 }
 
-fn due(sealer: &Sealer, row: &Row<'_>) -> Result<Due, StoreError> {
+fn due(sealer: &Sealer, damage: &DamageLog, row: &Row<'_>) -> Result<Due, StoreError> {
     let task = row::task_id(row.get(4)?)?;
     let place = Place::Webhook { session: row::session_key(row.get(8)?), task: task.as_str() };
     let session_id = row::session_id(row.get(9)?);
-    let target = open(sealer, place, &row.get::<_, Vec<u8>>(7)?, &session_id);
+    let target = open(sealer, damage, place, &row.get::<_, Vec<u8>>(7)?, &session_id);
     Ok(Due {
         number: row.get(0)?,
         round: row.get(1)?,
@@ -194,11 +205,17 @@ fn due(sealer: &Sealer, row: &Row<'_>) -> Result<Due, StoreError> {
 }
 
 /// Opens a target. One that cannot be opened is logged and skipped, so that it does not block other deliveries.
-fn open(sealer: &Sealer, place: Place<'_>, sealed: &[u8], session: &domain::session::SessionId) -> Option<Target> {
+fn open(
+    sealer: &Sealer,
+    damage: &DamageLog,
+    place: Place<'_>,
+    sealed: &[u8],
+    session: &domain::session::SessionId,
+) -> Option<Target> {
     match sealer.unseal(place, sealed, session) {
         Ok(text) => Target::of_text(&text),
         Err(error) => {
-            tracing::error!(%error, "a webhook cannot be delivered");
+            damage.note(&format!("a webhook of session {session}"), &error);
             None
         }
     }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::fixture::{open, session};
-use crate::{Change, Store, StoreError, StoreOptions};
+use crate::{Change, KeyStore, Store, StoreError, StoreOptions};
 
 #[tokio::test]
 async fn files_are_the_owners_alone() {
@@ -73,4 +73,19 @@ fn only_the_right_key_file_opens_the_store() {
     std::fs::write(&secret_key_file, key).unwrap();
     let options = StoreOptions { secret_key_file: Some(secret_key_file), ..StoreOptions::default() };
     Store::open(directory.path(), options).unwrap();
+}
+
+#[test]
+fn a_new_store_beside_the_files_of_an_earlier_one_is_refused() {
+    for beside in ["secret.key", "instance"] {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(beside), [7; 32]).unwrap();
+        let lost = Store::open(directory.path(), StoreOptions::default()).unwrap_err();
+        assert!(matches!(lost, StoreError::LostDatabase { .. }), "{lost:?}");
+        assert!(lost.to_string().contains(beside) && lost.to_string().contains("claude-runner restore"), "{lost}");
+        // Neither may another command make the database.
+        let lost = KeyStore::open(directory.path()).err().unwrap();
+        assert!(matches!(lost, StoreError::LostDatabase { .. }), "{lost:?}");
+        assert!(!directory.path().join("claude-runner.db").exists());
+    }
 }

@@ -6,8 +6,9 @@ use failpoint::failpoint;
 use rusqlite::Connection;
 
 use super::{Request, Work, Writer, logs, search, sessions, tasks, usage, webhooks};
+use crate::damage::DamageLog;
 use crate::seal::Sealer;
-use crate::{Change, StoreError, retention};
+use crate::{Change, StoreError, orphans, retention};
 
 /// The maximum number of rows per transaction: enough to make the wait for the disk cheap, few enough to take
 /// milliseconds. A single list may be longer.
@@ -84,7 +85,7 @@ impl Writer {
         let mut results = Vec::with_capacity(group.len());
         for request in group {
             execute(&self.connection, "SAVEPOINT caller")?;
-            let result = perform(&self.connection, &self.sealer, &mut request.work);
+            let result = perform(&self.connection, &self.sealer, &self.damage, &mut request.work);
             // After a full disk and some other errors, SQLite rolls back the transaction itself. Then no earlier result
             // counts.
             if self.connection.is_autocommit() {
@@ -125,7 +126,7 @@ impl Work {
     }
 }
 
-fn perform(connection: &Connection, sealer: &Sealer, work: &mut Work) -> Result<usize, StoreError> {
+fn perform(connection: &Connection, sealer: &Sealer, damage: &DamageLog, work: &mut Work) -> Result<usize, StoreError> {
     match work {
         Work::Commit(changes) => {
             // Check this first, so that a repeated request gets this error whatever else it collides with.
@@ -133,8 +134,8 @@ fn perform(connection: &Connection, sealer: &Sealer, work: &mut Work) -> Result<
             changes.iter().try_for_each(|change| apply(connection, sealer, change))?;
             Ok(changes.iter().map(Change::rows).sum())
         }
-        Work::Prune(plan) => retention::prune(connection, plan),
-        Work::Index => search::index(connection),
+        Work::Prune(plan) => retention::prune(connection, plan, damage),
+        Work::Index => search::index(connection, damage),
         Work::Close => Ok(0),
         #[cfg(test)]
         Work::Hook(hook) => {
@@ -169,6 +170,7 @@ fn apply(connection: &Connection, sealer: &Sealer, change: &Change) -> Result<()
         Change::InsertWebhook { id, task, target } => webhooks::insert(connection, sealer, *id, task, target),
         Change::AttemptedWebhook(attempted) => webhooks::attempted(connection, attempted),
         Change::ReplayWebhook(id) => webhooks::replay(connection, *id),
+        Change::RecordOrphanVolumes { volumes, now } => orphans::record(connection, volumes, *now),
     }
 }
 

@@ -4,7 +4,7 @@ use domain::session::{SandboxRecord, SessionKey, SessionRecord};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::seal::{Place, Sealer};
-use crate::{StoreError, row};
+use crate::{StoreError, orphans, row};
 
 pub(super) fn insert(connection: &Connection, sealer: &Sealer, record: &SessionRecord) -> Result<(), StoreError> {
     let sandbox = record.sandbox.as_ref();
@@ -96,12 +96,19 @@ pub(super) fn delete(connection: &Connection, key: SessionKey) -> Result<(), Sto
     let number = number.ok_or(StoreError::NoSuchSession(key))?;
     connection.prepare_cached("DELETE FROM task_logs WHERE session = ?1")?.execute([number])?;
     connection.prepare_cached("INSERT INTO deleted_sessions (number) VALUES (?1)")?.execute([number])?;
+    orphans::deleted(connection, key)?;
+    // SQLite changes no JSON that does not parse. Such a record loses all of its content, and ends here if it has not ended:
+    // nobody can read it to end it, and only ended tasks are removed by their age.
     connection
         .prepare_cached(
             "UPDATE tasks SET message = '',
-                 request = json_set(request, '$.context', NULL, '$.metadata', NULL),
-                 answer = json_remove(json_set(answer, '$.output', NULL), '$.response'),
-                 repository = json_remove(repository, '$.summary')
+                 status = CASE WHEN json_valid(request) OR status NOT IN ('queued', 'running')
+                     THEN status ELSE 'aborted' END,
+                 request = CASE WHEN json_valid(request)
+                     THEN json_set(request, '$.context', NULL, '$.metadata', NULL) ELSE '{}' END,
+                 answer = CASE WHEN json_valid(answer)
+                     THEN json_remove(json_set(answer, '$.output', NULL), '$.response') END,
+                 repository = CASE WHEN json_valid(repository) THEN json_remove(repository, '$.summary') END
              WHERE session = ?1",
         )?
         .execute([key.as_bytes()])?;

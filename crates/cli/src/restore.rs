@@ -1,0 +1,77 @@
+//! `claude-runner restore`: puts a backup into DATA_DIR.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use sandbox::{Instance, InstanceLock};
+use store::{Restored, RestoredAs, StoreError, installation, restore};
+
+const EXAMPLES: &str = "\
+Examples:
+  claude-runner restore backup/
+  claude-runner restore backup/claude-runner.db --data-dir ./second --as-new
+
+A backup is a database, or a directory with claude-runner.db. Files `instance` and `secret.key` beside the database are restored too.";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct RestoreOptions {
+    /// The backup
+    backup: PathBuf,
+
+    /// Make a new installation with the records, and without the files of the sessions. It touches nothing of the original,
+    /// which may run. Tasks that had not ended are aborted in it
+    #[arg(long)]
+    as_new: bool,
+
+    /// Directory of the store
+    #[arg(long, env = "DATA_DIR", default_value = "./data")]
+    data_dir: PathBuf,
+
+    /// File of the key that seals secrets in the store [default: secret.key in `DATA_DIR`]
+    #[arg(long, env = "SECRET_KEY_FILE")]
+    secret_key_file: Option<PathBuf>,
+}
+
+pub(super) fn run(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
+    let RestoreOptions { backup, as_new, data_dir, secret_key_file } = options;
+    let restored_as = if *as_new { RestoredAs::New } else { RestoredAs::Original };
+    if restored_as == RestoredAs::Original
+        && let Some(name) = installation(backup, data_dir)?
+        && InstanceLock::is_held(&Instance::named(&name))
+    {
+        bail!("{}", stop_first("the server of this backup's installation runs"));
+    }
+    let done = restore(backup, data_dir, secret_key_file.as_deref(), restored_as).map_err(|error| match error {
+        StoreError::Locked { .. } if *as_new => {
+            anyhow::anyhow!(
+                "a server runs on {}: --as-new needs a DATA_DIR of its own (--data-dir)",
+                data_dir.display()
+            )
+        }
+        StoreError::Locked { .. } => anyhow::anyhow!("{}", stop_first("a server runs on this DATA_DIR")),
+        error => error.into(),
+    });
+    let Restored { sessions, tasks, replaced } = done.context("nothing was restored")?;
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "Restored {sessions} sessions and {tasks} tasks into {}.", data_dir.display())?;
+    if let Some(replaced) = replaced {
+        writeln!(stdout, "The database of before is in {}.", replaced.display())?;
+    }
+    if *as_new {
+        writeln!(stdout, "It is a new installation: start its server with this DATA_DIR and a PORT of its own.")?;
+    } else {
+        writeln!(stdout, "Start the server. `claude-runner doctor` lists volumes that the backup does not know.")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn stop_first(found: &str) -> String {
+    format!(
+        "{found}: stop it first, then call restore again; or make a second installation with --as-new and a --data-dir of \
+         its own"
+    )
+}
