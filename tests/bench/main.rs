@@ -9,6 +9,7 @@
     reason = "a benchmark prints what it measured, and ends where it cannot measure"
 )]
 
+mod attacker;
 mod bare;
 mod decode;
 mod fan_out;
@@ -16,6 +17,7 @@ mod fast_agent;
 mod growth;
 mod idle;
 mod load;
+mod neighbour;
 mod reference;
 mod report;
 mod repository;
@@ -47,6 +49,9 @@ struct Arguments {
     /// Sends the lines of FILE to so many WebSockets: the other end of the benchmark of fan-out
     #[arg(long, num_args = 2, value_names = ["FILE", "CONNECTIONS"], hide = true)]
     reference: Option<Vec<String>>,
+    /// Attacks the server as one key for so many seconds: the other end of the benchmark `neighbour`
+    #[arg(long, num_args = 4, value_names = ["ADDRESS", "KEY", "SILENT", "SECONDS"], hide = true)]
+    attack: Option<Vec<String>>,
     /// The flag that `cargo bench` gives to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -70,7 +75,7 @@ impl Effort {
 
 type Benchmark = (&'static str, fn(Effort) -> BoxFuture<'static, Vec<Row>>);
 
-const BENCHMARKS: [Benchmark; 11] = [
+const BENCHMARKS: [Benchmark; 12] = [
     ("follow-up", |effort| turns::follow_up(effort).boxed()),
     ("new-session", |effort| turns::new_session(effort).boxed()),
     ("container-per-task", |effort| turns::container_per_task(effort).boxed()),
@@ -78,6 +83,7 @@ const BENCHMARKS: [Benchmark; 11] = [
     ("fan-out", |effort| fan_out::fan_out(effort).boxed()),
     ("idle", |effort| idle::idle(effort).boxed()),
     ("load", |effort| load::load(effort).boxed()),
+    ("neighbour", |effort| neighbour::neighbour(effort).boxed()),
     ("take-over", |effort| take_over::take_over(effort).boxed()),
     ("second-clone", |effort| repository::second_task(effort).boxed()),
     ("growth-of-sessions", |effort| growth::sessions(effort).boxed()),
@@ -89,6 +95,9 @@ async fn main() {
     let arguments = Arguments::parse();
     if let Some([file, connections]) = arguments.reference.as_deref() {
         return reference::serve(file, connections.parse().unwrap()).await;
+    }
+    if let Some([address, key, silent, seconds]) = arguments.attack.as_deref() {
+        return attacker::attack(address, key, silent, seconds.parse().unwrap()).await;
     }
     let effort = if arguments.quick { Effort::Quick } else { Effort::Full };
     let only = arguments.only.unwrap_or_default();

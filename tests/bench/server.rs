@@ -1,5 +1,6 @@
 //! The coordinator that is measured: a process of its own, with a scripted model in this one.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use engine_docker::DockerEngine;
 use mock_api::scripted_model::{DEFAULT_KEY, ModelHandle, ScriptedModel};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -47,7 +49,7 @@ impl Server {
             ("PATH", std::env::var("PATH").unwrap()),
             ("HOME", path("home")),
             ("NO_COLOR", "1".to_owned()),
-            ("RUST_LOG", "warn,cli=info,claude_runner=info".to_owned()),
+            ("RUST_LOG", "warn,coordinator=info".to_owned()),
             ("PORT", "0".to_owned()),
             ("DATA_DIR", path("data")),
             ("RUNTIME_DIR", path("run")),
@@ -64,7 +66,11 @@ impl Server {
         environment.extend(std::env::var("DOCKER_HOST").ok().map(|host| ("DOCKER_HOST".to_owned(), host)));
         environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let (child, address) = spawn(&environment, directory.path()).await;
-        let http = reqwest::Client::builder().timeout(BOUND).build().unwrap();
+        let mut headers = HeaderMap::new();
+        if let Some((_, key)) = settings.iter().find(|(name, _)| *name == "API_KEYS") {
+            headers.insert(AUTHORIZATION, format!("Bearer {key}").parse().unwrap());
+        }
+        let http = reqwest::Client::builder().default_headers(headers).timeout(BOUND).build().unwrap();
         Server { model, http, environment, child, address, directory }
     }
 
@@ -83,6 +89,39 @@ impl Server {
         let begin = Instant::now();
         (self.child, self.address) = spawn(&self.environment, self.directory.path()).await;
         milliseconds(begin.elapsed())
+    }
+
+    /// Makes a key that this server knows when this returns.
+    pub(crate) async fn make_key(&self, arguments: &[&str]) -> String {
+        let made = Command::new(program())
+            .args(["key", "create"])
+            .args(arguments)
+            .env_clear()
+            .env("DATA_DIR", self.data_dir())
+            .current_dir("/")
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let key = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+        let end = Instant::now() + BOUND;
+        while !self
+            .http
+            .get(self.url("http", "/sessions"))
+            .bearer_auth(&key)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .is_success()
+        {
+            assert!(Instant::now() < end, "the server never knew the key");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        key
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// `ws` or `http`.
@@ -168,12 +207,15 @@ impl Drop for Server {
     }
 }
 
+fn program() -> OsString {
+    std::env::var_os("BENCH_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_claude-runner").into())
+}
+
 #[expect(clippy::zombie_processes, reason = "who gets it waits for it; a panic ends this process too")]
 async fn spawn(environment: &[(String, String)], directory: &Path) -> (Child, String) {
-    let program = std::env::var_os("BENCH_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_claude-runner").into());
     let log = directory.join("log");
     let file = std::fs::File::create(&log).unwrap();
-    let child = Command::new(program)
+    let child = Command::new(program())
         .arg("serve")
         .env_clear()
         .envs(environment.iter().map(|(name, value)| (name, value)))

@@ -26,6 +26,7 @@ mod work;
 
 mod clock;
 mod container;
+mod data;
 mod descriptors;
 mod disk;
 mod engine;

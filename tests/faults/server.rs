@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use engine::{Engine as _, Labels};
 use engine_docker::DockerEngine;
@@ -115,6 +115,18 @@ impl Server {
     pub(crate) async fn start_again(&mut self) {
         self.spawn_again();
         self.until_it_listens().await;
+    }
+
+    /// Starts another one beside it, with these settings over its own.
+    pub(crate) fn second(&self, settings: &[(&str, &Path)]) -> Process {
+        let mut environment = self.environment.clone();
+        environment.insert("PORT".to_owned(), "0".to_owned());
+        environment.extend(settings.iter().map(|(name, path)| ((*name).to_owned(), path.display().to_string())));
+        Process::run(&self.program, &environment, self.directory.path())
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.environment["DATA_DIR"].clone().into()
     }
 
     /// Starts it with another setting from now on.

@@ -34,7 +34,7 @@ delta_delay_ms = 60
 #[tokio::test]
 async fn the_operators_key_is_masked_wherever_an_agent_says_it() {
     let scripts = LEAKS.replace("KEY", DEFAULT_KEY);
-    let server = Setup::new().acme_agent().scripts(&scripts).env("RUST_LOG", "claude_runner=debug,info").start().await;
+    let server = Setup::new().acme_agent().scripts(&scripts).env("RUST_LOG", "debug").start().await;
     let mut live = server.subscribe("s").await;
     let answer = server.task("s", "leak it").await.ok();
     assert_eq!(answer["output"]["response"], json!(format!("the key is {MASK}")), "{answer:#}");

@@ -1,0 +1,238 @@
+//! A caller that does everything that can be in the way of others, with one key: a process of its own, so that its memory is not
+//! the server's. Everything is bounded in number and by the time of the attack.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, join_all};
+use reqwest::{Client, Response};
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+const SESSION: &str = "hostile";
+/// Almost the largest body.
+const LARGE: usize = 3_900_000;
+/// The time that a connection is held before it is opened anew.
+const HOLD: Duration = Duration::from_secs(5);
+/// The time after which the queues are as full as they get.
+const PREPARATION: Duration = Duration::from_mins(1);
+/// After a refusal. Without it, the attack would measure how many refusals two cores can make.
+const PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Clone)]
+struct Attack {
+    address: SocketAddr,
+    key: String,
+    client: Client,
+    end: Instant,
+    silent: String,
+}
+
+/// A name, the number of those that do it at once, and what each of them does, given its number.
+type Kind = (&'static str, usize, fn(Arc<Attack>, usize, Arc<Tally>) -> BoxFuture<'static, ()>);
+
+/// Answers, refusals and requests without an answer.
+#[derive(Default)]
+struct Tally {
+    answered: AtomicU64,
+    refused: AtomicU64,
+    broken: AtomicU64,
+}
+
+/// Fills the queues, then attacks for `seconds`, and prints what came back. `silent` is a host that takes connections and never
+/// answers.
+pub(crate) async fn attack(address: &str, key: &str, silent: &str, seconds: u64) {
+    let mut attack = Attack {
+        address: address.parse().unwrap(),
+        key: key.to_owned(),
+        client: Client::builder().pool_max_idle_per_host(0).build().unwrap(),
+        end: Instant::now(),
+        silent: silent.to_owned(),
+    };
+    // A session whose files can be read.
+    attack.post(json!({ "sessionId": SESSION, "message": "bash:seq 1 300000 > numbers" })).await.unwrap();
+    let queues: [Kind; 2] = [
+        ("queue of 3.9 MB tasks", 2, |attack, number, tally| queue(attack, number, tally).boxed()),
+        ("webhooks to a silent host", 4, |attack, number, tally| webhooks(attack, number, tally).boxed()),
+    ];
+    let kinds: [Kind; 9] = [
+        ("searches whose callers leave", 8, |attack, _, tally| search(attack, tally).boxed()),
+        ("lists that nobody reads", 12, |attack, _, tally| unread(attack, "/tasks?limit=500&full=1", tally).boxed()),
+        ("bodies that do not end", 200, |attack, _, tally| half_body(attack, tally).boxed()),
+        ("credentials", 4, |attack, _, tally| credentials(attack, tally).boxed()),
+        ("watchers", 256, |attack, _, tally| unread(attack, "/watch", tally).boxed()),
+        ("event streams", 64, |attack, _, tally| subscribe(attack, tally).boxed()),
+        ("files that nobody reads", 16, |attack, _, tally| {
+            unread(attack, "/session/hostile/files?format=tar", tally).boxed()
+        }),
+        ("connections without a key", 2_000, |attack, _, tally| idle(attack, tally).boxed()),
+        ("wrong keys", 4, |attack, _, tally| wrong_key(attack, tally).boxed()),
+    ];
+    attack.end = Instant::now() + PREPARATION;
+    let mut attack = Arc::new(attack);
+    run(&attack, queues).await;
+    Arc::make_mut(&mut attack).end = Instant::now() + Duration::from_secs(seconds);
+    println!("begins");
+    run(&attack, kinds).await;
+}
+
+/// Does these at once until the end.
+async fn run<const N: usize>(attack: &Arc<Attack>, kinds: [Kind; N]) {
+    let kinds = kinds.into_iter().map(async |(name, count, one)| {
+        let tally = Arc::new(Tally::default());
+        join_all((0..count).map(|number| one(attack.clone(), number, tally.clone()))).await;
+        let [answered, refused, broken] =
+            [&tally.answered, &tally.refused, &tally.broken].map(|number| number.load(Ordering::Relaxed));
+        eprintln!("    {count} × {name}: {answered} answered, {refused} refused, {broken} without an answer");
+    });
+    join_all(kinds).await;
+}
+
+impl Attack {
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.end
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    async fn post(&self, task: serde_json::Value) -> reqwest::Result<Response> {
+        self.client.post(self.url("/task")).bearer_auth(&self.key).json(&task).send().await
+    }
+
+    /// A connection from an address of its own for those without a key.
+    async fn connect(&self, from: u8) -> std::io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((Ipv4Addr::new(127, 0, 3, from), 0).into())?;
+        socket.connect(self.address).await
+    }
+
+    /// Sends the head of a request and reads nothing. Ends when it has been held for its time.
+    async fn hold(&self, from: u8, head: &str, tally: &Tally) {
+        match self.connect(from).await {
+            Ok(mut stream) => {
+                tally.count(&stream.write_all(head.as_bytes()).await.map(|()| true));
+                let _ = timeout_at(self.end, sleep(HOLD)).await;
+            }
+            Err(error) => {
+                tally.count(&Err(error));
+                sleep(PAUSE).await;
+            }
+        }
+    }
+
+    fn head(&self, method: &str, path: &str, more: &str) -> String {
+        let (host, key) = (self.address, &self.key);
+        format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n{more}\r\n")
+    }
+}
+
+impl Tally {
+    /// Counts an answer. `true` is one that granted what was asked.
+    fn count<E>(&self, answer: &Result<bool, E>) {
+        let counter = match answer {
+            Ok(true) => &self.answered,
+            Ok(false) => &self.refused,
+            Err(_) => &self.broken,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an answer and waits after a refusal.
+    async fn take(&self, answer: reqwest::Result<Response>) {
+        let granted = answer.map(|answer| answer.status().is_success());
+        let pause = !matches!(granted, Ok(true));
+        self.count(&granted);
+        if pause {
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+async fn queue(attack: Arc<Attack>, number: usize, tally: Arc<Tally>) {
+    let text = "a".repeat(LARGE);
+    // The first one holds up those behind it.
+    let session = format!("{SESSION}-queue-{number}");
+    let _ = attack.post(json!({ "sessionId": session, "message": "wait:600000", "async": true })).await;
+    for _ in 0..75 {
+        if attack.is_over() {
+            return;
+        }
+        tally.take(attack.post(json!({ "sessionId": session, "message": text, "async": true })).await).await;
+    }
+}
+
+async fn search(attack: Arc<Attack>, tally: Arc<Tally>) {
+    while !attack.is_over() {
+        let path = attack.url(&format!("/tasks?q={}", "a".repeat(200)));
+        let request = attack.client.get(path).bearer_auth(&attack.key).timeout(Duration::from_secs(3));
+        tally.take(request.send().await).await;
+    }
+}
+
+async fn unread(attack: Arc<Attack>, path: &str, tally: Arc<Tally>) {
+    while !attack.is_over() {
+        attack.hold(1, &attack.head("GET", path, ""), &tally).await;
+    }
+}
+
+async fn half_body(attack: Arc<Attack>, tally: Arc<Tally>) {
+    let mut head =
+        attack.head("POST", "/task", &format!("content-type: application/json\r\ncontent-length: {LARGE}\r\n"));
+    head.push('{');
+    while !attack.is_over() {
+        attack.hold(1, &head, &tally).await;
+    }
+}
+
+async fn subscribe(attack: Arc<Attack>, tally: Arc<Tally>) {
+    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                   sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+    while !attack.is_over() {
+        attack.hold(1, &attack.head("GET", "/stream/hostile", upgrade), &tally).await;
+    }
+}
+
+async fn credentials(attack: Arc<Attack>, tally: Arc<Tally>) {
+    let path = attack.url("/session/hostile/credential");
+    let mut number = 0_u32;
+    while !attack.is_over() {
+        number += 1;
+        let key = if number.is_multiple_of(8) { "k".repeat(LARGE) } else { format!("{number:04096}") };
+        let put = attack.client.put(&path).bearer_auth(&attack.key).json(&json!({ "apiKey": key }));
+        tally.take(put.send().await).await;
+        tally.take(attack.client.delete(&path).bearer_auth(&attack.key).send().await).await;
+    }
+}
+
+async fn idle(attack: Arc<Attack>, tally: Arc<Tally>) {
+    while !attack.is_over() {
+        attack.hold(2, "", &tally).await;
+    }
+}
+
+async fn wrong_key(attack: Arc<Attack>, tally: Arc<Tally>) {
+    let client = Client::builder().local_address(Some(Ipv4Addr::new(127, 0, 3, 3).into())).build().unwrap();
+    while !attack.is_over() {
+        tally.take(client.get(attack.url("/sessions")).bearer_auth("wrong").send().await).await;
+    }
+}
+
+async fn webhooks(attack: Arc<Attack>, number: usize, tally: Arc<Tally>) {
+    let session = format!("{SESSION}-webhook-{number}");
+    for _ in 0..60 {
+        if attack.is_over() {
+            return;
+        }
+        let task = json!({ "sessionId": session, "message": "wait:600000", "async": true, "webhook": attack.silent });
+        tally.take(attack.post(task).await).await;
+        let abort = attack.client.post(attack.url(&format!("/task/{session}/abort"))).bearer_auth(&attack.key);
+        let _ = timeout(HOLD, abort.json(&json!({})).send()).await;
+    }
+}
