@@ -79,6 +79,28 @@ impl Forge {
         self.state.pulls(full_name)
     }
 
+    /// Renames or transfers a repository. Calls to its old name are redirected.
+    pub fn rename_repository(&self, old: &str, new: &str) -> io::Result<()> {
+        self.state.rename(old, new)
+    }
+
+    /// Makes a repository read-only.
+    pub fn archive_repository(&self, full_name: &str) {
+        self.state.change(full_name, |repository| repository.archived = true);
+    }
+
+    /// Adds a file to a repository's Git LFS, by its SHA-256.
+    pub fn add_lfs_file(&self, full_name: &str, oid: &str) {
+        self.state.change(full_name, |repository| {
+            repository.lfs_files.insert(oid.to_owned());
+        });
+    }
+
+    /// Cuts trees after this number of entries. GitHub cuts them after 100,000.
+    pub fn set_tree_limit(&self, entries: usize) {
+        self.state.set_tree_limit(entries);
+    }
+
     /// Injects a fault into later calls.
     pub fn fail(&self, fault: Fault) {
         self.state.faults().push(fault);

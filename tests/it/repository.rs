@@ -10,4 +10,5 @@ mod hostile;
 mod image;
 mod interruptions;
 mod mirror;
+mod refused;
 mod told;

@@ -153,6 +153,7 @@ Event = TypedDict(
         "repo": str,
         "branch": str,
         "prUrl": str,
+        "notCloned": List[str],
         "model": str,
         "tools": List[str],
         "claudeSessionId": str,

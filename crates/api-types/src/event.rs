@@ -101,6 +101,9 @@ pub struct Stage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub pr_url: Option<String>,
+    /// A sentence for each thing of the repository that is not in the clone: submodules, files of Git LFS
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_cloned: Vec<String>,
 }
 
 /// The agent is ready

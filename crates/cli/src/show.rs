@@ -62,7 +62,12 @@ impl Show {
     pub(super) fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::TaskQueued(event) => self.line("queued", &waits(event))?,
-            Event::Stage(event) => self.line("stage", &stage(event))?,
+            Event::Stage(event) if event.not_cloned.is_empty() => self.line("stage", &stage(event))?,
+            Event::Stage(event) => {
+                for sentence in &event.not_cloned {
+                    self.line("clone", sentence)?;
+                }
+            }
             // An agent begins anew where its answer has to be mended.
             Event::Init(event) if self.model != event.model => {
                 self.model.clone_from(&event.model);

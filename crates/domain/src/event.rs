@@ -37,7 +37,8 @@ pub enum Event {
     TaskStart {
         session_id: SessionId,
     },
-    /// A repository task enters its next stage, or its repository, branch or pull request becomes known.
+    /// A repository task enters its next stage, or its repository, branch, pull request, or what its clone does
+    /// not have, becomes known.
     Stage {
         stage: Stage,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,6 +47,9 @@ pub enum Event {
         branch: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         pr_url: Option<String>,
+        /// A sentence for each thing of the repository that is not in the clone.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        not_cloned: Vec<String>,
     },
     Init {
         session_id: SessionId,

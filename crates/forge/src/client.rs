@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
-use reqwest::{Client, ClientBuilder, Response, redirect};
+use http::Method;
+use reqwest::{Client, ClientBuilder, Response, Url, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +19,8 @@ const GIT_SILENCE: Duration = Duration::from_mins(5);
 const MAX_BODY_BYTES: usize = 8 << 20;
 /// The pauses before the retries of a call that failed for a transient reason.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(2)];
+/// The number of redirects that a call follows.
+const MAX_REDIRECTS: usize = 3;
 /// The longest time to wait for a rate limit. A limit that takes longer is an error.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
@@ -30,8 +32,8 @@ pub(super) fn for_git() -> Result<Client, GitHubError> {
     builder().read_timeout(GIT_SILENCE).build().map_err(GitHubError::Unreachable)
 }
 
-/// Builds a client that follows no redirects: the forge redirects from a renamed repository, and the token must not
-/// follow to another host.
+/// Builds a client that follows no redirects. [`GitHub`] follows those of a renamed repository itself: the token must
+/// not go to another host.
 fn builder() -> ClientBuilder {
     Client::builder()
         .connect_timeout(TIMEOUT)
@@ -76,7 +78,9 @@ impl GitHub {
                 Err(error) => error,
             };
             let pause = match &error {
-                GitHubError::RateLimited(wait) if *wait <= LONGEST_WAIT => pauses.next().map(|_| *wait),
+                GitHubError::RateLimited(wait) | GitHubError::Throttled(wait) if *wait <= LONGEST_WAIT => {
+                    pauses.next().map(|_| *wait)
+                }
                 // Only a GET is repeated: any other call may already have had its effect.
                 _ if error.is_passing() && method == Method::GET => pauses.next(),
                 _ => None,
@@ -94,6 +98,33 @@ impl GitHub {
         url: &str,
         body: Option<&Value>,
     ) -> Result<(T, Option<String>), GitHubError> {
+        let path = url.strip_prefix(self.state.api_url.as_str().trim_end_matches('/')).unwrap_or(url);
+        let mut response = self.send_once(token, method, url, body).await?;
+        for _ in 0..MAX_REDIRECTS {
+            let Some(target) = self.same_origin(&response) else { break };
+            self.state.names.note_redirect(path);
+            response = self.send_once(token, method, target.as_str(), body).await?;
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = read(&mut response).await?;
+        if status.is_success() {
+            let body = if body.is_empty() { b"null" } else { &body[..] };
+            let value = serde_json::from_slice(body).map_err(|error| GitHubError::Malformed(error.to_string()))?;
+            return Ok((value, next_page(&headers)));
+        }
+        let message = message_in(&body);
+        let changes = *method != Method::GET;
+        Err(rate::limit_of(status.as_u16(), &headers, &message)
+            .unwrap_or_else(|| GitHubError::of_status(status, path, message, changes)))
+    }
+
+    async fn send_once(
+        &self,
+        token: &SecretString,
+        method: &Method,
+        url: &str,
+        body: Option<&Value>,
+    ) -> Result<Response, GitHubError> {
         let mut request = self
             .state
             .http
@@ -106,33 +137,33 @@ impl GitHub {
         }
         let response = request.send().await.map_err(|error| GitHubError::Unreachable(error.without_url()))?;
         self.state.rate.note(response.headers());
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = read(response).await?;
-        if status.is_success() {
-            let body = if body.is_empty() { b"null" } else { &body[..] };
-            let value = serde_json::from_slice(body).map_err(|error| GitHubError::Malformed(error.to_string()))?;
-            return Ok((value, next_page(&headers)));
+        Ok(response)
+    }
+
+    /// The target of a redirect, if the token may follow: the API's own scheme, host and port.
+    fn same_origin(&self, response: &Response) -> Option<Url> {
+        if !response.status().is_redirection() {
+            return None;
         }
-        let path = url.strip_prefix(self.state.api_url.as_str()).unwrap_or(url);
-        Err(match rate::wait_of(status.as_u16(), &headers) {
-            Some(wait) => GitHubError::RateLimited(wait),
-            None => error_of(status, path, &body),
-        })
+        let location = response.headers().get(http::header::LOCATION)?.to_str().ok()?;
+        let target = response.url().join(location).ok()?;
+        (target.origin() == self.state.api_url.origin()).then_some(target)
     }
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, GitHubError> {
+pub(super) async fn read(response: &mut Response) -> Result<Vec<u8>, GitHubError> {
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(|error| GitHubError::Unreachable(error.without_url()))? {
         if body.len() + piece.len() > MAX_BODY_BYTES {
-            return Err(GitHubError::Malformed(format!("the response has more than {MAX_BODY_BYTES} bytes")));
+            return Err(GitHubError::TooLarge);
         }
         body.extend_from_slice(&piece);
     }
     Ok(body)
 }
 
-fn error_of(status: StatusCode, path: &str, body: &[u8]) -> GitHubError {
+/// The message of an error's body, with its details.
+pub(super) fn message_in(body: &[u8]) -> String {
     let problem: Problem = serde_json::from_slice(body).unwrap_or_default();
     let details = problem.errors.iter().filter_map(|error| match error {
         Value::String(text) => Some(text.clone()),
@@ -141,18 +172,8 @@ fn error_of(status: StatusCode, path: &str, body: &[u8]) -> GitHubError {
             .map(str::to_owned)
             .or_else(|| Some(format!("{} {}", error["field"].as_str()?, error["code"].as_str()?))),
     });
-    let message = [problem.message].into_iter().chain(details).filter(|part| !part.is_empty()).collect::<Vec<_>>();
-    let message = message.join(": ");
-    match status {
-        StatusCode::NOT_FOUND => GitHubError::NotFound(path.trim_start_matches("/repos/").to_owned()),
-        StatusCode::UNAUTHORIZED => GitHubError::Unauthorized(message),
-        StatusCode::FORBIDDEN => GitHubError::Forbidden(message),
-        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT => GitHubError::Invalid(message),
-        status if status.is_redirection() => {
-            GitHubError::Invalid(format!("{path} has moved; use the repository's new name"))
-        }
-        status => GitHubError::Unavailable { status: status.as_u16(), message },
-    }
+    let parts = [problem.message].into_iter().chain(details).filter(|part| !part.is_empty()).collect::<Vec<_>>();
+    parts.join(": ")
 }
 
 /// Parses `Link: <…?page=2>; rel="next", <…>; rel="last"`.

@@ -2,26 +2,45 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 /// An error of a call to the forge. The strings are the forge's own messages, if it sent any.
 #[derive(Debug, thiserror::Error)]
 pub enum GitHubError {
     /// The resource does not exist, or the credential cannot see it. The forge does not distinguish the two.
     #[error("{0} does not exist, or the credential cannot see it")]
     NotFound(String),
+    /// The credential may read, but not do this. The forge says 403, or 404 to a change.
+    #[error("the credential has no right to change {0}; it needs read and write access to contents and pull requests")]
+    MissingRights(String),
     #[error("the forge rejects the credential (GITHUB_TOKEN, or the App's key): {0}")]
     Unauthorized(String),
+    #[error("the repository is archived, so it is read-only until somebody unarchives it: {0}")]
+    Archived(String),
+    #[error("the forge protects this branch: {0}")]
+    Protected(String),
+    /// The new address is not one of this forge. The token does not follow there.
+    #[error("{0} has moved to an address outside of this forge; use the repository's new name")]
+    Moved(String),
     #[error("the forge forbids the call: {0}")]
     Forbidden(String),
     #[error("the forge rejects the call: {0}")]
     Invalid(String),
     #[error("the forge's rate limit is used up; it resets in {} s", .0.as_secs())]
     RateLimited(Duration),
+    #[error("the forge wants no calls for {} s, because there were too many at once (secondary rate limit)", .0.as_secs())]
+    Throttled(Duration),
     #[error("the forge answered with status {status}: {message}")]
     Unavailable { status: u16, message: String },
     #[error("the forge could not be reached")]
     Unreachable(#[source] reqwest::Error),
     #[error("the forge sent a response that is not its API's: {0}")]
     Malformed(String),
+    #[error("the forge sent a response that is too large")]
+    TooLarge,
+    /// The forge shows only a part.
+    #[error("{0} cannot be seen whole")]
+    Incomplete(String),
     #[error("the App's key could not sign: {0}")]
     Signature(&'static str),
 }
@@ -32,12 +51,48 @@ impl GitHubError {
         match self {
             GitHubError::Unavailable { .. } | GitHubError::Unreachable(_) => true,
             GitHubError::NotFound(_)
+            | GitHubError::MissingRights(_)
             | GitHubError::Unauthorized(_)
+            | GitHubError::Archived(_)
+            | GitHubError::Protected(_)
+            | GitHubError::Moved(_)
             | GitHubError::Forbidden(_)
             | GitHubError::Invalid(_)
             | GitHubError::RateLimited(_)
+            | GitHubError::Throttled(_)
             | GitHubError::Malformed(_)
+            | GitHubError::TooLarge
+            | GitHubError::Incomplete(_)
             | GitHubError::Signature(_) => false,
+        }
+    }
+
+    /// The time after which the forge takes calls again, if it said one.
+    pub fn wait(&self) -> Option<Duration> {
+        if let GitHubError::RateLimited(wait) | GitHubError::Throttled(wait) = self { Some(*wait) } else { None }
+    }
+
+    /// Classifies a status that is no success and no rate limit. `changes`: the call was to change something. `path` is
+    /// the resource.
+    pub fn of_status(status: StatusCode, path: &str, message: String, changes: bool) -> GitHubError {
+        let words = message.to_ascii_lowercase();
+        let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
+        let resource = path.trim_start_matches("/repos/").to_owned();
+        match status {
+            StatusCode::NOT_FOUND if changes && path.starts_with("/repos/") => GitHubError::MissingRights(resource),
+            StatusCode::NOT_FOUND => GitHubError::NotFound(resource),
+            StatusCode::UNAUTHORIZED => GitHubError::Unauthorized(message),
+            StatusCode::FORBIDDEN | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT
+                if has(&["protected branch", "protected ref", "branch protection", "rule violation", "ruleset"]) =>
+            {
+                GitHubError::Protected(message)
+            }
+            StatusCode::FORBIDDEN if has(&["archived"]) => GitHubError::Archived(message),
+            StatusCode::FORBIDDEN if has(&["not accessible by"]) => GitHubError::MissingRights(resource),
+            StatusCode::FORBIDDEN => GitHubError::Forbidden(message),
+            StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT => GitHubError::Invalid(message),
+            status if status.is_redirection() => GitHubError::Moved(resource),
+            status => GitHubError::Unavailable { status: status.as_u16(), message },
         }
     }
 }

@@ -5,7 +5,9 @@
 //! |---|---|
 //! | `client` | one call: request, response, retries, paging |
 //! | `credential`, `app` | the token or GitHub App, and the tokens for single repositories |
-//! | `repository`, `reference`, `pull` | the calls: repositories and branches, refs, pull requests |
+//! | `repository`, `reference`, `tree`, `pull` | the calls: repositories and branches, refs, trees, pull requests |
+//! | `git`, `lfs` | the calls to the git server, and to its Git LFS |
+//! | `names` | the present names of repositories that were renamed or transferred |
 //! | `rate` | the rate limit that the forge reports |
 //! | `error` | [`GitHubError`] |
 //!
@@ -18,10 +20,14 @@ mod app;
 mod client;
 mod credential;
 mod error;
+mod git;
+mod lfs;
+mod names;
 mod pull;
 mod rate;
 mod reference;
 mod repository;
+mod tree;
 
 #[cfg(test)]
 mod tests;
@@ -29,17 +35,22 @@ mod tests;
 pub use app::AppKey;
 pub use credential::{GitHubCredential, InvalidGitHubCredential};
 pub use error::GitHubError;
+pub use lfs::LfsPointer;
 pub use pull::{NewPull, PullChanges};
 pub use rate::RateLimit;
 pub use reference::RefUpdate;
 pub use repository::Repository;
+pub use tree::TreeEntry;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::{Client, Url};
 
 use self::credential::Tokens;
+use self::names::Names;
 use self::rate::Rate;
+use self::tree::SeenWorkflows;
 
 /// The forge's address and credential. `url` is the web address and `api_url` the API's: `https://github.com` and
 /// `https://api.github.com`, or the address of an Enterprise server and its `/api/v3`.
@@ -64,6 +75,8 @@ struct ClientState {
     api_url: Url,
     tokens: Tokens,
     rate: Rate,
+    names: Names,
+    workflows: SeenWorkflows,
 }
 
 impl GitHub {
@@ -71,7 +84,8 @@ impl GitHub {
         let (http, git) = (client::for_calls()?, client::for_git()?);
         let GitHubSettings { url, api_url, credential } = settings;
         let tokens = Tokens::new(credential);
-        Ok(GitHub { state: Arc::new(ClientState { http, git, url, api_url, tokens, rate: Rate::default() }) })
+        let (rate, names, workflows) = Default::default();
+        Ok(GitHub { state: Arc::new(ClientState { http, git, url, api_url, tokens, rate, names, workflows }) })
     }
 
     /// The forge's web address. Clone URLs start with it.
@@ -82,5 +96,11 @@ impl GitHub {
     /// The rate limit in the forge's most recent response.
     pub fn rate_limit(&self) -> Option<RateLimit> {
         self.state.rate.read()
+    }
+
+    /// The time until the rate limit resets.
+    fn until_reset(&self) -> Duration {
+        let left = self.rate_limit().map(|limit| limit.reset.as_second() - jiff::Timestamp::now().as_second());
+        Duration::from_secs(left.map_or(60, |seconds| seconds.max(1).unsigned_abs()))
     }
 }

@@ -34,9 +34,16 @@ impl GitHub {
         if let Some(pull) = self.pull_of_branch(name, &new.head).await? {
             return Ok(pull);
         }
-        match self.create_pull(name, new, Draft::Yes).await {
+        let opened = match self.create_pull(name, new, Draft::Yes).await {
             Err(GitHubError::Invalid(message)) if message.to_ascii_lowercase().contains("draft") => {
                 self.create_pull(name, new, Draft::No).await
+            }
+            outcome => outcome,
+        };
+        match opened {
+            // An earlier call had its effect, and its response was lost.
+            Err(GitHubError::Invalid(message)) if message.contains("already exists") => {
+                self.pull_of_branch(name, &new.head).await?.ok_or(GitHubError::Invalid(message))
             }
             outcome => outcome,
         }
@@ -51,9 +58,26 @@ impl GitHub {
 
     /// Returns the open pull request of a branch.
     pub async fn pull_of_branch(&self, name: &RepositoryName, branch: &str) -> Result<Option<Pull>, GitHubError> {
+        self.newest_pull(name, branch, "open").await
+    }
+
+    /// Returns the newest pull request of a branch that was merged or closed.
+    pub async fn closed_pull(&self, name: &RepositoryName, branch: &str) -> Result<Option<Pull>, GitHubError> {
+        self.newest_pull(name, branch, "closed").await
+    }
+
+    /// Returns the newest pull request of a branch in a state: `open`, `closed` or `all`.
+    async fn newest_pull(&self, name: &RepositoryName, branch: &str, state: &str) -> Result<Option<Pull>, GitHubError> {
         let token = self.token(name).await?;
-        let path = format!("/repos/{name}/pulls?state=open&head={}:{}", name.owner(), escape(branch));
-        let found: Vec<Pull> = self.call(&token, Method::GET, &path, None).await?;
+        let path = |name: &RepositoryName| {
+            format!("/repos/{name}/pulls?state={state}&head={}:{}", name.owner(), escape(branch))
+        };
+        let mut found: Vec<Pull> = self.call(&token, Method::GET, &path(name), None).await?;
+        // The filter needs the present owner of a repository that was transferred.
+        if found.is_empty() && self.state.names.has_moved(name) {
+            let present = self.repository(name).await?.full_name;
+            found = self.call(&token, Method::GET, &path(&present), None).await?;
+        }
         Ok(found.into_iter().next())
     }
 
@@ -78,9 +102,12 @@ impl GitHub {
         let url = format!("{}/graphql", api.strip_suffix("/v3").unwrap_or(api));
         let query = json!({ "query": MUTATION, "variables": { "pull": pull.node_id } });
         let (answer, _): (Value, _) = self.ask(&token, Method::POST, &url, Some(&query)).await?;
-        match answer["errors"][0]["message"].as_str() {
-            Some(message) => Err(GitHubError::Invalid(message.to_owned())),
-            None => Ok(()),
+        let error = &answer["errors"][0];
+        match (error["type"].as_str(), error["message"].as_str()) {
+            // GraphQL answers with 200 to a call beyond its rate limit.
+            (Some("RATE_LIMITED"), _) => Err(GitHubError::RateLimited(self.until_reset())),
+            (_, Some(message)) => Err(GitHubError::Invalid(message.to_owned())),
+            (_, None) => Ok(()),
         }
     }
 }

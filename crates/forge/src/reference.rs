@@ -1,8 +1,7 @@
-//! Refs, and the `.github/workflows` directory of a commit.
+//! Refs.
 
 use domain::repository::RepositoryName;
 use http::Method;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::repository::escape;
@@ -16,33 +15,7 @@ pub enum RefUpdate {
     FastForward,
 }
 
-#[derive(Deserialize)]
-struct TreeEntry {
-    name: String,
-    sha: String,
-}
-
 impl GitHub {
-    /// Builds a request to the forge's git server, below its web address.
-    pub fn git(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.state.git.request(method, format!("{}{path}", self.state.url.as_str().trim_end_matches('/')))
-    }
-
-    /// Returns the object id of `.github/workflows` at a commit, or `None` if there is no such directory.
-    pub async fn workflows(&self, name: &RepositoryName, commit: &str) -> Result<Option<String>, GitHubError> {
-        let token = self.token(name).await?;
-        let path = format!("/repos/{name}/contents/.github?ref={}", escape(commit));
-        match self.call::<Value>(&token, Method::GET, &path, None).await {
-            // The forge returns an object if `.github` is a file. Then there are no workflows.
-            Ok(Value::Array(entries)) => {
-                let entries = entries.into_iter().filter_map(|entry| serde_json::from_value::<TreeEntry>(entry).ok());
-                Ok(entries.into_iter().find(|entry| entry.name == "workflows").map(|entry| entry.sha))
-            }
-            Ok(_) | Err(GitHubError::NotFound(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Creates a branch at the commit, or fast-forwards it to the commit.
     pub async fn update_branch(
         &self,

@@ -58,9 +58,12 @@ impl GitHub {
         Ok(all)
     }
 
+    /// Returns a repository. Its `full_name` is another one if it was renamed or transferred.
     pub async fn repository(&self, name: &RepositoryName) -> Result<Repository, GitHubError> {
         let token = self.token(name).await?;
-        self.call(&token, Method::GET, &format!("/repos/{name}"), None).await
+        let repository: Repository = self.call(&token, Method::GET, &format!("/repos/{name}"), None).await?;
+        self.state.names.note(name, &repository.full_name);
+        Ok(repository)
     }
 
     /// Returns the commit that a branch points to, or `None` if the branch does not exist.

@@ -5,13 +5,13 @@ use aws_lc_rs::rsa::KeySize;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::repository::RepositoryName;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use mock_api::forge::{Fault, Forge, Seed, Token};
 use secrecy::{ExposeSecret as _, SecretString};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use super::{AppKey, GitHub, GitHubCredential, GitHubError, GitHubSettings, NewPull, PullChanges};
+use super::{AppKey, GitHub, GitHubCredential, GitHubError, GitHubSettings, NewPull, PullChanges, RefUpdate};
 
 struct World {
     forge: Forge,
@@ -143,6 +143,56 @@ async fn an_app_asks_for_a_token_of_one_repository_and_keeps_it() {
     let asked = world.forge.calls().iter().filter(|call| call.contains("access_tokens")).count();
     assert_eq!(asked, 1);
     assert!(AppKey::read(1, &world.directory.path().join("none")).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repository_that_was_renamed_is_found_at_this_forge_only() {
+    let world = World::start().await;
+    let github = world.github();
+    world.push("claude/1");
+    let new =
+        |head: &str| NewPull { title: "More".into(), body: String::new(), head: head.into(), base: "main".into() };
+    let pull = github.open_pull(&api(), &new("claude/1")).await.unwrap();
+    world.forge.rename_repository("acme/api", "newco/service").unwrap();
+    // Another host name: the token must not go there.
+    let api_url = world.forge.api_url().replace("127.0.0.1", "localhost").parse().unwrap();
+    let url = world.forge.url().parse().unwrap();
+    let elsewhere = GitHub::new(GitHubSettings { url, api_url, credential: GitHubCredential::Token("right".into()) });
+    let error = elsewhere.unwrap().repository(&api()).await.unwrap_err();
+    assert!(matches!(&error, GitHubError::Moved(name) if name == "acme/api"), "{error}");
+
+    assert_eq!(github.pull_of_branch(&api(), "claude/1").await.unwrap().map(|pull| pull.number), Some(pull.number));
+    assert_eq!(github.present_name(&api()), "newco/service".parse().unwrap());
+    assert_eq!(github.repository(&api()).await.unwrap().full_name, "newco/service".parse().unwrap());
+    let (commit, changes) = (github.branch(&api(), "claude/1").await.unwrap().unwrap(), PullChanges::default());
+    github.update_branch(&api(), "claude/2", &commit, RefUpdate::Create).await.unwrap();
+    github.change_pull(&api(), pull.number, &changes).await.unwrap();
+    github.git(&api(), Method::GET, "/info/refs?service=git-upload-pack", &HeaderMap::new(), None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_change_that_the_credential_may_not_make_is_no_missing_repository() {
+    let world = World::start().await;
+    let (github, name) = (world.github(), api());
+    let change = github.branch(&name, "main").await.unwrap().unwrap();
+    let create = || github.update_branch(&name, "claude/1", &change, RefUpdate::Create);
+    let refuse = |status: u16, message: &str| {
+        let (status, path, message) = (StatusCode::from_u16(status).unwrap(), "/git/refs".into(), message.into());
+        world.forge.fail(Fault { method: Method::POST, path, status, message, retry_after: None, times: 1 });
+    };
+    refuse(404, "Not Found");
+    assert!(matches!(create().await.unwrap_err(), GitHubError::MissingRights(_)));
+    refuse(403, "Resource not accessible by personal access token");
+    assert!(matches!(create().await.unwrap_err(), GitHubError::MissingRights(_)));
+    refuse(403, "Repository was archived so is read-only.");
+    assert!(matches!(create().await.unwrap_err(), GitHubError::Archived(_)));
+    refuse(422, "Repository rule violations found");
+    assert!(matches!(create().await.unwrap_err(), GitHubError::Protected(_)));
+    refuse(403, "Resource protected by organization SAML enforcement.");
+    assert!(matches!(create().await.unwrap_err(), GitHubError::Forbidden(_)));
+    world.forge.set_tree_limit(0);
+    let error = github.workflows(&api(), &change).await.unwrap_err();
+    assert!(matches!(error, GitHubError::Incomplete(_)), "{error}");
 }
 
 #[test]

@@ -4,12 +4,16 @@
 //! The protocol is git's "smart HTTP" (gitprotocol-http and gitprotocol-pack in git's documentation).
 
 mod commands;
+mod lfs;
+mod pack;
 mod path;
 mod pkt;
 mod push;
 mod report;
+mod workflows;
 
 pub use commands::PushPolicy;
+pub(super) use lfs::MAX_EXAMINATIONS;
 
 use std::sync::Arc;
 
@@ -20,7 +24,6 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use observe::audit;
-use secrecy::ExposeSecret as _;
 
 use self::path::{GitCall, Service, Step};
 use super::answer::{Body, BoxError, empty, full, in_words, proxy_error};
@@ -43,6 +46,8 @@ pub struct RepositoryAccess {
     pub push: PushPolicy,
     /// The branch from which the task's branch starts.
     pub base: String,
+    /// Commits that were at the forge before the task: of the base branch, and of the task's own branch.
+    pub known: Vec<String>,
     pub workflows: Workflows,
 }
 
@@ -56,6 +61,9 @@ pub enum Workflows {
 /// Answers a request below [`PREFIX`].
 pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path().strip_prefix(PREFIX).unwrap_or_default();
+    if path.contains(".git/info/lfs/") {
+        return without_lfs();
+    }
     let call = GitCall::parse(request.method(), path, request.uri().query());
     let (Some(access), Some(call)) = (sandbox.repository(), call) else {
         return refuse(StatusCode::NOT_FOUND, "there is nothing for git here");
@@ -66,11 +74,19 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         return refuse(StatusCode::FORBIDDEN, &format!("this task is about {} only", access.name));
     }
     tracing::info!(target: audit::TARGET, { git.repository = %call.repository, git.decision = ?call.service }, "git");
-    let passed = match (call.service, call.step) {
-        (Service::Push, Step::Exchange) => push::answer(&access, &sandbox.pushed, request).await,
+    if call.service == Service::Push {
+        sandbox.begin_push();
+    }
+    let answered = match (call.service, call.step) {
+        (Service::Push, Step::Exchange) => Ok(push::answer(&access, sandbox, request).await),
         (Service::Push, Step::Advertise) | (Service::Fetch, _) => pass(&access, &call, request).await,
     };
-    passed.unwrap_or_else(|error| broken(&error))
+    answered.unwrap_or_else(|error| {
+        if call.service == Service::Push {
+            sandbox.note_push_failure(&error);
+        }
+        broken(&error)
+    })
 }
 
 /// Sends a request on, and its answer back, both as they come.
@@ -80,10 +96,14 @@ async fn pass(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, GitHubError> {
     let (head, body) = request.into_parts();
-    let uri = head.uri.path_and_query().map_or("", |path| path.as_str());
-    let rest = uri.strip_prefix(PREFIX).unwrap_or_default();
+    let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let path = match (call.step, call.service) {
+        (Step::Advertise, _) => format!("/info/refs{query}"),
+        (Step::Exchange, Service::Fetch) => "/git-upload-pack".to_owned(),
+        (Step::Exchange, Service::Push) => "/git-receive-pack".to_owned(),
+    };
     let body = (head.method == Method::POST).then(|| reqwest::Body::wrap_stream(body.into_data_stream()));
-    let response = send(&access.github, &call.repository, head.method, rest, &head.headers, body).await?;
+    let response = access.github.git(&call.repository, head.method, &path, &passed(&head.headers), body).await?;
     let mut answer = empty(response.status());
     for name in [CONTENT_TYPE, http::header::CACHE_CONTROL] {
         if let Some(value) = response.headers().get(&name) {
@@ -98,32 +118,17 @@ async fn pass(
     Ok(answer)
 }
 
-/// Asks the forge's git, with the token.
-async fn send(
-    github: &GitHub,
-    repository: &RepositoryName,
-    method: Method,
-    path: &str,
-    headers: &HeaderMap,
-    body: Option<reqwest::Body>,
-) -> Result<reqwest::Response, GitHubError> {
-    let token = github.token(repository).await?;
-    let mut request = github.git(method, path).basic_auth("x-access-token", Some(token.expose_secret()));
-    for name in PASSED {
-        if let Some(value) = headers.get(&name) {
-            request = request.header(name, value.clone());
-        }
-    }
-    if let Some(body) = body {
-        request = request.body(body);
-    }
-    let response = request.send().await.map_err(|error| GitHubError::Unreachable(error.without_url()))?;
-    match response.status() {
-        // git would ask for a password, which nobody has.
-        StatusCode::UNAUTHORIZED => Err(GitHubError::Unauthorized("git was refused".to_owned())),
-        status if status.is_redirection() => Err(GitHubError::NotFound(repository.to_string())),
-        _ => Ok(response),
-    }
+/// The headers of the sandbox's request that go to the forge.
+fn passed(headers: &HeaderMap) -> HeaderMap {
+    PASSED.into_iter().filter_map(|name| headers.get(&name).cloned().map(|value| (name, value))).collect()
+}
+
+/// The answer to git-lfs, in its own form, so that it shows the sentence.
+fn without_lfs() -> Response<Body> {
+    let message = "Git LFS does not work from here: its files can be neither downloaded nor uploaded";
+    let mut answer = full(StatusCode::FORBIDDEN, serde_json::json!({ "message": message }).to_string());
+    answer.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/vnd.git-lfs+json"));
+    answer
 }
 
 fn refuse(status: StatusCode, sentence: &str) -> Response<Body> {
@@ -134,12 +139,20 @@ fn refuse(status: StatusCode, sentence: &str) -> Response<Body> {
 fn broken(error: &GitHubError) -> Response<Body> {
     tracing::warn!(%error, "could not forward a git request");
     let status = match error {
-        GitHubError::NotFound(_) => StatusCode::NOT_FOUND,
-        GitHubError::Unauthorized(_) | GitHubError::Forbidden(_) | GitHubError::Invalid(_) => StatusCode::FORBIDDEN,
-        GitHubError::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+        GitHubError::NotFound(_) | GitHubError::Moved(_) => StatusCode::NOT_FOUND,
+        // git would ask for a password after a 401, which nobody has.
+        GitHubError::Unauthorized(_)
+        | GitHubError::MissingRights(_)
+        | GitHubError::Archived(_)
+        | GitHubError::Protected(_)
+        | GitHubError::Forbidden(_)
+        | GitHubError::Invalid(_) => StatusCode::FORBIDDEN,
+        GitHubError::RateLimited(_) | GitHubError::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
         GitHubError::Unavailable { .. }
         | GitHubError::Unreachable(_)
         | GitHubError::Malformed(_)
+        | GitHubError::TooLarge
+        | GitHubError::Incomplete(_)
         | GitHubError::Signature(_) => StatusCode::BAD_GATEWAY,
     };
     let mut answer = full(status, format!("{}\n", in_words(error)));

@@ -91,6 +91,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use observe::metrics::Metrics;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -125,6 +126,8 @@ struct GatewayState {
     settle: SettleBounds,
     egress: Egress,
     metrics: Metrics,
+    /// Pushes whose objects are held in memory at once.
+    examinations: Semaphore,
     tracker: TaskTracker,
     closed: CancellationToken,
 }
@@ -162,6 +165,7 @@ impl Gateway {
             settle: settings.settle,
             egress: Egress::new(settings.egress_allow, resolver, model_api),
             metrics: settings.metrics,
+            examinations: Semaphore::new(git::MAX_EXAMINATIONS),
             tracker,
             closed: CancellationToken::new(),
         };

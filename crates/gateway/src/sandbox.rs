@@ -1,11 +1,14 @@
 //! One sandbox's view of the gateway.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use domain::budget::Payer;
 use domain::egress::{EgressRule, Origin};
 use domain::session::SessionId;
+use forge::GitHubError;
 use observe::audit;
 use observe::telemetry::TaskTrace;
 use tokio::sync::{Semaphore, watch};
@@ -16,7 +19,7 @@ use super::activity::{Activity, ActivityTracker};
 use super::answer::shortened;
 use super::credential::{Credential, Unusable};
 use super::failure::GatewayFailure;
-use super::git::RepositoryAccess;
+use super::git::{PushPolicy, RepositoryAccess};
 use super::meter::{Meter, UsageSnapshot};
 use super::request_gate::RequestGate;
 use super::task::TaskEnd;
@@ -74,7 +77,12 @@ pub struct SandboxGateway {
     access: RwLock<Access>,
     repository: RwLock<Option<Arc<RepositoryAccess>>>,
     /// The commit at which the task's own branch was pushed last.
-    pub(super) pushed: watch::Sender<Option<String>>,
+    pushed: watch::Sender<Option<String>>,
+    /// The other branches that were made in this sandbox.
+    pub(super) made: watch::Sender<BTreeSet<String>>,
+    push_retry: Mutex<Option<Duration>>,
+    /// One push at a time is examined.
+    pub(super) examining: Semaphore,
     session: RwLock<Option<Arc<str>>>,
     failure: Mutex<Option<GatewayFailure>>,
     /// Model requests that had come when the task began.
@@ -106,6 +114,9 @@ impl SandboxGateway {
             access: RwLock::default(),
             repository: RwLock::default(),
             pushed: watch::Sender::default(),
+            made: watch::Sender::default(),
+            push_retry: Mutex::default(),
+            examining: Semaphore::new(1),
             session: RwLock::default(),
             failure: Mutex::default(),
             requests_before: AtomicU64::new(0),
@@ -144,6 +155,34 @@ impl SandboxGateway {
     /// Publishes each push of the task's own branch: the commit that the branch points to.
     pub fn pushes(&self) -> watch::Receiver<Option<String>> {
         self.pushed.subscribe()
+    }
+
+    /// The other branches that the task has made in this sandbox.
+    pub fn made_branches(&self) -> watch::Receiver<BTreeSet<String>> {
+        self.made.subscribe()
+    }
+
+    /// The time after which the last push can succeed. `None`: it did not fail, or it fails again.
+    pub fn push_retry(&self) -> Option<Duration> {
+        *self.push_retry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn begin_push(&self) {
+        *self.push_retry.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) fn note_push_failure(&self, error: &GitHubError) {
+        let passing = error.is_passing().then_some(Duration::ZERO);
+        *self.push_retry.lock().unwrap_or_else(PoisonError::into_inner) = error.wait().or(passing);
+    }
+
+    /// A branch points to this commit now.
+    pub(super) fn note_push(&self, branch: &str, commit: &str, policy: &PushPolicy) {
+        if branch == policy.branch {
+            self.pushed.send_replace(Some(commit.to_owned()));
+        } else if !policy.made.contains(branch) {
+            self.made.send_if_modified(|made| made.insert(branch.to_owned()));
+        }
     }
 
     pub(super) fn repository(&self) -> Option<Arc<RepositoryAccess>> {

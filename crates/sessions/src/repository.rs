@@ -14,6 +14,7 @@ mod mirror;
 mod prompts;
 mod pull_request;
 mod report;
+mod submodules;
 mod wind_up;
 
 use std::time::Duration;
@@ -65,8 +66,9 @@ impl Repositories {
             github: self.github.clone(),
             name: checkout.name.clone(),
             submodules: checkout.submodules.clone(),
-            push: PushPolicy { branch: checkout.branch.clone() },
-            base: checkout.base_commit.clone(),
+            push: PushPolicy { branch: checkout.branch.clone(), made: checkout.made.clone() },
+            base: checkout.base.clone(),
+            known: vec![checkout.base_commit.clone(), checkout.start.clone()],
             workflows: self.settings.workflows,
         }
     }

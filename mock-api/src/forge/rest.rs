@@ -2,6 +2,7 @@
 
 mod app;
 mod graphql;
+mod lfs;
 mod pulls;
 mod references;
 mod repositories;
@@ -9,7 +10,7 @@ mod repositories;
 use std::sync::Arc;
 
 use axum::extract::{Request, State as Shared};
-use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, patch, post};
@@ -32,6 +33,8 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/repos/{owner}/{name}", get(repositories::show))
         .route("/repos/{owner}/{name}/branches/{*branch}", get(repositories::branch))
         .route("/repos/{owner}/{name}/contents/{*path}", get(references::directory))
+        .route("/repos/{owner}/{name}/git/commits/{commit}", get(references::commit))
+        .route("/repos/{owner}/{name}/git/trees/{tree}", get(references::tree))
         .route("/repos/{owner}/{name}/git/refs", post(references::create))
         .route("/repos/{owner}/{name}/git/refs/{*reference}", patch(references::change).delete(references::delete))
         .route("/repos/{owner}/{name}/pulls", get(pulls::list).post(pulls::open))
@@ -55,13 +58,36 @@ async fn watch(Shared(state): Shared<Arc<State>>, request: Request, next: Next) 
     let mut response = match state.faults().take(&method, &uri.to_string()) {
         Some(fault) => ForgeError::Ordered(fault).into_response(),
         None if is_api && state.rate().take().is_err() => ForgeError::RateLimited.into_response(),
-        None => next.run(request).await,
+        None => match redirect(&state, &uri) {
+            Some(location) => moved(&method, &location),
+            None => next.run(request).await,
+        },
     };
     if is_api {
         state.rate().write(response.headers_mut());
     }
     state.remember(format!("{method} {uri} {}", response.status().as_u16()));
     response
+}
+
+/// The address of a call that names a repository by its old name.
+fn redirect(state: &State, uri: &Uri) -> Option<String> {
+    const API: &str = "/api/v3/repos/";
+    let path = uri.path_and_query()?.as_str();
+    let (prefix, rest) = path.strip_prefix(API).map_or(("/", path.strip_prefix('/')?), |rest| (API, rest));
+    let (owner, rest) = rest.split_once('/')?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (name, rest) = rest.split_at(end);
+    let (name, suffix) = name.strip_suffix(".git").map_or((name, ""), |name| (name, ".git"));
+    let present = state.present_name(&format!("{owner}/{name}"))?;
+    Some(format!("{}{prefix}{present}{suffix}{rest}", state.url()))
+}
+
+/// GitHub redirects calls that change something by 307, and others by 301.
+fn moved(method: &Method, location: &str) -> Response {
+    let status = if method == Method::GET { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT };
+    let body = Json(json!({ "message": "Moved Permanently", "url": location }));
+    (status, [(header::LOCATION, location)], body).into_response()
 }
 
 /// Requires `Authorization: Bearer TOKEN` or `token TOKEN`, which the REST API accepts.
@@ -95,7 +121,11 @@ async fn git(Shared(state): Shared<Arc<State>>, request: Request) -> Result<Resp
     let writes = parts.uri.path().ends_with("/git-receive-pack")
         || parts.uri.query().is_some_and(|query| query.contains("git-receive-pack"));
     if writes && (!token.may_write || repository.archived) {
-        return Err(ForgeError::Forbidden.into_response());
+        let error = if repository.archived { ForgeError::Archived } else { ForgeError::Forbidden };
+        return Err(error.into_response());
+    }
+    if parts.uri.path().ends_with(lfs::BATCH) {
+        return lfs::batch(&state, &repository, body).await.map_err(ForgeError::into_response);
     }
     let request = GitRequest {
         directory: state.directory(),

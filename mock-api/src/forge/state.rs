@@ -1,7 +1,8 @@
 //! The state of the forge: repositories, pull requests, tokens and recorded calls.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,8 @@ use super::fault::Faults;
 use super::rate::Rate;
 use super::repository::Seed;
 
+/// The number of entries after which GitHub cuts a tree.
+const TREE_LIMIT: usize = 100_000;
 /// The number of recorded calls, more than any test makes.
 const MAX_CALLS: usize = 1024;
 
@@ -55,6 +58,8 @@ pub(super) struct Repository {
     pub(super) private: bool,
     pub(super) archived: bool,
     pub(super) pulls: Vec<Pull>,
+    /// The files in Git LFS, by SHA-256.
+    pub(super) lfs_files: BTreeSet<String>,
 }
 
 /// The current state of a pull request.
@@ -78,6 +83,9 @@ pub(super) struct State {
     tokens: Mutex<Vec<Token>>,
     /// By name in lower case, because names ignore case.
     repositories: Mutex<BTreeMap<String, Repository>>,
+    /// Present names by old names in lower case.
+    renamed: Mutex<BTreeMap<String, String>>,
+    tree_limit: AtomicUsize,
     faults: Faults,
     rate: Rate,
     calls: Mutex<VecDeque<String>>,
@@ -90,6 +98,8 @@ impl State {
             directory,
             tokens: Mutex::new(tokens),
             repositories: Mutex::default(),
+            renamed: Mutex::default(),
+            tree_limit: AtomicUsize::new(TREE_LIMIT),
             faults: Faults::default(),
             rate: Rate::default(),
             calls: Mutex::default(),
@@ -126,8 +136,49 @@ impl State {
             private: seed.private,
             archived: seed.archived,
             pulls: Vec::new(),
+            lfs_files: BTreeSet::new(),
         };
         repositories.insert(full_name.to_ascii_lowercase(), repository);
+    }
+
+    pub(super) fn tree_limit(&self) -> usize {
+        self.tree_limit.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_tree_limit(&self, entries: usize) {
+        self.tree_limit.store(entries, Ordering::Relaxed);
+    }
+
+    /// Changes a repository, if it exists.
+    pub(super) fn change(&self, full_name: &str, change: impl FnOnce(&mut Repository)) {
+        if let Some(found) = self.repositories().get_mut(&full_name.to_ascii_lowercase()) {
+            change(found);
+        }
+    }
+
+    /// Renames or transfers a repository. Its old name redirects.
+    pub(super) fn rename(&self, old: &str, new: &str) -> std::io::Result<()> {
+        let path = self.path_of(new);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::rename(self.path_of(old), path)?;
+        let mut repositories = self.repositories();
+        if let Some(mut repository) = repositories.remove(&old.to_ascii_lowercase()) {
+            new.clone_into(&mut repository.full_name);
+            repositories.insert(new.to_ascii_lowercase(), repository);
+        }
+        self.renamed().insert(old.to_ascii_lowercase(), new.to_owned());
+        Ok(())
+    }
+
+    /// The present name of a repository that was renamed.
+    pub(super) fn present_name(&self, full_name: &str) -> Option<String> {
+        self.renamed().get(&full_name.to_ascii_lowercase()).cloned()
+    }
+
+    fn renamed(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.renamed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The repository, if it exists and the token may see it.

@@ -31,7 +31,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("opentelemetry", &["observe"]),
     ("jsonschema", &["agent-template"]),
     ("serde-saphyr", &["toolsmith"]),
-    ("flate2", &["agent-image", "api"]),
+    ("flate2", &["agent-image", "api", "gateway"]),
 ];
 
 /// The names in `[dependencies]`, not those of tests.

@@ -170,6 +170,8 @@ export interface components {
             repo?: string;
             branch?: string;
             prUrl?: string;
+            /** @description A sentence for each thing of the repository that is not in the clone: submodules, files of Git LFS */
+            notCloned?: string[];
         };
         /** @description A subagent started, made progress or ended */
         Subagent: {

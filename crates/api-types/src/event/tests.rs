@@ -40,12 +40,19 @@ fn events() -> Vec<Event> {
         .collect();
     events.extend([
         Event::TaskStart { session_id: session() },
-        Event::Stage { stage: Stage::Orchestrator, repo: None, branch: None, pr_url: None },
+        Event::Stage {
+            stage: Stage::Orchestrator,
+            repo: None,
+            branch: None,
+            pr_url: None,
+            not_cloned: vec!["The submodule a is not cloned: b".to_owned()],
+        },
         Event::Stage {
             stage: Stage::Worker,
             repo: Some("acme/api".parse().unwrap()),
             branch: Some("b".to_owned()),
             pr_url: Some("https://forge/1".to_owned()),
+            not_cloned: Vec::new(),
         },
         Event::Init {
             session_id: session(),

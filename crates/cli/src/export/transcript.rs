@@ -70,6 +70,9 @@ impl Transcript {
                 let (branch, pull) = (event.branch.as_deref(), event.pr_url.as_deref());
                 let parts = [&word(&event.stage), &repo, branch.unwrap_or_default(), pull.unwrap_or_default()];
                 add(&mut text, format!("*Stage {}*", parts.join(" ").trim()));
+                for sentence in &event.not_cloned {
+                    add(&mut text, sentence);
+                }
             }
             Event::TaskComplete(event) => {
                 text.push_str(&self.said());

@@ -1,5 +1,7 @@
 //! The repository and branch on which a session works.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::repository::RepositoryName;
@@ -18,6 +20,9 @@ pub struct Checkout {
     pub start: String,
     /// The branch belongs to this session alone. It is deleted if the session produces no commits.
     pub own_branch: bool,
+    /// The other branches that this session has made. It may move them.
+    #[serde(default)]
+    pub made: BTreeSet<String>,
     /// Submodules of the same owner that could be cloned.
     pub submodules: Vec<RepositoryName>,
     /// Size of the repository in kilobytes, as the forge reports it.

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use domain::repository::is_branch_name;
+
 use super::pkt::{Packet, packet};
 
 /// A command to move a ref from one object to another. An object of zeros stands for none.
@@ -83,27 +85,53 @@ fn parse_command(line: &str) -> Result<Command, PushError> {
     }
 }
 
-/// The branches that a repository task may push: its own branch, and branches whose names begin with that and a `-`.
+/// The branches that a repository task may push: its own branch, those that it made, and new ones whose names begin with
+/// that of its own and a `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushPolicy {
     /// The branch, without `refs/heads/`.
     pub branch: String,
+    /// The other branches that the task's session has made.
+    pub made: BTreeSet<String>,
+}
+
+/// The change of a branch that is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Grant {
+    /// The task's own branch, or one that it made.
+    CreateOrMove,
+    /// The forge must not have the branch yet.
+    Create,
 }
 
 impl PushPolicy {
-    /// Returns the reason why the command is refused, in words that git shows behind `remote rejected`.
-    pub(super) fn objection(&self, command: &Command) -> Option<String> {
+    /// Judges a command. `made` are the branches that were made since the sandbox got the policy. An error is the reason
+    /// of a refusal, in words that git shows behind `remote rejected`.
+    pub(super) fn judge(&self, command: &Command, made: &BTreeSet<String>) -> Result<Grant, String> {
+        let own = &self.branch;
         let Some(branch) = command.branch() else {
-            return Some(format!("only branches can be pushed here; this task's is {}", self.branch));
+            return Err(format!("only branches can be pushed here; this task's is {own}"));
         };
-        let is_own = branch
-            .strip_prefix(&self.branch)
-            .is_some_and(|rest| rest.is_empty() || (rest.starts_with('-') && !rest.contains('/')));
-        if !is_own {
-            return Some(format!("this task may push {} only", self.branch));
+        let suffix = branch.strip_prefix(own.as_str());
+        let is_own = suffix.is_some_and(str::is_empty);
+        let has_prefix = suffix.is_some_and(|suffix| suffix.starts_with('-') && !suffix.contains('/'));
+        let is_new_name = has_prefix && is_branch_name(branch);
+        if !is_own && !is_new_name {
+            return Err(format!("this task may push {own} only, and new branches {own}-…"));
         }
-        command.new.bytes().all(|b| b == b'0').then(|| "branches cannot be deleted here".to_owned())
+        if is_zero(&command.new) {
+            return Err("branches cannot be deleted here".to_owned());
+        }
+        match is_own || self.made.contains(branch) || made.contains(branch) {
+            true => Ok(Grant::CreateOrMove),
+            false if is_zero(&command.old) => Ok(Grant::Create),
+            false => Err(format!("this task did not make the branch {branch}; it may push {own} and new branches")),
+        }
     }
+}
+
+fn is_zero(object: &str) -> bool {
+    object.bytes().all(|b| b == b'0')
 }
 
 impl Command {
@@ -111,11 +139,18 @@ impl Command {
     pub(super) fn branch(&self) -> Option<&str> {
         self.reference.strip_prefix("refs/heads/")
     }
+
+    /// True: the agent's git believes that the forge does not have the ref.
+    pub(super) fn creates(&self) -> bool {
+        is_zero(&self.old)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, PushError, PushHead, PushPolicy};
+    use std::collections::BTreeSet;
+
+    use super::{Command, Grant, PushError, PushHead, PushPolicy};
 
     const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const NONE: &str = "0000000000000000000000000000000000000000";
@@ -157,28 +192,48 @@ mod tests {
     }
 
     #[test]
-    fn only_the_tasks_own_branch_may_be_pushed() {
-        let policy = PushPolicy { branch: "claude/1".to_owned() };
-        let judge = |reference: &str, new: &str| {
-            let command = Command { old: A.into(), new: new.into(), reference: reference.into() };
-            policy.objection(&command)
+    fn a_task_moves_its_own_branches_and_makes_new_ones() {
+        let made = |name: &str| BTreeSet::from([name.to_owned()]);
+        let policy = PushPolicy { branch: "claude/1".to_owned(), made: made("claude/1-made") };
+        let judge = |old: &str, new: &str, reference: &str| {
+            let command = Command { old: old.into(), new: new.into(), reference: reference.into() };
+            policy.judge(&command, &made("claude/1-just-made"))
         };
-        assert_eq!(judge("refs/heads/claude/1", A), None);
-        assert_eq!(judge("refs/heads/claude/1-second", A), None);
+        for own in ["claude/1", "claude/1-made", "claude/1-just-made"] {
+            let reference = format!("refs/heads/{own}");
+            assert_eq!(judge(A, A, &reference), Ok(Grant::CreateOrMove), "{own}");
+            assert_eq!(judge(NONE, A, &reference), Ok(Grant::CreateOrMove), "{own}");
+            assert!(judge(A, NONE, &reference).unwrap_err().contains("deleted"), "{own}");
+        }
+        assert_eq!(judge(NONE, A, "refs/heads/claude/1-second"), Ok(Grant::Create));
+        assert!(judge(A, A, "refs/heads/claude/1-second").unwrap_err().contains("did not make"));
+        assert!(judge(A, NONE, "refs/heads/claude/1-second").unwrap_err().contains("deleted"));
         for reference in [
             "refs/heads/main",
             "refs/heads/claude/2",
             "refs/heads/claude/10",
             "refs/heads/claude/1/x",
             "refs/heads/claude/1-a/b",
+            "refs/heads/claude/1-a b",
+            "refs/heads/claude/1-a..b",
+            "refs/heads/claude/1-a.lock",
             "refs/heads/Claude/1",
             "refs/tags/claude/1",
+            "refs/tags/claude/1-v1",
+            "refs/notes/commits",
+            "refs/notes/claude/1",
+            "refs/replace/claude/1",
+            "refs/pull/1/head",
+            "refs/remotes/origin/claude/1",
+            "refs/claude-runner/1",
             "refs/claude/1",
+            "refs/heads/",
+            "claude/1",
             "HEAD",
             " refs/heads/claude/1",
         ] {
-            assert!(judge(reference, A).is_some(), "{reference}");
+            assert!(judge(NONE, A, reference).is_err(), "{reference}");
+            assert!(judge(A, NONE, reference).is_err(), "{reference}");
         }
-        assert!(judge("refs/heads/claude/1", NONE).unwrap().contains("deleted"));
     }
 }

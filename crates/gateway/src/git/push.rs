@@ -1,8 +1,9 @@
 //! A push: what it wants is judged, its objects go to the forge under a name that means nothing there, and only when
 //! they were looked at the branch is moved.
 //!
-//! So a commit that changes `.github/workflows` never stands on a branch, where the forge would run it. The name is
-//! `refs/claude-runner/…`, neither a branch nor a tag; it is removed again at once.
+//! So a commit that changes `.github/workflows` never stands on a branch, where the forge would run it, and neither does
+//! a pointer of Git LFS without its file. The name is `refs/claude-runner/…`, neither a branch nor a tag; it is removed
+//! again at once.
 
 use std::collections::BTreeSet;
 
@@ -14,12 +15,12 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use observe::audit;
-use tokio::sync::watch;
 
-use super::commands::{Command, PushError, PushHead};
+use super::commands::{Command, Grant, PushError, PushHead};
 use super::report::{self, RefResult};
-use super::{RepositoryAccess, Workflows, pkt, refuse, send};
-use crate::answer::{Body, full};
+use super::{RepositoryAccess, Workflows, lfs, passed, pkt, refuse, workflows};
+use crate::answer::{Body, full, in_words};
+use crate::sandbox::SandboxGateway;
 
 /// The commands of a push that is allowed have some hundred bytes.
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -32,44 +33,55 @@ const REPORT: HeaderValue = HeaderValue::from_static("application/x-git-receive-
 
 pub(super) async fn answer(
     access: &RepositoryAccess,
-    pushed: &watch::Sender<Option<String>>,
+    sandbox: &SandboxGateway,
     request: Request<Incoming>,
-) -> Result<Response<Body>, GitHubError> {
+) -> Response<Body> {
     let (parts, mut body) = request.into_parts();
     let (head, rest) = match read_head(&mut body).await {
         Ok(read) => read,
-        Err(error) => return Ok(refuse(StatusCode::BAD_REQUEST, &error.to_string())),
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
     };
     let capabilities = &head.capabilities;
     // Before a long push git asks with a flush packet alone whether it may.
     if head.commands.is_empty() {
-        return Ok(reported(Vec::new()));
+        return reported(Vec::new());
     }
     if ![REPORT_STATUS, REPORT_STATUS_V2].iter().any(|wanted| capabilities.contains(*wanted)) {
-        return Ok(refuse(StatusCode::BAD_REQUEST, "a push has to ask for report-status"));
+        return refuse(StatusCode::BAD_REQUEST, "a push has to ask for report-status");
     }
-    let objections: Vec<_> = head.commands.iter().map(|command| access.push.objection(command)).collect();
-    if objections.iter().any(Option::is_some) {
+    let judged = {
+        let made = sandbox.made.borrow();
+        head.commands.iter().map(|command| access.push.judge(command, &made)).collect::<Vec<_>>()
+    };
+    let Ok(grants) = judged.iter().cloned().collect::<Result<Vec<Grant>, String>>() else {
         // git reads the answer only when it has sent all.
         while body.frame().await.is_some() {}
         let other = || "another ref of this push was refused".to_owned();
-        let results = objections.into_iter().map(|objection| RefResult::Refused(objection.unwrap_or_else(other)));
-        return Ok(report_results(&head.commands, results, b"", capabilities));
-    }
+        let results = judged.into_iter().map(|judged| RefResult::Refused(judged.err().unwrap_or_else(other)));
+        return report_results(&head.commands, results, b"", capabilities);
+    };
 
     let waiting = Waiting::new(&head.commands);
     let first = [waiting.head(&head), rest.to_vec()].concat();
     let pieces = futures::stream::once(async move { Ok(Bytes::from(first)) }).chain(body.into_data_stream());
-    let path = format!("/{}.git/git-receive-pack", access.name);
     let stream = reqwest::Body::wrap_stream(pieces);
-    let response = send(&access.github, &access.name, Method::POST, &path, &parts.headers, Some(stream)).await?;
-    if !response.status().is_success() {
-        let status = response.status().as_u16();
-        return Err(GitHubError::Unavailable { status, message: "the push was not taken".to_owned() });
-    }
-    let outcome = conclude(access, pushed, &head, &waiting, response).await;
-    waiting.remove(access).await;
-    outcome
+    let headers = passed(&parts.headers);
+    let sent = access.github.git(&access.name, Method::POST, "/git-receive-pack", &headers, Some(stream)).await;
+    let concluded = match sent {
+        Ok(response) => {
+            let outcome = conclude(access, sandbox, &head, &grants, &waiting, response).await;
+            waiting.remove(access).await;
+            outcome
+        }
+        Err(error) => Err(error),
+    };
+    // git shows the reason in a report, and no reason of a status.
+    concluded.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a push failed");
+        sandbox.note_push_failure(&error);
+        let results = head.commands.iter().map(|_| RefResult::Refused(in_words(&error)));
+        report_results(&head.commands, results, b"", capabilities)
+    })
 }
 
 /// Reads up to the pack; what came of that too is given back.
@@ -129,8 +141,9 @@ impl Waiting {
 /// The objects are at the forge: they are looked at, and the branches moved.
 async fn conclude(
     access: &RepositoryAccess,
-    pushed: &watch::Sender<Option<String>>,
+    sandbox: &SandboxGateway,
     head: &PushHead,
+    grants: &[Grant],
     waiting: &Waiting,
     mut response: reqwest::Response,
 ) -> Result<Response<Body>, GitHubError> {
@@ -143,36 +156,56 @@ async fn conclude(
     }
     let report =
         report::parse(&bytes, &head.capabilities).map_err(|error| GitHubError::Malformed(error.to_string()))?;
+    let arrived = |reference: &String| report.results.get(reference) == Some(&RefResult::Updated);
+    let commits: BTreeSet<&str> = head
+        .commands
+        .iter()
+        .zip(&waiting.0)
+        .filter(|(_, name)| arrived(name))
+        .map(|(command, _)| &*command.new)
+        .collect();
+    let commits: Vec<&str> = commits.into_iter().collect();
+    let objection = if commits.is_empty() { None } else { lfs::objection(access, sandbox, &commits).await? };
     let mut results = Vec::new();
-    for (command, reference) in head.commands.iter().zip(&waiting.0) {
-        let result = match report.results.get(reference) {
-            Some(RefResult::Updated) => update_branch(access, command).await?,
-            Some(RefResult::Refused(reason)) => RefResult::Refused(reason.clone()),
-            None => RefResult::Refused("the forge did not take the objects".to_owned()),
+    for ((command, grant), reference) in head.commands.iter().zip(grants).zip(&waiting.0) {
+        let result = match (report.results.get(reference), &objection) {
+            (Some(RefResult::Updated), Some(reason)) => RefResult::Refused(reason.clone()),
+            // A failure for one branch does not hide that another one was moved.
+            (Some(RefResult::Updated), None) => update_branch(access, command, *grant).await.unwrap_or_else(|error| {
+                sandbox.note_push_failure(&error);
+                RefResult::Refused(in_words(&error))
+            }),
+            (Some(RefResult::Refused(reason)), _) => RefResult::Refused(reason.clone()),
+            (None, _) => RefResult::Refused("the forge did not take the objects".to_owned()),
         };
-        if result == RefResult::Updated && command.branch() == Some(&access.push.branch) {
-            pushed.send_replace(Some(command.new.clone()));
+        if let (RefResult::Updated, Some(branch)) = (&result, command.branch()) {
+            sandbox.note_push(branch, &command.new, &access.push);
         }
         results.push(result);
     }
     Ok(report_results(&head.commands, results.into_iter(), &report.remarks, &head.capabilities))
 }
 
-async fn update_branch(access: &RepositoryAccess, command: &Command) -> Result<RefResult, GitHubError> {
+async fn update_branch(access: &RepositoryAccess, command: &Command, grant: Grant) -> Result<RefResult, GitHubError> {
     let (github, name) = (&access.github, &access.name);
-    if access.workflows == Workflows::Fixed {
-        let (before, after) =
-            (github.workflows(name, &access.base).await?, github.workflows(name, &command.new).await?);
-        if before != after {
-            return Ok(RefResult::Refused("it changes .github/workflows, which is not allowed here".to_owned()));
-        }
+    if access.workflows == Workflows::Fixed
+        && let Some(reason) = workflows::objection(access, &command.new).await?
+    {
+        return Ok(RefResult::Refused(reason));
     }
     let Some(branch) = command.branch() else { return Ok(RefResult::Refused("it is not a branch".to_owned())) };
-    let is_new = command.old.bytes().all(|b| b == b'0');
-    let wanted = if is_new { RefUpdate::Create } else { RefUpdate::FastForward };
-    match github.update_branch(name, branch, &command.new, wanted).await {
+    let update = match grant {
+        Grant::Create => RefUpdate::Create,
+        Grant::CreateOrMove if command.creates() => RefUpdate::Create,
+        Grant::CreateOrMove => RefUpdate::FastForward,
+    };
+    match github.update_branch(name, branch, &command.new, update).await {
         Ok(()) => Ok(RefResult::Updated),
-        Err(GitHubError::Invalid(message) | GitHubError::Forbidden(message)) => Ok(RefResult::Refused(message)),
+        // The call may have had its effect, although its response was lost.
+        Err(error) if error.is_passing() && github.branch(name, branch).await?.as_ref() == Some(&command.new) => {
+            Ok(RefResult::Updated)
+        }
+        Err(GitHubError::Invalid(message)) => Ok(RefResult::Refused(message)),
         Err(error) => Err(error),
     }
 }

@@ -1,9 +1,11 @@
 //! The real git through the gateway, against the forge of mock-api.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
 use forge::{GitHub, GitHubCredential, GitHubSettings};
-use mock_api::forge::{Forge, Seed, SeedEntry, Token};
+use http::{Method, StatusCode};
+use mock_api::forge::{Fault, Forge, Seed, SeedEntry, Token};
 use reqwest::Url;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -41,8 +43,9 @@ impl World {
             github: GitHub::new(settings).unwrap(),
             name: "acme/api".parse().unwrap(),
             submodules: vec!["acme/part".parse().unwrap()],
-            push: PushPolicy { branch: "claude/1".to_owned() },
-            base,
+            push: PushPolicy { branch: "claude/1".to_owned(), made: BTreeSet::new() },
+            base: "main".to_owned(),
+            known: vec![base],
             workflows,
         };
         World { port: serve(access).await, forge, directory }
@@ -85,6 +88,28 @@ impl World {
         git.args(["for-each-ref", "--format=%(refname)"]).current_dir(path);
         let output = tokio::task::spawn_blocking(move || git.output().unwrap()).await.unwrap();
         String::from_utf8(output.stdout).unwrap().replace('\n', " ").trim_end().to_owned()
+    }
+}
+
+impl World {
+    /// Runs a shell in the repository at the forge.
+    async fn at_the_forge(&self, script: &str) -> String {
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", script]).current_dir(self.forge.repository_path("acme/api"));
+        for name in ["AUTHOR", "COMMITTER"] {
+            shell.env(format!("GIT_{name}_NAME"), "dev").env(format!("GIT_{name}_EMAIL"), "dev@acme.test");
+        }
+        let output = tokio::task::spawn_blocking(move || shell.output().unwrap()).await.unwrap();
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    async fn references_with_commits(&self) -> String {
+        self.at_the_forge("git for-each-ref --format='%(refname:short) %(objectname)'").await
+    }
+
+    async fn main(&self) -> String {
+        self.at_the_forge("git rev-parse main").await.trim_end().to_owned()
     }
 }
 
@@ -150,6 +175,199 @@ async fn what_a_task_may_not_push_is_refused_with_a_reason() {
         assert_eq!(world.references().await, before, "{push}");
     }
     world.works("cd w; git reset -q --hard origin/claude/1; echo x > .github/CODEOWNERS; git commit -qam c; git push -q origin claude/1").await;
+}
+
+#[tokio::test]
+async fn workflows_stay_as_they_are_however_they_are_changed() {
+    let world = World::start(Workflows::Fixed).await;
+    world.works(&format!("{CLONE}; echo 2 > a; git commit -qam 2; git push -q origin claude/1")).await;
+    let before = world.references().await;
+    let evil = "echo 'on: [push, fork]' > .github/workflows/ci.yml";
+    for (change, reason) in [
+        // More entries than a listing of the contents API has, all before `workflows`.
+        (&*format!("for n in $(seq 1200); do echo > .github/a$n; done; {evil}"), "it changes .github/workflows"),
+        ("mkdir -p .GitHub/workflows; echo 'on: push' > .GitHub/workflows/a.yml", "it changes .github/workflows"),
+        ("mkdir -p .github/Workflows; echo 'on: push' > .github/Workflows/a.yml", "it changes .github/workflows"),
+        (
+            "git mv .github/workflows .github/flows; git mv .github/flows .github/WORKFLOWS",
+            "it changes .github/workflows",
+        ),
+        ("mv .github ci; ln -s ci .github", "the symbolic link .github cannot be seen whole"),
+        (
+            "mv .github/workflows ci; ln -s ../ci .github/workflows",
+            "the symbolic link .github/workflows cannot be seen",
+        ),
+        ("ln -s a .GITHUB", "the symbolic link .GITHUB cannot be seen whole"),
+        ("rm -r .github; git clone -q . .github", "it changes .github/workflows"),
+        ("rm -r .github; echo > .github", "it changes .github/workflows"),
+        ("git mv .github/workflows/ci.yml .github/workflows/other.yml", "it changes .github/workflows"),
+        ("chmod +x .github/workflows/ci.yml", "it changes .github/workflows"),
+    ] {
+        for branch in ["claude/1", "claude/1-new"] {
+            let script = format!(
+                "cd w; git reset -q --hard origin/claude/1; git clean -qffdx; {change}; git -c advice.addEmbeddedRepo=false \
+                 add -A; git commit -qm change; git push origin HEAD:refs/heads/{branch}"
+            );
+            let said = world.refused(&script).await;
+            assert!(said.contains(reason), "{change}: {said}");
+            assert_eq!(world.references().await, before, "{change}");
+        }
+    }
+    // A branch that has nothing of the base, and a merge that brings a change.
+    for change in [
+        format!("git checkout -q --orphan alone; {evil}; git add -A; git commit -qm alone"),
+        format!(
+            "git switch -q -c side; {evil}; git commit -qam side; git switch -q claude/1; echo > b; git add b; git commit -qm b; git merge -q side"
+        ),
+    ] {
+        let script = format!(
+            "cd w; git switch -q claude/1; git reset -q --hard origin/claude/1; git clean -qffdx; {change}; git push origin \
+             HEAD:refs/heads/claude/1-new"
+        );
+        let said = world.refused(&script).await;
+        assert!(said.contains("it changes .github/workflows"), "{change}: {said}");
+        assert_eq!(world.references().await, before, "{change}");
+    }
+    // A tree that the forge shows only in part.
+    world.forge.set_tree_limit(2);
+    let said = world.refused("cd w; git reset -q --hard origin/claude/1; git switch -q -C claude/1 origin/claude/1; echo 3 > a; git commit -qam 3; git push origin claude/1").await;
+    assert!(said.contains("the directory / cannot be seen whole"), "{said}");
+    assert_eq!(world.references().await, before);
+    world.forge.set_tree_limit(1000);
+    world.works("cd w; git push -q origin claude/1").await;
+}
+
+#[tokio::test]
+async fn the_base_branchs_own_change_of_its_workflows_can_be_merged() {
+    let world = World::start(Workflows::Fixed).await;
+    world.works(CLONE).await;
+    world
+        .at_the_forge(
+            "git clone -q . x; cd x; echo 'on: fork' > .github/workflows/ci.yml; git commit -qam w; git push -q origin main",
+        )
+        .await;
+    world
+        .works("cd w; echo 2 > a; git commit -qam 2; git pull -q --no-rebase --no-edit origin main; git push -q origin claude/1")
+        .await;
+}
+
+#[tokio::test]
+async fn a_branch_that_the_task_did_not_make_is_not_moved() {
+    let world = World::start(Workflows::Fixed).await;
+    world
+        .at_the_forge("git branch claude/1-production main; git branch claude/1-old main; git tag claude/1-tag main")
+        .await;
+    world.works(&format!("{CLONE}; echo 2 > a; git commit -qam 2; git push -q origin claude/1")).await;
+    let before = world.references_with_commits().await;
+    for (push, reason) in [
+        ("HEAD:claude/1-production", "this task did not make the branch claude/1-production"),
+        ("--force HEAD:claude/1-production", "this task did not make the branch claude/1-production"),
+        (":claude/1-production", "branches cannot be deleted"),
+        ("HEAD:refs/tags/claude/1-v1", "only branches can be pushed"),
+        ("--force HEAD:refs/tags/claude/1-tag", "only branches can be pushed"),
+        ("HEAD:refs/notes/commits", "only branches can be pushed"),
+        ("HEAD:refs/replace/1", "only branches can be pushed"),
+        ("HEAD:refs/claude-runner/1", "only branches can be pushed"),
+        ("HEAD:refs/heads/claude/1-second HEAD:claude/1-old", "another ref of this push was refused"),
+        ("--mirror", "branches cannot be deleted here"),
+    ] {
+        let said = world.refused(&format!("cd w; git push origin {push}")).await;
+        assert!(said.contains(reason), "{push}: {said}");
+        assert_eq!(world.references_with_commits().await, before, "{push}");
+    }
+    // The branch comes between the advertisement and the push.
+    let said = world
+        .refused(
+            "cd w; mkdir hooks; printf '#!/bin/sh\ngit --git-dir ../repositories/acme/api.git branch claude/1-late main\n' > hooks/pre-push; \
+             chmod +x hooks/pre-push; git -c core.hooksPath=hooks push origin HEAD:claude/1-late",
+        )
+        .await;
+    assert!(said.contains("Reference already exists"), "{said}");
+    assert!(world.references_with_commits().await.contains(&format!("claude/1-late {}", world.main().await)));
+    // Its own are made, and moved.
+    world.works("cd w; git push -q origin HEAD:claude/1-second; echo 3 > a; git commit -qam 3; git push -q origin HEAD:claude/1-second").await;
+}
+
+#[tokio::test]
+async fn a_pointer_of_git_lfs_is_pushed_only_where_the_forge_has_its_file() {
+    let world = World::start(Workflows::Fixed).await;
+    let oid = |n: u32| format!("{n:064x}");
+    let write = |n: u32| {
+        format!("printf 'version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {n}\n' > p{n}; ", oid(n))
+    };
+    let all: String = (1..30).map(write).collect();
+    world.works(&format!("{CLONE}; echo '* filter=lfs' > .gitattributes; git add -A; git commit -qm attributes")).await;
+    let before = world.references().await;
+    let said =
+        world.refused(&format!("cd w; {all} git add -A; git commit -qm pointers; git push origin claude/1")).await;
+    assert!(said.contains("it adds a pointer of Git LFS") && said.contains(&oid(1)), "{said}");
+    // Its objects are at the forge now, so that the next push need not bring them. It is not refused less.
+    let said = world.refused("cd w; echo 2 > a; git commit -qam 2; git push --no-verify origin claude/1").await;
+    assert!(said.contains("it adds a pointer of Git LFS"), "{said}");
+    assert_eq!(world.references().await, before);
+    // Every one has to be there, and most of them are deltas in the pack.
+    (1..29).for_each(|n| world.forge.add_lfs_file("acme/api", &oid(n)));
+    let said = world.refused("cd w; git push origin claude/1:claude/1-other").await;
+    assert!(said.contains(&oid(29)), "{said}");
+    world.forge.add_lfs_file("acme/api", &oid(29));
+    world.works("cd w; git push -q origin claude/1").await;
+    // A pointer may be moved, and one that only was on the way is one, too.
+    world.works("cd w; git mv p3 q3; git commit -qm moved; git push -q origin claude/1").await;
+    let on_the_way = format!(
+        "cd w; {} git add -A; git commit -qm in; git rm -q p77; git commit -qm out; git push origin claude/1",
+        write(77)
+    );
+    assert!(world.refused(&on_the_way).await.contains(&oid(77)));
+    let said = world.shell("curl -s -x \"$(git config http.proxy)\" http://127.0.0.1:8787/github/acme/api.git/info/lfs/objects/batch -d '{}'").await;
+    assert!(String::from_utf8_lossy(&said.stdout).contains("neither downloaded nor uploaded"), "{said:?}");
+}
+
+#[tokio::test]
+async fn the_forges_reasons_are_shown() {
+    let world = World::start(Workflows::Fixed).await;
+    world.works(&format!("{CLONE}; echo 2 > a; git commit -qam 2")).await;
+    let order = |method: Method, path: &str, status: u16, message: &str| {
+        let (status, path) = (StatusCode::from_u16(status).unwrap(), path.to_owned());
+        world.forge.fail(Fault { method, path, status, message: message.to_owned(), retry_after: None, times: 1 });
+    };
+    for (method, path, status, message, reason) in [
+        (
+            Method::POST,
+            "/git/refs",
+            422,
+            "Repository rule violations found: Cannot create ref",
+            "the forge protects this branch",
+        ),
+        (Method::POST, "/git/refs", 404, "Not Found", "the credential has no right to change acme/api"),
+        (
+            Method::POST,
+            "/git/refs",
+            403,
+            "Resource not accessible by personal access token",
+            "the credential has no right",
+        ),
+        (
+            Method::POST,
+            "git-receive-pack",
+            403,
+            "Repository was archived so is read-only.",
+            "the repository is archived",
+        ),
+        (Method::GET, "git-receive-pack", 403, "Write access to repository not granted.", "Write access to repository"),
+        (Method::POST, "git-receive-pack", 429, "You have exceeded a secondary rate limit.", "wants no calls for 60 s"),
+    ] {
+        order(method, path, status, message);
+        let said = world.refused("cd w; git push origin claude/1").await;
+        assert!(said.contains(reason), "{message}: {said}");
+    }
+    assert_eq!(world.references().await, "refs/heads/main");
+
+    // A repository that was renamed meanwhile.
+    world.forge.rename_repository("acme/api", "acme/renamed").unwrap();
+    world.works("cd w; git fetch -q; git push -q origin claude/1").await;
+    world.forge.archive_repository("acme/renamed");
+    let said = world.refused("cd w; echo 3 > a; git commit -qam 3; git push origin claude/1").await;
+    assert!(said.contains("the repository is archived"), "{said}");
 }
 
 #[tokio::test]

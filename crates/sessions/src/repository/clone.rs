@@ -1,15 +1,17 @@
 //! The clone, made by git in the sandbox through the gateway. It runs nothing of the repository: no hooks, no filters
 //! of LFS, and submodules only of the same owner, one level deep.
 
-use domain::repository::{Checkout, RepositoryName};
+use domain::repository::Checkout;
 use domain::sandbox::WORKSPACE;
 use domain::task::{ErrorType, Failure};
 use gateway::GIT_PREFIX;
 use reqwest::Url;
 use sandbox::{Finished, GATEWAY, LaunchError, Sandbox};
+use tracing::warn;
 
 use super::MirrorSource;
 use super::from_mirror::{self, COPY};
+use super::submodules::{self, Skipped, Submodule};
 
 /// From this size on, in kilobytes, git fetches files of old commits only on use.
 const LARGE: u64 = 100_000;
@@ -40,21 +42,30 @@ git config --global advice.detachedHead false
 rm -rf -- "$3" "$4"
 "#;
 
-/// A submodule that may be cloned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Submodule {
-    path: String,
-    pub(crate) name: RepositoryName,
+/// Lists the paths of the commit's submodules. `sed` leaves out the other files, because the kept output is bounded.
+const SUBMODULES: &str = r"git ls-files --stage | sed -n 's/^160000 [0-9a-f]* [0-9]\t//p'";
+
+/// Counts the files whose content is in Git LFS.
+const LFS_FILES: &str = "git ls-files ':(attr:filter=lfs)' | wc -l";
+
+/// The largest number of sentences about what is not cloned.
+const MAX_NOTICES: usize = 50;
+
+/// The result of cloning: the submodules that remain to be cloned, and a sentence for each thing that is left out.
+#[derive(Debug)]
+pub(crate) struct Cloned {
+    pub(crate) submodules: Vec<Submodule>,
+    pub(crate) left_out: Vec<String>,
 }
 
-/// Clones the branch, from a mirror where there is one. Returns the submodules to clone.
+/// Clones the branch, from a mirror where there is one.
 pub(crate) async fn clone(
     sandbox: &mut Sandbox,
-    forge: &Url,
+    forge_url: &Url,
     checkout: &Checkout,
     mirror: Option<MirrorSource<'_>>,
-) -> Result<Result<Vec<Submodule>, Failure>, LaunchError> {
-    let forge = forge.as_str().trim_end_matches('/');
+) -> Result<Result<Cloned, Failure>, LaunchError> {
+    let forge = forge_url.as_str().trim_end_matches('/');
     let directory = checkout.directory();
     let (from, to) = (format!("{forge}/"), format!("{GATEWAY}{GIT_PREFIX}/"));
     let finished = sandbox.run(WORKSPACE, "sh", &["-euc", SET_UP, "sh", &from, &to, &directory, COPY], &QUIET).await?;
@@ -78,26 +89,60 @@ pub(crate) async fn clone(
             return Ok(Err(failed(&finished)));
         }
     }
+    let found = sandbox.run(&directory, "sh", &["-euc", SUBMODULES], &QUIET).await?;
+    let paths: Vec<&str> = found.stdout.lines().collect();
     let list = ["config", "-z", "--blob", "HEAD:.gitmodules", "--get-regexp", r"^submodule\..*\.(path|url)$"];
     let finished = sandbox.run(&directory, "git", &list, &QUIET).await?;
-    Ok(Ok(submodules_in(&finished.stdout, forge, &checkout.name)))
+    let (submodules, skipped) = submodules::sort(&paths, &finished.stdout, forge_url, &checkout.name);
+    let mut left_out: Vec<String> = skipped.iter().map(Skipped::sentence).collect();
+    let finished = sandbox.run(&directory, "sh", &["-euc", LFS_FILES], &QUIET).await?;
+    if let Ok(files @ 1..) = finished.stdout.trim().parse::<u64>() {
+        left_out.push(format!("Git LFS has the content of {files} files; the clone has only their pointers"));
+    }
+    left_out.truncate(MAX_NOTICES);
+    Ok(Ok(Cloned { submodules, left_out }))
 }
 
-/// Clones submodules into the clone. A submodule that cannot be cloned stays empty.
+/// Clones submodules into the clone. Returns a sentence for each one that stays empty.
 pub(crate) async fn add_submodules(
     sandbox: &mut Sandbox,
+    forge: &Url,
     checkout: &Checkout,
     submodules: &[Submodule],
-) -> Result<(), LaunchError> {
-    for Submodule { path, name } in submodules {
-        let mut arguments = SAFE.to_vec();
-        arguments.extend(["submodule", "--quiet", "update", "--init", "--", path]);
-        let finished = sandbox.run(&checkout.directory(), "git", &arguments, &QUIET).await?;
+) -> Result<Vec<String>, LaunchError> {
+    let (forge, directory) = (forge.as_str().trim_end_matches('/'), checkout.directory());
+    let mut left_out = Vec::new();
+    for Submodule { module, path, repository } in submodules {
+        // git keeps an address that is set already: whatever `.gitmodules` says, it is one that the gateway serves.
+        let (key, url) = (format!("submodule.{module}.url"), format!("{forge}/{repository}.git"));
+        let set = ["config", &key, &url];
+        let mut finished = sandbox.run(&directory, "git", &set, &QUIET).await?;
+        if finished.succeeded() {
+            let mut arguments = SAFE.to_vec();
+            arguments.extend(["submodule", "--quiet", "update", "--init", "--", path]);
+            finished = sandbox.run(&directory, "git", &arguments, &QUIET).await?;
+        }
         if !finished.succeeded() {
-            tracing::warn!(submodule = %name, error = finished.stderr, "a submodule could not be cloned");
+            warn!(submodule = %repository, error = finished.stderr, "a submodule could not be cloned");
+            let said = finished.stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("git gave no reason");
+            left_out.push(Skipped::new(path, format!("git could not fetch {repository}: {}", said.trim())).sentence());
+            continue;
+        }
+        let inner = ["-C", path, "cat-file", "-e", "HEAD:.gitmodules"];
+        if sandbox.run(&directory, "git", &inner, &QUIET).await?.succeeded() {
+            left_out.push(format!("The submodules of the submodule {path} are not cloned"));
         }
     }
-    Ok(())
+    left_out.truncate(MAX_NOTICES);
+    Ok(left_out)
+}
+
+/// The commit of the clone's branch. `None`: there is no such branch any more.
+pub(super) async fn head(sandbox: &mut Sandbox, checkout: &Checkout) -> Result<Option<String>, LaunchError> {
+    let own = format!("refs/heads/{}", checkout.branch);
+    let finished =
+        sandbox.run(&checkout.directory(), "git", &["rev-parse", "--verify", "--quiet", &own], &QUIET).await?;
+    Ok(finished.succeeded().then(|| finished.stdout.trim().to_owned()))
 }
 
 /// Pushes the commits that are not pushed yet. `Some`: the reason of a refusal.
@@ -113,64 +158,4 @@ pub(super) async fn push(sandbox: &mut Sandbox, checkout: &Checkout) -> Result<O
 fn failed(finished: &Finished) -> Failure {
     let said = if finished.stderr.is_empty() { "git ended without a word" } else { &finished.stderr };
     Failure::new(ErrorType::CloneFailed, format!("the repository could not be cloned: {said}"))
-}
-
-/// The submodules in the output of `git config -z`, `submodule.NAME.path\nPATH\0` and `submodule.NAME.url\nURL\0`, that
-/// are repositories of the same owner at the same forge.
-fn submodules_in(list: &str, forge: &str, own: &RepositoryName) -> Vec<Submodule> {
-    let fields: Vec<(&str, &str)> = list.split('\0').filter_map(|field| field.split_once('\n')).collect();
-    let found = fields.iter().filter_map(|(key, url)| {
-        let module = key.strip_suffix(".url")?;
-        let (_, path) = fields.iter().find(|(key, _)| key.strip_suffix(".path") == Some(module))?;
-        let name = repository_at(url, forge, own).filter(|name| name.owner().eq_ignore_ascii_case(own.owner()))?;
-        (name != *own).then(|| Submodule { path: (*path).to_owned(), name })
-    });
-    found.collect()
-}
-
-/// The repository at a submodule's address, which may be relative to its parent's.
-fn repository_at(url: &str, forge: &str, own: &RepositoryName) -> Option<RepositoryName> {
-    let path = match (url.strip_prefix("../../"), url.strip_prefix("../")) {
-        (Some(rest), _) => rest.to_owned(),
-        (None, Some(rest)) => format!("{}/{rest}", own.owner()),
-        (None, None) => url.strip_prefix(forge)?.strip_prefix('/')?.to_owned(),
-    };
-    path.strip_suffix(".git").unwrap_or(&path).parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Submodule, submodules_in};
-
-    #[test]
-    fn submodules_are_of_the_same_owner() {
-        let list = |url: &str| format!("submodule.a.path\nlib/a\0submodule.a.url\n{url}\0");
-        let own = "acme/api".parse().unwrap();
-        let names = |url: &str| {
-            let found = submodules_in(&list(url), "https://github.com", &own);
-            found.into_iter().map(|Submodule { path, name }| format!("{path} {name}")).collect::<Vec<_>>()
-        };
-        for good in
-            ["https://github.com/acme/part.git", "https://github.com/ACME/part", "../part.git", "../../acme/part"]
-        {
-            assert_eq!(names(good).len(), 1, "{good}");
-        }
-        assert_eq!(names("../part.git"), ["lib/a acme/part"]);
-        for bad in [
-            "https://github.com/other/part.git",
-            "https://github.com.evil.test/acme/part",
-            "https://evil.test/acme/part",
-            "../../other/part",
-            "../../../acme/part",
-            "../part/../../../x",
-            "file:///workspace",
-            "ext::sh -c true",
-            "--upload-pack=x",
-            "../api",
-            "",
-        ] {
-            assert_eq!(names(bad), [""; 0], "{bad}");
-        }
-        assert!(submodules_in("", "https://github.com", &own).is_empty());
-    }
 }

@@ -1,5 +1,6 @@
 //! The choice of the repository and of the branch.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use domain::repository::{Checkout, RepositoryName};
@@ -100,8 +101,8 @@ impl Repositories {
     async fn look_up(&self, name: &RepositoryName) -> Result<Repository, Failure> {
         let repository = self.github.repository(name).await.map_err(|error| failure::preparing(&error))?;
         if repository.archived {
-            let error = format!("{name} is archived: it takes no push");
-            return Err(Failure::new(ErrorType::CloneFailed, error));
+            let error = format!("{name} is archived: it is read-only until somebody unarchives it");
+            return Err(Failure::new(ErrorType::PushRejected, error));
         }
         Ok(repository)
     }
@@ -127,6 +128,12 @@ impl Repositories {
             return Err(refused(format!("branch: {branch} is what the pull request would go to; name another one")));
         }
         let start = self.github.branch(name, &branch).await.map_err(of_forge)?;
+        if own_branch && start.is_some() {
+            let error = format!(
+                "{name} has a branch {branch} already, which this task did not make; give another one as `branch`"
+            );
+            return Err(refused(error));
+        }
         Ok(Checkout {
             name: name.clone(),
             base,
@@ -134,6 +141,7 @@ impl Repositories {
             base_commit,
             branch,
             own_branch,
+            made: BTreeSet::new(),
             submodules: Vec::new(),
             size: *size,
         })

@@ -10,17 +10,28 @@ use agent_template::AgentTemplate;
 use domain::error_chain;
 use domain::repository::{Checkout, Pull};
 use domain::session::SessionKey;
-use domain::task::{ErrorType, Failure};
+use domain::task::{ErrorType, Failure, TaskStatus};
 use forge::{GitHubError, NewPull, PullChanges};
-use sandbox::{Assignment, LaunchError, LaunchOrder, SandboxHost};
+use sandbox::{Assignment, LaunchError, LaunchOrder, Sandbox, SandboxHost};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{Repositories, WorkReport, clone, failure, pull_request};
 
-/// The pauses before a call to the forge that failed temporarily is repeated.
-const PAUSES: [Duration; 4] =
-    [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(30)];
+/// The pauses before a call to the forge that failed temporarily is repeated. The last one is repeated, too.
+const PAUSES: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+    Duration::from_mins(2),
+];
+
+/// The time limit of handing in. The forge's rate limit resets within an hour.
+const PATIENCE: Duration = Duration::from_mins(65);
+/// The time limit where a caller ended the task, and may wait for the session.
+const SHORT_PATIENCE: Duration = Duration::from_mins(1);
 
 /// The end of the task itself.
 #[derive(Clone, Debug)]
@@ -42,6 +53,8 @@ pub(crate) struct WindUp {
     pub(crate) checkout: Checkout,
     pub(crate) cloned: bool,
     pub(crate) outcome: Outcome,
+    /// Cancelled: a caller needs the session, so nothing is waited for any more.
+    pub(crate) hurry: CancellationToken,
 }
 
 /// The outcome of handing in.
@@ -52,48 +65,83 @@ pub(crate) struct WoundUp {
     pub(crate) failure: Option<Failure>,
 }
 
+/// The outcome of one attempt to push.
+enum Pushed {
+    Complete,
+    Refused(String),
+    /// The forge may take it after this time.
+    Later(Duration, String),
+}
+
+/// The pauses of one handing in.
+struct Pauses {
+    deadline: Instant,
+    hurry: CancellationToken,
+    taken: usize,
+}
+
+impl Pauses {
+    /// Waits at least `wait`. False: it would take too long, or a caller needs the
+    /// session.
+    async fn pause(&mut self, wait: Duration) -> bool {
+        let pause = wait.max(PAUSES[self.taken.min(PAUSES.len() - 1)]);
+        self.taken += 1;
+        let in_time = Instant::now() + pause <= self.deadline;
+        in_time && self.hurry.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
+    }
+}
+
 impl WindUp {
     /// Hands in as much as possible.
     pub(crate) async fn run(self, cancel: &CancellationToken) -> WoundUp {
-        let rejected = if self.cloned { self.push(cancel).await } else { None };
+        let is_ended_by_caller =
+            self.outcome.failure.as_ref().is_some_and(|failure| failure.status() == TaskStatus::Aborted);
+        let patience = if is_ended_by_caller { SHORT_PATIENCE } else { PATIENCE };
+        let mut pauses = Pauses { deadline: Instant::now() + patience, hurry: self.hurry.clone(), taken: 0 };
         let handed_in = async {
-            let mut pauses = PAUSES.into_iter();
-            loop {
-                match self.hand_in(rejected.as_ref()).await {
-                    Err(error) if error.is_passing() => match pauses.next() {
-                        Some(pause) => tokio::time::sleep(pause).await,
-                        None => return Err(error),
-                    },
-                    outcome => return outcome,
-                }
-            }
+            let rejected = if self.cloned { self.push(cancel, &mut pauses).await } else { None };
+            self.insist(rejected.as_ref(), &mut pauses).await
         };
-        match cancel.run_until_cancelled(handed_in).await {
-            Some(Ok(wound_up)) => wound_up,
-            Some(Err(error)) => {
-                warn!(task.id = self.outcome.task, %error, "a pull request could not be finished");
-                WoundUp { pull: None, failure: Some(failure::handing_in(&error)) }
+        cancel.run_until_cancelled(handed_in).await.unwrap_or_default()
+    }
+
+    /// Hands in, and repeats that while the forge may take it later.
+    async fn insist(&self, rejected: Option<&Failure>, pauses: &mut Pauses) -> WoundUp {
+        let (task, mut pull) = (&self.outcome.task, None);
+        loop {
+            let error = match Box::pin(self.hand_in(rejected, &mut pull)).await {
+                Ok(wound_up) => return wound_up,
+                Err(error) => error,
+            };
+            warn!(task.id = task, %error, "a pull request could not be finished");
+            let wait = error.wait().or(error.is_passing().then_some(Duration::ZERO));
+            let repeats = if let Some(wait) = wait { pauses.pause(wait).await } else { false };
+            if !repeats {
+                let failure = failure::handing_in(&error, &self.checkout, pull.as_ref());
+                return WoundUp { pull, failure: Some(failure) };
             }
-            None => WoundUp::default(),
         }
     }
 
     /// The reason why the push was refused.
-    async fn push(&self, cancel: &CancellationToken) -> Option<Failure> {
-        match self.try_push(cancel).await {
-            Ok(None) => None,
-            Ok(Some(said)) => {
-                let error = format!("commits could not be pushed: {said}");
-                Some(Failure::new(ErrorType::PushRejected, error))
+    async fn push(&self, cancel: &CancellationToken, pauses: &mut Pauses) -> Option<Failure> {
+        let said = loop {
+            match Box::pin(self.try_push(cancel)).await {
+                Ok(Pushed::Complete) => return None,
+                Ok(Pushed::Refused(said)) => break said,
+                Ok(Pushed::Later(wait, said)) => {
+                    warn!(task.id = self.outcome.task, error = said, "commits could not be pushed yet");
+                    if !pauses.pause(wait).await {
+                        break said;
+                    }
+                }
+                Err(error) => break error_chain(&error),
             }
-            Err(error) => {
-                let error = format!("commits could not be pushed: {}", error_chain(&error));
-                Some(Failure::new(ErrorType::PushRejected, error))
-            }
-        }
+        };
+        Some(Failure::new(ErrorType::PushRejected, format!("commits could not be pushed: {said}")))
     }
 
-    async fn try_push(&self, cancel: &CancellationToken) -> Result<Option<String>, LaunchError> {
+    async fn try_push(&self, cancel: &CancellationToken) -> Result<Pushed, LaunchError> {
         let order = LaunchOrder {
             session: self.session,
             template: AgentTemplate::of_instructions("").into(),
@@ -104,7 +152,7 @@ impl WindUp {
         };
         let mut sandbox = self.sandboxes.open(&order, cancel).await?;
         sandbox.gateway.set_repository(self.repositories.access(&self.checkout));
-        let pushed = cancel.run_until_cancelled(clone::push(&mut sandbox, &self.checkout)).await;
+        let pushed = cancel.run_until_cancelled(self.push_from(&mut sandbox)).await;
         let name = sandbox.name.clone();
         drop(sandbox);
         if let Err(error) = self.sandboxes.take_down(&name).await {
@@ -113,29 +161,63 @@ impl WindUp {
         pushed.unwrap_or(Err(LaunchError::Cancelled))
     }
 
-    async fn hand_in(&self, rejected: Option<&Failure>) -> Result<WoundUp, GitHubError> {
+    async fn push_from(&self, sandbox: &mut Sandbox) -> Result<Pushed, LaunchError> {
+        let Some(said) = clone::push(sandbox, &self.checkout).await? else { return Ok(Pushed::Complete) };
+        // The branch may have been moved although the answer says something else, or was lost.
+        let Checkout { name, branch, .. } = &self.checkout;
+        if let Some(head) = clone::head(sandbox, &self.checkout).await?
+            && self.repositories.github.branch(name, branch).await.is_ok_and(|there| there.as_ref() == Some(&head))
+        {
+            return Ok(Pushed::Complete);
+        }
+        Ok(match sandbox.gateway.push_retry() {
+            Some(wait) => Pushed::Later(wait, said),
+            None => Pushed::Refused(said),
+        })
+    }
+
+    /// `pull` is set as soon as the pull request is known.
+    async fn hand_in(&self, rejected: Option<&Failure>, pull: &mut Option<Pull>) -> Result<WoundUp, GitHubError> {
         let WindUp { repositories, checkout, outcome, .. } = self;
         let Checkout { name, branch, start, .. } = checkout;
         let github = &repositories.github;
         let completed = outcome.failure.is_none();
         let head = github.branch(name, branch).await?;
-        if head.as_ref().is_none_or(|head| head == start) {
-            if head.is_some() && checkout.own_branch && rejected.is_none() {
+        if head.is_none() {
+            // The forge says the same of a repository that the credential does not see any more.
+            github.repository(name).await?;
+        }
+        let Some(head) = head.filter(|head| head != start) else {
+            if checkout.own_branch && rejected.is_none() && github.branch(name, branch).await?.as_ref() == Some(start) {
                 github.delete_reference(name, &format!("refs/heads/{branch}")).await?;
             }
             let nothing = || Failure::new(ErrorType::NothingToDo, nothing_changed(outcome.report.as_ref()));
             let failure = completed.then(|| rejected.cloned().unwrap_or_else(nothing));
             return Ok(WoundUp { pull: None, failure });
-        }
-        let failure = outcome.failure.as_ref().or(rejected);
-        let pull = repositories.open_pull(checkout, &outcome.task, &outcome.prompt).await?;
+        };
+        let rejected = rejected.map(|failure| {
+            let error = format!("{}; what was pushed before is on the branch {branch}", failure.error.trim_end());
+            Failure::new(failure.error_type, error)
+        });
+        let failure = outcome.failure.as_ref().or(rejected.as_ref());
+        let opened = match repositories.open_pull(checkout, &outcome.task, &outcome.prompt).await {
+            // Somebody has merged the commits already.
+            Err(GitHubError::Invalid(message)) if message.contains("No commits between") => {
+                let merged = github.closed_pull(name, branch).await?.ok_or(GitHubError::Invalid(message))?;
+                info!(task.id = outcome.task, head, pull.url = merged.html_url, "the commits are merged already");
+                return Ok(WoundUp { pull: Some(merged), failure: completed.then_some(rejected).flatten() });
+            }
+            opened => opened?,
+        };
+        let opened = pull.insert(opened);
         let (title, body) =
             pull_request::last_words(&outcome.prompt, &outcome.task, outcome.cost, outcome.report.as_ref(), failure);
-        let pull = github.change_pull(name, pull.number, &PullChanges { title: Some(title), body: Some(body) }).await?;
-        if failure.is_none() && pull.draft {
-            github.mark_ready(name, &pull).await?;
+        let changes = PullChanges { title: Some(title), body: Some(body) };
+        *opened = github.change_pull(name, opened.number, &changes).await?;
+        if failure.is_none() && opened.draft {
+            github.mark_ready(name, opened).await?;
         }
-        Ok(WoundUp { pull: Some(pull), failure: completed.then(|| rejected.cloned()).flatten() })
+        Ok(WoundUp { pull: pull.take(), failure: completed.then_some(rejected).flatten() })
     }
 }
 

@@ -20,6 +20,7 @@ use super::durable::DurableState;
 use super::payer;
 use super::report::Report;
 use super::repository_work::{self, RepositoryWork};
+use super::request::AbortScope;
 use super::running::Running;
 use super::sandbox::{SessionSandbox, failure_of_end};
 use super::state::{Input, State};
@@ -230,6 +231,13 @@ impl Agent {
             gateway.end_task(task_end(Some(running.reason(&end.failure))));
         }
         self.conversation.end_running(end, self.sandbox.used(), tasks, durable);
+    }
+
+    /// A caller ends the task whose work is handed in, or all tasks: the forge is not waited for any longer.
+    pub(crate) fn hurry_handing_in(&self, scope: &AbortScope, tasks: &Tasks) {
+        if tasks.ending().is_some_and(|ending| scope.includes(&ending.record.id)) {
+            self.repository.hurry();
+        }
     }
 
     /// The sandbox is lost: the running task starts again where it may, and ends where it may not.

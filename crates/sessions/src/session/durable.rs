@@ -2,7 +2,7 @@
 
 mod submission;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::agent::AgentName;
@@ -217,6 +217,15 @@ impl DurableState {
         let known = repository.clone();
         self.touch();
         Some((known, is_new))
+    }
+
+    /// The session may move these branches, which it made.
+    pub(crate) fn add_made_branches(&mut self, branches: BTreeSet<String>) {
+        let repository = self.record.as_mut().and_then(|record| record.repository.as_mut());
+        if let Some(checkout) = repository.and_then(|repository| repository.checkout.as_mut()) {
+            checkout.made.extend(branches);
+            self.touch();
+        }
     }
 
     pub(crate) fn set_pull(&mut self, pull: Pull) {

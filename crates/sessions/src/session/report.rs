@@ -1,5 +1,7 @@
 //! The reports of work that a session's worker has spawned.
 
+use std::collections::BTreeSet;
+
 use domain::repository::Pull;
 use domain::task::TaskId;
 use failpoint::failpoint;
@@ -10,9 +12,9 @@ use super::sandbox::{Launched, NotLaunched, Step};
 use super::state::Input;
 use crate::repository::WoundUp;
 
-/// Reports that the worker has not received: at most one launch, one removal, one wiping and one wait for charges are under
-/// way.
-const MAX_REPORTS: usize = 5;
+/// Reports that the worker has not received: at most one launch, one removal, one wiping, one wait for charges and one
+/// change of the branches are under way.
+const MAX_REPORTS: usize = 6;
 
 pub(crate) enum Report {
     /// The launch waits for a slot.
@@ -25,6 +27,8 @@ pub(crate) enum Report {
     /// A step in the preparation of a repository. The preparation continues once the worker answers that it is durable.
     Prepared(Step, oneshot::Sender<()>),
     PullOpened(Pull),
+    /// The other branches that the task has made in its sandbox.
+    BranchesMade(BTreeSet<String>),
     /// All model requests of a task that ended are charged.
     Settled(TaskId),
     /// The sandbox is gone. `Some`: the work of the task that ended is handed in.

@@ -3,12 +3,13 @@
 
 mod stages;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use domain::repository::Pull;
 use domain::session::SessionRepository;
 use domain::task::{ErrorType, Failure, TaskRecord, TaskStatus};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -25,11 +26,13 @@ pub(crate) use stages::{apply_step, enter_worker_stage, on_pull_opened};
 
 #[derive(Default)]
 pub(crate) struct RepositoryWork {
-    /// Opens the pull request after the first push.
+    /// Follows the pushes of the sandbox.
     opener: Option<Opener>,
+    /// Ends the waits of the work that is handed in.
+    hurry: CancellationToken,
 }
 
-/// Waits for the first push and opens the pull request then.
+/// Waits for the first push and opens the pull request then. Reports the other branches that are made.
 pub(crate) struct Opener {
     enough: CancellationToken,
     work: JoinHandle<()>,
@@ -45,10 +48,10 @@ impl Opener {
 }
 
 impl RepositoryWork {
-    /// Opens the pull request after the first push from now on, where it is not open yet.
+    /// Follows the pushes from now on. Opens the pull request after the first one, where it is not open yet.
     pub(crate) fn follow_pushes(&mut self, sandbox: &SessionSandbox, scope: &Scope<'_>) {
         let Scope { tasks, durable, context, reports } = scope;
-        let (Some(SessionRepository { checkout: Some(checkout), pull: None, .. }), Some(gateway)) =
+        let (Some(SessionRepository { checkout: Some(checkout), pull, .. }), Some(gateway)) =
             (durable.repository(), sandbox.gateway())
         else {
             return;
@@ -57,20 +60,24 @@ impl RepositoryWork {
         let task = running.or_else(|| tasks.first().map(|waiting| &waiting.record));
         let (Some(task), Some(repositories)) = (task, context.repositories.clone()) else { return };
         let (checkout, id, prompt) = (checkout.clone(), task.id.to_string(), task.request.message.clone());
-        let (mut pushes, reports) = (gateway.pushes(), (*reports).clone());
-        let enough = CancellationToken::new();
+        let (mut pushes, made, is_open) = (gateway.pushes(), gateway.made_branches(), pull.is_some());
+        let (enough, opens, branches) = (CancellationToken::new(), (*reports).clone(), (*reports).clone());
         let stop = enough.clone();
         let work = context.tracker.spawn(async move {
-            while stop.run_until_cancelled(next_work(&mut pushes, &checkout.start)).await == Some(true) {
-                match repositories.open_pull(&checkout, &id, &prompt).await {
-                    Ok(pull) => {
-                        let _ = reports.send(Report::PullOpened(pull)).await;
-                        return;
+            let opener = async {
+                while !is_open && stop.run_until_cancelled(next_work(&mut pushes, &checkout.start)).await == Some(true)
+                {
+                    match repositories.open_pull(&checkout, &id, &prompt).await {
+                        Ok(pull) => {
+                            let _ = opens.send(Report::PullOpened(pull)).await;
+                            return;
+                        }
+                        // The next push and the end of the task try again.
+                        Err(error) => warn!(task.id = id, %error, "the pull request could not be opened yet"),
                     }
-                    // The next push and the end of the task try again.
-                    Err(error) => warn!(task.id = id, %error, "the pull request could not be opened yet"),
                 }
-            }
+            };
+            tokio::join!(opener, report_branches(made, branches, &stop));
         });
         self.opener = Some(Opener { enough, work });
     }
@@ -78,14 +85,35 @@ impl RepositoryWork {
     pub(crate) fn take_opener(&mut self) -> Option<Opener> {
         self.opener.take()
     }
+
+    /// The work to hand in for the task that ended. `None`: no task ended, or none left work.
+    pub(crate) fn wind_up(
+        &mut self,
+        tasks: &Tasks,
+        durable: &DurableState,
+        context: &SessionContext,
+    ) -> Option<WindUp> {
+        self.hurry = CancellationToken::new();
+        wind_up(self.hurry.clone(), tasks, durable, context)
+    }
+
+    /// The work that is handed in waits for the forge no longer: a caller ends its task, or needs the session.
+    pub(crate) fn hurry(&self) {
+        self.hurry.cancel();
+    }
 }
 
-/// The work to hand in for the task that ended. `None`: no task ended, or none left work.
-pub(crate) fn wind_up(tasks: &Tasks, durable: &DurableState, context: &SessionContext) -> Option<WindUp> {
+fn wind_up(
+    hurry: CancellationToken,
+    tasks: &Tasks,
+    durable: &DurableState,
+    context: &SessionContext,
+) -> Option<WindUp> {
     let Ending { record, .. } = tasks.handing_in()?;
     let SessionRepository { checkout, cloned, .. } = durable.repository()?;
     let report = report_of(record);
     Some(WindUp {
+        hurry,
         repositories: context.repositories.clone()?,
         sandboxes: Arc::clone(&context.sandboxes),
         session: durable.key(),
@@ -163,6 +191,27 @@ async fn next_work(pushes: &mut watch::Receiver<Option<String>>, start: &str) ->
         }
         if pushes.borrow_and_update().as_deref().is_some_and(|commit| commit != start) {
             return true;
+        }
+    }
+}
+
+/// Reports the branches that the task makes. A branch whose report is lost in a crash is not the task's own any more:
+/// the task cannot move it.
+async fn report_branches(
+    mut made: watch::Receiver<BTreeSet<String>>,
+    reports: mpsc::Sender<Report>,
+    stop: &CancellationToken,
+) {
+    let mut reported = BTreeSet::new();
+    loop {
+        let goes_on = matches!(stop.run_until_cancelled(made.changed()).await, Some(Ok(())));
+        let branches = made.borrow_and_update().clone();
+        if branches != reported {
+            reported.clone_from(&branches);
+            let _ = reports.send(Report::BranchesMade(branches)).await;
+        }
+        if !goes_on {
+            return;
         }
     }
 }

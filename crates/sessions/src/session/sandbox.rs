@@ -250,7 +250,11 @@ impl SessionSandbox {
                         break;
                     }
                     // Sent before the launch was called off.
-                    Report::Waits { .. } | Report::Prepared(..) | Report::PullOpened(_) | Report::Settled(_) => {}
+                    Report::Waits { .. }
+                    | Report::Prepared(..)
+                    | Report::PullOpened(_)
+                    | Report::BranchesMade(_)
+                    | Report::Settled(_) => {}
                     // Nothing else is under way during a launch.
                     Report::TakenDown(_) | Report::Wiped => break,
                 }

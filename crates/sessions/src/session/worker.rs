@@ -220,6 +220,7 @@ impl Worker {
     /// Ends the running task and the queued ones, as far as the scope has them. False: it has none.
     fn end_tasks(&mut self, scope: &AbortScope, end: &End) -> bool {
         let running = self.tasks.running_in(scope).is_some();
+        self.agent.hurry_handing_in(scope, &self.tasks);
         if running {
             self.agent.end_running(end.clone(), &mut self.tasks, &mut self.durable);
         }

@@ -1,4 +1,4 @@
-//! Refs, and the content of a directory at a commit.
+//! Refs, commits, trees, and the content of a directory at a commit.
 
 use std::sync::Arc;
 
@@ -30,14 +30,59 @@ pub(super) async fn directory(
     let repository = state.find(&token, &format!("{owner}/{name}")).ok_or(ForgeError::NotFound)?;
     let tree = format!("{reference}:{path}");
     let listed = run(&state, &repository, &["ls-tree", &tree]).await.map_err(|_| ForgeError::NotFound)?;
-    let entry = |line: &str| {
-        let (kind, name) = line.split_once('\t')?;
-        let mut kind = kind.split(' ').skip(1);
-        let (kind, object) = (kind.next()?, kind.next()?);
+    let entry = |entry: Entry<'_>| {
+        let Entry { kind, object, name, .. } = entry;
         let kind = if kind == "tree" { "dir" } else { "file" };
-        Some(json!({ "name": name, "path": format!("{path}/{name}"), "type": kind, "sha": object }))
+        json!({ "name": name, "path": format!("{path}/{name}"), "type": kind, "sha": object })
     };
-    Ok(Json(listed.lines().filter_map(entry).collect()))
+    Ok(Json(listed.lines().filter_map(Entry::parse).take(MAX_LISTED).map(entry).collect()))
+}
+
+/// The contents API lists so many entries of a directory, and does not say that there are more.
+const MAX_LISTED: usize = 1000;
+
+/// A line of `git ls-tree`.
+struct Entry<'a> {
+    mode: &'a str,
+    kind: &'a str,
+    object: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Entry<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (head, name) = line.split_once('\t')?;
+        let mut head = head.split(' ');
+        Some(Entry { mode: head.next()?, kind: head.next()?, object: head.next()?, name })
+    }
+}
+
+/// `GET /repos/OWNER/NAME/git/commits/COMMIT`.
+pub(super) async fn commit(
+    Shared(state): Shared<Arc<State>>,
+    Extension(token): Extension<Token>,
+    Path((owner, name, commit)): Path<(String, String, String)>,
+) -> Result<Json<Value>, ForgeError> {
+    let repository = state.find(&token, &format!("{owner}/{name}")).ok_or(ForgeError::NotFound)?;
+    let tree = run(&state, &repository, &["rev-parse", "--verify", "--quiet", &format!("{commit}^{{tree}}")]).await?;
+    Ok(Json(json!({ "sha": commit, "tree": { "sha": tree.trim() } })))
+}
+
+/// `GET /repos/OWNER/NAME/git/trees/TREE`, one level.
+pub(super) async fn tree(
+    Shared(state): Shared<Arc<State>>,
+    Extension(token): Extension<Token>,
+    Path((owner, name, tree)): Path<(String, String, String)>,
+) -> Result<Json<Value>, ForgeError> {
+    let repository = state.find(&token, &format!("{owner}/{name}")).ok_or(ForgeError::NotFound)?;
+    let listed = run(&state, &repository, &["ls-tree", &tree]).await?;
+    let most = state.tree_limit();
+    let entry = |entry: Entry<'_>| {
+        let Entry { mode, kind, object, name } = entry;
+        json!({ "path": name, "mode": mode, "type": kind, "sha": object })
+    };
+    let entries: Vec<Value> = listed.lines().filter_map(Entry::parse).take(most).map(entry).collect();
+    Ok(Json(json!({ "sha": tree, "tree": entries, "truncated": listed.lines().count() > most })))
 }
 
 #[derive(Deserialize)]

@@ -44,7 +44,7 @@ impl Agent {
             sandbox,
             slot,
             opener: self.repository.take_opener(),
-            wind_up: repository_work::wind_up(scope.tasks, scope.durable, scope.context),
+            wind_up: self.repository.wind_up(scope.tasks, scope.durable, scope.context),
             ended: scope.tasks.ending().map(|ending| ending.record.id.clone()),
             settles: repository_work::agent_settles(scope.tasks),
         };
@@ -91,6 +91,10 @@ impl Agent {
             Report::Prepared(..) => None,
             Report::PullOpened(pull) => {
                 repository_work::on_pull_opened(pull, scope.tasks, scope.durable);
+                None
+            }
+            Report::BranchesMade(branches) => {
+                scope.durable.add_made_branches(branches);
                 None
             }
             Report::Settled(task) => self.on_settled(&task, state, scope),

@@ -48,7 +48,10 @@ pub(crate) fn apply_step(step: Step, scope: &mut Scope<'_>) {
             }
         }
         Step::Chosen(checkout) => set_checkout(*checkout, CloneState::Missing, tasks, durable),
-        Step::Cloned(checkout) => set_checkout(*checkout, CloneState::Complete, tasks, durable),
+        Step::Cloned { checkout, left_out } => {
+            set_checkout(*checkout, CloneState::Complete, tasks, durable);
+            publish_left_out(left_out, tasks, durable);
+        }
     }
 }
 
@@ -110,6 +113,21 @@ fn set_checkout(checkout: Checkout, clone: CloneState, tasks: &mut Tasks, durabl
     }
 }
 
+/// Publishes what the clone does not have, in the log and as an event.
+fn publish_left_out(left_out: Vec<String>, tasks: &Tasks, durable: &mut DurableState) {
+    let Some(waiting) = tasks.first().filter(|_| !left_out.is_empty()) else { return };
+    let record = &waiting.record;
+    for sentence in &left_out {
+        info!(session.id = %durable.id(), task.id = %record.id, sentence, "not in the clone");
+        durable.log_line(&record.id, sentence);
+    }
+    let mut event = stage_event(record);
+    if let Event::Stage { not_cloned, .. } = &mut event {
+        *not_cloned = left_out;
+    }
+    durable.publish(&event, Some(&record.id));
+}
+
 /// Writes a task's record and publishes its stage.
 fn publish_stage(record: &TaskRecord, durable: &mut DurableState) {
     durable.update_task(record);
@@ -123,5 +141,6 @@ fn stage_event(record: &TaskRecord) -> Event {
         repo: progress.repo,
         branch: progress.branch,
         pr_url: progress.pull_url,
+        not_cloned: Vec::new(),
     }
 }

@@ -18,6 +18,7 @@ use tracing::warn;
 
 use super::launch::{Launch, Launched, NotLaunched};
 use super::wanted::WantedRepository;
+use crate::repository::clone::Cloned;
 use crate::repository::{
     ANSWER_SCHEMA, Candidate, Decision, Lease, MirrorSource, REPORT_SCHEMA, Repositories, clone, question,
 };
@@ -34,7 +35,11 @@ pub(crate) enum Step {
     /// Another session works on the branch.
     Waits,
     Chosen(Box<Checkout>),
-    Cloned(Box<Checkout>),
+    Cloned {
+        checkout: Box<Checkout>,
+        /// A sentence for each thing of the repository that is not in the clone.
+        left_out: Vec<String>,
+    },
 }
 
 /// A preparation that is under way.
@@ -172,11 +177,12 @@ impl Preparation<'_> {
             // The agent's work needs room beside the history.
             let (engine, most_bytes) = (sandboxes.engine(), sandboxes.settings().disk_bytes / 2);
             let mirror = repositories.mirrors.as_ref().map(|mirrors| MirrorSource { mirrors, engine, most_bytes });
-            let submodules = clone::clone(sandbox, repositories.github.url(), &checkout, mirror).await??;
-            checkout.submodules = submodules.iter().map(|submodule| submodule.name.clone()).collect();
+            let forge = repositories.github.url();
+            let Cloned { submodules, mut left_out } = clone::clone(sandbox, forge, &checkout, mirror).await??;
+            checkout.submodules = submodules.iter().map(|submodule| submodule.repository.clone()).collect();
             sandbox.gateway.set_repository(repositories.access(&checkout));
-            clone::add_submodules(sandbox, &checkout, &submodules).await?;
-            self.report(Step::Cloned(Box::new(checkout))).await?;
+            left_out.extend(clone::add_submodules(sandbox, forge, &checkout, &submodules).await?);
+            self.report(Step::Cloned { checkout: Box::new(checkout), left_out }).await?;
         }
         let Some(sandbox) = &mut self.sandbox else { return Err(NotLaunched::cancelled()) };
         sandbox.start_agent(&order).await?;

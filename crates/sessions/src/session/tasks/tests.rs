@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use domain::access::KeyLimits;
 use domain::budget::{InstallationLimits, Payer};
 use domain::repository::Checkout;
@@ -196,6 +198,7 @@ pub(crate) fn test_checkout() -> Checkout {
         base_commit: "a".repeat(40),
         branch: "claude/1".to_owned(),
         own_branch: true,
+        made: BTreeSet::new(),
         submodules: Vec::new(),
         size: 0,
     }

@@ -1,0 +1,173 @@
+//! Pointers of Git LFS in the objects of a push.
+//!
+//! A sandbox cannot upload files to Git LFS, so a push that adds the pointer of a file that the forge does not have is
+//! refused: on the branch, the pointer would name nothing. The pointers are looked for in the objects as the forge has
+//! them, and not in the agent's pack, because a push can name objects that an earlier, refused one has brought.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use forge::{GitHubError, LfsPointer};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+use tokio::time::timeout;
+
+use super::pack::{PackError, SMALL_BLOB_BYTES, for_each_blob};
+use super::{RepositoryAccess, pkt};
+use crate::answer::in_words;
+use crate::sandbox::SandboxGateway;
+
+/// The maximum size of the pack with all commits, all trees and the small blobs of a task.
+const MAX_PACK_BYTES: usize = 32 << 20;
+/// The number of pushes of all sandboxes that are examined at once. Each holds its pack in memory.
+pub(crate) const MAX_EXAMINATIONS: usize = 2;
+/// The time in which the forge has to send the pack.
+const FETCH_TIMEOUT: Duration = Duration::from_mins(2);
+/// The number of pointers that the forge is asked for.
+const MAX_POINTERS: usize = 10_000;
+
+const REQUEST: HeaderValue = HeaderValue::from_static("application/x-git-upload-pack-request");
+const RESULT: HeaderValue = HeaderValue::from_static("application/x-git-upload-pack-result");
+/// The first lines of a pointer (docs/spec.md of git-lfs), also of its predecessors.
+const VERSIONS: [&str; 3] = [
+    "version https://git-lfs.github.com/spec/v1",
+    "version https://hawser.github.com/spec/v1",
+    "version http://git-media.io/v/2",
+];
+
+/// Returns the reason why commits that are at the forge may not get onto a branch. `None`: there is none.
+pub(super) async fn objection(
+    access: &RepositoryAccess,
+    sandbox: &SandboxGateway,
+    commits: &[&str],
+) -> Result<Option<String>, GitHubError> {
+    // One after the other for a sandbox, and few at once for all of them: a pack is held in memory.
+    let (Ok(_own), Ok(_shared)) = (sandbox.examining.acquire().await, sandbox.shared.examinations.acquire().await)
+    else {
+        return Ok(Some("the server stops".to_owned()));
+    };
+    let late =
+        || GitHubError::Unavailable { status: 504, message: "the forge did not send the objects in time".to_owned() };
+    let fetched = timeout(FETCH_TIMEOUT, fetch(access, commits)).await.map_err(|_| late())??;
+    let Some(bytes) = fetched else { return Ok(Some(in_words(&PackError::TooMuch))) };
+    let read = tokio::task::spawn_blocking(move || pointers_in(&bytes)).await;
+    let pointers = match read.map_err(|error| GitHubError::Malformed(error.to_string()))? {
+        Ok(pointers) => pointers,
+        Err(error) => return Ok(Some(in_words(&error))),
+    };
+    if pointers.len() > MAX_POINTERS {
+        return Ok(Some(in_words(&PackError::TooMuch)));
+    }
+    let missing = access.github.missing_lfs_file(&access.name, &pointers).await?;
+    Ok(missing.map(|LfsPointer { oid, .. }| {
+        format!(
+            "it adds a pointer of Git LFS to a file that the forge does not have, and Git LFS takes no uploads from here: \
+             commit the file itself, or leave it out (oid sha256:{oid})"
+        )
+    }))
+}
+
+/// Fetches the objects of the commits without the large blobs, and without what was there before the task. `None`: they
+/// are too many.
+async fn fetch(access: &RepositoryAccess, commits: &[&str]) -> Result<Option<Vec<u8>>, GitHubError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, REQUEST);
+    headers.insert(ACCEPT, RESULT);
+    let body = Some(request(commits, &access.known).into());
+    let mut response = access.github.git(&access.name, Method::POST, "/git-upload-pack", &headers, body).await?;
+    let mut bytes = BytesMut::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| GitHubError::Unreachable(error.without_url()))? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > MAX_PACK_BYTES {
+            return Ok(None);
+        }
+    }
+    Ok(Some(bytes.into()))
+}
+
+/// The request of git's protocol, version 0 (gitprotocol-pack). Only the operator's base is a `have`: an object that the
+/// agent names may have come with a push that was refused.
+fn request(commits: &[&str], known: &[String]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for (at, commit) in commits.iter().enumerate() {
+        let format = if commit.len() == 64 { " object-format=sha256" } else { "" };
+        let capabilities = if at == 0 { format!(" ofs-delta no-progress filter{format}") } else { String::new() };
+        lines.extend(pkt::encode(format!("want {commit}{capabilities}\n").as_bytes()));
+    }
+    lines.extend(pkt::encode(format!("filter blob:limit={SMALL_BLOB_BYTES}\n").as_bytes()));
+    lines.extend(b"0000");
+    for commit in known {
+        lines.extend(pkt::encode(format!("have {commit}\n").as_bytes()));
+    }
+    lines.extend(pkt::encode(b"done\n"));
+    lines
+}
+
+/// The pointers in the answer: lines about what both sides have, then the pack.
+fn pointers_in(mut answer: &[u8]) -> Result<Vec<LfsPointer>, PackError> {
+    while !answer.starts_with(b"PACK") {
+        let packet = pkt::packet(answer).map_err(|_| PackError::Malformed("it is no answer of git"))?;
+        let Some((_, length)) = packet else { return Err(PackError::Malformed("it is missing")) };
+        answer = &answer[length..];
+    }
+    let mut pointers = Vec::new();
+    for_each_blob(answer, |blob| pointers.extend(pointer(blob)))?;
+    pointers.sort();
+    pointers.dedup();
+    Ok(pointers)
+}
+
+/// Reads a pointer as git-lfs does. `None`: it is another file.
+fn pointer(blob: &[u8]) -> Option<LfsPointer> {
+    let text = std::str::from_utf8(blob).ok()?.trim();
+    let mut lines = text.lines();
+    let version = lines.next()?;
+    if !VERSIONS.contains(&version.trim_end()) {
+        return None;
+    }
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let oid = value("oid")?.trim().strip_prefix("sha256:")?;
+    let is_oid = oid.len() == 64 && oid.bytes().all(|b| b.is_ascii_hexdigit());
+    let size = value("size")?.trim().parse().ok()?;
+    is_oid.then(|| LfsPointer { oid: oid.to_ascii_lowercase(), size })
+}
+
+#[cfg(test)]
+mod tests {
+    use forge::LfsPointer;
+
+    use super::{pointer, request};
+
+    #[test]
+    fn a_pointer_is_known_by_its_text() {
+        let oid = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393";
+        let text = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12345\n");
+        let expected = Some(LfsPointer { oid: oid.to_owned(), size: 12345 });
+        assert_eq!(pointer(text.as_bytes()), expected);
+        let other = format!(
+            "\n\nversion https://hawser.github.com/spec/v1\next-0-x sha256:{oid}\noid sha256:{oid}\nsize 12345"
+        );
+        assert_eq!(pointer(other.as_bytes()), expected);
+        for text in [
+            format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 1\n", &oid[1..]),
+            format!("version 2\noid sha256:{oid}\nsize 1\n"),
+            format!("# version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 1\n"),
+            "version https://git-lfs.github.com/spec/v1\n".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(pointer(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_request_has_the_form_of_gits_protocol() {
+        let (a, b) = ("a".repeat(40), "b".repeat(40));
+        let request = String::from_utf8(request(&[&a, &b], std::slice::from_ref(&b))).unwrap();
+        assert_eq!(
+            request,
+            format!(
+                "004fwant {a} ofs-delta no-progress filter\n0032want {b}\n001bfilter blob:limit=1024\n00000032have {b}\n0009done\n"
+            )
+        );
+    }
+}
