@@ -108,9 +108,10 @@ export async function send<T>(method: string, path: string, body?: unknown): Pro
   return (answer.status === 204 ? undefined : await answer.json()) as T;
 }
 
-/** Lines of JSON as they come. */
-export async function* lines<T>(path: string, signal?: AbortSignal): AsyncGenerator<T[]> {
+/** Lines of JSON as they come. `onHeaders` gets the headers before the first of them. */
+export async function* lines<T>(path: string, signal?: AbortSignal, onHeaders?: (headers: Headers) => void): AsyncGenerator<T[]> {
   const answer = await call(path, { accept: 'application/x-ndjson', signal });
+  onHeaders?.(answer.headers);
   if (!answer.body) return;
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';

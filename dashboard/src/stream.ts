@@ -1,4 +1,4 @@
-// A session's events over a WebSocket: opened with a ticket, opened again after every cut with the last `seq` seen.
+// A session's events over a WebSocket: opened with a ticket, opened again after every cut with the cursor of the last event.
 import { Problem, id, locked, send } from './api';
 import { pause } from './live';
 import type { Connected, RunnerEvent, Ticket } from './types';
@@ -11,16 +11,19 @@ export interface Subscriber {
 }
 
 const MAX_WAIT_MS = 3000;
-/** Sent when the session is gone, or the key. */
-const FINAL = new Set([1000, 4001]);
+/** Not a close code: the stream is of another life of the session. */
+const RENEWED = 0;
+/** The session is gone, or the key. */
+const FINAL = new Set([RENEWED, 1000, 4001]);
 
-export function subscribe(session: string, since: number, subscriber: Subscriber): () => void {
+/** Follows one life of a session. `epoch`: the life that `since` is of; undefined for the present one. */
+export function subscribe(session: string, epoch: string | undefined, since: number, subscriber: Subscriber): () => void {
   const stop = new AbortController();
-  void run(session, since, subscriber, stop.signal);
+  void run(session, epoch, since, subscriber, stop.signal);
   return () => stop.abort();
 }
 
-async function run(session: string, since: number, subscriber: Subscriber, signal: AbortSignal): Promise<void> {
+async function run(session: string, epoch: string | undefined, since: number, subscriber: Subscriber, signal: AbortSignal): Promise<void> {
   let [last, wait, lost] = [since, 200, false];
   let waiting: RunnerEvent[] = [];
   let scheduled = false;
@@ -35,16 +38,19 @@ async function run(session: string, since: number, subscriber: Subscriber, signa
     try {
       const { protocols } = await send<Ticket>('POST', `/session/${id(session)}/ticket`);
       if (signal.aborted) return;
-      const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/stream/${id(session)}?since=${last}`, protocols);
+      const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/stream/${id(session)}?since=${epoch === undefined ? last : `${epoch}-${last}`}`, protocols);
       signal.addEventListener('abort', () => socket.close(), { once: true });
       const code = await new Promise<number>((done) => {
         socket.onmessage = ({ data }) => {
           const event = JSON.parse(data as string) as RunnerEvent | Connected;
           if (event.type === 'connected') {
+            epoch ??= event.epoch;
             subscriber.state('live', lost);
             [lost, wait] = [false, 200];
             return;
           }
+          // The session was deleted: the one that has its name now is another.
+          if (event.type === 'gap' && event.reason === 'renewed') return done(RENEWED);
           if ('seq' in event) last = event.seq;
           waiting.push(event);
           // A frame's worth at once, so that a fast agent does not make a slow page. Timers run in hidden tabs too.
@@ -55,6 +61,10 @@ async function run(session: string, since: number, subscriber: Subscriber, signa
         };
         socket.onclose = ({ code }) => done(code);
       });
+      if (code === RENEWED) {
+        socket.onmessage = null;
+        socket.close();
+      }
       deliver();
       // Closed from here: nothing was lost.
       if (signal.aborted) return;

@@ -11,6 +11,7 @@ mod agent_image;
 mod bounds;
 mod command;
 mod engine;
+mod epoch;
 mod redact;
 mod server;
 mod subscriber;

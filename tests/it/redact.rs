@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 /// Fields with ids, times, and what a release of the CLI decides.
-const VARYING: [&str; 23] = [
+const VARYING: [&str; 24] = [
     "claudeSessionId",
     "cliCost",
     "created",
     "duration",
     "end_time",
+    "epoch",
     "finished",
     "id",
     "lastActive",

@@ -32,6 +32,7 @@ async fn a_backup_is_put_back_when_the_server_was_stopped() {
     let mut server = TestServer::start().await;
     server.task_with("s", "bash:echo kept > kept.txt", &json!({ "env": { "A": "v4lue" } })).await.ok();
     let backup = back_up(&server);
+    let epoch = server.get("/session/s").await.ok()["epoch"].take();
     let after = server.task("s", "say:after the backup").await.ok();
     let data = server.directory().join("data");
     let database = std::fs::read(data.join("claude-runner.db")).unwrap();
@@ -58,6 +59,8 @@ async fn a_backup_is_put_back_when_the_server_was_stopped() {
     assert_eq!(std::fs::read_to_string(replaced.unwrap().join("claude-runner.db")).unwrap(), "no database");
 
     server.start_again().await;
+    // The number of the event that is next was another one's before.
+    assert_ne!(server.get("/session/s").await.ok()["epoch"], epoch, "cursors from after the backup still count");
     let path = format!("/task/{}", after["taskId"].as_str().unwrap());
     assert_eq!(server.get(&path).await.status, 404, "it came after the backup");
     assert_eq!(server.say("s", "bash:cat kept.txt; echo $A").await, "done: kept\nv4lue");

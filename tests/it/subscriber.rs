@@ -24,6 +24,15 @@ impl Subscriber {
         subscriber
     }
 
+    /// Reads this many events.
+    pub(crate) async fn read(&mut self, count: usize) {
+        let end = self.events.len() + count;
+        while self.events.len() < end {
+            let event = within("the next event", self.frame()).await.expect("the stream closed");
+            self.events.push(event);
+        }
+    }
+
     /// Reads up to the next event of this type.
     pub(crate) async fn until(&mut self, kind: &str) -> Value {
         self.until_event(kind, |event| event["type"] == kind).await

@@ -9,7 +9,7 @@ import httpx
 
 from . import requests
 from .errors import RunnerError, cut, error_of, task_failure, unreachable
-from .follow import FINAL, SILENCE, Cut, Place, ServerSent
+from .follow import EPOCH, FINAL, SILENCE, Cut, EventCursor, Place, ServerSent
 from .requests import Call
 from .retries import Backoff, Retries
 from .types import Aborted, Agent, Answer, Event, Session, TaskRecord, Ticket, UsageReport
@@ -65,23 +65,19 @@ class AsyncClaudeRunner:
         return await self._started(requests.submit(body, idempotency_key, wait=False))
 
     async def stream(
-        self, session_id: str, *, since: Optional[int] = None, on_state: Optional[OnState] = None
+        self, session_id: str, *, since: Optional[EventCursor] = None, on_state: Optional[OnState] = None
     ) -> AsyncGenerator[Event, None]:
-        """A session's events after ``since`` (0: all), or from now on. Connects anew after every cut; ends when the session
+        """A session's events after ``since`` (``EPOCH-SEQ`` or ``SEQ``, 0: all), or from now on. Connects anew after every cut; ends when the session
         is deleted. ``on_state`` is told ``live`` and ``lost``."""
         # Found out before the stream is opened, so that a cut at once loses nothing.
         place = Place(await self._latest(session_id) if since is None else since)
         backoff = Backoff(self._retries)
         while True:
             try:
-                if place.last > 0:
-                    # To a session that is not there one would listen for ever.
-                    place.connected(await self._latest(session_id, once=True))
-                else:
-                    place.connected(0)
-                call = requests.events(session_id, place.last)
+                call = requests.events(session_id, place.cursor)
                 async with self._open(call, read=SILENCE) as answer:
                     await self._check(answer)
+                    place.connected(epoch=answer.headers.get(EPOCH))
                     if on_state:
                         on_state("live")
                     parser = ServerSent()
@@ -165,8 +161,16 @@ class AsyncClaudeRunner:
 
     async def first_event(self, task_id: str) -> Optional[int]:
         """The ``seq`` of a task's first event; ``None`` where there is none any more."""
-        line = await self._retrying(requests.first_event(task_id), self._first_line)
+        line, _ = await self._retrying(requests.first_event(task_id), self._first_line)
         return None if line is None else int(line["seq"])
+
+    async def before_task(self, task_id: str) -> Optional[EventCursor]:
+        """The position before a task's first event; ``None`` where there is no event any more."""
+        line, epoch = await self._retrying(requests.first_event(task_id), self._first_line)
+        if line is None:
+            return None
+        before = int(line["seq"]) - 1
+        return f"{epoch}-{before}" if epoch else before
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -186,10 +190,10 @@ class AsyncClaudeRunner:
         accepted = await self._json(call)
         return AsyncTask(self, accepted["taskId"], accepted["sessionId"])
 
-    async def _latest(self, session_id: str, *, once: bool = False) -> int:
-        call = requests.session(session_id)
+    async def _latest(self, session_id: str) -> EventCursor:
         try:
-            return int((await (self._once(call) if once else self._json(call)))["seq"])
+            session = await self._json(requests.session(session_id))
+            return f"{session['epoch']}-{session['seq']}" if "epoch" in session else int(session["seq"])
         except RunnerError as error:
             if error.code == "session_not_found":
                 return 0
@@ -233,8 +237,8 @@ class AsyncClaudeRunner:
                 await self._check(answer)
                 async for line in answer.aiter_lines():
                     if line:
-                        return httpx.Response(200, text=line).json()
-                return None
+                        return httpx.Response(200, text=line).json(), answer.headers.get(EPOCH)
+                return None, None
         except httpx.TransportError as error:
             raise unreachable(self._url) from error
         except ValueError as error:
@@ -267,11 +271,11 @@ class AsyncTask:
 
     async def events(self, *, on_state: Optional[OnState] = None) -> AsyncGenerator[Event, None]:
         """What the task does, from its first event to its last, across restarts of the server. Ends after the task's end."""
-        first = await self._runner.first_event(self.id)
+        since = await self._runner.before_task(self.id)
         # Retention has removed all of it, and nothing more comes.
-        if first is None:
+        if since is None:
             return
-        stream = self._runner.stream(self.session_id, since=first - 1, on_state=on_state)
+        stream = self._runner.stream(self.session_id, since=since, on_state=on_state)
         try:
             async for event in stream:
                 is_own = event.get("taskId") == self.id
@@ -279,6 +283,10 @@ class AsyncTask:
                     yield event
                 if (is_own and event["type"] in FINAL) or event["type"] == "session_deleted":
                     return
+        except RunnerError as error:
+            # The session was deleted, and the task ended with it.
+            if error.code != "session_renewed":
+                raise
         finally:
             await stream.aclose()
 

@@ -8,7 +8,7 @@ import httpx
 
 from . import requests
 from .errors import RunnerError, cut, error_of, task_failure, unreachable
-from .follow import FINAL, SILENCE, Cut, Place, ServerSent
+from .follow import EPOCH, FINAL, SILENCE, Cut, EventCursor, Place, ServerSent
 from .requests import Call
 from .retries import Backoff, Retries
 from .types import Aborted, Agent, Answer, Event, Session, TaskRecord, Ticket, UsageReport
@@ -64,23 +64,19 @@ class ClaudeRunner:
         return self._started(requests.submit(body, idempotency_key, wait=False))
 
     def stream(
-        self, session_id: str, *, since: Optional[int] = None, on_state: Optional[OnState] = None
+        self, session_id: str, *, since: Optional[EventCursor] = None, on_state: Optional[OnState] = None
     ) -> Generator[Event, None, None]:
-        """A session's events after ``since`` (0: all), or from now on. Connects anew after every cut; ends when the session
+        """A session's events after ``since`` (``EPOCH-SEQ`` or ``SEQ``, 0: all), or from now on. Connects anew after every cut; ends when the session
         is deleted. ``on_state`` is told ``live`` and ``lost``."""
         # Found out before the stream is opened, so that a cut at once loses nothing.
         place = Place(self._latest(session_id) if since is None else since)
         backoff = Backoff(self._retries)
         while True:
             try:
-                if place.last > 0:
-                    # To a session that is not there one would listen for ever.
-                    place.connected(self._latest(session_id, once=True))
-                else:
-                    place.connected(0)
-                call = requests.events(session_id, place.last)
+                call = requests.events(session_id, place.cursor)
                 with self._open(call, read=SILENCE) as answer:
                     self._check(answer)
+                    place.connected(epoch=answer.headers.get(EPOCH))
                     if on_state:
                         on_state("live")
                     parser = ServerSent()
@@ -164,8 +160,16 @@ class ClaudeRunner:
 
     def first_event(self, task_id: str) -> Optional[int]:
         """The ``seq`` of a task's first event; ``None`` where there is none any more."""
-        line = self._retrying(requests.first_event(task_id), self._first_line)
+        line, _ = self._retrying(requests.first_event(task_id), self._first_line)
         return None if line is None else int(line["seq"])
+
+    def before_task(self, task_id: str) -> Optional[EventCursor]:
+        """The position before a task's first event; ``None`` where there is no event any more."""
+        line, epoch = self._retrying(requests.first_event(task_id), self._first_line)
+        if line is None:
+            return None
+        before = int(line["seq"]) - 1
+        return f"{epoch}-{before}" if epoch else before
 
     def close(self) -> None:
         self._client.close()
@@ -185,10 +189,10 @@ class ClaudeRunner:
         accepted = self._json(call)
         return Task(self, accepted["taskId"], accepted["sessionId"])
 
-    def _latest(self, session_id: str, *, once: bool = False) -> int:
-        call = requests.session(session_id)
+    def _latest(self, session_id: str) -> EventCursor:
         try:
-            return int(((self._once(call) if once else self._json(call)))["seq"])
+            session = self._json(requests.session(session_id))
+            return f"{session['epoch']}-{session['seq']}" if "epoch" in session else int(session["seq"])
         except RunnerError as error:
             if error.code == "session_not_found":
                 return 0
@@ -232,8 +236,8 @@ class ClaudeRunner:
                 self._check(answer)
                 for line in answer.iter_lines():
                     if line:
-                        return httpx.Response(200, text=line).json()
-                return None
+                        return httpx.Response(200, text=line).json(), answer.headers.get(EPOCH)
+                return None, None
         except httpx.TransportError as error:
             raise unreachable(self._url) from error
         except ValueError as error:
@@ -266,11 +270,11 @@ class Task:
 
     def events(self, *, on_state: Optional[OnState] = None) -> Generator[Event, None, None]:
         """What the task does, from its first event to its last, across restarts of the server. Ends after the task's end."""
-        first = self._runner.first_event(self.id)
+        since = self._runner.before_task(self.id)
         # Retention has removed all of it, and nothing more comes.
-        if first is None:
+        if since is None:
             return
-        stream = self._runner.stream(self.session_id, since=first - 1, on_state=on_state)
+        stream = self._runner.stream(self.session_id, since=since, on_state=on_state)
         try:
             for event in stream:
                 is_own = event.get("taskId") == self.id
@@ -278,6 +282,10 @@ class Task:
                     yield event
                 if (is_own and event["type"] in FINAL) or event["type"] == "session_deleted":
                     return
+        except RunnerError as error:
+            # The session was deleted, and the task ended with it.
+            if error.code != "session_renewed":
+                raise
         finally:
             stream.close()
 

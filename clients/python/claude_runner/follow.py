@@ -1,7 +1,8 @@
 """A session's events without loss and without doubles, over connections that end. No I/O."""
 
 import json
-from typing import Any, Dict, List, Optional, cast
+import re
+from typing import Any, Dict, List, Optional, Union, cast
 
 from .errors import RunnerError
 from .types import Event
@@ -10,6 +11,12 @@ from .types import Event
 SILENCE = 50.0
 #: Far above the largest event, 256 KiB of input that is escaped.
 MAX_EVENT_CHARACTERS = 16 * 1024 * 1024
+
+#: The header with the epoch of the events in an answer.
+EPOCH = "session-epoch"
+
+#: A position in a session's events: ``EPOCH-SEQ``, or ``SEQ`` of whichever life the session is in.
+EventCursor = Union[int, str]
 
 FINAL = ("task_complete", "task_failed", "abort")
 
@@ -43,20 +50,37 @@ class ServerSent:
 class Place:
     """Where in a session's events a reader is."""
 
-    def __init__(self, since: int) -> None:
-        self.last = since
+    def __init__(self, since: EventCursor) -> None:
+        position = re.fullmatch(r"(?:([0-9a-f]{16})-)?([0-9]+)", str(since))
+        if position is None:
+            raise ValueError(f"since must be EPOCH-SEQ or SEQ, not {since!r}")
+        self.epoch: Optional[str] = position[1]
+        self.last = int(position[2])
+        #: The reader is in this life of the session: it named it, or has events of it.
+        self._is_bound = self.epoch is not None or self.last > 0
         self._is_fresh = True
         #: What was missing when it was noticed: once more of the same is no accident.
         self._missing: Optional[int] = None
 
-    def connected(self, latest: int) -> None:
-        """A new connection begins, to a session whose latest event this is."""
+    @property
+    def cursor(self) -> EventCursor:
+        """Where the next connection begins."""
+        return f"{self.epoch}-{self.last}" if self._is_bound and self.epoch else self.last
+
+    def connected(self, latest: Optional[int] = None, epoch: Optional[str] = None) -> None:
+        """A new connection begins, to a session in this life, whose latest event this is."""
         self._is_fresh = True
-        if latest < self.last:
+        is_other = None not in (epoch, self.epoch) and epoch != self.epoch
+        if self._is_bound and (is_other or (latest is not None and latest < self.last)):
             raise self._renewed()
+        self.epoch = epoch or self.epoch
 
     def take(self, event: Dict[str, Any]) -> Optional[Event]:
         """The event, where it is the next one; ``None`` for one that was there before."""
+        if event.get("type") == "gap" and event.get("reason") == "renewed":
+            if self._is_bound:
+                raise self._renewed()
+            return None
         if event.get("type") == "gap":
             self.last = max(self.last, int(event["to"]))
             return cast(Event, event)
@@ -72,7 +96,7 @@ class Place:
                 raise RunnerError(f"the events from {self.last + 1} to {seq - 1} do not come", code="events_missing")
             self._missing = self.last + 1
             raise Cut(f"event {seq} came after {self.last}")
-        self.last = seq
+        self.last, self._is_bound = seq, True
         return cast(Event, event)
 
     def lost(self, cause: Exception) -> RunnerError:

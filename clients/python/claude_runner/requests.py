@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional
 from urllib.parse import quote
 
+from .follow import EventCursor
+
 
 @dataclass(frozen=True)
 class Call:
@@ -82,7 +84,7 @@ def agents() -> Call:
     return Call("GET", "/agents")
 
 
-def events(id: str, since: int) -> Call:
+def events(id: str, since: EventCursor) -> Call:
     return Call(
         "GET", f"/session/{part(id)}/events", headers={"accept": "text/event-stream"}, parameters={"since": since}
     )

@@ -87,6 +87,7 @@ class Session(TypedDict, total=False):
     seq: int
     sdkSessionId: Optional[str]
     credential: str
+    epoch: str
 
 
 class Agent(TypedDict, total=False):
@@ -184,6 +185,7 @@ Event = TypedDict(
         "by": str,
         "from": int,
         "to": int,
+        "epoch": str,
         "event": Any,
     },
     total=False,

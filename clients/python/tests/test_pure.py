@@ -66,6 +66,34 @@ def test_nothing_comes_twice_and_nothing_is_missed() -> None:
         fresh.take(event(2))
 
 
+FIRST, SECOND = "0" * 15 + "1", "0" * 15 + "2"
+
+
+def test_a_cursor_is_of_one_life_of_its_session() -> None:
+    place = Place(3)
+    assert place.cursor == 3
+    place.connected(epoch=FIRST)
+    place.take(event(4))
+    assert place.cursor == f"{FIRST}-4"
+    for life in (
+        lambda: place.connected(epoch=SECOND),
+        lambda: place.take({"type": "gap", "from": 1, "to": 0, "reason": "renewed", "epoch": SECOND}),
+        lambda: Place(f"{FIRST}-0").connected(epoch=SECOND),
+    ):
+        with pytest.raises(RunnerError) as renewed:
+            life()
+        assert renewed.value.code == "session_renewed"
+    # One that has seen nothing has lost nothing.
+    early = Place(0)
+    early.connected(epoch=FIRST)
+    assert early.cursor == 0
+    early.connected(epoch=SECOND)
+    early.take(event(1))
+    assert early.cursor == f"{SECOND}-1"
+    with pytest.raises(ValueError):
+        Place("-1")
+
+
 def test_server_sent_events_may_be_cut_anywhere() -> None:
     text = ": comment\n\nid: 1\ndata: {\"type\":\"text\",\"text\":\"a\\n\\nb\"}\n\ndata: {\"type\":\"gap\"}\n\n"
     for at in range(len(text)):

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from typing import Any, AsyncIterator, Dict, List, Optional
+from typing import Any, AsyncIterator, Dict, List, Optional, Union
 
 import pytest
 
@@ -29,7 +29,7 @@ class Sync:
         while (event := await asyncio.to_thread(next, events, None)) is not None:
             yield event
 
-    async def stream_of(self, session: str, since: Optional[int]) -> AsyncIterator[Dict[str, Any]]:
+    async def stream_of(self, session: str, since: Union[int, str, None]) -> AsyncIterator[Dict[str, Any]]:
         events = self.runner.stream(session, since=since)
         while (event := await asyncio.to_thread(next, events, None)) is not None:
             yield event
@@ -42,7 +42,7 @@ class Async(AsyncClaudeRunner):
     def events_of(self, task: Any) -> Any:
         return task.events()
 
-    def stream_of(self, session: str, since: Optional[int]) -> Any:
+    def stream_of(self, session: str, since: Union[int, str, None]) -> Any:
         return self.stream(session, since=since)
 
     async def of(self, call: Any) -> Any:
@@ -94,11 +94,22 @@ def test_submits_streams_and_aborts(server: Server, client: Any) -> None:
         seen = runner.stream_of(name, 0)
         first = await seen.__anext__()
         assert first["seq"] == 1
+        session = await runner.session(name)
         assert await runner.reset_session(name) is True
         await runner.delete_session(name)
         assert [event["type"] async for event in seen][-1] == "session_deleted"
         with pytest.raises(RunnerError) as renewed:
             async for event in runner.stream_of(name, first["seq"]):
+                pass
+        assert renewed.value.code == "session_renewed"
+
+        # The next life has an event where the old cursor stands, and it is not taken for the old one's.
+        old = f"{session['epoch']}-{first['seq']}"
+        again = await runner.start(name, "say:anew")
+        assert [event["type"] async for event in runner.events_of(again)][-1] == "task_complete"
+        assert (await runner.session(name))["epoch"] != session["epoch"]
+        with pytest.raises(RunnerError) as renewed:
+            async for event in runner.stream_of(name, old):
                 pass
         assert renewed.value.code == "session_renewed"
 

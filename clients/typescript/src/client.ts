@@ -2,7 +2,7 @@ import { RunnerError } from './error.js';
 import { type Call, Http, type HttpOptions, part, query } from './http.js';
 import { serverSent } from './lines.js';
 import { type GetTicket, webSocket } from './socket.js';
-import { type Connect, type StreamOptions, follow } from './stream.js';
+import { type Connect, type EventCursor, type StreamOptions, follow } from './stream.js';
 import { Task } from './task.js';
 import type { Aborted, Accepted, Agent, Answer, ListTasks, RepositoryTask, RunnerEvent, Session, SessionTask, TaskRecord, Ticket, UsageQuery, UsageReport } from './types.js';
 
@@ -112,14 +112,25 @@ export class ClaudeRunner {
 
   /** The `seq` of a task's first event; `undefined` where there is none any more. */
   async firstEvent(taskId: string, signal?: AbortSignal): Promise<number | undefined> {
-    const event = await this.http.firstLine<{ seq: number }>(`/task/${part(taskId)}/logs?format=ndjson`, signal);
-    return event?.seq;
+    return (await this.first(taskId, signal))[0]?.seq;
+  }
+
+  /** The position before a task's first event; `undefined` where there is no event any more. */
+  async beforeTask(taskId: string, signal?: AbortSignal): Promise<EventCursor | undefined> {
+    const [event, epoch] = await this.first(taskId, signal);
+    if (!event) return undefined;
+    return epoch === undefined ? event.seq - 1 : `${epoch}-${event.seq - 1}`;
+  }
+
+  private first(taskId: string, signal: AbortSignal | undefined) {
+    return this.http.firstLine<{ seq: number }>(`/task/${part(taskId)}/logs?format=ndjson`, signal);
   }
 
   /** Where "from now on" begins. Found out before the stream is opened, so that a cut at once loses nothing. */
-  private async latest(sessionId: string, signal?: AbortSignal): Promise<number> {
+  private async latest(sessionId: string, signal?: AbortSignal): Promise<EventCursor> {
     try {
-      return (await this.session(sessionId, { signal })).seq;
+      const { epoch, seq } = await this.session(sessionId, { signal });
+      return epoch === undefined ? seq : `${epoch}-${seq}`;
     } catch (error) {
       if (error instanceof RunnerError && error.code === 'session_not_found') return 0;
       throw error;

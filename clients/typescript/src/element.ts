@@ -1,7 +1,7 @@
 // <claude-runner-stream url session ticket-url>: shows a session live. Text is text: nothing that an agent says becomes markup.
 import { RunnerError } from './error.js';
 import { type GetTicket, type TicketAnswer, webSocket } from './socket.js';
-import { follow } from './stream.js';
+import { type EventCursor, follow } from './stream.js';
 import type { RunnerEvent } from './types.js';
 
 /** Beyond this the oldest entries go, so that a page that stays open for days stays light. */
@@ -103,7 +103,7 @@ export class ClaudeRunnerStream extends HTMLElement {
     this.running = running;
   }
 
-  private async run(session: string, getTicket: GetTicket, signal: AbortSignal): Promise<void> {
+  private async run(session: string, getTicket: GetTicket, signal: AbortSignal, isRenewed = false): Promise<void> {
     this.log.replaceChildren();
     [this.entries, this.tools, this.spent] = [[], new Map(), 0];
     this.cost.textContent = '';
@@ -112,8 +112,8 @@ export class ClaudeRunnerStream extends HTMLElement {
     let told = 'Ready';
     const onState = (state: 'live' | 'lost') => this.show(state === 'live' ? 'ready' : 'lost', state === 'live' ? told : 'Connection lost, trying again…');
     try {
-      const connect = (since: number, stop: AbortSignal) => webSocket(url, getTicket, session, since, stop);
-      const since = Number(this.getAttribute('since') ?? 0) || 0;
+      const connect = (since: EventCursor, stop: AbortSignal) => webSocket(url, getTicket, session, since, stop);
+      const since = isRenewed ? 0 : (this.getAttribute('since')?.trim() || 0);
       // A page stays for hours; it does not give up on a server that is away.
       for await (const event of follow(connect, since, { tries: Infinity }, { signal, onState })) {
         const isAtEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 40;
@@ -123,6 +123,8 @@ export class ClaudeRunnerStream extends HTMLElement {
       this.show('ended', 'The session was deleted');
     } catch (error) {
       if (signal.aborted) return;
+      // A page shows the conversation that has the name now.
+      if (error instanceof RunnerError && error.code === 'session_renewed') return this.run(session, getTicket, signal, true);
       this.show('ended', error instanceof Error ? error.message : String(error));
       this.tell('stream-error', error);
     }

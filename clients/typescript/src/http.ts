@@ -1,6 +1,9 @@
 import { Backoff, type Retries } from './backoff.js';
 import { RunnerError, errorOf } from './error.js';
 
+/** The header with the epoch of the events in an answer. */
+export const EPOCH = 'session-epoch';
+
 /** An answer that took longer was waited for, not refused. */
 const LONG_ANSWER_MS = 60_000;
 
@@ -43,8 +46,8 @@ export class Http {
     });
   }
 
-  /** The first of the answer's lines of JSON; `undefined` where there is none. */
-  firstLine<T>(path: string, signal: AbortSignal | undefined): Promise<T | undefined> {
+  /** The first of the answer's lines of JSON, `undefined` where there is none, and the epoch of the answer. */
+  firstLine<T>(path: string, signal: AbortSignal | undefined): Promise<[line: T | undefined, epoch: string | undefined]> {
     return this.retrying(true, signal, async () => {
       const answer = await this.once('GET', path, { signal });
       const reader = answer.body?.getReader();
@@ -62,7 +65,7 @@ export class Http {
         reader?.cancel().catch(() => {});
       }
       const [line] = text.split('\n');
-      return line ? parsed<T>(line) : undefined;
+      return [line ? parsed<T>(line) : undefined, answer.headers.get(EPOCH) ?? undefined];
     });
   }
 

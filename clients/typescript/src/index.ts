@@ -3,5 +3,5 @@ export { RunnerError } from './error.js';
 export { Task, isFinal } from './task.js';
 export type { Retries } from './backoff.js';
 export type { GetTicket, TicketAnswer } from './socket.js';
-export type { StreamOptions, StreamState } from './stream.js';
+export type { EventCursor, StreamOptions, StreamState } from './stream.js';
 export type * from './types.js';

@@ -1,24 +1,22 @@
 // A connection over plain HTTP: server-sent events read by fetch, which can send a key where `EventSource` cannot.
-import { RunnerError } from './error.js';
-import { type Http, part } from './http.js';
-import { Cut, type Frame, renewed } from './stream.js';
+import { EPOCH, type Http, part } from './http.js';
+import { Cut, type EventCursor, type Frame } from './stream.js';
 
 /** The server sends a comment every 15 seconds; after three that did not come the connection is dead, whatever TCP thinks. */
 const SILENCE_MS = 50_000;
 /** Far above the largest event, 256 KiB of input that is escaped. */
 const MAX_EVENT_CHARACTERS = 16 * 1024 * 1024;
 
-export async function* serverSent(http: Http, session: string, since: number, signal: AbortSignal): AsyncGenerator<Frame> {
+export async function* serverSent(http: Http, session: string, since: EventCursor, signal: AbortSignal): AsyncGenerator<Frame> {
   const own = new AbortController();
   const stop = () => own.abort(signal.reason);
   signal.addEventListener('abort', stop, { once: true });
   let timer = setTimeout(() => own.abort(), SILENCE_MS);
   try {
-    // A WebSocket says this in its first frame. To a session that is not there one would listen for ever.
-    if (since > 0 && (await latest(http, session, own.signal)) < since) throw renewed(since);
     const path = `/session/${part(session)}/events?since=${since}`;
     const answer = await http.once('GET', path, { headers: { accept: 'text/event-stream' }, signal: own.signal });
     if (!answer.body) throw new Cut('the answer has no body');
+    yield { type: 'connected', epoch: answer.headers.get(EPOCH) ?? undefined };
     const reader = answer.body.getReader();
     const decoder = new TextDecoder();
     let rest = '';
@@ -50,15 +48,5 @@ export async function* serverSent(http: Http, session: string, since: number, si
     clearTimeout(timer);
     signal.removeEventListener('abort', stop);
     own.abort();
-  }
-}
-
-async function latest(http: Http, session: string, signal: AbortSignal): Promise<number> {
-  try {
-    const answer = await http.once('GET', `/session/${part(session)}`, { signal });
-    return ((await answer.json()) as { seq: number }).seq;
-  } catch (error) {
-    if (error instanceof RunnerError && error.code === 'session_not_found') return 0;
-    throw error;
   }
 }

@@ -1,7 +1,7 @@
 // A connection over a WebSocket, opened with a ticket.
 import { RunnerError } from './error.js';
 import { part } from './http.js';
-import { Cut, type Frame } from './stream.js';
+import { Cut, type EventCursor, type Frame } from './stream.js';
 
 /** What opens one stream: a ticket, or the two subprotocols that go with it. */
 export type TicketAnswer = string | { ticket: string } | { protocols: string[] };
@@ -15,7 +15,7 @@ const MAX_WAITING = 10_000;
 /** A ticket lives for 30 seconds. */
 const OPEN_MS = 30_000;
 
-export async function* webSocket(url: string, getTicket: GetTicket, session: string, since: number, signal: AbortSignal): AsyncGenerator<Frame> {
+export async function* webSocket(url: string, getTicket: GetTicket, session: string, since: EventCursor, signal: AbortSignal): AsyncGenerator<Frame> {
   const protocols = protocolsOf(await getTicket(session, signal));
   signal.throwIfAborted();
   const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/stream/${part(session)}?since=${since}`, protocols);

@@ -3,18 +3,23 @@ import { Backoff, type Retries } from './backoff.js';
 import { RunnerError } from './error.js';
 import type { Connected, RunnerEvent } from './types.js';
 
+/** The begin of a connection. Plain HTTP tells no number, and an older server no epoch. */
+export type Opened = { type: 'connected'; epoch?: string | undefined; seq?: Connected['seq'] | undefined };
 /** What a connection gives. */
-export type Frame = Connected | RunnerEvent;
+export type Frame = Opened | RunnerEvent;
+
+/** A position in a session's events: `EPOCH-SEQ`, or `SEQ` of whichever life the session is in. */
+export type EventCursor = number | string;
 
 /**
  * One connection, to what comes after `since`. It returns when the stream is over (the session was deleted) and throws where it
  * was cut.
  */
-export type Connect = (since: number, signal: AbortSignal) => AsyncIterable<Frame>;
+export type Connect = (since: EventCursor, signal: AbortSignal) => AsyncIterable<Frame>;
 
 export interface StreamOptions {
-  /** The `seq` of the last event seen, 0 for all. Default: what happens from now on. */
-  since?: number | undefined;
+  /** The last event seen, as `EPOCH-SEQ` or `SEQ`, 0 for all. Default: what happens from now on. */
+  since?: EventCursor | undefined;
   signal?: AbortSignal | undefined;
   /** Told of each connection that is up, and of each that was lost. */
   onState?: ((state: StreamState) => void) | undefined;
@@ -33,10 +38,12 @@ export class Cut extends Error {
 }
 
 /** Follows a session from `since` on, connecting anew after each cut. Ends when the session is deleted. */
-export async function* follow(connect: Connect, since: number, retries: Retries, options: StreamOptions): AsyncGenerator<RunnerEvent, void> {
+export async function* follow(connect: Connect, since: EventCursor, retries: Retries, options: StreamOptions): AsyncGenerator<RunnerEvent, void> {
   const { signal, onState } = options;
   const backoff = new Backoff(retries);
-  let last = since;
+  let [epoch, last] = positionOf(since);
+  /** The reader is in this life of the session: it named it, or has events of it. */
+  let isBound = epoch !== undefined || last > 0;
   /** What was missing when it was noticed: once more of the same is no accident. */
   let missing: number | undefined;
   for (;;) {
@@ -47,14 +54,21 @@ export async function* follow(connect: Connect, since: number, retries: Retries,
     signal?.addEventListener('abort', stop, { once: true });
     let [isLive, isFresh] = [false, true];
     try {
-      for await (const frame of connect(last, connection.signal)) {
+      const cursor = isBound && epoch !== undefined ? `${epoch}-${last}` : last;
+      for await (const frame of connect(cursor, connection.signal)) {
         if (!isLive) onState?.('live');
         isLive = true;
         if (frame.type === 'connected') {
-          if (frame.seq < last) throw renewed(last);
+          const isOther = frame.epoch !== undefined && epoch !== undefined && frame.epoch !== epoch;
+          if (isBound && (isOther || (frame.seq !== undefined && frame.seq < last))) throw renewed(last);
+          epoch = frame.epoch ?? epoch;
           continue;
         }
         if (frame.type === 'gap') {
+          if (frame.reason === 'renewed') {
+            if (isBound) throw renewed(last);
+            continue;
+          }
           last = Math.max(last, frame.to);
           backoff.reset();
           yield frame;
@@ -73,7 +87,7 @@ export async function* follow(connect: Connect, since: number, retries: Retries,
           missing = last + 1;
           throw new Cut(`event ${frame.seq} came after ${last}`);
         }
-        last = frame.seq;
+        [last, isBound] = [frame.seq, true];
         backoff.reset();
         yield frame;
         if (frame.type === 'session_deleted') return;
@@ -92,6 +106,12 @@ export async function* follow(connect: Connect, since: number, retries: Retries,
       connection.abort();
     }
   }
+}
+
+function positionOf(since: EventCursor): [epoch: string | undefined, seq: number] {
+  const [, epoch, seq] = /^(?:([0-9a-f]{16})-)?(\d+)$/.exec(String(since)) ?? [];
+  if (seq === undefined) throw new TypeError(`since must be EPOCH-SEQ or SEQ, not ${since}`);
+  return [epoch, Number(seq)];
 }
 
 /** There is no event `last` in the session that has its name now. */

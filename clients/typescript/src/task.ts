@@ -13,13 +13,18 @@ export class Task {
 
   /** What the task does, from its first event to its last, across restarts of the server. Ends after the task's end. */
   async *events(options: Omit<StreamOptions, 'since'> = {}): AsyncGenerator<RunnerEvent, void> {
-    const since = await this.runner.firstEvent(this.id, options.signal);
+    const since = await this.runner.beforeTask(this.id, options.signal);
     // Retention has removed all of it, and nothing more comes.
     if (since === undefined) return;
-    for await (const event of this.runner.stream(this.sessionId, { ...options, since: since - 1 })) {
-      const isOwn = 'taskId' in event && event.taskId === this.id;
-      if (isOwn || event.type === 'gap') yield event;
-      if ((isOwn && isFinal(event)) || event.type === 'session_deleted') return;
+    try {
+      for await (const event of this.runner.stream(this.sessionId, { ...options, since })) {
+        const isOwn = 'taskId' in event && event.taskId === this.id;
+        if (isOwn || event.type === 'gap') yield event;
+        if ((isOwn && isFinal(event)) || event.type === 'session_deleted') return;
+      }
+    } catch (error) {
+      // The session was deleted, and the task ended with it.
+      if (!(error instanceof RunnerError) || error.code !== 'session_renewed') throw error;
     }
   }
 

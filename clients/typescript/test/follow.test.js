@@ -9,7 +9,9 @@ const event = (seq, type = 'text') => ({ type, seq });
 const connected = (seq) => ({ type: 'connected', seq });
 
 /** Follows from 3 over these connections; what they were asked for, what came, and how it ended. */
-async function over(...connections) {
+const over = (...connections) => overFrom(3, ...connections);
+
+async function overFrom(begin, ...connections) {
   const asked = [];
   const got = [];
   const connect = async function* (since) {
@@ -22,7 +24,7 @@ async function over(...connections) {
   };
   let ended = 'end';
   try {
-    for await (const { type, seq } of follow(connect, 3, { tries: 3, firstWait: 0 }, {})) got.push(type === 'text' ? seq : type);
+    for await (const { type, seq } of follow(connect, begin, { tries: 3, firstWait: 0 }, {})) got.push(type === 'text' ? seq : type);
   } catch (error) {
     ended = error.code;
   }
@@ -46,6 +48,23 @@ test('what is missing is asked for again, and once more of it is an error; a gap
 test('a session that began anew is told of', async () => {
   assert.equal((await over([connected(1)])).ended, 'session_renewed');
   assert.equal((await over([event(2)])).ended, 'session_renewed');
+});
+
+test('a cursor is of one life of its session', async () => {
+  const [first, second] = ['0000000000000001', '0000000000000002'];
+  const opened = (epoch) => ({ type: 'connected', epoch });
+  const gap = { type: 'gap', from: 1, to: 0, reason: 'renewed', epoch: second };
+  const cut = new Cut('closed with 1006');
+  // A plain number is of whichever life the session is in; from the first connection on it is of that one.
+  assert.deepEqual(await over([opened(first), event(4), cut], [opened(second), event(5)]), {
+    asked: [3, `${first}-4`], got: [4], ended: 'session_renewed',
+  });
+  assert.deepEqual((await over([opened(first), event(4), cut], [gap, event(1)])).ended, 'session_renewed');
+  // Who has seen nothing has lost nothing.
+  assert.deepEqual(await overFrom(0, [opened(first), cut], [opened(second), event(1), cut], [event(2, 'session_deleted')]), {
+    asked: [0, 0, `${second}-1`], got: [1, 'session_deleted'], ended: 'end',
+  });
+  assert.equal((await overFrom(`${first}-0`, [opened(second), event(1)])).ended, 'session_renewed');
 });
 
 test('it gives up after so many cuts without an event between them', async () => {

@@ -56,6 +56,7 @@ test('submits, streams to the end, aborts', async () => {
     assert.equal(seq, 1);
     break;
   }
+  const { epoch } = await runner.session(sessionId);
   const states = [];
   const rest = collect(runner.stream(sessionId, { since: 1, onState: (state) => states.push(state) }));
   assert.equal((await runner.resetSession(sessionId)).reset, true);
@@ -63,6 +64,10 @@ test('submits, streams to the end, aborts', async () => {
   assert.equal((await rest).at(-1).type, 'session_deleted');
   assert.deepEqual(states, ['live']);
   assert.equal((await failure(collect(runner.stream(sessionId, { since: 1 })))).code, 'session_renewed');
+  // The next life has an event where the old cursor stands, and it is not taken for the old one's.
+  assert.equal((await runner.submit({ sessionId, message: 'say:anew' })).response, 'anew');
+  assert.notEqual((await runner.session(sessionId)).epoch, epoch);
+  assert.equal((await failure(collect(runner.stream(sessionId, { since: `${epoch}-1` })))).code, 'session_renewed');
 });
 
 /** Killed, or stopped as an operator does it: then it ends its streams itself. */

@@ -6,13 +6,13 @@
 mod part;
 
 use domain::repository::RepositoryName;
-use domain::session::SessionId;
+use domain::session::{Epoch, SessionId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::task::{Answer, ErrorType, Stage as TaskStage};
-pub use part::{AbortedBy, Head, OfSession, OfTask, Phase, QueuedReason, ResetReason, WithinTask};
+pub use part::{AbortedBy, GapReason, Head, OfSession, OfTask, Phase, QueuedReason, ResetReason, WithinTask};
 
 /// Types may be added, so ignore the ones that you do not know
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -55,6 +55,9 @@ pub struct Connected {
     /// of the first one that is still kept
     #[schema(minimum = 1)]
     pub earliest_seq: u64,
+    /// of the session's present life: a cursor is EPOCH-SEQ
+    #[schema(value_type = String)]
+    pub epoch: Epoch,
 }
 
 /// A task was accepted; published again while it waits for something
@@ -279,11 +282,17 @@ pub struct SessionDeleted {
     pub head: OfSession,
 }
 
-/// EVENT_RETENTION removed these events. Without a number
+/// Events are missing here. Without a number
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Gap {
     pub from: u64,
+    /// the last event that EVENT_RETENTION removed; `from` - 1 if it removed none
     pub to: u64,
+    #[schema(inline)]
+    pub reason: GapReason,
+    /// of the events that follow
+    #[schema(value_type = String)]
+    pub epoch: Epoch,
 }
 
 /// An event of Claude Code that is not known here yet

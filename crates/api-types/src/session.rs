@@ -1,7 +1,7 @@
 //! Sessions, and the tickets for their streams.
 
 use domain::agent::AgentName;
-use domain::session::SessionId;
+use domain::session::{Epoch, SessionId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -29,6 +29,9 @@ pub struct Session {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(inline, nullable = false)]
     pub credential: Option<CredentialSource>,
+    /// of the session's present life: EPOCH-SEQ is a cursor
+    #[schema(value_type = String)]
+    pub epoch: Epoch,
 }
 
 /// The owner of the credential that a session's model requests use.

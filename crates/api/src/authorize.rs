@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, Method};
 use tower_http::cors::CorsLayer;
 
 use super::audit::{AdmissionSlot, Admitted, REQUEST_ID, peer};
+use super::events::EPOCH;
 use super::paging::PARTIAL;
 use super::{Api, ApiError};
 use crate::access::{Caller, Holder, Keys, Rate, Shares, Tickets};
@@ -132,7 +133,14 @@ pub(super) fn cors(origins: &OriginList) -> Option<CorsLayer> {
             HeaderName::from_static("prefer"),
             REQUEST_ID,
         ])
-        .expose_headers([http::header::LINK, http::header::LOCATION, http::header::RETRY_AFTER, REQUEST_ID, PARTIAL])
+        .expose_headers([
+            http::header::LINK,
+            http::header::LOCATION,
+            http::header::RETRY_AFTER,
+            REQUEST_ID,
+            PARTIAL,
+            EPOCH,
+        ])
         .max_age(std::time::Duration::from_mins(10));
     Some(layer)
 }

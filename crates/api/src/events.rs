@@ -4,19 +4,19 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_types::event::{self, Gap};
+use api_types::event::{self, Gap, GapReason};
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use domain::session::SessionId;
+use domain::session::{Epoch, EventCursor, SessionId};
 use futures::stream::{self, Stream, StreamExt};
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use observe::metrics::{Subscribed, Transport};
 use serde::Deserialize;
-use sessions::session::{Cursor, EventLog, Page};
+use sessions::session::{Cursor, EventLog, Missing, Page};
 use tokio_util::sync::CancellationToken;
 
 use super::authorize::visible;
@@ -26,6 +26,9 @@ use crate::access::Caller;
 
 /// Keeps proxies from closing a stream on which nothing happens.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The epoch of a session, on answers with numbered events.
+pub(super) const EPOCH: HeaderName = HeaderName::from_static("session-epoch");
 
 pub(super) const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
@@ -54,11 +57,17 @@ pub(super) async fn events(
     let log = api.registry.subscribe(&session).await?.log;
     let latest = log.latest();
     // An export begins at the beginning, a live stream now.
-    let since = since.unwrap_or(if wants_lines { 0 } else { latest }).min(latest);
+    let since = since.unwrap_or_else(|| log.at(if wants_lines { 0 } else { latest }));
     let until = if follow { u64::MAX } else { latest };
     let ends = [api.shutdown.clone(), caller.revoked];
     let counted = api.metrics.subscribed(if wants_lines { Transport::Lines } else { Transport::ServerSent });
-    Ok(live(wants_lines, pages(&log, since, until, counted), ends, lines, server_sent))
+    let pages = pages(&log, since, until, counted);
+    Ok((epoch(log.epoch()), live(wants_lines, pages, ends, lines, server_sent)).into_response())
+}
+
+/// The header with the epoch of the events in an answer.
+pub(super) fn epoch(epoch: Epoch) -> [(HeaderName, String); 1] {
+    [(EPOCH, epoch.to_string())]
 }
 
 /// Answers with what comes, as lines or as server-sent events. It ends early when the server does, or the caller's key.
@@ -80,7 +89,12 @@ pub(super) fn live<T: Send + 'static>(
 }
 
 /// The pages of a log after `since` and up to `until`.
-fn pages(log: &Arc<EventLog>, since: u64, until: u64, counted: Subscribed) -> impl Stream<Item = Page> + use<> {
+fn pages(
+    log: &Arc<EventLog>,
+    since: EventCursor,
+    until: u64,
+    counted: Subscribed,
+) -> impl Stream<Item = (Epoch, Page)> + use<> {
     // Counted as long as the stream is there.
     stream::unfold((log.cursor(since), counted), move |(mut cursor, counted): (Cursor, Subscribed)| async move {
         if cursor.since() >= until {
@@ -88,7 +102,7 @@ fn pages(log: &Arc<EventLog>, since: u64, until: u64, counted: Subscribed) -> im
         }
         match cursor.next().await {
             Ok(Page::End) => None,
-            Ok(page) => Some((page, (cursor, counted))),
+            Ok(page) => Some(((cursor.epoch(), page), (cursor, counted))),
             Err(error) => {
                 tracing::warn!(%error, "could not read events for a subscriber");
                 None
@@ -97,7 +111,7 @@ fn pages(log: &Arc<EventLog>, since: u64, until: u64, counted: Subscribed) -> im
     })
 }
 
-fn lines(page: Page) -> Bytes {
+fn lines((epoch, page): (Epoch, Page)) -> Bytes {
     let mut bytes = Vec::new();
     match page {
         Page::Events(events) => {
@@ -106,39 +120,40 @@ fn lines(page: Page) -> Bytes {
                 bytes.push(b'\n');
             }
         }
-        Page::Gap { from, to } => bytes.extend((gap(from, to) + "\n").into_bytes()),
+        Page::Gap(missing) => bytes.extend((gap(&missing, epoch) + "\n").into_bytes()),
         Page::End => {}
     }
     bytes.into()
 }
 
-fn server_sent(page: Page) -> Vec<Event> {
+fn server_sent((epoch, page): (Epoch, Page)) -> Vec<Event> {
+    // The cursor is the event's id, so that a browser comes back with it as `Last-Event-ID`.
+    let at = |seq| Event::default().id(EventCursor { epoch: Some(epoch), seq }.to_string());
     match page {
-        Page::Events(events) => events.events().map(|(seq, json)| numbered(seq, &json)).collect(),
-        Page::Gap { from, to } => vec![Event::default().data(gap(from, to))],
+        Page::Events(events) => {
+            events.events().map(|(seq, json)| at(seq).data(String::from_utf8_lossy(&json))).collect()
+        }
+        Page::Gap(missing) => vec![at(missing.to).data(gap(&missing, epoch))],
         Page::End => Vec::new(),
     }
 }
 
-/// The number is the event's id, so that a browser comes back with it as `Last-Event-ID`.
-fn numbered(seq: u64, json: &[u8]) -> Event {
-    Event::default().id(seq.to_string()).data(String::from_utf8_lossy(json))
-}
-
-fn gap(from: u64, to: u64) -> String {
-    view::text(&event::Event::Gap(Gap { from, to }))
+/// The event that stands for missing ones. `epoch`: the session's.
+pub(super) fn gap(missing: &Missing, epoch: Epoch) -> String {
+    let reason = if missing.renewed { GapReason::Renewed } else { GapReason::Retention };
+    view::text(&event::Event::Gap(Gap { from: missing.from, to: missing.to, reason, epoch }))
 }
 
 /// `?since`, or what a reconnecting `EventSource` sends.
-fn since(query: Option<&str>, headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+fn since(query: Option<&str>, headers: &HeaderMap) -> Result<Option<EventCursor>, ApiError> {
     let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     parse_since(query.or(header))
 }
 
-pub(super) fn parse_since(text: Option<&str>) -> Result<Option<u64>, ApiError> {
+pub(super) fn parse_since(text: Option<&str>) -> Result<Option<EventCursor>, ApiError> {
     text.map(str::parse)
         .transpose()
-        .map_err(|_| ApiError::invalid("since: it must be the seq of the last event seen, or 0 for all"))
+        .map_err(|_| ApiError::invalid("since: it must be EPOCH-SEQ or SEQ of the last event seen, or 0 for all"))
 }
 
 pub(super) fn accepts(headers: &HeaderMap, kind: &str) -> bool {

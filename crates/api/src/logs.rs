@@ -21,7 +21,7 @@ use store::{Store, StoreError};
 use super::events::{NDJSON, is_set};
 use super::extract::{Path, Query};
 use super::task::visible_task;
-use super::{Api, ApiError};
+use super::{Api, ApiError, events};
 use crate::access::Caller;
 
 /// Rows read at once.
@@ -59,10 +59,12 @@ pub(super) async fn logs(
     let (store, task) = (api.store.clone(), record.id.clone());
     let news = if is_set(query.follow.as_deref()) && !record.status.is_final() {
         let log = api.registry.subscribe(&record.session_id).await?.log;
-        Some(log.cursor(log.latest()))
+        Some(log.cursor(log.at(log.latest())))
     } else {
         None
     };
+    // Of the session that the task was submitted to, which may be deleted.
+    let epoch = store.session_epoch(record.session).await?;
     let reader = Reader { store, task, format, since: 0, news, ended: false };
     let revoked = caller.revoked.cancelled_owned();
     let counted = reader.news.is_some().then(|| api.metrics.subscribed(Transport::Log));
@@ -75,7 +77,11 @@ pub(super) async fn logs(
         Format::Lines | Format::Text => PLAIN,
         Format::Events => NDJSON,
     };
-    Ok(([(CONTENT_TYPE, kind)], Body::from_stream(pages)).into_response())
+    let mut response = ([(CONTENT_TYPE, kind)], Body::from_stream(pages)).into_response();
+    if let (Some(epoch), Format::Events) = (epoch, format) {
+        response = (events::epoch(epoch), response).into_response();
+    }
+    Ok(response)
 }
 
 struct Reader {

@@ -5,11 +5,11 @@ mod socket;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use api_types::event::{Connected, Event, Gap};
+use api_types::event::{Connected, Event};
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use domain::session::SessionId;
+use domain::session::{EventCursor, SessionId};
 use http::HeaderMap;
 use observe::metrics::Transport;
 use serde::Deserialize;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::authorize::{STREAM_PROTOCOL, visible};
-use super::events::parse_since;
+use super::events::{gap, parse_since};
 use super::extract::{Path, Query};
 use super::{Api, ApiError, view};
 use crate::access::{Caller, HeldShare};
@@ -74,14 +74,14 @@ async fn serve(
     socket: Socket,
     session: SessionId,
     subscription: Subscription,
-    since: Option<u64>,
+    since: Option<EventCursor>,
     api: Api,
     revoked: CancellationToken,
 ) {
     let _counted = api.metrics.subscribed(Transport::WebSocket);
     let log = &subscription.log;
     let latest = log.latest();
-    let mut cursor = log.cursor(since.map_or(latest, |since| since.min(latest)));
+    let mut cursor = log.cursor(since.unwrap_or_else(|| log.at(latest)));
     let earliest = log.earliest().await.unwrap_or(1);
     let connected = Event::Connected(Connected {
         session_id: session.clone(),
@@ -89,6 +89,7 @@ async fn serve(
         turns: subscription.turns,
         seq: latest,
         earliest_seq: earliest,
+        epoch: log.epoch(),
     });
     drop(subscription);
     let (patience, shutdown) = (api.subscriber_timeout, api.shutdown.clone());
@@ -137,9 +138,9 @@ impl Stream {
                         in_time(shutdown, revoked, *patience, socket.send_events(frames)).await?;
                         self.last = last;
                     }
-                    Ok(Page::Gap { from, to }) => {
-                        self.text(view::text(&Event::Gap(Gap { from, to })).into()).await?;
-                        self.last = to;
+                    Ok(Page::Gap(missing)) => {
+                        self.text(gap(&missing, cursor.epoch()).into()).await?;
+                        self.last = missing.to;
                     }
                     Ok(Page::End) => return Err(Ended::Deleted),
                     Err(error) => {

@@ -112,6 +112,7 @@ pub(super) fn session(record: &SessionSummary, status: Status) -> Session {
         seq: record.last_seq,
         sdk_session_id: record.claude_session_id.clone(),
         credential: None,
+        epoch: record.epoch,
     }
 }
 
@@ -129,6 +130,7 @@ pub(super) fn session_details(view: &SessionView) -> Session {
         seq: view.last_seq,
         sdk_session_id: view.claude_session_id.clone(),
         credential: Some(if view.own_credential { CredentialSource::Session } else { CredentialSource::Operator }),
+        epoch: view.epoch,
     }
 }
 

@@ -5,9 +5,10 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use api_types::Nullable;
-use api_types::event::{Abort, AbortedBy, Event, Head, OfSession, OfTask, TaskComplete, TaskFailed};
+use api_types::event::{Abort, AbortedBy, Event, Gap, GapReason, Head, OfSession, OfTask, TaskComplete, TaskFailed};
 use api_types::task::{Answer, ErrorType, Task, TaskStatus};
 use bytes::Bytes;
+use domain::session::{Epoch, EventCursor};
 use futures::{Stream, TryStreamExt as _};
 use reqwest::{Method, Response};
 use tokio::io::{AsyncBufReadExt as _, Lines};
@@ -19,6 +20,7 @@ use super::remote::{Answered, Remote, RemoteError};
 
 pub(super) const NDJSON: &str = "application/x-ndjson";
 const SERVER_SENT: &str = "text/event-stream";
+const EPOCH: &str = "session-epoch";
 
 /// A live stream says something every 15 seconds, so one that is silent for longer is dead.
 const SILENCE: Duration = Duration::from_secs(40);
@@ -36,6 +38,8 @@ pub(super) struct Follow {
     live: bool,
     /// The number of the last event that was seen.
     seq: u64,
+    /// The life of the session that the number is of, where the server says it.
+    epoch: Option<Epoch>,
     source: Source,
     ended: bool,
     /// The task is known to have ended, so that all of its events are stored now.
@@ -100,6 +104,7 @@ impl Follow {
             session: record.session_id.to_string(),
             live,
             seq: 0,
+            epoch: None,
             source: Source::Unread,
             ended: false,
             read_after_end: false,
@@ -128,8 +133,14 @@ impl Follow {
             };
             self.away_since = None;
             let Ok(head) = serde_json::from_str::<Head>(&line) else { continue };
-            // Events without a number stand for events that retention removed.
-            let Some(seq) = head.seq else { continue };
+            let Some(seq) = head.seq else {
+                // An event without a number stands for missing ones.
+                if let Ok(Event::Gap(Gap { reason: GapReason::Renewed, .. })) = serde_json::from_str(&line) {
+                    // The session of the task was deleted, or the server goes on from a backup: the record says which.
+                    (self.source, self.seq, self.read_after_end) = (Source::Unread, 0, false);
+                }
+                continue;
+            };
             if seq <= self.seq {
                 continue;
             }
@@ -150,6 +161,8 @@ impl Follow {
                 let path = ["task", &self.task, "logs"];
                 let request = self.remote.request(Method::GET, &path, &[("format", "ndjson")])?;
                 let response = self.remote.stream(request, NDJSON).await?;
+                let epoch = response.headers().get(EPOCH).and_then(|value| value.to_str().ok());
+                self.epoch = epoch.and_then(|epoch| epoch.parse().ok());
                 self.source = Source::Stored(lines_of(response));
                 Ok(Read::Turned)
             }
@@ -166,7 +179,8 @@ impl Follow {
                 if record.value.status.is_final() {
                     return Ok(self.end_by_record(&record));
                 }
-                let (path, since) = (["session", &self.session, "events"], self.seq.to_string());
+                let since = EventCursor { epoch: self.epoch, seq: self.seq }.to_string();
+                let path = ["session", &self.session, "events"];
                 let request = self.remote.request(Method::GET, &path, &[("since", &since)])?;
                 let response = self.remote.stream(request, SERVER_SENT).await?;
                 self.source = Source::Live(lines_of(response));

@@ -1,8 +1,10 @@
 //! Sessions: their ids, and the record that the store keeps of each.
 
+mod epoch;
 mod id;
 mod record;
 
+pub use epoch::{Epoch, EventCursor, InvalidEpoch, InvalidEventCursor};
 pub use id::{InvalidSessionId, SessionId, SessionKey};
 pub use record::{SandboxRecord, SessionRecord, SessionRepository};
 

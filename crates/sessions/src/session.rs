@@ -44,7 +44,7 @@ pub use context::{SessionContext, SessionSettings};
 pub use environment::own_credential;
 pub use feed::{Changed, Feed, News, Notice, NoticeKind, Render, Watcher};
 pub use handle::SessionHandle;
-pub use log::{Cursor, EventLog, Frames, Page};
+pub use log::{Cursor, EventLog, Frames, Missing, Page};
 pub use published::Status;
 pub use request::{AbortMode, AbortScope, Accepted, OwnCredential, SessionView, Submission, SubmitError, Subscription};
 

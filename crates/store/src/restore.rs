@@ -144,6 +144,8 @@ fn prepare(
     if restored_as == RestoredAs::New {
         begin_anew(&connection)?;
     }
+    // Events after the backup are lost, and their numbers are given again: each session begins a new life.
+    connection.execute("UPDATE sessions SET epoch = random()", [])?;
     let count = |table: &str| {
         let count = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
         Ok::<_, StoreError>(row::unsigned(count))

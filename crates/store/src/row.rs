@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::agent::AgentName;
-use domain::session::{SessionId, SessionKey};
+use domain::session::{Epoch, SessionId, SessionKey};
 use domain::task::{TaskId, TaskStatus};
 use domain::usage::Cost;
 use jiff::Timestamp;
@@ -49,6 +49,15 @@ pub(super) fn task_number(id: &TaskId) -> Result<i64, StoreError> {
 
 pub(super) fn task_id(number: i64) -> Result<TaskId, StoreError> {
     format!("{:016x}", number.cast_unsigned()).parse().map_err(|_| StoreError::corrupt("a task id"))
+}
+
+/// The sign bit is a bit like any other.
+pub(super) fn epoch_number(epoch: Epoch) -> i64 {
+    epoch.number().cast_signed()
+}
+
+pub(super) fn epoch(number: i64) -> Epoch {
+    Epoch::from_number(number.cast_unsigned())
 }
 
 pub(super) fn status(text: &str) -> Result<TaskStatus, StoreError> {

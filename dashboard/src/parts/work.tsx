@@ -42,10 +42,12 @@ export function useWork(taskId: string, sessionId: string, isFinal: boolean, onM
       if (own.some(({ type }) => ['task_complete', 'task_failed', 'abort'].includes(type))) unsubscribe();
     };
     const read = async () => {
-      for await (const batch of lines<RunnerEvent>(`/task/${taskId}/logs?format=ndjson`, stop.signal)) transcript.take(batch);
+      let epoch: string | undefined;
+      const onHeaders = (headers: Headers) => (epoch = headers.get('session-epoch') ?? undefined);
+      for await (const batch of lines<RunnerEvent>(`/task/${taskId}/logs?format=ndjson`, stop.signal, onHeaders)) transcript.take(batch);
       if (stop.signal.aborted) return;
       if (wasFinal.current) return setState('read');
-      unsubscribe = subscribe(sessionId, transcript.last, {
+      unsubscribe = subscribe(sessionId, epoch, transcript.last, {
         events: take,
         state: (state, isReturn) => {
           setState(state);

@@ -41,6 +41,7 @@ async fn run(server: &mut TestServer, tasks: &[(&str, &str, &KeyLimits)]) -> Vec
 
 fn session_of(id: &str) -> SessionRecord {
     SessionRecord {
+        epoch: domain::session::Epoch::from_number(1),
         agent: AgentName::default(),
         key: SessionKey::generate(),
         id: id.parse().unwrap(),

@@ -116,7 +116,7 @@ impl TestServer {
         self.subscribe_at(&format!("/stream/{session}?since={seq}")).await
     }
 
-    async fn subscribe_at(&self, path: &str) -> Subscriber {
+    pub(crate) async fn subscribe_at(&self, path: &str) -> Subscriber {
         let url = self.url(path).replacen("http", "ws", 1);
         within("the stream opens", Subscriber::open(&url)).await
     }

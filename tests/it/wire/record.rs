@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::server::TestServer;
 
 /// Members whose values differ from run to run or from machine to machine, and sentences for people.
-const VARYING: [&str; 34] = [
+const VARYING: [&str; 35] = [
     "apiVersion",
     "claudeSessionId",
     "cliCost",
@@ -19,6 +19,7 @@ const VARYING: [&str; 34] = [
     "duration",
     "durationMs",
     "earliestSeq",
+    "epoch",
     "error",
     "expiresAt",
     "finished",

@@ -108,7 +108,7 @@ impl World {
         let (registry, board, session) = (self.registry_of(), Arc::clone(&self.board), session.clone());
         self.coordinator.as_ref().unwrap().runtime.spawn(async move {
             while let Ok(subscription) = registry.subscribe(&session).await {
-                let mut cursor = subscription.log.cursor(0);
+                let mut cursor = subscription.log.cursor(0.into());
                 drop(subscription);
                 let mut key = None;
                 let mut seen = Vec::new();
@@ -131,7 +131,7 @@ impl World {
         self.coordinator.as_ref().unwrap().runtime.spawn(async move {
             let Ok(subscription) = registry.subscribe(&session).await else { return };
             let since = since.min(subscription.log.latest());
-            let mut cursor = subscription.log.cursor(since);
+            let mut cursor = subscription.log.cursor(since.into());
             drop(subscription);
             let view = board.with(|state| {
                 state.views.push(View { since, events: Vec::new() });

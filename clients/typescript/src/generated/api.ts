@@ -938,7 +938,8 @@ export interface components {
          *       "state": "idle",
          *       "seq": 28,
          *       "sdkSessionId": "80bbc522-9f0c-43df-9a6a-3cc35390159a",
-         *       "credential": "operator"
+         *       "credential": "operator",
+         *       "epoch": "9b2f61c04d7e85a3"
          *     }
          */
         Session: {
@@ -960,6 +961,8 @@ export interface components {
              * @enum {string}
              */
             credential?: "session" | "operator";
+            /** @description of the session's present life: EPOCH-SEQ is a cursor */
+            epoch: string;
         };
         /**
          * @example {
@@ -1386,8 +1389,8 @@ export interface components {
         SessionId: string;
         /** @description the id of a session */
         AnySessionId: string;
-        /** @description the `seq` of the last event that the client has; 0 for all events */
-        Since: number;
+        /** @description the last event that the client has, as EPOCH-SEQ; or its `seq` alone, 0 for all events. A cursor of another epoch, or beyond the newest event, gets a `gap`, and then the session's present life from its first event */
+        Since: string;
         /** @description empty, 1 or true: follow the log until the task ends */
         Follow: string;
     };
@@ -1505,6 +1508,8 @@ export interface operations {
             /** @description Claude Code's own lines or text as text/plain, events as application/x-ndjson */
             200: {
                 headers: {
+                    /** @description the epoch of the events, while their session lives */
+                    "Session-Epoch"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1886,7 +1891,7 @@ export interface operations {
     sessionEvents: {
         parameters: {
             query?: {
-                /** @description the `seq` of the last event that the client has; 0 for all events */
+                /** @description the last event that the client has, as EPOCH-SEQ; or its `seq` alone, 0 for all events. A cursor of another epoch, or beyond the newest event, gets a `gap`, and then the session's present life from its first event */
                 since?: components["parameters"]["Since"];
                 /** @description empty, 1 or true: follow the log until the task ends */
                 follow?: components["parameters"]["Follow"];
@@ -1906,6 +1911,8 @@ export interface operations {
             /** @description server-sent events, live; with `Accept: application/x-ndjson`, lines of JSON up to now */
             200: {
                 headers: {
+                    /** @description the epoch of the events */
+                    "Session-Epoch"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2020,7 +2027,7 @@ export interface operations {
     openStream: {
         parameters: {
             query?: {
-                /** @description the `seq` of the last event that the client has; 0 for all events */
+                /** @description the last event that the client has, as EPOCH-SEQ; or its `seq` alone, 0 for all events. A cursor of another epoch, or beyond the newest event, gets a `gap`, and then the session's present life from its first event */
                 since?: components["parameters"]["Since"];
             };
             header?: never;

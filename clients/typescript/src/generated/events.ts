@@ -36,17 +36,27 @@ export interface components {
             seq: number;
             /** @description of the first one that is still kept */
             earliestSeq: number;
+            /** @description of the session's present life: a cursor is EPOCH-SEQ */
+            epoch: string;
         };
         /** @enum {string} */
         ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "capacity_reached" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
         /** @description Types may be added, so ignore the ones that you do not know */
         Event: components["schemas"]["Connected"] | components["schemas"]["TaskQueued"] | components["schemas"]["TaskStart"] | components["schemas"]["Stage"] | components["schemas"]["Init"] | components["schemas"]["ThinkingStart"] | components["schemas"]["Thinking"] | components["schemas"]["Text"] | components["schemas"]["ToolStart"] | components["schemas"]["ToolEnd"] | components["schemas"]["Retry"] | components["schemas"]["Subagent"] | components["schemas"]["TaskComplete"] | components["schemas"]["TaskFailed"] | components["schemas"]["Abort"] | components["schemas"]["SessionReset"] | components["schemas"]["SessionDeleted"] | components["schemas"]["Gap"] | components["schemas"]["Raw"];
-        /** @description EVENT_RETENTION removed these events. Without a number */
+        /** @description Events are missing here. Without a number */
         Gap: {
             /** @constant */
             type: "gap";
             from: number;
+            /** @description the last event that EVENT_RETENTION removed; `from` - 1 if it removed none */
             to: number;
+            /**
+             * @description The reason why events are missing.
+             * @enum {string}
+             */
+            reason: "retention" | "renewed";
+            /** @description of the events that follow */
+            epoch: string;
         };
         /** @description The agent is ready */
         Init: {
@@ -116,6 +126,8 @@ export interface components {
              * @enum {string}
              */
             credential?: "session" | "operator";
+            /** @description of the session's present life: EPOCH-SEQ is a cursor */
+            epoch: string;
         };
         /** @description A session's state, queue or turns changed */
         SessionChanged: {

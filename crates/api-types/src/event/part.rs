@@ -94,3 +94,15 @@ pub enum ResetReason {
     #[serde(other, skip_serializing)]
     Unknown,
 }
+
+/// The reason why events are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// They are older than EVENT_RETENTION allows.
+    Retention,
+    /// The cursor is of another life of the session, or beyond its newest event.
+    Renewed,
+    #[serde(other, skip_serializing)]
+    Unknown,
+}

@@ -131,6 +131,7 @@ fn a_change_is_the_record_of_the_lists() {
     assert_eq!(text(&Changed::Task(&record)), json(&record));
     assert_eq!(text(&Changed::SessionDeleted(&"a\"b".parse().unwrap())), r#"{"sessionId":"a\"b"}"#);
     let session = domain::session::SessionRecord {
+        epoch: domain::session::Epoch::from_number(1),
         key: SessionKey::generate(),
         id: "s".parse().unwrap(),
         agent: domain::agent::AgentName::default(),
@@ -146,7 +147,7 @@ fn a_change_is_the_record_of_the_lists() {
     let status = Status { busy: true, running: true, queued: 2, state: "running" };
     assert_eq!(
         text(&Changed::Session(&session, status, 4)),
-        r#"{"sessionId":"s","agent":"default","created":"1970-01-01T00:00:00.000Z","lastActive":"1970-01-01T00:00:00.000Z","turns":1,"busy":true,"queued":2,"state":"running","seq":4,"sdkSessionId":null}"#
+        r#"{"sessionId":"s","agent":"default","created":"1970-01-01T00:00:00.000Z","lastActive":"1970-01-01T00:00:00.000Z","turns":1,"busy":true,"queued":2,"state":"running","seq":4,"sdkSessionId":null,"epoch":"0000000000000001"}"#
     );
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use api_types::event::{Event, Head};
+use api_types::event::{Event, Gap, GapReason, Head};
 use api_types::task::{ErrorType, Task};
 use api_types::word;
 use serde_json::Value;
@@ -84,6 +84,7 @@ impl Transcript {
             Event::TaskFailed(event) => text.push_str(&self.ended(event.error_type, &event.error)),
             Event::Abort(event) => text.push_str(&self.ended(event.error_type, &event.error)),
             Event::SessionReset(_) => add(&mut text, "---\n\n*The conversation begins anew.*"),
+            Event::Gap(Gap { reason: GapReason::Renewed, .. }) => add(&mut text, "*The session begins a new life.*"),
             Event::Gap(_) => add(&mut text, "*What was before is not kept any more.*"),
             _ => {}
         }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{SessionId, SessionKey};
+use super::{Epoch, SessionId, SessionKey};
 use crate::agent::AgentName;
 use crate::repository::{Checkout, Pull};
 
@@ -15,6 +15,8 @@ use crate::repository::{Checkout, Pull};
 pub struct SessionRecord {
     pub key: SessionKey,
     pub id: SessionId,
+    /// Never changes while the session lives.
+    pub epoch: Epoch,
     /// The session's agent template. It never changes.
     pub agent: AgentName,
     pub created: Timestamp,

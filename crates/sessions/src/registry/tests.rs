@@ -66,6 +66,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
 
 fn at_rest(id: &SessionId) -> SessionRecord {
     SessionRecord {
+        epoch: domain::session::Epoch::from_number(1),
         agent: AgentName::default(),
         key: SessionKey::generate(),
         id: id.clone(),

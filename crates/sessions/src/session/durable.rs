@@ -9,7 +9,9 @@ use domain::agent::AgentName;
 use domain::egress::EgressRule;
 use domain::event::Event;
 use domain::repository::{Checkout, Pull};
-use domain::session::{CREDENTIAL_NAMES, SandboxRecord, SessionId, SessionKey, SessionRecord, SessionRepository};
+use domain::session::{
+    CREDENTIAL_NAMES, Epoch, SandboxRecord, SessionId, SessionKey, SessionRecord, SessionRepository,
+};
 use domain::task::{TaskId, TaskRecord};
 use gateway::SessionAccess;
 use jiff::Timestamp;
@@ -40,7 +42,8 @@ impl DurableState {
     pub(crate) fn new(store: &Store, redactor: &Arc<Redactor>, id: SessionId, record: Option<SessionRecord>) -> Self {
         let key = record.as_ref().map_or_else(SessionKey::generate, |record| record.key);
         let latest = record.as_ref().map_or(0, |record| record.last_seq);
-        let log = Arc::new(EventLog::new(key, store.clone(), latest));
+        let epoch = record.as_ref().map_or_else(Epoch::generate, |record| record.epoch);
+        let log = Arc::new(EventLog::new(key, epoch, store.clone(), latest));
         let journal = Journal::new(key, store.clone(), log);
         DurableState { id, record, journal, secrets: SessionRedactor::new(Arc::clone(redactor)) }
     }

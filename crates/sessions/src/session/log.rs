@@ -6,10 +6,10 @@
 mod frames;
 
 use std::collections::VecDeque;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use domain::event::StoredEvent;
-use domain::session::SessionKey;
+use domain::session::{Epoch, EventCursor, SessionKey};
 pub use frames::Frames;
 use store::{Store, StoreError};
 use tokio::sync::watch;
@@ -32,6 +32,7 @@ const STORE_EVENTS: usize = 256;
 pub struct EventLog {
     /// Changes once at most, before the first event: a new session takes the key of its warm sandbox.
     session: RwLock<SessionKey>,
+    epoch: Epoch,
     store: Store,
     tail: RwLock<Tail>,
     /// The number of the last committed event. Closed when the session is deleted.
@@ -78,19 +79,25 @@ impl Tail {
 #[derive(Debug)]
 pub enum Page {
     Events(Frames),
-    /// Retention removed the requested events: the log continues after `to`.
-    Gap {
-        from: u64,
-        to: u64,
-    },
+    Gap(Missing),
     /// The session was deleted. No event follows.
     End,
 }
 
+/// Events that a subscriber does not get. The log continues after `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing {
+    pub from: u64,
+    /// The last event that retention removed; one less than `from` if it removed none.
+    pub to: u64,
+    /// The subscriber's position is not of this life of the session, whose log it reads from the beginning.
+    pub renewed: bool,
+}
+
 impl EventLog {
-    pub(crate) fn new(session: SessionKey, store: Store, latest: u64) -> Self {
+    pub(crate) fn new(session: SessionKey, epoch: Epoch, store: Store, latest: u64) -> Self {
         let (latest, _) = watch::channel(Progress { latest, closed: false });
-        EventLog { session: RwLock::new(session), store, tail: RwLock::default(), latest }
+        EventLog { session: RwLock::new(session), epoch, store, tail: RwLock::default(), latest }
     }
 
     pub(crate) fn rename(&self, session: SessionKey) {
@@ -118,6 +125,16 @@ impl EventLog {
         self.latest.send_modify(|progress| progress.closed = true);
     }
 
+    /// The life of the session that this is the log of.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The cursor of a client that has the event `seq`.
+    pub fn at(&self, seq: u64) -> EventCursor {
+        EventCursor { epoch: Some(self.epoch), seq }
+    }
+
     pub fn latest(&self) -> u64 {
         self.latest.borrow().latest
     }
@@ -132,9 +149,16 @@ impl EventLog {
         Ok(bounds.map_or(1, |bounds| bounds.earliest))
     }
 
-    /// A cursor that stands after `since`.
-    pub fn cursor(self: &std::sync::Arc<Self>, since: u64) -> Cursor {
-        Cursor { progress: self.latest.subscribe(), log: std::sync::Arc::clone(self), since }
+    /// A cursor that stands after `since`. A position that this life of the session cannot have given stands before the
+    /// first event, and its first page is a [`Page::Gap`].
+    pub fn cursor(self: &Arc<Self>, since: EventCursor) -> Cursor {
+        let is_of_this_life = since.epoch.is_none_or(|epoch| epoch == self.epoch) && since.seq <= self.latest();
+        Cursor {
+            progress: self.latest.subscribe(),
+            log: Arc::clone(self),
+            since: if is_of_this_life { since.seq } else { 0 },
+            renewed: !is_of_this_life,
+        }
     }
 
     fn read_tail(&self, since: u64) -> Option<Frames> {
@@ -158,9 +182,11 @@ fn pages(events: &[StoredEvent]) -> impl Iterator<Item = &[StoredEvent]> {
 /// A subscriber's position in a session's log.
 #[derive(Debug)]
 pub struct Cursor {
-    log: std::sync::Arc<EventLog>,
+    log: Arc<EventLog>,
     progress: watch::Receiver<Progress>,
     since: u64,
+    /// The gap before a life's first event is still to be returned.
+    renewed: bool,
 }
 
 impl Cursor {
@@ -168,8 +194,17 @@ impl Cursor {
         self.since
     }
 
+    pub fn epoch(&self) -> Epoch {
+        self.log.epoch
+    }
+
     /// Waits for the next events. Safe to cancel: the position moves only when this returns.
     pub async fn next(&mut self) -> Result<Page, StoreError> {
+        if self.renewed {
+            let earliest = self.log.earliest().await?;
+            (self.renewed, self.since) = (false, earliest - 1);
+            return Ok(Page::Gap(Missing { from: 1, to: self.since, renewed: true }));
+        }
         loop {
             // Marked as seen *before* the read, so that an event committed in between ends the wait below.
             let progress = *self.progress.borrow_and_update();
@@ -203,7 +238,7 @@ impl Cursor {
             },
         };
         if next > self.since + 1 {
-            let gap = Page::Gap { from: self.since + 1, to: next - 1 };
+            let gap = Page::Gap(Missing { from: self.since + 1, to: next - 1, renewed: false });
             self.since = next - 1;
             return Ok(Some(gap));
         }

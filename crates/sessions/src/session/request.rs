@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::agent::AgentName;
-use domain::session::{CREDENTIAL_NAMES, MAX_ENV_BYTES, SessionId};
+use domain::session::{CREDENTIAL_NAMES, Epoch, MAX_ENV_BYTES, SessionId};
 use domain::task::{TaskId, TaskRecord, TaskRequest};
 use domain::webhook::Target;
 use secrecy::SecretString;
@@ -136,6 +136,7 @@ pub struct Subscription {
 #[derive(Clone, Debug)]
 pub struct SessionView {
     pub id: SessionId,
+    pub epoch: Epoch,
     pub agent: AgentName,
     /// The session works in a repository and has no template.
     pub in_repository: bool,
@@ -167,6 +168,7 @@ impl SessionView {
         let record = durable.record()?;
         Some(SessionView {
             id: record.id.clone(),
+            epoch: record.epoch,
             agent: record.agent.clone(),
             in_repository: record.repository.is_some(),
             created: record.created,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::agent::AgentName;
-use domain::session::{SandboxRecord, SessionId, SessionKey, SessionRecord};
+use domain::session::{Epoch, SandboxRecord, SessionId, SessionKey, SessionRecord};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
@@ -13,12 +13,13 @@ use crate::seal::{Place, Sealer};
 use crate::{Cursor, Page, Store, StoreError, row};
 
 const COLUMNS: &str = "number, key, id, created, last_active, turns, claude_session_id, last_seq, sandbox_name,
-     sandbox_container_id, sandbox_link_secret, sandbox_last_frame, sandbox_progress, repository, agent";
+     sandbox_container_id, sandbox_link_secret, sandbox_last_frame, sandbox_progress, repository, agent, epoch";
 
 /// A session in a list. It has no secrets, so a list opens none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionSummary {
     pub id: SessionId,
+    pub epoch: Epoch,
     pub agent: AgentName,
     pub created: Timestamp,
     pub last_active: Timestamp,
@@ -31,6 +32,7 @@ impl From<&SessionRecord> for SessionSummary {
     fn from(record: &SessionRecord) -> Self {
         SessionSummary {
             id: record.id.clone(),
+            epoch: record.epoch,
             agent: record.agent.clone(),
             created: record.created,
             last_active: record.last_active,
@@ -65,7 +67,7 @@ impl Store {
         let damage = self.shared.damage.clone();
         self.read_list(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT number, id, agent, created, last_active, turns, claude_session_id, last_seq FROM sessions
+                "SELECT number, id, agent, created, last_active, turns, claude_session_id, last_seq, epoch FROM sessions
                  WHERE number > ?1 AND substr(id, 1, length(?3)) = ?3 ORDER BY number LIMIT ?2",
             )?;
             let mut rows = statement.query(params![after, row::limit(limit.saturating_add(1)), prefix])?;
@@ -123,6 +125,16 @@ impl Store {
         .await
     }
 
+    /// The epoch of a session. `None`: the session was deleted.
+    pub async fn session_epoch(&self, session: SessionKey) -> Result<Option<Epoch>, StoreError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached("SELECT epoch FROM sessions WHERE key = ?1")?;
+            let mut rows = statement.query([session.as_bytes()])?;
+            rows.next()?.map(|row| Ok(row::epoch(row.get(0)?))).transpose()
+        })
+        .await
+    }
+
     pub async fn session_count(&self) -> Result<u64, StoreError> {
         self.read(|connection| {
             let count = connection.prepare_cached("SELECT count(*) FROM sessions")?.query_row([], |row| row.get(0))?;
@@ -146,6 +158,7 @@ fn summary(row: &Row<'_>) -> Result<SessionSummary, StoreError> {
         turns: row::unsigned(row.get(5)?),
         claude_session_id: row.get(6)?,
         last_seq: row::unsigned(row.get(7)?),
+        epoch: row::epoch(row.get(8)?),
     })
 }
 
@@ -186,6 +199,7 @@ fn decode(connection: &Connection, sealer: &Sealer, row: &Row<'_>) -> Result<(i6
         sandbox: sandbox(sealer, (key, &id), row)?,
         repository: row.get::<_, Option<String>>(13)?.as_deref().map(row::json).transpose()?,
         agent: row::agent_name(&row.get::<_, String>(14)?)?,
+        epoch: row::epoch(row.get(15)?),
         id,
     };
     Ok((number, record))

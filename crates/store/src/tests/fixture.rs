@@ -33,6 +33,7 @@ pub(super) fn at(seconds: i64) -> Timestamp {
 
 pub(super) fn session(id: &str) -> SessionRecord {
     SessionRecord {
+        epoch: domain::session::Epoch::from_number(1),
         agent: AgentName::default(),
         key: SessionKey::generate(),
         id: id.parse().unwrap(),

@@ -12,8 +12,8 @@ pub(super) fn insert(connection: &Connection, sealer: &Sealer, record: &SessionR
         .prepare_cached(
             "INSERT INTO sessions (key, id, created, last_active, turns, claude_session_id, last_seq, log_bytes,
                  sandbox_name, sandbox_container_id, sandbox_link_secret, sandbox_last_frame,
-                 sandbox_progress, repository, agent)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12, ?13, ?14) RETURNING number",
+                 sandbox_progress, repository, agent, epoch)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) RETURNING number",
         )?
         .query_row(
             params![
@@ -31,6 +31,7 @@ pub(super) fn insert(connection: &Connection, sealer: &Sealer, record: &SessionR
                 sandbox.and_then(|sandbox| sandbox.progress.as_ref()),
                 record.repository.as_ref().map(row::encode).transpose()?,
                 record.agent.as_str(),
+                row::epoch_number(record.epoch),
             ],
             |row| row.get(0),
         )?;

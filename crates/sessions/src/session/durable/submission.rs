@@ -58,6 +58,8 @@ impl DurableState {
         let session = self.record.get_or_insert_with(|| SessionRecord {
             key: self.journal.session(),
             id: self.id.clone(),
+            // Subscribers that came before the session know it already.
+            epoch: self.journal.log().epoch(),
             agent: submission.agent,
             created: now,
             last_active: now,

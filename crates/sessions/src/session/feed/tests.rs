@@ -93,6 +93,7 @@ fn nobody_watches_nothing_is_kept_and_places_are_bounded() {
 
 fn record() -> domain::session::SessionRecord {
     domain::session::SessionRecord {
+        epoch: domain::session::Epoch::from_number(1),
         key: domain::session::SessionKey::generate(),
         id: id("s"),
         created: jiff::Timestamp::UNIX_EPOCH,

@@ -3,11 +3,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::agent::AgentName;
 use domain::event::StoredEvent;
-use domain::session::{SessionKey, SessionRecord};
+use domain::session::{Epoch, EventCursor, SessionKey, SessionRecord};
 use jiff::Timestamp;
 use store::{Change, Store, StoreOptions};
 
-use super::{EventLog, Frames, PAGE_BYTES, Page, TAIL_BYTES};
+use super::{EventLog, Frames, Missing, PAGE_BYTES, Page, TAIL_BYTES};
 
 fn events(from: u64, to: u64, bytes: usize) -> Vec<StoredEvent> {
     (from..=to).map(|seq| StoredEvent { seq, json: Bytes::from(vec![b'x'; bytes]) }).collect()
@@ -24,6 +24,13 @@ fn inside_page(page: &Page) -> Vec<StoredEvent> {
     }
 }
 
+fn gap(page: &Page) -> Missing {
+    match page {
+        Page::Gap(missing) => *missing,
+        other => panic!("{other:?}"),
+    }
+}
+
 struct World {
     directory: tempfile::TempDir,
     store: Store,
@@ -34,11 +41,12 @@ struct World {
 async fn world() -> World {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
-    let key = SessionKey::generate();
+    let (key, epoch) = (SessionKey::generate(), Epoch::generate());
     let record = SessionRecord {
         agent: AgentName::default(),
         key,
         id: "a".parse().unwrap(),
+        epoch,
         created: Timestamp::now(),
         last_active: Timestamp::now(),
         turns: 0,
@@ -49,7 +57,7 @@ async fn world() -> World {
         repository: None,
     };
     store.commit(vec![Change::InsertSession(record)]).await.unwrap();
-    let log = Arc::new(EventLog::new(key, store.clone(), 0));
+    let log = Arc::new(EventLog::new(key, epoch, store.clone(), 0));
     World { directory, store, key, log }
 }
 
@@ -62,7 +70,7 @@ impl World {
 
     /// Everything after `since`, as one subscriber reads it.
     async fn read(&self, since: u64, until: u64) -> Vec<u64> {
-        let mut cursor = self.log.cursor(since);
+        let mut cursor = self.log.cursor(since.into());
         let mut seen = Vec::new();
         while cursor.since() < until {
             let events = inside_page(&cursor.next().await.unwrap());
@@ -91,7 +99,7 @@ async fn replay_and_live_meet_without_a_hole_or_a_double() {
 #[tokio::test]
 async fn a_subscriber_waits_for_what_comes() {
     let world = world().await;
-    let mut cursor = world.log.cursor(0);
+    let mut cursor = world.log.cursor(0.into());
     let (page, ()) = tokio::join!(cursor.next(), world.append(events(1, 2, 10)));
     assert_eq!(inside_page(&page.unwrap()), events(1, 2, 10));
     world.log.close();
@@ -103,7 +111,7 @@ async fn a_page_of_large_events_is_small() {
     let world = world().await;
     world.append(events(1, 2, PAGE_BYTES / 2 + 1)).await;
     world.append(events(3, 3, PAGE_BYTES / 4)).await;
-    let mut cursor = world.log.cursor(0);
+    let mut cursor = world.log.cursor(0.into());
     for expected in [vec![1], vec![2], vec![3]] {
         let events = inside_page(&cursor.next().await.unwrap());
         assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), expected);
@@ -119,7 +127,7 @@ async fn events_that_came_one_by_one_are_read_together() {
     for seq in 1..=100 {
         world.append(events(seq, seq, 20)).await;
     }
-    let page = world.log.cursor(3).next().await.unwrap();
+    let page = world.log.cursor(3.into()).next().await.unwrap();
     assert_eq!(inside_page(&page), events(4, 100, 20));
 }
 
@@ -127,14 +135,14 @@ async fn events_that_came_one_by_one_are_read_together() {
 async fn what_retention_removed_is_told_as_a_gap() {
     let world = world().await;
     // As after a restart: nothing in the tail, and nothing left of the first 9 events.
-    let log = Arc::new(EventLog::new(world.key, world.store.clone(), 9));
+    let log = Arc::new(EventLog::new(world.key, world.log.epoch(), world.store.clone(), 9));
     let removed = Change::AppendEvents { session: world.key, task: None, events: events(1, 9, 10) };
     world.store.commit(vec![removed]).await.unwrap();
     let database = rusqlite::Connection::open(world.directory.path().join("claude-runner.db")).unwrap();
     database.execute("DELETE FROM events", []).unwrap();
 
-    let mut cursor = log.cursor(3);
-    assert!(matches!(cursor.next().await.unwrap(), Page::Gap { from: 4, to: 9 }));
+    let mut cursor = log.cursor(3.into());
+    assert_eq!(gap(&cursor.next().await.unwrap()), Missing { from: 4, to: 9, renewed: false });
     let (next, ()) = tokio::join!(cursor.next(), async {
         let change = Change::AppendEvents { session: world.key, task: None, events: events(10, 10, 10) };
         world.store.commit(vec![change]).await.unwrap();
@@ -148,6 +156,30 @@ async fn a_deleted_session_ends_its_streams() {
     let world = world().await;
     world.append(events(1, 3, 10)).await;
     world.store.commit(vec![Change::DeleteSession(world.key)]).await.unwrap();
-    let log = Arc::new(EventLog::new(world.key, world.store.clone(), 3));
-    assert!(matches!(log.cursor(0).next().await.unwrap(), Page::End));
+    let log = Arc::new(EventLog::new(world.key, world.log.epoch(), world.store.clone(), 3));
+    assert!(matches!(log.cursor(0.into()).next().await.unwrap(), Page::End));
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_life_skips_nothing() {
+    let world = world().await;
+    world.append(events(1, 3, 10)).await;
+    let other = EventCursor { epoch: Some(Epoch::generate()), seq: 2 };
+    for foreign in [other, EventCursor { seq: 0, ..other }, 4.into(), world.log.at(4), u64::MAX.into()] {
+        let mut cursor = world.log.cursor(foreign);
+        let renewed = Missing { from: 1, to: 0, renewed: true };
+        assert_eq!(gap(&cursor.next().await.unwrap()), renewed, "{foreign}");
+        assert_eq!(inside_page(&cursor.next().await.unwrap()), events(1, 3, 10), "{foreign}");
+    }
+    for (own, first) in [(2.into(), 3), (world.log.at(0), 1), (world.log.at(2), 3)] {
+        let page = world.log.cursor(own).next().await.unwrap();
+        assert_eq!(inside_page(&page), events(first, 3, 10), "{own}");
+    }
+    // Retention has removed the beginning of the present life.
+    let database = rusqlite::Connection::open(world.directory.path().join("claude-runner.db")).unwrap();
+    database.execute("DELETE FROM events WHERE seq < 3", []).unwrap();
+    let log = Arc::new(EventLog::new(world.key, world.log.epoch(), world.store.clone(), 3));
+    let mut cursor = log.cursor(other);
+    assert_eq!(gap(&cursor.next().await.unwrap()), Missing { from: 1, to: 2, renewed: true });
+    assert_eq!(inside_page(&cursor.next().await.unwrap()), events(3, 3, 10));
 }
