@@ -186,22 +186,35 @@ fn delivery(sealer: &Sealer, damage: &DamageLog, row: &Row<'_>) -> Result<Delive
     })
 }
 
+/// Decodes a delivery. One that is damaged has no target, so it fails and does not block the others.
 fn due(sealer: &Sealer, damage: &DamageLog, row: &Row<'_>) -> Result<Due, StoreError> {
     let task = row::task_id(row.get(4)?)?;
-    let place = Place::Webhook { session: row::session_key(row.get(8)?), task: task.as_str() };
-    let session_id = row::session_id(row.get(9)?);
-    let target = open(sealer, damage, place, &row.get::<_, Vec<u8>>(7)?, &session_id);
-    Ok(Due {
+    let session_id = row::session_id(row.get(9).unwrap_or_default());
+    let mut due = Due {
         number: row.get(0)?,
         round: row.get(1)?,
-        tries: row.get(2)?,
-        id: WebhookId::from_bytes(row.get(3)?),
-        event: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
-        host: row.get(6)?,
-        target,
+        tries: row.get(2).unwrap_or(u32::MAX),
+        id: WebhookId::from_bytes(row.get(3).unwrap_or_default()),
+        event: row.get::<_, Option<String>>(5).ok().flatten().unwrap_or_default(),
+        host: row.get(6).unwrap_or_default(),
+        target: None,
         task,
-        key: row.get(10)?,
-    })
+        key: row.get(10).unwrap_or_default(),
+    };
+    let columns = || -> Result<([u8; 16], Vec<u8>), rusqlite::Error> {
+        row.get::<_, [u8; 16]>(3)?;
+        row.get::<_, Option<String>>(5)?;
+        row.get::<_, String>(6)?;
+        Ok((row.get(8)?, row.get(7)?))
+    };
+    match columns() {
+        Ok((session, sealed)) => {
+            let place = Place::Webhook { session: row::session_key(session), task: due.task.as_str() };
+            due.target = open(sealer, damage, place, &sealed, &session_id);
+        }
+        Err(error) => damage.note(&format!("a webhook of session {session_id}"), &error.into()),
+    }
+    Ok(due)
 }
 
 /// Opens a target. One that cannot be opened is logged and skipped, so that it does not block other deliveries.

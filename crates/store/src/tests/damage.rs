@@ -5,16 +5,10 @@ use std::time::Duration;
 use domain::session::SessionRecord;
 use domain::task::{TaskRecord, TaskStatus};
 use rusqlite::Connection;
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::fixture::{at, completed, insert, open, open_with, session, task};
+use super::fixture::{at, completed, execute, insert, open, open_with, session, task};
 use crate::{Answers, Change, Store, StoreError, StoreOptions, TaskFilter};
-
-/// Changes rows behind the store's back.
-fn execute(directory: &TempDir, statements: &str) {
-    Connection::open(directory.path().join("claude-runner.db")).unwrap().execute_batch(statements).unwrap();
-}
 
 /// A session with these tasks.
 async fn with_tasks(store: &Store, messages: &[&str]) -> (SessionRecord, Vec<TaskRecord>) {

@@ -10,6 +10,7 @@ use domain::session::{SandboxRecord, SessionKey, SessionRecord};
 use domain::task::{Answer, TaskId, TaskRecord, TaskRequest, TaskStatus};
 use domain::usage::Usage;
 use jiff::Timestamp;
+use rusqlite::Connection;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -159,4 +160,9 @@ pub(super) async fn with_blocked_writer<T>(store: &Store, queued: usize, work: i
         tokio::join!(work, release).0
     };
     tokio::join!(blocked, waiting).1
+}
+
+/// Changes rows behind the store's back.
+pub(super) fn execute(directory: &TempDir, statements: &str) {
+    Connection::open(directory.path().join("claude-runner.db")).unwrap().execute_batch(statements).unwrap();
 }

@@ -8,7 +8,7 @@ use domain::webhook::{Attempt, Attempted, Delivery, DeliveryStatus, Due, Outcome
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
-use super::fixture::{append, at, completed, events, insert, open, open_with, session, task, with_writer};
+use super::fixture::{append, at, completed, events, execute, insert, open, open_with, session, task, with_writer};
 use crate::{BusyWebhooks, Change, Store, StoreOptions, WebhookFilter, rekey};
 
 const URL: &str = "https://a.example/hooks?token=hidden";
@@ -95,6 +95,25 @@ async fn it_is_due_with_the_end_and_goes_on_until_it_is_delivered() {
     let statuses: Vec<Option<u16>> = delivery.attempts.iter().map(|attempt| attempt.status).collect();
     assert_eq!(statuses, [Some(500), Some(200), Some(200)]);
     assert_eq!((due(&store, at(99)).await.len(), store.pending_webhooks().await.unwrap()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_damaged_delivery_fails_and_blocks_no_other() {
+    for damage in
+        ["id = x'00'", "session = x'00'", "event = CAST(x'ff' AS TEXT)", "tries = -1, target = x''", "attempts = '['"]
+    {
+        let (directory, store) = open();
+        for name in ["damaged", "whole"] {
+            let task = submitted(&store, &session(name), URL).await;
+            store.commit(vec![Change::UpdateTask(completed(&task, at(10)))]).await.unwrap();
+        }
+        execute(&directory, &format!("UPDATE webhooks SET {damage} WHERE session_id = 'damaged'"));
+        let [first, other] = <[Due; 2]>::try_from(due(&store, at(10)).await).unwrap();
+        assert!(other.target.is_some());
+        // As the dispatcher does with a delivery that has no target.
+        store.commit(vec![attempted(&first, 500, Outcome::Failed)]).await.unwrap();
+        assert_eq!(due(&store, at(10)).await.len(), 1, "{damage}");
+    }
 }
 
 #[tokio::test]

@@ -60,7 +60,8 @@ pub(super) fn attempted(connection: &Connection, attempted: &Attempted) -> Resul
         .query_row([attempted.number], |row| row.get(0))
         .optional()?;
     let Some(kept) = kept else { return Ok(()) };
-    let mut attempts: Vec<Attempt> = row::json(&kept)?;
+    // Damaged attempts are replaced, so that the delivery ends.
+    let mut attempts: Vec<Attempt> = row::json(&kept).unwrap_or_default();
     attempts.push(attempted.attempt.clone());
     attempts.drain(..attempts.len().saturating_sub(Attempt::KEPT));
     let attempts = serde_json::to_string(&attempts).map_err(StoreError::Encode)?;
