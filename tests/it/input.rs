@@ -67,6 +67,9 @@ async fn a_body_that_is_not_right_is_refused_and_the_field_is_named() {
         (json!({ "timeoutMs": 0 }), "timeoutMs"),
         (json!({ "timeoutMs": 86_400_001_u64 }), "timeoutMs"),
         (json!({ "maxCostUsd": 0 }), "maxCostUsd"),
+        (json!({ "maxCostUSD": 1 }), "maxCostUSD: there is no such field; did you mean maxCostUsd?"),
+        (json!({ "max_turns": 1 }), "did you mean maxTurns?"),
+        (json!({ "anything": null }), "anything: there is no such field; known are sessionId"),
         (json!({ "maxCostUsd": -1 }), "maxCostUsd"),
         (json!({ "maxCostUsd": "1" }), "maxCostUsd"),
         (json!({ "metadata": "x" }), "metadata"),
@@ -104,6 +107,8 @@ async fn a_body_that_is_not_right_is_refused_and_the_field_is_named() {
         let error = problem["error"].as_str().unwrap();
         assert!(error.contains("sessionId") && error.contains("message") && error.contains("prompt"), "{error}");
     }
+    let problem = server.get("/tasks?limt=5").await.problem(400, "invalid_request");
+    assert_eq!(problem["error"], "limt: there is no such parameter; did you mean limit?");
     let large = json!({ "sessionId": "s", "message": "x".repeat(5 << 20) });
     server.post("/task", &large).await.problem(413, "payload_too_large");
     assert_eq!(server.get("/sessions").await.ok(), json!([]), "nothing of it was accepted");

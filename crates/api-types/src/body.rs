@@ -32,7 +32,7 @@ pub struct TaskBody {
 
 /// The body of `PUT /session/:id/credential`. Without `Debug`.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct CredentialBody {
     pub api_key: Option<String>,
     pub oauth_token: Option<String>,

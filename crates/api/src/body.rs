@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
-use super::{ApiError, MAX_BODY_BYTES};
+use super::{ApiError, MAX_BODY_BYTES, fields};
 use crate::access::{BodyShare, Share};
 
 /// The time limits of reading a body.
@@ -70,7 +70,12 @@ impl RawBody {
     /// Decodes JSON. An error names the field and what it may be.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         let mut json = serde_json::Deserializer::from_slice(&self.bytes);
-        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let mut unknown: Option<String> = None;
+        let mut note = |path: serde_ignored::Path<'_>| {
+            unknown.get_or_insert_with(|| path.to_string());
+        };
+        let noting = serde_ignored::Deserializer::new(&mut json, &mut note);
+        let value = serde_path_to_error::deserialize(noting).map_err(|error| {
             let path = error.path().to_string();
             let cause = error.into_inner();
             match cause.classify() {
@@ -80,6 +85,7 @@ impl RawBody {
             }
         })?;
         json.end().map_err(|error| ApiError::invalid(format!("the body is not JSON: {error}")))?;
+        fields::check::<T>("field", unknown.as_deref())?;
         Ok(value)
     }
 }

@@ -2,18 +2,34 @@
 
 use axum::extract::FromRequestParts;
 use axum::extract::rejection::{PathRejection, QueryRejection};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+use url::form_urlencoded;
 
-use super::ApiError;
+use super::{ApiError, fields};
 
 /// The variables in the path.
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(ApiError))]
 pub(super) struct Path<T>(pub(super) T);
 
-/// The parameters behind the `?`.
-#[derive(FromRequestParts)]
-#[from_request(via(axum::extract::Query), rejection(ApiError))]
+/// The parameters behind the `?`. One that is not known is refused.
 pub(super) struct Query<T>(pub(super) T);
+
+/// The parameter of a ticket, which the access check has read.
+const TICKET: &str = "ticket";
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let axum::extract::Query(query) = axum::extract::Query::try_from_uri(&parts.uri)?;
+        let text = parts.uri.query().unwrap_or_default().as_bytes();
+        let names: Vec<_> = form_urlencoded::parse(text).map(|(name, _)| name).filter(|name| name != TICKET).collect();
+        fields::check::<T>("parameter", names.iter().map(|name| &**name))?;
+        Ok(Query(query))
+    }
+}
 
 impl From<PathRejection> for ApiError {
     fn from(rejection: PathRejection) -> Self {

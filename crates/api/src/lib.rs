@@ -15,7 +15,7 @@
 //! | `health`, `metrics` | `/health` and `/ready`; `/metrics` |
 //! | `openapi`, `docs`, `dashboard`, `embedded` | the documents and pages in the binary |
 //! | `error` | [`ApiError`], and its response |
-//! | `body`, `extract`, `paging`, `view`, `guarded` | shared: reading a request, pages of a list, records as callers see them, bodies that hold a share |
+//! | `body`, `extract`, `fields`, `paging`, `view`, `guarded` | shared: reading a request, pages of a list, records as callers see them, bodies that hold a share |
 //! | [`settings`] | the values of the API's settings |
 //!
 //! [`router`] lists all routes and their layers. The outermost layer is `audit`, so that every refusal has a request id
@@ -40,6 +40,7 @@ mod embedded;
 mod error;
 mod events;
 mod extract;
+mod fields;
 mod files;
 mod guarded;
 mod health;

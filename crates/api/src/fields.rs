@@ -1,0 +1,84 @@
+//! Names of fields that a request has and its type does not. A misspelt limit would be no limit.
+
+use serde::de::value::Error;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
+use serde::forward_to_deserialize_any;
+
+use super::ApiError;
+
+/// A name this similar to a known one is probably a misspelt one (Jaro-Winkler, 0 to 1).
+const SIMILAR: f64 = 0.8;
+
+/// Checks that `T` has all of these fields. `kind` names them in the error.
+pub(crate) fn check<'a, T: DeserializeOwned>(
+    kind: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Result<(), ApiError> {
+    let known = fields_of::<T>();
+    match names.into_iter().find(|name| !known.contains(name)) {
+        Some(name) => Err(ApiError::invalid(sentence(kind, name, known))),
+        None => Ok(()),
+    }
+}
+
+/// The names of a structure's fields, as they are read.
+fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
+    let mut fields: &'static [&'static str] = &[];
+    // It ends with an error, because it has no values.
+    let _ = T::deserialize(Fields(&mut fields));
+    fields
+}
+
+/// Has no values. It keeps the names that a structure's type asks for.
+struct Fields<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for Fields<'_> {
+    type Error = Error;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Error> {
+        *self.0 = fields;
+        Err(Error::custom("there are no values"))
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+        Err(Error::custom("this is no structure"))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+fn sentence(kind: &str, name: &str, known: &[&str]) -> String {
+    let similarity = |other: &str| strsim::jaro_winkler(&name.to_lowercase(), &other.to_lowercase());
+    let nearest = known.iter().max_by(|one, other| similarity(one).total_cmp(&similarity(other)));
+    let shown: String = name.chars().take(64).collect();
+    match nearest.filter(|nearest| similarity(nearest) >= SIMILAR) {
+        Some(nearest) => format!("{shown}: there is no such {kind}; did you mean {nearest}?"),
+        None => format!("{shown}: there is no such {kind}; known are {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentence;
+
+    #[test]
+    fn the_nearest_name_is_offered_if_one_is_near() {
+        let known = ["sessionId", "message", "maxCostUsd", "maxTurns"];
+        for (name, expected) in [
+            ("maxCostUSD", "maxCostUSD: there is no such field; did you mean maxCostUsd?"),
+            ("max_turns", "max_turns: there is no such field; did you mean maxTurns?"),
+            ("session", "session: there is no such field; did you mean sessionId?"),
+            ("xyz", "xyz: there is no such field; known are sessionId, message, maxCostUsd, maxTurns"),
+        ] {
+            assert_eq!(sentence("field", name, &known), expected);
+        }
+    }
+}
