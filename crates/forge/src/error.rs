@@ -78,8 +78,9 @@ impl GitHubError {
         let words = message.to_ascii_lowercase();
         let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
         let resource = path.trim_start_matches("/repos/").to_owned();
+        let repository = || resource.split('/').take(2).collect::<Vec<_>>().join("/");
         match status {
-            StatusCode::NOT_FOUND if changes && path.starts_with("/repos/") => GitHubError::MissingRights(resource),
+            StatusCode::NOT_FOUND if changes && path.starts_with("/repos/") => GitHubError::MissingRights(repository()),
             StatusCode::NOT_FOUND => GitHubError::NotFound(resource),
             StatusCode::UNAUTHORIZED => GitHubError::Unauthorized(message),
             StatusCode::FORBIDDEN | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT
@@ -88,10 +89,12 @@ impl GitHubError {
                 GitHubError::Protected(message)
             }
             StatusCode::FORBIDDEN if has(&["archived"]) => GitHubError::Archived(message),
-            StatusCode::FORBIDDEN if has(&["not accessible by"]) => GitHubError::MissingRights(resource),
+            StatusCode::FORBIDDEN if has(&["not accessible by", "write access to repository"]) => {
+                GitHubError::MissingRights(repository())
+            }
             StatusCode::FORBIDDEN => GitHubError::Forbidden(message),
             StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT => GitHubError::Invalid(message),
-            status if status.is_redirection() => GitHubError::Moved(resource),
+            status if status.is_redirection() => GitHubError::Moved(repository()),
             status => GitHubError::Unavailable { status: status.as_u16(), message },
         }
     }

@@ -35,7 +35,9 @@ impl GitHub {
             return Ok(pull);
         }
         let opened = match self.create_pull(name, new, Draft::Yes).await {
-            Err(GitHubError::Invalid(message)) if message.to_ascii_lowercase().contains("draft") => {
+            Err(GitHubError::Invalid(message) | GitHubError::Forbidden(message))
+                if message.to_ascii_lowercase().contains("draft") =>
+            {
                 self.create_pull(name, new, Draft::No).await
             }
             outcome => outcome,

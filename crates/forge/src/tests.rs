@@ -181,7 +181,7 @@ async fn a_change_that_the_credential_may_not_make_is_no_missing_repository() {
         world.forge.fail(Fault { method: Method::POST, path, status, message, retry_after: None, times: 1 });
     };
     refuse(404, "Not Found");
-    assert!(matches!(create().await.unwrap_err(), GitHubError::MissingRights(_)));
+    assert!(matches!(create().await.unwrap_err(), GitHubError::MissingRights(name) if name == "acme/api"));
     refuse(403, "Resource not accessible by personal access token");
     assert!(matches!(create().await.unwrap_err(), GitHubError::MissingRights(_)));
     refuse(403, "Repository was archived so is read-only.");

@@ -24,7 +24,7 @@
 //! | `retry`, `failure`, `answer` | retries of an overloaded API; the reason of a failure; answers of the gateway itself |
 //! | `proxy`, `tunnel`, `task_quota`, `activity` | outside hosts: requests, connections, quotas, counters |
 //! | `egress`, `address`, `resolve` | the decision on an outside host; kinds of addresses; name look-ups |
-//! | `git` | fetch and push: paths, commands of a push, the report to the sandbox's git |
+//! | `git` | fetch and push: paths, commands of a push, the report to the sandbox's git; `workflows`, `lfs` and `pack` examine the objects |
 //! | `outbound` | the coordinator's own requests to callers' addresses, under the same rules |
 //! | `upstream`, `headers`, `settings` | the client of the model API; the headers that pass; settings |
 //!
@@ -36,6 +36,7 @@
 //!   most one request (`budget/tests/property.rs`).
 //! - The address that the decision was made on is the address that is dialled: a name is resolved once.
 //! - No sandbox reaches the coordinator's own listeners, and no address of this host unless an egress rule allows it.
+//! - A push moves a branch only after its objects were examined at the forge.
 //! - The gateway keeps the true reason of a failure ([`SandboxGateway::failure`]), because the CLI reports API failures
 //!   as success.
 //! - The crate knows neither sessions nor the link: it gets byte streams, and an [`Assignee`] that says who pays.

@@ -7,7 +7,7 @@ use super::forge::{World, failed};
 
 /// A repository whose `attack.sh` the agent runs.
 async fn repository(world: &World, name: &str, attack: &str) {
-    let seed = Seed::new("", &[("attack.sh", attack), (".github/workflows/ci.yml", "on: fork\n")]);
+    let seed = Seed::new("", &[("attack.sh", attack)]);
     world.forge.create_repository(name, &seed).await.unwrap();
 }
 
@@ -26,7 +26,7 @@ exit 0
 
 /// A listing of `.github` in the contents API ends before `workflows`.
 const CUT_LISTING: &str = r"
-for n in $(seq 1200); do echo > .github/a$n; done; echo 'on: push' > .github/workflows/ci.yml
+mkdir -p .github/workflows; for n in $(seq 1200); do echo > .github/a$n; done; echo 'on: push' > .github/workflows/ci.yml
 git add . && git commit -qm 'A workflow' && git push origin HEAD; git push origin HEAD:$(git branch --show-current)-more
 exit 0
 ";

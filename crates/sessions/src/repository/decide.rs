@@ -119,7 +119,8 @@ impl Repositories {
         let refused = |error: String| Failure::new(ErrorType::CloneFailed, error);
         let of_forge = |error: GitHubError| failure::preparing(&error);
         let base_commit = self.github.branch(name, &base).await.map_err(of_forge)?;
-        let base_commit = base_commit.ok_or_else(|| refused(format!("{name} has no branch {base}")))?;
+        let base_commit =
+            base_commit.ok_or_else(|| refused(format!("{name} has no branch {base} that the credential can read")))?;
         let (branch, own_branch) = match &request.branch {
             Some(branch) => (branch.clone(), false),
             None => (format!("claude/{task}"), true),

@@ -191,7 +191,7 @@ impl WindUp {
             if checkout.own_branch && rejected.is_none() && github.branch(name, branch).await?.as_ref() == Some(start) {
                 github.delete_reference(name, &format!("refs/heads/{branch}")).await?;
             }
-            let nothing = || Failure::new(ErrorType::NothingToDo, nothing_changed(outcome.report.as_ref()));
+            let nothing = || Failure::new(ErrorType::NothingToDo, nothing_changed(outcome.report.as_ref(), checkout));
             let failure = completed.then(|| rejected.cloned().unwrap_or_else(nothing));
             return Ok(WoundUp { pull: None, failure });
         };
@@ -221,10 +221,18 @@ impl WindUp {
     }
 }
 
-fn nothing_changed(report: Option<&WorkReport>) -> String {
+fn nothing_changed(report: Option<&WorkReport>, checkout: &Checkout) -> String {
     let said = report.map(|report| report.summary.trim()).filter(|summary| !summary.is_empty());
     let said = said.map(|said| format!(": {}", said.chars().take(500).collect::<String>())).unwrap_or_default();
-    format!("nothing was changed in the repository, so there is no pull request{said}")
+    let Checkout { branch, made, .. } = checkout;
+    if made.is_empty() {
+        return format!("nothing was changed in the repository, so there is no pull request{said}");
+    }
+    let others = made.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    format!(
+        "nothing was changed on the branch {branch}, so there is no pull request; the session pushed other branches, \
+         {others}{said}"
+    )
 }
 
 impl Repositories {
