@@ -10,9 +10,10 @@ use agent_template::AgentTemplate;
 use domain::error_chain;
 use domain::repository::{Checkout, Pull};
 use domain::session::SessionKey;
-use domain::task::{ErrorType, Failure};
+use domain::task::{ErrorType, Failure, TaskId};
 use forge::{GitHubError, NewPull, PullChanges};
 use sandbox::{Assignment, LaunchError, LaunchOrder, SandboxHost};
+use store::Store;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -25,8 +26,7 @@ const PAUSES: [Duration; 4] =
 /// The end of the task itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
-    pub(crate) task: String,
-    pub(crate) prompt: String,
+    pub(crate) task: TaskId,
     pub(crate) model: String,
     /// US dollars.
     pub(crate) cost: f64,
@@ -38,6 +38,8 @@ pub(crate) struct Outcome {
 pub(crate) struct WindUp {
     pub(crate) repositories: Repositories,
     pub(crate) sandboxes: Arc<SandboxHost>,
+    /// Has the prompt of the task.
+    pub(crate) store: Store,
     pub(crate) session: SessionKey,
     pub(crate) checkout: Checkout,
     pub(crate) cloned: bool,
@@ -71,7 +73,7 @@ impl WindUp {
         match cancel.run_until_cancelled(handed_in).await {
             Some(Ok(wound_up)) => wound_up,
             Some(Err(error)) => {
-                warn!(task.id = self.outcome.task, %error, "a pull request could not be finished");
+                warn!(task.id = %self.outcome.task, %error, "a pull request could not be finished");
                 WoundUp { pull: None, failure: Some(failure::handing_in(&error)) }
             }
             None => WoundUp::default(),
@@ -128,9 +130,9 @@ impl WindUp {
             return Ok(WoundUp { pull: None, failure });
         }
         let failure = outcome.failure.as_ref().or(rejected);
-        let pull = repositories.open_pull(checkout, &outcome.task, &outcome.prompt).await?;
-        let (title, body) =
-            pull_request::last_words(&outcome.prompt, &outcome.task, outcome.cost, outcome.report.as_ref(), failure);
+        let (prompt, task) = (prompt_of(&outcome.task, &self.store).await, outcome.task.as_str());
+        let pull = repositories.open_pull(checkout, task, &prompt).await?;
+        let (title, body) = pull_request::last_words(&prompt, task, outcome.cost, outcome.report.as_ref(), failure);
         let pull = github.change_pull(name, pull.number, &PullChanges { title: Some(title), body: Some(body) }).await?;
         if failure.is_none() && pull.draft {
             github.mark_ready(name, &pull).await?;
@@ -143,6 +145,17 @@ fn nothing_changed(report: Option<&WorkReport>) -> String {
     let said = report.map(|report| report.summary.trim()).filter(|summary| !summary.is_empty());
     let said = said.map(|said| format!(": {}", said.chars().take(500).collect::<String>())).unwrap_or_default();
     format!("nothing was changed in the repository, so there is no pull request{said}")
+}
+
+/// The prompt of a task, which only the store has. A pull request gets a title from it, and is better without it than not made.
+pub(crate) async fn prompt_of(task: &TaskId, store: &Store) -> String {
+    match store.task_request(task).await {
+        Ok(request) => request.message,
+        Err(error) => {
+            warn!(task.id = %task, %error, "could not read a task's prompt for its pull request");
+            String::new()
+        }
+    }
 }
 
 impl Repositories {

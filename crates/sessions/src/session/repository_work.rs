@@ -19,7 +19,7 @@ use super::durable::DurableState;
 use super::report::Report;
 use super::sandbox::SessionSandbox;
 use super::tasks::{Ending, Tasks};
-use crate::repository::{Outcome, WindUp, WorkReport, WoundUp};
+use crate::repository::{Outcome, WindUp, WorkReport, WoundUp, prompt_of};
 use stages::fill_in;
 pub(crate) use stages::{apply_step, enter_worker_stage, on_pull_opened};
 
@@ -56,19 +56,20 @@ impl RepositoryWork {
         let running = tasks.running().map(|running| &running.record);
         let task = running.or_else(|| tasks.first().map(|waiting| &waiting.record));
         let (Some(task), Some(repositories)) = (task, context.repositories.clone()) else { return };
-        let (checkout, id, prompt) = (checkout.clone(), task.id.to_string(), task.request.message.clone());
+        let (checkout, task, store) = (checkout.clone(), task.id.clone(), context.store.clone());
         let (mut pushes, reports) = (gateway.pushes(), (*reports).clone());
         let enough = CancellationToken::new();
         let stop = enough.clone();
         let work = context.tracker.spawn(async move {
             while stop.run_until_cancelled(next_work(&mut pushes, &checkout.start)).await == Some(true) {
-                match repositories.open_pull(&checkout, &id, &prompt).await {
+                let prompt = prompt_of(&task, &store).await;
+                match repositories.open_pull(&checkout, task.as_str(), &prompt).await {
                     Ok(pull) => {
                         let _ = reports.send(Report::PullOpened(pull)).await;
                         return;
                     }
                     // The next push and the end of the task try again.
-                    Err(error) => warn!(task.id = id, %error, "the pull request could not be opened yet"),
+                    Err(error) => warn!(task.id = %task, %error, "the pull request could not be opened yet"),
                 }
             }
         });
@@ -88,12 +89,12 @@ pub(crate) fn wind_up(tasks: &Tasks, durable: &DurableState, context: &SessionCo
     Some(WindUp {
         repositories: context.repositories.clone()?,
         sandboxes: Arc::clone(&context.sandboxes),
+        store: context.store.clone(),
         session: durable.key(),
         checkout: checkout.clone()?,
         cloned: *cloned,
         outcome: Outcome {
-            task: record.id.to_string(),
-            prompt: record.request.message.clone(),
+            task: record.id.clone(),
             model: record.request.model.clone(),
             cost: record.answer.as_ref().map_or(0.0, |answer| answer.cost),
             failure: record.failure.clone().or_else(|| blocked(report.as_ref())),
