@@ -9,13 +9,18 @@ use crate::bounds::within;
 use crate::server::{Setup, TestServer};
 
 /// A feed, cut where an item ends: a line, or an empty one.
-struct Feed {
+pub(crate) struct Feed {
     body: BoxStream<'static, reqwest::Result<bytes::Bytes>>,
     text: String,
     end_of_item: &'static str,
 }
 
 impl Feed {
+    /// The lines of all changes, for a caller without a key.
+    pub(crate) async fn of_all(server: &TestServer) -> Self {
+        Self::open(&Caller::new(server, 1, None), "application/x-ndjson", "\n").await
+    }
+
     async fn open(caller: &Caller<'_>, accept: &str, end_of_item: &'static str) -> Self {
         let answer = caller.request("GET", "/watch").header("accept", accept).send().await.unwrap();
         assert_eq!(answer.status(), 200);
@@ -37,7 +42,7 @@ impl Feed {
     }
 
     /// Lines up to the first that fits, which is the last.
-    async fn until(&mut self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
+    pub(crate) async fn until(&mut self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         let mut seen = Vec::new();
         loop {
             let line: Value = serde_json::from_str(&self.item().await.expect("the feed ended")).unwrap();

@@ -28,7 +28,7 @@ const PATIENCE: Patience = Patience { idle: Duration::from_secs(15), total: Dura
 /// The body as it came, within the limits of its caller and in time.
 pub(super) struct RawBody {
     pub(super) bytes: Bytes,
-    _share: Option<Share>,
+    share: Option<Share>,
 }
 
 impl<S: Send + Sync> FromRequest<S> for RawBody {
@@ -38,7 +38,7 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
         let length = request.body().size_hint().exact();
         let share = request.extensions().get::<BodyShare>().map(|share| share.reserve(length)).transpose()?;
         let bytes = read_in_time(request.into_body(), PATIENCE).await?;
-        Ok(RawBody { bytes, _share: share })
+        Ok(RawBody { bytes, share })
     }
 }
 
@@ -67,6 +67,11 @@ fn is_too_large(error: &(dyn Error + 'static)) -> bool {
 }
 
 impl RawBody {
+    /// Drops the body. Its room stays reserved for what was made of it, until the share is dropped.
+    pub(super) fn into_share(self) -> Option<Share> {
+        self.share
+    }
+
     /// Decodes JSON. An error names the field and what it may be.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         let mut json = serde_json::Deserializer::from_slice(&self.bytes);

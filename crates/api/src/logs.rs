@@ -20,7 +20,7 @@ use store::{Store, StoreError};
 
 use super::events::{NDJSON, is_set};
 use super::extract::{Path, Query};
-use super::task::visible_task;
+use super::task::visible_listed_task;
 use super::{Api, ApiError, events};
 use crate::access::Caller;
 
@@ -55,7 +55,7 @@ pub(super) async fn logs(
         Some("ndjson") => Format::Events,
         Some(_) => return Err(ApiError::invalid("format: it must be lines, text or ndjson")),
     };
-    let record = visible_task(&api, &caller, &id).await?;
+    let record = visible_listed_task(&api, &caller, &id).await?;
     let (store, task) = (api.store.clone(), record.id.clone());
     let news = if is_set(query.follow.as_deref()) && !record.status.is_final() {
         let log = api.registry.subscribe(&record.session_id).await?.log;
@@ -110,7 +110,8 @@ impl Reader {
             }
             let news = self.news.as_mut().filter(|_| !self.ended)?;
             // Asked *before* reading on, so that what is written with the end is read after it.
-            self.ended = self.store.task(&self.task).await.ok().flatten().is_none_or(|task| task.status.is_final());
+            self.ended =
+                self.store.listed_task(&self.task).await.ok().flatten().is_none_or(|task| task.status.is_final());
             if !self.ended && !matches!(news.next().await, Ok(sessions::session::Page::Events(_))) {
                 self.ended = true;
             }

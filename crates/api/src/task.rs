@@ -24,7 +24,7 @@ use super::paging::Paging;
 use super::session::prefix;
 use super::submission;
 use super::{Api, ApiError, agents, view};
-use crate::access::Caller;
+use crate::access::{BodyShare, Caller};
 
 /// `POST /task`.
 pub(super) async fn submit(
@@ -47,6 +47,7 @@ pub(super) async fn submit(
         return Err(ApiError::foreign_session(prefix));
     }
     let idempotency = idempotency_key(&caller, &headers, &body.bytes)?;
+    let share = body.into_share();
     let is_repository_task = task.task.is_some();
     let submission = Submission {
         task: task.task,
@@ -60,6 +61,8 @@ pub(super) async fn submit(
 
     let (id, session) = submit_once(&api, task.session, submission).await?;
     failpoint!("task.accepted");
+    // The store has the task's texts now. A caller that waits for the end holds no memory for them.
+    drop(share);
     let subject = Subject { session: Some(session.to_string()), task: Some(id.to_string()) };
     let mut response = if respond_async || is_repository_task {
         accepted(&id, &session)
@@ -76,7 +79,7 @@ async fn submit_once(api: &Api, session: SessionId, submission: Submission) -> R
         Ok(accepted) => Ok((accepted.task, session)),
         Err(SubmitError::Store(error)) => match error.as_ref() {
             StoreError::IdempotencyKeyUsed { task: first, same_body: true } => {
-                let record = api.store.task(first).await?;
+                let record = api.store.listed_task(first).await?;
                 // A repository task's session has the name of the first.
                 Ok((first.clone(), record.map_or(session, |record| record.session_id)))
             }
@@ -91,9 +94,12 @@ async fn submit_once(api: &Api, session: SessionId, submission: Submission) -> R
 pub(super) async fn retry(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
+    Extension(share): Extension<BodyShare>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    // The texts of the task are as large as its body was.
+    let _share = share.reserve(None)?;
     let before = visible_task(&api, &caller, &id).await?;
     if api.is_draining() {
         return Err(ApiError::shutting_down());
@@ -157,9 +163,18 @@ pub(super) async fn show(
 }
 
 /// The task of a path, where it exists for the caller.
-pub(super) async fn visible_task(api: &Api, caller: &Caller, id: &str) -> Result<TaskRecord, ApiError> {
+async fn visible_task(api: &Api, caller: &Caller, id: &str) -> Result<TaskRecord, ApiError> {
     let task: TaskId = id.parse().map_err(|_| ApiError::unknown_task(id))?;
-    let record = api.store.task(&task).await?;
+    only_visible(api.store.task(&task).await?, caller, id)
+}
+
+/// The same as lists show it, with the beginning of long texts.
+pub(super) async fn visible_listed_task(api: &Api, caller: &Caller, id: &str) -> Result<TaskRecord, ApiError> {
+    let task: TaskId = id.parse().map_err(|_| ApiError::unknown_task(id))?;
+    only_visible(api.store.listed_task(&task).await?, caller, id)
+}
+
+fn only_visible(record: Option<TaskRecord>, caller: &Caller, id: &str) -> Result<TaskRecord, ApiError> {
     record.filter(|record| caller.sees(&record.session_id)).ok_or_else(|| ApiError::unknown_task(id))
 }
 
@@ -227,7 +242,7 @@ pub(super) async fn abort(
     };
     let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
     let task = match id.parse::<TaskId>() {
-        Ok(task) => api.store.task(&task).await?,
+        Ok(task) => api.store.listed_task(&task).await?,
         Err(_) => None,
     };
     let (session, scope, answer) = match task.filter(|record| caller.sees(&record.session_id)) {

@@ -82,7 +82,8 @@ impl Registry {
         }
     }
 
-    /// A task's record once the task has ended. `None`: the session does not have this task.
+    /// A task's record once the task has ended, perhaps without the texts of its request. `None`: the session does not have this
+    /// task.
     pub async fn wait(&self, id: &SessionId, task: &TaskId) -> Result<Option<TaskRecord>, RegistryError> {
         self.ask(id, |reply| Request::Wait(task.clone(), reply)).await
     }

@@ -28,7 +28,7 @@ pub(crate) use from_mirror::MirrorSource;
 pub use mirror::{Git, MirrorCopy, MirrorError, MirrorSettings, Mirrors};
 pub use prompts::{PromptError, Prompts};
 pub(crate) use report::{REPORT_SCHEMA, WorkReport};
-pub(crate) use wind_up::{Outcome, WindUp, WoundUp};
+pub(crate) use wind_up::{Outcome, WindUp, WoundUp, prompt_of};
 
 use self::branches::Branches;
 use forge::GitHub;

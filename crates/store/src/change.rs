@@ -27,7 +27,8 @@ pub enum Change {
         prompt_uuid: Uuid,
         idempotency: Option<IdempotencyKey>,
     },
-    /// Replaces status, attempt, times, answer and failure. The request of a task never changes.
+    /// Replaces status, attempt, times, answer and failure. The request of a task never changes, so that its texts may be
+    /// missing here.
     UpdateTask(TaskRecord),
     /// Appends events of one task, or of none. Their numbers must follow the session's newest event.
     AppendEvents {
@@ -62,6 +63,7 @@ pub enum Change {
     /// due.
     InsertWebhook {
         id: WebhookId,
+        /// The texts of its request do not matter.
         task: TaskRecord,
         target: Target,
     },

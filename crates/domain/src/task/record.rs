@@ -42,6 +42,25 @@ impl TaskStatus {
 }
 
 impl TaskRecord {
+    /// The record with [`TaskRequest::without_texts`].
+    #[must_use]
+    pub fn without_texts(&self) -> TaskRecord {
+        TaskRecord {
+            id: self.id.clone(),
+            session: self.session,
+            session_id: self.session_id.clone(),
+            status: self.status,
+            request: self.request.without_texts(),
+            created: self.created,
+            started: self.started,
+            finished: self.finished,
+            attempt: self.attempt,
+            answer: self.answer.clone(),
+            failure: self.failure.clone(),
+            repository: self.repository.clone(),
+        }
+    }
+
     /// The form of `POST /task` that created the task: `repository` or `session`.
     pub const fn kind(&self) -> &'static str {
         if self.repository.is_some() { "repository" } else { "session" }
@@ -73,6 +92,27 @@ pub struct TaskRequest {
     /// The caller's span, if it wants to see the task in its own trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_parent: Option<TraceParent>,
+}
+
+impl TaskRequest {
+    /// The request without the texts of its caller, which may be megabytes long: message, context and metadata.
+    #[must_use]
+    pub fn without_texts(&self) -> TaskRequest {
+        TaskRequest {
+            message: String::new(),
+            context: None,
+            metadata: None,
+            model: self.model.clone(),
+            max_turns: self.max_turns,
+            timeout_ms: self.timeout_ms,
+            max_cost_usd: self.max_cost_usd,
+            retry: self.retry,
+            key: self.key.clone(),
+            key_limits: self.key_limits.clone(),
+            repository: self.repository.clone(),
+            trace_parent: self.trace_parent,
+        }
+    }
 }
 
 /// A task as the store keeps it.

@@ -10,9 +10,10 @@ use agent_template::AgentTemplate;
 use domain::error_chain;
 use domain::repository::{Checkout, Pull};
 use domain::session::SessionKey;
-use domain::task::{ErrorType, Failure, TaskStatus};
+use domain::task::{ErrorType, Failure, TaskId, TaskStatus};
 use forge::{GitHubError, NewPull, PullChanges};
 use sandbox::{Assignment, LaunchError, LaunchOrder, Sandbox, SandboxHost};
+use store::Store;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -36,8 +37,7 @@ const SHORT_PATIENCE: Duration = Duration::from_mins(1);
 /// The end of the task itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
-    pub(crate) task: String,
-    pub(crate) prompt: String,
+    pub(crate) task: TaskId,
     pub(crate) model: String,
     /// US dollars.
     pub(crate) cost: f64,
@@ -49,6 +49,8 @@ pub(crate) struct Outcome {
 pub(crate) struct WindUp {
     pub(crate) repositories: Repositories,
     pub(crate) sandboxes: Arc<SandboxHost>,
+    /// Has the prompt of the task.
+    pub(crate) store: Store,
     pub(crate) session: SessionKey,
     pub(crate) checkout: Checkout,
     pub(crate) cloned: bool,
@@ -113,7 +115,7 @@ impl WindUp {
                 Ok(wound_up) => return wound_up,
                 Err(error) => error,
             };
-            warn!(task.id = task, %error, "a pull request could not be finished");
+            warn!(task.id = %task, %error, "a pull request could not be finished");
             let wait = error.wait().or(error.is_passing().then_some(Duration::ZERO));
             let repeats = if let Some(wait) = wait { pauses.pause(wait).await } else { false };
             if !repeats {
@@ -130,7 +132,7 @@ impl WindUp {
                 Ok(Pushed::Complete) => return None,
                 Ok(Pushed::Refused(said)) => break said,
                 Ok(Pushed::Later(wait, said)) => {
-                    warn!(task.id = self.outcome.task, error = said, "commits could not be pushed yet");
+                    warn!(task.id = %self.outcome.task, error = said, "commits could not be pushed yet");
                     if !pauses.pause(wait).await {
                         break said;
                     }
@@ -200,18 +202,18 @@ impl WindUp {
             Failure::new(failure.error_type, error)
         });
         let failure = outcome.failure.as_ref().or(rejected.as_ref());
-        let opened = match repositories.open_pull(checkout, &outcome.task, &outcome.prompt).await {
+        let (prompt, task) = (prompt_of(&outcome.task, &self.store).await, outcome.task.as_str());
+        let opened = match repositories.open_pull(checkout, task, &prompt).await {
             // Somebody has merged the commits already.
             Err(GitHubError::Invalid(message)) if message.contains("No commits between") => {
                 let merged = github.closed_pull(name, branch).await?.ok_or(GitHubError::Invalid(message))?;
-                info!(task.id = outcome.task, head, pull.url = merged.html_url, "the commits are merged already");
+                info!(task.id = task, head, pull.url = merged.html_url, "the commits are merged already");
                 return Ok(WoundUp { pull: Some(merged), failure: completed.then_some(rejected).flatten() });
             }
             opened => opened?,
         };
         let opened = pull.insert(opened);
-        let (title, body) =
-            pull_request::last_words(&outcome.prompt, &outcome.task, outcome.cost, outcome.report.as_ref(), failure);
+        let (title, body) = pull_request::last_words(&prompt, task, outcome.cost, outcome.report.as_ref(), failure);
         let changes = PullChanges { title: Some(title), body: Some(body) };
         *opened = github.change_pull(name, opened.number, &changes).await?;
         if failure.is_none() && opened.draft {
@@ -233,6 +235,17 @@ fn nothing_changed(report: Option<&WorkReport>, checkout: &Checkout) -> String {
         "nothing was changed on the branch {branch}, so there is no pull request; the session pushed other branches, \
          {others}{said}"
     )
+}
+
+/// The prompt of a task, which only the store has. A pull request gets a title from it, and is better without it than not made.
+pub(crate) async fn prompt_of(task: &TaskId, store: &Store) -> String {
+    match store.task_request(task).await {
+        Ok(request) => request.message,
+        Err(error) => {
+            warn!(task.id = %task, %error, "could not read a task's prompt for its pull request");
+            String::new()
+        }
+    }
 }
 
 impl Repositories {

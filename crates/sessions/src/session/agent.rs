@@ -5,17 +5,19 @@ mod launch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::error_chain;
 use domain::task::{ErrorType, Failure, TaskId, TaskRecord};
 use failpoint::failpoint;
 use gateway::{AssignedTask, Assignee, UsageSnapshot};
 use observe::telemetry::TaskTrace;
 use sandbox::{ProcessOutput, Warm};
+use store::{Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::context::SessionContext;
-use super::conversation::{Conversation, LineContext};
+use super::conversation::{Conversation, LineContext, prompt_text, repair_text};
 use super::durable::DurableState;
 use super::payer;
 use super::report::Report;
@@ -83,8 +85,9 @@ impl Agent {
         slot.map(|slot| self.sandbox.reserve_slot(slot)).is_some()
     }
 
-    /// Puts a task before the agent. Its message is sent once the start is committed.
-    pub(crate) fn begin_task(&mut self, task: WaitingTask, scope: &mut Scope<'_>) {
+    /// Puts a task before the agent. Its message is sent once the start is committed. `text`: the message, where it need not
+    /// be read from the store.
+    pub(crate) fn begin_task(&mut self, task: WaitingTask, text: Option<String>, scope: &mut Scope<'_>) {
         let (is_in_preparation, record) = (task.is_in_preparation(), &task.record);
         let trace = scope.trace(record);
         if record.attempt == 0 && !is_in_preparation {
@@ -98,6 +101,7 @@ impl Agent {
         let used = if is_in_preparation { UsageSnapshot::default() } else { self.sandbox.used() };
         let mut running = Running::begin(task, resumed, used);
         running.trace_as(trace);
+        running.set_text(text);
         scope.durable.learn_secrets();
         self.conversation.begin_task();
         scope.tasks.begin(running, scope.durable);
@@ -109,7 +113,7 @@ impl Agent {
     /// Puts the next task of the queue before the agent.
     pub(crate) fn begin_next(&mut self, scope: &mut Scope<'_>) {
         if let Some(task) = scope.tasks.pop() {
-            self.begin_task(task, scope);
+            self.begin_task(task, None, scope);
         }
     }
 
@@ -132,15 +136,33 @@ impl Agent {
     }
 
     /// Sends the running task's message, if it waits for the commit of the task's start. So it is sent at most once.
-    pub(crate) async fn send_pending_prompt(&mut self, tasks: &mut Tasks, durable: &DurableState) {
+    pub(crate) async fn send_pending_prompt(
+        &mut self,
+        context: &SessionContext,
+        tasks: &mut Tasks,
+        durable: &DurableState,
+    ) {
         if !tasks.take_pending_prompt() {
             return;
         }
         failpoint!("task.started");
+        let message = match tasks.running_mut() {
+            Some(running) => message_of(running, &context.store).await,
+            None => return,
+        };
+        let message = match message {
+            Ok(message) => message,
+            Err(error) => {
+                warn!(session.id = %durable.id(), %error, "could not read a task's message");
+                let error = format!("the task's message could not be read: {}", error_chain(&error));
+                self.interrupt(Failure::new(ErrorType::ExitCode, error), tasks);
+                return self.send().await;
+            }
+        };
         let env = durable.visible_env();
         let changed = self.sandbox.apply_env(&env);
         if let Some(running) = tasks.running() {
-            self.conversation.send_prompt(running, changed.then_some(&env));
+            self.conversation.send_prompt(running, &message, changed.then_some(&env));
         }
         self.send().await;
         failpoint!("message.said");
@@ -278,6 +300,17 @@ impl Agent {
             access: durable.access(self.conversation.egress()),
             task: None,
         });
+    }
+}
+
+/// The message that the agent is to answer now.
+async fn message_of(running: &mut Running, store: &Store) -> Result<String, StoreError> {
+    if let Some(schema_error) = running.schema_error() {
+        return Ok(repair_text(schema_error));
+    }
+    match running.take_text() {
+        Some(text) => Ok(text),
+        None => Ok(prompt_text(&store.task_request(&running.record.id).await?)),
     }
 }
 

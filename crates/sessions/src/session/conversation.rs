@@ -11,7 +11,7 @@ use agent_template::AgentTemplate;
 use claude_stream::{ControlRequest, user_message};
 use domain::egress::EgressRule;
 use domain::event::Event;
-use domain::task::{Failure, TaskId, TaskRecord};
+use domain::task::{Failure, TaskId, TaskRequest};
 use gateway::{SandboxGateway, UsageSnapshot};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -124,16 +124,15 @@ impl Conversation {
 
     /// Sends the running task's message, after the settings that the task needs. `env`: where it differs from the
     /// agent's.
-    pub(crate) fn send_prompt(&mut self, running: &Running, env: Option<&BTreeMap<String, String>>) {
+    pub(crate) fn send_prompt(&mut self, running: &Running, message: &str, env: Option<&BTreeMap<String, String>>) {
         let model = &running.record.request.model;
-        let message = running.schema_error().map_or_else(|| prompt_text(&running.record), repair_text);
         if let Some(env) = env {
             self.control(&ControlRequest::ApplyFlagSettings { env });
             self.restart_mcp_servers(env);
         }
         // Set for each task: the CLI keeps the model of an earlier task.
         self.control(&ControlRequest::SetModel { model });
-        self.outbox.push(user_message(&running.prompt().to_string(), &message));
+        self.outbox.push(user_message(&running.prompt().to_string(), message));
         self.last_output = Instant::now();
     }
 
@@ -199,14 +198,16 @@ impl Conversation {
     }
 }
 
-fn prompt_text(record: &TaskRecord) -> String {
-    match &record.request.context {
-        Some(context) => format!("## Context\n\n{context}\n\n---\n\n{}", record.request.message),
-        None => record.request.message.clone(),
+/// The message to the agent.
+pub(crate) fn prompt_text(request: &TaskRequest) -> String {
+    match &request.context {
+        Some(context) => format!("## Context\n\n{context}\n\n---\n\n{}", request.message),
+        None => request.message.clone(),
     }
 }
 
-fn repair_text(schema_error: &str) -> String {
+/// The message that asks the agent for a better answer.
+pub(crate) fn repair_text(schema_error: &str) -> String {
     format!(
         "Your answer could not be used: {schema_error}. Give the same answer once more by calling the StructuredOutput tool \
          with an object that fits its schema. Do not do anything else."

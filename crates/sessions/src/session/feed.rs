@@ -102,6 +102,17 @@ impl Feed {
         self.shared.end.receiver_count() > 0
     }
 
+    /// A change cannot be published: all watchers have to list again.
+    pub(crate) fn skip(&self) {
+        let end = {
+            let mut ring = self.shared.ring();
+            ring.clear();
+            ring.first += 1;
+            ring.end()
+        };
+        self.shared.end.send_modify(|latest| *latest = end.max(*latest));
+    }
+
     /// Publishes a committed change to the watchers.
     pub(crate) fn publish(&self, changed: &Changed<'_>) {
         if !self.is_watched() {

@@ -3,6 +3,7 @@
 use sandbox::Warm;
 
 use super::agent::{Agent, Scope};
+use super::conversation::prompt_text;
 use super::durable::Savepoint;
 use super::request::{Accepted, Submission};
 use super::sandbox::discard_warm;
@@ -32,11 +33,13 @@ impl PendingTask {
         let position = scope.tasks.position();
         let starts = state == State::Idle && scope.tasks.queued() == 0 && !scope.context.draining.is_cancelled();
         let sandbox = warm.as_ref().map(|warm| warm.sandbox.record());
+        // The texts of a task that waits are in the store only.
+        let text = starts.then(|| prompt_text(&submission.request));
         let task = scope.durable.accept(submission, sandbox, position);
         let accepted = Accepted { task: task.record.id.clone(), position };
         let mut waiting = Some(task);
         if starts && let Some(task) = waiting.take() {
-            agent.begin_task(task, scope);
+            agent.begin_task(task, text, scope);
         }
         PendingTask { before, accepted, warm, waiting }
     }

@@ -42,17 +42,26 @@ pub(crate) struct Flushed {
     pub(crate) ended: Vec<TaskRecord>,
     /// The sandbox can forget its frames up to this one.
     pub(crate) last_frame: Option<u64>,
-    /// New and changed records of tasks, in this order.
-    pub(crate) tasks: Vec<TaskRecord>,
+    /// New and changed records of tasks, in their order.
+    pub(crate) tasks: Vec<FlushedTask>,
     pub(crate) session_deleted: bool,
     /// The time from the oldest event to its commit.
     pub(crate) lag: Option<Duration>,
 }
 
+/// A task's record that was written.
+#[derive(Debug, PartialEq)]
+pub(crate) enum FlushedTask {
+    New(TaskRecord),
+    /// Without the texts of its request.
+    Changed(TaskRecord),
+}
+
 impl Flushed {
     fn add(&mut self, change: Change) {
         match change {
-            Change::InsertTask { record, .. } | Change::UpdateTask(record) => self.tasks.push(record),
+            Change::InsertTask { record, .. } => self.tasks.push(FlushedTask::New(record)),
+            Change::UpdateTask(record) => self.tasks.push(FlushedTask::Changed(record)),
             Change::DeleteSession(_) => self.session_deleted = true,
             Change::InsertSession(_)
             | Change::UpdateSession(_)

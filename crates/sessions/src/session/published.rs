@@ -1,11 +1,14 @@
 //! The status and the row of a session as others last saw them.
 
 use domain::session::{SessionId, SessionRecord};
+use domain::task::TaskRecord;
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tracing::warn;
 
+use super::context::SessionContext;
 use super::feed::{Changed, Feed};
-use super::journal::Flushed;
+use super::journal::{Flushed, FlushedTask};
 use super::state::State;
 use super::tasks::Tasks;
 
@@ -55,9 +58,13 @@ impl LastPublished {
     }
 
     /// Publishes the committed changes of tasks, and the deletion of the session.
-    pub(crate) fn publish_commit(&mut self, flushed: &Flushed, session: &SessionId, feed: &Feed) {
-        for record in &flushed.tasks {
-            feed.publish(&Changed::Task(record));
+    pub(crate) async fn publish_commit(&mut self, flushed: &Flushed, session: &SessionId, context: &SessionContext) {
+        let feed = &context.feed;
+        for task in &flushed.tasks {
+            match task {
+                FlushedTask::New(record) => feed.publish(&Changed::Task(record)),
+                FlushedTask::Changed(record) => publish_changed(record, context).await,
+            }
         }
         if flushed.session_deleted {
             feed.publish(&Changed::SessionDeleted(session));
@@ -82,6 +89,25 @@ impl LastPublished {
         if self.row.as_ref() != Some(&row) {
             feed.publish(&Changed::Session(record, status, last_seq));
             self.row = Some(row);
+        }
+    }
+}
+
+/// Publishes a record with the beginning of its texts, which the store has.
+async fn publish_changed(record: &TaskRecord, context: &SessionContext) {
+    if !context.feed.is_watched() {
+        return;
+    }
+    match context.store.listed_task(&record.id).await {
+        Ok(Some(listed)) => {
+            let record = TaskRecord { request: listed.request, ..record.clone() };
+            context.feed.publish(&Changed::Task(&record));
+        }
+        // Retention removed it.
+        Ok(None) => {}
+        Err(error) => {
+            warn!(task.id = %record.id, %error, "could not read a task for those who watch; they list again");
+            context.feed.skip();
         }
     }
 }

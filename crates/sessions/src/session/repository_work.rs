@@ -20,7 +20,7 @@ use super::durable::DurableState;
 use super::report::Report;
 use super::sandbox::SessionSandbox;
 use super::tasks::{Ending, Tasks};
-use crate::repository::{Outcome, WindUp, WorkReport, WoundUp};
+use crate::repository::{Outcome, WindUp, WorkReport, WoundUp, prompt_of};
 use stages::fill_in;
 pub(crate) use stages::{apply_step, enter_worker_stage, on_pull_opened};
 
@@ -59,7 +59,7 @@ impl RepositoryWork {
         let running = tasks.running().map(|running| &running.record);
         let task = running.or_else(|| tasks.first().map(|waiting| &waiting.record));
         let (Some(task), Some(repositories)) = (task, context.repositories.clone()) else { return };
-        let (checkout, id, prompt) = (checkout.clone(), task.id.to_string(), task.request.message.clone());
+        let (checkout, task, store) = (checkout.clone(), task.id.clone(), context.store.clone());
         let (mut pushes, made, is_open) = (gateway.pushes(), gateway.made_branches(), pull.is_some());
         let (enough, opens, branches) = (CancellationToken::new(), (*reports).clone(), (*reports).clone());
         let stop = enough.clone();
@@ -67,13 +67,14 @@ impl RepositoryWork {
             let opener = async {
                 while !is_open && stop.run_until_cancelled(next_work(&mut pushes, &checkout.start)).await == Some(true)
                 {
-                    match repositories.open_pull(&checkout, &id, &prompt).await {
+                    let prompt = prompt_of(&task, &store).await;
+                    match repositories.open_pull(&checkout, task.as_str(), &prompt).await {
                         Ok(pull) => {
                             let _ = opens.send(Report::PullOpened(pull)).await;
                             return;
                         }
                         // The next push and the end of the task try again.
-                        Err(error) => warn!(task.id = id, %error, "the pull request could not be opened yet"),
+                        Err(error) => warn!(task.id = %task, %error, "the pull request could not be opened yet"),
                     }
                 }
             };
@@ -116,12 +117,12 @@ fn wind_up(
         hurry,
         repositories: context.repositories.clone()?,
         sandboxes: Arc::clone(&context.sandboxes),
+        store: context.store.clone(),
         session: durable.key(),
         checkout: checkout.clone()?,
         cloned: *cloned,
         outcome: Outcome {
-            task: record.id.to_string(),
-            prompt: record.request.message.clone(),
+            task: record.id.clone(),
             model: record.request.model.clone(),
             cost: record.answer.as_ref().map_or(0.0, |answer| answer.cost),
             failure: record.failure.clone().or_else(|| blocked(report.as_ref())),

@@ -39,6 +39,8 @@ pub(crate) struct Running {
     spoke: bool,
     /// The task's message waits until the task's start is durable.
     prompt_pending: bool,
+    /// The message of a task that starts in the commit that accepts it. It is read from the store where it is missing.
+    text: Option<String>,
     trace: TaskTrace,
 }
 
@@ -89,7 +91,7 @@ impl Running {
         let deadline = now + Duration::from_millis(record.request.timeout_ms);
         let progress = Progress { resumed, ..Progress::default() };
         let (trace, spoke, prompt_pending) = (TaskTrace::default(), false, true);
-        Running { record, root, progress, begun, at_start, deadline, spoke, prompt_pending, trace }
+        Running { record, root, progress, begun, at_start, deadline, spoke, prompt_pending, text: None, trace }
     }
 
     /// Continues a task that another coordinator began. Its time limit counts from its start, by the wall clock.
@@ -108,7 +110,7 @@ impl Running {
         let begun = now.checked_sub(elapsed).unwrap_or(now);
         let (at_start, trace) = (UsageSnapshot::default(), TaskTrace::default());
         let (deadline, spoke, prompt_pending) = (now + limit, true, false);
-        Running { record, root, progress, begun, at_start, deadline, spoke, prompt_pending, trace }
+        Running { record, root, progress, begun, at_start, deadline, spoke, prompt_pending, text: None, trace }
     }
 
     /// Records the task's calls in this trace from now on.
@@ -170,6 +172,15 @@ impl Running {
     /// answer. The CLI ignores a message that it has.
     pub(crate) fn resend_prompt(&mut self) {
         self.prompt_pending = !self.progress.accepted && self.progress.forced_failure.is_none();
+    }
+
+    /// The message is known without the store.
+    pub(crate) fn set_text(&mut self, text: Option<String>) {
+        self.text = text;
+    }
+
+    pub(crate) fn take_text(&mut self) -> Option<String> {
+        self.text.take()
     }
 
     /// True once: the message is to be sent now.

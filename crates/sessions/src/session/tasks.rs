@@ -29,7 +29,7 @@ pub(crate) struct Tasks {
     budgets: Budgets,
 }
 
-/// A task that waits for its turn.
+/// A task that waits for its turn. The texts of its request are in the store only, and are read when they are needed.
 #[derive(Clone, Debug)]
 pub(crate) struct WaitingTask {
     pub(crate) record: TaskRecord,
@@ -67,6 +67,10 @@ pub(crate) enum Overdue {
 }
 
 impl WaitingTask {
+    pub(crate) fn new(record: &TaskRecord, prompt: Uuid) -> Self {
+        WaitingTask { record: record.without_texts(), prompt }
+    }
+
     /// Its repository was being prepared: the task has started, and no agent works on it yet.
     pub(crate) fn is_in_preparation(&self) -> bool {
         is_in_preparation(&self.record)
@@ -94,7 +98,7 @@ impl Tasks {
         let mut begun = None;
         for UnfinishedTask { record, prompt_uuid, .. } in unfinished {
             let is_running = record.status == TaskStatus::Running;
-            let task = WaitingTask { record, prompt: prompt_uuid };
+            let task = WaitingTask::new(&record, prompt_uuid);
             if is_running && task.record.answer.is_some() {
                 self.end_again(task.record, durable);
             } else if is_running && !task.is_in_preparation() {

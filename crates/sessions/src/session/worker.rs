@@ -318,7 +318,7 @@ impl Worker {
             self.agent.acknowledge(frame);
         }
         // Before the callers get their answers: one that asks then sees a session that is not busy any more.
-        self.published.publish_commit(&flushed, self.durable.id(), &self.context.feed);
+        self.published.publish_commit(&flushed, self.durable.id(), &self.context).await;
         self.published.publish_status(Status::new(&self.tasks, self.state));
         if let Some(lag) = flushed.lag {
             self.context.metrics.events_published(lag);
@@ -329,7 +329,7 @@ impl Worker {
             self.waiters.task_ended(record);
             failpoint!("end.told");
         }
-        self.agent.send_pending_prompt(&mut self.tasks, &self.durable).await;
+        self.agent.send_pending_prompt(&self.context, &mut self.tasks, &self.durable).await;
         Ok(())
     }
 

@@ -148,7 +148,8 @@ impl WebhookDispatcher {
             Ok(record) => record.ok_or(NotSent::ForGood("its task is not there any more"))?,
             Err(error) => return Err(NotSent::Now(error.to_string())),
         };
-        let body = self.body(due, &record);
+        // An attempt holds its body only, however long the other side takes.
+        let body = self.body(due, record);
         let headers =
             self.headers(due.id, target, &body).ok_or(NotSent::ForGood("there is no secret to sign it with"))?;
         let answered = self.outbound.post(target.url(), headers, body).await;
@@ -156,9 +157,10 @@ impl WebhookDispatcher {
     }
 
     /// `{"type", "timestamp", "data"}`. The timestamp is the task's end, and so the same in each attempt.
-    fn body(&self, due: &Due, record: &TaskRecord) -> Bytes {
+    fn body(&self, due: &Due, record: TaskRecord) -> Bytes {
         let ended = record.finished.unwrap_or(record.created);
-        let body = json!({ "type": due.event, "timestamp": format!("{ended:.3}"), "data": (self.show)(record) });
+        let body = json!({ "type": due.event, "timestamp": format!("{ended:.3}"), "data": (self.show)(&record) });
+        drop(record);
         body.to_string().into()
     }
 

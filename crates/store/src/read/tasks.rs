@@ -24,6 +24,11 @@ const COLUMNS: &str =
     "number, id, session, session_id, status, created, started, finished, prompt_uuid, message, request,
      failure, answer, attempt, repository";
 
+/// [`COLUMNS`] without the texts of the request. JSON that does not parse passes as it is.
+const TEXTLESS_COLUMNS: &str = "number, id, session, session_id, status, created, started, finished, prompt_uuid, '',
+     CASE WHEN json_valid(request) THEN json_set(request, '$.context', NULL, '$.metadata', NULL) ELSE request END,
+     failure, answer, attempt, repository";
+
 /// A filter of tasks. All fields that are set must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskFilter {
@@ -46,6 +51,7 @@ pub enum Answers {
 /// A task that a restarted coordinator continues.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnfinishedTask {
+    /// Without the texts of its request, see [`TaskRequest::without_texts`].
     pub record: TaskRecord,
     /// The id of the message to the agent, sent or still to be sent.
     pub prompt_uuid: Uuid,
@@ -59,6 +65,29 @@ impl Store {
             let mut statement = connection.prepare_cached(&query)?;
             let mut rows = statement.query([number])?;
             rows.next()?.map(|row| decode(row).map(|(_, task)| task.record)).transpose()
+        })
+        .await
+    }
+
+    /// The request of a task with its texts.
+    pub async fn task_request(&self, id: &TaskId) -> Result<TaskRequest, StoreError> {
+        let number = row::task_number(id)?;
+        let request = self.read(move |connection| {
+            let mut statement = connection.prepare_cached("SELECT message, request FROM tasks WHERE id = ?1")?;
+            let mut rows = statement.query([number])?;
+            rows.next()?.map(|row| request(row, [0, 1])).transpose()
+        });
+        request.await?.ok_or_else(|| StoreError::NoSuchTask(id.clone()))
+    }
+
+    /// One task as [`Store::tasks`] returns it, without output and response.
+    pub async fn listed_task(&self, id: &TaskId) -> Result<Option<TaskRecord>, StoreError> {
+        let number = row::task_number(id)?;
+        let query = format!("SELECT {} FROM tasks WHERE id = ?1", listed_columns(Answers::Short));
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(&query)?;
+            let mut rows = statement.query([number])?;
+            rows.next()?.map(|row| read_listed(row, Answers::Short).map(|(_, record)| record)).transpose()
         })
         .await
     }
@@ -100,7 +129,7 @@ impl Store {
     pub async fn unfinished_tasks(&self, session: SessionKey) -> Result<Vec<UnfinishedTask>, StoreError> {
         let key = session.as_bytes().to_vec();
         let condition = "session = ? AND status IN ('queued', 'running')";
-        let tasks = self.select_tasks(condition, vec![key.into()], "ORDER BY number").await?;
+        let tasks = self.select_tasks(TEXTLESS_COLUMNS, condition, vec![key.into()], "ORDER BY number").await?;
         Ok(tasks.into_iter().filter_map(|(_, task)| task).collect())
     }
 
@@ -114,12 +143,13 @@ impl Store {
 
     async fn select_tasks(
         &self,
+        columns: &str,
         condition: &str,
         parameters: Vec<Value>,
         order: &str,
     ) -> Result<Vec<(i64, Option<UnfinishedTask>)>, StoreError> {
         let damage = self.shared.damage.clone();
-        let query = format!("SELECT {COLUMNS} FROM tasks WHERE {condition} {order}");
+        let query = format!("SELECT {columns} FROM tasks WHERE {condition} {order}");
         self.read(move |connection: &Connection| {
             let mut statement = connection.prepare_cached(&query)?;
             let mut rows = statement.query(params_from_iter(parameters))?;
@@ -234,15 +264,20 @@ fn row_bytes(row: &Row<'_>) -> Result<usize, StoreError> {
     Ok(bytes)
 }
 
+fn request(row: &Row<'_>, [message, rest]: [usize; 2]) -> Result<TaskRequest, StoreError> {
+    let (message, rest) = (row::text(row, message)?.to_owned(), row.get_ref(rest)?);
+    let rest = rest.as_str().map_err(|_| StoreError::corrupt("a task's request"))?;
+    Ok(TaskRequest { message, ..row::json(rest)? })
+}
+
 fn decode(row: &Row<'_>) -> Result<(i64, UnfinishedTask), StoreError> {
     let time = |column| row.get::<_, Option<i64>>(column)?.map(row::timestamp).transpose();
-    let request: String = row.get(10)?;
     let record = TaskRecord {
         id: row::task_id(row.get(1)?)?,
         session: row::session_key(row.get(2)?),
         session_id: row::session_id(row.get(3)?),
         status: row::status(&row.get::<_, String>(4)?)?,
-        request: TaskRequest { message: row::text(row, 9)?.to_owned(), ..row::json(&request)? },
+        request: request(row, [9, 10])?,
         created: row::timestamp(row.get(5)?)?,
         started: time(6)?,
         finished: time(7)?,

@@ -163,7 +163,9 @@ async fn compare(store: &Store, model: &Model, names: &[SessionRecord]) {
         assert_eq!(store.events(record.key, 0, usize::MAX).await.unwrap(), expected);
         let unfinished = store.unfinished_tasks(record.key).await.unwrap();
         let expected = model.tasks.iter().filter(|task| task.session == record.key && !task.status.is_final());
-        assert!(unfinished.iter().map(|task| &task.record).eq(expected));
+        let expected: Vec<_> =
+            expected.map(|task| TaskRecord { request: task.request.without_texts(), ..task.clone() }).collect();
+        assert!(unfinished.iter().map(|task| &task.record).eq(&expected));
     }
     let mut expected = model.tasks.clone();
     expected.reverse();

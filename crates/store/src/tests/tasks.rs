@@ -104,6 +104,9 @@ async fn a_restart_finds_what_it_must_look_at() {
     let live: Vec<_> = store.live_sessions().await.unwrap().into_iter().map(|record| record.key).collect();
     assert_eq!(live, [waiting.key, with_sandbox.key]);
     let unfinished = store.unfinished_tasks(waiting.key).await.unwrap();
+    for (read, written) in unfinished.iter().zip([&tasks[1], &tasks[2]]) {
+        assert_eq!(read.record.request, written.request.without_texts(), "a restart must not load all messages");
+    }
     let unfinished: Vec<_> = unfinished.into_iter().map(|task| (task.record.id, task.prompt_uuid.as_u128())).collect();
     assert_eq!(unfinished, [(tasks[1].id.clone(), 7), (tasks[2].id.clone(), 7)]);
     let first = store.sessions(None, None, 2).await.unwrap();

@@ -93,20 +93,20 @@ impl DurableState {
             failure: None,
             repository: session.repository.as_ref().map(|_| RepositoryProgress::default()),
         };
-        let prompt = Uuid::new_v4();
+        let waiting = WaitingTask::new(&record, Uuid::new_v4());
         self.journal.change(Change::InsertTask {
-            record: record.clone(),
-            prompt_uuid: prompt,
+            record,
+            prompt_uuid: waiting.prompt,
             idempotency: submission.idempotency,
         });
         if let Some(target) = submission.webhook {
-            let (id, task) = (WebhookId::generate(), record.clone());
+            let (id, task) = (WebhookId::generate(), waiting.record.clone());
             self.journal.change(Change::InsertWebhook { id, task, target });
         }
         let reason = (position > 0).then_some(QueuedReason::Session);
         let event = Event::TaskQueued { session_id: self.id.clone(), position, reason };
-        self.journal.publish(&event, Some(&record.id));
-        WaitingTask { record, prompt }
+        self.journal.publish(&event, Some(&waiting.record.id));
+        waiting
     }
 
     /// Sets or removes the session's own credential. False: the session does not exist.

@@ -1,9 +1,11 @@
 use domain::agent::AgentName;
 use domain::session::{API_KEY_VARIABLE, MAX_ENV_BYTES, OAUTH_TOKEN_VARIABLE};
+use domain::task::TaskRecord;
 use store::{Store, StoreOptions};
 use tempfile::TempDir;
 
 use super::DurableState;
+use crate::session::journal::FlushedTask;
 use crate::session::request::{OwnCredential, Submission, SubmitError};
 use crate::session::tasks::{WaitingTask, test_record};
 
@@ -48,14 +50,15 @@ async fn a_task_that_is_undone_leaves_nothing() {
 async fn a_commit_returns_the_tasks_that_it_changed_and_ended() {
     let (_directory, store, mut durable) = test_durable();
     let task = accept(&mut durable).record;
+    let written = TaskRecord { request: submission().request, ..task.clone() };
     let flushed = durable.flush().await.unwrap();
-    assert_eq!((flushed.tasks, flushed.ended.len()), (vec![task.clone()], 0));
+    assert_eq!((flushed.tasks, flushed.ended.len()), (vec![FlushedTask::New(written.clone())], 0));
     durable.end_task(task.clone());
     assert!(durable.ends(&task.id));
     let flushed = durable.flush().await.unwrap();
-    assert_eq!(flushed.ended.len(), 1);
+    assert_eq!((flushed.tasks, flushed.ended.len()), (vec![FlushedTask::Changed(task.clone())], 1));
     assert!(!durable.ends(&task.id));
-    assert_eq!(store.task(&task.id).await.unwrap(), Some(task));
+    assert_eq!(store.task(&task.id).await.unwrap(), Some(written), "the texts stay in the store");
 }
 
 #[tokio::test]

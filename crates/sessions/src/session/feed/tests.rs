@@ -91,6 +91,18 @@ fn nobody_watches_nothing_is_kept_and_places_are_bounded() {
     assert_eq!(next(&mut next_one).unwrap(), ["b"]);
 }
 
+#[test]
+fn after_a_change_that_could_not_be_published_watchers_list_again() {
+    let feed = Feed::default();
+    let mut watcher = feed.watch(render).unwrap();
+    publish(&feed, "a");
+    assert_eq!(next(&mut watcher), Some(vec!["a".to_owned()]));
+    feed.skip();
+    assert_eq!(next(&mut watcher), None);
+    publish(&feed, "b");
+    assert_eq!(next(&mut watcher), Some(vec!["b".to_owned()]));
+}
+
 fn record() -> domain::session::SessionRecord {
     domain::session::SessionRecord {
         epoch: domain::session::Epoch::from_number(1),

@@ -120,25 +120,32 @@ impl Preparation<'_> {
         if let Some(checkout) = &self.wanted.checkout {
             return Ok(checkout.clone());
         }
-        let WantedRepository { prompt, request, task, .. } = self.wanted;
-        let decision = self.repositories.decide(prompt, request).await?;
+        let WantedRepository { request, task, .. } = self.wanted;
+        let prompt = self.prompt().await?;
+        let decision = self.repositories.decide(&prompt, request).await?;
         let repository = match decision {
             Decision::Made(repository) => *repository,
-            Decision::Open(candidates) => self.ask(&candidates).await?,
+            Decision::Open(candidates) => self.ask(&prompt, &candidates).await?,
         };
         let checkout = self.repositories.check_out(&repository, request, task.as_str()).await?;
         self.report(Step::Chosen(Box::new(checkout.clone()))).await?;
         Ok(checkout)
     }
 
+    /// The prompt of the task. Only the store has it while the task waits.
+    async fn prompt(&self) -> Result<String, NotLaunched> {
+        let request = self.launch.context.store.task_request(&self.wanted.task).await;
+        Ok(request.map_err(NotLaunched::Store)?.message)
+    }
+
     /// Asks an orchestrator to choose.
-    async fn ask(&mut self, candidates: &[Candidate]) -> Result<forge::Repository, NotLaunched> {
-        let prompt = self.repositories.settings.prompts.orchestrator().await;
-        let prompt = prompt.map_err(|error| failed(ErrorType::EngineUnavailable, domain::error_chain(&error)))?;
+    async fn ask(&mut self, prompt: &str, candidates: &[Candidate]) -> Result<forge::Repository, NotLaunched> {
+        let rules = self.repositories.settings.prompts.orchestrator().await;
+        let rules = rules.map_err(|error| failed(ErrorType::EngineUnavailable, domain::error_chain(&error)))?;
         let assignment = Assignment::Image(self.image());
-        let order = self.launch.wanted.order(template(&prompt, ANSWER_SCHEMA)?, assignment);
+        let order = self.launch.wanted.order(template(&rules, ANSWER_SCHEMA)?, assignment);
         let order = LaunchOrder { resume: None, ..order };
-        let question = question(&self.wanted.prompt, candidates);
+        let question = question(prompt, candidates);
         let sandbox = self.open(&order).await?;
         sandbox.start_agent(&order).await?;
         let mut lines = Vec::new();

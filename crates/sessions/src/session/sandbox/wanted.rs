@@ -37,7 +37,6 @@ pub(crate) struct Wanted {
 /// The repository that a session works in, as far as it is known.
 pub(super) struct WantedRepository {
     pub(super) task: TaskId,
-    pub(super) prompt: String,
     pub(super) request: RepositoryRequest,
     pub(super) checkout: Option<Checkout>,
     pub(super) cloned: bool,
@@ -94,7 +93,6 @@ impl WantedRepository {
         let record = &tasks.first()?.record;
         Some(WantedRepository {
             task: record.id.clone(),
-            prompt: record.request.message.clone(),
             request: record.request.repository.clone().unwrap_or_default(),
             checkout: repository.checkout.clone(),
             cloned: repository.cloned,

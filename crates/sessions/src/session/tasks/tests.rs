@@ -65,6 +65,21 @@ fn aborted() -> End {
     End::new(Failure::new(ErrorType::Aborted, "no more"), EndedBy::Request)
 }
 
+#[test]
+fn a_waiting_task_holds_no_texts() {
+    let texts = TaskRequest {
+        message: "m".repeat(4_000_000),
+        context: Some("c".repeat(4_000_000)),
+        metadata: Some(serde_json::json!({ "m": "d".repeat(16_000) })),
+        ..test_record().request
+    };
+    let record = TaskRecord { request: texts, ..test_record() };
+    let waiting = WaitingTask::new(&record, Uuid::new_v4());
+    assert_eq!(waiting.record, TaskRecord { request: record.request.without_texts(), ..record.clone() });
+    let bytes = serde_json::to_string(&waiting.record).unwrap().len();
+    assert!(bytes < 1024, "{bytes} bytes");
+}
+
 #[tokio::test]
 async fn a_task_that_its_agent_never_started_on_starts_again_once() {
     let (_directory, _store, mut durable) = test_durable();
