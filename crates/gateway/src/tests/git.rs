@@ -247,7 +247,13 @@ async fn the_forges_reasons_are_shown() {
             "Repository was archived so is read-only.",
             "the repository is archived",
         ),
-        (Method::GET, "git-receive-pack", 403, "Write access to repository not granted.", "Write access to repository"),
+        (
+            Method::GET,
+            "git-receive-pack",
+            403,
+            "Write access to repository not granted.",
+            "the credential has no right",
+        ),
         (Method::POST, "git-receive-pack", 429, "You have exceeded a secondary rate limit.", "wants no calls for 60 s"),
     ] {
         order(method, path, status, message);
