@@ -17,11 +17,15 @@ impl Upstream {
     /// An error's body is shorter; what comes after is dropped.
     const MAX_ERROR_BYTES: usize = 64 << 10;
 
-    pub(super) fn new(base: Url, bounds: &Bounds) -> Result<Upstream, GatewayError> {
+    pub(super) fn new(mut base: Url, bounds: &Bounds) -> Result<Upstream, GatewayError> {
         // A user name in it would go out as a second credential.
         if !matches!(base.scheme(), "http" | "https") || !base.has_host() || !base.username().is_empty() {
             return Err(GatewayError::Upstream);
         }
+        // Some gateways state their address with the version, which is part of each path here.
+        let path = base.path().trim_end_matches('/');
+        let path = path.strip_suffix("/v1").unwrap_or(path).to_owned();
+        base.set_path(&path);
         // No total timeout: an answer may stream for many minutes. No redirects: the credential would follow. No proxy
         // from the environment: only the configuration reads that. Nothing is decompressed, no such feature is built in.
         let client = Client::builder()

@@ -67,12 +67,20 @@ async fn only_the_paths_that_the_cli_needs_are_forwarded() {
 }
 
 #[tokio::test]
-async fn a_base_url_keeps_its_path() {
-    let server = Server::answering().await;
-    let mut setup = Setup::before(server.address);
-    setup.settings.upstream = server.url("/some/prefix/").parse().unwrap();
-    setup.open().ask().await;
-    assert_eq!(server.seen()[0].line, "POST /some/prefix/v1/messages?beta=true");
+async fn a_base_url_keeps_its_path_and_may_end_with_the_version() {
+    let paths = [
+        ("/some/prefix/", "/some/prefix/v1/messages"),
+        ("/v1", "/v1/messages"),
+        ("/prefix/v1/", "/prefix/v1/messages"),
+        ("/prefixv1", "/prefixv1/v1/messages"),
+    ];
+    for (path, expected) in paths {
+        let server = Server::answering().await;
+        let mut setup = Setup::before(server.address);
+        setup.settings.upstream = server.url(path).parse().unwrap();
+        setup.open().ask().await;
+        assert_eq!(server.seen()[0].line, format!("POST {expected}?beta=true"));
+    }
 }
 
 #[tokio::test]
