@@ -1,4 +1,4 @@
-//! Coordinators that end, and the ones that come after them.
+//! Coordinators that end, and their successors.
 
 use serde_json::json;
 
@@ -41,7 +41,7 @@ async fn a_second_server_on_the_same_data_is_refused() {
     assert_eq!(second.address().await, None);
     assert!(!second.ended().await.success());
     assert!(second.log().contains("DATA_DIR"), "{}", second.log());
-    // Nothing of the first one was touched.
+    // The first server's data is unchanged.
     assert_eq!(server.say("s", "say:still here").await, "still here");
     server.finish().await;
 }
