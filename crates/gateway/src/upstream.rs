@@ -14,16 +14,16 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    /// An error's body is shorter; what comes after is dropped.
+    /// The maximum size of an error's body. The rest is dropped.
     const MAX_ERROR_BYTES: usize = 64 << 10;
 
     pub(super) fn new(base: Url, bounds: &Bounds) -> Result<Upstream, GatewayError> {
-        // A user name in it would go out as a second credential.
+        // A user name in the URL would be sent as a second credential.
         if !matches!(base.scheme(), "http" | "https") || !base.has_host() || !base.username().is_empty() {
             return Err(GatewayError::Upstream);
         }
-        // No total timeout: an answer may stream for many minutes. No redirects: the credential would follow. No proxy
-        // from the environment: only the configuration reads that. Nothing is decompressed, no such feature is built in.
+        // There is no total timeout, because an answer may stream for many minutes. Redirects are not followed, because the
+        // credential would go along. Only the configuration sets a proxy, not the environment. Answers are not decompressed.
         let client = Client::builder()
             .connect_timeout(bounds.connect_timeout)
             .redirect(redirect::Policy::none())
@@ -33,7 +33,7 @@ impl Upstream {
         Ok(Upstream { client, base })
     }
 
-    /// Sends a request and returns when the answer's headers are there. Dropping the future drops the request.
+    /// Sends a request and returns when the answer's headers have arrived. Dropping the future cancels the request.
     pub(super) async fn post(
         &self,
         path: &str,
@@ -48,7 +48,7 @@ impl Upstream {
         sent.map_err(reqwest::Error::without_url)
     }
 
-    /// The body of an error, as far as it came.
+    /// Returns the part of an error's body that arrived.
     pub(super) async fn error_body(response: Response) -> Bytes {
         let mut body = Vec::new();
         let mut pieces = response.bytes_stream();

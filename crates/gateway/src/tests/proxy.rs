@@ -38,7 +38,7 @@ async fn a_tunnel_carries_bytes_both_ways() {
     let outside = shouting().await;
     let world = Setup::before(server.address).allow(&[&outside.to_string()]).open();
     let mut request = connect_to(&outside.to_string());
-    // Sent before the answer is there, as some clients do.
+    // The bytes are sent before the answer arrives, as some clients do.
     request.extend_from_slice(b"hello");
     let answer = world.raw(&request).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nHELLO"), "{answer}");
