@@ -31,8 +31,7 @@ struct KeySet {
 #[derive(Default)]
 struct Stored {
     valid: BTreeMap<KeyId, ActiveKey>,
-    /// The caller without a key. Once the store has had a key, there is no such caller any more, even if the key is
-    /// deleted.
+    /// The caller without a key. Once the store has had a key, this caller no longer exists, even if the key is deleted.
     anyone: Option<Caller>,
 }
 
@@ -54,7 +53,7 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Returns true when no key is valid. That admits nobody: see [`Keys::anyone`].
+    /// Returns true if no key is valid. That alone admits no one: see [`Keys::anyone`].
     pub fn is_empty(&self) -> bool {
         self.set.environment.is_empty() && self.stored().valid.is_empty()
     }
@@ -97,7 +96,7 @@ impl Keys {
         }
     }
 
-    /// Replaces the keys by those of the store, and cancels the callers whose keys are gone.
+    /// Replaces the keys with those of the store, and cancels the callers whose keys are no longer valid.
     fn learn(&self, keys: Vec<ApiKey>) {
         let now = Timestamp::now();
         let mut stored = self.set.stored.write().unwrap_or_else(PoisonError::into_inner);
