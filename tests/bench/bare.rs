@@ -130,7 +130,7 @@ impl BareCli {
                 }
             }
         };
-        timeout(BOUND, found).await.unwrap_or_else(|_| panic!("the bare CLI never said {text}"));
+        timeout(BOUND, found).await.unwrap_or_else(|_| panic!("the bare CLI never printed {text}"));
     }
 }
 

@@ -6,7 +6,7 @@
     clippy::print_stderr,
     clippy::print_stdout,
     clippy::cast_precision_loss,
-    reason = "a benchmark prints what it measured, and ends where it cannot measure"
+    reason = "a benchmark prints its results and panics if it cannot measure"
 )]
 
 mod attacker;

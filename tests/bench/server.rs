@@ -159,7 +159,7 @@ impl Server {
     pub(crate) async fn until(&self, path: &str, fits: impl Fn(&Value) -> bool) {
         let end = Instant::now() + BOUND;
         while !fits(&self.get(path).await) {
-            assert!(Instant::now() < end, "{path} never became what is waited for");
+            assert!(Instant::now() < end, "{path} never reached the expected state");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -151,7 +151,7 @@ impl Lane {
     async fn dies_at(&mut self, death: &str) {
         let status = self.server.process.ended().await;
         let now = Timestamp::now();
-        assert_eq!(status.signal(), Some(SIGKILL), "the server did not come to {death}: it ended with {status}");
+        assert_eq!(status.signal(), Some(SIGKILL), "the server did not reach {death}: it ended with {status}");
         self.kills.push((now, now));
         self.history.faults.push(now);
     }

@@ -100,7 +100,7 @@ async fn subscribers_that_come_and_go_end_with_the_same_sequence() {
         let (mut socket, _) = open(&server.client(), "s0", follower.last_seq()).await.expect("the stream opens");
         let mut rest = Connection { since: follower.last_seq(), events: Vec::new() };
         while rest.events.last().and_then(seq).unwrap_or(rest.since) < end {
-            rest.events.push(within("the rest of the log", next(&mut socket)).await.expect("the stream goes on"));
+            rest.events.push(within("the rest of the log", next(&mut socket)).await.expect("the stream continues"));
         }
         follower.connections.push(rest);
         history.followers.push(follower);
@@ -124,7 +124,7 @@ async fn come_and_go(client: Client, session: String, reconnections: usize, mut 
         let (mut socket, _) = open(&client, &follower.session, since).await.expect("the stream opens");
         let mut events: Vec<Value> = Vec::new();
         for _ in 0..random.random_range(0..40) {
-            events.push(within("an event", next(&mut socket)).await.expect("the stream goes on"));
+            events.push(within("an event", next(&mut socket)).await.expect("the stream continues"));
         }
         follower.connections.push(Connection { since, events });
     }

@@ -33,7 +33,7 @@ async fn aborting_a_session_ends_its_task_and_rejects_those_that_wait() {
         let task = server.get(&format!("/task/{}", problem["taskId"].as_str().unwrap())).await.ok();
         assert_eq!((&task["status"], &task["errorType"]), (&json!("aborted"), &json!("aborted")));
     }
-    assert_eq!(server.containers().await, [], "the container goes with the task");
+    assert_eq!(server.containers().await, [], "the container is removed with the task");
     assert_eq!(server.post_nothing("/task/s/abort").await.ok(), json!({ "sessionId": "s", "aborted": false }));
 
     assert_eq!(server.say("s", "say:next").await, "next");

@@ -32,7 +32,7 @@ async fn a_backup_of_a_running_server_can_be_put_back() {
 
     let path = |task: &serde_json::Value| format!("/task/{}", task["taskId"].as_str().unwrap());
     assert_eq!(server.get(&path(&before)).await.ok()["status"], "completed");
-    assert_eq!(server.get(&path(&after)).await.status, 404, "it came after the backup");
+    assert_eq!(server.get(&path(&after)).await.status, 404, "it is newer than the backup");
     assert_eq!(server.say("s", "bash:cat kept.txt").await, "done: kept", "the files are in the engine's volumes");
 
     // Files of sessions that the backup does not know are kept and listed. Only an operator removes them.

@@ -77,7 +77,7 @@ async fn a_session_stops_at_its_money_over_all_its_tasks_and_what_was_used_can_b
     server.delete("/session/s").await.ok();
     let problem = server.task("s", "say:once more").await.problem(502, "budget_exceeded");
     assert_eq!((problem["cost"].as_f64(), problem["usage"]["requests"].as_u64()), (Some(0.0), Some(0)));
-    assert_eq!(server.containers().await.len(), 1, "a container for nothing");
+    assert_eq!(server.containers().await.len(), 1, "a container was started without need");
     assert_eq!(server.model.request_count(), requests);
 
     // Usage survives the deletion of its session and the end of the server.
@@ -152,7 +152,7 @@ async fn a_request_that_a_crash_cut_off_is_charged_as_it_was_estimated() {
     let seen = events.events.last().unwrap()["seq"].as_u64().unwrap();
     let end = server.subscribe_since("s", seen).await.until_end_of(&json!(task)).await;
     assert_eq!(end["errorType"], "budget_exceeded", "{end:#}");
-    assert_eq!(server.model.request_count(), requests, "nobody knows that there is money left for asking again");
+    assert_eq!(server.model.request_count(), requests, "it is unknown whether the budget allows a retry");
     let totals = server.get("/usage").await.ok()["totals"].clone();
     assert!(dollars(&totals["estimatedCost"]) > LIMIT && dollars(&totals["cost"]) > LIMIT, "{totals:#}");
     let record = server.get(&format!("/task/{task}")).await.ok();

@@ -38,7 +38,7 @@ fn looked_as(command: &mut Command) -> (u32, i32, Value) {
     let checks: Vec<Value> = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     for check in &checks {
         let fine = check["status"] == "ok";
-        assert_eq!(check["remedy"].is_null(), fine, "a remedy where one is needed and only there: {check}");
+        assert_eq!(check["remedy"].is_null(), fine, "exactly the checks that are not ok have a remedy: {check}");
     }
     let by_name = checks.into_iter().map(|check| (check["name"].as_str().unwrap().to_owned(), check)).collect();
     (pid, output.status.code().unwrap(), Value::Object(by_name))

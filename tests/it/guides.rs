@@ -134,7 +134,7 @@ impl Reader<'_> {
                 if *instead {
                     let before =
                         self.terminals.iter().rposition(|terminal| terminal.said() == self.place.localised(says));
-                    let before = before.unwrap_or_else(|| panic!("{at}: no terminal says {says:?}"));
+                    let before = before.unwrap_or_else(|| panic!("{at}: no terminal shows {says:?}"));
                     self.interrupt(before).await;
                 }
                 let exchange = expected::exchanges(block.line, &text).into_iter().next();

@@ -106,7 +106,7 @@ async fn a_body_that_is_not_right_is_refused_and_the_field_is_named() {
     }
     let large = json!({ "sessionId": "s", "message": "x".repeat(5 << 20) });
     server.post("/task", &large).await.problem(413, "payload_too_large");
-    assert_eq!(server.get("/sessions").await.ok(), json!([]), "nothing of it was accepted");
+    assert_eq!(server.get("/sessions").await.ok(), json!([]), "part of it was accepted");
     server.finish().await;
 }
 

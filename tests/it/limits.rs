@@ -14,7 +14,7 @@ async fn a_task_ends_at_its_limits_and_the_session_goes_on() {
     let problem = server.task_with("s", "loop:", &json!({ "maxTurns": 3 })).await.problem(502, "max_turns");
     assert_eq!(problem["errorType"], "max_turns");
     assert_eq!(problem["tools"], json!(["Bash", "Bash", "Bash"]));
-    assert!(problem["cost"].as_f64().unwrap() > 0.0, "what was used is said of a failed task too");
+    assert!(problem["cost"].as_f64().unwrap() > 0.0, "a failed task reports its usage too");
     assert!((3..=4).contains(&(server.model.request_count() - before)));
     // The maximum number of turns suffices if the last one is the answer.
     assert_eq!(

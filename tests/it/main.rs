@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stderr,
-    reason = "a test fails by panicking, and tells why"
+    reason = "a test fails by panicking and prints the reason"
 )]
 
 mod agent_image;

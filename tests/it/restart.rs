@@ -59,7 +59,7 @@ async fn a_task_goes_on_when_the_server_is_killed_and_started_again() {
     }
     let requests = server.model.request_count();
     server.kill().await;
-    assert_eq!(server.containers().await.len(), 1, "the agent goes on without a server");
+    assert_eq!(server.containers().await.len(), 1, "the agent continues without a server");
 
     server.start_again().await;
     let seen = events.events.last().unwrap()["seq"].as_u64().unwrap();

@@ -62,7 +62,7 @@ async fn a_backup_is_put_back_when_the_server_was_stopped() {
     // Before the restore, another event had the number of the next one.
     assert_ne!(server.get("/session/s").await.ok()["epoch"], epoch, "cursors from after the backup still count");
     let path = format!("/task/{}", after["taskId"].as_str().unwrap());
-    assert_eq!(server.get(&path).await.status, 404, "it came after the backup");
+    assert_eq!(server.get(&path).await.status, 404, "it is newer than the backup");
     assert_eq!(server.say("s", "bash:cat kept.txt; echo $A").await, "done: kept\nv4lue");
     server.finish().await;
 }
@@ -147,7 +147,7 @@ async fn a_new_installation_has_the_records_and_touches_nothing_of_the_original(
     assert_ne!(leftovers::labels(&base), leftovers::labels(server.directory()));
 
     let now = (server.containers().await, server.volumes().await);
-    assert_eq!(now, (containers, volumes), "something of the original is gone");
+    assert_eq!(now, (containers, volumes), "part of the original was removed");
     assert_eq!(events.until_end_of(&json!(running)).await["type"], "task_complete");
     assert_eq!(server.say("s", "bash:cat kept.txt").await, "done: kept");
 

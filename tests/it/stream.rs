@@ -64,7 +64,7 @@ async fn a_connection_cut_in_the_answer_voids_what_came_of_it() {
 
     let (text, voided) = text_of(&events);
     assert_eq!(text.trim_end(), "w0 w1 w2 w3 w4 w5 w6 w7 w8", "{}", lines(&events));
-    assert!(voided > 0, "nothing had come before the cut:\n{}", lines(&events));
+    assert!(voided > 0, "no event preceded the cut:\n{}", lines(&events));
     assert_eq!(events.last().unwrap()["response"].as_str().unwrap().trim_end(), text.trim_end());
     server.finish().await;
 }

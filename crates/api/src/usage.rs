@@ -148,7 +148,7 @@ mod tests {
             assert_eq!(keys(scope, Some("a"), None), Some(vec!["a".to_owned()]));
             // Both must hold, so the result is empty.
             assert_eq!(keys(scope, Some("a"), Some("b")), Some(vec!["a".to_owned(), "b".to_owned()]));
-            assert_eq!(keys(scope, None, None), None, "a caller who is nobody sees nothing");
+            assert_eq!(keys(scope, None, None), None, "a caller without an identity sees nothing");
         }
     }
 

@@ -1,5 +1,5 @@
 //! The decoder on each recorded transcript, and `serde_json::Value` for each of its lines. `cargo bench --bench decode`.
-#![expect(clippy::unwrap_used, reason = "a benchmark ends where it cannot measure")]
+#![expect(clippy::unwrap_used, reason = "a benchmark panics if it cannot measure")]
 
 use std::path::Path;
 

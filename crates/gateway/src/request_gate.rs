@@ -73,14 +73,14 @@ mod tests {
         assert!(is_free());
         gate.expect_calls(2);
         gate.confirm_call();
-        assert!(!is_free(), "one of two calls is heard");
+        assert!(!is_free(), "one of two calls is confirmed");
         gate.hold();
         gate.confirm_call();
-        assert!(!is_free(), "all is heard, and it was the last turn");
+        assert!(!is_free(), "all calls are confirmed, and it was the last turn");
         gate.release();
         assert!(is_free());
         gate.confirm_call();
-        assert!(is_free(), "a call that nobody told of");
+        assert!(is_free(), "a call that was not expected");
         gate.expect_calls(1);
         gate.restart();
         assert!(is_free());

@@ -28,7 +28,7 @@ fn only_in_of(place: &str, words: &[&str], allowed: &[&str]) {
 #[track_caller]
 fn never_in(place: &str, words: &[&str]) {
     let sources: Vec<Source> = sources().into_iter().filter(|source| source.path.starts_with(place)).collect();
-    assert!(!sources.is_empty(), "there is nothing at {place}");
+    assert!(!sources.is_empty(), "{place} has no source files");
     for source in sources {
         for word in words {
             assert!(!source.code.contains(word), "{word} is in {}", source.path);

@@ -77,7 +77,7 @@ async fn taking_back_the_last_key_does_not_open_the_server() {
     // A page may use tickets even without keys.
     server.post_nothing("/session/s/ticket").await.expect(201);
     let key = make_key(&server, &["--scope", "admin"]).await;
-    assert_eq!(before.until_closed().await, 4001, "who came without a key");
+    assert_eq!(before.until_closed().await, 4001, "a caller without a key");
     drop(before);
     refused(&server).await;
     Caller::new(&server, 1, Some(&key)).call("GET", "/sessions").await.ok();

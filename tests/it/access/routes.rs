@@ -190,7 +190,7 @@ async fn every_route_is_closed_to_a_key_that_does_not_open_it() {
     }
     mine.call("POST", "/task/theirs/abort").await.problem(404, "session_not_found");
     let sessions = server.get("/sessions").await.ok();
-    assert_eq!(sessions[0]["sessionId"], "theirs", "nothing of it was done");
+    assert_eq!(sessions[0]["sessionId"], "theirs", "the request had an effect");
     assert_eq!(sessions.as_array().unwrap().len(), 1);
     assert_eq!(server.get("/tasks").await.ok().as_array().unwrap().len(), 1);
 

@@ -41,7 +41,7 @@ async fn an_agent_that_hangs_up_pays_for_the_whole_answer() {
     let server = TestServer::start().await;
     let answer = server.task("s", &format!("bash:{} | wc -c", ask("-m 1", 60))).await.ok();
     let (record, totals) = settled(&server, &answer["taskId"]).await;
-    assert_eq!(answer["cost"], record["cost"], "the cost is told when all of it is charged");
+    assert_eq!(answer["cost"], record["cost"], "the end is published before the cost is complete");
     assert_dollars(&record["cost"], cost_of(server.model.request_count()));
     assert_dollars(&totals["estimatedCost"], 0.0);
     server.finish().await;

@@ -67,7 +67,7 @@ impl Running {
 async fn a_task_is_followed_and_its_exit_status_says_how_it_ended() {
     let server = TestServer::start().await;
     let ran = server.run(&["task", "--session", "s", "say:hello there"]).await.ok();
-    assert_eq!(ran.out, "hello there\n", "stdout has the answer and nothing else");
+    assert_eq!(ran.out, "hello there\n", "stdout contains only the answer");
     assert!(ran.err.contains("    agent  claude-") && ran.err.contains("     done  "), "{}", ran.err);
     assert!(!ran.err.contains('\u{1b}') && !ran.err.contains('\r'), "no terminal, no colours: {}", ran.err);
 
@@ -103,7 +103,7 @@ async fn a_task_is_followed_and_its_exit_status_says_how_it_ended() {
     while events.until("task_start").await["taskId"] != *task {}
     let ran = server.run(&["abort", task]).await.ok();
     assert!(ran.err.contains("aborted"), "{ran:#?}");
-    assert_eq!(server.run(&["abort", task]).await.code, 1, "there is nothing to end any more");
+    assert_eq!(server.run(&["abort", task]).await.code, 1, "no task is left to abort");
 
     // A retry can be followed like the first task, or not.
     let ran = server.run(&["retry", answer["taskId"].as_str().unwrap()]).await.ok();

@@ -60,7 +60,7 @@ fn compose_names_settings_that_there_are() {
     for name in interpolated(&compose) {
         let ours = OF_COMPOSE.contains(&name.as_str());
         assert!(settings.contains_key(&name) || ours, "compose.yaml reads {name}");
-        assert!(!ours || guide.contains(&format!("`{name}`")), "docs/guides/operating.md does not tell of {name}");
+        assert!(!ours || guide.contains(&format!("`{name}`")), "docs/guides/operating.md does not mention {name}");
     }
     // Both files state the defaults.
     assert!(compose.contains(&format!("${{PORT:-{}}}", settings["PORT"])));

@@ -85,7 +85,7 @@ async fn what_is_not_its_own_is_nowhere_to_be_found() {
     let own = "its-0wn-words";
     server.say("s", &format!("bash:echo {own} > file; echo")).await;
     let control = search(&server, &PLACES[0].1.replace("PATTERN", &format!("'{}'", pattern(own)))).await;
-    assert!(control.contains("/workspace/file"), "the search finds nothing at all: {control}");
+    assert!(control.contains("/workspace/file"), "the search does not find the control: {control}");
 
     let secrets = [DEFAULT_KEY, OTHERS_VALUE, OTHERS_WORD, OTHERS_FILE].map(pattern).join("|");
     let mut attempts = Vec::new();

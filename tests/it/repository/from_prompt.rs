@@ -44,7 +44,7 @@ async fn a_prompt_becomes_a_pull_request() {
         world.server.model.requests().iter().any(|request| String::from_utf8_lossy(&request.body).contains(text))
     };
     assert!(told("Plain JavaScript, no dependencies."), "the repository's CLAUDE.md was not read");
-    assert!(told("You are in a clone of a repository"), "the worker was not told its rules");
+    assert!(told("You are in a clone of a repository"), "the worker did not get its rules");
 
     // A message to its session continues in the same clone, branch and conversation.
     let answer = world.server.task(&task.id, "commit later.txt").await.ok();

@@ -37,7 +37,7 @@ async fn an_abort_ends_each_stage() {
     let mut cloning = in_handbook(&world, "commit a.txt").await;
     cloning.events.until_event("the repository", |event| event["repo"] == "acme/handbook").await;
     abort(&world, &mut cloning).await;
-    assert_eq!(world.branches("acme/handbook"), ["refs/heads/main"], "the branch is gone again");
+    assert_eq!(world.branches("acme/handbook"), ["refs/heads/main"], "the branch was not removed");
 
     let mut working = in_handbook(&world, "work slowly").await;
     working.events.until_event("the pull request", |event| event["prUrl"].is_string()).await;

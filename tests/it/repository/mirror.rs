@@ -192,11 +192,11 @@ async fn mirrors_take_no_more_than_they_may() {
         world.update(name).await.unwrap();
     }
     let there = || ["acme/a", "acme/b", "acme/c"].map(|name| world.place(name).exists());
-    assert_eq!(there(), [true, false, true], "the least recently used goes");
+    assert_eq!(there(), [true, false, true], "the least recently used one is removed");
     let copy = world.update("acme/a").await.unwrap();
     world.update("acme/c").await.unwrap();
     world.update("acme/b").await.unwrap();
-    assert_eq!(there(), [true, true, false], "what is being copied stays");
+    assert_eq!(there(), [true, true, false], "a mirror in use is kept");
     drop(copy);
 
     world.repository("acme/large", 900_000).await;

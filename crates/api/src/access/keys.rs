@@ -178,7 +178,7 @@ mod tests {
         let [loopback, anywhere] = ["127.0.0.1", "0.0.0.0"].map(|host| host.parse().unwrap());
         let none = ApiKeys::default();
         let outside = Keys::open(&none, &store, anywhere).unwrap();
-        assert!(outside.is_empty() && outside.anyone().is_none(), "beyond loopback nobody is anyone");
+        assert!(outside.is_empty() && outside.anyone().is_none(), "there is no anonymous caller beyond loopback");
         let of_environment = "e".repeat(32).parse().unwrap();
         assert!(Keys::open(&of_environment, &store, loopback).unwrap().anyone().is_none());
 
@@ -193,7 +193,7 @@ mod tests {
         assert!(store.revoke(&secret.id, Timestamp::now()).unwrap());
         keys.learn(store.all().unwrap());
         assert!(caller.revoked.is_cancelled() && keys.find(secret.text().expose_secret()).is_none());
-        assert!(keys.is_empty() && keys.anyone().is_none(), "the last key is gone");
+        assert!(keys.is_empty() && keys.anyone().is_none(), "the last key was removed");
         assert!(Keys::open(&none, &store, loopback).unwrap().anyone().is_none(), "nor after a restart");
     }
 

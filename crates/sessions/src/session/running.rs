@@ -45,7 +45,7 @@ pub(crate) struct Running {
 /// The progress of a running task. It is stored with the task's events, so that the next coordinator can continue the
 /// task; the stored names of fields stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each flag is an independent fact")]
 pub(crate) struct Progress {
     /// The event with which this attempt began.
     since: u64,

@@ -77,7 +77,7 @@ async fn usage_is_added_up_and_filtered() {
     assert_eq!(costs(all(), vec![Dimension::Model]).await, [row("answered", 1111, None)]);
     let of = |keys: &[&str]| UsageFilter { keys: keys.iter().map(|key| key.parse().unwrap()).collect(), ..all() };
     assert_eq!(costs(of(&["k1"]), vec![Dimension::Session]).await, [row("a_1", 11, Some(7))]);
-    assert_eq!(costs(of(&["k1", "k2"]), vec![Dimension::Session]).await, [], "of both at once there is nothing");
+    assert_eq!(costs(of(&["k1", "k2"]), vec![Dimension::Session]).await, [], "both filters together match nothing");
     // Neither prefix is treated as a pattern.
     let prefix = |prefix: &str| UsageFilter { session_prefix: Some(prefix.to_owned()), ..all() };
     assert_eq!(costs(prefix("a_"), vec![Dimension::Session]).await, [row("a_1", 11, Some(7))]);

@@ -99,7 +99,7 @@ proptest! {
                 }
             }
             prop_assert!(granted.len() == before || ledger.held() <= limit.max(1) + adopted);
-            prop_assert!(ledger.waiting() == 0 || !ledger.has_room(), "somebody waits and there is room");
+            prop_assert!(ledger.waiting() == 0 || !ledger.has_room(), "a claim waits although there is room");
             let can_go = ledger.held.values().any(|use_| matches!(use_, Use::Idle(_) | Use::Spare));
             prop_assert!(!ledger.is_short() || !can_go, "somebody waits and an idle one stays");
             let expected: Vec<Ticket> =

@@ -60,7 +60,7 @@ fn a_slow_watcher_is_told_to_list_again_and_holds_bounded_memory() {
         assert!(feed.shared.ring().bytes <= RING_BYTES);
     }
     assert_eq!(next(&mut slow), None);
-    assert!(slow.next().now_or_never().is_none(), "it goes on at the end");
+    assert!(slow.next().now_or_never().is_none(), "it continues at the end");
     publish(&feed, "after");
     assert_eq!(next(&mut slow).unwrap(), ["after"]);
 

@@ -145,7 +145,7 @@ fn a_secret_that_is_cut_over_deltas_is_masked() {
     let told = lines([start("1"), delta("a zk-sec"), ping(), delta("ret-of"), delta("-ours b"), stop()]);
     assert_eq!(told, ["text:a ", "text:[redacted] b"]);
     let whole = lines([start("1"), delta("a zk"), assistant("1", &text_block("a zk")), stop()]);
-    assert_eq!(whole, ["text:a ", "text:zk"], "what was no secret is told once the block is whole");
+    assert_eq!(whole, ["text:a ", "text:zk"], "harmless text is published once the block is complete");
 }
 
 #[test]
