@@ -1,5 +1,5 @@
-//! A caller that does everything that can be in the way of others, with one key: a process of its own, so that its memory is not
-//! the server's. Everything is bounded in number and by the time of the attack.
+//! A caller with one key that does everything that may slow down other callers. It runs as a separate process, so that its memory
+//! does not count as the server's. The attack is bounded in number and time.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 const SESSION: &str = "hostile";
-/// Almost the largest body.
+/// Almost the largest body that the server accepts.
 const LARGE: usize = 3_900_000;
-/// The time that a connection is held before it is opened anew.
+/// The time for which a connection is held before it is opened again.
 const HOLD: Duration = Duration::from_secs(5);
-/// The time after which the queues are as full as they get.
+/// The time after which the queues are full.
 const PREPARATION: Duration = Duration::from_mins(1);
-/// After a refusal. Without it, the attack would measure how many refusals two cores can make.
+/// The pause after a refusal. Without it, the attack would only measure how many refusals two cores can send.
 const PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Clone)]
@@ -33,10 +33,10 @@ struct Attack {
     silent: String,
 }
 
-/// A name, the number of those that do it at once, and what each of them does, given its number.
+/// A name, the number of concurrent attackers, and the action of each attacker, which gets its number.
 type Kind = (&'static str, usize, fn(Arc<Attack>, usize, Arc<Tally>) -> BoxFuture<'static, ()>);
 
-/// Answers, refusals and requests without an answer.
+/// The numbers of answers, refusals and requests without an answer.
 #[derive(Default)]
 struct Tally {
     answered: AtomicU64,
@@ -44,8 +44,7 @@ struct Tally {
     broken: AtomicU64,
 }
 
-/// Fills the queues, then attacks for `seconds`, and prints what came back. `silent` is a host that takes connections and never
-/// answers.
+/// Fills the queues, attacks for `seconds`, and prints the tally. `silent` is a host that accepts connections and never answers.
 pub(crate) async fn attack(address: &str, key: &str, silent: &str, seconds: u64) {
     let mut attack = Attack {
         address: address.parse().unwrap(),
@@ -54,7 +53,7 @@ pub(crate) async fn attack(address: &str, key: &str, silent: &str, seconds: u64)
         end: Instant::now(),
         silent: silent.to_owned(),
     };
-    // A session whose files can be read.
+    // This session has files that can be read.
     attack.post(json!({ "sessionId": SESSION, "message": "bash:seq 1 300000 > numbers" })).await.unwrap();
     let queues: [Kind; 2] = [
         ("queue of 3.9 MB tasks", 2, |attack, number, tally| queue(attack, number, tally).boxed()),
@@ -81,7 +80,7 @@ pub(crate) async fn attack(address: &str, key: &str, silent: &str, seconds: u64)
     run(&attack, kinds).await;
 }
 
-/// Does these at once until the end.
+/// Runs all kinds concurrently until the end.
 async fn run<const N: usize>(attack: &Arc<Attack>, kinds: [Kind; N]) {
     let kinds = kinds.into_iter().map(async |(name, count, one)| {
         let tally = Arc::new(Tally::default());
@@ -106,14 +105,14 @@ impl Attack {
         self.client.post(self.url("/task")).bearer_auth(&self.key).json(&task).send().await
     }
 
-    /// A connection from an address of its own for those without a key.
+    /// Opens a connection from its own address, for attackers without a key.
     async fn connect(&self, from: u8) -> std::io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((Ipv4Addr::new(127, 0, 3, from), 0).into())?;
         socket.connect(self.address).await
     }
 
-    /// Sends the head of a request and reads nothing. Ends when it has been held for its time.
+    /// Sends the head of a request and reads nothing. Ends after HOLD.
     async fn hold(&self, from: u8, head: &str, tally: &Tally) {
         match self.connect(from).await {
             Ok(mut stream) => {
@@ -134,7 +133,7 @@ impl Attack {
 }
 
 impl Tally {
-    /// Counts an answer. `true` is one that granted what was asked.
+    /// Counts an answer. `true` means that the request succeeded.
     fn count<E>(&self, answer: &Result<bool, E>) {
         let counter = match answer {
             Ok(true) => &self.answered,
@@ -157,7 +156,7 @@ impl Tally {
 
 async fn queue(attack: Arc<Attack>, number: usize, tally: Arc<Tally>) {
     let text = "a".repeat(LARGE);
-    // The first one holds up those behind it.
+    // The first task blocks those behind it.
     let session = format!("{SESSION}-queue-{number}");
     let _ = attack.post(json!({ "sessionId": session, "message": "wait:600000", "async": true })).await;
     for _ in 0..75 {

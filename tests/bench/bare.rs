@@ -1,4 +1,4 @@
-//! The references that need no coordinator: Claude Code in the same image by the engine's own command line.
+//! The references without a coordinator: Claude Code in the same image, started with the engine's command line.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::server::{INSTRUCTIONS, image, milliseconds};
 
-/// As the coordinator starts it, but on the host's network and without a gateway.
+/// The arguments of the coordinator, but on the host's network and without a gateway.
 const ARGUMENTS: [&str; 11] = [
     "-p",
     "--input-format",
@@ -24,7 +24,7 @@ const ARGUMENTS: [&str; 11] = [
     "bypassPermissions",
     "--model",
 ];
-/// Nothing takes as long; what does has failed.
+/// The time after which a step has failed. Every step takes less.
 const BOUND: Duration = Duration::from_mins(1);
 /// The restrictions of a sandbox, as options of the engine's command line.
 const HELD: [&str; 13] = [
@@ -42,11 +42,11 @@ const HELD: [&str; 13] = [
     "--pids-limit",
     "512",
 ];
-/// No model answers here.
+/// An address where no model answers.
 const NOWHERE: &str = "http://127.0.0.1:8787";
 const MODEL: &str = "claude-sonnet-4-6";
 
-/// One process that takes one message after the other.
+/// A process that accepts one message after another.
 pub(crate) struct BareCli {
     child: Child,
     stdin: ChildStdin,
@@ -55,25 +55,24 @@ pub(crate) struct BareCli {
     messages: usize,
 }
 
-/// Milliseconds from the message.
+/// A turn. The times are milliseconds from the message.
 pub(crate) struct Turn {
     pub(crate) first_text: f64,
     pub(crate) whole: f64,
 }
 
 impl BareCli {
-    /// Started in a container with volumes of its own, and initialised.
+    /// Starts the CLI in a container with its own volumes and initialises it.
     pub(crate) async fn start(model_url: &str, name: &str) -> Self {
         Self::start_with(model_url, name, &["--network", "host"]).await
     }
 
-    /// As [`Self::start`], in the network that the engine gives a container which asks for none: there is no way to the
-    /// model.
+    /// Like [`Self::start`], in the engine's default network, which does not reach the model.
     pub(crate) async fn start_apart(name: &str) -> Self {
         Self::start_with(NOWHERE, name, &[]).await
     }
 
-    /// As [`Self::start`], held as a sandbox is: there is no way to the model.
+    /// Like [`Self::start`], with a sandbox's restrictions, so that the model cannot be reached.
     pub(crate) async fn start_held(name: &str) -> Self {
         Self::start_with(NOWHERE, name, &HELD).await
     }
@@ -99,7 +98,7 @@ impl BareCli {
         cli
     }
 
-    /// Says a message and waits for its result.
+    /// Sends a message and waits for its result.
     pub(crate) async fn turn(&mut self, text: &str) -> Turn {
         let begin = Instant::now();
         self.messages += 1;
@@ -131,11 +130,11 @@ impl BareCli {
                 }
             }
         };
-        timeout(BOUND, found).await.unwrap_or_else(|_| panic!("the bare CLI never said {text}"));
+        timeout(BOUND, found).await.unwrap_or_else(|_| panic!("the bare CLI never printed {text}"));
     }
 }
 
-/// Does the work of a shell script: a container for each message, the conversation continued by its files.
+/// Does the work of a shell script: one container for each message, which resumes the conversation from its files.
 pub(crate) async fn container_per_task(model_url: &str, messages: &[&str]) {
     let volumes = "claude-runner-bench-script";
     for (number, message) in messages.iter().enumerate() {
@@ -156,7 +155,7 @@ fn docker_run(model_url: &str, volumes: &str) -> Command {
     let mut command = Command::new("docker");
     command.args(["run", "--rm", "--user", "10001:10001", "-w", "/workspace"]);
     command.args(["-v", &format!("{volumes}-workspace:/workspace"), "-v", &format!("{volumes}-home:/home/agent")]);
-    // The image's settings name the gateway of a sandbox, which is not there.
+    // The image's settings name the gateway of a sandbox, which does not exist here.
     command.args(["--tmpfs", "/etc/claude-code"]);
     for (name, value) in [
         ("ANTHROPIC_BASE_URL", model_url),

@@ -9,7 +9,7 @@ use claude_stream::Decoder;
 use crate::Effort;
 use crate::report::{Bar, Row, Samples};
 
-/// The longest line that the coordinator takes.
+/// The longest line that the coordinator accepts.
 const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 
 /// The largest payload of a frame.
@@ -44,7 +44,7 @@ pub(crate) async fn decode(effort: Effort) -> Vec<Row> {
     ]
 }
 
-/// Everything that was recorded, one after the other.
+/// Returns all recorded transcripts, joined.
 fn transcripts() -> Vec<u8> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../claude-stream/tests/transcripts");
     let mut paths: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -1,4 +1,4 @@
-//! One agent at full speed and its subscribers, against a bare loop that sends the same bytes.
+//! One agent at full speed with its subscribers, compared with a bare loop that sends the same bytes.
 
 use std::process::Stdio;
 use std::time::{Instant, SystemTime};
@@ -14,16 +14,16 @@ use crate::report::{Bar, Row, Samples};
 use crate::server::{Server, cpu_seconds};
 use crate::subscribers::Subscriber;
 
-/// The text of one event, as a model's pieces are.
+/// The size of one event's text, like the pieces of a model's answer.
 const TEXT_BYTES: usize = 16;
 
-/// The delay of one event in so many is measured.
+/// The delay of one in this many events is measured.
 const LOOK_AT: usize = 64;
 
-/// All subscribers' measurements of one task.
+/// The measurements of all subscribers of one task.
 struct Seen {
     events_per_second: f64,
-    /// Milliseconds from when an event was made, in whole ones.
+    /// Whole milliseconds from the event's creation.
     delays: Samples,
     cpu_microseconds_per_event: f64,
 }
@@ -31,7 +31,7 @@ struct Seen {
 pub(crate) async fn fan_out(effort: Effort) -> Vec<Row> {
     let server = Server::start(&[("DOCKER_IMAGE", fast_agent().await)]).await;
     let mut rows = Vec::new();
-    // Fewer events for more subscribers: what is delivered stays the same, about.
+    // More subscribers get fewer events, so that the number of delivered events stays about the same.
     for (subscribers, events) in
         effort.of(vec![(1, 1_000), (10, 200)], vec![(1, 200_000), (10, 100_000), (100, 20_000), (1_000, 4_000)])
     {
@@ -103,7 +103,7 @@ struct Watched {
     delays: Vec<f64>,
 }
 
-/// Reads up to the end of the task. Panics where a number is missing.
+/// Reads to the end of the task. Panics if a number is missing.
 async fn read(mut subscriber: Subscriber) -> Watched {
     let now = Instant::now();
     let mut watched = Watched { texts: 0, first: now, last: now, delays: Vec::new() };
@@ -132,17 +132,17 @@ fn field<'a>(event: &'a str, name: &str, end: char) -> &'a str {
     event.split_once(name).unwrap().1.split(end).next().unwrap()
 }
 
-/// By the clock of this machine, which is the server's too.
+/// Returns an event's age. The server uses the clock of the same machine.
 fn age_in_milliseconds(event: &str) -> f64 {
     let made: SystemTime = field(event, "\"ts\":\"", '"').parse::<jiff::Timestamp>().unwrap().into();
     SystemTime::now().duration_since(made).unwrap_or_default().as_secs_f64() * 1e3
 }
 
-/// Events per second and microseconds of CPU for each, of a bare server with the events of the session.
+/// Returns the events per second and the CPU microseconds per event of a bare server that sends the session's events.
 async fn bare_loop(server: &Server, session: &str, subscribers: usize) -> (f64, f64) {
     let request = server.http.get(server.url("http", &format!("/session/{session}/events")));
     let log = request.header("accept", "application/x-ndjson").send().await.unwrap().text().await.unwrap();
-    // Only the task that was watched: one came before it.
+    // Only the measured task counts. One task ran before it.
     let (_, log) = log.split_once("{\"type\":\"task_complete\"").unwrap();
     let (_, log) = log.split_once('\n').unwrap();
     let file = server.data_dir().join("bench-events");
@@ -162,7 +162,7 @@ async fn bare_loop(server: &Server, session: &str, subscribers: usize) -> (f64, 
         open.push(Subscriber::connect(&url).await);
     }
     let tracker = TaskTracker::new();
-    // The same reader, so that what it does with an event costs both the same.
+    // Both sides use the same reader, so that its cost per event is equal.
     let reading = open.into_iter().map(|subscriber| tracker.spawn(read(subscriber)));
     let seen: Vec<_> = join_all(reading.collect::<Vec<_>>()).await.into_iter().map(Result::unwrap).collect();
     let cpu = cpu_seconds(child.id().unwrap()) - cpu;

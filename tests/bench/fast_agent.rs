@@ -1,4 +1,4 @@
-//! The agent image with an agent in it that says as much as it is told, faster than any model.
+//! The agent image with an agent that writes as many events as its message says, faster than any model.
 
 use coordinator::config::docker_host;
 use engine::{BuildCache, BuildProgress, BuildSpec, Engine as _, Labels};
@@ -11,7 +11,7 @@ const AGENT: &str = concat!(include_str!("../support/stand_in.sh"), include_str!
 
 const NAME: &str = "claude-runner-bench-fast";
 
-/// Builds it where it is not there, and gives its name.
+/// Builds the image if it is missing, and returns its name.
 pub(crate) async fn fast_agent() -> &'static str {
     let dockerfile = format!("FROM {}\nCOPY claude /usr/local/bin/claude\n", image());
     let mut archive = tar::Builder::new(Vec::new());

@@ -12,7 +12,7 @@ use crate::server::{Server, milliseconds};
 
 const ROUNDS: usize = 20;
 
-/// By the number of sessions: the list of tasks, one session, a new task.
+/// Measures the list of tasks, one session and a new task by the number of sessions.
 pub(crate) async fn sessions(effort: Effort) -> Vec<Row> {
     let mut server = Server::start(&[("DOCKER_IMAGE", "claude-runner-bench-no-such-image")]).await;
     let mut rows = Vec::new();
@@ -42,7 +42,7 @@ pub(crate) async fn sessions(effort: Effort) -> Vec<Row> {
     rows
 }
 
-/// By the number of events of a task, and by the size of the log.
+/// Measures by the number of a task's events and by the size of the log.
 pub(crate) async fn events(effort: Effort) -> Vec<Row> {
     let image = fast_agent().await;
     let mut server = Server::start(&[("DOCKER_IMAGE", image)]).await;
@@ -57,7 +57,7 @@ pub(crate) async fn events(effort: Effort) -> Vec<Row> {
         }
         rows.push(Row::new(format!("task of {events} events, for each"), "µs", each));
     }
-    // Each event is there twice: as we tell it, and as the agent's own line where that belongs into a log.
+    // The log contains each event twice: our event, and the agent's own line where the log includes it.
     for megabytes in effort.of(vec![1, 5], vec![10, 100, 1_000]) {
         while log_megabytes(&server) < f64::from(megabytes) {
             server.task("s", &stream(effort.of(1_000, 20_000), 1_000)).await;

@@ -1,4 +1,4 @@
-//! Measures the coordinator's memory while nothing happens.
+//! Measures the coordinator's memory while it is idle.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use crate::report::{Bar, Row};
 use crate::server::Server;
 use crate::subscribers::Subscriber;
 
-/// A session at rest gives up its worker after 30 seconds.
+/// An idle session ends its worker after 30 seconds.
 const UNTIL_WORKERS_RETIRED: Duration = Duration::from_secs(40);
 
-/// Requests under way at a time.
+/// The number of concurrent requests.
 const AT_A_TIME: usize = 64;
 
-/// Sockets that this process, and the server after it, may have.
+/// Returns the number of sockets that this process and the server may open.
 fn open_files() -> u32 {
     let (soft, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
     u32::try_from(soft).unwrap_or(u32::MAX).saturating_sub(100)
 }
 
 pub(crate) async fn idle(effort: Effort) -> Vec<Row> {
-    // Sessions without containers: their tasks fail at once.
+    // The sessions have no containers: their tasks fail at once.
     let server = Server::start(&[("DOCKER_IMAGE", "claude-runner-bench-no-such-image")]).await;
     server.get("/health").await;
     let alone = server.resident();
@@ -40,7 +40,7 @@ pub(crate) async fn idle(effort: Effort) -> Vec<Row> {
 
     let server = Server::start(&[("DOCKER_IMAGE", "claude-runner-bench-no-such-image")]).await;
     let sessions = effort.of(50, 10_000);
-    // Once, so that what is made on the first use is not counted.
+    // A first task excludes allocations on first use from the measurement.
     server.enqueue("first", "say:hello").await;
     server.until("/health", |health| health["activeTasks"] == 0).await;
     let before = server.resident();

@@ -1,4 +1,4 @@
-//! Many sessions at once, each with its follow-ups.
+//! Many concurrent sessions, each with follow-up tasks.
 
 use std::time::Instant;
 

@@ -1,12 +1,12 @@
-//! Benchmarks of the whole: the real server with real containers beside the bare CLI, the bare engine and a bare
-//! WebSocket loop, in turns, so that whatever else the machine does meets both. Run by `scripts/bench`.
+//! End-to-end benchmarks: the real server with real containers, compared with the bare CLI, the bare engine and a bare WebSocket
+//! loop. The two sides take turns, so that other load on the machine affects both. `scripts/bench` runs them.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stderr,
     clippy::print_stdout,
     clippy::cast_precision_loss,
-    reason = "a benchmark prints what it measured, and ends where it cannot measure"
+    reason = "a benchmark prints its results and panics if it cannot measure"
 )]
 
 mod attacker;

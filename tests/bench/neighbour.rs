@@ -1,4 +1,4 @@
-//! The tasks of one key, while another key does its worst.
+//! The tasks of one key while another key attacks the server.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -14,11 +14,11 @@ use crate::server::{Server, milliseconds};
 
 const ADMIN: &str = "0123456789abcdef0123456789abcdef";
 const SESSION: &str = "neighbour";
-/// The time between two tasks. They are paced, because the measured caller is one of many.
+/// The time between two tasks. The tasks are paced because the measured caller is one of many.
 const PACE: Duration = Duration::from_millis(250);
 
 pub(crate) async fn neighbour(effort: Effort) -> Vec<Row> {
-    // A host that takes connections and never answers.
+    // A host that accepts connections and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = format!("http://{}", silent.local_addr().unwrap());
     let server = Server::start(&[("API_KEYS", ADMIN), ("RATE_LIMIT", "6000"), ("WEBHOOK_ALLOW", &silent)]).await;
@@ -37,7 +37,7 @@ pub(crate) async fn neighbour(effort: Effort) -> Vec<Row> {
         .spawn()
         .unwrap();
     let mut said = BufReader::new(attacker.stdout.take().unwrap());
-    // It fills its queues first.
+    // The attacker fills its queues first.
     let begun = tokio::task::spawn_blocking(move || said.read_line(&mut String::new()).map(|_| said));
     let _said = begun.await.unwrap().unwrap();
     let over = AtomicBool::new(false);

@@ -1,4 +1,4 @@
-//! A bare tokio-tungstenite server that sends the same bytes: no sessions, no store, no HTTP.
+//! A bare tokio-tungstenite server that sends the same bytes. It has no sessions, no store and no HTTP.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_util::task::TaskTracker;
 
-/// As many as our own server sends at once.
+/// The number of events that our own server sends at once.
 const BATCH: usize = 256;
 
 /// Prints its address, waits for all connections, sends each line of the file to each of them, and ends.
@@ -36,7 +36,7 @@ pub(crate) async fn serve(file: &str, connections: usize) {
         })
     });
     let sockets = join_all(senders.collect::<Vec<_>>()).await;
-    // The other side reads what is on its way, then kills us.
+    // The reader reads the remaining bytes, then kills this process.
     tokio::time::sleep(Duration::from_mins(5)).await;
     drop(sockets);
 }

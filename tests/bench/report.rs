@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// Measurements of one thing, in the order in which they were taken.
+/// Measurements of one quantity, in the order in which they were taken.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Samples(pub(crate) Vec<f64>);
 
@@ -15,7 +15,7 @@ impl Samples {
         self.quantile(0.5)
     }
 
-    /// The nearest sample.
+    /// Returns the nearest sample.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of few samples")]
     pub(crate) fn quantile(&self, part: f64) -> f64 {
         let mut sorted = self.0.clone();
@@ -47,9 +47,9 @@ impl Samples {
 pub(crate) enum Bar {
     Most(f64),
     Least(f64),
-    /// Above the reference.
+    /// The median may exceed the reference by this much.
     MostMore(f64),
-    /// The ratio of ours to the reference.
+    /// The ratio of the median to the reference may be this large.
     MostRatio(f64),
     LeastRatio(f64),
 }
@@ -132,7 +132,7 @@ impl Row {
     }
 }
 
-/// A table in Markdown: medians, with the 10th and 90th percentile behind them.
+/// Prints a Markdown table of medians, each followed by the 10th and 90th percentile.
 pub(crate) fn print(rows: &[Row]) {
     println!("| what | unit | ours | reference | ratio | bar |");
     println!("|---|---|---|---|---|---|");
@@ -159,7 +159,7 @@ pub(crate) fn json(rows: &[Row]) -> String {
     serde_json::to_string_pretty(&rows).unwrap()
 }
 
-/// With about three digits.
+/// Formats a number with about three digits.
 fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),

@@ -1,4 +1,4 @@
-//! A task on a large repository: from the request to an agent in the clone.
+//! A task on a large repository, from the request to an agent in the clone.
 
 use std::time::Instant;
 
@@ -12,11 +12,11 @@ use crate::server::{Server, image, milliseconds};
 
 const TOKEN: &str = "ghp_benchmark_token_0123456789abcdefghij";
 const NAME: &str = "acme/large";
-/// Nothing to be done: what is measured is over when the agent begins.
+/// The prompt asks for no work, because the measurement ends when the agent starts.
 const PROMPT: &str = r#"json:{"title":"Nothing","summary":"Nothing","checks":[],"blockers":null}"#;
 const MEGABYTE: usize = 1_000_000;
 
-/// The first task makes the mirror, the next ones have it; the same without mirrors is the reference.
+/// The first task creates the mirror and later tasks use it. The reference runs without mirrors.
 pub(crate) async fn second_task(effort: Effort) -> Vec<Row> {
     let directory = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -55,7 +55,7 @@ pub(crate) async fn second_task(effort: Effort) -> Vec<Row> {
     ]
 }
 
-/// Milliseconds until the agent is in the clone. Afterwards nothing is left of the task.
+/// Returns the milliseconds until the agent is in the clone, and removes everything of the task.
 async fn until_work(server: &Server) -> f64 {
     let begin = Instant::now();
     let answer = server.http.post(server.url("http", "/task")).json(&json!({ "prompt": PROMPT, "repo": NAME })).send();
@@ -71,7 +71,7 @@ async fn until_work(server: &Server) -> f64 {
     taken
 }
 
-/// Bytes without a pattern; others for each number.
+/// Returns random bytes, different for each number.
 fn noise(number: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(number as u64 + 1);
     let mut next = || {

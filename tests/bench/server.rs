@@ -1,4 +1,4 @@
-//! The coordinator that is measured: a process of its own, with a scripted model in this one.
+//! The measured coordinator as a separate process, with a scripted model in this process.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-/// Nothing takes as long; what does has failed.
+/// The time after which a step has failed. Every step takes less.
 const BOUND: Duration = Duration::from_mins(5);
 
-/// The instructions of every agent here, with the coordinator and without.
+/// The instructions of every agent of the benchmarks, with and without the coordinator.
 pub(crate) const INSTRUCTIONS: &str = "You are the agent of a benchmark.";
 
 pub(crate) struct Server {
@@ -37,10 +37,10 @@ pub(crate) fn image() -> String {
 }
 
 impl Server {
-    /// With these settings over the usual ones.
+    /// Starts a server with these settings over the usual ones.
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
         let model = ScriptedModel::serve_builtin(TcpListener::bind("127.0.0.1:0").await.unwrap()).unwrap();
-        // Short, since a socket's path may have 107 bytes.
+        // The path is short because a socket's path may have at most 107 bytes.
         let directory = tempfile::Builder::new().prefix("crb-").tempdir_in("/tmp").unwrap();
         let path = |name: &str| directory.path().join(name).display().to_string();
         std::fs::create_dir(path("agent")).unwrap();
@@ -74,7 +74,7 @@ impl Server {
         Server { model, http, environment, child, address, directory }
     }
 
-    /// Ends it and starts it again on the same data. Gives the milliseconds until it listened.
+    /// Stops the server and starts it again on the same data. Returns the milliseconds until it listened.
     pub(crate) async fn restart(&mut self) -> f64 {
         self.end();
         let begin = Instant::now();
@@ -82,7 +82,7 @@ impl Server {
         milliseconds(begin.elapsed())
     }
 
-    /// Kills it and starts it again on the same data. Gives the milliseconds from the start until it listened.
+    /// Kills the server and starts it again on the same data. Returns the milliseconds from the start until it listened.
     pub(crate) async fn kill_and_restart(&mut self) -> f64 {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -91,7 +91,7 @@ impl Server {
         milliseconds(begin.elapsed())
     }
 
-    /// Makes a key that this server knows when this returns.
+    /// Creates a key and waits until the server knows it.
     pub(crate) async fn make_key(&self, arguments: &[&str]) -> String {
         let made = Command::new(program())
             .args(["key", "create"])
@@ -134,7 +134,7 @@ impl Server {
         answer.error_for_status().unwrap().json().await.unwrap()
     }
 
-    /// Posts a task and waits for its answer, which has to be one.
+    /// Posts a task and waits for its answer, which must be a success.
     pub(crate) async fn task(&self, session: &str, message: &str) -> Value {
         let body = json!({ "sessionId": session, "message": message });
         let answer = self.http.post(self.url("http", "/task")).json(&body).send().await.unwrap();
@@ -144,7 +144,7 @@ impl Server {
         answer
     }
 
-    /// Posts a task and does not wait for its end.
+    /// Posts a task without waiting for its end.
     pub(crate) async fn enqueue(&self, session: &str, message: &str) {
         let body = json!({ "sessionId": session, "message": message, "async": true });
         self.http.post(self.url("http", "/task")).json(&body).send().await.unwrap().error_for_status().unwrap();
@@ -155,11 +155,11 @@ impl Server {
         gone.error_for_status().unwrap();
     }
 
-    /// Asks again until `fits` the answer.
+    /// Repeats a request until `fits` accepts the answer.
     pub(crate) async fn until(&self, path: &str, fits: impl Fn(&Value) -> bool) {
         let end = Instant::now() + BOUND;
         while !fits(&self.get(path).await) {
-            assert!(Instant::now() < end, "{path} never became what is waited for");
+            assert!(Instant::now() < end, "{path} never reached the expected state");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -168,21 +168,21 @@ impl Server {
         self.directory.path().join("data")
     }
 
-    /// Resident memory in KiB.
+    /// Returns the resident memory in KiB.
     pub(crate) fn resident(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// Seconds of CPU that it used.
+    /// Returns the CPU seconds that the server used.
     pub(crate) fn cpu_seconds(&self) -> f64 {
         cpu_seconds(self.child.id())
     }
 
     pub(crate) async fn stop(mut self) {
         self.end();
-        // Volumes stay with their sessions, and these go with the directory.
+        // Sessions keep their volumes when the server stops, but this data directory is deleted.
         let instance = std::fs::read_to_string(self.data_dir().join("instance")).unwrap();
         let labels = Labels::from([("claude-runner.instance".to_owned(), instance)]);
         let engine = DockerEngine::new(docker_host());

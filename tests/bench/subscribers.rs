@@ -8,7 +8,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 pub(crate) struct Subscriber(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Subscriber {
-    /// Connected, and told so where it is our server.
+    /// Opens a stream and, on our server, waits for the `connected` frame.
     pub(crate) async fn open(url: &str) -> Self {
         let mut subscriber = Self::connect(url).await;
         subscriber.next().await;

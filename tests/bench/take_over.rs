@@ -1,4 +1,4 @@
-//! Measures the time for which the sessions of a killed coordinator are without one.
+//! Measures how long the sessions of a killed coordinator have none.
 
 use std::time::Instant;
 
@@ -10,12 +10,12 @@ use crate::report::{Bar, Row, Samples};
 use crate::server::{Server, milliseconds};
 use crate::subscribers::Subscriber;
 
-/// From the start of the next process until each of the running sessions has told something new to a subscriber. With
-/// one processor for each two of them their agents would be what is measured, so these say little.
+/// Measures from the start of the next process until each running session has sent a new event to a subscriber. The agents write
+/// little, because with two of them per processor they would dominate the measurement.
 pub(crate) async fn take_over(effort: Effort) -> Vec<Row> {
     let image = fast_agent().await;
     let sessions = effort.of(3, 50);
-    // Memory is asked for as a limit says, and these agents need a few MB each.
+    // The limit reserves memory, and these agents need only a few MB each.
     let mut server = Server::start(&[("DOCKER_IMAGE", image), ("SANDBOX_MEMORY", "128m")]).await;
     let names: Vec<String> = (0..sessions).map(|number| format!("s{number}")).collect();
     for name in &names {

@@ -1,4 +1,4 @@
-//! Turns: a follow-up, a first one, three in a row; against the same by hand.
+//! Turns: a follow-up, the first of a session, and three in a row, each compared with the same turn by hand.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::subscribers::Subscriber;
 
 const MESSAGE: &str = "say:hello";
 
-/// POST to answer on a session whose agent waits, and the same turn of the same process by hand.
+/// Measures from POST to answer on a session with an idle agent, and the same turn of the same process by hand.
 pub(crate) async fn follow_up(effort: Effort) -> Vec<Row> {
     let server = Server::start(&[]).await;
     let mut bare = BareCli::start(&server.model.url(), "follow-up").await;
@@ -32,7 +32,7 @@ pub(crate) async fn follow_up(effort: Effort) -> Vec<Row> {
     ]
 }
 
-/// POST to the first `text` event of a session that begins, with a warm sandbox and without; and by hand.
+/// Measures from POST to the first `text` event of a new session, with and without a warm sandbox, and by hand.
 pub(crate) async fn new_session(effort: Effort) -> Vec<Row> {
     let warm_server = Server::start(&[("WARM_SANDBOXES", "1")]).await;
     let cold_server = Server::start(&[]).await;
@@ -41,7 +41,7 @@ pub(crate) async fn new_session(effort: Effort) -> Vec<Row> {
     for round in 0..effort.of(2, 30) {
         warm_and_quiet(&warm_server).await;
         warm.push(first_text(&warm_server, round).await);
-        // The next one is made first: it would be measured with what follows.
+        // The next warm sandbox is created first, because its creation would disturb the measurement.
         warm_and_quiet(&warm_server).await;
         cold.push(first_text(&cold_server, round).await);
         let begin = Instant::now();
@@ -75,7 +75,7 @@ pub(crate) async fn new_session(effort: Effort) -> Vec<Row> {
     ]
 }
 
-/// A sandbox is ready, and what made it has come to rest.
+/// Waits until a sandbox is ready and its creation uses no more CPU.
 async fn warm_and_quiet(server: &Server) {
     server.until("/health", |health| health["sandboxes"]["warm"] == 1).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -94,7 +94,7 @@ async fn first_text(server: &Server, round: usize) -> f64 {
     elapsed
 }
 
-/// Three tasks of one conversation.
+/// Measures three tasks of one conversation.
 pub(crate) async fn container_per_task(effort: Effort) -> Vec<Row> {
     let server = Server::start(&[("WARM_SANDBOXES", "1")]).await;
     let messages = ["say:one", "say:two", "say:three"];

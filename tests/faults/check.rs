@@ -1,5 +1,5 @@
-//! Are the promises kept? Pure: a history in, what is wrong with it out. The wrong histories of [`tests`] show that it
-//! can find something.
+//! Checks a history against the promises. The code is pure: a history in, violations out. The wrong histories of [`tests`] show
+//! that the checker finds violations.
 
 mod answers;
 mod events;
@@ -10,14 +10,14 @@ use crate::history::History;
 /// The violations that were found, one sentence each.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
-    /// Accepted, and without an end.
+    /// Accepted tasks without an end.
     pub(crate) tasks_lost: Vec<String>,
-    /// Tasks that ended, ran, or were asked of the model more than once; and tasks that no caller got.
+    /// Tasks that ended, ran or reached the model more than once, and tasks that no caller submitted.
     pub(crate) tasks_doubled: Vec<String>,
-    /// Ended, but for a reason that was none, or with another answer than was given.
+    /// Tasks that ended for a reason that does not apply, or with another answer than the model gave.
     pub(crate) wrong_reason: Vec<String>,
     pub(crate) events_lost: Vec<String>,
-    /// Told twice, or out of order.
+    /// Events that a subscriber received twice or out of order.
     pub(crate) events_doubled: Vec<String>,
 }
 

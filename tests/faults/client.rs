@@ -1,4 +1,4 @@
-//! A caller that never takes a broken connection for an answer: it asks again until it gets one.
+//! A caller that never treats a broken connection as an answer: it retries until it gets one.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -16,25 +16,25 @@ pub(crate) struct Client {
 
 const RESPOND_ASYNC: (&str, &str) = ("prefer", "respond-async");
 
-/// The server's answer. The body is null if it is no JSON.
+/// The server's answer. The body is null if it is not JSON.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) body: Value,
 }
 
-/// A task to be posted.
+/// A task to post.
 #[derive(Clone, Debug)]
 pub(crate) struct Work {
     pub(crate) message: String,
     pub(crate) expected: Expected,
-    /// More fields of the body.
+    /// More fields of the request body.
     pub(crate) more: Value,
 }
 
 impl Client {
     pub(crate) fn new(address: &str) -> Self {
-        // A connection of its own for each request: one to a server that was killed is not used again.
+        // Each request has its own connection: a connection to a killed server is not used again.
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(BOUND).build().unwrap();
         Client { address: address.to_owned(), http }
     }
@@ -43,7 +43,7 @@ impl Client {
         format!("{scheme}://{}{path}", self.address)
     }
 
-    /// Asks once.
+    /// Sends a request once.
     pub(crate) async fn ask(
         &self,
         method: Method,
@@ -64,7 +64,7 @@ impl Client {
         Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or_default() })
     }
 
-    /// Asks until there is an answer that is none of "not now".
+    /// Repeats a request until the answer is not "try again later".
     async fn insist(
         &self,
         method: Method,
@@ -99,7 +99,7 @@ impl Client {
         self.insist(Method::DELETE, &format!("/session/{session}"), &[], None).await
     }
 
-    /// Posts a task without waiting for its end, under one key however often it takes.
+    /// Posts a task without waiting for its end, with one key for all tries.
     pub(crate) async fn accept(&self, session: &str, work: &Work) -> AcceptedTask {
         let answer = self.submit(session, work, &Uuid::new_v4().to_string()).await;
         assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.body);
@@ -111,7 +111,7 @@ impl Client {
         self.insist(Method::POST, "/task", &headers, Some(&work.body(session))).await
     }
 
-    /// Posts a task and waits for its answer, under one key however often it takes.
+    /// Posts a task and waits for its answer, with one key for all tries.
     pub(crate) async fn answer(&self, session: &str, work: &Work, key: &str) -> Answer {
         self.insist(Method::POST, "/task", &[("idempotency-key", key)], Some(&work.body(session))).await
     }
@@ -121,7 +121,7 @@ impl Client {
         self.ask(Method::POST, "/task", &[RESPOND_ASYNC], Some(&work.body(session))).await
     }
 
-    /// Waits for a task's end by looking at its record.
+    /// Polls a task's record until the task has ended.
     pub(crate) async fn ended(&self, task: &str) -> Value {
         let started = Instant::now();
         loop {

@@ -13,14 +13,14 @@ use crate::load::Load;
 use crate::row::Row;
 use crate::server::Setup;
 
-/// The variant for programs with threads, where Debian has it.
+/// Returns the library's variant for programs with threads, at Debian's path.
 fn library() -> PathBuf {
     let places = std::fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
     let library = places.map(|place| place.join("faketime/libfaketimeMT.so.1")).find(|library| library.exists());
     library.expect("libfaketime is not installed (Debian's package: faketime)")
 }
 
-/// Jumps by this many seconds from the true time. Renamed, so that nobody reads half of it.
+/// Sets the clock to this many seconds from the true time. Renaming the file makes the change atomic.
 fn jump(file: &Path, seconds: i64) {
     let next = file.with_extension("next");
     std::fs::write(&next, format!("{seconds:+}\n")).unwrap();
@@ -38,7 +38,7 @@ async fn a_clock_that_jumps_ends_nothing() {
         .env("LD_PRELOAD", library().display())
         .env("FAKETIME_TIMESTAMP_FILE", file.display())
         .env("FAKETIME_NO_CACHE", 1)
-        // Only the clock on the wall is set by people.
+        // Operators change only the wall clock, never the monotonic clock.
         .env("FAKETIME_DONT_FAKE_MONOTONIC", 1)
         .start()
         .await;
@@ -46,7 +46,7 @@ async fn a_clock_that_jumps_ends_nothing() {
     load.warmed_up(1).await;
     for _ in 0..jumps {
         sleep(Duration::from_millis(random.random_range(100..1000))).await;
-        // A day either way: less than the age of events.
+        // The clock jumps by up to a day in either direction, which is less than the age limit of events.
         jump(&file, random.random_range(-86_400..86_400));
         server.tally.collect(&server.model);
     }

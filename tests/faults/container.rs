@@ -32,7 +32,7 @@ async fn containers_are_killed_at_random() {
         let containers = server.containers().await;
         let Some(container) = containers.get(random.random_range(0..containers.len().max(1))) else { continue };
         let killed = Timestamp::now();
-        // It may have gone in the meantime, by a kill before.
+        // An earlier kill may have removed the container.
         server.docker().try_run(&["kill", container]).await;
         times.push((killed, Timestamp::now()));
         server.tally.collect(&server.model);
@@ -56,7 +56,7 @@ async fn a_child_that_runs_out_of_memory_is_the_agents_own_affair() {
     let client = server.client();
     let mut history = History::default();
     for run in 0..runs {
-        // The kernel chooses the process that it ends; nearly always it is the largest, the child.
+        // The kernel chooses the process that it kills. That is nearly always the largest one, the child.
         let work = Work::shell(&format!("m{run}"), "tail /dev/zero; echo over").or(&["oom_killed"]);
         for work in [work, Work::slow(&format!("n{run}"), 3)] {
             let accepted = client.accept("s", &work).await;
@@ -83,11 +83,11 @@ async fn a_fork_bomb_does_not_reach_the_sessions_beside_it() {
     let client = server.client();
     let mut load = Load::start(&server, healthy, |name, _| Work::slow(name, 10));
     load.warmed_up(1).await;
-    // Whatever it comes to, somebody aborts it in the end.
+    // The task is aborted at the end, however it behaves.
     let errors = &["aborted", "exit_code", "oom_killed", "stalled", "timeout"];
     let bomb = Work::shell("bomb", ":(){ :|:& };:; sleep 3; echo survived").or(errors);
     let bomb = client.accept("bomb", &bomb.with(json!({ "timeoutMs": 30_000 }))).await;
-    // While it goes off, each of the others ends another three tasks.
+    // While the fork bomb runs, each other session ends three more tasks.
     load.warmed_up(4).await;
     client.post("/task/bomb/abort").await;
     client.ended(&bomb.task).await;

@@ -1,4 +1,4 @@
-//! Mishaps of DATA_DIR: a copy of it beside the live one, a lost database, damaged rows.
+//! Faults of DATA_DIR: a copy beside the live directory, a lost database, damaged rows.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn work(name: &str, number: usize) -> Work {
     Work::slow(name, 10 + 10 * (number % 3))
 }
 
-/// Copies the files as they are, while the server writes to them.
+/// Copies the files while the server writes to them.
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
@@ -32,7 +32,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Starts a second server with this DATA_DIR, which must refuse.
+/// Starts a second server with this DATA_DIR and expects it to refuse.
 async fn start_beside(server: &Server, data: &Path) {
     let run = data.with_extension("run");
     let mut second = server.second(&[("DATA_DIR", data), ("RUNTIME_DIR", &run)]);
@@ -54,10 +54,10 @@ async fn a_copy_beside_the_live_server_destroys_nothing() {
         let beside = PathBuf::from(format!("{}-{number}", data.display()));
         copy(&data, &beside);
         start_beside(&server, &beside).await;
-        // The same without its database, which would know no volume.
+        // A copy without a database, in which the second server knows no volume.
         std::fs::remove_file(beside.join("claude-runner.db")).unwrap();
         for name in ["claude-runner.db-wal", "claude-runner.db-shm"] {
-            // The server that refused may have removed it.
+            // The refused server may have removed the file.
             let _ = std::fs::remove_file(beside.join(name));
         }
         start_beside(&server, &beside).await;
@@ -110,7 +110,7 @@ async fn damaged_rows_leave_the_other_sessions_alone() {
     server.finish().await;
 }
 
-/// Damages the record of a session's task, which the start has to look at.
+/// Damages the record of a session's task, which the server reads at startup.
 fn damage(data: &Path, session: &str) {
     let database = rusqlite::Connection::open(data.join("claude-runner.db")).unwrap();
     let damaged = database

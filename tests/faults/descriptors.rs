@@ -1,4 +1,4 @@
-//! The server has no file descriptor left for anything.
+//! The server runs out of file descriptors.
 
 use futures::future::join_all;
 use tokio::time::{Instant, sleep};
@@ -23,7 +23,7 @@ async fn a_server_without_file_descriptors_heals() {
     let mut recovery = Vec::new();
     for run in 0..runs {
         history.accepted.push(client.accept("s", &Work::slow(&format!("d{run}a"), 20)).await);
-        // A container that is to be started meanwhile may not get what it needs.
+        // A container that starts in the meantime may fail for lack of descriptors.
         let cold = Work::slow(&format!("d{run}b"), 3).or(&["engine_unavailable", "container_lost", "exit_code"]);
         history.accepted.push(client.accept(&format!("cold{run}"), &cold).await);
         let connections: Vec<_> =

@@ -1,4 +1,4 @@
-//! The disk of DATA_DIR is full, and then there is room again.
+//! The disk of DATA_DIR becomes full, and later has free space again.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::history::History;
 use crate::row::Row;
 use crate::server::Setup;
 
-/// A file system in memory, away again when this is dropped. Needs root.
+/// A file system in memory, unmounted on drop. Needs root.
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -24,7 +24,7 @@ impl SmallDisk {
         SmallDisk(at.to_owned())
     }
 
-    /// Writes until there is no room for another byte.
+    /// Writes until the disk has no free byte.
     pub(crate) fn fill(&self) {
         let mut file = std::fs::File::create(self.0.join("fill")).unwrap();
         let block = [0; 4096];
@@ -53,7 +53,7 @@ async fn a_full_disk_accepts_nothing_and_heals() {
     let mut history = History::default();
     let mut recovery = Vec::new();
     for run in 0..runs {
-        // One that runs while the disk becomes full, and one that waits.
+        // One task runs while the disk becomes full, and one waits.
         history.accepted.push(client.accept("s", &Work::slow(&format!("f{run}a"), 20)).await);
         history.accepted.push(client.accept("s", &Work::tool(&format!("f{run}b"))).await);
         disk.fill();
@@ -63,7 +63,7 @@ async fn a_full_disk_accepts_nothing_and_heals() {
         if run % 2 == 1 {
             history.faults.push(jiff::Timestamp::now());
             server.kill().await;
-            // Not even the start may destroy anything; whether it comes up is its own decision.
+            // A start on a full disk must not destroy data, whether it succeeds or not.
             disk.make_room();
             server.start_again().await;
         } else {
@@ -88,7 +88,7 @@ async fn a_full_disk_accepts_nothing_and_heals() {
     drop(disk);
 }
 
-/// Posts until one is refused for the disk; those that are accepted count as any other.
+/// Posts tasks until the server refuses one because the disk is full. Accepted tasks go into the history.
 async fn until_refused(client: &crate::client::Client, history: &mut History, run: usize) -> crate::client::Answer {
     let begun = Instant::now();
     for number in 0.. {

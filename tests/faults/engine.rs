@@ -1,4 +1,4 @@
-//! The container engine goes away and comes back: stopped, killed, frozen, and with its disk full.
+//! The container engine fails and recovers: stopped, killed, frozen, or with a full disk.
 
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
@@ -15,7 +15,7 @@ use crate::recovery;
 use crate::row::Row;
 use crate::server::Setup;
 
-/// The way in which the engine goes away.
+/// The way in which the engine fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Outage {
     Stopped,
@@ -29,7 +29,7 @@ async fn the_engine_goes_away_and_comes_back() {
     let mut engine = OwnEngine::start().await;
     let server = Setup::new().env("DOCKER_HOST", engine.host()).start().await;
     let client = server.client();
-    // An engine that ends takes its containers along; one that is frozen does not.
+    // An engine that ends stops its containers. A frozen engine does not.
     let mut load = Load::start(&server, 3, |name, number| {
         let work = Work::slow(name, 10 + 10 * (number % 3)).or(&["container_lost", "engine_unavailable"]);
         if number % 2 == 0 { work.with(json!({ "retry": 1 })) } else { work }
@@ -48,7 +48,7 @@ async fn the_engine_goes_away_and_comes_back() {
             engine.ended().await;
         }
         until_ready_is(&client, 503).await;
-        // A session that has no sandbox yet: its task waits, or is told why not.
+        // The session has no sandbox yet: its task waits or fails with the reason.
         let cold = Work::slow(&format!("cold{run}"), 2).or(&["engine_unavailable"]);
         let cold = client.accept(&format!("cold{run}"), &cold).await;
         match outage {
@@ -58,7 +58,7 @@ async fn the_engine_goes_away_and_comes_back() {
         times.push((away, Timestamp::now()));
         until_ready_is(&client, 200).await;
         client.ended(&cold.task).await;
-        // Each session goes on.
+        // Each session accepts another task.
         for session in 0..3 {
             let work = Work::slow(&format!("after{run}s{session}"), 2);
             let accepted = client.accept(&format!("after{session}"), &work).await;
@@ -130,7 +130,7 @@ async fn until_ready_is(client: &Client, status: u16) {
     eprintln!("/ready is {status} after {:?}", begun.elapsed());
 }
 
-/// The number in the last line of what a command says of a path.
+/// Returns the number in the last line of a command's output for a path.
 fn shell_count(command: &str, path: &std::path::Path) -> u64 {
     let output =
         std::process::Command::new("bash").args(["-c", &format!("{command} {}", path.display())]).output().unwrap();

@@ -1,5 +1,5 @@
-//! The coordinator is killed at named places of a task's life: between any two steps of which one could count on the other.
-//! The places are `failpoint!` in the source; builds for tests have them.
+//! The coordinator is killed at named places of a task's life, between any two steps that depend on each other. `failpoint!` marks
+//! the places in the source. Only test builds contain them.
 
 mod callers;
 mod cases;
@@ -25,7 +25,7 @@ use crate::server::{Server, Setup};
 use callers::Caller;
 use cases::{AT_THE_END, Case, Doing, ON_THE_WAY};
 
-/// Servers that are killed side by side. A kill is mostly waiting: for a container, for the agent.
+/// The number of servers that are killed side by side. A case mostly waits for a container or an agent.
 const LANES: usize = 3;
 
 const SIGKILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
@@ -67,11 +67,11 @@ async fn kill_at(fault: &'static str, cases: &[Case]) {
     row.report();
 }
 
-/// One server after the other on the same data.
+/// Servers that run one after another on the same data.
 struct Lane {
     server: Server,
     history: History,
-    /// When the server ended, and when the next one was started.
+    /// The times at which each server ended and the next one started.
     kills: Vec<(Timestamp, Timestamp)>,
     tracker: TaskTracker,
 }
@@ -83,7 +83,7 @@ impl Lane {
         Lane { server, history: History::default(), kills: Vec::new(), tracker: TaskTracker::new() }
     }
 
-    /// Lets the server die as the case says while its callers do what they do; then all of it has to come to its end.
+    /// Kills the server where the case says while its callers work. Every task must end afterwards.
     async fn play(&mut self, number: usize, case: &Case) {
         let begun = Instant::now();
         let session = format!("p{number}");
@@ -109,14 +109,14 @@ impl Lane {
 
         let client = self.server.client();
         let mut accepted = calling.await.unwrap();
-        // Whatever was cut off, the session goes on.
+        // The session accepts another task, whatever was cut off.
         accepted.push(client.accept(&session, &Work::slow(&format!("{session}z"), 2)).await);
         for accepted in &accepted {
             self.history.records.insert(accepted.task.clone(), client.ended(&accepted.task).await);
         }
         self.history.logs.insert(session.clone(), whole_log(&client, &session).await);
         if case.doing == Doing::Delete {
-            // The log began anew, and the subscriber has events of the life before.
+            // The log began again, and the subscriber still has the events of the deleted session.
             self.history.deleted.insert(session.clone());
         } else {
             within("the subscriber sees all ends", ended.wait_for(|ended| *ended >= accepted.len())).await.unwrap();
@@ -129,7 +129,7 @@ impl Lane {
         self.history.accepted.extend(accepted);
         client.delete(&session).await;
         if case.doing == Doing::Warm {
-            // The next sandbox is warm by now, or about to be; it does not outlive its server.
+            // The next warm sandbox is ready or being created. It does not survive its server.
             self.server.kill().await;
             self.server.set("WARM_SANDBOXES", "0");
             self.server.start_again().await;
@@ -151,7 +151,7 @@ impl Lane {
     async fn dies_at(&mut self, death: &str) {
         let status = self.server.process.ended().await;
         let now = Timestamp::now();
-        assert_eq!(status.signal(), Some(SIGKILL), "the server did not come to {death}: it ended with {status}");
+        assert_eq!(status.signal(), Some(SIGKILL), "the server did not reach {death}: it ended with {status}");
         self.kills.push((now, now));
         self.history.faults.push(now);
     }

@@ -1,4 +1,4 @@
-//! A subscriber that comes back with its last `seq` each time it is cut off, and keeps what it saw.
+//! A subscriber that reconnects with its last `seq` after each interruption and records all events.
 
 use futures::StreamExt as _;
 use serde_json::Value;
@@ -23,7 +23,7 @@ pub(crate) async fn open(client: &Client, session: &str, since: u64) -> Option<(
     Some((socket, connected))
 }
 
-/// The next event; `None` where the connection ended.
+/// Returns the next event, or `None` when the connection ended.
 pub(crate) async fn next(socket: &mut Socket) -> Option<Value> {
     loop {
         match socket.next().await? {
@@ -34,7 +34,7 @@ pub(crate) async fn next(socket: &mut Socket) -> Option<Value> {
     }
 }
 
-/// Follows a session from its beginning until `enough`. `ended` is told how many tasks have ended.
+/// Follows a session from its beginning until `enough`. `ended` receives the number of ended tasks.
 pub(crate) async fn follow(
     client: Client,
     session: String,
@@ -66,7 +66,7 @@ pub(crate) async fn follow(
     follower
 }
 
-/// A session's whole log as it is now; empty where it has none.
+/// Returns a session's whole log, or an empty list if the session has none.
 pub(crate) async fn whole_log(client: &Client, session: &str) -> Vec<Value> {
     let read = async {
         loop {

@@ -1,5 +1,5 @@
-//! The answers to callers, the events of subscribers and the model's requests while faults were injected, with the true
-//! state in the end. Collected by the scenarios, judged by [`crate::check`].
+//! The answers to callers, the events of subscribers and the model's requests while faults were injected, and the final state. The
+//! scenarios collect it, and [`crate::check`] judges it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,22 +8,22 @@ use serde_json::Value;
 
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    /// Accepted tasks, those of one session in the order in which they were accepted.
+    /// The accepted tasks. The tasks of one session are in the order in which they were accepted.
     pub(crate) accepted: Vec<AcceptedTask>,
     pub(crate) followers: Vec<Follower>,
-    /// Each session's whole log, read when all was over.
+    /// Each session's whole log, read at the end.
     pub(crate) logs: BTreeMap<String, Vec<Value>>,
-    /// `GET /task/:id` of each task when all was over.
+    /// `GET /task/:id` of each task, read at the end.
     pub(crate) records: BTreeMap<String, Value>,
-    /// Sessions that were deleted at some time: what was before is in no log.
+    /// Sessions that were deleted at some time. Their earlier events are in no log.
     pub(crate) deleted: BTreeSet<String>,
-    /// Model requests by what the user wrote last.
+    /// The number of model requests by the latest user message.
     pub(crate) asked: BTreeMap<String, usize>,
-    /// When something was done that may cut a model request.
+    /// The times of actions that may have cut off a model request.
     pub(crate) faults: Vec<Timestamp>,
 }
 
-/// A task that a caller knows was accepted.
+/// A task that the server accepted, as its caller knows.
 #[derive(Clone, Debug)]
 pub(crate) struct AcceptedTask {
     pub(crate) session: String,
@@ -32,13 +32,13 @@ pub(crate) struct AcceptedTask {
     pub(crate) expected: Expected,
 }
 
-/// The ends that a task may have.
+/// The possible ends of a task.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
     pub(crate) completes: Completes,
-    /// The `errorType`s that would be true.
+    /// The `errorType`s that are true.
     pub(crate) errors: &'static [&'static str],
-    /// Model requests without any fault. `None`: they are not counted.
+    /// The number of model requests without a fault. `None`: they are not counted.
     pub(crate) requests: Option<usize>,
 }
 
@@ -46,11 +46,11 @@ pub(crate) struct Expected {
 pub(crate) enum Completes {
     Never,
     WithAnyText,
-    /// Its `text` events come to this, those of all its messages together.
+    /// The joined text of its `text` events, over all its messages.
     WithText(String),
 }
 
-/// One subscriber that came back each time it was cut off.
+/// A subscriber that reconnected after each interruption.
 #[derive(Debug, Default)]
 pub(crate) struct Follower {
     pub(crate) session: String,
@@ -60,7 +60,7 @@ pub(crate) struct Follower {
 /// The events of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
-    /// The last event that the subscriber had before.
+    /// The last event that the subscriber had received before.
     pub(crate) since: u64,
     pub(crate) events: Vec<Value>,
 }
@@ -72,7 +72,7 @@ impl History {
 }
 
 impl Follower {
-    /// The last event that it has.
+    /// The last event of this connection.
     pub(crate) fn last_seq(&self) -> u64 {
         let events = self.connections.iter().flat_map(|connection| &connection.events);
         events.filter_map(seq).next_back().unwrap_or_default()

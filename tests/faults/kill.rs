@@ -49,7 +49,7 @@ async fn the_coordinator_is_killed_at_random_while_sessions_stream() {
     server.finish().await;
 }
 
-/// In the long run only: fifty containers take 7 GB.
+/// Runs only with FAULTS_LENGTH=long: fifty containers take 7 GB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn running_sessions_are_taken_over_after_a_kill() {
     let sessions = short_or_long(5, 50);
@@ -58,7 +58,7 @@ async fn running_sessions_are_taken_over_after_a_kill() {
     let mut history = crate::history::History::default();
     for session in 0..sessions {
         let name = format!("s{session}");
-        // Ends long after all of them run, and was not cut in the middle of a model request.
+        // The task ends long after all tasks run, and no model request of it is cut off.
         let work = Work::shell(&name, "until [ -e go ]; do sleep 0.2; done; echo went").or(&[]);
         history.accepted.push(client.accept(&name, &work).await);
         until_running(&client, &name).await;

@@ -1,4 +1,4 @@
-//! Sessions that are kept busy, each by a caller of its own, while something is done to the server.
+//! Sessions that are kept busy, each by its own caller, while a fault is injected.
 
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -13,20 +13,20 @@ use crate::follow::{follow, whole_log};
 use crate::history::{AcceptedTask, Follower, History};
 use crate::server::Server;
 
-/// Tasks of one session that are under way at a time: one that runs and one that waits.
+/// The number of unfinished tasks of one session: one runs and one waits.
 const OUTSTANDING: usize = 2;
 
 /// Busy sessions.
 pub(crate) struct Load {
     callers: Vec<JoinHandle<(Vec<AcceptedTask>, Follower)>>,
-    /// Tasks that have ended, of all sessions.
+    /// The number of ended tasks of each session.
     ended: Vec<watch::Receiver<usize>>,
     enough: CancellationToken,
     tracker: TaskTracker,
 }
 
 impl Load {
-    /// Keeps this many sessions busy with what `work` says for a task, which it gets the name of.
+    /// Keeps this many sessions busy. `work` gets the name of a task and returns its work.
     pub(crate) fn start(
         server: &Server,
         sessions: usize,
@@ -55,7 +55,7 @@ impl Load {
         }
     }
 
-    /// As [`Load::finish`], and these moments may have cut model requests off.
+    /// Like [`Load::finish`], for a run in which these moments may have cut off model requests.
     pub(crate) async fn finish_with_faults(
         self,
         server: &Server,
@@ -66,7 +66,7 @@ impl Load {
         history
     }
 
-    /// Posts nothing more, waits for the end of what was posted, and collects what there is to know.
+    /// Stops posting, waits for the end of all posted tasks, and collects the history.
     pub(crate) async fn finish(self, server: &Server) -> History {
         self.enough.cancel();
         let mut history = History::default();
@@ -82,7 +82,7 @@ impl Load {
 }
 
 impl History {
-    /// Reads what is true now that all is over.
+    /// Reads the final state of all tasks and sessions.
     pub(crate) async fn complete(&mut self, server: &Server) {
         let client = server.client();
         for accepted in &self.accepted {

@@ -1,11 +1,12 @@
-//! Faults: the coordinator as a process, real containers with the real CLI, and something that goes wrong from outside. What
-//! callers were told and subscribers saw is checked against the promises afterwards. Needs root and what `tests/it` needs.
-//! `scripts/faults` runs the long version (FAULTS_LENGTH=long) and collects the rows (FAULTS_REPORT).
+//! Fault tests: the coordinator runs as a process with real containers and the real CLI, and a fault is injected from outside.
+//! Afterwards the answers to callers and the events of subscribers are checked against the promises. The tests need root and
+//! everything that `tests/it` needs. `scripts/faults` runs the long version (FAULTS_LENGTH=long) and collects the rows
+//! (FAULTS_REPORT).
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stderr,
-    reason = "a test fails by panicking, and tells why"
+    reason = "a test fails by panicking and prints the reason"
 )]
 
 mod bounds;

@@ -1,4 +1,4 @@
-//! Agents that do not behave: each of them fails its own task at most, and the session takes the next one.
+//! Misbehaving agents: each one fails at most its own task, and the session accepts the next task.
 
 use serde_json::json;
 use tokio::time::Instant;
@@ -53,7 +53,7 @@ async fn an_agent_that_misbehaves_fails_its_own_task_at_most() {
             recovery.push(fault.elapsed());
         }
     }
-    // All that an agent may say is bounded by what one line may have.
+    // The limit of one line bounds the memory that an agent's output can take.
     let peak = server.process.kibibytes("VmHWM");
     assert!(peak < 200 * 1024, "the server needed {peak} KiB");
     history.complete(&server).await;

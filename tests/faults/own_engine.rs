@@ -1,5 +1,5 @@
-//! A container engine of a scenario's own, on a small disk of its own, that can be stopped, killed, frozen and filled
-//! without anybody else noticing. Needs root, `dockerd`, `mkfs.ext4` and loop devices.
+//! A separate container engine on its own small disk, which a scenario can stop, kill, freeze and fill without affecting other
+//! tests. Needs root, `dockerd`, `mkfs.ext4` and loop devices.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::bounds::{PACE, within};
 use crate::support::environment::agent_image;
 
-/// The engine's disk: room for the agent image and little more.
+/// The size of the engine's disk: enough for the agent image and little more.
 const DISK: &str = "2500M";
 
 pub(crate) struct OwnEngine {
@@ -21,7 +21,7 @@ pub(crate) struct OwnEngine {
 }
 
 impl OwnEngine {
-    /// Starts one that has the agent image.
+    /// Starts an engine that has the agent image.
     pub(crate) async fn start() -> Self {
         let directory = tempfile::Builder::new().prefix("cre-").tempdir_in("/tmp").unwrap();
         let path = |name: &str| directory.path().join(name).display().to_string();
@@ -49,7 +49,7 @@ impl OwnEngine {
 
     pub(crate) async fn start_again(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
-        // In a network of its own: one without a bridge removes the bridge of the engine that runs here.
+        // The engine gets its own network: an engine without a bridge would remove the bridge of the engine on the host.
         let process = Command::new("unshare")
             .args(["--net", "dockerd"])
             .arg("--data-root")
@@ -59,7 +59,7 @@ impl OwnEngine {
             .arg("--pidfile")
             .arg(self.path("pid"))
             .args(["--host", &self.host()])
-            // Sandboxes have no network, and the other engine's rules stay as they are.
+            // Sandboxes have no network, and the rules of the host's engine must not change.
             .args(["--bridge=none", "--iptables=false", "--ip-forward=false"])
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -81,11 +81,11 @@ impl OwnEngine {
         }
     }
 
-    /// Waits for the end of an engine that was told to.
+    /// Waits for the end of an engine that was stopped.
     pub(crate) async fn ended(&mut self) {
         let mut process = self.process.take().unwrap();
         let _ = tokio::task::spawn_blocking(move || process.wait()).await;
-        // One that was killed leaves these behind, and would wait for processes that are not there.
+        // A killed engine leaves these files behind, and the next one would wait for processes that do not exist.
         for stale in ["pid", "exec/containerd/containerd.pid"] {
             let _ = std::fs::remove_file(self.path(stale));
         }
@@ -100,11 +100,11 @@ impl Drop for OwnEngine {
     fn drop(&mut self) {
         if let Some(mut process) = self.process.take() {
             let id = Pid::from_raw(process.id().cast_signed());
-            // In order, so that it takes its containers along.
+            // SIGTERM makes the engine stop its containers too.
             let _ = (kill(id, Signal::SIGCONT), kill(id, Signal::SIGTERM));
             let _ = process.wait();
         }
-        // Ends the orphans of a killed engine: its containers and their shims.
+        // Kills the orphans of a killed engine: its containers and their shims.
         let ours = self.path("exec").display().to_string();
         let left = format!(
             "for shim in $(pgrep --full -- '^[^ ]*containerd.* {ours}'); do

@@ -1,4 +1,4 @@
-//! Abort, delete and reset at the same moment as new tasks; and SIGTERM at any moment.
+//! Abort, delete and reset at the same moment as new tasks, and SIGTERM at any moment.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn abort_delete_and_reset_race_with_new_tasks() {
     let mut tasks = 0;
     for round in 0..rounds {
         let session = format!("r{}", round % 3);
-        // Posted at once and not one after the other: there is no order to be checked.
+        // The tasks are posted at the same time, so no order is checked.
         let posting: Vec<_> = (0..4)
             .map(|number| {
                 let (client, session) = (client.clone(), session.clone());
@@ -52,7 +52,7 @@ async fn abort_delete_and_reset_race_with_new_tasks() {
         for accepted in &accepted {
             client.ended(&accepted.task).await;
         }
-        // The session takes the next task, whatever happened.
+        // The session accepts the next task after any of these requests.
         let after = client.accept(&session, &Work::slow(&format!("{round}-after"), 1)).await;
         client.ended(&after.task).await;
         accepted.push(after);
@@ -66,10 +66,10 @@ async fn abort_delete_and_reset_race_with_new_tasks() {
     server.finish().await;
 }
 
-/// Each round by itself: a deleted session takes its log along.
+/// Checks each round separately, because deleting a session deletes its log.
 async fn check_round(server: &crate::server::Server, mut history: History, findings: &mut Findings) {
     history.complete(server).await;
-    // Accepted at the same time, in the order that the log shows; and the rounds before are in it, too.
+    // The tasks were accepted at the same time, in the order that the log shows. The log also contains the earlier rounds.
     let order = |history: &History, accepted: &AcceptedTask| {
         history
             .log(&accepted.session)
@@ -87,7 +87,7 @@ async fn check_round(server: &crate::server::Server, mut history: History, findi
     }
     history.accepted = accepted;
     let mut found = Findings::of(&history);
-    // Those of the rounds before, whose callers are not in this history.
+    // The history does not contain the callers of the earlier rounds.
     found.tasks_doubled.retain(|sentence| !sentence.contains("no caller got"));
     findings.add(found);
 }
@@ -97,7 +97,7 @@ async fn the_coordinator_is_told_to_stop_at_random() {
     let runs = short_or_long(6, 40);
     let mut random = random();
     let mut server = Setup::new().env("DRAIN_TIMEOUT_MS", 1000).start().await;
-    // A load that does not end in time is stopped, and reports that.
+    // A load that does not end in time is stopped and reports that.
     let mut load = Load::start(&server, 4, |name, number| Work::slow(name, 10 + 10 * (number % 4)).or(&["aborted"]));
     load.warmed_up(1).await;
     let mut times = Vec::new();
@@ -115,7 +115,7 @@ async fn the_coordinator_is_told_to_stop_at_random() {
         server.start_again().await;
         times.push((accepted, started));
     }
-    // A request may be cut at any moment between being told and being gone.
+    // A request may be cut off at any moment between the signal and the end of the server.
     let history = load.finish_with_faults(&server, times.iter().flat_map(|(accepted, gone)| [*accepted, *gone])).await;
     Row {
         fault: "SIGTERM at random, `DRAIN=finish` and `DRAIN=handoff`",

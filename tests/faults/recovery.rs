@@ -1,4 +1,4 @@
-//! Measures the time until work went on.
+//! Measures the time until the server works again.
 
 use std::time::Duration;
 
@@ -6,8 +6,7 @@ use jiff::Timestamp;
 
 use crate::history::{History, time_of};
 
-/// For each time that the server was killed and started again: from the kill to the first event of any session after
-/// the start.
+/// Returns, for each kill and restart, the time from the kill to the first event of any session after the start.
 pub(crate) fn after_kills(history: &History, kills: &[(Timestamp, Timestamp)]) -> Vec<Duration> {
     let mut times: Vec<Timestamp> = history.logs.values().flatten().filter_map(time_of).collect();
     times.sort();

@@ -7,19 +7,19 @@ use serde_json::json;
 
 use crate::check::Findings;
 
-/// One fault, done some times.
+/// The results of one fault that was injected several times.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) fault: &'static str,
     pub(crate) runs: usize,
     pub(crate) tasks: usize,
     pub(crate) findings: Findings,
-    /// From the fault until things went on, once each time.
+    /// The time from each fault to the recovery.
     pub(crate) recovery: Vec<Duration>,
 }
 
 impl Row {
-    /// Writes the row into the directory FAULTS_REPORT, if there is one, and fails where anything was found.
+    /// Writes the row into the directory FAULTS_REPORT, if set, and fails if there are findings.
     pub(crate) fn report(mut self) {
         self.recovery.sort();
         let (median, max) = (self.recovery.get(self.recovery.len() / 2), self.recovery.last());

@@ -1,4 +1,4 @@
-//! A coordinator of a scenario's own, as a process that can be killed and started again on the same data and port.
+//! A scenario's own coordinator process, which can be killed and started again on the same data and port.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -41,7 +41,7 @@ impl Setup {
         let template = directory.path().join("agent");
         std::fs::create_dir(&template).unwrap();
         std::fs::write(template.join("AGENTS.md"), "You are the agent of a test.\n").unwrap();
-        // Fixed, so that clients find the next server, too.
+        // The port is fixed, so that clients find the next server.
         let port = environment::port_for_long();
         let mut environment = environment::of(directory.path(), port);
         environment.insert("AGENT_DIR".to_owned(), template.display().to_string());
@@ -88,7 +88,7 @@ impl Setup {
     }
 }
 
-/// A link to the program: a build in the meantime must not change it while it is killed and started.
+/// Links the program into the directory, so that a concurrent build does not replace it during the test.
 fn own_program(built: &str, directory: &Path) -> String {
     let program = directory.join("claude-runner");
     if std::fs::hard_link(built, &program).is_err() {
@@ -117,7 +117,7 @@ impl Server {
         self.until_it_listens().await;
     }
 
-    /// Starts another one beside it, with these settings over its own.
+    /// Starts another server beside it, with these settings over its own.
     pub(crate) fn second(&self, settings: &[(&str, &Path)]) -> Process {
         let mut environment = self.environment.clone();
         environment.insert("PORT".to_owned(), "0".to_owned());
@@ -129,17 +129,17 @@ impl Server {
         self.environment["DATA_DIR"].clone().into()
     }
 
-    /// Starts it with another setting from now on.
+    /// Changes a setting for the next start.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Starts it without that setting from now on.
+    /// Removes a setting for the next start.
     pub(crate) fn unset(&mut self, name: &str) {
         self.environment.remove(name);
     }
 
-    /// Starts it, and does not wait until it listens.
+    /// Starts the server without waiting until it listens.
     pub(crate) fn spawn_again(&mut self) {
         self.process = Process::run(&self.program, &self.environment, self.directory.path());
     }
@@ -148,7 +148,7 @@ impl Server {
         assert!(self.process.address().await.is_some(), "the server did not start:\n{}", self.process.log());
     }
 
-    /// The container in which a session runs now: the newest, where each session has one.
+    /// Returns the newest container of each session.
     pub(crate) async fn containers(&self) -> Vec<String> {
         let containers = self.engine.list_containers(&self.labels()).await.unwrap();
         containers.into_iter().map(|container| container.id.to_string()).collect()
@@ -191,7 +191,7 @@ impl Drop for Server {
     }
 }
 
-/// The engine's own client, for what an operator would do by hand.
+/// The engine's command-line client, for actions of an operator.
 pub(crate) struct Docker {
     host: Option<String>,
 }

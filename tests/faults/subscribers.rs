@@ -1,4 +1,4 @@
-//! Subscribers that stall, and subscribers that come and go.
+//! Subscribers that stall, and subscribers that disconnect and reconnect.
 
 use futures::future::join_all;
 use rand::RngExt as _;
@@ -21,12 +21,12 @@ use crate::server::Setup;
 use crate::support::image::TestImage;
 
 const STALLED: usize = 100;
-/// The memory that a stalled subscriber may cost.
+/// The memory that a stalled subscriber may take.
 const STALLED_KIBIBYTES: u64 = 2 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stalled_subscribers_cost_little_and_hold_up_nobody() {
-    // Events of 1 KB.
+    // Each event has 1 KB.
     let events = short_or_long(20_000, 200_000);
     let image = TestImage::with_agent("stream", AGENT, 0o755).await;
     let server = Setup::new().env("DOCKER_IMAGE", &image.name).start().await;
@@ -94,13 +94,13 @@ async fn subscribers_that_come_and_go_end_with_the_same_sequence() {
     });
     let followers = join_all(followers).await;
     let mut history = load.finish(&server).await;
-    // Each of them reads what is left.
+    // Each follower reads the remaining events.
     for mut follower in followers {
         let end = history.log("s0").last().and_then(seq).unwrap_or_default();
         let (mut socket, _) = open(&server.client(), "s0", follower.last_seq()).await.expect("the stream opens");
         let mut rest = Connection { since: follower.last_seq(), events: Vec::new() };
         while rest.events.last().and_then(seq).unwrap_or(rest.since) < end {
-            rest.events.push(within("the rest of the log", next(&mut socket)).await.expect("the stream goes on"));
+            rest.events.push(within("the rest of the log", next(&mut socket)).await.expect("the stream continues"));
         }
         follower.connections.push(rest);
         history.followers.push(follower);
@@ -116,7 +116,7 @@ async fn subscribers_that_come_and_go_end_with_the_same_sequence() {
     server.finish().await;
 }
 
-/// Leaves after some events, each time.
+/// Disconnects after a random number of events, each time.
 async fn come_and_go(client: Client, session: String, reconnections: usize, mut random: StdRng) -> Follower {
     let mut follower = Follower { session, connections: Vec::new() };
     for _ in 0..reconnections {
@@ -124,7 +124,7 @@ async fn come_and_go(client: Client, session: String, reconnections: usize, mut 
         let (mut socket, _) = open(&client, &follower.session, since).await.expect("the stream opens");
         let mut events: Vec<Value> = Vec::new();
         for _ in 0..random.random_range(0..40) {
-            events.push(within("an event", next(&mut socket)).await.expect("the stream goes on"));
+            events.push(within("an event", next(&mut socket)).await.expect("the stream continues"));
         }
         follower.connections.push(Connection { since, events });
     }
@@ -151,12 +151,12 @@ async fn equal_requests_during_a_kill_are_one_task() {
                 })
             })
             .collect();
-        // One that waits for the end, and comes back when it is cut off.
+        // This caller waits for the end and reconnects when it is cut off.
         let waiting = {
             let (client, work, key) = (server.client(), work.clone(), key.clone());
             tracker.spawn(async move { client.answer("s", &work, &key).await })
         };
-        // Some have their answer, and others are in the middle of asking.
+        // Some callers have their answer, and others are still sending requests.
         let some = random.random_range(0..EQUAL);
         answered.wait_for(|answered| *answered >= some).await.unwrap();
         history.faults.push(jiff::Timestamp::now());

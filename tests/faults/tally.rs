@@ -15,7 +15,7 @@ struct Counted {
 }
 
 impl Tally {
-    /// Takes in what was asked since the last time. Often enough that the model has not forgotten any of it.
+    /// Collects the requests since the last call. The caller calls it before the model forgets any.
     pub(crate) fn collect(&self, model: &ModelHandle) {
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for request in model.requests() {
@@ -24,7 +24,7 @@ impl Tally {
             }
             assert!(request.number == counted.last + 1, "model requests were forgotten before they were counted");
             counted.last = request.number;
-            // Requests of the CLI beside the conversation, such as for a title, have no tools.
+            // The CLI's requests outside the conversation, such as for a title, have no tools.
             if request.tools > 0 {
                 *counted.by_prompt.entry(request.prompt).or_default() += 1;
             }

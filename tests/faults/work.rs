@@ -1,4 +1,4 @@
-//! The messages to the scripted model in the scenarios, and the ends that they must have.
+//! The messages that scenarios send to the scripted model, and the ends that their tasks must have.
 
 use serde_json::{Value, json};
 
@@ -6,42 +6,42 @@ use crate::client::Work;
 use crate::history::{Completes, Expected};
 
 impl Work {
-    /// So many words, 50 ms apart. `id` makes the message one that nobody else sends.
+    /// Answers with this many words, 50 ms apart. `id` makes the message unique.
     pub(crate) fn slow(id: &str, words: usize) -> Self {
         let text: Vec<_> = (0..words).map(|word| format!("w{word} ")).collect();
         Work::new(&format!("task {id}\nslow:{words}"), Completes::WithText(text.concat()), Some(1))
     }
 
-    /// A long answer at once, in pieces of 12 characters.
+    /// Answers at once with a long text, in pieces of 12 characters.
     pub(crate) fn long(id: &str, pieces: usize) -> Self {
         let text = format!("{id:_<12}").repeat(pieces);
         Work::new(&format!("task {id}\nsay:{text}"), Completes::WithText(text), Some(1))
     }
 
-    /// A tool call that says how often it was made.
+    /// Makes a tool call that counts how often it ran.
     pub(crate) fn tool(id: &str) -> Self {
         let command = format!("echo {id} >> calls; sleep 0.3; grep -cx {id} calls");
         let text = "Running it.done: 1".to_owned();
         Work::new(&format!("task {id}\nbash:{command}"), Completes::WithText(text), Some(2))
     }
 
-    /// A shell command whose outcome is nobody's business.
+    /// Runs a shell command whose outcome is not checked.
     pub(crate) fn shell(id: &str, command: &str) -> Self {
         Work::new(&format!("task {id}\nbash:{command}"), Completes::WithAnyText, None)
     }
 
-    /// For an agent that is not Claude Code.
+    /// Sends a message to an agent other than Claude Code.
     pub(crate) fn of_another_agent(message: &str) -> Self {
         Work::new(message, Completes::WithAnyText, None)
     }
 
-    /// May end for one of these reasons, too.
+    /// Allows these reasons for the end as well.
     pub(crate) fn or(mut self, errors: &'static [&'static str]) -> Self {
         self.expected.errors = errors;
         self
     }
 
-    /// Must end for one of these reasons.
+    /// Requires one of these reasons for the end.
     pub(crate) fn fails(mut self, errors: &'static [&'static str]) -> Self {
         self.expected = Expected { completes: Completes::Never, errors, requests: None };
         self

@@ -1,10 +1,10 @@
-//! Tasks that a caller ends.
+//! Tasks that a caller aborts.
 
 use serde_json::json;
 
 use crate::server::TestServer;
 
-/// Words for two minutes: nothing here waits for their end.
+/// An answer of two minutes. No test waits for its end.
 const LONG: &str = "slow:2400";
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn aborting_a_session_ends_its_task_and_rejects_those_that_wait() {
         let task = server.get(&format!("/task/{}", problem["taskId"].as_str().unwrap())).await.ok();
         assert_eq!((&task["status"], &task["errorType"]), (&json!("aborted"), &json!("aborted")));
     }
-    assert_eq!(server.containers().await, [], "the container goes with the task");
+    assert_eq!(server.containers().await, [], "the container is removed with the task");
     assert_eq!(server.post_nothing("/task/s/abort").await.ok(), json!({ "sessionId": "s", "aborted": false }));
 
     assert_eq!(server.say("s", "say:next").await, "next");
@@ -61,7 +61,7 @@ async fn one_task_is_aborted_by_its_id_and_a_turn_is_interrupted_in_its_containe
     assert_eq!(server.container().await.id, container.id, "the container stays");
     assert!(server.say("s", "recall:").await.contains("remember me"));
 
-    // A tool is interrupted as well as a text.
+    // A tool can be interrupted like a text.
     let running = server.enqueue("s", "bash:sleep 600").await;
     events.until("tool_start").await;
     assert_eq!(server.post_nothing("/task/s/abort?mode=interrupt").await.ok()["aborted"], true);
@@ -69,7 +69,7 @@ async fn one_task_is_aborted_by_its_id_and_a_turn_is_interrupted_in_its_containe
     assert_eq!(server.say("s", "bash:echo still here").await, "done: still here");
     assert_eq!(server.container().await.id, container.id);
 
-    // An ended task cannot be aborted, and stays as it ended.
+    // An ended task cannot be aborted, and its record does not change.
     assert_eq!(server.post_nothing(&format!("/task/{wanted}/abort")).await.ok()["aborted"], false);
     assert_eq!(server.get(&format!("/task/{wanted}")).await.ok()["status"], "completed");
     server.post_nothing("/task/s/abort?mode=gently").await.problem(400, "invalid_request");
@@ -117,7 +117,7 @@ async fn an_id_of_a_task_and_of_a_session_means_the_task() {
     let mut events = server.subscribe("s").await;
     let task = server.enqueue("s", LONG).await;
     events.until("text").await;
-    // A session whose caller gave it the name of a task.
+    // A session whose id is the id of a task.
     let mut others = server.subscribe(&task).await;
     let other = server.enqueue(&task, LONG).await;
     others.until("text").await;
@@ -125,7 +125,7 @@ async fn an_id_of_a_task_and_of_a_session_means_the_task() {
     assert_eq!(aborted, json!({ "sessionId": "s", "taskId": task, "aborted": true }));
     assert_eq!(events.until("abort").await["taskId"], json!(task));
     assert_eq!(server.get(&format!("/task/{other}")).await.ok()["status"], "running");
-    // The task has ended, and its name still means it.
+    // The task has ended, and its id still refers to it.
     let aborted = server.post_nothing(&format!("/task/{task}/abort")).await.ok();
     assert_eq!(aborted, json!({ "sessionId": "s", "taskId": task, "aborted": false }));
     assert_eq!(server.get(&format!("/task/{other}")).await.ok()["status"], "running");

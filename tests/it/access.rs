@@ -1,4 +1,4 @@
-//! Tests access: callers, their rights, and the end of those rights. Only a followed log needs a container.
+//! Tests access: callers, their rights, and the end of those rights. Only the test of a followed log needs a container.
 
 mod command;
 mod keys;
@@ -20,7 +20,7 @@ use crate::server::TestServer;
 
 pub(crate) const ADMIN: &str = "0123456789abcdef0123456789abcdef";
 
-/// `claude-runner key` on a data directory.
+/// Runs `claude-runner key` on a data directory.
 fn key_command(data: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_claude-runner"));
     command.arg("key").args(arguments).env_clear().env("DATA_DIR", data).current_dir("/").output().unwrap()
@@ -30,12 +30,12 @@ fn data(server: &TestServer) -> std::path::PathBuf {
     server.directory().join("data")
 }
 
-/// The key's id: the part between `crk_` and the second `_`.
+/// Returns the key's id: the part between `crk_` and the second `_`.
 fn id_of(key: &str) -> &str {
     key.split('_').nth(1).unwrap()
 }
 
-/// Makes a key that the server knows.
+/// Creates a key and waits until the server knows it.
 pub(crate) async fn make_key(server: &TestServer, arguments: &[&str]) -> String {
     let output = key_command(&data(server), &[&["create"], arguments].concat());
     assert!(output.status.success(), "{output:?}");
@@ -44,7 +44,7 @@ pub(crate) async fn make_key(server: &TestServer, arguments: &[&str]) -> String 
     key
 }
 
-/// Revokes a key and does not wait for what comes of it.
+/// Revokes a key without waiting for the effects.
 pub(crate) fn revoke(server: &TestServer, key: &str) {
     let output = key_command(&data(server), &["revoke", id_of(key)]);
     assert!(output.status.success(), "{output:?}");
@@ -54,7 +54,7 @@ pub(crate) async fn forgotten(server: &TestServer, key: &str) {
     server.logged(&format!("an API key is no longer valid key.id={}", id_of(key))).await;
 }
 
-/// A caller with an address of its own, so that its wrong keys are counted apart.
+/// A caller with its own address, so that its wrong keys are counted separately.
 pub(crate) struct Caller<'a> {
     server: &'a TestServer,
     client: Client,
@@ -82,7 +82,7 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// The lines of the audit log, which only its owner may read.
+/// Returns the lines of the audit log, which only its owner may read.
 pub(crate) fn audit(server: &TestServer) -> Vec<Value> {
     let path = data(server).join("audit.log");
     assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
@@ -90,7 +90,7 @@ pub(crate) fn audit(server: &TestServer) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
-/// Waits for a task's end: its followed log ends with it.
+/// Waits for a task's end, which also ends its followed log.
 pub(crate) async fn ended(server: &TestServer, task: &str) {
     server.get(&format!("/task/{task}/logs?follow=1")).await.expect(200);
 }

@@ -1,11 +1,11 @@
-//! Several agents in one server: chosen, bounded, named where they are broken, changed without a restart.
+//! Several agents in one server: selection, limits, errors of broken agents, and changes without a restart.
 
 use serde_json::{Value, json};
 
 use crate::compatibility::acme_api;
 use crate::server::{Process, Setup, TestServer};
 
-/// A stdio MCP server of one tool, which tells what it has in its environment.
+/// A stdio MCP server with one tool, which returns a variable of its environment.
 const NOTES: &str = r#"#!/usr/bin/env bash
 answer() { jq -cn --argjson id "$id" --argjson result "$1" '{jsonrpc: "2.0", id: $id, result: $result}'; }
 while IFS= read -r line; do
@@ -39,7 +39,7 @@ fn write(server: &TestServer, name: &str, text: &str) {
     }
 }
 
-/// A server of two agents, and one that is broken.
+/// Starts a server with two agents and a broken one.
 async fn start(setup: Setup) -> TestServer {
     let files = [
         ("chat/AGENTS.md", "You chat.\n"),
@@ -53,7 +53,7 @@ async fn start(setup: Setup) -> TestServer {
     files.into_iter().fold(setup, |setup, (name, text)| setup.agent_file(name, text)).start().await
 }
 
-/// The body of the last model request.
+/// Returns the body of the last model request.
 fn told(server: &TestServer) -> String {
     String::from_utf8_lossy(&server.model.requests().last().unwrap().body).into_owned()
 }
@@ -65,7 +65,7 @@ fn agent(name: &str) -> Value {
 #[tokio::test]
 async fn a_session_has_the_agent_that_it_began_with() {
     let server = start(Setup::new()).await;
-    // Each has files and instructions of its own, and `agent.toml` is none of them.
+    // Each agent has its own files and instructions. `agent.toml` is not copied into the workspace.
     let seen = server.task_with("r", "bash:ls", &json!({ "agent": "review", "maxTurns": 5 })).await.ok();
     assert_eq!(seen["response"], "done: AGENTS.md\nchecklist.txt");
     let asked = server.model.requests();
@@ -74,7 +74,7 @@ async fn a_session_has_the_agent_that_it_began_with() {
     assert_eq!(server.say("c", "bash:ls").await, "done: AGENTS.md");
     assert!(told(&server).contains("You chat."));
 
-    // It stays, is shown, and another is refused with what it may be.
+    // The session keeps its agent and shows it. A request for another agent is refused with the agent's name.
     let follow_up = server.task("r", "bash:true").await.problem(502, "max_turns");
     assert!(follow_up["error"].as_str().unwrap().contains("1 turns"), "{follow_up:#}");
     let record = server.get(&format!("/task/{}", follow_up["taskId"].as_str().unwrap())).await.ok();
@@ -87,7 +87,7 @@ async fn a_session_has_the_agent_that_it_began_with() {
     let unknown = server.task_with("n", "say:x", &agent("nobody")).await.problem(400, "invalid_request");
     let said = unknown["error"].as_str().unwrap();
     assert!(said.starts_with("agent: ") && said.contains("`broken`, `chat`, `review`"), "{said}");
-    // A name is no path: what would lead to a template is none.
+    // An agent's name is not a path.
     for name in ["../agents/chat", "./chat", "chat/", "chat/../review", "..", ".", "", "CHAT"] {
         let unknown = server.task_with("n", "say:x", &agent(name)).await.problem(400, "invalid_request");
         assert!(unknown["error"].as_str().unwrap().starts_with("agent: there is no "), "{name}: {unknown:#}");
@@ -97,11 +97,11 @@ async fn a_session_has_the_agent_that_it_began_with() {
     assert_eq!([&sessions[0]["agent"], &sessions[1]["agent"]], ["review", "chat"]);
     server.post_nothing("/session/r/reset").await.ok();
     assert_eq!(server.get("/session/r").await.ok()["agent"], "review", "also beyond a reset");
-    // Another life, another agent.
+    // A new session of the same id may use another agent.
     server.delete("/session/r").await.ok();
     server.task_with("r", "say:x", &agent("chat")).await.ok();
 
-    // The task's own value wins, and what a key or MODEL_PRICES rules out stays so.
+    // The task's own value wins, but limits of a key and of MODEL_PRICES still apply.
     let own = json!({ "agent": "review", "model": "claude-opus-4-6", "maxTurns": 2 });
     server.task_with("own", "bash:true", &own).await.ok();
     assert_eq!(server.model.requests().last().unwrap().model, "claude-opus-4-6");
@@ -114,7 +114,7 @@ async fn a_session_has_the_agent_that_it_began_with() {
 async fn a_broken_agent_is_named_and_the_others_work() {
     let server = start(Setup::new().without_image()).await;
     let problem = "broken/agent.toml:2:1: unknown field `modle`";
-    assert!(server.log().contains(problem), "the start said nothing of it");
+    assert!(server.log().contains(problem), "the log at startup does not contain it");
     let agents = server.get("/agents").await.ok();
     let [broken, chat, review] = <&[Value; 3]>::try_from(agents.as_array().unwrap().as_slice()).unwrap();
     assert!(broken["error"].as_str().unwrap().starts_with(problem), "{broken:#}");
@@ -140,7 +140,7 @@ async fn a_broken_agent_is_named_and_the_others_work() {
     assert!(refused["error"].as_str().unwrap().contains(problem), "{refused:#}");
     assert_eq!(server.get("/sessions").await.ok(), json!([]), "a session of it began");
 
-    // Repaired, changed, added and taken away while the server runs.
+    // Agents can be repaired, changed, added and removed while the server runs.
     write(&server, "broken/agent.toml", "max_turns = 4\n");
     write(&server, "new/AGENTS.md", "You are new.\n");
     std::fs::remove_dir_all(server.directory().join("agents/review")).unwrap();
@@ -148,7 +148,7 @@ async fn a_broken_agent_is_named_and_the_others_work() {
     let names: Vec<_> = agents.as_array().unwrap().iter().map(|agent| agent["name"].as_str().unwrap()).collect();
     assert_eq!((names.as_slice(), &agents[0]["maxTurns"]), (&["broken", "chat", "new"][..], &json!(4)));
 
-    // Without its default agent a server does not start.
+    // A server does not start without a default agent.
     write(&server, "chat/agent.toml", "default = true\nmax_turns = \"many\"\n");
     assert_eq!(server.get("/ready").await.expect(503)["ready"], false);
     let mut environment = server.environment().clone();
@@ -167,7 +167,7 @@ async fn an_agent_gets_what_its_settings_say() {
     let (acme, env) = acme_api().await;
     let url = env["ACME_API_URL"].as_str().unwrap();
     let host = url.strip_prefix("http://").unwrap();
-    // Its own egress, a variable that it needs, an MCP server of its own.
+    // The agent has its own egress rules, a required variable and an MCP server.
     let settings = format!(
         "egress = [\"{host}\", \"host.docker.internal:{}\"]\nenv = [\"NOTES_OF\"]\n\
          [mcp_servers.notes]\ncommand = \"/workspace/tools/notes\"\n",
@@ -176,7 +176,7 @@ async fn an_agent_gets_what_its_settings_say() {
     write(&server, "review/agent.toml", &settings);
     write(&server, "review/tools/notes", NOTES);
 
-    // Nothing begins without the variable; an empty one is none.
+    // A task is refused without the variable. An empty value counts as missing.
     for env in [json!({}), json!({ "NOTES_OF": "" })] {
         let body = json!({ "agent": "review", "env": env });
         let missing = server.task_with("r", "say:x", &body).await.problem(400, "invalid_request");
@@ -189,13 +189,13 @@ async fn an_agent_gets_what_its_settings_say() {
     let called = server.task_with("r", "tool:mcp__notes__read {}", &begin).await.ok();
     assert_eq!(called["response"], "done: the notes of Alice", "{called:#}");
     assert_eq!(called["tools"], json!(["mcp__notes__read"]));
-    // The session keeps the variable; another value reaches the server too.
+    // The session keeps the variable. A new value reaches the MCP server too.
     assert_eq!(server.say("r", "tool:mcp__notes__read {}").await, "done: the notes of Alice");
     let other = json!({ "env": { "NOTES_OF": "Bob" } });
     let called = server.task_with("r", "tool:mcp__notes__read {}", &other).await.ok();
     assert_eq!(called["response"], "done: the notes of Bob", "{called:#}");
 
-    // Another agent may not reach the first one's hosts, and no agent may reach the server itself.
+    // Another agent may not reach the first agent's hosts, and no agent may reach the server itself.
     let ask = format!("bash:curl -s {url}/health");
     assert_eq!(server.task("r", &ask).await.ok()["output"], json!({ "status": "ok" }));
     assert!(acme.calls().iter().any(|call| call.contains("/health")), "{:?}", acme.calls());
@@ -203,12 +203,12 @@ async fn an_agent_gets_what_its_settings_say() {
     let own = format!("bash:curl -s http://host.docker.internal:{}/health", server.port());
     assert_eq!(server.task("r", &own).await.ok()["output"]["code"], "egress_protected");
 
-    // A permission mode in which nobody can say yes.
+    // In this permission mode a person would have to approve the call.
     write(&server, "review/agent.toml", "permission_mode = \"default\"\n");
     server.delete("/session/r").await.ok();
     server.task_with("r", "bash:touch made.txt", &agent("review")).await.ok();
     server.get("/session/r/files/made.txt").await.problem(404, "file_not_found");
-    // In the other one the same is done, without a restart of the server.
+    // In the other mode the call succeeds, without a restart of the server.
     write(&server, "review/agent.toml", "permission_mode = \"bypassPermissions\"\n");
     server.delete("/session/r").await.ok();
     server.task_with("r", "bash:touch made.txt", &agent("review")).await.ok();
@@ -225,7 +225,7 @@ async fn warm_sandboxes_are_the_default_agents() {
     assert_eq!(seen["response"], "done: AGENTS.md\nchecklist.txt", "it was given another agent's sandbox");
     server.delete("/session/r").await.ok();
     assert!(server.containers().await.iter().any(|container| container.id == warm.id), "it was taken");
-    // Another agent is the default now.
+    // Another agent becomes the default.
     write(&server, "chat/agent.toml", "");
     write(&server, "review/agent.toml", "default = true\nmax_turns = 5\n");
     server.another_warm(warm.id.as_str()).await;

@@ -1,5 +1,5 @@
-//! A backup as docs/guides/operating.md has it made: taken from a server that runs, put back under one that does not. And
-//! copies of a data directory, which never destroy what belongs to the original.
+//! A backup according to docs/guides/operating.md, taken from a running server and restored while the server is stopped. Copies of
+//! a data directory never destroy volumes of the original.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -24,7 +24,7 @@ async fn a_backup_of_a_running_server_can_be_put_back() {
 
     server.stop().await;
     for name in ["claude-runner.db-wal", "claude-runner.db-shm"] {
-        // A server that was stopped has left none.
+        // A stopped server leaves no such file.
         assert!(!data.join(name).exists(), "{name}");
     }
     std::fs::copy(&backup, data.join("claude-runner.db")).unwrap();
@@ -32,10 +32,10 @@ async fn a_backup_of_a_running_server_can_be_put_back() {
 
     let path = |task: &serde_json::Value| format!("/task/{}", task["taskId"].as_str().unwrap());
     assert_eq!(server.get(&path(&before)).await.ok()["status"], "completed");
-    assert_eq!(server.get(&path(&after)).await.status, 404, "it came after the backup");
+    assert_eq!(server.get(&path(&after)).await.status, 404, "it is newer than the backup");
     assert_eq!(server.say("s", "bash:cat kept.txt").await, "done: kept", "the files are in the engine's volumes");
 
-    // The files of the session that the backup does not know are kept, listed, and removed when somebody says so.
+    // Files of sessions that the backup does not know are kept and listed. Only an operator removes them.
     server.logged("no session has this volume").await;
     let unknown: BTreeSet<String> = server.volumes().await.into_iter().filter(|name| !known.contains(name)).collect();
     assert_eq!(unknown.len(), 2);
@@ -57,7 +57,7 @@ async fn volumes_without_a_session_stay_for_their_grace_and_no_longer() {
     server.say("s", "say:hello").await;
     server.stop().await;
     let volumes = server.volumes().await;
-    // As after a restore of an old backup.
+    // This is the state after restoring an old backup.
     let database = rusqlite::Connection::open(server.directory().join("data/claude-runner.db")).unwrap();
     database.execute_batch("DELETE FROM tasks; DELETE FROM sessions").unwrap();
     drop(database);
@@ -85,7 +85,7 @@ async fn a_copy_beside_the_live_server_does_not_start() {
         environment.insert(name.to_owned(), server.directory().join(format!("copy-{name}")).display().to_string());
     }
     copy(&server.directory().join("data"), Path::new(&environment["DATA_DIR"]));
-    // With a directory of sockets of its own, and with the original's.
+    // The copy is tried with its own RUNTIME_DIR and with the original's.
     for runtime_dir in [environment["RUNTIME_DIR"].clone(), server.environment()["RUNTIME_DIR"].clone()] {
         environment.insert("RUNTIME_DIR".to_owned(), runtime_dir);
         let mut copy = Process::spawn(&environment, server.directory());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 pub(crate) const BOUND: Duration = Duration::from_mins(1);
 
-/// The outcome of `future`, or a failed test that names what did not happen.
+/// Returns the outcome of `future`, or fails the test and names the event that did not happen.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     let outcome = tokio::time::timeout(BOUND, future).await;
     outcome.unwrap_or_else(|late| panic!("not within {} s: {what}: {late}", BOUND.as_secs()))

@@ -1,11 +1,11 @@
-//! Agents that do not behave: another program stands where Claude Code should be.
+//! Misbehaving agents: another program runs in place of Claude Code.
 
 use serde_json::json;
 
 use crate::agent_image::TestImage;
 use crate::server::Setup;
 
-/// Behaves as its message says.
+/// The message selects the program's behaviour.
 const AGENT: &str = concat!(
     include_str!("../support/stand_in.sh"),
     r#"if [ ! -e /workspace/started ]; then
@@ -65,11 +65,11 @@ async fn an_agent_that_does_not_behave_fails_its_task_and_no_other() {
     assert!(problem["error"].as_str().unwrap().contains("STALL_TIMEOUT_MS"), "{problem:#}");
     assert_eq!(server.say("s", "behave").await, "fine");
 
-    // A result that comes before a bad end is what was seen: the task is not taken back.
+    // A result before a failed exit counts, and the task is not queued again.
     assert_eq!(server.say("s", "forged").await, "from nowhere");
     assert_eq!(server.say("s", "behave").await, "fine");
 
-    // A kind of event that is not known is passed on.
+    // An unknown kind of event is passed on.
     let mut events = server.subscribe("s").await;
     assert_eq!(server.say("s", "something unknown").await, "fine");
     events.until("task_complete").await;

@@ -1,5 +1,5 @@
-//! Budgets: money that a task, a session, a key, a day and the installation may spend. A request of the scripted model
-//! costs $0.00375, so 13 of them leave something of $0.05 and the 14th is the last.
+//! Budgets for the cost of a task, a session, a key, a day and the installation. A request of the scripted model costs $0.00375, so
+//! 13 requests fit into $0.05 and the 14th is the last one.
 
 mod keys;
 mod paid;
@@ -11,12 +11,12 @@ use crate::server::{Setup, TestServer};
 const REQUEST: f64 = 0.003_75;
 const LIMIT: f64 = 0.05;
 
-/// Enough turns that money is what ends a loop.
+/// Allows enough turns that the budget ends the loop.
 fn many_turns() -> Value {
     json!({ "maxTurns": 200 })
 }
 
-/// By the model's own count, which knows of no budget.
+/// Uses the model's own count, which does not depend on budgets.
 #[track_caller]
 fn assert_overrun_by_at_most_one(server: &TestServer) {
     let requests = server.model.request_count();
@@ -50,7 +50,7 @@ async fn a_task_stops_at_its_money_also_when_the_server_is_killed_meanwhile() {
     assert!(error.contains("the task's budget of $0.0500") && error.contains("maxCostUsd"), "{error}");
     assert_overrun_by_at_most_one(&server);
 
-    // The next task has its own.
+    // The next task has its own budget.
     assert_eq!(server.say("s", "say:next").await, "next");
     server.finish().await;
 }
@@ -71,16 +71,16 @@ async fn a_session_stops_at_its_money_over_all_its_tasks_and_what_was_used_can_b
     let spent = server.model.request_count();
     assert!(spent >= 13, "{spent} requests are less than it may have");
 
-    // Another session has its own. This one gets none by beginning anew, and no container either.
+    // Another session has its own budget. This session gets neither a new budget nor a container after its deletion.
     assert_eq!(server.say("other", "say:free").await, "free");
     let requests = server.model.request_count();
     server.delete("/session/s").await.ok();
     let problem = server.task("s", "say:once more").await.problem(502, "budget_exceeded");
     assert_eq!((problem["cost"].as_f64(), problem["usage"]["requests"].as_u64()), (Some(0.0), Some(0)));
-    assert_eq!(server.containers().await.len(), 1, "a container for nothing");
+    assert_eq!(server.containers().await.len(), 1, "a container was started without need");
     assert_eq!(server.model.request_count(), requests);
 
-    // Usage stays when its session is deleted, and when the server ends.
+    // Usage survives the deletion of its session and the end of the server.
     server.kill().await;
     server.start_again().await;
     let usage = server.get("/usage?by=sessionId").await.ok();
@@ -121,7 +121,7 @@ fn assert_usage(row: &Value, requests: u64) {
 async fn the_installation_stops_at_its_money_however_many_ask_at_once() {
     let setup = Setup::new().env("MAX_TOTAL_COST_USD", "0.005").env("MAX_DAY_COST_USD", "1");
     let mut server = setup.start().await;
-    // Each asks once, and its answer takes so long that all of them ask meanwhile.
+    // Each task sends one request, whose answer takes so long that all four run at the same time.
     let tasks = ["a", "b", "c", "d"].map(|session| server.task(session, "wait:1000"));
     let answers = futures::future::join_all(tasks).await;
     let (done, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
@@ -152,7 +152,7 @@ async fn a_request_that_a_crash_cut_off_is_charged_as_it_was_estimated() {
     let seen = events.events.last().unwrap()["seq"].as_u64().unwrap();
     let end = server.subscribe_since("s", seen).await.until_end_of(&json!(task)).await;
     assert_eq!(end["errorType"], "budget_exceeded", "{end:#}");
-    assert_eq!(server.model.request_count(), requests, "nobody knows that there is money left for asking again");
+    assert_eq!(server.model.request_count(), requests, "it is unknown whether the budget allows a retry");
     let totals = server.get("/usage").await.ok()["totals"].clone();
     assert!(dollars(&totals["estimatedCost"]) > LIMIT && dollars(&totals["cost"]) > LIMIT, "{totals:#}");
     let record = server.get(&format!("/task/{task}")).await.ok();

@@ -1,4 +1,4 @@
-//! More sessions than there may be sandboxes: they take turns, and everyone is told.
+//! More sessions than sandboxes: the sessions take turns, and each reports its state.
 
 use futures::future::join_all;
 use serde_json::json;
@@ -11,7 +11,7 @@ async fn idle_sandboxes_make_room_and_sessions_take_turns() {
     server.say("a", "say:remember a").await;
     server.transcribed(r#""text":"remember a""#).await;
     let first = server.container().await.id;
-    // Idle, and somebody else wants to work.
+    // The session is idle, and another session needs a sandbox.
     let mut events = server.subscribe("b").await;
     assert_eq!(server.say("b", "say:remember b").await, "remember b");
     assert_ne!(server.container().await.id, first);
@@ -21,7 +21,7 @@ async fn idle_sandboxes_make_room_and_sessions_take_turns() {
     assert_eq!((&queued[1]["position"], &queued[1]["reason"]), (&json!(0), &json!("capacity")), "{queued:#?}");
 
     server.transcribed(r#""text":"remember b""#).await;
-    // Each goes on with its own conversation.
+    // Each session continues its own conversation.
     let answers = join_all(["a", "b", "c"].map(|session| server.task(session, "recall:"))).await;
     for (answer, remembered) in answers.into_iter().zip(["remember a", "remember b", ""]) {
         let answer = answer.ok();
@@ -59,7 +59,7 @@ async fn who_waits_too_long_is_told_and_can_be_aborted_before() {
 async fn a_session_with_many_tasks_lets_others_go_first() {
     let server = Setup::new().env("MAX_SANDBOXES", "1").start().await;
     let mut events = server.subscribe("greedy").await;
-    // Each takes long enough that the other one's patience is over before all are done.
+    // Each task takes long enough that the other session's waiting time passes before all are done.
     let mut tasks = Vec::new();
     for _ in 0..4 {
         tasks.push(server.enqueue("greedy", "bash:sleep 4").await);

@@ -1,4 +1,4 @@
-//! The command line as people and scripts use it: the real program against a real server.
+//! The command line as people and scripts use it: the real program with a real server.
 
 mod files;
 mod init;
@@ -41,7 +41,7 @@ impl Ran {
         self
     }
 
-    /// Each line of stdout.
+    /// Parses each line of stdout.
     #[track_caller]
     fn lines(&self) -> Vec<Value> {
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -49,12 +49,12 @@ impl Ran {
     }
 }
 
-/// The program with no environment but what it needs to run.
+/// Returns the program with only the environment that it needs to run.
 fn program(directory: &Path, arguments: &[&str]) -> Command {
     any(PROGRAM, directory, arguments)
 }
 
-/// This line of a shell on a terminal of its own; what it shows there is its stdout.
+/// Runs this shell line on its own terminal, whose output becomes stdout.
 fn on_terminal(directory: &Path, line: &str) -> Command {
     let mut command = any("script", directory, &["--quiet", "--return", "--command", line, "/dev/null"]);
     command.env("SHELL", "/bin/sh").env("TERM", "xterm-256color").env("CLAUDE_RUNNER", PROGRAM);
@@ -84,7 +84,7 @@ async fn ended(mut command: Command, arguments: &[&str]) -> Ran {
     Ran::of(within(&format!("{arguments:?} ends"), command.output()).await.unwrap())
 }
 
-/// The program, with this text as its standard input.
+/// Runs the program with this text as its standard input.
 async fn given(mut command: Command, input: &str) -> Ran {
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
@@ -92,7 +92,7 @@ async fn given(mut command: Command, input: &str) -> Ran {
 }
 
 impl TestServer {
-    /// The program, which finds this server by its environment.
+    /// Returns the program with this server's address in its environment.
     fn program(&self, arguments: &[&str]) -> Command {
         let mut command = program(self.directory(), arguments);
         command.env("CLAUDE_RUNNER_URL", self.url("/"));

@@ -1,10 +1,10 @@
-//! Commands of the program that end by themselves, with the settings of a server.
+//! Commands of the program that end by themselves, with a server's settings.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-/// What a command of the program did.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) success: bool,
@@ -13,7 +13,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// What a command printed that succeeded.
+    /// Returns the output of a command that must succeed.
     #[track_caller]
     pub(crate) fn ok(self) -> String {
         assert!(self.success, "{self:?}");
@@ -21,7 +21,7 @@ impl Output {
     }
 }
 
-/// Runs a command of the program to its end, with this environment and no other.
+/// Runs a command of the program to its end, with exactly this environment.
 pub(crate) fn output(arguments: &[&str], environment: &BTreeMap<String, String>, directory: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_claude-runner"));
     command.args(arguments).env_clear().envs(environment).current_dir(directory);

@@ -1,4 +1,4 @@
-//! The Acme agent, called as clients of the services before this one call theirs.
+//! The Acme agent, called like the earlier services by their clients.
 
 use mock_api::acme::{AcmeApi, DEFAULT_TOKEN};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ async fn the_acme_agent_answers_as_clients_expect_it() {
     insta::assert_json_snapshot!("first_answer", redacted(&first));
     assert!(first["cost"].as_f64().unwrap() > 0.0);
     assert!(first["duration"].as_u64().unwrap() > 0);
-    // Out of a container without a network, to the very API.
+    // The calls reach the real Acme API from a container without a network.
     let calls = acme.calls();
     assert!(calls.iter().any(|call| call.contains("/users/u_alice/usage") && call.ends_with("200")), "{calls:?}");
     let asked = calls.len();
@@ -38,7 +38,7 @@ async fn the_acme_agent_answers_as_clients_expect_it() {
     insta::assert_json_snapshot!("answer_from_memory", redacted(&follow_up));
     assert_eq!(acme.calls().len(), asked, "nothing was looked up again");
 
-    // The environment of the first task holds for later ones.
+    // The environment of the first task also applies to later ones.
     let upgrade = server.task("user-123", "Upgrade bob@acme.test to Pro").await.ok();
     assert_eq!(upgrade["output"]["action"], "upgrade", "{upgrade:#}");
 

@@ -1,4 +1,4 @@
-//! A credential that is put for one session.
+//! A credential that belongs to one session.
 
 use mock_api::scripted_model::{Credential, DEFAULT_KEY};
 use reqwest::Method;
@@ -26,7 +26,7 @@ async fn a_session_uses_the_credential_that_was_put_for_it() {
     assert_eq!(last_credential(&server), Credential::ApiKey(0));
     assert_eq!(server.get("/session/own").await.ok()["credential"], "operator");
 
-    // From the next request on, of the process that runs already.
+    // The running process uses the credential from its next request on.
     let container = server.container().await.id;
     put(&server, "own", &body).await.expect(204);
     server.say("own", "say:hello").await;
@@ -38,7 +38,7 @@ async fn a_session_uses_the_credential_that_was_put_for_it() {
     server.say("other", "say:hello").await;
     assert_eq!(last_credential(&server), Credential::ApiKey(0), "another session has the operator's");
 
-    // Nowhere that the agent or the engine's operator could see it, and masked where somebody says it.
+    // Neither the agent nor the engine's operator can see it, and it is masked in output.
     let keys =
         server.say("own", "bash:cat /proc/*/environ /proc/*/cmdline 2>/dev/null | grep -ac 'sk-ant-put[-]'").await;
     assert!(keys.starts_with("done: 0") || keys.contains("\n0"), "{keys}");
@@ -52,7 +52,7 @@ async fn a_session_uses_the_credential_that_was_put_for_it() {
     assert_eq!(server.say("own", "bash:printf '%s-%s' sk-ant-put for-the-session").await, "done: [redacted]");
     assert!(!holds(&server.directory().join("data"), KEY.as_bytes()), "the key is in DATA_DIR");
 
-    // Refused upstream: it is the session's problem, and the operator's is not tried in its place.
+    // The API refuses it: the session fails, and the operator's credential is not used instead.
     let requests = server.model.requests().len();
     server.task("own", "status:401").await.problem(503, "auth_expired");
     let tried = &server.model.requests()[requests..];
@@ -65,7 +65,7 @@ async fn a_session_uses_the_credential_that_was_put_for_it() {
     server.say("own", "say:after the restart").await;
     assert_eq!(last_credential(&server), Credential::ApiKey(1));
 
-    // The other kind takes its place, and without one the operator's does.
+    // A credential of the other kind replaces it. Without one, the operator's credential is used.
     put(&server, "own", &json!({ "oauthToken": TOKEN })).await.expect(204);
     server.say("own", "say:hello").await;
     assert_eq!(last_credential(&server), Credential::OauthToken(0));
@@ -88,7 +88,7 @@ async fn a_session_uses_the_credential_that_was_put_for_it() {
 #[tokio::test]
 async fn a_body_that_is_no_credential_is_refused_by_its_field() {
     let server = crate::server::Setup::new().without_image().start().await;
-    // It fails for want of an image, and the session is there.
+    // The task fails because the image is missing, but the session exists.
     server.task("s", "say:hello").await;
     let bad = [
         (json!({}), "apiKey"),

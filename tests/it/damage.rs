@@ -1,11 +1,11 @@
-//! Damaged rows of the store, and a store that the last server did not close. No container is needed for any of it.
+//! Damaged rows of the store, and a store that the last server did not close. No container needed.
 
 use serde_json::{Value, json};
 
 use crate::command::output;
 use crate::server::{Setup, TestServer};
 
-/// The ids of a list.
+/// Returns the ids of a list.
 async fn listed(server: &TestServer, path: &str, field: &str) -> Vec<String> {
     let list = server.get(path).await.ok();
     let mut ids: Vec<String> =

@@ -1,4 +1,4 @@
-//! The documents against the code: each list in a document has exactly the items of the code.
+//! Compares the documents with the code: each list in a document has exactly the items of the code.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -29,7 +29,7 @@ pub(crate) use tables::{code, rows_below};
 const OF_SCRIPTS_RUN: [(&str, &str); 3] =
     [("MOCK_API_PORT", "3457"), ("MOCK_API_TOKEN", "acme-demo-token"), ("FORGE_PORT", "3459")];
 
-/// Name and default of every setting of `claude-runner serve`; an empty default where there is none.
+/// Returns the name and default of every setting of `claude-runner serve`. A setting without a default has an empty one.
 fn settings() -> BTreeMap<String, String> {
     let command = ServeOptions::augment_args(Command::new("serve"));
     let setting = |argument: &clap::Arg| {
@@ -61,7 +61,7 @@ fn env_example_has_every_setting_with_its_default() {
     let mut expected = settings();
     expected.extend(OF_SCRIPTS_RUN.map(|(name, value)| (name.to_owned(), value.to_owned())));
     assert_eq!(shown, expected);
-    // A copy of the file must change nothing: an empty value is not the same as none.
+    // A copy of the file must not change any setting. An empty value differs from a missing one.
     assert!(example.lines().all(|line| line.is_empty() || line.starts_with('#')), "a setting is not commented out");
 }
 
@@ -82,7 +82,7 @@ fn routes() -> Vec<String> {
         let handlers = rest.split_once(".fallback(").map_or(rest, |(before, _)| before);
         for (call, method) in [("get(", "GET"), ("post(", "POST"), ("put(", "PUT"), ("delete(", "DELETE")] {
             if handlers.contains(call) {
-                // All that is left of a path is one variable, which only axum writes with a star.
+                // Only axum writes a variable for the rest of a path with a star.
                 routes.push(format!("{method} {}", path.replace("{*", "{")));
             }
         }
@@ -94,7 +94,7 @@ fn routes() -> Vec<String> {
 
 #[test]
 fn the_reference_has_every_route() {
-    // A WebSocket begins as a GET.
+    // A WebSocket starts as a GET.
     let mut shown: Vec<String> = rows_below(&read("docs/reference/api.md"), "## Routes")
         .iter()
         .map(|row| code(&row[0]).replacen("WS ", "GET ", 1))
@@ -117,7 +117,7 @@ fn the_reference_has_every_error_type_with_its_status() {
     assert_eq!(shown, expected);
 }
 
-/// The names on the wire. serde lists all of them when it is given another.
+/// Returns the names on the wire, which serde lists when it gets an unknown one.
 pub(crate) fn error_types() -> Vec<String> {
     let error = serde_json::from_str::<ErrorType>(r#""?""#).unwrap_err().to_string();
     let names: Vec<String> = error.split('`').skip(3).step_by(2).map(str::to_owned).collect();
@@ -125,7 +125,7 @@ pub(crate) fn error_types() -> Vec<String> {
     names
 }
 
-/// The number of `StatusCode::NAME`.
+/// Returns the number of `StatusCode::NAME`.
 fn number(name: &str) -> u16 {
     let reason = name.replace('_', " ");
     let codes = (400..600).filter_map(|code| StatusCode::from_u16(code).ok());
@@ -158,7 +158,7 @@ fn the_reference_has_every_code_with_its_status() {
     assert_eq!(of_tasks.chain(of_requests).collect::<BTreeSet<_>>(), expected);
 }
 
-/// `ErrorType::Aborted => (StatusCode::CONFLICT, "aborted")`: the status of each name.
+/// Returns the status of each name, from lines like `ErrorType::Aborted => (StatusCode::CONFLICT, "aborted")`.
 fn statuses_in(source: &str) -> BTreeMap<String, u16> {
     let lines = source.lines().filter(|line| line.trim_start().starts_with("ErrorType::"));
     lines
@@ -169,12 +169,12 @@ fn statuses_in(source: &str) -> BTreeMap<String, u16> {
         .collect()
 }
 
-/// The types of all events, sorted.
+/// Returns the types of all events, sorted.
 fn event_types() -> Vec<String> {
     let source = read("crates/domain/src/event.rs");
     let kinds = source.split_once("fn kind(").unwrap().1.split_once("\n    }\n").unwrap().0;
     let mut types: Vec<String> = kinds.split('"').skip(1).step_by(2).map(str::to_owned).collect();
-    // The stream's own two, which have no number.
+    // These two events of the stream itself have no number.
     types.extend(["connected".to_owned(), "gap".to_owned()]);
     types.sort();
     types
@@ -194,7 +194,7 @@ fn files_that_the_documents_name_exist() {
     let at_the_root = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(str::to_owned);
     for document in at_the_root.into_iter().chain(pages()) {
         let text = read(&document);
-        // Inline code only: a block shows commands and answers.
+        // Only inline code counts: code blocks show commands and answers.
         let prose: String = text.split("```").step_by(2).collect();
         for name in prose.split('`').skip(1).step_by(2) {
             let is_file = [".rs", ".sql", ".json", ".toml", ".sh"].iter().any(|ending| name.ends_with(ending));
@@ -207,7 +207,7 @@ fn files_that_the_documents_name_exist() {
     }
 }
 
-/// A table's first cells must be its keys: two rows with one name would hide a difference from the maps above.
+/// The first cell of each row must be unique, because the maps above would hide a duplicate.
 #[test]
 fn no_table_has_a_name_twice() {
     for (page, heading) in [

@@ -1,4 +1,4 @@
-//! `claude-runner doctor` as a user runs it: what it says, its exit code, and that it leaves nothing.
+//! `claude-runner doctor` as a user runs it: its output, its exit code, and that it leaves nothing behind.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -9,7 +9,7 @@ use engine::{Engine as _, Labels};
 use engine_docker::DockerEngine;
 use serde_json::Value;
 
-/// As a server that could start, on a port that is free.
+/// Returns a `doctor` command with valid settings and a free port.
 fn doctor(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_claude-runner"));
     command
@@ -23,13 +23,13 @@ fn doctor(directory: &Path) -> Command {
     command
 }
 
-/// The exit code, and each check by its name.
+/// Returns the exit code, and each check by its name.
 fn looked(command: &mut Command) -> (i32, Value) {
     let (_, code, checks) = looked_as(command);
     (code, checks)
 }
 
-/// As [`looked`], with the pid that it had.
+/// Like [`looked`], with the process id of the command.
 fn looked_as(command: &mut Command) -> (u32, i32, Value) {
     let child = command.arg("--json").stdout(Stdio::piped()).spawn().unwrap();
     let pid = child.id();
@@ -38,7 +38,7 @@ fn looked_as(command: &mut Command) -> (u32, i32, Value) {
     let checks: Vec<Value> = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     for check in &checks {
         let fine = check["status"] == "ok";
-        assert_eq!(check["remedy"].is_null(), fine, "a remedy where one is needed and only there: {check}");
+        assert_eq!(check["remedy"].is_null(), fine, "exactly the checks that are not ok have a remedy: {check}");
     }
     let by_name = checks.into_iter().map(|check| (check["name"].as_str().unwrap().to_owned(), check)).collect();
     (pid, output.status.code().unwrap(), Value::Object(by_name))
@@ -69,7 +69,7 @@ async fn a_machine_that_is_ready_is_found_so_and_left_as_it_was() {
     }
     assert_eq!(code, 0, "{checks:#}");
     assert_eq!(entries(directory.path()), 0, "something was left");
-    // Others may be looking at the same time.
+    // Other doctors may run at the same time.
     let labels = Labels::from([("claude-runner.doctor".to_owned(), pid.to_string())]);
     assert_eq!(DockerEngine::new(docker_host()).list_containers(&labels).await.unwrap(), []);
 }
@@ -85,7 +85,7 @@ fn an_engine_that_is_not_there_fails() {
 #[test]
 fn a_port_of_another_program_fails() {
     let directory = tempfile::tempdir().unwrap();
-    // It takes connections and never answers.
+    // This listener accepts connections and never answers.
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = other.local_addr().unwrap().port().to_string();
     let (code, checks) = looked(doctor(directory.path()).env("PORT", port));

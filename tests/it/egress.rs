@@ -11,7 +11,7 @@ async fn only_what_is_allowed_leaves_a_container_without_a_network() {
     let presets = tempfile::NamedTempFile::new().unwrap();
     let acme_url = env["ACME_API_URL"].as_str().unwrap().to_owned();
     std::fs::write(presets.path(), format!("acme = [\"{acme_url}\"]\nelsewhere = [\"example.com\"]\n")).unwrap();
-    // Everything on the coordinator's host, as far as the setting can say it, and one preset of the two.
+    // The settings allow everything on the coordinator's host and one of the two presets.
     let setup = Setup::new().env("EGRESS_ALLOW", "host.docker.internal,127.0.0.1,preset:acme");
     let server = setup.env("EGRESS_PRESETS_FILE", presets.path().display().to_string()).start().await;
     env["SELF"] = json!(server.url("").replace("127.0.0.1", "host.docker.internal"));
@@ -23,7 +23,7 @@ async fn only_what_is_allowed_leaves_a_container_without_a_network() {
     let calls = acme.calls();
     assert!(calls.iter().any(|call| call.contains("/health")), "{calls:?}");
 
-    // A preset needs nobody's `env`.
+    // A preset needs no `env`.
     let preset = server.task("preset", &format!("bash:curl -s {acme_url}/health")).await.ok();
     assert_eq!(preset["output"], json!({ "status": "ok" }), "{preset:#}");
 
@@ -33,18 +33,18 @@ async fn only_what_is_allowed_leaves_a_container_without_a_network() {
     assert!(refused.contains("example.com") && refused.contains("EGRESS_ALLOW"), "{refused}");
     let tunnel = server.say("s", "bash:curl -s -o /dev/null -w '%{http_connect}' https://example.com/; true").await;
     assert_eq!(tunnel, "done: 403");
-    // The link-local address at which clouds hand out credentials.
+    // Clouds serve credentials at this link-local address.
     let metadata = server.task("s", "bash:curl -s http://169.254.169.254/latest/meta-data/").await.ok();
     assert_eq!(metadata["output"]["code"], "egress_refused", "{metadata:#}");
 
-    // Never the coordinator itself, though both its setting and the caller allow it.
+    // The coordinator itself stays blocked, though its setting and the caller allow it.
     for url in ["$SELF", "$SELF_BY_ADDRESS", &format!("http://localhost:{}", server.port())] {
-        // Not through NO_PROXY, which means the container's own loopback.
+        // The requests must use the proxy. With NO_PROXY they would reach the container's own loopback.
         let answer = server.task("s", &format!("bash:curl -s --noproxy none {url}/health")).await.ok();
         let code = answer["output"]["code"].as_str().unwrap_or_default();
         assert!(["egress_protected", "egress_refused"].contains(&code), "{url}: {answer:#}");
     }
-    // And there is no other way out.
+    // No other way leads out of the sandbox.
     let without_proxy =
         "bash:curl -s --noproxy '*' --max-time 5 http://1.1.1.1/; echo $?; cat /proc/net/dev | grep -c : ";
     let direct = server.say("s", without_proxy).await;

@@ -1,4 +1,4 @@
-//! The engine operator's view: a container as `docker inspect` shows it, and the first process in it.
+//! The engine operator's view: a container in `docker inspect`, and its first process.
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::bounds::BOUND;
 use crate::server::agent_image;
 
-/// Speaks to the engine's socket directly, for what the product never asks of an engine.
+/// Calls the engine's socket directly, for operations that the product never uses.
 pub(crate) struct EngineApi(Client);
 
 impl EngineApi {
@@ -20,12 +20,12 @@ impl EngineApi {
         self.ask(Method::GET, &format!("/containers/{container}/json"), &Value::Null).await
     }
 
-    /// The environment of the container's first process, read from beside it by root with the capability to read that
-    /// of any process.
+    /// Returns the environment of the container's first process. Root reads it from a second process that has the capability to
+    /// read that of any process.
     pub(crate) async fn environment_of_first_process(&self, container: &str) -> String {
         let reader = json!({
             "Image": agent_image(), "Entrypoint": ["cat", "/proc/1/environ"], "User": "0",
-            // A terminal, so that the output comes as it is and not in frames.
+            // With a terminal, the output arrives without framing.
             "Tty": true,
             "HostConfig": { "PidMode": format!("container:{container}"), "CapAdd": ["SYS_PTRACE"], "NetworkMode": "none" },
         });
@@ -38,11 +38,11 @@ impl EngineApi {
         environment.replace('\0', "\n")
     }
 
-    /// Returns true when some file below a directory of the container has this text.
+    /// Returns true if a file below a directory of the container contains this text.
     pub(crate) async fn has_text(&self, container: &str, directory: &str, text: &str) -> bool {
         let url = format!("http://engine/v1.41/containers/{container}/archive?path={directory}");
         let answer = self.0.get(url).send().await.unwrap();
-        // The directory is made with its first file.
+        // The directory is created with its first file.
         if answer.status() == StatusCode::NOT_FOUND {
             return false;
         }

@@ -1,4 +1,4 @@
-//! Cursors across the lives of a session. None of it needs a container.
+//! Cursors across the lives of a session. No container needed.
 
 use futures::StreamExt as _;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::bounds::within;
 use crate::server::{Setup, TestServer};
 
-/// Runs this many tasks to their ends. Returns the session as it is then.
+/// Runs this many tasks to their ends. Returns the session afterwards.
 async fn live(server: &TestServer, tasks: usize) -> Value {
     for _ in 0..tasks {
         let task = server.enqueue("s", "say:hello").await;
@@ -19,14 +19,14 @@ fn cursor(session: &Value, seq: u64) -> String {
     format!("{}-{seq}", session["epoch"].as_str().unwrap())
 }
 
-/// The first frames after `connected`, and the epoch that `connected` has.
+/// Returns the epoch of `connected` and the first frames after it.
 async fn frames(server: &TestServer, since: &str, count: usize) -> (Value, Vec<Value>) {
     let mut stream = server.subscribe_at(&format!("/stream/s?since={since}")).await;
     stream.read(count).await;
     (stream.connected["epoch"].take(), stream.events)
 }
 
-/// The ids and the first data of server-sent events.
+/// Returns the ids and the first data of server-sent events.
 async fn server_sent(server: &TestServer, last_event_id: &str, count: usize) -> Vec<(String, Value)> {
     let request = server.request(reqwest::Method::GET, "/session/s/events").header("last-event-id", last_event_id);
     let mut body = request.send().await.unwrap().bytes_stream();
@@ -42,7 +42,7 @@ async fn server_sent(server: &TestServer, last_event_id: &str, count: usize) -> 
     blocks.map(|block| (field(block, "id").unwrap(), field(block, "data").unwrap().parse().unwrap())).collect()
 }
 
-/// The lines of an export, and the header with their epoch.
+/// Returns the lines of an export, and the header with their epoch.
 async fn export(server: &TestServer, path: &str) -> (String, Vec<Value>) {
     let request = server.request(reqwest::Method::GET, path).header("accept", "application/x-ndjson");
     let response = request.send().await.unwrap();
@@ -64,7 +64,7 @@ async fn a_cursor_of_a_deleted_session_skips_nothing_of_the_next_one() {
     server.delete("/session/s").await.ok();
     assert_eq!(open.until_closed().await, 1000);
 
-    // Before the next life begins: its first event comes after the gap.
+    // The subscriber connects before the next life begins: its first event follows the gap.
     let old = cursor(&first, last);
     let mut early = server.subscribe_at(&format!("/stream/s?since={old}")).await;
     let second = live(&server, 3).await;
@@ -76,7 +76,7 @@ async fn a_cursor_of_a_deleted_session_skips_nothing_of_the_next_one() {
     early.read(3).await;
     assert_eq!((&early.events[0], seqs(&early.events[1..])), (&gap, vec![1, 2]));
 
-    // A cursor of another life, also of one that nobody had, and plain numbers beyond the newest event.
+    // These cursors belong to another life or to none, or are plain numbers beyond the newest event.
     for foreign in [old, cursor(&first, 0), "0123456789abcdef-1".to_owned(), cursor(&second, 999), "999".to_owned()] {
         let (connected, seen) = frames(&server, &foreign, 3).await;
         assert_eq!(connected, epoch, "{foreign}");
@@ -95,7 +95,7 @@ async fn a_cursor_of_a_deleted_session_skips_nothing_of_the_next_one() {
 #[tokio::test]
 async fn a_cursor_of_the_present_life_goes_on_where_it_stands_also_after_a_restart() {
     let mut server = Setup::new().without_image().start().await;
-    // A subscriber that came before the session has its epoch.
+    // A subscriber that connects before the session exists gets its epoch.
     let early = server.subscribe("s").await;
     let before = live(&server, 2).await;
     assert_eq!(early.connected["epoch"], before["epoch"]);
@@ -112,7 +112,7 @@ async fn a_cursor_of_the_present_life_goes_on_where_it_stands_also_after_a_resta
         let (header, lines) = export(&server, &format!("/session/s/events?since={own}")).await;
         assert_eq!((header.as_str(), seqs(&lines)[0]), (session["epoch"].as_str().unwrap(), 3), "{own}");
     }
-    // The events of a task have the cursor of their session.
+    // A task's events use the cursor of their session.
     let task = server.get("/tasks?limit=1").await.ok()[0]["taskId"].as_str().unwrap().to_owned();
     let (header, _) = export(&server, &format!("/task/{task}/logs?format=ndjson")).await;
     assert_eq!(header, session["epoch"].as_str().unwrap());

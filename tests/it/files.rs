@@ -1,4 +1,4 @@
-//! A session's files from outside, in a workspace that an agent made to be a trap; and what its sandbox takes.
+//! A session's files from outside, in a workspace with hostile names and links, and the disk use of its sandbox.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -86,7 +86,7 @@ async fn a_trap_of_a_workspace_is_shown_and_nothing_beside_it() {
     assert_eq!(file(&server, "/second", text).await, b"one\n");
     assert_eq!(file(&server, "/hole", "application/octet-stream").await.len(), 64 << 20);
 
-    // No link is followed, at the end or on the way, and nothing is reached by a name.
+    // No link is followed in any part of a path, and no special name reaches a file.
     for path in [
         "/root",
         "/root/etc/passwd",
@@ -114,7 +114,7 @@ async fn a_trap_of_a_workspace_is_shown_and_nothing_beside_it() {
     }
     server.get("/session/s/files?format=zip").await.problem(400, "invalid_request");
 
-    // The archive has what may be unpacked anywhere.
+    // The archive contains only entries that are safe to unpack.
     let tar = get(&server, "?format=tar").await;
     assert_eq!((tar.status, &tar.headers["content-type"]), (200, &"application/x-tar".parse().unwrap()));
     let mut archive = tar::Archive::new(tar.bytes.as_slice());
@@ -136,7 +136,7 @@ async fn a_trap_of_a_workspace_is_shown_and_nothing_beside_it() {
     let allowed = [tar::EntryType::Regular, tar::EntryType::Directory, tar::EntryType::Symlink];
     assert!(unpacked.values().all(|(kind, _)| allowed.contains(kind)));
 
-    // The session's size, for callers that see everything.
+    // Callers that see everything get the session's size.
     let seen = server.get("/sandboxes").await.ok();
     let own = seen["sandboxes"].as_array().unwrap().iter().find(|sandbox| sandbox["sessionId"] == "s");
     let own = own.unwrap_or_else(|| panic!("{seen:#}"));
@@ -145,7 +145,7 @@ async fn a_trap_of_a_workspace_is_shown_and_nothing_beside_it() {
     assert_eq!(own["memoryLimitBytes"], 2_u64 << 30);
     assert!(seen["engine"]["cpus"].as_u64().unwrap() > 0 && seen["pool"]["live"].as_u64().unwrap() > 0, "{seen:#}");
 
-    // One who does not read holds up nobody: the files go all the same, and the answer is cut.
+    // A reader that stops reading blocks no one: the files are deleted, and its answer is cut off.
     let slow = server.request(Method::GET, "/session/s/files/hole").send().await.unwrap();
     server.delete("/session/s").await.ok();
     assert!(within("the answer is cut", slow.bytes()).await.is_err());

@@ -1,6 +1,5 @@
-//! The guides as a reader follows them: every command of README.md and of the pages in `docs/` is run, in its order,
-//! with the real programs, real containers and a scripted model, and what the pages show of their output is held
-//! against it. How a guide is written is in CONTRIBUTING.md.
+//! Follows the guides like a reader: every command of README.md and of the pages in `docs/` runs in order, with the real programs,
+//! real containers and a scripted model, and its output is compared with the page. CONTRIBUTING.md explains how a guide is written.
 
 mod block;
 mod client;
@@ -20,7 +19,7 @@ use place::Place;
 use shell::Shell;
 use terminal::Terminal;
 
-/// Every page with something to run, in the order in which a reader meets them, and its test.
+/// Lists every page with something to run and its test, in the reading order.
 macro_rules! pages {
     ($($test:ident: $page:literal, $model:ident;)*) => {
         const PAGES: &[&str] = &[$($page),*];
@@ -50,9 +49,9 @@ pages! {
 /// The model that answers instead of Claude.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Model {
-    /// The model that the reader has a credential for.
+    /// The test runs the model. The reader has a credential for it.
     Ours,
-    /// The reader has none, so scripts/run starts one.
+    /// The reader has no credential, so scripts/run starts the model.
     OfScriptsRun,
 }
 
@@ -80,7 +79,7 @@ async fn follow(page: &str, model: Model) {
             None
         }
     };
-    // A page that builds the client gets none that is built already.
+    // A page that builds the client itself gets no built one.
     let runs = |text: &str| blocks.iter().any(|block| block.run == Run::Shell && block.text.contains(text));
     if runs("clients/typescript") && !runs("npm run build") {
         client::put(&place.clone_directory());
@@ -101,11 +100,11 @@ async fn scripted_model(place: &mut Place) -> ModelHandle {
     model
 }
 
-/// Somebody with a clone, a shell in it, and terminals in which programs stay.
+/// A reader with a clone, a shell in it, and terminals for long-running programs.
 struct Reader<'a> {
     page: &'a str,
     shell: Shell,
-    // Before the place, which removes what their servers leave.
+    // The terminals are dropped before the place, which removes what their servers leave.
     terminals: Vec<Terminal>,
     place: Place,
 }
@@ -117,7 +116,7 @@ impl Reader<'_> {
         match &block.run {
             Run::Not(reason) => eprintln!("{at}: not run: {reason}"),
             Run::File(name) => {
-                // As an editor in the shell's directory would.
+                // The file is written relative to the shell's directory, as an editor would.
                 let path = self.shell.directory().join(name);
                 std::fs::create_dir_all(path.parent().unwrap()).unwrap();
                 std::fs::write(&path, &text).unwrap_or_else(|error| panic!("{at}: {}: {error}", path.display()));
@@ -135,7 +134,7 @@ impl Reader<'_> {
                 if *instead {
                     let before =
                         self.terminals.iter().rposition(|terminal| terminal.said() == self.place.localised(says));
-                    let before = before.unwrap_or_else(|| panic!("{at}: no terminal says {says:?}"));
+                    let before = before.unwrap_or_else(|| panic!("{at}: no terminal shows {says:?}"));
                     self.interrupt(before).await;
                 }
                 let exchange = expected::exchanges(block.line, &text).into_iter().next();
@@ -173,7 +172,7 @@ impl Reader<'_> {
         );
     }
 
-    /// Ctrl-C in a terminal.
+    /// Presses Ctrl-C in a terminal.
     async fn interrupt(&mut self, terminal: usize) {
         let shown = self.terminals.remove(terminal).interrupt().await;
         let is_wrong = shown.contains("panicked") || shown.contains(" ERROR ");

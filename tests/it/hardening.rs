@@ -1,5 +1,5 @@
-//! A running sandbox against section 5 of the CIS Docker Benchmark, by the rules of docker-bench-security, and what the
-//! agent cannot turn off by writing settings of its own. `docs/concepts/sandbox.md` has the deviations with their
+//! Checks a running sandbox against section 5 of the CIS Docker Benchmark, with the rules of docker-bench-security, and the
+//! controls that the agent cannot disable with its own settings. `docs/concepts/sandbox.md` lists the deviations with their
 //! reasons.
 
 use engine::Engine as _;
@@ -10,13 +10,12 @@ use crate::server::{Setup, TestServer};
 
 enum Verdict {
     Kept,
-    /// Not kept, for a reason that `docs/concepts/sandbox.md` has under the rule's number.
+    /// The sandbox deviates. `docs/concepts/sandbox.md` gives the reason under the rule's number.
     Deviates,
 }
 use Verdict::{Deviates, Kept};
 
-/// Numbers and names are those of the benchmark's version 1.6; what is looked at is what docker-bench-security looks
-/// at.
+/// Numbers and names are from version 1.6 of the benchmark. Each check looks at the same state as docker-bench-security.
 fn rules(inspected: &Value, processes: &str) -> Vec<(&'static str, &'static str, Verdict, bool)> {
     let host = &inspected["HostConfig"];
     let config = &inspected["Config"];
@@ -98,7 +97,7 @@ fn rules(inspected: &Value, processes: &str) -> Vec<(&'static str, &'static str,
     ]
 }
 
-/// The engine's own default profile stays as it is: `docker-default` or nothing.
+/// Checks that the engine's default profile is unchanged: `docker-default` or none.
 fn host_profile_is_the_engines(inspected: &Value) -> bool {
     ["", "docker-default"].contains(&inspected["AppArmorProfile"].as_str().unwrap())
 }
@@ -130,7 +129,7 @@ async fn a_sandbox_keeps_the_rules_for_containers() {
     }
     assert_eq!(broken, [] as [String; 0], "{inspected:#}\n{seen}");
 
-    // As it is from inside, whatever the engine was told.
+    // These are the capabilities inside the sandbox, independent of the engine's settings.
     for none in ["CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb"] {
         assert!(seen.contains(&format!("{none}:\t0000000000000000")), "{seen}");
     }
@@ -173,7 +172,7 @@ async fn what_the_agent_writes_into_its_settings_changes_nothing_that_is_managed
         .await;
     assert_eq!(protected.matches("Read-only file system").count(), 3, "{protected}");
 
-    // The next process reads all of them.
+    // The next process reads all settings.
     server.engine.remove_container(&server.container().await.id).await.unwrap();
     let names = [
         "DISABLE_AUTOUPDATER",
@@ -195,7 +194,7 @@ async fn what_the_agent_writes_into_its_settings_changes_nothing_that_is_managed
 
 #[tokio::test]
 async fn a_sandbox_sees_no_resolver_and_no_name_of_its_installation() {
-    // Without a RUNTIME_DIR of the test's, whose path would be shown.
+    // The server has no RUNTIME_DIR of the test, because its path would be visible.
     let server = Setup::new().env("RUNTIME_DIR", "").start().await;
     assert_eq!(
         server.say("s", "bash:wc -c < /etc/resolv.conf; getent hosts example.com || echo none").await,
@@ -212,7 +211,7 @@ async fn a_sandbox_sees_no_resolver_and_no_name_of_its_installation() {
     for name in [&instance, &session, &server.directory().display().to_string()] {
         assert!(!mounts.contains(name.as_str()), "{name} is in {mounts}");
     }
-    // Other readers of the mounts' names see the same.
+    // Other files that list mounts show the same.
     let everything = server.say("s", "bash:cat /proc/self/mountinfo /proc/mounts /etc/hosts; env").await;
     assert!(!everything.contains(&instance) && !everything.contains(&session), "{everything}");
     server.finish().await;

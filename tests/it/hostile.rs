@@ -1,4 +1,4 @@
-//! Attacks of somebody who has the agent's shell. `scripts/hostile` runs these and prints the attempts.
+//! Attacks by an attacker with the agent's shell. `scripts/hostile` runs them and prints the attempts.
 
 mod attacks;
 mod callers;

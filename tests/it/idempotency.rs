@@ -1,4 +1,4 @@
-//! Requests that are sent twice, answered at once, or listed. No container is needed for any of it.
+//! Requests that are sent twice, answered at once, or listed. No container needed.
 
 use futures::future::join_all;
 use reqwest::Method;
@@ -27,7 +27,7 @@ async fn the_same_request_is_the_same_task() {
     let conflict = post(&server, "key-1", "say:other").await.problem(422, "idempotency_conflict");
     assert_eq!(conflict["taskId"], json!(task));
     assert_ne!(post(&server, "key-2", "say:one").await.expect(202)["taskId"], json!(task));
-    // All at once, only one of them can be the first.
+    // The requests run at the same time, and only one can be the first.
     let at_once = join_all((0..8).map(|_| post(&server, "key-3", "say:three"))).await;
     let mut ids: Vec<Value> = at_once.into_iter().map(|answer| answer.expect(202)["taskId"].clone()).collect();
     ids.dedup();
@@ -61,7 +61,7 @@ async fn the_same_retry_is_the_same_new_task() {
         assert_eq!(answer.header("location"), format!("/task/{}", again.as_str().unwrap()));
         assert_eq!(answer.expect(202), json!({ "taskId": again, "id": again, "sessionId": "s", "status": "queued" }));
     }
-    // The key belongs to this retry: not to another task's, and to no new task.
+    // The key belongs to this retry: it is refused for another task's retry and for a new task.
     assert_eq!(retry(&second, "key-1").await.problem(422, "idempotency_conflict")["taskId"], again);
     post(&server, "key-1", "say:one").await.problem(422, "idempotency_conflict");
     assert_ne!(retry(&first, "key-2").await.expect(202)["taskId"], again);

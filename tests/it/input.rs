@@ -1,4 +1,4 @@
-//! Requests that are not right. None of them needs a container.
+//! Invalid requests. No container needed.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn many_variables(count: usize) -> Value {
 #[tokio::test]
 async fn an_agent_gets_as_much_env_as_a_session_may_have() {
     let server = TestServer::start().await;
-    // Each request is small enough, and together they are what the session may have.
+    // Each request is small enough, and together they reach the session's limit.
     let mut env = many_variables(15);
     let body = json!({ "sessionId": "s", "message": "bash:echo ${#V0} ${#V14}", "env": env });
     let answer = server.post("/task", &body).await.ok();
@@ -111,7 +111,7 @@ async fn a_body_that_is_not_right_is_refused_and_the_field_is_named() {
     assert_eq!(problem["error"], "limt: there is no such parameter; did you mean limit?");
     let large = json!({ "sessionId": "s", "message": "x".repeat(5 << 20) });
     server.post("/task", &large).await.problem(413, "payload_too_large");
-    assert_eq!(server.get("/sessions").await.ok(), json!([]), "nothing of it was accepted");
+    assert_eq!(server.get("/sessions").await.ok(), json!([]), "part of it was accepted");
     server.finish().await;
 }
 
@@ -136,7 +136,7 @@ async fn a_request_to_nowhere_is_a_problem_too() {
             .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
         server.send(request).await.problem(400, "invalid_request");
     }
-    // Off unless it is asked for.
+    // Cross-origin access is disabled by default.
     let preflight = server.request(Method::OPTIONS, "/task").header("origin", "https://app.example.com");
     let preflight = server.send(preflight.header("access-control-request-method", "POST")).await;
     assert!(!preflight.headers.contains_key("access-control-allow-origin"), "{preflight:?}");

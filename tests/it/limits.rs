@@ -14,9 +14,9 @@ async fn a_task_ends_at_its_limits_and_the_session_goes_on() {
     let problem = server.task_with("s", "loop:", &json!({ "maxTurns": 3 })).await.problem(502, "max_turns");
     assert_eq!(problem["errorType"], "max_turns");
     assert_eq!(problem["tools"], json!(["Bash", "Bash", "Bash"]));
-    assert!(problem["cost"].as_f64().unwrap() > 0.0, "what was used is said of a failed task too");
+    assert!(problem["cost"].as_f64().unwrap() > 0.0, "a failed task reports its usage too");
     assert!((3..=4).contains(&(server.model.request_count() - before)));
-    // As many turns as are allowed are enough where the last one is the answer.
+    // The maximum number of turns suffices if the last one is the answer.
     assert_eq!(
         server.task_with("s", "multi:echo 1 && then echo 2", &json!({ "maxTurns": 3 })).await.ok()["response"],
         "done: 2"
@@ -43,11 +43,11 @@ async fn a_task_ends_at_its_limits_and_the_session_goes_on() {
 #[tokio::test]
 async fn silence_is_no_stall_while_the_model_thinks_or_a_tool_runs() {
     let server = Setup::new().env("STALL_TIMEOUT_MS", "1500").start().await;
-    // Silence longer than the limit while a request is open, and while a tool runs.
+    // The agent is silent for longer than the limit while a request is open and while a tool runs.
     assert_eq!(server.say("s", "wait:2500").await, "waited 2500 ms");
     assert_eq!(server.say("s", "bash:sleep 2.5; echo slept").await, "done: slept");
 
-    // An agent that was stopped while a tool runs is only noticed by the task's own bound.
+    // Only the task's own timeout detects an agent that was stopped while a tool runs.
     let stopped = server.task_with("s", "bash:kill -STOP $PPID", &json!({ "timeoutMs": 1000 })).await;
     assert_eq!(stopped.problem(504, "timeout")["errorType"], "timeout");
     assert_eq!(server.say("s", "say:next").await, "next");

@@ -1,4 +1,4 @@
-//! Lists stay small, whatever the records are like. None of it needs a container.
+//! Lists stay small whatever the records contain. No container needed.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::bounds::within;
 use crate::server::{Answer, Setup, TestServer};
 
-/// Almost as much as a body may have.
+/// Almost the largest allowed body.
 const LONG: usize = 3_900_000;
 
 async fn submit(server: &TestServer, session: &str, message: &str, more: Value) -> String {
@@ -19,7 +19,7 @@ async fn submit(server: &TestServer, session: &str, message: &str, more: Value) 
     server.send(request).await.expect(202)["taskId"].as_str().unwrap().to_owned()
 }
 
-/// The path of the next page. `None`: this is the last one.
+/// Returns the path of the next page, or `None` for the last page.
 fn next(answer: &Answer) -> Option<String> {
     let link = answer.headers.get("link")?.to_str().unwrap();
     Some(link.split_once('>').unwrap().0.trim_start_matches('<').to_owned())
@@ -68,7 +68,7 @@ async fn lists_and_changes_cut_long_texts() {
 #[tokio::test]
 async fn a_page_ends_before_4_mib() {
     let server = Setup::new().without_image().env("MAX_QUEUE", "1000").start().await;
-    // A control character is six bytes of JSON.
+    // JSON encodes a control character in six bytes.
     let text = "\u{1}".repeat(2000);
     let mut submitted = Vec::new();
     for number in 0..200 {
@@ -108,7 +108,7 @@ async fn long_messages_do_not_fill_the_memory_of_a_list() {
         listed += answer.ok().as_array().unwrap().len();
     }
     assert_eq!(listed, 40);
-    // A message is read at a time, and a few readers keep pages of the file.
+    // The server reads one message at a time, and the readers cache few pages of the file.
     let grown = server.kibibytes("VmHWM") - before;
     assert!(grown < 32 * 1024, "{grown} KiB");
     server.finish().await;
@@ -197,7 +197,7 @@ async fn a_search_that_has_not_looked_at_everything_says_so() {
     crate::access::ended(&server, &task).await;
     assert!(server.get("/tasks?q=needle").await.headers.get("x-partial").is_none());
     server.stop().await;
-    // More tasks than a search compares, each of which fills a batch of the index.
+    // The data has more tasks than a search compares, and each task fills a batch of the index.
     let database = rusqlite::Connection::open(server.directory().join("data/claude-runner.db")).unwrap();
     let columns = "session, session_id, status, created, started, finished, attempt, prompt_uuid, request, failure, answer, repository";
     let copies = format!(
@@ -230,7 +230,7 @@ async fn old_tasks_are_removed_and_their_usage_stays() {
     database.execute(used, []).unwrap();
     drop(database);
     server.start_again().await;
-    // The first round of maintenance is at once.
+    // The first maintenance round runs at once.
     let removed = async {
         while server.get(&format!("/task/{old}")).await.status == 200 {
             tokio::task::yield_now().await;

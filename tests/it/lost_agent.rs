@@ -33,7 +33,7 @@ async fn whatever_ends_under_a_task_fails_it_and_the_next_one_resumes() {
         assert!(next["response"].as_str().unwrap().contains("remember me"), "{next:#}");
     }
 
-    // Nobody notices an idle container's end but its next task, which gets a new one.
+    // Only the next task notices the end of an idle container, and gets a new one.
     server.kill_container(&server.container().await.id).await;
     assert!(server.say("s", "recall:").await.contains("remember me"));
     server.finish().await;
@@ -44,7 +44,7 @@ async fn a_command_that_runs_out_of_memory_or_processes_ends_alone() {
     let server = crate::server::Setup::new().env("SANDBOX_MEMORY", "512m").env("SANDBOX_PIDS", "128").start().await;
     let hog = server.say("s", "bash:echo 1000 > /proc/self/oom_score_adj; tail /dev/zero; echo ended with $?").await;
     assert!(hog.contains("ended with 137"), "{hog}");
-    // The shell says it of its first tries; how the last one failed depends on when a child ended.
+    // The shell reports this for its first tries. Its last error depends on when a child ended.
     let forks = server.say("s", "bash:(for i in $(seq 300); do sleep 1 & done; wait) 2>&1 | grep -o -m 1 'Resource temporarily unavailable'").await;
     assert!(forks.contains("Resource temporarily unavailable"), "{forks}");
     assert_eq!(server.say("s", "say:still here").await, "still here");

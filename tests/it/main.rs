@@ -1,10 +1,10 @@
-//! The real ring: the coordinator as a process, real containers, the real CLI in them, and a scripted model. Needs an
-//! engine and the agent image (`scripts/setup`), whose name `DOCKER_IMAGE` may change; fails without them.
+//! End-to-end tests: the coordinator as a process, real containers, the real CLI in them, and a scripted model. They need an engine
+//! and the agent image (`scripts/setup`), whose name `DOCKER_IMAGE` may change, and fail without them.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stderr,
-    reason = "a test fails by panicking, and tells why"
+    reason = "a test fails by panicking and prints the reason"
 )]
 
 mod agent_image;

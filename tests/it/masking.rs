@@ -1,4 +1,4 @@
-//! The operator's key, said by the model wherever it can say something: nobody reads it anywhere.
+//! The model outputs the operator's key wherever it can, and no reader sees it.
 
 use mock_api::scripted_model::DEFAULT_KEY;
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::stream::text_of;
 
 const MASK: &str = "[redacted]";
 
-/// Steps of a model that knows the key. Nobody else in these tests says it: what callers say is kept as they said it.
+/// Steps of a model that knows the key. Only the model may output it here, because callers' own text is stored unchanged.
 const LEAKS: &str = r#"
 [[script]]
 name = "leak"
@@ -69,7 +69,7 @@ async fn the_operators_key_is_masked_wherever_an_agent_says_it() {
     }
     assert!(!holds(&server.directory().join("data"), DEFAULT_KEY.as_bytes()), "the key is in DATA_DIR");
 
-    // A caller who knows it names a session after it, and the server logs sessions.
+    // A caller that knows the key uses it as a session's name, and the server logs sessions.
     server.task(&format!("of {DEFAULT_KEY}"), "say:hello").await.ok();
     let log = server.log();
     assert!(log.contains(&format!("of {MASK}")) && !log.contains(DEFAULT_KEY), "{log}");

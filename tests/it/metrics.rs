@@ -1,4 +1,4 @@
-//! `GET /metrics`: what is counted, under which names, and what the documents and the dashboard make of it.
+//! `GET /metrics`: the counters, their names, and their use in the documents and the dashboard.
 
 mod exposition;
 
@@ -74,7 +74,7 @@ async fn what_happened_is_counted_and_nothing_is_named() {
     let is_id = |value: &str| value.len() >= 16 && value.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     assert!(!labels.iter().any(|(_, value)| is_id(value)), "{labels:?}");
 
-    // A sandbox whose coordinator was another one comes back to this one.
+    // A sandbox of the previous coordinator reconnects to this one.
     let mut events = server.subscribe("a-session").await;
     let task = server.enqueue("a-session", "slow:40").await;
     events.until("text").await;
@@ -94,7 +94,7 @@ fn an_outcome_is_the_word_that_is_on_the_wire() {
     }
 }
 
-/// Everything that can be counted, once.
+/// Returns an exposition in which everything was counted once.
 fn all() -> Exposition {
     let metrics = Metrics::default();
     let time = Duration::from_millis(20);
@@ -172,6 +172,6 @@ fn the_dashboard_asks_for_what_there_is() {
     }
     let all: BTreeSet<&str> = found.families.keys().map(String::as_str).collect();
     let unseen: Vec<&&str> = all.difference(&used).collect();
-    // These are for alerts, or for those who look closer.
+    // These metrics serve alerts or detailed analysis.
     assert_eq!(unseen, [&"claude_runner_build_info", &"process_max_fds", &"process_start_time_seconds"]);
 }

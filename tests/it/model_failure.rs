@@ -1,4 +1,4 @@
-//! Model requests that fail: the task ends with the reason, soon, and the session goes on.
+//! Failed model requests: the task ends soon with the reason, and the session accepts the next task.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::server::{Setup, TestServer};
 async fn a_failed_model_request_ends_the_task_with_its_reason() {
     let server = TestServer::start().await;
     server.say("s", "say:before").await;
-    // The gateway asks again a few times where that may help; the CLI would for minutes.
+    // The gateway retries a few times where that may help. The CLI would retry for minutes.
     for (message, error_type, most_requests) in [
         ("status:401", "auth_expired", 1),
         ("status:429", "capacity_reached", 3),
@@ -46,7 +46,7 @@ async fn without_a_credential_a_task_says_what_is_missing() {
     assert!(problem["error"].as_str().unwrap().contains("ANTHROPIC_API_KEY"), "{problem:#}");
     assert_eq!(server.model.request_count(), 0);
 
-    // A session that brings its own is served.
+    // A session with its own credential still works.
     let own = json!({ "env": { "ANTHROPIC_API_KEY": mock_api::scripted_model::DEFAULT_KEY } });
     assert_eq!(server.task_with("s", "say:hello", &own).await.ok()["response"], "hello");
     server.finish().await;

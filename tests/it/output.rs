@@ -19,7 +19,7 @@ async fn without_a_schema_the_object_in_the_answer_is_the_output() {
     server.finish().await;
 }
 
-/// An agent that answers in words until it is told what was wrong.
+/// An agent that answers in plain text until it gets the schema error.
 const STUBBORN: &str = r#"
 [[script]]
 name = "told"

@@ -1,4 +1,4 @@
-//! Tests the server's checks before it reads a request, with raw bytes on its socket: none of these makes a task.
+//! Tests the server's checks before it reads a request, with raw bytes on its socket. None of these requests creates a task.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -11,7 +11,7 @@ use crate::server::{Setup, TestServer};
 
 const BODY: &str = r#"{"sessionId":"s","message":"hi","async":true}"#;
 
-/// All that the server says to these bytes, up to the end of the connection, which the client's own half has told.
+/// Sends these bytes and returns everything that the server sends until the connection ends.
 async fn say(server: &TestServer, bytes: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", server.port().parse().unwrap())).await.unwrap();
     stream.write_all(bytes.replace("PORT", server.port()).as_bytes()).await.unwrap();
@@ -21,7 +21,7 @@ async fn say(server: &TestServer, bytes: &str) -> String {
 async fn until_closed(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
-    // Each of these connections is ended by the server, after one answer or none.
+    // The server ends each of these connections, after at most one answer.
     let _ = within("the connection ends", async {
         while let Ok(read @ 1..) = stream.read(&mut piece).await {
             answer.extend_from_slice(&piece[..read]);
@@ -68,7 +68,7 @@ async fn a_request_from_elsewhere_goes_no_further() {
         assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     }
     assert_eq!(server.get("/tasks").await.ok(), serde_json::json!([]));
-    // And what is ours is not hindered.
+    // Valid requests pass.
     let proxied = say(&server, &post("host: runner.example.com\r\norigin: https://runner.example.com", json)).await;
     assert!(proxied.starts_with("HTTP/1.1 202 "), "{proxied}");
     let health = server.get("/health").await;
@@ -86,7 +86,7 @@ async fn a_request_from_elsewhere_goes_no_further() {
     server.finish().await;
 }
 
-/// One line has the answer's id, and says all that is known of a request that got no further than the perimeter.
+/// Checks that one line has the answer's id and all known facts about a request that the perimeter refused.
 fn assert_written_down(server: &TestServer, answer: &str, status: &str, route: &str) {
     let id = answer.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap_or_else(|| panic!("{answer}"));
     let mut lines = audit(server);
@@ -99,7 +99,7 @@ fn assert_written_down(server: &TestServer, answer: &str, status: &str, route: &
     assert_eq!(line["refused"].is_string(), by_source, "{line}");
 }
 
-/// Also those that no handler, no key and no page is asked for.
+/// This includes requests that reach no handler, key check or page.
 #[tokio::test]
 async fn every_refusal_has_an_id_and_one_line_in_the_audit_log() {
     let key = "0123456789abcdef0123456789abcdef";
@@ -135,13 +135,13 @@ async fn every_refusal_has_an_id_and_one_line_in_the_audit_log() {
             ((&line["http.status"], &line["http.method"], &line["http.route"]), json!([status, method, route]));
         assert_eq!(seen, (&told[0], &told[1], &told[2]), "{line}");
     }
-    // A load balancer's questions, which are let in, would be most of the log.
+    // Requests of load balancers are not logged, because they would fill the log.
     server.get("/health").await.ok();
     assert!(audit(&server).iter().all(|line| line["http.route"] != "/health" || line["http.status"] != 200));
     server.with_key(key).finish().await;
 }
 
-/// The answer to a client that looks at it when all is sent, as many do. The server has answered before `rest` is sent.
+/// Returns the answer to a client that reads only after sending everything, as many do. The server answers before `rest` is sent.
 async fn send_to_the_end(server: &TestServer, begin: &[u8], rest: &[u8]) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", server.port().parse().unwrap())).await.unwrap();
     stream.write_all(begin).await.unwrap();
@@ -162,7 +162,7 @@ fn assert_whole(answer: &str, status: u16) {
     assert!(head.contains("\r\nconnection: close"), "{answer}");
 }
 
-/// Bodies of `length` bytes and their headers, in every way that a client may send one.
+/// Returns bodies of `length` bytes with their headers, in every way that a client may send one.
 fn bodies(length: usize) -> [(String, Vec<u8>); 4] {
     let plain = vec![b' '; length];
     let chunked = [format!("{length:x}\r\n").as_bytes(), &plain, b"\r\n0\r\n\r\n"].concat();
@@ -197,7 +197,7 @@ async fn a_client_that_sends_on_after_a_refusal_reads_all_of_it() {
             assert_whole(&answer, status);
         }
     }
-    // Too long: by what the head says, or seen only when that much was read.
+    // The body is too long, either according to its head or after that much was read.
     let [expecting, by_length, _, (by_chunks, chunked)] = bodies(5_000_000);
     for (framing, body) in [expecting, by_length] {
         let answer = send_to_the_end(&server, head("POST /task", &known, &framing).as_bytes(), &body).await;
@@ -206,14 +206,14 @@ async fn a_client_that_sends_on_after_a_refusal_reads_all_of_it() {
     let (first, rest) = chunked.split_at(4 * 1024 * 1024 + 64);
     let begin = [head("POST /task", &known, &by_chunks).as_bytes(), first].concat();
     assert_whole(&send_to_the_end(&server, &begin, rest).await, 413);
-    // A head that does not end is refused before all of it has come.
+    // A head without an end is refused before all of it has arrived.
     let begin = format!("GET /health HTTP/1.1\r\n{ours}\r\nx-a: {}", "b".repeat(100 * 1024));
     let answer = send_to_the_end(&server, begin.as_bytes(), rest).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     server.with_key(key).finish().await;
 }
 
-/// Whatever two readers may disagree about is answered once at most, as an error or as one request.
+/// An ambiguous request gets at most one answer, either an error or that of a single request.
 #[tokio::test]
 async fn one_request_is_never_two() {
     let server = Setup::new().without_image().start().await;

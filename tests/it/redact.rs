@@ -1,8 +1,8 @@
-//! Makes answers and events comparable: what differs from run to run is replaced by its name.
+//! Makes answers and events comparable: each value that differs between runs is replaced by its name.
 
 use serde_json::{Value, json};
 
-/// Fields with ids, times, and what a release of the CLI decides.
+/// Fields with ids, with times, or that depend on the CLI's version.
 const VARYING: [&str; 24] = [
     "claudeSessionId",
     "cliCost",
@@ -44,7 +44,7 @@ pub(crate) fn redacted(value: &Value) -> Value {
     }
 }
 
-/// A line each, so that a change of one event is a change of one line.
+/// Returns one line for each event, so that a changed event is a changed line.
 pub(crate) fn lines(events: &[Value]) -> String {
     let lines: Vec<String> = events.iter().map(|event| redacted(event).to_string()).collect();
     lines.join("\n")

@@ -35,7 +35,7 @@ async fn a_new_key_opens_everything_and_running_sandboxes_are_taken_over() {
     assert_eq!(server.say("s", "bash:echo $API_SECRET").await, "done: v4lue");
     assert_eq!(server.container().await.id, container, "the link's secret opens");
 
-    // The new files with the old key.
+    // The new files are used with the old key.
     server.stop().await;
     std::fs::write(&key, before).unwrap();
     let mut refused = Process::spawn(server.environment(), server.directory());

@@ -1,5 +1,5 @@
-//! Repository tasks: a prompt goes in, a pull request comes out. The real CLI and the real git in a container, a forge in
-//! GitHub's shape.
+//! Repository tasks turn a prompt into a pull request. The real CLI and the real git run in a container, against a forge with
+//! GitHub's API.
 
 mod command_line;
 mod ends;

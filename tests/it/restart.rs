@@ -1,4 +1,4 @@
-//! Coordinators that end, and the ones that come after them.
+//! Coordinators that end, and their successors.
 
 use serde_json::json;
 
@@ -41,7 +41,7 @@ async fn a_second_server_on_the_same_data_is_refused() {
     assert_eq!(second.address().await, None);
     assert!(!second.ended().await.success());
     assert!(second.log().contains("DATA_DIR"), "{}", second.log());
-    // Nothing of the first one was touched.
+    // The first server's data is unchanged.
     assert_eq!(server.say("s", "say:still here").await, "still here");
     server.finish().await;
 }
@@ -59,7 +59,7 @@ async fn a_task_goes_on_when_the_server_is_killed_and_started_again() {
     }
     let requests = server.model.request_count();
     server.kill().await;
-    assert_eq!(server.containers().await.len(), 1, "the agent goes on without a server");
+    assert_eq!(server.containers().await.len(), 1, "the agent continues without a server");
 
     server.start_again().await;
     let seen = events.events.last().unwrap()["seq"].as_u64().unwrap();

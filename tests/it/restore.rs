@@ -1,4 +1,4 @@
-//! `claude-runner restore` as an operator calls it, beside a server that runs and without one.
+//! `claude-runner restore` as an operator calls it, with and without a running server.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::command::{Output, output};
 use crate::server::{Process, TestServer};
 use crate::support::leftovers;
 
-/// Takes a backup as docs/guides/operating.md has it made, with the key.
+/// Takes a backup with the key, according to docs/guides/operating.md.
 fn back_up(server: &TestServer) -> String {
     let (data, backup) = (server.directory().join("data"), server.directory().join("backup"));
     std::fs::create_dir(&backup).unwrap();
@@ -39,7 +39,7 @@ async fn a_backup_is_put_back_when_the_server_was_stopped() {
 
     let refused = restore(&server, &[&backup]);
     assert!(!refused.success && refused.err.contains("stop it first, then call restore again"), "{refused:?}");
-    // Of a live server's backup, into another directory, too: it would be the same installation.
+    // A backup of a running server is refused for another directory too, because it would be the same installation.
     let elsewhere = server.directory().join("elsewhere");
     let refused = restore(&server, &[&backup, "--data-dir", elsewhere.to_str().unwrap()]);
     assert!(!refused.success && refused.err.contains("--as-new"), "{refused:?}");
@@ -48,7 +48,7 @@ async fn a_backup_is_put_back_when_the_server_was_stopped() {
     assert_eq!(server.say("s", "bash:cat kept.txt; echo $A").await, "done: kept\nv4lue");
 
     server.stop().await;
-    // All of it is lost but the engine's volumes.
+    // Everything is lost except the engine's volumes.
     for name in ["claude-runner.db", "instance", "secret.key"] {
         std::fs::remove_file(data.join(name)).unwrap();
     }
@@ -59,10 +59,10 @@ async fn a_backup_is_put_back_when_the_server_was_stopped() {
     assert_eq!(std::fs::read_to_string(replaced.unwrap().join("claude-runner.db")).unwrap(), "no database");
 
     server.start_again().await;
-    // The number of the event that is next was another one's before.
+    // Before the restore, another event had the number of the next one.
     assert_ne!(server.get("/session/s").await.ok()["epoch"], epoch, "cursors from after the backup still count");
     let path = format!("/task/{}", after["taskId"].as_str().unwrap());
-    assert_eq!(server.get(&path).await.status, 404, "it came after the backup");
+    assert_eq!(server.get(&path).await.status, 404, "it is newer than the backup");
     assert_eq!(server.say("s", "bash:cat kept.txt; echo $A").await, "done: kept\nv4lue");
     server.finish().await;
 }
@@ -100,7 +100,7 @@ async fn a_backup_that_is_damaged_or_lacks_its_key_changes_nothing() {
         directories.map(|entry| entry.unwrap().file_name()).all(|name| !name.to_string_lossy().starts_with("replaced"))
     );
 
-    // Without a database no volume has a session, and yet none is removed.
+    // Without a database no volume has a session, but none is removed.
     let volumes = server.volumes().await;
     std::fs::remove_file(data.join("claude-runner.db")).unwrap();
     let pruned = output(&["prune"], server.environment(), server.directory());
@@ -147,7 +147,7 @@ async fn a_new_installation_has_the_records_and_touches_nothing_of_the_original(
     assert_ne!(leftovers::labels(&base), leftovers::labels(server.directory()));
 
     let now = (server.containers().await, server.volumes().await);
-    assert_eq!(now, (containers, volumes), "something of the original is gone");
+    assert_eq!(now, (containers, volumes), "part of the original was removed");
     assert_eq!(events.until_end_of(&json!(running)).await["type"], "task_complete");
     assert_eq!(server.say("s", "bash:cat kept.txt").await, "done: kept");
 

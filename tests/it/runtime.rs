@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::agent_image::TestImage;
 use crate::server::{Process, Setup};
 
-/// A runtime that every Docker engine has, instead of one that the test would have to install.
+/// Every Docker engine has this runtime, so the test does not have to install one.
 const RUNTIME: &str = "runc";
 
 #[tokio::test]
@@ -18,7 +18,7 @@ async fn a_runtime_is_used_once_it_has_run_a_tool_call() {
     assert_eq!(server.model.request_count(), 0, "the self-test asked the operator's model");
     assert_eq!(server.say("s", "bash:echo used").await, "done: used");
 
-    // One that the engine does not know stops the start.
+    // The server does not start with a runtime that the engine does not know.
     let mut environment = server.environment().clone();
     environment.insert("SANDBOX_RUNTIME".to_owned(), "nonesuch".to_owned());
     environment.insert("DATA_DIR".to_owned(), server.directory().join("other").display().to_string());
@@ -35,7 +35,7 @@ async fn a_runtime_is_used_once_it_has_run_a_tool_call() {
 
 #[tokio::test]
 async fn a_runtime_that_fails_its_test_runs_no_task() {
-    // Initialises and never makes a call, as in a runtime that lacks what tools need.
+    // This agent initialises and never makes a call, as in a runtime that lacks what tools need.
     let agent = r#"#!/bin/bash
 while read -r line; do
     case $line in

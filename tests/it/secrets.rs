@@ -18,26 +18,26 @@ async fn credentials_and_env_values_stay_where_they_belong() {
     let env = json!({ "env": { "API_SECRET": VALUE, "ANTHROPIC_API_KEY": SESSION_KEY } });
     server.task_with("own", "say:hello", &env).await.ok();
     assert_eq!(last_credential(&server), Credential::ApiKey(1), "the session's own credential");
-    // The tools see the value, which is why it was given; told by its length, so that it is in no event.
+    // The tools see the value, as intended. The command prints only its length, so that no event contains it.
     assert_eq!(server.say("own", "bash:echo ${#API_SECRET}").await, format!("done: {}", VALUE.len()));
     assert_eq!(last_credential(&server), Credential::ApiKey(1), "for later tasks too");
     server.task("other", "say:hello").await.ok();
     assert_eq!(last_credential(&server), Credential::ApiKey(0), "another session has the operator's");
 
-    // As the agent sees it: no credential anywhere, and nothing of the first process.
+    // The agent's view: it finds no credential and nothing of the first process.
     for session in ["own", "other"] {
         let keys =
             server.say(session, "bash:cat /proc/*/environ /proc/*/cmdline 2>/dev/null | grep -ac 'sk-ant[-]'").await;
         assert!(keys.starts_with("done: 0") || keys.contains("\n0"), "{keys}");
         let files =
             server.say(session, "bash:grep -rlsa 'sk-ant[-]' / --exclude-dir=proc --exclude-dir=sys; true").await;
-        // The CLI notes this very command in its transcript, which does not fit its own pattern.
+        // The CLI writes this command into its transcript, but the pattern does not match itself.
         assert_eq!(only_agents_files(&files), "", "{files}");
         let first = server.say(session, "bash:cat /proc/1/environ 2>&1; true").await;
         assert!(first.contains("Permission denied"), "{first}");
     }
 
-    // As the engine's operator sees it.
+    // The view of the engine's operator.
     let engine = EngineApi::new();
     for container in server.containers().await {
         let inspected = engine.inspect(container.id.as_str()).await.to_string();
@@ -47,7 +47,7 @@ async fn credentials_and_env_values_stay_where_they_belong() {
         assert_without_secrets("/proc/1/environ", &environ);
     }
 
-    // As callers and subscribers see it.
+    // The view of callers and subscribers.
     for path in ["/sessions", "/session/own", "/tasks", "/health", "/ready"] {
         assert_without_secrets(path, &server.get(path).await.ok().to_string());
     }
@@ -60,7 +60,7 @@ async fn credentials_and_env_values_stay_where_they_belong() {
         assert_without_secrets("an event", &event.to_string());
     }
 
-    // On the host's disk and in the log.
+    // The host's disk and the log.
     assert_without_secrets("the log", &server.log());
     let data = server.directory().join("data");
     for secret in [VALUE, SESSION_KEY, DEFAULT_KEY] {
@@ -90,7 +90,7 @@ async fn a_login_of_claude_code_is_read_again_when_it_changes() {
     assert_eq!(last_credential(&server), Credential::OauthToken(0));
     server.get("/ready").await.ok();
 
-    // A session's own key goes before it; a wrong one is the session's problem.
+    // A session's own key has priority. A wrong one fails only that session.
     let own = json!({ "env": { "ANTHROPIC_API_KEY": DEFAULT_KEY } });
     server.task_with("t", "say:hello", &own).await.ok();
     assert_eq!(last_credential(&server), Credential::ApiKey(0));
@@ -108,13 +108,13 @@ fn assert_without_secrets(what: &str, text: &str) {
     }
 }
 
-/// Files outside the CLI's program, which knows how such keys begin.
+/// Returns the files outside the CLI's program, which contains the prefixes of such keys.
 pub(crate) fn only_agents_files(listing: &str) -> String {
     let listing = listing.trim_start_matches("done:").trim();
     listing.lines().filter(|path| path.starts_with('/') && !path.starts_with("/usr/")).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns true when any file below the directory has these bytes.
+/// Returns true if a file below the directory contains these bytes.
 pub(crate) fn holds(directory: &Path, bytes: &[u8]) -> bool {
     std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).any(|path| {
         if path.is_dir() {

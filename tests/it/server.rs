@@ -1,4 +1,4 @@
-//! A coordinator of its own for each test: a process with its own data, sockets, model and agent template.
+//! A separate coordinator for each test: a process with its own data, sockets, model and agent template.
 
 mod client;
 mod setup;
@@ -35,13 +35,13 @@ pub(crate) struct TestServer {
     process: Process,
     address: String,
     http: reqwest::Client,
-    /// Sent with every request where there is one.
+    /// The API key of every request, if any.
     key: Option<String>,
     finished: bool,
 }
 
 impl TestServer {
-    /// A server with a plain agent and nothing special.
+    /// Starts a server with a plain agent and default settings.
     pub(crate) async fn start() -> Self {
         Setup::new().start().await
     }
@@ -58,8 +58,7 @@ impl TestServer {
             directory,
             process,
             address: format!("http://{address}"),
-            // A connection of its own for each request: one that was refused in the middle of its body is not used
-            // again.
+            // Each request has its own connection: one whose body was refused halfway is not used again.
             http: reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap(),
             key: None,
             finished: false,
@@ -78,7 +77,7 @@ impl TestServer {
         &self.environment
     }
 
-    /// The directory of this server alone: its data, its sockets, its agent template.
+    /// Returns the directory of this server with its data, sockets and agent template.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -87,44 +86,44 @@ impl TestServer {
         self.process.log()
     }
 
-    /// A line of /proc/PID/status, in KiB, such as `VmHWM`, the most memory that the server has had.
+    /// Returns a line of /proc/PID/status, in KiB, such as `VmHWM`, the server's peak memory.
     pub(crate) fn kibibytes(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
         self.process.signal(Signal::SIGTERM);
     }
 
-    /// SIGTERM, and the end.
+    /// Sends SIGTERM and waits for the end.
     pub(crate) async fn stop(&mut self) {
         self.terminate();
         self.ended().await;
     }
 
-    /// The end of a server that was told to stop.
+    /// Waits for the end of a server that was stopped.
     pub(crate) async fn ended(&mut self) {
         let status = self.process.ended().await;
         assert!(status.success(), "the server ended with {status}");
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub(crate) async fn kill(&mut self) {
         self.process.signal(Signal::SIGKILL);
         self.process.ended().await;
     }
 
-    /// Ends a container as an operator would, without removing it.
+    /// Ends a container like an operator, without removing it.
     pub(crate) async fn kill_container(&self, id: &ContainerId) {
         let mut docker = tokio::process::Command::new("docker");
         let status = docker.args(["kill", id.as_str()]).stdout(Stdio::null()).status().await.unwrap();
         assert!(status.success(), "docker kill {id}: {status}");
     }
 
-    /// Starts a server that has ended once more, on the same data.
+    /// Starts an ended server again on the same data.
     pub(crate) async fn start_again(&mut self) {
         eprintln!("--- the server before:\n{}", self.process.log());
         self.process = Process::spawn(&self.environment, self.directory.path());
@@ -134,24 +133,24 @@ impl TestServer {
         self.address = format!("http://{address}");
     }
 
-    /// Waits until this is in the log.
+    /// Waits until the log contains this text.
     pub(crate) async fn logged(&self, text: &str) {
         assert!(self.process.says(text, 1).await, "the server ended without {text:?}");
     }
 
-    /// The containers of this server's sandboxes.
+    /// Returns the containers of this server's sandboxes.
     pub(crate) async fn containers(&self) -> Vec<ContainerSummary> {
         self.engine.list_containers(&self.labels()).await.unwrap()
     }
 
-    /// The only one of them.
+    /// Returns the only container.
     pub(crate) async fn container(&self) -> ContainerSummary {
         let [container] = <[_; 1]>::try_from(self.containers().await).expect("not one container");
         container
     }
 
-    /// Waits until an agent of this server has written this text into its transcript. Claude Code 2.1.197 does so up to
-    /// 100 ms after it has told its result: a sandbox that ends sooner has forgotten the turn.
+    /// Waits until an agent of this server has written this text into its transcript. Claude Code 2.1.197 does so up to 100 ms
+    /// after its result. A sandbox that ends sooner loses the turn.
     pub(crate) async fn transcribed(&self, text: &str) {
         let engine = EngineApi::new();
         let written = async {
@@ -170,26 +169,25 @@ impl TestServer {
         self.engine.list_volumes(&self.labels()).await.unwrap().into_iter().map(|volume| volume.name).collect()
     }
 
-    /// The same, called with an API key from now on.
+    /// Uses an API key for all later requests.
     pub(crate) fn with_key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
         self
     }
 
-    /// Forgets a server that was stopped, and of which nothing is left.
+    /// Forgets a stopped server that left nothing behind.
     pub(crate) fn abandon_stopped(mut self) {
         self.finished = true;
     }
 
-    /// Ends a server whose engine was never there, so that nothing can be deleted.
+    /// Ends a server whose engine never existed, so that nothing can be deleted.
     pub(crate) async fn abandon(mut self) {
         self.stop().await;
         assert!(!self.log().contains("panicked"), "a panic in the server's log");
         self.finished = true;
     }
 
-    /// Deletes all sessions, asserts that nothing is left of them and that all the while the model was asked as it
-    /// should be, and stops the server.
+    /// Deletes all sessions, asserts that nothing remains of them and that all model requests were valid, and stops the server.
     pub(crate) async fn finish(mut self) {
         for session in self.get("/sessions").await.ok().as_array().unwrap() {
             let id = session["sessionId"].as_str().unwrap();
@@ -197,7 +195,7 @@ impl TestServer {
             self.delete(&format!("/session/{id}")).await.ok();
         }
         assert_eq!(self.get("/sessions").await.ok(), serde_json::json!([]));
-        // Warm sandboxes are there until the server ends.
+        // Warm sandboxes exist until the server ends.
         if self.environment["WARM_SANDBOXES"] == "0" {
             self.assert_nothing_left().await;
             self.stop().await;
@@ -214,7 +212,7 @@ impl TestServer {
     pub(crate) async fn assert_nothing_left(&self) {
         assert_eq!(self.containers().await, [], "containers are left");
         assert_eq!(self.volumes().await, [] as [String; 0], "volumes are left");
-        // Not there at all where sandboxes are reached by TCP.
+        // The directory does not exist if sandboxes connect by TCP.
         let sockets = std::fs::read_dir(self.directory.path().join("run")).into_iter().flatten();
         let sockets = sockets.map(Result::unwrap).filter(|entry| entry.path().is_dir());
         assert_eq!(
@@ -230,7 +228,7 @@ impl TestServer {
 }
 
 impl Process {
-    /// Starts a server with this environment and no other.
+    /// Starts a server with exactly this environment.
     pub(crate) fn spawn(environment: &BTreeMap<String, String>, directory: &Path) -> Self {
         Self::run(&process::serve(), environment, directory)
     }

@@ -1,4 +1,4 @@
-//! A session from its first task to its end: what it remembers, what it forgets, what it sees.
+//! A session from its first task to its end: its memory, its resets and its isolation.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ async fn a_session_remembers_until_it_is_reset_and_is_gone_once_deleted() {
     assert_eq!(recalled["resumed"], true);
     assert!(recalled["response"].as_str().unwrap().contains("say:hello"), "{recalled:#}");
 
-    // Commands of the CLI are messages here: nothing is forgotten, and the model gets to see them.
+    // Commands of the CLI are plain messages here: the model gets them, and the conversation is kept.
     for command in ["/clear", "/cost", "/compact now"] {
         server.task("s", command).await.ok();
         assert!(server.model.requests().last().unwrap().prompt.contains(command), "{command} did not reach the model");
@@ -48,7 +48,7 @@ async fn a_session_remembers_until_it_is_reset_and_is_gone_once_deleted() {
 #[tokio::test]
 async fn two_sessions_side_by_side_see_nothing_of_each_other() {
     let server = TestServer::start().await;
-    // An odd name is as good as any.
+    // A session's name may contain any of these characters.
     let (one, other) = ("user 1: ä/…".replace('/', "|"), "user-2".to_owned());
     let write = "bash:echo mine > secret.txt; echo mine > ~/secret.txt; ls";
     let (a, b) = tokio::join!(server.say(&one, write), server.say(&other, "say:hi"));
@@ -82,7 +82,7 @@ async fn the_environment_reaches_later_commands_and_merges_and_outlives_a_reset(
     assert_eq!(with_env("bash:echo $A-$C", json!({ "A": "one", "C": "3" })).await, "done: one-3");
     server.post_nothing("/session/s/reset").await.ok();
     assert_eq!(server.say("s", "bash:echo $A-$C").await, "done: one-3");
-    // Another session has none of it.
+    // Another session has none of these variables.
     assert_eq!(server.say("t", "bash:echo [$A$B$C]").await, "done: []");
     server.finish().await;
 }
@@ -107,7 +107,7 @@ async fn an_idle_session_loses_its_container_and_nothing_else() {
 async fn a_lost_transcript_starts_the_conversation_afresh_and_says_so() {
     let server = Setup::new().env("IDLE_TIMEOUT_MS", "1500").start().await;
     server.say("s", "bash:echo kept > kept.txt").await;
-    // The transcript is written after the result: the file is deleted where the CLI is not there to write it again.
+    // The transcript is written after the result. The file is deleted while the CLI is not running to write it again.
     wait_until_cold(&server).await;
     lose_transcript(&server).await;
 
@@ -137,7 +137,7 @@ async fn five_tasks_posted_at_once_run_in_the_order_in_which_they_were_taken() {
     let of_kind = |kind| events.of_kind(kind).into_iter().map(|event| event["taskId"].clone()).collect::<Vec<_>>();
     assert_eq!(of_kind("task_queued"), of_kind("task_start"));
     assert_eq!(of_kind("task_queued"), of_kind("task_complete"));
-    // One at a time: every start but the first comes after the end of the one before.
+    // Tasks run one at a time: every start but the first follows the end of the task before.
     let begins_and_ends: Vec<&str> =
         events.kinds().into_iter().filter(|kind| ["task_start", "task_complete"].contains(kind)).collect();
     assert_eq!(begins_and_ends, ["task_start", "task_complete"].repeat(5));
@@ -156,11 +156,11 @@ async fn what_a_task_asks_for_holds_for_it_alone() {
     assert_eq!(next["response"], "claude-sonnet-4-6");
     assert!(answer["cost"].as_f64().unwrap() > next["cost"].as_f64().unwrap(), "the dearer model costs more");
 
-    // Two MiB come whole.
+    // An answer of two MiB arrives complete.
     let big = server.say("s", "big:2048").await;
     assert_eq!(big.len(), 2 << 20);
 
-    // A caller that goes away ends nothing.
+    // A caller that disconnects does not end its task.
     let mut events = server.subscribe("s").await;
     let gone = server.request(reqwest::Method::POST, "/task").json(&json!({ "sessionId": "s", "message": "slow:10" }));
     let gone = gone.timeout(std::time::Duration::from_millis(100)).send().await;
@@ -169,10 +169,10 @@ async fn what_a_task_asks_for_holds_for_it_alone() {
     server.finish().await;
 }
 
-/// Until the idle timeout has passed and the container is gone.
+/// Waits until the idle timeout has passed and the container is removed.
 pub(crate) async fn wait_until_cold(server: &TestServer) {
     let cold = async {
-        // The product has no event for this: a session's state is asked for.
+        // The product has no event for this, so the session's state is polled.
         while server.get("/session/s").await.ok()["state"] != "cold" {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
@@ -180,7 +180,7 @@ pub(crate) async fn wait_until_cold(server: &TestServer) {
     crate::bounds::within("the session is cold", cold).await;
 }
 
-/// Deletes the CLI's state in the session's home, through a container of the test's own.
+/// Deletes the CLI's state in the session's home through a separate container.
 async fn lose_transcript(server: &TestServer) {
     use engine::{ContainerExit, ContainerSpec, Engine as _, Labels, Limits, Mount, Network};
 

@@ -1,4 +1,4 @@
-//! Starts that cannot work, and servers that lack what a task needs.
+//! Invalid settings, and servers that lack something that a task needs.
 
 use std::net::TcpListener;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::server::{Process, Setup, TestServer};
 
-/// Starts a second server with a change of settings: its exit code and what it said.
+/// Starts a second server with changed settings. Returns its exit code and its output.
 pub(crate) async fn refused(server: &TestServer, changes: &[(&str, &str)]) -> (i32, String) {
     let mut environment = server.environment().clone();
     environment.insert("DATA_DIR".to_owned(), server.directory().join("other").display().to_string());
@@ -88,7 +88,7 @@ async fn without_an_image_a_task_says_how_to_build_it() {
         assert_eq!((&problem["status"], &problem["errorType"]), (&json!("failed"), &json!("engine_unavailable")));
         assert!(problem["error"].as_str().unwrap().contains("claude-runner image build"), "{problem:#}");
     }
-    // Those that wait behind it are no better off.
+    // Tasks that wait behind it fail as well.
     let mut events = server.subscribe("t").await;
     let tasks = [server.enqueue("t", "say:1").await, server.enqueue("t", "say:2").await];
     for task in tasks {
@@ -109,7 +109,7 @@ async fn without_an_engine_the_server_runs_and_says_so() {
     assert_eq!(server.get("/session/s").await.ok()["turns"], 0);
     assert_eq!(server.post_nothing("/task/s/abort").await.ok()["aborted"], false);
 
-    // Meanwhile tasks wait, as many as may.
+    // Tasks wait in the meantime, up to the limit.
     let waiting = [server.enqueue("t", "say:1").await, server.enqueue("t", "say:2").await];
     server.task("t", "say:3").await.problem(429, "queue_full");
     assert_eq!(server.post_nothing("/task/t/abort").await.ok()["aborted"], true);

@@ -1,11 +1,10 @@
-//! An accepted message is given to another agent only where the one before cannot have done anything about it.
+//! An accepted message is given to another agent only if the agent before cannot have acted on it.
 
 use crate::agent_image::TestImage;
 
 use crate::server::{Setup, TestServer};
 
-/// Ends without a word, after it wrote down that it was given a message; where the message says so it asks the model
-/// before.
+/// Ends without output after it recorded the message. It sends a model request first if the message asks for one.
 const AGENT: &str = r#"#!/bin/bash
 while IFS= read -r line; do
     [ -n "$line" ] || continue

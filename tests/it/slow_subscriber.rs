@@ -1,4 +1,4 @@
-//! A subscriber that takes nothing for too long.
+//! A subscriber that reads nothing for too long.
 
 use futures::StreamExt as _;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::agent_image::TestImage;
 use crate::bounds::within;
 use crate::server::{Setup, TestServer};
 
-/// Says eight million characters, a thousand at a time: more than the kernel keeps for a connection.
+/// Writes eight million characters, a thousand at a time: more than the kernel buffers for a connection.
 const AGENT: &str = concat!(
     include_str!("../support/stand_in.sh"),
     r#"answer() {
@@ -32,7 +32,7 @@ async fn a_subscriber_that_takes_nothing_is_let_go_and_goes_on_where_it_was() {
     let mut stalled = connect(&server, "s").await;
     let task = server.enqueue("s", "talk").await;
 
-    // It wakes up as it is being let go, whether the agent still talks or not.
+    // The subscriber reads again while it is being disconnected, whether or not the agent still writes.
     server.logged("ended=TooSlow").await;
     let (seen, code, reason) = within("the stream is closed", until_closed(&mut stalled)).await;
     let last = seen.len() as u64;
@@ -43,13 +43,13 @@ async fn a_subscriber_that_takes_nothing_is_let_go_and_goes_on_where_it_was() {
     let mut again = server.subscribe_since("s", last).await;
     let end = again.until_end_of(&json!(task)).await;
     assert_eq!(end["response"], "fine", "{end:#}");
-    assert!(again.events.len() > 1, "it was let go after all had been said");
+    assert!(again.events.len() > 1, "it was disconnected only after the last event");
     again.assert_numbered_from(last + 1);
     server.finish().await;
     image.remove().await;
 }
 
-/// Opens a session's stream from its beginning on a connection that takes little in advance.
+/// Opens a session's stream from its beginning on a connection with a small receive buffer.
 async fn connect(server: &TestServer, session: &str) -> WebSocketStream<TcpStream> {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 * 1024).unwrap();
@@ -62,7 +62,7 @@ async fn connect(server: &TestServer, session: &str) -> WebSocketStream<TcpStrea
     socket
 }
 
-/// The numbers of the events up to the end of the stream, and what the end says.
+/// Returns the numbers of the events up to the end of the stream, and the close code and reason.
 async fn until_closed(socket: &mut WebSocketStream<TcpStream>) -> (Vec<u64>, u16, String) {
     let mut seen = Vec::new();
     loop {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::redact::lines;
 use crate::server::{Setup, TestServer};
 
-/// Runs a task to its end: the events of it, from `task_queued` on.
+/// Runs a task to its end and returns its events, from `task_queued` on.
 async fn events_of(server: &TestServer, session: &str, message: &str) -> Vec<Value> {
     let seq = server.get(&format!("/session/{session}")).await.body["seq"].as_u64().unwrap_or(0);
     let task = server.enqueue(session, message).await;
@@ -32,7 +32,7 @@ async fn every_kind_of_event_as_a_subscriber_sees_it() {
             init["tools"] = json!("[tools]");
         }
         for end in events.iter_mut().filter(|event| event["type"] == "tool_end") {
-            // The CLI adds how the subagent can be called again, and what it took.
+            // The CLI appends how to call the subagent again, and its usage.
             let result = end["result"].as_str().unwrap();
             end["result"] = json!(result.split("agentId:").next());
         }
@@ -41,7 +41,7 @@ async fn every_kind_of_event_as_a_subscriber_sees_it() {
     server.finish().await;
 }
 
-/// Slow enough for what comes before the cut to be told.
+/// Slow enough that the events before the cut are published.
 const CUT: &str = r#"
 [[script]]
 name = "cut"
@@ -64,7 +64,7 @@ async fn a_connection_cut_in_the_answer_voids_what_came_of_it() {
 
     let (text, voided) = text_of(&events);
     assert_eq!(text.trim_end(), "w0 w1 w2 w3 w4 w5 w6 w7 w8", "{}", lines(&events));
-    assert!(voided > 0, "nothing had come before the cut:\n{}", lines(&events));
+    assert!(voided > 0, "no event preceded the cut:\n{}", lines(&events));
     assert_eq!(events.last().unwrap()["response"].as_str().unwrap().trim_end(), text.trim_end());
     server.finish().await;
 }
@@ -72,7 +72,7 @@ async fn a_connection_cut_in_the_answer_voids_what_came_of_it() {
 #[tokio::test]
 async fn subscribers_see_the_same_whenever_they_come_until_the_session_is_deleted() {
     let server = TestServer::start().await;
-    // Before there is such a session.
+    // The subscriber connects before the session exists.
     let mut early = server.subscribe("s").await;
     assert_eq!((&early.connected["busy"], &early.connected["turns"]), (&json!(false), &json!(0)));
     assert_eq!(early.connected["seq"], 0);
@@ -103,7 +103,7 @@ async fn subscribers_see_the_same_whenever_they_come_until_the_session_is_delete
         assert_eq!(subscriber.until_closed().await, 1000);
         assert_eq!(subscriber.kinds().last(), Some(&"session_deleted"));
     }
-    // The name's next life begins anew.
+    // A new session of the same id starts its numbers again.
     let reborn = events_of(&server, "s", "say:again").await;
     assert_eq!(reborn[0]["seq"], 1);
     server.finish().await;

@@ -8,7 +8,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::bounds::within;
 
-/// Reads when it is asked to, and keeps what it read. The first frame, `connected`, is apart.
+/// Reads on request and keeps the events. The first frame, `connected`, is kept separately.
 pub(crate) struct Subscriber {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     pub(crate) connected: Value,
@@ -61,7 +61,7 @@ impl Subscriber {
         within(&what, found).await
     }
 
-    /// Reads up to the end of the stream: its close code.
+    /// Reads up to the end of the stream and returns its close code.
     pub(crate) async fn until_closed(&mut self) -> u16 {
         let closed = async {
             loop {
@@ -76,7 +76,7 @@ impl Subscriber {
         within("the stream is closed", closed).await
     }
 
-    /// The types of the events that were read, in order.
+    /// Returns the types of the events read so far, in order.
     pub(crate) fn kinds(&self) -> Vec<&str> {
         self.events.iter().map(|event| event["type"].as_str().unwrap()).collect()
     }
@@ -85,7 +85,7 @@ impl Subscriber {
         self.events.iter().filter(|event| event["type"] == kind).collect()
     }
 
-    /// Asserts that the events that were read are numbered one after the other, the first with `first`.
+    /// Asserts that the events read so far have consecutive numbers from `first` on.
     #[track_caller]
     pub(crate) fn assert_numbered_from(&self, first: u64) {
         let numbers: Vec<u64> = self.events.iter().map(|event| event["seq"].as_u64().unwrap()).collect();

@@ -1,4 +1,4 @@
-//! Traces, with a collector that takes them.
+//! Traces, sent to a collector of the test.
 
 #[cfg(feature = "otel")]
 mod collector;

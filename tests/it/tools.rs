@@ -1,4 +1,4 @@
-//! `claude-runner tools` as a user runs it, and what it made as an agent does.
+//! `claude-runner tools` as a user runs it, and the generated tools as an agent uses them.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::compatibility::acme_api;
 use crate::server::Setup;
 
-/// Chromium's, see `crates/toolsmith/src/tests.rs`.
+/// Recorded with Chromium, see `crates/toolsmith/src/tests.rs`.
 const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/it/tools/acme.har");
 
 fn tools(arguments: &[&str], out: &Path) -> (bool, String) {

@@ -1,4 +1,4 @@
-//! Sandboxes that are ready before anybody asks: given to new sessions, replaced, and never left behind.
+//! Warm sandboxes: given to new sessions, replaced, and never left behind.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ use crate::bounds::within;
 use crate::server::{Setup, TestServer};
 
 fn setup() -> Setup {
-    // Little enough that a loaded machine has the memory for one that nobody needs yet.
+    // The limit is small, so that a loaded machine has enough memory for a sandbox that is not in use yet.
     Setup::new().env("WARM_SANDBOXES", "1").env("SANDBOX_MEMORY", "512m")
 }
 
 impl TestServer {
-    /// Waits until so many are ready.
+    /// Waits until this many sandboxes are warm.
     pub(crate) async fn warm(&self, count: u64) {
         let ready = async {
             while self.get("/health").await.ok()["sandboxes"]["warm"] != count {
@@ -27,7 +27,7 @@ impl TestServer {
         within("warm sandboxes are ready", ready).await;
     }
 
-    /// Waits until the only sandbox is a warm one other than `before`, and gives its container's id.
+    /// Waits until the only sandbox is a warm one other than `before`, and returns its container's id.
     pub(crate) async fn another_warm(&self, before: &str) -> String {
         let another = async {
             loop {
@@ -59,18 +59,18 @@ async fn a_new_session_takes_a_warm_sandbox_with_its_own_env_and_model() {
     assert_eq!(answer["resumed"], false);
     assert_eq!(server.model.requests().last().unwrap().model, "claude-haiku-4-5");
     assert!(server.containers().await.iter().any(|container| container.id == warm.id), "it was not used");
-    // Whoever listened before there was a session hears it all.
+    // A subscriber that connected before the session existed gets all its events.
     events.until("task_complete").await;
     events.assert_numbered_from(1);
 
-    // The next one has nothing of it, and none waits for the pool: one that finds nothing warm starts cold.
+    // The next sandbox contains nothing of it. A session that finds no warm sandbox starts cold instead of waiting.
     server.warm(1).await;
     let (other, third) =
         tokio::join!(server.say("t", "bash:ls; echo \"<$WHO>\""), server.say("u", "bash:ls; echo \"<$WHO>\""));
     for seen in [other, third] {
         assert!(seen.contains("<>") && !seen.contains("who.txt"), "{seen}");
     }
-    // The task's work outlives the container.
+    // The task's files survive the container.
     server.post_nothing("/task/s/abort").await.ok();
     server.kill_container(&warm.id).await;
     assert!(server.say("s", "bash:cat who.txt").await.contains("me"));
@@ -86,7 +86,7 @@ async fn a_changed_template_or_image_and_a_dead_container_are_replaced() {
     server.warm(1).await;
     let first = server.container().await;
 
-    // The kernel or an operator ends it.
+    // The kernel or an operator ends the container.
     server.kill_container(&first.id).await;
     let second = server.another_warm(first.id.as_str()).await;
 
@@ -121,7 +121,7 @@ async fn a_killed_server_leaves_none_and_a_stopped_one_removes_it() {
     let volumes = || async { server.volumes().await.len() };
     within("the volumes of before are swept", async { while volumes().await != 2 {} }).await;
 
-    // Killed in the middle of the first task: it is the session's then, and goes on with it.
+    // The server is killed during the first task: the sandbox then belongs to the session, which continues in it.
     let mut events = server.subscribe("s").await;
     let task = server.enqueue("s", "slow:40").await;
     events.until("text").await;
@@ -156,7 +156,7 @@ async fn a_resting_session_is_made_ready_when_somebody_looks() {
 
 #[tokio::test]
 async fn a_new_session_without_money_keeps_no_warm_sandbox() {
-    // One request of the scripted model costs that much.
+    // One request of the scripted model costs this much.
     let server = setup().env("MAX_TOTAL_COST_USD", "0.00375").start().await;
     server.warm(1).await;
     assert_eq!(server.say("s", "say:the last of it").await, "the last of it");

@@ -1,4 +1,4 @@
-//! `GET /watch`: what changes anywhere, for those who may see it. None of it needs a container.
+//! `GET /watch`: changes of all sessions and tasks, filtered by the caller's rights. No container needed.
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -28,7 +28,7 @@ impl Feed {
         Feed { body: answer.bytes_stream().boxed(), text: String::new(), end_of_item }
     }
 
-    /// `None` once the server ended it.
+    /// Returns `None` once the server ended the feed.
     async fn item(&mut self) -> Option<String> {
         loop {
             if let Some((item, rest)) = self.text.split_once(self.end_of_item) {
@@ -82,20 +82,20 @@ async fn who_watches_is_told_of_each_change_that_it_may_see() {
     let task = ended(&server, "mine-1").await;
     let told = all.until(|line| rests(line, "mine-1")).await;
 
-    // A task is told of as it begins and as it ends, as the record has it.
+    // The feed publishes a task when it begins and when it ends, in the form of its record.
     for record in [&theirs, &task] {
         let lines: Vec<&Value> = told.iter().filter(|line| line["task"]["id"] == record["id"]).collect();
         assert!(lines.len() >= 2, "{told:#?}");
         assert_eq!(lines[0]["task"]["status"], "queued");
         assert_eq!(**lines.last().unwrap(), json!({ "type": "task", "task": record }));
     }
-    // The row that came last is the one that the list has.
+    // The latest row of the feed equals the row of the list.
     let list = server.get("/sessions").await.ok();
     let last = told.last().unwrap();
     let row = list.as_array().unwrap().iter().find(|row| row["sessionId"] == "mine-1").unwrap();
     assert_eq!(*last, json!({ "type": "session", "session": row }));
 
-    // The same for who sees only its own, in both forms.
+    // A caller that sees only its own sessions gets the same, in both forms.
     let lines = own.until(|line| rests(line, "mine-1")).await;
     let visible = |line: &&Value| {
         [&line["task"]["sessionId"], &line["session"]["sessionId"]].into_iter().any(|id| id == "mine-1")
@@ -113,7 +113,7 @@ async fn who_watches_is_told_of_each_change_that_it_may_see() {
     let deleted = own.until(|line| line["type"] == "session_deleted").await;
     assert_eq!(*deleted.last().unwrap(), json!({ "type": "session_deleted", "sessionId": "mine-1" }));
 
-    // With the key go its feeds; the others stay.
+    // Revoking a key ends its feeds; the others stay open.
     revoke(&server, &key);
     forgotten(&server, &key).await;
     while own.item().await.is_some() {}

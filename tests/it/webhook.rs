@@ -22,7 +22,7 @@ fn setup(receiver: &Receiver) -> Setup {
         .env("WEBHOOK_ATTEMPTS", "3")
 }
 
-/// The only delivery of a task, once it is not tried any more.
+/// Returns the only delivery of a task, once it is final.
 async fn settled(server: &TestServer, task: &str) -> Value {
     let settled = async {
         loop {
@@ -37,7 +37,7 @@ async fn settled(server: &TestServer, task: &str) -> Value {
     within("the delivery ends", settled).await
 }
 
-/// The statuses of its attempts.
+/// Returns the statuses of its attempts.
 fn statuses(delivery: &Value) -> Vec<u64> {
     let attempts = delivery["attempts"].as_array().unwrap();
     attempts.iter().map(|attempt| attempt["status"].as_u64().unwrap_or(0)).collect()
@@ -81,7 +81,7 @@ async fn every_kind_of_end_is_told_and_signed() {
     }
     assert!(aborted.contains(&running["taskId"]) && aborted.contains(&json!(waiting)), "{aborted:?}");
 
-    // The newest first, in pages.
+    // The list is in pages, newest first.
     for task in [waiting.as_str(), told["data"]["taskId"].as_str().unwrap(), task["id"].as_str().unwrap()] {
         let delivery = settled(&server, task).await;
         assert_eq!((&delivery["status"], statuses(&delivery)), (&json!("delivered"), vec![204]));
@@ -97,7 +97,7 @@ async fn every_kind_of_end_is_told_and_signed() {
     server.get("/webhooks?status=lost").await.problem(400, "invalid_request");
     server.get("/webhooks?limit=0").await.problem(400, "invalid_request");
 
-    // Nobody is told a secret, and the disk has none.
+    // No answer, log or file contains a secret.
     let told = format!("{first}{second}{}", server.log());
     for secret in [SECRET, OWN, "in-the-query"] {
         assert!(!told.contains(secret), "{secret}");
@@ -114,7 +114,7 @@ async fn what_is_not_taken_is_tried_again_also_after_a_kill() {
     receiver.reply([Reply::Status(500), Reply::Status(503), Reply::Silence]);
     let task = enqueue(&server, "s", &json!(receiver.url())).await;
     let attempts = [receiver.next().await, receiver.next().await, receiver.next().await];
-    // Nobody knows whether the third was taken.
+    // The server cannot know whether the third delivery was accepted.
     server.kill().await;
     server.start_again().await;
     let again = receiver.next().await;
@@ -140,7 +140,7 @@ async fn what_is_not_taken_is_tried_again_also_after_a_kill() {
         "gone is gone"
     );
 
-    // No redirect is followed, and after the last attempt there is none.
+    // Redirects are not followed, and no attempt follows the last one.
     receiver.reply((0..3).map(|_| Reply::Redirect(format!("{}/elsewhere", receiver.origin()))));
     let redirected = enqueue(&server, "s", &json!(receiver.url())).await;
     let delivery = settled(&server, &redirected).await;
@@ -149,7 +149,7 @@ async fn what_is_not_taken_is_tried_again_also_after_a_kill() {
         assert_eq!(receiver.next().await.path, "/hook");
     }
     assert!(receiver.is_empty());
-    // A replay begins the schedule anew.
+    // A replay restarts the schedule.
     receiver.reply([Reply::Status(500), Reply::Status(500)]);
     server.post_nothing(&format!("/webhooks/{}/replay", delivery["id"].as_str().unwrap())).await.expect(202);
     let delivery = settled(&server, &redirected).await;
@@ -226,7 +226,7 @@ async fn a_webhook_reaches_nothing_inside() {
     let short = short.problem(400, "invalid_request");
     assert!(!short.to_string().contains("c2hvcnQ="), "{short:#}");
 
-    // Names are judged by where they lead when they are called.
+    // Names are checked by the address to which they resolve at the time of the call.
     for name in ["localhost", "host.docker.internal"] {
         let webhook = json!({ "url": format!("https://{name}:{port}/hook"), "secret": OWN });
         let task = enqueue(&server, "s", &webhook).await;

@@ -1,5 +1,5 @@
-//! Answers byte for byte: every route's body and headers, with the order of its members. What differs from run to run, and the
-//! sentences for people, are replaced by their names.
+//! Answers byte for byte: every route's body and headers, with the order of its members. Values that differ between runs and
+//! sentences for people are replaced by their names.
 
 mod record;
 
@@ -11,10 +11,10 @@ use crate::bounds::within;
 use crate::server::{Setup, TestServer};
 use record::Record;
 
-/// Nobody listens there: a delivery is tried and stays pending.
+/// No server listens there: a delivery is tried and stays pending.
 const NOBODY: &str = "http://127.0.0.1:9";
 
-/// The id of the only delivery, once it has been tried.
+/// Returns the id of the only delivery, once it has been tried.
 async fn tried(server: &TestServer) -> String {
     loop {
         let delivery = server.get("/webhooks").await.ok()[0].take();

@@ -1,5 +1,5 @@
-//! A stand-in for the CLI: as much of its protocol as a session needs. What it does with a message, the message says in
-//! its first word.
+//! A stand-in for the CLI that speaks the part of its protocol that a session needs. The first word of a message selects the
+//! agent's behaviour.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use serde_json::{Value, json};
 
 use crate::board::{Board, Given};
 
-/// The transcript, without which a conversation cannot be resumed.
+/// The content of a transcript. A conversation cannot be resumed without one.
 const TRANSCRIPT: &[u8] = b"{}";
 
 /// An instruction of the test to an agent, or to the sandbox around it.
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
-    /// The turn that is open comes to its end.
+    /// Ends the open turn.
     Finish,
     Exit(i32),
     Garbage,
-    /// The connection breaks.
+    /// Breaks the connection.
     Cut,
-    /// The turn that is open comes to its end, and once that is acknowledged the connection breaks, until
-    /// [`Command::Return`]. What comes down meanwhile is lost.
+    /// Ends the open turn. Once that is acknowledged, the connection breaks until [`Command::Return`], and data sent to the sandbox
+    /// in between is lost.
     FinishAndLeave,
     Return,
-    /// The container is killed.
+    /// Kills the container.
     Die,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Agent {
     engine: FakeEngine,
     container: ContainerId,
     home: String,
-    /// Its name for the conversation.
+    /// The conversation's id.
     conversation: String,
     seen: HashSet<String>,
     turn: Option<Turn>,
@@ -95,7 +95,7 @@ impl Agent {
         }
     }
 
-    /// The process is gone.
+    /// Ends the process.
     pub(crate) fn end(&mut self) {
         self.close_turn();
     }
@@ -217,7 +217,7 @@ pub(crate) fn answer(message: &str) -> String {
     format!("did {message}")
 }
 
-/// A task's number, which is the last word of its message. The request for a better answer has none.
+/// Returns a task's number, the last word of its message. The request for a better answer has no number.
 fn number(message: &str) -> usize {
     message.rsplit(' ').next().and_then(|word| word.strip_prefix('#')?.parse().ok()).unwrap_or(usize::MAX)
 }

@@ -20,7 +20,7 @@ pub(crate) async fn wait(registry: &Registry, board: &Board, task: &TaskId) -> R
     }
 }
 
-/// Accepts a success, and a refusal because the disk was full.
+/// Accepts a success, and a refusal because of a full disk.
 pub(crate) fn done<T>(outcome: Result<T, RegistryError>, board: &Board) -> Result<(), String> {
     match outcome {
         Ok(_) => Ok(()),
@@ -29,14 +29,14 @@ pub(crate) fn done<T>(outcome: Result<T, RegistryError>, board: &Board) -> Resul
     }
 }
 
-/// The life that an event belongs to: the first one of each is about a task, which outlives its session.
+/// Returns the session's life that an event belongs to. The first event of each life is about a task, which outlives its session.
 pub(crate) async fn key_of(registry: &Registry, event: &[u8]) -> Option<SessionKey> {
     let event: serde_json::Value = serde_json::from_slice(event).unwrap();
     let task = event["taskId"].as_str()?.parse().ok()?;
     Some(registry.context().store.task(&task).await.ok()??.session)
 }
 
-/// Joins a subscriber's events to those that another one saw before the coordinator was killed.
+/// Joins a subscriber's events with those that another subscriber received before the coordinator was killed.
 pub(crate) fn record(state: &mut State, key: SessionKey, session: &SessionId, seen: &[StoredEvent]) {
     let life = state.lives.entry(key).or_insert_with(|| Life { session: session.clone(), events: Vec::new() });
     let both = life.events.len().min(seen.len());

@@ -1,4 +1,4 @@
-//! The test's knowledge of the world, and the way to wait for a change of it.
+//! The test's view of the world, and a way to wait for its changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::agent::Command;
 
-/// Nothing here takes longer, unless it hangs.
+/// The time after which a step counts as hung.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Default)]
@@ -23,26 +23,26 @@ pub(crate) struct Board {
 
 #[derive(Default)]
 pub(crate) struct State {
-    /// Containers that were started, by the session's workspace.
+    /// The started containers, with the workspace of each.
     pub(crate) sandboxes: BTreeMap<ContainerId, SandboxEntry>,
-    /// Messages that reached an agent, in order; one that the agent had before is not in here.
+    /// Messages that reached an agent, in order. A message that the agent already had is not added.
     pub(crate) given: Vec<Given>,
     /// Tasks, by their number, whose turn is open in an agent.
     pub(crate) open: BTreeSet<usize>,
-    /// From now on agents end what they hold at once.
+    /// Tells agents to end their open turns at once.
     pub(crate) finish_all: bool,
-    /// Each life of a session, as a subscriber saw it that asked for all events.
+    /// Each life of a session, as received by a subscriber of all events.
     pub(crate) lives: BTreeMap<SessionKey, Life>,
-    /// The events that other subscribers saw.
+    /// The events that other subscribers received.
     pub(crate) views: Vec<View>,
     pub(crate) tasks: BTreeMap<usize, TaskId>,
-    /// Submissions that were refused, and why.
+    /// Refused submissions and the reasons.
     pub(crate) refused: BTreeMap<usize, String>,
     /// The records that waiting callers got.
     pub(crate) told: BTreeMap<TaskId, TaskRecord>,
     /// Questions without an answer yet.
     pub(crate) asked: BTreeMap<usize, String>,
-    /// The disk was full: a write may have been refused.
+    /// The disk was full, so a write may have been refused.
     pub(crate) disk_was_full: bool,
     pub(crate) violations: Vec<String>,
 }
@@ -50,7 +50,7 @@ pub(crate) struct State {
 pub(crate) struct SandboxEntry {
     pub(crate) workspace: String,
     pub(crate) commands: mpsc::Sender<Command>,
-    /// It holds no connection, and makes none until it is told to return.
+    /// The sandbox has no connection, and opens none until [`Command::Return`].
     pub(crate) away: bool,
     pub(crate) ended: bool,
 }
@@ -82,7 +82,7 @@ impl Board {
         result
     }
 
-    /// Waits until something holds. False: it did not within the bound.
+    /// Waits until `holds` returns true. Returns false if the bound passes first.
     pub(crate) fn until(&self, bound: Duration, holds: impl Fn(&State) -> bool) -> bool {
         let end = Instant::now() + bound;
         let mut state = self.lock();

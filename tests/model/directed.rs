@@ -1,4 +1,4 @@
-//! Orders of events that matter, told one by one. Each ends with everything that `promises` checks.
+//! Important orders of events, one test for each. Each test ends with all checks of `promises`.
 
 mod answers;
 mod full_disk;

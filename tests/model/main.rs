@@ -1,5 +1,6 @@
-//! Sessions as a whole, against a model: the real registry, workers, store and link, on an engine in memory, with stand-ins for
-//! `sandbox-init` and the agent. `random` makes up what happens, `directed` tells it; `promises` says what must hold.
+//! Model tests of whole sessions: the real registry, workers, store and link run on an engine in memory, with stand-ins for
+//! `sandbox-init` and the agent. `random` generates sequences of steps, `directed` writes them by hand, and `promises` checks the
+//! results.
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where its set-up fails")]
 

@@ -1,4 +1,4 @@
-//! The directed tests' words: what is done, and what is waited for.
+//! The vocabulary of the directed tests: actions and conditions to wait for.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::board::PATIENCE;
 use crate::scene::Scene;
 use crate::settings::{Settings, Wish};
 
-/// The interval of polling a thing that announces no changes. It leaves the processor to the coordinator.
+/// The polling interval for state that announces no changes. It leaves the processor to the coordinator.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// A play with one session.
@@ -26,7 +26,7 @@ impl Play {
         Play { scene: Scene::new(settings, std::slice::from_ref(&session)), session }
     }
 
-    /// Posts a task that has to be accepted.
+    /// Posts a task that must be accepted.
     pub(crate) fn submit(&mut self, word: &'static str) -> usize {
         self.wish(Wish::to(word))
     }
@@ -37,7 +37,7 @@ impl Play {
         task
     }
 
-    /// Posts a task and does not wait for it to be accepted.
+    /// Posts a task without waiting for its acceptance.
     pub(crate) fn post(&mut self, word: &'static str) -> usize {
         self.scene.world.submit(&self.session, Wish::to(word))
     }
@@ -58,7 +58,7 @@ impl Play {
         self.scene.world.engine.release(operation);
     }
 
-    /// Waits until the engine was asked for something.
+    /// Waits until the coordinator called this operation of the engine.
     pub(crate) fn called(&self, operation: Operation) {
         let end = Instant::now() + PATIENCE;
         while !self.scene.world.engine.calls().iter().any(|call| call.operation == operation) {
@@ -67,12 +67,12 @@ impl Play {
         }
     }
 
-    /// Waits until every sandbox has left.
+    /// Waits until no sandbox is connected.
     pub(crate) fn left(&self) {
         assert!(self.scene.world.board.until(PATIENCE, |state| state.sandboxes.values().all(|entry| entry.away)));
     }
 
-    /// Waits until so many sandboxes are warm.
+    /// Waits until this many sandboxes are warm.
     pub(crate) fn warm(&self, count: usize) {
         let end = Instant::now() + PATIENCE;
         while self.scene.world.registry_of().context().warm.ready() != count {
@@ -86,7 +86,7 @@ impl Play {
         assert!(self.scene.world.board.until(PATIENCE, |state| state.open.contains(&task)));
     }
 
-    /// Waits until something that the agent said for the task was seen by a subscriber.
+    /// Waits until a subscriber received an event of the agent for the task.
     pub(crate) fn heard(&self, task: usize) {
         let id = format!("\"taskId\":\"{}\"", self.id(task));
         let seen = self.scene.world.board.until(PATIENCE, |state| {
@@ -99,7 +99,7 @@ impl Play {
         assert!(seen);
     }
 
-    /// Waits until the session's progress, as the store has it, holds a text.
+    /// Waits until the session's progress in the store contains a text.
     pub(crate) fn written(&self, text: &str) {
         let registry = self.scene.world.registry_of();
         let end = Instant::now() + PATIENCE;
@@ -114,12 +114,12 @@ impl Play {
         }
     }
 
-    /// Waits until everyone who asked was answered.
+    /// Waits until every caller has an answer.
     pub(crate) fn answered(&self) {
         assert!(self.scene.world.board.until(PATIENCE, |state| state.asked.is_empty()));
     }
 
-    /// Waits until who asked for a deletion was answered.
+    /// Waits until the caller of a deletion has an answer.
     pub(crate) fn settled_deletion(&self) {
         let settled = self
             .scene

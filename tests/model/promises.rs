@@ -1,5 +1,5 @@
-//! The promises that must hold at the end of every run: no task lost or run twice, no event lost or repeated, nothing
-//! left in the engine. ARCHITECTURE.md, "Durability", says how they are kept.
+//! The promises that must hold at the end of every run: no task is lost or runs twice, no event is lost or repeated, and nothing
+//! remains in the engine. ARCHITECTURE.md, "Durability", explains how the code keeps them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::board::{Given, Life, State, View};
 /// The reasons for which the coordinator queues a task again. Any other `retry` is the agent's own.
 const TAKEN_BACK: [&str; 3] = ["container_lost", "agent_hung", "agent_ended"];
 
-/// Everything that is broken. `records`: the tasks as the store has them.
+/// Returns all broken promises. `records` are the tasks in the store.
 pub(crate) fn broken(state: &State, records: &BTreeMap<TaskId, TaskRecord>) -> Vec<String> {
     let mut broken = state.violations.clone();
     let mut ends = BTreeMap::new();
@@ -38,7 +38,7 @@ pub(crate) fn broken(state: &State, records: &BTreeMap<TaskId, TaskRecord>) -> V
     broken
 }
 
-/// Numbers without holes, tasks one after another in their order, each with one beginning of its life and one end.
+/// Checks that events have no gaps, tasks run one after another in order, and each life has one beginning and one end.
 fn check_life(
     life: &Life,
     records: &BTreeMap<TaskId, TaskRecord>,
@@ -120,7 +120,7 @@ fn check_life(
     Ok(())
 }
 
-/// An accepted task has ended, and everyone was told the same.
+/// Checks that an accepted task has ended, and that all callers got the same record.
 fn check_task(
     task: &TaskId,
     state: &State,
@@ -146,7 +146,7 @@ fn check_task(
         TaskStatus::Aborted => "abort",
         TaskStatus::Queued | TaskStatus::Running => unreachable!(),
     };
-    // The end of a session that was deleted while nobody listened can have been missed.
+    // The end of a session that was deleted without a subscriber may be missing.
     match ends.get(task) {
         Some(end) if end != kind => Err(format!("it ended as {end}, the store has {kind}")),
         None if !stripped => Err("no event tells its end".to_owned()),
@@ -174,7 +174,7 @@ fn check_answer(record: &TaskRecord, message: &str) -> Result<(), String> {
     }
 }
 
-/// An agent gets a message once, and another one gets it only where it may be tried again, under another name.
+/// Checks that an agent got a message once, and that another agent got it only if a retry is allowed, under another id.
 fn check_given(given: &[Given], state: &State, records: &BTreeMap<TaskId, TaskRecord>) -> Vec<String> {
     let mut broken = Vec::new();
     let mut names = BTreeSet::new();
@@ -200,14 +200,14 @@ fn is_part_of_a_life(view: &View, state: &State) -> bool {
         || state.lives.values().any(|life| {
             let since = usize::try_from(view.since).unwrap();
             life.events.get(since..).is_some_and(|events| {
-                // One of the two may have been cut off by the end of a coordinator.
+                // The end of a coordinator may have cut off one of the two.
                 let both = events.len().min(view.events.len());
                 events[..both] == view.events[..both]
             })
         })
 }
 
-/// Events in short, for a person.
+/// Returns a readable summary of events.
 pub(crate) fn listing(events: &[StoredEvent]) -> String {
     let short = |event: &StoredEvent| {
         let event: Value = serde_json::from_slice(&event.json).unwrap();

@@ -1,6 +1,5 @@
-//! Random sequences of what callers, agents, the engine, the disk and the coordinator's end can do to sessions.
-//!
-//! MODEL_CASES sets how many sequences are tried; without it as many as fit into a CI run.
+//! Random sequences of actions of callers, agents, the engine, the disk, and of the coordinator's end.
+//! MODEL_CASES sets the number of sequences. The default fits into a CI run.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,16 +21,16 @@ const CASES: u32 = 100;
 const SESSIONS: usize = 2;
 const STEPS: usize = 30;
 
-/// The time that a waiting step gives the system to come to rest.
+/// The time that a waiting step gives the system to become idle.
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// Shorter than the tests' patience, longer than an agent needs.
+/// The timeout is shorter than the tests' patience and longer than an agent needs.
 const SHORT_TASK: Duration = Duration::from_millis(300);
 
 #[derive(Clone, Debug)]
 enum Step {
     Submit(usize, Wish),
-    /// Waits until an agent works, or nothing is to be done.
+    /// Waits until an agent works or no work is left.
     Rest(usize),
     Tell(usize, Command),
     KillContainer(usize),
@@ -43,7 +42,7 @@ enum Step {
     DiskFull,
     DiskHeals,
     Abort(usize, AbortMode),
-    /// The task by its place among those accepted so far.
+    /// The task, by its index among the accepted tasks.
     AbortTask(usize, AbortMode),
     Reset(usize),
     Delete(usize),
@@ -129,7 +128,7 @@ fn act(scene: &mut Scene, sessions: &[SessionId], step: &Step) {
     }
 }
 
-/// Reasons for which a task may fail when these things happened.
+/// Returns the reasons for which a task may fail after these steps.
 fn allowed(settings: Settings, steps: &[Step]) -> BTreeSet<String> {
     let mut allowed = BTreeSet::new();
     let mut allow = |error_type: ErrorType| {
@@ -148,7 +147,7 @@ fn allowed(settings: Settings, steps: &[Step]) -> BTreeSet<String> {
             Step::Tell(_, Command::Exit(_) | Command::Garbage) => allow(ErrorType::ExitCode),
             Step::KillContainer(_) => {
                 allow(ErrorType::ContainerLost);
-                // While its sandbox was being made.
+                // The sandbox's start may fail.
                 allow(ErrorType::ExitCode);
             }
             Step::Fail(_) | Step::Hang(_) | Step::EngineAway => {
@@ -171,7 +170,7 @@ fn allowed(settings: Settings, steps: &[Step]) -> BTreeSet<String> {
     if settings.stall_timeout < Duration::from_mins(1) {
         allow(ErrorType::Stalled);
     }
-    // The sessions are deleted in the end, when everything has ended.
+    // All sessions are deleted at the end, after every task has ended.
     allowed
 }
 
@@ -187,7 +186,7 @@ fn judge(record: &TaskRecord, allowed: &BTreeSet<String>) -> Option<String> {
 fn settings() -> impl Strategy<Value = Settings> {
     let idle_timeout = prop_oneof![3 => Just(Duration::from_hours(1)), 1 => Just(Duration::from_millis(20))];
     let stall_timeout = prop_oneof![3 => Just(Duration::from_hours(1)), 1 => Just(Duration::from_millis(400))];
-    // Fewer than there are sessions, too: then they take turns.
+    // The limit may be below the number of sessions, so that they take turns.
     let max_sandboxes = prop_oneof![2 => Just(100_usize), 1 => 1..=2_usize];
     let warm = prop_oneof![2 => Just(0_usize), 1 => 1..=2_usize];
     (idle_timeout, stall_timeout, max_sandboxes, warm).prop_map(|(idle_timeout, stall_timeout, max_sandboxes, warm)| {

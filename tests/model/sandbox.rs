@@ -1,5 +1,5 @@
-//! A stand-in for `sandbox-init`, with an [`Agent`] in it: it keeps what the agent says until that is acknowledged and
-//! comes back with its secret after every cut, as the real one does.
+//! A stand-in for `sandbox-init` that contains an [`Agent`]. Like the real one, it keeps the agent's output until it is
+//! acknowledged, and reconnects with its secret after every cut.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use crate::agent::{Agent, Command, Say};
 use crate::board::{Board, SandboxEntry};
 
-/// The interval at which it tries to connect, and checks that its container is still there.
+/// The interval at which it tries to connect and checks that its container still exists.
 const PAUSE: Duration = Duration::from_millis(5);
 
 const COMMANDS: usize = 64;
@@ -40,19 +40,19 @@ pub(crate) struct Sandbox {
     stdin: Vec<u8>,
     dead: bool,
     away: bool,
-    /// Goes away once everything said is acknowledged.
+    /// Ends once all output is acknowledged.
     leaving: bool,
 }
 
 /// The end of a connection.
 enum Carried {
-    /// It ended, or the test cut it.
+    /// The connection ended, or the test cut it.
     Cut,
     Dead,
 }
 
 impl Sandbox {
-    /// Makes the sandbox of a container that starts, and checks the invariants of a start.
+    /// Creates the sandbox of a starting container and checks the invariants of a start.
     pub(crate) fn of(started: Started, engine: FakeEngine, board: Arc<Board>) -> Self {
         let mut directory = PathBuf::new();
         let mut volumes = Vec::new();
@@ -71,7 +71,7 @@ impl Sandbox {
                 state.violations.push(format!("{} was started on a workspace without its template", started.id));
             }
             for (other, entry) in &state.sandboxes {
-                // One that was left by a coordinator killed during the start is swept away, and never got a message.
+                // A container of a coordinator killed during the start is removed later, and never got a message.
                 let works = state.given.iter().any(|given| given.container == *other);
                 if entry.workspace == workspace && works && !entry.ended && engine.spec(other).is_some() {
                     state.violations.push(format!("{} was started beside {other} of the same session", started.id));
@@ -139,7 +139,7 @@ impl Sandbox {
         Some((socket, welcome.last_received))
     }
 
-    /// `None`: the connection broke.
+    /// Returns `None` when the connection breaks.
     async fn carry(&mut self, mut socket: WebSocketStream<UnixStream>, received: u64) -> Option<Carried> {
         let mut sent = received.max(self.window.first() - 1);
         let mut acknowledged = self.receive.last();
@@ -281,7 +281,7 @@ async fn send(socket: &mut WebSocketStream<UnixStream>, frames: &[Up]) -> Option
     socket.send(Message::Binary(batch.freeze())).await.ok()
 }
 
-/// `None`: the connection ended. Cancel-safe.
+/// Returns `None` when the connection ends. Cancel-safe.
 async fn next(socket: &mut WebSocketStream<UnixStream>) -> Option<Vec<Down>> {
     loop {
         match socket.next().await? {

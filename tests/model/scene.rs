@@ -1,5 +1,5 @@
-//! A play from its beginning to its end: sessions that are watched all the time, and at the end everything heals, comes to
-//! rest, is checked and deleted.
+//! A play from beginning to end. Sessions are observed all the time. At the end, all faults are removed, the tasks finish, and the
+//! sessions are checked and deleted.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ impl Scene {
         scene
     }
 
-    /// The coordinator is killed and started again.
+    /// Kills the coordinator and starts it again.
     pub(crate) fn restart(&mut self) {
         self.world.crash();
         self.begin_again();
@@ -48,14 +48,14 @@ impl Scene {
         self.watch();
     }
 
-    /// Ends the play. What is broken: a promise, or what `judge` says of a task that ended.
+    /// Ends the play. Returns each broken promise and each finding of `judge` about an ended task.
     pub(crate) fn end(mut self, judge: impl Fn(&TaskRecord) -> Option<String>) -> Vec<String> {
         self.heal();
         let mut broken = Vec::new();
         if !self.world.board.until(PATIENCE, |state| state.asked.is_empty()) {
             broken.push(format!("not answered: {:?}", self.world.board.with(|state| state.asked.clone())));
         }
-        // Also of tasks that nobody waits for, because the coordinator was killed before it answered.
+        // This includes tasks without a waiting caller, because the coordinator was killed before it answered.
         for record in self.records().into_values().filter(|record| !record.status.is_final()) {
             let registry = self.world.registry_of();
             drop(self.world.now(registry.wait(&record.session_id, &record.id)));
@@ -75,7 +75,7 @@ impl Scene {
         broken
     }
 
-    /// Everything works again, and agents answer at once.
+    /// Removes all faults. Agents answer at once from here on.
     fn heal(&mut self) {
         self.world.engine.come_back();
         self.release_all();
@@ -97,7 +97,7 @@ impl Scene {
         }
     }
 
-    /// The coordinator is told to end, and started again.
+    /// Shuts the coordinator down and starts it again.
     pub(crate) fn shut_down(&mut self) {
         // A real engine answers within the bound of each call.
         self.release_all();
@@ -105,7 +105,7 @@ impl Scene {
         self.begin_again();
     }
 
-    /// Waits until those who watch have seen what is in the store.
+    /// Waits until all subscribers have the events in the store.
     fn seen_to_the_end(&self) {
         let registry = self.world.registry_of();
         let store = &registry.context().store;
@@ -131,7 +131,7 @@ impl Scene {
         tasks.items.into_iter().map(|record| (record.id.clone(), record)).collect()
     }
 
-    /// No session leaves anything behind.
+    /// Deletes all sessions and checks that nothing of them remains.
     fn delete_everything(&mut self) -> Vec<String> {
         for session in self.sessions.clone() {
             self.world.delete(&session);
@@ -139,12 +139,12 @@ impl Scene {
         if !self.world.board.until(PATIENCE, |state| state.asked.is_empty()) {
             return vec!["the sessions were not deleted".to_owned()];
         }
-        // Faults that nothing has met yet would hit the sweep.
+        // Unused injected faults would affect the check below.
         let (engine, everything) = (self.world.engine.clone(), Labels::new());
         self.world.now(async { while engine.list_volumes(&everything).await.is_err() {} });
         self.world.sweep();
         if std::mem::take(&mut self.world.settings.warm) > 0 {
-            // Those that are ready go with their coordinator, those of one that was killed are swept.
+            // The coordinator removes its warm sandboxes. A sweep removes those of a killed coordinator.
             self.world.shut_down();
             self.world.start();
             self.world.sweep_everything();

@@ -1,4 +1,4 @@
-//! A test's choices: the coordinator's settings, and the requests of a task.
+//! The coordinator's settings and the task requests that a test chooses.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ pub(crate) struct Settings {
     /// The agent template asks for structured answers.
     pub(crate) schema: bool,
     pub(crate) max_sandboxes: usize,
-    /// Sandboxes that are kept ready.
+    /// The number of warm sandboxes.
     pub(crate) warm: usize,
 }
 

@@ -1,5 +1,5 @@
-//! A coordinator in this process, on an engine in memory, that can be killed and started again on the same data
-//! directory while the sandboxes live on.
+//! A coordinator in this process on an engine in memory. It can be killed and started again on the same data directory while the
+//! sandboxes keep running.
 
 mod calls;
 mod faults;
@@ -35,14 +35,14 @@ pub(crate) struct World {
     coordinator: Option<Coordinator>,
     questions: usize,
     next_task: usize,
-    /// The sandboxes live here, whatever becomes of the coordinator.
+    /// The runtime of the sandboxes, which outlives the coordinator.
     sandboxes: Option<Runtime>,
     directory: tempfile::TempDir,
 }
 
 struct Coordinator {
     runtime: Handle,
-    /// Drives the runtime until it is told to stop: from then on nothing of the coordinator runs, in no order.
+    /// Drives the coordinator's runtime. Once it stops, none of the coordinator's tasks runs any more.
     driver: std::thread::JoinHandle<Runtime>,
     stop: CancellationToken,
     server: Server,
@@ -90,7 +90,7 @@ impl World {
             runtime
         });
         self.coordinator = Some(Coordinator { runtime: handle, driver, stop, server });
-        // Those who were cut off come back.
+        // Callers without an answer repeat their requests.
         let unanswered = self.board.with(|state| {
             let tasks = state.tasks.iter().filter(|(_, task)| !state.told.contains_key(*task));
             tasks.map(|(number, task)| (*number, task.clone())).collect::<Vec<_>>()
@@ -151,14 +151,14 @@ impl World {
         Server::build(parts).await.unwrap()
     }
 
-    /// As a `kill -9`: nothing is told to anyone, nothing is finished.
+    /// Acts like `kill -9`: no answer is sent and no work is finished.
     pub(crate) fn crash(&mut self) {
         let Some(coordinator) = self.coordinator.take() else { return };
         self.give_up_asking();
         coordinator.end();
     }
 
-    /// As a SIGTERM that finds running tasks when its patience is over.
+    /// Acts like a SIGTERM whose grace period ends while tasks run.
     pub(crate) fn shut_down(&mut self) {
         let Some(coordinator) = self.coordinator.take() else { return };
         self.give_up_asking();
@@ -173,7 +173,7 @@ impl World {
         }
     }
 
-    /// Gives up the calls to a coordinator that ends. Their callers ask the next one.
+    /// Drops the calls to an ending coordinator. Their callers repeat them with the next one.
     fn give_up_asking(&self) {
         self.board.with(|state| state.asked.clear());
     }
@@ -182,7 +182,7 @@ impl World {
         self.coordinator.as_ref().unwrap().server.registry.clone()
     }
 
-    /// Runs something to its end on the coordinator, within the bound.
+    /// Runs a future to its end on the coordinator, within the bound.
     pub(crate) fn now<T>(&self, future: impl Future<Output = T>) -> T {
         let coordinator = self.coordinator.as_ref().unwrap();
         let bounded = async { tokio::time::timeout(PATIENCE, future).await };
@@ -194,12 +194,12 @@ impl World {
         self.now(registry.context().sandboxes.remove_orphans()).unwrap();
     }
 
-    /// As the coordinator does once a minute.
+    /// Runs the removal of orphans, which the coordinator does once a minute.
     pub(crate) fn sweep_everything(&self) {
         self.now(maintenance::remove_orphans(&self.registry_of()));
     }
 
-    /// Returns everything that is in the engine and below RUNTIME_DIR.
+    /// Returns everything that remains in the engine and below RUNTIME_DIR.
     pub(crate) fn remaining(&self) -> Vec<String> {
         let everything = Labels::new();
         let (containers, volumes) = self.now(async {
@@ -217,7 +217,7 @@ impl World {
 }
 
 impl Coordinator {
-    /// Stops it in the middle of whatever it does.
+    /// Stops the runtime, whatever it is doing.
     fn end(self) {
         self.stop.cancel();
         let runtime = self.driver.join().unwrap();

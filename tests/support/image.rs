@@ -1,4 +1,4 @@
-//! Images of a test's own, made of the agent image.
+//! Images of a test, built from the agent image.
 
 use bytes::Bytes;
 use coordinator::config::docker_host;
@@ -14,12 +14,12 @@ pub(crate) struct TestImage {
 }
 
 impl TestImage {
-    /// The agent image with this program in the place of Claude Code. `case` is unique among the tests of both binaries.
+    /// Builds the agent image with this program in place of Claude Code. `case` is unique among the tests of both binaries.
     pub(crate) async fn with_agent(case: &str, program: &str, mode: u32) -> Self {
         Self::build(case, "COPY claude /usr/local/bin/claude", &[("claude", program, mode)]).await
     }
 
-    /// The agent image with this instruction, which may use these files.
+    /// Builds the agent image with this extra instruction, which may use these files.
     pub(crate) async fn build(case: &str, instruction: &str, files: &[(&str, &str, u32)]) -> Self {
         let engine = DockerEngine::new(docker_host());
         let name = format!("claude-runner-test-{case}");

@@ -6,13 +6,13 @@ use coordinator::config::docker_host;
 use engine::{Engine as _, Labels};
 use engine_docker::DockerEngine;
 
-/// The labels of all that belongs to the server whose data is below `directory`; those of nothing, before it began.
+/// Returns the labels of everything that belongs to the server below `directory`. No container has them before the first start.
 pub(crate) fn labels(directory: &Path) -> Labels {
     let instance = std::fs::read_to_string(directory.join("data/instance")).unwrap_or_default();
     Labels::from([("claude-runner.instance".to_owned(), instance.trim().to_owned())])
 }
 
-/// The engine that a server with this DOCKER_HOST drives.
+/// Returns the engine that a server with this DOCKER_HOST uses.
 pub(crate) fn engine(host: Option<&String>) -> DockerEngine {
     DockerEngine::new(host.cloned().unwrap_or_else(docker_host))
 }

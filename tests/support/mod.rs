@@ -1,5 +1,4 @@
-//! Shared by the tests with a real server: `tests/it` and `tests/faults` include it, and each has a `bounds` of its
-//! own.
+//! Code shared by the tests with a real server: `tests/it` and `tests/faults` include it, and each has its own `bounds`.
 
 pub(crate) mod environment;
 pub(crate) mod image;

@@ -1,4 +1,4 @@
-//! `claude-runner serve` as a process, and what it logs.
+//! `claude-runner serve` as a process, and its log.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -12,20 +12,20 @@ use tokio::sync::watch;
 
 use crate::bounds::within;
 
-/// Its command line, with the program that was built along.
+/// The command line of the server, with the program of this build.
 pub(crate) fn serve() -> Vec<String> {
     vec![env!("CARGO_BIN_EXE_claude-runner").to_owned(), "serve".to_owned()]
 }
 
-/// Killed when it is dropped.
+/// A process that is killed on drop.
 pub(crate) struct Process {
     child: Child,
-    /// All that it wrote to stderr. Closed when it ended.
+    /// Everything written to stderr. The channel closes when the process ends.
     log: watch::Receiver<String>,
 }
 
 impl Process {
-    /// Starts this program, with this environment and no other.
+    /// Starts this program with exactly this environment.
     pub(crate) fn run(program: &[String], environment: &BTreeMap<String, String>, directory: &Path) -> Self {
         let mut child = Command::new(&program[0])
             .args(&program[1..])
@@ -43,7 +43,7 @@ impl Process {
         Process { child, log }
     }
 
-    /// Waits until the server listens, and returns its address. `None`: it ended before.
+    /// Waits until the server listens, and returns its address. Returns `None` if the server ended first.
     pub(crate) async fn address(&mut self) -> Option<SocketAddr> {
         let listens = self.log.wait_for(|log| address_in(log).is_some());
         let log = within("the server listens", listens).await.ok()?;
@@ -54,7 +54,7 @@ impl Process {
         self.log.borrow().clone()
     }
 
-    /// Waits until its log has this so many times. False: it ended before.
+    /// Waits until the log contains this text `times` times. Returns false if the server ended first.
     pub(crate) async fn says(&self, text: &str, times: usize) -> bool {
         let mut log = self.log.clone();
         let said = log.wait_for(|log| log.matches(text).count() >= times);
@@ -66,13 +66,13 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = kill(Pid::from_raw(self.id().cast_signed()), signal);
     }
 
-    /// Waits for its end; all that it logged is there then.
+    /// Waits for the end of the process. The log is complete afterwards.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        // The log is closed by the end of the process, whose status can be had then without waiting.
+        // The log closes when the process ends. Its status is available without waiting then.
         within("the server ends", async { while self.log.changed().await.is_ok() {} }).await;
         self.child.wait().unwrap()
     }

@@ -101,7 +101,7 @@ async fn the_image_of_repository_tasks_is_made_from_the_agent_image_as_it_is() {
     assert!(matches!(none, ImageError::NoAgentImage(name) if name == "agent"));
 
     let engine = FakeEngine::new(&["agent"]);
-    let BuildOutcome::Built(id) = build(&engine, &options, |_| {}).await.unwrap() else { panic!("it was not there") };
+    let BuildOutcome::Built(id) = build(&engine, &options, |_| {}).await.unwrap() else { panic!("it was not built") };
     assert_eq!(build(&engine, &options, |_| {}).await.unwrap(), BuildOutcome::UpToDate(id));
     engine.add_image("agent", Labels::from([("made".to_owned(), "anew".to_owned())]));
     assert!(matches!(build(&engine, &options, |_| {}).await.unwrap(), BuildOutcome::Built(_)));

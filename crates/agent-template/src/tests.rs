@@ -38,7 +38,7 @@ async fn a_directory_is_a_template_or_its_directories_are() {
     let error = Agents::load(path).unwrap_err().to_string();
     assert!(error.contains("no default") && error.contains("default = true"), "{error}");
     write(path, &[("b/agent.toml", "default = true")]);
-    assert_eq!(Agents::load(path).unwrap().default_name().as_str(), "b", "it says so");
+    assert_eq!(Agents::load(path).unwrap().default_name().as_str(), "b", "it is marked as the default");
     write(path, &[("a/agent.toml", "default = true")]);
     let error = Agents::load(path).unwrap_err().to_string();
     assert!(error.contains("a/agent.toml") && error.contains("b/agent.toml"), "{error}");

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// As `Option<Nullable<T>>`: `None` is a missing member, `Some(Nullable(None))` is null. Reading does not tell the two apart.
+/// Used as `Option<Nullable<T>>`: `None` is a missing member, `Some(Nullable(None))` is null. Reading does not distinguish the two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Nullable<T>(pub Option<T>);

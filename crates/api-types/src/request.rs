@@ -126,7 +126,7 @@ pub struct SignedTarget {
 }
 
 /// Exactly one of the two
-// Without `Debug`.
+// The type has no `Debug`, because it contains a credential.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum CredentialRequest {

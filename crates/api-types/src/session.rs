@@ -56,7 +56,7 @@ pub struct Reset {
     pub reset: bool,
 }
 
-// Without `Debug`: it opens a stream.
+// The type has no `Debug`, because a ticket opens a stream.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ticket {

@@ -1,9 +1,9 @@
 //! Identifies callers, and holds their rights and rate limits.
 //!
-//! Keys come from the environment (`API_KEYS`) and from the store ([`KeyStore`](store::KeyStore), written by
-//! `claude-runner key`). [`Keys`] holds those that are valid now and looks four times a second whether that has
-//! changed. Everyone is let in only where nobody but this machine can reach the server and its data directory has never
-//! had a key: to take back the last key opens nothing.
+//! Keys come from the environment (`API_KEYS`) and from the store ([`KeyStore`](store::KeyStore), written by `claude-runner key`).
+//! [`Keys`] holds the currently valid ones and checks four times a second whether they changed. Callers without a key are accepted
+//! only if the server is reachable only from this machine and its data directory has never had a key. Revoking the last key
+//! therefore does not open the server.
 
 mod caller;
 mod keys;

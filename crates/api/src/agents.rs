@@ -45,11 +45,11 @@ pub(super) async fn summary(api: &Api) -> Result<String, String> {
     if usable { Ok(sentence) } else { Err(sentence) }
 }
 
-/// The one that a task names, else its session's, else the default. That a session keeps its agent is seen to by its
-/// worker.
+/// Returns the agent that a task names, else its session's, else the default. The session's worker ensures that a session keeps its
+/// agent.
 pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Result<ChosenAgent, ApiError> {
     let session = task.session_id.as_deref().and_then(|id| id.parse::<SessionId>().ok());
-    // A wrong body is refused elsewhere.
+    // Another check refuses a wrong body.
     let Some(session) = session.filter(|session| caller.sees(session)) else {
         return Ok(ChosenAgent { name: AgentName::default(), settings: AgentSettings::default() });
     };
@@ -67,7 +67,7 @@ pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Resu
         None => None,
     };
     let current = match api.registry.describe(&session).await? {
-        // No template has a say there.
+        // A template does not apply there.
         Some(session) if session.in_repository && named.is_none() => {
             return Ok(ChosenAgent { name: session.agent, settings: AgentSettings::default() });
         }
@@ -75,7 +75,7 @@ pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Resu
     };
     let missing = || ApiError::agent_unusable(&format!("the session's agent no longer exists; there are {}", known()));
     let (name, entry) = match (current, named) {
-        // Under the name that the session has it by, which may be `default`.
+        // The session's name of the agent is used, which may be `default`.
         (Some(current), named) => match (agents.find(&current), named) {
             (own, Some(named)) if own.is_none_or(|own| own.name != named.name) => {
                 return Err(SubmitError::OtherAgent(current).into());

@@ -1,5 +1,5 @@
-//! Every request's line in the audit log, and the `x-request-id` of its answer. It stands outside of everything else,
-//! so that what is refused on the way in is written down like the rest.
+//! Writes every request's line in the audit log, and the `x-request-id` of its answer. It is the outermost layer, so that refused
+//! requests are logged too.
 
 mod subject;
 
@@ -25,9 +25,9 @@ pub(super) struct AdmissionSlot(Arc<OnceLock<Admitted>>);
 
 /// The way in which a request passed the check of keys.
 pub(super) enum Admitted {
-    /// On a route that needs no key. Load balancers poll such routes, so they have no audit line.
+    /// The route needs no key. Load balancers poll such routes, so they have no audit line.
     Openly,
-    /// As a caller. The request can still be refused because its key lacks the right.
+    /// The request has a caller. It can still be refused because its key lacks the right.
     As(Option<KeyId>),
 }
 

@@ -23,7 +23,7 @@ use credential::{Credential, bearer};
 
 pub(super) use credential::{STREAM_PROTOCOL, origin_of};
 
-/// Routes that answer without a key: a load balancer has none, and who signs in has not shown one yet.
+/// Routes that answer without a key: load balancers have none, and the login page is shown before a key is entered.
 const OPEN: [&str; 6] = ["/health", "/ready", "/", "/assets/{file}", "/docs", "/docs/{file}"];
 
 /// Everything that authorization needs.
@@ -42,7 +42,7 @@ pub(super) async fn admit(State(api): State<Api>, mut request: Request, next: Ne
     let (peer, is_open) = (peer(&request), route.as_deref().is_some_and(|route| OPEN.contains(&route)));
     let (caller, holder) = if is_open {
         admission.admitted(Admitted::Openly);
-        // A key that is shown without need counts, so that others at its address are not in its way.
+        // A valid key counts even if the route needs none, so that the limits of its address do not apply.
         let shown = bearer(request.headers()).and_then(|key| api.guard.keys.find(key));
         let holder = Holder::of(shown.as_ref().unwrap_or(&Caller::anyone()), peer);
         if shown.is_some() {
@@ -67,7 +67,7 @@ fn admit_connection(request: &Request, holder: &Holder) -> Result<(), ApiError> 
     place.admitted(holder).map_err(|exhausted| ApiError::exhausted("connections", exhausted))
 }
 
-/// Returns the caller. Without keys, now and ever, everyone on this machine is the anonymous caller.
+/// Returns the caller. If there has never been a key, everyone on this machine is the anonymous caller.
 fn identify(guard: &Guard, request: &Request, peer: IpAddr) -> Result<Caller, ApiError> {
     if let Some(anyone) = guard.keys.anyone() {
         return Ok(anyone);
@@ -106,18 +106,18 @@ fn needed_scope(method: &Method, route: Option<&str>) -> Scope {
     }
 }
 
-/// Returns true when a request to an open path may see more than that the server is alive.
+/// Returns true if a request to an open path may see more than the server's health.
 pub(super) fn knows(guard: &Guard, headers: &HeaderMap) -> bool {
     guard.keys.anyone().is_some() || bearer(headers).is_some_and(|key| guard.keys.find(key).is_some())
 }
 
-/// The session of a path, where it exists for the caller.
+/// Returns the session of a path if it exists for the caller.
 pub(super) fn visible(caller: &Caller, session: SessionId) -> Result<SessionId, ApiError> {
     if caller.sees(&session) { Ok(session) } else { Err(ApiError::unknown_session(session.as_str())) }
 }
 
-/// Pages of these origins may call. `None` where there are none: the layer would answer every `OPTIONS` itself, without
-/// a key.
+/// Allows pages of these origins to call. Returns `None` without origins, because the layer would answer every `OPTIONS` itself,
+/// without a key.
 pub(super) fn cors(origins: &OriginList) -> Option<CorsLayer> {
     if origins.0.is_empty() {
         return None;

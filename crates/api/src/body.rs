@@ -16,16 +16,16 @@ use crate::access::{BodyShare, Share};
 /// The time limits of reading a body.
 #[derive(Clone, Copy)]
 struct Patience {
-    /// Between two pieces.
+    /// The time limit between two pieces.
     idle: Duration,
     /// The time limit of the whole body, however slowly it arrives.
     total: Duration,
 }
 
-/// The largest body has its time at 35 KB/s.
+/// At this limit, the largest body may arrive at 35 KB/s.
 const PATIENCE: Patience = Patience { idle: Duration::from_secs(15), total: Duration::from_mins(2) };
 
-/// The body as it came, within the limits of its caller and in time.
+/// The body as received, within the limits of its caller and in time.
 pub(super) struct RawBody {
     pub(super) bytes: Bytes,
     share: Option<Share>,

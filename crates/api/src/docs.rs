@@ -13,12 +13,12 @@ use super::extract::Path;
 
 static PAGE: LazyLock<File> = LazyLock::new(|| File::new("docs.html", include_bytes!("docs/docs.html")));
 
-/// Written by hand, without a build: they are all that the page is.
+/// The files are handwritten and need no build.
 static FILES: LazyLock<[File; 3]> = LazyLock::new(|| {
     [
         File::new("docs.js", include_bytes!("docs/docs.js")),
         File::new("docs.css", include_bytes!("docs/docs.css")),
-        // The dashboard's build takes it in, too.
+        // The dashboard's build uses this file too.
         File::new("tokens.css", include_bytes!("docs/tokens.css")),
     ]
 });
@@ -49,7 +49,7 @@ mod tests {
         for file in FILES.iter() {
             assert!(page.contains(&format!("\"/docs/{}\"", file.name)), "{}", file.name);
         }
-        // These would parse text as markup. The page's policy refuses them too.
+        // These functions would parse text as markup. The page's policy refuses them too.
         let script = include_str!("docs/docs.js");
         for forbidden in ["innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", ".style"] {
             assert!(!script.contains(forbidden), "{forbidden} is in the script");

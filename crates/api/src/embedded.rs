@@ -16,25 +16,24 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sha2::{Digest as _, Sha256};
 
-/// Asked for again each time, which costs one answer without a body.
+/// Clients revalidate the file each time, which costs one answer without a body.
 const REVALIDATED: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// Its own scripts and styles, its own server; nothing inline, nothing evaluated, no other host. Text of an agent that
-/// came to be markup would load nothing and run nothing, and no text can be made markup in the first place (trusted
-/// types).
+/// The page may use its own scripts, styles and server, but nothing inline, no evaluated code and no other host. If an agent's text
+/// became markup, it would load and run nothing. Trusted types prevent text from becoming markup in the first place.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
 );
 
-/// Below this, an answer fits one packet anyway.
+/// A smaller answer fits one packet without compression.
 const MIN_COMPRESSED_BYTES: usize = 1024;
 
 /// One file as it is sent.
 pub(super) struct File {
     pub(super) name: &'static str,
     bytes: Bytes,
-    /// `None` where that would not be smaller.
+    /// `None` if compression would not make it smaller.
     compressed: Option<Bytes>,
     etag: HeaderValue,
 }
@@ -43,7 +42,7 @@ impl File {
     pub(super) fn new(name: &'static str, bytes: &'static [u8]) -> File {
         let hash = Sha256::digest(bytes);
         let tag = URL_SAFE_NO_PAD.encode(&hash[..12]);
-        // The one compression level that matters: this is done once.
+        // The best compression level is affordable because each file is compressed once.
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         let compressed = encoder.write_all(bytes).and_then(|()| encoder.finish()).ok();
         let compressed = compressed.filter(|small| bytes.len() >= MIN_COMPRESSED_BYTES && small.len() < bytes.len());
@@ -51,7 +50,7 @@ impl File {
             name,
             bytes: Bytes::from_static(bytes),
             compressed: compressed.map(Bytes::from),
-            // Weak: the compressed form is the same file.
+            // The tag is weak because the compressed form counts as the same file.
             etag: HeaderValue::try_from(format!("W/\"{tag}\"")).unwrap_or(HeaderValue::from_static("W/\"0\"")),
         }
     }

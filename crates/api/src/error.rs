@@ -26,7 +26,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// `code` is stable, because callers decide on it; `sentence` says what is wrong and what to do.
+    /// `code` is stable, because callers depend on it. `sentence` states the problem and the remedy.
     fn new(status: StatusCode, code: &'static str, sentence: impl Into<String>) -> Self {
         let sentence = sentence.into();
         let problem = Problem {
@@ -109,7 +109,7 @@ impl ApiError {
         ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
     }
 
-    /// The request concerns all sessions, and the key is bound to a prefix.
+    /// The request concerns all sessions, but the key is limited to a prefix.
     pub(super) fn not_for_a_prefix(prefix: &str) -> Self {
         let sentence = format!(
             "this API key is for sessions whose ids begin with {prefix:?}, and this is about all of them: use a key without a prefix"
@@ -122,7 +122,7 @@ impl ApiError {
         ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
     }
 
-    /// A template that cannot be used, which its operator has to repair.
+    /// The template cannot be used, and its operator must repair it.
     pub(super) fn agent_unusable(problem: &str) -> Self {
         let sentence = format!("the agent cannot be used: {problem}");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "agent_unusable", sentence)
@@ -134,7 +134,7 @@ impl ApiError {
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", sentence).retry_after(seconds)
     }
 
-    /// `held` names the resource, in the plural.
+    /// `held` is the name of the resource in the plural.
     pub(super) fn exhausted(held: &str, exhausted: Exhausted) -> Self {
         let sentence = match exhausted {
             Exhausted::Share(share) => {
@@ -197,7 +197,7 @@ impl ApiError {
             problem.resumed = Some(answer.resumed);
             problem.usage = Some(answer.usage.into());
         }
-        // A task's `status` is a word of the API and older than RFC 9457's: where both would stand, it wins.
+        // A task's `status` is part of the API and older than RFC 9457's, so it replaces the latter.
         error.problem.status = ProblemStatus::Task(record.status.into());
         error.problem.task_id = Some(record.id.clone());
         error.problem.session_id = Some(record.session_id.clone());
@@ -211,7 +211,7 @@ impl ApiError {
         self
     }
 
-    /// The container engine did not do what a request needs of it.
+    /// The container engine failed to do what a request needs.
     pub(super) fn engine(cause: &engine::EngineError) -> Self {
         tracing::warn!(error = %cause, "a request failed because of the container engine");
         let sentence = "unexpected answer of the container engine; see the server's log";
@@ -315,7 +315,7 @@ impl From<ArchiveError> for ApiError {
     fn from(error: ArchiveError) -> Self {
         match error {
             ArchiveError::Engine(cause) => ApiError::engine(&cause),
-            // A file that changed, or went, while it was read.
+            // The file changed or disappeared while it was read.
             ArchiveError::Malformed(_) | ArchiveError::Cut => {
                 let sentence = "the files changed while they were read; try again";
                 ApiError::new(StatusCode::CONFLICT, "changed", sentence).retry_after(1)

@@ -24,7 +24,7 @@ use super::extract::{Path, Query};
 use super::{Api, ApiError, view};
 use crate::access::Caller;
 
-/// Keeps proxies from closing a stream on which nothing happens.
+/// The interval of keep-alives, so that proxies do not close an idle stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The epoch of a session, on answers with numbered events.
@@ -56,7 +56,7 @@ pub(super) async fn events(
     }
     let log = api.registry.subscribe(&session).await?.log;
     let latest = log.latest();
-    // An export begins at the beginning, a live stream now.
+    // An export starts at the beginning, a live stream at the current position.
     let since = since.unwrap_or_else(|| log.at(if wants_lines { 0 } else { latest }));
     let until = if follow { u64::MAX } else { latest };
     let ends = [api.shutdown.clone(), caller.revoked];
@@ -70,7 +70,7 @@ pub(super) fn epoch(epoch: Epoch) -> [(HeaderName, String); 1] {
     [(EPOCH, epoch.to_string())]
 }
 
-/// Answers with what comes, as lines or as server-sent events. It ends early when the server does, or the caller's key.
+/// Answers with the items, as lines or as server-sent events. It ends early if the server or the caller's key does.
 pub(super) fn live<T: Send + 'static>(
     as_lines: bool,
     items: impl Stream<Item = T> + Send + 'static,
@@ -78,7 +78,7 @@ pub(super) fn live<T: Send + 'static>(
     lines: fn(T) -> Bytes,
     server_sent: fn(T) -> Vec<Event>,
 ) -> Response {
-    // Looked at before each item, so that nothing more goes out to a key that is not valid any more.
+    // Both are checked before each item, so that no item is sent with a key that is no longer valid.
     let items = items.take_until(shutdown.cancelled_owned()).take_until(revoked.cancelled_owned());
     if as_lines {
         let lines = items.map(move |item| Ok::<_, Infallible>(lines(item)));
@@ -95,7 +95,7 @@ fn pages(
     until: u64,
     counted: Subscribed,
 ) -> impl Stream<Item = (Epoch, Page)> + use<> {
-    // Counted as long as the stream is there.
+    // The subscriber counts for as long as the stream exists.
     stream::unfold((log.cursor(since), counted), move |(mut cursor, counted): (Cursor, Subscribed)| async move {
         if cursor.since() >= until {
             return None;
@@ -127,7 +127,7 @@ fn lines((epoch, page): (Epoch, Page)) -> Bytes {
 }
 
 fn server_sent((epoch, page): (Epoch, Page)) -> Vec<Event> {
-    // The cursor is the event's id, so that a browser comes back with it as `Last-Event-ID`.
+    // The cursor is the event's id, so that a browser sends it as `Last-Event-ID` when it reconnects.
     let at = |seq| Event::default().id(EventCursor { epoch: Some(epoch), seq }.to_string());
     match page {
         Page::Events(events) => {

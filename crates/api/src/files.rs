@@ -1,5 +1,5 @@
-//! `GET /session/:id/files[/PATH]`: a session's workspace. What is in it was made by an agent, so nothing of it is
-//! followed, believed or given to a browser to run.
+//! `GET /session/:id/files[/PATH]`: a session's workspace. An agent wrote its content, so links are not followed, metadata is not
+//! trusted, and a browser must not run any of it.
 
 mod export;
 mod kind;
@@ -29,7 +29,7 @@ use super::extract::{Path, Query};
 use super::{Api, ApiError};
 use crate::access::Caller;
 
-/// A longer list is none that a person reads.
+/// The maximum number of entries, more than a person reads.
 const MAX_ENTRIES: usize = 10_000;
 
 /// The size of a list's entries as JSON. A name has at most 255 bytes, but the target of a link may have 4,096.
@@ -84,7 +84,7 @@ async fn read(
     let record = api.store.session(&session).await?.ok_or_else(|| ApiError::unknown_session(id))?;
     let name = parts.last().map_or("workspace", String::as_str);
     let mut archive = match api.sandboxes.read_files(record.key, &parts).await {
-        // It has not had a container yet.
+        // The session has not had a container yet.
         Err(FilesError::NotFound) if parts.is_empty() && as_tar => return Ok(export::of_nothing(name)),
         Err(FilesError::NotFound) if parts.is_empty() => return Ok(listing(&parts, Vec::new(), false)),
         found => found?,
@@ -97,13 +97,13 @@ async fn read(
     match first.kind {
         EntryKind::Directory => Ok(list(&parts, archive, &first).await),
         EntryKind::File => file(archive, &first, name, is_set(query.inline.as_deref()), ends).await,
-        // It became one just now.
+        // The entry became a link in the meantime.
         EntryKind::Symlink => Err(FilesError::Symlink(name.to_owned()).into()),
         EntryKind::HardLink | EntryKind::Other => Err(FilesError::Special(name.to_owned()).into()),
     }
 }
 
-/// The parts of a path below the workspace, none of which means anything but itself.
+/// Splits a path below the workspace into its parts, none of which has a special meaning.
 fn parts(path: &str) -> Result<Vec<String>, ApiError> {
     if path.len() > MAX_PATH_BYTES {
         return Err(ApiError::invalid(format!("path: it must have at most {MAX_PATH_BYTES} bytes")));
@@ -127,7 +127,7 @@ async fn list(parts: &[String], mut archive: WorkspaceArchive, first: &ArchiveEn
     let deadline = Instant::now() + LIST_TIMEOUT;
     let (mut entries, mut bytes) = (Vec::new(), 0);
     let prefix = first.path.strip_suffix(b"/").unwrap_or(&first.path);
-    // Cut wherever it ends before the archive does, of whatever reason: what is there is true, and not all.
+    // The list is truncated if it ends before the archive, for whatever reason: its entries are correct but incomplete.
     let truncated = loop {
         let Ok(Ok(entry)) = timeout_at(deadline, archive.next()).await else { break true };
         let Some(entry) = entry else { break false };
@@ -158,7 +158,7 @@ fn child<'a>(prefix: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
 
 fn view(name: &[u8], entry: &ArchiveEntry) -> FileEntry {
     let kind = match entry.kind {
-        // A hard link is a second name of a file that came before; the archive does not repeat its size.
+        // A hard link is another name of an earlier file. The archive does not repeat its size.
         EntryKind::File | EntryKind::HardLink => FileType::File,
         EntryKind::Directory => FileType::Directory,
         EntryKind::Symlink => FileType::Symlink,
@@ -209,7 +209,7 @@ async fn file(
     Ok((headers, body(futures::StreamExt::chain(beginning, rest), ends)).into_response())
 }
 
-/// A body that ends with the server or the caller's key. Cut, and not ended, so that nobody takes a part for the whole.
+/// A body that ends with the server or the caller's key. It is then cut instead of ended, so that the part does not look complete.
 fn body(
     pieces: impl futures::Stream<Item = Result<Bytes, ArchiveError>> + Send + 'static,
     ends: [CancellationToken; 2],
@@ -230,7 +230,7 @@ fn body(
     }))
 }
 
-/// Whatever it is, a browser runs nothing of it. `nosniff` every answer has.
+/// The headers keep a browser from running the file. Every answer has `nosniff`.
 fn safe_headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));

@@ -1,4 +1,4 @@
-//! Is the server alive, and can it run tasks?
+//! The server's health, and whether it can run tasks.
 
 use api_types::health::{Check, Health, HealthStatus, NAME, Readiness, SandboxCounts};
 use axum::Json;
@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use super::authorize::knows;
 use super::{Api, ApiError, agents};
 
-/// `GET /health`: answers as long as the process does; with counts, which are not for everybody where there are keys.
+/// `GET /health` answers while the process runs. With keys, only some callers see the counts.
 pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Health>, ApiError> {
     let alive = Health {
         status: HealthStatus::Ok,
@@ -41,12 +41,12 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result
     }))
 }
 
-/// `GET /ready`: what a task needs is there. 503 with the remedy where it is not, for those who may know it.
+/// `GET /ready` checks everything that a task needs. It answers 503, with the remedy for callers that may see it.
 pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Response {
     let sandboxes = &api.sandboxes;
     let image = &sandboxes.settings().image;
     let engine = sandboxes.engine().info().await;
-    // An engine that hangs is not asked for more: somebody waits for this answer.
+    // An engine that hangs gets no further request, because the caller waits for this answer.
     let image = match &engine {
         Err(_) => Err("not known while the engine does not answer".to_owned()),
         Ok(_) => match sandboxes.engine().image(image).await {
@@ -84,7 +84,7 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
     (status, Json(Readiness { ready, checks })).into_response()
 }
 
-/// A damaged row is the trouble of its session, so the store is usable with it.
+/// A damaged row affects only its session, so the store is usable.
 fn usable(damage: &[String]) -> String {
     if damage.is_empty() { "usable".to_owned() } else { format!("usable; damaged and skipped: {}", damage.join("; ")) }
 }

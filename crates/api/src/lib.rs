@@ -108,7 +108,7 @@ pub struct Api {
     pub feed: Feed,
     /// `None`: the server has no credential for a forge.
     pub github: Option<GitHub>,
-    /// AGENT_DIR, read anew for each request that concerns an agent.
+    /// AGENT_DIR, read again for each request that concerns an agent.
     pub agent_dir: PathBuf,
     pub defaults: Arc<TaskDefaults>,
     pub guard: Arc<Guard>,

@@ -1,4 +1,4 @@
-//! Connections: how many, how long each may take to ask, and their end.
+//! Connections: their number, their time limits, and their end.
 
 mod head;
 mod linger;
@@ -39,13 +39,13 @@ use places::Places;
 /// The time limits of a connection.
 #[derive(Clone, Copy)]
 struct Patience {
-    /// From the first byte of a request to its last header; of the first request, from the connection's begin.
+    /// The time from a request's first byte to its last header. The first request's time starts with the connection.
     head: Duration,
-    /// Between two requests.
+    /// The time between two requests.
     idle: Duration,
-    /// After the last answer.
+    /// The time after the last answer.
     linger: linger::Patience,
-    /// Until a request has shown a key, where keys are required.
+    /// The time until a request must have shown a key, if keys are required.
     stranger: Duration,
 }
 
@@ -57,13 +57,13 @@ const PATIENCE: Patience = Patience {
     stranger: places::STRANGER_TIMEOUT,
 };
 
-/// Request line and headers together; more than that is answered with 431.
+/// The maximum size of request line and headers together. A larger head gets 431.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// Browsers send about twenty.
 const MAX_HEADERS: usize = 100;
 
-/// The wait when the process has no file descriptor left: until a connection ends, accepting fails at once.
+/// The wait if the process has no file descriptor left: until a connection ends, accepting fails at once.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The time in which a stranger has to read its last answer.
@@ -105,7 +105,7 @@ pub async fn serve(
                 let local = stream.local_addr().ok();
                 tracker.spawn(server.clone().connection(stream, permit, peer, local));
             }
-            // The peer's own doing, and over.
+            // The client caused the error, and the connection has ended.
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
                 warn!(%error, "could not accept a connection");
@@ -127,7 +127,7 @@ struct Server {
 }
 
 impl Server {
-    /// Finds out whose connection it is, and serves it.
+    /// Determines the client of a connection and serves it.
     async fn connection(
         self,
         mut stream: TcpStream,
@@ -181,7 +181,7 @@ impl Server {
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            // It begins when the request before has been answered, so it is the one for idle connections.
+            // This timer starts after the previous answer, so it is the limit for idle connections.
             .header_read_timeout(patience.idle)
             .max_buf_size(MAX_HEAD_BYTES)
             .max_headers(MAX_HEADERS)

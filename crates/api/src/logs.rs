@@ -1,4 +1,4 @@
-//! `GET /task/:id/logs`: what a task did, as the CLI's own lines, as text for a person, or as our events.
+//! `GET /task/:id/logs`: a task's log, as the CLI's own lines, as text for a person, or as our events.
 
 use std::convert::Infallible;
 
@@ -37,7 +37,7 @@ pub(super) struct LogsQuery {
 
 #[derive(Clone, Copy)]
 enum Format {
-    /// The CLI's stream-json lines without deltas: the default, because the callers of before read it.
+    /// The CLI's stream-json lines without deltas. They are the default for compatibility with earlier callers.
     Lines,
     Text,
     Events,
@@ -63,7 +63,7 @@ pub(super) async fn logs(
     } else {
         None
     };
-    // Of the session that the task was submitted to, which may be deleted.
+    // The epoch belongs to the session that the task was submitted to, which may be deleted.
     let epoch = store.session_epoch(record.session).await?;
     let reader = Reader { store, task, format, since: 0, news, ended: false };
     let revoked = caller.revoked.cancelled_owned();
@@ -90,9 +90,9 @@ struct Reader {
     format: Format,
     /// The row that was read last.
     since: u64,
-    /// Tells that the session's log grew, where the task is followed.
+    /// Set if the task is followed. Reports that the session's log grew.
     news: Option<Cursor>,
-    /// The task had ended before the last read, so that read saw all.
+    /// The task had ended before the last read, so that read saw everything.
     ended: bool,
 }
 
@@ -150,7 +150,7 @@ impl Reader {
     }
 }
 
-/// An event as a person reads it. Many events say nothing to one.
+/// Formats an event for a person. Many events have no readable form.
 fn readable(json: &[u8]) -> String {
     let Ok(event) = serde_json::from_slice::<Event>(json) else { return String::new() };
     let ended =

@@ -33,7 +33,7 @@ pub(super) async fn expose(State(api): State<Api>, Extension(caller): Extension<
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], api.metrics.expose(&standing)).into_response())
 }
 
-/// Every request, those that get no further than the perimeter too.
+/// Counts every request, including those that the perimeter refuses.
 pub(super) async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut counted = Counted { metrics, method: request.method().clone(), route, status: None };
@@ -42,7 +42,7 @@ pub(super) async fn count(State(metrics): State<Metrics>, request: Request, next
     response
 }
 
-/// Counts when it is dropped: also a request whose caller hangs up, which is the end of its handler.
+/// Counts a request on drop, even if its caller hangs up, which ends its handler.
 struct Counted {
     metrics: Metrics,
     method: http::Method,

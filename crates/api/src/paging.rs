@@ -10,7 +10,7 @@ use super::{ApiError, view};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A search that ended before it had looked at everything.
+/// Marks a search that ended before it had examined everything.
 pub(super) const PARTIAL: HeaderName = HeaderName::from_static("x-partial");
 
 const DEFAULT_LIMIT: usize = 100;

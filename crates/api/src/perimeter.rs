@@ -24,7 +24,7 @@ use authority::Authority;
 
 pub(super) use headers::secure;
 
-/// Under which names we are called, and whose pages may call.
+/// The host names of the server, and the origins whose pages may call it.
 #[derive(Clone, Debug)]
 pub struct Perimeter {
     listens_on: SocketAddr,
@@ -32,7 +32,7 @@ pub struct Perimeter {
     origins: OriginList,
 }
 
-/// The end of a connection that is ours, as an extension of its requests.
+/// The server's address of the connection, as an extension of its requests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LocalAddress(pub(super) SocketAddr);
 
@@ -66,10 +66,10 @@ impl Perimeter {
     }
 }
 
-/// Host, Origin and Sec-Fetch-Site.
+/// Checks Host, Origin and Sec-Fetch-Site.
 pub(super) async fn check_source(State(perimeter): State<Arc<Perimeter>>, request: Request, next: Next) -> Response {
-    // The HTTP library may hide one of two lengths, depending on their order. Closing the connection makes that
-    // harmless: what follows on the connection is never read as a request.
+    // The HTTP library may hide one of two lengths, depending on their order. Closing the connection makes that harmless: later
+    // bytes on the connection are never read as a request.
     let chunked = request.headers().contains_key(TRANSFER_ENCODING);
     let local = request.extensions().get::<LocalAddress>().map(|local| local.0);
     let mut response = match perimeter.check(request.method(), request.uri(), request.headers(), local) {
@@ -85,8 +85,8 @@ pub(super) async fn check_source(State(perimeter): State<Arc<Perimeter>>, reques
     response
 }
 
-/// A body must say that it is JSON, which no page can make a browser send to another origin without asking first, and
-/// must not say that it is too long.
+/// A body must be declared as JSON, which a page cannot send to another origin without a preflight request, and its declared length
+/// must not exceed the limit.
 pub(super) async fn check_body(request: Request, next: Next) -> Result<Response, ApiError> {
     // The connection reads and drops the body of a request that is refused.
     objection(request.headers()).map_or(Ok(()), Err)?;

@@ -1,4 +1,4 @@
-//! `GET /sandboxes`: what runs now, and what it takes.
+//! `GET /sandboxes`: the running sandboxes and their resource usage.
 
 use std::collections::HashMap;
 

@@ -22,7 +22,7 @@ use super::submission::check_length;
 use super::{Api, ApiError, view};
 use crate::access::Caller;
 
-/// The sessions of a page. Callers of the origins ask for no page, so it is long enough for all sessions of most servers.
+/// The maximum number of sessions on a page. Earlier callers ask for no page, so it covers all sessions of most servers.
 const MAX_SESSIONS: usize = 10_000;
 
 #[derive(Deserialize)]
@@ -54,7 +54,7 @@ pub(super) async fn show(
     Ok(Json(view::session_details(&view)))
 }
 
-/// `DELETE /session/:id`: also for one that is not there.
+/// `DELETE /session/:id`, which also succeeds for a missing session.
 pub(super) async fn delete(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
@@ -113,7 +113,7 @@ pub(super) async fn set_credential(
     change_credential(&api, &session, Some(own)).await
 }
 
-/// `DELETE /session/:id/credential`: the operator's is used again.
+/// `DELETE /session/:id/credential`. The operator's credential is used again.
 pub(super) async fn delete_credential(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,

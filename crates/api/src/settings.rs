@@ -1,4 +1,4 @@
-//! Values of the API's settings. Each says in its error what it may be.
+//! Values of the API's settings. Each error names the allowed values.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -25,7 +25,7 @@ impl FromStr for OriginList {
     }
 }
 
-/// ALLOWED_HOSTS: names in lower case, or addresses, each with its port; without one, any port is meant.
+/// ALLOWED_HOSTS: names in lower case, or addresses, each with its port. Without a port, any port matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostList(Vec<(String, Option<u16>)>);
 
@@ -85,7 +85,7 @@ impl FromStr for TrustedProxies {
 #[derive(Clone, Default)]
 pub struct ApiKeys {
     digests: Vec<Digest>,
-    /// Until [`ApiKeys::take_secrets`].
+    /// The keys themselves, until [`ApiKeys::take_secrets`].
     secrets: Vec<SecretString>,
 }
 
@@ -112,7 +112,7 @@ impl FromStr for ApiKeys {
     fn from_str(text: &str) -> Result<Self, String> {
         let key = |part: &str| -> Result<(Digest, SecretString), String> {
             if part.chars().count() < Self::MIN_CHARS {
-                // The value itself must not be repeated.
+                // The error must not contain the value itself.
                 return Err(format!("each key must have at least {} characters", Self::MIN_CHARS));
             }
             Ok((Digest::of(part), SecretString::from(part)))

@@ -33,7 +33,7 @@ const INTERNAL: u16 = 1011;
 const REVOKED: u16 = 4001;
 const TOO_SLOW: u16 = 4008;
 
-/// The time in which a subscriber that has read everything else has to read the close frame.
+/// The time in which a subscriber that has read everything else must read the close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
@@ -58,9 +58,9 @@ pub(super) async fn open(
     api.registry.prepare(&session).await;
     let (response, socket) = upgrade.accept(&headers, STREAM_PROTOCOL);
     let streams = api.streams.clone();
-    // Tracked, because shutting down does not see sockets that were upgraded.
+    // The task is tracked, because the shutdown does not see upgraded sockets.
     streams.spawn(async move {
-        // The request is answered long before its subscriber leaves.
+        // The request is answered long before its subscriber disconnects.
         let _share = share;
         match socket.await {
             Ok(socket) => serve(socket, session, subscription, since, api, caller.revoked).await,
@@ -102,9 +102,9 @@ async fn serve(
 
 struct Stream {
     socket: Socket,
-    /// The number of the last event that was put on its way.
+    /// The number of the last event that was sent.
     last: u64,
-    /// A subscriber that takes nothing for this long is let go: it can come back with its last `seq`.
+    /// A subscriber that reads nothing for this long is disconnected. It can reconnect with its last `seq`.
     patience: Duration,
     shutdown: CancellationToken,
     revoked: CancellationToken,
@@ -117,7 +117,7 @@ enum Ended {
     Gone,
     Deleted,
     ShuttingDown,
-    /// The key with which it was opened, or with which its ticket was made.
+    /// The key that opened it, or that made its ticket, was revoked.
     Revoked,
     TooSlow,
     Failed,
@@ -157,7 +157,8 @@ impl Stream {
         in_time(&self.shutdown, &self.revoked, self.patience, self.socket.send_text(text)).await
     }
 
-    /// Says why. One that was too slow has the same time once more to take what is on its way, and this after it.
+    /// Closes with the reason. A subscriber that was too slow has the same time once more to read what is in flight, and then the
+    /// reason.
     async fn close(mut self, ended: Ended) {
         let last = self.socket.cut().unwrap_or(self.last);
         let (code, reason, patience) = match ended {

@@ -31,7 +31,7 @@ pub struct TaskDefaults {
 /// A checked task.
 #[derive(Debug)]
 pub(super) struct CheckedTask {
-    /// The id that it has to have: that of a repository task, which names its session.
+    /// The id that the task must have: that of a repository task, which names its session.
     pub(super) task: Option<TaskId>,
     pub(super) session: SessionId,
     pub(super) request: TaskRequest,
@@ -43,7 +43,7 @@ const WORKER_TURNS: u32 = 300;
 const MAX_RETRY: u32 = 3;
 const MAX_METADATA_BYTES: usize = 16 * 1024;
 
-/// Checks the body of `POST /task`. An error names the member, or the forms that there are.
+/// Checks the body of `POST /task`. An error names the member, or the allowed forms.
 pub(super) fn check(
     body: TaskBody,
     caller: &Caller,
@@ -56,7 +56,7 @@ pub(super) fn check(
         (None, None, Some(prompt)) => {
             let prompt = prompt.as_str().ok_or_else(|| ApiError::invalid("prompt: it must be a string"))?.to_owned();
             let task = TaskId::generate();
-            // A key that sees sessions of a prefix only sees this one too.
+            // A key that is limited to a prefix must see this session too.
             let session = format!("{}{task}", prefix(caller).unwrap_or_default());
             (Some(task), session, prompt)
         }
@@ -126,7 +126,7 @@ pub(super) fn check(
         key: caller.key.clone(),
         key_limits: caller.limits.clone(),
         repository,
-        // A header says it.
+        // A header sets it.
         trace_parent: None,
     };
     Ok(CheckedTask { task, session, request, env })
@@ -165,7 +165,7 @@ fn check_metadata(metadata: Option<&Value>) -> Result<(), ApiError> {
     }
 }
 
-/// Names that would change how the agent itself runs are ours to set.
+/// Refuses names that would change how the agent itself runs.
 fn check_env(env: &BTreeMap<String, SecretString>) -> Result<(), ApiError> {
     for (name, value) in env {
         let is_credential = CREDENTIAL_NAMES.contains(&name.as_str());

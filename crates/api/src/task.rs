@@ -1,4 +1,4 @@
-//! Tasks: handed in, looked at, aborted.
+//! Tasks: submitted, shown, aborted.
 
 use api_types::body::TaskBody;
 use api_types::parse_word;
@@ -73,7 +73,7 @@ pub(super) async fn submit(
     Ok(response)
 }
 
-/// Submits a task. The same request once more gets the same task. Returns the task and its session.
+/// Submits a task. A repeated request returns the same task. Returns the task and its session.
 async fn submit_once(api: &Api, session: SessionId, submission: Submission) -> Result<(TaskId, SessionId), ApiError> {
     match api.registry.submit(&session, submission).await {
         Ok(accepted) => Ok((accepted.task, session)),
@@ -89,8 +89,8 @@ async fn submit_once(api: &Api, session: SessionId, submission: Submission) -> R
     }
 }
 
-/// `POST /task/:id/retry`: the same once more. A repository task begins anew, with a branch of its own; another task
-/// goes to its session again.
+/// `POST /task/:id/retry` submits the same task again. A repository task starts again on its own branch; another task goes to its
+/// session again.
 pub(super) async fn retry(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
@@ -127,7 +127,7 @@ pub(super) async fn retry(
     };
     let webhook = api.store.webhook_target(&before.id).await?;
     let agent = api.registry.describe(&session).await?.map(|session| session.agent).unwrap_or_default();
-    // The path stands for the body, which such a request does not have.
+    // The path replaces the body, which such a request does not have.
     let idempotency = idempotency_key(&caller, &headers, format!("retry {}", before.id).as_bytes())?;
     let submission = Submission { task, agent, request, env, needs: Vec::new(), idempotency, webhook };
     let (id, session) = submit_once(&api, session, submission).await?;
@@ -155,7 +155,7 @@ pub(super) async fn show(
     let record = visible_task(&api, &caller, &id).await?;
     let mut shown = view::task(&record);
     if record.status == TaskStatus::Running {
-        // The charge so far; the answer has the rest.
+        // These are the charges so far. The answer has the rest.
         let budgets = api.gateway.budgets();
         shown.cost = Some(budgets.of_task(&record.id).await?.spent.dollars());
     }
@@ -291,7 +291,7 @@ fn prefers_async(headers: &HeaderMap) -> bool {
     preferences.flat_map(|value| value.split([',', ';'])).any(|preference| preference.trim() == "respond-async")
 }
 
-/// The standard requires that an invalid value is ignored.
+/// The standard requires ignoring an invalid value.
 fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
     headers.get("traceparent")?.to_str().ok()?.parse().ok()
 }

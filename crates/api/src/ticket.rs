@@ -1,4 +1,4 @@
-//! `POST /session/:id/ticket`: with what a page opens a session's stream.
+//! `POST /session/:id/ticket` returns a ticket with which a page opens a session's stream.
 
 use api_types::request::TicketRequest;
 use api_types::session::Ticket;

@@ -15,9 +15,9 @@ use super::session::prefix;
 use super::{Api, ApiError};
 use crate::access::Caller;
 
-/// More rows are no table any more; a narrower question gets them.
+/// The maximum number of rows. A narrower query returns the others.
 const MAX_ROWS: usize = 1000;
-/// Days before today that are looked at where nothing is said.
+/// The number of days before today that a query without dates covers.
 const DEFAULT_DAYS: i64 = 30;
 
 #[derive(Deserialize)]
@@ -70,7 +70,7 @@ fn filter(query: UsageQuery, caller: &Caller, today: Day) -> Result<UsageFilter,
     Ok(UsageFilter {
         from,
         to,
-        // Both: another's key, asked for by one who sees only its own, used nothing.
+        // Both conditions apply: a key that sees only its own usage gets nothing for another key.
         keys: own.into_iter().chain(asked).collect(),
         session,
         session_prefix: prefix(caller).map(str::to_owned),
@@ -146,9 +146,9 @@ mod tests {
         assert_eq!(keys(Scope::Admin, Some("a"), Some("b")), Some(vec!["b".to_owned()]));
         for scope in [Scope::Read, Scope::Submit] {
             assert_eq!(keys(scope, Some("a"), None), Some(vec!["a".to_owned()]));
-            // Both must hold, so this is nothing.
+            // Both must hold, so the result is empty.
             assert_eq!(keys(scope, Some("a"), Some("b")), Some(vec!["a".to_owned(), "b".to_owned()]));
-            assert_eq!(keys(scope, None, None), None, "a caller who is nobody sees nothing");
+            assert_eq!(keys(scope, None, None), None, "a caller without an identity sees nothing");
         }
     }
 

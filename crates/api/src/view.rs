@@ -11,7 +11,7 @@ use serde_json::Value;
 use sessions::session::{Changed, SessionView, Status};
 use store::{Answers, LISTED_CHARS, SessionSummary};
 
-/// A task for `GET /task/:id`, with all that it has.
+/// A task for `GET /task/:id`, with all members.
 pub(super) fn task(record: &TaskRecord) -> Task {
     let completed = record.answer.as_ref().filter(|_| record.status == TaskStatus::Completed);
     Task {
@@ -53,7 +53,7 @@ fn cut(text: &str) -> (&str, bool) {
 
 /// The members of a task that are short.
 fn facts(record: &TaskRecord) -> Task {
-    // While the work of a task is still being handed in, its end is not shown yet.
+    // The end is not shown while the work of the task is still being handed in.
     let failure = record.failure.as_ref().filter(|_| record.status.is_final());
     let answer = record.answer.as_ref().filter(|_| record.status.is_final());
     let progress = record.repository.as_ref();
@@ -138,7 +138,7 @@ pub(super) fn session_details(view: &SessionView) -> Session {
 pub(super) fn changed(changed: &Changed<'_>) -> Bytes {
     match changed {
         Changed::Task(record) => json(&listed(record, Answers::Short)),
-        // The record has the number as it was when the worker began.
+        // The record has the number from the start of the worker.
         Changed::Session(record, status, seq) => json(&Session { seq: *seq, ..session(&(*record).into(), *status) }),
         Changed::SessionDeleted(id) => json(&SessionGone { session_id: (*id).clone() }),
     }

@@ -1,4 +1,4 @@
-//! `GET /watch`: what changes in all sessions and tasks that a caller sees, as server-sent events or as lines of JSON.
+//! `GET /watch`: changes of all sessions and tasks that a caller sees, as server-sent events or as lines of JSON.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::events::{accepts, live};
 use super::{Api, ApiError, view};
 use crate::access::{Caller, Exhausted};
 
-/// Live from now on, `reload` first: who lists after that has missed nothing.
+/// The feed is live from now on and starts with `reload`: a caller that lists after that misses nothing.
 pub(super) async fn watch(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
@@ -66,7 +66,7 @@ fn lines(news: News) -> Bytes {
                 bytes.extend_from_slice(json);
                 bytes.extend_from_slice(b"}\n");
             }
-            // An object with one field, which stands beside `type`.
+            // The object has one field, beside `type`.
             NoticeKind::SessionDeleted => {
                 bytes.extend(format!("{{\"type\":\"{name}\",").into_bytes());
                 bytes.extend_from_slice(json.get(1..).unwrap_or_default());

@@ -80,7 +80,7 @@ pub(super) async fn list(
     Ok(paging.answer("/webhooks", &page, show, &filters))
 }
 
-/// `POST /webhooks/:id/replay`: tried once more, from the beginning of its schedule, under the same id.
+/// `POST /webhooks/:id/replay` delivers once more, from the beginning of the schedule, under the same id.
 pub(super) async fn replay(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,

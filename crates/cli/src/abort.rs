@@ -1,4 +1,4 @@
-//! `claude-runner abort`: ends what a session does, or one task.
+//! `claude-runner abort`: aborts a task, or all tasks of a session.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `claude-runner agents`: what a new session can be.
+//! `claude-runner agents`: lists the agents that a new session can have.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -36,7 +36,7 @@ pub(super) async fn run(options: AgentsOptions) -> anyhow::Result<ExitCode> {
     }
     let agents: Vec<Agent> = agents.into_iter().map(|agent| agent.value).collect();
     lists::print_table(&table(&agents))?;
-    // An error is a sentence with a file and a line, too long for a column.
+    // An error has a file and a line, so it is too long for a column.
     for (name, error) in agents.iter().filter_map(|agent| Some((&agent.name, agent.error.as_ref()?))) {
         writeln!(io::stderr(), "{name} cannot be used: {}", super::terminal::on_one_line(error))?;
     }

@@ -1,4 +1,4 @@
-//! `claude-runner completions` and `claude-runner man`: made of the commands' own descriptions.
+//! `claude-runner completions` and `claude-runner man`, generated from the commands' descriptions.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! `claude-runner doctor`: looks whether `serve` can run with these settings, and says what to do where it cannot.
-//! Nothing on the machine is changed: what is made for a try is removed again.
+//! `claude-runner doctor`: checks whether `serve` can run with these settings, and prints the remedy for each problem. It leaves
+//! the machine unchanged: everything that a check creates is removed again.
 
 mod access;
 mod agent;
@@ -47,19 +47,19 @@ Examples:
 
 Exit status 1 where something stops the server or its tasks; what is only to be looked at does not count.";
 
-/// The settings of `serve` that are examined, and the engine to which they lead.
+/// The settings of `serve` that are checked, and their engine.
 pub struct Settings {
     pub engine: Arc<dyn Engine>,
     pub engine_address: String,
     pub sandbox: SandboxSettings,
-    /// MAX_SANDBOXES, where it is set.
+    /// MAX_SANDBOXES, if it is set.
     pub max_sandboxes: Option<usize>,
     /// The default of MAX_SANDBOXES for an engine with this many bytes of memory.
     pub usual_sandboxes: Box<dyn Fn(u64) -> usize + Send + Sync>,
     pub agent_dir: PathBuf,
     pub model: String,
     pub model_prices: Option<PathBuf>,
-    /// ANTHROPIC_BASE_URL as it was given, and the gateway's settings made from it.
+    /// ANTHROPIC_BASE_URL as configured, and the gateway's settings made from it.
     pub model_api: (String, anyhow::Result<GatewaySettings>),
     pub credentials: anyhow::Result<Credentials>,
     pub host: IpAddr,
@@ -71,7 +71,7 @@ pub struct Settings {
     pub runtime_dir: PathBuf,
 }
 
-/// Exit code 1 where a check failed; warnings do not count.
+/// The exit code is 1 if a check failed. Warnings do not count.
 pub async fn run(settings: Settings, json: bool) -> anyhow::Result<ExitCode> {
     let stop = CancellationToken::new();
     let mut checks = pin!(examine(&settings, &stop));
@@ -80,7 +80,7 @@ pub async fn run(settings: Settings, json: bool) -> anyhow::Result<ExitCode> {
         interrupted = tokio::signal::ctrl_c() => {
             interrupted?;
             stop.cancel();
-            // A container that was started for a try is removed first.
+            // A container that a check started is removed first.
             checks.await;
             return Ok(Exit::Interrupted.into());
         }
@@ -91,7 +91,7 @@ pub async fn run(settings: Settings, json: bool) -> anyhow::Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// All checks, in the order in which a person would go about it. Cut short by `stop`.
+/// Runs all checks in a helpful order. `stop` ends them early.
 async fn examine(settings: &Settings, stop: &CancellationToken) -> Vec<Check> {
     let clock = clock::Watch::start();
     let engine = settings.engine.as_ref();
@@ -140,7 +140,7 @@ async fn examine(settings: &Settings, stop: &CancellationToken) -> Vec<Check> {
     checks
 }
 
-/// True: the image is there.
+/// Returns true if the image exists.
 async fn engine_checks(settings: &Settings, checks: &mut Vec<Check>) -> bool {
     let sandbox = &settings.sandbox;
     let found = settings.engine.info().await;

@@ -55,7 +55,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The command was called in a way that clap cannot know to be wrong.
+/// The arguments are wrong in a way that clap cannot detect.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Misuse(pub(super) String);

@@ -1,4 +1,4 @@
-//! `claude-runner export`: a session or a task, to keep or to read: its events, a transcript, its files.
+//! `claude-runner export`: exports the events of a session or a task, a transcript, or its files.
 
 mod target;
 mod transcript;
@@ -86,7 +86,7 @@ pub(super) async fn run(options: ExportOptions) -> anyhow::Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-/// Finds the subject of an id, in the order of the server's abort: a session first.
+/// Finds the subject of an id. Like the server's abort, it looks for a session first.
 async fn find(remote: &Remote, id: &str) -> Result<Subject, RemoteError> {
     match remote.get::<Session>(&["session", id]).await {
         Ok(_) => return Ok(Subject::Session(id.to_owned())),
@@ -138,7 +138,7 @@ async fn transcribe(remote: &Remote, subject: &Subject, target: &mut Target) -> 
                 Ok(())
             })
             .await?;
-            // A list cuts long messages; a transcript has all of them.
+            // A list cuts long messages, but a transcript needs the whole text.
             for (id, record) in records.iter_mut().filter(|(_, record)| record.truncated == Some(true)) {
                 *record = remote.get(&["task", id]).await?;
             }

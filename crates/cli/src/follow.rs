@@ -1,4 +1,4 @@
-//! The events of one task from its first to its last, whatever becomes of the server meanwhile.
+//! The events of one task from first to last, even across restarts of the server.
 
 use std::io;
 use std::pin::Pin;
@@ -22,10 +22,10 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 const SERVER_SENT: &str = "text/event-stream";
 const EPOCH: &str = "session-epoch";
 
-/// A live stream says something every 15 seconds, so one that is silent for longer is dead.
+/// A live stream sends something every 15 seconds, so a longer silence means that it is dead.
 const SILENCE: Duration = Duration::from_secs(40);
 
-/// The time for which a server may be away, and the interval of attempts to reach it.
+/// The time for which a server may be unreachable, and the interval of attempts to reach it.
 const PATIENCE: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -38,7 +38,7 @@ pub(super) struct Follow {
     live: bool,
     /// The number of the last event that was seen.
     seq: u64,
-    /// The life of the session that the number is of, where the server says it.
+    /// The life of the session to which the number belongs, if the server reports it.
     epoch: Option<Epoch>,
     source: Source,
     ended: bool,
@@ -53,7 +53,7 @@ pub(super) enum Step {
         /// The event's line, unchanged.
         line: String,
     },
-    /// The server is away, and reconnecting has begun. Reported once, until it is back.
+    /// The server is unreachable, and reconnecting has begun. Reported once for each interruption.
     Away(RemoteError),
 }
 
@@ -95,7 +95,7 @@ pub(super) fn end_of(event: &Event) -> Option<Exit> {
 }
 
 impl Follow {
-    /// Starts at the first event. It ends at the task's last one with `live`, else at the latest.
+    /// Starts at the first event. With `live` it ends at the task's last event, otherwise at the latest one.
     pub(super) async fn task(remote: &Remote, task: &str, live: bool) -> Result<Self, RemoteError> {
         let record: Task = remote.get(&["task", task]).await?;
         Ok(Follow {
@@ -136,7 +136,7 @@ impl Follow {
             let Some(seq) = head.seq else {
                 // An event without a number stands for missing ones.
                 if let Ok(Event::Gap(Gap { reason: GapReason::Renewed, .. })) = serde_json::from_str(&line) {
-                    // The session of the task was deleted, or the server goes on from a backup: the record says which.
+                    // The session of the task was deleted, or the server continues from a backup. The record shows which.
                     (self.source, self.seq, self.read_after_end) = (Source::Unread, 0, false);
                 }
                 continue;
@@ -154,7 +154,7 @@ impl Follow {
         }
     }
 
-    /// One step: a line, or from one source to the next.
+    /// Takes one step: reads a line, or moves from one source to the next.
     async fn read(&mut self) -> Result<Read, RemoteError> {
         match &mut self.source {
             Source::Unread => {
@@ -193,14 +193,14 @@ impl Follow {
                     Ok(Err(error)) => return Err(self.remote.cut(&error)),
                     Err(_) => return Err(self.remote.cut(&io::ErrorKind::TimedOut.into())),
                 };
-                // Other lines are its number, and signs of life.
+                // Other lines contain the event's number or keep the connection alive.
                 Ok(Read::Line(line.strip_prefix("data:").unwrap_or_default().trim_start().to_owned()))
             }
         }
     }
 
-    /// The task ended after its events were read, so that they are read again; or before, and retention removed the
-    /// last of them, so that the record says how.
+    /// Decides how the task ends: it may have ended after its events were read, which are then read again. If it ended before,
+    /// retention has removed its last events, and the record contains the end.
     fn end_by_record(&mut self, record: &Answered<Task>) -> Read {
         if !self.read_after_end {
             self.read_after_end = true;
@@ -234,7 +234,7 @@ impl Follow {
     }
 }
 
-/// The event with which a task ended, as its record says it.
+/// Builds the event with which a task ended, from its record.
 fn end_in(record: &Task, seq: u64) -> Event {
     let ts = record.finished.unwrap_or(record.created);
     let head = OfTask { seq, ts, task_id: record.task_id.clone() };

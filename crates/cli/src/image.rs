@@ -62,7 +62,7 @@ pub struct PresetArguments {
     image: String,
 }
 
-/// The interval of the spinner's frames.
+/// The interval between two frames of the spinner.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Characters of an image's id that people compare.
@@ -94,7 +94,7 @@ impl From<BuildArguments> for BuildOptions {
     }
 }
 
-/// Builds, and reports the progress on stderr: one line that changes on a terminal, plain lines elsewhere.
+/// Builds the image and reports the progress on stderr: one changing line on a terminal, plain lines elsewhere.
 async fn build_with_progress(engine: &dyn Engine, options: &BuildOptions) -> anyhow::Result<()> {
     let spinner = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
@@ -119,7 +119,7 @@ fn show(spinner: &ProgressBar, progress: BuildStep) {
         BuildStep::Building => "building the image".to_owned(),
         BuildStep::Line(line) => line,
     };
-    // Indicatif hides everything when stderr is no terminal.
+    // Indicatif hides everything if stderr is not a terminal.
     if spinner.is_hidden() {
         say(&line);
     } else {

@@ -1,4 +1,4 @@
-//! `claude-runner init`: a new agent template, by questions, by flags, or from another one.
+//! `claude-runner init`: creates an agent template from questions, from flags, or from another template.
 
 mod copy;
 mod questions;
@@ -72,7 +72,7 @@ pub(super) enum YesOrNo {
 
 pub(super) fn run(options: &InitOptions) -> anyhow::Result<ExitCode> {
     let directory = &options.directory;
-    // Asked before anything else is.
+    // The directory is checked before any question.
     check_free(directory)?;
     let wishes = match &options.from {
         Some(_) => None,
@@ -81,7 +81,7 @@ pub(super) fn run(options: &InitOptions) -> anyhow::Result<ExitCode> {
     let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let unusable = || format!("{} could not be made", directory.display());
     std::fs::create_dir_all(parent).with_context(unusable)?;
-    // Beside its place, so that it is there whole or not at all.
+    // The draft is beside the target, so that the target appears completely or not at all.
     let draft = tempfile::Builder::new().prefix(".init-").tempdir_in(parent).with_context(unusable)?;
     match (&options.from, &wishes) {
         (Some(from), _) => {
@@ -136,11 +136,11 @@ fn check(directory: &Path) -> Result<(), TemplateError> {
 }
 
 fn put(draft: TempDir, directory: &Path) -> io::Result<()> {
-    // Ours alone until now.
+    // Until now, only this user could read the directory.
     std::fs::set_permissions(draft.path(), PermissionsExt::from_mode(0o755))?;
-    // An empty directory may be replaced, one with something in it is not.
+    // An empty directory may be replaced, any other is kept.
     std::fs::rename(draft.path(), directory)?;
-    // It is not there any more.
+    // The draft no longer exists under its old name.
     let _ = draft.keep();
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! `claude-runner key`: makes, lists and revokes API keys, in the store of a data directory. A server that runs on it
-//! takes notice within a second.
+//! `claude-runner key`: creates, lists and revokes API keys in the store of a data directory. A running server notices a change
+//! within a second.
 #![expect(clippy::print_stderr, reason = "a command line talks to its terminal")]
 
 use std::io::{self, Write as _};
@@ -217,7 +217,7 @@ fn parse_expiry(text: &str) -> Result<Timestamp, String> {
     if expires <= now { Err("it must lie in the future".to_owned()) } else { Ok(expires) }
 }
 
-/// An empty one would mean all sessions: a script's variable that was not set must not give that away.
+/// Refuses an empty prefix, which would mean all sessions: an unset variable of a script must not grant that.
 fn parse_prefix(text: &str) -> Result<String, String> {
     let prefix: SessionId = text.parse().map_err(|error| format!("no session's id begins like that: {error}"))?;
     Ok(prefix.to_string())

@@ -1,4 +1,4 @@
-//! The command line: every command but `serve`, which belongs to the binary.
+//! The command line: every command except `serve`, which belongs to the binary.
 //!
 //! | module | contains |
 //! |---|---|
@@ -97,7 +97,7 @@ pub enum Command {
     Image(image::ImageCommand),
 }
 
-/// Runs a command to its end. `engine` builds images and has the volumes; no other command uses it.
+/// Runs a command to its end. `engine` builds images and contains the volumes. Other commands do not use it.
 pub async fn run(engine: &dyn Engine, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Init(options) => init::run(&options),
@@ -120,13 +120,13 @@ pub async fn run(engine: &dyn Engine, command: Command) -> anyhow::Result<ExitCo
     }
 }
 
-/// Prints an error, and returns the exit status that it stands for. `is_setting` tells whether a setting is wrong.
+/// Prints an error and returns its exit status. `is_setting` returns true if a setting is wrong.
 pub fn report(error: &anyhow::Error, is_setting: impl FnOnce(&anyhow::Error) -> bool) -> ExitCode {
     // The reader of the output, such as `head`, has closed it.
     if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
         return Exit::Done.into();
     }
-    // The text may come from a server, which could write anything.
+    // The text may come from a server, so it may contain anything.
     eprintln!("error: {}", terminal::printable(&format!("{error:#}")));
     if let Some(error) = error.downcast_ref::<RemoteError>() {
         return error.exit().into();

@@ -15,7 +15,7 @@ use super::remote::{Answered, Remote};
 use super::table::Table;
 use super::terminal;
 
-/// The most that the server gives at once.
+/// The maximum number of records in one answer of the server.
 const PAGE: usize = 500;
 
 /// The age at which a date shows its year: a month's name alone means the nearest one.
@@ -43,8 +43,7 @@ fn parse_limit(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "it must be a whole number from 1 on".to_owned())
 }
 
-/// Reads a list of the server page by page, the newest first, and gives each page to `each`. Returns true when there
-/// are more.
+/// Reads a list of the server page by page, the newest first, and passes each page to `each`. Returns true if there are more.
 pub(super) async fn pages<T: DeserializeOwned>(
     remote: &Remote,
     list: &str,
@@ -83,7 +82,7 @@ pub(super) struct PagedList<T> {
 }
 
 impl<T: DeserializeOwned> PagedList<T> {
-    /// Prints it: a table, or with `json` a record on each line as they come. Filters without a value do not count.
+    /// Prints the list as a table, or with `json` as one record per line as they arrive. Filters without a value are ignored.
     pub(super) async fn print<const N: usize>(
         &self,
         remote: &Remote,
@@ -111,18 +110,18 @@ impl<T: DeserializeOwned> PagedList<T> {
     }
 }
 
-/// Below a list that is not all.
+/// Prints a hint below an incomplete list.
 fn print_more_hint(more: bool) -> io::Result<()> {
     if more { writeln!(io::stderr(), "there are more: --limit N or --all shows them") } else { Ok(()) }
 }
 
-/// `</tasks?limit=2&cursor=CURSOR&q=x>; rel="next"`
+/// Extracts the cursor from `</tasks?limit=2&cursor=CURSOR&q=x>; rel="next"`
 fn cursor_in(link: &str) -> Option<&str> {
     let query = link.split_once('?')?.1.split_once('>')?.0;
     query.split('&').find_map(|pair| pair.strip_prefix("cursor="))
 }
 
-/// All sessions that the key may see.
+/// Returns all sessions that the key may see.
 pub(super) async fn sessions(remote: &Remote) -> anyhow::Result<Vec<Answered<Session>>> {
     let mut sessions = Vec::new();
     pages(remote, "sessions", &[], usize::MAX, |page| {
@@ -133,7 +132,7 @@ pub(super) async fn sessions(remote: &Remote) -> anyhow::Result<Vec<Answered<Ses
     Ok(sessions)
 }
 
-/// A record on each line.
+/// Prints one record per line.
 pub(super) fn print_lines(records: &[impl AsRef<str>]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     records.iter().try_for_each(|record| writeln!(stdout, "{}", terminal::json_line(record.as_ref())))
@@ -144,7 +143,7 @@ pub(super) fn print_table(table: &Table) -> io::Result<()> {
     io::stdout().write_all(table.text(terminal::width()).as_bytes())
 }
 
-/// Names and values, one pair a line; those without a value are left out.
+/// Prints names and values, one pair per line, without pairs that have no value.
 pub(super) fn print_fields(fields: &[(&str, String)]) -> io::Result<()> {
     let fields: Vec<_> = fields.iter().filter(|(_, value)| !value.is_empty()).collect();
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -152,12 +151,12 @@ pub(super) fn print_fields(fields: &[(&str, String)]) -> io::Result<()> {
     fields.iter().try_for_each(|(name, value)| writeln!(stdout, "{name:width$}  {}", terminal::on_one_line(value)))
 }
 
-/// A time of the wire, here and to the minute.
+/// Formats a time in the local time zone, to the minute.
 pub(super) fn time(at: Time) -> String {
     local(at).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// The same for a column, without the year or the time of day that nobody needs.
+/// Formats a time for a column, without its year or its time of day if that is unimportant.
 pub(super) fn short_time(at: Time) -> String {
     let is_long_ago = Timestamp::now().duration_since(at.0) > NOT_LONG_AGO;
     local(at).strftime(if is_long_ago { "%Y-%m-%d" } else { "%m-%d %H:%M" }).to_string()
@@ -167,7 +166,7 @@ fn local(at: Time) -> Zoned {
     at.0.to_zoned(TimeZone::system())
 }
 
-/// Milliseconds as people say it.
+/// Formats milliseconds for people.
 pub(super) fn took(milliseconds: u64) -> String {
     match milliseconds / 1000 {
         ..60 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),

@@ -1,4 +1,4 @@
-//! `claude-runner logs`: what one task did, for people and for programs.
+//! `claude-runner logs`: shows the log of one task, for people or for programs.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

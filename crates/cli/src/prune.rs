@@ -31,7 +31,7 @@ pub struct PruneOptions {
     dry_run: bool,
 }
 
-/// Works beside a server, and without one. Prints the name of each volume. Exit code 1 if one could not be removed.
+/// Works with and without a running server. Prints the name of each volume. The exit code is 1 if one could not be removed.
 pub(super) async fn run(engine: &dyn Engine, options: PruneOptions) -> anyhow::Result<ExitCode> {
     let data_dir = &options.data_dir;
     let missing =
@@ -39,7 +39,7 @@ pub(super) async fn run(engine: &dyn Engine, options: PruneOptions) -> anyhow::R
     if !data_dir.is_dir() {
         bail!("there is no DATA_DIR {}", data_dir.display());
     }
-    // Without a server, none may start before the end.
+    // If no server runs, none may start before this command ends.
     let lock = match store::occupy(data_dir) {
         Ok(lock) => Some(lock),
         Err(StoreError::Locked { .. }) => None,

@@ -1,4 +1,4 @@
-//! `claude-runner rekey`: a new key for the secrets in the store.
+//! `claude-runner rekey`: replaces the key of the secrets in the store.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;

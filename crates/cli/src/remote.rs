@@ -1,4 +1,4 @@
-//! The server that a command talks to: where it is, the key, and its answers and refusals in words.
+//! The server that a command calls: its address, the key, its answers, and its refusals as sentences.
 
 mod error;
 
@@ -20,8 +20,8 @@ pub(super) use error::RemoteError;
 /// A server that does not connect in this time counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time in which an answer has to begin: longer than ending a container, which `sessions delete` waits for. The
-/// body may take as long as it likes.
+/// The time in which an answer must begin. It exceeds the time to end a container, for which `sessions delete` waits. The body has
+/// no time limit.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
 #[derive(Args, Clone, Debug)]
@@ -51,7 +51,7 @@ impl RemoteOptions {
     }
 }
 
-/// A server, and a key for it where there is one.
+/// A server, and its key if there is one.
 #[derive(Clone)]
 pub(super) struct Remote {
     client: Client,
@@ -60,8 +60,8 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    /// A request to a path of these segments, with this query; all of it is encoded here. An id that a path cannot hold
-    /// is refused.
+    /// Builds a request to the path of these segments with this query, and encodes all of it. An id that a path cannot contain is
+    /// refused.
     pub(super) fn request(
         &self,
         method: Method,
@@ -86,7 +86,7 @@ impl Remote {
         })
     }
 
-    /// The JSON that the server answers with.
+    /// Returns the JSON of the server's answer.
     pub(super) async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, RemoteError> {
         let response = self.send(request).await?;
         response.json().await.map_err(|error| self.unreadable(&error))
@@ -104,12 +104,12 @@ impl Remote {
         self.json(self.request(Method::DELETE, segments, &[])?).await
     }
 
-    /// A stream of this kind; its body may take as long as it likes.
+    /// Opens a stream of this kind. Its body has no time limit.
     pub(super) async fn stream(&self, request: RequestBuilder, kind: &str) -> Result<Response, RemoteError> {
         self.send(request.header(ACCEPT, kind)).await
     }
 
-    /// An answer with a status of success.
+    /// Returns a successful answer.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, RemoteError> {
         let answer = timeout(ANSWER_TIMEOUT, request.send()).await;
         let answer = answer.map_err(|_| self.cut(&std::io::ErrorKind::TimedOut.into()))?;
@@ -122,7 +122,7 @@ impl Remote {
         Err(RemoteError::of_answer(&self.url, status, problem, self.key.is_some()))
     }
 
-    /// Something went wrong while the body came.
+    /// Describes an error while the body arrived.
     pub(super) fn unreadable(&self, error: &reqwest::Error) -> RemoteError {
         if error.is_decode() {
             RemoteError::Foreign(self.url.clone())
@@ -131,13 +131,13 @@ impl Remote {
         }
     }
 
-    /// A stream ended that should not have.
+    /// Describes the unexpected end of a stream.
     pub(super) fn cut(&self, error: &std::io::Error) -> RemoteError {
         RemoteError::Cut { url: self.url.clone(), cause: error.to_string() }
     }
 }
 
-/// An answer, and its JSON as the server wrote it, which may have members that this version does not know.
+/// An answer, and its JSON as the server sent it, which may have members that this version does not know.
 #[derive(Clone, Debug)]
 pub(super) struct Answered<T> {
     pub(super) value: T,
@@ -165,7 +165,7 @@ fn parse_url(text: &str) -> Result<Url, String> {
     if matches!(url.scheme(), "http" | "https") && url.has_host() && is_plain { Ok(url) } else { Err(SHAPE.to_owned()) }
 }
 
-/// A proxy for the world outside does not lead to this machine.
+/// Returns true for an address of this machine, which a proxy cannot reach.
 fn is_loopback(url: &Url) -> bool {
     url.host_str().is_some_and(|host| {
         let host = host.trim_matches(['[', ']']);

@@ -1,4 +1,4 @@
-//! `claude-runner retry`: the same task once more.
+//! `claude-runner retry`: submits the same task again.
 
 use std::process::ExitCode;
 
@@ -32,12 +32,12 @@ pub struct RetryOptions {
     remote: RemoteOptions,
 }
 
-/// The exit status says how the new task ended.
+/// The exit status shows how the new task ended.
 pub(super) async fn run(options: RetryOptions) -> anyhow::Result<ExitCode> {
     let remote = options.remote.connect()?;
     let before: Task = remote.get(&["task", &options.id]).await?;
     let accepted: Answered<Accepted> = match remote.post(&["task", &options.id, "retry"]).await {
-        // Asked again it could become two.
+        // A repeated request could create two tasks.
         Err(error @ RemoteError::Cut { .. }) => {
             return Err(error).context("it may or may not have been accepted; `claude-runner tasks` shows it");
         }

@@ -1,4 +1,4 @@
-//! `claude-runner sessions`: listed, shown, reset, deleted.
+//! `claude-runner sessions`: lists, shows, resets and deletes sessions.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -71,7 +71,7 @@ pub(super) async fn run(options: SessionsOptions) -> anyhow::Result<ExitCode> {
         }
         Some(SessionsCommand::Delete { ids }) => {
             for id in ids {
-                // Asked first, since the server answers the same for a name that nobody has.
+                // The session is read first, because the server's answer is the same for a missing session.
                 remote.get::<Session>(&["session", id.as_str()]).await?;
                 let answer: Answered<Deleted> = remote.delete(&["session", id.as_str()]).await?;
                 print_result(&answer, &format!("deleted {id}"), options.json)?;

@@ -1,4 +1,4 @@
-//! A task for people: what the agent does, line by line, and its answer.
+//! A task for people: the agent's actions, line by line, and its answer.
 
 mod spinner;
 
@@ -22,27 +22,27 @@ pub(super) struct Show {
     /// The stream for the agent's work. The answer goes to stdout.
     work: Stream,
     spinner: Spinner,
-    /// The kind of text on the line of the cursor.
+    /// The kind of text on the cursor's line.
     mid_line: Option<Piece>,
     prints_answer: bool,
-    /// The text since the agent last did something else.
+    /// The text since the agent's last other action.
     said: String,
     /// The model that was shown last.
     model: String,
 }
 
 impl Show {
-    /// The work on stderr, with a spinner where that is a terminal; the answer on stdout.
+    /// Shows the work on stderr, with a spinner if that is a terminal, and the answer on stdout.
     pub(super) fn live() -> Self {
         Show::on(Stream::Stderr, io::stderr().is_terminal())
     }
 
-    /// The work alone.
+    /// Shows only the work.
     pub(super) fn without_answer(self) -> Self {
         Show { prints_answer: false, ..self }
     }
 
-    /// All on stdout.
+    /// Shows everything on stdout.
     pub(super) fn log() -> Self {
         Show::on(Stream::Stdout, false)
     }
@@ -68,12 +68,12 @@ impl Show {
                     self.line("clone", sentence)?;
                 }
             }
-            // An agent begins anew where its answer has to be mended.
+            // An agent starts again if its answer must be corrected.
             Event::Init(event) if self.model != event.model => {
                 self.model.clone_from(&event.model);
                 self.line("agent", &event.model)?;
             }
-            // Only a subagent's tools are shown: its text comes back as a result.
+            // Only a subagent's tools are shown, because its text returns as a result.
             Event::ThinkingStart(event) if event.parent_tool_use_id.is_none() => self.line("thinking", "")?,
             Event::Thinking(event) if event.parent_tool_use_id.is_none() => self.piece(Piece::Thinking, &event.text)?,
             Event::Text(event) if event.parent_tool_use_id.is_none() => self.piece(Piece::Text, &event.text)?,
@@ -102,7 +102,7 @@ impl Show {
         Ok(())
     }
 
-    /// A line of the command's own.
+    /// Writes a line of the command itself.
     pub(super) fn line(&mut self, name: &str, text: &str) -> io::Result<()> {
         self.end_line()?;
         self.said.clear();
@@ -121,7 +121,7 @@ impl Show {
             None => answer.response.clone().unwrap_or_default(),
             Some(output) => format!("{output:#}"),
         };
-        // A person has just read the answer on the same terminal.
+        // The answer was already visible on the same terminal.
         let was_read = said.trim() == answer.trim() && self.reaches_whom_stdout_does();
         if answer.is_empty() || was_read || !self.prints_answer {
             return Ok(());
@@ -184,14 +184,14 @@ enum Piece {
     Text,
 }
 
-/// The telling part of a tool's input.
+/// Returns the informative part of a tool's input.
 fn input_summary(input: &Value) -> String {
     let names = ["command", "file_path", "pattern", "url", "query", "description", "prompt"];
     let text = names.iter().find_map(|name| input[*name].as_str()).map_or_else(|| input.to_string(), str::to_owned);
     shortened(&text, INPUT)
 }
 
-/// The reason why a task waits.
+/// Returns the reason why a task waits.
 fn waits(event: &TaskQueued) -> String {
     match (event.position, event.reason) {
         (_, Some(QueuedReason::Capacity | QueuedReason::Memory)) => "waits for a sandbox".to_owned(),
@@ -201,7 +201,7 @@ fn waits(event: &TaskQueued) -> String {
     }
 }
 
-/// A stage of a repository task, with what is known by then.
+/// Describes a stage of a repository task with the facts known so far.
 fn stage(event: &Stage) -> String {
     let mut known = vec![word(&event.stage)];
     known.extend(event.repo.as_ref().map(ToString::to_string));

@@ -1,13 +1,13 @@
-//! Tables for people: columns below each other, as wide as the terminal at most.
+//! Tables for people: aligned columns, at most as wide as the terminal.
 
 use console::measure_text_width;
 
 use super::terminal;
 
-/// Between two columns.
+/// The spaces between two columns.
 const GAP: usize = 2;
 
-/// Narrower than this a column says nothing any more.
+/// A narrower column is unreadable.
 const LEAST: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) struct Table {
     columns: Vec<Column>,
     /// The columns that are dropped first on a narrow terminal.
     spare: Vec<usize>,
-    /// The head first.
+    /// The rows, beginning with the head.
     lines: Vec<Vec<String>>,
 }
 
@@ -34,7 +34,7 @@ impl Table {
         Table { columns, spare: Vec::new(), lines: vec![names] }
     }
 
-    /// Columns that a narrow terminal drops, in this order. The JSON output has all of them.
+    /// Sets the columns that a narrow terminal drops, in this order. The JSON output has all of them.
     pub(super) fn sparing(mut self, names: &[&str]) -> Self {
         let head = self.lines.first().map(Vec::as_slice).unwrap_or_default();
         let place = |name: &&str| head.iter().position(|column| column == name);
@@ -42,12 +42,12 @@ impl Table {
         self
     }
 
-    /// A cell for each column.
+    /// Adds a row with a cell for each column.
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = impl AsRef<str>>) {
         self.lines.push(cells.into_iter().map(|cell| terminal::on_one_line(cell.as_ref())).collect());
     }
 
-    /// Formats the rows, each with a line end. `width`: the terminal's; without it, nothing is cut or dropped.
+    /// Formats the rows, each with a line end. `width` is the terminal's. Without it, nothing is cut or dropped.
     pub(super) fn text(&self, width: Option<usize>) -> String {
         let widths = self.widths(width);
         let mut text = String::new();
@@ -68,8 +68,8 @@ impl Table {
         text
     }
 
-    /// The columns that are shown, with what each gets. Where they need too much, spare ones go as long as the others
-    /// would not fit at their narrowest; then the widest of those that may be cut gives way first.
+    /// Returns the shown columns with their widths. If they need too much space, spare columns are dropped until the others fit at
+    /// their minimum. Then the widest columns that may be cut shrink first.
     fn widths(&self, most: Option<usize>) -> Vec<(usize, usize)> {
         let needed = |column: usize| self.lines.iter().map(|line| measure_text_width(&line[column])).max().unwrap_or(0);
         let mut widths: Vec<(usize, usize)> = (0..self.columns.len()).map(|column| (column, needed(column))).collect();
@@ -120,7 +120,7 @@ b22    $10.0  日本語 日本語 日本語 日本語
         let narrow = table.text(Some(30));
         assert_eq!(narrow.lines().nth(1), Some("a1   $0.0525  a message that …"));
         assert!(narrow.lines().all(|line| console::measure_text_width(line) <= 30), "{narrow}");
-        // Spare columns are dropped before others get too narrow, and only then.
+        // Spare columns are dropped only before others become too narrow.
         let spared = table.sparing(&["COST"]);
         assert_eq!(spared.text(Some(24)).lines().nth(1), Some("a1   $0.0525  a message…"));
         assert_eq!(spared.text(Some(20)).lines().nth(1), Some("a1   a message that…"));

@@ -1,4 +1,4 @@
-//! `claude-runner task`: sends a message, shows live what the agent does, prints the answer.
+//! `claude-runner task`: sends a message, shows the agent's actions live, and prints the answer.
 
 mod submit;
 
@@ -93,7 +93,7 @@ pub struct TaskOptions {
     remote: RemoteOptions,
 }
 
-/// The exit status says how the task ended.
+/// The exit status shows how the task ended.
 pub(super) async fn run(options: TaskOptions) -> anyhow::Result<ExitCode> {
     let remote = options.remote.connect()?;
     let accepted = submit(&remote, &body(&options)?).await?;
@@ -160,7 +160,7 @@ fn environment(pairs: &[String]) -> Result<BTreeMap<String, String>, Misuse> {
     pairs.iter().map(variable).collect()
 }
 
-/// Milliseconds.
+/// Parses a time as milliseconds.
 fn parse_time(text: &str) -> Result<u64, String> {
     let wrong = || "it must be a whole number with ms, s, m or h behind it, like 90s".to_owned();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

@@ -1,4 +1,4 @@
-//! `claude-runner tasks`: what was handed in, and how it went.
+//! `claude-runner tasks`: lists submitted tasks and their results.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -113,7 +113,7 @@ pub(super) fn table(records: &[Task]) -> Table {
             lists::short_time(record.created),
             record.duration.map(lists::took).unwrap_or_default(),
             record.cost.map(lists::cost).unwrap_or_default(),
-            // A list is read, a message may be a document.
+            // A list must be readable, but a message may be a document.
             terminal::shortened(&record.prompt, 200),
         ]);
     }

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::io::IsTerminal as _;
 
-/// Columns of the terminal that stdout is; `None` where it is none, and nothing has to fit.
+/// Returns the columns of the terminal on stdout, or `None` if stdout is not a terminal and has no width limit.
 pub(super) fn width() -> Option<usize> {
     let terminal = std::io::stdout().is_terminal().then(console::Term::stdout)?;
     terminal.size_checked().map(|(_, columns)| usize::from(columns)).filter(|columns| *columns > 0)
 }
 
-/// The text without what steers a terminal: control characters but for line ends and tabs, and those that turn the
-/// direction of writing.
+/// Removes everything that controls a terminal: control characters except line ends and tabs, and those that change the writing
+/// direction.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(steers) {
         return Cow::Borrowed(text);
@@ -19,7 +19,7 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown.collect())
 }
 
-/// A line of JSON, with the same in escapes: JSON itself asks for some of them only.
+/// Escapes the same characters in a line of JSON, which itself requires only some of these escapes.
 pub(super) fn json_line(json: &str) -> Cow<'_, str> {
     if !json.contains(steers) {
         return Cow::Borrowed(json);
@@ -32,12 +32,12 @@ fn steers(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The same on one line.
+/// Like [`printable`], but on one line.
 pub(super) fn on_one_line(text: &str) -> String {
     printable(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Makes one line of at most this many characters.
+/// Returns one line of at most this many characters.
 pub(super) fn shortened(text: &str, chars: usize) -> String {
     let line = on_one_line(text);
     match line.char_indices().nth(chars) {

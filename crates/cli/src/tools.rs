@@ -1,4 +1,4 @@
-//! `claude-runner tools`: shell tools for an agent, made of a recording or an OpenAPI document.
+//! `claude-runner tools`: generates shell tools for an agent from a recording or an OpenAPI document.
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,7 +11,7 @@ use toolsmith::{Chosen, from_har, from_openapi, report, write};
 
 use super::terminal;
 
-/// Browsers record less in a day.
+/// The maximum size of a file, more than a browser records in a day.
 const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
 
 #[derive(Subcommand)]
@@ -84,7 +84,7 @@ fn read(path: &Path) -> anyhow::Result<String> {
     Ok(std::fs::read_to_string(path)?)
 }
 
-/// Beside the old one and then in its place: what is there is whole, and executable.
+/// Writes a new file and renames it over the old one, so that the file is always complete and executable.
 fn put(path: &Path, text: &str, force: bool) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).mode(0o755);

@@ -1,4 +1,4 @@
-//! `claude-runner usage`: what was used and what it cost, as a table.
+//! `claude-runner usage`: shows usage and cost as a table.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -75,10 +75,10 @@ async fn ask(options: &UsageOptions) -> Result<Answered<UsageReport>, RemoteErro
     remote.json(remote.request(Method::GET, &["usage"], &filters)?).await
 }
 
-/// Names to the left, numbers to the right, the totals below.
+/// Names are left-aligned and numbers right-aligned, with the totals below.
 fn text(report: &UsageReport, width: Option<usize>) -> String {
     let numbers = ["requests", "input", "output", "cache", "cost", "estimated", "CLI says"];
-    // Ten characters, of which none may go.
+    // A day has ten characters and must not be cut.
     let column = |by: &UsageDimension| if *by == UsageDimension::Day { Column::Whole } else { Column::Text };
     let names = report.by.iter().map(|by| (word(by), column(by)));
     let head = names.chain(numbers.map(|name| (name.to_owned(), Column::Number)));
@@ -87,7 +87,7 @@ fn text(report: &UsageReport, width: Option<usize>) -> String {
         let named = report.by.iter().map(|by| row.group(*by).unwrap_or("–").to_owned());
         table.row(named.chain(figures(row)));
     }
-    // The totals are about no group.
+    // The totals belong to no group.
     let first = (0..report.by.len()).map(|column| if column == 0 { "total".to_owned() } else { String::new() });
     table.row(first.chain(figures(&report.totals)));
     let mut text = table.text(width);

@@ -9,7 +9,7 @@ use sandbox::{Instance, SessionVolume};
 
 pub(super) struct Orphan {
     pub(super) name: String,
-    /// The time at which the store's server first saw it. `None`: no server has seen it yet.
+    /// The time at which the store's server first saw it without a session. `None`: no server has seen it yet.
     pub(super) since: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! A task that was just taken in, followed to its end: what `task` and `retry` have in common.
+//! Follows a new task to its end: the common part of `task` and `retry`.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -28,7 +28,7 @@ pub(crate) struct WatchOptions {
     json: bool,
 }
 
-/// `accepted`: the server's 202. The exit status says how the task ended.
+/// `accepted` is the server's 202. The exit status shows how the task ended.
 pub(super) async fn watch(
     remote: &Remote,
     accepted: &Answered<Accepted>,
@@ -60,13 +60,13 @@ pub(super) async fn watch(
 }
 
 enum Shows {
-    /// Events as they come.
+    /// Events as they arrive.
     Lines,
     Work(Box<Show>),
 }
 
 impl Shows {
-    /// A word of the command itself, which is no event.
+    /// Prints a message of the command itself, which is not an event.
     fn say(&mut self, name: &str, text: &str) -> io::Result<()> {
         match self {
             Shows::Lines => writeln!(io::stderr(), "{name}: {text}"),
@@ -75,7 +75,7 @@ impl Shows {
     }
 }
 
-/// Ctrl-C aborts the task, a second one leaves it alone.
+/// Follows a task. Ctrl-C aborts it, and a second Ctrl-C ends the command without waiting.
 async fn follow(remote: &Remote, task: &str, mut shows: Shows) -> anyhow::Result<Exit> {
     let mut interrupts = signal(SignalKind::interrupt()).context("could not listen for Ctrl-C")?;
     let mut follow = Follow::task(remote, task, true).await?;
@@ -110,7 +110,7 @@ async fn follow(remote: &Remote, task: &str, mut shows: Shows) -> anyhow::Result
                     }
                 }
                 Some(Step::Away(error)) => shows.say("lost", &format!("{error}; waiting for it to come back"))?,
-                // A task that is followed ends with an event.
+                // A followed task ends with an event.
                 None => return Ok(Exit::Failed),
             },
         }

@@ -1,4 +1,4 @@
-//! `claude-runner webhooks`: what was told of tasks' ends, and what came of it; told once more.
+//! `claude-runner webhooks`: lists deliveries of webhooks, and delivers one again.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -120,7 +120,7 @@ fn table(deliveries: &[Webhook]) -> Table {
     table
 }
 
-/// `200`, or `503` and why that is not enough.
+/// Formats an answer: `200`, or `503` with the reason why it is not a success.
 fn answer(attempt: &Attempt) -> String {
     let parts = [attempt.status.map(|status| status.to_string()), attempt.error.clone()];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")

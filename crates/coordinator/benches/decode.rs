@@ -1,5 +1,5 @@
 //! The decoder on each recorded transcript, and `serde_json::Value` for each of its lines. `cargo bench --bench decode`.
-#![expect(clippy::unwrap_used, reason = "a benchmark ends where it cannot measure")]
+#![expect(clippy::unwrap_used, reason = "a benchmark panics if it cannot measure")]
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use claude_stream::Decoder;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 
-/// The longest line that the coordinator takes.
+/// The longest line that the coordinator accepts.
 const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Each shows another kind of event.
+/// Each transcript shows another kind of event.
 const TRANSCRIPTS: [&str; 5] = ["text_in_deltas", "thinking", "tool_bash", "structured_output", "subagent"];
 
 fn main() {
@@ -26,7 +26,7 @@ fn decoder(bencher: Bencher<'_, '_>, transcript: &str) {
     });
 }
 
-/// The decoder with what a link brings: pieces that end anywhere.
+/// Decodes pieces that end anywhere, as a link delivers them.
 #[divan::bench(args = TRANSCRIPTS)]
 fn decoder_in_pieces(bencher: Bencher<'_, '_>, transcript: &str) {
     let bytes = recorded(transcript);

@@ -359,7 +359,7 @@ impl ServeOptions {
             } else {
                 std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from)
             };
-            // The directory of an earlier version, in which sandboxes that run have their sockets.
+            // The directory of an earlier version, which has the sockets of running sandboxes.
             let earlier = base.join(format!("claude-runner-{}", instance.as_str()));
             if earlier.is_dir() { earlier } else { base.join(format!("claude-runner-{}", instance.alias())) }
         })

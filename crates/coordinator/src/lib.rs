@@ -9,8 +9,8 @@
 //! | `logs` | the log, the audit log, and the secrets that are masked in them |
 //!
 //! Invariants:
-//! - Nothing but [`config`] reads the environment.
-//! - Nothing but this crate knows how the parts belong together.
+//! - Only [`config`] reads the environment.
+//! - Only this crate knows how the parts belong together.
 
 pub mod commands;
 pub mod config;

@@ -15,7 +15,7 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::config::{LogFormat, ServeOptions};
 
-/// Masks the operator's secrets as they were configured. Those of the login are learnt whenever it is read.
+/// Masks the operator's secrets from the configuration. The tokens of the login are added whenever it is read.
 pub(super) fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
     let credentials = [&options.anthropic_api_key, &options.claude_code_oauth_token, &options.github_token];
     for secret in credentials.into_iter().flatten() {
@@ -42,7 +42,7 @@ pub(super) fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>) -> a
     let log = tracing_subscriber::fmt::layer().with_writer(LogWriter(Arc::clone(redactor)));
     let log = match options.log_format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).boxed(),
-        // As the audit log has its lines.
+        // The audit log has the same form.
         LogFormat::Json => log.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
     };
     let log = log

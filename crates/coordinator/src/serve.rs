@@ -89,7 +89,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         repositories.mirrors = open_mirrors(&options, &repositories.github, &tracker, &shutdown).await;
     }
     let worker_timeout_ms = repositories.as_ref().map(|_| options.worker_timeout_ms);
-    // Nothing of the installation was touched up to here.
+    // Up to here, the installation is unchanged.
     let instance_lock = InstanceLock::acquire(&runtime_dir, &instance)?;
     let lease = LeaseKeeper::start(&options, Arc::clone(&engine), &instance).await?;
     let parts = Parts {
@@ -195,7 +195,7 @@ impl LeaseKeeper {
         Ok(keeper)
     }
 
-    /// Gives the engine to another server at once.
+    /// Releases the engine to another server at once.
     async fn release(self) {
         self.stop.cancel();
         self.tracker.close();
@@ -216,7 +216,7 @@ fn check_agents(directory: &Path, prices: &Prices) -> Result<(), TemplateError> 
     Ok(())
 }
 
-/// `None`: mirrors are off, or there is no git. Tasks then clone through the gateway.
+/// Returns `None` if mirrors are off or git is missing. Tasks then clone through the gateway.
 async fn open_mirrors(
     options: &ServeOptions,
     github: &GitHub,
@@ -304,7 +304,7 @@ async fn drain(options: &ServeOptions, server: &Server, closing: &CancellationTo
     }
     failpoint!("drain.finished");
     shutdown.cancel();
-    // An agent that is handed off asks again where its request is cut.
+    // An agent that is handed off repeats a request that is cut.
     server.context.sandboxes.gateway().close();
     closing.cancel();
     tracker.close();

@@ -1,5 +1,5 @@
-//! Sessions on an engine, above a store: the server without its edges. The binary puts the HTTP API in front of it, and
-//! `tests/model` drives it on an engine in memory.
+//! Sessions on an engine and a store: the server without the HTTP API. The binary adds the API, and `tests/model` drives the server
+//! on an engine in memory.
 
 use std::sync::Arc;
 
@@ -37,18 +37,18 @@ pub struct Parts {
     pub lifetime: Lifetime,
 }
 
-/// The stages of a server's end, and the work that has to be over then.
+/// The stages of a server's shutdown, and the work that must be finished by then.
 #[derive(Clone, Default)]
 pub struct Lifetime {
     /// Every spawned task, so that the end can wait for it.
     pub tracker: TaskTracker,
-    /// Cancelled when no task may begin any more. Tasks that wait then begin after the next start.
+    /// Cancelled when no more tasks may start. Waiting tasks start after the next start of the server.
     pub draining: CancellationToken,
-    /// Cancelled when sessions have to end.
+    /// Cancelled when sessions must end.
     pub shutdown: CancellationToken,
 }
 
-/// A server that runs.
+/// A running server.
 pub struct Server {
     pub registry: Registry,
     pub context: Arc<SessionContext>,
@@ -56,8 +56,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Builds the parts on each other, takes over what an earlier server left, and starts the background work. An error means
-    /// that the store could not be read; nothing was started then.
+    /// Builds the parts, takes over what an earlier server left, and starts the background work. An error means that the store
+    /// could not be read, and that no work was started.
     pub async fn build(parts: Parts) -> Result<Server, RegistryError> {
         let Lifetime { tracker, draining, shutdown } = parts.lifetime.clone();
         let sandboxes =
@@ -87,7 +87,7 @@ impl Server {
         });
         let registry = Registry::new(Arc::clone(&context));
         registry.restore().await?;
-        // Only now: starting a sandbox removes those that no session is known to have.
+        // This must be the last step: launching a sandbox removes those that no known session has.
         tracker.spawn(keep_warm);
         tracker.spawn(maintenance::run(registry.clone()));
         tracker.spawn(maintenance::index(registry.clone()));

@@ -10,7 +10,7 @@ pub enum GitHubError {
     /// The resource does not exist, or the credential cannot see it. The forge does not distinguish the two.
     #[error("{0} does not exist, or the credential cannot see it")]
     NotFound(String),
-    /// The credential may read, but not do this. The forge says 403, or 404 to a change.
+    /// The credential may read, but lacks this right. The forge answers 403, or 404 to a change.
     #[error("the credential has no right to change {0}; it needs read and write access to contents and pull requests")]
     MissingRights(String),
     #[error("the forge rejects the credential (GITHUB_TOKEN, or the App's key): {0}")]
@@ -19,7 +19,7 @@ pub enum GitHubError {
     Archived(String),
     #[error("the forge protects this branch: {0}")]
     Protected(String),
-    /// The new address is not one of this forge. The token does not follow there.
+    /// The new address belongs to another host, so the token is not sent there.
     #[error("{0} has moved to an address outside of this forge; use the repository's new name")]
     Moved(String),
     #[error("the forge forbids the call: {0}")]
@@ -67,13 +67,12 @@ impl GitHubError {
         }
     }
 
-    /// The time after which the forge takes calls again, if it said one.
+    /// Returns the time after which the forge accepts calls again, if it named one.
     pub fn wait(&self) -> Option<Duration> {
         if let GitHubError::RateLimited(wait) | GitHubError::Throttled(wait) = self { Some(*wait) } else { None }
     }
 
-    /// Classifies a status that is no success and no rate limit. `changes`: the call was to change something. `path` is
-    /// the resource.
+    /// Classifies a status that is neither a success nor a rate limit. `changes`: the call was a change. `path` is the resource.
     pub fn of_status(status: StatusCode, path: &str, message: String, changes: bool) -> GitHubError {
         let words = message.to_ascii_lowercase();
         let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));

@@ -11,7 +11,7 @@ use super::{GitHub, GitHubError};
 const MAX_ERROR_BYTES: usize = 4096;
 
 impl GitHub {
-    /// The present name of a repository, as far as the forge has said it.
+    /// Returns the current name of a repository, as far as the forge has reported it.
     pub fn present_name(&self, name: &RepositoryName) -> RepositoryName {
         self.state.names.present(name).unwrap_or_else(|| name.clone())
     }
@@ -78,7 +78,7 @@ impl GitHub {
     }
 }
 
-/// The git server answers in plain text, its front in the API's form.
+/// Returns the message of an error. The git server answers in plain text, and its front end in the API's form.
 async fn message_of(mut response: Response) -> String {
     let status = response.status();
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Git LFS at the forge: which files it has (the batch API of git-lfs, `docs/api/batch.md` in its repository).
+//! Git LFS at the forge: the check which files exist (the batch API of git-lfs, `docs/api/batch.md` in its repository).
 
 use domain::repository::RepositoryName;
 use http::{HeaderValue, Method, header};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{GitHub, GitHubError};
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.git-lfs+json");
-/// The number of files that one request asks for. The forge takes 1,000.
+/// The number of files in one request. The forge accepts 1,000.
 const BATCH: usize = 100;
 
 /// A file that is kept in Git LFS, as its pointer in the repository names it.
@@ -32,7 +32,7 @@ struct Object {
 }
 
 impl GitHub {
-    /// Returns a file that the forge does not have, if there is one. The forge has none where Git LFS is off.
+    /// Returns a file that the forge does not have, if there is one. If Git LFS is off, the forge has none.
     pub async fn missing_lfs_file(
         &self,
         name: &RepositoryName,
@@ -47,7 +47,7 @@ impl GitHub {
         Ok(None)
     }
 
-    /// Those of the files that can be downloaded. `None`: there is no Git LFS.
+    /// Returns the files that can be downloaded. `None`: there is no Git LFS.
     async fn lfs_files(
         &self,
         name: &RepositoryName,

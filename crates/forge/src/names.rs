@@ -8,12 +8,12 @@ use domain::repository::RepositoryName;
 /// The number of old names that are remembered.
 const MAX_NAMES: usize = 1000;
 
-/// Old names in lower case. `None`: the forge redirected, and the present name is not known yet.
+/// Old names in lower case. `None`: the forge redirected, and the current name is not known yet.
 #[derive(Debug, Default)]
 pub(super) struct Names(Mutex<HashMap<String, Option<RepositoryName>>>);
 
 impl Names {
-    /// The forge redirected a call to this path below the API's address.
+    /// Records that the forge redirected a call to this path below the API's address.
     pub(super) fn note_redirect(&self, path: &str) {
         let Some(rest) = path.strip_prefix("/repos/") else { return };
         let name: String = rest.split(['/', '?']).take(2).collect::<Vec<_>>().join("/");
@@ -23,7 +23,7 @@ impl Names {
         }
     }
 
-    /// The forge says that the repository of this name is now called `present`.
+    /// Records that the repository of this name is now called `present`.
     pub(super) fn note(&self, name: &RepositoryName, present: &RepositoryName) {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if name == present {
@@ -33,12 +33,12 @@ impl Names {
         }
     }
 
-    /// True if the forge redirected from this name.
+    /// Returns true if the forge redirected from this name.
     pub(super) fn has_moved(&self, name: &RepositoryName) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&name.as_str().to_ascii_lowercase())
     }
 
-    /// The present name, where it is known to be another one.
+    /// Returns the current name, if it is known to differ.
     pub(super) fn present(&self, name: &RepositoryName) -> Option<RepositoryName> {
         let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         names.get(&name.as_str().to_ascii_lowercase()).cloned().flatten()

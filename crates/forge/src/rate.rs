@@ -57,7 +57,7 @@ pub(super) fn limit_of(status: u16, headers: &HeaderMap, message: &str) -> Optio
     if let (true, Some(seconds)) = (is_used_up, left) {
         return Some(GitHubError::RateLimited(Duration::from_secs(seconds.max(1).unsigned_abs())));
     }
-    // Not every response to a secondary limit has a header.
+    // Some responses to a secondary limit have no header.
     let message = message.to_ascii_lowercase();
     let is_secondary = ["secondary rate limit", "abuse detection"].iter().any(|words| message.contains(words));
     (is_secondary || status == 429).then_some(GitHubError::Throttled(SECONDARY_PAUSE))

@@ -26,7 +26,7 @@ pub struct TreeEntry {
 #[derive(Deserialize)]
 struct Tree {
     tree: Vec<TreeEntry>,
-    /// The forge left entries out.
+    /// The forge omitted entries.
     truncated: bool,
 }
 
@@ -40,7 +40,7 @@ struct Object {
     sha: String,
 }
 
-/// The entries of the commits that were read last, by repository and commit. A commit never changes.
+/// The entries of the most recently read commits, by repository and commit. A commit never changes.
 #[derive(Default)]
 pub(super) struct SeenWorkflows(Mutex<VecDeque<(String, Vec<TreeEntry>)>>);
 
@@ -116,7 +116,7 @@ impl GitHub {
     }
 }
 
-/// A name without letter case, as file systems that ignore it compare names.
+/// Returns a name without letter case, for comparison like file systems that ignore it.
 fn folded(name: &str) -> String {
     name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }

@@ -1,4 +1,4 @@
-//! Counts the traffic of one sandbox's gateway: for stall detection and for accounts of traffic.
+//! Counts the traffic of one sandbox's gateway, for stall detection and for traffic accounting.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 pub struct Activity {
     /// Model requests that have not been answered to their end.
     pub open_requests: u32,
-    /// Model requests that came, however they were answered.
+    /// Model requests that arrived, however they were answered.
     pub requests: u64,
-    /// When a request came or the last bytes passed, in either direction; the API's pings count.
+    /// The time at which a request arrived or the last bytes passed, in either direction. The API's pings count.
     pub last: Instant,
     /// Bytes to outside hosts other than the model API.
     pub egress_sent_bytes: u64,

@@ -1,4 +1,4 @@
-//! Tells which kind of network an address belongs to, and if it is this host's own.
+//! Determines the kind of network that an address belongs to, and whether it is this host's own.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -17,8 +17,8 @@ pub(super) enum Reach {
 }
 
 impl Reach {
-    /// Returns true when a host that was allowed in this way may turn out to have such an address. A name's owner decides where it
-    /// points, so a name is never enough for a metadata service, and one found by a wildcard only for the internet.
+    /// Returns true if a host that was allowed in this way may resolve to such an address. A name's owner decides where it points,
+    /// so a name never allows a metadata service, and a name that a wildcard matched allows only the internet.
     pub(super) fn is_open_to(self, grant: Grant) -> bool {
         match self {
             Reach::Public => true,
@@ -72,21 +72,21 @@ fn of_v6(address: Ipv6Addr) -> Reach {
     let last_v4 = || of_v4(Ipv4Addr::from_bits((u32::from(segments[6]) << 16) | u32::from(segments[7])));
     match segments {
         [0, 0, 0, 0, 0, 0, 0, 0] | [0xff00..=0xffff, ..] => Reach::Nobody,
-        // An IPv4 address in IPv6's clothes (RFC 4291, 6052) is where it leads.
+        // An IPv6 address that embeds an IPv4 address (RFC 4291, 6052) counts as that address.
         [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => last_v4(),
         [0xfe80..=0xfebf, ..] | [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254] => Reach::Metadata,
-        // Teredo and other protocol assignments, documentation, 6to4: tunnels that nobody needs any more lead anywhere.
+        // Teredo and other protocol assignments, documentation, 6to4: these tunnels are obsolete and may lead anywhere.
         [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] | [0x2002, ..] => Reach::Private,
         [0x2000..=0x3fff, ..] => Reach::Public,
         _ => Reach::Private,
     }
 }
 
-/// Returns true when `address` is one of this host's: then it can be bound to. Any doubt counts as yes.
+/// Returns true if `address` is one of this host's, so that it can be bound. Any doubt counts as true.
 pub(super) fn is_local(address: IpAddr) -> bool {
     match UdpSocket::bind((address.to_canonical(), 0)) {
         Ok(_) => true,
-        // The second: a system without IPv6.
+        // All errors but the first mean a system without IPv6.
         Err(error) => {
             error.kind() != ErrorKind::AddrNotAvailable
                 && error.kind() != ErrorKind::Unsupported

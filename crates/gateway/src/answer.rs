@@ -37,15 +37,15 @@ pub(super) fn model_error(status: StatusCode, kind: &str, message: &str) -> Resp
     full(status, body.to_string())
 }
 
-/// As [`model_error`], and the CLI does not ask again. Measured: it heeds the header for 401 and 429, not for 529;
-/// 400, 402 and 403 it never asks again.
+/// Like [`model_error`], but the CLI does not retry. Measured: the CLI obeys the header for 401 and 429 but not for 529, and never
+/// retries 400, 402 and 403.
 pub(super) fn final_model_error(status: StatusCode, kind: &str, message: &str) -> Response<Body> {
     let mut response = model_error(status, kind, message);
     response.headers_mut().insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
     response
 }
 
-/// An answer of the proxy. `code` is stable; `setting` is what the operator would change, where that helps.
+/// An answer of the proxy. `code` is stable. `setting` is the setting that the operator would change, if that helps.
 pub(super) fn proxy_error(
     status: StatusCode,
     code: &str,
@@ -62,7 +62,7 @@ pub(super) fn proxy_error(
     full(status, format!("{body}\n"))
 }
 
-/// An error with its causes in one line.
+/// Formats an error with its causes on one line.
 pub(super) fn in_words(error: &dyn Error) -> String {
     shortened(&domain::error_chain(error))
 }

@@ -1,9 +1,8 @@
-//! Keeps the ends of a streamed message's blocks back until the message is complete, then sends them all at once.
+//! Holds back the ends of a streamed message's blocks until the message is complete, then sends them together.
 //!
-//! Read in Claude Code 2.1.197 and seen: an answer that is cut off before its first block has ended is asked again, one
-//! that is cut off later ends the turn with "Connection closed mid-response". So a coordinator that is killed between
-//! the first block's end and the message's would fail the task. The deltas pass as they come; the CLI tells blocks
-//! apart by index.
+//! Claude Code 2.1.197 repeats a request whose answer was cut off before its first block ended. A later cut ends the turn with
+//! "Connection closed mid-response". So without this buffer, killing the coordinator between the end of the first block and the end
+//! of the message would fail the task. The deltas pass at once, because the CLI identifies blocks by index.
 
 use claude_stream::STRUCTURED_OUTPUT;
 use serde::Deserialize;
@@ -15,13 +14,13 @@ pub(super) struct BlockStopBuffer {
     unfinished: Vec<u8>,
     /// Whole events that wait for the message's end.
     held: Vec<u8>,
-    /// It is no stream that we understand: all of it passes as it comes.
+    /// The stream has an unknown format, so all of it passes unchanged.
     gave_up: bool,
     complete: bool,
     tool_calls: u32,
 }
 
-/// The begin of a block, as far as it matters here.
+/// The relevant fields of a block's start.
 #[derive(Deserialize)]
 struct BlockStart {
     content_block: Block,
@@ -39,7 +38,7 @@ impl BlockStopBuffer {
     /// The longest events are under 1 MB; ends of blocks have 60 bytes.
     const MAX_BYTES: usize = 4 << 20;
 
-    /// Takes the next piece and returns the bytes to send.
+    /// Processes the next piece and returns the bytes to send.
     pub(super) fn pass(&mut self, piece: &[u8]) -> Vec<u8> {
         if self.gave_up {
             return piece.to_vec();
@@ -74,7 +73,7 @@ impl BlockStopBuffer {
         passed
     }
 
-    /// The message has ended: nothing follows it.
+    /// Returns true if the message has ended, so that nothing follows it.
     pub(super) fn is_complete(&self) -> bool {
         self.complete
     }
@@ -84,7 +83,7 @@ impl BlockStopBuffer {
         self.tool_calls
     }
 
-    /// Returns the rest when the stream has ended in order. After a cut the rest is of no use.
+    /// Returns the rest after the stream has ended properly. After a cut the rest is useless.
     pub(super) fn finish(&mut self) -> Vec<u8> {
         let mut left = std::mem::take(&mut self.held);
         left.append(&mut self.unfinished);
@@ -92,7 +91,7 @@ impl BlockStopBuffer {
     }
 }
 
-/// The first event with the blank line that ends it.
+/// Returns the length of the first event with the blank line that ends it.
 fn event_length(bytes: &[u8]) -> Option<usize> {
     let mut ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
     ends.find_map(|end| {
@@ -102,7 +101,7 @@ fn event_length(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// Returns true when a block calls a tool that the session's worker sees. A structured answer is no such call.
+/// Returns true if a block calls a tool that the session's worker sees. A structured answer is not such a call.
 fn is_tool_call(event: &[u8]) -> bool {
     let data = event.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"data:")).unwrap_or_default();
     let start = serde_json::from_slice::<BlockStart>(data);

@@ -1,13 +1,13 @@
-//! The most that a model request can use, told from its body.
+//! The upper bound on a model request's usage, derived from its body.
 
 use super::tokens::TokenCounts;
 
-/// Tells if a request can cost more than its estimate.
+/// Whether a request can cost more than its estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certainty {
-    /// The estimate is the most that the request can cost.
+    /// The estimate is an upper bound on the request's cost.
     Bounded,
-    /// Nobody can tell the most: on an account with a limit nothing else begins while the request is open.
+    /// The cost has no known bound: no other request on an account with a limit begins while this one is open.
     Unbounded,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Contents {
     pub(super) unknown_fields: u64,
 }
 
-/// The most that a request can use, and whether that is certain.
+/// The upper bound on a request's usage, and whether it is certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bound {
     pub(super) most: TokenCounts,
@@ -39,20 +39,20 @@ pub(super) struct Bound {
 
 /// The largest image counts 4,784 tokens, however few bytes it has (the API's documentation, "Vision").
 const IMAGE_TOKENS: u64 = 5_000;
-/// A document's tokens do not follow from its bytes. This is a long one: a hundred pages of text and their images.
+/// A document's tokens do not follow from its bytes. This bound fits a long one: a hundred pages of text and their images.
 const DOCUMENT_TOKENS: u64 = 300_000;
-/// The API's own instructions for the use of tools have up to 700 tokens, and the definition of one of its tools as many
-/// (its documentation, "Pricing", and the pages of the tools).
+/// The API's own instructions for the use of tools have up to 700 tokens, and the definition of one of its tools has as many (its
+/// documentation, "Pricing", and the pages of the tools).
 const TOOL_TOKENS: u64 = 2_000;
-/// Searches in one request, where it names no limit, and the tokens of what one finds. Of the latter the API names none.
+/// The searches of a request without a limit, and the tokens of one search's results. The API does not document the latter.
 const SEARCHES: u64 = 10;
 const MAX_SEARCHES: u64 = 100;
 const SEARCH_TOKENS: u64 = 20_000;
-/// No model writes more in one answer; a request that asks for more is expected to be refused upstream.
+/// No model writes more in one answer. The API is expected to refuse a request that asks for more.
 const MAX_OUTPUT_TOKENS: u64 = 1 << 20;
 
 impl Bound {
-    /// `output_tokens`: the most that the request allows for its answer. `None`: the request does not say.
+    /// `output_tokens` is the answer's maximum according to the request. `None`: the request does not state it.
     pub(super) fn of(body_bytes: usize, contents: &Contents, output_tokens: Option<u64>) -> Bound {
         let Contents { images, documents, attached_bytes, api_tools, server_tools, max_uses, unknown_fields } =
             *contents;
@@ -62,15 +62,15 @@ impl Bound {
         let attached = IMAGE_TOKENS.saturating_mul(images) + DOCUMENT_TOKENS.saturating_mul(documents);
         let prompt = text + instructions + attached;
         let searches = if server_tools > 0 { SEARCHES.max(max_uses).min(MAX_SEARCHES) } else { 0 };
-        // After each search the model reads everything again, with what was found until then.
+        // After each search the model reads the prompt again, with all results so far.
         let searched = searches * prompt + SEARCH_TOKENS * searches * (searches + 1) / 2;
         let most = TokenCounts {
-            // New parts of a prompt are at most written to the cache for an hour, which is the dearest.
+            // At most, all new parts of a prompt are written to the cache for an hour, which is the most expensive kind.
             cache_write_1h: prompt,
             input: searched,
             output: output_tokens.unwrap_or(MAX_OUTPUT_TOKENS).min(MAX_OUTPUT_TOKENS),
             web_searches: searches,
-            // A workspace can be set to it, without a word in the request.
+            // A workspace can be restricted to one region without a field in the request.
             regional: true,
             ..TokenCounts::default()
         };

@@ -1,14 +1,12 @@
-//! Budgets: whether there is money for a model request, and what it came to.
+//! Budgets: they decide whether a model request may start, and record what it cost.
 //!
-//! Every model request is charged to several accounts ([`Account`]): its task, its session, its key, the key's day, the
-//! day and the installation. Each may have limits. A request begins only where each account with a limit has something
-//! left, and what the open requests may still cost leaves something too, or none is open. While a request is open whose
-//! cost has no known bound, no other begins on its limited accounts. So no limit is overrun by more than one request,
-//! however many ask at once.
+//! Every model request is charged to several accounts ([`Account`]): its task, its session, its key, the key's day, the day and the
+//! installation. Each may have limits. A request starts only if each account with a limit has money left, and if the reservations
+//! of the open requests also leave money, or no request is open. While a request without a known bound on its cost is open, no
+//! other request starts on its limited accounts. So no limit is exceeded by more than one request, however many are sent at once.
 //!
-//! The reservation is durable before the request is sent, and its settlement follows with the next commit. A crash
-//! between the two leaves the reservation, which the next start charges as it was estimated: so that holds across a
-//! crash, too.
+//! The reservation is durable before the request is sent, and its settlement follows with the next commit. A crash between the two
+//! leaves the reservation, which the next start charges at its estimate, so that the limits also hold across a crash.
 
 mod ledger;
 mod reservation;
@@ -36,7 +34,7 @@ use domain::task::TaskId;
 use domain::usage::{Account, Balance, Cost, Day, OpenRequest, Usage};
 use store::{Change, Store, StoreError};
 
-/// The wait before a reservation that found the disk full is tried again.
+/// The delay before a reservation that failed because of a full disk is repeated.
 const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
 
 /// The bound on a model's name. No real name is longer.
@@ -54,7 +52,7 @@ struct BudgetState {
     /// Notified whenever a request is settled or a limit changes.
     released: Notify,
     next_request: AtomicU64,
-    /// Held while accounts are read from the store, so that what was read is not older than what is known.
+    /// Held while accounts are read from the store, so that the read balances are not older than the known ones.
     loading: tokio::sync::Mutex<()>,
     /// `None`: nothing is stored.
     book: Option<Book>,
@@ -70,7 +68,7 @@ struct Book {
 pub enum Refusal {
     #[error(transparent)]
     Spent(#[from] Spent),
-    /// A request that cannot be written down is not sent.
+    /// A request whose reservation cannot be stored is not sent.
     #[error("the request could not be stored")]
     Store(#[from] StoreError),
 }
@@ -99,7 +97,7 @@ impl Budgets {
         Budgets { shared: Arc::new(shared) }
     }
 
-    /// Makes a durable reservation for a request. `None`: it has to wait until an open request has ended, see
+    /// Makes a durable reservation for a request. `None`: the request must wait until an open request has ended, see
     /// [`Budgets::released`].
     pub async fn try_reserve(
         &self,
@@ -130,18 +128,18 @@ impl Budgets {
                 Ruling::Granted => break,
             }
         }
-        // Settled when it is dropped, also while it is being written.
+        // Dropping the reservation settles it, even while it is being written.
         let reservation = Reservation::new(self.clone(), request, accounts, certainty);
         self.write(&reservation).await?;
         Ok(Some(reservation))
     }
 
-    /// Completes when a request was settled, or limits changed, after this was enabled.
+    /// Completes when a request is settled or limits change, after the returned value was enabled.
     pub fn released(&self) -> Notified<'_> {
         self.shared.released.notified()
     }
 
-    /// Wakes those who wait, so that they look again.
+    /// Wakes the waiting requests, so that they check their budgets again.
     pub fn look_again(&self) {
         self.shared.released.notify_waiters();
     }
@@ -162,13 +160,13 @@ impl Budgets {
         self.ledger().learn_new(&Account::Task(task.clone()));
     }
 
-    /// The charges of a task, over all its attempts, as far as it is known without a look into the store. The usage is
-    /// known where this coordinator saw the task from its beginning.
+    /// Returns the charges of a task over all its attempts, without reading the store. The usage is known if this coordinator
+    /// handled the task from its beginning.
     pub fn charged(&self, task: &TaskId) -> Option<(Cost, Option<Usage>)> {
         self.ledger().charged(&Account::Task(task.clone()))
     }
 
-    /// Returns true when every request of a task is charged.
+    /// Returns true if every request of a task is charged.
     pub fn is_settled(&self, task: &TaskId) -> bool {
         self.ledger().is_settled(&Account::Task(task.clone()))
     }
@@ -177,7 +175,7 @@ impl Budgets {
     pub async fn settled(&self, task: &TaskId) {
         let mut released = Box::pin(self.released());
         loop {
-            // Listening begins before the look, so that a release in between is not missed.
+            // Register interest before the check, so that a release in between is not missed.
             released.as_mut().enable();
             if self.is_settled(task) {
                 return;
@@ -201,7 +199,7 @@ impl Budgets {
         }
     }
 
-    /// Loads those of these accounts that the ledger does not know.
+    /// Loads the accounts that the ledger does not know.
     async fn load(&self, accounts: &[Account]) -> Result<(), StoreError> {
         if self.ledger().unknown(accounts).is_empty() {
             return Ok(());
@@ -219,7 +217,7 @@ impl Budgets {
         Ok(())
     }
 
-    /// Writes the reservation. It waits while the disk is full, as all running work does.
+    /// Writes the reservation. It waits while the disk is full, like all running work.
     async fn write(&self, reservation: &Reservation) -> Result<(), StoreError> {
         let Some(book) = &self.shared.book else { return Ok(()) };
         loop {

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::headers::{X_API_KEY, set_oauth_beta};
 use super::login::{Login, LoginFile};
 
-/// A proof of payment that the model API takes.
+/// A credential that the model API accepts.
 #[derive(Clone, Debug)]
 pub struct Credential {
     kind: CredentialKind,
@@ -34,12 +34,12 @@ pub enum CredentialKind {
 pub struct InvalidCredential;
 
 impl Credential {
-    /// White space around `key` is dropped: keys are often read from a file with a line end.
+    /// White space around `key` is removed, because keys are often read from a file with a line break.
     pub fn api_key(key: &str) -> Result<Credential, InvalidCredential> {
         Credential::new(CredentialKind::ApiKey, key)
     }
 
-    /// Like [`Credential::api_key`], for a token.
+    /// Like [`Credential::api_key`], but for a token.
     pub fn oauth_token(token: &str) -> Result<Credential, InvalidCredential> {
         Credential::new(CredentialKind::OAuthToken, token)
     }
@@ -54,7 +54,7 @@ impl Credential {
         if valid { Ok(Credential { kind, secret: secret.into() }) } else { Err(InvalidCredential) }
     }
 
-    /// Puts this credential in a request from which the container's own was taken.
+    /// Adds this credential to a request from which the container's own was removed.
     pub(super) fn put_in(&self, headers: &mut HeaderMap) {
         let secret = self.secret.expose_secret();
         let (name, text) = match self.kind {
@@ -62,7 +62,7 @@ impl Credential {
             CredentialKind::OAuthToken | CredentialKind::Login => (AUTHORIZATION, format!("Bearer {secret}")),
         };
         set_oauth_beta(headers, self.kind != CredentialKind::ApiKey);
-        // `new` has let only characters pass of which a header may consist.
+        // `new` accepted only characters that are valid in a header.
         if let Ok(mut value) = HeaderValue::try_from(text) {
             value.set_sensitive(true);
             headers.insert(name, value);
@@ -81,14 +81,14 @@ pub struct Credentials {
     login: Option<LoginFile>,
 }
 
-/// The operator's credential as `/ready` tells it.
+/// The state of the operator's credential, for `/ready`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialState {
-    /// `None`: there is none.
+    /// `None`: there is no credential.
     pub kind: Option<CredentialKind>,
-    /// Or why it cannot be used and what to do, in a sentence. Whether the API takes it is not asked.
+    /// An error is a sentence that gives the reason and the remedy. The API is not asked whether it accepts the credential.
     pub usable: Result<(), String>,
-    /// Known of a login only.
+    /// Set for a login only.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -106,7 +106,7 @@ impl Credentials {
         Credentials { operator, login: login_file.map(LoginFile::new) }
     }
 
-    /// Has the tokens of the login masked, those to come too.
+    /// Masks the tokens of the login, including later ones.
     #[must_use]
     pub fn redacted_by(mut self, redactor: Arc<Redactor>) -> Self {
         if let Some(login) = &mut self.login {

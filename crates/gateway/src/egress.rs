@@ -1,4 +1,4 @@
-//! Decides which outside addresses a sandbox may be connected to.
+//! Decides to which outside addresses a sandbox may connect.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -25,11 +25,11 @@ pub(super) struct Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     NotAllowed,
-    /// The name was allowed, but not to lead to such an address.
+    /// The name is allowed, but not for such an address.
     NotPublic,
     /// The coordinator's own listener, or the container engine.
     Protected,
-    /// The model API, which is asked with our credential or not at all.
+    /// The model API, which is reached only with the gateway's credential, never through the proxy.
     ModelApi,
     Unresolved(String),
 }
@@ -42,11 +42,11 @@ pub(super) struct Egress {
 }
 
 impl Egress {
-    /// Ports of a container engine that is exposed by TCP, without and with TLS, and of a swarm's managers: root on
-    /// its host, be it this one or another.
+    /// Ports of a container engine that is exposed by TCP, without and with TLS, and of a swarm's managers. They give root on their
+    /// host, this one or another.
     const ENGINE_PORTS: [u16; 3] = [2375, 2376, 2377];
 
-    /// `model_api`: the host that model requests go to. Where that is a name, no rule opens it.
+    /// `model_api` is the host of model requests. If it is a name, no rule allows it.
     pub(super) fn new(rules: Vec<EgressRule>, resolver: Arc<dyn Resolve>, model_api: Option<Host>) -> Self {
         let model_api = model_api.filter(|host| matches!(host, Host::Name(name) if name != Host::COORDINATOR));
         Egress { rules, resolver, own: RwLock::default(), model_api }
@@ -56,8 +56,7 @@ impl Egress {
         self.own.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
-    /// The addresses to dial for `target`, at least one. They are the ones that were checked: the name is not looked up
-    /// again.
+    /// Returns the addresses to dial for `target`, at least one. They are the checked ones: the name is not resolved again.
     pub(super) async fn admit(
         &self,
         sandbox: &SandboxRules,
@@ -68,14 +67,14 @@ impl Egress {
             return Err(Refusal::ModelApi);
         }
         let granted = |rule: &EgressRule| rule.grants(&target.host, target.port, target.via);
-        // A caller's URL is as good as a name: what hands out a machine's credentials is the operator's to open.
+        // A caller's URL counts like a name, because only the operator may allow an address that serves a machine's credentials.
         let by_caller = sandbox.caller.iter().filter_map(granted).map(|grant| grant.min(Grant::Name));
         let by_operator = self.rules.iter().chain(&sandbox.operator).filter_map(granted);
         let grant = by_operator.chain(by_caller).max();
         self.dial(target, grant.ok_or(Refusal::NotAllowed)?, timeout).await
     }
 
-    /// Like [`Egress::admit`], for targets that other rules allowed.
+    /// Like [`Egress::admit`], but for targets that other rules allowed.
     pub(super) async fn dial(
         &self,
         target: &Target,

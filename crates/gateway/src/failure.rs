@@ -4,17 +4,17 @@
 /// behind minutes of retries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GatewayFailure {
-    /// There is a credential, and it has expired or the API refuses it.
+    /// The credential has expired, or the API refuses it.
     AuthExpired { sentence: String },
-    /// Nobody gave a credential.
+    /// No credential is configured.
     NoCredential { sentence: String },
     /// The API is overloaded, or the account's limit or balance is used up.
     CapacityReached { sentence: String },
-    /// A budget is spent.
+    /// A budget is used up.
     BudgetExceeded { sentence: String },
-    /// The API refuses the request itself. Forgotten when a later request succeeds: the CLI repairs some by itself.
+    /// The API refuses the request itself. A later success clears this, because the CLI corrects some requests by itself.
     BadRequest { sentence: String },
-    /// The API could not be reached, or broke. Forgotten when a later request succeeds: the CLI tries again.
+    /// The API was unreachable or failed. A later success clears this, because the CLI retries.
     Unreachable { sentence: String },
 }
 
@@ -30,7 +30,7 @@ impl GatewayFailure {
         }
     }
 
-    /// Returns true when a later success makes this void.
+    /// Returns true if a later success clears this failure.
     pub(super) fn is_passing(&self) -> bool {
         match self {
             GatewayFailure::BadRequest { .. } | GatewayFailure::Unreachable { .. } => true,

@@ -1,5 +1,5 @@
-//! Git over HTTP for repository tasks: the sandbox's git speaks to `/github/OWNER/NAME.git/…` here, and the token is
-//! added on the way to the forge. What may be fetched and pushed is decided before anything goes out.
+//! Git over HTTP for repository tasks: the sandbox's git uses `/github/OWNER/NAME.git/…` here, and the gateway adds the token for
+//! the forge. It checks each fetch and push before it forwards anything.
 //!
 //! The protocol is git's "smart HTTP" (gitprotocol-http and gitprotocol-pack in git's documentation).
 
@@ -29,11 +29,11 @@ use self::path::{GitCall, Service, Step};
 use super::answer::{Body, BoxError, empty, full, in_words, proxy_error};
 use super::sandbox::SandboxGateway;
 
-/// Below which path the sandbox's git finds the forge.
+/// The path below which the sandbox's git finds the forge.
 pub const PREFIX: &str = "/github";
 
 const GIT_PROTOCOL: HeaderName = HeaderName::from_static("git-protocol");
-/// Headers of git's requests that the forge needs.
+/// The headers of git's requests that the forge needs.
 const PASSED: [HeaderName; 4] = [ACCEPT, CONTENT_TYPE, CONTENT_ENCODING, GIT_PROTOCOL];
 
 /// The access of one sandbox to the forge.
@@ -46,7 +46,7 @@ pub struct RepositoryAccess {
     pub push: PushPolicy,
     /// The branch from which the task's branch starts.
     pub base: String,
-    /// Commits that were at the forge before the task: of the base branch, and of the task's own branch.
+    /// Commits that the forge had before the task: of the base branch, and of the task's own branch.
     pub known: Vec<String>,
     pub workflows: Workflows,
 }
@@ -89,7 +89,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     })
 }
 
-/// Sends a request on, and its answer back, both as they come.
+/// Forwards a request and its answer, both as streams.
 async fn pass(
     access: &RepositoryAccess,
     call: &GitCall,
@@ -135,12 +135,12 @@ fn refuse(status: StatusCode, sentence: &str) -> Response<Body> {
     proxy_error(status, "git_refused", sentence, None, None)
 }
 
-/// An error of the forge. The sentence is for the agent, which reads what git prints.
+/// The answer for an error of the forge. The sentence is for the agent, which reads git's output.
 fn broken(error: &GitHubError) -> Response<Body> {
     tracing::warn!(%error, "could not forward a git request");
     let status = match error {
         GitHubError::NotFound(_) | GitHubError::Moved(_) => StatusCode::NOT_FOUND,
-        // git would ask for a password after a 401, which nobody has.
+        // After a 401, git would ask for a password.
         GitHubError::Unauthorized(_)
         | GitHubError::MissingRights(_)
         | GitHubError::Archived(_)

@@ -3,18 +3,18 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 
-/// Tells the CLI's API client whether to ask again, whatever the status.
+/// Tells the CLI's API client whether to retry, whatever the status.
 pub(super) const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-/// Names the operator's account, which is not the sandbox's business.
+/// Names the operator's account, which the sandbox must not see.
 const ANTHROPIC_ORGANIZATION_ID: HeaderName = HeaderName::from_static("anthropic-organization-id");
 
-/// The beta without which the API takes no OAuth token. The CLI sends it only if it holds such a token itself.
+/// Without this beta, the API refuses an OAuth token. The CLI sends it only if it has such a token itself.
 const OAUTH_BETA: &str = "oauth-2025-04-20";
 
-/// Removes what concerns one connection only (RFC 9110, 7.6.1) and all that is meant for a proxy.
+/// Removes the headers of a single connection (RFC 9110, 7.6.1) and of proxies.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
@@ -30,8 +30,8 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Headers that the CLI sends and the API understands. An allow-list, since a model API behind another gateway may take
-/// a credential from any header: a key that the agent brings must reach nobody.
+/// Headers that the CLI sends and the API understands. The list names allowed headers, because a model API behind another gateway
+/// may read a credential from any header, and a key that the agent brings must reach no one.
 const MODEL_HEADERS: [&str; 7] = [
     "accept",
     "anthropic-beta",
@@ -44,7 +44,7 @@ const MODEL_HEADERS: [&str; 7] = [
 /// Prefixes of headers by which the CLI describes itself and its client library.
 const MODEL_HEADER_PREFIXES: [&str; 2] = ["x-stainless-", "x-claude-code-"];
 
-/// Removes from a model request all that the upstream need not see: above all, every credential of the container's own.
+/// Removes all headers that the API does not need from a model request, above all the container's own credentials.
 pub(super) fn strip_model_request(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
     let passes = |name: &str| {
@@ -56,7 +56,7 @@ pub(super) fn strip_model_request(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes from the model API's answer what the sandbox must not see, and the length, since the answer is sent on in
+/// Removes headers that the sandbox must not see from the model API's answer, and the length, because the answer is forwarded in
 /// chunks.
 pub(super) fn strip_model_answer(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
@@ -65,9 +65,8 @@ pub(super) fn strip_model_answer(headers: &mut HeaderMap) {
     }
 }
 
-/// Betas of features that the gateway does not forward: files, connectors, programs and fetches on the API's side, and
-/// those that change the price of a request. Without the beta the API refuses a request that the check of the body let
-/// through.
+/// Betas of features that the gateway does not forward: files, connectors, server-side programs and fetches, and those that change
+/// the price of a request. Without the beta, the API refuses a request that passed the check of the body.
 const CLOSED_BETAS: [&str; 9] = [
     "advisor-",
     "code-execution-",
@@ -79,7 +78,7 @@ const CLOSED_BETAS: [&str; 9] = [
     "skills-",
     "web-fetch-",
 ];
-/// More, or longer ones, the CLI never sends.
+/// The CLI never sends more or longer ones.
 const MAX_BETAS: usize = 40;
 const MAX_BETA_BYTES: usize = 80;
 
@@ -92,7 +91,7 @@ fn is_open_beta(beta: &str) -> bool {
         && !CLOSED_BETAS.iter().any(|closed| beta.starts_with(closed))
 }
 
-/// `-2025-05-14` or `-20250219`, as every beta that was seen has it: other words have no business in this header.
+/// Returns true for a suffix like `-2025-05-14` or `-20250219`, which every known beta has.
 fn ends_in_date(beta: &str) -> bool {
     let shapes = ["-dddd-dd-dd", "-dddddddd"];
     shapes.iter().any(|shape| {
@@ -105,7 +104,7 @@ fn ends_in_date(beta: &str) -> bool {
     })
 }
 
-/// Adds or removes the OAuth beta and keeps all others that are open, which may be spread over several headers.
+/// Adds or removes the OAuth beta and keeps all other allowed betas, which may be spread over several headers.
 pub(super) fn set_oauth_beta(headers: &mut HeaderMap, wanted: bool) {
     let mut betas: Vec<String> = headers
         .get_all(ANTHROPIC_BETA)

@@ -116,7 +116,7 @@ pub enum GatewayError {
     Upstream,
 }
 
-/// The part of the gateway that requests of every sandbox use.
+/// The part of the gateway that the requests of every sandbox use.
 struct GatewayState {
     upstream: Upstream,
     credentials: Credentials,
@@ -127,7 +127,7 @@ struct GatewayState {
     settle: SettleBounds,
     egress: Egress,
     metrics: Metrics,
-    /// Pushes whose objects are held in memory at once.
+    /// The number of pushes whose objects may be in memory at once.
     examinations: Semaphore,
     tracker: TaskTracker,
     closed: CancellationToken,
@@ -179,8 +179,7 @@ impl Gateway {
         self.shared.egress.protect(address);
     }
 
-    /// Makes the gateway of one new sandbox. It reaches nothing but the model API until
-    /// [`SandboxGateway::assign`].
+    /// Opens the gateway of a new sandbox. It reaches only the model API until [`SandboxGateway::assign`].
     pub fn open(&self) -> Arc<SandboxGateway> {
         SandboxGateway::new(Arc::clone(&self.shared))
     }
@@ -190,7 +189,7 @@ impl Gateway {
         self.shared.credentials.state()
     }
 
-    /// Returns true when a task with these models may name `model`.
+    /// Returns true if a task with these models may use `model`.
     pub fn is_listed(model: &str, models: &[String]) -> bool {
         models.iter().any(|listed| prices::is_same_model(model, listed))
     }

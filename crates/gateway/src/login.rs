@@ -1,7 +1,7 @@
 //! The login that Claude Code keeps on this host, in `~/.claude/.credentials.json`.
 //!
-//! Shape: `{"claudeAiOauth":{"accessToken","refreshToken","expiresAt"}}`, `expiresAt` in milliseconds since 1970. Nobody
-//! refreshes it while the CLI does not run on the host, and using the refresh token here would log the CLI out.
+//! Shape: `{"claudeAiOauth":{"accessToken","refreshToken","expiresAt"}}`, `expiresAt` in milliseconds since 1970. The login is not
+//! refreshed while the CLI does not run on the host. Using the refresh token here would log the CLI out.
 
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
@@ -14,11 +14,11 @@ use serde::Deserialize;
 
 use super::credential::{Credential, CredentialKind};
 
-/// The present content of the file.
+/// The current content of the file.
 #[derive(Clone, Debug)]
 pub(super) enum Login {
     Missing,
-    /// Why, in words that do not quote the file.
+    /// The reason, which does not quote the file.
     Unreadable(String),
     Valid {
         credential: Credential,
@@ -30,7 +30,7 @@ pub(super) enum Login {
     },
 }
 
-/// The file, read again only when it was changed or replaced.
+/// The file, which is read again only after it was changed or replaced.
 #[derive(Debug)]
 pub(super) struct LoginFile {
     path: PathBuf,
@@ -40,7 +40,7 @@ pub(super) struct LoginFile {
 
 type Contents = Result<(Credential, Option<Timestamp>), String>;
 
-/// Changes whenever the file is written or replaced: inode, size, and time of change down to the nanosecond.
+/// Changes whenever the file is written or replaced: inode, size, and time of change in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp(u64, u64, i64, i64);
 
@@ -52,8 +52,7 @@ impl LoginFile {
         LoginFile { path, redactor: Arc::default(), seen: Mutex::new(None) }
     }
 
-    /// Looks at the file's metadata each time. That blocks for microseconds, which is less than handing it to another
-    /// thread would take.
+    /// Reads the file's metadata each time. That blocks for microseconds, less than handing it to another thread would take.
     pub(super) fn read(&self, now: Timestamp) -> Login {
         let stamp = match std::fs::metadata(&self.path) {
             Ok(metadata) => Stamp(metadata.ino(), metadata.len(), metadata.ctime(), metadata.ctime_nsec()),

@@ -1,4 +1,4 @@
-//! Counts what a sandbox's model requests use and cost, and holds back requests for which there is no money left.
+//! Counts the usage and cost of a sandbox's model requests, and holds back requests without budget.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,7 +30,7 @@ pub(super) struct Meter {
     budgets: Budgets,
     metrics: Metrics,
     settle: SettleBounds,
-    /// The task that runs, or the last one. `None`: the sandbox was given no task yet.
+    /// The running task, or the last one. `None`: the sandbox had no task yet.
     task: Mutex<Option<Arc<TaskRequests>>>,
 }
 
@@ -44,7 +44,7 @@ impl Meter {
         self.task().as_ref().map(|task| task.used()).unwrap_or_default()
     }
 
-    /// Starts a task: new requests are charged to it. If the same task runs already, it continues.
+    /// Starts a task: new requests are charged to it. If the same task already runs, it continues.
     pub(super) fn begin(&self, payer: Payer) {
         let mut current = self.task();
         let goes_on = |task: &Arc<TaskRequests>| payer.task.is_some() && task.payer == payer && !task.has_ended();
@@ -57,7 +57,7 @@ impl Meter {
         self.budgets.look_again();
     }
 
-    /// Ends the task. No request begins until another task does.
+    /// Ends the task. No request starts until the next task starts.
     pub(super) fn end(&self, end: TaskEnd) {
         if let Some(task) = self.task().as_ref() {
             task.end(end, &self.settle);
@@ -82,7 +82,7 @@ impl Meter {
         }
     }
 
-    /// Waits until a request of a task may start, and writes down that it does.
+    /// Waits until a request of a task may start, and stores its reservation.
     pub(super) async fn reserve(
         self: &Arc<Self>,
         task: &Arc<TaskRequests>,
@@ -92,7 +92,7 @@ impl Meter {
         let estimate = self.prices.cost(model, &bound.most);
         let mut released = Box::pin(self.budgets.released());
         loop {
-            // Listening begins before the look, so that a release in between is not missed.
+            // Register interest before the check, so that a release in between is not missed.
             released.as_mut().enable();
             if let Some(reservation) = self.budgets.try_reserve(&task.payer, model, estimate, bound.certainty).await? {
                 return Ok(MeteredRequest::new(Arc::clone(self), Arc::clone(task), reservation, bound.most));
@@ -107,27 +107,27 @@ impl Meter {
     }
 }
 
-/// Output tokens that a model writes in a second, where nobody knows how many it wrote. The fastest were seen at a
+/// The output tokens per second that a model is assumed to write if their number is unknown. The fastest measured models write a
 /// little less.
 const TOKENS_PER_SECOND: u128 = 250;
 
-/// One model request on the meter, open until dropped. What its answer states is added as it is seen. What it does not
-/// state is estimated at the end.
+/// One model request on the meter, open until dropped. The usage that its answer states is added as it arrives. The rest is
+/// estimated at the end.
 pub(super) struct MeteredRequest {
     meter: Arc<Meter>,
     task: Arc<TaskRequests>,
     reservation: Reservation,
-    /// The most that the request can use.
+    /// The upper bound on the request's usage.
     most: TokenCounts,
     stage: Stage,
     counts: TokenCounts,
     /// Tokens of content that passed.
     streamed: u64,
-    /// When it went out.
+    /// The time at which it was sent.
     sent: Option<(Instant, Timestamp)>,
-    /// Its answer was not read to the end, by our decision.
+    /// Set if the gateway decided not to read the answer to its end.
     cut: Option<CutCharge>,
-    /// The status of the answer in place of the API's.
+    /// The status of the answer that replaces the API's.
     refused: Option<StatusCode>,
     /// The answer names its model.
     names_model: bool,
@@ -136,13 +136,13 @@ pub(super) struct MeteredRequest {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// The request costs nothing: it was not sent, it was refused, or what answered was not the API.
+    /// The request costs nothing: it was not sent, it was refused, or the answer did not come from the API.
     Free,
-    /// The request was sent, and the API has stated nothing.
+    /// The request was sent, and the API has stated no usage.
     Sent,
-    /// The answer is a stream, and its beginning was the API's.
+    /// The answer is a stream that began with a message of the API.
     Streaming,
-    /// The answer stated all.
+    /// The answer stated its whole usage.
     Stated,
 }
 
@@ -165,19 +165,19 @@ impl MeteredRequest {
         }
     }
 
-    /// The request goes out: from here on somebody may answer it, whether the gateway sees that or not.
+    /// Marks the request as sent: from now on it may be answered even if the gateway does not receive the answer.
     pub(super) fn sent(&mut self) {
         self.stage = Stage::Sent;
         self.sent = Some((Instant::now(), Timestamp::now()));
     }
 
-    /// The API did not answer the request, so it costs nothing.
+    /// Marks the request as free, because the API did not answer it.
     pub(super) fn refused(&mut self, status: StatusCode) {
         self.stage = Stage::Free;
         self.refused = Some(status);
     }
 
-    /// The answer is not read any further.
+    /// Marks the answer as not read any further.
     pub(super) fn cut(&mut self, charge: CutCharge) {
         self.cut = Some(charge);
     }
@@ -199,10 +199,10 @@ impl MeteredRequest {
         self.count();
     }
 
-    /// Brings the charge and the task's meter up to what is known.
+    /// Updates the charge and the task's meter to the known usage.
     fn count(&mut self) {
         let usage = self.counts.usage();
-        // The prompt's length can change the price of all tokens, never downwards.
+        // The prompt's length can raise the price of all tokens, but never lower it.
         let cost = self.meter.prices.cost(&self.reservation.charge.model, &self.counts);
         self.charge(usage, cost);
     }
@@ -227,7 +227,7 @@ impl MeteredRequest {
         }
         self.counts.output = self.counts.output.max(self.streamed);
         match self.cut {
-            // The connection to the API broke: what passed is what was written.
+            // The connection to the API broke: the tokens that passed are those that were written.
             None => self.count(),
             Some(CutCharge::Reservation) => {
                 self.counts.output = self.counts.output.max(self.most.output);

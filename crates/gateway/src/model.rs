@@ -1,4 +1,4 @@
-//! Model requests: what is forwarded, and how its answer comes back.
+//! Model requests: which ones are forwarded, and how their answers return.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ mod request_policy;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Endpoint {
     Messages,
-    /// Costs nothing, and the CLI goes on when it fails.
+    /// This request costs nothing, and the CLI continues if it fails.
     CountTokens,
 }
 
@@ -52,7 +52,7 @@ fn is_known_query(query: Option<&str>) -> bool {
     query.is_none_or(|query| query == "beta=true")
 }
 
-/// A request that was read whole, so that it can be sent more than once.
+/// A request that was read completely, so that it can be sent more than once.
 struct ModelRequest {
     endpoint: Endpoint,
     query: Option<String>,
@@ -64,7 +64,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     if path == "/" && matches!(head.method, Method::GET | Method::HEAD) {
-        // The CLI asks once whether somebody is there.
+        // The CLI checks once that the address answers.
         return empty(StatusCode::OK);
     }
     let Some(endpoint) = Endpoint::of(&head.method, path).filter(|_| is_known_query(head.uri.query())) else {
@@ -105,7 +105,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     sandbox.shared.tracker.spawn(relay.run(answer).in_current_span());
     match answered.await {
         Ok(answer) => while_read(answer, open),
-        // The runtime ends.
+        // The runtime is shutting down.
         Err(_) => model_error(StatusCode::SERVICE_UNAVAILABLE, "api_error", "the gateway is being closed"),
     }
 }
@@ -116,7 +116,7 @@ fn no_task(sandbox: &SandboxGateway, endpoint: Endpoint) -> Response<Body> {
     final_model_error(StatusCode::FORBIDDEN, "permission_error", message)
 }
 
-/// Waits for room, then reads the body.
+/// Waits for buffer space, then reads the body.
 async fn read_body(
     sandbox: &SandboxGateway,
     body: Incoming,
@@ -129,7 +129,7 @@ async fn read_body(
     };
     let announced = body.size_hint().upper().map_or(Some(bounds.body_bytes), |bytes| usize::try_from(bytes).ok());
     let bytes = announced.filter(|bytes| *bytes <= bounds.body_bytes).ok_or_else(too_large)?;
-    // Never more than there is room in all, or it would wait for ever.
+    // Never request more than the total space, because the wait would not end.
     let kibibytes = u32::try_from(bytes.min(bounds.buffered_bytes).div_ceil(1024)).unwrap_or(u32::MAX);
     let Ok(room) = Arc::clone(&sandbox.buffered).acquire_many_owned(kibibytes).await else {
         return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "api_error", "the sandbox is being closed"));
@@ -143,8 +143,7 @@ async fn read_body(
     }
 }
 
-/// Opens an entry of the meter for a request that costs something, once its key and the budgets allow it. Returns the body
-/// as it is to be sent.
+/// Opens an entry of the meter for a request that costs something, once its key and the budgets allow it. Returns the body to send.
 async fn start(
     sandbox: &SandboxGateway,
     endpoint: Endpoint,
@@ -176,7 +175,7 @@ async fn start(
         () = task.ended() => return Err(Box::new(no_task(sandbox, endpoint))),
     };
     match reserved {
-        // The session looks for open requests after it has ended the task, so this one is never sent.
+        // The session counts open requests after it has ended the task, so this request is never sent.
         Ok(_) if task.has_ended() => Err(Box::new(no_task(sandbox, endpoint))),
         Ok(entry) => Ok((body, Some(entry))),
         Err(Refusal::Spent(spent)) => {

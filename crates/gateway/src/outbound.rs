@@ -1,4 +1,4 @@
-//! Requests that the coordinator itself sends to addresses that callers gave it, judged like a sandbox's way out.
+//! Requests of the coordinator itself to addresses that callers gave it, under the same rules as a sandbox's egress.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use super::egress::{Egress, Refusal, Target};
 use super::resolve::Resolve;
 use super::retry::retry_after;
 
-/// The time that one request may take, from the look-up of the name to the end of the answer.
+/// The time limit of one request, from the name look-up to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The bound on the part of an answer's body that is read and dropped, so that its sender is not cut off in the middle.
+/// The maximum part of an answer's body that is read and dropped, so that its sender is not interrupted.
 const MAX_ANSWER_BYTES: usize = 16 << 10;
 
-/// Reaches the internet by https, and what its rules allow besides: other addresses, and http.
+/// Reaches the internet by https, and further addresses and http if its rules allow them.
 pub struct Outbound {
     rules: Vec<EgressRule>,
     egress: Egress,
@@ -31,7 +31,7 @@ pub struct Outbound {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
     pub status: u16,
-    /// The wait that the other side asks for.
+    /// The wait that the receiver asks for.
     pub retry_after: Option<Duration>,
 }
 
@@ -63,12 +63,12 @@ impl Outbound {
         Outbound { egress: Egress::new(Vec::new(), resolver, None), rules }
     }
 
-    /// Tells where the coordinator itself listens, which is never called. To be told before the first request.
+    /// Registers an address on which the coordinator itself listens, which is never called. Call this before the first request.
     pub fn set_own_listener(&self, address: SocketAddr) {
         self.egress.protect(address);
     }
 
-    /// Checks that `url` can be called, as far as that is known without a look-up.
+    /// Checks that `url` can be called, as far as possible without a look-up.
     pub fn check(&self, url: &Url) -> Result<(), OutboundError> {
         let (target, grant) = self.target(url)?;
         match &target.host {
@@ -80,8 +80,7 @@ impl Outbound {
         }
     }
 
-    /// Posts to the address that was checked, and to no other: the name is not looked up again, and no redirect
-    /// followed.
+    /// Posts to the checked address only: the name is not resolved again, and redirects are not followed.
     pub async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Answered, OutboundError> {
         let (target, grant) = self.target(url)?;
         let posted = async {
@@ -103,7 +102,7 @@ impl Outbound {
     /// Finds the target of a URL, and the rule that allows it.
     fn target(&self, url: &Url) -> Result<(Target, Grant), OutboundError> {
         let (via, default) = match url.scheme() {
-            // Any port is allowed on the internet.
+            // On the internet, any port is allowed.
             "https" => (Via::Tunnel, Some(Grant::Wildcard)),
             "http" => (Via::Plain, None),
             _ => return Err(OutboundError::NotHttp),
@@ -120,10 +119,10 @@ impl Outbound {
     }
 }
 
-/// A client for one request: it knows this name's addresses and no others.
+/// Returns a client for one request, which knows only this name's addresses.
 async fn client(url: &Url, addresses: Vec<SocketAddr>) -> Result<Client, OutboundError> {
     let host = url.host_str().unwrap_or_default().to_owned();
-    // Reads the system's certificates.
+    // Building the client reads the system's certificates.
     let built = tokio::task::spawn_blocking(move || {
         Client::builder()
             .resolve_to_addrs(&host, &addresses)

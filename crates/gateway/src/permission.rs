@@ -1,4 +1,4 @@
-//! Holds a key to its models and to its length of answers.
+//! Enforces a key's models and its limit on the length of answers.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ pub(super) struct Permitted {
     /// The body, with a lower `max_tokens` if the key requires it.
     pub(super) body: Bytes,
     pub(super) model: String,
-    /// The most that the request allows for its answer. `None`: the request does not say.
+    /// The answer's maximum according to the request. `None`: the request does not state it.
     pub(super) output_tokens: Option<u64>,
 }
 
@@ -25,15 +25,14 @@ pub(super) enum Denied {
     Malformed(#[source] serde_json::Error),
     #[error("the model {model} is not one of those that the task's API key may use: {allowed}")]
     Model { model: String, allowed: String },
-    /// The API does not think in so few.
+    /// The API requires more tokens for thinking.
     #[error(
         "an answer with the task's API key may have {limit} tokens, which is too few for one with thinking; turn thinking off"
     )]
     Thinking { limit: u32 },
 }
 
-/// The part of a request's body that the gateway looks at. A field that is there twice is an error, so that the API
-/// cannot see another one.
+/// The part of a request's body that the gateway reads. A duplicate field is an error, so that the API cannot read another value.
 #[derive(Deserialize)]
 struct Ask<'a> {
     #[serde(borrow)]
@@ -50,7 +49,7 @@ struct Thinking<'a> {
     budget_tokens: Option<&'a RawValue>,
 }
 
-/// The smallest `budget_tokens` that the API takes.
+/// The smallest `budget_tokens` that the API accepts.
 const LEAST_THINKING: u64 = 1024;
 
 pub(super) fn check(body: Bytes, limits: &KeyLimits) -> Result<Permitted, Denied> {
@@ -63,7 +62,7 @@ pub(super) fn check(body: Bytes, limits: &KeyLimits) -> Result<Permitted, Denied
     let max_tokens: Option<u64> =
         ask.max_tokens.map(|raw| serde_json::from_str(raw.get())).transpose().map_err(Denied::Malformed)?;
     let thinking_budget = ask.thinking.and_then(|thinking| thinking.budget_tokens);
-    // A budget that is no number is refused upstream.
+    // The API refuses a budget that is not a number.
     let thinking_tokens: Option<u64> = thinking_budget.and_then(|raw| serde_json::from_str(raw.get()).ok());
     let mut replaced: Vec<(&RawValue, u64)> = Vec::new();
     let mut sent_tokens = max_tokens;
@@ -72,7 +71,7 @@ pub(super) fn check(body: Bytes, limits: &KeyLimits) -> Result<Permitted, Denied
     {
         replaced.push((raw, limit.into()));
         sent_tokens = Some(limit.into());
-        // Thinking is part of the answer, and the API wants it to be the smaller number.
+        // Thinking is part of the answer, and the API requires it to be the smaller number.
         if let Some(raw) = thinking_budget {
             let budget: u64 = serde_json::from_str(raw.get()).map_err(Denied::Malformed)?;
             match u64::from(limit).saturating_sub(1) {
@@ -90,7 +89,7 @@ pub(super) fn check(body: Bytes, limits: &KeyLimits) -> Result<Permitted, Denied
     Ok(Permitted { body, model, output_tokens })
 }
 
-/// The values are slices of the body, so everything else stays as it is, byte for byte.
+/// The values are slices of the body, so everything else stays unchanged, byte for byte.
 fn with_replaced(body: &Bytes, values: Vec<(&RawValue, u64)>) -> Bytes {
     let start_of = |value: &RawValue| value.get().as_ptr() as usize - body.as_ptr() as usize;
     let mut values: Vec<_> = values.into_iter().map(|(value, new)| (start_of(value), value.get().len(), new)).collect();
@@ -144,7 +143,7 @@ mod tests {
         let denied = sent(body, &limits(&[], Some(1024))).unwrap_err();
         assert!(denied.contains("1024"), "{denied}");
         assert!(sent(body, &limits(&[], Some(1025))).is_ok());
-        // Too long by itself and short enough as it is asked for.
+        // An answer within the limit needs no change.
         assert!(sent(body, &limits(&[], Some(32_000))).is_ok());
     }
 

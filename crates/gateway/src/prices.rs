@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::tokens::TokenCounts;
 
-/// The public list prices, as far as they are known, and what the operator put over them.
+/// The known public list prices, with the operator's changes.
 #[derive(Debug)]
 pub struct Prices {
     models: BTreeMap<String, ModelPrice>,
@@ -17,7 +17,7 @@ pub struct Prices {
     web_search_nanos: u64,
     fast_mode: Factor,
     data_residency: Factor,
-    /// Models and fields that were warned about, so that it is done once for each.
+    /// Models and fields with a warning in the log, so that each is logged once.
     unknown: Mutex<BTreeSet<String>>,
 }
 
@@ -39,7 +39,7 @@ impl Prices {
     /// The number of unknown models that are remembered, so that each is warned about once.
     const MAX_UNKNOWN: usize = 64;
 
-    /// The built-in table, with what `path` (`MODEL_PRICES`, of the same shape) adds or changes.
+    /// Loads the built-in table with the additions and changes of `path` (`MODEL_PRICES`, of the same shape).
     pub fn load(path: Option<&Path>) -> Result<Prices, PricesError> {
         let mut prices = Prices {
             models: BTreeMap::new(),
@@ -58,8 +58,8 @@ impl Prices {
         if prices.models.is_empty() { Err(PricesError::Empty) } else { Ok(prices) }
     }
 
-    /// Returns true when the CLI can be given `model`: a model with a price, with or without its date and a suffix
-    /// like `[1m]`, or one of the CLI's short names.
+    /// Returns true if the CLI accepts `model`: a model with a price, with or without its date and a suffix like `[1m]`, or one of
+    /// the CLI's short names.
     pub fn knows(&self, model: &str) -> bool {
         self.find(model).is_some() || self.aliases.contains(without_suffix(model))
     }
@@ -69,7 +69,7 @@ impl Prices {
         self.models.keys().chain(&self.aliases).cloned().collect()
     }
 
-    /// The cost of one answer. A model without a price is counted as the dearest known.
+    /// Returns the cost of one answer. A model without a price costs as much as the most expensive one.
     pub(super) fn cost(&self, model: &str, counts: &TokenCounts) -> Cost {
         let rates = self.rates(without_fast(model), counts.prompt());
         let parts = [
@@ -125,7 +125,7 @@ impl Prices {
     }
 
     fn dearest(&self) -> ModelPrice {
-        // `load` lets no empty table pass, so the default is never taken.
+        // `load` refuses an empty table, so the default is never used.
         self.models.values().copied().max_by_key(|price| (price.rates.output, price.rates.input)).unwrap_or_default()
     }
 
@@ -258,8 +258,8 @@ fn nanos_per_token(dollars_per_million: f64) -> Option<u64> {
     valid.then(|| Cost::from_dollars(dollars_per_million / 1e6).nano_dollars())
 }
 
-/// Returns true when a list that names `listed` means `model`: with or without date and suffix, and one of the CLI's
-/// short names means all of its family.
+/// Returns true if a list entry `listed` covers `model`: with or without date and suffix. One of the CLI's short names covers its
+/// whole family.
 pub(crate) fn is_same_model(model: &str, listed: &str) -> bool {
     let (model, listed) = (without_suffix(model), without_suffix(listed));
     model == listed || without_date(model) == listed || (!listed.contains('-') && of_family(model, listed))
@@ -270,12 +270,12 @@ fn of_family(model: &str, family: &str) -> bool {
     FAMILIES.contains(&family) && model.split('-').any(|part| part == family)
 }
 
-/// Some platforms have models of their own for fast mode: `claude-opus-4-8-fast` → `claude-opus-4-8`
+/// Removes the suffix of platforms with separate models for fast mode: `claude-opus-4-8-fast` → `claude-opus-4-8`
 fn without_fast(model: &str) -> &str {
     model.strip_suffix("-fast").unwrap_or(model)
 }
 
-/// `claude-sonnet-4-6[1m]` → `claude-sonnet-4-6`
+/// Removes a suffix: `claude-sonnet-4-6[1m]` → `claude-sonnet-4-6`
 fn without_suffix(model: &str) -> &str {
     match model.split_once('[') {
         Some((base, rest)) if rest.ends_with(']') => base,
@@ -283,7 +283,7 @@ fn without_suffix(model: &str) -> &str {
     }
 }
 
-/// `claude-sonnet-4-5-20250929` and `claude-3-5-haiku-latest` without their last part
+/// Removes the last part of `claude-sonnet-4-5-20250929` and `claude-3-5-haiku-latest`
 fn without_date(model: &str) -> &str {
     match model.rsplit_once('-') {
         Some((base, last)) if last == "latest" || last.len() == 8 && last.bytes().all(|b| b.is_ascii_digit()) => base,

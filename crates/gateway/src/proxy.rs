@@ -41,8 +41,8 @@ pub(super) async fn connect(
     empty(StatusCode::OK)
 }
 
-/// `GET http://host/path` and the like, sent on over a connection of its own. Credentials in it are the agent's and
-/// pass; redirects are the agent's to follow.
+/// Forwards `GET http://host/path` and the like over its own connection. Credentials in it are the agent's and pass. The agent
+/// follows redirects itself.
 pub(super) async fn forward(sandbox: &Arc<SandboxGateway>, request: Request<Incoming>) -> Response<Body> {
     let (mut head, body) = request.into_parts();
     let (Some(scheme), Some(authority)) = (head.uri.scheme(), head.uri.authority()) else {
@@ -76,7 +76,7 @@ pub(super) async fn forward(sandbox: &Arc<SandboxGateway>, request: Request<Inco
     let closed = sandbox.closed.clone();
     let driver = async move {
         tokio::select! {
-            // The reason reaches whoever waits for the answer or its body.
+            // The error reaches the reader of the answer or of its body.
             _ = connection => {}
             () = over => {}
             () = closed.cancelled() => {}
@@ -93,8 +93,8 @@ pub(super) async fn forward(sandbox: &Arc<SandboxGateway>, request: Request<Inco
     }
 }
 
-/// Reads the host that is asked for, and holds the Host header against it: a server that goes by the header would
-/// otherwise answer for a site that nobody checked. Boxed, as an answer is a large thing to hand back as an error.
+/// Reads the requested host and compares the Host header with it: a server that uses the header would otherwise answer for an
+/// unchecked site. The error is boxed because an answer is large.
 fn target(
     sandbox: &SandboxGateway,
     authority: &Authority,
@@ -128,8 +128,8 @@ fn read_target(authority: &Authority, via: Via) -> Result<Target, String> {
     Ok(Target { host, port, via })
 }
 
-/// Returns true when there is no Host, as in HTTP/1.0, or one that means the target. Without a port it means any of the
-/// host's: clients write a CONNECT's Host in either way.
+/// Returns true if there is no Host, as in HTTP/1.0, or if it matches the target. Without a port it matches any port of the host,
+/// because clients write a CONNECT's Host in both ways.
 fn host_agrees(headers: &HeaderMap, target: &Target) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return !headers.contains_key(HOST) };

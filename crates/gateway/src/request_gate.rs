@@ -1,15 +1,14 @@
-//! Holds a model request back until the session's worker has seen the tool calls of the answer before.
+//! Holds back a model request until the session's worker has seen the tool calls of the previous answer.
 //!
-//! A tool call reaches the worker through the agent's output, the next model request reaches the gateway on its own way
-//! and may be there first. Then the worker could not hold back the request for a turn too many any more.
+//! A tool call reaches the worker through the agent's output, and the next model request reaches the gateway on another path,
+//! possibly earlier. Without the gate, the worker could not stop the request of a forbidden turn in time.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// The time in which the worker has to confirm a tool call. After that the request
-/// goes on.
+/// The time in which the worker must confirm a tool call. After that the request continues.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) struct RequestGate(watch::Sender<GateState>);
@@ -18,7 +17,7 @@ pub(super) struct RequestGate(watch::Sender<GateState>);
 struct GateState {
     /// New requests wait until they are released.
     held: bool,
-    /// Tool calls in answers that were passed on, and that the worker has not confirmed.
+    /// Tool calls in forwarded answers that the worker has not confirmed.
     unconfirmed: u32,
 }
 
@@ -40,19 +39,19 @@ impl RequestGate {
         self.0.send_modify(|state| state.held = false);
     }
 
-    /// Counts the tool calls of an answer that is about to be passed on.
+    /// Counts the tool calls of an answer that is about to be forwarded.
     pub(super) fn expect_calls(&self, tool_calls: u32) {
         self.0.send_modify(|state| state.unconfirmed += tool_calls);
     }
 
-    /// The worker has seen a tool call.
+    /// Confirms that the worker has seen a tool call.
     pub(super) fn confirm_call(&self) {
         self.0.send_modify(|state| state.unconfirmed = state.unconfirmed.saturating_sub(1));
     }
 
     /// Waits until a request may start.
     pub(super) async fn until_free(&self) {
-        // Waiting fails only without a sender, which is here.
+        // Waiting fails only without a sender, and this value is the sender.
         let mut state = self.0.subscribe();
         if timeout(CONFIRM_TIMEOUT, state.wait_for(|state| state.unconfirmed == 0)).await.is_err() {
             self.0.send_modify(|state| state.unconfirmed = 0);
@@ -74,14 +73,14 @@ mod tests {
         assert!(is_free());
         gate.expect_calls(2);
         gate.confirm_call();
-        assert!(!is_free(), "one of two calls is heard");
+        assert!(!is_free(), "one of two calls is confirmed");
         gate.hold();
         gate.confirm_call();
-        assert!(!is_free(), "all is heard, and it was the last turn");
+        assert!(!is_free(), "all calls are confirmed, and it was the last turn");
         gate.release();
         assert!(is_free());
         gate.confirm_call();
-        assert!(is_free(), "a call that nobody told of");
+        assert!(is_free(), "a call that was not expected");
         gate.expect_calls(1);
         gate.restart();
         assert!(is_free());

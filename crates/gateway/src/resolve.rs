@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use futures::future::BoxFuture;
 
-/// Looks names up. Called only for names that a rule allows, so that a name cannot carry anything out.
+/// Resolves names. It is called only for names that a rule allows, so that a name cannot carry data out.
 pub trait Resolve: Send + Sync + 'static {
-    /// All addresses of `name`, in the order in which to try them.
+    /// Returns all addresses of `name`, in the order in which to try them.
     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
 }
 

@@ -7,14 +7,14 @@ use http::header::RETRY_AFTER;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
-/// The bound on asking again. The CLI's own tries would go on for about three minutes and end as a "success".
+/// The limit on retries. The CLI's own retries would take about three minutes and end as a "success".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryBudget {
-    /// Tries in all.
+    /// The total number of tries.
     pub tries: u32,
-    /// Time in all, waiting included.
+    /// The total time, including the waits.
     pub total: Duration,
-    /// The first wait; each further one is twice as long, all with a quarter of jitter.
+    /// The first wait. Each further one is twice as long, and all have a jitter of a quarter.
     pub first_delay: Duration,
 }
 
@@ -25,7 +25,7 @@ impl Default for RetryBudget {
 }
 
 impl RetryBudget {
-    /// Returns the wait before the next try, or `None` to give up. `tries` were made in `elapsed`; the API asked for
+    /// Returns the wait before the next try, or `None` to give up. `tries` were made in `elapsed`, and the API asked for
     /// `retry_after`. `jitter` is between 0 and 1.
     pub(super) fn delay(
         &self,

@@ -25,7 +25,7 @@ use super::request_gate::RequestGate;
 use super::task::TaskEnd;
 use super::task_quota::TaskQuota;
 
-/// Access of a session beyond what the operator allows to all.
+/// The access of a session beyond the operator's settings for all sessions.
 #[derive(Clone, Debug, Default)]
 pub struct SessionAccess {
     /// The session's own credential, used instead of the operator's.
@@ -61,7 +61,7 @@ pub(super) struct SandboxRules {
     pub(super) caller: Vec<EgressRule>,
 }
 
-/// Serves one sandbox (see [`SandboxGateway::serve`]) and knows what it used.
+/// Serves one sandbox (see [`SandboxGateway::serve`]) and counts its usage.
 pub struct SandboxGateway {
     pub(super) shared: Arc<GatewayState>,
     pub(super) meter: Arc<Meter>,
@@ -69,23 +69,23 @@ pub struct SandboxGateway {
     pub(super) request_gate: Arc<RequestGate>,
     pub(super) task_quota: Arc<TaskQuota>,
     pub(super) connections: Arc<Semaphore>,
-    /// Model requests that are open, also those that their agent does not wait for any more.
+    /// Open model requests, including those that their agent has abandoned.
     pub(super) relays: Arc<Semaphore>,
-    /// Room for the bodies of model requests, in KiB.
+    /// The buffer space for the bodies of model requests, in KiB.
     pub(super) buffered: Arc<Semaphore>,
     pub(super) closed: CancellationToken,
     access: RwLock<Access>,
     repository: RwLock<Option<Arc<RepositoryAccess>>>,
-    /// The commit at which the task's own branch was pushed last.
+    /// The commit of the last push of the task's own branch.
     pushed: watch::Sender<Option<String>>,
-    /// The other branches that were made in this sandbox.
+    /// The other branches that were created in this sandbox.
     pub(super) made: watch::Sender<BTreeSet<String>>,
     push_retry: Mutex<Option<Duration>>,
-    /// One push at a time is examined.
+    /// Allows the examination of one push at a time.
     pub(super) examining: Semaphore,
     session: RwLock<Option<Arc<str>>>,
     failure: Mutex<Option<GatewayFailure>>,
-    /// Model requests that had come when the task began.
+    /// The number of model requests before the task began.
     requests_before: AtomicU64,
 }
 
@@ -157,12 +157,12 @@ impl SandboxGateway {
         self.pushed.subscribe()
     }
 
-    /// The other branches that the task has made in this sandbox.
+    /// Returns the other branches that the task created in this sandbox.
     pub fn made_branches(&self) -> watch::Receiver<BTreeSet<String>> {
         self.made.subscribe()
     }
 
-    /// The time after which the last push can succeed. `None`: it did not fail, or it fails again.
+    /// Returns the time after which the last push can succeed. `None`: it did not fail, or a retry would fail too.
     pub fn push_retry(&self) -> Option<Duration> {
         *self.push_retry.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -176,7 +176,7 @@ impl SandboxGateway {
         *self.push_retry.lock().unwrap_or_else(PoisonError::into_inner) = error.wait().or(passing);
     }
 
-    /// A branch points to this commit now.
+    /// Records the commit to which a branch points now.
     pub(super) fn note_push(&self, branch: &str, commit: &str, policy: &PushPolicy) {
         if branch == policy.branch {
             self.pushed.send_replace(Some(commit.to_owned()));
@@ -194,8 +194,8 @@ impl SandboxGateway {
         *self.session.write().unwrap_or_else(PoisonError::into_inner) = Some(id.into());
     }
 
-    /// A task begins in a sandbox without a session, see [`SandboxGateway::assign`] for any other: model requests are
-    /// charged to it from here, and no failure is known of it.
+    /// Begins a task in a sandbox without a session: model requests are charged to it, and its failure is cleared. For other
+    /// sandboxes see [`SandboxGateway::assign`].
     pub fn begin_task(&self, payer: Payer) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.requests_before.store(self.activity_tracker.read().requests, Ordering::Relaxed);
@@ -204,8 +204,8 @@ impl SandboxGateway {
         self.task_quota.begin_task();
     }
 
-    /// The task has ended, and `end` tells how: no model request begins from here on, until another task does. The cost
-    /// of the task is final once [`Budgets::settled`](crate::budget::Budgets::settled).
+    /// Ends the task in the way of `end`: no model request starts until the next task. The cost of the task is final after
+    /// [`Budgets::settled`](crate::budget::Budgets::settled).
     pub fn end_task(&self, end: TaskEnd) {
         self.meter.end(end);
         self.request_gate.release();
@@ -217,13 +217,12 @@ impl SandboxGateway {
         self.request_gate.restart();
     }
 
-    /// Returns true when a model request came since [`SandboxGateway::assign`].
+    /// Returns true if a model request arrived since [`SandboxGateway::assign`].
     pub fn was_asked(&self) -> bool {
         self.activity_tracker.read().requests > self.requests_before.load(Ordering::Relaxed)
     }
 
-    /// New model requests wait from here on: the task may have had its last turn, and whoever counts them has not said
-    /// so yet.
+    /// Holds back new model requests: the task may have had its last turn, which the worker has not confirmed yet.
     pub fn hold_requests(&self) {
         self.request_gate.hold();
     }
@@ -232,19 +231,19 @@ impl SandboxGateway {
         self.request_gate.release();
     }
 
-    /// Confirms that the worker has seen a tool call. The next model request waits for that, so that
-    /// [`Self::hold_requests`] is in time.
+    /// Confirms that the worker has seen a tool call. The next model request waits for that, so that [`Self::hold_requests`] is in
+    /// time.
     pub fn confirm_tool_call(&self) {
         self.request_gate.confirm_call();
     }
 
-    /// The usage of the current task in this sandbox, or of the last one.
+    /// Returns the usage of the current task in this sandbox, or of the last one.
     pub fn usage(&self) -> UsageSnapshot {
         self.meter.read()
     }
 
-    /// The last thing that went wrong since [`SandboxGateway::assign`] and was not put right. A task can succeed in
-    /// spite of it, so it is the reason for a failure that was seen elsewhere, not the failure itself.
+    /// Returns the last failure since [`SandboxGateway::assign`] that no later success cleared. A task can succeed despite it, so
+    /// it explains a failure that was seen elsewhere but is not the failure itself.
     pub fn failure(&self) -> Option<GatewayFailure> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -253,13 +252,13 @@ impl SandboxGateway {
         self.activity_tracker.read()
     }
 
-    /// Its link's connection came back.
+    /// Records that the link has reconnected.
     pub fn link_reconnected(&self) {
         self.shared.metrics.link_reconnected();
     }
 
-    /// The sandbox is gone: ends every connection, and those to come at once. The answers of open model requests are
-    /// read on as after [`TaskEnd::Own`], unless the task has ended in another way.
+    /// Closes all current and later connections, because the sandbox was removed. The answers of open model requests are read as
+    /// after [`TaskEnd::Own`], unless the task has ended in another way.
     pub fn close(&self) {
         self.meter.end(TaskEnd::Own);
         self.closed.cancel();
@@ -270,7 +269,7 @@ impl SandboxGateway {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
     }
 
-    /// A model request succeeded.
+    /// Clears passing failures after a model request succeeded.
     pub(super) fn recover(&self) {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.take_if(|failure| failure.is_passing());
@@ -281,7 +280,7 @@ impl SandboxGateway {
         self.shared.credentials.select(session.as_ref())
     }
 
-    /// Tells the audit log and the metrics of a decision.
+    /// Reports a decision to the audit log and the metrics.
     ///
     /// - `via`: `tunnel`, `plain` or `model`
     /// - `target`: `host:port`, as it was asked for; of a model request its method and path. The agent's choice,

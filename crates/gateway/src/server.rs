@@ -1,4 +1,4 @@
-//! Serves the bytes that come out of a sandbox as HTTP/1.1.
+//! Serves HTTP/1.1 on the streams of a sandbox.
 
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError};
@@ -18,7 +18,7 @@ use super::proxy::{self, TunnelSlot};
 use super::sandbox::SandboxGateway;
 use super::{git, model};
 
-/// The gateway's own address in the container. A client that sends everything through its proxy asks for it by URL.
+/// The gateway's own address in the container. A client that sends everything through its proxy requests it by URL.
 const OWN_AUTHORITIES: [&str; 2] = ["127.0.0.1:8787", "localhost:8787"];
 
 const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\
@@ -26,7 +26,7 @@ const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnec
     {\"code\":\"too_many_connections\",\"error\":\"this sandbox has too many connections open\"}\n\n";
 
 impl SandboxGateway {
-    /// Serves one connection until it ends. The caller's tracing span is on every line that it logs.
+    /// Serves one connection until it ends. Every line that it logs has the caller's tracing span.
     pub async fn serve<S>(self: Arc<Self>, stream: S)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -52,7 +52,7 @@ impl SandboxGateway {
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            // It runs from the end of the last answer, so it is the idle timeout of a connection that is kept too.
+            // This timeout starts at the end of the last answer, so it is also the idle timeout of a persistent connection.
             .header_read_timeout(bounds.idle_timeout)
             .max_buf_size(bounds.header_bytes)
             .serve_connection(TokioIo::new(stream), service)
@@ -91,7 +91,7 @@ fn is_own(scheme: Option<&Scheme>, authority: &Authority) -> bool {
     scheme == Some(&Scheme::HTTP) && OWN_AUTHORITIES.contains(&authority.as_str())
 }
 
-/// Returns true when there is no Host, or ours.
+/// Returns true if there is no Host, or the gateway's own.
 fn names_us(headers: &HeaderMap) -> bool {
     let hosts = headers.get_all(HOST);
     hosts.iter().count() <= 1 && hosts.iter().all(|host| OWN_AUTHORITIES.iter().any(|own| host == own))

@@ -13,7 +13,7 @@ use super::task::SettleBounds;
 use crate::budget::Budgets;
 
 pub struct GatewaySettings {
-    /// `ANTHROPIC_BASE_URL`: where model requests go. A path in it is kept in front of `/v1/messages`.
+    /// `ANTHROPIC_BASE_URL`: the address of model requests. A path in it precedes `/v1/messages`.
     pub upstream: Url,
     /// `EGRESS_ALLOW`: outside hosts that every sandbox may reach.
     pub egress_allow: Vec<EgressRule>,
@@ -21,7 +21,7 @@ pub struct GatewaySettings {
     pub retry: RetryBudget,
     pub bounds: Bounds,
     pub settle: SettleBounds,
-    /// The budgets. By default nothing is limited, and nothing is kept.
+    /// The budgets. By default there are no limits, and no charge is stored.
     pub budgets: Budgets,
     pub metrics: Metrics,
 }
@@ -44,26 +44,25 @@ impl GatewaySettings {
 /// The resources of the coordinator that one sandbox may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Connections that are open at once. The CLI was seen to use under ten; package installers open some dozens.
+    /// The number of open connections. The CLI was measured to use fewer than ten, and package installers some dozens.
     pub connections: usize,
-    /// One model request's body: the API's own limit.
+    /// The maximum size of a model request's body, which is the API's own limit.
     pub body_bytes: usize,
-    /// All model requests' bodies that are held at once, until the API has begun to answer.
+    /// The maximum size of all buffered bodies of model requests. A body is buffered until the API begins to answer.
     pub buffered_bytes: usize,
-    /// A request's line and headers.
+    /// The maximum size of a request's line and headers.
     pub header_bytes: usize,
-    /// The bound on a name look-up, and on a connection to one address.
+    /// The time limit of a name look-up, and of a connection attempt to one address.
     pub connect_timeout: Duration,
-    /// The bound on silence on a connection to an outside host, or on one that waits for its next request. The
-    /// model API is not bound by it: the CLI gives up on a silent answer.
+    /// The time after which a silent connection to an outside host, or a connection that waits for its next request, is closed. It
+    /// does not apply to the model API: the CLI itself gives up on a silent answer.
     pub idle_timeout: Duration,
-    /// The bound on the life of a connection to an outside host, however busy it is.
+    /// The maximum life of a connection to an outside host, even a busy one.
     pub outside_lifetime: Duration,
-    /// Requests in a minute, to the model API and to outside hosts together. The CLI makes a few; a package installer
-    /// was seen to make some hundreds.
+    /// The number of requests per minute, to the model API and to outside hosts together. The CLI makes a few. A package installer
+    /// was measured to make some hundreds.
     pub requests_per_minute: u32,
-    /// `EGRESS_MAX_BYTES`: what a task may exchange with outside hosts other than the model API, both directions
-    /// together.
+    /// `EGRESS_MAX_BYTES`: the traffic of a task with outside hosts other than the model API, in both directions together.
     pub outside_bytes: u64,
 }
 

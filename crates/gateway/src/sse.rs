@@ -1,4 +1,4 @@
-//! Finds the usage in a streamed answer while it passes.
+//! Extracts the usage from a streamed answer as it passes.
 
 use std::borrow::Cow;
 
@@ -19,12 +19,12 @@ pub(super) struct Statement {
 /// The origin of a stream, by its first event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// No line so far shows the origin.
+    /// No line has shown the origin yet.
     #[default]
     Unknown,
     /// A message of the API, with its usage.
     Message,
-    /// The API's word that there will be no message.
+    /// The API's error in place of a message.
     Error,
     /// Something that the API does not send.
     Foreign,
@@ -35,7 +35,7 @@ pub(super) enum Origin {
 pub(super) struct UsageReader {
     origin: Origin,
     line: Vec<u8>,
-    /// Bytes of the whole line, also where it is too long to be kept.
+    /// The length of the whole line, even if it is too long to be kept.
     line_bytes: usize,
     too_long: bool,
     streamed: u64,
@@ -45,11 +45,11 @@ impl UsageReader {
     /// The events that state usage are under 2 KB; a longer line is content.
     const MAX_LINE_BYTES: usize = 64 << 10;
 
-    /// Bytes around the content in a line of a delta.
+    /// The number of bytes around the content in a line of a delta.
     const DELTA_BYTES: usize = 80;
 
-    /// About how many tokens of content have passed, where the API has not said so: three bytes for one, which is a
-    /// little more than there are. Thinking that the API keeps to itself is not seen here.
+    /// Estimates the tokens of content that have passed, if the API has not stated them: one for three bytes, which is a little
+    /// high. Thinking that the API does not send is not included.
     pub(super) fn streamed_tokens(&self) -> u64 {
         self.streamed
     }
@@ -58,9 +58,9 @@ impl UsageReader {
         self.origin
     }
 
-    /// Takes the next piece and calls `found` for each statement that it completes.
+    /// Processes the next piece and calls `found` for each statement that it completes.
     pub(super) fn read(&mut self, piece: &[u8], mut found: impl FnMut(Statement)) {
-        // A line ends with LF, CR or both; the empty line that CR LF then makes states nothing.
+        // A line ends with LF, CR or both. The empty line between CR and LF states nothing.
         for part in piece.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
             let (content, ended) = match part.split_last() {
                 Some((b'\n' | b'\r', content)) => (content, true),
@@ -77,7 +77,7 @@ impl UsageReader {
         }
     }
 
-    /// The stream has ended or was cut: a last line without its end counts.
+    /// Ends the stream, which may have been cut: a last line without its end counts.
     pub(super) fn finish(&mut self, mut found: impl FnMut(Statement)) {
         self.end_line(&mut found);
     }
@@ -100,14 +100,14 @@ impl UsageReader {
     }
 }
 
-/// Classifies a stream by a line at its beginning.
+/// Classifies a stream by a line of its beginning.
 fn origin(line: &[u8]) -> Origin {
     #[derive(Deserialize)]
     struct Kind<'a> {
         r#type: &'a str,
     }
     let Some(data) = line.strip_prefix(b"data:") else {
-        // A blank line, a comment, or another field of an event.
+        // These are a blank line, a comment, or another field of an event.
         let is_field = [&b":"[..], b"event:", b"id:", b"retry:"].iter().any(|field| line.starts_with(field));
         return if line.is_empty() || is_field { Origin::Unknown } else { Origin::Foreign };
     };
@@ -121,7 +121,7 @@ fn origin(line: &[u8]) -> Origin {
     }
 }
 
-/// Returns true when a line is a piece of content. Its kind comes first.
+/// Returns true if a line is a piece of content. Its type comes first.
 fn is_delta(line: &[u8]) -> bool {
     const KIND: &[u8] = br#""content_block_delta""#;
     let beginning = &line[..line.len().min(64)];
@@ -150,7 +150,7 @@ struct Message {
 }
 
 fn statement(data: &[u8]) -> Option<Statement> {
-    // Most events are deltas of text; this spares their parsing. Inside a string the quotes would be escaped.
+    // Most events are deltas of text, which this check saves from parsing. Inside a string the quotes would be escaped.
     const FIELD: &[u8] = br#""usage""#;
     if !data.windows(FIELD.len()).any(|window| window == FIELD) {
         return None;
@@ -164,7 +164,7 @@ fn statement(data: &[u8]) -> Option<Statement> {
     }
 }
 
-/// The statement of an answer that is one JSON document. `None`: it is no message of the API.
+/// Returns the statement of an answer in one JSON document. `None`: it is not a message of the API.
 pub(super) fn statement_of_json(body: &[u8]) -> Option<Statement> {
     #[derive(Deserialize)]
     struct Document<'a> {

@@ -1,4 +1,4 @@
-//! The model requests of one task: which may begin, and how long the open ones may go on once the task has ended.
+//! The model requests of one task: which may start, and how long the open ones may continue after the task has ended.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,22 +14,22 @@ use super::meter::UsageSnapshot;
 /// The way a task ended. It decides what the task's open requests cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskEnd {
-    /// The agent came to an end, failed or was lost, or the task met its time, turn or cost limit. An agent can bring
-    /// all of these about, so a request that is cut costs its whole reservation.
+    /// The agent ended, failed or was lost, or the task reached its time, turn or cost limit. An agent can cause all of these, so a
+    /// request that is cut costs its whole reservation.
     Own,
-    /// A caller aborted the task, or deleted or reset its session. A request that is cut costs an estimate of what the
-    /// model wrote until then.
+    /// A caller aborted the task, or deleted or reset its session. A request that is cut costs an estimate of what the model has
+    /// written so far.
     Caller,
-    /// The coordinator ends. Open requests are cut at once, and cost the same estimate.
+    /// The coordinator shuts down. Open requests are cut at once, and cost the same estimate.
     Shutdown,
 }
 
 /// The time for which the answers of open requests are read after their task has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct SettleBounds {
-    /// After [`TaskEnd::Own`].
+    /// The time after [`TaskEnd::Own`].
     pub own: Duration,
-    /// After [`TaskEnd::Caller`].
+    /// The time after [`TaskEnd::Caller`].
     pub caller: Duration,
 }
 
@@ -43,7 +43,7 @@ impl Default for SettleBounds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CutCharge {
     Reservation,
-    /// The prompt, and output by the time that the request was open.
+    /// The prompt, and an estimate of the output by the time for which the request was open.
     Elapsed,
 }
 
@@ -56,7 +56,7 @@ struct Cutoff {
 /// One task, from its beginning until its last request is charged.
 pub(super) struct TaskRequests {
     pub(super) payer: Payer,
-    /// Set once the task has ended. No request begins after that.
+    /// Set once the task has ended. No request starts after that.
     cutoff: watch::Sender<Option<Cutoff>>,
     used: Mutex<UsageSnapshot>,
     trace: Mutex<TaskTrace>,
@@ -67,7 +67,7 @@ impl TaskRequests {
         TaskRequests { payer, cutoff: watch::Sender::default(), used: Mutex::default(), trace: Mutex::default() }
     }
 
-    /// No request begins from here on. The first reason decides, except that a shutdown shortens every wait.
+    /// Ends the task, so that no further request starts. The first reason decides, except that a shutdown shortens every wait.
     pub(super) fn end(&self, end: TaskEnd, bounds: &SettleBounds) {
         let now = Instant::now();
         let cutoff = match end {
@@ -90,7 +90,7 @@ impl TaskRequests {
 
     /// Resolves when the task has ended.
     pub(super) async fn ended(&self) {
-        // Waiting fails only without a sender, which is here.
+        // Waiting fails only without a sender, and this value is the sender.
         let _ = self.cutoff.subscribe().wait_for(Option::is_some).await;
     }
 
@@ -110,7 +110,7 @@ impl TaskRequests {
             };
             tokio::select! {
                 charge = due => return charge,
-                // The sender is here, so it is never gone.
+                // This value is the sender, so the channel is never closed.
                 _ = changes.changed() => {}
             }
         }

@@ -1,4 +1,4 @@
-//! Bounds one sandbox's traffic to outside hosts: requests a minute, bytes a task.
+//! Limits one sandbox's traffic to outside hosts: requests per minute, bytes per task.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 pub(super) struct TaskQuota {
     requests_per_minute: u32,
     minute: Mutex<Minute>,
-    /// Bytes to and from outside hosts other than the model API, both directions together, that are left to the task.
+    /// The task's remaining bytes to and from outside hosts other than the model API, in both directions together.
     bytes_left: AtomicU64,
     bytes_per_task: u64,
 }
@@ -33,7 +33,7 @@ impl TaskQuota {
         self.bytes_left.store(self.bytes_per_task, Ordering::Relaxed);
     }
 
-    /// Counts a request. `Err`: how long to wait until there is room for another.
+    /// Counts a request. An error is the time to wait until another request is allowed.
     pub(super) fn take_request(&self, now: Instant) -> Result<(), Duration> {
         let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = now.saturating_duration_since(minute.began);
@@ -47,7 +47,7 @@ impl TaskQuota {
         Ok(())
     }
 
-    /// Counts bytes that have passed. False once the task has none left.
+    /// Counts bytes that have passed. Returns false once the task has none left.
     pub(super) fn take_bytes(&self, bytes: usize) -> bool {
         let take = |left: u64| Some(left.saturating_sub(bytes as u64));
         self.bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok_and(|left| left > bytes as u64)

@@ -15,11 +15,11 @@ pub(super) struct TokenCounts {
     pub(super) cache_write_1h: u64,
     pub(super) cache_read: u64,
     pub(super) web_searches: u64,
-    /// Tokens of kinds that this version does not know. They cost as much as output, which is the dearest.
+    /// Tokens of unknown kinds. They cost as much as output, which is the most expensive kind.
     pub(super) unknown: u64,
-    /// The answer was made in fast mode, or at another speed than the standard one.
+    /// The answer was made in fast mode, or at another non-standard speed.
     pub(super) fast: bool,
-    /// The answer was made in one region, which has a surcharge.
+    /// The answer was made in one region, which costs a surcharge.
     pub(super) regional: bool,
 }
 
@@ -29,11 +29,11 @@ impl TokenCounts {
         [self.cache_write_5m, self.cache_write_1h, self.cache_read].iter().fold(self.input, |a, b| a.saturating_add(*b))
     }
 
-    /// Takes over a later statement of the same answer. Its figures are cumulative, and any may be left out. None goes down,
-    /// so that the meter never runs backwards.
+    /// Applies a later statement of the same answer. Its figures are cumulative, and any may be missing. No figure decreases, so
+    /// that the meter never runs backwards.
     pub(super) fn update(&mut self, stated: &StatedUsage) {
         self.raise(&stated.own(self.cache_write_1h));
-        // The totals leave out what some iterations used (the API's documentation, "Compaction").
+        // The totals do not include some iterations (the API's documentation, "Compaction").
         let iterations = stated.iterations.iter().flatten().map(|iteration| iteration.own(0));
         self.raise(&iterations.fold(TokenCounts::default(), TokenCounts::plus));
     }
@@ -66,7 +66,7 @@ impl TokenCounts {
         }
     }
 
-    /// The same in the words of our API, as one answered request.
+    /// Converts the counts to the usage of our API, as one answered request.
     pub(super) fn usage(&self) -> Usage {
         Usage {
             input_tokens: self.input,
@@ -78,10 +78,10 @@ impl TokenCounts {
     }
 }
 
-/// No answer has more: a figure above this is nonsense that must not overflow the sums.
+/// No answer has more tokens: a larger figure is invalid and must not overflow the sums.
 const MAX_TOKENS: u64 = 1 << 32;
 
-/// `usage` as the API sends it, whole in a JSON answer and in `message_start`, in part in `message_delta`.
+/// The `usage` object of the API: complete in a JSON answer and in `message_start`, partial in `message_delta`.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct StatedUsage {
     input_tokens: Option<u64>,
@@ -90,7 +90,7 @@ pub(super) struct StatedUsage {
     cache_read_input_tokens: Option<u64>,
     cache_creation: Option<CacheCreation>,
     server_tool_use: Option<ServerToolUse>,
-    /// Each sampling of an answer that took several.
+    /// The usage of each sampling, if the answer took several.
     iterations: Option<Vec<StatedUsage>>,
     speed: Option<String>,
     inference_geo: Option<String>,
@@ -114,17 +114,18 @@ struct ServerToolUse {
 }
 
 impl StatedUsage {
-    /// Returns true when prompt and answer are both counted, as in every whole statement of the API.
+    /// Returns true if prompt and answer are both counted, as in every complete statement of the API.
     pub(super) fn is_whole(&self) -> bool {
         self.input_tokens.is_some() && self.output_tokens.is_some()
     }
 
-    /// Fields that count tokens and that this version does not know.
+    /// Returns the fields that count tokens and that this version does not know.
     pub(super) fn unknown_fields(&self) -> impl Iterator<Item = &str> {
         self.unknown().map(|(field, _)| field)
     }
 
-    /// The figures stated here, without the iterations. `written_1h`: tokens that an earlier statement of the same answer explained.
+    /// Returns the figures stated here, without the iterations. `written_1h` are the tokens that an earlier statement of the same
+    /// answer explained.
     fn own(&self, written_1h: u64) -> TokenCounts {
         let count = |stated: Option<u64>| stated.unwrap_or(0).min(MAX_TOKENS);
         let split = self.cache_creation.as_ref();
@@ -156,7 +157,7 @@ impl StatedUsage {
     }
 }
 
-/// Numbers in fields whose name speaks of tokens, at any depth. `…_details` only split up a number that stands beside them.
+/// Collects numbers in fields whose name contains "tokens", at any depth. `…_details` only split up a number beside them.
 fn find_tokens<'a>(field: &'a str, value: &'a Value, found: &mut Vec<(&'a str, u64)>) {
     match value {
         Value::Number(number) if field.contains("token") => {

@@ -1,4 +1,4 @@
-//! Connections to outside hosts: dialled, counted, ended when nothing passes any more.
+//! Connections to outside hosts: they are dialled, counted, and closed when idle.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use super::sandbox::SandboxGateway;
 use super::settings::Bounds;
 use super::task_quota::TaskQuota;
 
-/// A connection to an outside host. What passes is counted for it and for its sandbox, whose task may use so much of it.
+/// A connection to an outside host. Its traffic counts for the connection and for the task's quota.
 pub(super) struct Outside {
     stream: TcpStream,
     own: Arc<ActivityTracker>,
@@ -36,7 +36,7 @@ impl Outside {
         for address in addresses {
             match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
-                    // Small writes pass as they come; a failure to say so costs speed only.
+                    // Nagle's algorithm would delay small writes. A failure only costs speed.
                     let _ = stream.set_nodelay(true);
                     return Ok(Outside {
                         stream,
@@ -52,7 +52,7 @@ impl Outside {
         Err(failure)
     }
 
-    /// Returns when nothing has passed for the idle timeout, or the connection has lasted as long as one may.
+    /// Returns when the connection has been idle for the idle timeout or has reached its maximum life.
     pub(super) fn over(&self, bounds: &Bounds) -> impl Future<Output = ()> + Send + 'static {
         let own = Arc::clone(&self.own);
         let (limit, lifetime) = (bounds.idle_timeout, bounds.outside_lifetime);
@@ -102,7 +102,7 @@ impl AsyncWrite for Outside {
     }
 }
 
-/// A CONNECT request that was answered with 200: from here on bytes pass as they are.
+/// A CONNECT request that was answered with 200: from here on bytes pass unchanged.
 pub(super) struct Tunnel {
     pub(super) client: OnUpgrade,
     pub(super) outside: Outside,
@@ -110,7 +110,7 @@ pub(super) struct Tunnel {
 }
 
 impl Tunnel {
-    /// Ends when both sides have closed, either broke, or the connection is [`Outside::over`].
+    /// Ends when both sides have closed, when either broke, or when the connection is [`Outside::over`].
     pub(super) async fn run(mut self) {
         let Ok(client) = self.client.await else { return };
         let over = self.outside.over(&self.bounds);

@@ -14,7 +14,7 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    /// An error's body is shorter; what comes after is dropped.
+    /// The maximum size of an error's body. The rest is dropped.
     const MAX_ERROR_BYTES: usize = 64 << 10;
 
     pub(super) fn new(mut base: Url, bounds: &Bounds) -> Result<Upstream, GatewayError> {
@@ -37,7 +37,7 @@ impl Upstream {
         Ok(Upstream { client, base })
     }
 
-    /// Sends a request and returns when the answer's headers are there. Dropping the future drops the request.
+    /// Sends a request and returns when the answer's headers have arrived. Dropping the future cancels the request.
     pub(super) async fn post(
         &self,
         path: &str,
@@ -52,7 +52,7 @@ impl Upstream {
         sent.map_err(reqwest::Error::without_url)
     }
 
-    /// The body of an error, as far as it came.
+    /// Returns the part of an error's body that arrived.
     pub(super) async fn error_body(response: Response) -> Bytes {
         let mut body = Vec::new();
         let mut pieces = response.bytes_stream();

@@ -56,7 +56,7 @@ pub enum FilesError {
     Engine(#[from] EngineError),
 }
 
-/// The current readers by session, so that the removal of a session's files waits for nobody.
+/// The current readers by session, so that the removal of a session's files waits for no reader.
 pub(super) struct Readers {
     sessions: DashMap<SessionKey, Arc<Gate>>,
     places: Arc<Semaphore>,

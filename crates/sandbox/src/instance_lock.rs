@@ -1,7 +1,7 @@
-//! The lock of an installation on a machine. A copy of a data directory has the same installation's name, so a server on
-//! it would take the original's containers and volumes for its own. Two locks keep it from starting: a file in RUNTIME_DIR,
-//! which servers in different containers share, and a socket without a file, which servers with different RUNTIME_DIRs
-//! share. The kernel releases both when the process ends.
+//! The lock of an installation on a machine. A copy of a data directory has the same installation's name, so a server on the copy
+//! would treat the original's containers and volumes as its own. Two locks prevent it from starting: a file in RUNTIME_DIR, which
+//! servers in different containers share, and a socket without a file, which servers with different RUNTIME_DIRs share. The kernel
+//! releases both when the process ends.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
@@ -132,10 +132,10 @@ mod tests {
         assert!(!InstanceLock::is_held(&original));
         let lock = InstanceLock::acquire(&run, &original).unwrap();
         assert!(InstanceLock::is_held(&original));
-        // Of a copied data directory, with a runtime directory of its own.
+        // The copied data directory has its own runtime directory.
         let copy = InstanceLock::acquire(&another_run, &original).unwrap_err();
         assert!(matches!(copy, InstanceLockError::Running), "{copy:?}");
-        // In another network namespace the socket says nothing, and the directory's file does.
+        // In another network namespace the socket does not help, but the file in the directory does.
         let stranger = Instance::of(&other).unwrap();
         let shared = InstanceLock::acquire(&run, &stranger).unwrap_err();
         assert!(shared.to_string().contains(&format!("pid {}", std::process::id())), "{shared}");

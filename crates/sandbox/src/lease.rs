@@ -1,10 +1,9 @@
-//! The lease of an installation on an engine elsewhere, which servers on other machines use too. No lock of this machine
-//! reaches them.
+//! The lease of an installation on an engine elsewhere, which servers on other machines use too. A lock on this machine does not
+//! reach them.
 //!
-//! The lease is an empty volume on the engine. Creating a volume keeps an existing one of that name with its labels, so of
-//! several servers that create it, one finds its own label. Labels never change, so the holder renews the lease by creating
-//! the volume of the next generation and removing the one before. A lease whose generation stays for a minute has lost
-//! its holder.
+//! The lease is an empty volume on the engine. Creating a volume keeps an existing one of that name with its labels, so if several
+//! servers create it, one of them finds its own label. Labels never change, so the holder renews the lease by creating the volume
+//! of the next generation and removing the previous one. A lease whose generation does not change for a minute has lost its holder.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -27,9 +26,9 @@ const HOLDER: &str = "claude-runner.holder";
 #[derive(Clone, Copy, Debug)]
 struct Timing {
     renewal: Duration,
-    /// The age at which a lease that nobody renews may be taken: the holder missed three renewals.
+    /// The age at which a lease without renewals may be taken: the holder missed three renewals.
     expiry: Duration,
-    /// The interval at which the lease of another holder, or an engine that does not answer, is asked again.
+    /// The interval at which another holder's lease, or an engine that does not answer, is checked again.
     poll: Duration,
 }
 
@@ -60,8 +59,8 @@ struct Found {
 }
 
 impl EngineLease {
-    /// Names the holder after the machine's boot and the directory itself. A restart on the same directory is the same
-    /// holder, and the store's lock keeps two of them apart. A copy of the directory is another one.
+    /// Names the holder after the machine's boot and the directory itself. After a restart on the same directory the holder is the
+    /// same, and the store's lock excludes two servers on it. A copy of the directory is another holder.
     pub fn holder(data_dir: &Path) -> String {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let place = fs::metadata(data_dir).map(|directory| (directory.dev(), directory.ino())).unwrap_or_default();
@@ -69,14 +68,14 @@ impl EngineLease {
         digest.iter().take(8).fold(String::new(), |name, byte| format!("{name}{byte:02x}"))
     }
 
-    /// Takes the lease. Waits for an engine that does not answer, and for a holder that has gone.
+    /// Takes the lease. Waits for an engine that does not answer, and for the expiry of a lease without a holder.
     pub async fn acquire(engine: Arc<dyn Engine>, instance: Instance, holder: String) -> Result<Self, LeaseHeld> {
         EngineLease { engine, instance, holder, generation: 0, timing: TIMING }.take().await
     }
 
     async fn take(mut self) -> Result<Self, LeaseHeld> {
         let poll = self.timing.poll;
-        // The foreign generation that was seen first, and the time since then.
+        // The first foreign generation that was seen, and the time at which it was seen.
         let mut foreign: Option<(u64, Instant)> = None;
         loop {
             let pause = match self.found().await.map(|mut found| found.pop()) {
@@ -136,7 +135,7 @@ impl EngineLease {
         let _ = self.engine.remove_volume(&self.name(self.generation)).await;
     }
 
-    /// Creates the next generation. False if it is another holder's.
+    /// Creates the next generation. Returns false if it belongs to another holder.
     async fn renew(&mut self) -> Result<bool, EngineError> {
         let next = self.generation + 1;
         let labels = Labels::from([
@@ -155,7 +154,7 @@ impl EngineLease {
         Ok(true)
     }
 
-    /// All generations on the engine, the newest last.
+    /// Returns all generations on the engine, the newest last.
     async fn found(&self) -> Result<Vec<Found>, EngineError> {
         let labels = Labels::from([(LEASE.to_owned(), self.instance.as_str().to_owned())]);
         let volumes = self.engine.list_volumes(&labels).await?;

@@ -18,7 +18,7 @@
 //! - A failed launch leaves nothing behind. A container that could not be removed is an orphan and is removed before
 //!   the next launch.
 //! - Objects of other installations on the same engine are never touched: all objects have this installation's label.
-//! - A volume is removed because its session ends, or because somebody decided so: never because no session has it.
+//! - A volume is removed only because its session ends or because an operator decides so, never because no session has it.
 //! - No secret is in a container's specification. The credential stays with the gateway, outside.
 
 mod agent;

@@ -28,8 +28,8 @@ impl Instance {
         match std::fs::read_to_string(&path) {
             Ok(name) if !name.trim().is_empty() => Ok(Instance(name.trim().to_owned())),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            // The file is missing, or empty because the power failed before it was written. In both cases no object has
-            // the name yet.
+            // The file is missing, or it is empty because the power failed before it was written. In both cases no object has the
+            // name yet.
             Ok(_) | Err(_) => {
                 let name = format!("{:08x}", rand::random::<u32>());
                 let mut file = std::fs::File::create(&path)?;

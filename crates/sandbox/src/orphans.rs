@@ -1,4 +1,4 @@
-//! Removes orphans: containers and sockets that no live session owns because of a fault; and lists volumes, so that those
+//! Removes orphans, which are containers and sockets that no live session owns because of a fault, and lists volumes, so that those
 //! without a session are found. It considers only objects with this installation's label.
 
 use std::sync::atomic::Ordering;

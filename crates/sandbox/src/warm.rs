@@ -1,9 +1,9 @@
 //! Warm sandboxes are launched and initialised in advance, so that a new session starts at once.
 //!
-//! A warm sandbox has volumes under a session key that no session has yet. The session that takes it also takes the
-//! key, so nothing is renamed. Warm sandboxes are not stored: after a crash they are orphans and are removed. A mark below
-//! RUNTIME_DIR says that no session had the volumes, so these have no grace. A mark is in no backup and in no copy of a
-//! data directory: an old store cannot take a session's volumes for those of a warm sandbox.
+//! A warm sandbox has volumes under a session key that no session has yet. The session that takes it also takes the key, so nothing
+//! is renamed. Warm sandboxes are not stored: after a crash they are orphans and are removed. A mark below RUNTIME_DIR records that
+//! no session had the volumes, so they are removed without a grace period. No backup and no copy of a data directory contains a
+//! mark, so an old store cannot mistake a session's volumes for those of a warm sandbox.
 
 mod worker;
 
@@ -146,7 +146,7 @@ impl SandboxHost {
 
     /// Ends the protection: a session with the key is stored, or there will be none.
     pub fn disown(&self, session: SessionKey) {
-        // Before the session works in the volumes.
+        // The mark must be removed before the session works in the volumes.
         self.forget_warm(session);
         self.unclaimed.remove(&session);
     }

@@ -12,7 +12,7 @@
 //! Invariants:
 //! - One loop feeds a session: only its worker receives messages and output. No branch of it waits for the engine.
 //! - An event is committed before it is published.
-//! - Nothing here knows HTTP.
+//! - The crate does not know HTTP.
 
 pub mod maintenance;
 pub mod registry;

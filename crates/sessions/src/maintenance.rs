@@ -1,4 +1,4 @@
-//! The work of every minute: orphans are removed, and old events, so that the log stays within its bounds.
+//! The maintenance of every minute: it removes orphans and old events, so that the log stays within its bounds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub async fn run(registry: Registry) {
             remove_orphans(&registry).await;
             prune(&registry).await;
         };
-        // A round can be cut anywhere, above all at an engine that does not answer: the next start begins with a round.
+        // A round can be interrupted anywhere, mainly while the engine does not answer: the next start begins with a round.
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,

@@ -88,17 +88,17 @@ impl Registry {
         self.ask(id, |reply| Request::Wait(task.clone(), reply)).await
     }
 
-    /// False: no task was running or queued.
+    /// Returns false if no task was running or queued.
     pub async fn abort(&self, id: &SessionId, scope: AbortScope, mode: AbortMode) -> Result<bool, RegistryError> {
         self.ask(id, |reply| Request::Abort(scope, mode, reply)).await
     }
 
-    /// False: the session does not exist.
+    /// Returns false if the session does not exist.
     pub async fn reset(&self, id: &SessionId) -> Result<bool, RegistryError> {
         Ok(self.ask(id, Request::Reset).await??)
     }
 
-    /// `None` removes the credential. False: the session does not exist.
+    /// `None` removes the credential. Returns false if the session does not exist.
     pub async fn set_credential(
         &self,
         id: &SessionId,
@@ -118,7 +118,7 @@ impl Registry {
     async fn delete_damaged(&self, id: &SessionId) -> Result<(), RegistryError> {
         let (store, sandboxes) = (&self.context.store, &self.context.sandboxes);
         let Some(key) = store.session_key(id).await.map_err(Arc::new)? else { return Ok(()) };
-        // Its sandbox belongs to nobody. Volumes that cannot be removed now are removed as those of a deleted session.
+        // No session owns its sandbox. Volumes that cannot be removed now are removed later, like those of a deleted session.
         if let Err(error) = sandboxes.remove_orphans().await {
             warn!(session.id = %id, %error, "could not remove a damaged session's sandbox");
         }
@@ -137,17 +137,17 @@ impl Registry {
         Ok(store.commit(changes).await.map_err(Arc::new)?)
     }
 
-    /// Works for a session that does not exist yet, too: its events follow once it exists.
+    /// This works even before the session exists: its events follow once it exists.
     pub async fn subscribe(&self, id: &SessionId) -> Result<Subscription, RegistryError> {
         self.ask(id, Request::Subscribe).await
     }
 
-    /// Starts the sandbox of a session that had one before, where there is room to spare.
+    /// Starts the sandbox of a session that had one before, if the server has spare room.
     pub async fn prepare(&self, id: &SessionId) {
         if self.context.warm.is_on()
             && let Ok(handle) = self.open(id).await
         {
-            // A worker that ended just now needs no sandbox either.
+            // A worker that has just ended needs no sandbox either.
             let _ = handle.send(Request::Prepare).await;
         }
     }
@@ -156,7 +156,7 @@ impl Registry {
         self.ask(id, Request::Describe).await
     }
 
-    /// The status that a session's worker published last. A session without a worker is cold.
+    /// Returns the status that a session's worker published last. A session without a worker is cold.
     pub fn status(&self, id: &SessionId) -> Status {
         self.live.get(id).map_or(Status { state: "cold", ..Status::default() }, |handle| handle.status())
     }

@@ -78,7 +78,7 @@ impl Repositories {
         self.branches.lease(checkout).await
     }
 
-    /// The right to work on the branch, where no session has it.
+    /// Returns the right to work on the branch if no session has it.
     pub(crate) fn try_lease(&self, checkout: &Checkout) -> Option<Lease> {
         self.branches.try_lease(checkout)
     }

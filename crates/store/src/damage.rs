@@ -1,4 +1,4 @@
-//! Damaged rows. One is the trouble of its session alone: a list answers without it, and it is named here.
+//! Damaged rows. A damaged row affects only its session: lists omit the row, and this module names it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use tracing::{error, info};
 
 use super::{Store, StoreError, inspect, row};
 
-/// The number of damaged rows that are named. With more, the database is what is damaged.
+/// The number of damaged rows that are named. With more, the whole database is damaged.
 const NAMED: usize = 100;
 
 /// The damage that was found since the start. Clones share it.

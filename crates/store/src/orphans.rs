@@ -34,7 +34,7 @@ impl Store {
         volumes: Vec<KnownVolume>,
         now: Timestamp,
     ) -> Result<Vec<OrphanVolume>, StoreError> {
-        // A round that changes nothing writes nothing.
+        // A round without changes does not write.
         let (is_new, volumes) = self.read(move |connection| Ok((is_new(connection, &volumes)?, volumes))).await?;
         if is_new {
             self.commit(vec![Change::RecordOrphanVolumes { volumes, now }]).await?;
@@ -69,12 +69,12 @@ pub(super) fn record(connection: &Connection, volumes: &[KnownVolume], now: Time
     connection
         .prepare_cached("DELETE FROM orphan_volumes WHERE name NOT IN (SELECT value FROM json_each(?1))")?
         .execute([row::encode(&orphans)?])?;
-    // A session that was deleted before this list was made has its volumes in it, or has none.
+    // This list was made after the session was deleted, so it contains the session's volumes if they exist.
     connection.prepare_cached("DELETE FROM deleted_storage")?.execute([])?;
     Ok(())
 }
 
-/// Records that the volumes of a session have no grace: somebody deleted the session.
+/// Records that the volumes of a session have no grace period, because a caller deleted the session.
 pub(super) fn deleted(connection: &Connection, session: SessionKey) -> Result<(), StoreError> {
     connection
         .prepare_cached("INSERT INTO deleted_storage (session) VALUES (?1) ON CONFLICT DO NOTHING")?

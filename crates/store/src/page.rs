@@ -23,7 +23,7 @@ pub struct Page<T> {
     pub positions: Vec<Cursor>,
     /// `None` on the last page.
     pub next: Option<Cursor>,
-    /// A search ended before it had looked at everything.
+    /// The search ended before it had examined everything.
     pub partial: bool,
 }
 
@@ -103,7 +103,7 @@ impl<T> PageBuilder<T> {
         self.last = Some(Cursor::after(number));
     }
 
-    /// The page of a list that goes on.
+    /// Returns the page of a list that continues.
     pub(super) fn with_next(mut self) -> Page<T> {
         self.page.next = self.last;
         self.page

@@ -24,9 +24,10 @@ pub use sessions::SessionSummary;
 pub use tasks::{Answers, LISTED_CHARS, TaskFilter, UnfinishedTask};
 pub use webhooks::{BusyWebhooks, WebhookFilter};
 
-/// A record or a page of a log takes microseconds to milliseconds. This deadline is for a disk that hangs.
+/// The deadline of a record or a page of a log, which takes microseconds to milliseconds. It applies to a disk that hangs.
 const RECORD_DEADLINE: Duration = Duration::from_secs(30);
-/// A page ends after half a second by itself. A filter that fits no row takes longer, because all rows are looked at.
+/// The deadline of a list. A page ends after half a second by itself. A filter that no row matches takes longer, because it reads
+/// all rows.
 const LIST_DEADLINE: Duration = Duration::from_secs(5);
 const SEARCH_DEADLINE: Duration = Duration::from_millis(500);
 
@@ -36,7 +37,7 @@ pub(super) struct Readers {
     records: Arc<Lane>,
     /// Lists, searches and sums.
     lists: Arc<Lane>,
-    /// Pages of events and lines. Their callers are in the middle of a response, so they wait for as long as it takes.
+    /// Pages of events and lines. Their callers are in the middle of a response, so they wait for a free connection.
     logs: Arc<Lane>,
 }
 

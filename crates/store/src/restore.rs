@@ -109,7 +109,7 @@ pub fn restore(
     Ok(Restored { sessions, tasks, replaced })
 }
 
-/// Refuses a backup that is no whole database of a version that this program knows.
+/// Refuses a backup that is not a complete database of a version that this program knows.
 fn check(source: &Path) -> Result<(), StoreError> {
     match version_of(source)? {
         SchemaVersion::Missing | SchemaVersion::Version(0) => Err(StoreError::NoDatabase { path: source.to_owned() }),
@@ -158,7 +158,7 @@ fn prepare(
     Ok((key, counts.0, counts.1))
 }
 
-/// Finds the key that sealed the database. `None`: it is in its place already, or the database has no secrets.
+/// Finds the key that sealed the database. Returns `None` if the key is already in its place or the database has no secrets.
 fn find_key(
     connection: &Connection,
     source: &Path,
@@ -200,7 +200,7 @@ fn begin_anew(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Moves the present database and the files of its installation into a directory of their own.
+/// Moves the present database and the files of its installation into a separate directory.
 fn set_aside(data_dir: &Path) -> Result<Option<PathBuf>, StoreError> {
     if !FILES.iter().any(|name| data_dir.join(name).exists()) {
         return Ok(None);

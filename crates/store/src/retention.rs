@@ -180,7 +180,7 @@ fn remove_tasks(connection: &Connection, damage: &DamageLog, ended_before: Optio
             connection.prepare_cached("ROLLBACK TO task")?.execute([])?;
         }
         connection.prepare_cached("RELEASE task")?.execute([])?;
-        // Only rows that are gone count. Otherwise a caller that prunes until nothing is left would never end.
+        // Only removed rows count. Otherwise a caller that prunes until nothing is left would never end.
         if damage.skip(|| name.clone(), outcome)?.is_some() {
             damage.forget(&name);
             (removed, bytes) = (removed + 1, bytes + size);

@@ -40,7 +40,7 @@ pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// The number that a task's sixteen hexadecimal digits represent. The sign bit is a bit like any other.
+/// Returns the number of a task's sixteen hexadecimal digits. The sign bit is an ordinary bit.
 pub(super) fn task_number(id: &TaskId) -> Result<i64, StoreError> {
     u64::from_str_radix(id.as_str(), 16)
         .map(u64::cast_signed)
@@ -51,7 +51,7 @@ pub(super) fn task_id(number: i64) -> Result<TaskId, StoreError> {
     format!("{:016x}", number.cast_unsigned()).parse().map_err(|_| StoreError::corrupt("a task id"))
 }
 
-/// The sign bit is a bit like any other.
+/// The sign bit is an ordinary bit.
 pub(super) fn epoch_number(epoch: Epoch) -> i64 {
     epoch.number().cast_signed()
 }
@@ -72,7 +72,7 @@ pub(super) fn session_key(bytes: [u8; 16]) -> SessionKey {
     SessionKey::from_bytes(bytes)
 }
 
-/// An id that the rules of an earlier version accepted is read as it is.
+/// An id that an earlier version's rules accepted is read unchanged.
 pub(super) fn session_id(text: String) -> SessionId {
     SessionId::stored(text)
 }

@@ -1,5 +1,5 @@
-//! The text of a completed task is told exactly once, what was taken back by `retry` left out; and a message is given
-//! to the agent at most once.
+//! Checks that the text of a completed task appears exactly once, without the text that `retry` discards, and that the agent
+//! receives a message at most once.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Findings;
 use crate::history::{AcceptedTask, Completes, History, is_end, is_of, seq, time_of};
 
-/// Events of a task that are shown where its text is wrong.
+/// The number of a task's events shown when its text is wrong.
 const MAX_SHOWN: usize = 60;
 
 pub(super) fn check(history: &History, findings: &mut Findings) {
@@ -20,7 +20,7 @@ pub(super) fn check(history: &History, findings: &mut Findings) {
     for accepted in &history.accepted {
         let log = history.log(&accepted.session);
         text_is_published_once(accepted, log, findings);
-        // Messages that were sent as several tasks cannot be told apart in the model's log.
+        // The model's log cannot distinguish messages that were sent as several tasks.
         if base.get(accepted.message.as_str()) == Some(&1) {
             asked_once(history, accepted, log, findings);
         }
@@ -46,7 +46,7 @@ fn text_is_published_once(accepted: &AcceptedTask, log: &[Value], findings: &mut
     }
 }
 
-/// The text of a task's events, after `retry.discardsFrom` has taken back what it takes back.
+/// Returns the text of a task's events without what `retry.discardsFrom` discards.
 pub(crate) fn text_of(task: &str, log: &[Value]) -> String {
     let mut pieces: Vec<(u64, &str)> = Vec::new();
     for event in log.iter().filter(|event| is_of(event, task)) {
@@ -65,17 +65,17 @@ pub(crate) fn text_of(task: &str, log: &[Value]) -> String {
     pieces.into_iter().map(|(_, text)| text).collect()
 }
 
-/// One request more than it takes for each that may have been cut off while the task ran.
+/// Checks that the model got at most one extra request for each fault that may have cut one off while the task ran.
 fn asked_once(history: &History, accepted: &AcceptedTask, log: &[Value], findings: &mut Findings) {
     let Some(requests) = accepted.expected.requests else { return };
     let asked = history.asked.get(&accepted.message).copied().unwrap_or_default();
     let of_task = || log.iter().filter(|event| is_of(event, &accepted.task));
     let started = of_task().find(|event| event["type"] == "task_start").and_then(time_of);
     let ended = of_task().find(|event| is_end(event)).and_then(time_of);
-    // The log of a deleted session is gone.
+    // Deleting a session deletes its log.
     let (Some(started), Some(ended)) = (started, ended) else { return };
     let cuts = cuts_within(&history.faults, started, ended);
-    // A task that begins anew is asked anew.
+    // A task that starts again sends its request again.
     let attempts = of_task().filter(|event| event["type"] == "task_start").count().max(1);
     if asked > requests * attempts + cuts {
         let sentence = format!("{:?} was asked {asked} times of the model, with {cuts} cuts", accepted.message);

@@ -1,5 +1,5 @@
-//! Events are numbered from 1 without a hole, and every subscriber saw just those of the log, each once and in order,
-//! however often it had to come back.
+//! Checks that events are numbered from 1 without a gap, and that each subscriber received exactly the events of the log, once and
+//! in order, even after reconnecting.
 
 use serde_json::Value;
 
@@ -42,7 +42,7 @@ fn saw_the_log(follower: &Follower, log: &[Value], findings: &mut Findings) {
             }
         }
     }
-    // Joined: each connection went on where the one before had ended.
+    // Each connection must continue where the one before ended.
     for pair in follower.connections.windows(2) {
         let reached = pair[0].events.last().and_then(seq).unwrap_or(pair[0].since);
         if pair[1].since != reached {

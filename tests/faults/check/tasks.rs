@@ -1,5 +1,5 @@
-//! Every accepted task ends exactly once, with a true reason; in a session they begin in the order in which they were
-//! accepted, one at a time.
+//! Checks that every accepted task ends exactly once with a true reason, and that the tasks of a session start one at a time in the
+//! order in which they were accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,7 @@ fn ends_once(history: &History, accepted: &AcceptedTask, findings: &mut Findings
         return findings.tasks_lost.push(format!("task {task} has no record"));
     };
     reason_is_true(accepted, record, findings);
-    // A deleted session takes its log along.
+    // Deleting a session deletes its log.
     let gone = record["errorType"] == "deleted" || history.deleted.contains(&accepted.session);
     if gone && !history.log(&accepted.session).iter().any(|event| is_of(event, task)) {
         return;
@@ -66,7 +66,7 @@ fn fits_record(task: &str, end: &Value, record: &Value, findings: &mut Findings)
     }
 }
 
-/// A request that was sent again must not have become a second task.
+/// Checks that a repeated request did not create a second task.
 fn nobody_elses(history: &History, session: &str, log: &[Value], findings: &mut Findings) {
     let accepted: BTreeSet<&str> = history.accepted.iter().map(|accepted| accepted.task.as_str()).collect();
     let queued = log.iter().filter(|event| event["type"] == "task_queued").filter_map(|event| event["taskId"].as_str());
@@ -88,7 +88,7 @@ fn one_at_a_time(session: &str, log: &[Value], findings: &mut Findings) {
                 }
                 (running, may_begin_again) = (task, false);
             }
-            // Said by the coordinator, not by the agent: the whole task begins anew.
+            // The coordinator sends this event, not the agent: the whole task starts again.
             Some("retry") if event["reason"] == "container_lost" || event["reason"] == "agent_hung" => {
                 may_begin_again = true;
             }

@@ -1,4 +1,4 @@
-//! Histories written by hand: a right one, and one wrong in each way that the checker is there for.
+//! Handwritten histories: a correct one, and one for each kind of violation that the checker detects.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn accepted(task: &str) -> AcceptedTask {
     }
 }
 
-/// Two tasks; the first was cut off in its answer, and so was its subscriber.
+/// Returns two tasks. The answer of the first one and its subscriber were cut off.
 fn right() -> History {
     let log = vec![
         event(1, "task_queued", "a", &json!({})),
@@ -57,7 +57,7 @@ fn right() -> History {
     }
 }
 
-/// Findings after `spoil`, as counts in the order of the table.
+/// Returns the number of findings after `spoil`, in the order of the table.
 fn counts(spoil: impl FnOnce(&mut History)) -> [usize; 5] {
     let mut history = right();
     spoil(&mut history);
@@ -79,7 +79,7 @@ fn a_right_history_is_right() {
 fn a_task_that_is_lost_is_found() {
     assert_eq!(counts(|history| drop(history.records.remove("a"))), [1, 0, 0, 0, 0]);
     assert_eq!(counts(|history| history.records.get_mut("b").unwrap()["status"] = json!("running")), [1, 0, 1, 0, 0]);
-    // Its end is missing from the log, and at the end of the subscriber's connection, too.
+    // The end is missing from the log and from the subscriber's last connection.
     let ends_before = |history: &mut History| {
         log(history).pop();
         history.followers[0].connections[2].events.pop();
@@ -125,13 +125,13 @@ fn a_reason_that_is_not_true_is_found() {
     let never_completes = |history: &mut History| history.accepted[0].expected.completes = Completes::Never;
     assert_eq!(counts(never_completes), [0, 0, 1, 0, 0]);
     let failed = json!({ "status": "failed", "errorType": "stalled" });
-    // The reason itself, and that the log says otherwise.
+    // The reason is wrong, and the log contradicts it.
     assert_eq!(counts(|history| drop(history.records.insert("a".to_owned(), failed))), [0, 0, 2, 0, 0]);
 }
 
 #[test]
 fn an_event_that_is_lost_is_found() {
-    // A hole, and at each of the places behind it another event than the subscriber saw.
+    // The log has a gap, and each later event differs from the one the subscriber received.
     let hole = |history: &mut History| drop(log(history).remove(9));
     assert!(counts(hole)[3] > 0);
     let of_a_subscriber = |history: &mut History| drop(history.followers[0].connections[2].events.remove(3));

@@ -1,4 +1,4 @@
-//! Callers at work while the server dies. They never take a broken connection for an answer.
+//! Callers that work while the server dies. They never treat a broken connection as an answer.
 
 use coordinator::config::docker_host;
 use engine::{Engine as _, Labels};
@@ -52,7 +52,7 @@ impl Caller {
         };
         let mut accepted = vec![self.client.accept(&self.session, &first).await];
         match doing {
-            // And a second one, whose caller waits for the answer.
+            // The caller of the second task waits for the answer.
             Doing::Post => {
                 let work = Work::tool(&self.name("b"));
                 let answer = self.client.answer(&self.session, &work, &self.name("key")).await;
@@ -85,7 +85,7 @@ impl Caller {
             }
             Doing::Rest | Doing::Warm => {}
             Doing::Finish | Doing::HandOff => {
-                // One that waits until the next start.
+                // The second task waits until the next start.
                 accepted.push(self.client.accept(&self.session, &Work::slow(&self.name("b"), 2)).await);
                 self.until_it_speaks().await;
                 kill(self.server, Signal::SIGTERM).unwrap();

@@ -3,27 +3,26 @@
 /// The action of the callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
-    /// A task for a session that is not there yet, and a second one behind it.
+    /// Posts a task for a session that does not exist yet, and a second task behind it.
     Post,
-    /// A task for a session that is not there yet, once a warm sandbox is ready.
+    /// Posts a task for a session that does not exist yet, once a warm sandbox is ready.
     Warm,
-    /// A task for a session whose agent waits for one.
+    /// Posts a task for a session whose agent is idle.
     Again,
-    /// The first task is cut off while its agent speaks.
+    /// Aborts the first task while its agent answers.
     Abort,
     Reset,
     Delete,
-    /// The container is killed while the agent speaks.
+    /// Kills the container while the agent answers.
     Lose,
-    /// Nothing, after a task: the container goes.
+    /// Does nothing after a task, so that the idle container is removed.
     Rest,
-    /// The server gets SIGTERM while the agent speaks.
+    /// Sends SIGTERM to the server while the agent answers.
     Finish,
     HandOff,
 }
 
-/// The servers of a case die one after the other, each at its place. Places that have a `>` between them are reached in
-/// this order.
+/// The servers of a case die one after another, each at its place. Places with a `>` between them are reached in this order.
 #[derive(Debug)]
 pub(super) struct Case {
     pub(super) doing: Doing,
@@ -40,7 +39,7 @@ impl Doing {
             Doing::Post | Doing::Again | Doing::Abort | Doing::Reset | Doing::Delete | Doing::Lose | Doing::Finish => {
                 &[]
             }
-            // Little enough that a loaded machine has the memory for one that nobody needs yet.
+            // The limit is small, so that a loaded machine has enough memory for a sandbox that is not in use yet.
             Doing::Warm => &[("SANDBOX_MEMORY", "512m")],
             Doing::Rest => &[("IDLE_TIMEOUT_MS", "300")],
             Doing::HandOff => &[("DRAIN", "handoff")],
@@ -49,13 +48,13 @@ impl Doing {
 }
 
 pub(super) const ON_THE_WAY: &[Case] = &[
-    // Taken in.
+    // The task is accepted.
     case(Doing::Post, &["task.writing"]),
     case(Doing::Post, &["task.writing>commit.applied"]),
     case(Doing::Post, &["task.writing>commit.durable"]),
     case(Doing::Post, &["task.written"]),
     case(Doing::Post, &["task.accepted"]),
-    // Its sandbox made.
+    // The sandbox is created.
     case(Doing::Post, &["link.bound"]),
     case(Doing::Post, &["volume.created"]),
     case(Doing::Post, &["container.empty"]),
@@ -66,7 +65,7 @@ pub(super) const ON_THE_WAY: &[Case] = &[
     case(Doing::Post, &["agent.initialised"]),
     case(Doing::Post, &["sandbox.ready"]),
     case(Doing::Post, &["sandbox.written"]),
-    // Given to the agent.
+    // The agent receives the task.
     case(Doing::Post, &["task.started"]),
     case(Doing::Post, &["message.said"]),
     case(Doing::Post, &["task.started>link.sent"]),
@@ -74,12 +73,12 @@ pub(super) const ON_THE_WAY: &[Case] = &[
     case(Doing::Post, &["message.said>link.acknowledged"]),
     case(Doing::Post, &["message.said>model.asking"]),
     case(Doing::Post, &["message.said>model.answering"]),
-    // Heard.
+    // The agent confirms the message.
     case(Doing::Post, &["message.accepted"]),
     case(Doing::Post, &["message.accepted>output.heard"]),
     case(Doing::Post, &["message.accepted>events.committed"]),
     case(Doing::Post, &["message.accepted>events.published"]),
-    // Ended.
+    // The task ends.
     case(Doing::Post, &["result.heard"]),
     case(Doing::Post, &["result.heard>commit.applied"]),
     case(Doing::Post, &["result.heard>events.committed"]),
@@ -87,7 +86,7 @@ pub(super) const ON_THE_WAY: &[Case] = &[
     case(Doing::Post, &["end.told"]),
     case(Doing::Post, &["end.told>task.started"]),
     case(Doing::Post, &["answer.ready"]),
-    // In a warm sandbox.
+    // The task starts in a warm sandbox.
     case(Doing::Warm, &["warm.ready"]),
     case(Doing::Warm, &["warm.taken"]),
     case(Doing::Warm, &["warm.taken>commit.applied"]),
@@ -98,16 +97,16 @@ pub(super) const ON_THE_WAY: &[Case] = &[
     case(Doing::Warm, &["warm.given>task.started"]),
     case(Doing::Warm, &["warm.given>message.said"]),
     case(Doing::Warm, &["warm.claimed", "takeover.connected"]),
-    // Accepted and begun in one commit.
+    // The task is accepted and started in one commit.
     case(Doing::Again, &["end.told>task.writing"]),
     case(Doing::Again, &["end.told>task.writing>commit.applied"]),
     case(Doing::Again, &["end.told>task.writing>commit.durable"]),
     case(Doing::Again, &["end.told>task.writing>task.started"]),
     case(Doing::Again, &["end.told>task.writing>message.said"]),
     case(Doing::Again, &["end.told>task.written"]),
-    // Begun anew.
+    // The task starts again.
     case(Doing::Lose, &["task.taken_back"]),
-    // Taken over, and the server that does so dies as well.
+    // The next server takes the task over and dies as well.
     case(Doing::Post, &["container.started", "restore.read"]),
     case(Doing::Post, &["container.started", "orphan.removed"]),
     case(Doing::Post, &["message.said", "takeover.bound"]),

@@ -1,4 +1,4 @@
-//! Every failpoint of the source is killed at, and a release has none.
+//! Checks that the cases cover every failpoint of the source, and that a release contains none.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,13 +6,13 @@ use std::process::Command;
 
 use super::cases::{AT_THE_END, ON_THE_WAY};
 
-/// The names in the table.
+/// Returns the names in the table.
 fn killed_at() -> BTreeSet<String> {
     let deaths = ON_THE_WAY.iter().chain(AT_THE_END).flat_map(|case| case.deaths);
     deaths.flat_map(|death| death.split('>')).map(str::to_owned).collect()
 }
 
-/// The names in the source, in the order of their files. One name is one place.
+/// Returns the names in the source, in the order of the files. Each name occurs at one place.
 fn in_the_source(directory: &Path) -> Vec<String> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap() {

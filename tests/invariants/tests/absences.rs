@@ -1,15 +1,15 @@
-//! Words that are in few places, or in none.
+//! Words that may occur in few files, or in none.
 
 use crate::sources::{Source, sources};
 
-/// Each of `words` occurs in files below `allowed` only, and there at least once: a rule about something that is nowhere
+/// Asserts that each of `words` occurs only in files below `allowed`, and there at least once, because a rule about a missing word
 /// is out of date.
 #[track_caller]
 fn only_in(words: &[&str], allowed: &[&str]) {
     only_in_of("", words, allowed);
 }
 
-/// As [`only_in`], for the files below `place`.
+/// Like [`only_in`], for the files below `place`.
 #[track_caller]
 fn only_in_of(place: &str, words: &[&str], allowed: &[&str]) {
     let sources: Vec<Source> = sources().into_iter().filter(|source| source.path.starts_with(place)).collect();
@@ -24,11 +24,11 @@ fn only_in_of(place: &str, words: &[&str], allowed: &[&str]) {
     }
 }
 
-/// None of `words` occurs below `place`.
+/// Asserts that none of `words` occurs below `place`.
 #[track_caller]
 fn never_in(place: &str, words: &[&str]) {
     let sources: Vec<Source> = sources().into_iter().filter(|source| source.path.starts_with(place)).collect();
-    assert!(!sources.is_empty(), "there is nothing at {place}");
+    assert!(!sources.is_empty(), "{place} has no source files");
     for source in sources {
         for word in words {
             assert!(!source.code.contains(word), "{word} is in {}", source.path);
@@ -47,9 +47,9 @@ fn the_environment_is_read_in_few_places() {
         &["env::var"],
         &[
             "crates/coordinator/src/config",
-            // `--env NAME`: the value of that variable.
+            // `--env NAME` passes on the value of that variable.
             "crates/cli/src/task.rs",
-            // In builds for tests.
+            // Failpoints exist only in test builds.
             "crates/failpoint/src/lib.rs",
             // PID 1 of a sandbox.
             "crates/sandbox-init/src/settings.rs",
@@ -88,7 +88,7 @@ fn what_is_pure_waits_for_nothing() {
 
 #[test]
 fn one_loop_feeds_a_session() {
-    // Its parts have methods of their own.
+    // The parts of the loop have their own methods.
     let loop_words = ["impl Worker", "requests.recv()", "agent.listen()"];
     only_in_of("crates/sessions", &loop_words, &["crates/sessions/src/session/worker.rs"]);
 }

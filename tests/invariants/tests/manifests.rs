@@ -1,4 +1,4 @@
-//! The walls of the house: which crate may use which, and which library is in whose manifest.
+//! The boundaries between crates: which crate may use which, and which manifest may name which library.
 
 use crate::sources::{packages, read};
 
@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["claude-stream", "sandbox-link", "domain", "failpoint"],
 ];
 
-/// Libraries for whose sake a crate exists: each is in these manifests alone.
+/// Libraries that one crate wraps. Only these manifests may name them.
 const OWNERS: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("refinery", &["store"]),
@@ -34,7 +34,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("flate2", &["agent-image", "api", "gateway"]),
 ];
 
-/// The names in `[dependencies]`, not those of tests.
+/// Returns the names in `[dependencies]`, without those of tests.
 fn dependencies(package: &str) -> Vec<String> {
     let manifest = read(&format!("crates/{package}/Cargo.toml"));
     let Some((_, rest)) = manifest.split_once("\n[dependencies]\n") else { return Vec::new() };

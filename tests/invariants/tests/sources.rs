@@ -6,12 +6,12 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// A file by its path from the root of the repository.
+/// Reads a file by its path from the root of the repository.
 pub(crate) fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The directories of all packages below `crates`.
+/// Returns the directories of all packages below `crates`.
 pub(crate) fn packages() -> Vec<String> {
     let entries = std::fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
@@ -19,14 +19,14 @@ pub(crate) fn packages() -> Vec<String> {
     names
 }
 
-/// A Rust file that is no test: its path from the root, and its text up to the tests at its end.
+/// A Rust file outside the tests: its path from the root, and its text up to the tests at its end.
 pub(crate) struct Source {
     pub(crate) path: String,
     pub(crate) code: String,
     pub(crate) lines: usize,
 }
 
-/// All of them, in the crates and in mock-api.
+/// Returns all source files of the crates and of mock-api.
 pub(crate) fn sources() -> Vec<Source> {
     let mut found = Vec::new();
     let crates = std::fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().path());

@@ -27,7 +27,7 @@ fn keys_are_made_listed_and_taken_back() {
         "--max-day-usd",
         "5",
     ]);
-    assert!(ok && out.lines().count() == 1 && out.starts_with("crk_"), "stdout has the key and nothing else: {out}");
+    assert!(ok && out.lines().count() == 1 && out.starts_with("crk_"), "stdout contains only the key: {out}");
     let secret = out.trim();
     let id = id_of(secret);
     assert!(err.contains(id) && !err.contains(secret), "{err}");
@@ -89,7 +89,7 @@ async fn beyond_loopback_a_server_starts_with_a_key_only() {
     assert_eq!((ask(&key).await, ask("wrong").await), (200, 401));
     assert!(key_command(&data, &["revoke", id_of(&key)]).status.success());
     assert!(process.says("an API key is no longer valid", 1).await);
-    assert_eq!((ask(&key).await, ask("").await), (401, 401), "the last key is gone");
+    assert_eq!((ask(&key).await, ask("").await), (401, 401), "the last key was removed");
     process.signal(Signal::SIGTERM);
     assert!(process.ended().await.success());
     let mut process = start();

@@ -1,4 +1,4 @@
-//! A key's own limits, and what becomes of a server that has lost its keys.
+//! A key's own limits, and a server that has lost its keys.
 
 use serde_json::json;
 
@@ -31,10 +31,10 @@ async fn a_key_is_held_to_its_models_and_an_address_to_its_guesses() {
     let limited = limited.expect("guessing has no end");
     assert!(limited.header("retry-after").parse::<u32>().unwrap() > 0);
     limited.problem(429, "rate_limited");
-    // Whoever has a key is not shut out by a neighbour that guesses.
+    // A valid key still works while another caller guesses keys.
     Caller::new(&server, 2, Some(&key)).call("GET", "/sessions").await.ok();
 
-    // A line is a line, whatever a request says.
+    // A request cannot add a line to the audit log.
     let odd = "x%0A%7B%22key.id%22%3A%22forged%22%7D";
     let request = Caller::new(&server, 3, None);
     let request = request.request("GET", &format!("/session/{odd}")).header("x-request-id", "a b\"}");
@@ -68,16 +68,16 @@ async fn a_key_that_calls_too_often_is_told_when_to_come_back() {
     server.abandon().await;
 }
 
-/// The server is open at first, as on a developer's machine.
+/// The server starts without keys, as on a developer's machine.
 #[tokio::test]
 async fn taking_back_the_last_key_does_not_open_the_server() {
     let mut server = Setup::new().without_image().start().await;
     server.get("/sessions").await.ok();
     let mut before = server.subscribe("s").await;
-    // Without keys a page may use tickets all the same.
+    // A page may use tickets even without keys.
     server.post_nothing("/session/s/ticket").await.expect(201);
     let key = make_key(&server, &["--scope", "admin"]).await;
-    assert_eq!(before.until_closed().await, 4001, "who came without a key");
+    assert_eq!(before.until_closed().await, 4001, "a caller without a key");
     drop(before);
     refused(&server).await;
     Caller::new(&server, 1, Some(&key)).call("GET", "/sessions").await.ok();

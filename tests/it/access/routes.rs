@@ -1,4 +1,4 @@
-//! Every route with every kind of key that does not open it.
+//! Every route with every kind of key that lacks the right for it.
 
 use domain::access::{ApiKey, KeyLimits, KeySecret, Scope};
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,7 @@ use crate::server::Setup;
 /// The right that a route needs besides a key.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Needs {
-    /// No key: for load balancers, and the page on which to sign in.
+    /// The route needs no key: routes for load balancers, and the login page.
     Nothing,
     Read,
     Submit,
@@ -23,20 +23,20 @@ enum Needs {
 enum Foreign {
     NotThere,
     Forbidden,
-    /// A list without it.
+    /// The list omits the session.
     LeftOut,
-    /// Told of as it changes, to those who see it; `watch.rs` has the test.
+    /// The feed sends changes only to callers who may see them; `watch.rs` tests it.
     Live,
-    /// It is about all of them.
+    /// The answer is about the whole installation.
     Installation,
-    /// It is about no session.
+    /// The answer is about no session.
     NoSession,
 }
 
 use Foreign::{Forbidden, Installation, LeftOut, Live, NoSession, NotThere};
 use Needs::{Nothing, Read, Submit};
 
-/// All of them; a new one has to say here what it needs.
+/// All routes. A new route must state its needs here.
 const ROUTES: [(&str, &str, Needs, Foreign); 32] = [
     ("POST", "/task", Submit, Forbidden),
     ("GET", "/task/{id}", Read, NotThere),
@@ -96,7 +96,7 @@ fn the_table_has_every_route() {
     routes.sort_unstable();
     table.sort_unstable();
     assert_eq!(table, routes);
-    // Routes that came in another way would not be seen above.
+    // The list above would miss routes that are registered in these ways.
     for other in ["route_service", "nest(", "nest_service", "fallback_service", "merge("] {
         assert!(!source.contains(other), "{other}");
     }
@@ -190,11 +190,11 @@ async fn every_route_is_closed_to_a_key_that_does_not_open_it() {
     }
     mine.call("POST", "/task/theirs/abort").await.problem(404, "session_not_found");
     let sessions = server.get("/sessions").await.ok();
-    assert_eq!(sessions[0]["sessionId"], "theirs", "nothing of it was done");
+    assert_eq!(sessions[0]["sessionId"], "theirs", "the request had an effect");
     assert_eq!(sessions.as_array().unwrap().len(), 1);
     assert_eq!(server.get("/tasks").await.ok().as_array().unwrap().len(), 1);
 
-    // The caller's own session is there.
+    // The caller's own session exists.
     let body = json!({ "sessionId": "mine-1", "message": "say:a secret sentence", "async": true });
     let own = server.send(mine.request("POST", "/task").json(&body)).await.expect(202);
     ended(&server, own["taskId"].as_str().unwrap()).await;
@@ -204,7 +204,7 @@ async fn every_route_is_closed_to_a_key_that_does_not_open_it() {
         assert_eq!(reader.call("GET", "/sessions").await.ok().as_array().unwrap().len(), 2);
     }
 
-    // Every one of these requests is in the audit log, and nothing that is nobody's business.
+    // The audit log contains every one of these requests and no secret.
     let log = audit(&server);
     let of = |status: u16| log.iter().filter(|line| line["http.status"] == status).count();
     assert!(of(401) >= 4 * 16 && of(403) >= 5 && of(404) >= 9, "{} {} {}", of(401), of(403), of(404));

@@ -1,4 +1,4 @@
-//! One caller takes its share of what is bounded, and leaves the rest to the others. No container needed.
+//! A caller uses only its share of a bounded resource and leaves the rest to other callers. No container needed.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -15,7 +15,7 @@ async fn server() -> TestServer {
     Setup::new().without_image().env("API_KEYS", ADMIN).start().await.with_key(ADMIN)
 }
 
-/// A connection of its own from an address of this machine.
+/// Opens a connection from an address of this machine.
 async fn connect(server: &TestServer, address: u8) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::new(127, 0, 2, address), 0).into()).unwrap();
@@ -23,7 +23,7 @@ async fn connect(server: &TestServer, address: u8) -> TcpStream {
     within("a connection", socket.connect(to)).await.unwrap()
 }
 
-/// Asks on a connection that stays open. Returns the first bytes of the answer.
+/// Sends a request on a connection that stays open. Returns the first bytes of the answer.
 async fn ask(stream: &mut TcpStream, key: &str) -> String {
     ask_for(stream, "/sessions", key).await
 }
@@ -53,7 +53,7 @@ async fn one_key_leaves_watchers_to_the_others() {
     assert_eq!((refused.as_u16(), open.len()), (429, 64));
     let other = Caller::new(&server, 1, Some(ADMIN)).request("GET", "/watch").send().await.unwrap();
     assert_eq!(other.status(), 200);
-    // A place is free again once its reader has gone.
+    // Closing a reader frees its place.
     open.pop();
     let again = async { while reader.request("GET", "/watch").send().await.unwrap().status() != 200 {} };
     within("a place is free again", again).await;
@@ -68,7 +68,7 @@ async fn one_key_leaves_room_for_the_bodies_of_the_others() {
     let mine = make_key(&server, &mine).await;
     let theirs = make_key(&server, &theirs).await;
     let mine = Caller::new(&server, 1, Some(&mine));
-    // Bodies of 4 MiB that are promised, begun and never ended.
+    // The requests announce bodies of 4 MiB, begin them and never end them.
     let half = || {
         let begun = futures::stream::iter([Ok::<_, std::io::Error>("{")]).chain(futures::stream::pending());
         mine.request("POST", "/task").header("content-type", "application/json").body(Body::wrap_stream(begun))
@@ -92,7 +92,7 @@ async fn a_connection_that_shows_no_key_is_closed_and_one_that_does_stays() {
     let mut silent = connect(&server, 1).await;
     let mut wrong = connect(&server, 1).await;
     let mut known = connect(&server, 1).await;
-    // A monitor that shows its key to a route that needs none.
+    // A monitor sends its key to a route that needs none.
     let mut monitor = connect(&server, 1).await;
     assert!(ask_for(&mut monitor, "/health", ADMIN).await.starts_with("HTTP/1.1 200"));
     assert!(ask(&mut wrong, "not-a-key").await.starts_with("HTTP/1.1 401"));
@@ -138,14 +138,14 @@ async fn behind_a_trusted_proxy_each_client_has_its_own_address() {
     let peers: Vec<String> = audit(&server).iter().filter_map(|line| Some(line["peer"].as_str()?.to_owned())).collect();
     assert!(peers.contains(&"198.51.100.2".to_owned()) && !peers.iter().any(|peer| peer.starts_with("192.0.2")));
 
-    // The same by the PROXY protocol.
+    // The PROXY protocol gives the same result.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::new(127, 0, 1, 1), 0).into()).unwrap();
     let mut stream = socket.connect(server.url("").strip_prefix("http://").unwrap().parse().unwrap()).await.unwrap();
     stream.write_all(b"PROXY TCP4 198.51.100.1 127.0.0.1 5000 80\r\n").await.unwrap();
     assert!(ask(&mut stream, "not-a-key").await.starts_with("HTTP/1.1 429"));
 
-    // Nobody else is believed.
+    // The server ignores the header of any other peer.
     let other = Caller { server: &server, client: reqwest::Client::new(), key: Some("not-a-key".to_owned()) };
     let claim = other.request("GET", "/sessions").header("x-forwarded-for", "198.51.100.1");
     server.send(claim).await.problem(401, "unauthorized");

@@ -1,4 +1,4 @@
-//! Tickets over a real WebSocket, and what is open when a key is revoked.
+//! Tickets over a real WebSocket, and open streams when a key is revoked.
 
 use futures::StreamExt as _;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 const PAGE: &str = "https://app.example.com";
 
-/// Opens a stream as a page does: with the protocols that it names, and its origin. Else the status.
+/// Opens a stream like a page, with these protocols and origin. Returns the status if that fails.
 async fn open(server: &TestServer, path: &str, headers: &[(&'static str, &str)]) -> Result<Socket, u16> {
     let mut request = server.url(path).replacen("http", "ws", 1).into_client_request().unwrap();
     for (name, value) in headers {
@@ -55,7 +55,7 @@ async fn ticket(caller: &Caller<'_>, session: &str, body: &Value) -> String {
 
 #[tokio::test]
 async fn a_ticket_opens_one_stream_once() {
-    // Pages of both may call; the ticket is the first one's.
+    // Pages of both origins may call. The ticket belongs to the first one.
     let origins = format!("{PAGE},https://evil.test");
     let server = Setup::new().without_image().env("API_KEYS", ADMIN).env("CORS_ORIGINS", origins);
     let server = server.start().await.with_key(ADMIN);
@@ -95,7 +95,7 @@ async fn a_ticket_opens_one_stream_once() {
     assert_eq!(open(&server, &path, &[("origin", PAGE)]).await.unwrap_err(), 401);
     let as_key = Caller::new(&server, 2, Some(&in_url));
     as_key.call("GET", "/session/mine-1").await.problem(401, "unauthorized");
-    // On no other route, either.
+    // Other routes refuse the ticket too.
     let request = Caller::new(&server, 3, None);
     let request = request.request("GET", "/session/mine-1/events").header("sec-websocket-protocol", offer(&in_url));
     server.send(request).await.problem(401, "unauthorized");
@@ -107,7 +107,7 @@ async fn a_ticket_opens_one_stream_once() {
         assert!(problem["error"].as_str().unwrap().starts_with("origin"), "{problem}");
     }
 
-    // A stream that a ticket opened ends with the key that made it, and a ticket does too.
+    // Revoking a key ends the streams that its tickets opened, and its unused tickets.
     let unused = offer(&ticket(&caller, "mine-1", &json!({})).await);
     revoke(&server, &key);
     assert_eq!(close_code(&mut socket).await, 4001);

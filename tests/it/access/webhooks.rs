@@ -12,7 +12,7 @@ async fn a_key_for_a_prefix_sees_its_own_webhooks_and_no_metrics() {
     let mine = make_key(&server, &["--scope", "submit", "--sessions", "mine-"]).await;
     let reader = make_key(&server, &["--scope", "read"]).await;
     let (mine, reader) = (Caller::new(&server, 30, Some(&mine)), Caller::new(&server, 31, Some(&reader)));
-    // A name that leads inside: nothing is sent to anyone.
+    // The name resolves to an internal address, so nothing is sent.
     let webhook =
         json!({ "url": "https://localhost/hook", "secret": "whsec_Y2FsbGVycy1vd24tc2VjcmV0LWZvci1ob29rcw==" });
     for session in ["theirs", "mine-1"] {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::assert_overrun_by_at_most_one;
 use crate::server::TestServer;
 
-/// Accepts tasks of a key for a server that is not there, as it would have, and starts it. Returns how each ended.
+/// Stores tasks of a key as a stopped server would have accepted them, and starts the server. Returns how each ended.
 async fn run(server: &mut TestServer, tasks: &[(&str, &str, &KeyLimits)]) -> Vec<Value> {
     server.kill().await;
     let mut ids = Vec::new();
@@ -101,7 +101,7 @@ async fn a_key_stops_at_its_money_of_the_day_over_all_its_sessions() {
     assert_eq!(used["rows"][0]["key"], "k1");
     assert_eq!(used["totals"]["requests"], server.model.request_count());
     assert_eq!(server.get("/usage?key=k2").await.ok()["totals"]["requests"], 0);
-    // It is the key's, and nobody else's.
+    // The limit applies to the key only.
     assert_eq!(server.say("c", "say:without a key").await, "without a key");
     server.finish().await;
 }

@@ -1,4 +1,4 @@
-//! A task's cost is what the model API was asked for on its behalf, whatever becomes of the requests and of the task.
+//! A task's cost includes every model request made for it, however the request and the task end.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{REQUEST, assert_dollars, dollars};
 use crate::server::TestServer;
 
-/// Asks the model from a shell in the sandbox. `words` are written at 20 a second.
+/// Sends a model request from a shell in the sandbox. The answer has `words` words, 20 per second.
 fn ask(options: &str, words: u32) -> String {
     let body = json!({
         "model": "claude-sonnet-4-6", "max_tokens": 1000, "stream": true,
@@ -21,7 +21,7 @@ fn ask(options: &str, words: u32) -> String {
     )
 }
 
-/// The task's record, which says the same as the usage of the whole server.
+/// Returns the task's record and checks it against the usage of the whole server.
 async fn settled(server: &TestServer, task: &Value) -> (Value, Value) {
     let record = server.get(&format!("/task/{}", task.as_str().unwrap())).await.ok();
     let totals = server.get("/usage").await.ok()["totals"].clone();
@@ -41,7 +41,7 @@ async fn an_agent_that_hangs_up_pays_for_the_whole_answer() {
     let server = TestServer::start().await;
     let answer = server.task("s", &format!("bash:{} | wc -c", ask("-m 1", 60))).await.ok();
     let (record, totals) = settled(&server, &answer["taskId"]).await;
-    assert_eq!(answer["cost"], record["cost"], "the cost is told when all of it is charged");
+    assert_eq!(answer["cost"], record["cost"], "the end is published before the cost is complete");
     assert_dollars(&record["cost"], cost_of(server.model.request_count()));
     assert_dollars(&totals["estimatedCost"], 0.0);
     server.finish().await;
@@ -77,7 +77,7 @@ async fn a_process_that_outlives_its_task_asks_for_nothing_and_the_task_pays_wha
     assert_eq!(server.model.request_count(), requests, "nothing was asked without a task");
     settled(&server, &answer["taskId"]).await;
 
-    // The next task is served.
+    // The session accepts the next task.
     assert_eq!(server.say("s", "say:next").await, "next");
     server.finish().await;
 }
@@ -93,7 +93,7 @@ async fn a_caller_that_aborts_pays_an_estimate_and_is_answered_in_time() {
     assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
     assert_eq!(events.until("abort").await["taskId"], task);
     let (record, totals) = settled(&server, &task).await;
-    // The prompt as it was stated, and the ten seconds at least that the answer was read.
+    // The cost covers the stated prompt and at least ten seconds of the answer.
     assert!(dollars(&record["cost"]) > 10.0 * 250.0 * 15e-6, "{record:#}");
     assert!(dollars(&totals["estimatedCost"]) > 0.0, "{totals:#}");
     server.finish().await;
@@ -102,7 +102,7 @@ async fn a_caller_that_aborts_pays_an_estimate_and_is_answered_in_time() {
 #[tokio::test]
 async fn a_task_that_meets_its_time_limit_pays_for_the_whole_answer() {
     let server = TestServer::start().await;
-    // Six seconds of words.
+    // The answer takes six seconds.
     let problem = server.task_with("s", "slow:120", &json!({ "timeoutMs": 2000 })).await.problem(504, "timeout");
     let (record, totals) = settled(&server, &problem["taskId"]).await;
     assert_dollars(&record["cost"], cost_of(server.model.request_count()));

@@ -11,7 +11,7 @@ use super::{Ran, on_terminal};
 use crate::bounds::within;
 use crate::server::Setup;
 
-/// Names that are hard to get through an archive, a path or a shell.
+/// Names that are hard to pass through an archive, a path or a shell.
 const MAKE: &str = r#"
 set -e
 mkdir -p 'dir with space/sub' empty
@@ -29,7 +29,7 @@ printf 'kept' > script.sh; chmod 755 script.sh
 ln -s 'dir with space/sub/inner.txt' inside; ln -s /etc/passwd outside
 "#;
 
-/// The files of an archive, by their paths below `workspace`, as GNU tar unpacks them.
+/// Unpacks an archive with GNU tar and returns its files by their paths below `workspace`.
 fn unpacked(archive: &Path, into: &Path) -> BTreeMap<OsString, Vec<u8>> {
     std::fs::create_dir(into).unwrap();
     let done = Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(into).output().unwrap();
@@ -71,7 +71,7 @@ async fn files_come_whole_whatever_they_are_called() {
         assert_eq!(found.as_deref(), Some(content), "{}", String::from_utf8_lossy(name));
     }
     assert_eq!(files[OsStr::new("big")], vec![b'x'; 300_000]);
-    // Beside these `big` and what the template has.
+    // The workspace also contains `big` and the template's files.
     let template = ["AGENTS.md", "make.sh", "note.txt"];
     assert!(template.iter().all(|name| files.contains_key(OsStr::new(name))), "{:?}", files.keys());
     assert_eq!(files.len(), text.len() + 1 + template.len(), "{:?}", files.keys());
@@ -81,7 +81,7 @@ async fn files_come_whole_whatever_they_are_called() {
     let mode = std::os::unix::fs::PermissionsExt::mode(&there.join("script.sh").metadata().unwrap().permissions());
     assert_eq!(mode & 0o777, 0o755);
 
-    // By a task's id, and on standard output; not over a file, and not onto a terminal.
+    // The export works by a task's id and on standard output, but never overwrites a file or writes to a terminal.
     let task = made["taskId"].as_str().unwrap();
     let output = within("export", server.program(&["export", task, "--files"]).output()).await.unwrap();
     let mut archive = tar::Archive::new(output.stdout.as_slice());

@@ -1,4 +1,4 @@
-//! `init`: templates that work.
+//! `init` creates templates that work.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -24,7 +24,7 @@ async fn a_new_template_works_as_it_was_made() {
     );
     assert!(help.starts_with("done: Usage: tools/api.sh COMMAND"), "{help}");
 
-    // Another one in its place, which answers in JSON and is taken without a restart.
+    // A second template replaces the first one. It answers in JSON and is used without a restart.
     std::fs::rename(&agent, made.path().join("before")).unwrap();
     run(made.path(), &["init", "--yes"]).await.ok();
     let answer = json!({ "response": "yes", "status": "done", "confidence": 1 });

@@ -15,7 +15,7 @@ async fn completions_and_manual_pages_know_the_commands() {
     for name in ["claude-runner.1", "claude-runner-task.1", "claude-runner-sessions-show.1"] {
         assert!(directory.path().join("pages").join(name).exists(), "{name}");
     }
-    // Every command has a sentence, and its examples come with it.
+    // Every command has a description and examples.
     let help = run(directory.path(), &["task", "--help"]).await.ok().out;
     assert!(help.contains("claude-runner task --session user-123") && help.contains("Server:"), "{help}");
     assert_eq!(run(directory.path(), &["tsk"]).await.code, 64);

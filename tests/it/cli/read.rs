@@ -65,6 +65,9 @@ async fn what_a_server_has_is_listed_shown_written_down_and_removed() {
     server.run(&["sessions", "delete", "one", "two"]).await.ok();
     assert_eq!(server.get("/sessions").await.ok(), json!([]));
     let none = server.run(&["sessions"]).await.ok();
-    assert!(none.out.is_empty() && none.err.contains("claude-runner task"), "an empty list says what to do: {none:#?}");
+    assert!(
+        none.out.is_empty() && none.err.contains("claude-runner task"),
+        "an empty list explains what to do: {none:#?}"
+    );
     server.finish().await;
 }

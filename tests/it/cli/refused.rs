@@ -1,4 +1,4 @@
-//! Tests the errors between a command and its server: a sentence, and an exit status for each kind.
+//! Tests errors between a command and its server: each kind has a message and an exit status.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -40,7 +40,7 @@ async fn each_refusal_has_a_sentence_and_an_exit_status() {
         (&["task", "--session", "s", "--repo", "a/b", "say:x"], KEY, 64, "--repo"),
         (&["task", "--session", "s", "say:x", "--url", nobody], KEY, 69, "no server answers at http://127.0.0.1:1/"),
         (&["tasks", "--url", "runner.example.com"], KEY, 64, "CLAUDE_RUNNER_URL"),
-        // There is no image: the task fails, and its reason is shown.
+        // The image is missing: the task fails and the command shows the reason.
         (&["task", "--session", "s", "say:x"], KEY, 1, "engine_unavailable"),
     ] {
         let mut command = server.program(arguments);
@@ -50,7 +50,7 @@ async fn each_refusal_has_a_sentence_and_an_exit_status() {
         assert!(key.is_empty() || !ran.err.contains(KEY), "{arguments:?} shows the key: {}", ran.err);
     }
 
-    // Something else answers there.
+    // Another program listens on the port.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let answers = async {

@@ -1,4 +1,4 @@
-//! `task`: sent, followed, answered.
+//! `task`: submitting, following, answering.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,7 +12,7 @@ use crate::server::{Setup, TestServer};
 use crate::stream::text_of;
 use crate::support::environment::port_for_long;
 
-/// A command that runs, and what it has written so far.
+/// A running command and its output so far.
 struct Running {
     child: Child,
     out: Stream<ChildStdout>,
@@ -29,7 +29,7 @@ impl<T: AsyncRead + Unpin> Stream<T> {
         Stream { lines: BufReader::new(stream).lines(), seen: Vec::new() }
     }
 
-    /// Reads up to a line that has this.
+    /// Reads up to a line that contains this text.
     async fn until(&mut self, wanted: &str) {
         while !self.seen.last().is_some_and(|line| line.contains(wanted)) {
             let line = within(wanted, self.lines.next_line()).await.unwrap();
@@ -55,7 +55,7 @@ impl Running {
         kill(Pid::from_raw(self.child.id().unwrap().cast_signed()), Signal::SIGINT).unwrap();
     }
 
-    /// Its exit status.
+    /// Waits for the end and returns the exit status.
     async fn ended(&mut self) -> i32 {
         self.out.rest().await;
         self.err.rest().await;
@@ -67,11 +67,12 @@ impl Running {
 async fn a_task_is_followed_and_its_exit_status_says_how_it_ended() {
     let server = TestServer::start().await;
     let ran = server.run(&["task", "--session", "s", "say:hello there"]).await.ok();
-    assert_eq!(ran.out, "hello there\n", "stdout has the answer and nothing else");
+    assert_eq!(ran.out, "hello there\n", "stdout contains only the answer");
     assert!(ran.err.contains("    agent  claude-") && ran.err.contains("     done  "), "{}", ran.err);
     assert!(!ran.err.contains('\u{1b}') && !ran.err.contains('\r'), "no terminal, no colours: {}", ran.err);
 
-    // From standard input, with a variable that is named, one that is passed on, and a model; as events.
+    // The message comes from standard input. One variable has a value, one is passed on, a model is named, and the output is
+    // events.
     let mut command = server.program(&[
         "task",
         "--session",
@@ -102,9 +103,9 @@ async fn a_task_is_followed_and_its_exit_status_says_how_it_ended() {
     while events.until("task_start").await["taskId"] != *task {}
     let ran = server.run(&["abort", task]).await.ok();
     assert!(ran.err.contains("aborted"), "{ran:#?}");
-    assert_eq!(server.run(&["abort", task]).await.code, 1, "there is nothing to end any more");
+    assert_eq!(server.run(&["abort", task]).await.code, 1, "no task is left to abort");
 
-    // Once more: followed like the first time, or not.
+    // A retry can be followed like the first task, or not.
     let ran = server.run(&["retry", answer["taskId"].as_str().unwrap()]).await.ok();
     assert_eq!(ran.out, "done: 1,two words\n");
     assert!(ran.err.contains("     tool  Bash echo"), "{}", ran.err);
@@ -131,7 +132,7 @@ async fn ctrl_c_aborts_the_task_and_a_second_one_leaves() {
     assert!(command.err.seen[0].starts_with("abort: asked for; Ctrl-C again"), "{:?}", command.err.seen);
     assert_eq!(server.get("/tasks").await.ok()[0]["status"], "aborted");
 
-    // Nobody is there to abort it.
+    // No server is left to abort the task.
     let mut command = begin(&server);
     command.out.until("\"init\"").await;
     server.kill().await;

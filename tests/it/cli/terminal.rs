@@ -1,10 +1,10 @@
-//! On a real terminal, which `script` makes.
+//! The program on a real terminal, which `script` creates.
 
 use super::{Ran, given, on_terminal};
 use crate::server::TestServer;
 
 impl TestServer {
-    /// The program on a terminal of 80 columns.
+    /// Runs the program on a terminal of 80 columns.
     async fn on_terminal(&self, setup: &str, arguments: &str) -> Ran {
         let line = format!("stty rows 24 cols 80; {setup} exec \"$CLAUDE_RUNNER\" {arguments}");
         let mut command = on_terminal(self.directory(), &line);
@@ -24,7 +24,7 @@ async fn a_terminal_gets_colours_and_a_spinner_and_nothing_that_steers_it() {
     assert!(!shown.contains("\u{1b}]0;") && !shown.contains('\u{7}') && !shown.contains("\u{1b}[2J"), "{shown:?}");
     assert_eq!(shown.matches("]0;owned").count(), 3, "as a result, and as the answer, which is read once: {shown:?}");
 
-    // JSON may hold those of the second set as they are.
+    // JSON may contain control characters of the second set unescaped.
     server.say("s", "bash:printf '\\302\\233'2J").await;
     let tasks = server.get("/tasks?limit=1").await.ok();
     let task = tasks[0]["taskId"].as_str().unwrap();

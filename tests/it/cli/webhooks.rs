@@ -32,7 +32,7 @@ async fn deliveries_are_listed_and_one_is_made_once_more() {
     let none = server.run(&["webhooks"]).await.ok();
     assert!(none.out.is_empty() && none.err.contains("claude-runner task --webhook URL"), "{none:#?}");
 
-    // There is no image, so the tasks fail; the first end is not taken.
+    // The image is missing, so the tasks fail. The receiver rejects the first delivery.
     receiver.reply([Reply::Status(503)]);
     let url = receiver.url();
     let ran = server.run(&["task", "--session", "s", "--webhook", &url, "--detach", "say:x"]).await.ok();

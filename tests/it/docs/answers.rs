@@ -1,4 +1,4 @@
-//! Both documents against what the server really says, and their examples against themselves.
+//! Compares both documents with the server's answers, and their examples with their schemas.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::schema::Document;
 use crate::access::ended;
 use crate::server::Setup;
 
-/// The examples of the API's schemas, by name; requests and answers.
+/// Returns the examples of the API's schemas by name, for requests and answers.
 fn examples(document: &Document) -> BTreeMap<String, Value> {
     let schemas = document.0["components"]["schemas"].as_object().unwrap();
     let with = schemas.iter().filter_map(|(name, schema)| Some((name.clone(), schema["examples"].get(0)?.clone())));
@@ -39,7 +39,7 @@ fn every_example_fits_and_has_nothing_that_is_not_described() {
 #[tokio::test]
 async fn what_the_server_says_is_as_described() {
     const CALLS: &str = "How many API calls has Alice (alice@acme.test) left this month?";
-    // Nobody listens there: the delivery is tried, and told of.
+    // No server listens on the port: the delivery is tried and reported as failed.
     let server = Setup::new().acme_agent().env("WEBHOOK_ALLOW", "http://127.0.0.1:9").start().await;
     let hook = json!({ "url": "http://127.0.0.1:9/hook", "secret": format!("whsec_{}=", "A".repeat(43)) });
     let mut stream = server.subscribe_since("documented", 0).await;
@@ -95,7 +95,7 @@ async fn what_the_server_says_is_as_described() {
     for event in &stream.events {
         events.assert_describes(&schemas[event["type"].as_str().unwrap()], event);
     }
-    // The others need retention, a repository or an agent of tomorrow.
+    // The other kinds need retention, a repository or a future agent.
     let seen: BTreeSet<&str> = stream.kinds().into_iter().collect();
     let unseen: Vec<&String> = schemas.keys().filter(|kind| !seen.contains(kind.as_str())).collect();
     assert_eq!(unseen, ["connected", "gap", "raw", "stage"]);

@@ -1,4 +1,4 @@
-//! The description of the streams against the code and against the description of the rest.
+//! Compares the description of the streams with the code and with the OpenAPI document.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::event_types;
 use super::schema::Document;
 
-/// Name on the wire and name of the schema of every message of a channel.
+/// Returns the wire name and the schema name of every message of a channel.
 pub(super) fn messages(document: &Document, channel: &str) -> Vec<(String, String)> {
     let listed = document.0["channels"][channel]["messages"].as_object().unwrap();
     let of = |reference: &Value| {
@@ -18,7 +18,7 @@ pub(super) fn messages(document: &Document, channel: &str) -> Vec<(String, Strin
     listed.values().map(of).collect()
 }
 
-/// The schemas of the union that clients make their types of.
+/// Returns the schemas of the union from which clients generate their types.
 fn union<'a>(document: &'a Document, name: &str) -> BTreeSet<&'a str> {
     let all = document.schema(name)["oneOf"].as_array().unwrap();
     all.iter().map(|one| one["$ref"].as_str().unwrap().rsplit('/').next().unwrap()).collect()
@@ -40,7 +40,7 @@ fn every_event_is_described_and_nothing_else() {
     // Plain HTTP has no first frame.
     let listed = messages(&document, "events");
     assert_eq!(listed, events.iter().filter(|(name, _)| name != "connected").cloned().collect::<Vec<_>>());
-    // Each is told by an operation, with all that its channel has; none is left over.
+    // An operation describes each channel with all its messages, and no message is unused.
     let all = document.0["components"]["messages"].as_object().unwrap().len();
     assert_eq!(all, events.len() + changes.len());
     let operations = document.0["operations"].as_object().unwrap();

@@ -1,4 +1,4 @@
-//! The command line against its reference.
+//! Compares the command line with its reference.
 
 use clap::Command;
 use cli::{self, Exit};
@@ -8,7 +8,7 @@ use super::tables::{code, rows_below};
 
 const PAGE: &str = "docs/reference/command-line.md";
 
-/// `tasks`, `tasks show`, …: every command but those that only have others.
+/// Returns `tasks`, `tasks show`, …: every command except those that only have subcommands.
 fn commands(command: &Command, path: &str) -> Vec<String> {
     let mut found = Vec::new();
     for below in command.get_subcommands().filter(|command| command.get_name() != "help") {
@@ -30,7 +30,7 @@ fn the_reference_has_every_command() {
         .iter()
         .map(|row| {
             let words = code(&row[0]);
-            // Up to the first argument.
+            // The name ends before the first argument.
             let is_name = |word: &&str| {
                 !word.starts_with('-') && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
             };

@@ -1,4 +1,4 @@
-//! Links between the documents lead somewhere: to files that exist and headings that are there.
+//! Links between the documents lead to existing files and headings.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ fn documents() -> Vec<String> {
     at_the_root.into_iter().chain(beside).map(str::to_owned).chain(pages()).collect()
 }
 
-/// Without code, in which brackets mean other things.
+/// Returns the text without code, in which brackets have other meanings.
 pub(super) fn prose(text: &str) -> String {
     let outside: Vec<&str> = text.split("\n```").step_by(2).collect();
     outside.join("\n").split('`').step_by(2).collect()
@@ -27,7 +27,7 @@ pub(super) fn links(text: &str) -> Vec<String> {
     targets.filter(|target| !target.contains("://")).collect()
 }
 
-/// A heading's anchor, as GitHub makes it.
+/// Returns a heading's anchor in GitHub's form.
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
     kept.collect::<String>().to_lowercase().replace(' ', "-")

@@ -1,4 +1,4 @@
-//! The description of the API for programs against the routes and against the reference of errors.
+//! Compares the OpenAPI document with the routes and with the reference of errors.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ fn description() -> Value {
     serde_json::from_str(&read(PATH)).unwrap()
 }
 
-/// `GET /path` and what is said about it.
+/// Returns `GET /path` and its description for each operation.
 fn operations(description: &Value) -> Vec<(String, &Value)> {
     let paths = description["paths"].as_object().unwrap();
     let of_path = |(path, item): (&String, &'_ Value)| -> Vec<String> {
@@ -52,7 +52,7 @@ fn every_status_of_the_reference_is_described() {
         .flat_map(|(_, operation)| operation["responses"].as_object().unwrap().keys())
         .collect();
     for row in rows_below(&errors, "## Errors of requests") {
-        // Another method of a path has no place of its own in a description, and 500 must not be foreseen, see below.
+        // A description has no place for other methods of a path, and must not list 500 (see below).
         assert!(["405", "500"].contains(&row[0].as_str()) || described.contains(&row[0]), "{}", row[0]);
     }
 }
@@ -69,7 +69,7 @@ fn every_error_type_is_described() {
     assert_eq!(described, error_types().iter().map(String::as_str).collect());
 }
 
-/// 500 is for what nobody foresaw, so that a run against the description finds it.
+/// The document must not list 500, so that a run against it reports every internal error.
 #[test]
 fn no_internal_error_is_foreseen_and_every_reference_leads_somewhere() {
     let description = description();

@@ -1,4 +1,4 @@
-//! compose.yaml, the systemd unit and the workflows: what they name is there, and what they must not do they do not.
+//! compose.yaml, the systemd unit and the workflows refer to existing names and files, and follow the security rules.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use super::sources::{read, root};
 /// Variables of .env that compose.yaml itself reads. The server does not know them.
 const OF_COMPOSE: [&str; 3] = ["COORDINATOR_IMAGE", "PUBLISH_ADDRESS", "DOCKER_SOCKET"];
 
-/// Read by the container engine's client, not by `serve`.
+/// The container engine's client reads it, not `serve`.
 const OF_ENGINE: &str = "DOCKER_HOST";
 
-/// The entries below a key of block-style YAML, by name, each with its lines. Panics where the key is not there.
+/// Returns the entries below a key of block-style YAML by name, each with its lines. Panics if the key is missing.
 fn entries(text: &str, path: &[&str]) -> BTreeMap<String, String> {
     let mut text = text.to_owned();
     for (depth, key) in path.iter().enumerate() {
@@ -21,7 +21,7 @@ fn entries(text: &str, path: &[&str]) -> BTreeMap<String, String> {
     split(&text, 2 * path.len())
 }
 
-/// Text at one depth into its keys and what stands in and below each.
+/// Splits text into its keys at one depth, each with the text inside and below it.
 fn split(text: &str, indent: usize) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut last = None;
@@ -40,7 +40,7 @@ fn split(text: &str, indent: usize) -> BTreeMap<String, String> {
     found
 }
 
-/// `NAME` of each `${NAME` in a text.
+/// Returns `NAME` of each `${NAME` in a text.
 fn interpolated(text: &str) -> Vec<String> {
     let name =
         |rest: &str| rest.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().unwrap_or_default().to_owned();
@@ -60,9 +60,9 @@ fn compose_names_settings_that_there_are() {
     for name in interpolated(&compose) {
         let ours = OF_COMPOSE.contains(&name.as_str());
         assert!(settings.contains_key(&name) || ours, "compose.yaml reads {name}");
-        assert!(!ours || guide.contains(&format!("`{name}`")), "docs/guides/operating.md does not tell of {name}");
+        assert!(!ours || guide.contains(&format!("`{name}`")), "docs/guides/operating.md does not mention {name}");
     }
-    // Their defaults are said twice.
+    // Both files state the defaults.
     assert!(compose.contains(&format!("${{PORT:-{}}}", settings["PORT"])));
     assert!(compose.contains(&format!("${{AGENT_DIR:-{}}}", settings["AGENT_DIR"])));
 }
@@ -81,7 +81,7 @@ fn only_the_coordinator_has_the_engine_and_it_has_no_more() {
     assert_eq!(coordinator["security_opt"], r#"["no-new-privileges:true"]"#);
     assert_eq!(coordinator["read_only"], "true");
     assert!(coordinator["ports"].contains("PUBLISH_ADDRESS:-127.0.0.1}"), "it is published to everybody by default");
-    // The engine mounts sockets by the path that the coordinator knows.
+    // The engine mounts sockets by their path in the coordinator.
     let runtime_dir = &entries(&read("compose.yaml"), &["services", "coordinator", "environment"])["RUNTIME_DIR"];
     assert!(coordinator["volumes"].contains(&format!("- {runtime_dir}:{runtime_dir}\n")), "{runtime_dir}");
 }
@@ -93,7 +93,7 @@ fn who_stops_the_server_waits_for_its_tasks() {
     let unit = read("packaging/systemd/claude-runner.service");
     let unit = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).unwrap().to_owned();
     for wait in [compose.trim_end_matches('s'), unit.as_str()] {
-        // Connections have 10 s to end after the tasks.
+        // After the tasks, connections have 10 s to end.
         assert!(wait.parse::<u64>().unwrap() >= drain + 20, "{wait} s");
     }
 }
@@ -138,14 +138,14 @@ fn workflows_are_pinned_bounded_and_may_do_little() {
     assert_eq!(files, 3);
 }
 
-/// `owner/name@v1.2.3`, or one in a directory of this repository.
+/// Returns true for `owner/name@v1.2.3` and for an action of this repository.
 fn is_pinned(action: &str) -> bool {
     let Some((_, version)) = action.split_once("@v") else { return action.starts_with("./") };
     let numbers: Vec<&str> = version.split('.').collect();
     numbers.len() == 3 && numbers.iter().all(|number| number.parse::<u32>().is_ok())
 }
 
-/// Text that is put into a script is run; variables are not.
+/// A script must not contain interpolated text, which would be run. Variables are safe.
 #[track_caller]
 fn scripts_take_nothing_in(job: &str, place: &str) {
     let mut script = None;

@@ -1,4 +1,4 @@
-//! Values against the schemas of a document: whether they fit, and whether the document knows all that is in them.
+//! Checks values against the schemas of a document: they must fit, and the document must name all their members.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ impl Document {
         schema
     }
 
-    /// Fails where the value does not fit, or has a member that the schema does not name.
+    /// Fails if the value does not fit or has a member that the schema does not name.
     #[track_caller]
     pub(super) fn assert_describes(&self, name: &str, value: &Value) {
         let root = json!({
@@ -30,7 +30,7 @@ impl Document {
         assert_eq!(unknown, [] as [&str; 0], "{name} does not name what is in {value:#}");
     }
 
-    /// The members, at any depth, of which the schema says nothing.
+    /// Returns the members, at any depth, that the schema does not name.
     fn unknown(&self, schema: &Value, value: &Value) -> Vec<String> {
         if let Some(reference) = schema["$ref"].as_str() {
             return self.unknown(self.0.pointer(reference.trim_start_matches('#')).unwrap(), value);
@@ -42,7 +42,7 @@ impl Document {
         match value {
             Value::Array(items) => items.iter().flat_map(|item| self.unknown(&schema["items"], item)).collect(),
             Value::Object(members) => {
-                // Without a list it is the callers' or the agent's own.
+                // Without a list of properties, the members belong to the callers or the agent.
                 let Some(properties) = schema["properties"].as_object() else { return Vec::new() };
                 let of_member = |(name, member): (&String, &Value)| match properties.get(name) {
                     Some(schema) => self.unknown(schema, member),

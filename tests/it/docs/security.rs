@@ -1,9 +1,9 @@
-//! SECURITY.md against the tests: a control without a test is a hope.
+//! Compares SECURITY.md with the tests: every control must have a test.
 
 use super::sources::read;
 use super::tables::all_rows_below;
 
-/// A row may be split, but none goes away unnoticed.
+/// A row may be split, but removing one fails the test.
 const MIN_ROWS: usize = 56;
 
 #[test]

@@ -6,12 +6,12 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// A file by its path from the root of the repository.
+/// Reads a file by its path from the root of the repository.
 pub(crate) fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The pages of `docs/` and of the directories below it, by their paths from the root, sorted.
+/// Returns the pages of `docs/` and its subdirectories by their paths from the root, sorted.
 pub(crate) fn pages() -> Vec<String> {
     let mut found = Vec::new();
     collect_pages("docs", &mut found);

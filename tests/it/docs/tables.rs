@@ -3,8 +3,8 @@
 /// The cells of one row, without the spaces around them.
 pub(crate) type Row = Vec<String>;
 
-/// The rows of the first table after a heading, without its head. Panics where there is none: a test that compares
-/// nothing must not pass.
+/// Returns the rows of the first table after a heading, without its head. Panics if the table is missing, because a test that
+/// compares nothing must not pass.
 pub(crate) fn rows_below(text: &str, heading: &str) -> Vec<Row> {
     let after = text.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("there is no {heading:?}")).1;
     let section = after.split("\n## ").next().unwrap_or_default();
@@ -14,7 +14,7 @@ pub(crate) fn rows_below(text: &str, heading: &str) -> Vec<Row> {
     rows
 }
 
-/// The rows of all tables in the section of a heading and in those below it, without the tables' heads.
+/// Returns the rows of all tables in the section of a heading and its subsections, without the heads.
 pub(crate) fn all_rows_below(text: &str, heading: &str) -> Vec<Row> {
     let after = text.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("there is no {heading:?}")).1;
     let section = after.split("\n## ").next().unwrap_or_default();

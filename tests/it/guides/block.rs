@@ -3,7 +3,7 @@
 /// A fenced block.
 #[derive(Debug)]
 pub(super) struct Block {
-    /// The page's line in which its text begins, from 1.
+    /// The page's line on which its text begins, counted from 1.
     pub(super) line: usize,
     pub(super) text: String,
     pub(super) run: Run,
@@ -11,23 +11,23 @@ pub(super) struct Block {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Run {
-    /// `sh`: in the reader's shell.
+    /// `sh`: runs in the reader's shell.
     Shell,
-    /// `console`: lines with `$ ` are run there, those below are what they print.
+    /// `console`: lines after `$ ` run in the shell, and the lines below show their output.
     Console,
-    /// After `<!-- stays: TEXT -->`: in a terminal of its own, which has to say this, and is left open. With `instead:`
-    /// after Ctrl-C in the one that said the same.
+    /// After `<!-- stays: TEXT -->`: runs in a separate terminal, which must show this text and stays open. With `instead:`, Ctrl-C
+    /// first ends the terminal that showed the same text.
     Stays { says: String, instead: bool },
-    /// A block with a file's name: written there.
+    /// A block with a file's name: its text is written to that file.
     File(String),
-    /// After `<!-- not run: REASON -->`.
+    /// After `<!-- not run: REASON -->`: does not run.
     Not(String),
 }
 
-/// Languages of programs: a block of these is run, or says why not.
+/// Languages of programs: such a block runs or gives the reason why not.
 const CODE: [&str; 6] = ["ts", "js", "html", "python", "jsx", "tsx"];
 
-/// The blocks of a page that matter, in their order. What is only shown is left out. Panics with the line of a mistake.
+/// Returns the blocks of a page that run, in order. Panics with the line of a mistake.
 pub(super) fn blocks(page: &str, text: &str) -> Vec<Block> {
     let mut found = Vec::new();
     let mut lines = text.lines().enumerate();
@@ -63,7 +63,7 @@ pub(super) fn blocks(page: &str, text: &str) -> Vec<Block> {
     found
 }
 
-/// `None`: it is only shown.
+/// Returns `None` for a block that is only shown.
 fn run(info: &str, comment: &str, body: &str) -> Option<Run> {
     let said = comment.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->")).unwrap_or_default();
     let after = |word: &str| said.strip_prefix(word).map(|rest| rest.trim().to_owned());
@@ -87,7 +87,7 @@ fn run(info: &str, comment: &str, body: &str) -> Option<Run> {
     }
 }
 
-/// The file's name in a comment in the first line.
+/// Returns the file name from a comment on the first line.
 fn name_in(body: &str) -> Option<String> {
     let first = body.lines().next()?;
     let said = [("// ", ""), ("# ", ""), ("<!-- ", " -->")]

@@ -1,4 +1,4 @@
-//! The TypeScript client as docs/guides/first-agent.md says to build it: once for all pages, because it takes long.
+//! Builds the TypeScript client as docs/guides/first-agent.md says, once for all pages, because that takes long.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::docs::root;
 
 const CLIENT: &str = "clients/typescript";
 
-/// Puts what was built into a clone.
+/// Copies the build into a clone.
 pub(super) fn put(clone: &Path) {
     place::copy(&built(), &clone.join(CLIENT).join("dist"));
 }

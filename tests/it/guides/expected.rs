@@ -3,14 +3,14 @@
 /// A command of a `console` block.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Exchange {
-    /// The page's line in which it begins.
+    /// The page's line on which it begins.
     pub(super) line: usize,
     pub(super) command: String,
     pub(super) output: String,
 }
 
-/// The commands of a `console` block, of which the first line is the page's `first`. A command goes on below a `\`.
-/// None where no line begins with `$ `.
+/// Returns the commands of a `console` block, whose first line is the page's line `first`. A command continues after a `\`. Returns
+/// none if no line begins with `$ `.
 pub(super) fn exchanges(first: usize, text: &str) -> Vec<Exchange> {
     let mut found: Vec<Exchange> = Vec::new();
     let mut goes_on = false;

@@ -1,4 +1,4 @@
-//! The place in which a guide is followed: a clone in which scripts/setup has run, and settings that isolate it.
+//! The environment for following a guide: a clone in which scripts/setup has run, and settings that isolate it.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -15,11 +15,10 @@ const FILES: [&str; 7] =
     ["agent", "clients", "docs", "scripts/run", "scripts/lib.sh", "tests/it/tools/acme.har", ".env.example"];
 const PROGRAMS: [&str; 3] = ["claude-runner", "acme-api", "scripted-model"];
 
-/// Build outputs, which belong to no clone.
+/// Build outputs that are not copied into a clone.
 const BUILT: [&str; 5] = ["node_modules", "dist", "build", "__pycache__", ".venv"];
 
-/// Ports that pages name, each of which becomes one that is free: the server's, the Acme API's, that of a reader's
-/// program.
+/// Ports on pages, each replaced by a free one: the ports of the server, the Acme API and a reader's program.
 const PORTS: [&str; 3] = ["3456", "3457", "8080"];
 
 pub(super) struct Place {
@@ -55,7 +54,7 @@ impl Place {
                 ("MOCK_API_PORT", ports[1].to_string()),
                 ("SCRIPTED_MODEL_PORT", "0".to_owned()),
                 ("DRAIN_TIMEOUT_MS", "1000".to_owned()),
-                // Packages that are there already are not asked for again.
+                // Installed packages are not requested again.
                 ("npm_config_prefer_offline", "true".to_owned()),
                 ("npm_config_audit", "false".to_owned()),
                 ("npm_config_fund", "false".to_owned()),
@@ -72,12 +71,12 @@ impl Place {
         self.directory.path().join("clone")
     }
 
-    /// A file of the test's own, beside the clone.
+    /// Returns the path of a test file beside the clone.
     pub(super) fn beside(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    /// With this reader's ports in the place of those that the page names.
+    /// Replaces the page's ports with the reader's.
     pub(super) fn localised(&self, text: &str) -> String {
         let ports = PORTS.iter().zip(&self.ports);
         ports.fold(text.to_owned(), |text, (name, port)| replace_number(&text, name, &port.to_string()))
@@ -85,7 +84,7 @@ impl Place {
 }
 
 impl Drop for Place {
-    /// Sessions outlive their server; these must not.
+    /// Removes the sessions' containers and volumes, which would outlive their server.
     fn drop(&mut self) {
         leftovers::sweep(leftovers::labels(self.directory.path()), None);
     }
@@ -108,7 +107,7 @@ fn is_setting(name: &str) -> bool {
     of_others.iter().any(|beginning| name.starts_with(beginning))
 }
 
-/// Below those that the kernel gives to whoever asks for any. Each process begins to look elsewhere.
+/// Returns free ports below the kernel's ephemeral range. Each process starts its search at another port.
 fn free_ports(count: usize) -> Vec<u16> {
     let begin = 10_000 + u16::try_from(std::process::id() % 1_000).unwrap() * 16;
     let free = (begin..32_000).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
@@ -122,7 +121,7 @@ fn program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is not built: cargo build -p mock-api --bins"))
 }
 
-/// Everything but what is built there.
+/// Copies everything except build outputs.
 pub(super) fn copy(from: &Path, to: &Path) {
     if from.is_dir() {
         std::fs::create_dir_all(to).unwrap();

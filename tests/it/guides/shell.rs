@@ -1,4 +1,4 @@
-//! The reader's shell: one bash for all of a guide, which ends at the first command that fails.
+//! The reader's shell: one bash for a whole guide, which ends at the first failing command.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,16 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::place::Place;
 
-/// Packages are installed here. Far above what that takes on a loaded machine.
+/// The time for installing packages is far above that of a loaded machine.
 const BOUND: Duration = Duration::from_mins(3);
 
 pub(super) struct Shell {
     child: Child,
     stdin: ChildStdin,
-    /// The shell's stdout carries its directory, after each block. Blocks print into a file.
+    /// The shell's stdout carries its directory after each block. Blocks print into a file.
     stdout: Lines<BufReader<ChildStdout>>,
     directory: PathBuf,
-    /// The lines that are run now, what they print, and in which of them one failed.
+    /// The current lines, their output, and the line that failed.
     block: PathBuf,
     printed: PathBuf,
     failed: PathBuf,
@@ -40,7 +40,7 @@ impl Shell {
             .current_dir(place.clone_directory())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // Its own, so that what it left in the background ends with it.
+            // A separate process group ends the shell's background processes with it.
             .process_group(0)
             .kill_on_drop(true);
         let mut child = command.spawn().unwrap();
@@ -72,10 +72,9 @@ impl Shell {
             .collect()
     }
 
-    /// Runs these lines, which begin in the page's `line`: what they print. Else a sentence that names the line that
-    /// failed.
+    /// Runs these lines, which begin on the page's `line`, and returns their output. An error names the line that failed.
     pub(super) async fn run(&mut self, page: &str, line: usize, text: &str) -> Result<String, String> {
-        // Its line numbers are the page's.
+        // The script's line numbers match the page.
         std::fs::write(&self.block, "\n".repeat(line - 1) + text).unwrap();
         let _ = std::fs::remove_file(&self.failed);
         let [block, printed, failed, exported] =

@@ -1,4 +1,4 @@
-//! A terminal of its own for a program that stays.
+//! A separate terminal for a long-running program.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,8 +24,8 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Opens one in the clone, with what the reader has exported, and runs these lines of the page in it until they
-    /// have shown this. Else what they showed.
+    /// Opens a terminal in the clone with the reader's exported variables, and runs these lines of the page until it has shown this
+    /// text. An error contains the output.
     pub(super) async fn open(
         place: &Place,
         exported: BTreeMap<String, String>,
@@ -71,14 +71,14 @@ impl Terminal {
         &self.said
     }
 
-    /// All that it has shown.
+    /// Returns everything that it has shown.
     pub(super) fn shows(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.screen).unwrap_or_default()).replace('\r', "")
     }
 
-    /// Presses Ctrl-C and waits for the end: all that it has shown.
+    /// Presses Ctrl-C, waits for the end, and returns everything that it has shown.
     pub(super) async fn interrupt(mut self) -> String {
-        // It may have ended by itself.
+        // The program may have ended already.
         let _ = self.keyboard.write_all(CTRL_C).await;
         within("what ran in a terminal ends after Ctrl-C", self.child.wait()).await.unwrap();
         self.shows()

@@ -1,5 +1,5 @@
-//! The attacks on the network, each a few lines of the agent's bash. They stand in files of the workspace, so that the
-//! model's requests do not contain them.
+//! The attacks on the network, each a few lines of bash that the agent runs. They are files of the workspace, so that the model's
+//! requests do not contain them.
 
 mod gateway;
 mod neighbours;
@@ -25,8 +25,8 @@ impl Attack {
     }
 }
 
-/// Functions for every script. `raw` sends its text, with backslash escapes, to the gateway; the bytes after a CONNECT
-/// make no request, so that a gateway that refused the first ends the connection.
+/// Functions for every script. `raw` sends its text, with backslash escapes, to the gateway. The bytes after a CONNECT are not a
+/// valid request, so a gateway that refused the CONNECT ends the connection.
 const LIBRARY: &str = r#"
 raw() { exec 3<>/dev/tcp/127.0.0.1/8787 || exit; printf '%b' "$1" >&3; timeout 1 head -c 600 <&3; }
 tunnel() { raw "CONNECT $1 HTTP/1.1\r\nHost: ${2-$1}\r\n\r\nEXFIL /\r\n\r\n"; }
@@ -35,9 +35,8 @@ ask='{"model":"claude-sonnet-4-6","max_tokens":9,"messages":[{"role":"user","con
 model() { curl -s --noproxy '*' --max-time 3 -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' "$@"; }
 "#;
 
-/// Runs the attacks that it is given by number, some at a time, and prints a line of what each got. Without braces, or
-/// the answer would count as the task's structured output, and without the key, which would go to the model with the
-/// answer.
+/// Runs attacks by their numbers, several at a time, and prints one line of output for each. The line has no braces, because the
+/// answer would count as structured output, and no key, because the answer goes to the model.
 const RUNNER: &str = r#"cd /workspace/attacks && printf '%s\n' "$@" | xargs -P 12 -I{} sh -c \
 'timeout 8 bash {}.sh >/tmp/{}.out 2>&1; echo "[exit $?]" >>/tmp/{}.out'
 for number in "$@"; do printf '%s\t' "$number"; tr -cs '[:print:]' ' ' </tmp/$number.out | tr '{}' '()' | sed 's/KEY/(the key)/g' | cut -c-200; echo; done
@@ -51,7 +50,7 @@ pub(super) fn all() -> Vec<Attack> {
     attacks
 }
 
-/// Writes them into an agent template, numbered from 1.
+/// Writes the attacks into an agent template, numbered from 1.
 pub(super) fn write(attacks: &[Attack], template: &Path) {
     let directory = template.join("attacks");
     std::fs::create_dir(&directory).unwrap();

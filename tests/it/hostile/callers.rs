@@ -1,5 +1,5 @@
-//! Attacks of a caller with a key of its own on the callers beside it. Each attempt is followed by a request of another key
-//! from another address, and succeeded if that got no answer. No container needed.
+//! Attacks by one caller on other callers. Each attempt is followed by a request with another key from another address, and
+//! succeeds if that request gets no answer. No container needed.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::report::{Attempt, report};
 use crate::access::{ADMIN, Caller, make_key};
 use crate::server::{Setup, TestServer};
 
-/// The time for which a body that does not end is held.
+/// The time for which an unfinished body is held.
 const HOLD: Duration = Duration::from_secs(2);
 
 struct Attacker<'a> {
@@ -27,7 +27,7 @@ impl Attacker<'_> {
         self.caller.request(method, path)
     }
 
-    /// Sends a GET so many times at once, holds what was granted, and looks whether the other caller still gets the same kind.
+    /// Sends a GET `count` times at once, holds the granted ones, and checks that the other caller's request still succeeds.
     async fn hold(&mut self, attempt: &str, count: usize, path: &str, others: &str) {
         let answers = join_all((0..count).map(|_| self.request("GET", path).send())).await;
         let granted: Vec<_> =
@@ -36,7 +36,7 @@ impl Attacker<'_> {
         self.attempts.push(attempt);
     }
 
-    /// Records an attempt that must be refused with a problem of this kind.
+    /// Records an attempt that must be refused with this kind of problem.
     async fn refused(&mut self, attempt: &str, request: RequestBuilder, kind: &str) {
         let answer = self.server.send(request).await;
         let got = answer.body["code"].as_str().unwrap_or("granted").to_owned();
@@ -46,7 +46,7 @@ impl Attacker<'_> {
         self.attempts.push(attempt);
     }
 
-    /// The attempt succeeded if another caller's request is not answered.
+    /// Checks the other caller: the attempt succeeded if its request is not answered.
     async fn look(&self, attempt: &str, got: String, path: &str) -> Attempt {
         let other = Caller::new(self.server, 200, Some(ADMIN)).request("GET", path).send().await;
         let succeeded = !other.is_ok_and(|answer| answer.status().is_success());

@@ -1,4 +1,4 @@
-//! From inside a sandbox without a network, by the agent's own shell.
+//! Attacks from the agent's shell inside a sandbox without a network.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::report::{Attempt, report};
 use crate::bounds::within;
 use crate::server::{Setup, TestServer};
 
-/// Text that a caller of /health sees, and no attacker.
+/// Text that a caller of /health sees but an attacker must not.
 const OWN_ANSWER: &str = "\"version\":";
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn nothing_leaves_a_sandbox_that_was_not_allowed() {
         .env("AGENT_DIR", template.path().display().to_string())
         .env("PORT", OWN_PORT.to_string())
         .env("ANTHROPIC_BASE_URL", format!("http://model.open.test:{}", lab.tap.port()))
-        // An operator who allows more than is wise.
+        // The operator's rules allow more than is wise.
         .env(
             "EGRESS_ALLOW",
             format!(
@@ -45,9 +45,9 @@ async fn nothing_leaves_a_sandbox_that_was_not_allowed() {
         .await;
     lab.tap.set_model(&server.model.url());
 
-    // Somebody to be reached.
+    // The other sandbox provides a target.
     assert_eq!(server.say("other", "bash:bash attacks/other").await, "done: REACHED\nREACHED");
-    // The caller, too, gives an address that is not for the agent.
+    // The caller also allows an address that the agent must not reach.
     let env = json!({ "env": { "METADATA": "http://169.254.169.254:8000/" } });
     let interfaces = server.task_with("attacker", "bash:cat /proc/net/dev | grep -c :", &env).await.ok();
     assert_eq!(interfaces["response"], "done: 1", "only loopback, or what follows would reach real addresses");
@@ -62,7 +62,7 @@ async fn nothing_leaves_a_sandbox_that_was_not_allowed() {
     server.finish().await;
 }
 
-/// Every kind of control is one whose failure would be seen.
+/// Checks that the lab detects the failure of every kind of control.
 async fn the_lab_counts(lab: &Lab) {
     let addresses = ["10.0.0.5", "169.254.169.254", "192.168.7.7", "93.184.216.34", "127.0.0.1", "[fd00::5]", "[::1]"];
     for address in addresses {
@@ -109,7 +109,7 @@ async fn counted(lab: &Lab, attempt: impl Future<Output = ()>) {
     .await;
 }
 
-/// Allowed requests do go out, on both ways, and the server's answer differs from a refusal.
+/// Checks that allowed requests succeed on both ways, and that their answers differ from a refusal.
 async fn positive_controls(server: &TestServer, lab: &Lab) {
     let by_proxy = "bash:curl -s -x http://127.0.0.1:8787 http://allowed.test:8080/; \
                     curl -s -p -x http://127.0.0.1:8787 http://public.open.test:8080/";
@@ -118,7 +118,7 @@ async fn positive_controls(server: &TestServer, lab: &Lab) {
     assert!(server.get("/health").await.ok().to_string().contains(OWN_ANSWER));
 }
 
-/// Class by class; where a class has a hit, its attacks are made once more one by one.
+/// Runs the attacks class by class. If a class has a hit, its attacks run again one by one.
 async fn attack(server: &TestServer, lab: &Lab, attacks: &[Attack]) -> Vec<Attempt> {
     let mut classes: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     let mut order = Vec::new();
@@ -158,7 +158,7 @@ async fn hits_of(server: &TestServer, lab: &Lab, number: usize) -> u64 {
     lab.hits() - before
 }
 
-/// Runs these attacks and returns their loot, in their order.
+/// Runs these attacks and returns their output in order.
 async fn run(server: &TestServer, numbers: &[usize]) -> Vec<(usize, String)> {
     let list: Vec<String> = numbers.iter().map(ToString::to_string).collect();
     let said = server.say("attacker", &format!("bash:bash attacks/run {}", list.join(" "))).await;

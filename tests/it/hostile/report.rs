@@ -8,17 +8,17 @@ use serde::Serialize;
 #[derive(Clone, Debug, Serialize)]
 #[expect(clippy::struct_field_names, reason = "a column of the table")]
 pub(crate) struct Attempt {
-    /// The kind of control that is attacked, in a word or two.
+    /// The kind of control that is attacked, in one or two words.
     pub(crate) class: String,
     /// The attempt.
     pub(crate) attempt: String,
     /// The result, in a line.
     pub(crate) got: String,
-    /// The attacker got something that is not the sandbox's own.
+    /// The attacker obtained something outside its sandbox.
     pub(crate) succeeded: bool,
 }
 
-/// Writes the attempts to `NAME.json` in the directory HOSTILE_REPORT where that is set, then panics if one succeeded.
+/// Writes the attempts to `NAME.json` in the directory HOSTILE_REPORT if that is set, then panics if one succeeded.
 #[track_caller]
 pub(crate) fn report(name: &str, attempts: &[Attempt]) {
     if let Some(directory) = std::env::var_os("HOSTILE_REPORT") {

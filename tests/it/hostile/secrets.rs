@@ -1,5 +1,5 @@
-//! The agent searches everywhere that it can read for what is not its own: the operator's credential, another session's
-//! `env`, files and conversation, the engine, the host.
+//! The agent searches everything that it can read for secrets of others: the operator's credential, another session's `env`, files
+//! and conversation, the engine, the host.
 
 use mock_api::scripted_model::DEFAULT_KEY;
 use serde_json::json;
@@ -11,13 +11,13 @@ const OTHERS_VALUE: &str = "v4lue-of-another-session";
 const OTHERS_WORD: &str = "w0rd-that-another-session-said";
 const OTHERS_FILE: &str = "c0ntent-of-another-session";
 
-/// A pattern that finds the text and is not found by itself, so that no command finds its own words.
+/// Returns a pattern that matches the text but not itself, so that no command finds its own words.
 fn pattern(text: &str) -> String {
     let (first, rest) = text.split_at(1);
     format!("[{first}]{rest}")
 }
 
-/// The places to search, each with its command, which has `PATTERN` in it and prints the findings.
+/// The places to search, each with a command that contains `PATTERN` and prints its findings.
 const PLACES: [(&str, &str); 9] = [
     ("its files", "timeout 20 grep -rslaE -D skip PATTERN /workspace /home /tmp /run /var /etc /opt /srv /mnt /root"),
     ("devices and shared memory", "timeout 5 grep -rslaE -D skip PATTERN /dev/shm /dev/mqueue"),
@@ -36,7 +36,7 @@ const PLACES: [(&str, &str); 9] = [
     ),
 ];
 
-/// Ways to the host or to another sandbox, each with a command that prints something only when it gets there.
+/// Ways to the host or to another sandbox, each with a command that prints only if it succeeds.
 const WAYS: [(&str, &str); 16] = [
     (
         "an engine's socket",
@@ -79,13 +79,13 @@ async fn what_is_not_its_own_is_nowhere_to_be_found() {
         .task_with("other", &format!("bash:echo {OTHERS_FILE} > secret; sleep 0.1; echo {OTHERS_WORD}"), &env)
         .await
         .ok();
-    // It goes on while it is looked for.
+    // The other task runs during the search.
     let running = server.enqueue("other", "bash:sleep 600").await;
-    // A control: what is its own is found by the same search.
+    // As a control, the same search finds the agent's own text.
     let own = "its-0wn-words";
     server.say("s", &format!("bash:echo {own} > file; echo")).await;
     let control = search(&server, &PLACES[0].1.replace("PATTERN", &format!("'{}'", pattern(own)))).await;
-    assert!(control.contains("/workspace/file"), "the search finds nothing at all: {control}");
+    assert!(control.contains("/workspace/file"), "the search does not find the control: {control}");
 
     let secrets = [DEFAULT_KEY, OTHERS_VALUE, OTHERS_WORD, OTHERS_FILE].map(pattern).join("|");
     let mut attempts = Vec::new();

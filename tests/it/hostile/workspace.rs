@@ -1,5 +1,5 @@
-//! Tricks with files in the workspace against what the coordinator and the engine do with it: starting again on it,
-//! resuming, resetting, deleting. Nothing outside of the volumes is read or written, and nothing hangs.
+//! Tricks with files in the workspace that attack the coordinator and the engine while they start on it again, resume, reset and
+//! delete it. Nothing outside the volumes is read or written, and nothing hangs.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::inside::probe;
 use super::report::{Attempt, report};
 use crate::server::{Setup, TestServer};
 
-/// Each makes something in the workspace or in the home; one that the kernel refuses ends with another status than 0.
+/// Each trick creates something in the workspace or in the home. A trick that the kernel refuses exits with a status other than 0.
 const TRICKS: [(&str, &str); 19] = [
     ("a link to the root", "ln -s / root"),
     ("a link in the place of the file of the template", "ln -sf /etc/passwd note.txt"),
@@ -38,7 +38,7 @@ const TRICKS: [(&str, &str); 19] = [
     ("a directory that nobody may enter", "mkdir closed && touch closed/in && chmod 000 closed"),
 ];
 
-/// Those that have to be refused where they are tried.
+/// Tricks that the kernel must refuse.
 const REFUSED: [&str; 5] = [
     "a hard link to the CLI",
     "a hard link to the file of the first process",
@@ -47,12 +47,12 @@ const REFUSED: [&str; 5] = [
     "a file of more than may be",
 ];
 
-/// Waits until Claude Code has written down that it calls the script, which it does while the script runs: with its
-/// directory moved away at that moment it makes another one, and the conversation is in two halves.
+/// Waits until Claude Code has recorded its call of the script, which happens while the script runs. If the directory were moved
+/// away before, the CLI would create another one and split the conversation.
 const TRANSCRIBED: &str = r#"until grep -qs '"command":"bash tricks.sh"' ~/.claude/projects/*/*.jsonl; do sleep 0.01; done
 "#;
 
-/// All of them, each followed by a line with its name, what it said last and how it ended.
+/// Returns a script of all tricks, each followed by a line with its name, its last output and its status.
 fn script() -> String {
     let play = |(trick, command): &(&str, &str)| {
         format!(
@@ -93,7 +93,7 @@ fn survived(attempts: &mut Vec<Attempt>, against: &str, unharmed: bool) {
 async fn tricks_with_files_reach_nothing_outside_and_hang_nothing() {
     let server = Setup::new().template_file("probe", probe(), 0o755).template_file("tricks.sh", script(), 0o644);
     let server = server.start().await;
-    // Two things must not change: a file of the host beside the server's data, and another session's workspace.
+    // Two things must not change: a host file beside the server's data, and another session's workspace.
     let canary = server.directory().join("canary");
     std::fs::write(&canary, "unharmed").unwrap();
     server.say("other", "bash:echo unharmed > canary; echo").await;
@@ -108,7 +108,7 @@ async fn tricks_with_files_reach_nothing_outside_and_hang_nothing() {
 
     server.transcribed("done: linked").await;
 
-    // Another container on the same volumes, that goes on with the conversation.
+    // Another container on the same volumes continues the conversation.
     for container in server.containers().await {
         server.engine.remove_container(&container.id).await.unwrap();
     }
@@ -116,7 +116,7 @@ async fn tricks_with_files_reach_nothing_outside_and_hang_nothing() {
     assert!(resumed.contains("bash tricks.sh"), "{resumed}");
     survived(&mut attempts, "resume", unharmed(&server, &canary).await);
 
-    // Back to the template, whose files stand where the tricks were.
+    // The reset restores the template, whose files have the names of the tricks.
     server.post_nothing("/session/s/reset").await.ok();
     let fresh = server.say("s", "bash:ls -A | sort | tr '\\n' ' '; cat note.txt; ls -A ~ | tr '\\n' ' '").await;
     assert!(fresh.starts_with("done: AGENTS.md note.txt probe tricks.sh from the template"), "{fresh}");

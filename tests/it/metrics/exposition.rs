@@ -1,11 +1,11 @@
-//! A strict reader of the OpenMetrics text format, as far as the server uses it:
-//! <https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md#text-format>. Panics where a text is not so.
+//! A strict reader of the part of the OpenMetrics text format that the server uses:
+//! <https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md#text-format>. Panics if a text is invalid.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
 pub(crate) struct Exposition {
-    /// By name, as its samples have it: of a counter with `_total`.
+    /// The families by the name of their samples, which is `NAME_total` for a counter.
     pub(crate) families: BTreeMap<String, Family>,
 }
 
@@ -70,7 +70,7 @@ impl Exposition {
         assert!(self.families.insert(name.clone(), family).is_none(), "{name} comes twice");
     }
 
-    /// The sum over all samples of this name that have these labels; 0 where there are none.
+    /// Returns the sum of all samples with this name and these labels, or 0 without any.
     pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let samples = self.families.values().flat_map(|family| &family.samples);
         let of = |sample: &&Sample| {
@@ -80,7 +80,7 @@ impl Exposition {
         samples.filter(of).map(|sample| sample.value).sum()
     }
 
-    /// Every value of every label, but for the bounds of buckets.
+    /// Returns every value of every label, except for the bounds of buckets.
     pub(crate) fn label_values(&self) -> BTreeSet<(&str, &str)> {
         let samples = self.families.values().flat_map(|family| &family.samples);
         let labels = samples.flat_map(|sample| &sample.labels);
@@ -89,7 +89,7 @@ impl Exposition {
 }
 
 impl Family {
-    /// Buckets of each set of labels grow, and the last, without a bound, has all.
+    /// Checks that the buckets of each set of labels grow, and that the last one, without a bound, contains all.
     fn check_buckets(&self, name: &str) {
         let without_bound = |sample: &Sample| {
             let mut labels = sample.labels.clone();
@@ -108,7 +108,7 @@ impl Family {
 }
 
 impl Sample {
-    /// `name{label="value",…} 1.5`
+    /// Parses `name{label="value",…} 1.5`.
     fn parse(line: &str) -> Self {
         let (head, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
         let (name, labels) = match head.split_once('{') {
@@ -117,7 +117,7 @@ impl Sample {
         };
         assert!(is_name(name), "{line}");
         let mut found = BTreeMap::new();
-        // No value of ours has a comma or a quotation mark.
+        // The server's label values contain no comma and no quotation mark.
         for label in labels.split(',').filter(|label| !label.is_empty()) {
             let (label, value) = label.split_once('=').unwrap_or_else(|| panic!("{line}"));
             let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));

@@ -1,4 +1,4 @@
-//! From a terminal.
+//! Repository tasks from the command line.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ async fn a_prompt_on_the_command_line_ends_with_the_address_of_its_pull_request(
     let listed = world.server.run(&["tasks"]).await;
     assert!(listed.out.contains("  acme/acme-api  "), "{listed:#?}");
 
-    // Once more, on a branch of its own.
+    // The retry uses its own branch.
     let ran = world.server.run(&["retry", first["taskId"].as_str().unwrap()]).await;
     let last = world.forge.pulls("acme/acme-api").pop().unwrap();
     assert_ne!(json!(last.head), first["branch"]);

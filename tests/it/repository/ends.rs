@@ -1,4 +1,4 @@
-//! The other ways in which a repository task ends.
+//! Repository tasks that end without a pull request or in another way.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::forge::{Task, World, failed};
 use crate::server::Setup;
 use crate::support::environment;
 
-/// A task in the handbook, with a branch of its own.
+/// Posts a task for the handbook repository, with its own branch.
 async fn in_handbook(world: &World, prompt: &str) -> Task {
     world.post_with(prompt, &json!({ "repo": "acme/handbook" })).await
 }
@@ -46,7 +46,7 @@ async fn what_a_worker_leaves_decides_the_pull_request() {
     let own = format!("refs/heads/claude/{}", idle.id);
     assert!(!world.branches("acme/handbook").contains(&own), "its branch is gone");
 
-    // The same once more, on a branch of its own.
+    // The retry uses its own branch.
     let again = world.server.post_nothing(&format!("/task/{}/retry", idle.id)).await.expect(202);
     assert_ne!(again["id"], json!(idle.id));
     let mut again = world.follow(again["id"].as_str().unwrap()).await;
@@ -129,7 +129,7 @@ async fn the_operator_sets_prompts_and_what_may_be_changed() {
     let bodies = world.server.model.requests();
     assert!(bodies.iter().any(|request| String::from_utf8_lossy(&request.body).contains("Be brief and brave.")));
 
-    // The same request under the same key is the same task, with the same session.
+    // The same request with the same key refers to the same task and session.
     let request = || world.server.request(reqwest::Method::POST, "/task").header("idempotency-key", "once").json(&body);
     let first = world.server.send(request()).await.expect(202);
     assert_eq!(world.server.send(request()).await.expect(202), first);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::forge::{World, failed};
 use crate::bounds::within;
 
-/// The next calls of this path fail.
+/// Makes the next calls of this path fail.
 pub(super) fn order(world: &World, (method, path): (Method, &str), status: u16, times: u32) {
     world.forge.fail(Fault {
         method,
@@ -19,7 +19,7 @@ pub(super) fn order(world: &World, (method, path): (Method, &str), status: u16, 
     });
 }
 
-/// The next calls of this path fail with these words, and a pause in seconds where the forge asks for one.
+/// Makes the next calls of this path fail with this message, and with a pause in seconds if the forge asks for one.
 fn refuse(world: &World, (method, path): (Method, &str), (status, words): (u16, &str), pause: Option<u32>, times: u32) {
     world.forge.fail(Fault {
         method,
@@ -50,12 +50,12 @@ async fn a_forge_that_fails_before_the_work_ends_the_task_with_the_reason() {
         order(&world, repository(), status, 1);
         failed(&in_handbook(&world, "commit a").await, error_type, &[]);
     }
-    // Calls that only ask are made again.
+    // Read-only calls are retried, so the error is repeated.
     order(&world, repository(), 502, 3);
     failed(&in_handbook(&world, "commit a").await, "clone_failed", &["502"]);
     order(&world, (Method::POST, "/git/refs"), 403, 1);
     failed(&in_handbook(&world, "commit a").await, "clone_failed", &["ordered 403"]);
-    // The mirror's fetch, and the clone without one.
+    // The mirror's fetch fails, and the clone without a mirror too.
     order(&world, (Method::GET, "service=git-upload-pack"), 502, 2);
     failed(&in_handbook(&world, "commit a").await, "clone_failed", &["could not be cloned", "502"]);
     assert_eq!(world.branches("acme/handbook"), ["refs/heads/main"]);
@@ -67,7 +67,7 @@ async fn a_forge_that_fails_before_the_work_ends_the_task_with_the_reason() {
 #[tokio::test]
 async fn a_forge_that_fails_behind_the_work_loses_none_of_it() {
     let world = World::start().await;
-    // In passing: neither the draft nor its end is missing, and there is one.
+    // With a temporary failure, there is still exactly one pull request, drafted and completed.
     order(&world, (Method::POST, "/pulls"), 502, 1);
     order(&world, (Method::PATCH, "/pulls/"), 502, 1);
     order(&world, (Method::POST, "/graphql"), 502, 1);
@@ -76,7 +76,7 @@ async fn a_forge_that_fails_behind_the_work_loses_none_of_it() {
     let pull = world.pull("acme/handbook");
     assert_eq!((pull.draft, pull.title.as_str()), (false, "Add a.txt"));
 
-    // For good: the commits are there, and the task says what is not.
+    // With a permanent failure, the commits are pushed, and the task says which step failed.
     for status in [403, 422] {
         order(&world, (Method::POST, "/pulls"), status, 2);
         let record = in_handbook(&world, "commit b.txt").await;
@@ -113,7 +113,7 @@ async fn what_the_forge_does_not_allow_before_the_work_has_its_own_sentence() {
     }
     assert_eq!(world.branches("acme/handbook"), ["refs/heads/main"]);
 
-    // A short pause is waited for.
+    // The coordinator waits for a short pause.
     refuse(&world, create(), (403, "You have exceeded a secondary rate limit."), Some(1), 2);
     world.forge.rename_repository("acme/handbook", "acme/manual").unwrap();
     let record = in_handbook(&world, "commit a.txt").await;
@@ -125,14 +125,14 @@ async fn what_the_forge_does_not_allow_before_the_work_has_its_own_sentence() {
 #[tokio::test]
 async fn pushed_work_gets_its_pull_request_or_a_sentence_that_says_where_it_is() {
     let world = World::start().await;
-    // The plan has no drafts.
+    // The plan does not include drafts.
     let open = || (Method::POST, "/pulls");
     refuse(&world, open(), (422, "Draft pull requests are not supported in this repository."), None, 1);
     let record = in_handbook(&world, "commit a.txt").await;
     assert_eq!(record["status"], "completed", "{record:#}");
     assert!(!world.pull("acme/handbook").draft);
 
-    // The forge wants pauses, more than one call waits for.
+    // The forge asks for more pauses than one call waits for.
     refuse(&world, (Method::PATCH, "/pulls/"), (403, "You have exceeded a secondary rate limit."), Some(1), 4);
     let record = in_handbook(&world, "commit b.txt").await;
     assert_eq!(record["status"], "completed", "{record:#}");
@@ -140,20 +140,20 @@ async fn pushed_work_gets_its_pull_request_or_a_sentence_that_says_where_it_is()
     let record = in_handbook(&world, "push c.txt in vain").await;
     assert_eq!((&record["status"], record["pr_url"].is_string()), (&json!("completed"), true), "{record:#}");
 
-    // There is none, and the work is pushed.
+    // The pull request cannot be opened, and the work is pushed.
     refuse(&world, open(), (404, "Not Found"), None, 2);
     let record = in_handbook(&world, "commit d.txt").await;
     let branch = record["branch"].as_str().unwrap();
     failed(&record, "push_rejected", &["no right to change", &format!("what was pushed is on the branch {branch}")]);
     assert_eq!(world.commits("acme/handbook", branch), ["Add d.txt"]);
 
-    // There is one, and it stays a draft.
+    // The pull request exists and stays a draft.
     refuse(&world, (Method::POST, "/graphql"), RIGHTS, None, 1);
     let record = in_handbook(&world, "commit e.txt").await;
     let url = record["pr_url"].as_str().unwrap_or_else(|| panic!("{record:#}"));
     failed(&record, "push_rejected", &[&format!("the pull request {url}"), "is open, but it could not be finished"]);
 
-    // The credential does not see the repository any more.
+    // The credential loses access to the repository.
     let slowly = json!({ "repo": "acme/handbook" });
     let mut task = world.post_with("work slowly", &slowly).await;
     task.events.until_event("the pull request", |event| event["prUrl"].is_string()).await;
@@ -170,7 +170,7 @@ async fn the_wait_for_a_rate_limit_ends_when_a_caller_wants_that() {
     let mut task = world.post_with("work slowly", &json!({ "repo": "acme/handbook" })).await;
     task.events.until_event("the pull request", |event| event["prUrl"].is_string()).await;
     world.forge.set_rate_limit(0);
-    // The agent's own push, and the one at the end.
+    // There are two pushes: the agent's own one, and the final one.
     let pushes = |world: &World| {
         world.forge.calls().iter().filter(|call| call.contains("POST /acme/handbook.git/git-receive-pack")).count()
     };

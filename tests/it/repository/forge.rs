@@ -13,7 +13,7 @@ use crate::server::{Setup, TestServer, agent_image};
 use crate::subscriber::Subscriber;
 use crate::support::environment;
 
-/// The credential that no sandbox may ever see.
+/// The credential that no sandbox may see.
 pub(super) const TOKEN: &str = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
 
 pub(super) struct World {
@@ -22,7 +22,7 @@ pub(super) struct World {
     _directory: TempDir,
 }
 
-/// A task under way: its id, and its session's events from the first on.
+/// A running task: its id, and its session's events from the first on.
 pub(super) struct Task {
     pub(super) id: String,
     pub(super) events: Subscriber,
@@ -33,7 +33,7 @@ impl World {
         Self::with(Setup::new()).await
     }
 
-    /// With the sample repositories.
+    /// Starts a server and a forge with the sample repositories.
     pub(super) async fn with(setup: Setup) -> Self {
         let directory = environment::directory("crf-");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -67,13 +67,13 @@ impl World {
         Task { id: id.to_owned(), events: self.server.subscribe_since(id, 0).await }
     }
 
-    /// The task's record once it has ended.
+    /// Returns the task's record once it has ended.
     pub(super) async fn end_of(&self, task: &mut Task) -> Value {
         task.events.until_end_of(&json!(task.id)).await;
         self.server.get(&format!("/task/{}", task.id)).await.ok()
     }
 
-    /// The only pull request of a repository.
+    /// Returns the only pull request of a repository.
     pub(super) fn pull(&self, repository: &str) -> Pull {
         let [pull] = <[_; 1]>::try_from(self.forge.pulls(repository)).expect("not one pull request");
         pull
@@ -87,7 +87,7 @@ impl World {
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
-    /// The messages of a branch's commits, newest first, down to those of the default branch.
+    /// Returns the messages of a branch's commits, newest first, down to those of the default branch.
     pub(super) fn commits(&self, repository: &str, branch: &str) -> Vec<String> {
         let log = self.git(repository, &["log", "--format=%s", &format!("main..{branch}")]);
         log.lines().map(str::to_owned).collect()
@@ -98,7 +98,7 @@ impl World {
         refs.lines().map(str::to_owned).collect()
     }
 
-    /// Until the forge was asked this.
+    /// Waits until the forge got a matching call.
     pub(super) async fn called(&self, fits: impl Fn(&str) -> bool) {
         let called = async {
             while !self.forge.calls().iter().any(|call| fits(call)) {
@@ -114,7 +114,7 @@ impl World {
     }
 }
 
-/// Asserts that a record failed in this way, and that its sentence has these words.
+/// Asserts that a record failed with this error type, and that its message contains these words.
 #[track_caller]
 pub(super) fn failed(record: &Value, error_type: &str, says: &[&str]) {
     assert_eq!((&record["status"], &record["errorType"]), (&json!("failed"), &json!(error_type)), "{record:#}");

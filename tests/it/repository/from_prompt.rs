@@ -1,4 +1,4 @@
-//! The way that it is meant to go.
+//! The normal course of a repository task.
 
 use serde_json::json;
 
@@ -44,9 +44,9 @@ async fn a_prompt_becomes_a_pull_request() {
         world.server.model.requests().iter().any(|request| String::from_utf8_lossy(&request.body).contains(text))
     };
     assert!(told("Plain JavaScript, no dependencies."), "the repository's CLAUDE.md was not read");
-    assert!(told("You are in a clone of a repository"), "the worker was not told its rules");
+    assert!(told("You are in a clone of a repository"), "the worker did not get its rules");
 
-    // A message to its session goes on in the same clone and branch, as the same conversation.
+    // A message to its session continues in the same clone, branch and conversation.
     let answer = world.server.task(&task.id, "commit later.txt").await.ok();
     assert_eq!((&answer["status"], &answer["resumed"]), (&json!("completed"), &json!(true)), "{answer:#}");
     assert_eq!(world.commits("acme/acme-api", &branch)[0], "Add later.txt");

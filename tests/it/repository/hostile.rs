@@ -1,4 +1,4 @@
-//! A repository that is against us, and an agent that does what it says.
+//! A hostile repository, and an agent that follows its instructions.
 
 use mock_api::forge::{Seed, SeedEntry};
 use serde_json::json;
@@ -65,7 +65,7 @@ async fn a_hostile_repository_gets_nowhere() {
         ("workflow", "it changes .github/workflows"),
         ("gateway", "this task is about acme/trap only"),
         ("ran", "part.txt"),
-        // The repository's own settings run, in the sandbox: they see only what the agent sees.
+        // The repository's own settings run in the sandbox and see only what the agent sees.
         ("server", "it ran"),
     ] {
         let part = said.split(&format!("--- {attack}\n")).nth(1).unwrap_or_else(|| panic!("{attack}: {said}"));

@@ -1,4 +1,4 @@
-//! The image of repository tasks, built as an operator builds it, and what an agent can do in it.
+//! The image of repository tasks, built like an operator builds it, and the tools in it.
 
 use std::process::{Command, Output};
 
@@ -14,7 +14,7 @@ async fn claude_runner(arguments: &'static [&'static str]) -> Output {
     output
 }
 
-/// Each line prints the text behind `=>`.
+/// The command of each line prints the text after `=>`.
 const TOOLS: &str = r#"
 set -e; cd /workspace
 mkdir -p package/bin && cd package

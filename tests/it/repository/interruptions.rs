@@ -1,4 +1,4 @@
-//! Repository tasks that are aborted, and servers that are killed under them.
+//! Repository tasks that are aborted, and servers that are killed during one.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ async fn in_handbook(world: &World, prompt: &str) -> Task {
     world.post_with(prompt, &json!({ "repo": "acme/handbook" })).await
 }
 
-/// Until the model has been asked this often.
+/// Waits until the model got this many requests.
 async fn asked(world: &World, times: u64) {
     let asked = async {
         while world.server.model.request_count() < times {
@@ -37,7 +37,7 @@ async fn an_abort_ends_each_stage() {
     let mut cloning = in_handbook(&world, "commit a.txt").await;
     cloning.events.until_event("the repository", |event| event["repo"] == "acme/handbook").await;
     abort(&world, &mut cloning).await;
-    assert_eq!(world.branches("acme/handbook"), ["refs/heads/main"], "the branch is gone again");
+    assert_eq!(world.branches("acme/handbook"), ["refs/heads/main"], "the branch was not removed");
 
     let mut working = in_handbook(&world, "work slowly").await;
     working.events.until_event("the pull request", |event| event["prUrl"].is_string()).await;
@@ -68,7 +68,7 @@ async fn a_server_that_is_killed_while_a_repository_is_prepared_prepares_it_agai
     }
     let record = world.end_of(&mut cloning).await;
     assert_eq!(record["status"], "completed", "{record:#}");
-    // Its script says nothing else, so that it has nothing to do.
+    // The script has no further steps, so the agent has nothing to do.
     let record = world.end_of(&mut choosing).await;
     assert_eq!((&record["repo"], record["finished"].is_string()), (&json!("acme/handbook"), true), "{record:#}");
     assert_eq!(world.pull("acme/handbook").title, "Add b.txt");
@@ -90,7 +90,7 @@ async fn a_server_that_is_killed_after_that_hands_the_work_in_once() {
     let pull = world.pull("acme/handbook");
     assert_eq!((pull.draft, pull.title.as_str()), (false, "One and two"));
 
-    // While the work is handed in: the forge does not take the last words yet.
+    // The server is killed during the delivery, while the forge still refuses the final update.
     super::faults::order(&world, (reqwest::Method::PATCH, "/pulls/"), 502, 2);
     let mut ending = in_handbook(&world, "commit c.txt").await;
     world.called(|call| call.starts_with("PATCH") && call.ends_with("502")).await;

@@ -1,4 +1,4 @@
-//! Mirrors by the real git, against the forge of mock-api.
+//! Mirrors with the real git, against the forge of mock-api.
 
 mod in_a_sandbox;
 mod world;
@@ -36,11 +36,11 @@ async fn a_second_fetch_brings_only_what_is_new() {
     assert!(new.len() == 1 && new[0].1 < 10_000, "{after:?}");
     assert_eq!(world.refs_of_a_clone("acme/api").await, world.refs("acme/api"));
 
-    // Refs that the forge deleted are deleted here too, and so is a name that blocks another.
+    // Refs that the forge deleted are deleted here too, as is a name that blocks another.
     world.change("acme/api", "git push -q origin :more :v1; git push -q origin HEAD:refs/heads/more/again");
     assert_eq!(world.refs_of_a_clone("acme/api").await, world.refs("acme/api"));
 
-    // Many small fetches do not become many packs.
+    // Many small fetches do not leave many packs.
     for number in 0..10 {
         world.change("acme/api", &format!("echo {number} > n; git add n; git commit -qm n; git push -q origin main"));
         world.update("acme/api").await.unwrap();
@@ -74,7 +74,7 @@ async fn a_damaged_mirror_is_made_anew() {
         }
         assert_eq!(world.refs_of_a_clone("acme/api").await, world.refs("acme/api"), "{damage}");
     }
-    // A clone that did not work is a reason to begin anew, too.
+    // A failed clone also discards the mirror.
     world.mirrors.discard(&"acme/api".parse().unwrap()).await.unwrap();
     assert!(!world.place("acme/api").exists());
     assert_eq!(world.refs_of_a_clone("acme/api").await, world.refs("acme/api"));
@@ -139,7 +139,7 @@ async fn nothing_in_a_repository_or_on_the_disk_makes_git_do_something_else() {
     assert!(unknown.is_empty() && names.len() > 9, "{unknown:?} {names:?}");
     assert_eq!(world.refs_of_a_clone("acme/api").await, world.refs("acme/api"));
 
-    // The token is in no file and on no command line; of the coordinator's environment git has what it was given.
+    // The token is in no file and on no command line. git gets only the intended part of the coordinator's environment.
     let told = world.told();
     assert!(told.contains("fetch --quiet") && told.contains("GIT_CONFIG_VALUE_"), "{told}");
     let arguments: String = told.lines().filter(|line| line.starts_with("arguments: ")).collect();
@@ -164,7 +164,7 @@ async fn those_who_come_at_once_share_a_fetch() {
         join!(world.update("acme/api"), world.update("ACME/Api"), world.update("acme/web"), world.update("acme/api"));
     let copies = [one.unwrap(), two.unwrap(), other.unwrap(), again.unwrap()];
     assert_eq!((world.calls("/acme/api.git", FETCH), world.calls("/acme/web.git", FETCH)), (1, 1));
-    // A copy in use is not changed under its reader: who comes later waits for it.
+    // A copy in use is not changed: a later caller waits for it.
     let later = world.update("acme/api");
     tokio::pin!(later);
     assert!(futures::poll!(&mut later).is_pending());
@@ -172,7 +172,7 @@ async fn those_who_come_at_once_share_a_fetch() {
     later.await.unwrap();
     assert_eq!(world.calls("/acme/api.git", FETCH), 2);
 
-    // A caller that gives up stops nobody: the fetch goes on.
+    // A caller that gives up does not stop the fetch.
     {
         let abandoned = world.update("acme/api");
         tokio::pin!(abandoned);
@@ -192,11 +192,11 @@ async fn mirrors_take_no_more_than_they_may() {
         world.update(name).await.unwrap();
     }
     let there = || ["acme/a", "acme/b", "acme/c"].map(|name| world.place(name).exists());
-    assert_eq!(there(), [true, false, true], "the least recently used goes");
+    assert_eq!(there(), [true, false, true], "the least recently used one is removed");
     let copy = world.update("acme/a").await.unwrap();
     world.update("acme/c").await.unwrap();
     world.update("acme/b").await.unwrap();
-    assert_eq!(there(), [true, true, false], "what is being copied stays");
+    assert_eq!(there(), [true, true, false], "a mirror in use is kept");
     drop(copy);
 
     world.repository("acme/large", 900_000).await;
@@ -206,13 +206,13 @@ async fn mirrors_take_no_more_than_they_may() {
     }
     assert!(!world.place("acme/large").exists());
     assert_eq!(world.calls("/acme/large.git", FETCH), 1, "it was tried once");
-    // The forge's word is enough.
+    // The size that the forge reports is enough to refuse it.
     world.repository("acme/huge", 1000).await;
     let refused = world.mirrors.update(&"acme/huge".parse().unwrap(), 900_000).await.map(|copy| copy.bytes());
     assert!(matches!(refused, Err(MirrorError::TooLarge)));
     assert_eq!(world.calls("/acme/huge.git", FETCH), 0);
 
-    // A fetch that another server left half done.
+    // Another server did not finish this fetch.
     let half = world.place("acme/a").with_extension("new");
     fs::create_dir_all(half.join("objects")).unwrap();
     fs::write(half.join("objects/pack"), noise(10)).unwrap();

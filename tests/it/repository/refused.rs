@@ -1,17 +1,17 @@
-//! Work that may not get to the forge, by whatever way, and branches that are not the task's.
+//! Work that must not reach the forge in any way, and branches of others.
 
 use mock_api::forge::{Seed, SeedEntry};
 use serde_json::json;
 
 use super::forge::{World, failed};
 
-/// A repository whose `attack.sh` the agent runs.
+/// Creates a repository whose `attack.sh` the agent runs.
 async fn repository(world: &World, name: &str, attack: &str) {
     let seed = Seed::new("", &[("attack.sh", attack)]);
     world.forge.create_repository(name, &seed).await.unwrap();
 }
 
-/// The agent says that it is done, whatever git answered.
+/// The agent reports success, whatever git answered.
 const POINTER: &str = r"
 printf 'version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 12\n' 1 > big.bin
 git add . && git commit -qm 'A pointer' && git push origin HEAD; git push --no-verify origin HEAD
@@ -24,7 +24,7 @@ git add . && git commit -qm 'A pointer'
 exit 0
 ";
 
-/// A listing of `.github` in the contents API ends before `workflows`.
+/// The contents API's listing of `.github` is cut off before `workflows`.
 const CUT_LISTING: &str = r"
 mkdir -p .github/workflows; for n in $(seq 1200); do echo > .github/a$n; done; echo 'on: push' > .github/workflows/ci.yml
 git add . && git commit -qm 'A workflow' && git push origin HEAD; git push origin HEAD:$(git branch --show-current)-more
@@ -91,7 +91,7 @@ async fn only_the_branches_of_a_task_are_moved() {
     let all = ["refs/heads/deploy", "refs/heads/deploy-new", "refs/heads/deploy-production", "refs/heads/main"];
     assert_eq!(world.branches("acme/site"), all);
 
-    // The session knows the branch that it made, also in the next server.
+    // The session remembers the branch that it created, even on the next server.
     world.server.kill().await;
     world.server.start_again().await;
     let answer = world.server.task(&task.id, "run the script").await.ok();
@@ -103,7 +103,7 @@ async fn only_the_branches_of_a_task_are_moved() {
         world.git("acme/site", &["rev-parse", "main"])
     );
 
-    // A branch of the name that the task's own would have.
+    // A branch already has the name of the task's own branch.
     let mut task = world.post("a slow choice").await;
     let own = format!("claude/{}", task.id);
     world.git("acme/handbook", &["branch", &own, "main"]);

@@ -1,4 +1,4 @@
-//! Talking to the server as its callers do.
+//! Calls the server like its callers do.
 
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
@@ -8,7 +8,7 @@ use super::TestServer;
 use crate::bounds::{BOUND, within};
 use crate::subscriber::Subscriber;
 
-/// The server's answer. The body is null if it is no JSON.
+/// The server's answer. The body is null if it is not JSON.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -17,20 +17,20 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The body of an answer with this status.
+    /// Returns the body of an answer with this status.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "the answer was {:#}", self.body);
         self.body
     }
 
-    /// The body of an answer that succeeded.
+    /// Returns the body of a successful answer.
     #[track_caller]
     pub(crate) fn ok(self) -> Value {
         self.expect(200)
     }
 
-    /// The body of a problem: well-formed, with this status and code.
+    /// Returns the body of a well-formed problem with this status and code.
     #[track_caller]
     pub(crate) fn problem(self, status: u16, code: &str) -> Value {
         let kind = self.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -72,7 +72,7 @@ impl TestServer {
         self.send(self.request(Method::DELETE, path)).await
     }
 
-    /// A POST without a body and without a content type.
+    /// Sends a POST without a body and without a content type.
     pub(crate) async fn post_nothing(&self, path: &str) -> Answer {
         self.send(self.request(Method::POST, path)).await
     }
@@ -86,20 +86,20 @@ impl TestServer {
         self.task_with(session, message, &json!({})).await
     }
 
-    /// As [`TestServer::task`], with more fields.
+    /// Like [`TestServer::task`], with more fields.
     pub(crate) async fn task_with(&self, session: &str, message: &str, more: &Value) -> Answer {
         let mut body = json!({ "sessionId": session, "message": message });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.post("/task", &body).await
     }
 
-    /// The text that a task was answered with.
+    /// Posts a task and returns its text answer.
     pub(crate) async fn say(&self, session: &str, message: &str) -> String {
         let answer = self.task(session, message).await.ok();
         answer["response"].as_str().unwrap_or_else(|| panic!("no response: {answer:#}")).to_owned()
     }
 
-    /// Posts a task and does not wait: its id.
+    /// Posts a task without waiting for its end, and returns its id.
     pub(crate) async fn enqueue(&self, session: &str, message: &str) -> String {
         let body = json!({ "sessionId": session, "message": message, "async": true });
         let accepted = self.post("/task", &body).await.expect(202);
@@ -111,7 +111,7 @@ impl TestServer {
         self.subscribe_at(&format!("/stream/{session}")).await
     }
 
-    /// Follows a session with all that was before.
+    /// Follows a session from an event on.
     pub(crate) async fn subscribe_since(&self, session: &str, seq: u64) -> Subscriber {
         self.subscribe_at(&format!("/stream/{session}?since={seq}")).await
     }

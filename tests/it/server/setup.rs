@@ -10,21 +10,21 @@ use tokio::net::TcpListener;
 use super::TestServer;
 use crate::support::environment;
 
-/// A server that has not been started. What is not said is as in [`TestServer::start`].
+/// A server that has not been started. Other settings are those of [`TestServer::start`].
 pub(crate) struct Setup {
     environment: BTreeMap<String, String>,
     template: Template,
     scripts: Scripts,
-    /// Put beside what the plain template has.
+    /// Files added to the plain template.
     files: Vec<(String, Vec<u8>, u32)>,
 }
 
 enum Template {
-    /// Instructions of one line, one file, no schema.
+    /// One line of instructions, one file and no schema.
     Plain,
     /// The repository's `agent/`.
     Acme,
-    /// Several, as the files say.
+    /// Several agents, defined by the files.
     Several,
 }
 
@@ -44,19 +44,19 @@ impl Setup {
         self
     }
 
-    /// Starts it with the Acme support agent instead of a plain one.
+    /// Uses the Acme support agent instead of a plain one.
     pub(crate) fn acme_agent(mut self) -> Self {
         self.template = Template::Acme;
         self
     }
 
-    /// A file in the plain agent's template, and so in every workspace.
+    /// Adds a file to the plain agent's template, and so to every workspace.
     pub(crate) fn template_file(mut self, name: &str, content: impl Into<Vec<u8>>, mode: u32) -> Self {
         self.files.push((name.to_owned(), content.into(), mode));
         self
     }
 
-    /// A file of one of several agents, which there are then instead of the plain one.
+    /// Adds a file of one of several agents, which replace the plain one.
     pub(crate) fn agent_file(mut self, name: &str, content: &str) -> Self {
         self.template = Template::Several;
         self.files.push((name.to_owned(), content.into(), 0o644));
@@ -69,7 +69,7 @@ impl Setup {
         self
     }
 
-    /// An image that is not there: tasks fail at once, and no container is started.
+    /// Uses a missing image: tasks fail at once, and no container starts.
     pub(crate) fn without_image(self) -> Self {
         self.env("DOCKER_IMAGE", "claude-runner-test-of-a-missing-image")
     }

@@ -1,5 +1,4 @@
-//! A collector: `POST /v1/traces` as OTLP over HTTP has it. The numbers are those of the fields in OTLP's `.proto`
-//! files.
+//! A collector with `POST /v1/traces` of OTLP over HTTP. The numbers are the field numbers of OTLP's `.proto` files.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,16 +25,16 @@ pub(super) struct Collector {
 struct Taken {
     requests: Mutex<Vec<(HeaderMap, Bytes)>>,
     more: Notify,
-    /// `None`: never.
+    /// The status of every answer. `None`: it never answers.
     answer: Option<StatusCode>,
 }
 
-/// A span as it came.
+/// A received span.
 #[derive(Clone, Debug)]
 pub(super) struct Span {
     pub(super) trace: String,
     pub(super) id: String,
-    /// Empty where there is none.
+    /// The id of the parent span, or empty.
     pub(super) parent: String,
     pub(super) name: String,
     /// 1 internal, 2 server, 3 client.
@@ -55,7 +54,7 @@ impl Collector {
         Self::answering(Some(StatusCode::OK)).await
     }
 
-    /// One that takes what comes and says this, or nothing at all.
+    /// Starts a collector that accepts everything and answers with this status, or never.
     pub(super) async fn answering(answer: Option<StatusCode>) -> Self {
         let taken = Taken { requests: Mutex::default(), more: Notify::new(), answer };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -65,7 +64,7 @@ impl Collector {
         Collector { address, taken }
     }
 
-    /// For OTEL_EXPORTER_OTLP_ENDPOINT.
+    /// The value for OTEL_EXPORTER_OTLP_ENDPOINT.
     pub(super) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -88,7 +87,7 @@ impl Collector {
         resources.flat_map(|resource| all(resource, 1)).map(|resource| attributes(resource, 1)).collect()
     }
 
-    /// Waits for the span of a whole task, which is the last one of its trace: all of the trace.
+    /// Waits for the span of a whole task, which is the last one of its trace, and returns the trace.
     pub(super) async fn trace_of(&self, task: &Value) -> Vec<Span> {
         let task = task.as_str().unwrap();
         within("the task's span comes", async {

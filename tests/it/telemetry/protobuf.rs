@@ -1,15 +1,15 @@
-//! As much of protobuf's encoding as spans need.
+//! The part of protobuf's encoding that spans need.
 
 /// The value of one field of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field<'a> {
     Varint(u64),
     Fixed(u64),
-    /// A text, bytes, or a message in the message.
+    /// A text, bytes, or a nested message.
     Bytes(&'a [u8]),
 }
 
-/// The fields of a message, with their numbers, in their order.
+/// Returns the fields of a message with their numbers, in order.
 pub(super) fn fields(mut bytes: &[u8]) -> Vec<(u64, Field<'_>)> {
     let mut found = Vec::new();
     while !bytes.is_empty() {
@@ -29,7 +29,7 @@ pub(super) fn fields(mut bytes: &[u8]) -> Vec<(u64, Field<'_>)> {
     found
 }
 
-/// All messages, texts or bytes in a field of this number.
+/// Returns all messages, texts or bytes in the field with this number.
 pub(super) fn all(message: &[u8], number: u64) -> Vec<&[u8]> {
     let bytes = |(found, field)| match field {
         Field::Bytes(bytes) if found == number => Some(bytes),
@@ -38,12 +38,12 @@ pub(super) fn all(message: &[u8], number: u64) -> Vec<&[u8]> {
     fields(message).into_iter().filter_map(bytes).collect()
 }
 
-/// The text in a field of this number; empty where there is none.
+/// Returns the text in the field with this number, or an empty text.
 pub(super) fn text(message: &[u8], number: u64) -> String {
     String::from_utf8(all(message, number).concat()).unwrap()
 }
 
-/// The number in a field of this number; 0 where there is none.
+/// Returns the number in the field with this number, or 0.
 pub(super) fn number(message: &[u8], number: u64) -> u64 {
     let value = |(found, field)| match field {
         Field::Varint(value) | Field::Fixed(value) if found == number => Some(value),

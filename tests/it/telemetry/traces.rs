@@ -10,12 +10,12 @@ use super::collector::{Collector, Span};
 use crate::docs::{code, read, rows_below};
 use crate::server::{Setup, TestServer};
 
-/// In all that a caller, an agent, a model or an operator keeps to themselves.
+/// Part of every secret of a caller, an agent, a model or an operator.
 const CANARY: &str = "canary-5e1f";
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
-/// The only span of that name.
+/// Returns the only span with this name.
 #[track_caller]
 fn one<'a>(trace: &'a [Span], name: &str) -> &'a Span {
     let found: Vec<&Span> = trace.iter().filter(|span| span.name == name).collect();
@@ -23,7 +23,7 @@ fn one<'a>(trace: &'a [Span], name: &str) -> &'a Span {
     span
 }
 
-/// Posts a task and waits for its end: its id.
+/// Posts a task, waits for its end, and returns its id.
 async fn task(server: &TestServer, body: &Value, parent: Option<&str>) -> Value {
     let mut request = server.request(Method::POST, "/task").json(body);
     if let Some(parent) = parent {
@@ -58,7 +58,7 @@ async fn a_trace_shows_where_the_time_went_and_nothing_that_anybody_wrote() {
     assert!(answer["response"].as_str().unwrap().contains(CANARY), "{answer:#}");
     assert_is_the_tree_of_the_first_task(&trace, &answer);
 
-    // A trace of its own, in the sandbox that is there, with a subagent's call below the call that started it.
+    // The task has its own trace in the existing sandbox. A subagent's call is below the call that started it.
     let id = task(&server, &json!({ "sessionId": "a-session", "message": "sub:bash:true" }), Some("not valid")).await;
     let trace = collector.trace_of(&id).await;
     let root = one(&trace, "task");
@@ -68,7 +68,7 @@ async fn a_trace_shows_where_the_time_went_and_nothing_that_anybody_wrote() {
     assert_eq!((&call.parent, &one(&trace, "execute_tool Bash").parent), (&agent.id, &call.id));
     assert_eq!((call.status, one(&trace, "execute_tool Bash").status), (0, 0), "{trace:#?}");
 
-    // Failed, by the model API's word and by ours.
+    // The task fails. Its spans have the server's error type, and the span of the model request has the API's status.
     let id = task(&server, &json!({ "sessionId": "a-session", "message": "status:400" }), None).await;
     let trace = collector.trace_of(&id).await;
     for (name, error) in [("task", "exit_code"), ("invoke_agent default", "exit_code")] {
@@ -79,11 +79,11 @@ async fn a_trace_shows_where_the_time_went_and_nothing_that_anybody_wrote() {
     assert_eq!((chat.attribute("error.type"), chat.status), (&json!("400"), 2));
     assert_eq!(chat.attribute("gen_ai.usage.input_tokens"), &Value::Null);
 
-    // The caller does not keep its trace.
+    // The caller does not sample its trace.
     let other = format!("00-{}-{CALLER}-00", TRACE.replace('0', "e"));
     let unseen = task(&server, &json!({ "sessionId": "a-session", "message": "say:hello" }), Some(&other)).await;
 
-    // One trace over two servers: the tool was called before the one and answers to the other.
+    // One trace spans two servers: the tool was called under the first one and answers to the second.
     let mut events = server.subscribe("a-session").await;
     let id = json!(server.enqueue("a-session", "bash:sleep 3").await);
     events.until("tool_start").await;
@@ -92,10 +92,10 @@ async fn a_trace_shows_where_the_time_went_and_nothing_that_anybody_wrote() {
     let trace = collector.trace_of(&id).await;
     let (agent, call) = (one(&trace, "invoke_agent default"), one(&trace, "execute_tool Bash"));
     assert_eq!((&call.parent, &agent.parent, call.status), (&agent.id, &one(&trace, "task").id, 0));
-    // The call begins when the server hears of it, so a busy machine takes a little off the three seconds.
+    // The call's span begins when the server receives it, so a busy machine may shorten the three seconds a little.
     assert!(call.ended - call.began >= 2_000_000_000, "{call:#?}");
 
-    // The next one goes on with the conversation, and its trace is sent before the server has ended.
+    // The next task continues the conversation, and its trace is sent before the server ends.
     server.stop().await;
     server.start_again().await;
     let id = task(&server, &json!({ "sessionId": "a-session", "message": "say:again" }), None).await;
@@ -183,7 +183,7 @@ fn assert_is_the_tree_of_the_first_task(trace: &[Span], answer: &Value) {
     });
     assert_eq!((&call.parent, call.kind, call.status, json!(attributes)), (&agent.id, 1, 2, expected));
 
-    // Each step is within what it is a step of.
+    // Each step lies within its parent.
     for step in trace {
         if let Some(whole) = trace.iter().find(|whole| whole.id == step.parent) {
             assert!(whole.began <= step.began && step.ended <= whole.ended, "{step:#?} is not within {whole:#?}");
@@ -221,7 +221,7 @@ fn assert_all_is_documented(spans: &[Span]) {
 async fn the_last_traces_are_sent_at_the_end_and_no_collector_holds_it_up() {
     let collector = Collector::start().await;
     let failing = json!({ "sessionId": "s", "message": "say:hello" });
-    // Not before it ends.
+    // The trace is sent only when the server ends.
     let mut server = collected(&collector, "600000").without_image().start().await;
     let id = task(&server, &failing, None).await;
     assert!(collector.requests().is_empty());
@@ -234,7 +234,7 @@ async fn the_last_traces_are_sent_at_the_end_and_no_collector_holds_it_up() {
     assert_eq!((queue.began, queue.ended, queue.status), (root.began, root.ended, 0));
     assert!(!server.log().contains("in time"));
 
-    // A wrong setting is named.
+    // The error names the invalid setting.
     for (name, value) in [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
@@ -254,7 +254,7 @@ async fn the_last_traces_are_sent_at_the_end_and_no_collector_holds_it_up() {
     refused.logged("the collector rejects traces; they are lost status=403").await;
     refused.finish().await;
 
-    // Nobody waits for a collector that does not answer, and the end does not do so for long.
+    // A collector that does not answer delays no task, and delays the end only briefly.
     let mute = Collector::answering(None).await;
     let mut server_of_mute = collected(&mute, "100").without_image().start().await;
     for _ in 0..3 {

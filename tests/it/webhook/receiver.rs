@@ -1,4 +1,4 @@
-//! An HTTP server that takes webhooks, and answers them as it is told.
+//! An HTTP server that receives webhooks and answers as configured.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -19,14 +19,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::bounds::within;
 
-/// WEBHOOK_SECRET.
+/// The value of WEBHOOK_SECRET.
 pub(crate) const SECRET: &str = "whsec_b3BlcmF0b3JzLXNlY3JldC1mb3Itd2ViaG9va3M=";
 
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     Status(u16),
     Redirect(String),
-    /// Never.
+    /// Never answers.
     Silence,
 }
 
@@ -50,7 +50,7 @@ struct ReceiverState {
 }
 
 impl Receiver {
-    /// Starts a receiver that accepts everything until [`Receiver::reply`] says otherwise.
+    /// Starts a receiver that accepts everything until [`Receiver::reply`] changes that.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -61,7 +61,7 @@ impl Receiver {
         Receiver { address, replies, received }
     }
 
-    /// For WEBHOOK_ALLOW.
+    /// The value for WEBHOOK_ALLOW.
     pub(crate) fn origin(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -83,7 +83,7 @@ impl Receiver {
         self.received.is_empty()
     }
 
-    /// The number of requests that came and were not looked at yet.
+    /// The number of received requests that were not read yet.
     pub(crate) fn len(&self) -> usize {
         self.received.len()
     }
@@ -104,7 +104,7 @@ impl Received {
         self.headers.get(name).unwrap_or_else(|| panic!("no {name}: {:?}", self.headers)).to_str().unwrap()
     }
 
-    /// The body of a webhook that was signed with this secret, and with nothing else, a short while ago.
+    /// Returns the body of a webhook that was signed recently, with only this secret.
     #[track_caller]
     pub(crate) fn verified(&self, secret: &str) -> Value {
         let (id, timestamp) = (self.header("webhook-id"), self.header("webhook-timestamp"));
@@ -119,7 +119,7 @@ impl Received {
     }
 }
 
-/// RFC 2104, written out: what the server signs with is another implementation.
+/// Implements RFC 2104 independently of the server's library.
 fn hmac_sha256(key: &[u8], content: &[u8]) -> Vec<u8> {
     assert!(key.len() <= 64);
     let padded = |pad: u8| (0..64).map(|i| key.get(i).copied().unwrap_or(0) ^ pad).collect::<Vec<u8>>();

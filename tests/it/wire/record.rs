@@ -46,10 +46,10 @@ const VARYING: [&str; 35] = [
     "toolUseId",
 ];
 
-/// The same, but only where they are strings.
+/// Members that are replaced only if they are strings.
 const VARYING_STRINGS: [&str; 2] = ["version", "ts"];
 
-/// Headers that say something about the body.
+/// Headers that describe the body.
 const HEADERS: [&str; 4] = ["content-type", "location", "link", "retry-after"];
 
 /// The server's answers, call by call.
@@ -89,7 +89,7 @@ impl<'a> Record<'a> {
         self.send(&name, request).await
     }
 
-    /// Sends a request and writes its answer down.
+    /// Sends a request and records its answer.
     pub(super) async fn send(&mut self, name: &str, request: RequestBuilder) -> Value {
         let (head, text) = self.exchange(request).await;
         let value = if text.is_empty() { Value::Null } else { exactly(&text) };
@@ -97,7 +97,7 @@ impl<'a> Record<'a> {
         value
     }
 
-    /// An answer of lines of JSON.
+    /// Records an answer of JSON lines.
     pub(super) async fn lines(&mut self, path: &str) {
         let request = self.server.request(Method::GET, path).header("accept", "application/x-ndjson");
         let (head, text) = self.exchange(request).await;
@@ -105,7 +105,7 @@ impl<'a> Record<'a> {
         let _ = write!(self.text, "GET {}\n{head}{lines}\n", without_ids(path));
     }
 
-    /// A frame of a WebSocket.
+    /// Records a frame of a WebSocket.
     pub(super) fn value(&mut self, name: &str, value: &Value) {
         let _ = write!(self.text, "{name}\n{}\n\n", shown(value));
     }
@@ -114,7 +114,7 @@ impl<'a> Record<'a> {
         self.text
     }
 
-    /// The status with the headers, and the body.
+    /// Returns the status with the headers, and the body.
     async fn exchange(&self, request: RequestBuilder) -> (String, String) {
         let response = request.send().await.unwrap();
         let mut head = format!("{}\n", response.status());
@@ -127,7 +127,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// A body of which the value is all there is: written again it is the same text.
+/// Parses a body and checks that serialising it again gives the same text.
 #[track_caller]
 fn exactly(text: &str) -> Value {
     let value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -147,7 +147,7 @@ fn redacted(value: &Value) -> Value {
     }
 }
 
-/// In place of what varies its name and its kind.
+/// Replaces a varying value with its name and kind.
 fn of_member(name: &str, value: &Value) -> Value {
     let kind = match value {
         Value::Null | Value::Bool(_) | Value::Object(_) => return redacted(value),
@@ -161,7 +161,7 @@ fn of_member(name: &str, value: &Value) -> Value {
     if varies { json!(format!("[{name}: {kind}]")) } else { redacted(value) }
 }
 
-/// A path or an address without the ids and the cursors in it.
+/// Returns a path or an address without its ids and cursors.
 fn without_ids(text: &str) -> String {
     let is_id = |part: &str| {
         let digits = part.trim_start_matches("msg_");

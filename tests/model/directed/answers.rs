@@ -1,4 +1,4 @@
-//! Agents whose answer does not fit, is late, or whose memory is gone.
+//! Agents with an invalid or late answer, or a lost conversation.
 
 use std::time::Duration;
 

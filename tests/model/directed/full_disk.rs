@@ -14,7 +14,7 @@ fn who_waits_is_told_once_a_full_disk_has_room_again() {
     play.heard(task);
     play.scene.world.fill_disk(true);
     play.scene.world.tell_all(&Command::Finish);
-    // The end of the turn cannot be written down: no task is taken in behind it.
+    // The end of the turn cannot be written, so no further task is accepted.
     let refused = play.post("answer");
     assert!(!play.scene.world.accepted(refused));
     play.scene.world.fill_disk(false);

@@ -1,4 +1,4 @@
-//! A coordinator that ends, as it was told to or not, and the next one.
+//! A coordinator that is stopped or killed, and the next one.
 
 use domain::task::{ErrorType, TaskStatus};
 use engine::Operation;

@@ -1,4 +1,4 @@
-//! Sandboxes that do not come up, are taken, are shared, are in the way.
+//! Sandboxes that do not start, are warm, share the limit, or are evicted.
 
 use domain::session::SessionId;
 use domain::task::{ErrorType, TaskStatus};

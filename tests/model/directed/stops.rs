@@ -1,4 +1,4 @@
-//! Aborts, interrupts and deletes, in the middle of everything.
+//! Aborts, interrupts and deletes at any point of a task.
 
 use domain::task::{ErrorType, TaskStatus};
 use engine::{EngineError, Operation};

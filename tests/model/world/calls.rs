@@ -16,7 +16,7 @@ use crate::board::{PATIENCE, State, View};
 use crate::settings::Wish;
 
 impl World {
-    /// Asks the coordinator something and does not wait for the answer. It has to come, though: see `asked`.
+    /// Starts a call to the coordinator without waiting for the answer. The answer must arrive: see `asked`.
     pub(super) fn ask(&mut self, what: String, answered: impl Future<Output = Result<(), String>> + Send + 'static) {
         self.questions += 1;
         let (question, board) = (self.questions, Arc::clone(&self.board));
@@ -24,7 +24,7 @@ impl World {
         self.coordinator.as_ref().unwrap().runtime.spawn(async move {
             let outcome = answered.await;
             board.with(|state| {
-                // A server that goes away answers nothing; who asked asks its successor.
+                // A stopped server sends no answer, so the caller asks the next one.
                 if state.asked.remove(&question).is_some()
                     && let Err(error) = outcome
                 {
@@ -34,7 +34,7 @@ impl World {
         });
     }
 
-    /// Posts a task and waits for its end, beside everything else. Gives the task's number.
+    /// Posts a task and waits for its end in the background. Returns the task's number.
     pub(crate) fn submit(&mut self, session: &SessionId, wish: Wish) -> usize {
         let number = self.next_task;
         self.next_task += 1;
@@ -77,7 +77,7 @@ impl World {
         number
     }
 
-    /// Until the task has an answer: the first one, that it was accepted or refused.
+    /// Waits for the first answer of a task, and returns whether it was accepted.
     pub(crate) fn accepted(&self, number: usize) -> bool {
         let known = |state: &State| state.tasks.contains_key(&number) || state.refused.contains_key(&number);
         self.board.until(PATIENCE, known);
@@ -125,7 +125,7 @@ impl World {
         });
     }
 
-    /// Follows the session's present life from some point on.
+    /// Follows the session's current life from an event on.
     pub(crate) fn subscribe(&self, session: &SessionId, since: u64) {
         let (registry, board, session) = (self.registry_of(), Arc::clone(&self.board), session.clone());
         self.coordinator.as_ref().unwrap().runtime.spawn(async move {

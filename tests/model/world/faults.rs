@@ -1,4 +1,4 @@
-//! Faults around the coordinator: containers that end, a disk that is full, a memory that is lost.
+//! Faults around the coordinator: ended containers, a full disk, a lost conversation.
 
 use domain::session::{SessionId, SessionRecord};
 use engine::{ContainerExit, ContainerId};
@@ -8,7 +8,7 @@ use crate::agent::Command;
 use crate::board::PATIENCE;
 
 impl World {
-    /// Tells the session's newest sandbox something, if it has one that lives.
+    /// Sends a command to the session's newest running sandbox, if there is one.
     pub(crate) fn tell(&self, session: &SessionId, command: Command) -> Option<ContainerId> {
         let record = self.now(self.registry_of().context().store.session(session)).ok().flatten()?;
         let workspaces = self.volumes(&record, "workspace");
@@ -21,7 +21,7 @@ impl World {
         })
     }
 
-    /// Tells every sandbox that lives something, also while there is no coordinator.
+    /// Sends a command to every running sandbox, even without a coordinator.
     pub(crate) fn tell_all(&self, command: &Command) {
         self.board.with(|state| {
             for entry in state.sandboxes.values().filter(|entry| !entry.ended) {
@@ -30,14 +30,14 @@ impl World {
         });
     }
 
-    /// Ends the session's container, as the kernel or an operator might.
+    /// Ends the session's container, like the kernel or an operator.
     pub(crate) fn kill_container(&self, session: &SessionId) {
         if let Some(container) = self.tell(session, Command::Die) {
             self.engine.exit(&container, ContainerExit::Exited { code: 137, oom_killed: false });
         }
     }
 
-    /// Kills the coordinator, and all containers behind its back.
+    /// Kills the coordinator, and then all containers.
     pub(crate) fn kill_container_after_crash(&mut self) {
         self.crash();
         let containers = self.board.with(|state| {
@@ -50,7 +50,7 @@ impl World {
         }
     }
 
-    /// Makes the store refuse to write events, or lets it again.
+    /// Makes the store refuse to write events, or accept them again.
     pub(crate) fn fill_disk(&self, full: bool) {
         self.board.with(|state| state.disk_was_full |= full);
         let database = rusqlite::Connection::open(self.directory.path().join("data/claude-runner.db")).unwrap();
@@ -63,7 +63,7 @@ impl World {
         database.execute_batch(statement).unwrap();
     }
 
-    /// The agent's memory of the session's conversation is gone.
+    /// Deletes the agent's transcript of the session's conversation.
     pub(crate) fn lose_transcript(&self, session: &SessionId) {
         let record = self.now(self.registry_of().context().store.session(session)).unwrap().unwrap();
         for home in self.volumes(&record, "home") {
@@ -71,7 +71,7 @@ impl World {
         }
     }
 
-    /// The volumes of this kind that a session has, also while calls to the engine fail.
+    /// Returns the session's volumes of this kind, even while calls to the engine fail.
     fn volumes(&self, record: &SessionRecord, kind: &str) -> Vec<String> {
         let labels = [("claude-runner.session", record.key.to_string()), ("claude-runner.volume", kind.to_owned())];
         self.engine.volumes_with(&labels.map(|(name, value)| (name.to_owned(), value)).into())

@@ -7,12 +7,12 @@ use tokio_util::sync::CancellationToken;
 /// The caller of a request. Every authorized request has one, as an extension.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// `None`: this server never had keys, anyone who reaches it may do everything.
+    /// `None`: this server never had keys, and every caller may do everything.
     pub key: Option<KeyId>,
     pub scope: Scope,
     pub visible: Visible,
     pub limits: KeyLimits,
-    /// Cancelled when the key is revoked or expires: what is open by then ends.
+    /// Cancelled when the key is revoked or expires, which ends the caller's open requests.
     pub revoked: CancellationToken,
 }
 

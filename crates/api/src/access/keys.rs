@@ -31,8 +31,7 @@ struct KeySet {
 #[derive(Default)]
 struct Stored {
     valid: BTreeMap<KeyId, ActiveKey>,
-    /// The caller without a key. Once the store has had a key, there is no such caller any more, even if the key is
-    /// deleted.
+    /// The caller without a key. Once the store has had a key, this caller no longer exists, even if the key is deleted.
     anyone: Option<Caller>,
 }
 
@@ -54,7 +53,7 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Returns true when no key is valid. That admits nobody: see [`Keys::anyone`].
+    /// Returns true if no key is valid. That alone admits no one: see [`Keys::anyone`].
     pub fn is_empty(&self) -> bool {
         self.set.environment.is_empty() && self.stored().valid.is_empty()
     }
@@ -97,7 +96,7 @@ impl Keys {
         }
     }
 
-    /// Replaces the keys by those of the store, and cancels the callers whose keys are gone.
+    /// Replaces the keys with those of the store, and cancels the callers whose keys are no longer valid.
     fn learn(&self, keys: Vec<ApiKey>) {
         let now = Timestamp::now();
         let mut stored = self.set.stored.write().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +178,7 @@ mod tests {
         let [loopback, anywhere] = ["127.0.0.1", "0.0.0.0"].map(|host| host.parse().unwrap());
         let none = ApiKeys::default();
         let outside = Keys::open(&none, &store, anywhere).unwrap();
-        assert!(outside.is_empty() && outside.anyone().is_none(), "beyond loopback nobody is anyone");
+        assert!(outside.is_empty() && outside.anyone().is_none(), "there is no anonymous caller beyond loopback");
         let of_environment = "e".repeat(32).parse().unwrap();
         assert!(Keys::open(&of_environment, &store, loopback).unwrap().anyone().is_none());
 
@@ -194,7 +193,7 @@ mod tests {
         assert!(store.revoke(&secret.id, Timestamp::now()).unwrap());
         keys.learn(store.all().unwrap());
         assert!(caller.revoked.is_cancelled() && keys.find(secret.text().expose_secret()).is_none());
-        assert!(keys.is_empty() && keys.anyone().is_none(), "the last key is gone");
+        assert!(keys.is_empty() && keys.anyone().is_none(), "the last key was removed");
         assert!(Keys::open(&none, &store, loopback).unwrap().anyone().is_none(), "nor after a restart");
     }
 

@@ -13,19 +13,19 @@ const GUESSES: NonZeroU32 = NonZeroU32::new(30).unwrap();
 /// Above this number of keys or addresses, idle ones are dropped.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// Counts calls. Each key may use a minute's calls at once; they come back one after the other.
+/// Counts calls. Each key may use a minute's calls at once, and regains them one by one.
 pub struct Rate {
     calls: Option<DefaultKeyedRateLimiter<Option<KeyId>>>,
     guesses: DefaultKeyedRateLimiter<IpAddr>,
     clock: DefaultClock,
 }
 
-/// It may call again after this.
+/// The caller may try again after this time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyRequests(pub Duration);
 
 impl Rate {
-    /// `per_minute`: of one key. `None`: as often as it likes.
+    /// `per_minute` is the limit of one key. `None`: no limit.
     pub fn new(per_minute: Option<NonZeroU32>) -> Self {
         Rate {
             calls: per_minute.map(|calls| RateLimiter::keyed(Quota::per_minute(calls))),
@@ -34,7 +34,7 @@ impl Rate {
         }
     }
 
-    /// A call with a valid key, or on a server without keys.
+    /// Counts a call with a valid key, or on a server without keys.
     pub fn call(&self, key: Option<&KeyId>) -> Result<(), TooManyRequests> {
         let Some(calls) = &self.calls else { return Ok(()) };
         if calls.len() > MAX_REMEMBERED {
@@ -44,7 +44,7 @@ impl Rate {
         calls.check_key(&key).map_err(|until| TooManyRequests(until.wait_time_from(self.clock.now())))
     }
 
-    /// A call with a wrong key or none.
+    /// Counts a call with a wrong key or none.
     pub fn guess(&self, peer: IpAddr) -> Result<(), TooManyRequests> {
         if self.guesses.len() > MAX_REMEMBERED {
             self.guesses.retain_recent();

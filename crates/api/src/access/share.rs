@@ -1,4 +1,4 @@
-//! The part of something bounded that one caller may hold, so that one cannot take all of it.
+//! The share of a bounded resource that one caller may hold, so that no caller takes all of it.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -52,9 +52,9 @@ pub(crate) struct Share {
 /// The reason why a holder gets no more of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exhausted {
-    /// The holder has its share, which is this.
+    /// The holder already has its share, which is this large.
     Share(usize),
-    /// All of it is taken.
+    /// The whole resource is in use.
     Total,
 }
 
@@ -79,7 +79,7 @@ impl Pool {
         let deadline = Instant::now() + wait;
         loop {
             let mut returned = pin!(self.0.returned.notified());
-            // Before it looks, so that nothing returned in between is missed.
+            // Register interest before the check, so that a share that is returned in between is not missed.
             returned.as_mut().enable();
             match self.take(holder, amount) {
                 Ok(share) => return Ok(share),
@@ -118,7 +118,8 @@ impl Drop for Share {
     }
 }
 
-/// The addresses that count as one: an IPv4 address, and the /64 network of an IPv6 address, which one host has whole.
+/// Returns the network that counts as one address: an IPv4 address, or the /64 network of an IPv6 address, which belongs to one
+/// host.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),

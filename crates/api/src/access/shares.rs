@@ -84,7 +84,7 @@ impl Shares {
         Ok(response.map(|body| Body::new(Guarded::new(body, share))))
     }
 
-    /// `None`: requests to this route hold nothing for long.
+    /// Returns `None` if requests to this route hold no resource for long.
     fn held(&self, route: Option<&str>, is_open: bool) -> Option<Held<'_>> {
         let held = |pool, refuse| Some(Held { pool, wait: Duration::ZERO, refuse });
         match route? {

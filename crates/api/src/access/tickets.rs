@@ -1,4 +1,4 @@
-//! Tickets: with one a page opens one session's stream, once, without a key.
+//! Tickets: with a ticket, a page opens one session's stream, once, without a key.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,12 +13,12 @@ use tokio::time::Instant;
 
 use super::Caller;
 
-/// The most tickets that are open at once, of all keys and of one. A page uses its ticket at once.
+/// The maximum numbers of open tickets, of all keys and of one. A page uses its ticket at once.
 const MAX_TICKETS: usize = 10_000;
 const MAX_TICKETS_OF_A_KEY: usize = 2_500;
 
-/// In memory only: after a restart a page asks for another one. Found by digest, so that looking one up tells nothing
-/// about the others.
+/// Tickets are only in memory: after a restart a page asks for another one. They are found by digest, so that a look-up reveals
+/// nothing about other tickets.
 #[derive(Default)]
 pub struct Tickets(Mutex<HashMap<[u8; 32], Kept>>);
 
@@ -39,7 +39,7 @@ pub struct Ticket {
 impl Tickets {
     pub const LIFETIME: Duration = Duration::from_secs(30);
 
-    /// A ticket for a session, and for pages of one origin where one is given. `None`: too many are open.
+    /// Issues a ticket for a session, limited to pages of `origin` if that is given. `None`: too many tickets are open.
     pub fn issue(&self, caller: &Caller, session: SessionId, origin: Option<String>) -> Option<Ticket> {
         let text = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
         let kept = Kept { session, origin, caller: caller.clone(), expires: Instant::now() + Self::LIFETIME };
@@ -53,8 +53,8 @@ impl Tickets {
         Some(Ticket { text: text.into(), lifetime: Self::LIFETIME })
     }
 
-    /// Takes a ticket, whatever comes of it. The caller it gives may read that session, and goes with the key that made
-    /// the ticket.
+    /// Redeems a ticket, which is then used up even if it is refused. The returned caller may read that session, and is revoked
+    /// with the key that made the ticket.
     pub fn redeem(&self, text: &str, session: &SessionId, origin: Option<&str>) -> Option<Caller> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(Digest::of(text).as_bytes())?;
         let fits = Instant::now() < kept.expires

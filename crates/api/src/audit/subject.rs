@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-/// No id of ours is longer. A path may be, and whoever sends one should not fill the disk.
+/// No id is longer. A path may be longer, and it must not fill the disk.
 const MAX_CHARS: usize = 128;
 
 /// Handlers that learn it from a body put it into the response's extensions.

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use percent_encoding::percent_decode_str;
 
-/// The subprotocol of the stream. A browser has to offer one beside its ticket, and has to be answered with it.
+/// The subprotocol of the stream. A browser must offer one beside its ticket, and expects it in the answer.
 pub(in super::super) const STREAM_PROTOCOL: &str = "claude-runner";
 const TICKET: &str = "ticket.";
 

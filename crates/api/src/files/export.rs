@@ -19,11 +19,11 @@ const BLOCK: u64 = 512;
 /// Two blocks of zeros.
 const END: [u8; 1024] = [0; 1024];
 
-/// More is cut off, so that it cannot be taken for the whole.
+/// The maximum number of entries. A larger archive is cut, so that it does not look complete.
 const MAX_ENTRIES: usize = 1_000_000;
 const MAX_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 
-/// Deeper ones are left out.
+/// The maximum depth. Deeper entries are omitted.
 const MAX_DEPTH: usize = 256;
 
 /// `first` is the entry of the directory or file itself.
@@ -116,7 +116,7 @@ impl Export {
     }
 }
 
-/// The entry's header as we write it. `None`: it is left out.
+/// Builds the header of an entry. Returns `None` for an omitted entry.
 pub(super) fn header(entry: &ArchiveEntry) -> Option<Bytes> {
     let path = Path::new(OsStr::from_bytes(&entry.path));
     let depth = path.components().count();
@@ -130,7 +130,7 @@ pub(super) fn header(entry: &ArchiveEntry) -> Option<Bytes> {
         EntryKind::Symlink => tar::EntryType::Symlink,
         EntryKind::HardLink | EntryKind::Other => return None,
     });
-    // Neither set-user-id nor anything else that is more than reading, writing, executing.
+    // The mode contains only the permissions to read, write and execute, not for example set-user-id.
     header.set_mode(entry.mode & 0o777);
     header.set_uid(engine::AGENT_UID);
     header.set_gid(engine::AGENT_GID);
@@ -152,7 +152,7 @@ pub(super) fn header(entry: &ArchiveEntry) -> Option<Bytes> {
     Some(Bytes::copy_from_slice(builder.get_ref()))
 }
 
-/// Returns true when a link `depth` parts below the archive's root stays below the first part of its path.
+/// Returns true if a link `depth` parts below the archive's root stays below the first part of its path.
 fn stays_inside(depth: usize, target: &Path) -> bool {
     let mut ups = 0;
     let mut goes_down = false;
@@ -160,7 +160,7 @@ fn stays_inside(depth: usize, target: &Path) -> bool {
         match part {
             Component::Normal(_) => goes_down = true,
             Component::CurDir => {}
-            // Up first and then down: what is up from a directory that may itself be a link nobody can tell.
+            // A target may only go up first and then down: the parent of a directory that may be a link is unknown.
             Component::ParentDir if !goes_down && ups + 2 < depth => ups += 1,
             Component::ParentDir | Component::RootDir | Component::Prefix(_) => return false,
         }

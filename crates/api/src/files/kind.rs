@@ -51,7 +51,7 @@ fn is_text(beginning: &[u8]) -> bool {
     let looked_at = beginning.get(..SNIFFED).unwrap_or(beginning);
     let valid = match std::str::from_utf8(looked_at) {
         Ok(_) => true,
-        // A character that is cut in two where we stopped looking.
+        // The last character may be cut off at the end of the examined bytes.
         Err(error) => error.error_len().is_none() && beginning.len() >= SNIFFED,
     };
     valid && !looked_at.contains(&0)

@@ -1,6 +1,5 @@
-//! The time for a head counts from its first byte. Between requests a connection may rest for longer: a reverse proxy
-//! keeps its own for a minute, and a request that meets one which is just being closed is lost. hyper's one timer
-//! covers the rest.
+//! The time limit of a head starts with its first byte. Between requests a connection may be idle for longer: a reverse proxy keeps
+//! its connections for a minute, and loses a request that it sends on a closing one. hyper's only timer covers the rest.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -29,7 +28,7 @@ pub(super) struct Expecting(Arc<Next>);
 struct Next {
     /// A head.
     head: AtomicBool,
-    /// The rest of a request of which something has come.
+    /// The rest of a request whose head has partly arrived.
     rest: AtomicBool,
 }
 
@@ -41,8 +40,8 @@ impl Expecting {
         Body::new(Asked { body, expecting: self.clone() })
     }
 
-    /// The next head may come when this response has gone out; after an upgrade none does. Where a refusal leaves a
-    /// body unread, it ends the connection, and says so.
+    /// The next head may arrive after this response, except after an upgrade. If a refusal leaves a body unread, the response
+    /// announces the end of the connection and ends it.
     pub(super) fn after(&self, mut response: Response<Body>) -> Response<Body> {
         let status = response.status();
         if status == StatusCode::SWITCHING_PROTOCOLS {
@@ -56,9 +55,8 @@ impl Expecting {
     }
 }
 
-/// A connection that fails with `TimedOut` where a head takes too long. The first one's time begins at once. Where it
-/// is shut down in the middle of a request, it lingers. It has its place among all connections for as long as it is
-/// open, as a WebSocket too.
+/// A connection that fails with `TimedOut` if a head takes too long. The time of the first head starts at once. If it is shut down
+/// in the middle of a request, it lingers. It counts as a connection for as long as it is open, also as a WebSocket.
 pub(super) struct HeadBound<S> {
     stream: S,
     _place: ConnectionPlace,

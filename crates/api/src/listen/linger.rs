@@ -1,5 +1,5 @@
-//! Reads on after the last answer of a connection, so that the answer arrives. A socket that is closed with data unread
-//! resets the connection: a client that still sends sees its write fail, and may lose the answer that was on its way.
+//! Continues to read after the last answer of a connection, so that the answer arrives. Closing a socket with unread data resets
+//! the connection: the write of a client that still sends fails, and the client may lose the answer.
 
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -15,33 +15,32 @@ use super::super::MAX_BODY_BYTES;
 /// The bounds on bytes and time that a client may use after its answer.
 #[derive(Clone, Copy)]
 pub(super) struct Patience {
-    /// Between two pieces.
+    /// The bound between two pieces.
     pub(super) idle: Duration,
     /// The bound for all pieces together.
     pub(super) total: Duration,
     pub(super) bytes: usize,
 }
 
-/// A client that sends nothing for 5 s has stopped, and one that gets its own body wrong sends a few times the limit,
-/// not more. Half a minute is what a body just above the limit takes at 140 KB/s; a connection at rest is kept for
-/// longer than that.
+/// A client that sends nothing for 5 s has stopped, and one with a wrong body sends at most a few times the limit. A body just
+/// above the limit takes half a minute at 140 KB/s. An idle connection is kept for longer than that.
 pub(super) const PATIENCE: Patience =
     Patience { idle: Duration::from_secs(5), total: Duration::from_secs(30), bytes: 4 * MAX_BODY_BYTES };
 
-/// Read at once and dropped.
+/// The number of bytes that are read and dropped at a time.
 const PIECE_BYTES: usize = 16 * 1024;
 
 pub(super) struct Linger {
     idle: Duration,
     end: Instant,
-    /// Ends at the end of the present pause, or at `end`.
+    /// Ends at the end of the current pause, or at `end`.
     timer: Pin<Box<Sleep>>,
     bytes_left: usize,
     closing: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Linger {
-    /// Begins now. Ends early when the server is `closing`, which waits for no client that was answered.
+    /// Starts now. Ends early when the server is `closing`, which does not wait for clients that have their answer.
     pub(super) fn begin(patience: Patience, closing: CancellationToken) -> Self {
         Linger {
             idle: patience.idle,

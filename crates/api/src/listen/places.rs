@@ -1,9 +1,9 @@
-//! The places of connections: the share of each caller, and the connection that makes room for a new one.
+//! The places of connections: the share of each caller, and the connection that is closed for a new one.
 //!
-//! A connection is a stranger until a request on it has shown a valid key or ticket. Where keys are required it is closed if
-//! it still is one after [`STRANGER_TIMEOUT`]. An address has so many strangers at most; the oldest goes for the next. A
-//! connection that has shown a key counts against that key. Connections of trusted proxies carry the requests of many
-//! callers: they are no strangers, and they have a share of their own.
+//! A connection is a stranger until a request on it has shown a valid key or ticket. If keys are required, a stranger is closed
+//! after [`STRANGER_TIMEOUT`]. The strangers of an address are limited; a further one closes the oldest. A connection that has
+//! shown a key counts against that key. Connections of trusted proxies carry the requests of many callers: they are not strangers,
+//! and they have their own share.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -16,11 +16,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Exhausted, Holder, Pool, Share, network};
 
-/// The most connections, subscribers included. Further ones wait in the kernel's queue.
+/// The maximum number of connections, subscribers included. Further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 16_384;
-/// The most connections of one key, of one address where no keys are needed, and of all trusted proxies.
+/// The maximum number of connections of one key, of one address if no keys are needed, and of all trusted proxies.
 const MAX_ADMITTED: usize = 4_096;
-/// The most connections of one address that have shown no key. A thousand subscribers that come at once are ordinary.
+/// The maximum number of connections of one address that have shown no key. A thousand simultaneous subscribers are normal.
 const MAX_STRANGERS: usize = 1_024;
 /// The time in which a connection has to show a key, if keys are required.
 pub(super) const STRANGER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ pub(super) struct Places {
 
 struct Stranger {
     id: u64,
-    /// Cancelled when the connection has to make room.
+    /// Cancelled when the connection must be closed for another one.
     displaced: CancellationToken,
 }
 
@@ -64,7 +64,7 @@ impl Places {
         })
     }
 
-    /// Waits for room for a connection. If there is none, the oldest stranger goes of the address that has most of them.
+    /// Waits for room for a connection. If there is none, closes the oldest stranger of the address with the most strangers.
     pub(super) async fn room(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = Arc::clone(&self.all).try_acquire_owned() {
             return Some(permit);
@@ -77,7 +77,7 @@ impl Places {
         Arc::clone(&self.all).acquire_owned().await.ok()
     }
 
-    /// Gives a connection its place. `None`: it is a proxy's, and trusted proxies have their share.
+    /// Gives a connection its place. `None`: it belongs to a trusted proxy, and the proxies' share is used up.
     pub(super) fn enter(
         self: &Arc<Self>,
         permit: OwnedSemaphorePermit,
@@ -125,7 +125,7 @@ impl Places {
 }
 
 impl ConnectionPlace {
-    /// A request on this connection was let in. The first one decides against whom the connection counts.
+    /// Records that a request on this connection was admitted. The first one decides which caller the connection counts for.
     pub(crate) fn admitted(&self, holder: &Holder) -> Result<(), Exhausted> {
         let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.is_none() {
@@ -139,7 +139,7 @@ impl ConnectionPlace {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
-    /// Resolves when the connection has to make room for another one.
+    /// Resolves when the connection must be closed for another one.
     pub(super) async fn displaced(&self) {
         self.0.stranger.displaced.cancelled().await;
         // It may have shown a key in the meantime.
@@ -212,7 +212,7 @@ mod tests {
         let mut mine = Vec::new();
         for _ in 0..2 {
             let place = enter(&places, "192.0.2.1").await;
-            // Each request says it again.
+            // Each request repeats the call.
             place.admitted(&key).and_then(|()| place.admitted(&key)).unwrap();
             mine.push(place);
         }

@@ -24,7 +24,7 @@ pub(super) struct Preface {
     pub(super) rest: Vec<u8>,
 }
 
-/// Reads the header of the PROXY protocol, if there is one. Fails where it is cut or wrong.
+/// Reads the header of the PROXY protocol, if there is one. Fails if it is cut or wrong.
 pub(super) async fn read_preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Preface> {
     let mut read = Vec::new();
     loop {
@@ -42,7 +42,7 @@ pub(super) async fn read_preface(stream: &mut (impl AsyncRead + Unpin)) -> io::R
     }
 }
 
-/// True: these bytes begin a header, or are too few to tell. No request of HTTP begins like one.
+/// Returns true if these bytes begin a header, or are too few to decide. No HTTP request begins like one.
 fn may_be_header(read: &[u8]) -> bool {
     [V1_PREFIX, v2::PROTOCOL_PREFIX].iter().any(|prefix| {
         let length = prefix.len().min(read.len());
@@ -89,14 +89,14 @@ pub(super) fn client(proxies: &TrustedProxies, peer: IpAddr, headers: &HeaderMap
         }
         match parse_hop(hop.trim()) {
             Some(address) => client = address,
-            // No trusted proxy wrote the hops before it.
+            // The earlier hops were not written by a trusted proxy.
             None => break,
         }
     }
     client
 }
 
-/// An address, which some proxies write with its port.
+/// Parses an address, which some proxies write with its port.
 fn parse_hop(hop: &str) -> Option<IpAddr> {
     let bare = hop.trim_matches(['[', ']']).parse().ok();
     bare.or_else(|| hop.parse::<SocketAddr>().ok().map(|address| address.ip()))

@@ -15,8 +15,8 @@ const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_hours(1);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
-/// A client's end of a connection. What the client says first is there before the server's time begins, so that a machine that
-/// is busy with other things makes no slow client of it. Where a test sleeps, it may sleep longer as well.
+/// Opens a client's end of a connection. The client's first bytes arrive before the server's time starts, so that a busy machine
+/// does not make the client slow. If a test sleeps, it may sleep longer as well.
 async fn connect(patience: Patience, first: &[u8], closing: &CancellationToken) -> (DuplexStream, TaskTracker) {
     let (mut client, server) = duplex(256 * 1024);
     client.write_all(first).await.unwrap();
@@ -51,7 +51,7 @@ async fn rest(client: &mut DuplexStream) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// A response up to its end, on a connection that stays.
+/// Reads a response up to its end, on a connection that stays open.
 async fn answer(client: &mut DuplexStream) -> String {
     let mut text = String::new();
     while !text.contains("done") {
@@ -123,7 +123,7 @@ async fn a_head_that_trickles_is_cut() {
     let (mut client, tracker) =
         connect(Patience { head: SHORT, idle: LONG, ..PATIENCE }, b"GET / HTTP/1.1\r\n", &CancellationToken::new())
             .await;
-    // Far below the bound on a head's size, which would end it too.
+    // The number is far below the bound on a head's size, which would end it too.
     for _ in 0..MAX_HEADERS - 1 {
         if client.write_all(b"x-a: b\r\n").await.is_err() {
             break;
@@ -170,7 +170,7 @@ async fn closing_ends_idle_connections_at_once() {
     tracker.wait().await;
 }
 
-/// It is refused by its head, and begins with some of its body.
+/// The server refuses the request because of its head. It begins with some of its body.
 const REFUSED: &[u8] = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\nsome";
 
 const FOR_EVER: linger::Patience = linger::Patience { idle: LONG, total: LONG, bytes: usize::MAX };
@@ -185,7 +185,7 @@ async fn refused(linger: linger::Patience, closing: &CancellationToken) -> (Dupl
 #[tokio::test]
 async fn a_client_that_was_refused_may_send_on_until_it_ends() {
     let (mut client, tracker) = refused(FOR_EVER, &CancellationToken::new()).await;
-    // More than fits between the two ends: the server reads on.
+    // The bytes exceed the buffers between the two ends: the server continues to read.
     client.write_all(&vec![b'x'; 1024 * 1024]).await.unwrap();
     assert!(!tracker.is_empty());
     drop(client);

@@ -11,8 +11,8 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// `None` for what is neither: userinfo, an empty port, a trailing dot (a name that browsers hold for another one),
-    /// characters that no host name has. Odd spellings of addresses (`127.1`, `0x7f000001`) are names, and nobody's.
+    /// Returns `None` for invalid text: userinfo, an empty port, a trailing dot (browsers treat it as another name), characters
+    /// that no host name has. Odd spellings of addresses (`127.1`, `0x7f000001`) are names that match no host.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
@@ -56,7 +56,7 @@ impl Authority {
         self.address.is_some_and(|own| own.to_canonical() == address.to_canonical())
     }
 
-    /// The same host, and the same port where the one that is not said is `default`.
+    /// Returns true for the same host and port. A missing port means `default`.
     pub(super) fn is_same(&self, other: &Authority, default: u16) -> bool {
         self.name == other.name && self.port.unwrap_or(default) == other.port.unwrap_or(default)
     }
@@ -70,6 +70,6 @@ fn port_of(text: Option<&str>) -> Result<Option<u16>, NoPort> {
 }
 
 fn parse_port(text: &str) -> Option<u16> {
-    // `parse` alone would take a sign.
+    // `parse` alone would accept a sign.
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten().filter(|port| *port > 0)
 }

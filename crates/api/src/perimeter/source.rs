@@ -9,7 +9,7 @@ use super::authority::Authority;
 use super::{Perimeter, Refusal};
 
 impl Perimeter {
-    /// `local`: the address by which the connection came.
+    /// `local` is the server's address of the connection.
     pub(super) fn check(
         &self,
         method: &Method,
@@ -26,7 +26,7 @@ impl Perimeter {
         match single(headers, &SEC_FETCH_SITE) {
             Ok(None) => Ok(()),
             Ok(Some(site)) if site == "same-origin" || site == "none" => Ok(()),
-            // A link to the dashboard may be followed: what is at `/` does nothing and shows nothing of anyone.
+            // A link to the dashboard may be followed, because `/` changes nothing and shows no data.
             Ok(Some(_)) | Err(Doubled) if origin == Origin::Allowed || is_page => Ok(()),
             Ok(Some(_)) | Err(Doubled) => Err(Refusal::CrossSite),
         }
@@ -42,7 +42,7 @@ impl Perimeter {
         if !self.is_ours(&host, local) {
             return Err(Refusal::HostNotAllowed(host.name().to_owned()));
         }
-        // `GET http://host/path`: what stands there counts, and somebody in between may have looked at the header instead.
+        // In `GET http://host/path` the target decides, but a proxy in between may have used the header.
         if let Some(target) = uri.authority() {
             let target = Authority::parse(target.as_str());
             if target.as_ref() != Some(&host) {
@@ -76,7 +76,7 @@ enum Origin {
     Allowed,
 }
 
-/// A header that may be there once was there more often.
+/// A header that may occur once occurs several times.
 struct Doubled;
 
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Doubled> {
@@ -91,8 +91,8 @@ fn parse(value: &HeaderValue) -> Option<Authority> {
     Authority::parse(value.to_str().ok()?)
 }
 
-/// The page came from the host that is called now. Whether by TLS is known to the proxy in front of us only, so either
-/// scheme is taken.
+/// Returns true if the page came from the host that is called now. Only a proxy in front of the server knows whether TLS is used,
+/// so both schemes are accepted.
 fn is_own_origin(origin: &HeaderValue, host: &Authority) -> bool {
     let Ok(origin) = origin.to_str() else { return false };
     let (rest, default) = match (origin.strip_prefix("http://"), origin.strip_prefix("https://")) {
@@ -103,7 +103,7 @@ fn is_own_origin(origin: &HeaderValue, host: &Authority) -> bool {
     Authority::parse(rest).is_some_and(|origin| origin.is_same(host, default))
 }
 
-/// Somebody followed a link or typed an address: the answer is shown as a page of its own.
+/// Returns true if a person followed a link or typed an address, so that the browser shows the answer as a separate page.
 fn is_navigation(headers: &HeaderMap) -> bool {
     let is = |name, value: &str| matches!(single(headers, name), Ok(Some(found)) if found == value);
     is(&SEC_FETCH_MODE, "navigate") && is(&SEC_FETCH_DEST, "document")

@@ -110,7 +110,7 @@ fn hosts_that_are_not() {
 fn the_address_that_we_listen_on_is_a_name() {
     assert_eq!(check("192.0.2.1:3456", "/", &[("host", "192.0.2.1:3456")]), Ok(()));
     assert!(check("192.0.2.1:3456", "/", &[("host", "192.0.2.7:3456")]).is_err());
-    // All addresses: the one by which the connection came, and no other.
+    // If the server listens on all addresses, only the connection's address is valid.
     assert_eq!(check("0.0.0.0:3456", "/", &[("host", "192.0.2.7:3456")]), Ok(()));
     assert!(check("0.0.0.0:3456", "/", &[("host", "192.0.2.1:3456")]).is_err());
     assert!(check("0.0.0.0:3456", "/", &[("host", "evil.example:3456")]).is_err());

@@ -25,7 +25,7 @@ use super::ApiError;
 /// Subscribers send nothing but pongs; what is read is bounded and small.
 const READ_BYTES: usize = 4096;
 
-/// A request that asks for a WebSocket (RFC 6455 §4.2). Refused with 400 where it does not.
+/// A request for a WebSocket (RFC 6455 §4.2). Any other request is refused with 400.
 pub(in super::super) struct Upgrade {
     response: Response,
     upgraded: OnUpgrade,
@@ -48,8 +48,7 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
 }
 
 impl Upgrade {
-    /// The answer, and the socket that is there once the answer went out. `protocol` is chosen where the client offers
-    /// it.
+    /// Returns the answer and the future socket. `protocol` is chosen if the client offers it.
     pub(super) fn accept(
         mut self,
         offered: &http::HeaderMap,
@@ -70,7 +69,7 @@ pub(super) struct Socket {
     unsent: Option<Unsent>,
 }
 
-/// Events of which a part went out.
+/// Events that were sent partly.
 struct Unsent {
     frames: Frames,
     rest: Bytes,
@@ -88,8 +87,7 @@ impl Socket {
         Socket { stream, unsent: None }
     }
 
-    /// Waits for the end of the connection. Nothing that a subscriber says means anything, and pings are answered by
-    /// the library. Safe to cancel.
+    /// Waits for the end of the connection. Messages of a subscriber are ignored, and the library answers pings. Safe to cancel.
     pub(super) async fn closed(&mut self) {
         while let Some(Ok(_)) = self.stream.next().await {}
     }
@@ -98,14 +96,14 @@ impl Socket {
         self.stream.send(Message::Text(text)).await
     }
 
-    /// Safe to cancel; what did not go out by then is kept for [`Self::cut`].
+    /// Safe to cancel. Unsent bytes are kept for [`Self::cut`].
     pub(super) async fn send_events(&mut self, frames: Frames) -> Result<(), Error> {
         self.unsent = Some(Unsent { rest: frames.bytes(), frames });
         self.drain().await
     }
 
-    /// Gives up what is not sent yet, but for the rest of an event of which a part went out. Gives the number of the
-    /// last event that the subscriber gets, where some were not sent.
+    /// Drops everything unsent, except the rest of a partly sent event. Returns the number of the last event that the subscriber
+    /// gets, if some were dropped.
     pub(super) fn cut(&mut self) -> Option<u64> {
         let unsent = self.unsent.as_mut()?;
         let sent = unsent.frames.bytes().len() - unsent.rest.len();
@@ -114,7 +112,7 @@ impl Socket {
         Some(unsent.frames.first() + whole - 1)
     }
 
-    /// Ends an event of which a part went out, then the connection.
+    /// Completes a partly sent event, then closes the connection.
     pub(super) async fn close(mut self, frame: CloseFrame, patience: Duration) {
         let close = async {
             self.drain().await?;
@@ -125,7 +123,7 @@ impl Socket {
 
     async fn drain(&mut self) -> Result<(), Error> {
         let Some(unsent) = &mut self.unsent else { return Ok(()) };
-        // The answer to a ping, of which a part may have gone out.
+        // The answer to a ping may have been sent partly.
         self.stream.flush().await?;
         while unsent.rest.has_remaining() {
             if self.stream.get_mut().write_buf(&mut unsent.rest).await? == 0 {

@@ -10,7 +10,7 @@ const NAME: &str = "agent";
 
 pub(super) fn look(directory: &Path) -> Check {
     let shown = directory.display();
-    // The prices of models are checked elsewhere.
+    // Another check examines the prices of models.
     let checked = Agents::load(directory).and_then(|agents| {
         agents.entries().iter().try_for_each(|entry| agents.check(entry, |_| true)).map(|()| agents)
     });

@@ -16,7 +16,7 @@ pub(super) enum Status {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Check {
-    /// The same in every release: scripts look for it.
+    /// The name is the same in every release, because scripts search for it.
     pub(super) name: &'static str,
     pub(super) status: Status,
     /// A sentence without a full stop.
@@ -39,7 +39,7 @@ impl Check {
     }
 }
 
-/// An error and its causes in one line; the outermost alone often says little.
+/// Formats an error and its causes on one line, because the outermost error alone often lacks the reason.
 pub(super) fn in_words(error: &dyn Error) -> String {
     domain::error_chain(error).split_whitespace().collect::<Vec<_>>().join(" ")
 }

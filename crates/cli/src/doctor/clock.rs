@@ -1,4 +1,4 @@
-//! The clock: times in the log, the ends of tokens and TLS depend on it.
+//! The clock, on which times in the log, the expiry of tokens and TLS depend.
 
 use std::time::{Instant, SystemTime};
 
@@ -9,10 +9,10 @@ use super::check::Check;
 
 const NAME: &str = "clock";
 
-/// No earlier than this program; later is a clock that nobody has set.
+/// The first year is that of this program. A later year than the last one means that the clock was never set.
 const YEARS: std::ops::Range<i16> = 2025..2100;
 
-/// A file's time lags by one tick of the kernel; another machine's disk may be off by a little.
+/// A file's time lags by one tick of the kernel, and another machine's disk may be off by a little.
 const FILE_TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// The gain or loss of a clock under adjustment while the other checks run.
@@ -29,7 +29,7 @@ impl Watch {
         Watch { monotonic: Instant::now(), system: SystemTime::now() }
     }
 
-    /// Compares the clocks with each other since [`Watch::start`], and with a file made in `scratch`.
+    /// Compares the clocks with each other since [`Watch::start`], and with the time of a new file in `scratch`.
     pub(super) fn look(&self, scratch: Option<&TempDir>) -> Check {
         let file = scratch.and_then(|scratch| file_offset(scratch).ok());
         let monotonic = SignedDuration::try_from(self.monotonic.elapsed()).unwrap_or(SignedDuration::MAX);

@@ -1,4 +1,4 @@
-//! The data directory: ours, writable, durable, with room.
+//! The data directory: its owner, access, durability and free space.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -11,18 +11,19 @@ use tempfile::TempDir;
 use super::check::{Check, in_words};
 use super::place::{self, Found};
 
-/// Every accepted task and every batch of events waits for one. A local disk takes 0.1 to 10 ms.
+/// The duration of an fsync that counts as slow. Every accepted task and every batch of events waits for one. A local disk takes
+/// 0.1 to 10 ms.
 const SLOW_FSYNC: Duration = Duration::from_millis(25);
 const FSYNCS: usize = 5;
 
-/// Below it tasks are soon refused with 507.
+/// The free space below which tasks are soon refused with 507.
 const LITTLE_ROOM: u64 = 1 << 30;
-/// Less than the database's log needs.
+/// The free space below which the database's log does not fit.
 const NO_ROOM: u64 = 64 << 20;
 
 pub(super) struct DataDir {
     pub(super) checks: Vec<Check>,
-    /// A directory for tests on the same file system. `None`: it cannot be written.
+    /// A directory for tests on the same file system. `None`: the data directory cannot be written.
     pub(super) scratch: Option<TempDir>,
 }
 
@@ -50,7 +51,7 @@ fn directory(path: &Path) -> (Check, Option<TempDir>) {
     };
     let scratch = match place::scratch(path) {
         Ok(scratch) => scratch,
-        // Its whole message would name the try and not the directory.
+        // The complete message would name the test file instead of the directory.
         Err(error) => return unusable(format!("{shown} cannot be written to: {}", error.kind())),
     };
     let check = match found {
@@ -96,7 +97,7 @@ fn judge_fsync(taken: Duration) -> Check {
     }
 }
 
-/// One page after the other, as the database's log is written.
+/// Writes one page after another, like the database writes its log.
 fn median_fsync(scratch: &Path) -> io::Result<Duration> {
     let mut file = File::create(scratch.join("fsync"))?;
     let mut times = Vec::with_capacity(FSYNCS);

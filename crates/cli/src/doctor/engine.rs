@@ -5,10 +5,10 @@ use engine::{EngineError, EngineInfo};
 use super::check::{Check, in_words};
 use super::runc;
 
-/// The API of Docker 20.10, the oldest that is spoken.
+/// The API version of Docker 20.10, the oldest supported one.
 const OLDEST_API: (u32, u32) = (1, 41);
 
-/// `runtime`: what SANDBOX_RUNTIME says.
+/// `runtime` is the value of SANDBOX_RUNTIME.
 pub(super) fn look(address: &str, runtime: Option<&str>, found: &Result<EngineInfo, EngineError>) -> Vec<Check> {
     let info = match found {
         Ok(info) => info,
@@ -54,7 +54,7 @@ fn api(version: &str) -> Check {
     }
 }
 
-/// Not a decimal number: 1.9 is older than 1.41.
+/// Parses a version, which is not a decimal number: 1.9 is older than 1.41.
 fn parse_api(version: &str) -> Option<(u32, u32)> {
     let (major, minor) = version.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))

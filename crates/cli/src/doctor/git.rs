@@ -1,4 +1,4 @@
-//! The program by which repositories are fetched.
+//! The program that fetches repositories.
 
 use std::process::{Command, Stdio};
 
@@ -6,7 +6,7 @@ use super::check::Check;
 
 const NAME: &str = "git";
 
-/// Sessions need none: without it only tasks on repositories fail.
+/// Sessions need no git. Without it, only repository tasks fail.
 pub(super) fn look() -> Check {
     let remedy = "install it (`apt-get install git`) before handing in tasks on repositories";
     match Command::new("git").arg("version").stdin(Stdio::null()).stderr(Stdio::null()).output() {

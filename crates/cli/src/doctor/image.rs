@@ -11,7 +11,7 @@ const BUILD: &str = "build it with `claude-runner image build`";
 /// Characters of an image's id that people compare.
 const SHORT_ID: usize = 12;
 
-/// `found`: what the engine says of it; `None` while there is no engine.
+/// `found` is the engine's answer, or `None` without an engine.
 pub(super) fn look(reference: &str, found: Option<&Result<Option<ImageInfo>, EngineError>>) -> Check {
     let image = match found {
         None => {

@@ -9,7 +9,7 @@ use super::check::Check;
 const NAME: &str = "key-file";
 const KEY_BYTES: u64 = 32;
 
-/// `sealed`: the store was used before, so there must be its key.
+/// `sealed`: the store was used before, so its key must exist.
 pub(super) fn look(path: &Path, sealed: bool) -> Check {
     let shown = path.display();
     let file = match std::fs::File::open(path).and_then(|file| file.metadata()) {

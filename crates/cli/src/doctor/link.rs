@@ -1,6 +1,6 @@
-//! Checks that a sandbox reaches its link: it starts a container of the image with a directory of RUNTIME_DIR mounted,
-//! and its `sandbox-init` has to connect over the socket there. Only a try can tell: an engine in a virtual machine
-//! mounts a directory without its sockets, and SELinux lets a container see a socket and not connect to it.
+//! Checks that a sandbox reaches its link: it starts a container of the image with a directory of RUNTIME_DIR mounted, and its
+//! `sandbox-init` must connect over the socket in it. Only a real attempt shows this: an engine in a virtual machine mounts a
+//! directory without its sockets, and SELinux lets a container see a socket without connecting to it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -26,7 +26,7 @@ const NAME: &str = "link";
 /// A container starts and connects within half a second; a machine under load may take many times that.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A container that we could not remove ends by itself after this.
+/// The time after which a container that could not be removed ends by itself.
 const ORPHAN_TTL_MS: &str = "60000";
 
 /// The bound on the log of a container that ended.
@@ -40,7 +40,7 @@ pub(super) fn not_tried(why: &str) -> Check {
     Check::warn(NAME, format!("not tried: {why}"), "fix that first")
 }
 
-/// With SANDBOX_NETWORK=bridge there is no socket.
+/// The result for SANDBOX_NETWORK=bridge, which uses no socket.
 pub(super) fn bridged() -> Check {
     Check::warn(
         NAME,
@@ -49,7 +49,7 @@ pub(super) fn bridged() -> Check {
     )
 }
 
-/// `directory` is empty, below RUNTIME_DIR or where that would be made. The container is removed, whatever happens.
+/// `directory` is empty, below RUNTIME_DIR or its future place. The container is removed in every case.
 pub(super) async fn try_it(
     engine: &dyn Engine,
     settings: &SandboxSettings,
@@ -60,7 +60,7 @@ pub(super) async fn try_it(
     let began = Instant::now();
     let outcome = stop.run_until_cancelled(connect(engine, settings, &container, directory)).await;
     let milliseconds = began.elapsed().as_millis();
-    // After an error too: the engine may have done what it did not confirm.
+    // The container is removed after an error too, because the engine may have started it without confirming that.
     let removed = engine.remove_container(&container).await;
     match (outcome, removed) {
         (None, _) => not_tried("it was interrupted"),

@@ -5,14 +5,14 @@ use super::check::Check;
 
 const NAME: &str = "memory";
 
-/// `engine_bytes`: of the machine on which sandboxes run; 0 where it does not say.
+/// `engine_bytes` is the memory of the machine that runs the sandboxes, or 0 if it is unknown.
 pub(super) fn look(settings: &Settings, engine_bytes: u64) -> Check {
     let usual = (settings.usual_sandboxes)(engine_bytes);
     let max = settings.max_sandboxes.unwrap_or(usual);
     judge(engine_bytes, settings.sandbox.limits.memory_bytes, max, usual)
 }
 
-/// `usual`: how many there would be where MAX_SANDBOXES is not set.
+/// `usual` is the default of MAX_SANDBOXES.
 fn judge(engine_bytes: u64, sandbox_bytes: u64, max: usize, usual: usize) -> Check {
     if engine_bytes == 0 {
         return Check::warn(NAME, "the engine does not report its memory", "check `docker info`");
@@ -37,7 +37,7 @@ fn judge(engine_bytes: u64, sandbox_bytes: u64, max: usize, usual: usize) -> Che
 fn in_words(bytes: u64) -> String {
     match bytes {
         ..0x4000_0000 => format!("{} MiB", bytes >> 20),
-        // Whole machines have a little less than a round number.
+        // Real machines have a little less memory than a round number.
         _ => format!("{:.1} GiB", f64::from(u32::try_from(bytes >> 20).unwrap_or(u32::MAX)) / 1024.0),
     }
 }

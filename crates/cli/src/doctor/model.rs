@@ -6,8 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Settings;
 use super::check::{Check, in_words};
 
-/// A login that has less left may end within the next task, and nobody renews it while the CLI does not run on the
-/// host.
+/// A login with less time left may expire within the next task. It is not renewed while the CLI does not run on the host.
 const SHORT: SignedDuration = SignedDuration::from_mins(30);
 
 const REMEDY: &str = "set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN in the environment or in .env, or log in with `claude` on this host";
@@ -37,7 +36,7 @@ fn model(settings: &Settings) -> Check {
     }
 }
 
-/// Only the address: a request would cost something.
+/// Checks only the address, because a request would cost money.
 fn api(settings: &Settings) -> Check {
     let (address, made) = &settings.model_api;
     let problem = match made {
@@ -72,14 +71,14 @@ fn credential(state: &CredentialState, now: Timestamp) -> Check {
             Check::fail(NAME, format!("{kind} expired {} ago", in_time(left.abs())), REMEDY)
         }
         (Err(sentence), _) => {
-            // Made for `/ready`, where the remedy is part of it.
+            // The sentence is made for `/ready`, where it contains the remedy.
             let problem = sentence.split("set ANTHROPIC_API_KEY").next().unwrap_or(sentence);
             Check::fail(NAME, problem.trim_end_matches([' ', ':', ';']), REMEDY)
         }
     }
 }
 
-/// The largest unit is enough to know what to do.
+/// Formats a duration in its largest unit, which is precise enough here.
 fn in_time(duration: SignedDuration) -> String {
     let minutes = duration.as_mins();
     let (number, unit) = match minutes {

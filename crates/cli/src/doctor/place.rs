@@ -1,4 +1,4 @@
-//! Directories that may not exist yet, and what is tried in them.
+//! Directories that may not exist yet, and temporary directories in them.
 
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -11,7 +11,7 @@ pub(super) enum Found {
     Nothing,
     Directory {
         uid: u32,
-        /// The lower nine bits.
+        /// The permission bits.
         mode: u32,
     },
     SomethingElse,
@@ -28,8 +28,8 @@ pub(super) fn find(path: &Path) -> io::Result<Found> {
     }
 }
 
-/// A directory for tries, removed with all its content when it is dropped: in `path`, or where `path` would be made.
-/// Its name has a dot, so that a server that sweeps RUNTIME_DIR does not take it for a sandbox's.
+/// Creates a temporary directory in `path`, or where `path` would be created. Dropping it removes its content. Its name has a dot,
+/// so that a server that cleans RUNTIME_DIR does not mistake it for a sandbox's directory.
 pub(super) fn scratch(path: &Path) -> io::Result<TempDir> {
     tempfile::Builder::new().prefix(".doctor-").tempdir_in(nearest(path)?)
 }
@@ -37,7 +37,7 @@ pub(super) fn scratch(path: &Path) -> io::Result<TempDir> {
 /// `path`, or the nearest directory above it that exists.
 pub(super) fn nearest(path: &Path) -> io::Result<PathBuf> {
     let path = std::path::absolute(path)?;
-    // `/` is always there.
+    // `/` always exists.
     Ok(path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).to_owned())
 }
 

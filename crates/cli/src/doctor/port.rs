@@ -10,10 +10,10 @@ use super::check::Check;
 
 const NAME: &str = "port";
 
-/// The program on the port runs on this machine.
+/// The time limit is short because the other program runs on this machine.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// `in_use`: a server of this DATA_DIR runs.
+/// `in_use`: a server runs on this DATA_DIR.
 pub(super) async fn look(address: SocketAddr, in_use: bool) -> Check {
     let Err(error) = TcpListener::bind(address) else {
         return Check::ok(NAME, format!("{address} is free"));
@@ -51,7 +51,7 @@ pub(super) async fn look(address: SocketAddr, in_use: bool) -> Check {
     }
 }
 
-/// The version of the Claude Runner that listens there.
+/// Returns the version of the Claude Runner that listens there.
 async fn running(address: SocketAddr) -> Option<String> {
     let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build().ok()?;
     let answer = client.get(format!("http://{}/health", reachable(address))).send().await.ok()?;
@@ -59,7 +59,7 @@ async fn running(address: SocketAddr) -> Option<String> {
     (health.name == health::NAME).then(|| health.version.unwrap_or_else(|| "that wants an API key".to_owned()))
 }
 
-/// One cannot connect to "all addresses".
+/// Replaces "all addresses", to which a client cannot connect.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

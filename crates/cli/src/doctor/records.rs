@@ -12,7 +12,7 @@ const REMEDY: &str = "delete the sessions that are named (`claude-runner session
 /// The time for which tasks are read, newest first.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// `None`: there is no store of this version.
+/// Returns `None` if there is no store of this version.
 pub(super) fn look(data_dir: &Path, key_file: &Path) -> Option<Check> {
     let damage = match store::inspect(data_dir) {
         Ok(None) => return None,

@@ -10,8 +10,8 @@ pub(super) fn json(checks: &[Check]) -> serde_json::Result<String> {
     serde_json::to_string_pretty(checks).map(|text| text + "\n")
 }
 
-/// Columns: status, name, detail; the remedy below the detail; a line of counts at the end. `paint` is given the status
-/// already filled up to its column, so that colours do not move anything.
+/// The columns are status, name and detail, with the remedy below the detail. The last line has the counts. `paint` gets the status
+/// already padded to its column, so that colours do not change the layout.
 pub(super) fn text(checks: &[Check], paint: impl Fn(Status, &str) -> String) -> String {
     let width = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
     let mut text = String::new();

@@ -34,7 +34,7 @@ struct Version {
     major: u64,
     minor: u64,
     patch: u64,
-    /// N of `-rc.N`; the release itself is later than all of them.
+    /// N of `-rc.N`. The release itself is later than all candidates.
     candidate: u64,
 }
 

@@ -1,4 +1,4 @@
-//! SANDBOX_RUNTIME: a whole sandbox in it, with a tool call of Claude Code.
+//! SANDBOX_RUNTIME: a complete sandbox in this runtime, with a tool call of Claude Code.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(super) fn not_tried(why: &str) -> Check {
     Check::warn(NAME, format!("SANDBOX_RUNTIME was not tried: {why}"), "fix that first")
 }
 
-/// `directory` is empty, below RUNTIME_DIR. Nothing is left of it all.
+/// `directory` is empty, below RUNTIME_DIR. The check leaves nothing in it.
 pub(super) async fn try_it(
     engine: Arc<dyn Engine>,
     settings: SandboxSettings,
@@ -47,7 +47,7 @@ async fn prove(
     directory: &Path,
     stop: &CancellationToken,
 ) -> Result<(), String> {
-    // An installation of its own, which no running server knows.
+    // The check uses its own installation, which no running server knows.
     let instance = Instance::of(directory).map_err(|error| in_words(&error))?;
     let (tracker, ended) = (TaskTracker::new(), CancellationToken::new());
     let links = directory.join("link");

@@ -1,4 +1,4 @@
-//! RUNTIME_DIR, where the sandboxes' sockets are.
+//! RUNTIME_DIR, the directory of the sandboxes' sockets.
 
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -11,15 +11,15 @@ use super::place::{self, Found};
 
 const NAME: &str = "runtime-dir";
 
-/// Below RUNTIME_DIR: `/`, a sandbox's name of at most 36 bytes, and this.
+/// The longest socket's name. Its path below RUNTIME_DIR is `/`, a sandbox's name of at most 36 bytes, and this.
 const LONGEST_SOCKET: &str = "/gateway.sock";
 const LONGEST_NAME: usize = 36;
-/// `sun_path` in unix(7) has 108 bytes with the closing zero.
+/// `sun_path` in unix(7) has 108 bytes with the terminating zero.
 const MAX_SOCKET_PATH: usize = 107;
 
 pub(super) struct RuntimeDir {
     pub(super) check: Check,
-    /// A directory for tests in it. `None`: it cannot be used.
+    /// A directory for tests in it. `None`: RUNTIME_DIR cannot be used.
     pub(super) scratch: Option<TempDir>,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn look(path: &Path) -> RuntimeDir {
     }
     let found = match place::find(path) {
         Ok(Found::SomethingElse) => return unusable(format!("{shown} is no directory")),
-        // The server makes it private, which only its owner can.
+        // The server makes the directory private, which only its owner can do.
         Ok(Found::Directory { uid, .. }) if uid != us.as_raw() && !us.is_root() => {
             return unusable(format!("{shown} belongs to user {uid}, and this runs as user {us}"));
         }

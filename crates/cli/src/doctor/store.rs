@@ -1,5 +1,5 @@
-//! The store. It is not opened: that would make it, bring it up to date, and keep a server that starts now from it. Its
-//! lock and its first bytes are looked at instead, and an empty one is opened beside it.
+//! The store. The check does not open it, because that would create and migrate it, and would lock out a server that starts at the
+//! same time. It reads the lock and the first bytes, and opens an empty store beside it.
 
 use std::path::Path;
 
@@ -12,9 +12,9 @@ const NAME: &str = "store";
 
 pub(super) struct Looked {
     pub(super) check: Check,
-    /// A server has it.
+    /// A server uses the store.
     pub(super) in_use: bool,
-    /// It was used before, so there must be its key.
+    /// The store was used before, so its key must exist.
     pub(super) has_schema: bool,
 }
 
@@ -67,7 +67,7 @@ fn failed(detail: String, remedy: &str, has_schema: bool) -> Looked {
     Looked { check: Check::fail(NAME, detail, remedy), in_use: false, has_schema }
 }
 
-/// Makes a store and closes it.
+/// Creates a store and closes it.
 async fn empty_store(directory: &Path) -> Result<(), StoreError> {
     Store::open(directory, StoreOptions::default())?.close().await;
     Ok(())

@@ -10,7 +10,7 @@ use crate::volumes::{Orphan, orphans};
 const NAME: &str = "volumes";
 const REMEDY: &str = "restore the store that knows them, or remove them with `claude-runner prune`; the server removes each \
                       when ORPHAN_VOLUME_GRACE is over";
-/// More names than this do not help.
+/// The number of names that are listed.
 const NAMES: usize = 10;
 
 pub(super) async fn look(engine: &dyn Engine, data_dir: &Path, in_use: bool) -> Check {

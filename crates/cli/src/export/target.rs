@@ -1,4 +1,4 @@
-//! Writes an export to its target, whole or not at all.
+//! Writes an export to its target, completely or not at all.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::super::{lists, terminal};
 
-/// Makes text of events, one after the other.
+/// Converts events to text, one after another.
 pub(super) struct Transcript {
     /// The messages, by task id, because events do not contain them.
     records: HashMap<String, Task>,
@@ -20,7 +20,7 @@ pub(super) struct Transcript {
     pending: Vec<Said>,
 }
 
-/// A piece of it.
+/// One piece of it.
 struct Said {
     seq: u64,
     thought: bool,
@@ -35,14 +35,14 @@ impl Transcript {
     /// The text that an event adds.
     pub(super) fn event(&mut self, head: &Head, event: &Event) -> String {
         let mut text = String::new();
-        // A task that waits has nothing to tell, and another one may be at work.
+        // A waiting task has no output, and another one may be running.
         let task = head.task_id.as_deref().filter(|_| !matches!(event, Event::TaskQueued(_)));
         if let Some(task) = task.filter(|task| *task != self.task) {
             text.push_str(&self.said());
             text.push_str(&self.section(task));
         }
         match event {
-            // The text of a subagent comes back as the result of a tool.
+            // A subagent's text returns as the result of a tool.
             Event::Text(event) if event.parent_tool_use_id.is_none() => self.pend(event.head.seq, false, &event.text),
             Event::Thinking(event) if event.parent_tool_use_id.is_none() => {
                 self.pend(event.head.seq, true, &event.text);

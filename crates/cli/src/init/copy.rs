@@ -1,10 +1,11 @@
-//! Another template's files, all of them.
+//! Copies all files of another template.
 
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-/// Copies what is in a directory, with modes; links stay links. What is no part of a template, like a socket, is left out.
+/// Copies a directory's content with modes. Links stay links. Entries that cannot be part of a template, like a socket, are
+/// omitted.
 pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;

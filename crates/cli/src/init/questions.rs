@@ -15,7 +15,7 @@ impl Questions {
         Questions { asks }
     }
 
-    /// `said`: by a flag.
+    /// `said` is the value of a flag.
     pub(super) fn text(&mut self, question: &str, said: Option<&str>, default: &str) -> anyhow::Result<String> {
         if let Some(said) = said {
             return Ok(line(said).unwrap_or_else(|| default.to_owned()));
@@ -24,7 +24,7 @@ impl Questions {
         Ok(line(&answer).unwrap_or_else(|| default.to_owned()))
     }
 
-    /// Asked again until it is one of the values, of which the beginning is enough.
+    /// Repeats the question until the answer is one of the values, or the beginning of one.
     pub(super) fn choice<T: ValueEnum>(&mut self, question: &str, said: Option<T>, default: T) -> anyhow::Result<T> {
         if let Some(said) = said {
             return Ok(said);
@@ -59,7 +59,7 @@ fn ask(question: &str) -> anyhow::Result<String> {
     Ok(answer)
 }
 
-/// On one line: it becomes a heading or a sentence. `None`: nothing is in it.
+/// Returns the text on one line, because it becomes a heading or a sentence. `None`: it is empty.
 fn line(text: &str) -> Option<String> {
     let text = super::super::terminal::on_one_line(text);
     (!text.is_empty()).then_some(text)

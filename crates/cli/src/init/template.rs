@@ -15,7 +15,7 @@ const TOOL: &str = include_str!("template/api.sh");
 
 pub(super) struct Wishes {
     pub(super) name: String,
-    /// Goes on after "the agent that".
+    /// Continues the sentence "the agent that".
     pub(super) does: String,
     pub(super) answer: AnswerForm,
     pub(super) tools: YesOrNo,

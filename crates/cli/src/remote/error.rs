@@ -42,10 +42,10 @@ impl RemoteError {
         if error.is_connect() { RemoteError::NoServer { url, cause } } else { RemoteError::Cut { url, cause } }
     }
 
-    /// `problem`: the body, where it is one.
+    /// `problem` is the body, if it is a problem.
     pub(super) fn of_answer(url: &Url, status: StatusCode, problem: Option<Problem>, with_key: bool) -> Self {
         let Some(problem) = problem else {
-            // A proxy in front of the server answers for it while the server is away.
+            // A proxy in front of the server answers while the server is unreachable.
             return if status.is_server_error() {
                 RemoteError::Refused { status, sentence: format!("{url} answered {status}") }
             } else {
@@ -79,7 +79,7 @@ impl RemoteError {
         }
     }
 
-    /// The server is away, or on its way: one that restarts answers again soon.
+    /// Returns true if the server is unreachable or restarting, so that it may answer again soon.
     pub(crate) fn may_heal(&self) -> bool {
         match self {
             RemoteError::NoServer { .. } | RemoteError::Cut { .. } => true,
@@ -93,7 +93,7 @@ impl RemoteError {
         }
     }
 
-    /// The same refusal in better words.
+    /// Replaces the text of a refusal.
     pub(crate) fn saying(self, words: String) -> Self {
         match self {
             RemoteError::Refused { status, .. } => RemoteError::Refused { status, sentence: words },

@@ -1,4 +1,4 @@
-//! Shows on a terminal that something goes on while nothing is said.
+//! Shows on a terminal that work continues while there is no output.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ impl Spinner {
         Spinner { enabled, bar: None }
     }
 
-    /// Turns until it is hidden, with the time since it began.
+    /// Spins until it is hidden, and shows the time since its start.
     pub(super) fn spin(&mut self, what: &'static str) {
         if !self.enabled {
             return;
         }
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::new_spinner();
-            // The template is ours and right; the default would do as well.
+            // The template is constant and valid. The default would also be usable.
             if let Ok(style) = ProgressStyle::with_template("        {spinner}  {msg} {elapsed}") {
                 bar.set_style(style);
             }
@@ -34,7 +34,7 @@ impl Spinner {
         bar.set_message(what);
     }
 
-    /// Leaves the line empty for what is printed next.
+    /// Clears the line for the next output.
     pub(super) fn hide(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! Handing in a task exactly once.
+//! Submits a task exactly once.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::super::remote::{Answered, Remote, RemoteError};
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The server's 202. A connection that is cut before it, by a server that restarts, does not make two tasks of one.
+/// Returns the server's 202. If the connection is cut before it, for example by a restart, the task is not created twice.
 pub(super) async fn submit(remote: &Remote, body: &TaskRequest) -> Result<Answered<Accepted>, RemoteError> {
     let key = Uuid::new_v4().to_string();
     let mut tries = 1;

@@ -112,7 +112,7 @@ impl ServeOptions {
         }
     }
 
-    /// `None`: REPOSITORY_CACHE is 0.
+    /// Returns `None` if REPOSITORY_CACHE is 0.
     pub fn mirror_settings(&self) -> Option<MirrorSettings> {
         let max_bytes = self.repository_cache.bytes()?;
         Some(MirrorSettings { directory: self.data_dir.join("mirrors"), max_bytes })

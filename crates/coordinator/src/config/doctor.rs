@@ -27,7 +27,7 @@ impl DoctorOptions {
         let serve = self.serve.clone();
         let engine_address = docker_host();
         let upstream = serve.anthropic_base_url.clone();
-        // Prices are a check of their own.
+        // Another check examines the prices.
         let model_api =
             Prices::load(None).map_err(anyhow::Error::from).and_then(|prices| Ok(serve.gateway_settings(prices)?));
         cli::doctor::Settings {
@@ -51,7 +51,7 @@ impl DoctorOptions {
     }
 }
 
-/// The installation's name, which the first start makes; until then one of the same length.
+/// Returns the installation's name, which the first start creates. Before that, returns a name of the same length.
 fn instance_of(data_dir: &Path) -> Instance {
     Instance::existing(data_dir).ok().flatten().unwrap_or_else(|| Instance::named("00000000"))
 }

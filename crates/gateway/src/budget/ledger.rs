@@ -1,4 +1,5 @@
-//! Keeps what was spent and reserved on each account, and decides if one more request may begin. No waiting, no clock.
+//! The amounts spent and reserved on each account, and the decision if another request may start. The code neither waits nor reads
+//! a clock.
 
 use std::collections::HashMap;
 
@@ -7,38 +8,38 @@ use domain::usage::{Account, Balance, Charge, Cost, Usage};
 
 use crate::bound::Certainty;
 
-/// Accounts that may lie idle in memory; beyond these, those that nobody uses are forgotten. The store has them.
+/// The number of idle accounts in memory. More of them are dropped, because the store has them.
 const IDLE_ACCOUNTS: usize = 4096;
 
 pub(super) struct Ledger {
     entries: HashMap<Account, AccountState>,
-    /// At this size idle accounts are looked for.
+    /// The number of accounts at which idle ones are removed.
     sweep_at: usize,
 }
 
 #[derive(Default)]
 struct AccountState {
     balance: Balance,
-    /// `None`: there were requests that this coordinator has not seen.
+    /// `None`: there were requests that this coordinator did not handle.
     usage: Option<Usage>,
-    /// Requests that are open, and what they may cost.
+    /// The number of open requests.
     open: u32,
     reserved: Cost,
-    /// Open requests that may cost more than is reserved.
+    /// Open requests that may cost more than their reservation.
     unbounded: u32,
-    /// Settlements that the store does not have yet.
+    /// Settlements that are not in the store yet.
     unwritten: u32,
 }
 
-/// The decision on a request that wants to begin.
+/// The decision on a new request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ruling {
-    /// It is reserved.
+    /// The request has a reservation.
     Granted,
-    /// An open request may use up what is left.
+    /// An open request may use up the rest.
     Wait,
     Spent(Spent),
-    /// An account has to be loaded first.
+    /// An account must be loaded first.
     Unknown,
 }
 
@@ -49,12 +50,12 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// Returns those of `accounts` that are not known here.
+    /// Returns the accounts that the ledger does not know.
     pub(super) fn unknown(&self, accounts: &[Account]) -> Vec<Account> {
         accounts.iter().filter(|account| !self.entries.contains_key(account)).cloned().collect()
     }
 
-    /// Takes over what the store has of an account. One that is known already stays as it is.
+    /// Adds an account's balance from the store. A known account is unchanged.
     pub(super) fn learn(&mut self, account: Account, balance: Balance) {
         if self.entries.len() >= self.sweep_at {
             self.entries.retain(|_, entry| entry.open > 0 || entry.unwritten > 0);
@@ -73,7 +74,7 @@ impl Ledger {
         }
     }
 
-    /// Returns true when no request of an account is open.
+    /// Returns true if no request of an account is open.
     pub(super) fn is_settled(&self, account: &Account) -> bool {
         self.entries.get(account).is_none_or(|entry| entry.open == 0)
     }

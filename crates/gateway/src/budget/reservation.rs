@@ -7,8 +7,8 @@ use store::{Change, StoreError};
 
 use super::{Budgets, Certainty};
 
-/// The tries of a settlement that finds the disk full, one every half second. After that the request stays
-/// open, and the next start charges its estimate.
+/// The number of attempts to write a settlement while the disk is full, one every half second. After that the request stays open,
+/// and the next start charges its estimate.
 const TRIES: u32 = 1200;
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -44,7 +44,7 @@ impl Drop for Reservation {
             return;
         };
         let settlement = vec![Change::SettleRequest { id: self.request.id, charge }];
-        // Queued before anyone sees the end of the answer, so that the settlement precedes the end of its task.
+        // The settlement is queued before anyone sees the end of the answer, so that it precedes the end of its task.
         let queued = book.store.enqueue(settlement.clone());
         let (budgets, store) = (self.budgets.clone(), book.store.clone());
         book.tracker.spawn(async move {

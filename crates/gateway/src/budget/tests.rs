@@ -1,4 +1,4 @@
-//! The ledger on its own, and budgets on a store.
+//! Tests of the ledger alone, and of budgets on a store.
 
 mod crash;
 mod property;

@@ -1,7 +1,7 @@
-//! The commands of a push, and the check that it may carry them out.
+//! The commands of a push, and the check that allows or refuses them.
 //!
-//! A push begins with pkt-lines: `OLD NEW REF`, behind the first a NUL and the capabilities, up to a flush packet
-//! `0000`; then comes the pack.
+//! A push begins with pkt-lines: `OLD NEW REF`, followed in the first one by a NUL and the capabilities, up to a flush packet
+//! `0000`. The pack follows.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use domain::repository::is_branch_name;
 
 use super::pkt::{Packet, packet};
 
-/// A command to move a ref from one object to another. An object of zeros stands for none.
+/// A command that moves a ref from one object to another. An object of zeros means that the ref does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Command {
     pub(super) old: String,
@@ -38,7 +38,7 @@ impl PushHead {
     /// A repository task pushes one branch; git's own mirror pushes have many.
     const MAX_COMMANDS: usize = 16;
 
-    /// Reads the head from the beginning of a request. `None`: it is not there as a whole yet.
+    /// Reads the head from the beginning of a request. `None`: it is not complete yet.
     pub(super) fn parse(bytes: &[u8]) -> Result<Option<PushHead>, PushError> {
         let (mut commands, mut capabilities) = (Vec::new(), BTreeSet::new());
         let mut at = 0;
@@ -85,28 +85,28 @@ fn parse_command(line: &str) -> Result<Command, PushError> {
     }
 }
 
-/// The branches that a repository task may push: its own branch, those that it made, and new ones whose names begin with
-/// that of its own and a `-`.
+/// The branches that a repository task may push: its own branch, those that it created, and new ones whose names begin with the
+/// name of its own branch and a `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushPolicy {
     /// The branch, without `refs/heads/`.
     pub branch: String,
-    /// The other branches that the task's session has made.
+    /// The other branches that the task's session created.
     pub made: BTreeSet<String>,
 }
 
 /// The change of a branch that is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Grant {
-    /// The task's own branch, or one that it made.
+    /// The task's own branch, or one that it created.
     CreateOrMove,
     /// The forge must not have the branch yet.
     Create,
 }
 
 impl PushPolicy {
-    /// Judges a command. `made` are the branches that were made since the sandbox got the policy. An error is the reason
-    /// of a refusal, in words that git shows behind `remote rejected`.
+    /// Checks a command. `made` are the branches that were created since the sandbox got the policy. An error is the reason of a
+    /// refusal, which git prints after `remote rejected`.
     pub(super) fn judge(&self, command: &Command, made: &BTreeSet<String>) -> Result<Grant, String> {
         let own = &self.branch;
         let Some(branch) = command.branch() else {
@@ -135,12 +135,12 @@ fn is_zero(object: &str) -> bool {
 }
 
 impl Command {
-    /// The branch's name, where it is one.
+    /// Returns the branch's name if the ref is a branch.
     pub(super) fn branch(&self) -> Option<&str> {
         self.reference.strip_prefix("refs/heads/")
     }
 
-    /// True: the agent's git believes that the forge does not have the ref.
+    /// Returns true if the agent's git believes that the forge does not have the ref.
     pub(super) fn creates(&self) -> bool {
         is_zero(&self.old)
     }

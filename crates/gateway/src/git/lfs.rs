@@ -1,8 +1,8 @@
 //! Pointers of Git LFS in the objects of a push.
 //!
-//! A sandbox cannot upload files to Git LFS, so a push that adds the pointer of a file that the forge does not have is
-//! refused: on the branch, the pointer would name nothing. The pointers are looked for in the objects as the forge has
-//! them, and not in the agent's pack, because a push can name objects that an earlier, refused one has brought.
+//! A sandbox cannot upload files to Git LFS, so a push that adds the pointer of a file that the forge does not have is refused: the
+//! branch would refer to a missing file. The pointers are read from the forge's objects instead of the agent's pack, because a push
+//! can refer to objects of an earlier, refused push.
 
 use std::time::Duration;
 
@@ -35,13 +35,13 @@ const VERSIONS: [&str; 3] = [
     "version http://git-media.io/v/2",
 ];
 
-/// Returns the reason why commits that are at the forge may not get onto a branch. `None`: there is none.
+/// Returns the reason why pushed commits may not become part of a branch. `None`: they may.
 pub(super) async fn objection(
     access: &RepositoryAccess,
     sandbox: &SandboxGateway,
     commits: &[&str],
 ) -> Result<Option<String>, GitHubError> {
-    // One after the other for a sandbox, and few at once for all of them: a pack is held in memory.
+    // Each sandbox examines one push at a time, and all sandboxes few, because a pack is held in memory.
     let (Ok(_own), Ok(_shared)) = (sandbox.examining.acquire().await, sandbox.shared.examinations.acquire().await)
     else {
         return Ok(Some("the server stops".to_owned()));
@@ -67,8 +67,8 @@ pub(super) async fn objection(
     }))
 }
 
-/// Fetches the objects of the commits without the large blobs, and without what was there before the task. `None`: they
-/// are too many.
+/// Fetches the objects of the commits without the large blobs and without the objects from before the task. `None`: there are too
+/// many.
 async fn fetch(access: &RepositoryAccess, commits: &[&str]) -> Result<Option<Vec<u8>>, GitHubError> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, REQUEST);
@@ -85,8 +85,8 @@ async fn fetch(access: &RepositoryAccess, commits: &[&str]) -> Result<Option<Vec
     Ok(Some(bytes.into()))
 }
 
-/// The request of git's protocol, version 0 (gitprotocol-pack). Only the operator's base is a `have`: an object that the
-/// agent names may have come with a push that was refused.
+/// Builds the request of git's protocol, version 0 (gitprotocol-pack). Only the operator's base is a `have`: an object that the
+/// agent names may come from a refused push.
 fn request(commits: &[&str], known: &[String]) -> Vec<u8> {
     let mut lines = Vec::new();
     for (at, commit) in commits.iter().enumerate() {
@@ -103,7 +103,7 @@ fn request(commits: &[&str], known: &[String]) -> Vec<u8> {
     lines
 }
 
-/// The pointers in the answer: lines about what both sides have, then the pack.
+/// Returns the pointers in the answer, which has lines about common commits before the pack.
 fn pointers_in(mut answer: &[u8]) -> Result<Vec<LfsPointer>, PackError> {
     while !answer.starts_with(b"PACK") {
         let packet = pkt::packet(answer).map_err(|_| PackError::Malformed("it is no answer of git"))?;

@@ -1,16 +1,16 @@
 //! Reads the small blobs of a pack (gitformat-pack).
 //!
-//! The pack comes from the forge, as the answer to the gateway's own fetch: it is complete, its deltas name their base by
-//! the offset (`ofs-delta`), and it has no large blobs. The agent still chooses the content, so everything is bounded.
+//! The pack is the forge's answer to the gateway's own fetch: it is complete, its deltas refer to their base by offset
+//! (`ofs-delta`), and it has no large blobs. The agent still chooses the content, so everything is bounded.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
 /// Blobs of at least this size are not in the pack.
 pub(super) const SMALL_BLOB_BYTES: usize = 1024;
 const MAX_OBJECTS: usize = 300_000;
-/// The bound of all objects together when they are unpacked.
+/// The bound on the unpacked size of all objects together.
 const MAX_UNPACKED_BYTES: usize = 256 << 20;
-/// The bound of the blobs that are kept as bases of deltas.
+/// The bound on the size of the blobs that are kept as bases of deltas.
 const MAX_KEPT_BYTES: usize = 16 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +23,7 @@ pub(super) enum PackError {
 
 const ENDS_EARLY: PackError = PackError::Malformed("it ends too early");
 
-/// The kind of an object, as its header says it.
+/// The kind of an object according to its header.
 enum Kind {
     Blob,
     /// A commit, a tree or a tag.
@@ -32,7 +32,7 @@ enum Kind {
     Delta(usize),
 }
 
-/// An object that a later delta can have as its base: the content of a blob.
+/// An object that can be the base of a later delta: the content of a blob.
 struct Base {
     offset: usize,
     blob: Option<Box<[u8]>>,
@@ -228,7 +228,7 @@ mod tests {
 
     use super::{PackError, for_each_blob};
 
-    /// A pack of git itself, with 40 similar files, so that most are deltas, in two commits.
+    /// Returns a pack of git itself, with 40 similar files in two commits, so that most objects are deltas.
     fn pack() -> Vec<u8> {
         const SCRIPT: &str = r#"
 git init -q . && git config user.name a && git config user.email a@acme.test
@@ -273,7 +273,7 @@ git repack -adq --depth=10 --window=20 && cat .git/objects/pack/*.pack > pack
         for at in (12..pack.len() - 20).step_by(5) {
             let mut damaged = pack.clone();
             damaged[at] ^= 0x55;
-            // Some changes give another valid pack. None is read without end.
+            // Some changes result in another valid pack. Reading always ends.
             let _ = blobs(&damaged);
         }
     }

@@ -27,7 +27,7 @@ pub(super) enum Step {
 }
 
 impl GitCall {
-    /// Reads `/OWNER/NAME.git/…`; `None` for all that git does not need: other paths, the dumb protocol, LFS.
+    /// Parses `/OWNER/NAME.git/…`. Returns `None` for everything that git does not need: other paths, the dumb protocol, LFS.
     pub(super) fn parse(method: &Method, path: &str, query: Option<&str>) -> Option<GitCall> {
         let (repository, rest) = path.strip_prefix('/')?.split_once(".git/")?;
         let repository = repository.parse().ok()?;

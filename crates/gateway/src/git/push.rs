@@ -1,9 +1,8 @@
-//! A push: what it wants is judged, its objects go to the forge under a name that means nothing there, and only when
-//! they were looked at the branch is moved.
+//! A push: the gateway checks its commands, sends its objects to the forge under a ref without meaning there, examines them, and
+//! only then moves the branch.
 //!
-//! So a commit that changes `.github/workflows` never stands on a branch, where the forge would run it, and neither does
-//! a pointer of Git LFS without its file. The name is `refs/claude-runner/…`, neither a branch nor a tag; it is removed
-//! again at once.
+//! So a commit that changes `.github/workflows` is never on a branch, where the forge would run it, and neither is a pointer of Git
+//! LFS without its file. The ref is `refs/claude-runner/…`, neither a branch nor a tag, and is removed immediately afterwards.
 
 use std::collections::BTreeSet;
 
@@ -22,12 +21,12 @@ use super::{RepositoryAccess, Workflows, lfs, passed, pkt, refuse, workflows};
 use crate::answer::{Body, full, in_words};
 use crate::sandbox::SandboxGateway;
 
-/// The commands of a push that is allowed have some hundred bytes.
+/// The commands of an allowed push have some hundred bytes.
 const MAX_HEAD_BYTES: usize = 64 << 10;
-/// The forge's answer: a line a ref, and remarks.
+/// The forge's answer has a line for each ref, and remarks.
 const MAX_REPORT_BYTES: usize = 1 << 20;
 const REPORT_STATUS: &str = "report-status";
-/// Adds lines to what the first one says; an answer without them is one of its answers too.
+/// This capability adds lines to the first one's report. A report without them is also valid.
 const REPORT_STATUS_V2: &str = "report-status-v2";
 const REPORT: HeaderValue = HeaderValue::from_static("application/x-git-receive-pack-result");
 
@@ -42,7 +41,7 @@ pub(super) async fn answer(
         Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
     };
     let capabilities = &head.capabilities;
-    // Before a long push git asks with a flush packet alone whether it may.
+    // Before a long push, git sends only a flush packet to check that it may push.
     if head.commands.is_empty() {
         return reported(Vec::new());
     }
@@ -54,7 +53,7 @@ pub(super) async fn answer(
         head.commands.iter().map(|command| access.push.judge(command, &made)).collect::<Vec<_>>()
     };
     let Ok(grants) = judged.iter().cloned().collect::<Result<Vec<Grant>, String>>() else {
-        // git reads the answer only when it has sent all.
+        // git reads the answer only after it has sent everything.
         while body.frame().await.is_some() {}
         let other = || "another ref of this push was refused".to_owned();
         let results = judged.into_iter().map(|judged| RefResult::Refused(judged.err().unwrap_or_else(other)));
@@ -75,7 +74,7 @@ pub(super) async fn answer(
         }
         Err(error) => Err(error),
     };
-    // git shows the reason in a report, and no reason of a status.
+    // git shows the reason in a report, but not the reason of a status.
     concluded.unwrap_or_else(|error| {
         tracing::warn!(%error, "a push failed");
         sandbox.note_push_failure(&error);
@@ -84,7 +83,7 @@ pub(super) async fn answer(
     })
 }
 
-/// Reads up to the pack; what came of that too is given back.
+/// Reads up to the pack, and returns the beginning of the pack that was read along.
 async fn read_head(body: &mut Incoming) -> Result<(PushHead, BytesMut), PushError> {
     let mut bytes = BytesMut::new();
     loop {
@@ -102,7 +101,7 @@ async fn read_head(body: &mut Incoming) -> Result<(PushHead, BytesMut), PushErro
     }
 }
 
-/// The names under which the objects wait at the forge, one for each command.
+/// The refs under which the objects wait at the forge, one for each command.
 struct Waiting(Vec<String>);
 
 impl Waiting {
@@ -111,10 +110,9 @@ impl Waiting {
         Waiting(commands.iter().map(name).collect())
     }
 
-    /// The head of the push that goes to the forge.
+    /// Builds the head of the push that goes to the forge.
     fn head(&self, head: &PushHead) -> Vec<u8> {
-        // Drops capabilities that need more than this push has, and `report-status-v2`: its extra lines are not parsed
-        // here.
+        // These capabilities need more than this push has. The extra lines of `report-status-v2` are not parsed here.
         let dropped = ["atomic", "push-options", REPORT_STATUS, REPORT_STATUS_V2];
         let kept = head.capabilities.iter().map(String::as_str).filter(|capability| !dropped.contains(capability));
         let capabilities: Vec<&str> = std::iter::once(REPORT_STATUS).chain(kept).collect();
@@ -138,7 +136,7 @@ impl Waiting {
     }
 }
 
-/// The objects are at the forge: they are looked at, and the branches moved.
+/// Examines the objects, which are at the forge now, and moves the branches.
 async fn conclude(
     access: &RepositoryAccess,
     sandbox: &SandboxGateway,
@@ -170,7 +168,7 @@ async fn conclude(
     for ((command, grant), reference) in head.commands.iter().zip(grants).zip(&waiting.0) {
         let result = match (report.results.get(reference), &objection) {
             (Some(RefResult::Updated), Some(reason)) => RefResult::Refused(reason.clone()),
-            // A failure for one branch does not hide that another one was moved.
+            // A failure for one branch does not hide that another one moved.
             (Some(RefResult::Updated), None) => update_branch(access, command, *grant).await.unwrap_or_else(|error| {
                 sandbox.note_push_failure(&error);
                 RefResult::Refused(in_words(&error))

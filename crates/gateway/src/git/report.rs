@@ -1,5 +1,5 @@
-//! The answer to a push (report-status in gitprotocol-pack), read and made in git's own form, so that git shows ours as
-//! it shows its server's.
+//! The answer to a push (report-status in gitprotocol-pack), parsed and built in git's own form, so that git shows our answer like
+//! its server's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::pkt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RefResult {
     Updated,
-    /// The reason, in words that git shows behind `remote rejected`.
+    /// The reason, which git prints after `remote rejected`.
     Refused(String),
 }
 
@@ -19,15 +19,15 @@ pub(super) enum RefResult {
 pub(super) struct Report {
     /// The results by the name of the ref that was pushed.
     pub(super) results: BTreeMap<String, RefResult>,
-    /// Text that git prints behind `remote:`.
+    /// Text that git prints after `remote:`.
     pub(super) remarks: Vec<u8>,
 }
 
 const SIDE_BAND: &str = "side-band-64k";
-/// A pkt-line of a side band holds so much: 65,520 bytes less its length and its band.
+/// The content of a side band's pkt-line: at most 65,520 bytes less its length and its band.
 const MAX_BAND: usize = 65_515;
 
-/// Reads an answer in the form that the capabilities asked for.
+/// Parses an answer in the form that the capabilities select.
 pub(super) fn parse(bytes: &[u8], capabilities: &BTreeSet<String>) -> Result<Report, PushError> {
     let (mut status, mut remarks) = (Vec::new(), Vec::new());
     if capabilities.contains(SIDE_BAND) {
@@ -54,7 +54,7 @@ pub(super) fn parse(bytes: &[u8], capabilities: &BTreeSet<String>) -> Result<Rep
     Ok(Report { results, remarks })
 }
 
-/// Makes an answer in the form that the capabilities asked for.
+/// Builds an answer in the form that the capabilities select.
 pub(super) fn make(results: &[(&str, RefResult)], remarks: &[u8], capabilities: &BTreeSet<String>) -> Vec<u8> {
     let mut status = pkt::encode(b"unpack ok\n");
     for (reference, result) in results {

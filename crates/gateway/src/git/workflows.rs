@@ -4,8 +4,8 @@ use forge::GitHubError;
 
 use super::RepositoryAccess;
 
-/// Returns the reason why a commit may not get onto a branch. `None`: its workflows are those of the base branch, now or
-/// when the task began, or those that the task's branch had then.
+/// Returns the reason why a commit may not become part of a branch. `None`: its workflows are those of the base branch, now or when
+/// the task began, or those that the task's branch had then.
 pub(super) async fn objection(access: &RepositoryAccess, commit: &str) -> Result<Option<String>, GitHubError> {
     let (github, name) = (&access.github, &access.name);
     let pushed = match github.workflows(name, commit).await {
@@ -20,7 +20,7 @@ pub(super) async fn objection(access: &RepositoryAccess, commit: &str) -> Result
             return Ok(None);
         }
     }
-    // The base branch may have got new workflows, and the task may have merged them.
+    // The base branch may have new workflows, which the task may have merged.
     let head = github.branch(name, &access.base).await?;
     if let Some(head) = head.filter(|head| !access.known.contains(head))
         && github.workflows(name, &head).await? == pushed

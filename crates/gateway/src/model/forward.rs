@@ -1,4 +1,4 @@
-//! Sends a model request upstream, with patience for an overloaded API, and says in words what went wrong.
+//! Sends a model request upstream, retries while the API is overloaded, and describes failures in a sentence.
 
 use bytes::Bytes;
 use failpoint::failpoint;
@@ -20,7 +20,7 @@ use crate::upstream::Upstream;
 /// The API's own status for "overloaded".
 const OVERLOADED: u16 = 529;
 
-/// The API's successful answer, or the gateway's in its place. A request that the agent has abandoned is not sent again.
+/// Returns the API's successful answer, or the gateway's in its place. A request that the agent has abandoned is not sent again.
 pub(super) async fn send(
     sandbox: &SandboxGateway,
     request: &ModelRequest,
@@ -36,7 +36,7 @@ struct Attempt<'a, F> {
     is_abandoned: F,
 }
 
-/// An answer that is no success, read to its end.
+/// An unsuccessful answer, read to its end.
 struct Trouble {
     status: StatusCode,
     headers: HeaderMap,
@@ -62,7 +62,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
             tries += 1;
             match trouble.status.as_u16() {
                 401 | 403 => {
-                    // Somebody may have logged in between our look at the file and the answer, or just now.
+                    // The login may have been renewed after the file was read.
                     if refused.is_none() && self.changed(&credential) {
                         refused = Some(credential);
                         tries -= 1;
@@ -112,7 +112,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
         sent.map_err(|error| self.unreachable(format!("the model API could not be reached: {}", in_words(&error))))
     }
 
-    /// Returns true when the login was renewed since `credential` was read from it.
+    /// Returns true if the login was renewed since `credential` was read from it.
     fn changed(&self, credential: &Credential) -> bool {
         credential.kind() == CredentialKind::Login
             && self.sandbox.credential().is_ok_and(|current| !current.is_same(credential))
@@ -148,8 +148,8 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
 
     fn overloaded(&self, trouble: &Trouble, tries: u32) -> Response<Body> {
         let sentence = format!("{}, asked {tries} times", trouble.sentence());
-        // One status and one kind for all of them: seen with 2.1.197, the CLI asks an API again that answers 529 or
-        // `overloaded_error`, whatever else it is told.
+        // All of these get the same status and type: version 2.1.197 of the CLI retries an answer with 529 or `overloaded_error`
+        // whatever its headers say.
         let mut answer = final_model_error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", &sentence);
         let about_limits = |name: &str| name.starts_with("anthropic-ratelimit-") || name == "request-id";
         let mut headers = trouble.headers.clone();
@@ -161,7 +161,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
         answer
     }
 
-    /// An outage: the CLI has its own patience for those, and goes on.
+    /// The answer for an outage. The CLI retries it by itself.
     fn unreachable(&self, sentence: String) -> Response<Body> {
         let answer = model_error(StatusCode::BAD_GATEWAY, "api_error", &sentence);
         self.fail(GatewayFailure::Unreachable { sentence });
@@ -200,7 +200,7 @@ impl Trouble {
         }
     }
 
-    /// Returns true when the API itself says that another try is of no use.
+    /// Returns true if the API itself says that a retry is useless.
     fn is_final(&self) -> bool {
         self.headers.get(X_SHOULD_RETRY).is_some_and(|value| value == "false")
     }
@@ -219,7 +219,7 @@ impl Trouble {
         location.map_or_else(|| "elsewhere".to_owned(), shortened)
     }
 
-    /// The answer as it came.
+    /// Returns the answer unchanged.
     fn pass(self) -> Response<Body> {
         let mut answer = full(self.status, self.body);
         let mut headers = self.headers;

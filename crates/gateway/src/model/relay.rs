@@ -1,7 +1,7 @@
 //! Carries the answer of one model request from the API to the agent.
 //!
-//! The relay runs apart from the agent's connection: what was asked for is paid for, so an answer is read to its end
-//! whether the agent still listens or not.
+//! The relay is independent of the agent's connection: a request is paid for, so its answer is read to the end even if the agent
+//! has hung up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,20 +25,20 @@ use crate::sandbox::SandboxGateway;
 use crate::sse::{Origin, UsageReader, statement_of_json};
 use crate::task::{CutCharge, TaskRequests};
 
-/// Pieces of an answer that wait for an agent that reads slowly.
+/// The number of pieces of an answer that wait for a slow agent.
 const PIECES: usize = 16;
-/// A longer answer in one document is not read. The longest are under 1 MB.
+/// The maximum size of an answer in one document. The longest have less than 1 MB.
 const MAX_DOCUMENT_BYTES: usize = 8 << 20;
 /// The time after `message_stop` in which the API has to end its answer.
 const END_TIMEOUT: Duration = Duration::from_millis(100);
-/// Bytes of a foreign answer that its error quotes.
+/// The number of bytes of a foreign answer that its error quotes.
 const QUOTED_BYTES: usize = 120;
 
 /// A request that is about to be sent.
 pub(super) struct Relay {
     pub(super) sandbox: Arc<SandboxGateway>,
     pub(super) request: ModelRequest,
-    /// The room that the request's body takes.
+    /// The buffer space of the request's body.
     pub(super) room: OwnedSemaphorePermit,
     /// `None`: the request costs nothing.
     pub(super) entry: Option<MeteredRequest>,
@@ -67,7 +67,7 @@ impl Relay {
             }),
         };
         let endpoint = request.endpoint;
-        // From here on the request is not sent again, so its body's room is free for others.
+        // From here on the request is not sent again, so the buffer space of its body is released.
         drop((request, room));
         match answered {
             Ok(response) if is_stream(response.headers()) && open.entry.is_some() => open.stream(response, head).await,
@@ -101,7 +101,7 @@ impl Open {
         model_error(StatusCode::SERVICE_UNAVAILABLE, "api_error", "the task has ended")
     }
 
-    /// Charges the request, then answers: so whoever sees the end of an answer finds it charged.
+    /// Charges the request before it answers, so that the charge is visible to everyone who sees the end of the answer.
     fn close_with(self, head: Head, answer: Response<Body>) {
         drop(self);
         // An agent that hung up needs no answer.
@@ -144,7 +144,7 @@ impl Open {
         self.close_with(head, answer);
     }
 
-    /// Makes an error of an answer that is not the API's. Such an answer costs nothing.
+    /// Converts an answer that is not the API's into an error. Such an answer costs nothing.
     fn foreign(&mut self, headers: &HeaderMap, body: &[u8], end: End) -> Response<Body> {
         let sentence = foreign_sentence(headers, body, end);
         let answer = model_error(StatusCode::BAD_GATEWAY, "api_error", &sentence);
@@ -190,8 +190,8 @@ impl Open {
                         continue;
                     }
                     self.sandbox.request_gate.expect_calls(ends.tool_calls());
-                    // The end of the answer goes out with the end of the message: between them it could be cut off
-                    // again. Read to its own end, so that its connection serves others.
+                    // The end of the answer is sent together with the end of the message, because a cut between them would break it
+                    // again. The answer is read to its own end, so that its connection can be reused.
                     let _ = tokio::time::timeout(END_TIMEOUT, response.chunk()).await;
                     self.see(&mut reader, None);
                     break Some(passed);
@@ -217,14 +217,14 @@ impl Open {
         {
             entry.refused(StatusCode::BAD_GATEWAY);
         }
-        // Charged before the agent sees the end.
+        // The request is charged before the agent sees the end.
         drop(self);
         if let (Some(agent), Some(last)) = (agent, last) {
             let _ = agent.send(Piece::Last(last.into())).await;
         }
     }
 
-    /// Reads what the next piece states; `None`: the last one has come.
+    /// Reads the usage that the next piece states. `None` means the end of the stream.
     fn see(&mut self, reader: &mut UsageReader, piece: Option<&[u8]>) {
         self.sandbox.activity_tracker.touch();
         let Some(entry) = &mut self.entry else { return };
@@ -246,7 +246,7 @@ impl Open {
         }
     }
 
-    /// The same as [`Open::foreign`], for an agent that was sent the head of a stream.
+    /// Like [`Open::foreign`], for an agent that already has the head of a stream.
     fn foreign_event(&mut self, headers: &HeaderMap, beginning: &[u8], end: End) -> Vec<u8> {
         self.foreign(headers, beginning, end);
         let message = foreign_sentence(headers, beginning, end);
@@ -254,7 +254,7 @@ impl Open {
         format!("event: error\ndata: {error}\n\n").into_bytes()
     }
 
-    /// Gives a piece to the agent. One that reads nothing is waited for, until its task has ended.
+    /// Sends a piece to the agent. It waits for a slow agent until its task has ended.
     async fn pass(&self, agent: &mut Option<mpsc::Sender<Piece>>, bytes: Vec<u8>) {
         let Some(sender) = agent else { return };
         let passed = match sender.try_send(Piece::Next(bytes.into())) {
@@ -286,7 +286,7 @@ enum Piece {
     Last(Bytes),
 }
 
-/// Passes on what the relay sends. A relay that ends without a last piece cuts the answer.
+/// Forwards the relay's pieces. A relay that ends without a last piece cuts the answer.
 fn body_of(pieces: mpsc::Receiver<Piece>) -> Body {
     let pieces = stream::try_unfold(Some(pieces), |pieces| async move {
         let Some(mut pieces) = pieces else { return Ok(None) };

@@ -1,10 +1,9 @@
-//! Reads a model request: refuses what would have the API itself fetch, keep or charge something that no rule of ours
-//! sees, and finds what decides how much the request can use.
+//! Reads a model request: it refuses features with which the API itself would fetch, store or charge something that our rules do
+//! not see, and extracts what determines the request's maximum usage.
 //!
-//! The API fetches images and documents by URL, connects to MCP servers, runs programs and reads stored files for
-//! whoever asks. An agent that posts such a request by hand could name any address in it. The API also sells other
-//! speeds, regions and service tiers, compaction and a fallback to another model, each at prices of its own. Claude
-//! Code uses none of these.
+//! The API fetches images and documents by URL, connects to MCP servers, runs programs and reads stored files for any caller. An
+//! agent that sends such a request itself could name any address in it. The API also sells other speeds, regions and service tiers,
+//! compaction and a fallback to another model, each at its own price. Claude Code uses none of these.
 
 use std::fmt;
 
@@ -47,7 +46,7 @@ impl PolicyViolation {
     }
 }
 
-/// Tools that are no schema of the agent's own: these run in the sandbox, or search without an address.
+/// Tools that are not schemas of the agent: these run in the sandbox, or search without an address.
 const OPEN_TOOLS: [&str; 7] =
     ["custom", "bash_", "text_editor_", "computer_", "memory_", "tool_search_tool_", "web_search_"];
 const CONNECTORS: [&str; 3] = ["mcp_servers", "container", "skills"];
@@ -55,7 +54,7 @@ const CONNECTORS: [&str; 3] = ["mcp_servers", "container", "skills"];
 /// Tools that the API runs itself, within the request.
 const SERVER_TOOLS: [&str; 1] = ["web_search_"];
 
-/// Fields that change the price, and the values with which they do not.
+/// Fields that change the price, and their values that do not.
 const PRICED: [(&str, &[&str]); 6] = [
     ("speed", &["standard"]),
     ("inference_geo", &["global"]),
@@ -64,7 +63,7 @@ const PRICED: [(&str, &[&str]); 6] = [
     ("fallbacks", &[]),
     ("fallback_model", &[]),
 ];
-/// In `context_management`: the beginning of edits that make the API sample again.
+/// The prefix of edits in `context_management` that make the API sample again.
 const COMPACTION: &str = "compact";
 
 /// Fields of a request whose price is known.
@@ -93,8 +92,7 @@ pub(super) fn check(body: &[u8]) -> Result<Contents, PolicyViolation> {
     let mut found = None;
     let mut contents = Contents::default();
     let mut reader = serde_json::Deserializer::from_slice(body);
-    // An error is what ends the walk once something is found. Any other, the bound on depth above all, would leave the
-    // rest unread.
+    // The walk ends with an error once it finds something. Any other error, mainly the limit on depth, would leave the rest unread.
     let walked = Walk { place: Place::Top, found: &mut found, contents: &mut contents }.deserialize(&mut reader);
     walked.map_err(|_| found.unwrap_or(PolicyViolation::Unreadable))?;
     Ok(contents)
@@ -138,7 +136,7 @@ impl Walk<'_> {
             (Place::Top, "messages" | "system") => Ok(Some(Place::Content)),
             (Place::Source, "url") => Err(PolicyViolation::Url),
             (Place::Content | Place::Source, "file_id") => Err(PolicyViolation::File),
-            // A call's arguments and its schema are the agent's own words: whatever stands in them, nobody follows it.
+            // A call's arguments and its schema are the agent's own text, which the API does not interpret.
             (Place::Content, "input") | (Place::Top | Place::Tools, _) => Ok(None),
             (Place::Content, "source") => Ok(Some(Place::Source)),
             (Place::Content | Place::Source, _) => Ok(Some(Place::Content)),
@@ -245,7 +243,7 @@ fn is_known(field: &str) -> bool {
     KNOWN_FIELDS.contains(&field) || CONNECTORS.contains(&field) || PRICED.iter().any(|(priced, _)| *priced == field)
 }
 
-/// Returns true when a refused field has the value that holds without it.
+/// Returns true if a refused field has its default value.
 fn is_harmless(violation: PolicyViolation, field: &str, value: &Value) -> bool {
     let mut priced = PRICED.iter().filter(|(priced, _)| violation == PolicyViolation::Price && *priced == field);
     let usual = priced.any(|(_, usual)| value.as_str().is_some_and(|value| usual.contains(&value)));
@@ -284,7 +282,7 @@ impl Contents {
         self.attached_bytes += source.bytes;
     }
 
-    /// Counts a tool of the kind that its `type` names. False: the tool is not forwarded.
+    /// Counts a tool of the kind that its `type` names. Returns false if the tool is not forwarded.
     fn add_tool(&mut self, kind: &Value) -> bool {
         let Some(kind) = kind.as_str() else { return kind.is_null() };
         let starts_with_one_of = |names: &[&str]| names.iter().any(|name| kind.starts_with(name));

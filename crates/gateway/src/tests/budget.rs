@@ -1,4 +1,4 @@
-//! A task's money.
+//! The budget of a task.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::task::{SettleBounds, TaskRequests};
 use crate::tokens::TokenCounts;
 use crate::{GatewayFailure, Prices, TaskEnd};
 
-/// A task of its own with so much money.
+/// Returns a payer with its own task and this limit.
 fn limit(dollars: f64) -> Payer {
     Payer { task: Some(TaskId::generate()), max_cost: Some(Cost::from_dollars(dollars)), ..Payer::default() }
 }
@@ -53,7 +53,7 @@ const MODEL: &str = "claude-sonnet-4-6";
 
 #[tokio::test]
 async fn the_request_after_the_limit_is_refused() {
-    // Each costs one cent.
+    // Each request costs one cent.
     let server = Server::start(|_, _| {
         message(MODEL, &json!({ "input_tokens": 0, "output_tokens": 666, "cache_read_input_tokens": 34 }))
     })
@@ -69,7 +69,7 @@ async fn the_request_after_the_limit_is_refused() {
     let Some(GatewayFailure::BudgetExceeded { sentence }) = world.sandbox.failure() else { panic!() };
     assert!(sentence.contains("$0.0250") && sentence.contains("$0.0300"), "{sentence}");
 
-    // The next task has its own money, although the reading goes on.
+    // The next task has its own budget, although the earlier answer is still being read.
     world.sandbox.begin_task(limit(0.005));
     assert_eq!(world.ask().await.status, 200);
     assert_eq!(world.ask().await.status, 402);
@@ -86,7 +86,7 @@ async fn a_second_request_waits_while_the_first_may_use_up_the_rest() {
     let second = meter.reserve(&task, MODEL, &DEAR);
     tokio::pin!(second);
     assert!(futures::poll!(second.as_mut()).is_pending());
-    // It cost nothing after all.
+    // The request cost nothing.
     drop(first);
     assert!(second.await.is_ok());
 }
@@ -180,7 +180,7 @@ async fn a_key_asks_its_own_models_for_answers_of_its_length() {
         assert!(sentence.contains("claude-haiku-4-5") && sentence.contains("claude-sonnet-4-6"), "{sentence}");
     }
     assert_eq!(server.seen().len(), 1);
-    // A task that succeeds afterwards did not fail because of it.
+    // The earlier failure does not count for a task that succeeds afterwards.
     assert_eq!(world.ask().await.status, 200);
     assert_eq!(world.sandbox.failure(), None);
 }

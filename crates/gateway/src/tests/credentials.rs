@@ -1,4 +1,4 @@
-//! The container's credentials are taken away and ours put in.
+//! The gateway replaces the container's credentials with its own.
 
 use std::path::Path;
 
@@ -45,7 +45,7 @@ fn smuggling() -> http::Request<http_body_util::Full<bytes::Bytes>> {
 fn write_login(path: &Path, token: &str, expires_in: SignedDuration) {
     let at = (Timestamp::now() + expires_in).as_millisecond();
     let text = format!(r#"{{"claudeAiOauth":{{"accessToken":"{token}","refreshToken":"r","expiresAt":{at}}}}}"#);
-    // Replaced as a whole, as the CLI does it.
+    // The file is replaced as a whole, as the CLI does it.
     let new = path.with_extension("new");
     std::fs::write(&new, text).unwrap();
     std::fs::rename(new, path).unwrap();

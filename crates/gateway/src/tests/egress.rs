@@ -38,7 +38,7 @@ fn addresses(list: &[&str]) -> Vec<SocketAddr> {
 
 #[tokio::test]
 async fn what_is_not_allowed_is_not_even_looked_up() {
-    // The resolver knows the name, and another one would fail loudly.
+    // The resolver knows the forbidden name. An unknown name would give another error.
     let egress = egress(&["other.example"], &[("a.example", "1.1.1.1")]);
     assert_eq!(admit(&egress, "a.example", 443).await, Err(Refusal::NotAllowed));
     assert_eq!(admit(&egress, "secret.attacker.example", 443).await, Err(Refusal::NotAllowed));
@@ -88,7 +88,7 @@ async fn a_sessions_rules_are_its_own() {
     assert_eq!(admit(&egress, "a.example", 443).await, Err(Refusal::NotAllowed));
 }
 
-/// The operator's word for one agent is as good as for all, and no better.
+/// The operator's rules for one agent count like those for all agents.
 #[tokio::test]
 async fn an_agents_rules_are_judged_like_the_operators() {
     let names = [("in.example", "10.0.0.1"), ("meta.example", "169.254.169.254"), ("api.model.example", "1.1.1.1")];

@@ -1,4 +1,4 @@
-//! A success that is no answer of the model API is an error and costs nothing.
+//! A success that is not an answer of the model API is an error and costs nothing.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -53,7 +53,7 @@ async fn a_document_that_is_cut_costs_nothing() {
     let address = listener.local_addr().unwrap();
     TaskTracker::new().spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        // The request comes in one piece.
+        // The request arrives in one piece.
         assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n";
         let body = r#"{"type":"message","usage":{"input_tokens":1,"output_tokens":1}"#;
@@ -81,7 +81,7 @@ async fn a_stream_that_is_not_the_apis_ends_with_an_error_and_costs_nothing() {
         let world = Setup::before(server.address).open();
         let text = world.ask().await.text;
         let (before, error) = text.split_once("event: error\ndata: ").unwrap_or_else(|| panic!("{body:?}: {text}"));
-        // A ping says nothing, so it passes before it is known whose stream this is.
+        // A ping does not show the origin of the stream, so it may pass before the origin is known.
         assert!(before.is_empty() || (before == body && body.starts_with("event: ping")), "{text}");
         assert!(error.contains("did not come from the model API"), "{text}");
         assert!(matches!(world.sandbox.failure(), Some(GatewayFailure::Unreachable { .. })));

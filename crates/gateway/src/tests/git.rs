@@ -16,7 +16,7 @@ async fn a_branch_is_cloned_and_pushed_without_a_token() {
     world.works(&format!("{CLONE}; echo 2 > a; git commit -qam 2; git push -q origin claude/1")).await;
     world.works("cd w; echo 3 > a; git commit -qam 3; git push -q origin claude/1 claude/1:claude/1-more").await;
     assert_eq!(world.references().await, "refs/heads/claude/1 refs/heads/claude/1-more refs/heads/main");
-    // A push of several megabytes goes in chunks, behind a request that only asks.
+    // git sends a push of several megabytes in chunks, after a request that only asks for permission.
     world
         .works("cd w; head -c 4000000 /dev/urandom > big; git add big; git commit -qm big; git push -q origin claude/1")
         .await;
@@ -89,7 +89,7 @@ async fn workflows_stay_as_they_are_however_they_are_changed() {
             assert_eq!(world.references().await, before, "{change}");
         }
     }
-    // A branch that has nothing of the base, and a merge that brings a change.
+    // One branch has no common history with the base, and one merge brings a change.
     for change in [
         format!("git checkout -q --orphan alone; {evil}; git add -A; git commit -qm alone"),
         format!(
@@ -104,7 +104,7 @@ async fn workflows_stay_as_they_are_however_they_are_changed() {
         assert!(said.contains("it changes .github/workflows"), "{change}: {said}");
         assert_eq!(world.references().await, before, "{change}");
     }
-    // A tree that the forge shows only in part.
+    // The forge truncates this tree.
     world.forge.set_tree_limit(2);
     let said = world.refused("cd w; git reset -q --hard origin/claude/1; git switch -q -C claude/1 origin/claude/1; echo 3 > a; git commit -qam 3; git push origin claude/1").await;
     assert!(said.contains("the directory / cannot be seen whole"), "{said}");
@@ -169,7 +169,7 @@ async fn a_branch_that_the_task_did_not_make_is_not_moved() {
         assert!(said.contains(reason), "{push}: {said}");
         assert_eq!(world.references_with_commits().await, before, "{push}");
     }
-    // The branch comes between the advertisement and the push.
+    // The branch appears between the advertisement and the push.
     let said = world
         .refused(
             "cd w; mkdir hooks; printf '#!/bin/sh\ngit --git-dir ../repositories/acme/api.git branch claude/1-late main\n' > hooks/pre-push; \
@@ -178,7 +178,7 @@ async fn a_branch_that_the_task_did_not_make_is_not_moved() {
         .await;
     assert!(said.contains("Reference already exists"), "{said}");
     assert!(world.references_with_commits().await.contains(&format!("claude/1-late {}", world.main().await)));
-    // Its own are made, and moved.
+    // The task creates and moves its own branches.
     world.works("cd w; git push -q origin HEAD:claude/1-second; echo 3 > a; git commit -qam 3; git push -q origin HEAD:claude/1-second").await;
 }
 
@@ -195,17 +195,17 @@ async fn a_pointer_of_git_lfs_is_pushed_only_where_the_forge_has_its_file() {
     let said =
         world.refused(&format!("cd w; {all} git add -A; git commit -qm pointers; git push origin claude/1")).await;
     assert!(said.contains("it adds a pointer of Git LFS") && said.contains(&oid(1)), "{said}");
-    // Its objects are at the forge now, so that the next push need not bring them. It is not refused less.
+    // Its objects are already at the forge, so the next push need not send them. The push is still refused.
     let said = world.refused("cd w; echo 2 > a; git commit -qam 2; git push --no-verify origin claude/1").await;
     assert!(said.contains("it adds a pointer of Git LFS"), "{said}");
     assert_eq!(world.references().await, before);
-    // Every one has to be there, and most of them are deltas in the pack.
+    // The forge must have every file, and most pointers are deltas in the pack.
     (1..29).for_each(|n| world.forge.add_lfs_file("acme/api", &oid(n)));
     let said = world.refused("cd w; git push origin claude/1:claude/1-other").await;
     assert!(said.contains(&oid(29)), "{said}");
     world.forge.add_lfs_file("acme/api", &oid(29));
     world.works("cd w; git push -q origin claude/1").await;
-    // A pointer may be moved, and one that only was on the way is one, too.
+    // A pointer may be moved. An intermediate pointer counts too.
     world.works("cd w; git mv p3 q3; git commit -qm moved; git push -q origin claude/1").await;
     let on_the_way = format!(
         "cd w; {} git add -A; git commit -qm in; git rm -q p77; git commit -qm out; git push origin claude/1",
@@ -262,7 +262,7 @@ async fn the_forges_reasons_are_shown() {
     }
     assert_eq!(world.references().await, "refs/heads/main");
 
-    // A repository that was renamed meanwhile.
+    // The repository was renamed in the meantime.
     world.forge.rename_repository("acme/api", "acme/renamed").unwrap();
     world.works("cd w; git fetch -q; git push -q origin claude/1").await;
     world.forge.archive_repository("acme/renamed");

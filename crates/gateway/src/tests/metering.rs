@@ -1,4 +1,4 @@
-//! Usage is what the API's answers state, however they come.
+//! The usage is what the API's answers state, in every form of answer.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -121,7 +121,7 @@ async fn a_streamed_answer_is_metered_and_passes_unchanged() {
         cache_read_input_tokens: 1000,
         requests: 1,
     };
-    // 3 × $3 + 25 × $15 + 100 × $3.75 + 50 × $6 + 1000 × $0.30, a million each, and two searches for a cent.
+    // 3 × $3 + 25 × $15 + 100 × $3.75 + 50 × $6 + 1000 × $0.30, per million each, and two searches for a cent each.
     let cost = Cost::from_nano_dollars(9_000 + 375_000 + 375_000 + 300_000 + 300_000 + 20_000_000);
     assert_eq!(world.sandbox.usage(), UsageSnapshot { usage, cost });
 }
@@ -152,7 +152,7 @@ async fn an_answer_in_one_document_is_metered() {
     }
 }
 
-/// The usage of one answer with these figures.
+/// Returns the usage of one answer with these figures.
 fn counted(usage: &Value) -> TokenCounts {
     let body = json!({ "type": "message", "model": "claude-sonnet-4-6", "usage": usage });
     let mut counts = TokenCounts::default();

@@ -51,7 +51,7 @@ async fn only_the_internet_is_called_unless_a_rule_says_more() {
     let found = post(&closed, "https://nowhere.example/").await;
     assert!(matches!(found, Err(OutboundError::Unresolved { .. })), "{found:?}");
 
-    // A name that is allowed leads inside, but to no metadata service; http where the rule says so.
+    // An allowed name may resolve to an internal address, but not to a metadata service. http is allowed if the rule names it.
     let open = outbound(&["in.example", "meta.example", "http://10.0.0.2:8080", "*.wild.example"], &names);
     assert!(matches!(post(&open, "https://meta.example/").await, Err(OutboundError::NotPublic { .. })));
     assert_eq!(open.check(&url("http://10.0.0.2:8080/")), Ok(()));
@@ -75,7 +75,7 @@ async fn the_coordinator_and_the_engine_are_never_called() {
     assert!(matches!(post(&outbound, "http://self.example:3456/").await, Err(OutboundError::Protected(_))));
 }
 
-/// A name that leads elsewhere the second time.
+/// A name that resolves to another address the second time.
 #[derive(Default)]
 struct Turning(AtomicUsize);
 
@@ -97,7 +97,7 @@ async fn the_address_that_was_checked_is_the_one_that_is_called() {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = vec![0; 4096];
         let read = stream.read(&mut request).await.unwrap();
-        // A body without end: it is not read to one.
+        // The body has no end, and the request does not read it to its end.
         let head = "HTTP/1.1 503 Later\r\nretry-after: 7\r\ntransfer-encoding: chunked\r\n\r\n";
         stream.write_all(head.as_bytes()).await.unwrap();
         let piece = format!("1000\r\n{}\r\n", "x".repeat(0x1000));

@@ -1,5 +1,5 @@
-//! Whatever an agent asks for, however many requests it has open, and whenever the coordinator dies: no budget is
-//! overrun by more than one request. The model API's own bill is the judge.
+//! No budget is exceeded by more than one request, whatever an agent asks for, however many requests it has open, and whenever the
+//! coordinator dies. The simulated API's own bill decides.
 
 use std::fs;
 use std::path::Path;
@@ -31,17 +31,17 @@ use crate::{Credential, Credentials, Gateway, GatewaySettings, Prices, SandboxGa
 const MODEL: &str = "claude-sonnet-4-6";
 const BUDGET: Cost = Cost::from_nano_dollars(1_000_000_000);
 const MAX_TOKENS: u64 = 4_000;
-/// Fewer than a sandbox may have open.
+/// The number is below a sandbox's limit on open requests.
 const REQUESTS_PER_SANDBOX: usize = 25;
 
 /// One model request: its body and its outcome.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Plan {
     kind: Kind,
-    /// Percent of the most that such a request can cost.
+    /// The cost in percent of the request's upper bound.
     use_percent: u64,
     answer_after_ms: u64,
-    /// The agent hangs up then.
+    /// The time after which the agent hangs up.
     patience_ms: u64,
     streams: bool,
     /// A request without a bound costs three times its estimate.
@@ -101,7 +101,7 @@ impl Plan {
         body.to_string()
     }
 
-    /// Returns the usage that the API states for it.
+    /// Returns the usage that the API states for the request.
     fn usage(&self, body_bytes: usize) -> Value {
         let share = |most: u64| most * self.use_percent / 100;
         let (input, searches) = match self.kind {
@@ -125,7 +125,7 @@ impl Plan {
     }
 }
 
-/// The requests that the living coordinator has sent to the API.
+/// The requests that the current coordinator has sent to the API.
 #[derive(Default)]
 struct Bill {
     costs: Mutex<Vec<Cost>>,
@@ -142,7 +142,7 @@ async fn api(bill: Arc<Bill>) -> Server {
         let mut counts = TokenCounts::default();
         counts.update(&statement_of_json(document.to_string().as_bytes()).unwrap().usage);
         {
-            // A dead coordinator asks for nothing.
+            // A dead coordinator sends no requests.
             let mut costs = bill.costs.lock().unwrap();
             if seen.line.contains(&format!("/life-{}/", bill.life.load(Ordering::SeqCst))) {
                 costs.push(prices.cost(MODEL, &counts));
@@ -167,7 +167,7 @@ fn stream(usage: &Value) -> Response {
     )
 }
 
-/// A coordinator's gateway on a store, with as many sandboxes of the one task as the requests need.
+/// A coordinator's gateway on a store, with as many sandboxes of one task as the requests need.
 struct Life {
     gateway: Gateway,
     budgets: Budgets,
@@ -247,7 +247,7 @@ async fn play(plans: &[Plan], at_once: usize, kill_at: Option<usize>) {
     if !before.is_empty() {
         let life = Life::begin(first.path(), &server, 0, &task, at_once, true).await;
         life.ask(before, at_once).await;
-        // It dies here: nothing that it asks for or writes from now on counts.
+        // The coordinator dies here: its later requests and writes do not count.
         let costs = bill.costs.lock().unwrap();
         bill.life.store(1, Ordering::SeqCst);
         for entry in fs::read_dir(first.path()).unwrap() {
@@ -284,8 +284,8 @@ async fn play(plans: &[Plan], at_once: usize, kill_at: Option<usize>) {
     life.gateway.close();
 }
 
-/// `kill_at`: the coordinator dies after so many requests were made, and what is open at the end is cut. Else all
-/// answers are read to their end, and some cost more than was estimated.
+/// With `kill_at`, the coordinator dies after that many requests, and the open ones are cut. Otherwise all answers are read to
+/// their end, and some cost more than their estimate.
 fn run(plans: &[Plan], at_once: usize, kill_at: Option<usize>) {
     let plans: Vec<Plan> = plans.iter().map(|plan| Plan { beyond_estimate: kill_at.is_none(), ..*plan }).collect();
     let plans = plans.as_slice();
@@ -311,7 +311,7 @@ proptest! {
     }
 }
 
-/// The overrun that this bound prevents: 40 requests with web search took a budget of $1 to $16.06.
+/// The overrun that this bound prevents: without it, 40 requests with web search took a budget of $1 to $16.06.
 #[test]
 fn forty_searches_at_once() {
     let plan = Plan {

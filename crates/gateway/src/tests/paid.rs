@@ -1,4 +1,4 @@
-//! Every request that was sent is paid for, whoever hangs up and whenever the task ends.
+//! Every request that was sent is charged, whoever hangs up and whenever the task ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,27 +12,27 @@ use hyper::body::Incoming;
 use super::world::*;
 use crate::{SettleBounds, TaskEnd, UsageSnapshot};
 
-/// A thousand tokens of input: $0.003.
+/// One thousand tokens of input: $0.003.
 const START: &str = concat!(
     r#"data: {"type":"message_start","message":{"model":"claude-sonnet-4-6","usage":{"input_tokens":1000,"#,
     r#""output_tokens":1}}}"#,
     "\n\n"
 );
-/// A hundred of output: $0.0015.
+/// One hundred tokens of output: $0.0015.
 const END: &str = concat!(
     r#"data: {"type":"message_delta","usage":{"output_tokens":100}}"#,
     "\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
 );
 const STATED: Cost = Cost::from_nano_dollars(3_000_000 + 1_500_000);
 
-/// The reservation of [`ASK`]: its bytes and 2,000 tokens of instructions written to the cache for an hour, 100 of
-/// output, in one region.
+/// Returns the reservation of [`ASK`]: its bytes and 2,000 tokens of instructions written to the cache for an hour, and 100 tokens
+/// of output, in one region.
 fn reservation() -> Cost {
     let nanos = (ASK.len() as u64 + 2_000) * 6_000 + 100 * 15_000;
     Cost::from_nano_dollars(nanos * 11 / 10)
 }
 
-/// A request of a task whose answer has begun, and the channel by which it goes on.
+/// A request of a task whose answer has begun, and the channel for the rest of the answer.
 struct Begun {
     world: World,
     task: TaskId,
@@ -161,7 +161,7 @@ async fn where_a_caller_aborts_a_cut_request_costs_what_can_have_been_written() 
     let begun = begun(AT_ONCE).await;
     begun.world.sandbox.end_task(TaskEnd::Caller);
     let (cost, reading) = begun.charged().await;
-    // Under a tenth of a second at 250 tokens, or as much as may have been written.
+    // The estimate covers less than a tenth of a second at 250 tokens per second, and at most the whole answer.
     assert!(cost > Cost::from_nano_dollars(3_000_000) && cost <= STATED, "{cost:?}");
     assert_eq!(reading.usage.input_tokens, 1000);
 }
@@ -179,7 +179,7 @@ async fn the_end_of_the_coordinator_cuts_at_once() {
 async fn an_agent_that_reads_nothing_does_not_hold_the_end_of_its_task() {
     let begun = begun(SettleBounds::default()).await;
     let piece = format!("data: {{\"type\":\"ping\",\"x\":\"{}\"}}\n\n", "x".repeat(60_000)).leak();
-    // More than all buffers on the way take, until the gateway reads no more.
+    // The loop fills all buffers on the way, until the gateway stops reading.
     while tokio::time::timeout(Duration::from_millis(200), begun.upstream.send(Ok(piece))).await.is_ok() {}
     begun.world.sandbox.end_task(TaskEnd::Own);
     begun.upstream.send(Ok(END)).await.unwrap();

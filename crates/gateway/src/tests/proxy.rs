@@ -38,7 +38,7 @@ async fn a_tunnel_carries_bytes_both_ways() {
     let outside = shouting().await;
     let world = Setup::before(server.address).allow(&[&outside.to_string()]).open();
     let mut request = connect_to(&outside.to_string());
-    // Sent before the answer is there, as some clients do.
+    // The bytes are sent before the answer arrives, as some clients do.
     request.extend_from_slice(b"hello");
     let answer = world.raw(&request).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nHELLO"), "{answer}");
@@ -125,7 +125,7 @@ async fn names_are_resolved_and_checked_here() {
     let mut client = world.client().await;
     let refused = client.send(request("GET", &format!("http://rebound.example:{port}/"), "")).await;
     assert_eq!((refused.status.as_u16(), sink.seen().len()), (403, 0));
-    assert!(!refused.text.contains("127.0.0.1"), "where it leads is not told");
+    assert!(!refused.text.contains("127.0.0.1"), "the address is not revealed");
     let allowed = client.send(request("GET", &format!("http://NAMED.test:{port}/x"), "")).await;
     assert_eq!((allowed.status.as_u16(), sink.seen().len()), (200, 1));
     assert_eq!(sink.seen()[0].header("host"), Some(format!("named.test:{port}").as_str()));

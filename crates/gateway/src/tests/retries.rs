@@ -41,7 +41,7 @@ async fn an_api_that_stays_overloaded_ends_the_task_with_the_true_reason() {
         .await;
         let world = Setup::before(server.address).open();
         let answer = world.ask().await;
-        // Whatever the API's status was: this is the one that the CLI does not repeat when told so.
+        // The status is always 429, which the CLI does not retry if the header forbids it.
         assert_eq!((answer.status.as_u16(), answer.should_retry()), (429, Some("false")), "{status}");
         // With the original error type the CLI would retry an overloaded API.
         assert_eq!(answer.json()["error"]["type"], "rate_limit_error");

@@ -1,4 +1,4 @@
-//! Answers pass as they come, requests end with their client, and nothing else passes.
+//! Answers are forwarded as they arrive, requests end with their client, and nothing else is forwarded.
 
 use http_body_util::BodyExt;
 use tokio_util::task::TaskTracker;
@@ -13,7 +13,7 @@ async fn a_stream_passes_piece_by_piece() {
     let mut client = world.client().await;
     let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
     for piece in ["event: ping\ndata: {\"type\":\"ping\"}\n\n", ": a line\n\n"] {
-        // The rest is not even written yet.
+        // The rest has not been written yet.
         upstream.send(Ok(piece)).await.unwrap();
         assert_eq!(next(answer.body_mut()).await, piece);
     }
@@ -127,7 +127,7 @@ async fn connections_and_headers_are_bounded() {
     let mut stream = world.connect();
     let (mut read, mut write) = tokio::io::split(&mut stream);
     let mut text = String::new();
-    // The gateway stops reading in the middle, so both have to go on at once.
+    // The gateway stops reading in the middle, so both must run concurrently.
     let (_, answer) = tokio::join!(
         tokio::io::AsyncWriteExt::write_all(&mut write, head.as_bytes()),
         tokio::io::AsyncReadExt::read_to_string(&mut read, &mut text)

@@ -1,4 +1,4 @@
-//! A scripted upstream, a gateway in front of it, and a client in the sandbox's place.
+//! A scripted upstream, a gateway in front of it, and a client in place of the sandbox.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::{Credential, Credentials, Gateway, GatewaySettings, Prices, Resolve, RetryBudget, SandboxGateway};
 
-/// A whole answer of 10 input and 20 output tokens.
+/// A complete answer of 10 input and 20 output tokens.
 pub(super) const MESSAGE: &str = concat!(
     r#"data: {"type":"message_start","message":{"usage":{"input_tokens":10,"output_tokens":1}}}"#,
     "\n\n",
@@ -40,7 +40,7 @@ pub(super) const MESSAGE: &str = concat!(
 
 pub(super) const ASK: &str = r#"{"model":"claude-sonnet-4-6","max_tokens":100,"messages":[]}"#;
 
-/// A request as an upstream saw it.
+/// A request as received by an upstream.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) line: String,
@@ -54,7 +54,7 @@ impl Seen {
     }
 }
 
-/// A server that answers the nth request (from 1) by `script`.
+/// A server that answers the nth request (from 1) with `script`.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -108,7 +108,7 @@ impl Server {
 /// The rest of a streamed answer.
 pub(super) type Upstream = mpsc::Sender<io::Result<&'static str>>;
 
-/// A server whose one answer is what comes out of the channel, for as long as that is open.
+/// Starts a server with one answer, which streams from the channel while that is open.
 pub(super) async fn held_open() -> (Server, Upstream) {
     let (sender, receiver) = mpsc::channel(1);
     let receiver = Mutex::new(Some(receiver));
@@ -128,7 +128,7 @@ pub(super) fn streamed(body: Body) -> Response {
     Response::builder().header("content-type", "text/event-stream; charset=utf-8").body(body).unwrap()
 }
 
-/// The next piece of an answer.
+/// Returns the next piece of an answer.
 pub(super) async fn next(body: &mut Incoming) -> String {
     let frame = body.frame().await.unwrap().unwrap();
     String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()
@@ -150,7 +150,7 @@ pub(super) fn api_error(status: u16, kind: &str) -> Response {
     json_answer(status, &json!({ "type": "error", "error": { "type": kind, "message": format!("said {kind}") } }))
 }
 
-/// Names and where they lead.
+/// Names and their addresses.
 #[derive(Clone, Default)]
 pub(super) struct Names(pub(super) BTreeMap<String, Vec<IpAddr>>);
 
@@ -171,12 +171,12 @@ impl Resolve for Names {
     }
 }
 
-/// The log of this thread, while it lives.
+/// Captures the log of this thread until it is dropped.
 #[derive(Clone)]
 pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Returns the number of lines with `text` in them.
+    /// Returns the number of lines that contain `text`.
     pub(super) fn count(&self, text: &str) -> usize {
         String::from_utf8_lossy(&self.0.lock().unwrap()).lines().filter(|line| line.contains(text)).count()
     }
@@ -192,7 +192,7 @@ impl io::Write for Log {
     }
 }
 
-/// The audit log of this thread, while it lives.
+/// Captures the audit log of this thread until it is dropped.
 pub(super) struct AuditLog {
     directory: tempfile::TempDir,
     taken: Cell<usize>,
@@ -267,7 +267,7 @@ impl Setup {
 }
 
 impl World {
-    /// A new connection out of the sandbox.
+    /// Opens a new connection from the sandbox.
     pub(super) fn connect(&self) -> DuplexStream {
         let (inside, outside) = tokio::io::duplex(64 << 10);
         self.tracker.spawn(Arc::clone(&self.sandbox).serve(outside));
@@ -280,8 +280,8 @@ impl World {
         Client { sender }
     }
 
-    /// Sends `request` as it is on a connection of its own and returns all that comes back until the other side
-    /// closes. `request` should say `connection: close`, as a CONNECT that is refused need not.
+    /// Sends `request` unchanged on its own connection and returns everything up to the end of the connection. `request` should
+    /// contain `connection: close`, except for a refused CONNECT.
     pub(super) async fn raw(&self, request: &[u8]) -> String {
         let mut stream = self.connect();
         stream.write_all(request).await.unwrap();

@@ -1,4 +1,4 @@
-//! A set of secrets, prepared for the search: one pass over a text finds all of them, however many they are.
+//! A set of secrets that is prepared for the search: one pass over a text finds all of them, whatever their number.
 
 use std::fmt;
 
@@ -31,12 +31,12 @@ pub(super) struct Secrets {
 /// The automata hold the secrets' bytes, and are not wiped from memory.
 struct Automata {
     plain: AhoCorasick,
-    /// `None`: no secret needs escapes, so `plain` finds all.
+    /// `None`: no secret needs escapes, so `plain` finds all of them.
     json: Option<AhoCorasick>,
 }
 
 impl Secrets {
-    /// These secrets and one more. `None`: there is nothing to add.
+    /// Returns these secrets and one more. `None`: there is nothing to add.
     pub(super) fn with(&self, secret: &str) -> Option<Self> {
         let known = || self.sorted.iter().map(ExposeSecret::expose_secret);
         if known().any(|known| known == secret) {
@@ -47,7 +47,7 @@ impl Secrets {
         Some(more)
     }
 
-    /// Holds these secrets from now on. The automata are built again only if the set has changed.
+    /// Replaces the secrets. The automata are built again only if the set has changed.
     pub(super) fn replace<'a>(&mut self, secrets: impl IntoIterator<Item = &'a str>) {
         let mut sorted: Vec<&str> = secrets.into_iter().filter(|secret| secret.len() >= MIN_BYTES).collect();
         sorted.sort_unstable();
@@ -67,7 +67,7 @@ impl Secrets {
         (from..text.len()).find(|&start| self.has_longer(&text[start..])).map_or(0, |start| text.len() - start)
     }
 
-    /// True: a secret begins with these bytes, and goes on after them.
+    /// Returns true if a secret begins with these bytes and is longer than them.
     fn has_longer(&self, prefix: &[u8]) -> bool {
         let at = self.sorted.partition_point(|secret| secret.expose_secret().as_bytes() <= prefix);
         self.sorted.get(at).is_some_and(|secret| secret.expose_secret().as_bytes().starts_with(prefix))
@@ -92,16 +92,16 @@ impl Automata {
     }
 }
 
-/// `None`: there is nothing to find. An automaton has 2 GiB of states at most, far above what the lengths of secrets allow.
+/// `None`: there are no secrets. An automaton has at most 2 GiB of states, far more than the lengths of secrets require.
 fn automaton<'a>(patterns: impl Iterator<Item = &'a str>) -> Option<AhoCorasick> {
     let mut patterns = patterns.peekable();
     patterns.peek()?;
-    // The automaton with the least memory that is still fast: there is one for each session with a sandbox.
+    // This automaton uses the least memory of the fast ones, because each session with a sandbox has one.
     let kind = Some(AhoCorasickKind::ContiguousNFA);
     AhoCorasick::builder().kind(kind).match_kind(MatchKind::LeftmostLongest).build(patterns).ok()
 }
 
-/// Masks a text. Where secrets overlap, the one that begins first is masked, and of two that begin together the longer.
+/// Masks a text. If secrets overlap, the one that begins first is masked, and the longer of two that begin together.
 pub(super) fn mask<const SETS: usize>(text: &str, spelling: Spelling, sets: [&Secrets; SETS]) -> Option<String> {
     let mut matches = sets.map(|set| set.next(text, 0, spelling));
     let mut masked = String::new();

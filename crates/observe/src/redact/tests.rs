@@ -30,7 +30,7 @@ fn a_line_is_masked_in_every_spelling_of_json() {
         let masked = redactor.line(&line).unwrap();
         assert_eq!(masked, format!(r#"{{"a":"é\n\\u0041 {MASK}","b":[1.50,"\u00e9"]}}"#));
     }
-    assert_eq!(redactor.line(r#"{"a":"\u0041\/"}"#), None, "a line without a secret stays as it came");
+    assert_eq!(redactor.line(r#"{"a":"\u0041\/"}"#), None, "a line without a secret is unchanged");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn blocks_are_counted_once_and_not_sizes_or_targets() {
     fs::File::create(root.join("sparse")).unwrap().set_len(1 << 40).unwrap();
     assert_eq!(measure(root).bytes, one + 2 * LEAST_BYTES, "a link out of it and a hole of 1 TiB");
     nix::unistd::mkfifo(&root.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    assert_eq!(measure(root).bytes, one + 3 * LEAST_BYTES, "a FIFO that nobody writes to");
+    assert_eq!(measure(root).bytes, one + 3 * LEAST_BYTES, "a FIFO without a writer");
 }
 
 #[test]

@@ -45,7 +45,7 @@ async fn an_agent_that_is_not_heard_waits() {
         other => panic!("not a line but {other:?}"),
     };
     while take(output.next().await, &mut text) < WINDOW_BYTES {}
-    // The answer to this is pushed even if the window is full, so everything before it is all that was read.
+    // The answer to this is pushed even if the window is full, so everything before it is the whole output.
     link.start(program(&["true"])).await.unwrap();
     let mut unacknowledged = 0;
     let answer = loop {

@@ -1,5 +1,5 @@
 //! Tests of the real sandbox-init, as an ordinary process, with the coordinator's end of the link.
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where its set-up fails")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test panics if its set-up fails")]
 
 mod carrying;
 mod ending;

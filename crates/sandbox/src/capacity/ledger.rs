@@ -133,7 +133,7 @@ impl Ledger {
     pub(super) fn settle(&mut self, fits: impl Fn(usize) -> bool) -> Vec<Decision> {
         let mut decisions = Vec::new();
         while let Some(first) = self.waiting.front().copied() {
-            // Without any sandbox, one may always start, because nothing could make room for it.
+            // One sandbox may always start if there is none, because no eviction could make room for it.
             let may_start = self.held.is_empty() || (self.has_room() && fits(self.starting()));
             if !may_start {
                 break;

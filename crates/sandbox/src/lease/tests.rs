@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::{EngineLease, LeaseHeld, Timing};
 use crate::Instance;
 
-/// Far apart, so that a slow machine does not take a late renewal for an expired lease.
+/// The times are long, so that a late renewal on a slow machine does not look like an expired lease.
 const TIMING: Timing =
     Timing { renewal: Duration::from_millis(20), expiry: Duration::from_secs(3), poll: Duration::from_millis(20) };
 
@@ -29,7 +29,7 @@ async fn one_holder_at_a_time_has_the_engine() {
     let lease = acquire(&engine, "one").await.unwrap();
     let keeping = TaskTracker::new().spawn(lease.keep(stop.clone(), lost.clone()));
     assert!(acquire(&engine, "other").await.is_err(), "the holder renews its lease");
-    // Another installation has nothing to do with it.
+    // Another installation has its own lease.
     acquire_as(&engine, "4567cdef", "other").await.unwrap();
 
     stop.cancel();

@@ -22,7 +22,7 @@ use crate::{Assignment, LaunchOrder, SandboxHost};
 /// The time between two checks of template, image and room.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// After a warm sandbox was taken, its session has the machine to itself for this long.
+/// The pause after a warm sandbox was taken, in which its session has the machine to itself.
 const AFTER_TAKEN: Duration = Duration::from_millis(300);
 
 /// The pause after a failed launch. It doubles with each failure, up to `AFTER_FAILURES`.

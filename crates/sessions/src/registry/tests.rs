@@ -96,7 +96,7 @@ async fn what_was_read_of_a_session_before_its_deletion_starts_no_worker() {
     assert!(registry.live_or(&id, found).is_none());
     assert!(registry.describe(&id).await.unwrap().is_none());
 
-    // With nothing in between it starts one.
+    // If no worker ended in between, it starts one.
     let found = registry.read(&id).await.unwrap();
     assert!(registry.live_or(&id, found).is_some());
 }

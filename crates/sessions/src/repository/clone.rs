@@ -13,7 +13,7 @@ use super::MirrorSource;
 use super::from_mirror::{self, COPY};
 use super::submodules::{self, Skipped, Submodule};
 
-/// From this size on, in kilobytes, git fetches files of old commits only on use.
+/// The size in kilobytes from which git fetches files of old commits only on use.
 const LARGE: u64 = 100_000;
 
 /// Git asks no questions, and leaves the pointers of LFS as they are.
@@ -58,7 +58,7 @@ pub(crate) struct Cloned {
     pub(crate) left_out: Vec<String>,
 }
 
-/// Clones the branch, from a mirror where there is one.
+/// Clones the branch, from a mirror if there is one.
 pub(crate) async fn clone(
     sandbox: &mut Sandbox,
     forge_url: &Url,
@@ -113,7 +113,7 @@ pub(crate) async fn add_submodules(
     let (forge, directory) = (forge.as_str().trim_end_matches('/'), checkout.directory());
     let mut left_out = Vec::new();
     for Submodule { module, path, repository } in submodules {
-        // git keeps an address that is set already: whatever `.gitmodules` says, it is one that the gateway serves.
+        // git keeps an existing address: whatever `.gitmodules` says, the gateway serves this one.
         let (key, url) = (format!("submodule.{module}.url"), format!("{forge}/{repository}.git"));
         let set = ["config", &key, &url];
         let mut finished = sandbox.run(&directory, "git", &set, &QUIET).await?;
@@ -137,7 +137,7 @@ pub(crate) async fn add_submodules(
     Ok(left_out)
 }
 
-/// The commit of the clone's branch. `None`: there is no such branch any more.
+/// Returns the commit of the clone's branch. `None`: the branch no longer exists.
 pub(super) async fn head(sandbox: &mut Sandbox, checkout: &Checkout) -> Result<Option<String>, LaunchError> {
     let own = format!("refs/heads/{}", checkout.branch);
     let finished =
@@ -145,7 +145,7 @@ pub(super) async fn head(sandbox: &mut Sandbox, checkout: &Checkout) -> Result<O
     Ok(finished.succeeded().then(|| finished.stdout.trim().to_owned()))
 }
 
-/// Pushes the commits that are not pushed yet. `Some`: the reason of a refusal.
+/// Pushes the commits that are not pushed yet. Returns the reason of a refusal.
 pub(super) async fn push(sandbox: &mut Sandbox, checkout: &Checkout) -> Result<Option<String>, LaunchError> {
     let own = format!("refs/heads/{}", checkout.branch);
     let refspec = format!("{own}:{own}");

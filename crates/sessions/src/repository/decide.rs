@@ -58,7 +58,7 @@ pub(crate) fn question(prompt: &str, candidates: &[Candidate]) -> String {
 }
 
 impl Repositories {
-    /// Decides without a model where that is possible.
+    /// Decides without a model if that is possible.
     pub(crate) async fn decide(&self, prompt: &str, request: &RepositoryRequest) -> Result<Decision, Failure> {
         if let Some(name) = &request.repo {
             return self.look_up(name).await.map(|repository| Decision::Made(Box::new(repository)));
@@ -148,7 +148,7 @@ impl Repositories {
         })
     }
 
-    /// Creates the branch at the forge, where it does not exist.
+    /// Creates the branch at the forge if it does not exist.
     pub(crate) async fn make_branch(&self, checkout: &Checkout) -> Result<(), Failure> {
         let Checkout { name, branch, start, .. } = checkout;
         let of_forge = |error: GitHubError| failure::preparing(&error);

@@ -10,8 +10,7 @@ pub(super) fn preparing(error: &GitHubError) -> Failure {
     Failure::new(kind_of(error, ErrorType::CloneFailed), error_chain(error))
 }
 
-/// The failure while the work is handed in, which is pushed as far as the branch says. `pull` is what the forge has of
-/// the pull request.
+/// The failure while the work is handed in. The branch has everything that was pushed. `pull` is the forge's pull request, if any.
 pub(super) fn handing_in(error: &GitHubError, checkout: &Checkout, pull: Option<&Pull>) -> Failure {
     let error_type = match kind_of(error, ErrorType::PushRejected) {
         ErrorType::RepoNotFound => ErrorType::PushRejected,

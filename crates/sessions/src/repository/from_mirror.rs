@@ -23,7 +23,7 @@ pub(crate) struct MirrorSource<'a> {
 /// packs and does not copy them again.
 pub(super) const COPY: &str = ".mirror+";
 
-/// The exit code of [`CLONE`] where the copy is damaged.
+/// The exit code of [`CLONE`] for a damaged copy.
 const DAMAGED: i32 = 97;
 
 /// `$1` the clone, `$2` the branch, `$3` the forge's address, `$4` the base.
@@ -41,7 +41,7 @@ git fetch --quiet --prune origin
 git reset --quiet --hard "origin/$2"
 "#;
 
-/// False: there is no usable mirror, and nothing of it is left in the sandbox. The log has the reason; a clone from the
+/// Returns false without a usable mirror, and leaves nothing of it in the sandbox. The log has the reason, and a clone from the
 /// forge replaces it.
 pub(super) async fn clone(
     source: MirrorSource<'_>,
@@ -74,7 +74,7 @@ pub(super) async fn clone(
     Ok(false)
 }
 
-/// The mirror at the forge's present state. `None`: it is not available or too large.
+/// Returns the mirror in the forge's current state. `None`: it is not available or too large.
 async fn copy_of(source: MirrorSource<'_>, checkout: &Checkout) -> Option<MirrorCopy> {
     let known_bytes = checkout.size.saturating_mul(1024);
     let updated = if known_bytes > source.most_bytes {

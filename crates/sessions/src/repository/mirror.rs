@@ -148,7 +148,7 @@ impl MirrorStore {
         started
     }
 
-    /// This call has the mirror to itself.
+    /// This call has exclusive access to the mirror.
     async fn fetch(&self, place: &Place, name: &RepositoryName) -> Result<(), MirrorError> {
         let begun = Instant::now();
         let token = self.github.token(name).await.map_err(|error| MirrorError::Token(Arc::new(error)))?;
@@ -172,7 +172,7 @@ impl MirrorStore {
         Ok(())
     }
 
-    /// Creates another mirror. The old one stays until then: the forge may be unreachable.
+    /// Creates another mirror. The old one stays until then, because the forge may be unreachable.
     async fn replace(&self, place: &Place, remote: &Remote) -> Result<(), MirrorError> {
         let new = place.beside();
         new.remove().await?;

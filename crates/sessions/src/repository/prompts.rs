@@ -21,12 +21,12 @@ pub struct PromptError {
 }
 
 impl Prompts {
-    /// For the agent that chooses the repository.
+    /// Returns the instructions of the agent that chooses the repository.
     pub async fn orchestrator(&self) -> Result<String, PromptError> {
         self.read("orchestrator.md", ORCHESTRATOR).await
     }
 
-    /// For the agent that works in the repository.
+    /// Returns the instructions of the agent that works in the repository.
     pub async fn worker(&self) -> Result<String, PromptError> {
         self.read("worker.md", WORKER).await
     }

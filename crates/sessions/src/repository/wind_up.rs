@@ -1,7 +1,7 @@
 //! The end of a repository task: the remaining commits are pushed, and the pull request gets its final text.
 //!
-//! The agent's sandbox is gone by then. A new one, in which only git runs, has the same files. All of this can be
-//! repeated after a crash.
+//! The agent's sandbox has been removed by then. A new one, in which only git runs, has the same files. All of this can be repeated
+//! after a crash.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,9 +29,9 @@ const PAUSES: [Duration; 5] = [
     Duration::from_mins(2),
 ];
 
-/// The time limit of handing in. The forge's rate limit resets within an hour.
+/// The time limit of handing in. It exceeds an hour because the forge's rate limit resets within an hour.
 const PATIENCE: Duration = Duration::from_mins(65);
-/// The time limit where a caller ended the task, and may wait for the session.
+/// The time limit if a caller ended the task, because the caller may wait for the session.
 const SHORT_PATIENCE: Duration = Duration::from_mins(1);
 
 /// The end of the task itself.
@@ -55,7 +55,7 @@ pub(crate) struct WindUp {
     pub(crate) checkout: Checkout,
     pub(crate) cloned: bool,
     pub(crate) outcome: Outcome,
-    /// Cancelled: a caller needs the session, so nothing is waited for any more.
+    /// Cancelled when a caller needs the session, which ends all waits.
     pub(crate) hurry: CancellationToken,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct WoundUp {
 enum Pushed {
     Complete,
     Refused(String),
-    /// The forge may take it after this time.
+    /// The forge may accept it after this time.
     Later(Duration, String),
 }
 
@@ -83,8 +83,7 @@ struct Pauses {
 }
 
 impl Pauses {
-    /// Waits at least `wait`. False: it would take too long, or a caller needs the
-    /// session.
+    /// Waits at least `wait`. Returns false if that would take too long, or if a caller needs the session.
     async fn pause(&mut self, wait: Duration) -> bool {
         let pause = wait.max(PAUSES[self.taken.min(PAUSES.len() - 1)]);
         self.taken += 1;
@@ -107,7 +106,7 @@ impl WindUp {
         cancel.run_until_cancelled(handed_in).await.unwrap_or_default()
     }
 
-    /// Hands in, and repeats that while the forge may take it later.
+    /// Hands in, and repeats that while the forge may accept it later.
     async fn insist(&self, rejected: Option<&Failure>, pauses: &mut Pauses) -> WoundUp {
         let (task, mut pull) = (&self.outcome.task, None);
         loop {
@@ -125,7 +124,7 @@ impl WindUp {
         }
     }
 
-    /// The reason why the push was refused.
+    /// Pushes, and returns the reason of a refusal.
     async fn push(&self, cancel: &CancellationToken, pauses: &mut Pauses) -> Option<Failure> {
         let said = loop {
             match Box::pin(self.try_push(cancel)).await {
@@ -165,7 +164,7 @@ impl WindUp {
 
     async fn push_from(&self, sandbox: &mut Sandbox) -> Result<Pushed, LaunchError> {
         let Some(said) = clone::push(sandbox, &self.checkout).await? else { return Ok(Pushed::Complete) };
-        // The branch may have been moved although the answer says something else, or was lost.
+        // The branch may have moved although the answer was lost or says otherwise.
         let Checkout { name, branch, .. } = &self.checkout;
         if let Some(head) = clone::head(sandbox, &self.checkout).await?
             && self.repositories.github.branch(name, branch).await.is_ok_and(|there| there.as_ref() == Some(&head))
@@ -186,7 +185,7 @@ impl WindUp {
         let completed = outcome.failure.is_none();
         let head = github.branch(name, branch).await?;
         if head.is_none() {
-            // The forge says the same of a repository that the credential does not see any more.
+            // The forge gives the same answer for a repository that the credential can no longer see.
             github.repository(name).await?;
         }
         let Some(head) = head.filter(|head| head != start) else {
@@ -249,7 +248,7 @@ pub(crate) async fn prompt_of(task: &TaskId, store: &Store) -> String {
 }
 
 impl Repositories {
-    /// The open pull request of the branch. Opens a draft where there is none.
+    /// Returns the open pull request of the branch. Opens a draft if there is none.
     pub(crate) async fn open_pull(&self, checkout: &Checkout, task: &str, prompt: &str) -> Result<Pull, GitHubError> {
         let new = NewPull {
             title: pull_request::first_title(prompt),

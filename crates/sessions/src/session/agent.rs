@@ -58,7 +58,7 @@ impl Agent {
         }
     }
 
-    /// The next output of the agent, and the request to make room, see [`SessionSandbox::listen`].
+    /// Returns the next output of the agent and the eviction request, see [`SessionSandbox::listen`].
     pub(crate) fn listen(&mut self) -> (impl Future<Output = ProcessOutput>, impl Future<Output = ()>) {
         self.sandbox.listen()
     }
@@ -67,7 +67,7 @@ impl Agent {
         self.sandbox.report_usage(state);
     }
 
-    /// The sandbox can forget its frames up to this one.
+    /// Tells the sandbox that it can discard its frames up to this one.
     pub(crate) fn acknowledge(&self, frame: u64) {
         self.sandbox.acknowledge(frame);
     }
@@ -79,7 +79,7 @@ impl Agent {
         failpoint!("warm.claimed");
     }
 
-    /// Reserves a slot that no other session needs. False: there is none.
+    /// Reserves a slot that no other session needs. Returns false if there is none.
     pub(crate) fn reserve_spare_slot(&mut self, context: &SessionContext) -> bool {
         let slot = context.capacity.spare();
         slot.map(|slot| self.sandbox.reserve_slot(slot)).is_some()
@@ -97,7 +97,7 @@ impl Agent {
         self.assign_to_task(record, trace.clone(), scope.durable);
         let session = scope.durable.record();
         let resumed = session.is_some_and(|session| session.turns > 0 && session.claude_session_id.is_some());
-        // The usage of a task's first stage is the task's, too.
+        // The usage of a task's first stage also counts for the task.
         let used = if is_in_preparation { UsageSnapshot::default() } else { self.sandbox.used() };
         let mut running = Running::begin(task, resumed, used);
         running.trace_as(trace);
@@ -106,11 +106,11 @@ impl Agent {
         self.conversation.begin_task();
         scope.tasks.begin(running, scope.durable);
         repository_work::enter_worker_stage(scope.tasks, scope.durable);
-        // The next coordinator needs the start, although the agent has said nothing yet.
+        // The next coordinator needs the start, even before the agent has produced output.
         self.mark(scope);
     }
 
-    /// Puts the next task of the queue before the agent.
+    /// Starts the next task of the queue.
     pub(crate) fn begin_next(&mut self, scope: &mut Scope<'_>) {
         if let Some(task) = scope.tasks.pop() {
             self.begin_task(task, None, scope);
@@ -203,8 +203,7 @@ impl Agent {
         next.map(|input| if input == Input::Ended { self.ended(scope) } else { input })
     }
 
-    /// The running task ended, and its end is published. A session with a queue lets another one go first that has waited
-    /// long.
+    /// Returns the input after the running task ended. A session with a queue yields to another session that has waited long.
     fn ended(&self, scope: &Scope<'_>) -> Input {
         if scope.tasks.queued() == 0 || !self.sandbox.yield_slot() {
             return Input::Ended;
@@ -213,7 +212,7 @@ impl Agent {
         Input::EndedYielding
     }
 
-    /// When the running task counts as stalled, unless its agent or the model says something before.
+    /// Returns the time at which the running task counts as stalled unless its agent or the model produces output before.
     pub(crate) fn stalls_at(&self, tasks: &Tasks, timeout: Duration) -> Option<Instant> {
         self.conversation.stalls_at(tasks.running()?, self.sandbox.gateway()?, timeout)
     }
@@ -255,14 +254,14 @@ impl Agent {
         self.conversation.end_running(end, self.sandbox.used(), tasks, durable);
     }
 
-    /// A caller ends the task whose work is handed in, or all tasks: the forge is not waited for any longer.
+    /// Ends the waits for the forge, because a caller ends the task whose work is handed in, or all tasks.
     pub(crate) fn hurry_handing_in(&self, scope: &AbortScope, tasks: &Tasks) {
         if tasks.ending().is_some_and(|ending| scope.includes(&ending.record.id)) {
             self.repository.hurry();
         }
     }
 
-    /// The sandbox is lost: the running task starts again where it may, and ends where it may not.
+    /// Handles the loss of the sandbox: the running task starts again if it may, and ends otherwise.
     pub(crate) fn lose_running(&mut self, failure: Failure, scope: &mut Scope<'_>) {
         self.assume_active_if_asked(scope.tasks);
         let restarts = scope.tasks.restart_lost(failure.error_type, scope.durable);

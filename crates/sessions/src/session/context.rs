@@ -53,7 +53,7 @@ pub struct SessionContext {
     pub repositories: Option<Repositories>,
     pub settings: SessionSettings,
     pub tracker: TaskTracker,
-    /// Cancelled when no task may start any more: queued tasks wait for the next start.
+    /// Cancelled when no more tasks may start: queued tasks wait for the next start.
     pub draining: CancellationToken,
     /// Cancelled when all workers have to end.
     pub shutdown: CancellationToken,
@@ -86,7 +86,7 @@ impl SessionContext {
         trace.queued(record, now);
     }
 
-    /// Counts a task whose agent said or did the first thing.
+    /// Counts a task whose agent produced its first output.
     pub(crate) fn count_first_output(&self, output: &FirstOutput) {
         self.metrics.first_output(output.kind, between(output.submitted, Timestamp::now()));
     }

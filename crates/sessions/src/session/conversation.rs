@@ -28,12 +28,12 @@ pub(crate) use output::LineContext;
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Conversation {
-    /// The template of the sandbox that is there: an agent reads instructions and schema when it starts.
+    /// The template of the current sandbox. An agent reads instructions and schema only when it starts.
     template: Option<Arc<AgentTemplate>>,
     dialogue: Dialogue,
     /// Lines for the agent's stdin.
     outbox: Vec<String>,
-    /// The input that the last output means for the session's state.
+    /// The input for the session's state that follows from the last output.
     next: Option<Input>,
     last_output: Instant,
     controls: u64,
@@ -84,10 +84,10 @@ impl Conversation {
         }
     }
 
-    /// Restores the state that the previous coordinator stored with [`Conversation::mark`]. `task`: the one that was
-    /// running. False: the agent may work on a task that ended without it, so its output belongs to no task.
+    /// Restores the state that the previous coordinator stored with [`Conversation::mark`]. `task` is the task that was running.
+    /// Returns false if the agent may work on a task that ended in the meantime, so that its output belongs to no task.
     pub(crate) fn resume(&mut self, stored: Option<&str>, task: Option<WaitingTask>, tasks: &mut Tasks) -> bool {
-        // Another version may have stored it: the task continues as if its agent had said nothing.
+        // Another version may have stored it: the task then continues as if its agent had produced no output.
         let stored: Snapshot<Dialogue> = stored.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         self.dialogue = stored.dialogue;
         let is_usable = stored.task.is_none() || stored.task.as_ref() == task.as_ref().map(|task| &task.record.id);
@@ -159,8 +159,8 @@ impl Conversation {
         self.template.as_ref().map_or(&[], |template| &template.settings.egress)
     }
 
-    /// When the running task counts as stalled, unless its agent or the model says something before. `None` while a
-    /// tool runs.
+    /// Returns the time at which the running task counts as stalled unless its agent or the model produces output before. `None`
+    /// while a tool runs.
     pub(crate) fn stalls_at(&self, running: &Running, gateway: &SandboxGateway, timeout: Duration) -> Option<Instant> {
         if self.dialogue.narrator.tool_runs() {
             return None;
@@ -168,7 +168,7 @@ impl Conversation {
         let not_started = running.is_not_started() && !gateway.was_asked();
         let patience = if not_started { timeout.min(ACCEPT_TIMEOUT) } else { timeout };
         let activity = gateway.activity();
-        // While the model answers, nothing has stalled; the question comes up again later.
+        // A task does not stall while the model answers. The caller checks again later.
         let asking = activity.open_requests > 0;
         let last_activity = if asking { Instant::now() } else { self.last_output.max(activity.last.into()) };
         Some(last_activity + patience)

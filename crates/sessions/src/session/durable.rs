@@ -48,7 +48,7 @@ impl DurableState {
         DurableState { id, record, journal, secrets: SessionRedactor::new(Arc::clone(redactor)) }
     }
 
-    /// A task that is submitted to the name of a deleted session begins a new one, with a log of its own.
+    /// A task that is submitted to the id of a deleted session starts a new session with its own log.
     pub(crate) fn next_life(&self, context: &SessionContext) -> Self {
         self.journal.log().close();
         DurableState::new(&context.store, &context.redactor, self.id.clone(), None)
@@ -70,7 +70,7 @@ impl DurableState {
         self.record.as_ref().map(|record| record.agent.clone()).unwrap_or_default()
     }
 
-    /// The name of the CLI's conversation, once one began.
+    /// Returns the name of the CLI's conversation, if one has begun.
     pub(crate) fn claude_session_id(&self) -> Option<&str> {
         self.record.as_ref()?.claude_session_id.as_deref()
     }
@@ -100,18 +100,18 @@ impl DurableState {
         self.journal.next_seq()
     }
 
-    /// True: the end of the task waits for its commit.
+    /// Returns true if the task's end waits for its commit.
     pub(crate) fn ends(&self, task: &TaskId) -> bool {
         self.journal.ends(task)
     }
 
-    /// True: all changes are committed, and the log has no subscribers.
+    /// Returns true if all changes are committed and the log has no subscribers.
     pub(crate) fn is_at_rest(&self) -> bool {
         let log = self.journal.log();
         self.journal.is_empty() && log.subscribers() == 0 && Arc::strong_count(log) == 1
     }
 
-    /// When the commit that failed is repeated. `None`: the last commit succeeded.
+    /// Returns the time at which the failed commit is repeated. `None`: the last commit succeeded.
     pub(crate) fn retry_at(&self) -> Option<Instant> {
         self.journal.retry_at()
     }
@@ -182,7 +182,7 @@ impl DurableState {
         }
     }
 
-    /// The transcript is gone: the conversation begins again.
+    /// Begins the conversation again, because its transcript is lost.
     pub(crate) fn forget_conversation(&mut self) {
         if let Some(record) = &mut self.record {
             record.claude_session_id = None;
@@ -191,7 +191,7 @@ impl DurableState {
         self.touch();
     }
 
-    /// Writes the sandbox into the session's record. A warm sandbox is there already.
+    /// Writes the sandbox into the session's record. A warm sandbox is already in it.
     pub(crate) fn record_sandbox(&mut self, sandbox: SandboxRecord) {
         if let Some(record) = &mut self.record
             && record.sandbox.as_ref().is_none_or(|known| known.name != sandbox.name)
@@ -201,17 +201,17 @@ impl DurableState {
         }
     }
 
-    /// The sandbox is gone. True: it was in the session's record, which is to be written.
+    /// Removes the sandbox from the session's record, and returns true if the record had it and must be written.
     pub(crate) fn remove_sandbox(&mut self) -> bool {
         self.record.as_mut().is_some_and(|record| record.sandbox.take().is_some())
     }
 
-    /// Drops the mark of a sandbox that is gone.
+    /// Drops the mark of a removed sandbox.
     pub(crate) fn forget_frames(&mut self) {
         self.journal.forget_frames();
     }
 
-    /// Writes where the session works. Returns what is known of the repository now, and whether the checkout is new.
+    /// Writes where the session works. Returns the known facts about the repository, and whether the checkout is new.
     pub(crate) fn set_checkout(&mut self, checkout: Checkout, cloned: bool) -> Option<(SessionRepository, bool)> {
         let repository = self.record.as_mut()?.repository.get_or_insert_default();
         let is_new = repository.checkout.is_none();
@@ -222,7 +222,7 @@ impl DurableState {
         Some((known, is_new))
     }
 
-    /// The session may move these branches, which it made.
+    /// Allows the session to move these branches, which it created.
     pub(crate) fn add_made_branches(&mut self, branches: BTreeSet<String>) {
         let repository = self.record.as_mut().and_then(|record| record.repository.as_mut());
         if let Some(checkout) = repository.and_then(|repository| repository.checkout.as_mut()) {
@@ -238,17 +238,16 @@ impl DurableState {
         }
     }
 
-    /// Masks the secrets that the session has now, and no longer those that it had: its credential, and its sandbox's
-    /// link secret.
+    /// Masks the session's current secrets instead of its earlier ones: its credential and its sandbox's link secret.
     pub(crate) fn learn_secrets(&mut self) {
         let Some(record) = &self.record else { return };
         let credentials = CREDENTIAL_NAMES.iter().filter_map(|name| record.env.get(*name));
         let secrets = credentials.chain(record.sandbox.as_ref().map(|sandbox| &sandbox.link_secret));
-        // Trimmed, as `Credential` sends it.
+        // The secrets are trimmed, as `Credential` sends them.
         self.secrets.replace(secrets.map(|secret| secret.expose_secret().trim()));
     }
 
-    /// The session begins again, without memory and files.
+    /// Resets the session, which loses its memory and files.
     pub(crate) fn reset(&mut self) {
         if let Some(record) = &mut self.record {
             record.turns = 0;
@@ -275,7 +274,7 @@ impl DurableState {
         Savepoint(self.record.clone())
     }
 
-    /// Drops everything since the savepoint, where its commit failed.
+    /// Drops everything since the savepoint, because its commit failed.
     pub(crate) fn undo(&mut self, savepoint: Savepoint) {
         self.journal.discard();
         self.record = savepoint.0;
@@ -284,7 +283,7 @@ impl DurableState {
     /// Commits, then publishes. A failed commit is repeated at [`DurableState::retry_at`], unless it is undone.
     pub(crate) async fn flush(&mut self) -> Result<Flushed, StoreError> {
         self.journal.flush().await.inspect_err(|error| {
-            // A request that is sent twice is no fault. It is undone, and its caller gets the first one's task.
+            // A repeated request is not an error. It is undone, and its caller gets the first request's task.
             if !matches!(error, StoreError::IdempotencyKeyUsed { .. }) {
                 warn!(session.id = %self.id, %error, "could not commit; trying again");
             }

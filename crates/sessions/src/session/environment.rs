@@ -21,7 +21,7 @@ pub fn own_credential(env: &BTreeMap<String, SecretString>) -> Result<Option<Cre
 /// agent.
 pub(crate) fn access(env: &BTreeMap<String, SecretString>, egress: &[EgressRule]) -> SessionAccess {
     SessionAccess {
-        // Validated when it was submitted.
+        // The credential was validated when it was submitted.
         credential: own_credential(env).ok().flatten(),
         origins: origins_in_env(env.values().map(ExposeSecret::expose_secret)),
         egress: egress.to_vec(),

@@ -1,7 +1,7 @@
 //! The changes of all sessions, for dashboards: records of tasks and rows of sessions.
 //!
-//! Watchers read a ring of notices. A slow watcher delays only itself; where unread notices are gone, it has to list
-//! again. Without watchers, nothing is kept or serialised.
+//! Watchers read a ring of notices. A slow watcher delays only itself and must list again if unread notices were dropped. Without
+//! watchers, nothing is kept or serialised.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ const MAX_WATCHERS: usize = 256;
 #[derive(Debug)]
 pub enum Changed<'a> {
     Task(&'a TaskRecord),
-    /// With the number of the session's last event.
+    /// The number is that of the session's last event.
     Session(&'a SessionRecord, Status, u64),
     SessionDeleted(&'a SessionId),
 }
@@ -57,7 +57,7 @@ pub enum NoticeKind {
 #[derive(Debug, PartialEq, Eq)]
 pub enum News {
     Notices(Vec<Notice>),
-    /// Unread notices are gone: the watcher has to list again.
+    /// Unread notices were dropped: the watcher must list again.
     Missed,
 }
 
@@ -97,7 +97,7 @@ impl Feed {
         Some(Watcher { shared: Arc::clone(&self.shared), at, end })
     }
 
-    /// True: the feed has watchers.
+    /// Returns true if the feed has watchers.
     pub(crate) fn is_watched(&self) -> bool {
         self.shared.end.receiver_count() > 0
     }
@@ -119,7 +119,7 @@ impl Feed {
             return;
         }
         let Some(render) = self.shared.ring().render else { return };
-        // Outside of the lock: the JSON may be long.
+        // The JSON may be long, so it is rendered outside the lock.
         let json = render(changed);
         let (session, kind) = match changed {
             Changed::Task(record) => (&record.session_id, NoticeKind::Task),
@@ -127,7 +127,7 @@ impl Feed {
             Changed::SessionDeleted(id) => (*id, NoticeKind::SessionDeleted),
         };
         let end = self.shared.ring().push(Notice { session: session.clone(), kind, json });
-        // Never backwards, where two sessions publish at once.
+        // Two sessions may publish at once, so the number must never decrease.
         self.shared.end.send_modify(|latest| *latest = end.max(*latest));
     }
 }
@@ -182,7 +182,7 @@ impl Watcher {
                 return news;
             }
             if self.end.changed().await.is_err() {
-                // Never: this watcher holds the sender itself.
+                // This never resolves, because this watcher holds the sender itself.
                 std::future::pending::<()>().await;
             }
         }

@@ -10,7 +10,7 @@ use super::published::Status;
 use super::request::Request;
 use super::worker::Worker;
 
-/// Requests that a worker has not received yet. A caller that sends more waits.
+/// The number of requests that wait for the worker. Further callers wait.
 const MAILBOX: usize = 64;
 
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! The time since a session was last in use: when its sandbox goes, and when its worker ends.
+//! The time since a session was last in use. It decides when its sandbox is removed and when its worker ends.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::sandbox::SETTLE;
 use super::state::State;
 
-/// A worker without work and without subscribers ends after this time; the store has the session.
+/// The time after which a worker without work and without subscribers ends. The store has the session.
 const RETIRE_AFTER: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct IdleTimer {
 }
 
 impl IdleTimer {
-    /// `timeout`: how long an idle sandbox stays.
+    /// `timeout` is the time for which an idle sandbox is kept.
     pub(crate) fn new(timeout: Duration, now: Instant) -> Self {
         IdleTimer { since: now, timeout }
     }
@@ -29,7 +29,7 @@ impl IdleTimer {
         }
     }
 
-    /// When the sandbox goes.
+    /// Returns the time at which the sandbox is removed.
     pub(crate) fn stops_at(&self, state: State) -> Option<Instant> {
         match state {
             State::Idle => Some(self.since + self.timeout),
@@ -43,14 +43,14 @@ impl IdleTimer {
         }
     }
 
-    /// The worker of a cold session is still needed, by a subscriber for example: it checks again after the same time.
+    /// Postpones the end of the worker of a cold session, which is still needed, for example by a subscriber.
     pub(crate) fn postpone_retirement(&mut self, state: State, now: Instant) {
         if self.retires_at(state).is_some_and(|at| at <= now) {
             self.since = now;
         }
     }
 
-    /// When the worker of a cold session ends.
+    /// Returns the time at which the worker of a cold session ends.
     pub(crate) fn retires_at(&self, state: State) -> Option<Instant> {
         (state == State::Cold).then(|| self.since + RETIRE_AFTER)
     }

@@ -44,7 +44,7 @@ impl PendingTask {
         PendingTask { before, accepted, warm, waiting }
     }
 
-    /// The task is committed.
+    /// Accepts the task after its commit.
     pub(crate) fn accept(self, agent: &mut Agent, scope: &mut Scope<'_>) -> Accepted {
         if let Some(warm) = self.warm {
             agent.reserve_warm(warm, scope.context);
@@ -55,7 +55,7 @@ impl PendingTask {
         self.accepted
     }
 
-    /// The task could not be committed: the session is as it was.
+    /// Undoes the submission after a failed commit: the session is as it was before.
     pub(crate) fn undo(self, agent: &mut Agent, scope: &mut Scope<'_>) {
         scope.durable.undo(self.before);
         if self.waiting.is_none() {

@@ -29,9 +29,9 @@ pub(crate) struct Journal {
     lines: Vec<(TaskId, bytes::Bytes)>,
     mark: Option<(u64, String)>,
     ended: Vec<TaskRecord>,
-    /// When the oldest uncommitted event was added.
+    /// The time at which the oldest uncommitted event was added.
     oldest: Option<Instant>,
-    /// When the commit that failed is repeated.
+    /// The time at which the failed commit is repeated.
     retry_at: Option<Instant>,
 }
 
@@ -112,7 +112,7 @@ impl Journal {
         self.log.rename(session);
     }
 
-    /// True: the end of the task waits for its commit.
+    /// Returns true if the task's end waits for its commit.
     pub(crate) fn ends(&self, task: &TaskId) -> bool {
         self.ended.iter().any(|record| record.id == *task)
     }
@@ -157,7 +157,7 @@ impl Journal {
         self.mark = Some((last, progress));
     }
 
-    /// Drops the mark of a sandbox that is gone.
+    /// Drops the mark of a removed sandbox.
     pub(crate) fn forget_frames(&mut self) {
         self.mark = None;
     }
@@ -166,7 +166,7 @@ impl Journal {
         self.changes.is_empty() && self.events.is_empty() && self.lines.is_empty() && self.mark.is_none()
     }
 
-    /// When the commit that failed is repeated. `None`: the last commit succeeded.
+    /// Returns the time at which the failed commit is repeated. `None`: the last commit succeeded.
     pub(crate) fn retry_at(&self) -> Option<Instant> {
         self.retry_at
     }

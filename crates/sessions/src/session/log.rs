@@ -1,7 +1,7 @@
 //! A session's event log as its subscribers see it: a cursor over the committed events.
 //!
-//! Replay and live events are the same read: from the tail in memory where it reaches back far enough, else from the
-//! store. No event can fall between the two, a slow subscriber delays only itself, and no subscriber delays the worker.
+//! Replay and live events use the same read: from the tail in memory if it reaches back far enough, else from the store. No event
+//! can fall between the two, a slow subscriber delays only itself, and no subscriber delays the worker.
 
 mod frames;
 
@@ -30,7 +30,7 @@ const STORE_EVENTS: usize = 256;
 
 #[derive(Debug)]
 pub struct EventLog {
-    /// Changes once at most, before the first event: a new session takes the key of its warm sandbox.
+    /// Changes at most once, before the first event: a new session takes the key of its warm sandbox.
     session: RwLock<SessionKey>,
     epoch: Epoch,
     store: Store,
@@ -68,7 +68,7 @@ impl Tail {
         }
     }
 
-    /// The events after `since` in the page that has the first of them.
+    /// Returns the events after `since` in the page that has the first of them.
     fn after(&self, since: u64) -> Option<Frames> {
         let index = self.pages.partition_point(|page| page.last() <= since);
         self.pages.get(index)?.after(since)
@@ -90,7 +90,7 @@ pub struct Missing {
     pub from: u64,
     /// The last event that retention removed; one less than `from` if it removed none.
     pub to: u64,
-    /// The subscriber's position is not of this life of the session, whose log it reads from the beginning.
+    /// The subscriber's position belongs to another life of the session. It reads this life's log from the beginning.
     pub renewed: bool,
 }
 
@@ -125,7 +125,7 @@ impl EventLog {
         self.latest.send_modify(|progress| progress.closed = true);
     }
 
-    /// The life of the session that this is the log of.
+    /// Returns the epoch of the session's life to which this log belongs.
     pub fn epoch(&self) -> Epoch {
         self.epoch
     }
@@ -149,8 +149,8 @@ impl EventLog {
         Ok(bounds.map_or(1, |bounds| bounds.earliest))
     }
 
-    /// A cursor that stands after `since`. A position that this life of the session cannot have given stands before the
-    /// first event, and its first page is a [`Page::Gap`].
+    /// Returns a cursor after `since`. A position that this life of the session cannot have issued becomes the position before the
+    /// first event, and the first page is then a [`Page::Gap`].
     pub fn cursor(self: &Arc<Self>, since: EventCursor) -> Cursor {
         let is_of_this_life = since.epoch.is_none_or(|epoch| epoch == self.epoch) && since.seq <= self.latest();
         Cursor {
@@ -220,7 +220,7 @@ impl Cursor {
         }
     }
 
-    /// `None` where the requested events were removed between two reads of the store.
+    /// Returns `None` if the requested events were removed between two reads of the store.
     async fn read(&mut self) -> Result<Option<Page>, StoreError> {
         let frames = if let Some(frames) = self.log.read_tail(self.since) {
             Some(frames)
@@ -230,8 +230,8 @@ impl Cursor {
         };
         let next = match &frames {
             Some(frames) => frames.first(),
-            // Retention removed all requested events, or the session was deleted and its rows are gone before its
-            // subscribers.
+            // Retention removed all requested events, or the session was deleted and its rows were removed before its subscribers
+            // ended.
             None => match self.log.store.bounds(self.log.session()).await? {
                 Some(bounds) => bounds.earliest,
                 None => return Ok(Some(Page::End)),

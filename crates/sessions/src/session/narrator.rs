@@ -39,7 +39,7 @@ pub(crate) struct Narrator {
 /// The meaning of a line for the running task.
 #[derive(Debug)]
 pub(crate) enum AgentSignal {
-    /// Nothing but its events.
+    /// The line means nothing beyond its events.
     None,
     /// The CLI confirmed the message with this uuid.
     Accepted {
@@ -53,8 +53,7 @@ pub(crate) enum AgentSignal {
         tool: String,
         caller: Caller,
     },
-    /// The last open tool call of the top-level agent has its result: a turn is over, and the next model request
-    /// follows.
+    /// The last open tool call of the top-level agent has its result: a turn has ended, and the next model request follows.
     TurnOver,
     Ended(Box<TurnEnd>),
     /// The CLI asks a question that the coordinator has to answer.
@@ -88,7 +87,7 @@ pub(crate) struct TurnEnd {
 }
 
 impl Narrator {
-    /// True: a tool runs, and silence is expected.
+    /// Returns true while a tool runs, when silence is expected.
     pub(crate) fn tool_runs(&self) -> bool {
         !self.open_calls.is_empty()
     }
@@ -180,7 +179,7 @@ impl Narrator {
             AgentEvent::UserReplay { uuid } => return AgentSignal::Accepted { uuid: uuid.into_owned() },
             AgentEvent::ToolResults { parent, results } => {
                 if parent.is_none() {
-                    // Its calls were made, so the message cannot become void. A message that arrived whole has no stop.
+                    // The message made calls, so it cannot become void. A message that arrived whole has no stop event.
                     (self.message, self.message_since) = (None, None);
                 }
                 let open = self.open_calls.len();
@@ -210,7 +209,7 @@ impl Narrator {
             AgentEvent::ControlResponse { request_id, outcome } => {
                 return AgentSignal::Answered { request_id: request_id.into_owned(), error: outcome.err() };
             }
-            // Without meaning for a person: a block's signature, a keep-alive, a count for each thinking delta.
+            // These events mean nothing to a person: a block's signature, a keep-alive, a count for each thinking delta.
             AgentEvent::Unknown { kind } if NOISE.contains(&kind.as_ref()) => {}
             AgentEvent::Unknown { .. } => events.push(Event::Raw { event: frame(raw).0 }),
             AgentEvent::Status { .. }
@@ -225,8 +224,8 @@ impl Narrator {
         AgentSignal::None
     }
 
-    /// Another message begins while one is being streamed: the connection was cut and the CLI asked again, streaming or
-    /// not. An `api_retry` line reports it only where the CLI itself repeated the request.
+    /// Detects that another message begins while one is being streamed: the connection was cut and the CLI repeated the request,
+    /// streaming or not. An `api_retry` line reports this only if the CLI itself repeated the request.
     fn notice_cut(&mut self, message_id: &str, events: &mut Vec<Event>) {
         let Some(_) = self.message.take_if(|streamed| streamed != message_id) else { return };
         (self.text_streamed, self.thinking_streamed) = (false, false);
@@ -242,7 +241,7 @@ impl Narrator {
         }
     }
 
-    /// A whole block repeats the streamed deltas, or replaces them where none arrived.
+    /// A whole block repeats the streamed deltas, or replaces them if none arrived.
     fn narrate_block(
         &mut self,
         parent: Option<&str>,
@@ -345,7 +344,7 @@ fn milliseconds(delay: f64) -> u64 {
     delay.round() as u64
 }
 
-/// The agent's JSON as it arrived; where it is too large, a string with its beginning.
+/// Returns the agent's JSON as it arrived, or a string with its beginning if it is too large.
 fn frame(json: &str) -> (Box<RawValue>, bool) {
     let (beginning, truncated) = bounded(json, Event::MAX_FRAME_BYTES);
     let frame = if truncated {

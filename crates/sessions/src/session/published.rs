@@ -1,4 +1,4 @@
-//! The status and the row of a session as others last saw them.
+//! The last published status and row of a session.
 
 use domain::session::{SessionId, SessionRecord};
 use domain::task::TaskRecord;
@@ -72,8 +72,7 @@ impl LastPublished {
         }
     }
 
-    /// Publishes the session's row where watchers have an older one. To be called between changes only, and only while
-    /// all of them are committed.
+    /// Publishes the session's row if watchers have an older one. Call it only between changes and while all of them are committed.
     pub(crate) fn notify_watchers(&mut self, feed: &Feed, record: &SessionRecord, last_seq: u64) {
         if !feed.is_watched() {
             return;

@@ -9,7 +9,7 @@ pub(crate) struct Queue<T> {
     bound: usize,
 }
 
-/// The queue holds as many tasks as its bound allows.
+/// The queue is full.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
@@ -18,7 +18,7 @@ impl<T> Queue<T> {
         Queue { waiting: VecDeque::new(), bound }
     }
 
-    /// Fails where no task fits. To be called before a task is written.
+    /// Fails if the queue is full. Call it before a task is written.
     pub(crate) fn check_room(&self) -> Result<(), Full> {
         if self.waiting.len() < self.bound { Ok(()) } else { Err(Full) }
     }

@@ -12,8 +12,8 @@ use super::sandbox::{Launched, NotLaunched, Step};
 use super::state::Input;
 use crate::repository::WoundUp;
 
-/// Reports that the worker has not received: at most one launch, one removal, one wiping, one wait for charges and one
-/// change of the branches are under way.
+/// The number of reports that the worker has not received. At most one launch, one removal, one wiping, one wait for charges and
+/// one change of the branches are in progress.
 const MAX_REPORTS: usize = 6;
 
 pub(crate) enum Report {
@@ -31,7 +31,7 @@ pub(crate) enum Report {
     BranchesMade(BTreeSet<String>),
     /// All model requests of a task that ended are charged.
     Settled(TaskId),
-    /// The sandbox is gone. `Some`: the work of the task that ended is handed in.
+    /// The sandbox was removed. `Some`: the work of the ended task was handed in.
     TakenDown(Option<WoundUp>),
     Wiped,
 }

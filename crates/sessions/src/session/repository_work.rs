@@ -32,14 +32,14 @@ pub(crate) struct RepositoryWork {
     hurry: CancellationToken,
 }
 
-/// Waits for the first push and opens the pull request then. Reports the other branches that are made.
+/// Waits for the first push and then opens the pull request. Reports the other branches that the task creates.
 pub(crate) struct Opener {
     enough: CancellationToken,
     work: JoinHandle<()>,
 }
 
 impl Opener {
-    /// Returns once no call to the forge is under way. Such a call is never cut: its outcome would be unknown.
+    /// Returns once no call to the forge is in progress. Such a call is never interrupted, because its outcome would be unknown.
     pub(crate) async fn finish(self) {
         self.enough.cancel();
         // A panic of the opener is logged where it happens.
@@ -48,7 +48,7 @@ impl Opener {
 }
 
 impl RepositoryWork {
-    /// Follows the pushes from now on. Opens the pull request after the first one, where it is not open yet.
+    /// Follows the pushes from now on. Opens the pull request after the first one if it is not open yet.
     pub(crate) fn follow_pushes(&mut self, sandbox: &SessionSandbox, scope: &Scope<'_>) {
         let Scope { tasks, durable, context, reports } = scope;
         let (Some(SessionRepository { checkout: Some(checkout), pull, .. }), Some(gateway)) =
@@ -98,7 +98,7 @@ impl RepositoryWork {
         wind_up(self.hurry.clone(), tasks, durable, context)
     }
 
-    /// The work that is handed in waits for the forge no longer: a caller ends its task, or needs the session.
+    /// Ends the waits for the forge, because a caller ends the task or needs the session.
     pub(crate) fn hurry(&self) {
         self.hurry.cancel();
     }
@@ -131,12 +131,12 @@ fn wind_up(
     })
 }
 
-/// True: the agent ended the task by itself, and may still be writing its transcript.
+/// Returns true if the agent ended the task by itself and may still be writing its transcript.
 pub(crate) fn agent_settles(tasks: &Tasks) -> bool {
     tasks.ending().is_some_and(|ending| ending.record.status != TaskStatus::Aborted)
 }
 
-/// Publishes the end of the task that waited for its charges, or whose work was handed in. False: no task has ended.
+/// Publishes the end of the task that waited for its charges or whose work was handed in. Returns false if no task has ended.
 pub(crate) fn conclude(wound_up: Option<WoundUp>, tasks: &mut Tasks, durable: &mut DurableState) -> bool {
     if tasks.publish_settled(durable) {
         return true;
@@ -184,7 +184,7 @@ fn blocked(report: Option<&WorkReport>) -> Option<Failure> {
     Some(Failure::new(ErrorType::ExitCode, error))
 }
 
-/// Waits for the next push of a commit other than `start`. False: no push will follow.
+/// Waits for the next push of a commit other than `start`. Returns false if no push will follow.
 async fn next_work(pushes: &mut watch::Receiver<Option<String>>, start: &str) -> bool {
     loop {
         if pushes.changed().await.is_err() {
@@ -196,8 +196,7 @@ async fn next_work(pushes: &mut watch::Receiver<Option<String>>, start: &str) ->
     }
 }
 
-/// Reports the branches that the task makes. A branch whose report is lost in a crash is not the task's own any more:
-/// the task cannot move it.
+/// Reports the branches that the task creates. If a crash loses the report of a branch, the task can no longer move it.
 async fn report_branches(
     mut made: watch::Receiver<BTreeSet<String>>,
     reports: mpsc::Sender<Report>,

@@ -27,19 +27,19 @@ pub(crate) type Written<T> = Result<T, Arc<StoreError>>;
 #[derive(Debug)]
 pub(crate) enum Request {
     Submit(Box<Submission>, Reply<Result<Accepted, SubmitError>>),
-    /// Answers with the task's record once the task has ended; `None` where the session does not have this task.
+    /// Answers with the task's record once the task has ended, or with `None` if the session does not have this task.
     Wait(TaskId, Reply<Option<TaskRecord>>),
-    /// False: no task was running or queued.
+    /// Answers false if no task was running or queued.
     Abort(AbortScope, AbortMode, Reply<bool>),
-    /// False: the session does not exist.
+    /// Answers false if the session does not exist.
     Reset(Reply<Written<bool>>),
     Delete(Reply<Written<()>>),
-    /// Sets or removes the session's own credential. False: the session does not exist.
+    /// Sets or removes the session's own credential. Answers false if the session does not exist.
     SetCredential(Option<OwnCredential>, Reply<Written<bool>>),
     Subscribe(Reply<Subscription>),
-    /// A task is likely to follow: the worker starts a sandbox where no other session needs the room.
+    /// A task is likely to follow: the worker starts a sandbox if no other session needs the slot.
     Prepare,
-    /// `None`: the session does not exist.
+    /// Answers `None` if the session does not exist.
     Describe(Reply<Option<SessionView>>),
 }
 
@@ -163,7 +163,7 @@ impl Subscription {
 }
 
 impl SessionView {
-    /// `None`: the session does not exist.
+    /// Returns `None` if the session does not exist.
     pub(crate) fn new(durable: &DurableState, tasks: &Tasks, state: State) -> Option<Self> {
         let record = durable.record()?;
         Some(SessionView {

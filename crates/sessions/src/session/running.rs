@@ -35,7 +35,7 @@ pub(crate) struct Running {
     /// The gateway's meter when the task began, or when this coordinator continued it.
     at_start: UsageSnapshot,
     deadline: Instant,
-    /// The agent has said or done something. Assumed where another coordinator began the task.
+    /// The agent has produced output. This is assumed if another coordinator began the task.
     spoke: bool,
     /// The task's message waits until the task's start is durable.
     prompt_pending: bool,
@@ -47,14 +47,14 @@ pub(crate) struct Running {
 /// The progress of a running task. It is stored with the task's events, so that the next coordinator can continue the
 /// task; the stored names of fields stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each flag is an independent fact")]
 pub(crate) struct Progress {
     /// The event with which this attempt began.
     since: u64,
     /// The agent confirmed the message: results before that belong to other turns. The confirmation may follow the
     /// first part of the answer.
     accepted: bool,
-    /// The agent did something since it got the message.
+    /// The agent has done something since it got the message.
     #[serde(rename = "heard")]
     active: bool,
     /// The reason why the first answer does not fit the schema, once the agent was asked for another one.
@@ -66,7 +66,7 @@ pub(crate) struct Progress {
     /// Calls without a result.
     #[serde(default)]
     calls: OpenCalls,
-    /// A subagent works in this turn and sends model requests of its own.
+    /// A subagent works in this turn and sends its own model requests.
     delegates: bool,
     resumed: bool,
     /// Used before this coordinator continued the task.
@@ -94,7 +94,7 @@ impl Running {
         Running { record, root, progress, begun, at_start, deadline, spoke, prompt_pending, text: None, trace }
     }
 
-    /// Continues a task that another coordinator began. Its time limit counts from its start, by the wall clock.
+    /// Continues a task that another coordinator began. Its time limit counts from its start on the wall clock.
     pub(crate) fn resume(task: WaitingTask, progress: Progress) -> Self {
         let WaitingTask { record, prompt: root } = task;
         let since = |start: Timestamp| Timestamp::now().duration_since(start).try_into().unwrap_or(Duration::ZERO);
@@ -118,7 +118,7 @@ impl Running {
         self.trace = trace;
     }
 
-    /// Corrects the cost of the task before this coordinator continued it, where the ledger knows more.
+    /// Corrects the task's cost before this coordinator continued it, if the ledger has a higher one.
     pub(crate) fn raise_cost_before(&mut self, cost: Cost) {
         self.progress.used.cost = self.progress.used.cost.max(cost);
     }
@@ -144,7 +144,7 @@ impl Running {
         Uuid::from_u128(self.root.as_u128() ^ variant)
     }
 
-    /// The reason why the first answer did not fit the schema, where a second one was requested.
+    /// The reason why the first answer did not fit the schema, if a second one was requested.
     pub(crate) fn schema_error(&self) -> Option<&str> {
         self.progress.schema_error.as_deref()
     }
@@ -153,7 +153,7 @@ impl Running {
         self.deadline
     }
 
-    /// The CLI confirmed a message: its results belong to this task from now on.
+    /// Records that the CLI confirmed a message: its results belong to this task from now on.
     pub(crate) fn accept(&mut self, uuid: &str) {
         if uuid.parse() == Ok(self.prompt()) {
             self.progress.accepted = true;
@@ -168,8 +168,8 @@ impl Running {
         self.progress.since = seq;
     }
 
-    /// Sends the message again where the agent has not confirmed it, be it the task's own or the request for a better
-    /// answer. The CLI ignores a message that it has.
+    /// Sends the message again if the agent has not confirmed it: the task's own message, or the request for a better answer. The
+    /// CLI ignores a message that it has.
     pub(crate) fn resend_prompt(&mut self) {
         self.prompt_pending = !self.progress.accepted && self.progress.forced_failure.is_none();
     }
@@ -199,12 +199,12 @@ impl Running {
         self.progress.calls.apply(events, &self.trace);
     }
 
-    /// The agent has acted on the message, or may have. The message is never sent again.
+    /// Records that the agent has acted on the message, or may have. The message is never sent again.
     pub(crate) fn assume_active(&mut self) {
         self.progress.active = true;
     }
 
-    /// The agent says something or calls a tool. True for the first time.
+    /// Records output of the agent. Returns true for the first time.
     pub(crate) fn is_first_output(&mut self) -> bool {
         !std::mem::replace(&mut self.spoke, true)
     }
@@ -214,8 +214,8 @@ impl Running {
         !self.progress.active && !self.progress.accepted
     }
 
-    /// True: the task may start again after the loss of its sandbox. It may as often as its caller allowed, and once more
-    /// where the agent never started on it.
+    /// Returns true if the task may start again after the loss of its sandbox: as often as its caller allowed, and once more if the
+    /// agent never started on it.
     pub(crate) fn may_retry(&self) -> bool {
         let allowed = self.record.request.retry + u32::from(self.is_not_started());
         self.progress.forced_failure.is_none() && self.record.attempt < allowed
@@ -235,7 +235,7 @@ impl Running {
         self.progress.tools.push(tool);
     }
 
-    /// The tools of the last turn that `maxTurns` allows are at work: no model request may follow them.
+    /// Returns true while the tools of the last turn that `maxTurns` allows run: no model request may follow them.
     pub(crate) fn waits_for_last_tools(&self) -> bool {
         !self.progress.delegates && self.progress.turns + 1 >= self.record.request.max_turns
     }
@@ -245,14 +245,14 @@ impl Running {
         self.progress.cli_cost += dollars;
     }
 
-    /// A turn is over and another one would follow. True: `maxTurns` forbids it.
+    /// Counts a turn. Returns true if `maxTurns` forbids the next one.
     pub(crate) fn on_turn_over(&mut self) -> bool {
         self.progress.turns += 1;
         self.progress.delegates = false;
         self.progress.turns >= self.record.request.max_turns && self.progress.forced_failure.is_none()
     }
 
-    /// Decides on a failure before the turn ends. False: a failure was decided on before.
+    /// Forces a failure before the turn ends. Returns false if a failure was forced before.
     pub(crate) fn force_failure(&mut self, failure: Failure) -> bool {
         if self.progress.forced_failure.is_some() {
             return false;
@@ -262,7 +262,7 @@ impl Running {
         true
     }
 
-    /// The reason why the task does not complete, where it ends with `failure` now.
+    /// Returns the reason why the task does not complete if it ends with `failure` now.
     pub(crate) fn reason<'a>(&'a self, failure: &'a Failure) -> &'a Failure {
         self.progress.forced_failure.as_ref().unwrap_or(failure)
     }
@@ -322,7 +322,7 @@ impl Running {
 mod tests {
     use super::Progress;
 
-    /// Another version of the coordinator reads them.
+    /// Another version of the coordinator reads these names.
     #[test]
     fn the_stored_names_of_the_progress_stay() {
         let stored = serde_json::to_value(Progress::default()).unwrap();

@@ -39,12 +39,12 @@ pub(crate) use warm::{discard_warm, take_warm};
 #[derive(Default)]
 pub(crate) struct SessionSandbox {
     reserved: Reserved,
-    /// Calls off the launch that is under way.
+    /// Cancels the launch in progress.
     launching: Option<CancellationToken>,
     attached: Option<Attached>,
-    /// Held until the sandbox is gone.
+    /// Held until the sandbox is removed.
     slot: Option<Slot>,
-    /// The right to work on the session's branch, held until the sandbox is gone.
+    /// The right to work on the session's branch, held until the sandbox is removed.
     lease: Option<Lease>,
 }
 
@@ -99,18 +99,18 @@ impl SessionSandbox {
         });
     }
 
-    /// Calls off the launch. Its report follows.
+    /// Cancels the launch. Its report follows.
     pub(crate) fn cancel_launch(&self) {
         if let Some(launching) = &self.launching {
             launching.cancel();
         }
     }
 
-    /// A launch has reported. Keeps what it made.
+    /// Processes the end of a launch and keeps its resources.
     pub(crate) fn on_launch_end(&mut self, outcome: Result<Launched, NotLaunched>) -> Result<Ready, NotLaunched> {
         self.launching = None;
         let Launched { sandbox, template, transcript_lost, spent, slot, lease } = outcome?;
-        // A sandbox that was reattached has its slot and its lease already.
+        // A reattached sandbox already has its slot and its lease.
         self.slot = slot.or(self.slot.take());
         self.lease = lease.or(self.lease.take());
         let record = sandbox.record();
@@ -124,13 +124,13 @@ impl SessionSandbox {
         (self.attached.take().map(|attached| attached.sandbox), self.slot.take())
     }
 
-    /// The sandbox is gone, and the work of its task is handed in: its branch is free.
+    /// Releases the branch: the sandbox was removed, and the work of its task was handed in.
     pub(crate) fn on_taken_down(&mut self) {
         self.lease = None;
     }
 
-    /// The next output of the agent, and the request to make room. Each resolves never where there is nothing to wait
-    /// for. Both are safe to cancel.
+    /// Returns the next output of the agent and the eviction request. Each never resolves if there is nothing to wait for. Both are
+    /// cancel-safe.
     pub(crate) fn listen(&mut self) -> (impl Future<Output = ProcessOutput>, impl Future<Output = ()>) {
         let SessionSandbox { attached, slot, .. } = self;
         let output = async move {
@@ -148,7 +148,7 @@ impl SessionSandbox {
         (output, eviction)
     }
 
-    /// Reports the use of the sandbox to the ledger that decides which sandbox makes room.
+    /// Reports the use of the sandbox to the ledger, which decides which sandbox is evicted.
     pub(crate) fn report_usage(&self, state: State) {
         let Some(slot) = &self.slot else { return };
         match state {
@@ -163,7 +163,7 @@ impl SessionSandbox {
         }
     }
 
-    /// Gives the slot up where another session has waited for long. True: the sandbox counts as one that goes.
+    /// Yields the slot if another session has waited long. Returns true if the sandbox then counts as evicted.
     pub(crate) fn yield_slot(&self) -> bool {
         self.slot.as_ref().is_some_and(Slot::yields_slot)
     }
@@ -187,7 +187,8 @@ impl SessionSandbox {
         self.gateway().map(SandboxGateway::usage).unwrap_or_default()
     }
 
-    /// True: the agent may have asked the model since the task began. A sandbox that is not attached was not watched.
+    /// Returns true if the agent may have sent a model request since the task began. A sandbox that is not attached was not
+    /// watched.
     pub(crate) fn may_have_asked(&self) -> bool {
         self.gateway().is_none_or(SandboxGateway::was_asked)
     }
@@ -196,7 +197,7 @@ impl SessionSandbox {
         self.attached.as_ref().map_or(0, |attached| attached.sandbox.process.last_frame())
     }
 
-    /// Decodes the agent's output into lines. Returns the end of its process, where the output has it.
+    /// Decodes the agent's output into lines. Returns the end of its process if the output contains it.
     pub(crate) fn decode(
         &mut self,
         output: ProcessOutput,
@@ -212,14 +213,14 @@ impl SessionSandbox {
         }
     }
 
-    /// The sandbox can forget its frames up to this one.
+    /// Tells the sandbox that it can discard its frames up to this one.
     pub(crate) fn acknowledge(&self, frame: u64) {
         if let Some(attached) = &self.attached {
             attached.sandbox.link.acknowledge(frame);
         }
     }
 
-    /// Sends lines to the agent. A link that accepts nothing more also ends the output, which is where that is handled.
+    /// Sends lines to the agent. A broken link also ends the output, which is where the error is handled.
     pub(crate) async fn send(&self, lines: Vec<String>) {
         let Some(attached) = &self.attached else { return };
         for line in lines {
@@ -239,7 +240,7 @@ impl SessionSandbox {
         changed
     }
 
-    /// Ends a launch that is under way, and takes the sandbox down. True: the session has no sandbox any more.
+    /// Ends a launch in progress, and takes the sandbox down. Returns true if the session no longer has a sandbox.
     pub(crate) async fn shut_down(&mut self, context: &SessionContext, reports: &mut mpsc::Receiver<Report>) -> bool {
         if let Some(launching) = &self.launching {
             launching.cancel();
@@ -249,13 +250,13 @@ impl SessionSandbox {
                         let _ = self.on_launch_end(*outcome);
                         break;
                     }
-                    // Sent before the launch was called off.
+                    // The report was sent before the launch was cancelled.
                     Report::Waits { .. }
                     | Report::Prepared(..)
                     | Report::PullOpened(_)
                     | Report::BranchesMade(_)
                     | Report::Settled(_) => {}
-                    // Nothing else is under way during a launch.
+                    // No other work is in progress during a launch.
                     Report::TakenDown(_) | Report::Wiped => break,
                 }
             }
@@ -271,9 +272,9 @@ impl SessionSandbox {
 /// A sandbox whose agent waits for messages.
 pub(crate) struct Ready {
     pub(crate) template: Arc<AgentTemplate>,
-    /// A conversation was to be resumed, and its transcript is gone.
+    /// A conversation was to be resumed, but its transcript is lost.
     pub(crate) transcript_lost: bool,
-    /// The cost of the task that was running, where the sandbox was reattached.
+    /// The cost of the task that was running, if the sandbox was reattached.
     pub(crate) spent: Option<Cost>,
     pub(crate) record: SandboxRecord,
 }

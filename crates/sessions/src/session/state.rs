@@ -3,28 +3,28 @@
 #[cfg(test)]
 mod tests;
 
-/// At most one task runs, and only in [`State::Running`].
+/// One task runs at most, and only in [`State::Running`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// No sandbox. The session's storage may exist.
     Cold,
-    /// A launch is under way.
+    /// A launch is in progress.
     Starting,
-    /// A stop called off the launch, which has not reported yet.
+    /// A stop cancelled the launch, which has not reported yet.
     Cancelling(After),
     /// The agent waits for a message.
     Idle,
-    /// The sandbox has to make room for another session. It stays until the agent has written its transcript; no task
-    /// starts in it.
+    /// The sandbox yields its slot to another session. It stays until the agent has written its transcript, and no task starts in
+    /// it.
     Evicting,
     Running,
     /// The sandbox is being taken down.
     Stopping(After),
-    /// The sandbox is gone and its storage is being removed.
+    /// The sandbox was removed, and its storage is being removed.
     Wiping(After),
 }
 
-/// The purpose of a stop. Where two callers ask for a stop, the later variant wins.
+/// The purpose of a stop. If two callers ask for a stop, the later variant wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum After {
     /// The storage stays; the next task resumes the conversation.
@@ -51,23 +51,23 @@ pub(crate) enum Input {
     Reattached,
     /// The launch failed, and the task that waited for it has ended.
     StartFailed,
-    /// The launch ended and no task may use its sandbox: the launch was called off, or reattaching failed.
+    /// The launch ended and no task may use its sandbox: the launch was cancelled, or reattaching failed.
     LaunchLost,
     /// The running task ended and the agent waits for the next one.
     Ended,
-    /// As `Ended`, and another session has waited so long for a sandbox that it goes first.
+    /// Like `Ended`, but another session has waited so long for a sandbox that it goes first.
     EndedYielding,
     /// Another session needs the sandbox's slot.
     EvictionRequested,
-    /// The sandbox cannot be used any more: the process ended, the container is gone, or the task was cut off.
+    /// The sandbox can no longer be used: the process ended, the container was removed, or the task was cut off.
     Lost,
     /// The idle timeout, or the delay of an eviction, is over.
     IdledOut,
     /// A caller asked for a stop. The tasks that it concerns have ended.
     Stop(After),
-    /// The sandbox is gone.
+    /// The sandbox was removed.
     TakenDown,
-    /// The storage is gone.
+    /// The storage was removed.
     Wiped,
 }
 
@@ -80,12 +80,12 @@ pub(crate) enum Action {
     CancelLaunch,
     StopSandbox,
     RemoveStorage,
-    /// The stop is complete: write it down and answer its callers.
+    /// The stop is complete: store it and answer its callers.
     Settle(After),
 }
 
 impl Input {
-    /// The input where the task that ended left work to hand in: its sandbox goes before anything else starts.
+    /// Returns the input for a task that left work to hand in: its sandbox is removed before anything else starts.
     pub(crate) const fn handing_in(self) -> Self {
         match self {
             Input::Ended | Input::EndedYielding => Input::Lost,
@@ -119,7 +119,7 @@ impl State {
         }
     }
 
-    /// The stop that is under way.
+    /// The stop in progress.
     pub(crate) const fn stop(self) -> Option<After> {
         match self {
             State::Cancelling(after) | State::Stopping(after) | State::Wiping(after) => Some(after),
@@ -162,7 +162,7 @@ impl State {
             (S::Stopping(after @ (After::Reset | After::Delete)), I::TakenDown) => (S::Wiping(after), A::RemoveStorage),
             (S::Wiping(after), I::Wiped) => (S::Cold, A::Settle(after)),
 
-            // A task waits its turn in the queue, and reports about a sandbox that is being taken down are out of date.
+            // A task waits in the queue, and reports about a sandbox that is being taken down are out of date.
             (
                 S::Cold
                 | S::Starting

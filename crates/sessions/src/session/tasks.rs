@@ -37,11 +37,11 @@ pub(crate) struct WaitingTask {
     pub(crate) prompt: Uuid,
 }
 
-/// The agent of a task said or did the first thing.
+/// The first output of a task's agent.
 #[derive(Debug)]
 pub(crate) struct FirstOutput {
     pub(crate) kind: &'static str,
-    /// When the task was submitted.
+    /// The time at which the task was submitted.
     pub(crate) submitted: Timestamp,
 }
 
@@ -88,7 +88,7 @@ impl RetryReason {
 }
 
 impl Tasks {
-    /// `bound`: the number of tasks that may wait.
+    /// `bound` is the number of tasks that may wait.
     pub(crate) fn new(bound: usize, budgets: Budgets) -> Self {
         Tasks { queue: Queue::new(bound), running: None, ending: None, first_output: None, budgets }
     }
@@ -114,7 +114,7 @@ impl Tasks {
         self.queue.check_room().map_err(|_| SubmitError::QueueFull(self.queue.len()))
     }
 
-    /// True: a task is queued and may start.
+    /// Returns true if a task is queued and may start.
     pub(crate) fn is_ready(&self, context: &SessionContext) -> bool {
         !self.queue.is_empty() && !context.draining.is_cancelled()
     }
@@ -219,17 +219,17 @@ impl Tasks {
         }
     }
 
-    /// Once for each task.
+    /// Returns the first output, once for each task.
     pub(crate) fn take_first_output(&mut self) -> Option<FirstOutput> {
         self.first_output.take()
     }
 
-    /// True once: the message of the running task is to be sent now.
+    /// Returns true once, when the message of the running task must be sent.
     pub(crate) fn take_pending_prompt(&mut self) -> bool {
         self.running.as_mut().is_some_and(Running::take_pending_prompt)
     }
 
-    /// The running task where it takes too long. `stalls_at`: when a silent agent counts as stalled.
+    /// Returns the running task's overrun, if any. `stalls_at` is the time at which a silent agent counts as stalled.
     pub(crate) fn overdue(&self, now: Instant, stalls_at: Option<Instant>) -> Option<Overdue> {
         let running = self.running.as_ref()?;
         if running.deadline() <= now && running.forced_failure().is_none() {
@@ -243,22 +243,22 @@ impl Tasks {
         }
     }
 
-    /// Puts the running task back into the queue after the loss of its sandbox. False: it may not start again.
+    /// Queues the running task again after the loss of its sandbox. Returns false if it may not start again.
     pub(crate) fn restart_lost(&mut self, lost_by: ErrorType, durable: &mut DurableState) -> bool {
         if lost_by == ErrorType::ContainerLost {
             self.restart(RetryReason::ContainerLost, durable)
         } else {
-            // An agent that ends after its last answer takes the next task's message with it.
+            // An agent that ends after its last answer loses the next task's message.
             self.restart_not_started(RetryReason::AgentEnded, durable)
         }
     }
 
-    /// Puts the running task back into the queue, if its agent never started on it.
+    /// Queues the running task again if its agent never started on it.
     pub(crate) fn restart_not_started(&mut self, reason: RetryReason, durable: &mut DurableState) -> bool {
         self.running.as_ref().is_some_and(Running::is_not_started) && self.restart(reason, durable)
     }
 
-    /// The events since the task's start become void.
+    /// Queues the running task again. The events since its start become void.
     fn restart(&mut self, reason: RetryReason, durable: &mut DurableState) -> bool {
         let Some(running) = self.running.take_if(|running| running.may_retry()) else { return false };
         let retry = Event::Retry {
@@ -276,7 +276,7 @@ impl Tasks {
         true
     }
 
-    /// The running task, where the scope has it.
+    /// Returns the running task if the scope contains it.
     pub(crate) fn running_in(&self, scope: &AbortScope) -> Option<TaskId> {
         let task = self.running.as_ref().map(|running| running.record.id.clone());
         task.filter(|task| scope.includes(task))

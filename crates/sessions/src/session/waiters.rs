@@ -14,7 +14,7 @@ pub(crate) struct Waiters {
     deferred: Vec<DeferredTask>,
 }
 
-/// A task that was submitted while the session was being deleted: it belongs to the next session of this name.
+/// A task that was submitted while the session was being deleted: it belongs to the next session of this id.
 pub(crate) type DeferredTask = (Box<Submission>, Reply<Result<Accepted, SubmitError>>);
 
 /// A caller that waits for a stop to complete.
@@ -26,7 +26,7 @@ pub(crate) enum StopReply {
 }
 
 impl StopReply {
-    /// Answers where there is no session to stop.
+    /// Answers that there is no session to stop.
     pub(crate) fn no_session(self) {
         match self {
             StopReply::Abort(reply) => drop(reply.send(false)),
@@ -37,7 +37,7 @@ impl StopReply {
 
     fn stopped(self, outcome: Written<()>) {
         match self {
-            // The aborted tasks have ended, whatever else could not be written.
+            // The aborted tasks have ended, even if other changes could not be written.
             StopReply::Abort(reply) => drop(reply.send(true)),
             StopReply::Reset(reply) => drop(reply.send(outcome.map(|()| true))),
             StopReply::Delete(reply) => drop(reply.send(outcome)),
@@ -59,7 +59,7 @@ impl Waiters {
         self.stops.push(reply);
     }
 
-    /// Keeps a task for the session's next life. Refused where `bound` tasks are kept already.
+    /// Keeps a task for the session's next life. Refuses it if `bound` tasks are kept already.
     pub(crate) fn defer(&mut self, (submission, reply): DeferredTask, bound: usize) {
         if self.deferred.len() < bound {
             self.deferred.push((submission, reply));
@@ -76,7 +76,7 @@ impl Waiters {
         !self.deferred.is_empty()
     }
 
-    /// A task's end is durable.
+    /// Answers the callers that wait for a task, whose end is durable now.
     pub(crate) fn task_ended(&mut self, record: &TaskRecord) {
         for reply in self.ends.remove(&record.id).unwrap_or_default() {
             let _ = reply.send(Some(record.clone()));
@@ -86,7 +86,7 @@ impl Waiters {
         }
     }
 
-    /// A stop is complete, or could not be written.
+    /// Answers the callers of a stop that is complete or could not be written.
     pub(crate) fn stopped(&mut self, outcome: &Written<()>) {
         for reply in self.stops.drain(..) {
             reply.stopped(outcome.clone());
@@ -135,7 +135,7 @@ mod tests {
         waiters.stopped(&Err(Arc::new(StoreError::Closed)));
         assert!(aborted.try_recv().unwrap());
         assert!(was_reset.try_recv().unwrap().is_err());
-        // The next stop does not concern them.
+        // The next stop does not affect them.
         waiters.stopped(&Ok(()));
     }
 

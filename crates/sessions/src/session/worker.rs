@@ -66,8 +66,7 @@ impl Worker {
         }
     }
 
-    /// Runs until the session is at rest without subscribers, or until the coordinator ends. Returns the requests that
-    /// came too late.
+    /// Runs until the session is idle without subscribers, or until the coordinator ends. Returns the requests that came too late.
     pub(crate) async fn run(mut self, unfinished: Vec<UnfinishedTask>) -> Vec<Request> {
         self.context.load_balances(&unfinished).await;
         let input = self.with_agent(|agent, scope| agent.restore(unfinished, scope));
@@ -152,7 +151,7 @@ impl Worker {
         self.tasks.check_room()?;
         self.durable.check_agent(&submission)?;
         self.durable.check_env(&submission)?;
-        // So that only this task's own commit can fail below.
+        // After this commit, only this task's own commit can fail below.
         self.commit().await?;
         let (before, state) = (self.durable.savepoint(), self.state);
         let warm = take_warm(&submission, state, &self.context, &mut self.durable).await;
@@ -166,7 +165,7 @@ impl Worker {
         Ok(self.with_agent(|agent, scope| pending.accept(agent, scope)))
     }
 
-    /// Durable when it returns, and used by the next model request.
+    /// Sets the credential. It is durable on return, and the next model request uses it.
     async fn set_credential(&mut self, credential: Option<OwnCredential>) -> Result<bool, StoreError> {
         self.commit().await?;
         let before = self.durable.savepoint();
@@ -217,7 +216,7 @@ impl Worker {
         self.advance(Some(Input::Stop(after))).await;
     }
 
-    /// Ends the running task and the queued ones, as far as the scope has them. False: it has none.
+    /// Ends the running and the queued tasks in the scope. Returns false if there are none.
     fn end_tasks(&mut self, scope: &AbortScope, end: &End) -> bool {
         let running = self.tasks.running_in(scope).is_some();
         self.agent.hurry_handing_in(scope, &self.tasks);
@@ -227,7 +226,7 @@ impl Worker {
         self.tasks.end_queued(scope, end, &mut self.durable) || running
     }
 
-    /// A task is likely to follow: starts the sandbox of a session that had one, where no other session needs the room.
+    /// Starts the sandbox of a session that had one, because a task is likely to follow, if no other session needs the slot.
     async fn prepare(&mut self) {
         let had_conversation = self.durable.claude_session_id().is_some() && self.durable.repository().is_none();
         let is_off = !self.context.warm.is_on() || self.context.draining.is_cancelled();
@@ -277,7 +276,7 @@ impl Worker {
         }
     }
 
-    /// A stop is complete. The tasks that waited for the session's next life begin it.
+    /// Completes a stop. The tasks that waited for the session's next life begin it.
     async fn settle(&mut self, after: After) {
         let outcome = self.write_stop(after).await.map_err(Arc::new);
         failpoint!("stop.written");
@@ -288,9 +287,9 @@ impl Worker {
         }
     }
 
-    /// Writes a stop. Where that fails the session stays as it was, and its callers can ask again.
+    /// Stores a stop. If that fails, the session is unchanged and its callers can ask again.
     async fn write_stop(&mut self, after: After) -> Result<(), StoreError> {
-        // The ends of tasks that could not be committed before must not be undone.
+        // This commit keeps earlier, uncommitted ends of tasks from being undone.
         self.commit().await?;
         let before = self.durable.savepoint();
         match after {
@@ -306,7 +305,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Commits the changes. Where that fails, they are committed later.
+    /// Commits the changes. If that fails, they are committed later.
     async fn flush(&mut self) {
         let _ = self.commit().await;
     }
@@ -372,7 +371,7 @@ impl Worker {
         is_at_rest && is_over && self.durable.is_at_rest() && self.requests.is_empty()
     }
 
-    /// The coordinator ends: the running task ends, queued tasks run after the next start. With `hand_off` the next
+    /// Shuts the session down: the running task ends, and queued tasks run after the next start. With `hand_off` the next
     /// coordinator continues the running task.
     async fn shut_down(&mut self) {
         if self.context.settings.hand_off {
@@ -391,7 +390,7 @@ impl Worker {
         }
     }
 
-    /// Lends the agent, and the parts that it works on.
+    /// Lends the agent and the parts that it works on to `work`.
     fn with_agent<T>(&mut self, work: impl FnOnce(&mut Agent, &mut Scope<'_>) -> T) -> T {
         let Worker { context, reports, tasks, durable, agent, .. } = self;
         work(agent, &mut Scope { context, reports: &reports.0, tasks, durable })

@@ -15,7 +15,7 @@ impl RetrySchedule {
     const GROWTH: u32 = 4;
     const LONGEST: Duration = Duration::from_hours(6);
 
-    /// The delay after `tries` attempts. `None`: no attempt follows. `asked`: the receiver's Retry-After. `jitter`:
+    /// Returns the delay after `tries` attempts. `None`: no attempt follows. `asked` is the receiver's Retry-After. `jitter` is
     /// random, from 0 to 1, so that deliveries that failed together are not repeated together.
     pub fn delay(&self, tries: u32, asked: Option<Duration>, jitter: f64) -> Option<Duration> {
         if tries >= self.attempts {

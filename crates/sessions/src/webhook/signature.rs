@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::webhook::WebhookSecret;
 
-/// One part of the header `webhook-signature`, by Standard Webhooks: HMAC-SHA256 over id, time and body.
+/// Returns one part of the header `webhook-signature` of Standard Webhooks: HMAC-SHA256 over id, time and body.
 pub(super) fn sign(secret: &WebhookSecret, id: &str, timestamp: i64, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let mut context = hmac::Context::with_key(&key);

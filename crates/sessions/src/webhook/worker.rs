@@ -24,14 +24,14 @@ use tracing::{info, warn};
 use super::RetrySchedule;
 use super::signature::sign;
 
-/// Attempts at once: each holds a connection and a task's record.
+/// The number of concurrent attempts. Each holds a connection and a task's record.
 const MAX_ATTEMPTS: usize = 32;
 
-/// Attempts at once of one API key, so that its slow receivers do not delay those of other keys. Without a key there is one
-/// caller, who may have all.
+/// The number of concurrent attempts of one API key, so that its slow receivers do not delay those of other keys. Without keys
+/// there is one caller, who may use all.
 const MAX_ATTEMPTS_PER_KEY: usize = 8;
 
-/// Attempts at once of one key to one host, so that a slow host does not delay the others.
+/// The number of concurrent attempts of one key to one host, so that a slow host does not delay the others.
 const MAX_ATTEMPTS_PER_HOST: usize = 4;
 
 /// The delay before a read or write of the store that failed is repeated.
@@ -40,30 +40,29 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 /// The longest sleep between two checks: the clock may be set.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
-/// The time that open attempts have to end when the coordinator ends. An attempt that is cut is repeated after the next
-/// start.
+/// The time that open attempts have to end when the coordinator ends. An interrupted attempt is repeated after the next start.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The dispatcher's parts and settings.
 pub struct WebhookDispatcher {
     pub store: Store,
     pub outbound: Arc<Outbound>,
-    /// For targets without a secret of their own.
+    /// The secrets for targets that bring none.
     pub secrets: WebhookSecrets,
     pub schedule: RetrySchedule,
     pub metrics: Metrics,
-    /// A task in the form of `GET /task/:id`.
+    /// Renders a task in the form of `GET /task/:id`.
     pub show: fn(&TaskRecord) -> Value,
 }
 
-/// The attempts under way.
+/// The attempts in progress.
 #[derive(Default)]
 struct Open<'a> {
     attempts: FuturesUnordered<BoxFuture<'a, Due>>,
     numbers: Vec<i64>,
-    /// By key.
+    /// The number of attempts by key.
     keys: HashMap<String, usize>,
-    /// By key and host.
+    /// The number of attempts by key and host.
     hosts: HashMap<(String, String), usize>,
 }
 
@@ -130,7 +129,7 @@ impl WebhookDispatcher {
             Outcome::Failed => Delivered::GivenUp,
         });
         let change = Change::AttemptedWebhook(Attempted { number: due.number, round: due.round, attempt, outcome });
-        // Kept until it is committed: a delivery without a result would be tried again at once.
+        // Keep the change until it is committed: a delivery without a result would be tried again at once.
         while let Err(error) = self.store.commit(vec![change.clone()]).await {
             if matches!(error, StoreError::Closed) {
                 break;
@@ -141,7 +140,7 @@ impl WebhookDispatcher {
         due
     }
 
-    /// The status and the receiver's Retry-After; or the reason why there is no answer.
+    /// Returns the status and the receiver's Retry-After, or the reason why there is no answer.
     async fn send(&self, due: &Due) -> Result<(u16, Option<Duration>), NotSent> {
         let target = due.target.as_ref().ok_or(NotSent::ForGood("its address cannot be read any more"))?;
         let record = match self.store.task(&due.task).await {
@@ -164,7 +163,7 @@ impl WebhookDispatcher {
         body.to_string().into()
     }
 
-    /// `None`: there is no secret to sign with.
+    /// Returns `None` if there is no secret to sign with.
     fn headers(&self, id: WebhookId, target: &Target, body: &[u8]) -> Option<HeaderMap> {
         let (id, timestamp) = (id.to_string(), Timestamp::now().as_second());
         let sign_with = |secret: &WebhookSecret| sign(secret, &id, timestamp, body);

@@ -1,4 +1,4 @@
-//! The connections of one kind of read. A read has a deadline, and ends when its caller has gone.
+//! The connections of one kind of read. A read has a deadline, and ends when its caller stops waiting.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::{StoreError, schema};
 
-/// The steps of SQLite's virtual machine between two looks at the deadline: some tens of microseconds.
+/// The steps of SQLite's virtual machine between two checks of the deadline: some tens of microseconds.
 const STEPS: i32 = 1000;
 
 pub(super) struct Limits {

@@ -46,7 +46,7 @@ impl Search {
             Ok(Outcome::Whole) => Ok(page.last()),
             Ok(Outcome::Full) => Ok(page.with_next()),
             Ok(Outcome::Unindexed) => Ok(page.partial(None)),
-            // A link to where this search began would lead its caller in a circle.
+            // A link to the position where this search began would lead its caller in a circle.
             Err(StoreError::TimedOut) => Ok(page.partial(examined.filter(|_| examined != self.cursor))),
             Err(error) => Err(error),
         }
@@ -130,11 +130,11 @@ impl Search {
 }
 
 enum Outcome {
-    /// Everything was looked at.
+    /// The search examined everything.
     Whole,
-    /// There are more matches than the page takes.
+    /// The page is full, and more tasks match.
     Full,
-    /// More tasks than a search compares are not indexed yet.
+    /// More tasks are unindexed than a search compares.
     Unindexed,
 }
 

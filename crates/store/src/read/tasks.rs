@@ -43,7 +43,7 @@ pub struct TaskFilter {
 /// The content of the answers in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answers {
-    /// Without output and response.
+    /// Omits output and response.
     Short,
     Whole,
 }

@@ -109,7 +109,7 @@ async fn damaged_tasks_are_removed_at_the_age_of_the_others() {
     assert_eq!(store.damage().len(), 1);
     while store.prune(at(111)).await.unwrap() {}
     assert_eq!(store.task_count().await.unwrap(), 0);
-    // A row that is gone is damaged no longer.
+    // A removed row no longer counts as damaged.
     assert!(store.damage().is_empty(), "{:?}", store.damage());
 }
 
@@ -138,7 +138,7 @@ async fn a_damaged_page_is_found_after_an_unclean_stop() {
     let path = directory.path().join("claude-runner.db");
     let mut bytes = std::fs::read(&path).unwrap();
     let pages = bytes.len() / 8192;
-    // Leaves of the tasks: the header of each says so.
+    // These pages are leaves of the table of tasks, according to their headers.
     let is_leaf = |page: &usize| {
         let page = &bytes[page * 8192..(page + 1) * 8192];
         page[0] == 13 && page.windows(10).any(|text| text == b"long long ")
@@ -147,7 +147,7 @@ async fn a_damaged_page_is_found_after_an_unclean_stop() {
         bytes[page * 8192 + 3..page * 8192 + 7].fill(0xff);
     }
     std::fs::write(&path, bytes).unwrap();
-    // As a killed process leaves it.
+    // A killed process leaves the log like this.
     std::fs::write(directory.path().join("claude-runner.db-wal"), [0; 32]).unwrap();
     let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
     store.clone().check_after_unclean_stop(CancellationToken::new()).await;

@@ -44,7 +44,7 @@ async fn lists_never_use_the_connections_of_records() {
 async fn a_list_ends_at_its_deadline() {
     let (_directory, store) = open();
     assert!(matches!(endless(&store).await, Err(StoreError::TimedOut)));
-    // The connection is good for the next read.
+    // The connection is reused for the next read.
     store.tasks(&TaskFilter::default(), Answers::Short, None, 1).await.unwrap();
 }
 
@@ -57,7 +57,7 @@ async fn a_list_ends_when_its_caller_stops_waiting() {
             let _ = began.send(());
             Ok(connection.query_row(ENDLESS, [], |row| row.get::<_, i64>(0))?)
         });
-        // Twice as many as there are connections: each has to be free again long before the deadline.
+        // The number is twice that of the connections, so each must be free again long before the deadline.
         tokio::select! {
             read = reading => panic!("{read:?}"),
             begun = has_begun => begun.unwrap(),

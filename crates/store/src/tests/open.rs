@@ -83,7 +83,7 @@ fn a_new_store_beside_the_files_of_an_earlier_one_is_refused() {
         let lost = Store::open(directory.path(), StoreOptions::default()).unwrap_err();
         assert!(matches!(lost, StoreError::LostDatabase { .. }), "{lost:?}");
         assert!(lost.to_string().contains(beside) && lost.to_string().contains("claude-runner restore"), "{lost}");
-        // Neither may another command make the database.
+        // Other commands do not create the database either.
         let lost = KeyStore::open(directory.path()).err().unwrap();
         assert!(matches!(lost, StoreError::LostDatabase { .. }), "{lost:?}");
         assert!(!directory.path().join("claude-runner.db").exists());

@@ -27,12 +27,12 @@ async fn the_grace_of_a_volume_counts_from_the_first_sight_in_this_store() {
     assert_eq!(seen, [orphan("foreign", 0, false), orphan("later", 5, false)]);
     assert_eq!(inspect(directory.path()).unwrap().unwrap().orphan_volumes().unwrap(), seen);
 
-    // A volume that went, or that this store knows meanwhile, begins again.
+    // A volume that disappeared, or whose session exists in the meantime, starts again.
     assert_eq!(store.record_orphan_volumes(vec![], at(6)).await.unwrap(), []);
     let seen = store.record_orphan_volumes(all, at(7)).await.unwrap();
     assert_eq!(seen, [orphan("foreign", 7, false)]);
 
-    // Without a server nothing is created beside the database.
+    // Without a server, no file is created beside the database.
     store.close().await;
     drop(store);
     assert_eq!(inspect(directory.path()).unwrap().unwrap().orphan_volumes().unwrap(), seen);

@@ -1,4 +1,4 @@
-//! After a rekey, interrupted at any point, everything can be opened, and nothing with the old key.
+//! After a rekey that was interrupted at any point, the store opens every value, and the old key opens none.
 
 use std::fs;
 use std::path::Path;

@@ -164,7 +164,7 @@ async fn old_tasks_are_removed_with_their_keys_in_bounded_batches() {
         Change::UpdateTask(completed(&old, at(10))),
         Change::UpdateTask(completed(&recent, at(60))),
     ];
-    // Each is a batch of its own.
+    // Each task is a separate batch.
     let long: Vec<_> = (0..3).map(|_| task(&a, &"m".repeat(5 << 20))).collect();
     list.extend(long.iter().map(|task| insert(task, None)));
     list.extend(long.iter().map(|task| Change::UpdateTask(completed(task, at(9)))));
@@ -183,9 +183,9 @@ async fn old_tasks_are_removed_with_their_keys_in_bounded_batches() {
     assert!(store.task(&recent.id).await.unwrap().is_some() && store.task(&running.id).await.unwrap().is_some());
     let found = TaskFilter { text: Some("words".to_owned()), ..TaskFilter::default() };
     assert_eq!(store.tasks(&found, Answers::Short, None, 9).await.unwrap().items.len(), 2);
-    // The key is free again, and the session is still there.
+    // The key is free again, and the session still exists.
     store.commit(vec![insert(&task(&a, "m"), Some(key))]).await.unwrap();
-    // A task that has not ended stays, however old it is.
+    // An unfinished task stays, however old it is.
     while store.prune(at(1_000_000)).await.unwrap() {}
     assert!(store.task(&running.id).await.unwrap().is_some());
 }

@@ -38,7 +38,7 @@ fn a_sealed_value_opens_only_in_its_place() {
     let place = Place::Env { session, name: "TOKEN" };
     let value = sealer.seal(place, &SecretString::from("swordfish")).unwrap();
     assert_eq!(sealer.unseal(place, &value, &id).unwrap().expose_secret(), "swordfish");
-    assert_ne!(sealer.seal(place, &SecretString::from("swordfish")).unwrap(), value, "a nonce came twice");
+    assert_ne!(sealer.seal(place, &SecretString::from("swordfish")).unwrap(), value, "a nonce was used twice");
     let elsewhere = [
         Place::Env { session: other, name: "TOKEN" },
         Place::Env { session, name: "OTHER" },

@@ -76,9 +76,9 @@ async fn the_index_finds_what_a_comparison_finds() {
         assert_eq!(find(&store, "b nul").await, ["a\0b nul"]);
         assert_eq!(find(&store, "\0b n").await, ["a\0b nul"]);
         assert_eq!(find(&store, "fund_").await, [""; 0]);
-        // The answer of the one that has one: {"action":"resolve"} and "done".
+        // Only one task has an answer: {"action":"resolve"} and "done".
         assert_eq!(find(&store, "done").await, ["a_b"]);
-        // It is behind the first 16 KiB.
+        // The text follows the first 16 KiB.
         assert_eq!(find(&store, "needle").await, [""; 0]);
         assert_eq!(find(&store, "xxxxxx").await, ["x".repeat(20)]);
     }

@@ -5,7 +5,7 @@ use domain::usage::{Charge, CliCharge, Cost, Dimension, OpenRequest, Usage, Usag
 use super::fixture::open;
 use crate::{Change, Store};
 
-/// One request of a key, in a session, with this cost in nano-dollars.
+/// Adds one request of a key, in a session, with this cost in nano-dollars.
 async fn charge(store: &Store, id: u64, day: &str, key: &str, session: &str, nanos: u64) {
     let request = OpenRequest {
         id,
@@ -77,8 +77,8 @@ async fn usage_is_added_up_and_filtered() {
     assert_eq!(costs(all(), vec![Dimension::Model]).await, [row("answered", 1111, None)]);
     let of = |keys: &[&str]| UsageFilter { keys: keys.iter().map(|key| key.parse().unwrap()).collect(), ..all() };
     assert_eq!(costs(of(&["k1"]), vec![Dimension::Session]).await, [row("a_1", 11, Some(7))]);
-    assert_eq!(costs(of(&["k1", "k2"]), vec![Dimension::Session]).await, [], "of both at once there is nothing");
-    // Neither prefix is a pattern.
+    assert_eq!(costs(of(&["k1", "k2"]), vec![Dimension::Session]).await, [], "both filters together match nothing");
+    // Neither prefix is treated as a pattern.
     let prefix = |prefix: &str| UsageFilter { session_prefix: Some(prefix.to_owned()), ..all() };
     assert_eq!(costs(prefix("a_"), vec![Dimension::Session]).await, [row("a_1", 11, Some(7))]);
     assert_eq!(costs(prefix("a%"), vec![Dimension::Session]).await, [row("a%2", 100, Some(0))]);

@@ -72,7 +72,7 @@ pub(super) fn update(connection: &Connection, sealer: &Sealer, record: &SessionR
     write_env(connection, sealer, number, record)
 }
 
-/// Moves the frame forward, never back. It has no effect if the session has no sandbox any more.
+/// Moves the frame forward, never back. It has no effect if the session no longer has a sandbox.
 pub(super) fn move_sandbox(
     connection: &Connection,
     key: SessionKey,
@@ -98,8 +98,8 @@ pub(super) fn delete(connection: &Connection, key: SessionKey) -> Result<(), Sto
     connection.prepare_cached("DELETE FROM task_logs WHERE session = ?1")?.execute([number])?;
     connection.prepare_cached("INSERT INTO deleted_sessions (number) VALUES (?1)")?.execute([number])?;
     orphans::deleted(connection, key)?;
-    // SQLite changes no JSON that does not parse. Such a record loses all of its content, and ends here if it has not ended:
-    // nobody can read it to end it, and only ended tasks are removed by their age.
+    // SQLite does not change JSON that does not parse. Such a record loses its whole content, and ends here if it has not ended: no
+    // reader can end it later, and only ended tasks are removed by their age.
     connection
         .prepare_cached(
             "UPDATE tasks SET message = '',
@@ -113,7 +113,7 @@ pub(super) fn delete(connection: &Connection, key: SessionKey) -> Result<(), Sto
              WHERE session = ?1",
         )?
         .execute([key.as_bytes()])?;
-    // Their texts leave the index, too.
+    // Their texts are removed from the index too.
     connection
         .prepare_cached("INSERT OR IGNORE INTO unindexed_tasks (number) SELECT number FROM tasks WHERE session = ?1")?
         .execute([key.as_bytes()])?;

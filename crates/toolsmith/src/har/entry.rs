@@ -86,7 +86,7 @@ struct RawContent {
 }
 
 pub(super) struct RecordedRequest {
-    /// In capital letters.
+    /// The method in capital letters.
     pub(super) method: String,
     pub(super) url: Url,
     pub(super) headers: Vec<(String, String)>,

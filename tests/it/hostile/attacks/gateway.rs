@@ -1,4 +1,4 @@
-//! At the model API, through the gateway that has the credential.
+//! Attacks on the model API through the gateway, which has the credential.
 
 use super::Attack;
 use crate::hostile::lab::ATTACKERS_KEY;

@@ -1,9 +1,8 @@
-//! Other sandboxes, the engine and the host by sockets. A script that gets anywhere prints REACHED.
+//! Attacks on other sandboxes, the engine and the host by sockets. A script that reaches one prints REACHED.
 
 use super::Attack;
 
-/// The other sandbox's script, so that there is something to reach: it listens on its loopback and on an abstract
-/// socket, and tries both itself.
+/// The other sandbox's script, which provides a target: it listens on its loopback and on an abstract socket, and connects to both.
 pub(in crate::hostile) const OTHER: &str = r#"
 setsid -f perl -MIO::Socket::INET -e '$s=IO::Socket::INET->new(LocalAddr=>"0.0.0.0",LocalPort=>9999,Listen=>9) or die; while($c=$s->accept){print $c "REACHED\n";close $c}' >/dev/null 2>&1
 setsid -f perl -MSocket -e 'socket(S,AF_UNIX,SOCK_STREAM,0);bind(S,pack_sockaddr_un("\0other"))or die;listen(S,9);while(accept(C,S)){syswrite C,"REACHED\n";close C}' >/dev/null 2>&1

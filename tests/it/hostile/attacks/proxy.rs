@@ -1,9 +1,9 @@
-//! Through the gateway's proxy, by every spelling of a host that it should not take.
+//! Attacks through the gateway's proxy, with every spelling of a host that it must refuse.
 
 use super::Attack;
 use crate::hostile::lab::OWN_PORT;
 
-/// Hosts that are written so that two programs may read two different ones.
+/// Spellings of hosts that two programs may read as two different hosts.
 const SPELLINGS: [&str; 32] = [
     "10.0.0.5",
     "169.254.169.254",
@@ -39,7 +39,7 @@ const SPELLINGS: [&str; 32] = [
     "allowed.test%2e10.0.0.5.nip.open.test",
 ];
 
-/// Names below an allowed wildcard that lead where a wildcard may not.
+/// Names below an allowed wildcard that resolve to addresses that a wildcard may not reach.
 const INSIDE: [&str; 22] = [
     "private10",
     "private172",

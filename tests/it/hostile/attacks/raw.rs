@@ -1,4 +1,4 @@
-//! Past the gateway: sockets, name look-ups and tools that do not go through it.
+//! Attacks that bypass the gateway: sockets, name look-ups and tools that do not use it.
 
 use super::Attack;
 

@@ -1,4 +1,4 @@
-//! The name server of the network. It knows some names; a question for any other, or a packet that is none, is a hit.
+//! The name server of the network. It knows some names. A question for any other name or an invalid packet is a hit.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::UdpSocket;
 use tokio_util::task::TaskTracker;
 
-/// Names and where they lead.
+/// The names and their addresses.
 const NAMES: [(&str, &str); 26] = [
     ("allowed.test", "93.184.216.34"),
     ("public.open.test", "93.184.216.34"),
-    // The model's address.
+    // This name has the model's address.
     ("model.open.test", "127.0.0.1"),
     ("meta-named.test", "169.254.169.254"),
     ("private10.open.test", "10.0.0.5"),
@@ -37,7 +37,7 @@ const NAMES: [(&str, &str); 26] = [
     ("metadata6.open.test", "fd00:ec2::254"),
     ("compatible.open.test", "::a00:5"),
 ];
-/// Leads to the allowed host the first time and inside ever after.
+/// Resolves to the allowed host the first time and to an internal address afterwards.
 const REBINDS: &str = "rebind.open.test";
 const REBINDS_TO: [&str; 2] = ["93.184.216.34", "10.0.0.5"];
 
@@ -52,7 +52,6 @@ pub(in crate::hostile) struct Names {
 impl Names {
     pub(super) async fn open() -> Names {
         let (hits, rebound) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        // The first takes what is sent to the resolver, the second all other questions and packets.
         let server = UdpSocket::bind("127.0.0.1:53").await.unwrap();
         TaskTracker::new().spawn(answer(server, Arc::clone(&hits), Arc::clone(&rebound)));
         Names { hits, rebound }
@@ -89,7 +88,7 @@ async fn answer(socket: UdpSocket, hits: Arc<AtomicU64>, rebound: Arc<AtomicU64>
     }
 }
 
-/// Name, type and end of a packet's one question.
+/// Returns the name, the type and the end of a packet's only question.
 fn question(packet: &[u8]) -> Option<(String, u16, usize)> {
     if packet.get(4..6)? != [0, 1] {
         return None;
@@ -107,11 +106,11 @@ fn question(packet: &[u8]) -> Option<(String, u16, usize)> {
     Some((labels.join(".").to_ascii_lowercase(), u16::from_be_bytes([kind[0], kind[1]]), at + 5))
 }
 
-/// The addresses of the family that was asked for.
+/// Returns the addresses of the requested family.
 fn reply(packet: &[u8], end: usize, kind: u16, addresses: &[IpAddr]) -> Vec<u8> {
     let of_kind = |address: &&IpAddr| (kind == A && address.is_ipv4()) || (kind == AAAA && address.is_ipv6());
     let answers: Vec<&IpAddr> = addresses.iter().filter(of_kind).collect();
-    // No such name, where there is none at all.
+    // The code 3 means that the name does not exist.
     let code = if addresses.is_empty() { 3 } else { 0 };
     let mut reply = packet[..2].to_vec();
     reply.extend([0x81, 0x80 | code, 0, 1, 0, u8::try_from(answers.len()).unwrap(), 0, 0, 0, 0]);
@@ -121,7 +120,7 @@ fn reply(packet: &[u8], end: usize, kind: u16, addresses: &[IpAddr]) -> Vec<u8> 
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(address) => address.octets().to_vec(),
         };
-        // The question's name, its type, the internet, for no time at all.
+        // The answer has the question's name and type, the internet class, and a time to live of zero.
         reply.extend([0xc0, 12, kind.to_be_bytes()[0], kind.to_be_bytes()[1], 0, 1, 0, 0, 0, 0, 0]);
         reply.push(u8::try_from(octets.len()).unwrap());
         reply.extend(octets);

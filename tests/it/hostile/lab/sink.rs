@@ -1,4 +1,4 @@
-//! Listens on every address, and on the ports that an attacker would try.
+//! Listens on every address, on the ports that an attacker would try.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use tokio_util::task::TaskTracker;
 
 use super::ALLOWED;
 
-/// Port 53 over UDP is the name server's, which counts what is not its own.
+/// UDP port 53 belongs to the name server, which counts invalid packets.
 pub(in crate::hostile) const TCP_PORTS: [u16; 15] =
     [21, 22, 23, 25, 53, 80, 443, 1080, 2375, 2376, 3128, 8000, 8080, 8443, 9418];
 pub(in crate::hostile) const UDP_PORTS: [u16; 6] = [69, 123, 443, 514, 5353, 8080];
 
 pub(in crate::hostile) struct Sink {
     hits: Arc<AtomicU64>,
-    /// Connections to the host that may be reached.
+    /// Connections to the allowed host.
     allowed: Arc<AtomicU64>,
 }
 
@@ -37,7 +37,7 @@ impl Sink {
         Sink { hits, allowed }
     }
 
-    /// One for each connection and packet, and one for each byte.
+    /// Counts each connection, packet and byte.
     pub(in crate::hostile) fn hits(&self) -> u64 {
         self.hits.load(Ordering::SeqCst)
     }
@@ -61,7 +61,7 @@ async fn accept(listener: TcpListener, hits: Arc<AtomicU64>, allowed: Arc<Atomic
     }
 }
 
-/// Answers whatever comes: to `/to/URL` a redirect to `http://URL`, else a word.
+/// Answers every request: `/to/URL` with a redirect to `http://URL`, any other with a word.
 async fn serve(mut stream: TcpStream, word: &'static str, hits: Option<Arc<AtomicU64>>) {
     let mut buffer = vec![0; 16 << 10];
     while let Ok(bytes @ 1..) = stream.read(&mut buffer).await {

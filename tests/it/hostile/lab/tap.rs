@@ -1,4 +1,4 @@
-//! Between the server and the scripted model: passes bytes on and reads along.
+//! Forwards bytes between the server and the scripted model, and reads them.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 /// The attacker's own key. No request to the model may contain it.
 pub(in crate::hostile) const ATTACKERS_KEY: &str = "sk-ant-attackers-own-0123456789";
 
-/// The beginnings that requests to the model may have.
+/// The possible beginnings of requests to the model.
 const REQUESTS: [&str; 3] = [
     "POST /v1/messages?beta=true HTTP/1.1",
     "POST /v1/messages HTTP/1.1",
@@ -36,7 +36,7 @@ impl Tap {
         self.address.port()
     }
 
-    /// Sets the address to which bytes are passed on.
+    /// Sets the address to which bytes are forwarded.
     pub(in crate::hostile) fn set_model(&self, url: &str) {
         self.model.set(url.strip_prefix("http://").unwrap().parse().unwrap()).unwrap();
     }
@@ -49,7 +49,7 @@ impl Tap {
 
 fn hits_in(bytes: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(bytes);
-    // A request follows the body of the one before it without a line's end. A body is one line and ends in a brace.
+    // A request follows the previous body without a line break. A body is one line that ends in a brace.
     let requests = text.lines().filter(|line| line.ends_with(" HTTP/1.1")).filter_map(|line| line.rsplit('}').next());
     let odd = requests.filter(|request| !REQUESTS.contains(request)).count();
     (text.matches(ATTACKERS_KEY).count() + odd) as u64

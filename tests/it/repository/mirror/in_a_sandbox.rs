@@ -32,7 +32,7 @@ async fn a_task_clones_from_the_mirror_and_from_the_forge_alike() {
     let (none, first) = look(&world, marker).await;
     assert_eq!(none, "none");
 
-    // Something that the mirror alone has.
+    // The mirror contains an object that the forge does not have.
     let forges: Vec<PathBuf> =
         fs::read_dir(world.server.directory().join("data/mirrors")).unwrap().map(|e| e.unwrap().path()).collect();
     let mirror = forges[0].join("acme/big.git");
@@ -42,7 +42,7 @@ async fn a_task_clones_from_the_mirror_and_from_the_forge_alike() {
     assert_eq!(marker.len(), 40, "{}", String::from_utf8_lossy(&made.stderr));
     assert_eq!(look(&world, &marker).await, ("only here".to_owned(), first.clone()));
 
-    // A byte of a file is wrong, which no fetch looks at.
+    // One byte of a file is wrong, which no fetch notices.
     let packs = fs::read_dir(mirror.join("objects/pack")).unwrap().map(|entry| entry.unwrap().path());
     let largest = packs.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
     let mut bytes = fs::read(&largest).unwrap();
@@ -54,7 +54,7 @@ async fn a_task_clones_from_the_mirror_and_from_the_forge_alike() {
     world.server.logged("cloned without the mirror, because it could not be cloned").await;
     assert!(!mirror.exists(), "a damaged mirror is kept");
 
-    // As where there are none.
+    // This server has no mirrors.
     let without = World::with(Setup::new().env("PATH", "/no/such/place")).await;
     without.server.logged("has no git 2.32 or newer").await;
     without.finish().await;

@@ -1,4 +1,4 @@
-//! A forge, and mirrors of what is in it.
+//! A forge and mirrors of its repositories.
 
 use std::ffi::OsString;
 use std::fs;
@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 pub(super) const TOKEN: &str = "ghp_only_in_the_environment";
 
-/// More than all repositories of a test.
+/// The limit exceeds the size of all repositories of a test.
 pub(super) const LARGE: u64 = 1 << 30;
 
 pub(super) struct World {
@@ -33,7 +33,7 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let forge = Forge::serve(listener, directory.path().join("forge"), vec![Token::full(TOKEN, "dev")]).unwrap();
-        // Writes down what it is told, and is git.
+        // A wrapper around git that records its arguments and environment.
         let bin = directory.path().join("bin");
         fs::create_dir(&bin).unwrap();
         let told = directory.path().join("told");
@@ -47,7 +47,7 @@ impl World {
         World { forge, mirrors, max_bytes, directory }
     }
 
-    /// The same disk and forge, as a new coordinator finds them.
+    /// Starts a new coordinator on the same disk and forge.
     pub(super) async fn start_again(self) -> World {
         let mirrors = mirrors(&self.forge, self.directory.path(), self.max_bytes).await;
         World { mirrors, ..self }
@@ -57,7 +57,7 @@ impl World {
         self.directory.path()
     }
 
-    /// A repository with a file `a`, and one that has so many bytes and cannot be made smaller.
+    /// Creates a repository with a file `a` and an incompressible file of `bytes` bytes.
     pub(super) async fn repository(&self, name: &str, bytes: usize) {
         let large = SeedEntry::File { path: "large".to_owned(), content: noise(bytes), executable: false };
         self.forge.create_repository(name, &Seed::new("", &[("a", "1\n")]).with(large)).await.unwrap();
@@ -73,26 +73,26 @@ impl World {
         forge.join(format!("{name}.git"))
     }
 
-    /// The mirror's packs with their sizes.
+    /// Returns the mirror's packs with their sizes.
     pub(super) fn packs(&self, name: &str) -> Vec<(String, u64)> {
         let files = fs::read_dir(self.place(name).join("objects/pack")).unwrap().map(Result::unwrap);
         let packs = files.filter(|file| file.path().extension().is_some_and(|kind| kind == "pack"));
         packs.map(|file| (file.file_name().into_string().unwrap(), file.metadata().unwrap().len())).collect()
     }
 
-    /// Runs this in a fresh clone.
+    /// Runs a script in a fresh clone.
     pub(super) fn change(&self, name: &str, script: &str) {
         let clone = tempfile::tempdir_in(self.directory()).unwrap();
         let url = self.forge.url().replace("://", &format!("://x:{TOKEN}@"));
         shell(&format!("git clone -q {url}/{name}.git . && {{ {script}; }}"), clone.path());
     }
 
-    /// All refs at the forge.
+    /// Returns all refs of the forge.
     pub(super) fn refs(&self, name: &str) -> String {
         shell("git for-each-ref --format='%(objectname) %(refname)'", &self.forge.repository_path(name))
     }
 
-    /// All refs of a whole clone of an up-to-date mirror's copy, in which nothing is missing.
+    /// Returns all refs of a complete clone of an up-to-date mirror's copy.
     pub(super) async fn refs_of_a_clone(&self, name: &str) -> String {
         let place = tempfile::tempdir_in(self.directory()).unwrap();
         tar::Archive::new(&self.copy(name).await[..]).unpack(place.path()).unwrap();
@@ -124,7 +124,7 @@ impl World {
         bytes
     }
 
-    /// Everything that git was told, on its command line and in its environment.
+    /// Returns everything that git got on its command line and in its environment.
     pub(super) fn told(&self) -> String {
         fs::read_to_string(self.directory().join("told")).unwrap()
     }
@@ -134,7 +134,7 @@ impl World {
         self.forge.calls().iter().filter(|call| call.contains(path) && call.contains(what)).count()
     }
 
-    /// The next so many fetches fail.
+    /// Makes the next `times` fetches fail.
     pub(super) fn fail(&self, status: StatusCode, times: u32) {
         let (path, message) = ("service=git-upload-pack".to_owned(), "as ordered".to_owned());
         self.forge.fail(Fault { method: Method::GET, path, status, message, retry_after: None, times });
@@ -154,7 +154,7 @@ async fn mirrors(forge: &Forge, directory: &Path, max_bytes: u64) -> Mirrors {
     Mirrors::new(git, GitHub::new(settings).unwrap(), mirror_settings, tracker, shutdown)
 }
 
-/// Bytes without a pattern, each time the same.
+/// Returns incompressible bytes, the same each time.
 pub(super) fn noise(bytes: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {
@@ -166,7 +166,7 @@ pub(super) fn noise(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|_| next()).collect()
 }
 
-/// Runs a script that has to succeed, and returns its output.
+/// Runs a script that must succeed, and returns its output.
 fn shell(script: &str, directory: &Path) -> String {
     let mut shell = Command::new("sh");
     shell.args(["-ec", script]).current_dir(directory).env("GIT_CONFIG_GLOBAL", "/dev/null");

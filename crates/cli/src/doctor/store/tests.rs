@@ -22,7 +22,7 @@ async fn a_store_is_seen_in_each_of_its_states() {
     let after = look(&data_dir, Some(&scratch())).await;
     assert_eq!((after.check.status, after.in_use, after.has_schema), (Status::Ok, false, true));
 
-    // Another program's, or what a newer one of ours left.
+    // The file belongs to another program, or to a newer version of this one.
     let database = data_dir.join("claude-runner.db");
     let mut bytes = std::fs::read(&database).unwrap();
     bytes[60..64].copy_from_slice(&(SCHEMA_VERSION + 1).to_be_bytes());

@@ -40,7 +40,7 @@ async fn what_was_open_at_a_crash_is_charged_as_estimated_once() {
     known.charge.cost = Cost::from_nano_dollars(1000);
     drop(known);
     let lost = budgets.try_reserve(&payer, "m", CENT, Certainty::Bounded).await.unwrap().unwrap();
-    // The process dies: nothing settles it.
+    // The process dies, so the request is never settled.
     std::mem::forget(lost);
     tracker.close();
     tracker.wait().await;
@@ -80,7 +80,7 @@ async fn a_reservation_is_written_before_it_is_given() {
     let before = transactions();
     let reservation = budgets.try_reserve(&Payer::default(), "m", CENT, Certainty::Bounded).await.unwrap().unwrap();
     assert_eq!(transactions(), before + 1);
-    // Never sent: it leaves nothing.
+    // The request was never sent, so it leaves no charge.
     drop(reservation);
     tracker.close();
     tracker.wait().await;

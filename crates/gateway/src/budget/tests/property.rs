@@ -1,4 +1,4 @@
-//! Whatever happens, and whenever the coordinator dies: no limit is overrun by more than one request.
+//! No limit is exceeded by more than one request, whatever happens and whenever the coordinator dies.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ const ACCOUNTS: usize = 4;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Charged to the accounts whose bits are set. It costs `cost` percent of its estimate in the end: more than all of
-    /// it only where nobody can tell the most.
+    /// Starts a request on the accounts whose bits are set. It finally costs `cost` percent of its estimate: more than 100 only if
+    /// its cost has no known bound.
     Start {
         accounts: u8,
         estimate: u64,
@@ -50,15 +50,15 @@ struct Open {
     cost: Cost,
 }
 
-/// The ledger, what the store would have, and the truth.
+/// The ledger, the simulated store, and the true costs.
 struct World {
     ledger: Ledger,
     limits: BTreeMap<Account, Cost>,
     stored: BTreeMap<Account, Cost>,
     open: Vec<Open>,
-    /// Ended, and not written: to the store they are open still.
+    /// Settled requests that are not written: the store still counts them as open.
     unwritten: Vec<Open>,
-    /// The true cost of all requests that ever began, once they have ended.
+    /// The true cost of all ended requests.
     truth: BTreeMap<Account, Cost>,
 }
 
@@ -111,7 +111,7 @@ impl World {
     fn crash(&mut self) {
         self.ledger = Ledger::default();
         for lost in std::mem::take(&mut self.open).into_iter().chain(std::mem::take(&mut self.unwritten)) {
-            // The coordinator that knew of the overrun is gone: only the estimate is charged.
+            // The coordinator that knew the overrun is dead, so only the estimate is charged.
             self.store(&lost.accounts, lost.estimate);
             for account in lost.accounts {
                 let truth = self.truth.entry(account).or_default();

@@ -44,8 +44,8 @@ fn obey(ledger: &mut Ledger, decisions: &[Decision], granted: &mut Vec<Ticket>) 
 }
 
 proptest! {
-    /// In any sequence of steps: claims never exceed the limit, grants follow the order of claims, no claim waits while
-    /// there is room, and as many sandboxes are evicted as are missing, if there are enough to evict.
+    /// Checks any sequence of steps: claims never exceed the limit, grants follow the order of claims, no claim waits while there
+    /// is room, and as many sandboxes are evicted as are missing, if there are enough to evict.
     #[test]
     fn nobody_is_passed_over(limit in 1_usize..5, steps in proptest::collection::vec(steps(), 0..200)) {
         let mut ledger = Ledger::new(limit);
@@ -99,7 +99,7 @@ proptest! {
                 }
             }
             prop_assert!(granted.len() == before || ledger.held() <= limit.max(1) + adopted);
-            prop_assert!(ledger.waiting() == 0 || !ledger.has_room(), "somebody waits and there is room");
+            prop_assert!(ledger.waiting() == 0 || !ledger.has_room(), "a claim waits although there is room");
             let can_go = ledger.held.values().any(|use_| matches!(use_, Use::Idle(_) | Use::Spare));
             prop_assert!(!ledger.is_short() || !can_go, "somebody waits and an idle one stays");
             let expected: Vec<Ticket> =
@@ -152,7 +152,7 @@ fn warm_ones_go_first_and_then_the_longest_idle() {
         "the longest idle goes before the one that was idle later"
     );
     assert_eq!(ledger.settle(|_| true), [], "they are asked once");
-    // One of them gets a new task meanwhile and stays.
+    // One of them gets a new task in the meantime and stays.
     ledger.busy(second);
     ledger.release(spare);
     assert_eq!(ledger.settle(|_| true), [Decision::Granted(third)]);

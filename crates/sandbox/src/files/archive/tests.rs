@@ -70,7 +70,7 @@ async fn an_archive_is_read_however_it_is_cut() {
     for piece in [1, 3, 511, 512, 513] {
         assert_eq!(all(&mut archive(&bytes, piece)).await.unwrap(), whole, "{piece}");
     }
-    // Contents that nobody reads are skipped.
+    // Unread contents are skipped.
     let mut skipped = archive(&bytes, 100);
     let mut entries = Vec::new();
     while let Some(entry) = skipped.next().await.unwrap() {

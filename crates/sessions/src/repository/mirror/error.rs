@@ -13,7 +13,7 @@ pub enum MirrorError {
     Token(#[source] Arc<GitHubError>),
     #[error("git could not be run")]
     Run(#[source] Arc<io::Error>),
-    /// With the end of git's output.
+    /// `said` is the end of git's output.
     #[error("git {command} failed: {said}")]
     Git { command: String, said: String },
     #[error("the mirror was not up to date within {0} s")]

@@ -150,7 +150,7 @@ impl Git {
         let mut settings: Vec<(String, &str)> =
             SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), *value)).collect();
         if let Some(remote) = remote {
-            // For this address and the paths below it. Redirects are not followed.
+            // The header applies to this address and the paths below it. Redirects are not followed.
             settings.push((format!("http.{}.extraHeader", remote.url), remote.header.expose_secret()));
         }
         command.env("GIT_CONFIG_COUNT", settings.len().to_string());
@@ -180,7 +180,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // The group may have ended by itself.
+            // The group may have ended already.
             let _ = killpg(leader, Signal::SIGKILL);
         }
     }

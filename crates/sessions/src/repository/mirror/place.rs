@@ -171,7 +171,7 @@ fn remove(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Files that disappear meanwhile do not count.
+/// Files that disappear in the meantime do not count.
 fn size(directory: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     let entries = match fs::read_dir(directory) {

@@ -35,7 +35,7 @@ impl Agent {
         self.sandbox.cancel_launch();
     }
 
-    /// Takes the sandbox down, be it attached or only known from the session's record.
+    /// Takes the sandbox down, whether it is attached or only known from the session's record.
     pub(crate) fn stop_sandbox(&mut self, scope: &Scope<'_>) {
         let (sandbox, slot) = self.sandbox.detach();
         let recorded = scope.durable.sandbox().map(|sandbox| SandboxName::from_record(&sandbox.name));
@@ -87,7 +87,7 @@ impl Agent {
                 repository_work::apply_step(step, scope);
                 return Next::Confirm(committed);
             }
-            // A launch that was called off goes no further.
+            // A cancelled launch does not continue.
             Report::Prepared(..) => None,
             Report::PullOpened(pull) => {
                 repository_work::on_pull_opened(pull, scope.tasks, scope.durable);
@@ -111,7 +111,7 @@ impl Agent {
         Next::Advance(input)
     }
 
-    /// The launch has reported. Returns the input that follows.
+    /// Processes the outcome of a launch. Returns the input that follows.
     fn on_launched(&mut self, outcome: Result<Launched, NotLaunched>, state: State, scope: &mut Scope<'_>) -> Input {
         let outcome = self.sandbox.on_launch_end(outcome);
         if state != State::Starting {
@@ -133,7 +133,7 @@ impl Agent {
             Err(error) => {
                 let failure = failure_of(&error);
                 warn!(session.id = %scope.durable.id(), error = failure.error, "no sandbox");
-                // A warm sandbox that could not be used.
+                // The record has a sandbox if a warm one could not be used.
                 if scope.durable.remove_sandbox() {
                     scope.durable.touch();
                 }
@@ -147,7 +147,7 @@ impl Agent {
         }
     }
 
-    /// The reattachment has reported. Returns the input that follows.
+    /// Processes the outcome of a reattachment. Returns the input that follows.
     fn on_reattached(&mut self, outcome: Result<Launched, NotLaunched>, state: State, scope: &mut Scope<'_>) -> Input {
         match self.sandbox.on_launch_end(outcome) {
             Ok(ready) => {
@@ -191,7 +191,7 @@ impl Agent {
         Input::Reattached
     }
 
-    /// All model requests of a task that ended are charged: its end is published, unless that happened meanwhile.
+    /// All model requests of an ended task are charged. Publishes its end if that has not happened yet.
     fn on_settled(&mut self, task: &TaskId, state: State, scope: &mut Scope<'_>) -> Option<Input> {
         if scope.tasks.unsettled() != Some(task) {
             return None;
@@ -200,20 +200,20 @@ impl Agent {
         Some(if state == State::Running { self.ended(scope) } else { Input::Ended })
     }
 
-    /// The sandbox is gone. Publishes the end of the task whose work was handed in.
+    /// Handles the removal of the sandbox. Publishes the end of the task whose work was handed in.
     fn on_taken_down(&mut self, wound_up: Option<WoundUp>, scope: &mut Scope<'_>) {
         self.sandbox.on_taken_down();
         // The next coordinator repeats a hand-in that the shutdown cut short.
         let is_concluded =
             !scope.context.shutdown.is_cancelled() && repository_work::conclude(wound_up, scope.tasks, scope.durable);
-        // The frames are no other sandbox's, even if they could not be committed.
+        // The frames belong to no other sandbox, even if they could not be committed.
         scope.durable.forget_frames();
         if scope.durable.remove_sandbox() || is_concluded {
             scope.durable.touch();
         }
     }
 
-    /// Ends the running task and cuts its model requests. Returns once they are charged, which takes no time.
+    /// Ends the running task and cuts its model requests, which are charged at once.
     pub(crate) async fn end_at_shutdown(&mut self, scope: &mut Scope<'_>) {
         if let Some(gateway) = self.sandbox.gateway() {
             gateway.end_task(TaskEnd::Shutdown);
@@ -226,7 +226,7 @@ impl Agent {
         }
     }
 
-    /// Ends a launch that is under way, and takes the sandbox down. True: the session has no sandbox any more.
+    /// Ends a launch in progress, and takes the sandbox down. Returns true if the session no longer has a sandbox.
     pub(crate) async fn shut_down(&mut self, context: &SessionContext, reports: &mut mpsc::Receiver<Report>) -> bool {
         self.sandbox.shut_down(context, reports).await
     }

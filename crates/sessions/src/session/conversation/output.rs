@@ -42,7 +42,7 @@ impl Conversation {
         let line = match line {
             Ok(line) => line,
             Err(error) => {
-                // The lines after it may not be the CLI's own either.
+                // The later lines may not come from the CLI either.
                 let error = format!("the agent printed something that is no stream-json: {error}");
                 let end = End::new(Failure::new(ErrorType::ExitCode, error), EndedBy::Request);
                 gateway.end_task(task_end(tasks.running().map(|running| running.reason(&end.failure))));
@@ -148,7 +148,7 @@ impl Conversation {
 
 fn pace_tool_call(running: &mut Running, tool: String, caller: Caller, gateway: &SandboxGateway) {
     running.called(tool, caller);
-    // The request for one turn too many could be on its way before the end of the turn is read.
+    // The request of the forbidden next turn may be sent before the end of this turn is read.
     if running.waits_for_last_tools() {
         gateway.hold_requests();
     } else {

@@ -32,9 +32,9 @@ impl DurableState {
         }
     }
 
-    /// Refuses a submission whose variables, with those that the session has, are more than a session may have.
+    /// Refuses a submission whose variables, together with the session's, exceed the session's limit.
     pub(crate) fn check_env(&self, submission: &Submission) -> Result<(), SubmitError> {
-        // A session of an earlier version may have more. It takes tasks that add nothing.
+        // A session of an earlier version may exceed the limit. It accepts tasks that add no variables.
         if submission.env.is_empty() {
             return Ok(());
         }
@@ -45,8 +45,8 @@ impl DurableState {
         if bytes > MAX_ENV_BYTES { Err(SubmitError::EnvTooLarge(bytes)) } else { Ok(()) }
     }
 
-    /// Adds a task, and the session where it is new. `sandbox`: the warm one that a new session begins with: session
-    /// and sandbox are in one commit, so that after a crash the sandbox is either the session's or an orphan.
+    /// Adds a task, and the session if it is new. `sandbox` is the warm one of a new session. Session and sandbox are in one
+    /// commit, so that after a crash the sandbox belongs to the session or is an orphan.
     pub(crate) fn accept(
         &mut self,
         submission: Submission,
@@ -58,7 +58,7 @@ impl DurableState {
         let session = self.record.get_or_insert_with(|| SessionRecord {
             key: self.journal.session(),
             id: self.id.clone(),
-            // Subscribers that came before the session know it already.
+            // Subscribers that connected before the session existed already have it.
             epoch: self.journal.log().epoch(),
             agent: submission.agent,
             created: now,

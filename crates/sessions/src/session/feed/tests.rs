@@ -8,7 +8,7 @@ fn id(text: &str) -> SessionId {
     text.parse().unwrap()
 }
 
-/// As long as the session's name says, so that a test can fill the ring.
+/// Renders text of the length in the session's id, so that a test can fill the ring.
 fn render(changed: &Changed<'_>) -> Bytes {
     let Changed::SessionDeleted(id) = changed else { panic!("{changed:?}") };
     let length = id.as_str().split('-').nth(1).map_or(2, |length| length.parse().unwrap());
@@ -19,7 +19,7 @@ fn publish(feed: &Feed, name: &str) {
     feed.publish(&Changed::SessionDeleted(&id(name)));
 }
 
-/// The names of what comes next; `None` where something was missed. Fails where nothing is there.
+/// Returns the ids of the next notices, or `None` if some were missed. Fails if there are none.
 fn next(watcher: &mut Watcher) -> Option<Vec<String>> {
     match watcher.next().now_or_never().expect("there is no news") {
         News::Missed => None,
@@ -60,11 +60,11 @@ fn a_slow_watcher_is_told_to_list_again_and_holds_bounded_memory() {
         assert!(feed.shared.ring().bytes <= RING_BYTES);
     }
     assert_eq!(next(&mut slow), None);
-    assert!(slow.next().now_or_never().is_none(), "it goes on at the end");
+    assert!(slow.next().now_or_never().is_none(), "it continues at the end");
     publish(&feed, "after");
     assert_eq!(next(&mut slow).unwrap(), ["after"]);
 
-    // One that is longer than all that may be kept.
+    // One notice exceeds the size of the whole ring.
     assert_eq!(next(&mut quick).unwrap(), ["after"]);
     publish(&feed, &format!("huge-{}", RING_BYTES + 1));
     assert_eq!((next(&mut quick), feed.shared.ring().bytes), (None, 0));
@@ -84,7 +84,7 @@ fn nobody_watches_nothing_is_kept_and_places_are_bounded() {
     assert_eq!(feed.shared.ring().notices.len(), 1);
     drop(watchers);
     assert_eq!(feed.shared.ring().notices.len(), 0);
-    // With nobody there it is not even made into text: `render` would panic.
+    // Without watchers the change is not rendered: `render` would panic.
     feed.publish(&Changed::Session(&record(), crate::session::Status::default(), 0));
     let mut next_one = feed.watch(render).unwrap();
     publish(&feed, "b");

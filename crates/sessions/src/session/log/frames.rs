@@ -1,7 +1,7 @@
 //! Consecutive events, encoded once as WebSocket messages and shared by all subscribers.
 //!
-//! A server's messages are not masked (RFC 6455 §5.1), so their bytes are the same for every subscriber. A subscriber
-//! costs one system call, whatever the encoding costs.
+//! A server's messages are not masked (RFC 6455 §5.1), so their bytes are the same for every subscriber. Each subscriber costs one
+//! system call and no encoding.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ const SHORT: usize = 125;
 const IN_TWO: u8 = 126;
 const IN_EIGHT: u8 = 127;
 
-/// At least one event. Cheap to clone.
+/// At least one event. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Frames {
     bytes: Bytes,
@@ -25,7 +25,7 @@ pub struct Frames {
     bounds: Arc<[usize]>,
     /// The number of the event in the first frame of `bytes`.
     first: u64,
-    /// The range of frames that this value stands for.
+    /// The range of frames that this value contains.
     range: Range<usize>,
 }
 
@@ -44,7 +44,7 @@ impl Frames {
         Some(Frames { bytes: bytes.into(), bounds: bounds.into(), first, range: 0..events.len() })
     }
 
-    /// This value and the next events together.
+    /// Returns this value and the next events together.
     pub(super) fn followed_by(&self, next: &Self) -> Self {
         debug_assert_eq!(self.last() + 1, next.first(), "events without a hole");
         let bytes = [self.bytes(), next.bytes()].concat();

@@ -68,7 +68,7 @@ impl World {
         self.log.publish(&events);
     }
 
-    /// Everything after `since`, as one subscriber reads it.
+    /// Returns everything after `since`, as one subscriber reads it.
     async fn read(&self, since: u64, until: u64) -> Vec<u64> {
         let mut cursor = self.log.cursor(since.into());
         let mut seen = Vec::new();
@@ -85,7 +85,7 @@ impl World {
 #[tokio::test]
 async fn replay_and_live_meet_without_a_hole_or_a_double() {
     let world = world().await;
-    // More than the tail keeps, so that the beginning comes from the store.
+    // The events exceed the tail, so that their beginning comes from the store.
     let bytes = 4096;
     let count = (TAIL_BYTES / bytes * 3) as u64;
     for from in (1..=count).step_by(16) {
@@ -116,7 +116,7 @@ async fn a_page_of_large_events_is_small() {
         let events = inside_page(&cursor.next().await.unwrap());
         assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), expected);
     }
-    // One that is larger than a page comes alone.
+    // An event larger than a page is a page of its own.
     world.append(events(4, 4, PAGE_BYTES + 1)).await;
     assert_eq!(inside_page(&cursor.next().await.unwrap()), events(4, 4, PAGE_BYTES + 1));
 }
@@ -134,7 +134,7 @@ async fn events_that_came_one_by_one_are_read_together() {
 #[tokio::test]
 async fn what_retention_removed_is_told_as_a_gap() {
     let world = world().await;
-    // As after a restart: nothing in the tail, and nothing left of the first 9 events.
+    // This is the state after a restart: the tail is empty, and the first 9 events were removed.
     let log = Arc::new(EventLog::new(world.key, world.log.epoch(), world.store.clone(), 9));
     let removed = Change::AppendEvents { session: world.key, task: None, events: events(1, 9, 10) };
     world.store.commit(vec![removed]).await.unwrap();
@@ -175,7 +175,7 @@ async fn a_cursor_of_another_life_skips_nothing() {
         let page = world.log.cursor(own).next().await.unwrap();
         assert_eq!(inside_page(&page), events(first, 3, 10), "{own}");
     }
-    // Retention has removed the beginning of the present life.
+    // Retention has removed the beginning of the current life.
     let database = rusqlite::Connection::open(world.directory.path().join("claude-runner.db")).unwrap();
     database.execute("DELETE FROM events WHERE seq < 3", []).unwrap();
     let log = Arc::new(EventLog::new(world.key, world.log.epoch(), world.store.clone(), 3));

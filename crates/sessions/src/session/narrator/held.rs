@@ -17,7 +17,7 @@ pub(super) struct Held {
 }
 
 impl Narrator {
-    /// True: a text is held back.
+    /// Returns true if a text is held back.
     pub(crate) fn holds_text(&self) -> bool {
         !self.held.is_empty()
     }

@@ -6,8 +6,8 @@ use super::{AgentSignal, Narrator};
 
 const SECRET: &str = "zk-secret-of-ours";
 
-/// Tells lines of the agent; events are written as `type:what they say`. Each line meets a narrator that was written
-/// down and read again, as after a kill.
+/// Narrates lines of the agent and formats events as `type:text`. The narrator is serialised and parsed before each line, as after
+/// a kill.
 fn narrate(lines: &[&str]) -> (Vec<String>, Vec<AgentSignal>) {
     let session = "s".parse().unwrap();
     let mut secrets = SessionRedactor::default();
@@ -85,18 +85,18 @@ fn a_whole_block_is_told_once() {
 
 #[test]
 fn a_cut_answer_is_void_from_its_first_event() {
-    // Asked again without streaming.
+    // The CLI repeats the request without streaming.
     let whole = lines([start("1"), delta("a"), delta("b"), assistant("2", &text_block("abc"))]);
     assert_eq!(whole, ["text:a", "text:b", "retry:connection_cut Some(1)", "text:abc"]);
-    // Asked again with streaming, after what had come was told as a block.
+    // The CLI repeats the request with streaming, after the received text was published as a block.
     let again =
         lines([start("1"), delta("a"), assistant("1", &text_block("a")), start("2"), delta("a"), delta("b"), stop()]);
     assert_eq!(again, ["text:a", "retry:connection_cut Some(1)", "text:a", "text:b"]);
-    // Said by the CLI itself, once.
+    // The CLI itself reports the retry once.
     let retry = r#"{"type":"system","subtype":"api_retry","attempt":1,"max_retries":2,"retry_delay_ms":5.5,"error_status":null,"error":"unknown"}"#;
     let said = lines([start("1"), delta("a"), retry.to_owned(), start("2"), delta("a"), stop()]);
     assert_eq!(said, ["text:a", "retry:unknown Some(1)", "text:a"]);
-    // Complete messages stay.
+    // Complete messages stay valid.
     let complete = lines([start("1"), delta("a"), assistant("1", &text_block("a")), stop(), start("2"), delta("b")]);
     assert_eq!(complete, ["text:a", "text:b"]);
 }
@@ -104,7 +104,7 @@ fn a_cut_answer_is_void_from_its_first_event() {
 #[test]
 fn a_message_stands_once_its_calls_were_made() {
     let retry = r#"{"type":"system","subtype":"api_retry","attempt":1,"max_retries":2,"retry_delay_ms":5.5,"error_status":null,"error":"unknown"}"#;
-    // It came whole, after a cut; the next request fails before it says anything.
+    // The message arrived whole after a cut. The next request fails before its first event.
     let (words, call) = (assistant("1", &text_block("a")), assistant("1", &tool("t", "Bash", "{}")));
     let told = lines([words, call, result("t", "1"), retry.to_owned(), start("2"), delta("b"), stop()]);
     assert_eq!(told, ["text:a", "tool_start:Bash {}", "tool_end:1 false", "retry:unknown None", "text:b"]);
@@ -145,7 +145,7 @@ fn a_secret_that_is_cut_over_deltas_is_masked() {
     let told = lines([start("1"), delta("a zk-sec"), ping(), delta("ret-of"), delta("-ours b"), stop()]);
     assert_eq!(told, ["text:a ", "text:[redacted] b"]);
     let whole = lines([start("1"), delta("a zk"), assistant("1", &text_block("a zk")), stop()]);
-    assert_eq!(whole, ["text:a ", "text:zk"], "what was no secret is told once the block is whole");
+    assert_eq!(whole, ["text:a ", "text:zk"], "harmless text is published once the block is complete");
 }
 
 #[test]

@@ -75,8 +75,8 @@ pub(super) fn fill_in(progress: &mut RepositoryProgress, known: &SessionReposito
     }
 }
 
-/// The preparation begins. It may have begun before, with a coordinator that ended. Returns the task's record where its
-/// first attempt starts.
+/// Begins the preparation, which an earlier coordinator may have begun before. Returns the task's record if its first attempt
+/// starts.
 fn begin_preparation(tasks: &mut Tasks, durable: &mut DurableState) -> Option<TaskRecord> {
     let waiting = tasks.first_mut()?;
     let record = &mut waiting.record;
@@ -113,7 +113,7 @@ fn set_checkout(checkout: Checkout, clone: CloneState, tasks: &mut Tasks, durabl
     }
 }
 
-/// Publishes what the clone does not have, in the log and as an event.
+/// Publishes in the log and as an event which parts the clone lacks.
 fn publish_left_out(left_out: Vec<String>, tasks: &Tasks, durable: &mut DurableState) {
     let Some(waiting) = tasks.first().filter(|_| !left_out.is_empty()) else { return };
     let record = &waiting.record;

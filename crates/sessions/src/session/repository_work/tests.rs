@@ -24,7 +24,7 @@ fn working(durable: &mut DurableState) -> Tasks {
     tasks
 }
 
-/// Ends the running task with a report, which has blockers where the agent could not finish.
+/// Ends the running task with a report, which has blockers if the agent could not finish.
 fn end(tasks: &mut Tasks, durable: &mut DurableState, blockers: Option<&str>) {
     let running = tasks.running_mut().unwrap();
     running.accept(&running.prompt().to_string());

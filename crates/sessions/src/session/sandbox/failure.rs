@@ -42,7 +42,7 @@ pub(crate) fn failure_of_end(end: &ProcessEnd) -> Failure {
         ErrorType::OomKilled
     } else {
         match end {
-            // Stopped from outside, together with its container.
+            // The process was stopped from outside, together with its container.
             ProcessEnd::Exited { code: None, signal: None, .. } => ErrorType::ContainerLost,
             ProcessEnd::Exited { .. } | ProcessEnd::NotStarted { .. } | ProcessEnd::DiskFull { .. } => {
                 ErrorType::ExitCode

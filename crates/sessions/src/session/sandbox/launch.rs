@@ -1,4 +1,4 @@
-//! A launch: a warm sandbox, or a new one as soon as there is a slot. Runs beside the worker.
+//! A launch: a warm sandbox, or a new one as soon as a slot is free. It runs beside the worker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,9 +39,9 @@ pub(crate) struct Launch {
 pub(crate) struct Launched {
     pub(super) sandbox: Sandbox,
     pub(super) template: Arc<AgentTemplate>,
-    /// A conversation was to be resumed, and its transcript is gone.
+    /// A conversation was to be resumed, but its transcript is lost.
     pub(super) transcript_lost: bool,
-    /// The cost of the task that was running, where the sandbox was reattached.
+    /// The cost of the task that was running, if the sandbox was reattached.
     pub(super) spent: Option<Cost>,
     pub(super) slot: Option<Slot>,
     pub(super) lease: Option<Lease>,
@@ -79,7 +79,7 @@ impl From<Failure> for NotLaunched {
 
 impl Launch {
     pub(super) async fn run(&self, reserved: Reserved) -> Result<Launched, NotLaunched> {
-        // Before the launch waits for a slot that the task cannot pay for.
+        // The budget is checked before the launch waits for a slot that the task cannot pay for.
         let refused = self.check_budget().await.err();
         match (reserved, refused) {
             (Reserved::Warm(warm), Some(refused)) => {
@@ -91,7 +91,7 @@ impl Launch {
             (Reserved::Slot(slot), None) => self.start(slot).await,
             (Reserved::Nothing, None) => {
                 let slot = self.wait_for_slot().await?;
-                // Other tasks may have used the budget up meanwhile.
+                // Other tasks may have used up the budget in the meantime.
                 self.check_budget().await?;
                 self.start(slot).await
             }
@@ -122,7 +122,7 @@ impl Launch {
             return Ok(self.launched(sandbox, template, slot, None));
         }
         info!(sandbox.name = %sandbox.name, "a warm sandbox was out of date");
-        // With its workspace, which may have files that the template does not have any more.
+        // The workspace is replaced too, because it may have files that the template no longer has.
         sandboxes.replace(session, sandbox).await.map_err(LaunchError::from)?;
         self.start(slot).await
     }
@@ -166,7 +166,7 @@ impl Launch {
         Launched { sandbox, template, transcript_lost, spent: None, slot: Some(slot), lease }
     }
 
-    /// Waits, within a bound, for an engine that is being restarted, and for a file descriptor where none is left.
+    /// Waits, within a bound, for an engine that is restarting, and for a free file descriptor.
     async fn launch_when_possible(&self, order: LaunchOrder) -> Result<Sandbox, NotLaunched> {
         let give_up = Instant::now() + ENGINE_PATIENCE;
         loop {

@@ -1,5 +1,5 @@
-//! The launch of a session that works in a repository: the repository is chosen, cloned where the clone is missing, and
-//! an agent starts in the clone. Each step is reported to the worker and durable before the next one begins.
+//! The launch of a session that works in a repository: it chooses the repository, clones it if the clone is missing, and starts an
+//! agent in the clone. Each step is reported to the worker and durable before the next one begins.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub(crate) enum Step {
     Chosen(Box<Checkout>),
     Cloned {
         checkout: Box<Checkout>,
-        /// A sentence for each thing of the repository that is not in the clone.
+        /// A sentence for each part of the repository that is not in the clone.
         left_out: Vec<String>,
     },
 }
@@ -47,7 +47,7 @@ struct Preparation<'a> {
     launch: &'a Launch,
     wanted: &'a WantedRepository,
     repositories: &'a Repositories,
-    /// Taken down where the preparation fails.
+    /// The sandbox, which is taken down if the preparation fails.
     sandbox: Option<Sandbox>,
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn prepare(launch: &Launch, wanted: &WantedRepository, slot: Sl
                     warn!(sandbox.name = %name, %error, "could not remove a sandbox that did not get ready");
                 }
             }
-            // A sandbox that was still starting.
+            // The sandbox was still starting.
             sandboxes.remove_suspected_orphans().await;
             Err(outcome.err().unwrap_or_else(NotLaunched::cancelled))
         }
@@ -167,7 +167,7 @@ impl Preparation<'_> {
         Ok(self.repositories.settle(candidates, &answer).await?)
     }
 
-    /// From a decision to an agent in the clone.
+    /// Brings up the agent in the clone after the repository was chosen.
     async fn bring_up(&mut self, mut checkout: Checkout) -> Result<Arc<AgentTemplate>, NotLaunched> {
         self.repositories.make_branch(&checkout).await?;
         let template = worker_template(&self.launch.context).await?;
@@ -181,7 +181,7 @@ impl Preparation<'_> {
         sandbox.gateway.set_repository(repositories.access(&checkout));
         if !self.wanted.cloned {
             let sandboxes = &self.launch.context.sandboxes;
-            // The agent's work needs room beside the history.
+            // The agent's work needs space beside the history.
             let (engine, most_bytes) = (sandboxes.engine(), sandboxes.settings().disk_bytes / 2);
             let mirror = repositories.mirrors.as_ref().map(|mirrors| MirrorSource { mirrors, engine, most_bytes });
             let forge = repositories.github.url();

@@ -52,7 +52,7 @@ impl Found {
         context: &SessionContext,
         cancel: CancellationToken,
     ) -> Result<Launched, NotLaunched> {
-        // Read before the agent can spend more.
+        // The cost is read before the agent can spend more.
         let spent = self.spent(context).await;
         let template = match self.works_in {
             WorksIn::Workspace => context.template(&self.agent).await.map_err(NotLaunched::Template)?,

@@ -18,8 +18,8 @@ use crate::session::context::SessionContext;
 use crate::session::report::Report;
 use crate::session::repository_work::Opener;
 
-/// A sandbox that makes room for another session stays this long after its last task: until the agent has written its
-/// transcript, which takes up to 100 ms.
+/// The time for which an evicted sandbox stays after its last task, so that the agent can write its transcript, which takes up to
+/// 100 ms.
 pub(crate) const SETTLE: Duration = Duration::from_millis(250);
 
 /// The number of attempts to remove something from an engine that does not answer. The next start repeats the removal.
@@ -27,9 +27,9 @@ const MAX_ATTEMPTS: u32 = 20;
 
 /// Takes down a sandbox and hands in the work of the task that ended in it.
 pub(crate) struct TakeDown {
-    /// The sandbox where it is attached.
+    /// The sandbox, if it is attached.
     pub(crate) sandbox: Option<Sandbox>,
-    /// The sandbox's room, free for others as soon as the sandbox is gone.
+    /// The sandbox's slot, free for others as soon as the sandbox is removed.
     pub(crate) slot: Option<Slot>,
     /// `None`: there is no sandbox.
     pub(crate) name: Option<SandboxName>,
@@ -47,7 +47,7 @@ impl TakeDown {
         let budgets = context.sandboxes.gateway().budgets().clone();
         let is_settled = self.ended.as_ref().is_none_or(|task| budgets.is_settled(task));
         if self.name.is_none() && self.wind_up.is_none() && is_settled {
-            // No other work is under way, so there is room for a report.
+            // No other work is in progress, so the channel has room for a report.
             let _ = reports.try_send(Report::TakenDown(None));
             return;
         }
@@ -58,13 +58,13 @@ impl TakeDown {
             if settles && sandbox.is_some() {
                 tokio::time::sleep(SETTLE).await;
             }
-            // The link is closed first: nothing that the agent still does leaves the sandbox.
+            // Closing the link first keeps later actions of the agent inside the sandbox.
             drop(sandbox);
             if let Some(name) = name {
                 insist(&context.shutdown, "take down a sandbox", || context.sandboxes.take_down(&name)).await;
             }
-            // Charges can take a minute to settle: others need not wait for them. A wind-up runs in a sandbox of its own, which
-            // takes the room of this one.
+            // Charges can take a minute to settle, and other sessions need not wait for them. A wind-up runs in its own sandbox,
+            // which takes over the slot.
             let slot = slot.filter(|_| wind_up.is_some());
             if let Some(opener) = opener {
                 opener.finish().await;
@@ -94,7 +94,7 @@ pub(crate) fn wipe(session: SessionKey, context: &Arc<SessionContext>, reports: 
     });
 }
 
-/// Repeats a removal until it succeeds, within a bound. The end of the coordinator leaves it to the next start.
+/// Repeats a removal until it succeeds, within a bound. When the coordinator ends, the next start takes over.
 async fn insist<F>(shutdown: &CancellationToken, removal: &str, attempt: impl Fn() -> F)
 where
     F: Future<Output = Result<(), EngineError>>,

@@ -30,7 +30,7 @@ pub(crate) struct Wanted {
     pub(super) payer: Option<Payer>,
     /// The trace of the first task.
     pub(super) trace: TaskTrace,
-    /// Present where the session works in a repository.
+    /// Set if the session works in a repository.
     pub(super) repository: Option<WantedRepository>,
 }
 

@@ -11,15 +11,14 @@ use crate::session::durable::DurableState;
 use crate::session::request::Submission;
 use crate::session::state::State;
 
-/// Takes a warm sandbox where the submission begins a new session. The session takes its key, and is to be committed
-/// with it.
+/// Takes a warm sandbox if the submission begins a new session. The session takes its key and must be committed with it.
 pub(crate) async fn take_warm(
     submission: &Submission,
     state: State,
     context: &SessionContext,
     durable: &mut DurableState,
 ) -> Option<Box<Warm>> {
-    // Warm sandboxes are of the agent image, which a repository task does not use.
+    // Warm sandboxes have the agent image, which a repository task does not use.
     let begins = durable.record().is_none() && submission.request.repository.is_none();
     if !begins || state != State::Cold || context.draining.is_cancelled() {
         return None;
@@ -34,7 +33,7 @@ pub(crate) async fn take_warm(
     Some(warm)
 }
 
-/// The session that a warm sandbox was taken for could not be committed.
+/// Discards a warm sandbox whose session could not be committed.
 pub(crate) fn discard_warm(warm: Box<Warm>, context: &Arc<SessionContext>, durable: &mut DurableState) {
     durable.rename(SessionKey::generate());
     let context = Arc::clone(context);

@@ -34,7 +34,7 @@ enum UnderWay {
 }
 
 impl UnderWay {
-    /// The work after an input, where the input reports its end.
+    /// Returns the work after an input that may report its end.
     fn reported(self, state: State, input: Input) -> Self {
         match (self, input) {
             (UnderWay::Launch, Input::Started | Input::Reattached | Input::StartFailed) if state == State::Starting => {
@@ -47,7 +47,7 @@ impl UnderWay {
         }
     }
 
-    /// The work after an action. Each action finds nothing else under way.
+    /// Returns the work after an action. Each action requires that no other work is in progress.
     fn apply(self, action: Action) -> Result<Self, TestCaseError> {
         let started = match action {
             Action::StartTask | Action::Nothing => return Ok(self),
@@ -75,8 +75,8 @@ impl UnderWay {
 }
 
 proptest! {
-    /// In any order of inputs: tasks start one at a time, in a sandbox that was started and does not make room for
-    /// another session; a stop is settled before anything starts; at most one launch, removal or wiping is under way.
+    /// Checks any order of inputs: tasks start one at a time, in a sandbox that was started and is not being evicted; a stop is
+    /// settled before anything starts; at most one launch, removal or wiping is in progress.
     #[test]
     fn one_task_at_a_time_in_a_live_sandbox(steps in proptest::collection::vec((inputs(), any::<bool>()), 0..200)) {
         let mut state = State::Cold;

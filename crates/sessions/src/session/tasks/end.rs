@@ -98,7 +98,7 @@ impl Tasks {
         Some(ending.record.id.clone())
     }
 
-    /// Publishes the end of the task whose model requests are charged now. False: no task waits for its charges.
+    /// Publishes the end of the task whose model requests are charged now. Returns false if no task waits for its charges.
     pub(crate) fn publish_settled(&mut self, durable: &mut DurableState) -> bool {
         let Some(Ending { record, by, .. }) = self.ending.take_if(|ending| !ending.hands_in) else { return false };
         self.publish_end(record, by, durable);
@@ -116,7 +116,7 @@ impl Tasks {
         self.ending = Some(Ending { record: TaskRecord { status, ..record }, by, hands_in, awaited: false });
     }
 
-    /// Ends the running task. Does nothing where none runs. A failure that was forced before goes first.
+    /// Ends the running task, if any. A failure that was forced before has priority.
     pub(crate) fn end_running(&mut self, end: End, used: UsageSnapshot, durable: &mut DurableState) {
         let Some(running) = self.running.take() else { return };
         let End { failure, by } = end;
@@ -134,7 +134,7 @@ impl Tasks {
         any
     }
 
-    /// The sandbox that the next task waited for did not start. A task whose sandbox was lost on the way waits for
+    /// Fails the first task of the queue, because its sandbox did not start. A task whose sandbox was lost on the way waits for
     /// another one, as often as a task that its agent never started on.
     pub(crate) fn fail_first(&mut self, failure: Failure, durable: &mut DurableState) {
         let Some(mut waiting) = self.queue.pop() else { return };
@@ -157,7 +157,7 @@ impl Tasks {
         self.queue.push_front(waiting);
     }
 
-    /// Ends the queued tasks that have waited for a sandbox for as long as `patience`.
+    /// Ends the queued tasks that have waited for a sandbox for at least `patience`.
     pub(crate) fn end_impatient(&mut self, patience: Duration, failure: &Failure, durable: &mut DurableState) {
         let over = |waiting: &WaitingTask| {
             let waited: Result<Duration, _> = Timestamp::now().duration_since(waiting.record.created).try_into();
@@ -179,7 +179,7 @@ impl Tasks {
     /// Writes a task's end. It is published at once, unless its model requests are not charged yet or its work is still to be
     /// handed in.
     pub(crate) fn write_end(&mut self, mut record: TaskRecord, by: EndedBy, durable: &mut DurableState) {
-        // The sentence may quote the agent, its stderr, or the model API.
+        // The message may quote the agent, its stderr, or the model API.
         if let Some(failure) = &mut record.failure
             && let Some(masked) = durable.secrets().text(&failure.error)
         {
@@ -187,9 +187,9 @@ impl Tasks {
         }
         let hands_in = has_work_to_hand_in(&record, durable);
         let waits = hands_in || !self.budgets.is_settled(&record.id);
-        // Only a task that never ran can find another one's end here.
+        // Only for a task that never ran may another task's end already be pending.
         if waits && self.ending.is_none() {
-            // The next coordinator needs the answer to go on.
+            // The next coordinator needs the answer to continue.
             durable.update_task(&TaskRecord { status: TaskStatus::Running, ..record.clone() });
             self.ending = Some(Ending { record, by, hands_in, awaited: false });
         } else {
@@ -199,7 +199,7 @@ impl Tasks {
 
     /// Writes and publishes a task's end, with its final cost.
     pub(crate) fn publish_end(&self, mut record: TaskRecord, by: EndedBy, durable: &mut DurableState) {
-        // The charges of earlier attempts, and those since the answer.
+        // These are the charges of earlier attempts, and those since the answer.
         if let (Some(answer), Some((cost, usage))) = (&mut record.answer, self.budgets.charged(&record.id)) {
             answer.cost = cost.dollars();
             answer.usage = usage.unwrap_or(answer.usage);
@@ -219,7 +219,7 @@ impl Tasks {
     }
 }
 
-/// An agent worked on the task where it may have left something.
+/// Returns true if the task's agent may have left work in the clone.
 fn has_work_to_hand_in(record: &TaskRecord, durable: &DurableState) -> bool {
     let began = record.repository.as_ref().is_some_and(|progress| progress.stage.is_some());
     began && durable.checkout().is_some()

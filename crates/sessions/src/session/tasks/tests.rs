@@ -49,7 +49,7 @@ pub(crate) fn test_record() -> TaskRecord {
     }
 }
 
-/// No tasks of a session, without limits on their cost.
+/// Returns an empty task list without cost limits.
 pub(crate) fn test_tasks(bound: usize) -> Tasks {
     Tasks::new(bound, Budgets::in_memory(InstallationLimits::default()))
 }

@@ -12,7 +12,7 @@ fn events(first: u64, sizes: &[usize]) -> Vec<StoredEvent> {
     (first..).zip(sizes).map(event).collect()
 }
 
-/// As a client reads them that somebody else wrote.
+/// Reads the frames with an independent WebSocket client.
 fn read(frames: &Frames) -> Vec<String> {
     let sent = std::io::Cursor::new(frames.bytes().to_vec());
     let mut client = WebSocket::from_raw_socket(sent, Role::Client, None);
