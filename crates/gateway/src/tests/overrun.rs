@@ -157,8 +157,10 @@ async fn api(bill: Arc<Bill>) -> Server {
 }
 
 fn stream(usage: &Value) -> Response {
+    // The API's figures never fall: the first one is not above the last one, which may be 0 here.
+    let first = usage["output_tokens"].as_u64().unwrap_or_default().min(1);
     let start = json!({ "type": "message_start",
-        "message": { "model": MODEL, "usage": { "input_tokens": 0, "output_tokens": 1 } } });
+        "message": { "model": MODEL, "usage": { "input_tokens": 0, "output_tokens": first } } });
     let delta = json!({ "type": "message_delta", "usage": usage });
     let stop = r#"{"type":"message_stop"}"#;
     streamed(
