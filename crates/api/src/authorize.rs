@@ -106,9 +106,9 @@ fn needed_scope(method: &Method, route: Option<&str>) -> Scope {
     }
 }
 
-/// Returns true if a request to an open path may see more than the server's health.
-pub(super) fn knows(guard: &Guard, headers: &HeaderMap) -> bool {
-    guard.keys.anyone().is_some() || bearer(headers).is_some_and(|key| guard.keys.find(key).is_some())
+/// Returns the caller of a request to an open path, who may see more than the server's health.
+pub(super) fn known_caller(guard: &Guard, headers: &HeaderMap) -> Option<Caller> {
+    guard.keys.anyone().or_else(|| guard.keys.find(bearer(headers)?))
 }
 
 /// Returns the session of a path if it exists for the caller.

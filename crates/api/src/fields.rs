@@ -9,6 +9,9 @@ use super::ApiError;
 /// A name this similar to a known one is probably a misspelt one (Jaro-Winkler, 0 to 1).
 const SIMILAR: f64 = 0.8;
 
+/// The characters of a name that an error shows.
+const MAX_SHOWN: usize = 64;
+
 /// Checks that `T` has all of these fields. `kind` names them in the error.
 pub(crate) fn check<'a, T: DeserializeOwned>(
     kind: &str,
@@ -56,11 +59,13 @@ impl<'de> Deserializer<'de> for Fields<'_> {
 }
 
 fn sentence(kind: &str, name: &str, known: &[&str]) -> String {
-    let similarity = |other: &str| strsim::jaro_winkler(&name.to_lowercase(), &other.to_lowercase());
-    let nearest = known.iter().max_by(|one, other| similarity(one).total_cmp(&similarity(other)));
-    let shown: String = name.chars().take(64).collect();
-    match nearest.filter(|nearest| similarity(nearest) >= SIMILAR) {
-        Some(nearest) => format!("{shown}: there is no such {kind}; did you mean {nearest}?"),
+    // A name may be as long as the body.
+    let shown: String = name.chars().take(MAX_SHOWN).collect();
+    let lower = shown.to_lowercase();
+    let similarities = known.iter().map(|known| (strsim::jaro_winkler(&lower, &known.to_lowercase()), known));
+    let nearest = similarities.max_by(|(one, _), (other, _)| one.total_cmp(other));
+    match nearest.filter(|(similarity, _)| *similarity >= SIMILAR) {
+        Some((_, nearest)) => format!("{shown}: there is no such {kind}; did you mean {nearest}?"),
         None => format!("{shown}: there is no such {kind}; known are {}", known.join(", ")),
     }
 }
@@ -80,5 +85,6 @@ mod tests {
         ] {
             assert_eq!(sentence("field", name, &known), expected);
         }
+        assert!(sentence("field", &"x".repeat(4_000_000), &known).len() < 200);
     }
 }

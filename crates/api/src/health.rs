@@ -6,7 +6,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 
-use super::authorize::knows;
+use super::authorize::known_caller;
+use super::session::prefix;
 use super::{Api, ApiError, agents};
 
 /// `GET /health` answers while the process runs. With keys, only some callers see the counts.
@@ -22,7 +23,7 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result
         running: None,
         sandboxes: None,
     };
-    if !knows(&api.guard, &headers) {
+    if known_caller(&api.guard, &headers).is_none() {
         return Ok(Json(alive));
     }
     let (sessions, tasks) = (api.store.session_count().await?, api.store.task_count().await?);
@@ -61,7 +62,9 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
         engine.map(|info| format!("{} {}", info.name, info.version)).map_err(|error| error.to_string()),
     );
     let store = api.store.session_count().await;
-    let store = check("store", store.map(|_| usable(&api.store.damage())).map_err(|error| error.to_string()));
+    let caller = known_caller(&api.guard, &headers);
+    let sees_all = caller.as_ref().is_some_and(|caller| prefix(caller).is_none());
+    let store = check("store", store.map(|_| usable(&api.store.damage(), sees_all)).map_err(|error| error.to_string()));
     let credential = check("credential", api.gateway.credential_state().usable.map(|()| "usable".to_owned()));
     let agents = check("agents", agents::summary(&api).await);
     let draining = if api.is_draining() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
@@ -80,13 +83,18 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
 
     let ready = checks.iter().all(|check| check.ok);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let checks = knows(&api.guard, &headers).then_some(checks);
+    let checks = caller.map(|_| checks);
     (status, Json(Readiness { ready, checks })).into_response()
 }
 
 /// A damaged row affects only its session, so the store is usable.
-fn usable(damage: &[String]) -> String {
-    if damage.is_empty() { "usable".to_owned() } else { format!("usable; damaged and skipped: {}", damage.join("; ")) }
+/// The rows name sessions, which a caller with a prefix may not see.
+fn usable(damage: &[String], sees_all: bool) -> String {
+    match damage.len() {
+        0 => "usable".to_owned(),
+        _ if sees_all => format!("usable; damaged and skipped: {}", damage.join("; ")),
+        rows => format!("usable; damaged and skipped: {rows} rows"),
+    }
 }
 
 fn check(name: &str, outcome: Result<String, String>) -> Check {
