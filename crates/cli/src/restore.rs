@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 use sandbox::{Instance, InstanceLock};
 use store::{Restored, RestoredAs, StoreError, installation, restore};
@@ -53,9 +53,10 @@ pub(super) fn run(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
             )
         }
         StoreError::Locked { .. } => anyhow::anyhow!("{}", stop_first("a server runs on this DATA_DIR")),
-        error => error.into(),
+        error @ StoreError::HalfRestored { .. } => error.into(),
+        error => anyhow::Error::from(error).context("nothing was restored"),
     });
-    let Restored { sessions, tasks, replaced } = done.context("nothing was restored")?;
+    let Restored { sessions, tasks, replaced } = done?;
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "Restored {sessions} sessions and {tasks} tasks into {}.", data_dir.display())?;
     if let Some(replaced) = replaced {

@@ -9,7 +9,7 @@ use super::StoreError;
 use super::schema_version::{SchemaVersion, is_missing, schema_version};
 
 /// The name of the lock file. It contains the process id of its holder.
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 
 /// The name of the key file, unless the configuration names another one.
 pub(super) const KEY: &str = "secret.key";

@@ -38,6 +38,16 @@ pub enum StoreError {
     NoInstallation { path: PathBuf },
     #[error("{} has a file {name} already: --as-new needs a DATA_DIR of its own", path.display())]
     NotNew { path: PathBuf, name: &'static str },
+    #[error(
+        "the key in {} is another installation's: --as-new needs a key file of its own; unset SECRET_KEY_FILE, or name a file that \
+         does not exist yet with --secret-key-file", path.display()
+    )]
+    KeyInUse { path: PathBuf },
+    #[error(
+        "the restore was interrupted: the files of before are in {}; move them back, or call restore again once the cause is gone",
+        directory.display()
+    )]
+    HalfRestored { directory: PathBuf, source: Box<StoreError> },
     /// Starting with an empty database would make an installation of that name without its sessions.
     #[error(
         "there is no database in {}, but {beside} of an earlier one: put the database back with `claude-runner restore \

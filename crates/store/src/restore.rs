@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use domain::task::{ErrorType, Failure};
@@ -14,7 +14,7 @@ use rusqlite::{Connection, params};
 use zeroize::Zeroizing;
 
 use super::damage::quick_check;
-use super::data_dir::{DataDir, INSTANCE, KEY, make_directory, occupy};
+use super::data_dir::{DataDir, INSTANCE, KEY, LOCK, make_directory, occupy};
 use super::schema_version::{SchemaVersion, version_of};
 use super::seal::{Sealer, sync_directory_of};
 use super::{SCHEMA_VERSION, StoreError, inspect, row, schema};
@@ -97,16 +97,35 @@ pub fn restore(
             return Err(error);
         }
     };
-    let replaced = set_aside(data_dir)?;
-    if let Some((path, key)) = key {
-        write_durably(&path, &key)?;
-    }
-    if let Some(instance) = instance {
-        write_durably(&data_dir.join(INSTANCE), instance.as_bytes())?;
-    }
-    let database = data_dir.join(DataDir::DATABASE);
-    fs::rename(&part, &database).and_then(|()| sync_directory_of(&database)).map_err(StoreError::file(&database))?;
+    let replaced = put_in_place(data_dir, &part, key, instance).inspect_err(|_| remove_part(data_dir))?;
     Ok(Restored { sessions, tasks, replaced })
+}
+
+/// Replaces the files of the installation. What may fail is written before the present database is moved.
+fn put_in_place(
+    data_dir: &Path,
+    part: &Path,
+    key: Option<NewKey>,
+    instance: Option<String>,
+) -> Result<Option<PathBuf>, StoreError> {
+    let instance = instance.map(|name| (data_dir.join(INSTANCE), Zeroizing::new(name.into_bytes())));
+    let files = [key, instance].into_iter().flatten();
+    let written = files.map(|(path, content)| write_part(&path, &content).map(|part| (path, part)));
+    let written = written.collect::<Result<Vec<_>, _>>()?;
+    let replaced = set_aside(data_dir)?;
+    let named = |error: StoreError| match &replaced {
+        Some(directory) => StoreError::HalfRestored { directory: directory.clone(), source: Box::new(error) },
+        None => error,
+    };
+    for (path, part) in written {
+        keep_foreign(&path, data_dir).map_err(named)?;
+        rename(&part, &path).map_err(named)?;
+    }
+    rename(part, &data_dir.join(DataDir::DATABASE)).map_err(named)?;
+    for name in [DataDir::DATABASE, LOCK, INSTANCE, KEY] {
+        own_like(data_dir, &data_dir.join(name));
+    }
+    Ok(replaced)
 }
 
 /// Refuses a backup that is not a complete database of a version that this program knows.
@@ -141,11 +160,18 @@ fn prepare(
         return Err(StoreError::corrupt(format!("the backup {}: {damage}", source.display())));
     }
     let key = find_key(&connection, source, data_dir, secret_key_file)?;
+    if let (RestoredAs::New, Some((path, _))) = (restored_as, &key)
+        && path.exists()
+    {
+        return Err(StoreError::KeyInUse { path: path.clone() });
+    }
     if restored_as == RestoredAs::New {
         begin_anew(&connection)?;
     }
     // Events after the backup are lost, and their numbers are given again: each session begins a new life.
     connection.execute("UPDATE sessions SET epoch = random()", [])?;
+    // The ages of orphans at the time of the backup mean nothing now.
+    connection.execute("DELETE FROM orphan_volumes", [])?;
     let count = |table: &str| {
         let count = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
         Ok::<_, StoreError>(row::unsigned(count))
@@ -187,7 +213,6 @@ fn begin_anew(connection: &Connection) -> Result<(), StoreError> {
         "UPDATE sessions SET claude_session_id = NULL, sandbox_name = NULL, sandbox_container_id = NULL,
              sandbox_link_secret = NULL, sandbox_last_frame = NULL, sandbox_progress = NULL;
          DELETE FROM webhooks WHERE state IN ('waiting', 'pending');
-         DELETE FROM orphan_volumes;
          DELETE FROM deleted_storage;",
     )?;
     let now = row::nanos(Timestamp::now());
@@ -205,8 +230,9 @@ fn set_aside(data_dir: &Path) -> Result<Option<PathBuf>, StoreError> {
     if !FILES.iter().any(|name| data_dir.join(name).exists()) {
         return Ok(None);
     }
-    let aside = data_dir.join(format!("replaced-{}", Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ")));
+    let aside = data_dir.join(format!("replaced-{}", time_name()));
     make_directory(&aside).map_err(StoreError::file(&aside))?;
+    own_like(data_dir, &aside);
     for name in [INSTANCE, KEY] {
         let path = data_dir.join(name);
         if path.exists() {
@@ -223,16 +249,42 @@ fn set_aside(data_dir: &Path) -> Result<Option<PathBuf>, StoreError> {
     Ok(Some(aside))
 }
 
-fn write_durably(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+/// Keeps a file outside of the data directory that is about to be replaced: a key that other values may need.
+fn keep_foreign(path: &Path, data_dir: &Path) -> Result<(), StoreError> {
+    if path.parent() == Some(data_dir) || !path.exists() {
+        return Ok(());
+    }
+    let mut kept = path.as_os_str().to_owned();
+    kept.push(format!(".replaced-{}", time_name()));
+    fs::copy(path, kept).map(drop).map_err(StoreError::file(path))
+}
+
+/// Gives a file the owner of the data directory, who may be another user than root, who restores.
+fn own_like(data_dir: &Path, path: &Path) {
+    if let Ok(owner) = fs::metadata(data_dir) {
+        // Only root can, and for others the owner is right already.
+        let _ = chown(path, Some(owner.uid()), Some(owner.gid()));
+    }
+}
+
+fn time_name() -> String {
+    Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ").to_string()
+}
+
+/// Writes the new content of a file beside it. Returns its path.
+fn write_part(path: &Path, content: &[u8]) -> Result<PathBuf, StoreError> {
+    let part = path.with_extension("part");
     let write = || {
-        let part = path.with_extension("part");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
         file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&part, path)?;
-        sync_directory_of(path)
+        file.sync_all()
     };
-    write().map_err(StoreError::file(path))
+    write().map_err(StoreError::file(path))?;
+    Ok(part)
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    fs::rename(from, to).and_then(|()| sync_directory_of(to)).map_err(StoreError::file(to))
 }
 
 fn remove_part(data_dir: &Path) {
