@@ -57,15 +57,7 @@ impl LinkDirectory {
         }
         DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(failed)?;
         fs::set_permissions(&path, Permissions::from_mode(0o700)).map_err(failed)?;
-        let empty = path.join(EMPTY_FILE);
-        let create = File::create(&empty).and_then(|file| file.set_permissions(Permissions::from_mode(0o444)));
-        match create {
-            // An earlier coordinator created the file, and only root may write to it again.
-            Err(error) if error.kind() != io::ErrorKind::PermissionDenied || !empty.exists() => {
-                return Err(failed(error));
-            }
-            Ok(()) | Err(_) => {}
-        }
+        create_empty(&path.join(EMPTY_FILE)).map_err(failed)?;
         Ok(Self { path, tracker, cancel })
     }
 
@@ -121,6 +113,8 @@ impl LinkDirectory {
     ) -> Result<(Link, LinkOutput), LinkError> {
         let path = self.path_of(name)?;
         let failed = |source| LinkError::Directory { path: path.clone(), source };
+        // A cleaner of temporary files may have removed it.
+        create_empty(&self.empty_file()).map_err(failed)?;
         match DirBuilder::new().create(&path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
             Ok(()) | Err(_) => {}
@@ -166,6 +160,14 @@ impl LinkDirectory {
 
     fn path_of(&self, name: &str) -> Result<PathBuf, LinkError> {
         if is_name(name) { Ok(self.path.join(name)) } else { Err(LinkError::Name(name.to_owned())) }
+    }
+}
+
+/// Creates the empty file if it is missing.
+fn create_empty(path: &Path) -> io::Result<()> {
+    match File::create_new(path).and_then(|file| file.set_permissions(Permissions::from_mode(0o444))) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -22,9 +22,9 @@ pub enum InstanceLockError {
     )]
     Running,
     #[error(
-        "another server (pid {pid}) uses RUNTIME_DIR {}: set RUNTIME_DIR to another directory; if this DATA_DIR is a copy of \
-         that server's, stop that server first, or make a new installation of a backup with `claude-runner restore BACKUP \
-         --as-new` in a DATA_DIR of its own", path.display()
+        "another server (pid {pid}) uses RUNTIME_DIR {}: if this DATA_DIR is a copy of that server's, stop that server first, or \
+         make a new installation of a backup with `claude-runner restore BACKUP --as-new` in a DATA_DIR of its own; a server of \
+         another installation needs a RUNTIME_DIR of its own", path.display()
     )]
     Occupied { path: PathBuf, pid: String },
     #[error("RUNTIME_DIR {} cannot be used", path.display())]

@@ -143,13 +143,14 @@ impl SandboxHost {
             () = cancel.cancelled() => Err(LaunchError::Cancelled),
             outcome = timeout(START_TIMEOUT, making) => outcome.unwrap_or(Err(LaunchError::Timeout)),
         };
-        std::mem::forget(unfinished);
         if let Err(error) = &outcome {
             info!(sandbox.name = %name, session.key = %session, %error, "a sandbox did not start");
             if let Err(error) = self.take_down(name).await {
                 warn!(sandbox.name = %name, %error, "could not remove a sandbox that did not start");
             }
         }
+        // The caller may drop this future in any await above.
+        std::mem::forget(unfinished);
         outcome
     }
 

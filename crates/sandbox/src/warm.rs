@@ -122,10 +122,13 @@ impl Warm {
 }
 
 async fn remove(host: &SandboxHost, session: SessionKey, sandbox: Sandbox) {
-    if let Err(error) = host.replace(session, sandbox).await {
-        warn!(session.key = %session, %error, "could not remove a warm sandbox");
+    match host.replace(session, sandbox).await {
+        Ok(()) => host.disown(session),
+        Err(error) => {
+            warn!(session.key = %session, %error, "could not remove a warm sandbox");
+            host.abandon(session);
+        }
     }
-    host.disown(session);
 }
 
 impl SandboxHost {
@@ -148,6 +151,12 @@ impl SandboxHost {
     pub fn disown(&self, session: SessionKey) {
         // The mark must be removed before the session works in the volumes.
         self.forget_warm(session);
+        self.unclaimed.remove(&session);
+    }
+
+    /// Ends the protection of volumes that could not be removed. The mark stays, so that the cleanup of orphans removes them
+    /// without a grace.
+    pub(super) fn abandon(&self, session: SessionKey) {
         self.unclaimed.remove(&session);
     }
 

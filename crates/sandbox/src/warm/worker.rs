@@ -207,10 +207,13 @@ async fn make(
         Ok(sandbox) => Ok(Warm { session, sandbox, template, image, slot }),
         Err(error) => {
             // The container was removed; the volumes may exist.
-            if let Err(error) = host.remove_volumes(session).await {
-                warn!(session.key = %session, %error, "could not remove the volumes of a warm sandbox");
+            match host.remove_volumes(session).await {
+                Ok(()) => host.disown(session),
+                Err(error) => {
+                    warn!(session.key = %session, %error, "could not remove the volumes of a warm sandbox");
+                    host.abandon(session);
+                }
             }
-            host.disown(session);
             Err(error.to_string())
         }
     }
