@@ -34,6 +34,11 @@ const PATIENCE: Duration = Duration::from_mins(65);
 /// The time limit if a caller ended the task, because the caller may wait for the session.
 const SHORT_PATIENCE: Duration = Duration::from_mins(1);
 
+/// The time limit of one push. git itself waits for ever, for example where an agent made one of its files a FIFO.
+const PUSH_LIMIT: Duration = Duration::from_mins(10);
+/// The time that a push still has when a caller needs the session.
+const HURRY_GRACE: Duration = Duration::from_secs(15);
+
 /// The end of the task itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
@@ -136,7 +141,12 @@ impl WindUp {
                         break said;
                     }
                 }
-                Err(error) => break error_chain(&error),
+                Err(error) => {
+                    let said = format!("{}; the commits are in the session's workspace", error_chain(&error));
+                    if !error.may_pass() || !pauses.pause(Duration::ZERO).await {
+                        break said;
+                    }
+                }
             }
         };
         Some(Failure::new(ErrorType::PushRejected, format!("commits could not be pushed: {said}")))
@@ -153,13 +163,32 @@ impl WindUp {
         };
         let mut sandbox = self.sandboxes.open(&order, cancel).await?;
         sandbox.gateway.set_repository(self.repositories.access(&self.checkout));
-        let pushed = cancel.run_until_cancelled(self.push_from(&mut sandbox)).await;
+        let in_time = async {
+            tokio::select! {
+                biased;
+                pushed = self.push_from(&mut sandbox) => pushed,
+                said = self.too_late() => Ok(Pushed::Refused(said)),
+            }
+        };
+        let pushed = cancel.run_until_cancelled(in_time).await;
         let name = sandbox.name.clone();
         drop(sandbox);
         if let Err(error) = self.sandboxes.take_down(&name).await {
             warn!(sandbox.name = %name, %error, "could not remove a sandbox; it will be removed as an orphan");
         }
         pushed.unwrap_or(Err(LaunchError::Cancelled))
+    }
+
+    /// Returns why a push is not waited for any longer. The agent's files can make git wait for ever.
+    async fn too_late(&self) -> String {
+        let hurried = async {
+            self.hurry.cancelled().await;
+            tokio::time::sleep(HURRY_GRACE).await;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(PUSH_LIMIT) => format!("git did not end within {} minutes", PUSH_LIMIT.as_secs() / 60),
+            () = hurried => "git did not end in time, and a caller needs the session".to_owned(),
+        }
     }
 
     async fn push_from(&self, sandbox: &mut Sandbox) -> Result<Pushed, LaunchError> {
@@ -190,7 +219,10 @@ impl WindUp {
         }
         let Some(head) = head.filter(|head| head != start) else {
             if checkout.own_branch && rejected.is_none() && github.branch(name, branch).await?.as_ref() == Some(start) {
-                github.delete_reference(name, &format!("refs/heads/{branch}")).await?;
+                let deleted = github.delete_reference(name, &format!("refs/heads/{branch}")).await;
+                if let Err(error) = deleted {
+                    warn!(task.id = %outcome.task, branch, %error, "could not delete the task's empty branch");
+                }
             }
             let nothing = || Failure::new(ErrorType::NothingToDo, nothing_changed(outcome.report.as_ref(), checkout));
             let failure = completed.then(|| rejected.cloned().unwrap_or_else(nothing));

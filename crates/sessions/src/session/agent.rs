@@ -28,6 +28,10 @@ use super::sandbox::{SessionSandbox, failure_of_end};
 use super::state::{Input, State};
 use super::tasks::{End, EndedBy, Overdue, RetryReason, Tasks, WaitingTask, task_end};
 
+/// The attempts to read a message from a store that is busy, and the pause between two of them.
+const READ_ATTEMPTS: usize = 5;
+const READ_PAUSE: Duration = Duration::from_secs(1);
+
 pub(crate) struct Agent {
     conversation: Conversation,
     sandbox: SessionSandbox,
@@ -309,7 +313,23 @@ async fn message_of(running: &mut Running, store: &Store) -> Result<String, Stor
     }
     match running.take_text() {
         Some(text) => Ok(text),
-        None => Ok(prompt_text(&store.task_request(&running.record.id).await?)),
+        None => read_message(&running.record.id, store).await,
+    }
+}
+
+/// Reads a message from the store. A store that is busy is asked again.
+async fn read_message(task: &TaskId, store: &Store) -> Result<String, StoreError> {
+    let mut attempts = 1;
+    loop {
+        match store.task_request(task).await {
+            Ok(request) => return Ok(prompt_text(&request)),
+            Err(error) if attempts == READ_ATTEMPTS || error.is_damage() => return Err(error),
+            Err(error) => {
+                warn!(task.id = %task, %error, "could not read a task's message; it is read again");
+                tokio::time::sleep(READ_PAUSE).await;
+                attempts += 1;
+            }
+        }
     }
 }
 
