@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::command::{Output, output};
-use crate::server::{Process, TestServer};
+use crate::server::{Process, Setup, TestServer};
 use crate::support::leftovers;
 
 /// Takes a backup with the key, according to docs/guides/operating.md.
@@ -157,4 +157,30 @@ async fn a_new_installation_has_the_records_and_touches_nothing_of_the_original(
     assert!(new.ended().await.success());
     assert_eq!(server.say("s", "bash:cat kept.txt").await, "done: kept", "deleted in the copy");
     server.finish().await;
+}
+
+#[tokio::test]
+async fn the_key_of_another_installation_is_not_lost() {
+    let mut server = Setup::new().without_image().start().await;
+    let env = json!({ "env": { "API_SECRET": "v4lue" } });
+    server.task_with("s", "say:hello", &env).await.problem(503, "engine_unavailable");
+    let backup = back_up(&server);
+    server.stop().await;
+    let directory = server.directory();
+    let (key, new) = (directory.join("other.key"), directory.join("new"));
+    std::fs::write(&key, [7; 32]).unwrap();
+    let key_file = ["--secret-key-file", key.to_str().unwrap()];
+
+    let arguments = [&[backup.as_str(), "--as-new", "--data-dir", new.to_str().unwrap()], &key_file[..]].concat();
+    let refused = restore(&server, &arguments);
+    assert!(!refused.success && refused.err.contains("another installation's"), "{refused:?}");
+    assert_eq!(std::fs::read(&key).unwrap(), [7; 32]);
+    assert!(!new.join("claude-runner.db").exists());
+
+    restore(&server, &[&[backup.as_str()], &key_file[..]].concat()).ok();
+    assert_ne!(std::fs::read(&key).unwrap(), [7; 32]);
+    let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let kept: Vec<_> = files.filter(|path| path.display().to_string().contains("other.key.replaced-")).collect();
+    assert_eq!(kept.iter().map(|path| std::fs::read(path).unwrap()).collect::<Vec<_>>(), [[7; 32]]);
+    server.abandon_stopped();
 }

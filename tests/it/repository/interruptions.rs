@@ -54,6 +54,19 @@ async fn an_abort_ends_each_stage() {
 }
 
 #[tokio::test]
+async fn git_that_waits_for_ever_holds_up_no_deletion() {
+    let world = World::start().await;
+    let task = in_handbook(&world, "let git wait").await;
+    let session = format!("/session/{}", task.id);
+    // The agent has ended, and the end of the task pushes.
+    let pushing = async { while world.server.get(&session).await.ok()["state"] != "stopping" {} };
+    within("the work is handed in", pushing).await;
+    let deleted = within("the deletion", world.server.delete(&session)).await.ok();
+    assert_eq!(deleted["deleted"], json!(task.id));
+    world.finish().await;
+}
+
+#[tokio::test]
 async fn a_server_that_is_killed_while_a_repository_is_prepared_prepares_it_again() {
     let mut world = World::start().await;
     let mut choosing = world.post("a slow choice; commit a.txt").await;
