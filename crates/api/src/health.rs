@@ -87,13 +87,13 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
     (status, Json(Readiness { ready, checks })).into_response()
 }
 
-/// A damaged row affects only its session, so the store is usable.
+/// A damaged row affects its session only, so the store is usable.
 /// The rows name sessions, which a caller with a prefix may not see.
 fn usable(damage: &[String], sees_all: bool) -> String {
     match damage.len() {
         0 => "usable".to_owned(),
         _ if sees_all => format!("usable; damaged and skipped: {}", damage.join("; ")),
-        rows => format!("usable; damaged and skipped: {rows} rows"),
+        rows => format!("usable; {rows} damaged rows are skipped"),
     }
 }
 
