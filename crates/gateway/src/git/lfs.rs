@@ -23,6 +23,8 @@ const MAX_PACK_BYTES: usize = 32 << 20;
 pub(crate) const MAX_EXAMINATIONS: usize = 2;
 /// The time in which the forge has to send the pack.
 const FETCH_TIMEOUT: Duration = Duration::from_mins(2);
+/// The time that a push waits for others that are examined.
+const WAIT_TIMEOUT: Duration = Duration::from_mins(5);
 /// The number of pointers that the forge is asked for.
 const MAX_POINTERS: usize = 10_000;
 
@@ -42,29 +44,36 @@ pub(super) async fn objection(
     commits: &[&str],
 ) -> Result<Option<String>, GitHubError> {
     // Each sandbox examines one push at a time, and all sandboxes few, because a pack is held in memory.
-    let (Ok(_own), Ok(_shared)) = (sandbox.examining.acquire().await, sandbox.shared.examinations.acquire().await)
-    else {
-        return Ok(Some("the server stops".to_owned()));
-    };
-    let late =
-        || GitHubError::Unavailable { status: 504, message: "the forge did not send the objects in time".to_owned() };
-    let fetched = timeout(FETCH_TIMEOUT, fetch(access, commits)).await.map_err(|_| late())??;
+    let places = async { (sandbox.examining.acquire().await, sandbox.shared.examinations.acquire().await) };
+    let places =
+        timeout(WAIT_TIMEOUT, places).await.map_err(|_| late("other pushes are examined; push again later"))?;
+    let (Ok(_own), Ok(shared)) = places else { return Ok(Some("the server stops".to_owned())) };
+    let fetched = timeout(FETCH_TIMEOUT, fetch(access, commits)).await;
+    let fetched = fetched.map_err(|_| late("the forge did not send the objects in time"))??;
     let Some(bytes) = fetched else { return Ok(Some(in_words(&PackError::TooMuch))) };
     let read = tokio::task::spawn_blocking(move || pointers_in(&bytes)).await;
     let pointers = match read.map_err(|error| GitHubError::Malformed(error.to_string()))? {
         Ok(pointers) => pointers,
         Err(error) => return Ok(Some(in_words(&error))),
     };
+    // The pack is gone, and other sandboxes need not wait for the forge.
+    drop(shared);
     if pointers.len() > MAX_POINTERS {
         return Ok(Some(in_words(&PackError::TooMuch)));
     }
-    let missing = access.github.missing_lfs_file(&access.name, &pointers).await?;
+    let missing = timeout(FETCH_TIMEOUT, access.github.missing_lfs_file(&access.name, &pointers)).await;
+    let missing = missing.map_err(|_| late("the forge did not say in time which files of Git LFS it has"))??;
     Ok(missing.map(|LfsPointer { oid, .. }| {
         format!(
             "it adds a pointer of Git LFS to a file that the forge does not have, and Git LFS takes no uploads from here: \
-             commit the file itself, or leave it out (oid sha256:{oid})"
+             commit the file itself, or leave it out, and rewrite the commits that are not pushed yet with git commit --amend or git \
+             rebase (oid sha256:{oid})"
         )
     }))
+}
+
+fn late(message: &str) -> GitHubError {
+    GitHubError::Unavailable { status: 504, message: message.to_owned() }
 }
 
 /// Fetches the objects of the commits without the large blobs and without the objects from before the task. `None`: there are too
