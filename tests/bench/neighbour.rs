@@ -62,10 +62,12 @@ pub(crate) async fn neighbour(effort: Effort) -> Vec<Row> {
     let recorded = server.get(&format!("/session/{SESSION}")).await["turns"].as_u64();
     assert_eq!(recorded, Some(done as u64), "a task was lost or doubled");
     server.stop().await;
+    let slowest = attacked.quantile(1.0);
     vec![
         Row::new("follow-up task while another key does its worst", "ms", attacked)
             .against("without the other key", usual)
             .bar(Bar::MostRatio(2.0)),
+        Row::one("the slowest of these", "ms", slowest),
         Row::one("memory while a key does its worst, peak", "MB", peak * 1_024.0 / 1e6).bar(Bar::Most(256.0)),
     ]
 }
