@@ -21,7 +21,13 @@ pub(crate) async fn neighbour(effort: Effort) -> Vec<Row> {
     // A host that accepts connections and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = format!("http://{}", silent.local_addr().unwrap());
-    let server = Server::start(&[("API_KEYS", ADMIN), ("RATE_LIMIT", "6000"), ("WEBHOOK_ALLOW", &silent)]).await;
+    let settings = [
+        ("API_KEYS", ADMIN),
+        ("RATE_LIMIT", "6000"),
+        ("WEBHOOK_ALLOW", silent.as_str()),
+        ("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    ];
+    let server = Server::start(&settings).await;
     let key = server.make_key(&["--scope", "submit", "--sessions", "hostile"]).await;
     server.task(SESSION, "say:hello").await;
     let mut usual = Samples::default();

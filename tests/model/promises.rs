@@ -131,10 +131,10 @@ fn check_task(
     if !record.status.is_final() {
         return Err(format!("it is {} in the end", record.status.as_str()));
     }
-    let told = state.told.get(task).ok_or("who waited for it was never told")?;
+    let told = state.told.get(task).ok_or("its waiter never got an end")?;
     // Deleting a session removes the messages of its tasks.
     let stripped = record.request.message.is_empty();
-    // A waiter is told without the texts, which the store has.
+    // A waiter gets the record without its texts, which only the store has.
     let same = told.without_texts() == record.without_texts()
         || stripped && (told.status, &told.failure) == (record.status, &record.failure);
     if !same {

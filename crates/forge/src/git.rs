@@ -33,8 +33,8 @@ impl GitHub {
         let mut response = self.send_git(name, method.clone(), path, headers, body).await?;
         if response.status().is_redirection() {
             let present = self.repository(name).await?.full_name;
-            if present != *name && !is_repeatable {
-                let message = format!("{name} is called {present} now; try again");
+            if !is_repeatable {
+                let message = format!("{name} is at {present} now; try again");
                 return Err(GitHubError::Unavailable { status: response.status().as_u16(), message });
             }
             response = self.send_git(&present, method.clone(), path, headers, None).await?;

@@ -2,7 +2,7 @@
 
 use super::tokens::TokenCounts;
 
-/// Whether a request can cost more than its estimate.
+/// The certainty of a request's estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certainty {
     /// The estimate is an upper bound on the request's cost.
