@@ -7,7 +7,6 @@ use rand::RngExt as _;
 use tokio::time::sleep;
 
 use crate::bounds::{random, short_or_long};
-use crate::check::Findings;
 use crate::client::Work;
 use crate::load::Load;
 use crate::row::Row;
@@ -52,13 +51,6 @@ async fn a_clock_that_jumps_ends_nothing() {
     }
     jump(&file, 0);
     let history = load.finish(&server).await;
-    Row {
-        fault: "wall clock jumps by up to a day",
-        runs: jumps,
-        tasks: history.accepted.len(),
-        findings: Findings::of(&history),
-        recovery: Vec::new(),
-    }
-    .report();
+    Row::of("wall clock jumps by up to a day", jumps, &history, Vec::new()).report();
     server.finish().await;
 }

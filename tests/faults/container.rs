@@ -8,7 +8,6 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::bounds::{random, short_or_long};
-use crate::check::Findings;
 use crate::client::Work;
 use crate::history::History;
 use crate::load::Load;
@@ -38,14 +37,8 @@ async fn containers_are_killed_at_random() {
         server.tally.collect(&server.model);
     }
     let history = load.finish_with_faults(&server, times.iter().map(|(killed, _)| *killed)).await;
-    Row {
-        fault: "container killed, with and without `retry`",
-        runs: kills,
-        tasks: history.accepted.len(),
-        findings: Findings::of(&history),
-        recovery: recovery::after_kills(&history, &times),
-    }
-    .report();
+    Row::of("container killed, with and without `retry`", kills, &history, recovery::after_kills(&history, &times))
+        .report();
     server.finish().await;
 }
 
@@ -65,14 +58,7 @@ async fn a_child_that_runs_out_of_memory_is_the_agents_own_affair() {
         }
     }
     history.complete(&server).await;
-    Row {
-        fault: "out of memory in a child of the agent",
-        runs,
-        tasks: history.accepted.len(),
-        findings: Findings::of(&history),
-        recovery: Vec::new(),
-    }
-    .report();
+    Row::of("out of memory in a child of the agent", runs, &history, Vec::new()).report();
     server.finish().await;
 }
 
@@ -98,13 +84,6 @@ async fn a_fork_bomb_does_not_reach_the_sessions_beside_it() {
     history.accepted.push(after);
     history.logs.remove("bomb");
     history.complete(&server).await;
-    Row {
-        fault: "fork bomb beside healthy sessions",
-        runs: 1,
-        tasks: history.accepted.len(),
-        findings: Findings::of(&history),
-        recovery: Vec::new(),
-    }
-    .report();
+    Row::of("fork bomb beside healthy sessions", 1, &history, Vec::new()).report();
     server.finish().await;
 }

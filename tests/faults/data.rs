@@ -8,7 +8,6 @@ use rand::RngExt as _;
 use tokio::time::sleep;
 
 use crate::bounds::{random, short_or_long, within};
-use crate::check::Findings;
 use crate::client::Work;
 use crate::load::Load;
 use crate::recovery;
@@ -64,13 +63,12 @@ async fn a_copy_beside_the_live_server_destroys_nothing() {
         server.tally.collect(&server.model);
     }
     let history = load.finish(&server).await;
-    Row {
-        fault: "a copy of DATA_DIR is started beside the live server, with and without its database",
-        runs: 2 * copies,
-        tasks: history.accepted.len(),
-        findings: Findings::of(&history),
-        recovery: Vec::new(),
-    }
+    Row::of(
+        "a copy of DATA_DIR is started beside the live server, with and without its database",
+        2 * copies,
+        &history,
+        Vec::new(),
+    )
     .report();
     server.finish().await;
 }
@@ -99,13 +97,12 @@ async fn damaged_rows_leave_the_other_sessions_alone() {
         times.push((killed, started));
     }
     let history = load.finish_with_faults(&server, times.iter().map(|(killed, _)| *killed)).await;
-    Row {
-        fault: "`kill -9`, and a row of another session is damaged",
-        runs: kills,
-        tasks: history.accepted.len(),
-        findings: Findings::of(&history),
-        recovery: recovery::after_kills(&history, &times),
-    }
+    Row::of(
+        "`kill -9`, and a row of another session is damaged",
+        kills,
+        &history,
+        recovery::after_kills(&history, &times),
+    )
     .report();
     server.finish().await;
 }

@@ -6,7 +6,6 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::bounds::{BOUND, PACE, short_or_long};
-use crate::check::Findings;
 use crate::client::{Client, Work};
 use crate::history::History;
 use crate::load::Load;
@@ -68,14 +67,7 @@ async fn the_engine_goes_away_and_comes_back() {
         server.tally.collect(&server.model);
     }
     let history = load.finish_with_faults(&server, times.iter().flat_map(|(away, back)| [*away, *back])).await;
-    Row {
-        fault: "engine stopped, killed, frozen",
-        runs,
-        tasks: history.accepted.len(),
-        findings: Findings::of(&history),
-        recovery: recovery::after_kills(&history, &times),
-    }
-    .report();
+    Row::of("engine stopped, killed, frozen", runs, &history, recovery::after_kills(&history, &times)).report();
     server.finish().await;
     drop(engine);
 }
@@ -109,14 +101,7 @@ async fn a_full_workspace_is_the_agents_own_affair() {
         history.accepted.push(accepted);
     }
     history.complete(&server).await;
-    Row {
-        fault: "disk of the workspace full, room again",
-        runs: 1,
-        tasks: history.accepted.len(),
-        findings: Findings::of(&history),
-        recovery: Vec::new(),
-    }
-    .report();
+    Row::of("disk of the workspace full, room again", 1, &history, Vec::new()).report();
     server.finish().await;
     drop(engine);
 }

@@ -8,7 +8,6 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::bounds::{random, short_or_long};
-use crate::check::Findings;
 use crate::client::Work;
 use crate::load::Load;
 use crate::recovery;
@@ -38,13 +37,12 @@ async fn the_coordinator_is_killed_at_random_while_sessions_stream() {
     }
     let mut history = load.finish_with_faults(&server, times.iter().map(|(killed, _)| *killed)).await;
     history.faults.sort();
-    Row {
-        fault: "`kill -9` of the coordinator while sessions stream",
-        runs: kills,
-        tasks: history.accepted.len(),
-        findings: Findings::of(&history),
-        recovery: recovery::after_kills(&history, &times),
-    }
+    Row::of(
+        "`kill -9` of the coordinator while sessions stream",
+        kills,
+        &history,
+        recovery::after_kills(&history, &times),
+    )
     .report();
     server.finish().await;
 }
@@ -79,13 +77,12 @@ async fn running_sessions_are_taken_over_after_a_kill() {
         client.ended(&accepted.task).await;
     }
     history.complete(&server).await;
-    Row {
-        fault: "`kill -9` and all running sessions reattached, from the start of the process",
-        runs: sessions,
-        tasks: history.accepted.len(),
-        findings: Findings::of(&history),
-        recovery: vec![all],
-    }
+    Row::of(
+        "`kill -9` and all running sessions reattached, from the start of the process",
+        sessions,
+        &history,
+        vec![all],
+    )
     .report();
     server.finish().await;
 }

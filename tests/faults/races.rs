@@ -117,13 +117,12 @@ async fn the_coordinator_is_told_to_stop_at_random() {
     }
     // A request may be cut off at any moment between the signal and the end of the server.
     let history = load.finish_with_faults(&server, times.iter().flat_map(|(accepted, gone)| [*accepted, *gone])).await;
-    Row {
-        fault: "SIGTERM at random, `DRAIN=finish` and `DRAIN=handoff`",
+    Row::of(
+        "SIGTERM at random, `DRAIN=finish` and `DRAIN=handoff`",
         runs,
-        tasks: history.accepted.len(),
-        findings: Findings::of(&history),
-        recovery: recovery::after_kills(&history, &times),
-    }
+        &history,
+        recovery::after_kills(&history, &times),
+    )
     .report();
     server.finish().await;
 }

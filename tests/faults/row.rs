@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::check::Findings;
+use crate::history::History;
 
 /// The results of one fault that was injected several times.
 #[derive(Debug)]
@@ -19,6 +20,11 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// The row of a scenario whose only record is its history.
+    pub(crate) fn of(fault: &'static str, runs: usize, history: &History, recovery: Vec<Duration>) -> Self {
+        Row { fault, runs, tasks: history.accepted.len(), findings: Findings::of(history), recovery }
+    }
+
     /// Writes the row into the directory FAULTS_REPORT, if set, and fails if there are findings.
     pub(crate) fn report(mut self) {
         self.recovery.sort();

@@ -105,14 +105,7 @@ async fn subscribers_that_come_and_go_end_with_the_same_sequence() {
         follower.connections.push(rest);
         history.followers.push(follower);
     }
-    Row {
-        fault: "subscribers that reconnect at random",
-        runs: subscribers * reconnections,
-        tasks: history.accepted.len(),
-        findings: Findings::of(&history),
-        recovery: Vec::new(),
-    }
-    .report();
+    Row::of("subscribers that reconnect at random", subscribers * reconnections, &history, Vec::new()).report();
     server.finish().await;
 }
 
@@ -173,13 +166,6 @@ async fn equal_requests_during_a_kill_are_one_task() {
         history.accepted.push(accepted);
     }
     history.complete(&server).await;
-    Row {
-        fault: "100 equal POSTs under one `Idempotency-Key` during `kill -9`",
-        runs,
-        tasks: history.accepted.len(),
-        findings: Findings::of(&history),
-        recovery: Vec::new(),
-    }
-    .report();
+    Row::of("100 equal POSTs under one `Idempotency-Key` during `kill -9`", runs, &history, Vec::new()).report();
     server.finish().await;
 }
