@@ -93,7 +93,8 @@ impl Instance {
         })
     }
 
-    /// A short name of the installation for paths that a sandbox may see. It does not reveal the installation's own name.
+    /// A short name of the installation for paths that a sandbox may see. It does not contain the installation's
+    /// own name, which is short enough to be found by trying all names.
     pub fn alias(&self) -> String {
         let digest = Sha256::digest(format!("{}/runtime", self.0));
         digest.iter().take(4).fold(String::new(), |name, byte| format!("{name}{byte:02x}"))
