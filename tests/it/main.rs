@@ -35,6 +35,7 @@ mod docs;
 mod doctor;
 mod egress;
 mod files;
+mod first_hour;
 mod guides;
 mod hardening;
 mod hostile;

@@ -42,8 +42,14 @@ async fn without_a_credential_a_task_says_what_is_missing() {
     let credential = checks.iter().find(|check| check["name"] == "credential").unwrap();
     assert_eq!(credential["ok"], false, "{ready:#}");
 
-    let problem = server.task("s", "say:hello").await.problem(503, "auth_expired");
-    assert!(problem["error"].as_str().unwrap().contains("ANTHROPIC_API_KEY"), "{problem:#}");
+    assert_eq!(server.get("/health").await.ok()["credential"], "none");
+    let answer = server.task("s", "say:hello").await;
+    // Only the operator can help.
+    assert!(!answer.headers.contains_key("retry-after"));
+    let problem = answer.problem(503, "no_credential");
+    assert_eq!((&problem["errorType"], &problem["retryable"]), (&json!("no_credential"), &json!(false)));
+    let sentence = problem["error"].as_str().unwrap();
+    assert!(sentence.contains("ANTHROPIC_API_KEY") && sentence.contains("serve --scripted"), "{problem:#}");
     assert_eq!(server.model.request_count(), 0);
 
     // A session with its own credential still works.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use bytes::BytesMut;
+use domain::plain::of_serde;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
@@ -84,8 +85,10 @@ impl RawBody {
             let path = error.path().to_string();
             let cause = error.into_inner();
             match cause.classify() {
-                serde_json::error::Category::Data if path != "." => ApiError::invalid(format!("{path}: {cause}")),
-                serde_json::error::Category::Data => ApiError::invalid(cause.to_string()),
+                serde_json::error::Category::Data if path != "." => {
+                    ApiError::invalid(format!("{path}: {}", words(&cause)))
+                }
+                serde_json::error::Category::Data => ApiError::invalid(words(&cause)),
                 _ => ApiError::invalid(format!("the body is not JSON: {cause}")),
             }
         })?;
@@ -93,6 +96,12 @@ impl RawBody {
         fields::check::<T>("field", unknown.as_deref())?;
         Ok(value)
     }
+}
+
+/// The message without its place in the body, which the field's name replaces.
+fn words(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    of_serde("field", message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message))
 }
 
 #[cfg(test)]

@@ -202,7 +202,9 @@ impl ApiError {
         error.problem.task_id = Some(record.id.clone());
         error.problem.session_id = Some(record.session_id.clone());
         error.problem.error_type = Some(failure.error_type.into());
-        if status == StatusCode::SERVICE_UNAVAILABLE { error.retry_after(30) } else { error }
+        // Only the operator can give the server a credential.
+        let may_heal = status == StatusCode::SERVICE_UNAVAILABLE && failure.error_type != ErrorType::NoCredential;
+        if may_heal { error.retry_after(30) } else { error }
     }
 
     fn retry_after(mut self, seconds: u32) -> Self {
@@ -232,6 +234,7 @@ const fn status_of(error_type: ErrorType) -> (StatusCode, &'static str) {
         ErrorType::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
         ErrorType::Stalled => (StatusCode::GATEWAY_TIMEOUT, "stalled"),
         ErrorType::AuthExpired => (StatusCode::SERVICE_UNAVAILABLE, "auth_expired"),
+        ErrorType::NoCredential => (StatusCode::SERVICE_UNAVAILABLE, "no_credential"),
         ErrorType::CapacityReached => (StatusCode::SERVICE_UNAVAILABLE, "capacity_reached"),
         ErrorType::EngineUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable"),
         ErrorType::MaxTurns => (StatusCode::BAD_GATEWAY, "max_turns"),

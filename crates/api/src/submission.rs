@@ -26,6 +26,8 @@ pub struct TaskDefaults {
     pub timeout_ms: u64,
     /// The default time limit of a repository task's work. `None`: no forge is configured.
     pub worker_timeout_ms: Option<u64>,
+    /// The scripted model answers, not Claude.
+    pub scripted: bool,
 }
 
 /// A checked task.
@@ -126,6 +128,7 @@ pub(super) fn check(
         key: caller.key.clone(),
         key_limits: caller.limits.clone(),
         repository,
+        scripted: defaults.scripted,
         // A header sets it.
         trace_parent: None,
     };

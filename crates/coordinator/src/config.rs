@@ -24,6 +24,7 @@ pub use value::{
 };
 
 use api::access::Keys;
+use domain::error_chain;
 use domain::webhook::WebhookSecrets;
 use forge::{GitHubError, InvalidGitHubCredential};
 use observe::telemetry::TelemetryError;
@@ -201,6 +202,10 @@ pub struct ServeOptions {
     #[arg(long, env = "CLAUDE_CODE_OAUTH_TOKEN", hide_env_values = true)]
     pub claude_code_oauth_token: Option<SecretString>,
 
+    /// Answer with a scripted model instead of Claude, to try the server without a credential
+    #[arg(long, env = "SCRIPTED", default_value = "false", action = clap::ArgAction::Set, default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = clap::builder::BoolishValueParser::new())]
+    pub scripted: bool,
+
     /// Token that reads and writes repositories. It never enters a sandbox
     #[arg(long, env = "GITHUB_TOKEN", hide_env_values = true)]
     pub github_token: Option<SecretString>,
@@ -366,10 +371,36 @@ impl ServeOptions {
     }
 }
 
-/// Reads `.env` in the working directory, if it exists. Variables that are already set win over it.
-pub fn load_env_file() -> Result<(), dotenvy::Error> {
-    match dotenvy::dotenv() {
-        Err(error) if error.not_found() => Ok(()),
-        other => other.map(drop),
+/// Reads `.env` in the working directory or above it, if it exists. Variables that are already set win over it. Returns the names of its
+/// variables.
+pub fn load_env_file() -> Result<Vec<String>, EnvFileError> {
+    let path = match dotenvy::dotenv() {
+        Ok(path) => path,
+        Err(error) if error.not_found() => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let lines = dotenvy::from_path_iter(path)?;
+    lines.map(|line| Ok(line?.0)).collect()
+}
+
+/// The reason why `.env` cannot be read. It shows no value, which may be a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvFileError {
+    #[error(
+        ".env: the line that begins with {0:?} cannot be read: a line is NAME=VALUE, and a value with spaces or # is in quotes"
+    )]
+    Line(String),
+    #[error("could not read .env: {0}")]
+    Read(String),
+}
+
+impl From<dotenvy::Error> for EnvFileError {
+    fn from(error: dotenvy::Error) -> Self {
+        match error {
+            dotenvy::Error::LineParse(line, _) => {
+                EnvFileError::Line(line.split(['=', ' ']).next().unwrap_or_default().chars().take(64).collect())
+            }
+            other => EnvFileError::Read(error_chain(&other)),
+        }
     }
 }

@@ -9,7 +9,8 @@ use super::check::{Check, in_words};
 /// A login with less time left may expire within the next task. It is not renewed while the CLI does not run on the host.
 const SHORT: SignedDuration = SignedDuration::from_mins(30);
 
-const REMEDY: &str = "set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN in the environment or in .env, or log in with `claude` on this host";
+const REMEDY: &str = "set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN in the environment or in .env, or log in with `claude` on \
+                      this host; `claude-runner serve --scripted` needs none and answers with a scripted model";
 
 pub(super) fn look(settings: &Settings) -> Vec<Check> {
     let credential = match &settings.credentials {
@@ -57,6 +58,7 @@ fn credential(state: &CredentialState, now: Timestamp) -> Check {
         Some(CredentialKind::ApiKey) => "ANTHROPIC_API_KEY",
         Some(CredentialKind::OAuthToken) => "CLAUDE_CODE_OAUTH_TOKEN",
         Some(CredentialKind::Login) => "the login of Claude Code on this host",
+        Some(CredentialKind::Scripted) => return scripted(),
         None => "none",
     };
     match (&state.usable, left) {
@@ -76,6 +78,15 @@ fn credential(state: &CredentialState, now: Timestamp) -> Check {
             Check::fail(NAME, problem.trim_end_matches([' ', ':', ';']), REMEDY)
         }
     }
+}
+
+/// SCRIPTED is meant for trying the server, so it is pointed out.
+fn scripted() -> Check {
+    Check::warn(
+        "credential",
+        "none is used: the scripted model answers, not Claude (SCRIPTED)",
+        "leave SCRIPTED out and set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN, so that Claude answers",
+    )
 }
 
 /// Formats a duration in its largest unit, which is precise enough here.

@@ -6,6 +6,7 @@ use domain::budget::InstallationLimits;
 use engine::{Limits, Network};
 use forge::{AppKey, GitHub, GitHubCredential, GitHubSettings};
 use gateway::{Credential, Credentials, GatewaySettings, Prices, Workflows};
+use mock_api::scripted_model::DEFAULT_KEY;
 use observe::metrics::Metrics;
 use sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use sandbox::{SandboxSettings, WarmSettings};
@@ -49,8 +50,12 @@ impl ServeOptions {
         }
     }
 
-    /// The operator's credential: a token, a key, or else the login of Claude Code on this host.
+    /// The operator's credential: the scripted model's key, a token, a key, or else the login of Claude Code on this host.
     pub fn credentials(&self) -> Result<Credentials, ConfigError> {
+        if self.scripted {
+            let key = Credential::scripted(DEFAULT_KEY).map_err(|_| ConfigError::Credential("SCRIPTED"))?;
+            return Ok(Credentials::new(Some(key), None));
+        }
         let token = self.claude_code_oauth_token.as_ref().map(|token| Credential::oauth_token(token.expose_secret()));
         let key = self.anthropic_api_key.as_ref().map(|key| Credential::api_key(key.expose_secret()));
         let operator = match (token, key) {

@@ -16,6 +16,7 @@ pub enum ErrorType {
     Timeout,
     Stalled,
     AuthExpired,
+    NoCredential,
     CapacityReached,
     MaxTurns,
     BudgetExceeded,
@@ -40,6 +41,7 @@ impl ErrorType {
             ErrorType::Timeout => "timeout",
             ErrorType::Stalled => "stalled",
             ErrorType::AuthExpired => "auth_expired",
+            ErrorType::NoCredential => "no_credential",
             ErrorType::CapacityReached => "capacity_reached",
             ErrorType::MaxTurns => "max_turns",
             ErrorType::BudgetExceeded => "budget_exceeded",
@@ -104,6 +106,7 @@ impl Failure {
             ErrorType::Timeout
             | ErrorType::Stalled
             | ErrorType::AuthExpired
+            | ErrorType::NoCredential
             | ErrorType::CapacityReached
             | ErrorType::MaxTurns
             | ErrorType::BudgetExceeded

@@ -139,6 +139,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
             CredentialKind::ApiKey => "check ANTHROPIC_API_KEY",
             CredentialKind::OAuthToken => "check CLAUDE_CODE_OAUTH_TOKEN; `claude setup-token` makes a new one",
             CredentialKind::Login => "run `claude` on the host to log in again",
+            CredentialKind::Scripted => "the scripted model was told to answer this",
         };
         let sentence = format!("{}; {remedy}", trouble.sentence());
         let answer = final_model_error(StatusCode::UNAUTHORIZED, "authentication_error", &sentence);
