@@ -4,11 +4,17 @@ use api_types::health::{Check, Health, HealthStatus, NAME, Readiness, SandboxCou
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::header::ALLOW;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::authorize::known_caller;
 use super::session::prefix;
 use super::{Api, ApiError, agents};
+
+/// `OPTIONS` on the paths that a load balancer asks. It answers while the process runs, like `GET /health`.
+pub(super) async fn options() -> (StatusCode, [(HeaderName, HeaderValue); 1]) {
+    (StatusCode::NO_CONTENT, [(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"))])
+}
 
 /// `GET /health` answers while the process runs. With keys, only some callers see the counts.
 pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Health>, ApiError> {

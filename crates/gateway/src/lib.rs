@@ -21,7 +21,7 @@
 //! | `meter`, `task` | usage and cost of a task; its open requests and their end |
 //! | [`budget`] | reservations, the ledger of accounts, settlement in the store |
 //! | `credential`, `login` | the operator's and the session's credential; Claude Code's login on this host |
-//! | `retry`, `failure`, `answer` | retries of an overloaded API; the reason of a failure; answers of the gateway itself |
+//! | `retry`, `outage`, `failure`, `answer` | retries of an overloaded API, and of one that cannot be reached; the reason of a failure; answers of the gateway itself |
 //! | `proxy`, `tunnel`, `task_quota`, `activity` | outside hosts: requests, connections, quotas, counters |
 //! | `egress`, `address`, `resolve` | the decision on an outside host; kinds of addresses; name look-ups |
 //! | `git` | fetch and push: paths, commands of a push, the report to the sandbox's git; `workflows`, `lfs` and `pack` examine the objects |
@@ -55,6 +55,7 @@ mod headers;
 mod login;
 mod meter;
 mod model;
+mod outage;
 mod outbound;
 mod permission;
 mod prices;
@@ -80,6 +81,7 @@ pub use credential::{Credential, CredentialKind, CredentialState, Credentials, I
 pub use failure::GatewayFailure;
 pub use git::{PREFIX as GIT_PREFIX, PushPolicy, RepositoryAccess, Workflows};
 pub use meter::UsageSnapshot;
+pub use outage::OutageBounds;
 pub use outbound::{Answered, Outbound, OutboundError};
 pub use prices::{Prices, PricesError};
 pub use resolve::{Resolve, SystemResolver};
@@ -123,6 +125,7 @@ struct GatewayState {
     prices: Arc<Prices>,
     budgets: Budgets,
     retry: RetryBudget,
+    outage: OutageBounds,
     bounds: Bounds,
     settle: SettleBounds,
     egress: Egress,
@@ -162,6 +165,7 @@ impl Gateway {
             prices: Arc::new(settings.prices),
             budgets: settings.budgets,
             retry: settings.retry,
+            outage: settings.outage,
             bounds: settings.bounds,
             settle: settings.settle,
             egress: Egress::new(settings.egress_allow, resolver, model_api),

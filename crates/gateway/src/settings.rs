@@ -7,6 +7,7 @@ use domain::egress::EgressRule;
 use observe::metrics::Metrics;
 use reqwest::Url;
 
+use super::outage::OutageBounds;
 use super::prices::Prices;
 use super::retry::RetryBudget;
 use super::task::SettleBounds;
@@ -19,6 +20,7 @@ pub struct GatewaySettings {
     pub egress_allow: Vec<EgressRule>,
     pub prices: Prices,
     pub retry: RetryBudget,
+    pub outage: OutageBounds,
     pub bounds: Bounds,
     pub settle: SettleBounds,
     /// The budgets. By default there are no limits, and no charge is stored.
@@ -33,6 +35,7 @@ impl GatewaySettings {
             egress_allow: Vec::new(),
             prices,
             retry: RetryBudget::default(),
+            outage: OutageBounds::default(),
             bounds: Bounds::default(),
             settle: SettleBounds::default(),
             budgets: Budgets::in_memory(InstallationLimits::default()),

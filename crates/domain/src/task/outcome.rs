@@ -17,6 +17,8 @@ pub enum ErrorType {
     Stalled,
     AuthExpired,
     CapacityReached,
+    /// The model API could not be reached, or failed each time.
+    ModelUnreachable,
     MaxTurns,
     BudgetExceeded,
     InvalidOutput,
@@ -41,6 +43,7 @@ impl ErrorType {
             ErrorType::Stalled => "stalled",
             ErrorType::AuthExpired => "auth_expired",
             ErrorType::CapacityReached => "capacity_reached",
+            ErrorType::ModelUnreachable => "model_unreachable",
             ErrorType::MaxTurns => "max_turns",
             ErrorType::BudgetExceeded => "budget_exceeded",
             ErrorType::InvalidOutput => "invalid_output",
@@ -105,6 +108,7 @@ impl Failure {
             | ErrorType::Stalled
             | ErrorType::AuthExpired
             | ErrorType::CapacityReached
+            | ErrorType::ModelUnreachable
             | ErrorType::MaxTurns
             | ErrorType::BudgetExceeded
             | ErrorType::InvalidOutput

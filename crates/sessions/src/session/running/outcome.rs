@@ -66,7 +66,8 @@ pub(crate) fn gateway_failure(failure: &GatewayFailure) -> Failure {
         GatewayFailure::AuthExpired { .. } | GatewayFailure::NoCredential { .. } => ErrorType::AuthExpired,
         GatewayFailure::CapacityReached { .. } => ErrorType::CapacityReached,
         GatewayFailure::BudgetExceeded { .. } => ErrorType::BudgetExceeded,
-        GatewayFailure::BadRequest { .. } | GatewayFailure::Unreachable { .. } => ErrorType::ExitCode,
+        GatewayFailure::Unreachable { .. } => ErrorType::ModelUnreachable,
+        GatewayFailure::BadRequest { .. } => ErrorType::ExitCode,
     };
     Failure::new(error_type, failure.sentence())
 }
