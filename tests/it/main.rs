@@ -46,6 +46,7 @@ mod lost_agent;
 mod masking;
 mod metrics;
 mod model_failure;
+mod network;
 mod output;
 mod perimeter;
 mod rekey;

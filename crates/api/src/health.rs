@@ -75,6 +75,10 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
     let agents = check("agents", agents::summary(&api).await);
     let draining = if api.is_draining() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
     let mut checks = vec![engine, image, store, credential, agents, check("server", draining)];
+    let network = api.gateway.network();
+    if !network.is_direct() {
+        checks.push(check("network", Ok(network.to_string())));
+    }
     checks.extend(sandboxes.runtime_is_proven().map(|proven| {
         let runtime = sandboxes.settings().runtime.as_deref().unwrap_or_default();
         let outcome = if proven {

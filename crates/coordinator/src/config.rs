@@ -4,10 +4,10 @@
 mod component_settings;
 mod doctor;
 mod egress;
+mod network;
 mod traces;
 mod value;
 
-use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -18,6 +18,7 @@ use secrecy::SecretString;
 use api::settings::{ApiKeys, HostList, OriginList, TrustedProxies};
 pub use doctor::DoctorOptions;
 pub use egress::{EgressList, PresetError};
+pub use network::{NetworkOptions, git_environment, network_of_environment};
 pub use traces::trace_export;
 pub use value::{
     Age, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,
@@ -26,6 +27,7 @@ pub use value::{
 use api::access::Keys;
 use domain::webhook::WebhookSecrets;
 use forge::{GitHubError, InvalidGitHubCredential};
+use network_access::NetworkError;
 use observe::telemetry::TelemetryError;
 use sandbox::Instance;
 
@@ -275,6 +277,9 @@ pub struct ServeOptions {
     #[arg(long, env = "AUDIT_LOG")]
     pub audit_log: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub network: NetworkOptions,
+
     /// Origins whose pages may call the API (CORS), comma-separated; none by default
     #[arg(long, env = "CORS_ORIGINS", default_value = "")]
     pub cors_origins: OriginList,
@@ -293,13 +298,6 @@ pub struct ServeOptions {
 /// The address of the Docker engine: DOCKER_HOST, else the engine's own default.
 pub fn docker_host() -> String {
     std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or(engine_docker::DEFAULT_HOST.to_owned())
-}
-
-/// The environment of every git that the coordinator itself runs.
-pub fn git_environment() -> Vec<(&'static str, OsString)> {
-    // The forge's certificate may be signed by a private authority.
-    let names = [("PATH", "PATH"), ("SSL_CERT_FILE", "GIT_SSL_CAINFO")];
-    names.into_iter().filter_map(|(ours, gits)| Some((gits, std::env::var_os(ours)?))).collect()
 }
 
 /// A combination of settings that cannot work.
@@ -324,6 +322,8 @@ pub enum ConfigError {
     UnknownRuntime { runtime: String, known: String },
     #[error("MODEL is {model}, which is unknown; known are {known}. MODEL_PRICES can add one")]
     UnknownModel { model: String, known: String },
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     #[error(transparent)]
     Preset(#[from] PresetError),
     #[error("traces cannot be sent: {0}")]

@@ -21,6 +21,9 @@ pub(super) fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
     for secret in credentials.into_iter().flatten() {
         redactor.learn(secret.expose_secret().trim());
     }
+    for password in options.network.passwords() {
+        redactor.learn(&password);
+    }
     for secret in options.api_keys.take_secrets() {
         redactor.learn(secret.expose_secret().trim());
     }
@@ -29,14 +32,14 @@ pub(super) fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
     }
 }
 
+/// bollard logs whole request bodies at debug, environment included. The verifier logs each certificate that it refuses as an error,
+/// which the request's own error tells too.
+const QUIET: [&str; 2] = ["bollard=info", "rustls_platform_verifier=off"];
+
 /// Sends the log to stderr and the audit log to its file.
 pub(super) fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>) -> anyhow::Result<()> {
-    // bollard logs whole request bodies at debug, environment included.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let filter = match "bollard=info".parse() {
-        Ok(quiet) => filter.add_directive(quiet),
-        Err(_) => filter,
-    };
+    let filter = QUIET.iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive);
     let audit_file = options.audit_log();
     let elsewhere = audit_file.is_some();
     let log = tracing_subscriber::fmt::layer().with_writer(LogWriter(Arc::clone(redactor)));

@@ -93,6 +93,7 @@ pub use task::{SettleBounds, TaskEnd};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use network_access::NetworkAccess;
 use observe::metrics::Metrics;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -126,6 +127,7 @@ struct GatewayState {
     budgets: Budgets,
     retry: RetryBudget,
     outage: OutageBounds,
+    network: NetworkAccess,
     bounds: Bounds,
     settle: SettleBounds,
     egress: Egress,
@@ -147,7 +149,16 @@ impl Gateway {
 
     /// Checks that a gateway can be made from these settings.
     pub fn check(settings: &GatewaySettings) -> Result<(), GatewayError> {
-        Upstream::new(settings.upstream.clone(), &settings.bounds).map(drop)
+        Upstream::new(settings.upstream.clone(), &settings.bounds, &settings.network).map(drop)
+    }
+
+    /// Asks the model API for its root without a credential, which costs nothing. The error is a sentence. Any answer shows that the
+    /// API, or a gateway in front of it, is reached.
+    pub async fn reach(settings: &GatewaySettings) -> Result<(), String> {
+        let client = settings.network.client().timeout(settings.bounds.connect_timeout).build();
+        let client = client.map_err(|error| answer::in_words(&error))?;
+        let asked = client.head(settings.upstream.clone()).send().await;
+        asked.map(drop).map_err(|error| answer::in_words(&error.without_url()))
     }
 
     /// Like [`Gateway::new`], with `resolver` for names of outside hosts.
@@ -158,7 +169,7 @@ impl Gateway {
         resolver: Arc<dyn Resolve>,
     ) -> Result<Gateway, GatewayError> {
         let model_api = settings.upstream.host_str().and_then(|host| host.parse().ok());
-        let upstream = Upstream::new(settings.upstream, &settings.bounds)?;
+        let upstream = Upstream::new(settings.upstream, &settings.bounds, &settings.network)?;
         let shared = GatewayState {
             upstream,
             credentials,
@@ -166,9 +177,10 @@ impl Gateway {
             budgets: settings.budgets,
             retry: settings.retry,
             outage: settings.outage,
+            network: settings.network.clone(),
             bounds: settings.bounds,
             settle: settings.settle,
-            egress: Egress::new(settings.egress_allow, resolver, model_api),
+            egress: Egress::new(settings.egress_allow, resolver, model_api, settings.network),
             metrics: settings.metrics,
             examinations: Semaphore::new(git::MAX_EXAMINATIONS),
             tracker,
@@ -196,6 +208,11 @@ impl Gateway {
     /// Returns true if a task with these models may use `model`.
     pub fn is_listed(model: &str, models: &[String]) -> bool {
         models.iter().any(|listed| prices::is_same_model(model, listed))
+    }
+
+    /// The proxy and the certificates by which other servers are reached.
+    pub fn network(&self) -> &NetworkAccess {
+        &self.shared.network
     }
 
     pub fn prices(&self) -> &Prices {

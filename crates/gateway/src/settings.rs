@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::budget::InstallationLimits;
 use domain::egress::EgressRule;
+use network_access::NetworkAccess;
 use observe::metrics::Metrics;
 use reqwest::Url;
 
@@ -16,6 +17,8 @@ use crate::budget::Budgets;
 pub struct GatewaySettings {
     /// `ANTHROPIC_BASE_URL`: the address of model requests. A path in it precedes `/v1/messages`.
     pub upstream: Url,
+    /// The proxy and the certificates for model requests and for outside hosts.
+    pub network: NetworkAccess,
     /// `EGRESS_ALLOW`: outside hosts that every sandbox may reach.
     pub egress_allow: Vec<EgressRule>,
     pub prices: Prices,
@@ -32,6 +35,7 @@ impl GatewaySettings {
     pub fn new(upstream: Url, prices: Prices) -> Self {
         GatewaySettings {
             upstream,
+            network: NetworkAccess::default(),
             egress_allow: Vec::new(),
             prices,
             retry: RetryBudget::default(),

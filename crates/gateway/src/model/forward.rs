@@ -130,7 +130,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
 
     /// Waits until the request may be tried again, or returns the answer in its place. The try began at `asked`.
     async fn outage(&self, asked: Instant, sentence: String) -> Result<(), Response<Body>> {
-        match self.sandbox.outage.failed(asked, &self.sandbox.shared.outage) {
+        match self.sandbox.outage.failed(asked, Instant::now(), &self.sandbox.shared.outage) {
             Next::Retry(pause) if !(self.is_abandoned)() => {
                 tracing::info!(sentence, "retrying the model API");
                 tokio::time::sleep(pause).await;
