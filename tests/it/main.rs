@@ -47,6 +47,7 @@ mod lost_agent;
 mod masking;
 mod metrics;
 mod model_failure;
+mod network;
 mod output;
 mod perimeter;
 mod rekey;

@@ -1,5 +1,7 @@
 //! Request bodies: JSON, read with errors that name the field.
 
+mod encoding;
+
 use std::error::Error;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
+use self::encoding::Encoding;
 use super::{ApiError, MAX_BODY_BYTES, fields};
 use crate::access::{BodyShare, Share};
 
@@ -26,7 +29,7 @@ struct Patience {
 /// At this limit, the largest body may arrive at 35 KB/s.
 const PATIENCE: Patience = Patience { idle: Duration::from_secs(15), total: Duration::from_mins(2) };
 
-/// The body as received, within the limits of its caller and in time.
+/// The body, received within the limits of its caller and in time, and decompressed.
 pub(super) struct RawBody {
     pub(super) bytes: Bytes,
     share: Option<Share>,
@@ -36,9 +39,11 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let length = request.body().size_hint().exact();
+        let encoding = Encoding::of(request.headers())?;
+        // A compressed body may become as large as any other.
+        let length = request.body().size_hint().exact().filter(|_| encoding == Encoding::Identity);
         let share = request.extensions().get::<BodyShare>().map(|share| share.reserve(length)).transpose()?;
-        let bytes = read_in_time(request.into_body(), PATIENCE).await?;
+        let bytes = encoding.decode(read_in_time(request.into_body(), PATIENCE).await?)?;
         Ok(RawBody { bytes, share })
     }
 }

@@ -5,11 +5,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use gateway::{CredentialKind, CredentialState};
-use http::{HeaderMap, StatusCode};
+use http::header::ALLOW;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::authorize::known_caller;
 use super::session::prefix;
 use super::{Api, ApiError, agents};
+
+/// `OPTIONS` on the paths that a load balancer asks. It answers while the process runs, like `GET /health`.
+pub(super) async fn options() -> (StatusCode, [(HeaderName, HeaderValue); 1]) {
+    (StatusCode::NO_CONTENT, [(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"))])
+}
 
 /// `GET /health` answers while the process runs. With keys, only some callers see the counts.
 pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Health>, ApiError> {
@@ -77,6 +83,10 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
     let agents = check("agents", agents::summary(&api).await);
     let draining = if api.is_draining() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
     let mut checks = vec![engine, image, store, credential, agents, check("server", draining)];
+    let network = api.gateway.network();
+    if !network.is_direct() {
+        checks.push(check("network", Ok(network.to_string())));
+    }
     checks.extend(sandboxes.runtime_is_proven().map(|proven| {
         let runtime = sandboxes.settings().runtime.as_deref().unwrap_or_default();
         let outcome = if proven {

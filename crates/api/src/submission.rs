@@ -66,6 +66,10 @@ pub(super) fn check(
         (None, Some(_), Some(_)) => {
             return Err(ApiError::invalid("message: a task has a message or a prompt, not both"));
         }
+        (Some(_), _, Some(_)) => {
+            let sentence = "prompt: a task with a sessionId has a message, and a repository task a prompt and no sessionId: send one of the two forms";
+            return Err(ApiError::invalid(sentence));
+        }
         (Some(_), _, _) if in_repository => {
             let sentence =
                 "repo, base and branch belong to a repository task: send them with a prompt and without sessionId";

@@ -3,11 +3,12 @@
 
 mod component_settings;
 mod doctor;
+mod dotenv;
 mod egress;
+mod network;
 mod traces;
 mod value;
 
-use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -17,16 +18,18 @@ use secrecy::SecretString;
 
 use api::settings::{ApiKeys, HostList, OriginList, TrustedProxies};
 pub use doctor::DoctorOptions;
+pub use dotenv::{EnvFileError, load_env_file};
 pub use egress::{EgressList, PresetError};
+pub use network::{NetworkOptions, git_environment, network_of_environment};
 pub use traces::trace_export;
 pub use value::{
     Age, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,
 };
 
 use api::access::Keys;
-use domain::error_chain;
 use domain::webhook::WebhookSecrets;
 use forge::{GitHubError, InvalidGitHubCredential};
+use network_access::NetworkError;
 use observe::telemetry::TelemetryError;
 use sandbox::Instance;
 
@@ -280,6 +283,9 @@ pub struct ServeOptions {
     #[arg(long, env = "AUDIT_LOG")]
     pub audit_log: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub network: NetworkOptions,
+
     /// Origins whose pages may call the API (CORS), comma-separated; none by default
     #[arg(long, env = "CORS_ORIGINS", default_value = "")]
     pub cors_origins: OriginList,
@@ -298,13 +304,6 @@ pub struct ServeOptions {
 /// The address of the Docker engine: DOCKER_HOST, else the engine's own default.
 pub fn docker_host() -> String {
     std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or(engine_docker::DEFAULT_HOST.to_owned())
-}
-
-/// The environment of every git that the coordinator itself runs.
-pub fn git_environment() -> Vec<(&'static str, OsString)> {
-    // The forge's certificate may be signed by a private authority.
-    let names = [("PATH", "PATH"), ("SSL_CERT_FILE", "GIT_SSL_CAINFO")];
-    names.into_iter().filter_map(|(ours, gits)| Some((gits, std::env::var_os(ours)?))).collect()
 }
 
 /// A combination of settings that cannot work.
@@ -329,6 +328,8 @@ pub enum ConfigError {
     UnknownRuntime { runtime: String, known: String },
     #[error("MODEL is {model}, which is unknown; known are {known}. MODEL_PRICES can add one")]
     UnknownModel { model: String, known: String },
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     #[error(transparent)]
     Preset(#[from] PresetError),
     #[error("traces cannot be sent: {0}")]
@@ -368,39 +369,5 @@ impl ServeOptions {
             let earlier = base.join(format!("claude-runner-{}", instance.as_str()));
             if earlier.is_dir() { earlier } else { base.join(format!("claude-runner-{}", instance.alias())) }
         })
-    }
-}
-
-/// Reads `.env` in the working directory or above it, if it exists. Variables that are already set win over it. Returns the names of its
-/// variables.
-pub fn load_env_file() -> Result<Vec<String>, EnvFileError> {
-    let path = match dotenvy::dotenv() {
-        Ok(path) => path,
-        Err(error) if error.not_found() => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let lines = dotenvy::from_path_iter(path)?;
-    lines.map(|line| Ok(line?.0)).collect()
-}
-
-/// The reason why `.env` cannot be read. It shows no value, which may be a secret.
-#[derive(Debug, thiserror::Error)]
-pub enum EnvFileError {
-    #[error(
-        ".env: the line that begins with {0:?} cannot be read: a line is NAME=VALUE, and a value with spaces or # is in quotes"
-    )]
-    Line(String),
-    #[error("could not read .env: {0}")]
-    Read(String),
-}
-
-impl From<dotenvy::Error> for EnvFileError {
-    fn from(error: dotenvy::Error) -> Self {
-        match error {
-            dotenvy::Error::LineParse(line, _) => {
-                EnvFileError::Line(line.split(['=', ' ']).next().unwrap_or_default().chars().take(64).collect())
-            }
-            other => EnvFileError::Read(error_chain(&other)),
-        }
     }
 }

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use clap::Command;
 
 /// Variables without a flag: of scripts/run, of Compose, and of libraries.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 16] = [
+    "ALL_PROXY",
     "COORDINATOR_IMAGE",
+    "DOCKER_CONTEXT",
     "DOCKER_HOST",
     "DOCKER_SOCKET",
     "FORGE_PORT",
@@ -16,6 +18,10 @@ const OTHERS: [&str; 10] = [
     "PUBLISH_ADDRESS",
     "RUST_LOG",
     "SCRIPTED_MODEL_PORT",
+    "SSL_CERT_FILE",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
 ];
 
 /// The beginning of variables that a library reads. There are dozens.

@@ -16,14 +16,17 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 use crate::config::{LogFormat, ServeOptions};
 
 /// bollard logs whole request bodies at debug, environment included. refinery logs each migration, and the scripted model each
-/// request.
-const QUIET: [&str; 3] = ["bollard=info", "refinery_core=warn", "mock_api=warn"];
+/// request. The verifier logs each certificate that it refuses as an error, which the request's own error tells too.
+const QUIET: [&str; 4] = ["bollard=info", "mock_api=warn", "refinery_core=warn", "rustls_platform_verifier=off"];
 
 /// Masks the operator's secrets from the configuration. The tokens of the login are added whenever it is read.
 pub(super) fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
     let credentials = [&options.anthropic_api_key, &options.claude_code_oauth_token, &options.github_token];
     for secret in credentials.into_iter().flatten() {
         redactor.learn(secret.expose_secret().trim());
+    }
+    for password in options.network.passwords() {
+        redactor.learn(&password);
     }
     for secret in options.api_keys.take_secrets() {
         redactor.learn(secret.expose_secret().trim());

@@ -68,7 +68,8 @@ pub(crate) async fn run_until(
     }
     let agents = check_agents(&options.agent_dir, &prices).context("AGENT_DIR does not name an agent template")?;
 
-    let telemetry = Telemetry::start(config::trace_export()?).map_err(ConfigError::from)?;
+    let telemetry = Telemetry::start(config::trace_export()?, &options.network.access().map_err(ConfigError::from)?)
+        .map_err(ConfigError::from)?;
     let lifetime = Lifetime::default();
     let Lifetime { tracker, draining, shutdown } = lifetime.clone();
     let metrics = Metrics::default();
@@ -95,12 +96,16 @@ pub(crate) async fn run_until(
     let network = options.sandbox_settings().network;
     let links = Links::open(network, engine.as_ref(), &runtime_dir, tracker.clone(), shutdown.clone()).await?;
     let mut settings = options.gateway_settings(prices)?;
+    let network_access = settings.network.clone();
+    if !network_access.is_direct() {
+        info!(network = %network_access, "other servers are reached by these settings");
+    }
     settings.budgets = Budgets::open(store.clone(), options.budget_limits(), tracker.clone())
         .await
         .context("DATA_DIR cannot be used")?;
     settings.metrics = metrics.clone();
     let gateway = Gateway::new(settings, options.credentials()?.redacted_by(Arc::clone(&redactor)), tracker.clone())?;
-    let outbound = Arc::new(Outbound::new(options.webhook_allow.0.clone(), Arc::new(SystemResolver)));
+    let outbound = Arc::new(Outbound::new(options.webhook_allow.0.clone(), Arc::new(SystemResolver), network_access));
     let model = scripted.as_ref().map(|model| model.serving().address());
     for listener in std::iter::once(address).chain(links.listener()).chain(model) {
         gateway.set_own_listener(listener);
@@ -253,7 +258,19 @@ async fn open_mirrors(
     shutdown: &CancellationToken,
 ) -> Option<Mirrors> {
     let settings = options.mirror_settings()?;
-    let Some(git) = Git::find(config::git_environment()).await else {
+    let environment = options
+        .network
+        .access()
+        .map_err(anyhow::Error::from)
+        .and_then(|network| config::git_environment(&network, &options.data_dir).map_err(anyhow::Error::from));
+    let environment = match environment {
+        Ok(environment) => environment,
+        Err(error) => {
+            warn!(%error, "the certificates for git could not be written to DATA_DIR: repositories are cloned without mirrors");
+            return None;
+        }
+    };
+    let Some(git) = Git::find(environment).await else {
         info!("this machine has no git 2.32 or newer: repositories are cloned without mirrors");
         return None;
     };

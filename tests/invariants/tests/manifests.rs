@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["gateway", "link", "engine-docker"],
     &["store", "agent-image"],
     &["api-types", "forge", "agent-template", "toolsmith", "observe", "engine", "sandbox-init"],
-    &["claude-stream", "sandbox-link", "domain", "failpoint"],
+    &["claude-stream", "sandbox-link", "domain", "failpoint", "network-access"],
 ];
 
 /// Libraries that one crate wraps. Only these manifests may name them.

@@ -647,7 +647,7 @@ export interface components {
             deleted: string;
         };
         /** @enum {string} */
-        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "capacity_reached" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
+        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "capacity_reached" | "model_unreachable" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
         /**
          * @description The members after `name` are missing for a caller without a key, where the server has keys.
          * @example {
@@ -740,7 +740,8 @@ export interface components {
             truncated: boolean;
         };
         /**
-         * @description RFC 9457. The problem of a failed task also has the members of an answer; its `status` is then the status of the task
+         * @description RFC 9457. The problem of a failed task also has the members of an answer; its `status` is then the status of the task, which
+         *     `taskStatus` repeats, and `httpStatus` has the status of the response
          * @example {
          *       "type": "about:blank",
          *       "title": "Bad Request",
@@ -763,6 +764,10 @@ export interface components {
             taskId?: string;
             sessionId?: string;
             errorType?: components["schemas"]["ErrorType"];
+            /** @description Of a failed task only: its status, as in `status`. */
+            taskStatus?: components["schemas"]["TaskStatus"];
+            /** @description Of a failed task only: the status of the response. */
+            httpStatus?: number;
         };
         /**
          * @example {
@@ -2427,7 +2432,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": {
+                        openapi: string;
+                        paths: Record<string, never>;
+                    };
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -2455,7 +2463,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": {
+                        asyncapi: string;
+                        channels: Record<string, never>;
+                    };
                 };
             };
             400: components["responses"]["BadRequest"];

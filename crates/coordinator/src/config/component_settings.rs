@@ -37,6 +37,7 @@ impl ServeOptions {
         let upstream =
             self.anthropic_base_url.parse().map_err(|_| ConfigError::Upstream(self.anthropic_base_url.clone()))?;
         let mut settings = GatewaySettings::new(upstream, prices);
+        settings.network = self.network.access()?;
         settings.egress_allow = self.egress_allow.rules(self.egress_presets_file.as_deref())?;
         settings.bounds.outside_bytes = self.egress_max_bytes.bytes();
         Ok(settings)
@@ -80,7 +81,8 @@ impl ServeOptions {
             (None, None, None) => return Ok(None),
         };
         let (url, api_url) = (self.github_url.clone(), self.github_api_url.clone());
-        let github = GitHub::new(GitHubSettings { url, api_url, credential }).map_err(ConfigError::Forge)?;
+        let github = GitHub::new(GitHubSettings { url, api_url, credential, network: self.network.access()? })
+            .map_err(ConfigError::Forge)?;
         let settings = RepositorySettings {
             image: self.repository_image.clone(),
             orchestrator_timeout: Duration::from_millis(self.orchestrator_timeout_ms),

@@ -18,6 +18,8 @@ pub enum ErrorType {
     AuthExpired,
     NoCredential,
     CapacityReached,
+    /// The model API could not be reached, or failed each time.
+    ModelUnreachable,
     MaxTurns,
     BudgetExceeded,
     InvalidOutput,
@@ -43,6 +45,7 @@ impl ErrorType {
             ErrorType::AuthExpired => "auth_expired",
             ErrorType::NoCredential => "no_credential",
             ErrorType::CapacityReached => "capacity_reached",
+            ErrorType::ModelUnreachable => "model_unreachable",
             ErrorType::MaxTurns => "max_turns",
             ErrorType::BudgetExceeded => "budget_exceeded",
             ErrorType::InvalidOutput => "invalid_output",
@@ -108,6 +111,7 @@ impl Failure {
             | ErrorType::AuthExpired
             | ErrorType::NoCredential
             | ErrorType::CapacityReached
+            | ErrorType::ModelUnreachable
             | ErrorType::MaxTurns
             | ErrorType::BudgetExceeded
             | ErrorType::InvalidOutput

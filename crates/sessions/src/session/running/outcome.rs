@@ -67,7 +67,8 @@ pub(crate) fn gateway_failure(failure: &GatewayFailure) -> Failure {
         GatewayFailure::NoCredential { .. } => ErrorType::NoCredential,
         GatewayFailure::CapacityReached { .. } => ErrorType::CapacityReached,
         GatewayFailure::BudgetExceeded { .. } => ErrorType::BudgetExceeded,
-        GatewayFailure::BadRequest { .. } | GatewayFailure::Unreachable { .. } => ErrorType::ExitCode,
+        GatewayFailure::Unreachable { .. } => ErrorType::ModelUnreachable,
+        GatewayFailure::BadRequest { .. } => ErrorType::ExitCode,
     };
     Failure::new(error_type, failure.sentence())
 }
