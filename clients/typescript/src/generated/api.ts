@@ -647,7 +647,7 @@ export interface components {
             deleted: string;
         };
         /** @enum {string} */
-        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "capacity_reached" | "model_unreachable" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
+        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "no_credential" | "capacity_reached" | "model_unreachable" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
         /**
          * @description The members after `name` are missing for a caller without a key, where the server has keys.
          * @example {
@@ -664,7 +664,8 @@ export interface components {
          *         "live": 3,
          *         "waiting": 0,
          *         "max": 47
-         *       }
+         *       },
+         *       "credential": "api_key"
          *     }
          */
         Health: {
@@ -685,6 +686,11 @@ export interface components {
                 waiting: number;
                 max: number;
             };
+            /**
+             * @description What the server asks the model with
+             * @enum {string}
+             */
+            credential?: "api_key" | "oauth_token" | "login" | "login_expired" | "scripted" | "none";
         };
         /**
          * @example {
@@ -1058,6 +1064,8 @@ export interface components {
             /** @description in lists and changes, where `prompt` or `context` is cut at 2,000 characters */
             truncated?: boolean;
             model: string;
+            /** @description where the scripted model answered and not Claude */
+            scripted?: boolean;
             maxTurns: number;
             timeoutMs: number;
             maxCostUsd: number | null;
