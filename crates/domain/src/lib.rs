@@ -12,6 +12,7 @@
 //! | [`repository`] | repositories, branches and pull requests of repository tasks |
 //! | [`webhook`] | deliveries, targets and secrets of webhooks |
 //! | [`agent`] | names of agent templates |
+//! | [`claude_code`] | versions of Claude Code |
 //! | [`plain`] | the messages of libraries and of the operating system, in words for people |
 //! | [`sandbox`] | paths inside every sandbox |
 //!
@@ -22,6 +23,7 @@
 pub mod access;
 pub mod agent;
 pub mod budget;
+pub mod claude_code;
 pub mod egress;
 mod error_chain;
 pub mod event;
