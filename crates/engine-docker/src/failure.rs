@@ -51,8 +51,8 @@ impl CallContext {
 
 /// The reason why the engine could not be reached, with the remedy where the socket is the reason.
 fn connection_words(error: &Error) -> String {
-    let causes = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| error.source());
-    let kind = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind).next();
+    let mut causes = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| error.source());
+    let kind = causes.find_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
     match (error, kind) {
         (Error::SocketNotFoundError(_), _) | (_, Some(io::ErrorKind::NotFound)) => {
             "there is no such socket (start the engine, or set DOCKER_HOST to where it listens)".to_owned()
