@@ -208,7 +208,12 @@ fn check_agents(directory: &Path, prices: &Prices) -> Result<(), TemplateError> 
     let agents = Agents::load(directory)?;
     for entry in agents.entries() {
         match agents.check(entry, |model| prices.knows(model)) {
-            Ok(()) => info!(agent.name = %entry.name, "agent"),
+            Ok(warnings) => {
+                info!(agent.name = %entry.name, "agent");
+                for warning in warnings {
+                    warn!(agent.name = %entry.name, warning, "a file of an agent's template does not work in a sandbox");
+                }
+            }
             Err(error) if entry.name == *agents.default_name() => return Err(error),
             Err(error) => warn!(agent.name = %entry.name, error = error_chain(&error), "an agent cannot be used"),
         }
