@@ -113,7 +113,7 @@ async fn a_session_has_the_agent_that_it_began_with() {
 #[tokio::test]
 async fn a_broken_agent_is_named_and_the_others_work() {
     let server = start(Setup::new().without_image()).await;
-    let problem = "broken/agent.toml:2:1: unknown field `modle`";
+    let problem = "broken/agent.toml:2:1: modle: there is no such setting; did you mean model?";
     assert!(server.log().contains(problem), "the log at startup does not contain it");
     let agents = server.get("/agents").await.ok();
     let [broken, chat, review] = <&[Value; 3]>::try_from(agents.as_array().unwrap().as_slice()).unwrap();

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
+use domain::plain::of_serde;
 use domain::session::CREDENTIAL_NAMES;
 use domain::task::{MAX_TIMEOUT_MS, MAX_TURNS, check_variable};
 use serde::Deserialize;
@@ -76,8 +77,8 @@ impl Mistake {
 }
 
 pub(super) fn parse(text: &str) -> Result<AgentSettings, Mistake> {
-    let file: File =
-        toml::from_str(text).map_err(|error| Mistake::at(text, error.span(), one_line(error.message())))?;
+    let file: File = toml::from_str(text)
+        .map_err(|error| Mistake::at(text, error.span(), of_serde("setting", &one_line(error.message()))))?;
     let wrong = |span: Range<usize>, reason: String| Mistake::at(text, Some(span), reason);
 
     let long = |text: &&Spanned<String>| text.get_ref().chars().count() > MAX_DESCRIPTION;

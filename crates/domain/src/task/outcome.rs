@@ -16,7 +16,10 @@ pub enum ErrorType {
     Timeout,
     Stalled,
     AuthExpired,
+    NoCredential,
     CapacityReached,
+    /// The model API could not be reached, or failed each time.
+    ModelUnreachable,
     MaxTurns,
     BudgetExceeded,
     InvalidOutput,
@@ -41,7 +44,9 @@ impl ErrorType {
             ErrorType::Timeout => "timeout",
             ErrorType::Stalled => "stalled",
             ErrorType::AuthExpired => "auth_expired",
+            ErrorType::NoCredential => "no_credential",
             ErrorType::CapacityReached => "capacity_reached",
+            ErrorType::ModelUnreachable => "model_unreachable",
             ErrorType::MaxTurns => "max_turns",
             ErrorType::BudgetExceeded => "budget_exceeded",
             ErrorType::InvalidOutput => "invalid_output",
@@ -106,7 +111,9 @@ impl Failure {
             ErrorType::Timeout
             | ErrorType::Stalled
             | ErrorType::AuthExpired
+            | ErrorType::NoCredential
             | ErrorType::CapacityReached
+            | ErrorType::ModelUnreachable
             | ErrorType::MaxTurns
             | ErrorType::BudgetExceeded
             | ErrorType::InvalidOutput

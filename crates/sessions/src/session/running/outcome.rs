@@ -68,10 +68,12 @@ impl Running {
 /// The failure of a turn that failed between the gateway and the model API.
 pub(crate) fn gateway_failure(failure: &GatewayFailure) -> Failure {
     let error_type = match failure {
-        GatewayFailure::AuthExpired { .. } | GatewayFailure::NoCredential { .. } => ErrorType::AuthExpired,
+        GatewayFailure::AuthExpired { .. } => ErrorType::AuthExpired,
+        GatewayFailure::NoCredential { .. } => ErrorType::NoCredential,
         GatewayFailure::CapacityReached { .. } => ErrorType::CapacityReached,
         GatewayFailure::BudgetExceeded { .. } => ErrorType::BudgetExceeded,
-        GatewayFailure::BadRequest { .. } | GatewayFailure::Unreachable { .. } => ErrorType::ExitCode,
+        GatewayFailure::Unreachable { .. } => ErrorType::ModelUnreachable,
+        GatewayFailure::BadRequest { .. } => ErrorType::ExitCode,
     };
     Failure::new(error_type, failure.sentence())
 }

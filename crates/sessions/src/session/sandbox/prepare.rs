@@ -54,7 +54,7 @@ struct Preparation<'a> {
 pub(super) async fn prepare(launch: &Launch, wanted: &WantedRepository, slot: Slot) -> Result<Launched, NotLaunched> {
     let Some(repositories) = &launch.context.repositories else {
         let error = "the server has no credential for the forge any more (GITHUB_TOKEN, GITHUB_APP_ID)";
-        return Err(Failure::new(ErrorType::AuthExpired, error).into());
+        return Err(Failure::new(ErrorType::NoCredential, error).into());
     };
     let mut preparation = Preparation { launch, wanted, repositories, sandbox: None };
     let outcome = launch.unless_cancelled(Box::pin(preparation.run())).await.flatten();
