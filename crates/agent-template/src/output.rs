@@ -29,20 +29,21 @@ pub(crate) fn is_blank(character: char) -> bool {
 
 /// The object in the fenced block that ends the text. A block without a closing fence ends with the text.
 fn at_the_end(text: &str) -> Option<FoundObject> {
-    let mut has_prose = false;
-    let mut last: Option<Option<Map<String, Value>>> = None;
+    let (mut has_prose, mut had_block) = (false, false);
+    let mut last = None;
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if let Some(fence) = Fence::opened_by(line) {
             let block: Vec<&str> = lines.by_ref().take_while(|line| !fence.is_closed_by(line)).collect();
-            has_prose |= last.is_some();
-            last = Some(if fence.is_json { parse(&block.join("\n")) } else { None });
+            has_prose |= had_block;
+            had_block = true;
+            last = if fence.is_json { parse(&block.join("\n")) } else { None };
         } else if !line.trim_matches(is_blank).is_empty() {
             has_prose = true;
             last = None;
         }
     }
-    Some(FoundObject { object: last??, has_prose })
+    Some(FoundObject { object: last?, has_prose })
 }
 
 /// The opening line of a fenced block in Markdown.

@@ -125,7 +125,7 @@ fn offset_of(text: &str, pointer: &str) -> usize {
         let Some(next) = next else { break };
         found = next.get();
     }
-    found.as_ptr() as usize - text.as_ptr() as usize
+    found.as_ptr().addr() - text.as_ptr().addr()
 }
 
 #[cfg(test)]
