@@ -13,7 +13,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::compatibility::acme_api;
-use crate::server::{Setup, TestServer};
+use crate::server::{Setup, TestServer, printed};
 
 /// `me:secret` in base64.
 const AUTHORIZATION: &str = "proxy-authorization: basic bwu6c2vjcmv0";
@@ -103,14 +103,14 @@ async fn everything_outside_is_reached_through_the_proxy() {
 
     // By plain http, and by a tunnel.
     let plain = server.task("s", "bash:curl -s http://acme.example/health").await.ok();
-    assert_eq!(plain["output"], json!({ "status": "ok" }), "{plain:#}");
+    assert_eq!(printed(&plain), json!({ "status": "ok" }), "{plain:#}");
     assert!(proxy.asked_for("GET http://acme.example:80/health") || proxy.asked_for("GET http://acme.example/health"));
     let tunnel = server.task("s", "bash:curl -s --proxytunnel http://acme.example:8443/health").await.ok();
-    assert_eq!(tunnel["output"], json!({ "status": "ok" }), "{tunnel:#}");
+    assert_eq!(printed(&tunnel), json!({ "status": "ok" }), "{tunnel:#}");
     assert!(proxy.asked_for("CONNECT acme.example:8443"));
     // The proxy changes nothing about what a sandbox may reach.
     let refused = server.task("s", "bash:curl -s http://other.example/").await.ok();
-    assert_eq!(refused["output"]["code"], "egress_refused", "{refused:#}");
+    assert_eq!(printed(&refused)["code"], "egress_refused", "{refused:#}");
 
     let ready = server.get("/ready").await.ok();
     let network = ready["checks"].as_array().unwrap().iter().find(|check| check["name"] == "network").unwrap();

@@ -242,7 +242,12 @@ fn check_agents(directory: &Path, prices: &Prices) -> Result<Vec<String>, Templa
     let mut usable = Vec::new();
     for entry in agents.entries() {
         match agents.check(entry, |model| prices.knows(model)) {
-            Ok(()) => usable.push(entry.name.to_string()),
+            Ok(warnings) => {
+                for warning in warnings {
+                    warn!(agent.name = %entry.name, warning, "a file of an agent's template does not work in a sandbox");
+                }
+                usable.push(entry.name.to_string());
+            }
             Err(error) if entry.name == *agents.default_name() => return Err(error),
             Err(error) => warn!(agent.name = %entry.name, error = error_chain(&error), "an agent cannot be used"),
         }

@@ -68,6 +68,10 @@ impl Egress {
         Egress { rules, resolver, own: RwLock::default(), model_api, network }
     }
 
+    pub(super) fn has_rules(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
     pub(super) fn protect(&self, listener: SocketAddr) {
         self.own.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }

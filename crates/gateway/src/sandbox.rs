@@ -127,6 +127,11 @@ impl SandboxGateway {
         })
     }
 
+    /// Returns true if EGRESS_ALLOW has a rule.
+    pub fn has_egress_rules(&self) -> bool {
+        self.shared.egress.has_rules()
+    }
+
     /// Gives the sandbox to a task, or to its session where no task runs: new requests use this access, and model
     /// requests are charged to the task. The failure, the held requests and the quota of the previous task are cleared,
     /// but the access is set first: a request that waited is never sent with the access of the previous task.

@@ -31,6 +31,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("prometheus-client", &["observe"]),
     ("opentelemetry", &["observe"]),
     ("jsonschema", &["agent-template"]),
+    ("regress", &["agent-template"]),
     ("serde-saphyr", &["toolsmith"]),
     ("flate2", &["agent-image", "api", "gateway"]),
 ];

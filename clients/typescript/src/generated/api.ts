@@ -587,6 +587,8 @@ export interface components {
             mcpServers: string[];
             /** @description what is wrong with its template: file, line and what it may be */
             error: string | null;
+            /** @description files of its template that do not work in a sandbox, a sentence for each */
+            warnings?: string[];
         };
         /**
          * @example {
@@ -647,7 +649,7 @@ export interface components {
             deleted: string;
         };
         /** @enum {string} */
-        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "no_credential" | "capacity_reached" | "model_unreachable" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
+        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "no_credential" | "capacity_reached" | "model_unreachable" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "mcp_server_failed" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
         /**
          * @description The members after `name` are missing for a caller without a key, where the server has keys.
          * @example {

@@ -23,6 +23,7 @@ pub enum ErrorType {
     MaxTurns,
     BudgetExceeded,
     InvalidOutput,
+    McpServerFailed,
     ExitCode,
     OomKilled,
     ContainerLost,
@@ -49,6 +50,7 @@ impl ErrorType {
             ErrorType::MaxTurns => "max_turns",
             ErrorType::BudgetExceeded => "budget_exceeded",
             ErrorType::InvalidOutput => "invalid_output",
+            ErrorType::McpServerFailed => "mcp_server_failed",
             ErrorType::ExitCode => "exit_code",
             ErrorType::OomKilled => "oom_killed",
             ErrorType::ContainerLost => "container_lost",
@@ -115,6 +117,7 @@ impl Failure {
             | ErrorType::MaxTurns
             | ErrorType::BudgetExceeded
             | ErrorType::InvalidOutput
+            | ErrorType::McpServerFailed
             | ErrorType::ExitCode
             | ErrorType::OomKilled
             | ErrorType::ContainerLost

@@ -164,7 +164,7 @@ impl Agent {
             }
         };
         let env = durable.visible_env();
-        let changed = self.sandbox.apply_env(&env);
+        let changed = self.sandbox.apply_env(&env) || self.conversation.must_restart_servers();
         if let Some(running) = tasks.running() {
             self.conversation.send_prompt(running, &message, changed.then_some(&env));
         }
@@ -237,10 +237,12 @@ impl Agent {
                 if scope.tasks.restart_not_started(RetryReason::AgentHung, scope.durable) {
                     return Some(Input::Lost);
                 }
-                let seconds = timeout.as_secs();
                 let waits = self.waits_for();
-                let error = format!("nothing was heard from the agent for {seconds} s (STALL_TIMEOUT_MS){waits}");
-                Failure::new(ErrorType::Stalled, error)
+                self.conversation.servers_hung().unwrap_or_else(|| {
+                    let seconds = timeout.as_secs();
+                    let error = format!("nothing was heard from the agent for {seconds} s (STALL_TIMEOUT_MS){waits}");
+                    Failure::new(ErrorType::Stalled, error)
+                })
             }
         };
         self.end_running(End::new(failure, EndedBy::Request), scope.tasks, scope.durable);
