@@ -182,7 +182,7 @@ impl SandboxHost {
         failpoint!("container.started");
         let link = attached.link;
         let process = Process::new(attached.output, self.watch(&container));
-        Ok(Sandbox { name: name.clone(), container, link, process, gateway, resumed: false })
+        Ok(Sandbox { name: name.clone(), container, link, process, gateway, resumed: false, model: String::new() })
     }
 
     /// Creates missing volumes, with the template in the workspace, and the container on them.
@@ -287,6 +287,7 @@ impl Drop for Unfinished<'_> {
 impl Sandbox {
     /// Starts the agent and initialises it. It resumes the order's conversation if its transcript exists.
     pub async fn start_agent(&mut self, order: &LaunchOrder) -> Result<(), LaunchError> {
+        self.gateway.expect_conversation();
         let mut resume = order.resume.as_deref();
         if resume.is_some() && !start_agent(&self.link, &mut self.process, order, resume).await? {
             // The transcript is missing: start a new conversation in the existing files.
@@ -296,6 +297,7 @@ impl Sandbox {
             return Err(LaunchError::Refused("the agent did not initialise".to_owned()));
         }
         self.resumed = resume.is_some();
+        self.model.clone_from(&order.model);
         Ok(())
     }
 }

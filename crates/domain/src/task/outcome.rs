@@ -20,6 +20,7 @@ pub enum ErrorType {
     MaxTurns,
     BudgetExceeded,
     InvalidOutput,
+    ModelRefused,
     ExitCode,
     OomKilled,
     ContainerLost,
@@ -44,6 +45,7 @@ impl ErrorType {
             ErrorType::MaxTurns => "max_turns",
             ErrorType::BudgetExceeded => "budget_exceeded",
             ErrorType::InvalidOutput => "invalid_output",
+            ErrorType::ModelRefused => "model_refused",
             ErrorType::ExitCode => "exit_code",
             ErrorType::OomKilled => "oom_killed",
             ErrorType::ContainerLost => "container_lost",
@@ -108,6 +110,7 @@ impl Failure {
             | ErrorType::MaxTurns
             | ErrorType::BudgetExceeded
             | ErrorType::InvalidOutput
+            | ErrorType::ModelRefused
             | ErrorType::ExitCode
             | ErrorType::OomKilled
             | ErrorType::ContainerLost

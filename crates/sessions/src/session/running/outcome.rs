@@ -66,6 +66,7 @@ pub(crate) fn gateway_failure(failure: &GatewayFailure) -> Failure {
         GatewayFailure::AuthExpired { .. } | GatewayFailure::NoCredential { .. } => ErrorType::AuthExpired,
         GatewayFailure::CapacityReached { .. } => ErrorType::CapacityReached,
         GatewayFailure::BudgetExceeded { .. } => ErrorType::BudgetExceeded,
+        GatewayFailure::ModelRefused { .. } => ErrorType::ModelRefused,
         GatewayFailure::BadRequest { .. } | GatewayFailure::Unreachable { .. } => ErrorType::ExitCode,
     };
     Failure::new(error_type, failure.sentence())
@@ -84,6 +85,7 @@ fn agent_failure(end: &TurnEnd) -> Failure {
         ("error_max_structured_output_retries", _) => ErrorType::InvalidOutput,
         (_, Some(401 | 403)) => ErrorType::AuthExpired,
         (_, Some(429 | 529)) => ErrorType::CapacityReached,
+        (_, Some(404)) => ErrorType::ModelRefused,
         _ => ErrorType::ExitCode,
     };
     Failure { error_type, error: format!("the agent failed: {}", said.chars().take(500).collect::<String>()) }
