@@ -22,6 +22,7 @@ use super::credential::{Credential, Unusable};
 use super::failure::GatewayFailure;
 use super::git::{PushPolicy, RepositoryAccess};
 use super::meter::{Meter, UsageSnapshot};
+use super::outage::Outage;
 use super::request_gate::RequestGate;
 use super::task::TaskEnd;
 use super::task_quota::TaskQuota;
@@ -92,6 +93,7 @@ pub struct SandboxGateway {
     conversation: Mutex<Option<HeaderValue>>,
     /// The API's last refusal of a request of this task, until one succeeds.
     refusal: Mutex<Option<String>>,
+    pub(super) outage: Outage,
     /// The number of model requests before the task began.
     requests_before: AtomicU64,
 }
@@ -128,9 +130,15 @@ impl SandboxGateway {
             failure: Mutex::default(),
             conversation: Mutex::default(),
             refusal: Mutex::default(),
+            outage: Outage::default(),
             requests_before: AtomicU64::new(0),
             shared,
         })
+    }
+
+    /// Returns true if EGRESS_ALLOW has a rule.
+    pub fn has_egress_rules(&self) -> bool {
+        self.shared.egress.has_rules()
     }
 
     /// Gives the sandbox to a task, or to its session where no task runs: new requests use this access, and model
@@ -223,6 +231,7 @@ impl SandboxGateway {
     fn begin(&self, payer: Payer, model: Option<String>) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.outage.end();
         self.requests_before.store(self.activity_tracker.read().requests, Ordering::Relaxed);
         self.meter.begin(payer, model);
         self.request_gate.restart();
@@ -303,6 +312,7 @@ impl SandboxGateway {
     /// Clears passing failures after a model request succeeded.
     pub(super) fn recover(&self) {
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.outage.end();
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.take_if(|failure| failure.is_passing());
     }

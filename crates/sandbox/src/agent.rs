@@ -15,13 +15,16 @@ pub(super) const PROGRAM: &str = "claude";
 const DISALLOWED_TOOLS: [&str; 6] =
     ["Monitor", "ScheduleWakeup", "Workflow", "AskUserQuestion", "EnterPlanMode", "ExitPlanMode"];
 
-/// The arguments of the CLI. `rules` are appended to the CLI's own system prompt.
+/// The arguments of the CLI. `rules` are appended to the CLI's own system prompt. Without `fetches`, the agent has no tool that
+/// fetches pages.
 pub(super) fn arguments(
     model: &str,
     rules: Option<&str>,
     resume: Option<&str>,
     settings: &AgentSettings,
+    fetches: bool,
 ) -> Vec<String> {
+    let disallowed: Vec<&str> = DISALLOWED_TOOLS.into_iter().chain((!fetches).then_some("WebFetch")).collect();
     let mut arguments: Vec<String> = [
         "-p",
         "--input-format",
@@ -43,7 +46,7 @@ pub(super) fn arguments(
         "--system-prompt-snapshot",
         "off",
         "--disallowedTools",
-        &DISALLOWED_TOOLS.join(","),
+        &disallowed.join(","),
         "--model",
         model,
     ]
@@ -83,6 +86,8 @@ pub(super) fn environment() -> Vec<(String, String)> {
         // Nobody reads a title or a suggestion, and each would be a model request.
         ("CLAUDE_CODE_DISABLE_TERMINAL_TITLE", "1"),
         ("CLAUDE_CODE_ENABLE_PROMPT_SUGGESTION", "0"),
+        // Otherwise the CLI spends a third of the time limit of an MCP server on a question of a newer protocol.
+        ("MCP_PROTOCOL_NEGOTIATION", "legacy"),
     ];
     // Set both spellings: curl reads http_proxy in lower case only, other programs only in upper case.
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {

@@ -85,7 +85,8 @@ pub(crate) enum AgentSignal {
     },
     Answered {
         request_id: String,
-        error: Option<String>,
+        /// JSON, or the error.
+        answer: Result<Option<String>, String>,
     },
 }
 
@@ -224,7 +225,8 @@ impl Narrator {
                 };
             }
             AgentEvent::ControlResponse { request_id, outcome } => {
-                return AgentSignal::Answered { request_id: request_id.into_owned(), error: outcome.err() };
+                let answer = outcome.map(|answer| answer.map(|json| json.get().to_owned()));
+                return AgentSignal::Answered { request_id: request_id.into_owned(), answer };
             }
             AgentEvent::Unknown { kind } if NOISE.contains(&kind.as_ref()) => {}
             AgentEvent::Unknown { .. } => events.push(Event::Raw { event: frame(raw).0 }),

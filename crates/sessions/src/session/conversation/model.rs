@@ -6,6 +6,7 @@
 use claude_stream::ControlRequest;
 use domain::task::{ErrorType, Failure};
 use gateway::GatewayFailure;
+use tokio::time::Instant;
 
 use super::output::LineContext;
 use super::{Conversation, End};
@@ -23,16 +24,17 @@ pub(super) struct HeldPrompt {
 }
 
 impl Conversation {
-    /// Sends a message of the task, after a change to the task's model if the agent has another one.
-    pub(super) fn send_with_model(&mut self, running: &Running, line: String) {
+    /// Returns the lines that give a message of the task to the agent: the message, or the change to the task's model if the agent
+    /// has another one. The message then follows the answer.
+    pub(super) fn lines_with_model(&mut self, running: &Running, line: String) -> Vec<String> {
         let model = &running.record.request.model;
         if self.dialogue.model.as_ref() == Some(model) {
-            self.outbox.push(line);
-            return;
+            return vec![line];
         }
         let request_id = format!("model-{}", running.prompt());
-        self.outbox.push(ControlRequest::SetModel { model }.to_line(&request_id));
+        let change = ControlRequest::SetModel { model }.to_line(&request_id);
         self.held_prompt = Some(HeldPrompt { request_id, model: model.clone(), line });
+        vec![change]
     }
 
     /// Processes the answer to a control request, if it is the one that a message waits for. `error`: the agent keeps its model.
@@ -44,6 +46,7 @@ impl Conversation {
             None if !forced => {
                 self.dialogue.model = Some(held.model);
                 self.outbox.push(held.line);
+                self.last_output = Instant::now();
                 return;
             }
             // The task was to end before its turn began.

@@ -107,11 +107,12 @@ impl Conversation {
                     None => deny_tool(&request_id, "nobody can answer here"),
                 });
             }
-            AgentSignal::Answered { request_id, error } => {
-                if let Some(error) = &error {
+            AgentSignal::Answered { request_id, answer } => {
+                if let Err(error) = &answer {
                     info!(session.id = %durable.id(), request.id = request_id, error, "the agent refused a request");
                 }
-                self.on_model_answer(&request_id, error.as_deref(), context);
+                self.on_model_answer(&request_id, answer.as_ref().err().map(String::as_str), context);
+                self.on_answer(&request_id, answer.ok().flatten().as_deref(), context);
             }
         }
     }
