@@ -268,9 +268,23 @@ pub(crate) fn is_same_model(model: &str, listed: &str) -> bool {
     model == listed || without_date(model) == listed || (!listed.contains('-') && of_family(model, listed))
 }
 
+/// Returns true if `sent` is the model that `asked` names, in a request. One of the CLI's short names stands for any model of its
+/// family, and for any model of no known family, to which a gateway may map it.
+pub(crate) fn is_asked_model(sent: &str, asked: &str) -> bool {
+    let (sent, asked) = (without_suffix(sent).to_ascii_lowercase(), without_suffix(asked).to_ascii_lowercase());
+    let families = || FAMILIES.iter().filter(|family| of_family(&sent, family));
+    match asked.as_str() {
+        "best" | "default" => true,
+        "opusplan" => families().all(|family| ["opus", "sonnet"].contains(family)),
+        family if FAMILIES.contains(&family) => families().all(|found| *found == family),
+        asked => asked == sent || without_date(asked) == without_date(&sent),
+    }
+}
+
+const FAMILIES: [&str; 5] = ["fable", "mythos", "opus", "sonnet", "haiku"];
+
 fn of_family(model: &str, family: &str) -> bool {
-    const FAMILIES: [&str; 5] = ["fable", "mythos", "opus", "sonnet", "haiku"];
-    FAMILIES.contains(&family) && model.split('-').any(|part| part == family)
+    FAMILIES.contains(&family) && model.split(['-', '.', '/', ':']).any(|part| part == family)
 }
 
 /// Removes the suffix of platforms with separate models for fast mode: `claude-opus-4-8-fast` → `claude-opus-4-8`
