@@ -24,13 +24,31 @@ async fn a_failed_model_request_ends_the_task_with_its_reason() {
         let task = server.get(&format!("/task/{}", problem["taskId"].as_str().unwrap())).await.ok();
         assert_eq!((&task["status"], &task["errorType"]), (&json!("failed"), &json!(error_type)));
     }
+    // The CLI alone would send it six times.
+    let before = server.model.request_count();
     let refused = server.task("s", "status:400").await.problem(502, "exit_code");
+    assert!(server.model.request_count() - before <= 2);
     assert!(refused["error"].as_str().unwrap().contains("scripted 400"), "{refused:#}");
 
     assert_eq!(server.say("s", "status-once:529").await, "answered after 529");
     assert_eq!(server.say("s", "status-once:500").await, "answered after 500");
     assert!(server.say("s", "recall:").await.contains("say:before"));
     assert_eq!(server.get("/session/s").await.ok()["turns"], 4, "a failed task is no turn");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_model_api_that_cannot_be_reached_ends_the_task_as_that() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = Setup::new().env("ANTHROPIC_BASE_URL", format!("http://{nobody}")).start().await;
+    let answer = server.task("s", "say:hello").await;
+    assert!(answer.headers.contains_key("retry-after"));
+    let problem = answer.problem(503, "model_unreachable");
+    assert_eq!((&problem["taskStatus"], &problem["httpStatus"]), (&json!("failed"), &json!(503)), "{problem:#}");
+    assert!(problem["error"].as_str().unwrap().contains("refused"), "{problem:#}");
+
+    let hurried = server.task_with("s", "say:hello", &json!({ "timeoutMs": 3000 })).await.problem(504, "timeout");
+    assert!(hurried["error"].as_str().unwrap().contains("could not be reached"), "{hurried:#}");
     server.finish().await;
 }
 
@@ -42,8 +60,14 @@ async fn without_a_credential_a_task_says_what_is_missing() {
     let credential = checks.iter().find(|check| check["name"] == "credential").unwrap();
     assert_eq!(credential["ok"], false, "{ready:#}");
 
-    let problem = server.task("s", "say:hello").await.problem(503, "auth_expired");
-    assert!(problem["error"].as_str().unwrap().contains("ANTHROPIC_API_KEY"), "{problem:#}");
+    assert_eq!(server.get("/health").await.ok()["credential"], "none");
+    let answer = server.task("s", "say:hello").await;
+    // Only the operator can help.
+    assert!(!answer.headers.contains_key("retry-after"));
+    let problem = answer.problem(503, "no_credential");
+    assert_eq!((&problem["errorType"], &problem["retryable"]), (&json!("no_credential"), &json!(false)));
+    let sentence = problem["error"].as_str().unwrap();
+    assert!(sentence.contains("ANTHROPIC_API_KEY") && sentence.contains("serve --scripted"), "{problem:#}");
     assert_eq!(server.model.request_count(), 0);
 
     // A session with its own credential still works.

@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// A message for the agent, which starts one turn. The CLI ignores a `uuid` that it has already seen, so it is safe to
-/// send a message again after a broken connection.
+/// send a message again after a broken connection. A message that arrives while a turn runs waits for the end of that turn
+/// (`priority`): otherwise it would join a turn that the CLI started by itself, and the two would share one result.
 ///
 /// The CLI would treat a text that starts with `/` as a command (`/clear` wipes the conversation). A newline in front
 /// makes it a message.
@@ -18,7 +19,7 @@ pub fn user_message(uuid: &str, text: &str) -> String {
         Some(_) => &format!("\n{text}"),
         None => text,
     };
-    line(&Outgoing::User { uuid, message: Message { role: "user", content } })
+    line(&Outgoing::User { uuid, priority: "later", message: Message { role: "user", content } })
 }
 
 /// A control request. The CLI answers with [`AgentEvent::ControlResponse`](crate::AgentEvent::ControlResponse) under
@@ -31,12 +32,15 @@ pub enum ControlRequest<'a> {
     /// Adds environment variables for the tools that the agent starts from now on. It cannot remove one. The values are
     /// secrets: they appear in this line and nowhere else.
     ApplyFlagSettings { env: &'a BTreeMap<String, String> },
-    /// Sets the model until the next `SetModel`. The CLI accepts any name.
+    /// Sets the model until the next `SetModel`. The CLI first asks the model API, with a request of one token, whether it
+    /// has the model, once per process and model. If the API refuses, the answer is an error and the model stays as it was.
     SetModel { model: &'a str },
     /// Replaces the set of MCP servers. `servers` maps names to entries as in the CLI's configuration. The CLI ends
     /// servers that are no longer listed, starts new ones with the current environment, and connects them before the
     /// next message. Unchanged servers keep running.
     SetMcpServers { servers: &'a RawValue },
+    /// Asks for the states of the MCP servers: `{"mcpServers":[{"name","status","error"?}]}`.
+    McpStatus,
     /// Ends the running turn but not the process.
     Interrupt,
 }
@@ -51,6 +55,7 @@ impl ControlRequest<'_> {
             Self::ApplyFlagSettings { env } => Request::ApplyFlagSettings { settings: Settings { env } },
             Self::SetModel { model } => Request::SetModel { model },
             Self::SetMcpServers { servers } => Request::McpSetServers { servers },
+            Self::McpStatus => Request::McpStatus,
             Self::Interrupt => Request::Interrupt,
         };
         line(&Outgoing::ControlRequest { request_id, request })
@@ -72,6 +77,7 @@ impl fmt::Debug for ControlRequest<'_> {
             Self::SetModel { model } => formatter.debug_struct("SetModel").field("model", model).finish(),
             // Headers may contain secrets.
             Self::SetMcpServers { .. } => formatter.write_str("SetMcpServers"),
+            Self::McpStatus => formatter.write_str("McpStatus"),
             Self::Interrupt => formatter.write_str("Interrupt"),
         }
     }
@@ -110,7 +116,7 @@ fn line(outgoing: &Outgoing<'_>) -> String {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Outgoing<'a> {
-    User { uuid: &'a str, message: Message<'a> },
+    User { uuid: &'a str, priority: &'static str, message: Message<'a> },
     ControlRequest { request_id: &'a str, request: Request<'a> },
     ControlResponse { response: Answer<'a> },
 }
@@ -139,6 +145,7 @@ enum Request<'a> {
     McpSetServers {
         servers: &'a RawValue,
     },
+    McpStatus,
     Interrupt,
 }
 

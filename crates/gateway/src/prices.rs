@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use domain::plain::of_serde;
 use domain::usage::Cost;
 use serde::Deserialize;
 
@@ -25,8 +26,8 @@ pub struct Prices {
 pub enum PricesError {
     #[error("could not read the price file {path} (MODEL_PRICES)")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("the price table {from} (MODEL_PRICES) is malformed: {source}")]
-    Parse { from: String, source: serde_json::Error },
+    #[error("the price table {from} (MODEL_PRICES) is malformed: {reason}")]
+    Parse { from: String, reason: String },
     #[error("the price table {from} (MODEL_PRICES) gives `{model}` a price that is not a positive number")]
     Value { from: String, model: String },
     #[error("the price table {from} (MODEL_PRICES) has a factor that is not a number from 1 to 1000")]
@@ -137,8 +138,10 @@ impl Prices {
     }
 
     fn extend(&mut self, from: &str, text: &str) -> Result<(), PricesError> {
-        let table: Table =
-            serde_json::from_str(text).map_err(|source| PricesError::Parse { from: from.to_owned(), source })?;
+        let table: Table = serde_json::from_str(text).map_err(|error| PricesError::Parse {
+            from: from.to_owned(),
+            reason: of_serde("field", &error.to_string()),
+        })?;
         for (model, entry) in table.models {
             let price =
                 entry.price().ok_or_else(|| PricesError::Value { from: from.to_owned(), model: model.clone() })?;
@@ -265,9 +268,23 @@ pub(crate) fn is_same_model(model: &str, listed: &str) -> bool {
     model == listed || without_date(model) == listed || (!listed.contains('-') && of_family(model, listed))
 }
 
+/// Returns true if `sent` is the model that `asked` names, in a request. One of the CLI's short names stands for any model of its
+/// family, and for any model of no known family, to which a gateway may map it.
+pub(crate) fn is_asked_model(sent: &str, asked: &str) -> bool {
+    let (sent, asked) = (without_suffix(sent).to_ascii_lowercase(), without_suffix(asked).to_ascii_lowercase());
+    let families = || FAMILIES.iter().filter(|family| of_family(&sent, family));
+    match asked.as_str() {
+        "best" | "default" => true,
+        "opusplan" => families().all(|family| ["opus", "sonnet"].contains(family)),
+        family if FAMILIES.contains(&family) => families().all(|found| *found == family),
+        asked => asked == sent || without_date(asked) == without_date(&sent),
+    }
+}
+
+const FAMILIES: [&str; 5] = ["fable", "mythos", "opus", "sonnet", "haiku"];
+
 fn of_family(model: &str, family: &str) -> bool {
-    const FAMILIES: [&str; 5] = ["fable", "mythos", "opus", "sonnet", "haiku"];
-    FAMILIES.contains(&family) && model.split('-').any(|part| part == family)
+    FAMILIES.contains(&family) && model.split(['-', '.', '/', ':']).any(|part| part == family)
 }
 
 /// Removes the suffix of platforms with separate models for fast mode: `claude-opus-4-8-fast` → `claude-opus-4-8`

@@ -13,6 +13,7 @@ use crate::answer::{Body, final_model_error, full, in_words, model_error, shorte
 use crate::credential::{Credential, CredentialKind, Unusable};
 use crate::failure::GatewayFailure;
 use crate::headers::{X_SHOULD_RETRY, strip_model_answer};
+use crate::outage::Next;
 use crate::retry::retry_after;
 use crate::sandbox::SandboxGateway;
 use crate::upstream::Upstream;
@@ -36,6 +37,13 @@ struct Attempt<'a, F> {
     is_abandoned: F,
 }
 
+/// The program that retries a request which the gateway has given up.
+#[derive(Clone, Copy)]
+enum Retried {
+    ByCli,
+    Nobody,
+}
+
 /// An unsuccessful answer, read to its end.
 struct Trouble {
     status: StatusCode,
@@ -53,7 +61,14 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
         loop {
             let credential = self.sandbox.credential().map_err(|unusable| self.without_credential(unusable))?;
             failpoint!("model.asking");
-            let response = self.post(&credential).await?;
+            let asked = Instant::now();
+            let response = match self.post(&credential).await {
+                Ok(response) => response,
+                Err(sentence) => {
+                    self.outage(asked, sentence).await?;
+                    continue;
+                }
+            };
             failpoint!("model.answering");
             if response.status().is_success() {
                 return Ok(response);
@@ -61,6 +76,15 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
             let trouble = Trouble::read(response).await;
             tries += 1;
             match trouble.status.as_u16() {
+                400..=499 if trouble.refuses_model(&self.request.model) => {
+                    let sentence = trouble.sentence();
+                    self.fail(if self.request.is_of_task {
+                        GatewayFailure::ModelRefused { sentence }
+                    } else {
+                        GatewayFailure::BadRequest { sentence }
+                    });
+                    return Err(trouble.pass());
+                }
                 401 | 403 => {
                     // The login may have been renewed after the file was read.
                     if refused.is_none() && self.changed(&credential) {
@@ -88,8 +112,9 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                 }
                 400..=499 => {
                     let sentence = trouble.sentence();
+                    let is_final = self.sandbox.repeats(&sentence) && !trouble.may_be_corrected();
                     self.fail(GatewayFailure::BadRequest { sentence });
-                    return Err(trouble.pass());
+                    return Err(if is_final { trouble.pass_as_final() } else { trouble.pass() });
                 }
                 300..=399 => {
                     let sentence = format!(
@@ -97,19 +122,33 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                          really is",
                         trouble.location()
                     );
-                    return Err(self.unreachable(sentence));
+                    return Err(self.unreachable(sentence, Retried::Nobody));
                 }
-                _ => return Err(self.unreachable(trouble.sentence())),
+                _ => self.outage(asked, trouble.sentence()).await?,
             }
         }
     }
 
-    async fn post(&self, credential: &Credential) -> Result<reqwest::Response, Response<Body>> {
+    /// Sends the request. The error is a sentence.
+    async fn post(&self, credential: &Credential) -> Result<reqwest::Response, String> {
         let mut headers = self.request.headers.clone();
         credential.put_in(&mut headers);
         let ModelRequest { endpoint, query, body, .. } = self.request;
         let sent = self.sandbox.shared.upstream.post(endpoint.path(), query.as_deref(), headers, body.clone()).await;
-        sent.map_err(|error| self.unreachable(format!("the model API could not be reached: {}", in_words(&error))))
+        sent.map_err(|error| format!("the model API could not be reached: {}", in_words(&error)))
+    }
+
+    /// Waits until the request may be tried again, or returns the answer in its place. The try began at `asked`.
+    async fn outage(&self, asked: Instant, sentence: String) -> Result<(), Response<Body>> {
+        match self.sandbox.outage.failed(asked, Instant::now(), &self.sandbox.shared.outage) {
+            Next::Retry(pause) if !(self.is_abandoned)() => {
+                tracing::info!(sentence, "retrying the model API");
+                tokio::time::sleep(pause).await;
+                Ok(())
+            }
+            Next::LeaveToCli | Next::Retry(_) => Err(self.unreachable(sentence, Retried::ByCli)),
+            Next::GiveUp => Err(self.unreachable(sentence, Retried::Nobody)),
+        }
     }
 
     /// Returns true if the login was renewed since `credential` was read from it.
@@ -139,6 +178,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
             CredentialKind::ApiKey => "check ANTHROPIC_API_KEY",
             CredentialKind::OAuthToken => "check CLAUDE_CODE_OAUTH_TOKEN; `claude setup-token` makes a new one",
             CredentialKind::Login => "run `claude` on the host to log in again",
+            CredentialKind::Scripted => "the scripted model was told to answer this",
         };
         let sentence = format!("{}; {remedy}", trouble.sentence());
         let answer = final_model_error(StatusCode::UNAUTHORIZED, "authentication_error", &sentence);
@@ -148,8 +188,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
 
     fn overloaded(&self, trouble: &Trouble, tries: u32) -> Response<Body> {
         let sentence = format!("{}, asked {tries} times", trouble.sentence());
-        // All of these get the same status and type: version 2.1.197 of the CLI retries an answer with 529 or `overloaded_error`
-        // whatever its headers say.
+        // All of these get the same status and type: 429 is the status for which every version of the CLI obeys the header.
         let mut answer = final_model_error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", &sentence);
         let about_limits = |name: &str| name.starts_with("anthropic-ratelimit-") || name == "request-id";
         let mut headers = trouble.headers.clone();
@@ -161,9 +200,13 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
         answer
     }
 
-    /// The answer for an outage. The CLI retries it by itself.
-    fn unreachable(&self, sentence: String) -> Response<Body> {
-        let answer = model_error(StatusCode::BAD_GATEWAY, "api_error", &sentence);
+    /// The answer for an outage.
+    fn unreachable(&self, sentence: String, retried: Retried) -> Response<Body> {
+        let answer = match retried {
+            Retried::ByCli => model_error(StatusCode::BAD_GATEWAY, "api_error", &sentence),
+            // The status is one with which each version of the CLI obeys `x-should-retry`.
+            Retried::Nobody => final_model_error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", &sentence),
+        };
         self.fail(GatewayFailure::Unreachable { sentence });
         answer
     }
@@ -200,6 +243,68 @@ impl Trouble {
         }
     }
 
+    /// Returns true if the API, or a gateway in front of it, does not have this model.
+    fn refuses_model(&self, model: &str) -> bool {
+        const REFUSALS: [&str; 6] = [
+            "invalid model",
+            "model identifier",
+            "model not found",
+            "model_not_found",
+            "no such model",
+            "unknown model",
+        ];
+        const OF_MODEL: [&str; 8] = [
+            "access",
+            "deprecated",
+            "end-of-life",
+            "not a valid",
+            "not available",
+            "not exist",
+            "not found",
+            "retired",
+        ];
+        let message = self.message.to_ascii_lowercase();
+        let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
+        match self.status.as_u16() {
+            400 | 403 | 404 | 422 => {
+                message.starts_with("model:")
+                    || self.kind == "model_not_found"
+                    || says(&REFUSALS)
+                    || (says(&[&model.to_ascii_lowercase()]) && says(&OF_MODEL))
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns true if the CLI may correct the request by itself: it leaves out features that the API does not take, and shortens a
+    /// conversation that is too long.
+    fn may_be_corrected(&self) -> bool {
+        const WORDS: [&str; 20] = [
+            "beta",
+            "cache",
+            "context",
+            "defer",
+            "display",
+            "document",
+            "extra",
+            "field",
+            "header",
+            "image",
+            "long",
+            "max_tokens",
+            "media",
+            "output_config",
+            "pdf",
+            "schema",
+            "support",
+            "thinking",
+            "tool",
+            "unknown",
+        ];
+        let message = self.message.to_ascii_lowercase();
+        WORDS.iter().any(|word| message.contains(word))
+    }
+
     /// Returns true if the API itself says that a retry is useless.
     fn is_final(&self) -> bool {
         self.headers.get(X_SHOULD_RETRY).is_some_and(|value| value == "false")
@@ -217,6 +322,12 @@ impl Trouble {
     fn location(&self) -> String {
         let location = self.headers.get(LOCATION).and_then(|value| value.to_str().ok());
         location.map_or_else(|| "elsewhere".to_owned(), shortened)
+    }
+
+    /// Returns the answer with a status after which the CLI does not try again. Version 2.1.332 repeats a request that got 400 or
+    /// 422 five times, each time with fewer features, and ignores `x-should-retry`.
+    fn pass_as_final(self) -> Response<Body> {
+        final_model_error(StatusCode::PAYMENT_REQUIRED, &self.kind, &self.message)
     }
 
     /// Returns the answer unchanged.

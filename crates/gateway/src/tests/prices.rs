@@ -2,6 +2,7 @@
 
 use domain::usage::Cost;
 
+use crate::prices::is_asked_model;
 use crate::tokens::TokenCounts;
 use crate::{Prices, PricesError};
 
@@ -86,4 +87,33 @@ fn a_file_changes_and_adds_prices() {
     assert!(matches!(load(r#"{"models":{"m":{"input":1}}}"#), Err(PricesError::Parse { .. })));
     assert!(matches!(load(r#"{"modles":{}}"#), Err(PricesError::Parse { .. })));
     assert!(matches!(Prices::load(Some(&directory.path().join("none"))), Err(PricesError::Read { .. })));
+}
+
+#[test]
+fn a_request_has_the_model_that_was_asked_for() {
+    for (asked, sent) in [
+        ("claude-opus-4-6", "claude-opus-4-6"),
+        ("claude-opus-4-6[1m]", "claude-opus-4-6"),
+        ("claude-sonnet-4-5", "claude-sonnet-4-5-20250929"),
+        ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),
+        ("us.anthropic.claude-opus-4-6-v1:0", "us.anthropic.claude-opus-4-6-v1:0"),
+        ("sonnet", "claude-sonnet-5-5"),
+        ("sonnet[1m]", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("Opus", "claude-opus-5-5"),
+        ("haiku", "a-model-of-the-gateway"),
+        ("opusplan", "claude-sonnet-5-5"),
+        ("default", "claude-fable-5-2"),
+    ] {
+        assert!(is_asked_model(sent, asked), "{sent} for {asked}");
+    }
+    for (asked, sent) in [
+        ("claude-opus-4-6", "claude-sonnet-4-6"),
+        ("claude-opus-4-6", "claude-opus-4-8"),
+        ("claude-opus-4", "claude-opus-4-6"),
+        ("sonnet", "claude-haiku-5-5"),
+        ("haiku", "vertex/claude-opus-5-5"),
+        ("opusplan", "claude-haiku-5-5"),
+    ] {
+        assert!(!is_asked_model(sent, asked), "{sent} for {asked}");
+    }
 }

@@ -1,7 +1,9 @@
 //! The dialogue between the worker and one agent process. Nothing here waits: lines to send are left in the outbox, the
 //! next input of the state table in `next`.
 
+mod model;
 mod output;
+mod servers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +16,6 @@ use domain::event::Event;
 use domain::task::{Failure, TaskId, TaskRequest};
 use gateway::{SandboxGateway, UsageSnapshot};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::durable::DurableState;
@@ -22,7 +23,9 @@ use super::narrator::Narrator;
 use super::running::{Progress, Running};
 use super::state::Input;
 use super::tasks::{End, Tasks, WaitingTask};
+use model::HeldPrompt;
 pub(crate) use output::LineContext;
+use servers::WaitingMessage;
 
 /// The time that an idle agent has to confirm a message. It needs milliseconds, even under load.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -33,10 +36,16 @@ pub(crate) struct Conversation {
     dialogue: Dialogue,
     /// Lines for the agent's stdin.
     outbox: Vec<String>,
+    /// The message that is sent once the agent's MCP servers have started.
+    waiting: Option<WaitingMessage>,
+    /// A required MCP server could not be used.
+    required_failed: bool,
     /// The input for the session's state that follows from the last output.
     next: Option<Input>,
     last_output: Instant,
     controls: u64,
+    /// The running task's message, while the agent changes its model.
+    held_prompt: Option<HeldPrompt>,
 }
 
 /// The part of the dialogue that later lines depend on.
@@ -45,6 +54,10 @@ struct Dialogue {
     narrator: Narrator,
     /// The CLI's own meter, which runs for the life of its process.
     cli_total: f64,
+    /// The model that the agent process uses. `None`: it is not known, because another version stored the dialogue or a request
+    /// had another model.
+    #[serde(default)]
+    model: Option<String>,
 }
 
 /// The state that is stored with each batch of the agent's output.
@@ -61,18 +74,23 @@ impl Conversation {
             template: None,
             dialogue: Dialogue::default(),
             outbox: Vec::new(),
+            waiting: None,
+            required_failed: false,
             next: None,
             last_output: Instant::now(),
             controls: 0,
+            held_prompt: None,
         }
     }
 
-    /// A new agent process waits for messages.
-    pub(crate) fn attach(&mut self, template: Arc<AgentTemplate>) {
+    /// A new agent process, started with this model, waits for messages.
+    pub(crate) fn attach(&mut self, template: Arc<AgentTemplate>, model: String) {
         self.template = Some(template);
-        self.dialogue = Dialogue::default();
+        self.dialogue = Dialogue { model: Some(model), ..Dialogue::default() };
         self.outbox.clear();
+        (self.waiting, self.required_failed) = (None, false);
         self.next = None;
+        self.held_prompt = None;
     }
 
     /// The agent process of the previous coordinator is attached again. A turn that was to end is interrupted again.
@@ -120,30 +138,18 @@ impl Conversation {
     /// Another task begins. An interrupted turn leaves blocks and calls that never end.
     pub(crate) fn begin_task(&mut self) {
         self.dialogue.narrator = Narrator::default();
+        self.held_prompt = None;
     }
 
-    /// Sends the running task's message, after the settings that the task needs. `env`: where it differs from the
-    /// agent's.
+    /// Sends the running task's message, after the settings that the task needs and once its MCP servers have started. `env`: where
+    /// it differs from the agent's.
     pub(crate) fn send_prompt(&mut self, running: &Running, message: &str, env: Option<&BTreeMap<String, String>>) {
-        let model = &running.record.request.model;
         if let Some(env) = env {
             self.control(&ControlRequest::ApplyFlagSettings { env });
-            self.restart_mcp_servers(env);
         }
-        // Set for each task: the CLI keeps the model of an earlier task.
-        self.control(&ControlRequest::SetModel { model });
-        self.outbox.push(user_message(&running.prompt().to_string(), message));
+        let lines = self.lines_with_model(running, user_message(&running.prompt().to_string(), message));
+        self.send_with_servers(env, lines);
         self.last_output = Instant::now();
-    }
-
-    /// MCP servers keep the environment that they were started with.
-    fn restart_mcp_servers(&mut self, env: &BTreeMap<String, String>) {
-        let Some(template) = self.template.clone() else { return };
-        let none: Result<Box<RawValue>, _> = RawValue::from_string("{}".to_owned());
-        if let (Some(servers), Ok(none)) = (template.settings.mcp_config(env), none) {
-            self.control(&ControlRequest::SetMcpServers { servers: &none });
-            self.control(&ControlRequest::SetMcpServers { servers: &servers });
-        }
     }
 
     pub(crate) fn take_outbox(&mut self) -> Vec<String> {
@@ -165,6 +171,9 @@ impl Conversation {
         if self.dialogue.narrator.tool_runs() {
             return None;
         }
+        if let Some(waiting) = &self.waiting {
+            return Some(waiting.until());
+        }
         let not_started = running.is_not_started() && !gateway.was_asked();
         let patience = if not_started { timeout.min(ACCEPT_TIMEOUT) } else { timeout };
         let activity = gateway.activity();
@@ -183,6 +192,7 @@ impl Conversation {
 
     /// Ends the running task. Text that was held back for masking is published first.
     pub(crate) fn end_running(&mut self, end: End, used: UsageSnapshot, tasks: &mut Tasks, durable: &mut DurableState) {
+        (self.waiting, self.held_prompt) = (None, None);
         let Some(running) = tasks.running() else { return };
         let mut held: Vec<Event> = Vec::new();
         self.dialogue.narrator.release_all(&mut held);
@@ -193,8 +203,13 @@ impl Conversation {
     }
 
     fn control(&mut self, request: &ControlRequest<'_>) {
+        let line = self.control_line(request);
+        self.outbox.push(line);
+    }
+
+    fn control_line(&mut self, request: &ControlRequest<'_>) -> String {
         self.controls += 1;
-        self.outbox.push(request.to_line(&format!("control-{}", self.controls)));
+        request.to_line(&format!("control-{}", self.controls))
     }
 }
 
