@@ -43,6 +43,7 @@ pages! {
     faq: "docs/guides/faq.md", Ours;
     security: "docs/guides/security.md", Ours;
     operating: "docs/guides/operating.md", Ours;
+    engines: "docs/reference/engines.md", Ours;
     metrics: "docs/reference/metrics.md", Ours;
 }
 

@@ -4,6 +4,7 @@
 mod component_settings;
 mod doctor;
 mod egress;
+mod engine_address;
 mod traces;
 mod value;
 
@@ -18,6 +19,7 @@ use secrecy::SecretString;
 use api::settings::{ApiKeys, HostList, OriginList, TrustedProxies};
 pub use doctor::DoctorOptions;
 pub use egress::{EgressList, PresetError};
+pub use engine_address::{EngineAddressError, docker_engine, docker_host};
 pub use traces::trace_export;
 pub use value::{
     Age, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,
@@ -28,6 +30,7 @@ use domain::webhook::WebhookSecrets;
 use forge::{GitHubError, InvalidGitHubCredential};
 use observe::telemetry::TelemetryError;
 use sandbox::Instance;
+use sandbox::ResourceSet;
 
 /// Settings of `claude-runner serve`. Each flag is also the environment variable of the same name in capitals.
 #[derive(Args, Clone, Debug)]
@@ -137,6 +140,11 @@ pub struct ServeOptions {
     /// Disk space that the files of a session may take, like 10g. A watchdog measures it while a task runs; it is no quota
     #[arg(long, env = "SANDBOX_DISK", default_value = "10g")]
     pub sandbox_disk: ByteSize,
+
+    /// Limits of a sandbox that the engine need not hold, comma-separated: memory, pids, cpu. Without it, no task runs on an
+    /// engine that ignores a limit, as a rootless engine may
+    #[arg(long, env = "ALLOW_UNLIMITED", default_value = "")]
+    pub allow_unlimited: ResourceSet,
 
     /// OCI runtime of sandboxes, like runsc. The engine must know it [default: the engine's]
     #[arg(long, env = "SANDBOX_RUNTIME")]
@@ -290,11 +298,6 @@ pub struct ServeOptions {
     pub trusted_proxies: TrustedProxies,
 }
 
-/// The address of the Docker engine: DOCKER_HOST, else the engine's own default.
-pub fn docker_host() -> String {
-    std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or(engine_docker::DEFAULT_HOST.to_owned())
-}
-
 /// The environment of every git that the coordinator itself runs.
 pub fn git_environment() -> Vec<(&'static str, OsString)> {
     // The forge's certificate may be signed by a private authority.
@@ -326,6 +329,8 @@ pub enum ConfigError {
     UnknownModel { model: String, known: String },
     #[error(transparent)]
     Preset(#[from] PresetError),
+    #[error(transparent)]
+    EngineAddress(#[from] EngineAddressError),
     #[error("traces cannot be sent: {0}")]
     Traces(String),
     #[error(transparent)]

@@ -51,6 +51,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     }
     check_agents(&options.agent_dir, &prices).context("AGENT_DIR does not name an agent template")?;
 
+    let engine_address = config::docker_host().map_err(ConfigError::from)?;
     let telemetry = Telemetry::start(config::trace_export()?).map_err(ConfigError::from)?;
     let lifetime = Lifetime::default();
     let Lifetime { tracker, draining, shutdown } = lifetime.clone();
@@ -69,7 +70,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let address = listener.local_addr()?;
     let instance = Instance::of(&options.data_dir).context("DATA_DIR cannot be used")?;
     let runtime_dir = options.runtime_dir(&instance);
-    let engine: Arc<dyn Engine> = Arc::new(engine_docker::DockerEngine::new(config::docker_host()));
+    let engine: Arc<dyn Engine> = Arc::new(engine_docker::DockerEngine::new(engine_address.clone()));
     check_runtime(&options, engine.as_ref()).await?;
     let network = options.sandbox_settings().network;
     let links = Links::open(network, engine.as_ref(), &runtime_dir, tracker.clone(), shutdown.clone()).await?;
@@ -91,7 +92,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let worker_timeout_ms = repositories.as_ref().map(|_| options.worker_timeout_ms);
     // Up to here, the installation is unchanged.
     let instance_lock = InstanceLock::acquire(&runtime_dir, &instance)?;
-    let lease = LeaseKeeper::start(&options, Arc::clone(&engine), &instance).await?;
+    let lease = LeaseKeeper::start(&options, &engine_address, Arc::clone(&engine), &instance).await?;
     let parts = Parts {
         store,
         engine,
@@ -114,6 +115,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         let (sandboxes, capacity) = (Arc::clone(&context.sandboxes), context.capacity.clone());
         tracker.spawn(measure_engine(options.clone(), sandboxes, capacity, shutdown.clone()));
     }
+    tracker.spawn(watch_launches(Arc::clone(&context.sandboxes), shutdown.clone()));
     tracker.spawn(prove_runtime(Arc::clone(&context.sandboxes), shutdown.clone()));
     let dispatcher = WebhookDispatcher {
         store: context.store.clone(),
@@ -184,10 +186,15 @@ struct LeaseKeeper {
 }
 
 impl LeaseKeeper {
-    async fn start(options: &ServeOptions, engine: Arc<dyn Engine>, instance: &Instance) -> Result<Self, LeaseHeld> {
+    async fn start(
+        options: &ServeOptions,
+        engine_address: &str,
+        engine: Arc<dyn Engine>,
+        instance: &Instance,
+    ) -> Result<Self, LeaseHeld> {
         let keeper =
             LeaseKeeper { tracker: TaskTracker::new(), stop: CancellationToken::new(), lost: CancellationToken::new() };
-        if !config::docker_host().starts_with("unix:") {
+        if !engine_address.starts_with("unix:") {
             let holder = EngineLease::holder(&options.data_dir);
             let lease = EngineLease::acquire(engine, instance.clone(), holder).await?;
             keeper.tracker.spawn(lease.keep(keeper.stop.clone(), keeper.lost.clone()));
@@ -261,6 +268,11 @@ async fn check_runtime(options: &ServeOptions, engine: &dyn Engine) -> Result<()
         }
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// Starts a probe sandbox, so that a failure is known before the first task.
+async fn watch_launches(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken) {
+    sandboxes.watch_launches(shutdown).await;
 }
 
 /// Proves the runtime at the start, so that no task waits for it and a failure is logged before the first task. Each launch
