@@ -163,8 +163,15 @@ impl SandboxHost {
         }
         self.engine.start(&container).await?;
         let process = Process::new(attached.output, self.watch(&container));
-        let mut sandbox =
-            Sandbox { name: name.clone(), container, link: attached.link, process, gateway, resumed: false };
+        let mut sandbox = Sandbox {
+            name: name.clone(),
+            container,
+            link: attached.link,
+            process,
+            gateway,
+            resumed: false,
+            repairs: Vec::new(),
+        };
         match sandbox.run("/", "/bin/sh", &["-c", SCRIPT], &[]).await {
             Ok(finished) => Ok((sandbox, finished.stdout)),
             Err(LaunchError::Ended(ProcessEnd::ContainerExited { .. })) => {
