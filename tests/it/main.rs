@@ -12,6 +12,7 @@ mod bounds;
 mod command;
 mod engine;
 mod epoch;
+mod probe;
 mod queue;
 mod redact;
 mod server;

@@ -48,7 +48,7 @@ impl TestServer {
         };
         TestServer {
             model,
-            engine: DockerEngine::new(docker_host()),
+            engine: DockerEngine::new(docker_host().unwrap()),
             environment,
             directory,
             process,
@@ -189,6 +189,8 @@ impl TestServer {
     }
 
     pub(crate) async fn assert_nothing_left(&self) {
+        // The probe at the start has ended, or the server has.
+        let _ = self.process.says("probe sandbox", 1).await;
         assert_eq!(self.containers().await, [], "containers are left");
         assert_eq!(self.volumes().await, [] as [String; 0], "volumes are left");
         // The directory does not exist if sandboxes connect by TCP.

@@ -5,6 +5,7 @@ mod component_settings;
 mod doctor;
 mod dotenv;
 mod egress;
+mod engine_address;
 mod network;
 mod traces;
 mod value;
@@ -20,6 +21,7 @@ use api::settings::{ApiKeys, HostList, OriginList, TrustedProxies};
 pub use doctor::DoctorOptions;
 pub use dotenv::{EnvFileError, load_env_file};
 pub use egress::{EgressList, PresetError};
+pub use engine_address::{EngineAddressError, docker_engine, docker_host};
 pub use network::{NetworkOptions, git_environment, network_of_environment};
 pub use traces::trace_export;
 pub use value::{
@@ -32,6 +34,7 @@ use forge::{GitHubError, InvalidGitHubCredential};
 use network_access::NetworkError;
 use observe::telemetry::TelemetryError;
 use sandbox::Instance;
+use sandbox::ResourceSet;
 
 /// Settings of `claude-runner serve`. Each flag is also the environment variable of the same name in capitals.
 #[derive(Args, Clone, Debug)]
@@ -141,6 +144,11 @@ pub struct ServeOptions {
     /// Disk space that the files of a session may take, like 10g. A watchdog measures it while a task runs; it is no quota
     #[arg(long, env = "SANDBOX_DISK", default_value = "10g")]
     pub sandbox_disk: ByteSize,
+
+    /// Limits of a sandbox that the engine need not hold, comma-separated: memory, pids, cpu. Without it, no task runs on an
+    /// engine that ignores a limit, as a rootless engine may
+    #[arg(long, env = "ALLOW_UNLIMITED", default_value = "")]
+    pub allow_unlimited: ResourceSet,
 
     /// OCI runtime of sandboxes, like runsc. The engine must know it [default: the engine's]
     #[arg(long, env = "SANDBOX_RUNTIME")]
@@ -301,11 +309,6 @@ pub struct ServeOptions {
     pub trusted_proxies: TrustedProxies,
 }
 
-/// The address of the Docker engine: DOCKER_HOST, else the engine's own default.
-pub fn docker_host() -> String {
-    std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or(engine_docker::DEFAULT_HOST.to_owned())
-}
-
 /// A combination of settings that cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -332,6 +335,8 @@ pub enum ConfigError {
     Network(#[from] NetworkError),
     #[error(transparent)]
     Preset(#[from] PresetError),
+    #[error(transparent)]
+    EngineAddress(#[from] EngineAddressError),
     #[error("traces cannot be sent: {0}")]
     Traces(String),
     #[error(transparent)]

@@ -68,6 +68,7 @@ pub(crate) async fn run_until(
     }
     let agents = check_agents(&options.agent_dir, &prices).context("AGENT_DIR does not name an agent template")?;
 
+    let engine_address = config::docker_host().map_err(ConfigError::from)?;
     let telemetry = Telemetry::start(config::trace_export()?, &options.network.access().map_err(ConfigError::from)?)
         .map_err(ConfigError::from)?;
     let lifetime = Lifetime::default();
@@ -86,11 +87,11 @@ pub(crate) async fn run_until(
     let address = listener.local_addr()?;
     let instance = Instance::of(&options.data_dir).context("DATA_DIR cannot be used")?;
     let runtime_dir = options.runtime_dir(&instance);
-    let engine: Arc<dyn Engine> = Arc::new(engine_docker::DockerEngine::new(config::docker_host()));
+    let engine: Arc<dyn Engine> = Arc::new(engine_docker::DockerEngine::new(engine_address.clone()));
     let engine_info = tokio::time::timeout(ENGINE_PATIENCE, engine.info()).await;
     let engine_info = match engine_info {
         Ok(found) => found.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("the engine at {} has not answered yet", config::docker_host())),
+        Err(_) => Err(format!("the engine at {engine_address} has not answered yet")),
     };
     check_runtime(&options, &engine_info)?;
     let network = options.sandbox_settings().network;
@@ -115,11 +116,11 @@ pub(crate) async fn run_until(
     let worker_timeout_ms = repositories.as_ref().map(|_| options.worker_timeout_ms);
     // Up to here, the installation is unchanged.
     let instance_lock = InstanceLock::acquire(&runtime_dir, &instance)?;
-    let lease = LeaseKeeper::start(&options, Arc::clone(&engine), &instance).await?;
+    let lease = LeaseKeeper::start(&options, &engine_address, Arc::clone(&engine), &instance).await?;
     let greeting = Greeting::new(&options, address, agents)
         .keys(!keys.is_empty())
         .credential(gateway.credential_state())
-        .engine(&config::docker_host(), &engine_info);
+        .engine(&engine_address, &engine_info);
     greet(&greeting);
     if let Some(repositories) = &mut repositories {
         repositories.mirrors = open_mirrors(&options, &repositories.github, &tracker, &shutdown).await;
@@ -146,6 +147,7 @@ pub(crate) async fn run_until(
         let (sandboxes, capacity) = (Arc::clone(&context.sandboxes), context.capacity.clone());
         tracker.spawn(measure_engine(options.clone(), sandboxes, capacity, shutdown.clone()));
     }
+    tracker.spawn(watch_launches(Arc::clone(&context.sandboxes), shutdown.clone()));
     tracker.spawn(prove_runtime(Arc::clone(&context.sandboxes), shutdown.clone()));
     let dispatcher = WebhookDispatcher {
         store: context.store.clone(),
@@ -217,10 +219,15 @@ struct LeaseKeeper {
 }
 
 impl LeaseKeeper {
-    async fn start(options: &ServeOptions, engine: Arc<dyn Engine>, instance: &Instance) -> Result<Self, LeaseHeld> {
+    async fn start(
+        options: &ServeOptions,
+        engine_address: &str,
+        engine: Arc<dyn Engine>,
+        instance: &Instance,
+    ) -> Result<Self, LeaseHeld> {
         let keeper =
             LeaseKeeper { tracker: TaskTracker::new(), stop: CancellationToken::new(), lost: CancellationToken::new() };
-        if !config::docker_host().starts_with("unix:") {
+        if !engine_address.starts_with("unix:") {
             let holder = EngineLease::holder(&options.data_dir);
             let lease = EngineLease::acquire(engine, instance.clone(), holder).await?;
             keeper.tracker.spawn(lease.keep(keeper.stop.clone(), keeper.lost.clone()));
@@ -312,6 +319,11 @@ fn check_runtime(options: &ServeOptions, engine: &Result<EngineInfo, String>) ->
         }
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// Starts a probe sandbox, so that a failure is known before the first task.
+async fn watch_launches(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken) {
+    sandboxes.watch_launches(shutdown).await;
 }
 
 /// Proves the runtime at the start, so that no task waits for it and a failure is logged before the first task. Each launch

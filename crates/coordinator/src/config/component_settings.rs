@@ -9,7 +9,7 @@ use gateway::{Credential, Credentials, GatewaySettings, Prices, Workflows};
 use mock_api::scripted_model::DEFAULT_KEY;
 use observe::metrics::Metrics;
 use sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
-use sandbox::{SandboxSettings, WarmSettings};
+use sandbox::{LimitProof, SandboxSettings, WarmSettings};
 use secrecy::ExposeSecret as _;
 use sessions::repository::{MirrorSettings, Prompts, Repositories, RepositorySettings};
 use sessions::session::SessionSettings;
@@ -28,6 +28,7 @@ impl ServeOptions {
             },
             limits: Limits::new(self.sandbox_memory.bytes(), self.sandbox_cpus.nano_cpus(), self.sandbox_pids),
             runtime: self.sandbox_runtime.clone(),
+            limit_proof: LimitProof::Required { except: self.allow_unlimited.clone() },
             disk_bytes: self.sandbox_disk.bytes(),
             orphan_ttl: Duration::from_millis(self.orphan_ttl_ms),
         }
