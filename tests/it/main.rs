@@ -46,6 +46,7 @@ mod lost_agent;
 mod masking;
 mod metrics;
 mod model_failure;
+mod models;
 mod output;
 mod perimeter;
 mod rekey;

@@ -73,22 +73,15 @@ impl Agents {
     }
 
     /// Checks a complete template with all its files. If it passes, new sessions can use it.
-    pub fn check(&self, entry: &AgentEntry, knows_model: impl Fn(&str) -> bool) -> Result<(), TemplateError> {
-        let template = AgentTemplate::load(entry.name.clone(), &entry.directory)?;
-        template.settings.check_model(&entry.directory, knows_model)
+    pub fn check(&self, entry: &AgentEntry) -> Result<(), TemplateError> {
+        AgentTemplate::load(entry.name.clone(), &entry.directory).map(drop)
     }
 
     /// Checks every template on a thread that may block. `None` means that a template is valid.
-    pub async fn checked(
-        self,
-        knows_model: impl Fn(&str) -> bool + Send + 'static,
-    ) -> Vec<(AgentEntry, Option<String>)> {
+    pub async fn checked(self) -> Vec<(AgentEntry, Option<String>)> {
         let checked = tokio::task::spawn_blocking(move || {
-            let messages: Vec<Option<String>> = self
-                .entries
-                .iter()
-                .map(|entry| Some(self.public_message(&self.check(entry, &knows_model).err()?)))
-                .collect();
+            let messages: Vec<Option<String>> =
+                self.entries.iter().map(|entry| Some(self.public_message(&self.check(entry).err()?))).collect();
             self.entries.into_iter().zip(messages).collect()
         });
         unless_shut_down(checked).await
@@ -112,14 +105,6 @@ impl AgentEntry {
 
     pub(super) fn load(&self) -> Result<AgentTemplate, TemplateError> {
         AgentTemplate::load(self.name.clone(), &self.directory)
-    }
-
-    /// Checks the model. Everything else was checked when the entry was read.
-    pub fn check_model(&self, knows_model: impl Fn(&str) -> bool) -> Result<(), TemplateError> {
-        match &self.settings {
-            Ok(settings) => settings.check_model(&self.directory, knows_model),
-            Err(_) => Ok(()),
-        }
     }
 }
 

@@ -47,6 +47,7 @@ impl ApiError {
             tools: None,
             resumed: None,
             usage: None,
+            price_assumed: None,
             error_type: None,
         };
         ApiError { status, retry_after_seconds: None, problem: Box::new(problem) }
@@ -120,6 +121,16 @@ impl ApiError {
     pub(super) fn model_not_allowed(model: &str, allowed: &[String]) -> Self {
         let sentence = format!("model: this API key may not use {model:?}, only {}", allowed.join(", "));
         ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
+    }
+
+    pub(super) fn no_prices_url() -> Self {
+        let sentence = "there is no table of prices to fetch: set MODEL_PRICES_URL";
+        ApiError::new(StatusCode::CONFLICT, "no_prices_url", sentence)
+    }
+
+    /// The prices could not be fetched. The earlier ones stay.
+    pub(super) fn prices_unavailable(error: &gateway::FeedError) -> Self {
+        ApiError::new(StatusCode::BAD_GATEWAY, "prices_unavailable", error.to_string())
     }
 
     /// The template cannot be used, and its operator must repair it.
@@ -196,6 +207,7 @@ impl ApiError {
             problem.tools = Some(answer.tools);
             problem.resumed = Some(answer.resumed);
             problem.usage = Some(answer.usage.into());
+            problem.price_assumed = answer.price_assumed.then_some(true);
         }
         // A task's `status` is part of the API and older than RFC 9457's, so it replaces the latter.
         error.problem.status = ProblemStatus::Task(record.status.into());

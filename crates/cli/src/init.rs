@@ -132,7 +132,7 @@ fn wishes(options: &InitOptions) -> anyhow::Result<Wishes> {
 /// Checks the template as the server does.
 fn check(directory: &Path) -> Result<(), TemplateError> {
     let agents = Agents::load(directory)?;
-    agents.entries().iter().try_for_each(|entry| agents.check(entry, |_| true))
+    agents.entries().iter().try_for_each(|entry| agents.check(entry))
 }
 
 fn put(draft: TempDir, directory: &Path) -> io::Result<()> {

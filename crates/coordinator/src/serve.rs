@@ -11,6 +11,7 @@ use anyhow::Context;
 use api::access::{Keys, Rate, Shares, Tickets};
 use api::{self, Api, Defaults, Guard, Perimeter, WebhookRules, router};
 use domain::error_chain;
+use domain::model::is_alias;
 use engine::Engine;
 use failpoint::failpoint;
 use forge::GitHub;
@@ -45,11 +46,8 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     logs::set_up_logs(&options, &redactor)?;
     logs::learn_secrets(&redactor, &mut options);
     let prices = Prices::load(options.model_prices.as_deref()).context("MODEL_PRICES")?;
-    if !prices.knows(&options.model) {
-        let known = prices.models().join(", ");
-        return Err(ConfigError::UnknownModel { model: options.model, known }.into());
-    }
-    check_agents(&options.agent_dir, &prices).context("AGENT_DIR does not name an agent template")?;
+    warn_of_price(&options.model, &prices);
+    check_agents(&options.agent_dir).context("AGENT_DIR does not name an agent template")?;
 
     let telemetry = Telemetry::start(config::trace_export()?).map_err(ConfigError::from)?;
     let lifetime = Lifetime::default();
@@ -80,9 +78,13 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     settings.metrics = metrics.clone();
     let gateway = Gateway::new(settings, options.credentials()?.redacted_by(Arc::clone(&redactor)), tracker.clone())?;
     let outbound = Arc::new(Outbound::new(options.webhook_allow.0.clone(), Arc::new(SystemResolver)));
+    let price_feed = options.price_feed(&gateway, &metrics)?.map(Arc::new);
     for listener in std::iter::once(address).chain(links.listener()) {
         gateway.set_own_listener(listener);
         outbound.set_own_listener(listener);
+        if let Some(feed) = &price_feed {
+            feed.set_own_listener(listener);
+        }
     }
     let mut repositories = options.repositories()?;
     if let Some(repositories) = &mut repositories {
@@ -124,6 +126,9 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         show: api::show_task,
     };
     tracker.spawn(webhook::run(dispatcher, shutdown.clone()));
+    if let Some(feed) = &price_feed {
+        tracker.spawn(Arc::clone(feed).run(shutdown.clone()));
+    }
     let api = Api {
         registry: server.registry.clone(),
         store: context.store.clone(),
@@ -151,6 +156,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
         streams: tracker.clone(),
         subscriber_timeout: Duration::from_millis(options.subscriber_timeout_ms),
         metrics,
+        price_feed,
         webhooks: Arc::new(WebhookRules { outbound, has_secret: !options.webhook_secret.is_empty() }),
         draining,
         shutdown: shutdown.clone(),
@@ -203,11 +209,21 @@ impl LeaseKeeper {
     }
 }
 
+/// Logs that MODEL has no price. A short name of the CLI needs none: the price is the one of the model in the request.
+fn warn_of_price(model: &str, prices: &Prices) {
+    if !is_alias(model) && !prices.has_price(model) {
+        warn!(
+            model,
+            "MODEL has no price, so it is counted as the most expensive one; MODEL_PRICES or MODEL_PRICES_URL can add it"
+        );
+    }
+}
+
 /// Refuses to start without a usable default agent. Other broken agents are logged.
-fn check_agents(directory: &Path, prices: &Prices) -> Result<(), TemplateError> {
+fn check_agents(directory: &Path) -> Result<(), TemplateError> {
     let agents = Agents::load(directory)?;
     for entry in agents.entries() {
-        match agents.check(entry, |model| prices.knows(model)) {
+        match agents.check(entry) {
             Ok(()) => info!(agent.name = %entry.name, "agent"),
             Err(error) if entry.name == *agents.default_name() => return Err(error),
             Err(error) => warn!(agent.name = %entry.name, error = error_chain(&error), "an agent cannot be used"),

@@ -26,6 +26,7 @@
 //! | `egress`, `address`, `resolve` | the decision on an outside host; kinds of addresses; name look-ups |
 //! | `git` | fetch and push: paths, commands of a push, the report to the sandbox's git; `workflows`, `lfs` and `pack` examine the objects |
 //! | `outbound` | the coordinator's own requests to callers' addresses, under the same rules |
+//! | `price_feed` | the prices of MODEL_PRICES_URL, fetched daily |
 //! | `upstream`, `headers`, `settings` | the client of the model API; the headers that pass; settings |
 //!
 //! Invariants:
@@ -57,6 +58,7 @@ mod meter;
 mod model;
 mod outbound;
 mod permission;
+mod price_feed;
 mod prices;
 mod proxy;
 mod request_gate;
@@ -81,7 +83,8 @@ pub use failure::GatewayFailure;
 pub use git::{PREFIX as GIT_PREFIX, PushPolicy, RepositoryAccess, Workflows};
 pub use meter::UsageSnapshot;
 pub use outbound::{Answered, Outbound, OutboundError};
-pub use prices::{Prices, PricesError};
+pub use price_feed::{FeedError, PriceFeed, Refreshed};
+pub use prices::{KnownModel, ListedPrice, PriceChanges, PriceSource, Prices, PricesError, TableError};
 pub use resolve::{Resolve, SystemResolver};
 pub use retry::RetryBudget;
 pub use sandbox::{AssignedTask, Assignee, SandboxGateway, SessionAccess};
@@ -91,6 +94,7 @@ pub use task::{SettleBounds, TaskEnd};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use domain::model::is_same_model;
 use observe::metrics::Metrics;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -191,7 +195,7 @@ impl Gateway {
 
     /// Returns true if a task with these models may use `model`.
     pub fn is_listed(model: &str, models: &[String]) -> bool {
-        models.iter().any(|listed| prices::is_same_model(model, listed))
+        models.iter().any(|listed| is_same_model(model, listed))
     }
 
     pub fn prices(&self) -> &Prices {

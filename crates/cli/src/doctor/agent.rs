@@ -10,10 +10,8 @@ const NAME: &str = "agent";
 
 pub(super) fn look(directory: &Path) -> Check {
     let shown = directory.display();
-    // Another check examines the prices of models.
-    let checked = Agents::load(directory).and_then(|agents| {
-        agents.entries().iter().try_for_each(|entry| agents.check(entry, |_| true)).map(|()| agents)
-    });
+    let checked = Agents::load(directory)
+        .and_then(|agents| agents.entries().iter().try_for_each(|entry| agents.check(entry)).map(|()| agents));
     match checked {
         Ok(agents) => {
             let (names, default) = (agents.names(), agents.default_name());
