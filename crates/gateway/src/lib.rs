@@ -27,7 +27,7 @@
 //! | `git` | fetch and push: paths, commands of a push, the report to the sandbox's git; `workflows`, `lfs` and `pack` examine the objects |
 //! | `outbound` | the coordinator's own requests to callers' addresses, under the same rules |
 //! | `price_feed` | the prices of MODEL_PRICES_URL, fetched daily |
-//! | `upstream`, `headers`, `settings` | the client of the model API; the headers that pass; settings |
+//! | `upstream`, `headers`, `betas`, `settings` | the client of the model API; the headers and betas that pass; settings |
 //!
 //! Invariants:
 //! - No credential of the operator or of a session enters the sandbox. Credentials of the sandbox's own requests are
@@ -45,6 +45,7 @@
 mod activity;
 mod address;
 mod answer;
+mod betas;
 mod block_stop_buffer;
 mod bound;
 pub mod budget;
@@ -100,6 +101,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::betas::RemovedBetas;
 use self::egress::Egress;
 use self::upstream::Upstream;
 use crate::budget::Budgets;
@@ -131,6 +133,7 @@ struct GatewayState {
     settle: SettleBounds,
     egress: Egress,
     metrics: Metrics,
+    removed_betas: RemovedBetas,
     /// The number of pushes whose objects may be in memory at once.
     examinations: Semaphore,
     tracker: TaskTracker,
@@ -170,6 +173,7 @@ impl Gateway {
             settle: settings.settle,
             egress: Egress::new(settings.egress_allow, resolver, model_api),
             metrics: settings.metrics,
+            removed_betas: RemovedBetas::default(),
             examinations: Semaphore::new(git::MAX_EXAMINATIONS),
             tracker,
             closed: CancellationToken::new(),

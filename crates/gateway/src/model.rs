@@ -99,6 +99,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     };
     let mut headers = head.headers;
     strip_model_request(&mut headers);
+    sandbox.shared.removed_betas.remove(&mut headers, &sandbox.shared.metrics);
     let request = ModelRequest { endpoint, query: head.uri.query().map(str::to_owned), headers, body };
     let relay = Relay { sandbox: Arc::clone(sandbox), request, room, entry, task, slot };
     let (answer, answered) = oneshot::channel();

@@ -46,6 +46,7 @@ pub struct Metrics {
     cost: Family<Labels<1>, Counter<f64, AtomicU64>>,
     tokens: Count<2>,
     assumed_prices: Counter,
+    removed_betas: Counter,
     price_fetches: Count<1>,
     warm_claims: Count<1>,
     link_reconnects: Counter,
@@ -102,6 +103,11 @@ impl Default for Metrics {
             assumed_prices: names.add(
                 "claude_runner_price_assumed_requests",
                 "Model requests whose model has no price, counted as the most expensive one",
+                Counter::default(),
+            ),
+            removed_betas: names.add(
+                "claude_runner_betas_removed",
+                "Betas that were taken out of model requests, because Claude Code was not seen to send them",
                 Counter::default(),
             ),
             price_fetches: names.counter(
@@ -185,6 +191,11 @@ impl Metrics {
     /// Records a fetch of prices. `outcome` is `changed`, `unchanged` or `failed`.
     pub fn prices_fetched(&self, outcome: &'static str) {
         self.price_fetches.get_or_create(&[("outcome", outcome.into())]).inc();
+    }
+
+    /// Records that a beta was removed from a model request.
+    pub fn beta_removed(&self) {
+        self.removed_betas.inc();
     }
 
     /// Records a decision of the gateway. `outcome` is `allowed`, or `refused: ` and the reason, as in the audit log.
