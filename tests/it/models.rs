@@ -82,7 +82,7 @@ async fn prices_are_fetched_at_the_start_and_on_request_and_kept() {
     assert_eq!((&refreshed["changed"], &refreshed["lower"]), (&json!(["claude-next-9"]), &json!(["claude-opus-4-6"])));
     *table.lock().unwrap() = r#"{"models":{"claude-next-9":{"input":1}}}"#.into();
     let problem = refresh(&server).await.problem(502, "prices_unavailable");
-    assert!(problem["error"].as_str().unwrap().contains("`models.claude-next-9`: missing field `output`"), "{problem}");
+    assert!(problem["error"].as_str().unwrap().contains("`models.claude-next-9`: output is missing"), "{problem}");
 
     // The next start has the last good table, although the address has a damaged one.
     server.stop().await;

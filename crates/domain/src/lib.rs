@@ -13,6 +13,7 @@
 //! | [`webhook`] | deliveries, targets and secrets of webhooks |
 //! | [`agent`] | names of agent templates |
 //! | [`model`] | names of models, and the model behind each |
+//! | [`plain`] | the messages of libraries and of the operating system, in words for people |
 //! | [`sandbox`] | paths inside every sandbox |
 //!
 //! Invariants:
@@ -26,6 +27,7 @@ pub mod egress;
 mod error_chain;
 pub mod event;
 pub mod model;
+pub mod plain;
 pub mod repository;
 pub mod sandbox;
 pub mod session;

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use domain::egress::{EgressRule, Grant, Host, Via};
 use http::HeaderMap;
 use jiff::Timestamp;
-use reqwest::{Client, Url, redirect};
+use network_access::NetworkAccess;
+use reqwest::{Client, Url};
 
 use super::answer::in_words;
-use super::egress::{Egress, Refusal, Target};
+use super::egress::{Egress, Refusal, Route, Target};
 use super::resolve::Resolve;
 use super::retry::retry_after;
 
@@ -29,6 +30,7 @@ pub struct Outbound {
     /// The setting that the rules come from.
     setting: &'static str,
     egress: Egress,
+    network: NetworkAccess,
 }
 
 /// A whole answer.
@@ -72,19 +74,24 @@ pub enum OutboundError {
 
 impl Outbound {
     /// For the addresses of webhooks, which callers give. `rules` come from WEBHOOK_ALLOW.
-    pub fn new(rules: Vec<EgressRule>, resolver: Arc<dyn Resolve>) -> Self {
-        let egress = Egress::new(Vec::new(), resolver, None);
-        Outbound { rules, most: Grant::Address, setting: "WEBHOOK_ALLOW", egress }
+    pub fn new(rules: Vec<EgressRule>, resolver: Arc<dyn Resolve>, network: NetworkAccess) -> Self {
+        let egress = Egress::new(Vec::new(), resolver, None, network.clone());
+        Outbound { rules, most: Grant::Address, setting: "WEBHOOK_ALLOW", egress, network }
     }
 
     /// For the one address in `setting`. The operator named it, so it may be of a private network and without encryption. It is
     /// never a metadata service, even by its address.
-    pub fn to_setting(setting: &'static str, url: &Url, resolver: Arc<dyn Resolve>) -> Result<Self, OutboundError> {
+    pub fn to_setting(
+        setting: &'static str,
+        url: &Url,
+        resolver: Arc<dyn Resolve>,
+        network: NetworkAccess,
+    ) -> Result<Self, OutboundError> {
         let host = url.host_str().ok_or(OutboundError::NotHttp)?;
         let port = url.port_or_known_default().ok_or(OutboundError::NotHttp)?;
         let rule = format!("{}://{host}:{port}", url.scheme()).parse().map_err(|_| OutboundError::NotHttp)?;
-        let egress = Egress::new(Vec::new(), resolver, None);
-        let outbound = Outbound { rules: vec![rule], most: Grant::Name, setting, egress };
+        let egress = Egress::new(Vec::new(), resolver, None, network.clone());
+        let outbound = Outbound { rules: vec![rule], most: Grant::Name, setting, egress, network };
         outbound.target(url).map(|_| outbound)
     }
 
@@ -109,8 +116,8 @@ impl Outbound {
     pub async fn get(&self, url: &Url, max_bytes: usize) -> Result<Fetched, OutboundError> {
         let (target, grant) = self.target(url)?;
         let fetched = async {
-            let addresses = self.dial(&target, grant).await?;
-            let client = client(url, addresses).await?;
+            let route = self.dial(&target, grant).await?;
+            let client = client(self.network.clone(), url, route).await?;
             let failed = |error: reqwest::Error| OutboundError::Failed(in_words(&error.without_url()));
             let mut response = client.get(url.clone()).send().await.map_err(failed)?;
             let mut body = Vec::new();
@@ -125,12 +132,12 @@ impl Outbound {
         tokio::time::timeout(TIMEOUT, fetched).await.unwrap_or(Err(OutboundError::TimedOut))
     }
 
-    /// Posts to the checked address only: the name is not resolved again, and redirects are not followed.
+    /// Posts to the checked address only, or through the proxy: the name is not resolved again, and redirects are not followed.
     pub async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Answered, OutboundError> {
         let (target, grant) = self.target(url)?;
         let posted = async {
-            let addresses = self.dial(&target, grant).await?;
-            let client = client(url, addresses).await?;
+            let route = self.dial(&target, grant).await?;
+            let client = client(self.network.clone(), url, route).await?;
             let sent = client.post(url.clone()).headers(headers).body(body).send().await;
             let mut response = sent.map_err(|error| OutboundError::Failed(in_words(&error.without_url())))?;
             let mut taken = 0;
@@ -143,7 +150,7 @@ impl Outbound {
         tokio::time::timeout(TIMEOUT, posted).await.unwrap_or(Err(OutboundError::TimedOut))
     }
 
-    async fn dial(&self, target: &Target, grant: Grant) -> Result<Vec<SocketAddr>, OutboundError> {
+    async fn dial(&self, target: &Target, grant: Grant) -> Result<Route, OutboundError> {
         let found = self.egress.dial(target, grant, TIMEOUT).await;
         found.map_err(|refusal| self.in_our_words(refusal, target))
     }
@@ -180,18 +187,16 @@ impl Outbound {
     }
 }
 
-/// Returns a client for one request, which knows only this name's addresses.
-async fn client(url: &Url, addresses: Vec<SocketAddr>) -> Result<Client, OutboundError> {
+/// Returns a client for one request, which knows only the way of this name.
+async fn client(network: NetworkAccess, url: &Url, route: Route) -> Result<Client, OutboundError> {
     let host = url.host_str().unwrap_or_default().to_owned();
     // Building the client reads the system's certificates.
     let built = tokio::task::spawn_blocking(move || {
-        Client::builder()
-            .resolve_to_addrs(&host, &addresses)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("claude-runner/", env!("CARGO_PKG_VERSION")))
-            .build()
+        let builder = match &route {
+            Route::Direct(addresses) => network.client().no_proxy().resolve_to_addrs(&host, addresses),
+            Route::Proxy(_) => network.client(),
+        };
+        builder.pool_max_idle_per_host(0).user_agent(concat!("claude-runner/", env!("CARGO_PKG_VERSION"))).build()
     });
     match built.await {
         Ok(Ok(client)) => Ok(client),

@@ -82,7 +82,8 @@ impl PriceFeed {
         gateway: Gateway,
         metrics: Metrics,
     ) -> Result<PriceFeed, FeedError> {
-        let outbound = Outbound::to_setting("MODEL_PRICES_URL", &url, resolver).map_err(FeedError::Url)?;
+        let outbound = Outbound::to_setting("MODEL_PRICES_URL", &url, resolver, gateway.network().clone())
+            .map_err(FeedError::Url)?;
         let file = data_dir.join(Self::FILE);
         let kept = read(&file).filter(|kept| kept.url == url.as_str());
         let fetched = kept.and_then(|kept| {

@@ -29,7 +29,7 @@ async fn each_refusal_has_a_sentence_and_an_exit_status() {
         (&["webhooks", "--status", "odd"], KEY, 64, "pending, delivered"),
         (&["webhooks", "--task", "nobody"], KEY, 64, "task:"),
         (&["webhooks", "replay", "nobody"], KEY, 64, "nobody"),
-        (&["models", "refresh"], KEY, 1, "set MODEL_PRICES_URL"),
+        (&["models", "refresh"], KEY, 64, "set MODEL_PRICES_URL"),
         (&["models"], "wrong", 77, "rejects this API key"),
         (&["agents"], "wrong", 77, "rejects this API key"),
         (&["task", "--session", "s", "--agent", "nobody", "say:x"], KEY, 64, "agent: there is no \"nobody\""),

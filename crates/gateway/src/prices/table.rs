@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::model::{InvalidModelName, check_model_name};
+use domain::plain::of_serde;
 use domain::usage::Cost;
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -79,15 +80,18 @@ pub(super) struct Factor(u64);
 
 impl Table {
     pub(super) fn parse(text: &str, lowest: Lowest) -> Result<Table, TableError> {
-        let file: File<'_> = serde_json::from_str(text).map_err(|error| TableError::Json(error.to_string()))?;
+        let file: File<'_> =
+            serde_json::from_str(text).map_err(|error| TableError::Json(of_serde("field", &error.to_string())))?;
         if file.models.len() > MAX_MODELS {
             return Err(TableError::TooMany(file.models.len()));
         }
         let mut models = BTreeMap::new();
         for (model, listed) in file.models {
             check_model_name(&model).map_err(|problem| TableError::Name { model: model.clone(), problem })?;
-            let listed: ListedModel = serde_json::from_str(listed.get())
-                .map_err(|error| TableError::Model { model: model.clone(), problem: error.to_string() })?;
+            let listed: ListedModel = serde_json::from_str(listed.get()).map_err(|error| TableError::Model {
+                model: model.clone(),
+                problem: of_serde("field", &error.to_string()),
+            })?;
             let price = listed.price(lowest).map_err(|(field, expected)| TableError::Price {
                 model: model.clone(),
                 field,

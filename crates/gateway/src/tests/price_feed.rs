@@ -91,11 +91,7 @@ async fn after_a_failure_the_earlier_prices_stay_and_it_is_logged_once() {
         (404, String::new(), "answered 404"),
         (302, String::new(), "redirects are not followed"),
         (200, "<html>".to_owned(), "expected value"),
-        (
-            200,
-            r#"{"models":{"claude-next-9":{"input":1}}}"#.to_owned(),
-            "`models.claude-next-9`: missing field `output`",
-        ),
+        (200, r#"{"models":{"claude-next-9":{"input":1}}}"#.to_owned(), "`models.claude-next-9`: output is missing"),
         (200, format!("{TABLE}{}", " ".repeat(5 << 20)), "more than 4194304 bytes"),
     ] {
         *script.lock().unwrap() = (status, body);
