@@ -51,6 +51,7 @@ mod masking;
 mod mcp;
 mod metrics;
 mod model_failure;
+mod models;
 mod network;
 mod output;
 mod perimeter;

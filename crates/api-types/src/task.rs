@@ -106,6 +106,10 @@ pub struct Answer {
     pub tools: Vec<String>,
     pub resumed: bool,
     pub usage: Usage,
+    /// true where a part of `cost` is of a model without a price, counted as the most expensive one
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub price_assumed: Option<bool>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -206,6 +210,10 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub usage: Option<Usage>,
+    /// true where a part of `cost` is of a model without a price, counted as the most expensive one
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub price_assumed: Option<bool>,
     /// the structured answer; null where there is none. Lists have it with `?full=1` only, `/watch` never
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value, required = false)]
@@ -302,6 +310,7 @@ impl From<&domain::task::Answer> for Answer {
             tools: answer.tools.clone(),
             resumed: answer.resumed,
             usage: answer.usage.into(),
+            price_assumed: answer.price_assumed.then_some(true),
         }
     }
 }

@@ -31,6 +31,7 @@ pub use value::{
 use api::access::Keys;
 use domain::webhook::WebhookSecrets;
 use forge::{GitHubError, InvalidGitHubCredential};
+use gateway::FeedError;
 use network_access::NetworkError;
 use observe::telemetry::TelemetryError;
 use sandbox::Instance;
@@ -47,8 +48,9 @@ pub struct ServeOptions {
     #[arg(long, env = "PORT", default_value_t = 3456)]
     pub port: u16,
 
-    /// Model of a task that names none
-    #[arg(long, env = "MODEL", default_value = "claude-sonnet-4-6")]
+    /// Model of a task that names none: any name that the model API takes, or a short name that Claude Code resolves, such as
+    /// sonnet, opus, haiku or opus[1m]
+    #[arg(long, env = "MODEL", default_value = "sonnet", value_parser = value::model_name)]
     pub model: String,
 
     /// Model round-trips of a task that sets no `maxTurns`
@@ -274,6 +276,10 @@ pub struct ServeOptions {
     #[arg(long, env = "MODEL_PRICES")]
     pub model_prices: Option<PathBuf>,
 
+    /// URL of a table like `MODEL_PRICES`, which is fetched daily. It adds models and raises prices, and never lowers a built-in one
+    #[arg(long, env = "MODEL_PRICES_URL", hide_env_values = true)]
+    pub model_prices_url: Option<Url>,
+
     /// API keys with all rights, comma-separated, each of at least 32 characters. `claude-runner key` makes keys with fewer
     /// rights. Once there is a key, every request needs one as `Authorization: Bearer`
     #[arg(long, env = "API_KEYS", default_value = "", hide_env_values = true)]
@@ -329,8 +335,8 @@ pub enum ConfigError {
     Forge(#[source] GitHubError),
     #[error("SANDBOX_RUNTIME is {runtime}, which the engine does not know; it knows {known}")]
     UnknownRuntime { runtime: String, known: String },
-    #[error("MODEL is {model}, which is unknown; known are {known}. MODEL_PRICES can add one")]
-    UnknownModel { model: String, known: String },
+    #[error(transparent)]
+    PriceFeed(FeedError),
     #[error(transparent)]
     Network(#[from] NetworkError),
     #[error(transparent)]

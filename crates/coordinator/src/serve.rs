@@ -12,6 +12,7 @@ use anyhow::Context;
 use api::access::{Keys, Rate, Shares, Tickets};
 use api::{self, Api, Defaults, Guard, Perimeter, WebhookRules, router};
 use domain::error_chain;
+use domain::model::is_alias;
 use engine::{Engine, EngineInfo};
 use failpoint::failpoint;
 use forge::GitHub;
@@ -62,11 +63,8 @@ pub(crate) async fn run_until(
 ) -> anyhow::Result<ExitCode> {
     logs::learn_secrets(&redactor, &mut options);
     let prices = Prices::load(options.model_prices.as_deref()).context("MODEL_PRICES")?;
-    if !prices.knows(&options.model) {
-        let known = prices.models().join(", ");
-        return Err(ConfigError::UnknownModel { model: options.model, known }.into());
-    }
-    let agents = check_agents(&options.agent_dir, &prices).context("AGENT_DIR does not name an agent template")?;
+    warn_of_price(&options.model, &prices);
+    let agents = check_agents(&options.agent_dir).context("AGENT_DIR does not name an agent template")?;
 
     let engine_address = config::docker_host().map_err(ConfigError::from)?;
     let telemetry = Telemetry::start(config::trace_export()?, &options.network.access().map_err(ConfigError::from)?)
@@ -107,10 +105,14 @@ pub(crate) async fn run_until(
     settings.metrics = metrics.clone();
     let gateway = Gateway::new(settings, options.credentials()?.redacted_by(Arc::clone(&redactor)), tracker.clone())?;
     let outbound = Arc::new(Outbound::new(options.webhook_allow.0.clone(), Arc::new(SystemResolver), network_access));
+    let price_feed = options.price_feed(&gateway, &metrics)?.map(Arc::new);
     let model = scripted.as_ref().map(|model| model.serving().address());
     for listener in std::iter::once(address).chain(links.listener()).chain(model) {
         gateway.set_own_listener(listener);
         outbound.set_own_listener(listener);
+        if let Some(feed) = &price_feed {
+            feed.set_own_listener(listener);
+        }
     }
     let mut repositories = options.repositories()?;
     let worker_timeout_ms = repositories.as_ref().map(|_| options.worker_timeout_ms);
@@ -158,6 +160,9 @@ pub(crate) async fn run_until(
         show: api::show_task,
     };
     tracker.spawn(webhook::run(dispatcher, shutdown.clone()));
+    if let Some(feed) = &price_feed {
+        tracker.spawn(Arc::clone(feed).run(shutdown.clone()));
+    }
     let api = Api {
         registry: server.registry.clone(),
         store: context.store.clone(),
@@ -186,6 +191,7 @@ pub(crate) async fn run_until(
         streams: tracker.clone(),
         subscriber_timeout: Duration::from_millis(options.subscriber_timeout_ms),
         metrics,
+        price_feed,
         webhooks: Arc::new(WebhookRules { outbound, has_secret: !options.webhook_secret.is_empty() }),
         draining,
         shutdown: shutdown.clone(),
@@ -243,12 +249,22 @@ impl LeaseKeeper {
     }
 }
 
+/// Logs that MODEL has no price. A short name of the CLI needs none: the price is the one of the model in the request.
+fn warn_of_price(model: &str, prices: &Prices) {
+    if !is_alias(model) && !prices.has_price(model) {
+        warn!(
+            model,
+            "MODEL has no price, so it is counted as the most expensive one; MODEL_PRICES or MODEL_PRICES_URL can add it"
+        );
+    }
+}
+
 /// Refuses to start without a usable default agent. Other broken agents are logged. Returns the names of the usable ones.
-fn check_agents(directory: &Path, prices: &Prices) -> Result<Vec<String>, TemplateError> {
+fn check_agents(directory: &Path) -> Result<Vec<String>, TemplateError> {
     let agents = Agents::load(directory)?;
     let mut usable = Vec::new();
     for entry in agents.entries() {
-        match agents.check(entry, |model| prices.knows(model)) {
+        match agents.check(entry) {
             Ok(warnings) => {
                 for warning in warnings {
                     warn!(agent.name = %entry.name, warning, "a file of an agent's template does not work in a sandbox");

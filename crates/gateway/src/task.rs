@@ -129,6 +129,12 @@ impl TaskRequests {
         used.cost += cost;
     }
 
+    /// Replaces the part of one request in the cost of models without a price.
+    pub(super) fn assume(&self, before: Cost, now: Cost) {
+        let mut used = self.lock_used();
+        used.assumed = used.assumed - before + now;
+    }
+
     pub(super) fn trace(&self) -> TaskTrace {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -244,6 +244,8 @@ export interface components {
             tools?: string[];
             resumed?: boolean;
             usage?: components["schemas"]["Usage"];
+            /** @description true where a part of `cost` is of a model without a price, counted as the most expensive one */
+            priceAssumed?: boolean;
             /** @description the structured answer; null where there is none. Lists have it with `?full=1` only, `/watch` never */
             output?: unknown;
             /** @description the text of the answer, where there is no structured one; in lists like `output` */
@@ -277,6 +279,8 @@ export interface components {
             tools: string[];
             resumed: boolean;
             usage: components["schemas"]["Usage"];
+            /** @description true where a part of `cost` is of a model without a price, counted as the most expensive one */
+            priceAssumed?: boolean;
         };
         /** @description A task failed */
         TaskFailed: {

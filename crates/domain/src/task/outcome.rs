@@ -99,6 +99,9 @@ pub struct Answer {
     /// True if the conversation existed before this task.
     pub resumed: bool,
     pub usage: Usage,
+    /// True if a part of `cost` is of a model without a price, which is counted as the most expensive one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub price_assumed: bool,
 }
 
 impl Failure {
