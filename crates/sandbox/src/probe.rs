@@ -170,6 +170,7 @@ impl SandboxHost {
             process,
             gateway,
             resumed: false,
+            model: String::new(),
             repairs: Vec::new(),
         };
         match sandbox.run("/", "/bin/sh", &["-c", SCRIPT], &[]).await {
