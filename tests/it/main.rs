@@ -26,6 +26,7 @@ mod backup;
 mod broken_agent;
 mod budget;
 mod capacity;
+mod claude_code;
 mod cli;
 mod compatibility;
 mod credential;

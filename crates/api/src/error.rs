@@ -268,6 +268,7 @@ const fn status_of(error_type: ErrorType) -> (StatusCode, &'static str) {
         ErrorType::MaxTurns => (StatusCode::BAD_GATEWAY, "max_turns"),
         ErrorType::BudgetExceeded => (StatusCode::BAD_GATEWAY, "budget_exceeded"),
         ErrorType::InvalidOutput => (StatusCode::BAD_GATEWAY, "invalid_output"),
+        ErrorType::ModelRefused => (StatusCode::BAD_GATEWAY, "model_refused"),
         ErrorType::McpServerFailed => (StatusCode::BAD_GATEWAY, "mcp_server_failed"),
         ErrorType::ExitCode => (StatusCode::BAD_GATEWAY, "exit_code"),
         ErrorType::OomKilled => (StatusCode::BAD_GATEWAY, "oom_killed"),

@@ -13,6 +13,7 @@
 //! | [`webhook`] | deliveries, targets and secrets of webhooks |
 //! | [`agent`] | names of agent templates |
 //! | [`model`] | names of models, and the model behind each |
+//! | [`claude_code`] | versions of Claude Code |
 //! | [`plain`] | the messages of libraries and of the operating system, in words for people |
 //! | [`sandbox`] | paths inside every sandbox |
 //!
@@ -23,6 +24,7 @@
 pub mod access;
 pub mod agent;
 pub mod budget;
+pub mod claude_code;
 pub mod egress;
 mod error_chain;
 pub mod event;

@@ -48,11 +48,13 @@ impl Meter {
     }
 
     /// Starts a task: new requests are charged to it. If the same task already runs, it continues.
-    pub(super) fn begin(&self, payer: Payer) {
+    pub(super) fn begin(&self, payer: Payer, model: Option<String>) {
         let mut current = self.task();
-        let goes_on = |task: &Arc<TaskRequests>| payer.task.is_some() && task.payer == payer && !task.has_ended();
+        let goes_on = |task: &Arc<TaskRequests>| {
+            payer.task.is_some() && task.payer == payer && task.model == model && !task.has_ended()
+        };
         if !current.as_ref().is_some_and(goes_on)
-            && let Some(earlier) = current.replace(Arc::new(TaskRequests::new(payer)))
+            && let Some(earlier) = current.replace(Arc::new(TaskRequests::new(payer, model)))
         {
             earlier.end(TaskEnd::Own, &self.settle);
         }

@@ -1,5 +1,6 @@
 //! The gateway against upstreams on 127.0.0.1:0.
 
+mod asked_model;
 mod budget;
 mod credentials;
 mod egress;

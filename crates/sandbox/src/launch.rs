@@ -182,7 +182,16 @@ impl SandboxHost {
         failpoint!("container.started");
         let link = attached.link;
         let process = Process::new(attached.output, self.watch(&container));
-        Ok(Sandbox { name: name.clone(), container, link, process, gateway, resumed: false, repairs: Vec::new() })
+        Ok(Sandbox {
+            name: name.clone(),
+            container,
+            link,
+            process,
+            gateway,
+            resumed: false,
+            repairs: Vec::new(),
+            model: String::new(),
+        })
     }
 
     /// Creates missing volumes, with the template in the workspace, and the container on them.
@@ -287,6 +296,7 @@ impl Drop for Unfinished<'_> {
 impl Sandbox {
     /// Starts the agent and initialises it. It resumes the order's conversation if its transcript exists.
     pub async fn start_agent(&mut self, order: &LaunchOrder) -> Result<(), LaunchError> {
+        self.gateway.expect_conversation();
         let mut resume = order.resume.as_deref();
         if !order.untouched {
             self.repairs = self.repair_home(resume).await?;
@@ -299,6 +309,7 @@ impl Sandbox {
             return Err(LaunchError::Refused("the agent did not initialise".to_owned()));
         }
         self.resumed = resume.is_some();
+        self.model.clone_from(&order.model);
         Ok(())
     }
 

@@ -117,6 +117,8 @@ pub struct Sandbox {
     pub gateway: Arc<SandboxGateway>,
     /// The agent resumed an earlier conversation.
     pub resumed: bool,
+    /// The model that the agent was started with. It is empty before the start of an agent, and after a reattachment.
+    pub model: String,
     /// A sentence for each repair of the agent's home before the agent started.
     pub repairs: Vec<String>,
 }

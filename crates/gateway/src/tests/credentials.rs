@@ -172,7 +172,7 @@ fn assignee(payer: Option<Payer>) -> Assignee {
     Assignee {
         session: "demo".parse().unwrap(),
         access: SessionAccess { credential, ..SessionAccess::default() },
-        task: payer.map(|payer| AssignedTask { payer, trace: TaskTrace::default() }),
+        task: payer.map(|payer| AssignedTask { payer, trace: TaskTrace::default(), model: None }),
     }
 }
 
