@@ -31,7 +31,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("opentelemetry", &["observe"]),
     ("jsonschema", &["agent-template"]),
     ("serde-saphyr", &["toolsmith"]),
-    ("flate2", &["agent-image", "api", "gateway"]),
+    ("flate2", &["agent-image", "api", "gateway", "toolsmith"]),
 ];
 
 /// Returns the names in `[dependencies]`, without those of tests.
