@@ -141,6 +141,9 @@ export class Transcript {
         this.end(event);
         this.note(list, event, event.type === 'abort' ? 'warn' : 'bad', event.type === 'abort' ? 'Aborted' : 'Failed', event.errorType === 'aborted' ? '' : event.errorType.replaceAll('_', ' '));
         break;
+      case 'warning':
+        this.note(list, event, 'warn', 'Warning', event.message);
+        break;
       case 'session_reset':
         this.note(list, event, 'warn', 'The session was reset', event.reason === 'transcript_lost' ? 'its conversation was lost' : '');
         break;

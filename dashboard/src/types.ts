@@ -11,6 +11,7 @@ export type Session = Api['Session'];
 export type UsageRow = Api['UsageRow'];
 export type UsageReport = Api['UsageReport'];
 export type Sandboxes = Api['Sandboxes'];
+export type Health = Api['Health'];
 export type Readiness = Api['Readiness'];
 export type Directory = Api['Listing'];
 export type FileEntry = Directory['entries'][number];

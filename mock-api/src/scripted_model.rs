@@ -40,6 +40,16 @@ pub struct ScriptedModel {
     pub expected_tokens: Vec<String>,
     /// Texts that no request may contain in a header or in the body: secrets of others.
     pub forbidden: Vec<String>,
+    pub memory: Memory,
+}
+
+/// The requests and violations that a model remembers for [`ModelHandle::requests`] and `/__requests`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// The latest 256, with their bodies: up to 25 MB of a real client's.
+    Latest,
+    /// Only the count.
+    None,
 }
 
 impl ScriptedModel {
@@ -50,6 +60,7 @@ impl ScriptedModel {
             expected_keys: vec![DEFAULT_KEY.to_owned()],
             expected_tokens: Vec::new(),
             forbidden: Vec::new(),
+            memory: Memory::Latest,
         }
     }
 
@@ -68,7 +79,7 @@ impl ScriptedModel {
                 tokens: self.expected_tokens,
                 forbidden: self.forbidden,
             }),
-            log: Mutex::default(),
+            log: Mutex::new(log::Log::new(self.memory)),
             tries: Mutex::default(),
             stop: stop.clone(),
         });

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::compatibility::acme_api;
-use crate::server::{Process, Setup, TestServer};
+use crate::server::{Process, Setup, TestServer, printed};
 
 /// A stdio MCP server with one tool, which returns a variable of its environment.
 const NOTES: &str = r#"#!/usr/bin/env bash
@@ -113,7 +113,7 @@ async fn a_session_has_the_agent_that_it_began_with() {
 #[tokio::test]
 async fn a_broken_agent_is_named_and_the_others_work() {
     let server = start(Setup::new().without_image()).await;
-    let problem = "broken/agent.toml:2:1: unknown field `modle`";
+    let problem = "broken/agent.toml:2:1: modle: there is no such setting; did you mean model?";
     assert!(server.log().contains(problem), "the log at startup does not contain it");
     let agents = server.get("/agents").await.ok();
     let [broken, chat, review] = <&[Value; 3]>::try_from(agents.as_array().unwrap().as_slice()).unwrap();
@@ -122,7 +122,7 @@ async fn a_broken_agent_is_named_and_the_others_work() {
     let expected = json!({
         "name": "review", "description": "Reads and judges", "default": false, "model": "claude-haiku-4-5",
         "maxTurns": 1, "timeoutMs": 90_000, "maxCostUsd": 0.75, "permissionMode": "bypassPermissions", "env": [],
-        "mcpServers": [], "error": null,
+        "mcpServers": [], "error": null, "warnings": [],
     });
     assert_eq!(*review, expected);
     let listed = server.run(&["agents"]).await;
@@ -197,11 +197,11 @@ async fn an_agent_gets_what_its_settings_say() {
 
     // Another agent may not reach the first agent's hosts, and no agent may reach the server itself.
     let ask = format!("bash:curl -s {url}/health");
-    assert_eq!(server.task("r", &ask).await.ok()["output"], json!({ "status": "ok" }));
+    assert_eq!(printed(&server.task("r", &ask).await.ok()), json!({ "status": "ok" }));
     assert!(acme.calls().iter().any(|call| call.contains("/health")), "{:?}", acme.calls());
-    assert_eq!(server.task("c", &ask).await.ok()["output"]["code"], "egress_refused");
+    assert_eq!(printed(&server.task("c", &ask).await.ok())["code"], "egress_refused");
     let own = format!("bash:curl -s http://host.docker.internal:{}/health", server.port());
-    assert_eq!(server.task("r", &own).await.ok()["output"]["code"], "egress_protected");
+    assert_eq!(printed(&server.task("r", &own).await.ok())["code"], "egress_protected");
 
     // In this permission mode a person would have to approve the call.
     write(&server, "review/agent.toml", "permission_mode = \"default\"\n");

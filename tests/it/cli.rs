@@ -1,7 +1,9 @@
 //! The command line as people and scripts use it: the real program with a real server.
 
 mod files;
+mod first_look;
 mod init;
+mod messages;
 mod pages;
 mod read;
 mod refused;
@@ -78,6 +80,13 @@ fn any(program: &str, directory: &Path, arguments: &[&str]) -> Command {
 
 async fn run(directory: &Path, arguments: &[&str]) -> Ran {
     ended(program(directory, arguments), arguments).await
+}
+
+/// Runs the program with these variables beside those that it needs.
+async fn run_with(directory: &Path, arguments: &[&str], variables: &[(String, String)]) -> Ran {
+    let mut command = program(directory, arguments);
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    ended(command, arguments).await
 }
 
 async fn ended(mut command: Command, arguments: &[&str]) -> Ran {

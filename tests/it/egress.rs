@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::compatibility::acme_api;
-use crate::server::Setup;
+use crate::server::{Setup, printed};
 
 #[tokio::test]
 async fn only_what_is_allowed_leaves_a_container_without_a_network() {
@@ -19,30 +19,30 @@ async fn only_what_is_allowed_leaves_a_container_without_a_network() {
 
     let more = json!({ "env": env });
     let reached = server.task_with("s", "bash:curl -s $ACME_API_URL/health", &more).await.ok();
-    assert_eq!(reached["output"], json!({ "status": "ok" }), "{reached:#}");
+    assert_eq!(printed(&reached), json!({ "status": "ok" }), "{reached:#}");
     let calls = acme.calls();
     assert!(calls.iter().any(|call| call.contains("/health")), "{calls:?}");
 
     // A preset needs no `env`.
     let preset = server.task("preset", &format!("bash:curl -s {acme_url}/health")).await.ok();
-    assert_eq!(preset["output"], json!({ "status": "ok" }), "{preset:#}");
+    assert_eq!(printed(&preset), json!({ "status": "ok" }), "{preset:#}");
 
     let refused = server.task("s", "bash:curl -s -w '%{stderr}%{http_code}' http://example.com/").await.ok();
-    assert_eq!(refused["output"]["code"], "egress_refused", "{refused:#}");
-    let refused = refused["output"]["error"].as_str().unwrap().to_owned();
+    assert_eq!(printed(&refused)["code"], "egress_refused", "{refused:#}");
+    let refused = printed(&refused)["error"].as_str().unwrap().to_owned();
     assert!(refused.contains("example.com") && refused.contains("EGRESS_ALLOW"), "{refused}");
     let tunnel = server.say("s", "bash:curl -s -o /dev/null -w '%{http_connect}' https://example.com/; true").await;
     assert_eq!(tunnel, "done: 403");
     // Clouds serve credentials at this link-local address.
     let metadata = server.task("s", "bash:curl -s http://169.254.169.254/latest/meta-data/").await.ok();
-    assert_eq!(metadata["output"]["code"], "egress_refused", "{metadata:#}");
+    assert_eq!(printed(&metadata)["code"], "egress_refused", "{metadata:#}");
 
     // The coordinator itself stays blocked, though its setting and the caller allow it.
     for url in ["$SELF", "$SELF_BY_ADDRESS", &format!("http://localhost:{}", server.port())] {
         // The requests must use the proxy. With NO_PROXY they would reach the container's own loopback.
         let answer = server.task("s", &format!("bash:curl -s --noproxy none {url}/health")).await.ok();
-        let code = answer["output"]["code"].as_str().unwrap_or_default();
-        assert!(["egress_protected", "egress_refused"].contains(&code), "{url}: {answer:#}");
+        let code = printed(&answer)["code"].as_str().unwrap_or_default().to_owned();
+        assert!(["egress_protected", "egress_refused"].contains(&code.as_str()), "{url}: {answer:#}");
     }
     // No other way leads out of the sandbox.
     let without_proxy =

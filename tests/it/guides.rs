@@ -10,49 +10,78 @@ mod terminal;
 
 use std::collections::BTreeSet;
 
-use mock_api::scripted_model::{ModelHandle, ScriptedModel};
+use mock_api::scripted_model::ScriptedModel;
 use tokio::net::TcpListener;
 
 use crate::docs::{pages, read};
-use block::{Block, Run, blocks};
+use block::{Block, Credential, Run, blocks};
 use place::Place;
 use shell::Shell;
 use terminal::Terminal;
 
-/// Lists every page with something to run and its test, in the reading order.
+/// The guide whose step about the credential the others begin after.
+const QUICK_START: &str = "docs/guides/quick-start.md";
+
+/// Lists every page with something to run and its test, in the reading order. Each test is a reader with a credential and a clone of
+/// their own.
 macro_rules! pages {
-    ($($test:ident: $page:literal, $model:ident;)*) => {
+    ($($test:ident: $page:literal;)*) => {
         const PAGES: &[&str] = &[$($page),*];
         $(
             #[tokio::test]
             async fn $test() {
-                follow($page, Model::$model).await;
+                with_a_credential($page).await;
             }
         )*
     };
 }
 
 pages! {
-    readme: "README.md", OfScriptsRun;
-    first_agent: "docs/guides/first-agent.md", OfScriptsRun;
-    quick_start: "docs/guides/quick-start.md", Ours;
-    own_agent: "docs/guides/own-agent.md", Ours;
-    backend: "docs/guides/backend.md", Ours;
-    frontend: "docs/guides/frontend.md", Ours;
-    product_without_api: "docs/guides/product-without-api.md", Ours;
-    faq: "docs/guides/faq.md", Ours;
-    security: "docs/guides/security.md", Ours;
-    operating: "docs/guides/operating.md", Ours;
-    metrics: "docs/reference/metrics.md", Ours;
+    readme: "README.md";
+    first_agent: "docs/guides/first-agent.md";
+    quick_start: "docs/guides/quick-start.md";
+    own_agent: "docs/guides/own-agent.md";
+    backend: "docs/guides/backend.md";
+    frontend: "docs/guides/frontend.md";
+    product_without_api: "docs/guides/product-without-api.md";
+    faq: "docs/guides/faq.md";
+    security: "docs/guides/security.md";
+    operating: "docs/guides/operating.md";
 }
 
-/// The model that answers instead of Claude.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Model {
-    /// The test runs the model. The reader has a credential for it.
-    Ours,
-    /// The reader has no credential, so scripts/run starts the model.
-    OfScriptsRun,
+/// A reader without a credential follows all pages in one clone, and then the first ones again: no page breaks another.
+#[tokio::test]
+async fn every_page_in_one_clone_without_a_credential() {
+    let mut place = Place::new(None);
+    for page in PAGES {
+        // README.md and the first guide use scripts/run, which needs no setting.
+        if *page == "docs/guides/own-agent.md" {
+            assert!(place.clone_directory().join(".env").exists(), "{QUICK_START} was followed before");
+        }
+        place = follow(page, place, Credential::Without).await;
+    }
+    follow(QUICK_START, place, Credential::Without).await;
+}
+
+/// The credential is for an API in which a scripted model answers.
+async fn with_a_credential(page: &str) {
+    let model = ScriptedModel::serve_builtin(TcpListener::bind("127.0.0.1:0").await.unwrap()).unwrap();
+    let mut place = Place::new(Some(model.url()));
+    if page != QUICK_START {
+        place = give_credential(place).await;
+    }
+    follow(page, place, Credential::With).await;
+    assert_eq!(format!("{:?}", model.violations()), "[]");
+    assert!(model.request_count() > 0 || page.ends_with("security.md"), "{page}: the reader's API was not asked");
+}
+
+/// Does the step of the quick start.
+async fn give_credential(place: Place) -> Place {
+    let blocks = blocks(QUICK_START, &read(QUICK_START));
+    let step = blocks.iter().find(|block| block.only == Some(Credential::With)).expect("a step about the credential");
+    let mut reader = Reader::new(QUICK_START, place);
+    reader.take(step).await;
+    reader.finish().await
 }
 
 #[test]
@@ -69,35 +98,18 @@ fn every_page_with_something_to_run_is_run() {
 }
 
 /// Follows a page from its beginning to its end.
-async fn follow(page: &str, model: Model) {
+async fn follow(page: &str, place: Place, credential: Credential) -> Place {
     let blocks = blocks(page, &read(page));
-    let mut place = Place::new();
-    let model = match model {
-        Model::Ours => Some(scripted_model(&mut place).await),
-        Model::OfScriptsRun => {
-            place.environment.retain(|name, _| !name.starts_with("ANTHROPIC_"));
-            None
-        }
-    };
     // A page that builds the client itself gets no built one.
     let runs = |text: &str| blocks.iter().any(|block| block.run == Run::Shell && block.text.contains(text));
     if runs("clients/typescript") && !runs("npm run build") {
         client::put(&place.clone_directory());
     }
-    let mut reader = Reader { page, shell: Shell::start(&place), place, terminals: Vec::new() };
-    for block in &blocks {
+    let mut reader = Reader::new(page, place);
+    for block in blocks.iter().filter(|block| block.only.is_none_or(|only| only == credential)) {
         reader.take(block).await;
     }
-    reader.finish().await;
-    if let Some(model) = model {
-        assert_eq!(format!("{:?}", model.violations()), "[]");
-    }
-}
-
-async fn scripted_model(place: &mut Place) -> ModelHandle {
-    let model = ScriptedModel::serve_builtin(TcpListener::bind("127.0.0.1:0").await.unwrap()).unwrap();
-    place.environment.insert("ANTHROPIC_BASE_URL".to_owned(), model.url());
-    model
+    reader.finish().await
 }
 
 /// A reader with a clone, a shell in it, and terminals for long-running programs.
@@ -109,7 +121,11 @@ struct Reader<'a> {
     place: Place,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(page: &'a str, place: Place) -> Self {
+        Reader { page, shell: Shell::start(&place), place, terminals: Vec::new() }
+    }
+
     async fn take(&mut self, block: &Block) {
         let text = self.place.localised(&block.text);
         let at = format!("{}:{}", self.page, block.line);
@@ -140,7 +156,7 @@ impl Reader<'_> {
                 let exchange = expected::exchanges(block.line, &text).into_iter().next();
                 let command = exchange.as_ref().map_or(&text, |exchange| &exchange.command);
                 let says = self.place.localised(says);
-                match Terminal::open(&self.place, self.shell.exported(), block.line, command, &says).await {
+                match Terminal::open(&self.place, block.line, command, &says).await {
                     Ok(terminal) => {
                         if let Some(exchange) = &exchange {
                             self.compare(exchange.line, command, &exchange.output, &terminal.shows());
@@ -179,9 +195,11 @@ impl Reader<'_> {
         assert!(!is_wrong, "{}: an error in a terminal:\n{shown}", self.page);
     }
 
-    async fn finish(mut self) {
+    /// Ends all programs, and returns the place as the reader leaves it.
+    async fn finish(mut self) -> Place {
         while let Some(latest) = self.terminals.len().checked_sub(1) {
             self.interrupt(latest).await;
         }
+        self.place
     }
 }

@@ -107,6 +107,15 @@ async fn a_body_that_is_not_right_is_refused_and_the_field_is_named() {
         let error = problem["error"].as_str().unwrap();
         assert!(error.contains("sessionId") && error.contains("message") && error.contains("prompt"), "{error}");
     }
+    for (change, sentence) in [
+        (json!({ "maxTurns": "ten" }), "maxTurns: it must be a whole number, 0 or more, not the text \"ten\""),
+        (json!({ "env": ["A"] }), "env: it must be an object, not a list"),
+        (json!({ "maxCostUSD": 1 }), "maxCostUSD: there is no such field; did you mean maxCostUsd?"),
+    ] {
+        let mut body = json!({ "sessionId": "s", "message": "say:hello" });
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        assert_eq!(server.post("/task", &body).await.problem(400, "invalid_request")["error"], sentence);
+    }
     let problem = server.get("/tasks?limt=5").await.problem(400, "invalid_request");
     assert_eq!(problem["error"], "limt: there is no such parameter; did you mean limit?");
     let large = json!({ "sessionId": "s", "message": "x".repeat(5 << 20) });

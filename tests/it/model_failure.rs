@@ -35,6 +35,21 @@ async fn a_failed_model_request_ends_the_task_with_its_reason() {
 }
 
 #[tokio::test]
+async fn a_model_api_that_cannot_be_reached_ends_the_task_as_that() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = Setup::new().env("ANTHROPIC_BASE_URL", format!("http://{nobody}")).start().await;
+    let answer = server.task("s", "say:hello").await;
+    assert!(answer.headers.contains_key("retry-after"));
+    let problem = answer.problem(503, "model_unreachable");
+    assert_eq!((&problem["taskStatus"], &problem["httpStatus"]), (&json!("failed"), &json!(503)), "{problem:#}");
+    assert!(problem["error"].as_str().unwrap().contains("refused"), "{problem:#}");
+
+    let hurried = server.task_with("s", "say:hello", &json!({ "timeoutMs": 3000 })).await.problem(504, "timeout");
+    assert!(hurried["error"].as_str().unwrap().contains("could not be reached"), "{hurried:#}");
+    server.finish().await;
+}
+
+#[tokio::test]
 async fn without_a_credential_a_task_says_what_is_missing() {
     let server = Setup::new().env("ANTHROPIC_API_KEY", "").start().await;
     let ready = server.get("/ready").await.expect(503);
@@ -42,8 +57,14 @@ async fn without_a_credential_a_task_says_what_is_missing() {
     let credential = checks.iter().find(|check| check["name"] == "credential").unwrap();
     assert_eq!(credential["ok"], false, "{ready:#}");
 
-    let problem = server.task("s", "say:hello").await.problem(503, "auth_expired");
-    assert!(problem["error"].as_str().unwrap().contains("ANTHROPIC_API_KEY"), "{problem:#}");
+    assert_eq!(server.get("/health").await.ok()["credential"], "none");
+    let answer = server.task("s", "say:hello").await;
+    // Only the operator can help.
+    assert!(!answer.headers.contains_key("retry-after"));
+    let problem = answer.problem(503, "no_credential");
+    assert_eq!((&problem["errorType"], &problem["retryable"]), (&json!("no_credential"), &json!(false)));
+    let sentence = problem["error"].as_str().unwrap();
+    assert!(sentence.contains("ANTHROPIC_API_KEY") && sentence.contains("serve --scripted"), "{problem:#}");
     assert_eq!(server.model.request_count(), 0);
 
     // A session with its own credential still works.

@@ -14,7 +14,7 @@ use mock_api::scripted_model::ModelHandle;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-pub(crate) use client::Answer;
+pub(crate) use client::{Answer, printed};
 pub(crate) use setup::Setup;
 
 use crate::bounds::within;

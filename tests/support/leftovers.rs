@@ -8,7 +8,11 @@ use engine_docker::DockerEngine;
 
 /// Returns the labels of everything that belongs to the server below `directory`. No container has them before the first start.
 pub(crate) fn labels(directory: &Path) -> Labels {
-    let instance = std::fs::read_to_string(directory.join("data/instance")).unwrap_or_default();
+    labels_of(&std::fs::read_to_string(directory.join("data/instance")).unwrap_or_default())
+}
+
+/// Returns the labels of everything that belongs to this installation.
+pub(crate) fn labels_of(instance: &str) -> Labels {
     Labels::from([("claude-runner.instance".to_owned(), instance.trim().to_owned())])
 }
 

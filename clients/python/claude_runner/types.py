@@ -102,6 +102,7 @@ class Agent(TypedDict, total=False):
     env: List[str]
     mcpServers: List[str]
     error: Optional[str]
+    warnings: List[str]
 
 
 class Ticket(TypedDict, total=False):
@@ -183,6 +184,9 @@ Event = TypedDict(
         "errorType": str,
         "error": str,
         "by": str,
+        "code": str,
+        "message": str,
+        "server": str,
         "from": int,
         "to": int,
         "epoch": str,

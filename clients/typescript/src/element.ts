@@ -172,6 +172,9 @@ export class ClaudeRunnerStream extends HTMLElement {
         this.add(element('p', { part: 'error', class: 'error' }, event.error), event.seq, 'other');
         this.tell('task-failed', event);
         return this.show('failed', event.type === 'abort' ? 'Stopped' : 'Failed');
+      case 'warning':
+        this.note(event.message, event.seq);
+        return;
       case 'session_reset':
         this.note('The conversation began anew', event.seq);
         return;

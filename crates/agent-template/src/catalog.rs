@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::agent::AgentName;
 
 use super::settings::FILE;
-use super::{AgentSettings, AgentTemplate, INSTRUCTIONS, TemplateError, unless_shut_down};
+use super::{AgentSettings, AgentTemplate, INSTRUCTIONS, TemplateError, Texts, unless_shut_down, warnings};
 
 /// The content of AGENT_DIR at one moment. Only the templates' small files have been read.
 #[derive(Debug)]
@@ -22,8 +22,18 @@ pub struct Agents {
 pub struct AgentEntry {
     pub name: AgentName,
     directory: PathBuf,
-    /// The template's settings. It is an error if the instructions are missing or `agent.toml` is invalid.
+    /// The template's settings. It is an error if a file that the coordinator reads itself is missing or invalid.
     pub settings: Result<Arc<AgentSettings>, TemplateError>,
+}
+
+/// A template and the result of its check.
+#[derive(Debug)]
+pub struct CheckedAgent {
+    pub entry: AgentEntry,
+    /// The reason why the template cannot be used. `None`: it can.
+    pub problem: Option<String>,
+    /// A sentence for each file that does not work in a sandbox.
+    pub warnings: Vec<String>,
 }
 
 impl Agents {
@@ -72,41 +82,44 @@ impl Agents {
         TemplateError::Unknown { name: name.clone(), directory: self.directory.clone(), known: self.names() }
     }
 
-    /// Checks a complete template with all its files. If it passes, new sessions can use it.
-    pub fn check(&self, entry: &AgentEntry, knows_model: impl Fn(&str) -> bool) -> Result<(), TemplateError> {
+    /// Checks a complete template with all its files. If it passes, new sessions can use it. Returns a sentence for each file that
+    /// does not work in a sandbox.
+    pub fn check(&self, entry: &AgentEntry, knows_model: impl Fn(&str) -> bool) -> Result<Vec<String>, TemplateError> {
         let template = AgentTemplate::load(entry.name.clone(), &entry.directory)?;
-        template.settings.check_model(&entry.directory, knows_model)
+        template.settings.check_model(&entry.directory, knows_model)?;
+        warnings::of(&entry.directory)
     }
 
-    /// Checks every template on a thread that may block. `None` means that a template is valid.
-    pub async fn checked(
-        self,
-        knows_model: impl Fn(&str) -> bool + Send + 'static,
-    ) -> Vec<(AgentEntry, Option<String>)> {
+    /// Checks every template on a thread that may block.
+    pub async fn checked(self, knows_model: impl Fn(&str) -> bool + Send + 'static) -> Vec<CheckedAgent> {
         let checked = tokio::task::spawn_blocking(move || {
-            let messages: Vec<Option<String>> = self
+            let outcomes: Vec<(Option<String>, Vec<String>)> = self
                 .entries
                 .iter()
-                .map(|entry| Some(self.public_message(&self.check(entry, &knows_model).err()?)))
+                .map(|entry| match self.check(entry, &knows_model) {
+                    Ok(warnings) => (None, warnings.iter().map(|warning| self.without_directory(warning)).collect()),
+                    Err(error) => (Some(self.public_message(&error)), Vec::new()),
+                })
                 .collect();
-            self.entries.into_iter().zip(messages).collect()
+            let entries = self.entries.into_iter().zip(outcomes);
+            entries.map(|(entry, (problem, warnings))| CheckedAgent { entry, problem, warnings }).collect()
         });
         unless_shut_down(checked).await
     }
 
     /// The text of an error for API callers: without the directories of the host.
     pub fn public_message(&self, error: &TemplateError) -> String {
-        domain::error_chain(error).replace(&format!("{}/", self.directory.display()), "")
+        self.without_directory(&domain::error_chain(error))
+    }
+
+    fn without_directory(&self, text: &str) -> String {
+        text.replace(&format!("{}/", self.directory.display()), "")
     }
 }
 
 impl AgentEntry {
     fn look(name: AgentName, directory: PathBuf) -> Self {
-        let settings = if directory.join(INSTRUCTIONS).exists() {
-            AgentSettings::load(&directory).map(Arc::new)
-        } else {
-            Err(TemplateError::NoInstructions(directory.clone()))
-        };
+        let settings = Texts::read(&directory).map(|texts| Arc::new(texts.settings));
         AgentEntry { name, directory, settings }
     }
 

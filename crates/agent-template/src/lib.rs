@@ -4,7 +4,10 @@
 //! |---|---|
 //! | `catalog` | [`Agents`]: the templates in AGENT_DIR, and the default one |
 //! | `settings` | `agent.toml`: its fields, and errors with line and column |
-//! | [`output`] | structured output: the JSON object in an answer, and its schema |
+//! | [`output`] | the JSON object in an answer without a schema |
+//! | [`schema`] | OUTPUT.schema.json, for the validation of answers and for the CLI |
+//! | `text` | the text files: their encoding, and places in them |
+//! | `warnings` | files that are copied and do not work in a sandbox |
 //!
 //! Invariants:
 //! - A template is read anew for each use; nothing is cached here.
@@ -13,7 +16,10 @@
 
 mod catalog;
 pub mod output;
+pub mod schema;
 mod settings;
+mod text;
+mod warnings;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,10 +29,11 @@ use bytes::Bytes;
 use domain::agent::{AgentName, InvalidAgentName};
 use tokio::task::JoinHandle;
 
-use crate::output::OutputSchema;
+use crate::schema::{InvalidSchema, OutputSchema};
+use crate::text::read_optional;
 
-pub use catalog::{AgentEntry, Agents};
-pub use settings::{AgentSettings, McpServer, PermissionMode};
+pub use catalog::{AgentEntry, Agents, CheckedAgent};
+pub use settings::{AgentSettings, McpServer, McpStage, McpTransport, PermissionMode};
 
 /// The file that makes a directory a template.
 const INSTRUCTIONS: &str = "AGENTS.md";
@@ -69,12 +76,16 @@ pub enum TemplateError {
     #[error("{} has no agent `{name}`; there are {known}", directory.display())]
     Unknown { name: AgentName, directory: PathBuf, known: String },
     #[error("{}:{line}:{column}: {reason}", path.display())]
-    Settings { path: PathBuf, line: usize, column: usize, reason: String },
+    At { path: PathBuf, line: usize, column: usize, reason: String },
     #[error("could not read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{}: {reason}", path.display())]
-    Schema { path: PathBuf, reason: String },
-    #[error("{} has more than {} MiB; put large files into the image", .0.display(), MAX_TEMPLATE_BYTES >> 20)]
+    #[error("{}: the file is empty; write the agent's instructions into it", .0.display())]
+    Empty(PathBuf),
+    #[error(
+        "{}: with this file the template has more than {} MiB; put large files into the image",
+        .0.display(),
+        MAX_TEMPLATE_BYTES >> 20
+    )]
     TooLarge(PathBuf),
 }
 
@@ -90,14 +101,7 @@ impl AgentTemplate {
     }
 
     fn load(name: AgentName, directory: &Path) -> Result<Self, TemplateError> {
-        let mut system_prompt = read_optional(&directory.join(INSTRUCTIONS))?
-            .ok_or_else(|| TemplateError::NoInstructions(directory.to_owned()))?;
-        let settings = AgentSettings::load(directory)?;
-        if let Some(output) = read_optional(&directory.join("OUTPUT.md"))? {
-            system_prompt.push_str("\n\n---\n\n");
-            system_prompt.push_str(&output);
-        }
-        let output_schema = load_schema(&directory.join("OUTPUT.schema.json"))?;
+        let Texts { settings, system_prompt, output_schema } = Texts::read(directory)?;
         let archive = archive(directory)?;
         Ok(AgentTemplate { name, settings, system_prompt, output_schema, archive })
     }
@@ -133,18 +137,40 @@ async fn unless_shut_down<T>(blocking: JoinHandle<T>) -> T {
     }
 }
 
-fn read_optional(path: &Path) -> Result<Option<String>, TemplateError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(TemplateError::Read { path: path.to_owned(), source }),
+/// The files of a template that the coordinator reads itself.
+#[derive(Debug)]
+struct Texts {
+    settings: AgentSettings,
+    system_prompt: String,
+    output_schema: Option<OutputSchema>,
+}
+
+impl Texts {
+    fn read(directory: &Path) -> Result<Self, TemplateError> {
+        let path = directory.join(INSTRUCTIONS);
+        let mut system_prompt =
+            read_optional(&path)?.ok_or_else(|| TemplateError::NoInstructions(directory.to_owned()))?;
+        if system_prompt.trim_matches(output::is_blank).is_empty() {
+            return Err(TemplateError::Empty(path));
+        }
+        let settings = AgentSettings::load(directory)?;
+        if let Some(output) = read_optional(&directory.join("OUTPUT.md"))? {
+            system_prompt.push_str("\n\n---\n\n");
+            system_prompt.push_str(&output);
+        }
+        let output_schema = load_schema(&directory.join("OUTPUT.schema.json"))?;
+        Ok(Texts { settings, system_prompt, output_schema })
     }
 }
 
 fn load_schema(path: &Path) -> Result<Option<OutputSchema>, TemplateError> {
     let Some(text) = read_optional(path)? else { return Ok(None) };
-    let schema = OutputSchema::compile(&text);
-    schema.map(Some).map_err(|reason| TemplateError::Schema { path: path.to_owned(), reason })
+    OutputSchema::compile(&text).map(Some).map_err(|InvalidSchema { line, column, reason }| TemplateError::At {
+        path: path.to_owned(),
+        line,
+        column,
+        reason,
+    })
 }
 
 fn archive(directory: &Path) -> Result<Bytes, TemplateError> {
@@ -175,7 +201,7 @@ fn append_directory(
             continue;
         }
         let metadata = path.symlink_metadata().map_err(|source| failed(&path, source))?;
-        *room = room.checked_sub(metadata.len()).ok_or_else(|| TemplateError::TooLarge(root.to_owned()))?;
+        *room = room.checked_sub(metadata.len()).ok_or_else(|| TemplateError::TooLarge(path.clone()))?;
         let mut header = tar::Header::new_gnu();
         header.set_metadata_in_mode(&metadata, tar::HeaderMode::Deterministic);
         header.set_uid(SANDBOX_USER);

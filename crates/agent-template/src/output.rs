@@ -1,103 +1,76 @@
-//! Structured output: finds the JSON object in an answer and validates it against the template's schema.
+//! Finds the JSON object in the answer of an agent that has no schema.
 
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// The length of an answer that is searched. An object beyond that is a document, not an answer.
-const SEARCH_BYTES: usize = 1024 * 1024;
-
-/// The maximum number of opening braces at which parsing is tried. It bounds the cost of a text that consists of
-/// braces.
-const MAX_ATTEMPTS: usize = 512;
-
-/// Finds the JSON object in an answer when there is no schema: the whole text, else the last fenced block that contains
-/// one, else the longest unfenced one. It parses, so braces in strings and surrounding text do not matter.
-pub fn find_object(text: &str) -> Option<Map<String, Value>> {
-    let text = &text[..text.floor_char_boundary(SEARCH_BYTES)];
-    parse_whole(text).or_else(|| fenced(text)).or_else(|| bare(text))
+/// The object that an answer is, or ends in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundObject {
+    pub object: Map<String, Value>,
+    /// The answer has text besides the object.
+    pub has_prose: bool,
 }
 
-fn parse_whole(text: &str) -> Option<Map<String, Value>> {
-    serde_json::from_str(text.trim()).ok()
+/// Returns the object that the agent gave as its answer: the whole text is one, or the text ends in a fenced block that
+/// contains one. Braces elsewhere in a text are part of the text.
+pub fn find_object(text: &str) -> Option<FoundObject> {
+    match parse(text) {
+        Some(object) => Some(FoundObject { object, has_prose: false }),
+        None => at_the_end(text),
+    }
 }
 
-fn fenced(text: &str) -> Option<Map<String, Value>> {
-    let mut found = None;
+fn parse(text: &str) -> Option<Map<String, Value>> {
+    serde_json::from_str(text.trim_matches(is_blank)).ok()
+}
+
+pub(crate) fn is_blank(character: char) -> bool {
+    character.is_whitespace() || character == '\u{feff}'
+}
+
+/// The object in the fenced block that ends the text. A block without a closing fence ends with the text.
+fn at_the_end(text: &str) -> Option<FoundObject> {
+    let (mut has_prose, mut had_block) = (false, false);
+    let mut last = None;
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
-        let Some(fence) = fence_of(line) else { continue };
-        let block: Vec<&str> = lines.by_ref().take_while(|line| line.trim() != fence).collect();
-        found = parse_whole(&block.join("\n")).or(found);
-    }
-    found
-}
-
-/// The fence that a line opens: its backticks, without the language that follows.
-fn fence_of(line: &str) -> Option<&str> {
-    let line = line.trim_start();
-    let run = line.len() - line.trim_start_matches('`').len();
-    (run >= 3).then(|| &line[..run])
-}
-
-fn bare(text: &str) -> Option<Map<String, Value>> {
-    let mut longest: Option<(usize, Map<String, Value>)> = None;
-    let mut from = 0;
-    for _ in 0..MAX_ATTEMPTS {
-        let Some(offset) = text[from..].find('{') else { break };
-        let start = from + offset;
-        let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Map<String, Value>>();
-        from = match values.next() {
-            Some(Ok(object)) => {
-                let length = values.byte_offset();
-                if longest.as_ref().is_none_or(|(best, _)| length >= *best) {
-                    longest = Some((length, object));
-                }
-                start + length
-            }
-            Some(Err(_)) | None => start + 1,
-        };
-    }
-    longest.map(|(_, object)| object)
-}
-
-/// A template's compiled OUTPUT.schema.json.
-#[derive(Debug)]
-pub struct OutputSchema {
-    source: Box<RawValue>,
-    validator: jsonschema::Validator,
-}
-
-impl OutputSchema {
-    /// Compiles a schema. References to other documents are errors, because none is fetched.
-    pub fn compile(text: &str) -> Result<Self, String> {
-        let mut value: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
-        let validator = jsonschema::validator_for(&value).map_err(|error| format!("not a JSON Schema: {error}"))?;
-        if let Value::Object(schema) = &mut value {
-            // With a `$schema` of draft 2020-12, version 2.1.197 of the CLI omits its tool for structured output.
-            schema.shift_remove("$schema");
+        if let Some(fence) = Fence::opened_by(line) {
+            let block: Vec<&str> = lines.by_ref().take_while(|line| !fence.is_closed_by(line)).collect();
+            has_prose |= had_block;
+            had_block = true;
+            last = if fence.is_json { parse(&block.join("\n")) } else { None };
+        } else if !line.trim_matches(is_blank).is_empty() {
+            has_prose = true;
+            last = None;
         }
-        let source = serde_json::value::to_raw_value(&value).map_err(|error| error.to_string())?;
-        Ok(OutputSchema { source, validator })
+    }
+    Some(FoundObject { object: last?, has_prose })
+}
+
+/// The opening line of a fenced block in Markdown.
+struct Fence {
+    mark: char,
+    length: usize,
+    /// The block has no language, or JSON.
+    is_json: bool,
+}
+
+impl Fence {
+    fn opened_by(line: &str) -> Option<Fence> {
+        let line = line.trim_start_matches(is_blank);
+        let mark = line.chars().next().filter(|mark| matches!(mark, '`' | '~'))?;
+        let info = line.trim_start_matches(mark);
+        let length = line.len() - info.len();
+        // Backticks after the first ones make it code within a line.
+        if length < 3 || (mark == '`' && info.contains('`')) {
+            return None;
+        }
+        let language = info.split_whitespace().next().unwrap_or_default();
+        Some(Fence { mark, length, is_json: language.is_empty() || language.eq_ignore_ascii_case("json") })
     }
 
-    /// The schema for the CLI, with its properties in their original order.
-    pub fn source(&self) -> &RawValue {
-        &self.source
-    }
-
-    /// Validates an answer. The error lists at most three violations, each with its place.
-    pub fn check(&self, output: &Value) -> Result<(), String> {
-        let findings: Vec<String> = self
-            .validator
-            .iter_errors(output)
-            .take(3)
-            .map(|error| {
-                let place = error.instance_path().to_string();
-                let message: String = error.to_string().chars().take(300).collect();
-                if place.is_empty() { message } else { format!("{place}: {message}") }
-            })
-            .collect();
-        if findings.is_empty() { Ok(()) } else { Err(findings.join("; ")) }
+    fn is_closed_by(&self, line: &str) -> bool {
+        let line = line.trim_matches(is_blank);
+        line.len() >= self.length && line.chars().all(|mark| mark == self.mark)
     }
 }
 
@@ -106,52 +79,67 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::{OutputSchema, find_object};
+    use super::find_object;
 
-    fn found(text: &str) -> Value {
-        find_object(text).map_or(Value::Null, Value::Object)
+    /// The object, and true if there is text besides it.
+    fn found(text: &str) -> (Value, bool) {
+        find_object(text).map_or((Value::Null, true), |found| (Value::Object(found.object), found.has_prose))
     }
 
     #[test]
-    fn the_object_is_found_wherever_it_stands() {
+    fn an_answer_that_is_an_object_or_ends_in_a_fenced_one_has_it_as_output() {
         let object = json!({"action": "resolve", "response": "braces } in { strings", "n": {"a": [1]}});
         let text = object.to_string();
+        let pretty = serde_json::to_string_pretty(&object).unwrap();
         for answer in [
             text.clone(),
-            format!("\n  {text}\n"),
-            format!("Here you are:\n```json\n{text}\n```\nAnything else?"),
-            format!("```\nnot json {{\n```\nand\n````\n{text}\n````"),
-            format!("Sure! {text} Bye {{}}."),
-            format!("{{not json}} and {{\"a\":1}} then {text}"),
+            format!("\n  {pretty}\r\n"),
+            format!("\u{feff}{text}"),
+            format!("```json\n{pretty}\n```"),
+            format!("\n~~~\n{text}\n~~~\n\n"),
+            format!("```JSON\r\n{text}\r\n```\r\n"),
             format!("```json\n{text}"),
         ] {
-            assert_eq!(found(&answer), object, "{answer}");
+            assert_eq!(found(&answer), (object.clone(), false), "{answer}");
         }
-        for none in ["", "no object", "{", "[1,2]", "```json\n[1]\n```", "{'single': 1}", "}{"] {
-            assert_eq!(found(none), Value::Null, "{none}");
+        for answer in [
+            format!("Here you are:\n```json\n{pretty}\n```\n"),
+            format!("```\nnot json {{\n```\nand\n````\n{text}\n`````"),
+            format!("```json\n{{\"a\": 1}}\n```\n```json\n{text}\n```"),
+        ] {
+            assert_eq!(found(&answer), (object.clone(), true), "{answer}");
         }
     }
 
     #[test]
-    fn braces_alone_cost_little() {
-        assert_eq!(found(&"{".repeat(1_000_000)), Value::Null);
-        assert_eq!(found(&"{\"a\":".repeat(200_000)), Value::Null);
-    }
-
-    #[test]
-    fn a_schema_says_what_is_wrong_and_where() {
-        let schema = json!({"type": "object", "properties": {"action": {"enum": ["reply"]}}, "required": ["action"]});
-        let schema = OutputSchema::compile(&schema.to_string()).unwrap();
-        assert_eq!(schema.check(&json!({"action": "reply"})), Ok(()));
-        assert!(schema.check(&json!({"action": "x"})).unwrap_err().starts_with("/action: "));
-        assert!(schema.check(&json!({})).unwrap_err().contains("action"));
-        assert!(OutputSchema::compile(r#"{"type": 7}"#).is_err());
-        assert!(OutputSchema::compile(r#"{"$ref": "http://127.0.0.1:9/x.json"}"#).is_err());
+    fn text_that_only_has_braces_in_it_is_text() {
+        for answer in [
+            "",
+            "no object",
+            "{",
+            "[1,2]",
+            "{'single': 1}",
+            "}{",
+            "Sure! {\"a\": 1} Bye.",
+            "Set it to {\"a\": 1}",
+            "{\"a\": 1}\nThat is all.",
+            "{\"a\": 1} {\"b\": 2}",
+            "```json\n{\"a\": 1}\n```\nSave this as config.json.",
+            "```json\n[1]\n```",
+            "```python\n{\"a\": 1}\n```",
+            "Use ```{\"a\": 1}```",
+            "```json {\"a\": 1}```",
+            "```\n```json\n{\"a\": 1}\n```\n```",
+        ] {
+            assert_eq!(found(answer), (Value::Null, true), "{answer}");
+        }
+        assert_eq!(found(&"{".repeat(1_000_000)).0, Value::Null);
+        assert_eq!(found(&"{\"a\":".repeat(200_000)).0, Value::Null);
     }
 
     proptest! {
         #[test]
-        fn any_text_is_searched_without_harm(text in "[{}\"`a:,\\\\\n \\[\\]é]{0,200}") {
+        fn any_text_is_searched_without_harm(text in "[{}\"`~a:,\\\\\n \\[\\]é]{0,200}") {
             let _ = find_object(&text);
         }
     }

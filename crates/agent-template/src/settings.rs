@@ -2,8 +2,9 @@
 
 mod file;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 use domain::egress::EgressRule;
 use serde::{Deserialize, Serialize};
@@ -49,15 +50,33 @@ pub enum PermissionMode {
     Plan,
 }
 
-/// An MCP server, in the format of Claude Code's configuration.
+/// An MCP server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct McpServer {
+    pub transport: McpTransport,
+    /// The time that the first task waits for the server.
+    pub startup_timeout: Duration,
+    /// A task fails if the server cannot be used.
+    pub required: bool,
+}
+
+/// The way to an MCP server, in the format of Claude Code's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub enum McpServer {
+pub enum McpTransport {
     /// A program in the sandbox that speaks MCP on its stdin and stdout. Its environment contains the session's `env`.
     Stdio { command: String, args: Vec<String> },
     /// A server that is reached through the gateway, if the gateway allows it. `${NAME}` in a header stands for a
     /// variable of the session's `env`.
     Http { url: String, headers: BTreeMap<String, String> },
+}
+
+/// MCP servers that start at the same time.
+#[derive(Debug)]
+pub struct McpStage {
+    pub startup_timeout: Duration,
+    /// The servers of this stage and of all stages before, by name. They may contain secrets.
+    pub servers: Box<RawValue>,
 }
 
 impl PermissionMode {
@@ -76,7 +95,7 @@ impl AgentSettings {
     /// Reads the settings of a template.
     pub(super) fn load(directory: &Path) -> Result<Self, TemplateError> {
         let path = directory.join(FILE);
-        match super::read_optional(&path)? {
+        match super::text::read_optional(&path)? {
             Some(text) => file::parse(&text).map_err(|mistake| mistake.in_file(&path)),
             None => Ok(AgentSettings::default()),
         }
@@ -92,30 +111,31 @@ impl AgentSettings {
             Some(model) if !knows_model(model) => {
                 let (line, column) = self.model_at;
                 let reason = format!("model: {model:?} is unknown; MODEL_PRICES can add it");
-                Err(TemplateError::Settings { path: directory.join(FILE), line, column, reason })
+                Err(TemplateError::At { path: directory.join(FILE), line, column, reason })
             }
             Some(_) | None => Ok(()),
         }
     }
 
-    /// The MCP servers by name, with variables replaced. The result may contain secrets. `None` if there are no
-    /// servers.
-    pub fn mcp_config(&self, env: &BTreeMap<String, String>) -> Option<Box<RawValue>> {
-        if self.mcp_servers.is_empty() {
-            return None;
-        }
-        let filled = self.mcp_servers.iter().map(|(name, server)| (name, server.filled(env)));
-        to_raw_value(&filled.collect::<BTreeMap<_, _>>()).ok()
+    /// The MCP servers, with variables replaced, in the order in which they start: those with the shortest time limit first.
+    pub fn mcp_stages(&self, env: &BTreeMap<String, String>) -> Vec<McpStage> {
+        let limits: BTreeSet<Duration> = self.mcp_servers.values().map(|server| server.startup_timeout).collect();
+        let stage = |startup_timeout: Duration| {
+            let started = self.mcp_servers.iter().filter(|(_, server)| server.startup_timeout <= startup_timeout);
+            let filled: BTreeMap<_, _> = started.map(|(name, server)| (name, server.transport.filled(env))).collect();
+            Some(McpStage { startup_timeout, servers: to_raw_value(&filled).ok()? })
+        };
+        limits.into_iter().filter_map(stage).collect()
     }
 }
 
-impl McpServer {
-    fn filled(&self, env: &BTreeMap<String, String>) -> McpServer {
+impl McpTransport {
+    fn filled(&self, env: &BTreeMap<String, String>) -> McpTransport {
         match self {
-            McpServer::Stdio { .. } => self.clone(),
-            McpServer::Http { url, headers } => {
+            McpTransport::Stdio { .. } => self.clone(),
+            McpTransport::Http { url, headers } => {
                 let headers = headers.iter().map(|(name, value)| (name.clone(), fill(value, env))).collect();
-                McpServer::Http { url: url.clone(), headers }
+                McpTransport::Http { url: url.clone(), headers }
             }
         }
     }

@@ -3,11 +3,12 @@
 use std::io::Read as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::Duration;
 
 use domain::agent::AgentName;
 use proptest::prelude::*;
 
-use super::{AgentTemplate, Agents, McpServer, PermissionMode, TemplateError};
+use super::{AgentTemplate, Agents, McpServer, McpTransport, PermissionMode, TemplateError};
 
 fn write(directory: &Path, files: &[(&str, &str)]) {
     for (name, text) in files {
@@ -70,10 +71,10 @@ async fn a_directory_is_a_template_or_its_directories_are() {
 #[test]
 fn default_is_another_name_of_the_default_agent() {
     let directory = tempfile::tempdir().unwrap();
-    write(directory.path(), &[("a/AGENTS.md", ""), ("b/AGENTS.md", ""), ("b/agent.toml", "default = true")]);
+    write(directory.path(), &[("a/AGENTS.md", "a"), ("b/AGENTS.md", "b"), ("b/agent.toml", "default = true")]);
     let agents = Agents::load(directory.path()).unwrap();
     assert_eq!(agents.find(&AgentName::default()).unwrap().name.as_str(), "b");
-    write(directory.path(), &[("default/AGENTS.md", "")]);
+    write(directory.path(), &[("default/AGENTS.md", "d")]);
     let agents = Agents::load(directory.path()).unwrap();
     assert_eq!(agents.find(&AgentName::default()).unwrap().name.as_str(), "default", "it is one of its own now");
 }
@@ -93,6 +94,8 @@ fn settings_are_read_and_stay_out_of_the_workspace() {
         [mcp_servers.notes]
         command = "tools/notes"
         args = ["--read-only"]
+        startup_timeout_ms = 5000
+        required = true
         [mcp_servers.wiki]
         url = "https://wiki.acme.test/mcp"
         headers = { "X-Team" = "${TEAM}, ${OTHER}" }
@@ -103,14 +106,23 @@ fn settings_are_read_and_stay_out_of_the_workspace() {
     assert_eq!((settings.max_turns, settings.timeout_ms, settings.max_cost_usd), (Some(3), Some(1000), Some(1.0)));
     assert_eq!((settings.permission_mode, settings.egress.len()), (PermissionMode::AcceptEdits, 2));
     assert_eq!(settings.env, ["ACME_TOKEN", "ANTHROPIC_API_KEY"]);
-    let notes = McpServer::Stdio { command: "tools/notes".into(), args: vec!["--read-only".into()] };
+    let transport = McpTransport::Stdio { command: "tools/notes".into(), args: vec!["--read-only".into()] };
+    let notes = McpServer { transport, startup_timeout: Duration::from_secs(5), required: true };
     assert_eq!(settings.mcp_servers["notes"], notes);
+    let wiki = &settings.mcp_servers["wiki"];
+    assert_eq!((wiki.startup_timeout, wiki.required), (Duration::from_secs(30), false), "the defaults");
     let env = [("TEAM".to_owned(), "${TEAM}s ${X}".to_owned())].into();
-    let config: serde_json::Value = serde_json::from_str(settings.mcp_config(&env).unwrap().get()).unwrap();
+    // Servers with different limits start one after the other, and each stage contains those before it.
+    let stages = settings.mcp_stages(&env);
+    let [first, second] = &stages[..] else { panic!("{stages:?}") };
+    assert_eq!([first, second].map(|stage| stage.startup_timeout.as_secs()), [5, 30]);
+    let config = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+    let notes = serde_json::json!({ "type": "stdio", "command": "tools/notes", "args": ["--read-only"] });
+    assert_eq!(config(first.servers.get()), serde_json::json!({ "notes": notes }));
     assert_eq!(
-        config,
+        config(second.servers.get()),
         serde_json::json!({
-            "notes": { "type": "stdio", "command": "tools/notes", "args": ["--read-only"] },
+            "notes": notes,
             "wiki": {
                 "type": "http",
                 "url": "https://wiki.acme.test/mcp",
@@ -189,6 +201,8 @@ fn a_mistake_is_named_with_its_place_and_what_it_may_be() {
         ("model = \"gpt\"", "agent.toml:1:9: ", &["model", "gpt", "MODEL_PRICES"]),
         ("default = tru", "agent.toml:1:11: ", &[]),
         ("[mcp_servers.a]\nargs = [\"x\"]", "agent.toml:1:1: ", &["mcp_servers.a", "`command`", "`url`"]),
+        ("[mcp_servers.a]\ncommand = \"x\"\nstartup_timeout_ms = 0", "agent.toml:1:1: ", &["mcp_servers.a", "600000"]),
+        ("[mcp_servers.a]\ncommand = \"x\"\nrequired = 1", "agent.toml:3:12: ", &["boolean"]),
         ("[mcp_servers.a]\nurl = \"file:///x\"", "agent.toml:1:1: ", &["mcp_servers.a", "http"]),
         ("[mcp_servers.a]\ncommand = \"x\"\nenv = {}", "agent.toml:3:1: ", &["env", "`command`"]),
         ("[mcp_servers.\"a b\"]\ncommand = \"x\"", "agent.toml:1:1: ", &["a b", "letters"]),

@@ -33,6 +33,9 @@ pub struct Agent {
     /// what is wrong with its template: file, line and what it may be
     #[schema(required)]
     pub error: Option<String>,
+    /// files of its template that do not work in a sandbox, a sentence for each
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// The treatment of a tool call that no rule allows, in Claude Code's terms.

@@ -12,7 +12,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::task::{Answer, ErrorType, Stage as TaskStage};
-pub use part::{AbortedBy, GapReason, Head, OfSession, OfTask, Phase, QueuedReason, ResetReason, WithinTask};
+pub use part::{
+    AbortedBy, GapReason, Head, OfSession, OfTask, Phase, QueuedReason, ResetReason, WarningCode, WithinTask,
+};
 
 /// Types may be added, so ignore the ones that you do not know
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -33,6 +35,7 @@ pub enum Event {
     TaskComplete(Box<TaskComplete>),
     TaskFailed(TaskFailed),
     Abort(Abort),
+    Warning(Warning),
     SessionReset(SessionReset),
     SessionDeleted(SessionDeleted),
     Gap(Gap),
@@ -264,6 +267,22 @@ pub struct Abort {
     pub error_type: ErrorType,
     /// a sentence
     pub error: String,
+}
+
+/// Something is not as it should be, and the task goes on
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Warning {
+    #[serde(flatten)]
+    pub head: WithinTask,
+    #[schema(inline)]
+    pub code: WarningCode,
+    /// a sentence
+    pub message: String,
+    /// the MCP server that it is about
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub server: Option<String>,
 }
 
 /// The conversation was forgotten

@@ -34,6 +34,24 @@ pub struct Health {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(inline, nullable = false)]
     pub sandboxes: Option<SandboxCounts>,
+    /// What the server asks the model with
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(inline, nullable = false)]
+    pub credential: Option<ModelCredential>,
+}
+
+/// `scripted`: the scripted model answers, not Claude. `login`: the login of Claude Code on the server's host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelCredential {
+    ApiKey,
+    OauthToken,
+    Login,
+    LoginExpired,
+    Scripted,
+    None,
+    #[serde(other, skip_serializing)]
+    Unknown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 use crate::nullable::Nullable;
 use crate::task::{ErrorType, TaskStatus, Usage};
 
-/// RFC 9457. The problem of a failed task also has the members of an answer; its `status` is then the status of the task
+/// RFC 9457. The problem of a failed task also has the members of an answer; its `status` is then the status of the task, which
+/// `taskStatus` repeats, and `httpStatus` has the status of the response
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
@@ -57,6 +58,14 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub error_type: Option<ErrorType>,
+    /// Of a failed task only: its status, as in `status`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub task_status: Option<TaskStatus>,
+    /// Of a failed task only: the status of the response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub http_status: Option<u16>,
 }
 
 /// The HTTP status; of a task that failed while its caller waited, the task's.

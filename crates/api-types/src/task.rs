@@ -30,11 +30,14 @@ pub enum ErrorType {
     Timeout,
     Stalled,
     AuthExpired,
+    NoCredential,
     CapacityReached,
+    ModelUnreachable,
     EngineUnavailable,
     MaxTurns,
     BudgetExceeded,
     InvalidOutput,
+    McpServerFailed,
     RepoNotFound,
     RepoAmbiguous,
     CloneFailed,
@@ -148,6 +151,10 @@ pub struct Task {
     #[schema(nullable = false)]
     pub truncated: Option<bool>,
     pub model: String,
+    /// where the scripted model answered and not Claude
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub scripted: Option<bool>,
     pub max_turns: u32,
     pub timeout_ms: u64,
     #[schema(required)]
@@ -238,11 +245,14 @@ impl From<domain::task::ErrorType> for ErrorType {
             domain::task::ErrorType::Timeout => ErrorType::Timeout,
             domain::task::ErrorType::Stalled => ErrorType::Stalled,
             domain::task::ErrorType::AuthExpired => ErrorType::AuthExpired,
+            domain::task::ErrorType::NoCredential => ErrorType::NoCredential,
             domain::task::ErrorType::CapacityReached => ErrorType::CapacityReached,
+            domain::task::ErrorType::ModelUnreachable => ErrorType::ModelUnreachable,
             domain::task::ErrorType::EngineUnavailable => ErrorType::EngineUnavailable,
             domain::task::ErrorType::MaxTurns => ErrorType::MaxTurns,
             domain::task::ErrorType::BudgetExceeded => ErrorType::BudgetExceeded,
             domain::task::ErrorType::InvalidOutput => ErrorType::InvalidOutput,
+            domain::task::ErrorType::McpServerFailed => ErrorType::McpServerFailed,
             domain::task::ErrorType::RepoNotFound => ErrorType::RepoNotFound,
             domain::task::ErrorType::RepoAmbiguous => ErrorType::RepoAmbiguous,
             domain::task::ErrorType::CloneFailed => ErrorType::CloneFailed,

@@ -1,6 +1,6 @@
 //! Agents: listed, and found for a task.
 
-use agent_template::{AgentEntry, AgentSettings, Agents, PermissionMode, TemplateError};
+use agent_template::{AgentSettings, Agents, CheckedAgent, PermissionMode, TemplateError};
 use api_types::agent::{self, Agent};
 use api_types::body::TaskBody;
 use axum::Json;
@@ -24,9 +24,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<Agent>>, Api
     let default = agents.default_name().clone();
     let gateway = api.gateway.clone();
     let checked = agents.checked(move |model| gateway.prices().knows(model)).await;
-    let view =
-        |(entry, problem): &(AgentEntry, Option<String>)| view(&api, entry, entry.name == default, problem.as_deref());
-    Ok(Json(checked.iter().map(view).collect()))
+    Ok(Json(checked.iter().map(|agent| view(&api, agent, agent.entry.name == default)).collect()))
 }
 
 /// Checks the agents for `GET /ready`. A broken default agent is an error.
@@ -36,12 +34,14 @@ pub(super) async fn summary(api: &Api) -> Result<String, String> {
     let names = agents.names();
     let gateway = api.gateway.clone();
     let checked = agents.checked(move |model| gateway.prices().knows(model)).await;
-    let broken = |(entry, problem): &(AgentEntry, Option<String>)| {
-        problem.as_ref().map(|problem| format!("`{}` cannot be used: {problem}", entry.name))
+    let broken = |agent: &CheckedAgent| {
+        agent.problem.as_ref().map(|problem| format!("`{}` cannot be used: {problem}", agent.entry.name))
     };
-    let broken: Vec<String> = checked.iter().filter_map(broken).collect();
-    let sentence = if broken.is_empty() { names } else { format!("{names}; {}", broken.join("; ")) };
-    let usable = checked.iter().any(|(entry, problem)| entry.name == default && problem.is_none());
+    let mut sentences = vec![names];
+    sentences.extend(checked.iter().filter_map(broken));
+    sentences.extend(checked.iter().flat_map(|agent| agent.warnings.iter().cloned()));
+    let sentence = sentences.join("; ");
+    let usable = checked.iter().any(|agent| agent.entry.name == default && agent.problem.is_none());
     if usable { Ok(sentence) } else { Err(sentence) }
 }
 
@@ -104,7 +104,8 @@ async fn read(api: &Api) -> Result<Agents, ApiError> {
     read_now(api).await.map_err(|error| ApiError::agent_unusable(&domain::error_chain(&error)))
 }
 
-fn view(api: &Api, entry: &AgentEntry, is_default: bool, problem: Option<&str>) -> Agent {
+fn view(api: &Api, agent: &CheckedAgent, is_default: bool) -> Agent {
+    let CheckedAgent { entry, problem, warnings } = agent;
     let none = AgentSettings::default();
     let settings = entry.settings.as_ref().map_or(&none, AsRef::as_ref);
     Agent {
@@ -118,7 +119,8 @@ fn view(api: &Api, entry: &AgentEntry, is_default: bool, problem: Option<&str>) 
         permission_mode: permission_mode(settings.permission_mode),
         env: settings.env.clone(),
         mcp_servers: settings.mcp_servers.keys().cloned().collect(),
-        error: problem.map(str::to_owned),
+        error: problem.clone(),
+        warnings: warnings.clone(),
     }
 }
 

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, Method};
 use tower_http::cors::CorsLayer;
 
 use super::audit::{AdmissionSlot, Admitted, REQUEST_ID, peer};
+use super::error::NO_KEY;
 use super::events::EPOCH;
 use super::paging::PARTIAL;
 use super::{Api, ApiError};
@@ -25,6 +26,11 @@ pub(super) use credential::{STREAM_PROTOCOL, origin_of};
 
 /// Routes that answer without a key: load balancers have none, and the login page is shown before a key is entered.
 const OPEN: [&str; 6] = ["/health", "/ready", "/", "/assets/{file}", "/docs", "/docs/{file}"];
+
+const OTHER_SCHEME: &str = "an API key is needed in the form `Authorization: Bearer KEY`";
+const UNKNOWN_KEY: &str = "this API key is not known here: it is mistyped, was revoked, or is of another server";
+const UNKNOWN_TICKET: &str =
+    "this ticket cannot be used: it is good for one stream of its session, from its page, for 30 s";
 
 /// Everything that authorization needs.
 pub struct Guard {
@@ -73,20 +79,18 @@ fn identify(guard: &Guard, request: &Request, peer: IpAddr) -> Result<Caller, Ap
         return Ok(anyone);
     }
     let found = match Credential::of(request) {
-        Credential::Key(key) => guard.keys.find(key),
+        Credential::Key(key) => guard.keys.find(key).ok_or(UNKNOWN_KEY),
         Credential::Ticket { text, session } => {
             let origin = origin_of(request.headers());
-            guard.tickets.redeem(text, &session, origin.as_deref())
+            guard.tickets.redeem(text, &session, origin.as_deref()).ok_or(UNKNOWN_TICKET)
         }
-        Credential::None => None,
+        Credential::Other => Err(OTHER_SCHEME),
+        Credential::None => Err(NO_KEY),
     };
-    match found {
-        Some(caller) => Ok(caller),
-        None => Err(match guard.rate.guess(peer) {
-            Ok(()) => ApiError::unauthorized(),
-            Err(wait) => ApiError::rate_limited(wait),
-        }),
-    }
+    found.map_err(|sentence| match guard.rate.guess(peer) {
+        Ok(()) => ApiError::unauthorized(sentence),
+        Err(wait) => ApiError::rate_limited(wait),
+    })
 }
 
 /// Checks that the caller may use the route now.

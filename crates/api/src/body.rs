@@ -1,15 +1,19 @@
 //! Request bodies: JSON, read with errors that name the field.
 
+mod encoding;
+
 use std::error::Error;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use bytes::BytesMut;
+use domain::plain::of_serde;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
+use self::encoding::Encoding;
 use super::{ApiError, MAX_BODY_BYTES, fields};
 use crate::access::{BodyShare, Share};
 
@@ -25,7 +29,7 @@ struct Patience {
 /// At this limit, the largest body may arrive at 35 KB/s.
 const PATIENCE: Patience = Patience { idle: Duration::from_secs(15), total: Duration::from_mins(2) };
 
-/// The body as received, within the limits of its caller and in time.
+/// The body, received within the limits of its caller and in time, and decompressed.
 pub(super) struct RawBody {
     pub(super) bytes: Bytes,
     share: Option<Share>,
@@ -35,9 +39,11 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let length = request.body().size_hint().exact();
+        let encoding = Encoding::of(request.headers())?;
+        // A compressed body may become as large as any other.
+        let length = request.body().size_hint().exact().filter(|_| encoding == Encoding::Identity);
         let share = request.extensions().get::<BodyShare>().map(|share| share.reserve(length)).transpose()?;
-        let bytes = read_in_time(request.into_body(), PATIENCE).await?;
+        let bytes = encoding.decode(read_in_time(request.into_body(), PATIENCE).await?)?;
         Ok(RawBody { bytes, share })
     }
 }
@@ -84,8 +90,10 @@ impl RawBody {
             let path = error.path().to_string();
             let cause = error.into_inner();
             match cause.classify() {
-                serde_json::error::Category::Data if path != "." => ApiError::invalid(format!("{path}: {cause}")),
-                serde_json::error::Category::Data => ApiError::invalid(cause.to_string()),
+                serde_json::error::Category::Data if path != "." => {
+                    ApiError::invalid(format!("{path}: {}", words(&cause)))
+                }
+                serde_json::error::Category::Data => ApiError::invalid(words(&cause)),
                 _ => ApiError::invalid(format!("the body is not JSON: {cause}")),
             }
         })?;
@@ -93,6 +101,12 @@ impl RawBody {
         fields::check::<T>("field", unknown.as_deref())?;
         Ok(value)
     }
+}
+
+/// The message without its place in the body, which the field's name replaces.
+fn words(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    of_serde("field", message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message))
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ use super::perimeter::Refusal;
 use super::view;
 use crate::access::{Exhausted, TooManyRequests};
 
+pub(super) const NO_KEY: &str = "an API key is needed: send `Authorization: Bearer KEY`";
+
 /// A refusal or a failure, as a caller gets it.
 #[derive(Debug)]
 pub struct ApiError {
@@ -48,6 +50,8 @@ impl ApiError {
             resumed: None,
             usage: None,
             error_type: None,
+            task_status: None,
+            http_status: None,
         };
         ApiError { status, retry_after_seconds: None, problem: Box::new(problem) }
     }
@@ -68,6 +72,11 @@ impl ApiError {
 
     pub(super) fn unsupported_media_type() -> Self {
         let sentence = "a body must be JSON: send `Content-Type: application/json`";
+        ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", sentence)
+    }
+
+    pub(super) fn unsupported_encoding() -> Self {
+        let sentence = "a body may be compressed by gzip: send `Content-Encoding: gzip`, or the body as it is";
         ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", sentence)
     }
 
@@ -94,8 +103,12 @@ impl ApiError {
         ApiError::new(StatusCode::NOT_FOUND, "webhook_not_found", format!("there is no webhook {id:?}"))
     }
 
-    pub(super) fn unauthorized() -> Self {
-        let sentence = "an API key is needed: send `Authorization: Bearer KEY`";
+    pub(super) fn key_needed() -> Self {
+        ApiError::unauthorized(NO_KEY)
+    }
+
+    /// The sentence tells a wrong credential from a missing one, but not a revoked key from one that never was.
+    pub(super) fn unauthorized(sentence: &'static str) -> Self {
         ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence)
     }
 
@@ -199,10 +212,14 @@ impl ApiError {
         }
         // A task's `status` is part of the API and older than RFC 9457's, so it replaces the latter.
         error.problem.status = ProblemStatus::Task(record.status.into());
+        error.problem.task_status = Some(record.status.into());
+        error.problem.http_status = Some(status.as_u16());
         error.problem.task_id = Some(record.id.clone());
         error.problem.session_id = Some(record.session_id.clone());
         error.problem.error_type = Some(failure.error_type.into());
-        if status == StatusCode::SERVICE_UNAVAILABLE { error.retry_after(30) } else { error }
+        // Only the operator can give the server a credential.
+        let may_heal = status == StatusCode::SERVICE_UNAVAILABLE && failure.error_type != ErrorType::NoCredential;
+        if may_heal { error.retry_after(30) } else { error }
     }
 
     fn retry_after(mut self, seconds: u32) -> Self {
@@ -232,11 +249,14 @@ const fn status_of(error_type: ErrorType) -> (StatusCode, &'static str) {
         ErrorType::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
         ErrorType::Stalled => (StatusCode::GATEWAY_TIMEOUT, "stalled"),
         ErrorType::AuthExpired => (StatusCode::SERVICE_UNAVAILABLE, "auth_expired"),
+        ErrorType::NoCredential => (StatusCode::SERVICE_UNAVAILABLE, "no_credential"),
         ErrorType::CapacityReached => (StatusCode::SERVICE_UNAVAILABLE, "capacity_reached"),
+        ErrorType::ModelUnreachable => (StatusCode::SERVICE_UNAVAILABLE, "model_unreachable"),
         ErrorType::EngineUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable"),
         ErrorType::MaxTurns => (StatusCode::BAD_GATEWAY, "max_turns"),
         ErrorType::BudgetExceeded => (StatusCode::BAD_GATEWAY, "budget_exceeded"),
         ErrorType::InvalidOutput => (StatusCode::BAD_GATEWAY, "invalid_output"),
+        ErrorType::McpServerFailed => (StatusCode::BAD_GATEWAY, "mcp_server_failed"),
         ErrorType::ExitCode => (StatusCode::BAD_GATEWAY, "exit_code"),
         ErrorType::OomKilled => (StatusCode::BAD_GATEWAY, "oom_killed"),
         ErrorType::ContainerLost => (StatusCode::BAD_GATEWAY, "container_lost"),

@@ -1,16 +1,11 @@
 //! Names of fields that a request has and its type does not. A misspelt limit would be no limit.
 
+use domain::plain::unknown_name;
 use serde::de::value::Error;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::ApiError;
-
-/// A name this similar to a known one is probably a misspelt one (Jaro-Winkler, 0 to 1).
-const SIMILAR: f64 = 0.8;
-
-/// The characters of a name that an error shows.
-const MAX_SHOWN: usize = 64;
 
 /// Checks that `T` has all of these fields. `kind` names them in the error.
 pub(crate) fn check<'a, T: DeserializeOwned>(
@@ -19,7 +14,7 @@ pub(crate) fn check<'a, T: DeserializeOwned>(
 ) -> Result<(), ApiError> {
     let known = fields_of::<T>();
     match names.into_iter().find(|name| !known.contains(name)) {
-        Some(name) => Err(ApiError::invalid(sentence(kind, name, known))),
+        Some(name) => Err(ApiError::invalid(unknown_name(kind, name, known))),
         None => Ok(()),
     }
 }
@@ -55,36 +50,5 @@ impl<'de> Deserializer<'de> for Fields<'_> {
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
         newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-    }
-}
-
-fn sentence(kind: &str, name: &str, known: &[&str]) -> String {
-    // A name may be as long as the body.
-    let shown: String = name.chars().take(MAX_SHOWN).collect();
-    let lower = shown.to_lowercase();
-    let similarities = known.iter().map(|known| (strsim::jaro_winkler(&lower, &known.to_lowercase()), known));
-    let nearest = similarities.max_by(|(one, _), (other, _)| one.total_cmp(other));
-    match nearest.filter(|(similarity, _)| *similarity >= SIMILAR) {
-        Some((_, nearest)) => format!("{shown}: there is no such {kind}; did you mean {nearest}?"),
-        None => format!("{shown}: there is no such {kind}; known are {}", known.join(", ")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::sentence;
-
-    #[test]
-    fn the_nearest_name_is_offered_if_one_is_near() {
-        let known = ["sessionId", "message", "maxCostUsd", "maxTurns"];
-        for (name, expected) in [
-            ("maxCostUSD", "maxCostUSD: there is no such field; did you mean maxCostUsd?"),
-            ("max_turns", "max_turns: there is no such field; did you mean maxTurns?"),
-            ("session", "session: there is no such field; did you mean sessionId?"),
-            ("xyz", "xyz: there is no such field; known are sessionId, message, maxCostUsd, maxTurns"),
-        ] {
-            assert_eq!(sentence("field", name, &known), expected);
-        }
-        assert!(sentence("field", &"x".repeat(4_000_000), &known).len() < 200);
     }
 }

@@ -1,14 +1,21 @@
 //! The server's health, and whether it can run tasks.
 
-use api_types::health::{Check, Health, HealthStatus, NAME, Readiness, SandboxCounts};
+use api_types::health::{Check, Health, HealthStatus, ModelCredential, NAME, Readiness, SandboxCounts};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use gateway::{CredentialKind, CredentialState};
+use http::header::ALLOW;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::authorize::known_caller;
 use super::session::prefix;
 use super::{Api, ApiError, agents};
+
+/// `OPTIONS` on the paths that a load balancer asks. It answers while the process runs, like `GET /health`.
+pub(super) async fn options() -> (StatusCode, [(HeaderName, HeaderValue); 1]) {
+    (StatusCode::NO_CONTENT, [(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"))])
+}
 
 /// `GET /health` answers while the process runs. With keys, only some callers see the counts.
 pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result<Json<Health>, ApiError> {
@@ -22,6 +29,7 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result
         active_tasks: None,
         running: None,
         sandboxes: None,
+        credential: None,
     };
     if known_caller(&api.guard, &headers).is_none() {
         return Ok(Json(alive));
@@ -38,6 +46,7 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result
         active_tasks: Some(running + queued),
         running: Some(running),
         sandboxes: Some(sandboxes),
+        credential: Some(model_credential(&api.gateway.credential_state())),
         ..alive
     }))
 }
@@ -65,10 +74,19 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
     let caller = known_caller(&api.guard, &headers);
     let sees_all = caller.as_ref().is_some_and(|caller| prefix(caller).is_none());
     let store = check("store", store.map(|_| usable(&api.store.damage(), sees_all)).map_err(|error| error.to_string()));
-    let credential = check("credential", api.gateway.credential_state().usable.map(|()| "usable".to_owned()));
+    let credential = api.gateway.credential_state();
+    let usable_as = match credential.kind {
+        Some(CredentialKind::Scripted) => "none is used: the scripted model answers, not Claude (SCRIPTED)",
+        _ => "usable",
+    };
+    let credential = check("credential", credential.usable.map(|()| usable_as.to_owned()));
     let agents = check("agents", agents::summary(&api).await);
     let draining = if api.is_draining() { Err("shutting down".to_owned()) } else { Ok("accepting tasks".to_owned()) };
     let mut checks = vec![engine, image, store, credential, agents, check("server", draining)];
+    let network = api.gateway.network();
+    if !network.is_direct() {
+        checks.push(check("network", Ok(network.to_string())));
+    }
     checks.extend(sandboxes.runtime_is_proven().map(|proven| {
         let runtime = sandboxes.settings().runtime.as_deref().unwrap_or_default();
         let outcome = if proven {
@@ -85,6 +103,17 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let checks = caller.map(|_| checks);
     (status, Json(Readiness { ready, checks })).into_response()
+}
+
+fn model_credential(state: &CredentialState) -> ModelCredential {
+    match (state.kind, &state.usable) {
+        (Some(CredentialKind::ApiKey), _) => ModelCredential::ApiKey,
+        (Some(CredentialKind::OAuthToken), _) => ModelCredential::OauthToken,
+        (Some(CredentialKind::Login), Ok(())) => ModelCredential::Login,
+        (Some(CredentialKind::Login), Err(_)) => ModelCredential::LoginExpired,
+        (Some(CredentialKind::Scripted), _) => ModelCredential::Scripted,
+        (None, _) => ModelCredential::None,
+    }
 }
 
 /// A damaged row affects its session only, so the store is usable.

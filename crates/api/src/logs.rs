@@ -161,6 +161,7 @@ fn readable(json: &[u8]) -> String {
         Event::ToolStart(event) => format!("\n> {} {}\n", event.tool, event.input),
         Event::ToolEnd(event) => format!("{}\n\n", event.result),
         Event::Retry(event) => format!("\n(asked again: {})\n", event.reason),
+        Event::Warning(event) => format!("\n(warning: {})\n", event.message),
         Event::TaskComplete(event) => format!("\n=== COMPLETED, ${:.4} ===\n", event.answer.cost),
         Event::TaskFailed(event) => ended(event.error_type, &event.error),
         Event::Abort(event) => ended(event.error_type, &event.error),

@@ -72,7 +72,8 @@ pub(super) async fn check_source(State(perimeter): State<Arc<Perimeter>>, reques
     // bytes on the connection are never read as a request.
     let chunked = request.headers().contains_key(TRANSFER_ENCODING);
     let local = request.extensions().get::<LocalAddress>().map(|local| local.0);
-    let mut response = match perimeter.check(request.method(), request.uri(), request.headers(), local) {
+    let checked = perimeter.check(request.method(), request.uri(), request.version(), request.headers(), local);
+    let mut response = match checked {
         Ok(()) => next.run(request).await,
         Err(refusal) => {
             let why = Extension(Refused(refusal.to_string()));

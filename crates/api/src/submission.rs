@@ -26,6 +26,8 @@ pub struct TaskDefaults {
     pub timeout_ms: u64,
     /// The default time limit of a repository task's work. `None`: no forge is configured.
     pub worker_timeout_ms: Option<u64>,
+    /// The scripted model answers, not Claude.
+    pub scripted: bool,
 }
 
 /// A checked task.
@@ -63,6 +65,10 @@ pub(super) fn check(
         (None, None, None) if in_repository => return Err(ApiError::invalid("prompt required")),
         (None, Some(_), Some(_)) => {
             return Err(ApiError::invalid("message: a task has a message or a prompt, not both"));
+        }
+        (Some(_), _, Some(_)) => {
+            let sentence = "prompt: a task with a sessionId has a message, and a repository task a prompt and no sessionId: send one of the two forms";
+            return Err(ApiError::invalid(sentence));
         }
         (Some(_), _, _) if in_repository => {
             let sentence =
@@ -126,6 +132,7 @@ pub(super) fn check(
         key: caller.key.clone(),
         key_limits: caller.limits.clone(),
         repository,
+        scripted: defaults.scripted,
         // A header sets it.
         trace_parent: None,
     };

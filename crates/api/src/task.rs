@@ -113,6 +113,7 @@ pub(super) async fn retry(
     let mut request = before.request;
     request.key = caller.key.clone();
     request.key_limits = caller.limits.clone();
+    request.scripted = api.defaults.scripted;
     request.trace_parent = trace_parent(&headers);
     let (task, session, env) = match &request.repository {
         None => (None, before.session_id, [].into()),

@@ -65,7 +65,7 @@ fn filter(query: UsageQuery, caller: &Caller, today: Day) -> Result<UsageFilter,
     let asked = asked.map_err(|error| ApiError::invalid(format!("key: {error}")))?;
     let own = match caller.scope {
         Scope::Admin => None,
-        Scope::Read | Scope::Submit => Some(caller.key.clone().ok_or_else(ApiError::unauthorized)?),
+        Scope::Read | Scope::Submit => Some(caller.key.clone().ok_or_else(ApiError::key_needed)?),
     };
     Ok(UsageFilter {
         from,

@@ -67,6 +67,7 @@ fn facts(record: &TaskRecord) -> Task {
         context: None,
         truncated: None,
         model: record.request.model.clone(),
+        scripted: record.request.scripted.then_some(true),
         max_turns: record.request.max_turns,
         timeout_ms: record.request.timeout_ms,
         max_cost_usd: record.request.max_cost_usd,

@@ -37,6 +37,8 @@ pub enum ControlRequest<'a> {
     /// servers that are no longer listed, starts new ones with the current environment, and connects them before the
     /// next message. Unchanged servers keep running.
     SetMcpServers { servers: &'a RawValue },
+    /// Asks for the states of the MCP servers: `{"mcpServers":[{"name","status","error"?}]}`.
+    McpStatus,
     /// Ends the running turn but not the process.
     Interrupt,
 }
@@ -51,6 +53,7 @@ impl ControlRequest<'_> {
             Self::ApplyFlagSettings { env } => Request::ApplyFlagSettings { settings: Settings { env } },
             Self::SetModel { model } => Request::SetModel { model },
             Self::SetMcpServers { servers } => Request::McpSetServers { servers },
+            Self::McpStatus => Request::McpStatus,
             Self::Interrupt => Request::Interrupt,
         };
         line(&Outgoing::ControlRequest { request_id, request })
@@ -72,6 +75,7 @@ impl fmt::Debug for ControlRequest<'_> {
             Self::SetModel { model } => formatter.debug_struct("SetModel").field("model", model).finish(),
             // Headers may contain secrets.
             Self::SetMcpServers { .. } => formatter.write_str("SetMcpServers"),
+            Self::McpStatus => formatter.write_str("McpStatus"),
             Self::Interrupt => formatter.write_str("Interrupt"),
         }
     }
@@ -139,6 +143,7 @@ enum Request<'a> {
     McpSetServers {
         servers: &'a RawValue,
     },
+    McpStatus,
     Interrupt,
 }
 

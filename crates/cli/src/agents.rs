@@ -40,6 +40,9 @@ pub(super) async fn run(options: AgentsOptions) -> anyhow::Result<ExitCode> {
     for (name, error) in agents.iter().filter_map(|agent| Some((&agent.name, agent.error.as_ref()?))) {
         writeln!(io::stderr(), "{name} cannot be used: {}", super::terminal::on_one_line(error))?;
     }
+    for (name, warning) in agents.iter().flat_map(|agent| agent.warnings.iter().map(|warning| (&agent.name, warning))) {
+        writeln!(io::stderr(), "{name}: {}", super::terminal::on_one_line(warning))?;
+    }
     Ok(Exit::Done.into())
 }
 

@@ -120,7 +120,7 @@ async fn examine(settings: &Settings, stop: &CancellationToken) -> Vec<Check> {
     }
 
     checks.push(agent::look(&settings.agent_dir));
-    checks.extend(model::look(settings));
+    checks.extend(model::look(settings).await);
     let data_dir = data_dir::look(&settings.data_dir);
     checks.extend(data_dir.checks);
     let store = store::look(&settings.data_dir, data_dir.scratch.as_ref()).await;

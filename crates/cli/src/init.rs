@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use agent_template::{Agents, TemplateError};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use domain::plain::of_os;
 use tempfile::TempDir;
 
 use super::exit::{Exit, Misuse};
@@ -103,7 +104,7 @@ fn check_free(directory: &Path) -> anyhow::Result<()> {
         Ok(0) => Ok(()),
         Ok(_) => Err(Misuse(format!("{shown} is not empty; name another directory, nothing is overwritten")).into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Misuse(format!("{shown} cannot be made a template: {error}")).into()),
+        Err(error) => Err(Misuse(format!("{shown} cannot be made a template: {}", of_os(&error.to_string()))).into()),
     }
 }
 
@@ -132,7 +133,7 @@ fn wishes(options: &InitOptions) -> anyhow::Result<Wishes> {
 /// Checks the template as the server does.
 fn check(directory: &Path) -> Result<(), TemplateError> {
     let agents = Agents::load(directory)?;
-    agents.entries().iter().try_for_each(|entry| agents.check(entry, |_| true))
+    agents.entries().iter().try_for_each(|entry| agents.check(entry, |_| true).map(drop))
 }
 
 fn put(draft: TempDir, directory: &Path) -> io::Result<()> {

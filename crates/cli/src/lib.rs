@@ -127,7 +127,7 @@ pub fn report(error: &anyhow::Error, is_setting: impl FnOnce(&anyhow::Error) -> 
         return Exit::Done.into();
     }
     // The text may come from a server, so it may contain anything.
-    eprintln!("error: {}", terminal::printable(&format!("{error:#}")));
+    eprintln!("error: {}", terminal::printable(&domain::error_chain(error.as_ref())));
     if let Some(error) = error.downcast_ref::<RemoteError>() {
         return error.exit().into();
     }

@@ -87,6 +87,7 @@ impl Show {
                 self.line(name, &format!("{indent}{}", shortened(&event.result, RESULT)))?;
             }
             Event::Retry(event) => self.line("retry", &event.reason)?,
+            Event::Warning(event) => self.line("warning", &event.message)?,
             Event::TaskComplete(event) => return self.answer(&event.answer),
             Event::TaskFailed(event) => return self.line(&word(&event.error_type), &event.error),
             Event::Abort(event) => return self.line(&word(&event.error_type), &event.error),

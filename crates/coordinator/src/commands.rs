@@ -8,11 +8,13 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use cli::Exit;
 use cli::completions::{self, CompletionsOptions, ManOptions};
+use engine::Engine;
 use engine_docker::DockerEngine;
 use gateway::PricesError;
 
 use crate::config::{self, ConfigError, DoctorOptions, ServeOptions};
-use crate::serve;
+use crate::trial::{self, TryOptions};
+use crate::{env_file, serve};
 
 const ENVIRONMENT: &str = "Commands that talk to a server find it by CLAUDE_RUNNER_URL and show it CLAUDE_RUNNER_KEY. \
                            These and every setting of `serve` may also stand in .env.";
@@ -33,6 +35,9 @@ struct Arguments {
 enum Command {
     /// Run the server
     Serve(Box<ServeOptions>),
+    /// Try it: run a server with a sample agent and send it a message, in a temporary directory and with a scripted model if there
+    /// is no credential
+    Try(TryOptions),
     /// Check whether the server can run here, and say what to do if it cannot
     Doctor(Box<DoctorOptions>),
     #[command(flatten)]
@@ -50,14 +55,22 @@ pub fn command() -> clap::Command {
 
 /// Parses the arguments and runs the command.
 pub fn run() -> ExitCode {
-    if let Err(error) = config::load_env_file() {
-        eprintln!("error: could not read .env: {error}");
-        return Exit::Usage.into();
-    }
+    let variables = match config::load_env_file() {
+        Ok(variables) => variables,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Exit::Usage.into();
+        }
+    };
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return explain(error),
     };
+    if matches!(arguments.command, Command::Serve(_) | Command::Try(_) | Command::Doctor(_)) {
+        for warning in env_file::warnings(&variables, &command()) {
+            eprintln!("warning: {warning}");
+        }
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -68,6 +81,7 @@ pub fn run() -> ExitCode {
     let done = runtime.block_on(async {
         match arguments.command {
             Command::Serve(options) => serve::run(*options).await,
+            Command::Try(options) => trial::run(options).await,
             Command::Doctor(options) => {
                 let json = options.json;
                 cli::doctor::run(options.settings(), json).await
@@ -80,9 +94,36 @@ pub fn run() -> ExitCode {
     done.unwrap_or_else(|error| cli::report(&error, is_setting))
 }
 
+/// Runs another command in this process, from the words that a person would type after `claude-runner`.
+pub(crate) async fn run_words<'a>(
+    engine: &dyn Engine,
+    words: impl IntoIterator<Item = &'a str>,
+) -> anyhow::Result<ExitCode> {
+    let words = std::iter::once("claude-runner").chain(words);
+    match Arguments::try_parse_from(words).map_err(WrongSetting::from)?.command {
+        Command::Other(command) => cli::run(engine, *command).await,
+        Command::Serve(_) | Command::Try(_) | Command::Doctor(_) | Command::Completions(_) | Command::Man(_) => {
+            anyhow::bail!("this command cannot run inside another one")
+        }
+    }
+}
+
+/// A setting in the environment or in `.env` that clap refuses.
+#[derive(Debug, thiserror::Error)]
+#[error("a setting is wrong: {0}")]
+pub(crate) struct WrongSetting(String);
+
+impl From<clap::Error> for WrongSetting {
+    fn from(error: clap::Error) -> Self {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        WrongSetting(line.trim_start_matches("error: ").to_owned())
+    }
+}
+
 /// True if the error means that a setting is wrong.
 fn is_setting(error: &anyhow::Error) -> bool {
-    error.is::<ConfigError>() || error.is::<TemplateError>() || error.is::<PricesError>()
+    error.is::<WrongSetting>() || error.is::<ConfigError>() || error.is::<TemplateError>() || error.is::<PricesError>()
 }
 
 /// Prints an error of clap. A bad value may come from the environment, so the variable is named too.

@@ -3,11 +3,12 @@
 
 mod component_settings;
 mod doctor;
+mod dotenv;
 mod egress;
+mod network;
 mod traces;
 mod value;
 
-use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -17,7 +18,9 @@ use secrecy::SecretString;
 
 use api::settings::{ApiKeys, HostList, OriginList, TrustedProxies};
 pub use doctor::DoctorOptions;
+pub use dotenv::{EnvFileError, load_env_file};
 pub use egress::{EgressList, PresetError};
+pub use network::{NetworkOptions, git_environment, network_of_environment};
 pub use traces::trace_export;
 pub use value::{
     Age, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,
@@ -26,6 +29,7 @@ pub use value::{
 use api::access::Keys;
 use domain::webhook::WebhookSecrets;
 use forge::{GitHubError, InvalidGitHubCredential};
+use network_access::NetworkError;
 use observe::telemetry::TelemetryError;
 use sandbox::Instance;
 
@@ -201,6 +205,10 @@ pub struct ServeOptions {
     #[arg(long, env = "CLAUDE_CODE_OAUTH_TOKEN", hide_env_values = true)]
     pub claude_code_oauth_token: Option<SecretString>,
 
+    /// Answer with a scripted model instead of Claude, to try the server without a credential
+    #[arg(long, env = "SCRIPTED", default_value = "false", action = clap::ArgAction::Set, default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = clap::builder::BoolishValueParser::new())]
+    pub scripted: bool,
+
     /// Token that reads and writes repositories. It never enters a sandbox
     #[arg(long, env = "GITHUB_TOKEN", hide_env_values = true)]
     pub github_token: Option<SecretString>,
@@ -275,6 +283,9 @@ pub struct ServeOptions {
     #[arg(long, env = "AUDIT_LOG")]
     pub audit_log: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub network: NetworkOptions,
+
     /// Origins whose pages may call the API (CORS), comma-separated; none by default
     #[arg(long, env = "CORS_ORIGINS", default_value = "")]
     pub cors_origins: OriginList,
@@ -293,13 +304,6 @@ pub struct ServeOptions {
 /// The address of the Docker engine: DOCKER_HOST, else the engine's own default.
 pub fn docker_host() -> String {
     std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or(engine_docker::DEFAULT_HOST.to_owned())
-}
-
-/// The environment of every git that the coordinator itself runs.
-pub fn git_environment() -> Vec<(&'static str, OsString)> {
-    // The forge's certificate may be signed by a private authority.
-    let names = [("PATH", "PATH"), ("SSL_CERT_FILE", "GIT_SSL_CAINFO")];
-    names.into_iter().filter_map(|(ours, gits)| Some((gits, std::env::var_os(ours)?))).collect()
 }
 
 /// A combination of settings that cannot work.
@@ -324,6 +328,8 @@ pub enum ConfigError {
     UnknownRuntime { runtime: String, known: String },
     #[error("MODEL is {model}, which is unknown; known are {known}. MODEL_PRICES can add one")]
     UnknownModel { model: String, known: String },
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     #[error(transparent)]
     Preset(#[from] PresetError),
     #[error("traces cannot be sent: {0}")]
@@ -363,13 +369,5 @@ impl ServeOptions {
             let earlier = base.join(format!("claude-runner-{}", instance.as_str()));
             if earlier.is_dir() { earlier } else { base.join(format!("claude-runner-{}", instance.alias())) }
         })
-    }
-}
-
-/// Reads `.env` in the working directory, if it exists. Variables that are already set win over it.
-pub fn load_env_file() -> Result<(), dotenvy::Error> {
-    match dotenvy::dotenv() {
-        Err(error) if error.not_found() => Ok(()),
-        other => other.map(drop),
     }
 }

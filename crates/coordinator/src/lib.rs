@@ -6,6 +6,11 @@
 //! | [`commands`] | the arguments, and the exit status of an error |
 //! | [`serve`] | the steps of the server: configuration, build, run, drain |
 //! | [`server`] | builds sessions, sandboxes and background work from their parts; the tests use it too |
+//! | `env_file` | warnings about variables of `.env` that are probably misspelt |
+//! | `greeting` | the first lines of the server, for people |
+//! | `listen` | the server's listener, and the reasons why there is none |
+//! | `trial` | `claude-runner try`: server, sample agent, its API and a first task |
+//! | `scripted` | the scripted model inside the server |
 //! | `logs` | the log, the audit log, and the secrets that are masked in them |
 //!
 //! Invariants:
@@ -14,6 +19,11 @@
 
 pub mod commands;
 pub mod config;
+mod env_file;
+mod greeting;
+mod listen;
 mod logs;
+mod scripted;
 pub mod serve;
 pub mod server;
+mod trial;

@@ -15,11 +15,18 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::config::{LogFormat, ServeOptions};
 
+/// bollard logs whole request bodies at debug, environment included. refinery logs each migration, and the scripted model each
+/// request. The verifier logs each certificate that it refuses as an error, which the request's own error tells too.
+const QUIET: [&str; 4] = ["bollard=info", "mock_api=warn", "refinery_core=warn", "rustls_platform_verifier=off"];
+
 /// Masks the operator's secrets from the configuration. The tokens of the login are added whenever it is read.
 pub(super) fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
     let credentials = [&options.anthropic_api_key, &options.claude_code_oauth_token, &options.github_token];
     for secret in credentials.into_iter().flatten() {
         redactor.learn(secret.expose_secret().trim());
+    }
+    for password in options.network.passwords() {
+        redactor.learn(&password);
     }
     for secret in options.api_keys.take_secrets() {
         redactor.learn(secret.expose_secret().trim());
@@ -29,14 +36,10 @@ pub(super) fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
     }
 }
 
-/// Sends the log to stderr and the audit log to its file.
-pub(super) fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>) -> anyhow::Result<()> {
-    // bollard logs whole request bodies at debug, environment included.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let filter = match "bollard=info".parse() {
-        Ok(quiet) => filter.add_directive(quiet),
-        Err(_) => filter,
-    };
+/// Sends the log to stderr, from `level` on unless RUST_LOG says otherwise, and the audit log to its file.
+pub(super) fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>, level: &str) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = QUIET.iter().filter_map(|directive| directive.parse().ok()).fold(filter, EnvFilter::add_directive);
     let audit_file = options.audit_log();
     let elsewhere = audit_file.is_some();
     let log = tracing_subscriber::fmt::layer().with_writer(LogWriter(Arc::clone(redactor)));
@@ -53,7 +56,10 @@ pub(super) fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>) -> a
         Some(path) => {
             let redactor = Arc::clone(redactor);
             let opened = path.parent().map_or(Ok(()), make_directory).and_then(|()| AuditFile::open(&path, redactor));
-            Some(audit::layer(opened.with_context(|| format!("could not open the audit log {}", path.display()))?))
+            Some(audit::layer(opened.with_context(|| {
+                let setting = if options.audit_log.is_some() { "AUDIT_LOG" } else { "DATA_DIR" };
+                format!("{setting} cannot be used: could not open the audit log {}", path.display())
+            })?))
         }
     };
     tracing_subscriber::registry().with(log).with(audit).init();

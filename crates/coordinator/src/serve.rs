@@ -1,5 +1,6 @@
 //! `claude-runner serve`: reads the configuration, builds the server, runs it, drains it.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use anyhow::Context;
 use api::access::{Keys, Rate, Shares, Tickets};
 use api::{self, Api, Defaults, Guard, Perimeter, WebhookRules, router};
 use domain::error_chain;
-use engine::Engine;
+use engine::{Engine, EngineInfo};
 use failpoint::failpoint;
 use forge::GitHub;
 use gateway::budget::Budgets;
@@ -24,34 +25,51 @@ use sandbox::{EngineLease, Instance, InstanceLock, LeaseHeld, Links, SandboxHost
 use sessions::repository::{Git, Mirrors};
 use sessions::webhook::{self, WebhookDispatcher};
 use store::Store;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::config::{self, ConfigError, DrainMode, ServeOptions};
+use crate::greeting::Greeting;
+use crate::listen::listen;
 use crate::logs;
+use crate::scripted;
 use crate::server::{Lifetime, Parts, Server};
 
 /// The time that streams and sandboxes have to end after the last task.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The time that the start waits for an engine. A server whose engine is not there yet starts without it.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// The interval at which an engine that does not answer is asked for its memory.
 const ENGINE_RETRY: Duration = Duration::from_secs(5);
 
-pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
+pub async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let redactor = Arc::<Redactor>::default();
-    logs::set_up_logs(&options, &redactor)?;
+    logs::set_up_logs(&options, &redactor, "info")?;
+    let format = options.log_format;
+    run_until(options, redactor, |greeting| greeting.print(format), until_stop_signal()).await
+}
+
+/// Runs the server until `stop` ends. `greet` gets the facts of the server as soon as it listens.
+pub(crate) async fn run_until(
+    mut options: ServeOptions,
+    redactor: Arc<Redactor>,
+    greet: impl FnOnce(&Greeting),
+    stop: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<ExitCode> {
     logs::learn_secrets(&redactor, &mut options);
     let prices = Prices::load(options.model_prices.as_deref()).context("MODEL_PRICES")?;
     if !prices.knows(&options.model) {
         let known = prices.models().join(", ");
         return Err(ConfigError::UnknownModel { model: options.model, known }.into());
     }
-    check_agents(&options.agent_dir, &prices).context("AGENT_DIR does not name an agent template")?;
+    let agents = check_agents(&options.agent_dir, &prices).context("AGENT_DIR does not name an agent template")?;
 
-    let telemetry = Telemetry::start(config::trace_export()?).map_err(ConfigError::from)?;
+    let telemetry = Telemetry::start(config::trace_export()?, &options.network.access().map_err(ConfigError::from)?)
+        .map_err(ConfigError::from)?;
     let lifetime = Lifetime::default();
     let Lifetime { tracker, draining, shutdown } = lifetime.clone();
     let metrics = Metrics::default();
@@ -63,35 +81,49 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     if keys.is_empty() && keys.anyone().is_none() {
         warn!("no API key is valid, so every request is refused; `claude-runner key create` makes one");
     }
-    let listener = TcpListener::bind((options.host, options.port))
-        .await
-        .with_context(|| format!("could not listen on {}:{} (HOST, PORT)", options.host, options.port))?;
+    let scripted = scripted::start(&mut options).await?;
+    let listener = listen(SocketAddr::new(options.host, options.port)).await?;
     let address = listener.local_addr()?;
     let instance = Instance::of(&options.data_dir).context("DATA_DIR cannot be used")?;
     let runtime_dir = options.runtime_dir(&instance);
     let engine: Arc<dyn Engine> = Arc::new(engine_docker::DockerEngine::new(config::docker_host()));
-    check_runtime(&options, engine.as_ref()).await?;
+    let engine_info = tokio::time::timeout(ENGINE_PATIENCE, engine.info()).await;
+    let engine_info = match engine_info {
+        Ok(found) => found.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("the engine at {} has not answered yet", config::docker_host())),
+    };
+    check_runtime(&options, &engine_info)?;
     let network = options.sandbox_settings().network;
     let links = Links::open(network, engine.as_ref(), &runtime_dir, tracker.clone(), shutdown.clone()).await?;
     let mut settings = options.gateway_settings(prices)?;
+    let network_access = settings.network.clone();
+    if !network_access.is_direct() {
+        info!(network = %network_access, "other servers are reached by these settings");
+    }
     settings.budgets = Budgets::open(store.clone(), options.budget_limits(), tracker.clone())
         .await
         .context("DATA_DIR cannot be used")?;
     settings.metrics = metrics.clone();
     let gateway = Gateway::new(settings, options.credentials()?.redacted_by(Arc::clone(&redactor)), tracker.clone())?;
-    let outbound = Arc::new(Outbound::new(options.webhook_allow.0.clone(), Arc::new(SystemResolver)));
-    for listener in std::iter::once(address).chain(links.listener()) {
+    let outbound = Arc::new(Outbound::new(options.webhook_allow.0.clone(), Arc::new(SystemResolver), network_access));
+    let model = scripted.as_ref().map(|model| model.serving().address());
+    for listener in std::iter::once(address).chain(links.listener()).chain(model) {
         gateway.set_own_listener(listener);
         outbound.set_own_listener(listener);
     }
     let mut repositories = options.repositories()?;
-    if let Some(repositories) = &mut repositories {
-        repositories.mirrors = open_mirrors(&options, &repositories.github, &tracker, &shutdown).await;
-    }
     let worker_timeout_ms = repositories.as_ref().map(|_| options.worker_timeout_ms);
     // Up to here, the installation is unchanged.
     let instance_lock = InstanceLock::acquire(&runtime_dir, &instance)?;
     let lease = LeaseKeeper::start(&options, Arc::clone(&engine), &instance).await?;
+    let greeting = Greeting::new(&options, address, agents)
+        .keys(!keys.is_empty())
+        .credential(gateway.credential_state())
+        .engine(&config::docker_host(), &engine_info);
+    greet(&greeting);
+    if let Some(repositories) = &mut repositories {
+        repositories.mirrors = open_mirrors(&options, &repositories.github, &tracker, &shutdown).await;
+    }
     let parts = Parts {
         store,
         engine,
@@ -139,6 +171,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
             max_turns: options.max_turns,
             timeout_ms: options.task_timeout_ms,
             worker_timeout_ms,
+            scripted: scripted.is_some(),
         }),
         guard: Arc::new(Guard {
             keys: keys.clone(),
@@ -164,7 +197,7 @@ pub async fn run(mut options: ServeOptions) -> anyhow::Result<ExitCode> {
     let (guard, proxies) = (Arc::clone(&api.guard), options.trusted_proxies.clone());
     tracker.spawn(api::serve(listener, router(api), guard, proxies, closing.clone(), tracker.clone()));
     tokio::select! {
-        stopped = until_stop_signal() => stopped?,
+        stopped = stop => stopped?,
         // The sandboxes belong to another server now, so none of them may be removed.
         () = lease.lost.cancelled() => return Err(LeaseHeld.into()),
     }
@@ -203,17 +236,23 @@ impl LeaseKeeper {
     }
 }
 
-/// Refuses to start without a usable default agent. Other broken agents are logged.
-fn check_agents(directory: &Path, prices: &Prices) -> Result<(), TemplateError> {
+/// Refuses to start without a usable default agent. Other broken agents are logged. Returns the names of the usable ones.
+fn check_agents(directory: &Path, prices: &Prices) -> Result<Vec<String>, TemplateError> {
     let agents = Agents::load(directory)?;
+    let mut usable = Vec::new();
     for entry in agents.entries() {
         match agents.check(entry, |model| prices.knows(model)) {
-            Ok(()) => info!(agent.name = %entry.name, "agent"),
+            Ok(warnings) => {
+                for warning in warnings {
+                    warn!(agent.name = %entry.name, warning, "a file of an agent's template does not work in a sandbox");
+                }
+                usable.push(entry.name.to_string());
+            }
             Err(error) if entry.name == *agents.default_name() => return Err(error),
             Err(error) => warn!(agent.name = %entry.name, error = error_chain(&error), "an agent cannot be used"),
         }
     }
-    Ok(())
+    Ok(usable)
 }
 
 /// Returns `None` if mirrors are off or git is missing. Tasks then clone through the gateway.
@@ -224,7 +263,19 @@ async fn open_mirrors(
     shutdown: &CancellationToken,
 ) -> Option<Mirrors> {
     let settings = options.mirror_settings()?;
-    let Some(git) = Git::find(config::git_environment()).await else {
+    let environment = options
+        .network
+        .access()
+        .map_err(anyhow::Error::from)
+        .and_then(|network| config::git_environment(&network, &options.data_dir).map_err(anyhow::Error::from));
+    let environment = match environment {
+        Ok(environment) => environment,
+        Err(error) => {
+            warn!(%error, "the certificates for git could not be written to DATA_DIR: repositories are cloned without mirrors");
+            return None;
+        }
+    };
+    let Some(git) = Git::find(environment).await else {
         info!("this machine has no git 2.32 or newer: repositories are cloned without mirrors");
         return None;
     };
@@ -253,9 +304,9 @@ async fn measure_engine(
 }
 
 /// Checks SANDBOX_RUNTIME if the engine answers already. Otherwise the first launch does.
-async fn check_runtime(options: &ServeOptions, engine: &dyn Engine) -> Result<(), ConfigError> {
+fn check_runtime(options: &ServeOptions, engine: &Result<EngineInfo, String>) -> Result<(), ConfigError> {
     let Some(runtime) = &options.sandbox_runtime else { return Ok(()) };
-    match engine.info().await {
+    match engine {
         Ok(info) if !info.runtimes.contains(runtime) => {
             Err(ConfigError::UnknownRuntime { runtime: runtime.clone(), known: info.runtimes.join(", ") })
         }

@@ -2,8 +2,10 @@
 
 use std::error::Error;
 
+use crate::plain;
+
 /// Joins an error and its causes with colons, outermost first. A cause that the text already ends with is not repeated,
-/// because some errors include their cause in their own message.
+/// because some errors include their cause in their own message. Messages of the operating system are replaced by plain ones.
 pub fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -15,7 +17,7 @@ pub fn error_chain(error: &dyn Error) -> String {
         }
         source = cause.source();
     }
-    text
+    plain::of_os(&text)
 }
 
 #[cfg(test)]

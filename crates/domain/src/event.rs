@@ -113,6 +113,15 @@ pub enum Event {
         #[serde(flatten)]
         failure: Failure,
     },
+    /// Something is not as it should be, and the task goes on.
+    Warning {
+        code: WarningCode,
+        /// A sentence for people.
+        message: String,
+        /// The MCP server that the warning is about.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        server: Option<String>,
+    },
     /// The session lost its conversation: a caller reset it (`reset`), or the CLI's transcript is missing
     /// (`transcript_lost`).
     SessionReset {
@@ -137,6 +146,16 @@ pub enum QueuedReason {
     Memory,
     /// Another repository task works on the same branch.
     Branch,
+}
+
+/// The subject of a warning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WarningCode {
+    /// An MCP server of the agent cannot be used.
+    McpServerFailed,
+    /// A damaged file in the agent's home was repaired or put aside.
+    HomeRepaired,
 }
 
 /// The part of the agent that produced an event: the main conversation, or the subagent that this tool call started.
@@ -176,6 +195,7 @@ impl Event {
             Event::TaskComplete(_) => "task_complete",
             Event::TaskFailed(_) => "task_failed",
             Event::Abort { .. } => "abort",
+            Event::Warning { .. } => "warning",
             Event::SessionReset { .. } => "session_reset",
             Event::SessionDeleted {} => "session_deleted",
             Event::Raw { .. } => "raw",
@@ -196,6 +216,7 @@ impl Event {
             | Event::TaskComplete(_)
             | Event::TaskFailed(_)
             | Event::Abort { .. }
+            | Event::Warning { .. }
             | Event::SessionReset { .. }
             | Event::SessionDeleted {}
             | Event::Raw { .. } => false,

@@ -12,6 +12,7 @@
 //! | [`repository`] | repositories, branches and pull requests of repository tasks |
 //! | [`webhook`] | deliveries, targets and secrets of webhooks |
 //! | [`agent`] | names of agent templates |
+//! | [`plain`] | the messages of libraries and of the operating system, in words for people |
 //! | [`sandbox`] | paths inside every sandbox |
 //!
 //! Invariants:
@@ -24,6 +25,7 @@ pub mod budget;
 pub mod egress;
 mod error_chain;
 pub mod event;
+pub mod plain;
 pub mod repository;
 pub mod sandbox;
 pub mod session;

@@ -1,3 +1,5 @@
+use std::io;
+
 use bollard::errors::Error;
 use domain::error_chain;
 use engine::{EngineError, Operation};
@@ -19,7 +21,7 @@ impl CallContext {
             | Error::HyperLegacyError { .. }
             | Error::SocketNotFoundError(_)
             | Error::UnsupportedURISchemeError { .. }
-            | Error::RequestTimeoutError => self.unreachable(&error_chain(&error)),
+            | Error::RequestTimeoutError => self.unreachable(&connection_words(&error)),
             // These are bollard's encoding and decoding errors: the engine answered with something unexpected.
             error => self.other(error_chain(&error)),
         }
@@ -44,6 +46,26 @@ impl CallContext {
             502..=504 => EngineError::Unreachable { operation, address, reason },
             _ => EngineError::Other { operation, name, reason },
         }
+    }
+}
+
+/// The reason why the engine could not be reached, with the remedy where the socket is the reason.
+fn connection_words(error: &Error) -> String {
+    let mut causes = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| error.source());
+    let kind = causes.find_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
+    match (error, kind) {
+        (Error::SocketNotFoundError(_), _) | (_, Some(io::ErrorKind::NotFound)) => {
+            "there is no such socket (start the engine, or set DOCKER_HOST to where it listens)".to_owned()
+        }
+        (_, Some(io::ErrorKind::PermissionDenied)) => {
+            "permission denied: this user may not use its socket (run this as root, or as a member of the engine's group: `usermod -aG docker \
+             USER`, then log in anew)"
+                .to_owned()
+        }
+        (_, Some(io::ErrorKind::ConnectionRefused)) => {
+            "nothing listens there (start the engine, or set DOCKER_HOST to where it listens)".to_owned()
+        }
+        _ => error_chain(error),
     }
 }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use http::Method;
-use reqwest::{Client, ClientBuilder, Response, Url, redirect};
+use network_access::NetworkAccess;
+use reqwest::{Client, ClientBuilder, Response, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -24,22 +25,17 @@ const MAX_REDIRECTS: usize = 3;
 /// The longest time to wait for a rate limit. A limit that takes longer is an error.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-pub(super) fn for_calls() -> Result<Client, GitHubError> {
-    builder().timeout(TIMEOUT).build().map_err(GitHubError::Unreachable)
+pub(super) fn for_calls(network: &NetworkAccess) -> Result<Client, GitHubError> {
+    builder(network).timeout(TIMEOUT).build().map_err(GitHubError::Unreachable)
 }
 
-pub(super) fn for_git() -> Result<Client, GitHubError> {
-    builder().read_timeout(GIT_SILENCE).build().map_err(GitHubError::Unreachable)
+pub(super) fn for_git(network: &NetworkAccess) -> Result<Client, GitHubError> {
+    builder(network).read_timeout(GIT_SILENCE).build().map_err(GitHubError::Unreachable)
 }
 
-/// Builds a client that follows no redirects. [`GitHub`] follows those of a renamed repository itself: the token must
-/// not go to another host.
-fn builder() -> ClientBuilder {
-    Client::builder()
-        .connect_timeout(TIMEOUT)
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .user_agent(concat!("claude-runner/", env!("CARGO_PKG_VERSION")))
+/// The client follows no redirects. [`GitHub`] follows those of a renamed repository itself: the token must not go to another host.
+fn builder(network: &NetworkAccess) -> ClientBuilder {
+    network.client().connect_timeout(TIMEOUT).user_agent(concat!("claude-runner/", env!("CARGO_PKG_VERSION")))
 }
 
 /// The error body of the forge.

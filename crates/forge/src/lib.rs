@@ -48,6 +48,7 @@ pub use tree::TreeEntry;
 use std::sync::Arc;
 use std::time::Duration;
 
+use network_access::NetworkAccess;
 use reqwest::{Client, Url};
 
 use self::credential::Tokens;
@@ -62,6 +63,8 @@ pub struct GitHubSettings {
     pub url: Url,
     pub api_url: Url,
     pub credential: GitHubCredential,
+    /// The proxy and the certificates for the forge.
+    pub network: NetworkAccess,
 }
 
 /// The client. It is cheap to clone.
@@ -84,8 +87,8 @@ struct ClientState {
 
 impl GitHub {
     pub fn new(settings: GitHubSettings) -> Result<GitHub, GitHubError> {
-        let (http, git) = (client::for_calls()?, client::for_git()?);
-        let GitHubSettings { url, api_url, credential } = settings;
+        let GitHubSettings { url, api_url, credential, network } = settings;
+        let (http, git) = (client::for_calls(&network)?, client::for_git(&network)?);
         let tokens = Tokens::new(credential);
         let (rate, names, workflows) = Default::default();
         Ok(GitHub { state: Arc::new(ClientState { http, git, url, api_url, tokens, rate, names, workflows }) })

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use domain::repository::RepositoryName;
 use http::{HeaderMap, Method, StatusCode};
 use mock_api::forge::{Fault, Forge, Seed, Token};
+use network_access::NetworkAccess;
 use secrecy::{ExposeSecret as _, SecretString};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -32,7 +33,13 @@ impl World {
 
     fn client(&self, credential: GitHubCredential) -> GitHub {
         let url = self.forge.url().parse().unwrap();
-        GitHub::new(GitHubSettings { url, api_url: self.forge.api_url().parse().unwrap(), credential }).unwrap()
+        GitHub::new(GitHubSettings {
+            url,
+            api_url: self.forge.api_url().parse().unwrap(),
+            credential,
+            network: NetworkAccess::default(),
+        })
+        .unwrap()
     }
 
     fn github(&self) -> GitHub {
@@ -157,7 +164,12 @@ async fn a_repository_that_was_renamed_is_found_at_this_forge_only() {
     // Another host name: the token must not go there.
     let api_url = world.forge.api_url().replace("127.0.0.1", "localhost").parse().unwrap();
     let url = world.forge.url().parse().unwrap();
-    let elsewhere = GitHub::new(GitHubSettings { url, api_url, credential: GitHubCredential::Token("right".into()) });
+    let elsewhere = GitHub::new(GitHubSettings {
+        url,
+        api_url,
+        credential: GitHubCredential::Token("right".into()),
+        network: NetworkAccess::default(),
+    });
     let error = elsewhere.unwrap().repository(&api()).await.unwrap_err();
     assert!(matches!(&error, GitHubError::Moved(name) if name == "acme/api"), "{error}");
 

@@ -27,6 +27,8 @@ pub enum CredentialKind {
     OAuthToken,
     /// The login of Claude Code on this host, an OAuth token that expires within hours
     Login,
+    /// The scripted model answers, which needs none. Sent as `x-api-key`
+    Scripted,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,11 @@ impl Credential {
         Credential::new(CredentialKind::OAuthToken, token)
     }
 
+    /// The key of the scripted model. The credentials of sessions are not used beside it.
+    pub fn scripted(key: &str) -> Result<Credential, InvalidCredential> {
+        Credential::new(CredentialKind::Scripted, key)
+    }
+
     pub fn kind(&self) -> CredentialKind {
         self.kind
     }
@@ -58,10 +65,10 @@ impl Credential {
     pub(super) fn put_in(&self, headers: &mut HeaderMap) {
         let secret = self.secret.expose_secret();
         let (name, text) = match self.kind {
-            CredentialKind::ApiKey => (X_API_KEY, secret.to_owned()),
+            CredentialKind::ApiKey | CredentialKind::Scripted => (X_API_KEY, secret.to_owned()),
             CredentialKind::OAuthToken | CredentialKind::Login => (AUTHORIZATION, format!("Bearer {secret}")),
         };
-        set_oauth_beta(headers, self.kind != CredentialKind::ApiKey);
+        set_oauth_beta(headers, name == AUTHORIZATION);
         // `new` accepted only characters that are valid in a header.
         if let Ok(mut value) = HeaderValue::try_from(text) {
             value.set_sensitive(true);
@@ -132,9 +139,11 @@ impl Credentials {
         CredentialState { kind, usable, expires_at }
     }
 
-    /// The credential of one request: the session's own, the operator's, the login, in this order.
+    /// The credential of one request: the session's own, the operator's, the login, in this order. The scripted model gets its own key.
     pub(super) fn select(&self, session: Option<&Credential>) -> Result<Credential, Unusable> {
-        match session.or(self.operator.as_ref()) {
+        let operator = self.operator.as_ref();
+        let scripted = operator.filter(|credential| credential.kind == CredentialKind::Scripted);
+        match scripted.or(session).or(operator) {
             Some(credential) => Ok(credential.clone()),
             None => usable(self.login()),
         }
@@ -155,7 +164,8 @@ fn usable(login: Login) -> Result<Credential, Unusable> {
         ))),
         Login::Missing => Err(Unusable::None(
             "there is no credential for the model API: set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN for the \
-             coordinator or in the task's env, or log in with `claude` on the host"
+             coordinator or in the task's env, or log in with `claude` on the host; `claude-runner serve --scripted` \
+             works without one and answers with a scripted model"
                 .to_owned(),
         )),
         Login::Unreadable(why) => Err(Unusable::None(format!(

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use domain::egress::{EgressRule, Grant, Host, Via};
 use http::{Response, StatusCode};
+use network_access::{NetworkAccess, Scheme, UpstreamProxy};
 
 use super::address::{Reach, is_local};
 use super::answer::{Body, proxy_error, shortened};
@@ -19,6 +20,15 @@ pub(super) struct Target {
     pub(super) host: Host,
     pub(super) port: u16,
     pub(super) via: Via,
+}
+
+/// The way to an admitted destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// The checked addresses, at least one. The name is not resolved again.
+    Direct(Vec<SocketAddr>),
+    /// The proxy of this network, which resolves the name itself.
+    Proxy(UpstreamProxy),
 }
 
 /// The reason why a destination is refused.
@@ -39,6 +49,7 @@ pub(super) struct Egress {
     resolver: Arc<dyn Resolve>,
     own: RwLock<Vec<SocketAddr>>,
     model_api: Option<Host>,
+    network: NetworkAccess,
 }
 
 impl Egress {
@@ -47,22 +58,31 @@ impl Egress {
     const ENGINE_PORTS: [u16; 3] = [2375, 2376, 2377];
 
     /// `model_api` is the host of model requests. If it is a name, no rule allows it.
-    pub(super) fn new(rules: Vec<EgressRule>, resolver: Arc<dyn Resolve>, model_api: Option<Host>) -> Self {
+    pub(super) fn new(
+        rules: Vec<EgressRule>,
+        resolver: Arc<dyn Resolve>,
+        model_api: Option<Host>,
+        network: NetworkAccess,
+    ) -> Self {
         let model_api = model_api.filter(|host| matches!(host, Host::Name(name) if name != Host::COORDINATOR));
-        Egress { rules, resolver, own: RwLock::default(), model_api }
+        Egress { rules, resolver, own: RwLock::default(), model_api, network }
+    }
+
+    pub(super) fn has_rules(&self) -> bool {
+        !self.rules.is_empty()
     }
 
     pub(super) fn protect(&self, listener: SocketAddr) {
         self.own.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
-    /// Returns the addresses to dial for `target`, at least one. They are the checked ones: the name is not resolved again.
+    /// Returns the way to `target`, if a rule allows it.
     pub(super) async fn admit(
         &self,
         sandbox: &SandboxRules,
         target: &Target,
         timeout: Duration,
-    ) -> Result<Vec<SocketAddr>, Refusal> {
+    ) -> Result<Route, Refusal> {
         if self.model_api.as_ref() == Some(&target.host) {
             return Err(Refusal::ModelApi);
         }
@@ -75,13 +95,15 @@ impl Egress {
     }
 
     /// Like [`Egress::admit`], but for targets that other rules allowed.
-    pub(super) async fn dial(
-        &self,
-        target: &Target,
-        grant: Grant,
-        timeout: Duration,
-    ) -> Result<Vec<SocketAddr>, Refusal> {
-        let found = self.addresses(&target.host, timeout).await.map_err(Refusal::Unresolved)?;
+    pub(super) async fn dial(&self, target: &Target, grant: Grant, timeout: Duration) -> Result<Route, Refusal> {
+        let proxy = self.proxy_for(target);
+        let found = match (self.addresses(&target.host, timeout).await, proxy.clone()) {
+            (Ok(found), _) => found,
+            // Behind a proxy, often only the proxy can resolve names. Only a rule that names the host shows that it is the one meant: a
+            // wildcard would let the proxy lead to any address of this network.
+            (Err(_), Some(proxy)) if grant >= Grant::Name => return Ok(Route::Proxy(proxy)),
+            (Err(why), _) => return Err(Refusal::Unresolved(why)),
+        };
         let mut refusal = Refusal::Unresolved("it has no address".to_owned());
         let mut dial = Vec::new();
         for address in found.iter().map(IpAddr::to_canonical) {
@@ -90,7 +112,22 @@ impl Egress {
                 Err(reason) => refusal = reason,
             }
         }
-        if dial.is_empty() { Err(refusal) } else { Ok(dial) }
+        match proxy {
+            _ if dial.is_empty() => Err(refusal),
+            Some(proxy) => Ok(Route::Proxy(proxy)),
+            None => Ok(Route::Direct(dial)),
+        }
+    }
+
+    fn proxy_for(&self, target: &Target) -> Option<UpstreamProxy> {
+        let scheme = match target.via {
+            Via::Tunnel => Scheme::Https,
+            Via::Plain => Scheme::Http,
+        };
+        match &target.host {
+            Host::Name(name) if name == Host::COORDINATOR => None,
+            host => self.network.proxy_for(scheme, &host.to_string(), target.port),
+        }
     }
 
     pub(super) fn check(&self, address: IpAddr, port: u16, grant: Grant) -> Result<(), Refusal> {

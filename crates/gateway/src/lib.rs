@@ -21,7 +21,7 @@
 //! | `meter`, `task` | usage and cost of a task; its open requests and their end |
 //! | [`budget`] | reservations, the ledger of accounts, settlement in the store |
 //! | `credential`, `login` | the operator's and the session's credential; Claude Code's login on this host |
-//! | `retry`, `failure`, `answer` | retries of an overloaded API; the reason of a failure; answers of the gateway itself |
+//! | `retry`, `outage`, `failure`, `answer` | retries of an overloaded API, and of one that cannot be reached; the reason of a failure; answers of the gateway itself |
 //! | `proxy`, `tunnel`, `task_quota`, `activity` | outside hosts: requests, connections, quotas, counters |
 //! | `egress`, `address`, `resolve` | the decision on an outside host; kinds of addresses; name look-ups |
 //! | `git` | fetch and push: paths, commands of a push, the report to the sandbox's git; `workflows`, `lfs` and `pack` examine the objects |
@@ -55,6 +55,7 @@ mod headers;
 mod login;
 mod meter;
 mod model;
+mod outage;
 mod outbound;
 mod permission;
 mod prices;
@@ -80,6 +81,7 @@ pub use credential::{Credential, CredentialKind, CredentialState, Credentials, I
 pub use failure::GatewayFailure;
 pub use git::{PREFIX as GIT_PREFIX, PushPolicy, RepositoryAccess, Workflows};
 pub use meter::UsageSnapshot;
+pub use outage::OutageBounds;
 pub use outbound::{Answered, Outbound, OutboundError};
 pub use prices::{Prices, PricesError};
 pub use resolve::{Resolve, SystemResolver};
@@ -91,6 +93,7 @@ pub use task::{SettleBounds, TaskEnd};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use network_access::NetworkAccess;
 use observe::metrics::Metrics;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -123,6 +126,8 @@ struct GatewayState {
     prices: Arc<Prices>,
     budgets: Budgets,
     retry: RetryBudget,
+    outage: OutageBounds,
+    network: NetworkAccess,
     bounds: Bounds,
     settle: SettleBounds,
     egress: Egress,
@@ -144,7 +149,16 @@ impl Gateway {
 
     /// Checks that a gateway can be made from these settings.
     pub fn check(settings: &GatewaySettings) -> Result<(), GatewayError> {
-        Upstream::new(settings.upstream.clone(), &settings.bounds).map(drop)
+        Upstream::new(settings.upstream.clone(), &settings.bounds, &settings.network).map(drop)
+    }
+
+    /// Asks the model API for its root without a credential, which costs nothing. The error is a sentence. Any answer shows that the
+    /// API, or a gateway in front of it, is reached.
+    pub async fn reach(settings: &GatewaySettings) -> Result<(), String> {
+        let client = settings.network.client().timeout(settings.bounds.connect_timeout).build();
+        let client = client.map_err(|error| answer::in_words(&error))?;
+        let asked = client.head(settings.upstream.clone()).send().await;
+        asked.map(drop).map_err(|error| answer::in_words(&error.without_url()))
     }
 
     /// Like [`Gateway::new`], with `resolver` for names of outside hosts.
@@ -155,16 +169,18 @@ impl Gateway {
         resolver: Arc<dyn Resolve>,
     ) -> Result<Gateway, GatewayError> {
         let model_api = settings.upstream.host_str().and_then(|host| host.parse().ok());
-        let upstream = Upstream::new(settings.upstream, &settings.bounds)?;
+        let upstream = Upstream::new(settings.upstream, &settings.bounds, &settings.network)?;
         let shared = GatewayState {
             upstream,
             credentials,
             prices: Arc::new(settings.prices),
             budgets: settings.budgets,
             retry: settings.retry,
+            outage: settings.outage,
+            network: settings.network.clone(),
             bounds: settings.bounds,
             settle: settings.settle,
-            egress: Egress::new(settings.egress_allow, resolver, model_api),
+            egress: Egress::new(settings.egress_allow, resolver, model_api, settings.network),
             metrics: settings.metrics,
             examinations: Semaphore::new(git::MAX_EXAMINATIONS),
             tracker,
@@ -192,6 +208,11 @@ impl Gateway {
     /// Returns true if a task with these models may use `model`.
     pub fn is_listed(model: &str, models: &[String]) -> bool {
         models.iter().any(|listed| prices::is_same_model(model, listed))
+    }
+
+    /// The proxy and the certificates by which other servers are reached.
+    pub fn network(&self) -> &NetworkAccess {
+        &self.shared.network
     }
 
     pub fn prices(&self) -> &Prices {

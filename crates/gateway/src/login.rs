@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use domain::plain::of_os;
 use jiff::Timestamp;
 use observe::redact::Redactor;
 use serde::Deserialize;
@@ -57,7 +58,7 @@ impl LoginFile {
         let stamp = match std::fs::metadata(&self.path) {
             Ok(metadata) => Stamp(metadata.ino(), metadata.len(), metadata.ctime(), metadata.ctime_nsec()),
             Err(error) if error.kind() == ErrorKind::NotFound => return Login::Missing,
-            Err(error) => return Login::Unreadable(format!("{} cannot be read: {error}", self.path.display())),
+            Err(error) => return Login::Unreadable(unreadable(&self.path, &error)),
         };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let contents = match &*seen {
@@ -90,12 +91,16 @@ struct OAuth {
     expires_at: Option<i64>,
 }
 
+fn unreadable(path: &Path, error: &std::io::Error) -> String {
+    format!("{} cannot be read: {}", path.display(), of_os(&error.to_string()))
+}
+
 fn parse(path: &Path, redactor: &Redactor) -> Contents {
     let name = path.display();
     let mut text = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(LoginFile::MAX_BYTES).read_to_end(&mut text))
-        .map_err(|error| format!("{name} cannot be read: {error}"))?;
+        .map_err(|error| unreadable(path, &error))?;
     // The parser's own message could quote a part of the secret.
     let file: CredentialsFile =
         serde_json::from_slice(&text).map_err(|_| format!("{name} is not a login of Claude Code"))?;

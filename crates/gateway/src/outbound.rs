@@ -8,10 +8,11 @@ use bytes::Bytes;
 use domain::egress::{EgressRule, Grant, Host, Via};
 use http::HeaderMap;
 use jiff::Timestamp;
-use reqwest::{Client, Url, redirect};
+use network_access::NetworkAccess;
+use reqwest::{Client, Url};
 
 use super::answer::in_words;
-use super::egress::{Egress, Refusal, Target};
+use super::egress::{Egress, Refusal, Route, Target};
 use super::resolve::Resolve;
 use super::retry::retry_after;
 
@@ -25,6 +26,7 @@ const MAX_ANSWER_BYTES: usize = 16 << 10;
 pub struct Outbound {
     rules: Vec<EgressRule>,
     egress: Egress,
+    network: NetworkAccess,
 }
 
 /// The answer without its body.
@@ -59,8 +61,8 @@ impl Outbound {
     /// The setting that its rules come from.
     const SETTING: &str = "WEBHOOK_ALLOW";
 
-    pub fn new(rules: Vec<EgressRule>, resolver: Arc<dyn Resolve>) -> Self {
-        Outbound { egress: Egress::new(Vec::new(), resolver, None), rules }
+    pub fn new(rules: Vec<EgressRule>, resolver: Arc<dyn Resolve>, network: NetworkAccess) -> Self {
+        Outbound { egress: Egress::new(Vec::new(), resolver, None, network.clone()), rules, network }
     }
 
     /// Registers an address on which the coordinator itself listens, which is never called. Call this before the first request.
@@ -80,13 +82,13 @@ impl Outbound {
         }
     }
 
-    /// Posts to the checked address only: the name is not resolved again, and redirects are not followed.
+    /// Posts to the checked address only, or through the proxy: the name is not resolved again, and redirects are not followed.
     pub async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Answered, OutboundError> {
         let (target, grant) = self.target(url)?;
         let posted = async {
             let found = self.egress.dial(&target, grant, TIMEOUT).await;
-            let addresses = found.map_err(|refusal| in_our_words(refusal, &target))?;
-            let client = client(url, addresses).await?;
+            let route = found.map_err(|refusal| in_our_words(refusal, &target))?;
+            let client = client(self.network.clone(), url, route).await?;
             let sent = client.post(url.clone()).headers(headers).body(body).send().await;
             let mut response = sent.map_err(|error| OutboundError::Failed(in_words(&error.without_url())))?;
             let mut taken = 0;
@@ -119,18 +121,16 @@ impl Outbound {
     }
 }
 
-/// Returns a client for one request, which knows only this name's addresses.
-async fn client(url: &Url, addresses: Vec<SocketAddr>) -> Result<Client, OutboundError> {
+/// Returns a client for one request, which knows only the way of this name.
+async fn client(network: NetworkAccess, url: &Url, route: Route) -> Result<Client, OutboundError> {
     let host = url.host_str().unwrap_or_default().to_owned();
     // Building the client reads the system's certificates.
     let built = tokio::task::spawn_blocking(move || {
-        Client::builder()
-            .resolve_to_addrs(&host, &addresses)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("claude-runner/", env!("CARGO_PKG_VERSION")))
-            .build()
+        let builder = match &route {
+            Route::Direct(addresses) => network.client().no_proxy().resolve_to_addrs(&host, addresses),
+            Route::Proxy(_) => network.client(),
+        };
+        builder.pool_max_idle_per_host(0).user_agent(concat!("claude-runner/", env!("CARGO_PKG_VERSION"))).build()
     });
     match built.await {
         Ok(Ok(client)) => Ok(client),

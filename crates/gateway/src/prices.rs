@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use domain::plain::of_serde;
 use domain::usage::Cost;
 use serde::Deserialize;
 
@@ -25,8 +26,8 @@ pub struct Prices {
 pub enum PricesError {
     #[error("could not read the price file {path} (MODEL_PRICES)")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("the price table {from} (MODEL_PRICES) is malformed: {source}")]
-    Parse { from: String, source: serde_json::Error },
+    #[error("the price table {from} (MODEL_PRICES) is malformed: {reason}")]
+    Parse { from: String, reason: String },
     #[error("the price table {from} (MODEL_PRICES) gives `{model}` a price that is not a positive number")]
     Value { from: String, model: String },
     #[error("the price table {from} (MODEL_PRICES) has a factor that is not a number from 1 to 1000")]
@@ -137,8 +138,10 @@ impl Prices {
     }
 
     fn extend(&mut self, from: &str, text: &str) -> Result<(), PricesError> {
-        let table: Table =
-            serde_json::from_str(text).map_err(|source| PricesError::Parse { from: from.to_owned(), source })?;
+        let table: Table = serde_json::from_str(text).map_err(|error| PricesError::Parse {
+            from: from.to_owned(),
+            reason: of_serde("field", &error.to_string()),
+        })?;
         for (model, entry) in table.models {
             let price =
                 entry.price().ok_or_else(|| PricesError::Value { from: from.to_owned(), model: model.clone() })?;

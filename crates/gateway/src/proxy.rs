@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::egress::{Host, Via};
-use http::header::HOST;
+use http::header::{HOST, PROXY_AUTHORIZATION};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tracing::Instrument;
 
 use super::answer::{Body, empty, in_words, proxy_error, shortened};
-use super::egress::Target;
+use super::egress::{Route, Target};
 use super::headers::strip_hop_by_hop;
 use super::sandbox::SandboxGateway;
 use super::tunnel::{Outside, Tunnel};
@@ -32,8 +32,8 @@ pub(super) async fn connect(
         Ok(target) => target,
         Err(answer) => return *answer,
     };
-    let outside = match dial(sandbox, &target).await {
-        Ok(outside) => outside,
+    let (outside, _) = match dial(sandbox, &target).await {
+        Ok(dialled) => dialled,
         Err(answer) => return *answer,
     };
     let tunnel = Tunnel { client: hyper::upgrade::on(&mut request), outside, bounds: sandbox.shared.bounds };
@@ -61,12 +61,22 @@ pub(super) async fn forward(sandbox: &Arc<SandboxGateway>, request: Request<Inco
     let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     strip_hop_by_hop(&mut head.headers);
     head.headers.insert(HOST, host);
-    head.uri = Uri::from(path);
     head.version = Version::HTTP_11;
 
-    let outside = match dial(sandbox, &target).await {
-        Ok(outside) => outside,
+    let (outside, route) = match dial(sandbox, &target).await {
+        Ok(dialled) => dialled,
         Err(answer) => return *answer,
+    };
+    head.uri = match route {
+        Route::Direct(_) => Uri::from(path),
+        Route::Proxy(proxy) => {
+            if let Some(authorization) = proxy.authorization {
+                head.headers.insert(PROXY_AUTHORIZATION, authorization);
+            }
+            let uri = Uri::builder().scheme(Scheme::HTTP).authority(target.to_string()).path_and_query(path).build();
+            let Ok(uri) = uri else { return malformed("the URL's host is not a host") };
+            uri
+        }
     };
     let over = outside.over(&sandbox.shared.bounds);
     let (mut sender, connection) = match http1::handshake(TokioIo::new(outside)).await {
@@ -140,7 +150,7 @@ fn host_agrees(headers: &HeaderMap, target: &Target) -> bool {
         && (!has_port || authority.port_u16() == Some(target.port))
 }
 
-async fn dial(sandbox: &SandboxGateway, target: &Target) -> Result<Outside, Box<Response<Body>>> {
+async fn dial(sandbox: &SandboxGateway, target: &Target) -> Result<(Outside, Route), Box<Response<Body>>> {
     let shared = &sandbox.shared;
     let timeout = shared.bounds.connect_timeout;
     let (via, name) = (target.via.word(), target.to_string());
@@ -149,15 +159,16 @@ async fn dial(sandbox: &SandboxGateway, target: &Target) -> Result<Outside, Box<
         return Err(Box::new(exhausted(&name, shared.bounds.outside_bytes)));
     }
     let rules = sandbox.rules();
-    let addresses = match shared.egress.admit(&rules, target, timeout).await {
-        Ok(addresses) => addresses,
+    let route = match shared.egress.admit(&rules, target, timeout).await {
+        Ok(route) => route,
         Err(refusal) => {
             sandbox.decided(via, &name, refusal.outcome());
             return Err(Box::new(refusal.answer(target)));
         }
     };
     sandbox.decided(via, &name, "allowed");
-    Outside::dial(&addresses, timeout, sandbox).await.map_err(|error| Box::new(broken(target, &error)))
+    let outside = Outside::dial(&route, target, timeout, sandbox).await;
+    outside.map(|outside| (outside, route)).map_err(|error| Box::new(broken(target, &error)))
 }
 
 fn exhausted(name: &str, bytes: u64) -> Response<Body> {

@@ -21,6 +21,7 @@ use super::credential::{Credential, Unusable};
 use super::failure::GatewayFailure;
 use super::git::{PushPolicy, RepositoryAccess};
 use super::meter::{Meter, UsageSnapshot};
+use super::outage::Outage;
 use super::request_gate::RequestGate;
 use super::task::TaskEnd;
 use super::task_quota::TaskQuota;
@@ -85,6 +86,7 @@ pub struct SandboxGateway {
     pub(super) examining: Semaphore,
     session: RwLock<Option<Arc<str>>>,
     failure: Mutex<Option<GatewayFailure>>,
+    pub(super) outage: Outage,
     /// The number of model requests before the task began.
     requests_before: AtomicU64,
 }
@@ -119,9 +121,15 @@ impl SandboxGateway {
             examining: Semaphore::new(1),
             session: RwLock::default(),
             failure: Mutex::default(),
+            outage: Outage::default(),
             requests_before: AtomicU64::new(0),
             shared,
         })
+    }
+
+    /// Returns true if EGRESS_ALLOW has a rule.
+    pub fn has_egress_rules(&self) -> bool {
+        self.shared.egress.has_rules()
     }
 
     /// Gives the sandbox to a task, or to its session where no task runs: new requests use this access, and model
@@ -198,6 +206,7 @@ impl SandboxGateway {
     /// sandboxes see [`SandboxGateway::assign`].
     pub fn begin_task(&self, payer: Payer) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.outage.end();
         self.requests_before.store(self.activity_tracker.read().requests, Ordering::Relaxed);
         self.meter.begin(payer);
         self.request_gate.restart();
@@ -271,6 +280,7 @@ impl SandboxGateway {
 
     /// Clears passing failures after a model request succeeded.
     pub(super) fn recover(&self) {
+        self.outage.end();
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.take_if(|failure| failure.is_passing());
     }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use domain::budget::InstallationLimits;
 use domain::egress::EgressRule;
+use network_access::NetworkAccess;
 use observe::metrics::Metrics;
 use reqwest::Url;
 
+use super::outage::OutageBounds;
 use super::prices::Prices;
 use super::retry::RetryBudget;
 use super::task::SettleBounds;
@@ -15,10 +17,13 @@ use crate::budget::Budgets;
 pub struct GatewaySettings {
     /// `ANTHROPIC_BASE_URL`: the address of model requests. A path in it precedes `/v1/messages`.
     pub upstream: Url,
+    /// The proxy and the certificates for model requests and for outside hosts.
+    pub network: NetworkAccess,
     /// `EGRESS_ALLOW`: outside hosts that every sandbox may reach.
     pub egress_allow: Vec<EgressRule>,
     pub prices: Prices,
     pub retry: RetryBudget,
+    pub outage: OutageBounds,
     pub bounds: Bounds,
     pub settle: SettleBounds,
     /// The budgets. By default there are no limits, and no charge is stored.
@@ -30,9 +35,11 @@ impl GatewaySettings {
     pub fn new(upstream: Url, prices: Prices) -> Self {
         GatewaySettings {
             upstream,
+            network: NetworkAccess::default(),
             egress_allow: Vec::new(),
             prices,
             retry: RetryBudget::default(),
+            outage: OutageBounds::default(),
             bounds: Bounds::default(),
             settle: SettleBounds::default(),
             budgets: Budgets::in_memory(InstallationLimits::default()),

@@ -7,49 +7,57 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::upgrade::OnUpgrade;
+use bytes::Bytes;
+use domain::egress::Via;
+use http::header::{HOST, PROXY_AUTHORIZATION};
+use http::{Method, Request, StatusCode};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use network_access::UpstreamProxy;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 use tokio::net::TcpStream;
+use tokio_util::either::Either;
+use tracing::Instrument as _;
 
 use super::activity::ActivityTracker;
+use super::egress::{Route, Target};
 use super::sandbox::SandboxGateway;
 use super::settings::Bounds;
 use super::task_quota::TaskQuota;
 
 /// A connection to an outside host. Its traffic counts for the connection and for the task's quota.
 pub(super) struct Outside {
-    stream: TcpStream,
+    stream: Either<TcpStream, TokioIo<Upgraded>>,
     own: Arc<ActivityTracker>,
     sandbox: Arc<ActivityTracker>,
     task_quota: Arc<TaskQuota>,
 }
 
 impl Outside {
-    /// Connects to the first of `addresses` that answers in `timeout`.
+    /// Connects to `target`: to the first of its addresses that answers in `timeout`, or to the proxy. A request by plain http then still
+    /// has to name its target to the proxy.
     pub(super) async fn dial(
-        addresses: &[SocketAddr],
+        route: &Route,
+        target: &Target,
         timeout: Duration,
         sandbox: &SandboxGateway,
     ) -> io::Result<Outside> {
-        let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for address in addresses {
-            match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    // Nagle's algorithm would delay small writes. A failure only costs speed.
-                    let _ = stream.set_nodelay(true);
-                    return Ok(Outside {
-                        stream,
-                        own: Arc::new(ActivityTracker::new()),
-                        sandbox: Arc::clone(&sandbox.activity_tracker),
-                        task_quota: Arc::clone(&sandbox.task_quota),
-                    });
-                }
-                Ok(Err(error)) => failure = error,
-                Err(_) => failure = io::ErrorKind::TimedOut.into(),
+        let stream = match (route, target.via) {
+            (Route::Direct(addresses), _) => Either::Left(first_of(addresses, timeout).await?),
+            (Route::Proxy(proxy), Via::Plain) => Either::Left(to_proxy(proxy, timeout).await?),
+            (Route::Proxy(proxy), Via::Tunnel) => {
+                let opened = tokio::time::timeout(timeout, through(proxy, target, sandbox)).await;
+                Either::Right(opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?)
             }
-        }
-        Err(failure)
+        };
+        Ok(Outside {
+            stream,
+            own: Arc::new(ActivityTracker::new()),
+            sandbox: Arc::clone(&sandbox.activity_tracker),
+            task_quota: Arc::clone(&sandbox.task_quota),
+        })
     }
 
     /// Returns when the connection has been idle for the idle timeout or has reached its maximum life.
@@ -100,6 +108,60 @@ impl AsyncWrite for Outside {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
+}
+
+async fn first_of(addresses: &[SocketAddr], timeout: Duration) -> io::Result<TcpStream> {
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Nagle's algorithm would delay small writes. A failure only costs speed.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => failure = error,
+            Err(_) => failure = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(failure)
+}
+
+async fn to_proxy(proxy: &UpstreamProxy, timeout: Duration) -> io::Result<TcpStream> {
+    let connected = tokio::time::timeout(timeout, TcpStream::connect((proxy.host.as_str(), proxy.port))).await;
+    let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let stream = connected.map_err(|error| of_proxy(proxy, &error.to_string()))?;
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+/// Opens a tunnel to `target` through the proxy (RFC 9110, section 9.3.6).
+async fn through(proxy: &UpstreamProxy, target: &Target, sandbox: &SandboxGateway) -> io::Result<TokioIo<Upgraded>> {
+    let stream = to_proxy(proxy, sandbox.shared.bounds.connect_timeout).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let closed = sandbox.closed.clone();
+    let driver = async move {
+        // Both ends of the connection show its end.
+        let _ = closed.run_until_cancelled(connection.with_upgrades()).await;
+    };
+    sandbox.shared.tracker.spawn(driver.in_current_span());
+    let authority = target.to_string();
+    let mut request = Request::builder().method(Method::CONNECT).uri(&authority).header(HOST, &authority);
+    if let Some(authorization) = &proxy.authorization {
+        request = request.header(PROXY_AUTHORIZATION, authorization);
+    }
+    let request = request.body(Empty::<Bytes>::new()).map_err(io::Error::other)?;
+    let response = sender.send_request(request).await.map_err(|error| of_proxy(proxy, &error.to_string()))?;
+    match response.status() {
+        status if status.is_success() => hyper::upgrade::on(response).await.map(TokioIo::new).map_err(io::Error::other),
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            Err(of_proxy(proxy, "it wants a user name and a password in HTTPS_PROXY: http://user:password@host:port"))
+        }
+        status => Err(of_proxy(proxy, &format!("it refused the connection with {status}"))),
+    }
+}
+
+fn of_proxy(proxy: &UpstreamProxy, what: &str) -> io::Error {
+    io::Error::other(format!("proxy {}:{}: {what}", proxy.host, proxy.port))
 }
 
 /// A CONNECT request that was answered with 200: from here on bytes pass unchanged.

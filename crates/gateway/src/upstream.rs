@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderMap, Method};
-use reqwest::{Client, Response, Url, redirect};
+use network_access::NetworkAccess;
+use reqwest::{Client, Response, Url};
 
 use super::GatewayError;
 use super::settings::Bounds;
@@ -17,7 +18,7 @@ impl Upstream {
     /// The maximum size of an error's body. The rest is dropped.
     const MAX_ERROR_BYTES: usize = 64 << 10;
 
-    pub(super) fn new(mut base: Url, bounds: &Bounds) -> Result<Upstream, GatewayError> {
+    pub(super) fn new(mut base: Url, bounds: &Bounds, network: &NetworkAccess) -> Result<Upstream, GatewayError> {
         // A user name in it would go out as a second credential.
         if !matches!(base.scheme(), "http" | "https") || !base.has_host() || !base.username().is_empty() {
             return Err(GatewayError::Upstream);
@@ -26,14 +27,8 @@ impl Upstream {
         let path = base.path().trim_end_matches('/');
         let path = path.strip_suffix("/v1").unwrap_or(path).to_owned();
         base.set_path(&path);
-        // No total timeout: an answer may stream for many minutes. No redirects: the credential would follow. No proxy
-        // from the environment: only the configuration reads that. Nothing is decompressed, no such feature is built in.
-        let client = Client::builder()
-            .connect_timeout(bounds.connect_timeout)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(GatewayError::Client)?;
+        // No total timeout: an answer may stream for many minutes. Nothing is decompressed, no such feature is built in.
+        let client = network.client().connect_timeout(bounds.connect_timeout).build().map_err(GatewayError::Client)?;
         Ok(Upstream { client, base })
     }
 

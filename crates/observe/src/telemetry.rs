@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 pub use calls::OpenCalls;
 use export::Exporter;
+use network_access::NetworkAccess;
 pub use sandbox::{Preparing, SandboxStart};
 pub use trace::{ModelRequest, TaskTrace};
 
@@ -48,10 +49,10 @@ pub struct TelemetryError(String);
 
 impl Telemetry {
     /// Starts to export spans to the collector that the OTEL_* variables name. Call it inside a tokio runtime.
-    pub fn start(export: TraceExport) -> Result<Telemetry, TelemetryError> {
+    pub fn start(export: TraceExport, network: &NetworkAccess) -> Result<Telemetry, TelemetryError> {
         let exporter = match export {
             TraceExport::Off => None,
-            TraceExport::On => Exporter::start().map_err(TelemetryError)?,
+            TraceExport::On => Exporter::start(network).map_err(TelemetryError)?,
         };
         Ok(Telemetry(exporter.map(Arc::new)))
     }

@@ -10,13 +10,17 @@ pub const GATEWAY: &str = "http://127.0.0.1:8787";
 /// The program that runs all tasks of a session. It speaks stream-json in both directions.
 pub(super) const PROGRAM: &str = "claude";
 
-/// The arguments of the CLI. `rules` are appended to the CLI's own system prompt.
+/// The arguments of the CLI. `rules` are appended to the CLI's own system prompt. Without `fetches`, the agent has no tool that
+/// fetches pages.
 pub(super) fn arguments(
     model: &str,
     rules: Option<&str>,
     resume: Option<&str>,
     settings: &AgentSettings,
+    fetches: bool,
 ) -> Vec<String> {
+    // The first tool works despite CLAUDE_CODE_DISABLE_CRON and starts unrequested turns.
+    let disallowed = if fetches { "ScheduleWakeup" } else { "ScheduleWakeup,WebFetch" };
     let mut arguments: Vec<String> = [
         "-p",
         "--input-format",
@@ -30,9 +34,8 @@ pub(super) fn arguments(
         // The sandbox is the boundary. Nobody would answer a permission prompt.
         "--permission-mode",
         settings.permission_mode.as_str(),
-        // This tool works despite CLAUDE_CODE_DISABLE_CRON and starts unrequested turns.
         "--disallowedTools",
-        "ScheduleWakeup",
+        disallowed,
         "--model",
         model,
     ]
@@ -64,6 +67,8 @@ pub(super) fn environment() -> Vec<(String, String)> {
         // Without this, the CLI starts turns of its own after a task's result.
         ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
         ("CLAUDE_CODE_DISABLE_CRON", "1"),
+        // Otherwise the CLI spends a third of the time limit of an MCP server on a question of a newer protocol.
+        ("MCP_PROTOCOL_NEGOTIATION", "legacy"),
     ];
     // Set both spellings: curl reads http_proxy in lower case only, other programs only in upper case.
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {

@@ -182,7 +182,7 @@ impl SandboxHost {
         failpoint!("container.started");
         let link = attached.link;
         let process = Process::new(attached.output, self.watch(&container));
-        Ok(Sandbox { name: name.clone(), container, link, process, gateway, resumed: false })
+        Ok(Sandbox { name: name.clone(), container, link, process, gateway, resumed: false, repairs: Vec::new() })
     }
 
     /// Creates missing volumes, with the template in the workspace, and the container on them.
@@ -288,24 +288,34 @@ impl Sandbox {
     /// Starts the agent and initialises it. It resumes the order's conversation if its transcript exists.
     pub async fn start_agent(&mut self, order: &LaunchOrder) -> Result<(), LaunchError> {
         let mut resume = order.resume.as_deref();
-        if resume.is_some() && !start_agent(&self.link, &mut self.process, order, resume).await? {
+        if !order.untouched {
+            self.repairs = self.repair_home(resume).await?;
+        }
+        if resume.is_some() && !self.start_agent_in(order, resume).await? {
             // The transcript is missing: start a new conversation in the existing files.
             resume = None;
         }
-        if resume.is_none() && !start_agent(&self.link, &mut self.process, order, None).await? {
+        if resume.is_none() && !self.start_agent_in(order, None).await? {
             return Err(LaunchError::Refused("the agent did not initialise".to_owned()));
         }
         self.resumed = resume.is_some();
         Ok(())
     }
+
+    async fn start_agent_in(&mut self, order: &LaunchOrder, resume: Option<&str>) -> Result<bool, LaunchError> {
+        let fetches = self.gateway.has_egress_rules() || !order.template.settings.egress.is_empty();
+        start_agent(&self.link, &mut self.process, order, resume, fetches).await
+    }
 }
 
-/// Starts the CLI and initialises it. Returns false if the conversation to resume does not exist.
+/// Starts the CLI and initialises it. `fetches`: an egress rule lets the agent fetch pages. Returns false if the conversation to resume
+/// does not exist.
 async fn start_agent(
     link: &Link,
     process: &mut Process,
     order: &LaunchOrder,
     resume: Option<&str>,
+    fetches: bool,
 ) -> Result<bool, LaunchError> {
     const REQUEST: &str = "initialize";
 
@@ -316,7 +326,7 @@ async fn start_agent(
     };
     let start = Start {
         program: agent::PROGRAM.to_owned(),
-        arguments: agent::arguments(&order.model, rules, resume, &order.template.settings),
+        arguments: agent::arguments(&order.model, rules, resume, &order.template.settings, fetches),
         directory: directory.to_owned(),
         environment: agent::environment(),
     };
@@ -324,7 +334,7 @@ async fn start_agent(
     failpoint!("agent.started");
     let initialize = ControlRequest::Initialize {
         system_prompt: whole_prompt,
-        json_schema: order.template.output_schema.as_ref().map(agent_template::output::OutputSchema::source),
+        json_schema: order.template.output_schema.as_ref().map(agent_template::schema::OutputSchema::source),
     };
     link.stdin(initialize.to_line(REQUEST).into()).await?;
     failpoint!("agent.asked");

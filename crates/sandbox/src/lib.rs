@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `launch` | creates a sandbox and starts its agent |
 //! | `reattach` | reattaches to a sandbox after a restart |
+//! | `repair` | repairs a damaged home of an agent |
 //! | `process`, `question`, `program` | the agent's output; one question to an agent; other programs |
 //! | [`capacity`] | the limits on the number of sandboxes, and the queue |
 //! | `warm` | the pool of warm sandboxes |
@@ -35,6 +36,7 @@ mod process;
 mod program;
 mod question;
 mod reattach;
+mod repair;
 mod self_test;
 mod warm;
 
@@ -115,6 +117,8 @@ pub struct Sandbox {
     pub gateway: Arc<SandboxGateway>,
     /// The agent resumed an earlier conversation.
     pub resumed: bool,
+    /// A sentence for each repair of the agent's home before the agent started.
+    pub repairs: Vec<String>,
 }
 
 impl Sandbox {

@@ -64,6 +64,6 @@ impl SandboxHost {
             end = process.container_ended() => return Err(LaunchError::Ended(end)),
         }
         failpoint!("takeover.connected");
-        Ok(Sandbox { name, container, link, process, gateway, resumed: true })
+        Ok(Sandbox { name, container, link, process, gateway, resumed: true, repairs: Vec::new() })
     }
 }

@@ -88,7 +88,7 @@ function Shown({ task, reload, error }: { task: Task; reload: () => Promise<void
         <Fact name="Cost"><span class="big">{money(task.cost)}</span></Fact>
         <Fact name="Duration"><span class="big"><Elapsed task={task} /></span></Fact>
         {task.usage && <Fact name="Tokens">{count(task.usage.input_tokens + task.usage.cache_creation_input_tokens + task.usage.cache_read_input_tokens)} in, {count(task.usage.output_tokens)} out</Fact>}
-        <Fact name="Model">{task.model}</Fact>
+        <Fact name="Model">{task.scripted ? <>scripted, not {task.model}</> : task.model}</Fact>
         {agent && !isRepository && <Fact name="Agent">{agent}</Fact>}
         {task.stage && <Fact name="Stage">{task.stage}</Fact>}
         {task.repo && !task.pr_url && <Fact name="Repository">{task.repo}</Fact>}

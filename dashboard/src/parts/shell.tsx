@@ -2,10 +2,11 @@
 import { signal, useComputed } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { key, signOut } from '../api';
+import { get, key, signOut } from '../api';
 import { upper } from '../format';
 import { connection, returns, stopWatching, trouble } from '../live';
 import { href, route } from '../route';
+import type { Health } from '../types';
 
 const PAGES = [
   ['', 'Overview'],
@@ -50,6 +51,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
       </header>
       <main id="content" tabIndex={-1}>
         <ConnectionBanner />
+        <ModelBanner />
         {children}
       </main>
       {help && <Help onClose={() => setHelp(false)} />}
@@ -85,6 +87,27 @@ function ConnectionBanner() {
       {trouble.value && !lost && <p class="banner warn">{upper(trouble.value.message)}</p>}
     </div>
   );
+}
+
+/** Says that it is not Claude who answers, or that nobody does. */
+function ModelBanner() {
+  const [credential, setCredential] = useState<Health['credential']>();
+  useEffect(() => {
+    const stop = new AbortController();
+    // A restart may have changed it. A page without this banner is better than one without the rest.
+    get<Health>('/health', stop.signal).then((health) => setCredential(health.credential), () => {});
+    return () => stop.abort();
+  }, [returns.value]);
+  switch (credential) {
+    case 'scripted':
+      return <p class="banner warn" role="note"><span><b>The scripted model answers, not Claude.</b> It knows the questions of the sample agent, and runs a command if a message begins with <code>bash:</code>.</span></p>;
+    case 'none':
+      return <p class="banner warn" role="note"><span><b>There is no credential for the model</b>, so tasks fail. On the server, set <code>ANTHROPIC_API_KEY</code> or <code>CLAUDE_CODE_OAUTH_TOKEN</code>, or try it without one: <code>claude-runner serve --scripted</code></span></p>;
+    case 'login_expired':
+      return <p class="banner warn" role="note"><span><b>The login of Claude Code has expired</b>, so tasks fail. On the server, run <code>claude</code> to log in again.</span></p>;
+    default:
+      return null;
+  }
 }
 
 /** Keys that work where nothing is being typed. */

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use mock_api::program;
-use mock_api::scripted_model::{DEFAULT_KEY, ScriptedModel, Scripts};
+use mock_api::scripted_model::{DEFAULT_KEY, Memory, ScriptedModel, Scripts};
 
 /// A Messages API that plays scripts instead of asking a model. mock-api/README.md documents the scripts and the
 /// directives.
@@ -48,6 +48,7 @@ async fn main() -> anyhow::Result<()> {
         expected_keys: arguments.expect_key,
         expected_tokens: arguments.expect_token,
         forbidden: arguments.forbid,
+        memory: Memory::Latest,
     };
     let handle = model.serve(listener)?;
     tracing::info!("the scripted model listens on {}", handle.url());

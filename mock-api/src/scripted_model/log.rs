@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::Memory;
 use super::invariants::{Breach, Violation};
 
 /// The maximum number of kept requests and violations.
@@ -46,24 +47,40 @@ pub enum Credential {
     None,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Log {
+    memory: Memory,
     count: u64,
     requests: VecDeque<RecordedRequest>,
     violations: VecDeque<Violation>,
 }
 
 impl Log {
+    pub(super) fn new(memory: Memory) -> Self {
+        Self { memory, count: 0, requests: VecDeque::new(), violations: VecDeque::new() }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.memory);
+    }
+
     /// Assigns the next number to the request and keeps it.
     pub(super) fn add(&mut self, mut request: RecordedRequest, breaches: Vec<Breach>) {
         self.count += 1;
         request.number = self.count;
+        let is_kept = self.memory == Memory::Latest;
         if request.body.len() > MAX_BODY {
             request.body = Bytes::new();
         }
-        push(&mut self.requests, request);
+        if is_kept {
+            push(&mut self.requests, request);
+        }
         for (rule, detail) in breaches {
             tracing::warn!(request = self.count, rule, "{detail}");
+            if !is_kept {
+                continue;
+            }
             push(&mut self.violations, Violation { request: self.count, rule, detail });
         }
     }

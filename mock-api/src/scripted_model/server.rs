@@ -46,7 +46,7 @@ impl State {
     }
 
     pub(super) fn reset(&self) {
-        *self.log() = Log::default();
+        self.log().clear();
         *self.tries.lock().unwrap_or_else(PoisonError::into_inner) = Tries::default();
     }
 

@@ -55,7 +55,7 @@ fn the_environment_is_read_in_few_places() {
             "crates/sandbox-init/src/settings.rs",
         ],
     );
-    only_in(&["dotenvy::"], &["crates/coordinator/src/config.rs"]);
+    only_in(&["dotenvy::"], &["crates/coordinator/src/config/dotenv.rs"]);
     only_in(&["set_var"], &[]);
 }
 

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["gateway", "link", "engine-docker"],
     &["store", "agent-image"],
     &["api-types", "forge", "agent-template", "toolsmith", "observe", "engine", "sandbox-init"],
-    &["claude-stream", "sandbox-link", "domain", "failpoint"],
+    &["claude-stream", "sandbox-link", "domain", "failpoint", "network-access"],
 ];
 
 /// Libraries that one crate wraps. Only these manifests may name them.
@@ -22,6 +22,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("utoipa", &["api-types"]),
     ("tower-http", &["api"]),
     ("bollard", &["engine-docker"]),
+    ("mock-api", &["coordinator"]),
     ("clap", &["cli", "coordinator"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
@@ -30,13 +31,18 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("prometheus-client", &["observe"]),
     ("opentelemetry", &["observe"]),
     ("jsonschema", &["agent-template"]),
+    ("regress", &["agent-template"]),
     ("serde-saphyr", &["toolsmith"]),
     ("flate2", &["agent-image", "api", "gateway", "toolsmith"]),
 ];
 
-/// Returns the names in `[dependencies]`, without those of tests.
+/// Returns the names in `[dependencies]` of a crate, without those of tests.
 fn dependencies(package: &str) -> Vec<String> {
-    let manifest = read(&format!("crates/{package}/Cargo.toml"));
+    dependencies_in(&format!("crates/{package}"))
+}
+
+fn dependencies_in(directory: &str) -> Vec<String> {
+    let manifest = read(&format!("{directory}/Cargo.toml"));
     let Some((_, rest)) = manifest.split_once("\n[dependencies]\n") else { return Vec::new() };
     let section = rest.split("\n[").next().unwrap_or_default();
     let names = section.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
@@ -62,6 +68,14 @@ fn a_library_has_its_owner() {
             packages().into_iter().filter(|package| dependencies(package).iter().any(|name| name == library)).collect();
         assert_eq!(users.iter().map(String::as_str).collect::<Vec<_>>(), *owners, "{library}");
     }
+}
+
+#[test]
+fn the_mock_servers_know_nothing_of_the_product() {
+    let used = dependencies_in("mock-api");
+    assert!(used.contains(&"axum".to_owned()), "{used:?}");
+    let ours = packages();
+    assert!(used.iter().all(|name| !ours.contains(name)), "mock-api uses one of the product's crates: {used:?}");
 }
 
 #[test]

@@ -74,6 +74,7 @@ fn task_of(session: &SessionRecord, message: &str, key_limits: KeyLimits) -> Tas
             key: Some("k1".parse().unwrap()),
             key_limits,
             repository: None,
+            scripted: false,
             trace_parent: None,
         },
         created: Timestamp::now(),

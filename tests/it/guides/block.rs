@@ -1,8 +1,17 @@
 //! The steps of a page: its fenced blocks, and the comments that say how to run them.
 
+/// A reader has a credential for the model API, or has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Credential {
+    With,
+    Without,
+}
+
 /// A fenced block.
 #[derive(Debug)]
 pub(super) struct Block {
+    /// The only readers that run it, after `<!-- with a credential -->` or `<!-- without a credential -->`.
+    pub(super) only: Option<Credential>,
     /// The page's line on which its text begins, counted from 1.
     pub(super) line: usize,
     pub(super) text: String,
@@ -54,13 +63,22 @@ pub(super) fn blocks(page: &str, text: &str) -> Vec<Block> {
             body.push('\n');
         }
         assert!(ended, "{page}:{}: the block has no end", index + 1);
-        if let Some(run) = run(&line[ticks..], std::mem::take(&mut comment), &body) {
-            found.push(Block { line: first, text: body, run });
+        let comment = std::mem::take(&mut comment);
+        if let Some(run) = run(&line[ticks..], comment, &body) {
+            found.push(Block { only: only(comment), line: first, text: body, run });
         } else if CODE.contains(&line[ticks..].trim()) {
             panic!("{page}:{first}: a program without a file name, and no `<!-- not run: REASON -->` before it");
         }
     }
     found
+}
+
+fn only(comment: &str) -> Option<Credential> {
+    match comment {
+        "<!-- with a credential -->" => Some(Credential::With),
+        "<!-- without a credential -->" => Some(Credential::Without),
+        _ => None,
+    }
 }
 
 /// Returns `None` for a block that is only shown.

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use mock_api::scripted_model::DEFAULT_KEY;
 use tempfile::TempDir;
 
 use crate::docs::root;
@@ -13,7 +14,13 @@ use crate::support::{environment, leftovers};
 /// The files of a clone that readers use. The programs are below `target/quick`, as scripts/setup leaves them.
 const FILES: [&str; 7] =
     ["agent", "clients", "docs", "scripts/run", "scripts/lib.sh", "tests/it/tools/acme.har", ".env.example"];
-const PROGRAMS: [&str; 3] = ["claude-runner", "acme-api", "scripted-model"];
+const PROGRAMS: [&str; 2] = ["claude-runner", "acme-api"];
+
+/// Settings of other tests that a reader does not have: guides work without them.
+const NOT_A_READERS: [&str; 5] = ["ANTHROPIC_API_KEY", "DATA_DIR", "MAX_SANDBOXES", "RUNTIME_DIR", "WARM_SANDBOXES"];
+
+/// The credential on the pages.
+const CREDENTIAL: &str = "sk-ant-…";
 
 /// Build outputs that are not copied into a clone.
 const BUILT: [&str; 5] = ["node_modules", "dist", "build", "__pycache__", ".venv"];
@@ -26,10 +33,13 @@ pub(super) struct Place {
     pub(super) environment: BTreeMap<String, String>,
     directory: TempDir,
     ports: Vec<u16>,
+    /// The address of the API that accepts the reader's credential.
+    model_api: Option<String>,
 }
 
 impl Place {
-    pub(super) fn new() -> Self {
+    /// `model_api` is the address of the API that accepts the reader's credential.
+    pub(super) fn new(model_api: Option<String>) -> Self {
         let directory = environment::directory("crg-");
         let ports = free_ports(PORTS.len());
         let path = |name: &str| directory.path().join(name);
@@ -39,21 +49,21 @@ impl Place {
         std::fs::create_dir(path("home")).unwrap();
         std::fs::write(path("clone/scripts/setup"), "#!/bin/sh\n# What it makes is there already.\n").unwrap();
         std::fs::set_permissions(path("clone/scripts/setup"), PermissionsExt::from_mode(0o755)).unwrap();
-        std::fs::create_dir_all(path("clone/target/quick")).unwrap();
-        for name in PROGRAMS {
-            symlink(program(name), path("clone/target/quick").join(name)).unwrap();
+        // scripts/setup and scripts/build leave the programs there.
+        for build in ["clone/target/quick", "clone/target/release"] {
+            std::fs::create_dir_all(path(build)).unwrap();
+            for name in PROGRAMS {
+                symlink(program(name), path(build).join(name)).unwrap();
+            }
         }
         let mut environment: BTreeMap<String, String> =
             std::env::vars().filter(|(name, _)| !is_setting(name)).collect();
         environment.extend(environment::of(directory.path(), ports[0]));
-        let programs = path("clone/target/quick").display().to_string();
+        environment.retain(|name, _| !NOT_A_READERS.contains(&name.as_str()));
         environment.extend(
             [
-                ("PATH", format!("{programs}:{}", environment["PATH"])),
                 ("CLAUDE_RUNNER_URL", format!("http://127.0.0.1:{}", ports[0])),
                 ("MOCK_API_PORT", ports[1].to_string()),
-                ("SCRIPTED_MODEL_PORT", "0".to_owned()),
-                ("DRAIN_TIMEOUT_MS", "1000".to_owned()),
                 // Installed packages are not requested again.
                 ("npm_config_prefer_offline", "true".to_owned()),
                 ("npm_config_audit", "false".to_owned()),
@@ -63,7 +73,7 @@ impl Place {
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
-        Place { environment, directory, ports }
+        Place { environment, directory, ports, model_api }
     }
 
     /// Returns the directory in which the reader's terminals open.
@@ -76,17 +86,26 @@ impl Place {
         self.directory.path().join(name)
     }
 
-    /// Replaces the page's ports with the reader's.
+    /// Replaces the page's ports and its credential with the reader's.
     pub(super) fn localised(&self, text: &str) -> String {
         let ports = PORTS.iter().zip(&self.ports);
-        ports.fold(text.to_owned(), |text, (name, port)| replace_number(&text, name, &port.to_string()))
+        let text = match &self.model_api {
+            Some(address) => text.replace(CREDENTIAL, &format!("{DEFAULT_KEY}\nANTHROPIC_BASE_URL={address}")),
+            None => text.to_owned(),
+        };
+        ports.fold(text, |text, (name, port)| replace_number(&text, name, &port.to_string()))
     }
 }
 
 impl Drop for Place {
     /// Removes the sessions' containers and volumes, which would outlive their server.
     fn drop(&mut self) {
-        leftovers::sweep(leftovers::labels(self.directory.path()), None);
+        // Each guide has a DATA_DIR of its own.
+        for entry in std::fs::read_dir(self.clone_directory()).into_iter().flatten().flatten() {
+            if let Ok(instance) = std::fs::read_to_string(entry.path().join("instance")) {
+                leftovers::sweep(leftovers::labels_of(&instance), None);
+            }
+        }
     }
 }
 
@@ -96,6 +115,8 @@ fn is_setting(name: &str) -> bool {
     let of_others = [
         "ANTHROPIC_",
         "CLAUDE_",
+        "DATA_DIR",
+        "SCRIPTED",
         "CARGO_TARGET_DIR",
         "GITHUB_",
         "MOCK_API_",

@@ -1,6 +1,5 @@
 //! The reader's shell: one bash for a whole guide, which ends at the first failing command.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -25,8 +24,6 @@ pub(super) struct Shell {
     block: PathBuf,
     printed: PathBuf,
     failed: PathBuf,
-    /// The file of exported variables.
-    exported: PathBuf,
 }
 
 impl Shell {
@@ -54,7 +51,6 @@ impl Shell {
             block: place.beside("block.sh"),
             printed: place.beside("printed"),
             failed: place.beside("failed"),
-            exported: place.beside("exported"),
         }
     }
 
@@ -63,27 +59,17 @@ impl Shell {
         &self.directory
     }
 
-    /// Returns the exported variables.
-    pub(super) fn exported(&self) -> BTreeMap<String, String> {
-        let text = std::fs::read_to_string(&self.exported).unwrap_or_default();
-        text.split('\0')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
-    }
-
     /// Runs these lines, which begin on the page's `line`, and returns their output. An error names the line that failed.
     pub(super) async fn run(&mut self, page: &str, line: usize, text: &str) -> Result<String, String> {
         // The script's line numbers match the page.
         std::fs::write(&self.block, "\n".repeat(line - 1) + text).unwrap();
         let _ = std::fs::remove_file(&self.failed);
-        let [block, printed, failed, exported] =
-            [&self.block, &self.printed, &self.failed, &self.exported].map(|path| path.display().to_string());
+        let [block, printed, failed] =
+            [&self.block, &self.printed, &self.failed].map(|path| path.display().to_string());
         let script = format!(
             "set -Eeuo pipefail\n\
              trap '[[ -e {failed} ]] || printf %s \"$LINENO\" > {failed}' ERR\n\
              source {block} > {printed} 2>&1 < /dev/null\n\
-             env -0 > {exported}\n\
              pwd\n"
         );
         let sent = self.stdin.write_all(script.as_bytes()).await;

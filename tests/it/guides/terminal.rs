@@ -1,6 +1,5 @@
 //! A separate terminal for a long-running program.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -24,15 +23,9 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Opens a terminal in the clone with the reader's exported variables, and runs these lines of the page until it has shown this
-    /// text. An error contains the output.
-    pub(super) async fn open(
-        place: &Place,
-        exported: BTreeMap<String, String>,
-        line: usize,
-        text: &str,
-        says: &str,
-    ) -> Result<Self, String> {
+    /// Opens a terminal in the clone, and runs these lines of the page until it has shown this text. Nothing that the reader's shell
+    /// exported is there. An error contains the output.
+    pub(super) async fn open(place: &Place, line: usize, text: &str, says: &str) -> Result<Self, String> {
         let lines = place.beside(&format!("terminal-{line}.sh"));
         std::fs::write(&lines, "\n".repeat(line - 1) + text).unwrap();
         let screen = lines.with_extension("screen");
@@ -40,7 +33,6 @@ impl Terminal {
         let mut child = Command::new("script")
             .args(["--quiet", "--return", "--flush", "--command", &command, "/dev/null"])
             .env_clear()
-            .envs(exported)
             .envs(&place.environment)
             .envs([("SHELL", "/bin/sh"), ("TERM", "dumb")])
             .current_dir(place.clone_directory())

@@ -48,6 +48,15 @@ impl Answer {
     }
 }
 
+/// Returns the JSON that the last command of an agent printed.
+#[track_caller]
+pub(crate) fn printed(answer: &Value) -> Value {
+    let text = answer["response"].as_str().unwrap_or_else(|| panic!("no text: {answer:#}"));
+    let json = text.strip_prefix("done: ").unwrap_or(text);
+    let first = serde_json::Deserializer::from_str(json).into_iter().next();
+    first.and_then(Result::ok).unwrap_or_else(|| panic!("no JSON: {answer:#}"))
+}
+
 impl TestServer {
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, self.url(path)).timeout(BOUND);

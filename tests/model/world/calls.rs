@@ -50,6 +50,7 @@ impl World {
             key: None,
             key_limits: KeyLimits::default(),
             repository: None,
+            scripted: false,
             trace_parent: None,
         };
         let submission = Submission {

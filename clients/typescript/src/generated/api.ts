@@ -587,6 +587,8 @@ export interface components {
             mcpServers: string[];
             /** @description what is wrong with its template: file, line and what it may be */
             error: string | null;
+            /** @description files of its template that do not work in a sandbox, a sentence for each */
+            warnings?: string[];
         };
         /**
          * @example {
@@ -647,7 +649,7 @@ export interface components {
             deleted: string;
         };
         /** @enum {string} */
-        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "capacity_reached" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
+        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "no_credential" | "capacity_reached" | "model_unreachable" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "mcp_server_failed" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
         /**
          * @description The members after `name` are missing for a caller without a key, where the server has keys.
          * @example {
@@ -664,7 +666,8 @@ export interface components {
          *         "live": 3,
          *         "waiting": 0,
          *         "max": 47
-         *       }
+         *       },
+         *       "credential": "api_key"
          *     }
          */
         Health: {
@@ -685,6 +688,11 @@ export interface components {
                 waiting: number;
                 max: number;
             };
+            /**
+             * @description What the server asks the model with
+             * @enum {string}
+             */
+            credential?: "api_key" | "oauth_token" | "login" | "login_expired" | "scripted" | "none";
         };
         /**
          * @example {
@@ -740,7 +748,8 @@ export interface components {
             truncated: boolean;
         };
         /**
-         * @description RFC 9457. The problem of a failed task also has the members of an answer; its `status` is then the status of the task
+         * @description RFC 9457. The problem of a failed task also has the members of an answer; its `status` is then the status of the task, which
+         *     `taskStatus` repeats, and `httpStatus` has the status of the response
          * @example {
          *       "type": "about:blank",
          *       "title": "Bad Request",
@@ -763,6 +772,10 @@ export interface components {
             taskId?: string;
             sessionId?: string;
             errorType?: components["schemas"]["ErrorType"];
+            /** @description Of a failed task only: its status, as in `status`. */
+            taskStatus?: components["schemas"]["TaskStatus"];
+            /** @description Of a failed task only: the status of the response. */
+            httpStatus?: number;
         };
         /**
          * @example {
@@ -1053,6 +1066,8 @@ export interface components {
             /** @description in lists and changes, where `prompt` or `context` is cut at 2,000 characters */
             truncated?: boolean;
             model: string;
+            /** @description where the scripted model answered and not Claude */
+            scripted?: boolean;
             maxTurns: number;
             timeoutMs: number;
             maxCostUsd: number | null;
@@ -2427,7 +2442,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": {
+                        openapi: string;
+                        paths: Record<string, never>;
+                    };
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -2455,7 +2473,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": {
+                        asyncapi: string;
+                        channels: Record<string, never>;
+                    };
                 };
             };
             400: components["responses"]["BadRequest"];

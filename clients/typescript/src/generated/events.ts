@@ -40,9 +40,9 @@ export interface components {
             epoch: string;
         };
         /** @enum {string} */
-        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "capacity_reached" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
+        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "no_credential" | "capacity_reached" | "model_unreachable" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "mcp_server_failed" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
         /** @description Types may be added, so ignore the ones that you do not know */
-        Event: components["schemas"]["Connected"] | components["schemas"]["TaskQueued"] | components["schemas"]["TaskStart"] | components["schemas"]["Stage"] | components["schemas"]["Init"] | components["schemas"]["ThinkingStart"] | components["schemas"]["Thinking"] | components["schemas"]["Text"] | components["schemas"]["ToolStart"] | components["schemas"]["ToolEnd"] | components["schemas"]["Retry"] | components["schemas"]["Subagent"] | components["schemas"]["TaskComplete"] | components["schemas"]["TaskFailed"] | components["schemas"]["Abort"] | components["schemas"]["SessionReset"] | components["schemas"]["SessionDeleted"] | components["schemas"]["Gap"] | components["schemas"]["Raw"];
+        Event: components["schemas"]["Connected"] | components["schemas"]["TaskQueued"] | components["schemas"]["TaskStart"] | components["schemas"]["Stage"] | components["schemas"]["Init"] | components["schemas"]["ThinkingStart"] | components["schemas"]["Thinking"] | components["schemas"]["Text"] | components["schemas"]["ToolStart"] | components["schemas"]["ToolEnd"] | components["schemas"]["Retry"] | components["schemas"]["Subagent"] | components["schemas"]["TaskComplete"] | components["schemas"]["TaskFailed"] | components["schemas"]["Abort"] | components["schemas"]["Warning"] | components["schemas"]["SessionReset"] | components["schemas"]["SessionDeleted"] | components["schemas"]["Gap"] | components["schemas"]["Raw"];
         /** @description Events are missing here. Without a number */
         Gap: {
             /** @constant */
@@ -217,6 +217,8 @@ export interface components {
             /** @description in lists and changes, where `prompt` or `context` is cut at 2,000 characters */
             truncated?: boolean;
             model: string;
+            /** @description where the scripted model answered and not Claude */
+            scripted?: boolean;
             maxTurns: number;
             timeoutMs: number;
             maxCostUsd: number | null;
@@ -400,6 +402,25 @@ export interface components {
             cache_creation_input_tokens: number;
             cache_read_input_tokens: number;
             requests: number;
+        };
+        /** @description Something is not as it should be, and the task goes on */
+        Warning: {
+            /** @constant */
+            type: "warning";
+            /** @description counts from 1 in each session, without holes */
+            seq: number;
+            /** Format: date-time */
+            ts: string;
+            taskId?: string;
+            /**
+             * @description The subject of a warning.
+             * @enum {string}
+             */
+            code: "mcp_server_failed" | "home_repaired";
+            /** @description a sentence */
+            message: string;
+            /** @description the MCP server that it is about */
+            server?: string;
         };
     };
     responses: never;

@@ -3,17 +3,24 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
+use domain::plain::of_serde;
 use domain::session::CREDENTIAL_NAMES;
 use domain::task::{MAX_TIMEOUT_MS, MAX_TURNS, check_variable};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{AgentSettings, McpServer, PermissionMode};
+use super::{AgentSettings, McpServer, McpTransport, PermissionMode};
 use crate::TemplateError;
+use crate::text::place;
 
 /// The maximum length of a description, which is one line in lists.
 const MAX_DESCRIPTION: usize = 500;
+
+/// The time that a task waits for an MCP server, and the maximum that a file can set.
+const STARTUP_TIMEOUT_MS: u64 = 30_000;
+const MAX_STARTUP_TIMEOUT_MS: u64 = 600_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +51,9 @@ struct Server {
     url: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    startup_timeout_ms: Option<i64>,
+    #[serde(default)]
+    required: bool,
 }
 
 /// An error at a place in the file.
@@ -62,13 +72,13 @@ impl Mistake {
 
     pub(super) fn in_file(self, path: &Path) -> TemplateError {
         let Mistake { line, column, reason } = self;
-        TemplateError::Settings { path: path.to_owned(), line, column, reason }
+        TemplateError::At { path: path.to_owned(), line, column, reason }
     }
 }
 
 pub(super) fn parse(text: &str) -> Result<AgentSettings, Mistake> {
-    let file: File =
-        toml::from_str(text).map_err(|error| Mistake::at(text, error.span(), one_line(error.message())))?;
+    let file: File = toml::from_str(text)
+        .map_err(|error| Mistake::at(text, error.span(), of_serde("setting", &one_line(error.message()))))?;
     let wrong = |span: Range<usize>, reason: String| Mistake::at(text, Some(span), reason);
 
     let long = |text: &&Spanned<String>| text.get_ref().chars().count() > MAX_DESCRIPTION;
@@ -129,14 +139,25 @@ fn check_server(name: &str, server: Server) -> Result<McpServer, String> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
         return Err(format!("{place}: a server's name has letters, digits, `-` and `_`"));
     }
+    let timeout_ms = match server.startup_timeout_ms.map(u64::try_from) {
+        None => STARTUP_TIMEOUT_MS,
+        Some(Ok(timeout_ms)) if (1..=MAX_STARTUP_TIMEOUT_MS).contains(&timeout_ms) => timeout_ms,
+        Some(_) => return Err(format!("{place}: `startup_timeout_ms` must be from 1 to {MAX_STARTUP_TIMEOUT_MS}")),
+    };
+    let required = server.required;
+    let transport = transport(&place, server)?;
+    Ok(McpServer { transport, startup_timeout: Duration::from_millis(timeout_ms), required })
+}
+
+fn transport(place: &str, server: Server) -> Result<McpTransport, String> {
     match (server.command, server.url) {
-        (Some(command), None) if server.headers.is_empty() => Ok(McpServer::Stdio { command, args: server.args }),
+        (Some(command), None) if server.headers.is_empty() => Ok(McpTransport::Stdio { command, args: server.args }),
         (Some(_), None) => Err(format!("{place}: `headers` is only allowed with `url`")),
         (None, Some(url)) if server.args.is_empty() => {
             let web = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
             let checked = web && url::Url::parse(&url).is_ok();
             if checked {
-                Ok(McpServer::Http { url, headers: server.headers })
+                Ok(McpTransport::Http { url, headers: server.headers })
             } else {
                 Err(format!("{place}: `url` must be an http or https URL"))
             }
@@ -146,13 +167,6 @@ fn check_server(name: &str, server: Server) -> Result<McpServer, String> {
             "{place}: it must have either `command` (and `args`), a program in the sandbox, or `url` (and `headers`)"
         )),
     }
-}
-
-/// Line and column of a byte, both counted from 1.
-fn place(text: &str, byte: usize) -> (usize, usize) {
-    let before = text.get(..byte).unwrap_or(text);
-    let line_begin = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (before.matches('\n').count() + 1, before[line_begin..].chars().count() + 1)
 }
 
 fn one_line(message: &str) -> String {

@@ -50,6 +50,16 @@ pub struct WithinTask {
     pub task_id: Option<TaskId>,
 }
 
+/// The subject of a warning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WarningCode {
+    McpServerFailed,
+    HomeRepaired,
+    #[serde(other, skip_serializing)]
+    Unknown,
+}
+
 /// The resource that a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

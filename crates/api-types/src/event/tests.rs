@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use domain::event::{Event, Origin, QueuedReason};
+use domain::event::{Event, Origin, QueuedReason, WarningCode};
 use domain::task::{Answer, ErrorType, Failure, Stage, TaskStatus};
 use domain::usage::Usage;
 use jiff::Timestamp;
@@ -105,6 +105,12 @@ fn events() -> Vec<Event> {
         Event::TaskComplete(Box::new(answer(None, Some("done".to_owned())))),
         Event::TaskComplete(Box::new(answer(Some(json!({ "b": 1, "a": 2 })), None))),
         Event::TaskFailed(failure()),
+        Event::Warning {
+            code: WarningCode::McpServerFailed,
+            message: "m".to_owned(),
+            server: Some("notes".to_owned()),
+        },
+        Event::Warning { code: WarningCode::HomeRepaired, message: "m".to_owned(), server: None },
         Event::SessionDeleted {},
         Event::Raw { event: raw(r#"{"type":"new"}"#) },
     ]);

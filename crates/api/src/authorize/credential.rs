@@ -18,6 +18,8 @@ pub(super) enum Credential<'a> {
         text: &'a str,
         session: SessionId,
     },
+    /// Another form of `Authorization`.
+    Other,
     None,
 }
 
@@ -31,6 +33,7 @@ impl Credential<'_> {
         let ticket = protocols.flat_map(|value| value.split(',')).find_map(|part| part.trim().strip_prefix(TICKET));
         match (ticket, stream_of(request.uri().path())) {
             (Some(text), Some(session)) => Credential::Ticket { text, session },
+            (_, _) if request.headers().contains_key(AUTHORIZATION) => Credential::Other,
             (_, _) => Credential::None,
         }
     }

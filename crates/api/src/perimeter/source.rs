@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use http::header::{CONTENT_LENGTH, HOST, ORIGIN, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 use super::authority::Authority;
 use super::{Perimeter, Refusal};
@@ -14,11 +14,15 @@ impl Perimeter {
         &self,
         method: &Method,
         uri: &Uri,
+        version: Version,
         headers: &HeaderMap,
         local: Option<SocketAddr>,
     ) -> Result<(), Refusal> {
         if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
             return Err(Refusal::TwoLengths);
+        }
+        if version == Version::HTTP_10 && is_health_check(uri, headers) {
+            return Ok(());
         }
         let host = self.check_host(uri, headers, local)?;
         let origin = self.check_origin(&host, headers)?;
@@ -74,6 +78,13 @@ static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 enum Origin {
     Absent,
     Allowed,
+}
+
+/// Returns true for a request of a load balancer, which by HTTP/1.0 need not name a host. HAProxy sends `OPTIONS /` unless it is told
+/// another path. No browser sends HTTP/1.0, and these paths tell nothing about anyone.
+fn is_health_check(uri: &Uri, headers: &HeaderMap) -> bool {
+    let names_nobody = [&HOST, &ORIGIN, &SEC_FETCH_SITE].into_iter().all(|name| !headers.contains_key(name));
+    names_nobody && uri.authority().is_none() && matches!(uri.path(), "/" | "/health" | "/ready")
 }
 
 /// A header that may occur once occurs several times.

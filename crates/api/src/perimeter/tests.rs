@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::any;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use tower::ServiceExt as _;
 
 use super::{Perimeter, Refusal, check_body, check_source, secure};
@@ -15,12 +15,16 @@ fn perimeter(listens_on: &str) -> Perimeter {
 }
 
 fn check(at: &str, target: &str, lines: &[(&str, &str)]) -> Result<(), Refusal> {
+    check_version(Version::HTTP_11, at, target, lines)
+}
+
+fn check_version(version: Version, at: &str, target: &str, lines: &[(&str, &str)]) -> Result<(), Refusal> {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
         headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
     }
     let local = Some("192.0.2.7:3456".parse().unwrap());
-    perimeter(at).check(&Method::GET, &target.parse::<Uri>().unwrap(), &headers, local)
+    perimeter(at).check(&Method::GET, &target.parse::<Uri>().unwrap(), version, &headers, local)
 }
 
 const HERE: &str = "127.0.0.1:3456";
@@ -42,6 +46,19 @@ fn hosts_that_are_ours() {
     ] {
         assert_eq!(check(HERE, "/", &[("host", host)]), Ok(()), "{host}");
     }
+}
+
+#[test]
+fn a_health_check_by_http_1_0_needs_no_host() {
+    let check = |target, lines: &[(&str, &str)]| check_version(Version::HTTP_10, HERE, target, lines);
+    for target in ["/", "/health", "/ready"] {
+        assert_eq!(check(target, &[]), Ok(()), "{target}");
+    }
+    let missing = Err(Refusal::InvalidHost("it is missing"));
+    assert_eq!(check("/sessions", &[]), missing);
+    assert_eq!(check("/health", &[("origin", "http://evil.example")]), missing);
+    assert!(matches!(check("/health", &[("host", "evil.example")]), Err(Refusal::HostNotAllowed(_))));
+    assert_eq!(check_version(Version::HTTP_11, HERE, "/health", &[]), missing);
 }
 
 #[test]

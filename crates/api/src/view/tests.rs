@@ -22,6 +22,7 @@ fn request() -> TaskRequest {
         key: None,
         key_limits: domain::access::KeyLimits::default(),
         repository: None,
+        scripted: false,
         trace_parent: None,
     }
 }

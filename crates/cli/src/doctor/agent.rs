@@ -12,12 +12,18 @@ pub(super) fn look(directory: &Path) -> Check {
     let shown = directory.display();
     // Another check examines the prices of models.
     let checked = Agents::load(directory).and_then(|agents| {
-        agents.entries().iter().try_for_each(|entry| agents.check(entry, |_| true)).map(|()| agents)
+        let warnings = agents.entries().iter().map(|entry| agents.check(entry, |_| true));
+        warnings.collect::<Result<Vec<_>, _>>().map(|warnings| (agents, warnings.concat()))
     });
     match checked {
-        Ok(agents) => {
+        Ok((agents, warnings)) => {
             let (names, default) = (agents.names(), agents.default_name());
-            Check::ok(NAME, format!("in {shown} there are {names}; the default is `{default}`"))
+            let found = format!("in {shown} there are {names}; the default is `{default}`");
+            if warnings.is_empty() {
+                Check::ok(NAME, found)
+            } else {
+                Check::warn(NAME, format!("{found}; {}", warnings.join("; ")), "correct these files of the templates")
+            }
         }
         Err(error) => {
             Check::fail(NAME, in_words(&error), "correct it, or set AGENT_DIR to a directory with an AGENTS.md")

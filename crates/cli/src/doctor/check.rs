@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use domain::plain::of_os;
 use serde::Serialize;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -31,11 +32,11 @@ impl Check {
     }
 
     pub(super) fn warn(name: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Check { name, status: Status::Warn, detail: detail.into(), remedy: Some(remedy.into()) }
+        Check { name, status: Status::Warn, detail: of_os(&detail.into()), remedy: Some(remedy.into()) }
     }
 
     pub(super) fn fail(name: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Check { name, status: Status::Fail, detail: detail.into(), remedy: Some(remedy.into()) }
+        Check { name, status: Status::Fail, detail: of_os(&detail.into()), remedy: Some(remedy.into()) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use gateway::{CredentialKind, CredentialState, Gateway, Prices};
 use jiff::{SignedDuration, Timestamp};
+use network_access::NetworkError;
 
 use super::Settings;
 use super::check::{Check, in_words};
@@ -9,16 +10,17 @@ use super::check::{Check, in_words};
 /// A login with less time left may expire within the next task. It is not renewed while the CLI does not run on the host.
 const SHORT: SignedDuration = SignedDuration::from_mins(30);
 
-const REMEDY: &str = "set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN in the environment or in .env, or log in with `claude` on this host";
+const REMEDY: &str = "set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN in the environment or in .env, or log in with `claude` on \
+                      this host; `claude-runner serve --scripted` needs none and answers with a scripted model";
 
-pub(super) fn look(settings: &Settings) -> Vec<Check> {
+pub(super) async fn look(settings: &Settings) -> Vec<Check> {
     let credential = match &settings.credentials {
         Ok(credentials) => credential(&credentials.state(), Timestamp::now()),
         Err(error) => {
             Check::fail("credential", in_words(error.as_ref()), "set it to what the console or `claude` gave you")
         }
     };
-    vec![model(settings), api(settings), credential]
+    vec![model(settings), api(settings).await, credential]
 }
 
 fn model(settings: &Settings) -> Check {
@@ -36,16 +38,33 @@ fn model(settings: &Settings) -> Check {
     }
 }
 
-/// Checks only the address, because a request would cost money.
-fn api(settings: &Settings) -> Check {
+/// Checks that the API can be reached, without a request that would cost money.
+async fn api(settings: &Settings) -> Check {
+    const NAME: &str = "model-api";
     let (address, made) = &settings.model_api;
-    let problem = match made {
-        Err(error) => Some(in_words(error.as_ref())),
-        Ok(made) => Gateway::check(made).err().map(|error| in_words(&error)),
+    let wrong = |problem| Check::fail(NAME, problem, "set ANTHROPIC_BASE_URL like https://api.anthropic.com");
+    let made = match made {
+        Ok(made) => made,
+        Err(error) if error.is::<NetworkError>() => {
+            return Check::fail(
+                NAME,
+                in_words(error.as_ref()),
+                "correct HTTPS_PROXY, HTTP_PROXY or CA_FILE, or leave it out",
+            );
+        }
+        Err(error) => return wrong(in_words(error.as_ref())),
     };
-    match problem {
-        None => Check::ok("model-api", format!("requests go to {address}")),
-        Some(problem) => Check::fail("model-api", problem, "set ANTHROPIC_BASE_URL like https://api.anthropic.com"),
+    if let Err(error) = Gateway::check(made) {
+        return wrong(in_words(&error));
+    }
+    let by = if made.network.is_direct() { String::new() } else { format!(" ({})", made.network) };
+    match Gateway::reach(made).await {
+        Ok(()) => Check::ok(NAME, format!("requests go to {address}{by}")),
+        Err(problem) => Check::warn(
+            NAME,
+            format!("{address} cannot be reached{by}: {problem}"),
+            "check the network; a proxy is set by HTTPS_PROXY and NO_PROXY, and a private certificate authority by CA_FILE",
+        ),
     }
 }
 
@@ -57,6 +76,7 @@ fn credential(state: &CredentialState, now: Timestamp) -> Check {
         Some(CredentialKind::ApiKey) => "ANTHROPIC_API_KEY",
         Some(CredentialKind::OAuthToken) => "CLAUDE_CODE_OAUTH_TOKEN",
         Some(CredentialKind::Login) => "the login of Claude Code on this host",
+        Some(CredentialKind::Scripted) => return scripted(),
         None => "none",
     };
     match (&state.usable, left) {
@@ -76,6 +96,15 @@ fn credential(state: &CredentialState, now: Timestamp) -> Check {
             Check::fail(NAME, problem.trim_end_matches([' ', ':', ';']), REMEDY)
         }
     }
+}
+
+/// SCRIPTED is meant for trying the server, so it is pointed out.
+fn scripted() -> Check {
+    Check::warn(
+        "credential",
+        "none is used: the scripted model answers, not Claude (SCRIPTED)",
+        "leave SCRIPTED out and set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN, so that Claude answers",
+    )
 }
 
 /// Formats a duration in its largest unit, which is precise enough here.

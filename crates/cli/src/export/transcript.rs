@@ -65,6 +65,10 @@ impl Transcript {
                 add(&mut text, if event.is_error { "Failed:" } else { "Result:" });
                 add(&mut text, fenced("", &event.result));
             }
+            Event::Warning(event) => {
+                text.push_str(&self.said());
+                add(&mut text, format!("*Warning: {}*", event.message));
+            }
             Event::Stage(event) => {
                 let repo = event.repo.as_ref().map(ToString::to_string).unwrap_or_default();
                 let (branch, pull) = (event.branch.as_deref(), event.pr_url.as_deref());

@@ -6,6 +6,7 @@ use domain::budget::InstallationLimits;
 use engine::{Limits, Network};
 use forge::{AppKey, GitHub, GitHubCredential, GitHubSettings};
 use gateway::{Credential, Credentials, GatewaySettings, Prices, Workflows};
+use mock_api::scripted_model::DEFAULT_KEY;
 use observe::metrics::Metrics;
 use sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
 use sandbox::{SandboxSettings, WarmSettings};
@@ -36,6 +37,7 @@ impl ServeOptions {
         let upstream =
             self.anthropic_base_url.parse().map_err(|_| ConfigError::Upstream(self.anthropic_base_url.clone()))?;
         let mut settings = GatewaySettings::new(upstream, prices);
+        settings.network = self.network.access()?;
         settings.egress_allow = self.egress_allow.rules(self.egress_presets_file.as_deref())?;
         settings.bounds.outside_bytes = self.egress_max_bytes.bytes();
         Ok(settings)
@@ -49,8 +51,12 @@ impl ServeOptions {
         }
     }
 
-    /// The operator's credential: a token, a key, or else the login of Claude Code on this host.
+    /// The operator's credential: the scripted model's key, a token, a key, or else the login of Claude Code on this host.
     pub fn credentials(&self) -> Result<Credentials, ConfigError> {
+        if self.scripted {
+            let key = Credential::scripted(DEFAULT_KEY).map_err(|_| ConfigError::Credential("SCRIPTED"))?;
+            return Ok(Credentials::new(Some(key), None));
+        }
         let token = self.claude_code_oauth_token.as_ref().map(|token| Credential::oauth_token(token.expose_secret()));
         let key = self.anthropic_api_key.as_ref().map(|key| Credential::api_key(key.expose_secret()));
         let operator = match (token, key) {
@@ -75,7 +81,8 @@ impl ServeOptions {
             (None, None, None) => return Ok(None),
         };
         let (url, api_url) = (self.github_url.clone(), self.github_api_url.clone());
-        let github = GitHub::new(GitHubSettings { url, api_url, credential }).map_err(ConfigError::Forge)?;
+        let github = GitHub::new(GitHubSettings { url, api_url, credential, network: self.network.access()? })
+            .map_err(ConfigError::Forge)?;
         let settings = RepositorySettings {
             image: self.repository_image.clone(),
             orchestrator_timeout: Duration::from_millis(self.orchestrator_timeout_ms),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use domain::egress::EgressRule;
+use domain::plain::of_serde;
 
 use super::value::parts;
 
@@ -71,7 +72,8 @@ fn read(path: &Path) -> Result<BTreeMap<String, Vec<EgressRule>>, PresetError> {
 }
 
 fn parse(text: &str) -> Result<BTreeMap<String, Vec<EgressRule>>, String> {
-    let lists: BTreeMap<String, Vec<String>> = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+    let lists: BTreeMap<String, Vec<String>> =
+        toml::from_str(text).map_err(|error| of_serde("preset", error.message()))?;
     let preset = |(name, rules): (String, Vec<String>)| {
         if !is_name(&name) {
             return Err(format!("{name}: a preset's name has letters, digits, `-` and `_`"));

@@ -16,10 +16,14 @@ pub enum ErrorType {
     Timeout,
     Stalled,
     AuthExpired,
+    NoCredential,
     CapacityReached,
+    /// The model API could not be reached, or failed each time.
+    ModelUnreachable,
     MaxTurns,
     BudgetExceeded,
     InvalidOutput,
+    McpServerFailed,
     ExitCode,
     OomKilled,
     ContainerLost,
@@ -40,10 +44,13 @@ impl ErrorType {
             ErrorType::Timeout => "timeout",
             ErrorType::Stalled => "stalled",
             ErrorType::AuthExpired => "auth_expired",
+            ErrorType::NoCredential => "no_credential",
             ErrorType::CapacityReached => "capacity_reached",
+            ErrorType::ModelUnreachable => "model_unreachable",
             ErrorType::MaxTurns => "max_turns",
             ErrorType::BudgetExceeded => "budget_exceeded",
             ErrorType::InvalidOutput => "invalid_output",
+            ErrorType::McpServerFailed => "mcp_server_failed",
             ErrorType::ExitCode => "exit_code",
             ErrorType::OomKilled => "oom_killed",
             ErrorType::ContainerLost => "container_lost",
@@ -104,10 +111,13 @@ impl Failure {
             ErrorType::Timeout
             | ErrorType::Stalled
             | ErrorType::AuthExpired
+            | ErrorType::NoCredential
             | ErrorType::CapacityReached
+            | ErrorType::ModelUnreachable
             | ErrorType::MaxTurns
             | ErrorType::BudgetExceeded
             | ErrorType::InvalidOutput
+            | ErrorType::McpServerFailed
             | ErrorType::ExitCode
             | ErrorType::OomKilled
             | ErrorType::ContainerLost

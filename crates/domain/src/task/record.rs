@@ -89,6 +89,9 @@ pub struct TaskRequest {
     /// Set on the task that starts a repository task's session.
     #[serde(default)]
     pub repository: Option<RepositoryRequest>,
+    /// The server ran with its scripted model when the task was submitted: Claude did not answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scripted: bool,
     /// The caller's span, if it wants to see the task in its own trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_parent: Option<TraceParent>,
@@ -110,6 +113,7 @@ impl TaskRequest {
             key: self.key.clone(),
             key_limits: self.key_limits.clone(),
             repository: self.repository.clone(),
+            scripted: self.scripted,
             trace_parent: self.trace_parent,
         }
     }

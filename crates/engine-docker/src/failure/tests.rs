@@ -25,12 +25,24 @@ fn a_full_disk_is_told_by_its_words() {
 }
 
 #[test]
+fn a_socket_that_cannot_be_used_is_told_with_what_to_do() {
+    for (kind, words) in [
+        (io::ErrorKind::PermissionDenied, "usermod -aG docker USER"),
+        (io::ErrorKind::ConnectionRefused, "nothing listens there (start the engine"),
+        (io::ErrorKind::NotFound, "there is no such socket"),
+    ] {
+        let error = context().error(Error::IOError { err: kind.into() });
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
 fn nobody_there_is_unreachable() {
     let error = context().error(Error::SocketNotFoundError("/engine.sock".to_owned()));
 
     assert_eq!(
         error.to_string(),
         "could not start container: the container engine at unix:///engine.sock is unreachable: \
-         Socket not found: /engine.sock"
+         there is no such socket (start the engine, or set DOCKER_HOST to where it listens)"
     );
 }

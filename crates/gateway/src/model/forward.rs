@@ -13,6 +13,7 @@ use crate::answer::{Body, final_model_error, full, in_words, model_error, shorte
 use crate::credential::{Credential, CredentialKind, Unusable};
 use crate::failure::GatewayFailure;
 use crate::headers::{X_SHOULD_RETRY, strip_model_answer};
+use crate::outage::Next;
 use crate::retry::retry_after;
 use crate::sandbox::SandboxGateway;
 use crate::upstream::Upstream;
@@ -36,6 +37,13 @@ struct Attempt<'a, F> {
     is_abandoned: F,
 }
 
+/// The program that retries a request which the gateway has given up.
+#[derive(Clone, Copy)]
+enum Retried {
+    ByCli,
+    Nobody,
+}
+
 /// An unsuccessful answer, read to its end.
 struct Trouble {
     status: StatusCode,
@@ -53,7 +61,14 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
         loop {
             let credential = self.sandbox.credential().map_err(|unusable| self.without_credential(unusable))?;
             failpoint!("model.asking");
-            let response = self.post(&credential).await?;
+            let asked = Instant::now();
+            let response = match self.post(&credential).await {
+                Ok(response) => response,
+                Err(sentence) => {
+                    self.outage(asked, sentence).await?;
+                    continue;
+                }
+            };
             failpoint!("model.answering");
             if response.status().is_success() {
                 return Ok(response);
@@ -97,19 +112,33 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                          really is",
                         trouble.location()
                     );
-                    return Err(self.unreachable(sentence));
+                    return Err(self.unreachable(sentence, Retried::Nobody));
                 }
-                _ => return Err(self.unreachable(trouble.sentence())),
+                _ => self.outage(asked, trouble.sentence()).await?,
             }
         }
     }
 
-    async fn post(&self, credential: &Credential) -> Result<reqwest::Response, Response<Body>> {
+    /// Sends the request. The error is a sentence.
+    async fn post(&self, credential: &Credential) -> Result<reqwest::Response, String> {
         let mut headers = self.request.headers.clone();
         credential.put_in(&mut headers);
         let ModelRequest { endpoint, query, body, .. } = self.request;
         let sent = self.sandbox.shared.upstream.post(endpoint.path(), query.as_deref(), headers, body.clone()).await;
-        sent.map_err(|error| self.unreachable(format!("the model API could not be reached: {}", in_words(&error))))
+        sent.map_err(|error| format!("the model API could not be reached: {}", in_words(&error)))
+    }
+
+    /// Waits until the request may be tried again, or returns the answer in its place. The try began at `asked`.
+    async fn outage(&self, asked: Instant, sentence: String) -> Result<(), Response<Body>> {
+        match self.sandbox.outage.failed(asked, Instant::now(), &self.sandbox.shared.outage) {
+            Next::Retry(pause) if !(self.is_abandoned)() => {
+                tracing::info!(sentence, "retrying the model API");
+                tokio::time::sleep(pause).await;
+                Ok(())
+            }
+            Next::LeaveToCli | Next::Retry(_) => Err(self.unreachable(sentence, Retried::ByCli)),
+            Next::GiveUp => Err(self.unreachable(sentence, Retried::Nobody)),
+        }
     }
 
     /// Returns true if the login was renewed since `credential` was read from it.
@@ -139,6 +168,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
             CredentialKind::ApiKey => "check ANTHROPIC_API_KEY",
             CredentialKind::OAuthToken => "check CLAUDE_CODE_OAUTH_TOKEN; `claude setup-token` makes a new one",
             CredentialKind::Login => "run `claude` on the host to log in again",
+            CredentialKind::Scripted => "the scripted model was told to answer this",
         };
         let sentence = format!("{}; {remedy}", trouble.sentence());
         let answer = final_model_error(StatusCode::UNAUTHORIZED, "authentication_error", &sentence);
@@ -161,9 +191,13 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
         answer
     }
 
-    /// The answer for an outage. The CLI retries it by itself.
-    fn unreachable(&self, sentence: String) -> Response<Body> {
-        let answer = model_error(StatusCode::BAD_GATEWAY, "api_error", &sentence);
+    /// The answer for an outage.
+    fn unreachable(&self, sentence: String, retried: Retried) -> Response<Body> {
+        let answer = match retried {
+            Retried::ByCli => model_error(StatusCode::BAD_GATEWAY, "api_error", &sentence),
+            // The status is one with which each version of the CLI obeys `x-should-retry`.
+            Retried::Nobody => final_model_error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", &sentence),
+        };
         self.fail(GatewayFailure::Unreachable { sentence });
         answer
     }

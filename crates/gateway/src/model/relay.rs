@@ -13,14 +13,16 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::{Endpoint, ModelRequest, forward};
 use crate::activity::OpenRequest;
-use crate::answer::{Body, BoxError, empty, full, model_error, shortened};
+use crate::answer::{Body, BoxError, empty, final_model_error, full, model_error, shortened};
 use crate::block_stop_buffer::BlockStopBuffer;
 use crate::failure::GatewayFailure;
 use crate::headers::strip_model_answer;
 use crate::meter::MeteredRequest;
+use crate::outage::Next;
 use crate::sandbox::SandboxGateway;
 use crate::sse::{Origin, UsageReader, statement_of_json};
 use crate::task::{CutCharge, TaskRequests};
@@ -147,7 +149,12 @@ impl Open {
     /// Converts an answer that is not the API's into an error. Such an answer costs nothing.
     fn foreign(&mut self, headers: &HeaderMap, body: &[u8], end: End) -> Response<Body> {
         let sentence = foreign_sentence(headers, body, end);
-        let answer = model_error(StatusCode::BAD_GATEWAY, "api_error", &sentence);
+        let answer = match self.sandbox.outage.failed(Instant::now(), Instant::now(), &self.sandbox.shared.outage) {
+            Next::LeaveToCli => model_error(StatusCode::BAD_GATEWAY, "api_error", &sentence),
+            Next::Retry(_) | Next::GiveUp => {
+                final_model_error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", &sentence)
+            }
+        };
         if let Some(entry) = &mut self.entry {
             entry.refused(StatusCode::BAD_GATEWAY);
             self.sandbox.fail(GatewayFailure::Unreachable { sentence });

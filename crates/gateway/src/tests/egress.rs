@@ -1,39 +1,44 @@
 //! Tests the choice of addresses for a name, without dialling any.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::egress::{EgressRule, Via};
+use network_access::{NetworkAccess, NetworkSettings};
 
 use super::world::Names;
-use crate::egress::{Egress, Refusal, Target};
+use crate::egress::{Egress, Refusal, Route, Target};
 use crate::sandbox::SandboxRules;
 
 fn egress(rules: &[&str], names: &[(&str, &str)]) -> Egress {
+    egress_through(NetworkAccess::default(), rules, names)
+}
+
+fn egress_through(network: NetworkAccess, rules: &[&str], names: &[(&str, &str)]) -> Egress {
     Egress::new(
         rules.iter().map(|rule| rule.parse().unwrap()).collect(),
         Arc::new(Names::of(names)),
         "api.model.example".parse().ok(),
+        network,
     )
 }
 
-async fn admit(egress: &Egress, host: &str, port: u16) -> Result<Vec<SocketAddr>, Refusal> {
+async fn admit(egress: &Egress, host: &str, port: u16) -> Result<Route, Refusal> {
     admit_for(egress, &[], host, port).await
 }
 
-async fn admit_for(egress: &Egress, session: &[EgressRule], host: &str, port: u16) -> Result<Vec<SocketAddr>, Refusal> {
+async fn admit_for(egress: &Egress, session: &[EgressRule], host: &str, port: u16) -> Result<Route, Refusal> {
     let rules = SandboxRules { operator: Vec::new(), caller: session.to_vec() };
     admit_by(egress, &rules, host, port).await
 }
 
-async fn admit_by(egress: &Egress, rules: &SandboxRules, host: &str, port: u16) -> Result<Vec<SocketAddr>, Refusal> {
+async fn admit_by(egress: &Egress, rules: &SandboxRules, host: &str, port: u16) -> Result<Route, Refusal> {
     let target = Target { host: host.parse().unwrap(), port, via: Via::Tunnel };
     egress.admit(rules, &target, Duration::from_mins(1)).await
 }
 
-fn addresses(list: &[&str]) -> Vec<SocketAddr> {
-    list.iter().map(|address| address.parse().unwrap()).collect()
+fn addresses(list: &[&str]) -> Route {
+    Route::Direct(list.iter().map(|address| address.parse().unwrap()).collect())
 }
 
 #[tokio::test]
@@ -93,7 +98,7 @@ async fn a_sessions_rules_are_its_own() {
 async fn an_agents_rules_are_judged_like_the_operators() {
     let names = [("in.example", "10.0.0.1"), ("meta.example", "169.254.169.254"), ("api.model.example", "1.1.1.1")];
     let egress = egress(&[], &names);
-    let own: SocketAddr = "127.0.0.1:443".parse().unwrap();
+    let own: std::net::SocketAddr = "127.0.0.1:443".parse().unwrap();
     egress.protect(own);
     let operator = ["169.254.169.254:443", "in.example", "meta.example", "*.example", "127.0.0.1", "api.model.example"];
     let rules = SandboxRules { operator: operator.map(|rule| rule.parse().unwrap()).into(), caller: Vec::new() };
@@ -158,4 +163,23 @@ async fn the_coordinator_and_the_engine_are_never_reached() {
         Ok(addresses(&["198.51.100.7:3456"])),
         "another host's port"
     );
+}
+
+#[tokio::test]
+async fn behind_a_proxy_the_same_addresses_are_refused() {
+    let settings = NetworkSettings {
+        https_proxy: Some("http://proxy.corp.example:3128".to_owned()),
+        no_proxy: "direct.example".to_owned(),
+        ..NetworkSettings::default()
+    };
+    let names = [("a.example", "1.1.1.1"), ("inside.wild.example", "10.0.0.1"), ("direct.example", "1.1.1.2")];
+    let rules = ["a.example", "unknown.example", "*.wild.example", "direct.example"];
+    let egress = egress_through(NetworkAccess::new(&settings).unwrap(), &rules, &names);
+    let is_proxied = |route| matches!(route, Ok(Route::Proxy(proxy)) if proxy.host == "proxy.corp.example");
+    assert!(is_proxied(admit(&egress, "a.example", 443).await));
+    assert!(is_proxied(admit(&egress, "unknown.example", 443).await), "the proxy may know it");
+    assert_eq!(admit(&egress, "direct.example", 443).await, Ok(addresses(&["1.1.1.2:443"])));
+    assert_eq!(admit(&egress, "inside.wild.example", 443).await, Err(Refusal::NotPublic));
+    assert!(matches!(admit(&egress, "unknown.wild.example", 443).await, Err(Refusal::Unresolved(_))));
+    assert_eq!(admit(&egress, "other.example", 443).await, Err(Refusal::NotAllowed));
 }

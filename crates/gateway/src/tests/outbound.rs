@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::HeaderMap;
+use network_access::NetworkAccess;
 use reqwest::Url;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -16,7 +17,11 @@ use super::world::Names;
 use crate::{Answered, Outbound, OutboundError, Resolve};
 
 fn outbound(rules: &[&str], names: &[(&str, &str)]) -> Outbound {
-    Outbound::new(rules.iter().map(|rule| rule.parse().unwrap()).collect(), Arc::new(Names::of(names)))
+    Outbound::new(
+        rules.iter().map(|rule| rule.parse().unwrap()).collect(),
+        Arc::new(Names::of(names)),
+        NetworkAccess::default(),
+    )
 }
 
 fn url(text: &str) -> Url {
@@ -92,7 +97,7 @@ async fn the_address_that_was_checked_is_the_one_that_is_called() {
     let port = listener.local_addr().unwrap().port();
     let resolver = Arc::new(Turning::default());
     let rule = format!("http://turning.example:{port}").parse().unwrap();
-    let outbound = Outbound::new(vec![rule], Arc::clone(&resolver) as Arc<dyn Resolve>);
+    let outbound = Outbound::new(vec![rule], Arc::clone(&resolver) as Arc<dyn Resolve>, NetworkAccess::default());
     let serve = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = vec![0; 4096];

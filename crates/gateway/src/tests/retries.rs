@@ -8,7 +8,7 @@ use domain::budget::Payer;
 use serde_json::json;
 
 use super::world::*;
-use crate::GatewayFailure;
+use crate::{GatewayFailure, OutageBounds};
 
 fn success() -> Response {
     message("claude-sonnet-4-6", &json!({ "input_tokens": 0, "output_tokens": 0 }))
@@ -117,6 +117,26 @@ async fn outages_are_left_to_the_cli() {
 }
 
 #[tokio::test]
+async fn an_outage_that_lasts_is_retried_here_and_then_ends_the_task() {
+    let outage = |left_to_cli, total| OutageBounds { left_to_cli, total, pause: Duration::ZERO };
+    let hour = Duration::from_hours(1);
+    let server = Server::start(|count, _| if count < 4 { json_answer(502, &json!("")) } else { success() }).await;
+    let mut setup = Setup::before(server.address);
+    setup.settings.outage = outage(Duration::ZERO, hour);
+    let world = setup.open();
+    assert_eq!(world.ask().await.status, 200);
+    assert_eq!((server.seen().len(), world.sandbox.failure()), (4, None));
+
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut setup = Setup::before(nobody);
+    setup.settings.outage = outage(Duration::ZERO, Duration::ZERO);
+    let world = setup.open();
+    let answer = world.ask().await;
+    assert_eq!((answer.status.as_u16(), answer.should_retry()), (429, Some("false")));
+    assert!(matches!(world.sandbox.failure(), Some(GatewayFailure::Unreachable { .. })));
+}
+
+#[tokio::test]
 async fn redirects_do_not_carry_the_credential_away() {
     let thief = Server::answering().await;
     let to = thief.url("/v1/messages");
@@ -127,7 +147,8 @@ async fn redirects_do_not_carry_the_credential_away() {
     })
     .await;
     let world = Setup::before(server.address).open();
-    assert_eq!(world.ask().await.status, 502);
+    // A repetition would be redirected too.
+    assert_eq!(world.ask().await.should_retry(), Some("false"));
     assert!(thief.seen().is_empty());
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use network_access::NetworkAccess;
 use opentelemetry_http::{HttpClient, HttpError, Request, Response};
-use reqwest::redirect;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -28,14 +28,8 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new() -> Result<Self, reqwest::Error> {
-        // Follow no redirects, because the headers may contain secrets. Use no proxy from the environment, as
-        // everywhere.
-        let http = reqwest::Client::builder()
-            .timeout(REQUEST_TIMEOUT)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .build()?;
+    pub(super) fn new(network: &NetworkAccess) -> Result<Self, reqwest::Error> {
+        let http = network.client().timeout(REQUEST_TIMEOUT).build()?;
         let (runtime, tracker) = (Handle::current(), TaskTracker::new());
         Ok(Client { http, runtime, tracker, fails: AtomicBool::new(false) })
     }

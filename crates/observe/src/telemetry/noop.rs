@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use domain::task::TraceParent;
+use network_access::NetworkAccess;
 use tracing::warn;
 
 use super::span::Span;
@@ -12,7 +13,7 @@ pub(super) struct Exporter(Infallible);
 
 impl Exporter {
     #[expect(clippy::unnecessary_wraps, reason = "as in otlp.rs")]
-    pub(super) fn start() -> Result<Option<Self>, String> {
+    pub(super) fn start(_: &NetworkAccess) -> Result<Option<Self>, String> {
         warn!(
             "OTEL_EXPORTER_OTLP_ENDPOINT is set, but this build sends no traces: build with `cargo build --release \
              --package coordinator --features otel`"

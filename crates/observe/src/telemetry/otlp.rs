@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::task::TraceParent;
+use network_access::NetworkAccess;
 use opentelemetry::trace::{
     SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
@@ -38,8 +39,8 @@ pub(super) struct Exporter {
 impl Exporter {
     /// Starts the exporter. An error concerns one of the OTEL_* variables. The result is never `None`; the signature
     /// matches noop.rs.
-    pub(super) fn start() -> Result<Option<Self>, String> {
-        let client = Client::new().map_err(|error| error.to_string())?;
+    pub(super) fn start(network: &NetworkAccess) -> Result<Option<Self>, String> {
+        let client = Client::new(network).map_err(|error| error.to_string())?;
         let exporter = SpanExporter::builder().with_http().with_http_client(client).build();
         let mut processor = BatchSpanProcessor::builder(exporter.map_err(|error| error.to_string())?).build();
         opentelemetry_sdk::trace::SpanProcessor::set_resource(&mut processor, &resource());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::error_chain;
 use domain::task::{ErrorType, Failure, TaskId, TaskRecord};
 use failpoint::failpoint;
-use gateway::{AssignedTask, Assignee, UsageSnapshot};
+use gateway::{AssignedTask, Assignee, GatewayFailure, UsageSnapshot};
 use observe::telemetry::TaskTrace;
 use sandbox::{ProcessOutput, Warm};
 use store::{Store, StoreError};
@@ -164,7 +164,7 @@ impl Agent {
             }
         };
         let env = durable.visible_env();
-        let changed = self.sandbox.apply_env(&env);
+        let changed = self.sandbox.apply_env(&env) || self.conversation.must_restart_servers();
         if let Some(running) = tasks.running() {
             self.conversation.send_prompt(running, &message, changed.then_some(&env));
         }
@@ -226,7 +226,8 @@ impl Agent {
         let timeout = scope.context.settings.stall_timeout;
         let stalls_at = self.stalls_at(scope.tasks, timeout);
         let failure = match scope.tasks.overdue(now, stalls_at)? {
-            Overdue::TimedOut(failure) => {
+            Overdue::TimedOut(mut failure) => {
+                failure.error.push_str(&self.waits_for());
                 self.interrupt(failure, scope.tasks);
                 return None;
             }
@@ -236,13 +237,29 @@ impl Agent {
                 if scope.tasks.restart_not_started(RetryReason::AgentHung, scope.durable) {
                     return Some(Input::Lost);
                 }
-                let seconds = timeout.as_secs();
-                let error = format!("nothing was heard from the agent for {seconds} s (STALL_TIMEOUT_MS)");
-                Failure::new(ErrorType::Stalled, error)
+                let waits = self.waits_for();
+                self.conversation.servers_hung().unwrap_or_else(|| {
+                    let seconds = timeout.as_secs();
+                    let error = format!("nothing was heard from the agent for {seconds} s (STALL_TIMEOUT_MS){waits}");
+                    Failure::new(ErrorType::Stalled, error)
+                })
             }
         };
         self.end_running(End::new(failure, EndedBy::Request), scope.tasks, scope.durable);
         Some(Input::Lost)
+    }
+
+    /// Returns the rest of a sentence about a task that takes too long: the model API that its agent waits for, if it does.
+    fn waits_for(&self) -> String {
+        let Some(gateway) = self.sandbox.gateway() else { return String::new() };
+        let activity = gateway.activity();
+        match gateway.failure() {
+            Some(failure @ GatewayFailure::Unreachable { .. }) => format!("; {}", failure.sentence()),
+            _ if activity.open_requests > 0 => {
+                format!("; the model API has been silent for {} s", activity.last.elapsed().as_secs())
+            }
+            _ => String::new(),
+        }
     }
 
     /// Forces a failure on the running task, and tells the agent to end the turn.

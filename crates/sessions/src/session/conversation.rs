@@ -2,6 +2,7 @@
 //! next input of the state table in `next`.
 
 mod output;
+mod servers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +15,6 @@ use domain::event::Event;
 use domain::task::{Failure, TaskId, TaskRequest};
 use gateway::{SandboxGateway, UsageSnapshot};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::durable::DurableState;
@@ -23,6 +23,7 @@ use super::running::{Progress, Running};
 use super::state::Input;
 use super::tasks::{End, Tasks, WaitingTask};
 pub(crate) use output::LineContext;
+use servers::WaitingMessage;
 
 /// The time that an idle agent has to confirm a message. It needs milliseconds, even under load.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -33,6 +34,10 @@ pub(crate) struct Conversation {
     dialogue: Dialogue,
     /// Lines for the agent's stdin.
     outbox: Vec<String>,
+    /// The message that is sent once the agent's MCP servers have started.
+    waiting: Option<WaitingMessage>,
+    /// A required MCP server could not be used.
+    required_failed: bool,
     /// The input for the session's state that follows from the last output.
     next: Option<Input>,
     last_output: Instant,
@@ -61,6 +66,8 @@ impl Conversation {
             template: None,
             dialogue: Dialogue::default(),
             outbox: Vec::new(),
+            waiting: None,
+            required_failed: false,
             next: None,
             last_output: Instant::now(),
             controls: 0,
@@ -72,6 +79,7 @@ impl Conversation {
         self.template = Some(template);
         self.dialogue = Dialogue::default();
         self.outbox.clear();
+        (self.waiting, self.required_failed) = (None, false);
         self.next = None;
     }
 
@@ -122,28 +130,17 @@ impl Conversation {
         self.dialogue.narrator = Narrator::default();
     }
 
-    /// Sends the running task's message, after the settings that the task needs. `env`: where it differs from the
-    /// agent's.
+    /// Sends the running task's message, after the settings that the task needs and once its MCP servers have started. `env`: where
+    /// it differs from the agent's.
     pub(crate) fn send_prompt(&mut self, running: &Running, message: &str, env: Option<&BTreeMap<String, String>>) {
         let model = &running.record.request.model;
         if let Some(env) = env {
             self.control(&ControlRequest::ApplyFlagSettings { env });
-            self.restart_mcp_servers(env);
         }
         // Set for each task: the CLI keeps the model of an earlier task.
-        self.control(&ControlRequest::SetModel { model });
-        self.outbox.push(user_message(&running.prompt().to_string(), message));
+        let set_model = self.control_line(&ControlRequest::SetModel { model });
+        self.send_with_servers(env, vec![set_model, user_message(&running.prompt().to_string(), message)]);
         self.last_output = Instant::now();
-    }
-
-    /// MCP servers keep the environment that they were started with.
-    fn restart_mcp_servers(&mut self, env: &BTreeMap<String, String>) {
-        let Some(template) = self.template.clone() else { return };
-        let none: Result<Box<RawValue>, _> = RawValue::from_string("{}".to_owned());
-        if let (Some(servers), Ok(none)) = (template.settings.mcp_config(env), none) {
-            self.control(&ControlRequest::SetMcpServers { servers: &none });
-            self.control(&ControlRequest::SetMcpServers { servers: &servers });
-        }
     }
 
     pub(crate) fn take_outbox(&mut self) -> Vec<String> {
@@ -165,6 +162,9 @@ impl Conversation {
         if self.dialogue.narrator.tool_runs() {
             return None;
         }
+        if let Some(waiting) = &self.waiting {
+            return Some(waiting.until());
+        }
         let not_started = running.is_not_started() && !gateway.was_asked();
         let patience = if not_started { timeout.min(ACCEPT_TIMEOUT) } else { timeout };
         let activity = gateway.activity();
@@ -183,6 +183,7 @@ impl Conversation {
 
     /// Ends the running task. Text that was held back for masking is published first.
     pub(crate) fn end_running(&mut self, end: End, used: UsageSnapshot, tasks: &mut Tasks, durable: &mut DurableState) {
+        self.waiting = None;
         let Some(running) = tasks.running() else { return };
         let mut held: Vec<Event> = Vec::new();
         self.dialogue.narrator.release_all(&mut held);
@@ -193,8 +194,13 @@ impl Conversation {
     }
 
     fn control(&mut self, request: &ControlRequest<'_>) {
+        let line = self.control_line(request);
+        self.outbox.push(line);
+    }
+
+    fn control_line(&mut self, request: &ControlRequest<'_>) -> String {
         self.controls += 1;
-        self.outbox.push(request.to_line(&format!("control-{}", self.controls)));
+        request.to_line(&format!("control-{}", self.controls))
     }
 }
 

@@ -63,7 +63,8 @@ pub(crate) enum AgentSignal {
     },
     Answered {
         request_id: String,
-        error: Option<String>,
+        /// JSON, or the error.
+        answer: Result<Option<String>, String>,
     },
 }
 
@@ -207,7 +208,8 @@ impl Narrator {
                 return AgentSignal::Asked { request_id: request_id.into_owned(), subtype: subtype.into_owned() };
             }
             AgentEvent::ControlResponse { request_id, outcome } => {
-                return AgentSignal::Answered { request_id: request_id.into_owned(), error: outcome.err() };
+                let answer = outcome.map(|answer| answer.map(|json| json.get().to_owned()));
+                return AgentSignal::Answered { request_id: request_id.into_owned(), answer };
             }
             // These events mean nothing to a person: a block's signature, a keep-alive, a count for each thinking delta.
             AgentEvent::Unknown { kind } if NOISE.contains(&kind.as_ref()) => {}

@@ -113,9 +113,9 @@ impl SessionSandbox {
         // A reattached sandbox already has its slot and its lease.
         self.slot = slot.or(self.slot.take());
         self.lease = lease.or(self.lease.take());
-        let record = sandbox.record();
+        let (record, repairs) = (sandbox.record(), sandbox.repairs.clone());
         self.attached = Some(Attached { sandbox, applied_env: None });
-        Ok(Ready { template, transcript_lost, spent, record })
+        Ok(Ready { template, transcript_lost, spent, record, repairs })
     }
 
     /// Takes the sandbox and its slot out, to take the sandbox down. The lease stays until
@@ -277,6 +277,8 @@ pub(crate) struct Ready {
     /// The cost of the task that was running, if the sandbox was reattached.
     pub(crate) spent: Option<Cost>,
     pub(crate) record: SandboxRecord,
+    /// A sentence for each repair of the agent's home.
+    pub(crate) repairs: Vec<String>,
 }
 
 #[cfg(test)]

@@ -77,6 +77,7 @@ pub(super) fn task(session: &SessionRecord, message: &str) -> TaskRecord {
             key: None,
             key_limits: KeyLimits::default(),
             repository: None,
+            scripted: false,
             trace_parent: None,
         },
         created: at(2),

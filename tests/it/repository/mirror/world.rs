@@ -9,6 +9,7 @@ use std::process::Command;
 use forge::{GitHub, GitHubCredential, GitHubSettings};
 use futures::StreamExt as _;
 use mock_api::forge::{Fault, Forge, Seed, SeedEntry, Token};
+use network_access::NetworkAccess;
 use reqwest::{Method, StatusCode};
 use sessions::repository::{Git, MirrorCopy, MirrorError, MirrorSettings, Mirrors};
 use tempfile::TempDir;
@@ -146,6 +147,7 @@ async fn mirrors(forge: &Forge, directory: &Path, max_bytes: u64) -> Mirrors {
         url: forge.url().parse().unwrap(),
         api_url: forge.api_url().parse().unwrap(),
         credential: GitHubCredential::Token(TOKEN.into()),
+        network: NetworkAccess::default(),
     };
     let path: OsString = format!("{}:{}", directory.join("bin").display(), std::env::var("PATH").unwrap()).into();
     let git = Git::find(vec![("PATH", path)]).await.expect("git is needed");

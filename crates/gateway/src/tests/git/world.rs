@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 use forge::{GitHub, GitHubCredential, GitHubSettings};
 use mock_api::forge::{Forge, Seed, SeedEntry, Token};
+use network_access::NetworkAccess;
 use reqwest::Url;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -42,6 +43,7 @@ impl World {
             url: forge.url().parse().unwrap(),
             api_url: forge.api_url().parse().unwrap(),
             credential: GitHubCredential::Token(TOKEN.into()),
+            network: NetworkAccess::default(),
         };
         let access = RepositoryAccess {
             github: GitHub::new(settings).unwrap(),

@@ -1,6 +1,6 @@
 //! The sandbox of the agent: launched, reattached, taken down.
 
-use domain::event::{Event, QueuedReason};
+use domain::event::{Event, QueuedReason, WarningCode};
 use domain::task::{ErrorType, Failure, TaskId};
 use failpoint::failpoint;
 use gateway::TaskEnd;
@@ -120,6 +120,7 @@ impl Agent {
         match outcome {
             Ok(ready) => {
                 info!(session.id = %scope.durable.id(), sandbox.name = ready.record.name, "sandbox ready");
+                publish_repairs(ready.repairs, scope);
                 if ready.transcript_lost {
                     scope.durable.forget_conversation();
                 }
@@ -229,6 +230,15 @@ impl Agent {
     /// Ends a launch in progress, and takes the sandbox down. Returns true if the session no longer has a sandbox.
     pub(crate) async fn shut_down(&mut self, context: &SessionContext, reports: &mut mpsc::Receiver<Report>) -> bool {
         self.sandbox.shut_down(context, reports).await
+    }
+}
+
+/// Reports that the agent's home was damaged.
+fn publish_repairs(repairs: Vec<String>, scope: &mut Scope<'_>) {
+    let task = scope.tasks.first().map(|waiting| waiting.record.id.clone());
+    for message in repairs {
+        let warning = Event::Warning { code: WarningCode::HomeRepaired, message, server: None };
+        scope.durable.publish(&warning, task.as_ref());
     }
 }
 

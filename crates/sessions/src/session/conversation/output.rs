@@ -103,10 +103,11 @@ impl Conversation {
                 debug!(session.id = %durable.id(), request = subtype, "the agent asked a question, and nobody can answer");
                 self.outbox.push(deny_tool(&request_id, "nobody can answer here"));
             }
-            AgentSignal::Answered { request_id, error } => {
-                if let Some(error) = error {
+            AgentSignal::Answered { request_id, answer } => {
+                if let Err(error) = &answer {
                     info!(session.id = %durable.id(), request.id = request_id, error, "the agent refused a request");
                 }
+                self.on_answer(&request_id, answer.ok().flatten().as_deref(), context);
             }
         }
     }

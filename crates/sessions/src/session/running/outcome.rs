@@ -1,6 +1,7 @@
 //! The outcome of a turn: the task completes, fails, or its agent is asked once more.
 
-use agent_template::output::{OutputSchema, find_object};
+use agent_template::output::find_object;
+use agent_template::schema::OutputSchema;
 use domain::task::{ErrorType, Failure};
 use gateway::GatewayFailure;
 use serde_json::Value;
@@ -42,7 +43,11 @@ impl Running {
         let Some(schema) = schema else {
             let text = end.text.unwrap_or_default();
             return match find_object(&text) {
-                Some(object) => TurnOutcome::Completed { output: Some(Value::Object(object)), response: None },
+                // The text around the object is part of the answer.
+                Some(found) => TurnOutcome::Completed {
+                    output: Some(Value::Object(found.object)),
+                    response: found.has_prose.then_some(text),
+                },
                 None => TurnOutcome::Completed { output: None, response: Some(text) },
             };
         };
@@ -63,10 +68,12 @@ impl Running {
 /// The failure of a turn that failed between the gateway and the model API.
 pub(crate) fn gateway_failure(failure: &GatewayFailure) -> Failure {
     let error_type = match failure {
-        GatewayFailure::AuthExpired { .. } | GatewayFailure::NoCredential { .. } => ErrorType::AuthExpired,
+        GatewayFailure::AuthExpired { .. } => ErrorType::AuthExpired,
+        GatewayFailure::NoCredential { .. } => ErrorType::NoCredential,
         GatewayFailure::CapacityReached { .. } => ErrorType::CapacityReached,
         GatewayFailure::BudgetExceeded { .. } => ErrorType::BudgetExceeded,
-        GatewayFailure::BadRequest { .. } | GatewayFailure::Unreachable { .. } => ErrorType::ExitCode,
+        GatewayFailure::Unreachable { .. } => ErrorType::ModelUnreachable,
+        GatewayFailure::BadRequest { .. } => ErrorType::ExitCode,
     };
     Failure::new(error_type, failure.sentence())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_template::AgentTemplate;
-use agent_template::output::OutputSchema;
+use agent_template::schema::OutputSchema;
 use domain::repository::Checkout;
 use domain::task::{ErrorType, Failure};
 use engine::EngineError;
@@ -54,7 +54,7 @@ struct Preparation<'a> {
 pub(super) async fn prepare(launch: &Launch, wanted: &WantedRepository, slot: Slot) -> Result<Launched, NotLaunched> {
     let Some(repositories) = &launch.context.repositories else {
         let error = "the server has no credential for the forge any more (GITHUB_TOKEN, GITHUB_APP_ID)";
-        return Err(Failure::new(ErrorType::AuthExpired, error).into());
+        return Err(Failure::new(ErrorType::NoCredential, error).into());
     };
     let mut preparation = Preparation { launch, wanted, repositories, sandbox: None };
     let outcome = launch.unless_cancelled(Box::pin(preparation.run())).await.flatten();
@@ -88,7 +88,7 @@ pub(super) async fn worker_template(context: &SessionContext) -> Result<Arc<Agen
 }
 
 fn template(prompt: &str, schema: &str) -> Result<Arc<AgentTemplate>, NotLaunched> {
-    let schema = OutputSchema::compile(schema).map_err(|error| failed(ErrorType::EngineUnavailable, error))?;
+    let schema = OutputSchema::compile(schema).map_err(|error| failed(ErrorType::EngineUnavailable, error.reason))?;
     Ok(AgentTemplate { output_schema: Some(schema), ..AgentTemplate::of_instructions(prompt) }.into())
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn test_record() -> TaskRecord {
             key: None,
             key_limits: KeyLimits::default(),
             repository: None,
+            scripted: false,
             trace_parent: None,
         },
         created: Timestamp::now(),

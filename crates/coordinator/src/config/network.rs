@@ -1,0 +1,84 @@
+//! The proxy and the certificate authorities of this network. Their variables are the usual ones of other programs.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use network_access::{NetworkAccess, NetworkError, NetworkSettings};
+use reqwest::Url;
+
+/// The file in DATA_DIR that git trusts, if CA_FILE is set: git takes one file, and it replaces the machine's authorities.
+const BUNDLE: &str = "ca-bundle.pem";
+
+#[derive(Args, Clone, Debug)]
+pub struct NetworkOptions {
+    /// Proxy for https: the model API, the forge, webhooks, hosts that sandboxes may reach, image builds. http://host:port or
+    /// http://user:password@host:port. The variable may also be in lower case
+    #[arg(long, env = "HTTPS_PROXY", hide_env_values = true)]
+    pub https_proxy: Option<String>,
+
+    /// Proxy for http
+    #[arg(long, env = "HTTP_PROXY", hide_env_values = true)]
+    pub http_proxy: Option<String>,
+
+    /// Hosts, domains and networks that are reached without a proxy, comma-separated; `*` means all. Loopback always is
+    #[arg(long, env = "NO_PROXY", default_value = "")]
+    pub no_proxy: String,
+
+    /// PEM file of certificate authorities that are trusted beside those of this machine
+    #[arg(long, env = "CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+impl NetworkOptions {
+    /// The passwords of the proxies, as they stand in their URLs.
+    pub fn passwords(&self) -> Vec<String> {
+        let proxies = [self.https_proxy.clone(), self.http_proxy.clone(), text("https_proxy"), text("http_proxy")];
+        let urls = proxies.into_iter().flatten().filter_map(|proxy| proxy.parse::<Url>().ok());
+        urls.filter_map(|url| url.password().map(str::to_owned)).collect()
+    }
+
+    pub fn access(&self) -> Result<NetworkAccess, NetworkError> {
+        NetworkAccess::new(&NetworkSettings {
+            http_proxy: self.http_proxy.clone().or_else(|| text("http_proxy")),
+            https_proxy: self.https_proxy.clone().or_else(|| text("https_proxy")),
+            no_proxy: if self.no_proxy.is_empty() {
+                text("no_proxy").unwrap_or_default()
+            } else {
+                self.no_proxy.clone()
+            },
+            ca_file: self.ca_file.clone(),
+        })
+    }
+}
+
+/// The same for commands that have no flags for it.
+pub fn network_of_environment() -> Result<NetworkAccess, NetworkError> {
+    let options = NetworkOptions {
+        https_proxy: text("HTTPS_PROXY"),
+        http_proxy: text("HTTP_PROXY"),
+        no_proxy: text("NO_PROXY").unwrap_or_default(),
+        ca_file: text("CA_FILE").map(PathBuf::from),
+    };
+    options.access()
+}
+
+fn text(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The environment of every git that the coordinator itself runs. With CA_FILE, the file that git trusts is written to DATA_DIR.
+pub fn git_environment(network: &NetworkAccess, data_dir: &Path) -> std::io::Result<Vec<(&'static str, OsString)>> {
+    let mut environment: Vec<_> = std::env::var_os("PATH").map(|path| ("PATH", path)).into_iter().collect();
+    let authorities = match network.authorities().bundle() {
+        Some(bundle) => {
+            let path = data_dir.join(BUNDLE);
+            std::fs::write(&path, bundle)?;
+            Some(std::path::absolute(path)?.into())
+        }
+        None => std::env::var_os("SSL_CERT_FILE"),
+    };
+    environment.extend(authorities.map(|path| ("GIT_SSL_CAINFO", path)));
+    environment.extend(network.proxy_variables().into_iter().map(|(name, value)| (name, value.into())));
+    Ok(environment)
+}

@@ -1,0 +1,95 @@
+//! Certificate authorities: those of CA_FILE, beside those of this machine.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use reqwest::{Certificate, ClientBuilder};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+
+/// A CA_FILE that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthoritiesError {
+    #[error("CA_FILE {} cannot be read; is it there, and may this user read it?", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("CA_FILE {} cannot be used: it must hold certificates in PEM form (-----BEGIN CERTIFICATE-----), at least one", path.display())]
+    NoCertificate { path: PathBuf },
+}
+
+/// Further authorities. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Authorities(Option<Arc<Read>>);
+
+#[derive(Debug)]
+struct Read {
+    path: PathBuf,
+    certificates: Vec<CertificateDer<'static>>,
+    usable: Vec<Certificate>,
+}
+
+impl Authorities {
+    pub(super) fn read(path: Option<&Path>) -> Result<Authorities, AuthoritiesError> {
+        let Some(path) = path.filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned) else {
+            return Ok(Authorities(None));
+        };
+        let pem = match std::fs::read(&path) {
+            Ok(pem) => pem,
+            Err(source) => return Err(AuthoritiesError::Read { path, source }),
+        };
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        let certificates = match certificates {
+            Ok(certificates) if certificates.iter().all(|der| webpki::anchor_from_trusted_cert(der).is_ok()) => {
+                certificates
+            }
+            _ => return Err(AuthoritiesError::NoCertificate { path }),
+        };
+        let usable: Result<Vec<_>, _> = certificates.iter().map(|der| Certificate::from_der(der)).collect();
+        match usable {
+            Ok(usable) if !usable.is_empty() => Ok(Authorities(Some(Arc::new(Read { path, certificates, usable })))),
+            _ => Err(AuthoritiesError::NoCertificate { path }),
+        }
+    }
+
+    /// CA_FILE, if it is set.
+    pub fn path(&self) -> Option<&Path> {
+        self.0.as_ref().map(|read| read.path.as_path())
+    }
+
+    /// The certificates of CA_FILE alone, in PEM form.
+    pub fn pem(&self) -> Option<String> {
+        Some(encode(&self.0.as_ref()?.certificates))
+    }
+
+    /// The certificates of this machine and those of CA_FILE in PEM form, for programs that take one file. `None` without CA_FILE,
+    /// where such a program uses the machine's by itself.
+    pub fn bundle(&self) -> Option<String> {
+        let own = &self.0.as_ref()?.certificates;
+        // What cannot be read is left out, as by every TLS library.
+        let mut all = rustls_native_certs::load_native_certs().certs;
+        all.extend(own.iter().cloned());
+        Some(encode(&all))
+    }
+
+    pub(super) fn apply(&self, builder: ClientBuilder) -> ClientBuilder {
+        match &self.0 {
+            Some(read) => builder.tls_certs_merge(read.usable.iter().cloned()),
+            None => builder,
+        }
+    }
+}
+
+fn encode(certificates: &[CertificateDer<'static>]) -> String {
+    let mut pem = String::new();
+    for certificate in certificates {
+        pem.push_str("-----BEGIN CERTIFICATE-----\n");
+        let text = BASE64_STANDARD.encode(certificate);
+        for line in text.as_bytes().chunks(64) {
+            pem.push_str(&String::from_utf8_lossy(line));
+            pem.push('\n');
+        }
+        pem.push_str("-----END CERTIFICATE-----\n");
+    }
+    pem
+}

@@ -1,0 +1,80 @@
+use super::*;
+
+fn access(http: &str, https: &str, no: &str) -> Result<NetworkAccess, NetworkError> {
+    NetworkAccess::new(&NetworkSettings {
+        http_proxy: Some(http.to_owned()),
+        https_proxy: Some(https.to_owned()),
+        no_proxy: no.to_owned(),
+        ca_file: None,
+    })
+}
+
+fn host_of(access: &NetworkAccess, scheme: Scheme, host: &str) -> Option<String> {
+    let proxy = access.proxy_for(scheme, host, 443)?;
+    Some(format!("{}:{}", proxy.host, proxy.port))
+}
+
+#[test]
+fn each_scheme_has_its_proxy() {
+    let access = access("http://plain.example", "secure.example:3128", "").unwrap();
+    assert_eq!(host_of(&access, Scheme::Http, "a.example").as_deref(), Some("plain.example:80"));
+    assert_eq!(host_of(&access, Scheme::Https, "a.example").as_deref(), Some("secure.example:3128"));
+    let only = self::access("", "http://secure.example:3128", "").unwrap();
+    assert_eq!(host_of(&only, Scheme::Http, "a.example"), None);
+}
+
+#[test]
+fn exceptions_are_reached_directly() {
+    let access = access("http://p:1", "http://p:1", "corp.example, .inside.example,10.0.0.0/8,192.0.2.7").unwrap();
+    for host in ["corp.example", "git.corp.example", "a.inside.example", "10.1.2.3", "192.0.2.7"] {
+        assert_eq!(host_of(&access, Scheme::Https, host), None, "{host}");
+    }
+    for host in ["localhost", "127.0.0.1", "127.9.9.9", "::1"] {
+        assert_eq!(host_of(&access, Scheme::Http, host), None, "{host}");
+    }
+    for host in ["notcorp.example", "example.com", "192.0.2.8", "2001:db8::1"] {
+        assert!(host_of(&access, Scheme::Https, host).is_some(), "{host}");
+    }
+    let none = self::access("http://p:1", "http://p:1", "*").unwrap();
+    assert_eq!(host_of(&none, Scheme::Https, "example.com"), None);
+}
+
+#[test]
+fn a_password_is_used_and_not_displayed() {
+    let access = access("", "http://me:s3cret@proxy.example:3128", "corp.example").unwrap();
+    let proxy = access.proxy_for(Scheme::Https, "example.com", 443).unwrap();
+    assert_eq!(proxy.authorization.unwrap(), "Basic bWU6czNjcmV0");
+    assert_eq!(access.to_string(), "proxy http://proxy.example:3128 for https, not for corp.example");
+    assert!(!format!("{access:?}").contains("s3cret"));
+    assert!(access.proxy_variables().iter().any(|(name, value)| *name == "https_proxy" && value.contains("s3cret")));
+}
+
+#[test]
+fn what_is_no_proxy_is_refused_without_its_password() {
+    for (value, words) in [
+        ("https://proxy.example:1", "https:// is not supported"),
+        ("socks5://proxy.example:1", "socks5:// is not supported"),
+        ("http://", "http://host:port"),
+        ("http://me:s3cret@proxy.example:99999", "http://host:port"),
+        ("http://proxy.example/path", "http://host:port"),
+    ] {
+        let error = access("", value, "").unwrap_err().to_string();
+        assert!(error.contains(words) && error.starts_with("HTTPS_PROXY: ") && !error.contains("s3cret"), "{error}");
+    }
+    assert!(access(" ", "", "").unwrap().is_direct());
+}
+
+#[test]
+fn a_file_without_certificates_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("ca.pem");
+    let read = || NetworkAccess::new(&NetworkSettings { ca_file: Some(file.clone()), ..NetworkSettings::default() });
+    assert!(matches!(read(), Err(NetworkError::Authorities(AuthoritiesError::Read { .. }))));
+    for content in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        std::fs::write(&file, content).unwrap();
+        assert!(
+            matches!(read(), Err(NetworkError::Authorities(AuthoritiesError::NoCertificate { .. }))),
+            "{content:?}"
+        );
+    }
+}
