@@ -95,11 +95,11 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 fn read_beside(document: &Path, name: &str) -> Result<Vec<u8>, String> {
     let directory = document.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let found = directory.canonicalize().and_then(|directory| Ok((directory.join(name).canonicalize()?, directory)));
-    let (path, directory) = found.map_err(|error| error.to_string())?;
+    let (path, directory) = found.map_err(|error| domain::error_chain(&error))?;
     if !path.starts_with(&directory) {
         return Err("it is outside the directory of the document".to_owned());
     }
-    read(&path).map_err(|error| format!("{error:#}"))
+    read(&path).map_err(|error| domain::error_chain(error.as_ref()))
 }
 
 /// Writes a new file and renames it over the old one, so that the file is always complete and executable.
