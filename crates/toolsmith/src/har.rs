@@ -91,10 +91,10 @@ pub fn from_har(bytes: &[u8], chosen: &Chosen) -> Result<Collection, InputError>
     }
     let Some((kept, mut left_out)) = found else {
         let mut left_out = first.unwrap_or_default();
-        odd.into_iter().for_each(|entry| left_out.add_odd(entry));
+        left_out.add_all(odd);
         return Err(InputError::Nothing(nothing(&entries, total, &left_out)));
     };
-    odd.into_iter().for_each(|entry| left_out.add_odd(entry));
+    left_out.add_all(odd);
 
     let used: Vec<&RecordedRequest> = kept.iter().map(|request| request.entry).collect();
     let ids = Ids::of(&used);
@@ -135,8 +135,10 @@ fn selected<'a>(entries: &'a [RecordedRequest], filter: &Filter<'_>) -> (Vec<Req
 fn nothing(entries: &[RecordedRequest], total: usize, left_out: &LeftOut) -> String {
     let hosts: BTreeSet<String> = entries.iter().map(RecordedRequest::host).filter(|host| !host.is_empty()).collect();
     let hosts = hosts.into_iter().take(MAX_HOSTS).collect::<Vec<_>>().join(", ");
-    let reasons: Vec<String> =
-        left_out.iter().map(|(reason, omitted)| format!("{} {reason}{}", omitted.count, omitted.shown())).collect();
+    let reasons: Vec<String> = left_out
+        .iter()
+        .map(|(reason, omitted)| format!("{} {reason} {}", omitted.count, omitted.shown()).trim_end().to_owned())
+        .collect();
     let reasons = if reasons.is_empty() { String::new() } else { format!(" Left out were: {}.", reasons.join("; ")) };
     format!(
         "none of {total} requests is a repeatable call of an API; select hosts with --host. The hosts are: {hosts}.{reasons}"

@@ -32,6 +32,12 @@ impl LeftOut {
         }
     }
 
+    pub(super) fn add_all(&mut self, odd: Vec<Odd>) {
+        for odd in odd {
+            self.add_odd(odd);
+        }
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Omitted)> {
         self.0.iter().map(|(reason, omitted)| (reason.as_str(), omitted))
     }
@@ -41,7 +47,7 @@ impl Omitted {
     /// The places for people: `log.entries[1], log.entries[4], …`.
     pub(super) fn shown(&self) -> String {
         let more = if self.count > self.places.len() { ", …" } else { "" };
-        if self.places.is_empty() { String::new() } else { format!(" ({}{more})", self.places.join(", ")) }
+        if self.places.is_empty() { String::new() } else { format!("({}{more})", self.places.join(", ")) }
     }
 }
 

@@ -61,6 +61,11 @@ pub(super) fn shouted(text: &str) -> String {
 }
 
 pub(super) fn singular(word: &str) -> String {
+    for (plural, singular) in [("people", "person"), ("children", "child")] {
+        if let Some(stem) = word.strip_suffix(plural) {
+            return format!("{stem}{singular}");
+        }
+    }
     if let Some(stem) = word.strip_suffix("ies") {
         return format!("{stem}y");
     }
@@ -82,7 +87,8 @@ fn words(path: &[Piece]) -> Vec<(String, bool)> {
             Piece::Literal(text) => {
                 let decoded = |segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
                 let segments = text.split('/').map(decoded);
-                let is_word = |segment: &str| segment.chars().any(char::is_alphanumeric) && !is_prefix(segment);
+                // Numbers are versions: `/rest/api/2/issue`.
+                let is_word = |segment: &str| segment.chars().any(char::is_alphabetic) && !is_prefix(segment);
                 words.extend(segments.filter(|segment| is_word(segment)).map(|segment| (slug(&segment), false)));
             }
             Piece::Parameter(_) | Piece::Rest(_) => {

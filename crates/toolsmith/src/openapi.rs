@@ -83,7 +83,7 @@ pub fn from_openapi(bytes: &[u8], chosen: &Chosen, read: &mut ReadFile<'_>) -> R
     }
     if groups.is_empty() {
         let reasons: Vec<String> =
-            left_out.iter().map(|(reason, omitted)| format!("; left out: {reason}{}", omitted.shown())).collect();
+            left_out.iter().map(|(reason, omitted)| format!("; left out: {reason} {}", omitted.shown())).collect();
         let reasons = reasons.concat();
         return Err(InputError::Nothing(format!("paths: it contains no operation that a tool can call{reasons}")));
     }

@@ -16,7 +16,9 @@ pub fn report(collection: &Collection, directory: &str) -> String {
         let _ = writeln!(text, "wrote {directory}/{}.sh: {count} {commands}", tool.name);
     }
     for (reason, omitted) in collection.left_out.iter() {
-        let _ = writeln!(text, "left out {}: {}{}", omitted.count, one_line(reason), one_line(&omitted.shown()));
+        let places = one_line(&omitted.shown());
+        let space = if places.is_empty() { "" } else { " " };
+        let _ = writeln!(text, "left out {}: {}{space}{places}", omitted.count, one_line(reason));
     }
     for note in &collection.notes {
         let _ = writeln!(text, "\nNote: {}", one_note(note));

@@ -114,7 +114,8 @@ fn graphql_call(object: &Map<String, Value>, path: &str) -> Option<Result<Call, 
 
 fn json_rpc_call(object: &Map<String, Value>) -> Option<Call> {
     let method = object.get("method").and_then(Value::as_str)?;
-    if !object.contains_key("jsonrpc") && !(object.contains_key("params") && object.contains_key("id")) {
+    let has = |key: &str| object.contains_key(key);
+    if !(has("jsonrpc") || (has("params") && has("id"))) {
         return None;
     }
     let mut fixed: Vec<(String, Value)> = Vec::new();

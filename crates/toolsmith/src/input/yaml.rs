@@ -1,5 +1,7 @@
 //! Parses YAML into the equivalent JSON.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 use serde_saphyr::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
@@ -44,7 +46,14 @@ fn mended(text: &str) -> String {
     for line in text.split_inclusive('\n') {
         let body = line.trim_start_matches([' ', '\t']);
         made.extend(line[..line.len() - body.len()].chars().map(|c| if c == '\t' { "  " } else { " " }));
+        // A key must be a string.
         let mut rest = body;
+        for key in ["null", "~"] {
+            if let Some(after) = body.strip_prefix(key).filter(|after| after.starts_with(':')) {
+                let _ = write!(made, "\"{key}\"");
+                rest = after;
+            }
+        }
         while let Some(found) = rest.find("\\u") {
             let unit = rest.get(found + 2..found + 6).and_then(|digits| u16::from_str_radix(digits, 16).ok());
             let surrogate = unit.filter(|unit| (0xd800..=0xdfff).contains(unit));
@@ -52,15 +61,12 @@ fn mended(text: &str) -> String {
                 flush(&mut units, &mut made);
             }
             made.push_str(&rest[..found]);
-            let length = match surrogate {
-                Some(unit) => {
-                    units.push(unit);
-                    6
-                }
-                None => {
-                    made.push_str("\\u");
-                    2
-                }
+            let length = if let Some(unit) = surrogate {
+                units.push(unit);
+                6
+            } else {
+                made.push_str("\\u");
+                2
             };
             rest = &rest[found + length..];
         }

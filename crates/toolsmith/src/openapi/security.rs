@@ -22,7 +22,9 @@ pub(super) fn add(source: &Source<'_>, found: &Found<'_>, builder: &mut Builder<
         let secrets: Option<Vec<Secret>> =
             way.keys().map(|name| of_scheme(source, name, &builder.service.prefix, required)).collect();
         if let Some(secrets) = secrets {
-            secrets.into_iter().for_each(|secret| builder.credential(secret));
+            for secret in secrets {
+                builder.credential(secret);
+            }
             return;
         }
     }
