@@ -106,7 +106,7 @@ impl ForgeAddress {
         }
         match rest.strip_prefix(':') {
             // `git@HOST:OWNER/NAME`. Digits are a port.
-            Some(path) if !path.split('/').next().is_some_and(is_number) => self.named(path),
+            Some(path) if !path.split('/').next().is_some_and(is_number) => named(path),
             _ => self.read_url(&format!("{}://{host}{rest}", self.url.scheme())),
         }
     }
@@ -119,7 +119,7 @@ impl ForgeAddress {
         if is_web && self.is_api_host(host) && same_port(&link, &self.api_url) {
             let base = self.api_url.path().trim_matches('/');
             if let Some(rest) = below(path, base) {
-                return below(rest, "repos").map_or(Link::Other, |rest| self.named(rest));
+                return below(rest, "repos").map_or(Link::Other, named);
             }
         }
         // `ssh://` and `git://` have ports of their own.
@@ -129,24 +129,7 @@ impl ForgeAddress {
             return Link::Other;
         }
         let base = if self.is_own_host(host) { self.url.path().trim_matches('/') } else { "" };
-        below(path, base).map_or(Link::Other, |rest| self.named(rest))
-    }
-
-    /// Reads `OWNER/NAME` and anything below it.
-    fn named(&self, path: &str) -> Link {
-        let mut parts = path.trim_start_matches('/').split('/');
-        let (Some(owner), Some(name)) = (parts.next(), parts.next()) else { return Link::Other };
-        if PAGES.iter().any(|page| page.eq_ignore_ascii_case(owner)) {
-            return Link::Other;
-        }
-        let name = name.split(['?', '#']).next().unwrap_or_default().trim_end_matches(['.', ':', '!']);
-        let name = name.strip_suffix(".git").unwrap_or(name);
-        let name = name.strip_suffix(".wiki").unwrap_or(name);
-        format!("{owner}/{name}")
-            .parse()
-            .ok()
-            .filter(|_| !name.is_empty() && !owner.is_empty())
-            .map_or(Link::Other, Link::Repository)
+        below(path, base).map_or(Link::Other, named)
     }
 
     fn is_own_host(&self, host: &str) -> bool {
@@ -162,6 +145,23 @@ impl ForgeAddress {
     fn is_api_host(&self, host: &str) -> bool {
         self.api_url.host_str().is_some_and(|own| own.eq_ignore_ascii_case(host))
     }
+}
+
+/// Reads `OWNER/NAME` and anything below it.
+fn named(path: &str) -> Link {
+    let mut parts = path.trim_start_matches('/').split('/');
+    let (Some(owner), Some(name)) = (parts.next(), parts.next()) else { return Link::Other };
+    if PAGES.iter().any(|page| page.eq_ignore_ascii_case(owner)) {
+        return Link::Other;
+    }
+    let name = name.split(['?', '#']).next().unwrap_or_default().trim_end_matches(['.', ':', '!']);
+    let name = name.strip_suffix(".git").unwrap_or(name);
+    let name = name.strip_suffix(".wiki").unwrap_or(name);
+    format!("{owner}/{name}")
+        .parse()
+        .ok()
+        .filter(|_| !name.is_empty() && !owner.is_empty())
+        .map_or(Link::Other, Link::Repository)
 }
 
 fn is_number(text: &str) -> bool {
