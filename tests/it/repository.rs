@@ -10,5 +10,6 @@ mod hostile;
 mod image;
 mod interruptions;
 mod mirror;
+mod names;
 mod refused;
 mod told;

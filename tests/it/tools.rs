@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::compatibility::acme_api;
 use crate::server::{Setup, printed};
@@ -61,11 +61,42 @@ fn files_that_are_there_stay_and_bad_ones_are_named() {
     assert!(!made && said.contains("acme.har") && said.contains("console.acme.test"), "{said}");
 
     let bad = directory.path().join("bad.har");
-    std::fs::write(&bad, r#"{"log":{"entries":[{"request":{"method":"GET","url":"https://a.test"}},{"request":7}]}}"#)
-        .unwrap();
+    std::fs::write(&bad, r#"{"log":{"entries":[{"request":{"method":"GET","url":""}},{"request":7}]}}"#).unwrap();
     let (made, said) = tools(&["from-har", bad.to_str().unwrap()], &out);
     assert!(!made && said.contains("bad.har") && said.contains("log.entries[1].request"), "{said}");
     let (made, said) = tools(&["from-openapi", RECORDING], &out);
-    assert!(!made && said.contains("openapi: it must be 3.0 or 3.1"), "{said}");
+    assert!(!made && said.contains("openapi: it must be 3.0 or 3.1") && said.contains("from-har"), "{said}");
     assert_eq!(std::fs::read_dir(&out).unwrap().count(), 1, "something was written");
+}
+
+#[test]
+fn an_odd_entry_is_named_and_files_of_a_document_are_read_beside_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let recording = directory.path().join("recording.har");
+    let mut har: Value = serde_json::from_slice(&std::fs::read(RECORDING).unwrap()).unwrap();
+    har["log"]["entries"].as_array_mut().unwrap().insert(0, Value::Null);
+    std::fs::write(&recording, har.to_string()).unwrap();
+    let (made, said) = tools(&["from-har", recording.to_str().unwrap()], &directory.path().join("har"));
+    assert!(made && said.contains("acme-users.sh: 5 commands") && said.contains("(log.entries[0].request)"), "{said}");
+
+    let docs = directory.path().join("docs");
+    std::fs::create_dir(&docs).unwrap();
+    let paths =
+        r#"{"/a":{"$ref":"a.yaml"},"/b":{"$ref":"../secret.yaml"},"/c":{"$ref":"link.yaml"},"/d":{"$ref":"d.yaml"}}"#;
+    std::fs::write(
+        docs.join("openapi.json"),
+        format!(r#"{{"openapi":"3.1.0","info":{{"title":"T"}},"paths":{paths}}}"#),
+    )
+    .unwrap();
+    std::fs::write(docs.join("a.yaml"), "get: {operationId: getA}\n").unwrap();
+    std::fs::write(directory.path().join("secret.yaml"), "get: {operationId: stolen}\n").unwrap();
+    std::os::unix::fs::symlink("../secret.yaml", docs.join("link.yaml")).unwrap();
+    let (made, said) =
+        tools(&["from-openapi", docs.join("openapi.json").to_str().unwrap()], &directory.path().join("out"));
+    assert!(made && said.contains("get-a") && !said.contains("stolen"), "{said}");
+    for words in
+        ["left out 3", "link.yaml, to which a $ref leads", "outside the directory", "d.yaml, to which a $ref leads"]
+    {
+        assert!(said.contains(words), "{words}: {said}");
+    }
 }

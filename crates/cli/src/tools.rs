@@ -18,7 +18,7 @@ const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
 pub enum ToolsCommand {
     /// Make tools from the requests that a browser recorded (HAR)
     FromHar(HarOptions),
-    /// Make tools from an OpenAPI document (3.0 or 3.1, YAML or JSON)
+    /// Make tools from an OpenAPI document (3.0, 3.1 or Swagger 2.0, YAML or JSON)
     FromOpenapi(ToolsOptions),
 }
 
@@ -57,9 +57,13 @@ pub(super) fn run(command: ToolsCommand) -> anyhow::Result<ExitCode> {
         ToolsCommand::FromOpenapi(tools) => (tools, Vec::new(), false),
     };
     let file = options.file.display();
-    let text = read(&options.file).with_context(|| format!("could not read {file}"))?;
+    let bytes = read(&options.file).with_context(|| format!("could not read {file}"))?;
     let chosen = Chosen { hosts, name: options.name };
-    let made = if is_har { from_har(&text, &chosen) } else { from_openapi(&text, &chosen) };
+    let made = if is_har {
+        from_har(&bytes, &chosen)
+    } else {
+        from_openapi(&bytes, &chosen, &mut |name| read_beside(&options.file, name))
+    };
     let collection = made.with_context(|| file.to_string())?;
 
     let files: Vec<_> = collection.tools.iter().map(write).collect();
@@ -76,12 +80,26 @@ pub(super) fn run(command: ToolsCommand) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
-    let bytes = std::fs::metadata(path)?.len();
-    if bytes > MAX_FILE_BYTES {
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        bail!("it is not a file");
+    }
+    if metadata.len() > MAX_FILE_BYTES {
         bail!("it has more than {} MiB", MAX_FILE_BYTES >> 20);
     }
-    Ok(std::fs::read_to_string(path)?)
+    Ok(std::fs::read(path)?)
+}
+
+/// Reads a file to which a document refers. It must be in the document's directory or below, also if it is a link.
+fn read_beside(document: &Path, name: &str) -> Result<Vec<u8>, String> {
+    let directory = document.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let found = directory.canonicalize().and_then(|directory| Ok((directory.join(name).canonicalize()?, directory)));
+    let (path, directory) = found.map_err(|error| domain::error_chain(&error))?;
+    if !path.starts_with(&directory) {
+        return Err("it is outside the directory of the document".to_owned());
+    }
+    read(&path).map_err(|error| domain::error_chain(error.as_ref()))
 }
 
 /// Writes a new file and renames it over the old one, so that the file is always complete and executable.

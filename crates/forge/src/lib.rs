@@ -6,6 +6,7 @@
 //! | `client` | one call: request, response, retries, paging |
 //! | `credential`, `app` | the token or GitHub App, and the tokens for single repositories |
 //! | `repository`, `reference`, `tree`, `pull` | the calls: repositories and branches, refs, trees, pull requests |
+//! | `link` | the repositories that links name |
 //! | `git`, `lfs` | the calls to the git server, and to its Git LFS |
 //! | `names` | the present names of repositories that were renamed or transferred |
 //! | `rate` | the rate limit that the forge reports |
@@ -22,6 +23,7 @@ mod credential;
 mod error;
 mod git;
 mod lfs;
+mod link;
 mod names;
 mod pull;
 mod rate;
@@ -36,6 +38,7 @@ pub use app::AppKey;
 pub use credential::{GitHubCredential, InvalidGitHubCredential};
 pub use error::GitHubError;
 pub use lfs::LfsPointer;
+pub use link::{ForgeAddress, Link};
 pub use pull::{NewPull, PullChanges};
 pub use rate::RateLimit;
 pub use reference::RefUpdate;
@@ -94,6 +97,11 @@ impl GitHub {
     /// The forge's web address. Clone URLs start with it.
     pub fn url(&self) -> &Url {
         &self.state.url
+    }
+
+    /// The forge's addresses, which tell its links from others.
+    pub fn address(&self) -> ForgeAddress {
+        ForgeAddress::new(self.state.url.clone(), self.state.api_url.clone())
     }
 
     /// The rate limit in the forge's most recent response.

@@ -1,22 +1,46 @@
-//! HAR files, the recordings of browsers: selects the requests to an API and finds their common structure.
+//! HAR files, the recordings of browsers and proxies: selects the requests to an API and finds their common structure.
+//!
+//! | module | contains |
+//! |---|---|
+//! | `file` | the file, also if it is damaged |
+//! | `entry`, `body` | one request |
+//! | `kind`, `site` | the requests that are no calls of the product's API |
+//! | `ids`, `path` | the ids in paths |
+//! | `rpc`, `graphql` | calls that share one URL |
+//! | `group`, `headers` | operations from requests |
 
 mod body;
 mod entry;
+mod file;
+mod graphql;
 mod group;
+mod headers;
+mod ids;
+mod kind;
 mod path;
+mod rpc;
+mod site;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-use url::Url;
-
 use self::entry::RecordedRequest;
+use self::file::RecordingFile;
+use self::group::Request;
+use self::ids::Ids;
+use self::kind::Filter;
+use self::rpc::Calls;
+pub(super) use self::site::name_of;
 use super::InputError;
-use super::model::{Collection, LeftOut, Service};
+use super::left_out::LeftOut;
+use super::model::{Collection, Service};
 use super::names::{self, slug};
 
 /// The maximum number of requests. A full day of browsing has fewer.
 const MAX_ENTRIES: usize = 50_000;
+/// The number of sites among which the product's is looked for.
+const MAX_SITES: usize = 20;
+/// The number of hosts that an error names.
+const MAX_HOSTS: usize = 20;
 
 /// The user's choices for a recording.
 #[derive(Clone, Debug, Default)]
@@ -27,94 +51,98 @@ pub struct Chosen {
     pub name: Option<String>,
 }
 
-/// Builds the tools for the requests of a recording. Fails if the text is not a HAR, or if no request is usable.
-pub fn from_har(text: &str, chosen: &Chosen) -> Result<Collection, InputError> {
-    let har: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(InputError::NotJson)?;
-    let list = har.pointer("/log/entries").and_then(Value::as_array);
-    let list = list.ok_or_else(|| InputError::at("log.entries", "it must be a list; this is not a HAR"))?;
-    if list.len() > MAX_ENTRIES {
+/// Builds the tools for the requests of a recording. Fails if the file is not a HAR, or if no request is usable.
+pub fn from_har(bytes: &[u8], chosen: &Chosen) -> Result<Collection, InputError> {
+    let file = RecordingFile::read(bytes)?;
+    let recording = file.recording()?;
+    if recording.entries.len() > MAX_ENTRIES {
         return Err(InputError::at("log.entries", format!("it has more than {MAX_ENTRIES} requests")));
     }
-    let entries: Vec<RecordedRequest> = list
-        .iter()
-        .enumerate()
-        .map(|(number, entry)| RecordedRequest::parse(number, entry))
-        .collect::<Result<_, _>>()?;
-    let site = site(&har, &entries);
-
-    let mut left_out = LeftOut::new();
-    let mut leave = |reason: String| *left_out.entry(reason).or_default() += 1;
-    let mut kept = Vec::new();
-    for entry in &entries {
-        match reason_against(entry, chosen, site.as_deref()) {
-            Some(reason) => leave(reason),
-            None => kept.push(entry),
+    let mut odd = Vec::new();
+    let mut entries: Vec<RecordedRequest> = Vec::new();
+    for (number, raw) in recording.entries.iter().enumerate() {
+        match RecordedRequest::parse(number, raw) {
+            Ok(entry) => entries.push(entry),
+            Err(entry) => odd.push(entry),
         }
     }
-    if kept.is_empty() {
-        let hosts: BTreeSet<String> = entries.iter().map(RecordedRequest::host).collect();
-        let hosts = hosts.into_iter().take(20).collect::<Vec<_>>().join(", ");
-        return Err(InputError::Nothing(format!(
-            "none of {} requests is a repeatable call of an API; select hosts with --host. The hosts are: {hosts}",
-            entries.len()
-        )));
+    let total = recording.entries.len();
+    let mut notes = Vec::new();
+    if file.is_cut {
+        notes
+            .push("The file ends in the middle of a request. That request and all that may have followed are missing.");
     }
-    let ids = path::ids_in_answers(&kept);
-    let services = services(&kept, chosen);
+
+    let sites: Vec<Option<String>> = match site::candidates(&recording.pages, &entries) {
+        sites if sites.is_empty() || !chosen.hosts.is_empty() => vec![sites.into_iter().next()],
+        sites => sites.into_iter().take(MAX_SITES).map(Some).collect(),
+    };
+    let without_responses = entries.iter().all(|entry| entry.status <= 0 && !entry.is_blocked);
+    let mut first: Option<LeftOut> = None;
+    let mut found = None;
+    for site in &sites {
+        let filter = Filter { chosen, site: site.as_deref(), without_responses };
+        let (kept, left_out) = selected(&entries, &filter);
+        if !kept.is_empty() {
+            found = Some((kept, left_out));
+            break;
+        }
+        first.get_or_insert(left_out);
+    }
+    let Some((kept, mut left_out)) = found else {
+        let mut left_out = first.unwrap_or_default();
+        left_out.add_all(odd);
+        return Err(InputError::Nothing(nothing(&entries, total, &left_out)));
+    };
+    left_out.add_all(odd);
+
+    let used: Vec<&RecordedRequest> = kept.iter().map(|request| request.entry).collect();
+    let ids = Ids::of(&used);
+    let services = services(&used, chosen);
     let tools = group::tools(&kept, &ids, &services);
-    Ok(Collection { tools, left_out })
+    if tools.iter().flat_map(|tool| &tool.operations).all(|operation| operation.secrets.is_empty()) {
+        notes.push(if recording.creator == "WebInspector" { SANITISED } else { WITHOUT_CREDENTIALS });
+    }
+    Ok(Collection { tools, left_out, notes: notes.into_iter().map(str::to_owned).collect() })
 }
 
-/// The reason why a request is left out, or `None` if it becomes part of a tool.
-fn reason_against(entry: &RecordedRequest, chosen: &Chosen, site: Option<&str>) -> Option<String> {
-    let host = entry.host();
-    if !entry.is_web() {
-        return Some("not http".to_owned());
-    }
-    if entry.is_analytics_by_path() {
-        return Some("analytics".to_owned());
-    }
-    if chosen.hosts.is_empty() {
-        if entry.is_analytics_by_host() {
-            return Some("analytics".to_owned());
+/// Chrome's name for itself is `WebInspector`.
+const SANITISED: &str = "No request has a credential: no Authorization header, no cookie, no key. Chrome removes them from a \
+                         sanitised recording. If the API needs them, allow sensitive data in the settings of the developer \
+                         tools (Network), record again, and choose *Export HAR (with sensitive data)*.";
+const WITHOUT_CREDENTIALS: &str = "No request has a credential: no Authorization header, no cookie, no key. If the API needs \
+                                   one, the recorder removed it: record again without a filter for sensitive data.";
+
+/// The requests that become part of a tool.
+fn selected<'a>(entries: &'a [RecordedRequest], filter: &Filter<'_>) -> (Vec<Request<'a>>, LeftOut) {
+    let mut left_out = LeftOut::default();
+    let mut kept = Vec::new();
+    for entry in entries {
+        if let Some(reason) = filter.reason_against(entry) {
+            left_out.add(reason);
+            continue;
         }
-        if site.is_some_and(|site| site != site_of(&entry.url)) {
-            return Some(format!("another site: {host}"));
+        match rpc::calls(entry) {
+            Calls::Plain => kept.push(Request { entry, call: None }),
+            Calls::Named(calls) => kept.extend(calls.into_iter().map(|call| Request { entry, call: Some(call) })),
+            Calls::Unusable(reason) => left_out.add(reason),
         }
-    } else if !chosen.hosts.iter().any(|wanted| *wanted == host || entry.url.host_str() == Some(wanted)) {
-        return Some(format!("another host: {host}"));
     }
-    if entry.is_preflight() {
-        Some("sent by the browser itself".to_owned())
-    } else if entry.is_static() {
-        Some("pages and static files".to_owned())
-    } else if entry.failed() {
-        Some("failed requests".to_owned())
-    } else if entry.has_upload() {
-        Some("uploads".to_owned())
-    } else {
-        None
-    }
+    (kept, left_out)
 }
 
-/// The site of the recorded page.
-fn site(har: &Value, entries: &[RecordedRequest]) -> Option<String> {
-    let title = har.pointer("/log/pages/0/title").and_then(Value::as_str).and_then(|title| Url::parse(title).ok());
-    let title = title.filter(|url| url.host_str().is_some());
-    let document = || entries.iter().find(|entry| entry.is_document()).map(|entry| entry.url.clone());
-    let origin = || entries.iter().find_map(RecordedRequest::page);
-    title.or_else(document).or_else(origin).map(|url| site_of(&url))
-}
-
-/// The last two labels of a domain name, or the IP address.
-fn site_of(url: &Url) -> String {
-    match (url.domain(), url.host_str()) {
-        (Some(name), _) => {
-            let labels: Vec<&str> = name.rsplit('.').take(2).collect();
-            labels.into_iter().rev().collect::<Vec<_>>().join(".")
-        }
-        (None, address) => address.unwrap_or_default().to_owned(),
-    }
+/// Says why no request is usable.
+fn nothing(entries: &[RecordedRequest], total: usize, left_out: &LeftOut) -> String {
+    let hosts: BTreeSet<String> = entries.iter().map(RecordedRequest::host).filter(|host| !host.is_empty()).collect();
+    let hosts = hosts.into_iter().take(MAX_HOSTS).collect::<Vec<_>>().join(", ");
+    let reasons: Vec<String> = left_out
+        .iter()
+        .map(|(reason, omitted)| format!("{} {reason} {}", omitted.count, omitted.shown()).trim_end().to_owned())
+        .collect();
+    let reasons = if reasons.is_empty() { String::new() } else { format!(" Left out were: {}.", reasons.join("; ")) };
+    format!(
+        "none of {total} requests is a repeatable call of an API; select hosts with --host. The hosts are: {hosts}.{reasons}"
+    )
 }
 
 /// Gives each origin a service with a unique name.
@@ -124,7 +152,8 @@ fn services(kept: &[&RecordedRequest], chosen: &Chosen) -> BTreeMap<String, Serv
     origins
         .into_iter()
         .map(|origin| {
-            let name = chosen.name.as_deref().map_or_else(|| name_of(&origin), slug);
+            let own = || name_of(&origin).unwrap_or_else(|| "api".to_owned());
+            let name = chosen.name.as_deref().map_or_else(|| slug(&own()), slug);
             let service = service(&name, origin.clone(), &mut taken);
             (origin, service)
         })
@@ -137,12 +166,4 @@ pub(super) fn service(name: &str, address: String, taken: &mut BTreeSet<String>)
     let prefix =
         if prefix.starts_with(|first: char| first.is_ascii_digit()) { format!("API_{prefix}") } else { prefix };
     Service { name, prefix, address }
-}
-
-/// Derives `acme` from `https://api.acme.test`.
-pub(super) fn name_of(address: &str) -> String {
-    match Url::parse(address).ok().and_then(|url| url.domain().map(str::to_owned)) {
-        Some(name) if name.contains('.') => name.rsplit('.').nth(1).unwrap_or("api").to_owned(),
-        Some(_) | None => "api".to_owned(),
-    }
 }

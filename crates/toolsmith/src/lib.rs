@@ -3,33 +3,40 @@
 //!
 //! | module | contains |
 //! |---|---|
-//! | `har`, `openapi`, `yaml` | the two inputs |
-//! | `model` | [`Collection`]: the tools and their operations |
+//! | `har`, `openapi` | the two inputs |
+//! | `input` | files as text and as values, also if they are damaged |
+//! | `model`, `builder` | [`Collection`]: the tools and their operations |
+//! | `left_out` | the parts of an input that are in no tool |
 //! | `names`, `secrets` | generated names; the detection of secrets |
-//! | `write` | the scripts. All share `runtime.sh` |
+//! | `write`, `help` | the scripts. All share `runtime.sh` |
 //! | `report` | the summary for the user, and texts for AGENTS.md and `agent.toml` |
 //!
 //! Invariants:
-//! - There is no I/O.
+//! - There is no I/O. The caller reads the files to which an OpenAPI document refers.
 //! - Inputs may be hostile: a recording contains text of foreign servers. A script contains input only as quoted
 //!   literals, or as names that this crate generates.
-//! - Recorded values never reach a script, except paths and harmless headers.
+//! - Recorded values never reach a script, except paths, harmless headers and the documents of GraphQL operations.
+//! - A part of an input that cannot be used is left out and named. The rest is used.
 
+mod builder;
 mod har;
+mod help;
+mod input;
+mod left_out;
 mod model;
 mod names;
 mod openapi;
 mod report;
 mod secrets;
 mod write;
-mod yaml;
 
 pub use har::{Chosen, from_har};
-pub use model::{Collection, LeftOut};
-pub use openapi::from_openapi;
+pub use input::yaml::YamlError;
+pub use left_out::{LeftOut, Omitted};
+pub use model::Collection;
+pub use openapi::{ReadFile, from_openapi};
 pub use report::report;
 pub use write::{ToolFile, write};
-pub use yaml::YamlError;
 
 /// The reason why an input is unusable. The caller adds the name of the file.
 #[derive(Debug, thiserror::Error)]

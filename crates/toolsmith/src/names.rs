@@ -12,10 +12,13 @@ const MAX_NAME: usize = 48;
 const MAX_TEXT: usize = 200;
 
 /// Lower-case letters, digits and single dashes, starting with a letter or a digit: `userId` and `user_id` become
-/// `user-id`.
+/// `user-id`, and `заказы` becomes `zakazy`.
 pub(super) fn slug(text: &str) -> String {
     let mut slug = String::new();
     let mut before = ' ';
+    // Letters become at most a few letters each, so this is more than enough for a name.
+    let start: String = text.chars().take(4 * MAX_NAME).collect();
+    let text = if start.is_ascii() { start } else { deunicode::deunicode(&start) };
     for character in text.chars() {
         if character.is_ascii_alphanumeric() {
             if character.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit()) {
@@ -58,6 +61,11 @@ pub(super) fn shouted(text: &str) -> String {
 }
 
 pub(super) fn singular(word: &str) -> String {
+    for (plural, singular) in [("people", "person"), ("children", "child")] {
+        if let Some(stem) = word.strip_suffix(plural) {
+            return format!("{stem}{singular}");
+        }
+    }
     if let Some(stem) = word.strip_suffix("ies") {
         return format!("{stem}y");
     }
@@ -68,7 +76,7 @@ pub(super) fn singular(word: &str) -> String {
 /// True for segments that do not name a resource: `api`, `rest`, `v2`.
 pub(super) fn is_prefix(segment: &str) -> bool {
     let version = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    ["api", "rest"].contains(&segment) || segment.strip_prefix('v').is_some_and(version)
+    ["api", "rest", "odata"].contains(&segment) || segment.strip_prefix('v').is_some_and(version)
 }
 
 /// The segments of a path that are names. The flag says if a parameter follows.
@@ -77,10 +85,13 @@ fn words(path: &[Piece]) -> Vec<(String, bool)> {
     for piece in path {
         match piece {
             Piece::Literal(text) => {
-                let segments = text.split('/').filter(|segment| !segment.is_empty() && !is_prefix(segment));
-                words.extend(segments.map(|segment| (slug(segment), false)));
+                let decoded = |segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
+                let segments = text.split('/').map(decoded);
+                // Numbers are versions: `/rest/api/2/issue`.
+                let is_word = |segment: &str| segment.chars().any(char::is_alphabetic) && !is_prefix(segment);
+                words.extend(segments.filter(|segment| is_word(segment)).map(|segment| (slug(&segment), false)));
             }
-            Piece::Parameter(_) => {
+            Piece::Parameter(_) | Piece::Rest(_) => {
                 if let Some(last) = words.last_mut() {
                     last.1 = true;
                 }

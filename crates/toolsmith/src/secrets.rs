@@ -2,13 +2,14 @@
 
 use super::names::slug;
 
-/// Words in a name that mark a secret.
-const WORDS: [&str; 22] = [
+/// Words at the end of a name that mark a secret.
+const WORDS: [&str; 23] = [
     "token",
     "secret",
     "password",
     "passwd",
     "passphrase",
+    "passcode",
     "pwd",
     "apikey",
     "auth",
@@ -24,14 +25,91 @@ const WORDS: [&str; 22] = [
     "bearer",
     "otp",
     "cookie",
-    "sid",
     "hmac",
+    "sessionid",
 ];
-/// Pairs of adjacent words that mark a secret.
-const PAIRS: [(&str, &str); 5] =
-    [("api", "key"), ("access", "key"), ("private", "key"), ("client", "key"), ("session", "key")];
-/// Words that make a token a paging position, not a secret.
-const PLACES_IN_LISTS: [&str; 5] = ["page", "next", "continuation", "sync", "cursor"];
+/// Pairs of adjacent words at the end of a name that mark a secret.
+const PAIRS: [(&str, &str); 8] = [
+    ("api", "key"),
+    ("access", "key"),
+    ("private", "key"),
+    ("client", "key"),
+    ("session", "key"),
+    ("session", "id"),
+    ("secret", "key"),
+    ("auth", "key"),
+];
+/// Endings of words that mark a secret, for names without a separator: `accesstoken`.
+const ENDINGS: [&str; 5] = ["apikey", "token", "secret", "password", "passwd"];
+/// Words after the secret's word that change nothing: `passwordConfirmation`, `secret_code`.
+const TAILS: [&str; 18] = [
+    "value",
+    "header",
+    "confirm",
+    "confirmation",
+    "repeat",
+    "repeated",
+    "again",
+    "verify",
+    "verification",
+    "code",
+    "key",
+    "string",
+    "phrase",
+    "word",
+    "text",
+    "base64",
+    "encoded",
+    "encrypted",
+];
+/// First words that make the name a property of a secret, or a number: `has_password`, `max_token`.
+const PROPERTIES: [&str; 19] = [
+    "is", "has", "needs", "require", "requires", "use", "uses", "enable", "with", "without", "max", "min", "num",
+    "number", "count", "total", "allow", "show", "per",
+];
+/// Words that make a token a position in a list or in a text, not a secret.
+const POSITIONS: [&str; 20] = [
+    "page",
+    "paging",
+    "pagination",
+    "next",
+    "prev",
+    "previous",
+    "continuation",
+    "continue",
+    "sync",
+    "delta",
+    "skip",
+    "start",
+    "starting",
+    "resume",
+    "cursor",
+    "after",
+    "before",
+    "stop",
+    "eos",
+    "pad",
+];
+/// Names whose values are often long and random, but no secret.
+const PLAIN_NAMES: [&str; 18] = [
+    "id", "ids", "uuid", "guid", "hash", "sha", "sha1", "sha256", "etag", "checksum", "digest", "query", "q", "search",
+    "filter", "url", "uri", "commit",
+];
+/// Headers that end in `key` and are no secret.
+const PLAIN_KEYS: [&str; 12] = [
+    "idempotency",
+    "cache",
+    "sort",
+    "partition",
+    "surrogate",
+    "routing",
+    "primary",
+    "dedup",
+    "correlation",
+    "request",
+    "trace",
+    "object",
+];
 /// Prefixes of well-known kinds of keys.
 const BEGINNINGS: [&str; 11] =
     ["eyJ", "sk-", "sk_", "pk_", "rk_", "ghp_", "gho_", "github_pat_", "xox", "AKIA", "glpat-"];
@@ -41,29 +119,49 @@ const MIN_LENGTH: usize = 20;
 /// Minimum entropy in bits per character. English words have about 3, random letters and digits more than 4.
 const MIN_ENTROPY: f64 = 3.5;
 
-/// True if a field of a query, a form or a JSON body is a secret.
-pub(super) fn is_secret(name: &str, value: &str) -> bool {
+/// True if a field of a query, a form or a JSON body is a secret by its name. The last word decides: `max_tokens`,
+/// `token_type` and `password_policy` are none.
+pub(super) fn is_secret_name(name: &str) -> bool {
     let name = slug(name);
-    let words: Vec<&str> = name.split('-').collect();
-    let last_is_token = words.last() == Some(&"token");
-    if last_is_token && words.iter().any(|word| PLACES_IN_LISTS.contains(word)) {
+    let mut words: Vec<&str> =
+        name.split('-').map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit())).collect();
+    words.retain(|word| !word.is_empty());
+    let is_pair = |words: &[&str]| matches!(words, [.., first, second] if PAIRS.contains(&(*first, *second)));
+    let is_property = words.first().is_some_and(|first| words.len() > 1 && PROPERTIES.contains(first));
+    if is_property || words.iter().any(|word| POSITIONS.contains(word)) {
         return false;
     }
-    is_named(&words) || looks_secret(value)
+    if is_pair(&words) || matches!(words[..], ["sid"]) {
+        return true;
+    }
+    while words.len() > 1 && words.last().is_some_and(|last| TAILS.contains(last)) {
+        words.pop();
+    }
+    let last = words.last().copied().unwrap_or_default();
+    WORDS.contains(&last) || is_pair(&words) || ENDINGS.iter().any(|ending| last.ends_with(ending))
 }
 
-/// The same as [`is_secret`] for a header. In a header, `session` and `key` mark a secret too.
-pub(super) fn is_secret_header(name: &str, value: &str) -> bool {
+/// True if the value of a field of a query, a form or a JSON body is a secret, although its name is not.
+pub(super) fn is_secret_value(name: &str, value: &str) -> bool {
+    let name = slug(name);
+    let is_plain = |word: &str| PLAIN_NAMES.contains(&word) || POSITIONS.contains(&word);
+    !name.split('-').any(is_plain) && looks_secret(value)
+}
+
+/// True if a header is a secret by its name. In a header, `session` and `key` mark a secret too.
+pub(super) fn is_secret_header(name: &str) -> bool {
     let slug = slug(name);
     let words: Vec<&str> = slug.split('-').collect();
-    is_named(&words) || words.contains(&"session") || words.contains(&"key") || looks_secret(value)
+    let is_key = words.last() == Some(&"key") && !words.iter().any(|word| PLAIN_KEYS.contains(word));
+    is_secret_name(name) || is_key || words.last() == Some(&"session")
 }
 
-fn is_named(words: &[&str]) -> bool {
-    let joined = words.concat();
-    words.iter().any(|word| WORDS.contains(word))
-        || words.windows(2).any(|pair| PAIRS.contains(&(pair[0], pair[1])))
-        || ["apikey", "token", "secret", "password"].iter().any(|word| joined.contains(word))
+/// True if a name has the word of a secret anywhere. The value of such a header is not copied.
+pub(super) fn sounds_secret(name: &str) -> bool {
+    let name = slug(name);
+    let joined = name.replace('-', "");
+    let is_word = |word: &str| WORDS.contains(&word) || ["session", "key", "sid"].contains(&word);
+    name.split('-').any(is_word) || ENDINGS.iter().any(|ending| joined.contains(ending))
 }
 
 /// True for a long string of letters and digits without a pattern. A UUID is an id, not a secret.
@@ -96,4 +194,80 @@ fn entropy(text: &str) -> f64 {
         -share * share.log2()
     };
     counts.iter().filter(|count| **count > 0).map(of).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_secret_header, is_secret_name};
+
+    #[test]
+    fn the_last_word_of_a_name_decides() {
+        for name in [
+            "token",
+            "access_token",
+            "authToken",
+            "accesstoken",
+            "api_key",
+            "apiKey",
+            "x-api-key",
+            "password",
+            "newPassword2",
+            "password_confirmation",
+            "client_secret",
+            "secretCode",
+            "secret_access_key",
+            "otp_code",
+            "authorization_code",
+            "X-CSRF-Token",
+            "__RequestVerificationToken",
+            "sid",
+            "session_id",
+            "signature",
+            "resetToken",
+        ] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in [
+            "max_tokens",
+            "maxTokens",
+            "max_token",
+            "tokens",
+            "token_count",
+            "token_type",
+            "tokenizer",
+            "page_token",
+            "nextPageToken",
+            "continuation_token",
+            "has_password",
+            "password_policy",
+            "password_min_length",
+            "secret_name",
+            "secretary",
+            "author",
+            "authors",
+            "auth_type",
+            "author_id",
+            "cookie_consent",
+            "signature_required",
+            "account_sid",
+            "key",
+            "keyboard",
+            "monkey",
+            "stop_token",
+        ] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+        for (header, is_secret) in [
+            ("X-Api-Key", true),
+            ("X-Key", true),
+            ("X-Session", true),
+            ("Authorization", true),
+            ("Idempotency-Key", false),
+            ("X-Cache-Key", false),
+            ("X-Session-Timeout", false),
+            ("X-Max-Tokens", false),
+        ] {
+            assert_eq!(is_secret_header(header), is_secret, "{header}");
+        }
+    }
 }

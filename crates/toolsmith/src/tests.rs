@@ -1,11 +1,16 @@
 //! Tests of the generated tools. None of them executes or reveals anything from its input.
 
+mod corpus;
 mod run;
+mod server;
+
+use std::ops::Add as _;
 
 use serde_json::{Value, json};
 
-use super::write::{usage_line, variables};
-use super::{Chosen, Collection, from_har, from_openapi, report, write};
+use super::help::usage_line;
+use super::write::variables;
+use super::{Chosen, Collection, InputError, from_har, from_openapi, report, write};
 
 /// A recording of a console of the Acme API by Chromium, trimmed, with other host names.
 const ACME: &str = include_str!("../../../tests/it/tools/acme.har");
@@ -30,6 +35,11 @@ fn post(url: &str, body: &Value) -> Value {
     entry
 }
 
+/// Reads a document that has no other files.
+fn openapi(text: &str) -> Result<Collection, InputError> {
+    from_openapi(text.as_bytes(), &Chosen::default(), &mut |name| Err(format!("there is no {name}")))
+}
+
 /// The usage line of every command of every tool.
 fn lines(collection: &Collection) -> Vec<String> {
     let of_tool = |tool: &super::model::Tool| -> Vec<String> {
@@ -45,7 +55,7 @@ fn all_text(collection: &Collection) -> String {
 
 #[test]
 fn a_recording_of_a_browser_becomes_the_commands_of_its_api() {
-    let made = from_har(ACME, &Chosen::default()).unwrap();
+    let made = from_har(ACME.as_bytes(), &Chosen::default()).unwrap();
     let expected = [
         "acme-users: get-users [--email TEXT]",
         "acme-users: get-user USER_ID",
@@ -55,7 +65,8 @@ fn a_recording_of_a_browser_becomes_the_commands_of_its_api() {
     ];
     assert_eq!(lines(&made), expected);
     assert_eq!(variables(&made.tools[0]), ["ACME_URL", "ACME_TOKEN"]);
-    let left_out: Vec<_> = made.left_out.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    let left_out: Vec<_> =
+        made.left_out.iter().map(|(reason, omitted)| format!("{} {reason}", omitted.count)).collect();
     let expected =
         ["1 analytics", "1 another site: cdn.elsewhere.test", "1 failed requests", "4 pages and static files"];
     assert_eq!(left_out, expected);
@@ -67,10 +78,10 @@ fn a_recording_of_a_browser_becomes_the_commands_of_its_api() {
     assert!(text.contains("env = [\"ACME_TOKEN\", \"ACME_URL\"]"), "{text}");
     // The user can select another host and another name.
     let hosts = vec!["cdn.elsewhere.test".to_owned()];
-    let none = from_har(ACME, &Chosen { hosts, name: None }).unwrap_err().to_string();
+    let none = from_har(ACME.as_bytes(), &Chosen { hosts, name: None }).unwrap_err().to_string();
     assert!(none.contains("--host") && none.contains("console.acme.test"), "{none}");
     let hosts = vec!["console.acme.test".to_owned()];
-    let named = from_har(ACME, &Chosen { hosts, name: Some("Support Desk".to_owned()) }).unwrap();
+    let named = from_har(ACME.as_bytes(), &Chosen { hosts, name: Some("Support Desk".to_owned()) }).unwrap();
     assert_eq!(variables(&named.tools[0]), ["SUPPORT_DESK_URL", "SUPPORT_DESK_TOKEN"]);
 }
 
@@ -89,12 +100,12 @@ fn ids_become_parameters_and_secrets_variables() {
         get(
             "https://api.shop.test/teams",
             &[("cookie", "a=b")],
-            &json!([{ "teamId": "blue-team", "n": [{ "id": "kim" }] }]),
+            &json!([{ "teamId": "blue-team", "members": [{ "id": "kim" }] }]),
         ),
         get("https://api.shop.test/teams/blue-team/members/kim", &[("authorization", "Basic dTpw")], &json!({})),
         post("https://api.shop.test/login", &json!({ "user": "kim", "password": "pw", "remember": true, "n": 1 })),
     ];
-    let made = from_har(&har(&entries), &Chosen::default()).unwrap();
+    let made = from_har(har(&entries).as_bytes(), &Chosen::default()).unwrap();
     let expected = [
         "shop-login: post-login [--n JSON] [--remember JSON] [--user TEXT]",
         "shop-orders: get-order ORDER_ID",
@@ -192,40 +203,90 @@ paths:
 
 #[test]
 fn a_document_is_the_same_in_yaml() {
-    let [json, yaml] = [PETS, PETS_YAML].map(|text| from_openapi(text, &Chosen::default()).unwrap());
+    let [json, yaml] = [PETS, PETS_YAML].map(|text| openapi(text).unwrap());
     assert_eq!(all_text(&yaml), all_text(&json));
 }
 
 #[test]
 fn an_openapi_document_becomes_its_operations() {
-    let made = from_openapi(PETS, &Chosen::default()).unwrap();
+    let made = openapi(PETS).unwrap();
     let expected = [
         "pets-pets: list-pets [--limit TEXT]",
         "pets-pets: post-pets [--age JSON] --name TEXT",
+        "pets-pets: put-pet-photo PET_ID [--body TEXT] [--body-file FILE]",
         "pets-pets: delete-pet-photo PET_ID --if-version TEXT",
     ];
     assert_eq!(lines(&made), expected);
     assert_eq!(variables(&made.tools[0]), ["PETS_URL", "PETS_API_KEY", "PETS_SECRET_CODE", "PETS_TOKEN"]);
-    assert_eq!(made.left_out["bodies other than JSON and forms"], 1);
+    assert_eq!(made.left_out.iter().count(), 0);
 }
 
 #[test]
-fn bad_input_is_named_with_its_place() {
+fn one_odd_entry_is_left_out_and_named() {
+    let good = r#"{"request":{"method":"GET","url":"https://a.test/x"},"response":{"status":200}}"#;
+    for (odd, says) in [
+        (r#"{"request":{"method":"GET"}}"#, "1: requests without a URL (log.entries[1].request.url)"),
+        (r#"{"request":{"method":"GET","url":""}}"#, "requests without a URL"),
+        (r#"{"request":{"method":"GET","url":null}}"#, "requests without a URL"),
+        (r#"{"request":{"method":"GET","url":"::"}}"#, "a text that is not a URL (log.entries[1].request.url)"),
+        (
+            r#"{"request":{"method":"G'ET","url":"https://a.test"}}"#,
+            "without an HTTP method (log.entries[1].request.method)",
+        ),
+        (r#"{"request":{"method":null,"url":"https://a.test"}}"#, "without an HTTP method"),
+        (r#"{"request":null}"#, "entries without a request (log.entries[1].request)"),
+        ("null", "entries without a request"),
+        ("7", "entries without a request"),
+        (&"[".repeat(500).add(&"]".repeat(500)), "not JSON"),
+    ] {
+        let made =
+            from_har(format!(r#"{{"log":{{"entries":[{good},{odd}]}}}}"#).as_bytes(), &Chosen::default()).unwrap();
+        let said = report(&made, "tools");
+        assert!(lines(&made) == ["a-x: get-x"] && said.contains(says), "{odd}: {said}");
+    }
+    let get = r#""get":{}"#;
+    for (odd, says) in [
+        (r#""/y{":{"get":{}}"#, r#"paths with a `{` that is not closed (paths["/y{"])"#),
+        (r#""/y":null"#, r#"(paths["/y"]: it must be an object)"#),
+        (r#""/y":{"get":true}"#, r#"operations that are not an object (paths["/y"].get)"#),
+        (r##""/y":{"$ref":"#/nowhere"}"##, r##"leads nowhere (paths["/y"]: $ref "#/nowhere")"##),
+        (r##""/y":{"$ref":"#/paths/~1y"}"##, "is a cycle"),
+        (
+            r#""/y":{"$ref":"other.yaml#/y"}"#,
+            "other.yaml, to which a $ref leads, could not be read: there is no other.yaml",
+        ),
+        (r#""/y":{"$ref":"https://a.test/y.json"}"#, r#"$ref "https://a.test/y.json""#),
+        (
+            r##""/y":{"post":{"requestBody":{"$ref":"#/nowhere"}}}"##,
+            r##"(paths["/y"].post.requestBody: $ref "#/nowhere")"##,
+        ),
+    ] {
+        let made = openapi(&format!(r#"{{"openapi":"3.0.0","paths":{{"/x":{{{get}}},{odd}}}}}"#)).unwrap();
+        let said = report(&made, "tools");
+        assert!(lines(&made) == ["api-x: get-x"] && said.contains(says), "{odd}: {said}");
+    }
+    let odd = r##"{"openapi":"3.0.0","paths":{"/x":{"get":{"parameters":[null,{"name":"a"},{"$ref":"#/no"},{"name":"q","in":"query"}]}}}}"##;
+    let made = openapi(odd).unwrap();
+    let said = report(&made, "tools");
+    assert_eq!(lines(&made), ["api-x: get-x [--q TEXT]"]);
+    assert!(
+        said.contains("left out 2: parameters without") && said.contains(r##"parameters[2]: $ref "#/no""##),
+        "{said}"
+    );
+}
+
+#[test]
+fn unusable_input_is_named_with_its_place() {
     for (text, words) in [
         ("{", &["not JSON", "line 1"][..]),
         ("{}", &["log.entries", "not a HAR"]),
-        (
-            r#"{"log":{"entries":[{"request":{"method":"GET","url":"https://a.test/x"}},{"request":{"method":"GET"}}]}}"#,
-            &["log.entries[1].request", "url"],
-        ),
-        (r#"{"log":{"entries":[{"request":{"method":"GET","url":"::"}}]}}"#, &["log.entries[0].request.url", "::"]),
-        (
-            r#"{"log":{"entries":[{"request":{"method":"G'ET","url":"https://a.test"}}]}}"#,
-            &["log.entries[0].request.method"],
-        ),
         (r#"{"log":{"entries":[]}}"#, &["none"]),
+        (r#"{"log":{"entries":[{"request":{"method":"GET"}}]}}"#, &["none of 1", "log.entries[0].request.url"]),
+        (r#"{"openapi":"3.0.0"}"#, &["OpenAPI", "from-openapi"]),
+        (r#"{"info":{},"item":[]}"#, &["Postman"]),
+        ("PK\u{3}\u{4}", &["ZIP"]),
     ] {
-        let said = from_har(text, &Chosen::default()).expect_err(text).to_string();
+        let said = from_har(text.as_bytes(), &Chosen::default()).expect_err(text).to_string();
         assert!(words.iter().all(|word| said.contains(word)), "{text}: {said}");
     }
     // Each line multiplies the previous one by ten.
@@ -235,23 +296,19 @@ fn bad_input_is_named_with_its_place() {
         .map(|pair| format!("{}: &{} [{}]\n", pair[1], pair[1], vec![format!("*{}", pair[0]); 10].join(", ")));
     let bomb = format!("openapi: 3.0.0\na: &a [x]\n{}", lines.collect::<String>());
     for (text, words) in [
-        (r#"{"swagger":"2.0"}"#, &["openapi", "3.0 or 3.1"][..]),
-        (r#"{"openapi":"3.0.0","paths":{"x":{"get":{}}}}"#, &["paths[\"x\"]", "start with `/`"]),
-        (
-            r##"{"openapi":"3.0.0","paths":{"/x":{"get":{"parameters":[{"$ref":"#/nowhere"}]}}}}"##,
-            &["paths[\"/x\"].get", "#/nowhere"],
-        ),
-        (r##"{"openapi":"3.0.0","a":{"$ref":"#/a"},"paths":{"/x":{"$ref":"#/a"}}}"##, &["cycle"]),
+        (r#"{"swagger":"1.2"}"#, &["openapi", "3.0 or 3.1", "2.0"][..]),
+        (r#"{"log":{"entries":[]}}"#, &["openapi", "3.0 or 3.1", "from-har"]),
+        (r#"{"openapi":"3.0.0"}"#, &["paths", "object"]),
+        (r##"{"openapi":"3.0.0","a":{"$ref":"#/a"},"paths":{"/x":{"$ref":"#/a"}}}"##, &["no operation", "cycle"]),
         (r#"{"openapi":"3.0.0","paths":{}}"#, &["no operation"]),
         ("{", &["not JSON", "line 1"]),
         ("openapi: 3.0.0\npaths: {\n", &["not YAML", "line 2"]),
-        ("openapi: 3.0.0\npaths: {}\npaths: {}\n", &["not YAML", "line 3", "paths"]),
         ("just words", &["openapi", "3.0 or 3.1"]),
         ("", &["openapi", "3.0 or 3.1"]),
         (&bomb, &["not YAML"]),
         (&"[".repeat(100_000), &["not YAML"]),
     ] {
-        let said = from_openapi(text, &Chosen::default()).expect_err(text).to_string();
+        let said = openapi(text).expect_err(text).to_string();
         assert!(words.iter().all(|word| said.contains(word)), "{text}: {said}");
     }
 }

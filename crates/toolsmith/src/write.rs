@@ -4,7 +4,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::model::{BodyKind, Input, Operation, Piece, Place, SecretPlace, Tool, shown, shown_path};
+use serde_json::Value;
+
+use super::help::help;
+use super::model::{BodyKind, Input, Operation, Piece, Place, Secret, SecretPlace, Tool};
 use super::names::one_line;
 
 /// The code that all tools share.
@@ -26,7 +29,8 @@ pub fn write(tool: &Tool) -> ToolFile {
     for operation in &tool.operations {
         write_operation(&mut commands, operation);
     }
-    let about = format!("Requests to {} below /{}", one_line(&tool.service.address), tool.resource);
+    let address = if tool.service.address.is_empty() { "the API" } else { &tool.service.address };
+    let about = format!("Requests to {} below /{}", one_line(address), tool.resource);
     let text = RUNTIME
         .replacen("ABOUT", &format!("{about}. `{}.sh help` explains them.", tool.name), 1)
         .replacen("'PROGRAM_NAME'", &literal(&tool.name), 1)
@@ -38,57 +42,11 @@ pub fn write(tool: &Tool) -> ToolFile {
     ToolFile { name: format!("{}.sh", tool.name), text }
 }
 
-/// All variables that a tool needs. The address comes first.
+/// All variables that a tool uses. The address comes first.
 pub(super) fn variables(tool: &Tool) -> Vec<String> {
     let secrets = tool.operations.iter().flat_map(|operation| &operation.secrets).map(|secret| secret.variable.clone());
     let secrets: BTreeSet<String> = secrets.collect();
     std::iter::once(tool.service.url_variable()).chain(secrets).collect()
-}
-
-/// The usage of a command: `get-user USER_ID [--expand TEXT]`.
-pub(super) fn usage_line(operation: &Operation) -> String {
-    let mut line = operation.name.clone();
-    for piece in &operation.path {
-        if let Piece::Parameter(name) = piece {
-            line.extend([" ", &shown(name)]);
-        }
-    }
-    for input in &operation.inputs {
-        let option = format!("--{} {}", input.option, kind(input.place));
-        line.extend(if input.required { [" ", &option, ""] } else { [" [", &option, "]"] });
-    }
-    line
-}
-
-const fn kind(place: Place) -> &'static str {
-    match place {
-        Place::Query | Place::Header | Place::Form | Place::Text => "TEXT",
-        Place::Json | Place::Whole => "JSON",
-    }
-}
-
-/// The help text. Every line is fixed text or starts with a space, so that none can end the here-document early.
-fn help(tool: &Tool) -> String {
-    let mut help = format!("Usage: {}.sh COMMAND [ARGUMENT...]\n", tool.name);
-    for operation in &tool.operations {
-        let _ = write!(help, "\n  {}\n      ", usage_line(operation));
-        if let Some(summary) = &operation.summary {
-            let _ = write!(help, "{}: ", one_line(summary));
-        }
-        let _ = writeln!(help, "{} {}", operation.method, one_line(&shown_path(&operation.path)));
-        for input in operation.inputs.iter().filter(|input| input.about.is_some() || input.option != input.name) {
-            let about = input.about.as_deref().map(|about| format!(": {}", one_line(about))).unwrap_or_default();
-            let _ = writeln!(help, "      --{} is `{}`{about}", input.option, one_line(&input.name));
-        }
-    }
-    let _ = write!(
-        help,
-        "\n  help\n      this text\n\nPrints the answer, as JSON where it is. Options that are JSON take numbers, true, false, lists and objects as they are.\n\n\
-         Environment: {}; http_proxy and https_proxy are used where set.\n\
-         Exit status: 1 the API refused, 2 wrong usage or environment, 3 the API could not be reached.\n",
-        variables(tool).join(", ")
-    );
-    help
 }
 
 fn write_operation(script: &mut String, operation: &Operation) {
@@ -99,58 +57,136 @@ fn write_operation(script: &mut String, operation: &Operation) {
     let mut path = String::new();
     let mut count = 0;
     for piece in &operation.path {
-        match piece {
-            Piece::Literal(text) => path.push_str(&literal(text)),
-            Piece::Parameter(_) => {
-                let _ = write!(path, "\"$(escaped \"${{positional[{count}]}}\")\"");
-                count += 1;
+        let escape = match piece {
+            Piece::Literal(text) => {
+                path.push_str(&literal(text));
+                continue;
             }
-        }
+            Piece::Parameter(_) => "escaped",
+            Piece::Rest(_) => "escaped_path",
+        };
+        let _ = write!(path, "\"$({escape} \"${{positional[{count}]}}\")\"");
+        count += 1;
     }
     let mut required = String::new();
     for Input { option, name, place, required: is_required, .. } in &operation.inputs {
-        line(format!("option {} {} {}", literal(&format!("--{option}")), word(*place), literal(name)));
-        if *is_required {
-            let _ = write!(required, " {}", literal(&format!("--{option}")));
+        let option = literal(&format!("--{option}"));
+        line(format!("option {option} {} {}", word(*place), literal(&sent_name(*place, name))));
+        if *is_required && *place != Place::Raw {
+            let _ = write!(required, " {option}");
         }
+    }
+    for (name, value) in &operation.fixed_fields {
+        line(format!("field fields {} {}", literal(&json_text(name)), literal(value)));
     }
     line(format!("take {count} \"$@\""));
     if !required.is_empty() {
         line(format!("need{required}"));
     }
+    write_body(operation, &mut line);
     for (name, value) in &operation.constants {
         line(format!("headers+=({})", literal(&format!("{name}: {value}"))));
     }
-    match operation.body {
-        BodyKind::None => {}
-        BodyKind::Json => line("body_kind=json".to_owned()),
-        BodyKind::Form => line("body_kind=form".to_owned()),
+    for (name, value) in &operation.fixed_query {
+        line(format!("query+=({})", literal(&pair(name, value))));
     }
     for secret in &operation.secrets {
-        let variable = literal(&secret.variable);
-        line(match &secret.place {
-            SecretPlace::Header { name, before } => {
-                format!("secret_header {} {variable}", literal(&format!("{name}: {before}")))
-            }
-            SecretPlace::Query(name) => format!("secret_query {} {variable}", literal(name)),
-            SecretPlace::Form(name) => format!("secret_form {} {variable}", literal(name)),
-            SecretPlace::Json(name) => format!("secret_json {} {variable}", literal(name)),
-        });
+        line(secret_line(secret));
     }
     line(format!("path={path}"));
     line(format!("send {} \"$path\"", literal(&operation.method)));
     line(";;".to_owned());
 }
 
+fn write_body(operation: &Operation, line: &mut impl FnMut(String)) {
+    let kind = match &operation.body {
+        BodyKind::None => return,
+        BodyKind::Json => "json",
+        BodyKind::Form => "form",
+        BodyKind::Parts => "parts",
+        BodyKind::Raw => "raw",
+        BodyKind::Query(_) => "in_query",
+    };
+    line(format!("body_kind={kind}"));
+    let raw = |place: Place| operation.inputs.iter().find(|input| input.place == place);
+    if let (Some(text), Some(file)) = (raw(Place::Raw), raw(Place::RawFile))
+        && text.required
+    {
+        line(format!("need_body --{} --{}", text.option, file.option));
+    }
+    if let Some(media_type) = &operation.media_type {
+        line(format!("media_type={}", literal(media_type)));
+    }
+    if let Some(nested_in) = &operation.nested_in {
+        line(format!("nested_in={}", literal(&json_text(nested_in))));
+    }
+    if let BodyKind::Query(parameter) = &operation.body {
+        line(format!("parameter={}", literal(parameter)));
+    }
+    if operation.is_graphql {
+        line("is_graphql=yes".to_owned());
+    }
+}
+
+fn secret_line(Secret { place, variable, required }: &Secret) -> String {
+    let command = if *required { "secret" } else { "optional_secret" };
+    let (place, name) = match place {
+        SecretPlace::Header { name, before } => ("header", format!("{name}: {before}")),
+        SecretPlace::Cookie(name) => ("cookie", name.clone()),
+        SecretPlace::Query(name) => ("query", name.clone()),
+        SecretPlace::Form(name) => ("form", name.clone()),
+        SecretPlace::Part(name) => ("part", name.clone()),
+        SecretPlace::Json(name) => ("fields", json_text(name)),
+        SecretPlace::Nested(name) => ("nested", json_text(name)),
+    };
+    format!("{command} {place} {} {}", literal(&name), literal(variable))
+}
+
+/// The name as the runtime needs it.
+fn sent_name(place: Place, name: &str) -> String {
+    match place {
+        Place::Text | Place::Json | Place::NestedText | Place::NestedJson => json_text(name),
+        Place::Query
+        | Place::Header
+        | Place::Cookie
+        | Place::Form
+        | Place::Part
+        | Place::JsonPart
+        | Place::FilePart
+        | Place::Whole
+        | Place::Raw
+        | Place::RawFile => name.to_owned(),
+    }
+}
+
 const fn word(place: Place) -> &'static str {
     match place {
         Place::Query => "query",
         Place::Header => "header",
+        Place::Cookie => "cookie",
         Place::Form => "form",
-        Place::Text => "text",
-        Place::Json => "json",
+        Place::Part => "part",
+        Place::JsonPart => "json_part",
+        Place::FilePart => "file_part",
+        Place::Text => "fields_text",
+        Place::Json => "fields_json",
+        Place::NestedText => "nested_text",
+        Place::NestedJson => "nested_json",
         Place::Whole => "whole",
+        Place::Raw => "raw",
+        Place::RawFile => "raw_file",
     }
+}
+
+fn json_text(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+/// A part of a query, percent-encoded.
+fn pair(name: &str, value: &str) -> String {
+    let encoded =
+        |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    format!("{}={}", encoded(name), encoded(value))
 }
 
 /// Quotes a text for the shell.

@@ -33,7 +33,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("jsonschema", &["agent-template"]),
     ("regress", &["agent-template"]),
     ("serde-saphyr", &["toolsmith"]),
-    ("flate2", &["agent-image", "api", "gateway"]),
+    ("flate2", &["agent-image", "api", "gateway", "toolsmith"]),
 ];
 
 /// Returns the names in `[dependencies]` of a crate, without those of tests.

@@ -57,11 +57,12 @@ async fn what_a_worker_leaves_decides_the_pull_request() {
 #[tokio::test]
 async fn what_cannot_be_found_is_told_with_the_candidates() {
     let world = World::start().await;
+    let elsewhere = format!("See {}/somebody/else/issues/3 and fix it", world.forge.url());
     for (prompt, more, error_type, says) in [
         ("do something unclear", json!({}), "repo_ambiguous", &["acme/acme-api, acme/acme-web, acme/handbook"][..]),
         ("something invented", json!({}), "repo_not_found", &["candidates are", "acme/handbook"]),
         ("commit a", json!({ "repo": "acme/nothing" }), "repo_not_found", &["acme/nothing"]),
-        ("See https://github.com/somebody/else and fix it", json!({}), "repo_not_found", &["somebody/else"]),
+        (elsewhere.as_str(), json!({}), "repo_not_found", &["somebody/else"]),
         ("commit a", json!({ "repo": "acme/handbook", "base": "old" }), "clone_failed", &["no branch old"]),
         ("commit a", json!({ "repo": "acme/handbook", "branch": "main" }), "clone_failed", &["branch: main"]),
     ] {

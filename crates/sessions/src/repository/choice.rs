@@ -1,14 +1,28 @@
 //! The repository that a prompt names, found without a model.
+//!
+//! | module | contains |
+//! |---|---|
+//! | `text` | the prompt as links and words |
+//! | `mention` | how clearly a word names a repository |
+//! | `common` | words that are too common to name one by themselves |
+
+mod common;
+mod mention;
+#[cfg(test)]
+mod tests;
+mod text;
 
 use domain::repository::RepositoryName;
-use forge::Repository;
+use forge::{ForgeAddress, Repository};
+
+use self::mention::{Clarity, Mentions};
 
 /// The result for a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// The prompt names one repository, or only one name fits.
+    /// The prompt names this repository clearly, and no other one.
     One(RepositoryName),
-    /// Several fit, or none is named: an orchestrator has to read the prompt.
+    /// The prompt names several repositories, or none of them clearly: an orchestrator has to read it.
     Open(Vec<Candidate>),
 }
 
@@ -17,112 +31,50 @@ pub enum Choice {
 pub struct Candidate {
     pub name: RepositoryName,
     pub description: String,
+    /// The prompt has its name, or a word that is its name.
+    pub named: bool,
 }
 
 /// The number of candidates that are offered.
 const MAX_CANDIDATES: usize = 200;
 
-/// Finds `OWNER/NAME`, the address of a repository, and the names of `known` as words of the prompt. Archived
-/// repositories accept no push and are left out.
-pub fn choose(prompt: &str, known: &[Repository]) -> Choice {
-    let known: Vec<&Repository> = known.iter().filter(|repository| !repository.archived).collect();
-    let full = unique(words(prompt).filter_map(|word| full_name(word, &known)));
-    if let [name] = &full[..] {
-        return Choice::One(name.clone());
+/// Finds the repository that a prompt names: by a link of the forge, as `OWNER/NAME`, or by a name of `known`. The
+/// clearest mentions decide. If they name several repositories, these are the candidates. Archived repositories accept
+/// no push, so only their full name or a link selects them.
+pub fn choose(prompt: &str, known: &[Repository], forge: &ForgeAddress) -> Choice {
+    let mentions = Mentions::find(prompt, known, forge);
+    let active = |name: &RepositoryName| known.iter().any(|known| known.full_name == *name && !known.archived);
+    let full = mentions.of(Clarity::Full);
+    let likely = mentions.of(Clarity::Likely);
+    match (&full[..], &likely[..]) {
+        // A repository to which the credential cannot push may be a mere reference, such as an upstream issue.
+        ([name], []) => Choice::One(name.clone()),
+        ([name], _) if active(name) => Choice::One(name.clone()),
+        ([], [name]) => Choice::One(name.clone()),
+        ([], []) => Choice::Open(all(&mentions.of(Clarity::Weak), known)),
+        ([], likely) => Choice::Open(named(likely, known)),
+        ([_], likely) => Choice::Open(named(&[&full[..], likely].concat(), known)),
+        (full, _) => Choice::Open(named(full, known)),
     }
-    let named = unique(words(prompt).flat_map(|word| {
-        let fits = known.iter().filter(move |repository| repository.full_name.name().eq_ignore_ascii_case(word));
-        fits.map(|repository| repository.full_name.clone())
-    }));
-    if let ([], [name]) = (&full[..], &named[..]) {
-        return Choice::One(name.clone());
-    }
-    let in_question = if full.is_empty() { named } else { full };
-    let candidates =
-        known.iter().filter(|repository| in_question.is_empty() || in_question.contains(&repository.full_name)).map(
-            |repository| Candidate { name: repository.full_name.clone(), description: repository.description.clone() },
-        );
-    Choice::Open(candidates.take(MAX_CANDIDATES).collect())
 }
 
-/// The words of a text without the punctuation around them.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    let is_edge = |c: char| !(c.is_alphanumeric() || c == '/' || c == '_');
-    text.split_whitespace().map(move |word| word.trim_matches(is_edge)).filter(|word| !word.is_empty())
+/// The candidates that the prompt names.
+fn named(names: &[RepositoryName], known: &[Repository]) -> Vec<Candidate> {
+    let candidate = |name: &RepositoryName| {
+        let known = known.iter().find(|known| known.full_name == *name);
+        let description = known.map(|known| known.description.clone()).unwrap_or_default();
+        Candidate { name: name.clone(), description, named: true }
+    };
+    names.iter().map(candidate).take(MAX_CANDIDATES).collect()
 }
 
-/// `OWNER/NAME`, alone or at the end of an address. A path like `src/main.rs` looks the same, so a bare name has to be
-/// known; an address is unambiguous.
-fn full_name(word: &str, known: &[&Repository]) -> Option<RepositoryName> {
-    let bare = word.strip_suffix(".git").unwrap_or(word);
-    if let Some((_, address)) = bare.split_once("://") {
-        let mut parts = address.split('/').skip(1);
-        let (owner, name) = (parts.next()?, parts.next()?);
-        return format!("{owner}/{name}").parse().ok();
-    }
-    let name: RepositoryName = bare.parse().ok()?;
-    known.iter().any(|repository| repository.full_name == name).then_some(name)
-}
-
-fn unique(names: impl Iterator<Item = RepositoryName>) -> Vec<RepositoryName> {
-    let mut found = Vec::new();
-    for name in names {
-        if !found.contains(&name) {
-            found.push(name);
-        }
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Choice, choose};
-    use forge::Repository;
-
-    fn known() -> Vec<Repository> {
-        let names = ["acme/acme-api", "acme/acme-web", "acme/docs", "other/docs", "acme/old"];
-        let repository = |name: &&str| Repository {
-            full_name: name.parse().unwrap(),
-            description: String::new(),
-            default_branch: "main".to_owned(),
-            archived: *name == "acme/old",
-            size: 0,
-        };
-        names.iter().map(repository).collect()
-    }
-
-    fn one(prompt: &str) -> Option<String> {
-        match choose(prompt, &known()) {
-            Choice::One(name) => Some(name.to_string()),
-            Choice::Open(_) => None,
-        }
-    }
-
-    #[test]
-    fn what_is_named_is_chosen() {
-        for (prompt, name) in [
-            ("In the acme-api repo, fix the token refresh bug", "acme/acme-api"),
-            ("Fix the bug in `ACME-API`.", "acme/acme-api"),
-            ("other/docs: mend the links", "other/docs"),
-            ("See https://github.com/acme/docs/issues/3 and fix it", "acme/docs"),
-            ("Clone https://github.com/somebody/else.git", "somebody/else"),
-            ("In acme/acme-api, change src/main.rs", "acme/acme-api"),
-        ] {
-            assert_eq!(one(prompt).as_deref(), Some(name), "{prompt}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_clear_stays_open() {
-        for (prompt, candidates) in [
-            ("Fix the token refresh bug", 4),
-            ("Mend the links in docs", 2),
-            ("Copy the header of acme-web to acme-api", 2),
-            ("Move it from acme/docs to other/docs", 2),
-            ("Wake acme/old up", 4),
-        ] {
-            let Choice::Open(open) = choose(prompt, &known()) else { panic!("{prompt} was decided") };
-            assert_eq!(open.len(), candidates, "{prompt}");
-        }
-    }
+/// The candidates that the prompt may name, followed by all other known repositories.
+fn all(names: &[RepositoryName], known: &[Repository]) -> Vec<Candidate> {
+    let rest = known.iter().filter(|known| !known.archived && !names.contains(&known.full_name));
+    let rest = rest.map(|known| Candidate {
+        name: known.full_name.clone(),
+        description: known.description.clone(),
+        named: false,
+    });
+    named(names, known).into_iter().chain(rest).take(MAX_CANDIDATES).collect()
 }

@@ -51,7 +51,7 @@ enum Verdict {
 /// The question to an orchestrator.
 pub(crate) fn question(prompt: &str, candidates: &[Candidate]) -> String {
     let mut text = format!("Which repository is this task about?\n\n<task>\n{prompt}\n</task>\n\n<repositories>\n");
-    for Candidate { name, description } in candidates {
+    for Candidate { name, description, .. } in candidates {
         let _ = writeln!(text, "- {name}: {}", description.replace('\n', " "));
     }
     text + "</repositories>\n"
@@ -64,7 +64,7 @@ impl Repositories {
             return self.look_up(name).await.map(|repository| Decision::Made(Box::new(repository)));
         }
         let known = self.github.repositories().await.map_err(|error| failure::preparing(&error))?;
-        let name = match choose(prompt, &known) {
+        let name = match choose(prompt, &known, &self.github.address()) {
             Choice::One(name) => name,
             Choice::Open(candidates) if candidates.is_empty() => {
                 let error = "the prompt names no repository, and the credential lists none; give its name as `repo`";
@@ -77,24 +77,13 @@ impl Repositories {
 
     /// Applies an orchestrator's answer.
     pub(crate) async fn settle(&self, candidates: &[Candidate], answer: &Value) -> Result<Repository, Failure> {
-        let not_found = |reason: &str| {
-            let error = format!("no repository was found for the prompt: {reason}; {}", named(candidates));
-            Failure::new(ErrorType::RepoNotFound, error)
-        };
-        let answer = Answer::deserialize(answer).map_err(|error| not_found(&error.to_string()))?;
+        let answer = Answer::deserialize(answer).map_err(|error| not_chosen(candidates, &error.to_string()))?;
         match (answer.decision, answer.repository.as_deref().map(str::parse::<RepositoryName>)) {
             (Verdict::Chosen, Some(Ok(name))) if candidates.iter().any(|candidate| candidate.name == name) => {
                 self.look_up(&name).await
             }
-            (Verdict::Unsure, _) => {
-                let error = format!(
-                    "it is not clear which repository is meant: {}; {}, give one as `repo`",
-                    answer.reason,
-                    named(candidates)
-                );
-                Err(Failure::new(ErrorType::RepoAmbiguous, error))
-            }
-            (Verdict::Chosen | Verdict::None, _) => Err(not_found(&answer.reason)),
+            (Verdict::Unsure, _) => Err(ambiguous(candidates, &answer.reason)),
+            (Verdict::Chosen | Verdict::None, _) => Err(not_chosen(candidates, &answer.reason)),
         }
     }
 
@@ -157,6 +146,22 @@ impl Repositories {
         }
         self.github.update_branch(name, branch, start, RefUpdate::Create).await.map_err(of_forge)
     }
+}
+
+/// The failure if no repository was chosen. A prompt that names a candidate is ambiguous: its author can say which one is
+/// meant.
+fn not_chosen(candidates: &[Candidate], reason: &str) -> Failure {
+    if candidates.iter().any(|candidate| candidate.named) {
+        return ambiguous(candidates, reason);
+    }
+    let error = format!("no repository was found for the prompt: {reason}; {}", named(candidates));
+    Failure::new(ErrorType::RepoNotFound, error)
+}
+
+fn ambiguous(candidates: &[Candidate], reason: &str) -> Failure {
+    let named = named(candidates);
+    let error = format!("it is not clear which repository is meant: {reason}; {named}, give one as `repo`");
+    Failure::new(ErrorType::RepoAmbiguous, error)
 }
 
 fn named(candidates: &[Candidate]) -> String {

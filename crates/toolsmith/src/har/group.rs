@@ -7,67 +7,44 @@ use serde_json::Value;
 
 use super::body::Sent;
 use super::entry::RecordedRequest;
+use super::headers;
+use super::ids::Ids;
 use super::path::pieces;
-use crate::model::{BodyKind, Input, Operation, Piece, Place, Secret, SecretPlace, Service, Tool};
-use crate::names::{self, is_sayable, slug, unique, variable};
-use crate::secrets::{is_secret, is_secret_header};
+use super::rpc::Call;
+use crate::builder::Builder;
+use crate::model::{BodyKind, Operation, Piece, Place, Service, Tool};
+use crate::names::{self, is_sayable, slug, unique};
+use crate::secrets::{is_secret_name, is_secret_value};
 
-/// Headers that browsers and curl add themselves.
-const OF_BROWSERS: [&str; 27] = [
-    "accept",
-    "accept-charset",
-    "accept-encoding",
-    "accept-language",
-    "cache-control",
-    "connection",
-    "content-length",
-    "content-type",
-    "date",
-    "dnt",
-    "expect",
-    "host",
-    "if-match",
-    "if-modified-since",
-    "if-none-match",
-    "keep-alive",
-    "origin",
-    "pragma",
-    "priority",
-    "range",
-    "referer",
-    "save-data",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "upgrade-insecure-requests",
-    "user-agent",
-];
-/// The maximum length of a constant header. Versions and flags are short.
-const MAX_CONSTANT: usize = 60;
+/// A request, or one call in it.
+#[derive(Clone)]
+pub(super) struct Request<'a> {
+    pub(super) entry: &'a RecordedRequest,
+    pub(super) call: Option<Call>,
+}
 
-type Key = (Vec<Piece>, String);
+/// The requests of one operation have an equal key: path, method and the call that the body or a header selects.
+type Key = (Vec<Piece>, String, String);
 
-pub(super) fn tools(
-    entries: &[&RecordedRequest],
-    ids: &BTreeSet<String>,
-    services: &BTreeMap<String, Service>,
-) -> Vec<Tool> {
-    let mut tools: BTreeMap<(&Service, String), BTreeMap<Key, Vec<&RecordedRequest>>> = BTreeMap::new();
-    for entry in entries {
-        let Some(service) = services.get(&entry.origin()) else { continue };
-        let path = pieces(&entry.url, ids);
+pub(super) fn tools(requests: &[Request<'_>], ids: &Ids, services: &BTreeMap<String, Service>) -> Vec<Tool> {
+    let mut tools: BTreeMap<(&Service, String), BTreeMap<Key, Vec<Request<'_>>>> = BTreeMap::new();
+    for request in requests {
+        let Some(service) = services.get(&request.entry.origin()) else { continue };
+        let path = pieces(&request.entry.url, ids);
+        let selector = request.call.as_ref().map(|call| call.selector.clone()).unwrap_or_default();
         let tool = tools.entry((service, names::resource(&path))).or_default();
-        tool.entry((path, entry.method.clone())).or_default().push(entry);
+        tool.entry((path, request.entry.method.clone(), selector)).or_default().push(request.clone());
     }
+    let mut names = BTreeSet::new();
     tools
         .into_iter()
-        .map(|((service, resource), requests)| {
+        .map(|((service, resource), operations)| {
             let mut taken = BTreeSet::from(["help".to_owned()]);
-            let operations = requests
+            let operations = operations
                 .into_iter()
-                .map(|((path, method), entries)| operation(service, path, method, &entries, &mut taken))
+                .map(|((path, method, _), requests)| operation(service, path, &method, &requests, &mut taken))
                 .collect();
-            let name = format!("{}-{resource}", service.name);
+            let name = unique(&format!("{}-{resource}", service.name), &mut names);
             Tool { name, resource, service: service.clone(), operations }
         })
         .collect()
@@ -76,135 +53,146 @@ pub(super) fn tools(
 fn operation(
     service: &Service,
     path: Vec<Piece>,
-    method: String,
-    entries: &[&RecordedRequest],
+    method: &str,
+    requests: &[Request<'_>],
     taken: &mut BTreeSet<String>,
 ) -> Operation {
-    let name = unique(&names::operation(&method, &path), taken);
-    let mut made = Operation {
-        name,
-        method,
-        path,
-        summary: None,
-        inputs: Vec::new(),
-        body: BodyKind::None,
-        constants: BTreeMap::new(),
-        secrets: Vec::new(),
-    };
-    let mut options = Options { service, taken: BTreeSet::new(), made: &mut made };
-
-    options.fields(of_queries(entries), Place::Query);
-    let forms: Vec<(String, Value)> = entries.iter().flat_map(|entry| of_form(&entry.sent)).collect();
-    let objects: Vec<(String, Value)> = entries.iter().flat_map(|entry| of_object(&entry.sent)).collect();
-    if entries.iter().any(|entry| matches!(entry.sent, Sent::Form(_))) {
-        options.made.body = BodyKind::Form;
-        options.fields(forms, Place::Form);
-    } else if entries.iter().any(|entry| matches!(entry.sent, Sent::Object(_))) {
-        options.made.body = BodyKind::Json;
-        options.fields(objects, Place::Text);
-    } else if entries.iter().any(|entry| matches!(entry.sent, Sent::Json)) {
-        options.made.body = BodyKind::Json;
-        options.whole_body();
+    let call = requests.iter().find_map(|request| request.call.as_ref());
+    let name = call.map_or_else(|| names::operation(method, &path), |call| slug(&call.name));
+    let mut builder = Builder::new(service, unique(&name, taken), method, path);
+    builder.made.media_type = requests.iter().find_map(|request| request.entry.media_type.clone());
+    match call {
+        Some(call) if call.is_graphql || !call.fixed.is_empty() => add_call(&mut builder, call, requests),
+        Some(_) | None => {
+            add_fields(&mut builder, of_queries(requests), Place::Query);
+            add_body(&mut builder, requests);
+        }
     }
-    options.headers(entries);
-    made
+    headers::add(&mut builder, requests);
+    builder.made
 }
 
-fn of_queries(entries: &[&RecordedRequest]) -> Vec<(String, Value)> {
-    let pairs = entries.iter().flat_map(|entry| entry.url.query_pairs());
+/// Adds the arguments of a call. What selects it is fixed.
+fn add_call(builder: &mut Builder<'_>, call: &Call, requests: &[Request<'_>]) {
+    builder.made.is_graphql = call.is_graphql;
+    builder.made.nested_in.clone_from(&call.nested_in);
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if call.in_query {
+        builder.made.body = BodyKind::Query(call.nested_in.clone().unwrap_or_default());
+        builder.made.nested_in = None;
+        builder.made.fixed_query = call.fixed.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+    } else {
+        builder.made.body = BodyKind::Json;
+        builder.made.fixed_fields = call.fixed.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
+        add_fields(builder, of_queries(requests), Place::Query);
+    }
+    let (as_text, as_json) = match builder.made.nested_in {
+        Some(_) => (Place::NestedText, Place::NestedJson),
+        None => (Place::Text, Place::Json),
+    };
+    let mut seen: BTreeMap<&str, Vec<&Value>> = call.types.keys().map(|name| (name.as_str(), Vec::new())).collect();
+    for (name, value) in requests.iter().filter_map(|request| request.call.as_ref()).flat_map(|call| &call.arguments) {
+        seen.entry(name).or_default().push(value);
+    }
+    for (name, values) in seen.into_iter().filter(|(name, _)| is_sayable(name)) {
+        let kind = call.types.get(name);
+        let is_text = kind.and_then(|kind| kind.is_text).unwrap_or_else(|| is_all_text(&values));
+        let required = kind.is_some_and(|kind| kind.required);
+        let place = if is_text { as_text } else { as_json };
+        if is_text && is_secret(name, &values) {
+            builder.secret(name, place, required);
+        } else {
+            builder.input(name, place, required, None);
+        }
+    }
+}
+
+fn add_body(builder: &mut Builder<'_>, requests: &[Request<'_>]) {
+    let sent: Vec<&Sent> = requests.iter().map(|request| &request.entry.sent).collect();
+    let any = |fits: fn(&Sent) -> bool| sent.iter().any(|sent| fits(sent));
+    if any(|sent| matches!(sent, Sent::Raw)) {
+        builder.raw_body(false);
+    } else if any(|sent| matches!(sent, Sent::Parts(_))) {
+        builder.made.body = BodyKind::Parts;
+        add_parts(builder, &sent);
+    } else if any(|sent| matches!(sent, Sent::Form(_))) {
+        builder.made.body = BodyKind::Form;
+        add_fields(builder, sent.iter().flat_map(|sent| of_form(sent)).collect(), Place::Form);
+    } else if any(|sent| matches!(sent, Sent::Json(_))) {
+        builder.whole_body(true);
+    } else if any(|sent| matches!(sent, Sent::Object(_))) {
+        builder.made.body = BodyKind::Json;
+        add_fields(builder, sent.iter().flat_map(|sent| of_object(sent)).collect(), Place::Text);
+    }
+}
+
+fn add_parts(builder: &mut Builder<'_>, sent: &[&Sent]) {
+    let mut seen: BTreeMap<&str, (bool, Vec<Value>)> = BTreeMap::new();
+    for sent in sent {
+        let Sent::Parts(parts) = sent else { continue };
+        for part in parts.iter().filter(|part| is_sayable(&part.name) && !part.name.contains('=')) {
+            let (is_file, values) = seen.entry(&part.name).or_default();
+            *is_file |= part.is_file;
+            values.push(Value::String(part.value.clone()));
+        }
+    }
+    for (name, (is_file, values)) in seen {
+        let values: Vec<&Value> = values.iter().collect();
+        if is_file {
+            builder.input(name, Place::FilePart, false, None);
+        } else if is_secret(name, &values) {
+            builder.secret(name, Place::Part, true);
+        } else {
+            builder.input(name, Place::Part, false, None);
+        }
+    }
+}
+
+fn of_queries(requests: &[Request<'_>]) -> Vec<(String, Value)> {
+    let pairs = requests.iter().flat_map(|request| request.entry.url.query_pairs());
     pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()
 }
 
 fn of_form(sent: &Sent) -> Vec<(String, Value)> {
     match sent {
         Sent::Form(pairs) => pairs.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect(),
-        Sent::Nothing | Sent::Object(_) | Sent::Json | Sent::Other => Vec::new(),
+        Sent::Nothing | Sent::Object(_) | Sent::Json(_) | Sent::Parts(_) | Sent::Raw => Vec::new(),
     }
 }
 
 fn of_object(sent: &Sent) -> Vec<(String, Value)> {
     match sent {
         Sent::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        Sent::Nothing | Sent::Form(_) | Sent::Json | Sent::Other => Vec::new(),
+        Sent::Nothing | Sent::Form(_) | Sent::Json(_) | Sent::Parts(_) | Sent::Raw => Vec::new(),
     }
 }
 
-struct Options<'a> {
-    service: &'a Service,
-    taken: BTreeSet<String>,
-    made: &'a mut Operation,
+/// Adds options for the fields. `place` is the place of string fields.
+fn add_fields(builder: &mut Builder<'_>, fields: Vec<(String, Value)>, place: Place) {
+    let mut seen: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for (name, value) in fields.into_iter().filter(|(name, _)| is_sayable(name)) {
+        seen.entry(name).or_default().push(value);
+    }
+    for (name, values) in seen {
+        let values: Vec<&Value> = values.iter().collect();
+        if is_secret(&name, &values) {
+            builder.secret(&name, place, true);
+            continue;
+        }
+        let place = if place == Place::Text && !is_all_text(&values) { Place::Json } else { place };
+        builder.input(&name, place, false, None);
+    }
 }
 
-impl Options<'_> {
-    /// Adds options for the fields. `place` is the place of string fields.
-    fn fields(&mut self, fields: Vec<(String, Value)>, place: Place) {
-        let mut seen: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-        for (name, value) in fields.into_iter().filter(|(name, _)| is_sayable(name)) {
-            seen.entry(name).or_default().push(value);
-        }
-        for (name, values) in seen {
-            let is_text = values.iter().any(Value::is_string);
-            if values.iter().filter_map(Value::as_str).any(|value| is_secret(&name, value)) {
-                let place = match place {
-                    Place::Form => SecretPlace::Form(name.clone()),
-                    Place::Text | Place::Json | Place::Whole => SecretPlace::Json(name.clone()),
-                    Place::Query | Place::Header => SecretPlace::Query(name.clone()),
-                };
-                self.secret(place, variable(&self.service.prefix, &name));
-                continue;
-            }
-            let place = if place == Place::Text && !is_text { Place::Json } else { place };
-            let option = unique(&slug(&name), &mut self.taken);
-            self.made.inputs.push(Input { name, option, place, required: false, about: None });
-        }
-    }
+/// True if the values are strings, or null besides.
+fn is_all_text(values: &[&Value]) -> bool {
+    let mut values = values.iter().filter(|value| !value.is_null()).peekable();
+    values.peek().is_some() && values.all(|value| value.is_string())
+}
 
-    fn whole_body(&mut self) {
-        let option = unique("body", &mut self.taken);
-        let about = Some("the whole body".to_owned());
-        self.made.inputs.push(Input { name: "body".to_owned(), option, place: Place::Whole, required: true, about });
-    }
-
-    fn headers(&mut self, entries: &[&RecordedRequest]) {
-        let mut seen: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for (name, value) in entries.iter().flat_map(|entry| &entry.headers) {
-            let ours = name.starts_with(':') || name.starts_with("sec-") || OF_BROWSERS.contains(&name.as_str());
-            let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-            if !ours && is_name && !name.is_empty() {
-                seen.entry(name).or_default().insert(value);
-            }
-        }
-        let authorized = seen.contains_key("authorization");
-        for (name, values) in seen {
-            // These are the page's own cookies; the API uses `Authorization`.
-            if name == "cookie" && authorized {
-                continue;
-            }
-            if values.iter().any(|value| is_secret_header(name, value)) {
-                let (before, variable) = self.header_secret(name, &values);
-                self.secret(SecretPlace::Header { name: name.to_owned(), before }, variable);
-                continue;
-            }
-            // A header that varies belongs to the browser. A long one could identify a person, so it is not repeated
-            // either.
-            let plain = |value: &str| value.len() <= MAX_CONSTANT && value.bytes().all(|b| (b' '..=b'~').contains(&b));
-            if let (1, Some(value)) = (values.len(), values.first().filter(|value| plain(value))) {
-                self.made.constants.insert(name.to_owned(), (*value).to_owned());
-            }
-        }
-    }
-
-    fn header_secret(&self, name: &str, values: &BTreeSet<&str>) -> (&'static str, String) {
-        let begins = |scheme: &str| values.iter().all(|value| value.to_ascii_lowercase().starts_with(scheme));
-        let prefix = &self.service.prefix;
-        match name {
-            "authorization" if begins("bearer ") => ("Bearer ", variable(prefix, "TOKEN")),
-            "authorization" if begins("basic ") => ("Basic ", variable(prefix, "BASIC_AUTH")),
-            name => ("", variable(prefix, name)),
-        }
-    }
-
-    fn secret(&mut self, place: SecretPlace, variable: String) {
-        self.made.secrets.push(Secret { place, variable });
-    }
+/// True if a field is a secret by its name, or by a value that is the same in all requests.
+fn is_secret(name: &str, values: &[&Value]) -> bool {
+    let texts: BTreeSet<&str> = values.iter().filter_map(|value| value.as_str()).collect();
+    let by_value = || texts.len() == 1 && texts.iter().any(|value| is_secret_value(name, value));
+    !texts.is_empty() && (is_secret_name(name) || by_value())
 }

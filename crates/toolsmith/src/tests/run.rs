@@ -7,12 +7,21 @@ use std::process::{Command, Output};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{ACME, PETS, get, har, post};
-use crate::write::{literal, usage_line, variables};
-use crate::{Chosen, Collection, from_har, from_openapi, report, write};
+use super::{ACME, PETS, get, har, openapi, post};
+use crate::help::usage_line;
+use crate::model::Place;
+use crate::write::{literal, variables};
+use crate::{Chosen, Collection, from_har, report, write};
 
 /// Replaces curl: records its arguments and input, and returns an answer.
-const CURL: &str = "#!/bin/bash\n{ printf '%s\\n' \"$@\"; cat; cat <&3; } >>\"$SEEN\" 2>/dev/null\nprintf '{}\\n200'\n";
+const CURL: &str = r#"#!/bin/bash
+{ printf '%s\n' "$@"; cat <&4; cat <&3; } >>"$SEEN" 2>/dev/null
+while (($# > 0)); do
+    [[ $1 != --output ]] || printf '{}' >"$2"
+    shift
+done
+printf '200 '
+"#;
 
 /// A directory with the tools, the only programs they need, and a curl that sends nothing.
 struct Bench(tempfile::TempDir);
@@ -55,13 +64,16 @@ impl Bench {
             for operation in &tool.operations {
                 let mut arguments = vec![file.clone(), operation.name.clone()];
                 for input in &operation.inputs {
-                    let json = matches!(input.place, crate::model::Place::Json | crate::model::Place::Whole);
-                    let value = if json { "{\"a\": [1]}" } else { "$(touch pwned)'\"`touch pwned`" };
+                    let value = match input.place {
+                        Place::Json | Place::NestedJson | Place::JsonPart | Place::Whole => "{\"a\": [1]}",
+                        Place::FilePart | Place::RawFile => &file,
+                        _ => "$(touch pwned)'\"`touch pwned`",
+                    };
                     arguments.push(format!("--{}={value}", input.option));
                 }
                 let count =
                     usage_line(operation).split(" [").next().unwrap().split(" --").next().unwrap().split(' ').count();
-                arguments.extend(std::iter::repeat_n("a/../$(touch pwned)".to_owned(), count - 1));
+                arguments.extend(std::iter::repeat_n("a/$(touch pwned)".to_owned(), count - 1));
                 let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
                 let ran = self.bash(&arguments, &variables(tool));
                 assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
@@ -80,7 +92,7 @@ impl Bench {
 
 #[test]
 fn what_is_asked_is_what_was_said() {
-    let made = from_har(ACME, &Chosen::default()).unwrap();
+    let made = from_har(ACME.as_bytes(), &Chosen::default()).unwrap();
     let bench = Bench::new(&made);
     bench.try_all(&made);
     let (file, variables) = ("acme-users.sh", variables(&made.tools[0]));
@@ -115,7 +127,7 @@ fn shellcheck_finds_nothing_in_them() {
         eprintln!("skipped: shellcheck is not installed");
         return;
     }
-    for made in [from_har(ACME, &Chosen::default()).unwrap(), from_openapi(PETS, &Chosen::default()).unwrap()] {
+    for made in [from_har(ACME.as_bytes(), &Chosen::default()).unwrap(), openapi(PETS).unwrap()] {
         let bench = Bench::new(&made);
         for tool in &made.tools {
             let ran =
@@ -168,7 +180,7 @@ proptest! {
             get(&url, &[(header, value), ("x-plain", value), ("cookie", value)], &json!({ "id": id })),
             post("https://api.evil.test/items", &json!({ field: value, query: 1, "password": value })),
         ];
-        if let Ok(made) = from_har(&har(&entries), &Chosen { name: Some(title.clone()), ..Chosen::default() }) {
+        if let Ok(made) = from_har(har(&entries).as_bytes(), &Chosen { name: Some(title.clone()), ..Chosen::default() }) {
             Bench::new(&made).try_all(&made);
             let told = report(&made, "tools");
             let invisible = told.contains(['\0', '\u{202e}']);
@@ -184,7 +196,7 @@ proptest! {
                 "requestBody": { "content": { "application/json": { "schema": { "properties": { field: { "type": "string" } } } } } },
             } } },
         });
-        let made = from_openapi(&document.to_string(), &Chosen::default()).unwrap();
+        let made = openapi(&document.to_string()).unwrap();
         Bench::new(&made).try_all(&made);
     }
 

@@ -1,0 +1,42 @@
+//! The repository that a prompt names.
+
+use mock_api::forge::Seed;
+use serde_json::json;
+
+use super::forge::{World, failed};
+
+#[tokio::test]
+async fn links_of_the_forge_name_a_repository_and_ordinary_words_do_not() {
+    let world = World::start().await;
+    for name in ["acme/test", "other/handbook"] {
+        world.forge.create_repository(name, &Seed::new("", &[("a", "a")])).await.unwrap();
+    }
+    let forge = world.forge.url();
+    for (prompt, repository) in [
+        (format!("change nothing, see {forge}/acme/acme-web/issues/3."), "acme/acme-web"),
+        (format!("change nothing ([pull request]({forge}/acme/acme-api/pull/7/files))"), "acme/acme-api"),
+        ("change nothing for acme/handbook#12".to_owned(), "acme/handbook"),
+        ("change nothing in the test repo".to_owned(), "acme/test"),
+        ("change nothing in acme-web, and/or in src/main.rs".to_owned(), "acme/acme-web"),
+    ] {
+        let mut task = world.post(&prompt).await;
+        let record = world.end_of(&mut task).await;
+        failed(&record, "nothing_to_do", &[]);
+        assert_eq!(record["repo"], repository, "{prompt}");
+    }
+    let asked = || world.server.model.requests().len();
+    for (prompt, error_type, says) in [
+        ("Mend the links in the handbook repo", "repo_ambiguous", &["acme/handbook", "other/handbook", "`repo`"][..]),
+        ("Make the failing test pass", "repo_ambiguous", &["candidates are acme/test"]),
+        ("Read https://github.com/acme/acme-web/issues/3", "repo_not_found", &["candidates are"]),
+        ("Read https://example.com/acme/acme-web", "repo_not_found", &["candidates are"]),
+    ] {
+        let before = asked();
+        let mut task = world.post(prompt).await;
+        let record = world.end_of(&mut task).await;
+        failed(&record, error_type, says);
+        assert_eq!(record.get("repo").unwrap_or(&json!(null)), &json!(null), "{prompt}");
+        assert!(asked() > before, "the model was not asked about {prompt:?}");
+    }
+    world.finish().await;
+}
