@@ -29,7 +29,7 @@ async fn a_message_about_a_file_says_which_and_what_to_do() {
     let below = format!("{a_file}/below");
     let cases: &[Case] = &[
         (&["tools", "from-har", "nowhere.har"], &[], &["nowhere.har", "it does not exist"]),
-        (&["tools", "from-har", &latin], &[], &["latin.har", "UTF-8"]),
+        (&["tools", "from-har", &latin], &[], &["latin.har", "log.entries"]),
         (&["init", "new", "--from", "nowhere"], &[], &["nowhere", "AGENTS.md"]),
         (&["init", &below, "--yes"], &[], &[&a_file, "no directory"]),
         (&["restore", "nowhere"], &[], &["nowhere"]),
