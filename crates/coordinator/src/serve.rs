@@ -1,5 +1,7 @@
 //! `claude-runner serve`: reads the configuration, builds the server, runs it, drains it.
 
+mod lease;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -22,7 +24,7 @@ use observe::metrics::Metrics;
 use observe::redact::Redactor;
 use observe::telemetry::Telemetry;
 use sandbox::capacity::Capacity;
-use sandbox::{EngineLease, Instance, InstanceLock, LeaseHeld, Links, SandboxHost};
+use sandbox::{Instance, InstanceLock, LeaseHeld, Links, SandboxHost};
 use sessions::repository::{Git, Mirrors};
 use sessions::webhook::{self, WebhookDispatcher};
 use store::Store;
@@ -37,6 +39,7 @@ use crate::listen::listen;
 use crate::logs;
 use crate::scripted;
 use crate::server::{Lifetime, Parts, Server};
+use lease::LeaseKeeper;
 
 /// The time that streams and sandboxes have to end after the last task.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -214,39 +217,6 @@ pub(crate) async fn run_until(
     instance_lock.release();
     Links::remove_if_unused(&runtime_dir);
     Ok(ExitCode::SUCCESS)
-}
-
-/// Keeps the lease of an engine elsewhere. An engine on this machine needs none.
-struct LeaseKeeper {
-    tracker: TaskTracker,
-    stop: CancellationToken,
-    /// Cancelled when another server has taken the lease.
-    lost: CancellationToken,
-}
-
-impl LeaseKeeper {
-    async fn start(
-        options: &ServeOptions,
-        engine_address: &str,
-        engine: Arc<dyn Engine>,
-        instance: &Instance,
-    ) -> Result<Self, LeaseHeld> {
-        let keeper =
-            LeaseKeeper { tracker: TaskTracker::new(), stop: CancellationToken::new(), lost: CancellationToken::new() };
-        if !engine_address.starts_with("unix:") {
-            let holder = EngineLease::holder(&options.data_dir);
-            let lease = EngineLease::acquire(engine, instance.clone(), holder).await?;
-            keeper.tracker.spawn(lease.keep(keeper.stop.clone(), keeper.lost.clone()));
-        }
-        Ok(keeper)
-    }
-
-    /// Releases the engine to another server at once.
-    async fn release(self) {
-        self.stop.cancel();
-        self.tracker.close();
-        self.tracker.wait().await;
-    }
 }
 
 /// Logs that MODEL has no price. A short name of the CLI needs none: the price is the one of the model in the request.

@@ -2,7 +2,7 @@
 //!
 //! | module | contains |
 //! |---|---|
-//! | `launch` | creates a sandbox and starts its agent |
+//! | `launch`, `start` | creates a sandbox; starts its agent |
 //! | `reattach` | reattaches to a sandbox after a restart |
 //! | `repair` | repairs a damaged home of an agent |
 //! | `process`, `question`, `program` | the agent's output; one question to an agent; other programs |
@@ -42,6 +42,7 @@ mod question;
 mod reattach;
 mod repair;
 mod self_test;
+mod start;
 mod warm;
 
 use std::sync::Arc;

@@ -1,0 +1,102 @@
+//! Starts the agent in a sandbox, and initialises it.
+
+use claude_stream::{AgentEvent, ControlRequest, LineError};
+use failpoint::failpoint;
+use link::Link;
+use sandbox_link::frame::Start;
+
+use super::process::{Process, ProcessEnd, ProcessOutput};
+use super::{Assignment, LaunchError, LaunchOrder, Sandbox, agent};
+
+impl Sandbox {
+    /// Starts the agent and initialises it. It resumes the order's conversation if its transcript exists.
+    pub async fn start_agent(&mut self, order: &LaunchOrder) -> Result<(), LaunchError> {
+        self.gateway.expect_conversation();
+        let mut resume = order.resume.as_deref();
+        if !order.untouched {
+            self.repairs = self.repair_home(resume).await?;
+        }
+        if resume.is_some() && !self.start_agent_in(order, resume).await? {
+            // The transcript is missing: start a new conversation in the existing files.
+            resume = None;
+        }
+        if resume.is_none() && !self.start_agent_in(order, None).await? {
+            return Err(LaunchError::Refused("the agent did not initialise".to_owned()));
+        }
+        self.resumed = resume.is_some();
+        self.model.clone_from(&order.model);
+        Ok(())
+    }
+
+    async fn start_agent_in(&mut self, order: &LaunchOrder, resume: Option<&str>) -> Result<bool, LaunchError> {
+        let fetches = self.gateway.has_egress_rules() || !order.template.settings.egress.is_empty();
+        start_agent(&self.link, &mut self.process, order, resume, fetches).await
+    }
+}
+
+/// Starts the CLI and initialises it. `fetches`: an egress rule lets the agent fetch pages. Returns false if the conversation to resume
+/// does not exist.
+async fn start_agent(
+    link: &Link,
+    process: &mut Process,
+    order: &LaunchOrder,
+    resume: Option<&str>,
+    fetches: bool,
+) -> Result<bool, LaunchError> {
+    const REQUEST: &str = "initialize";
+
+    let prompt = order.template.system_prompt.as_str();
+    let (directory, whole_prompt, rules) = match &order.assignment {
+        Assignment::Workspace | Assignment::Image(_) => (domain::sandbox::WORKSPACE, Some(prompt), None),
+        Assignment::Directory { path, .. } => (path.as_str(), None, Some(prompt)),
+    };
+    let start = Start {
+        program: agent::PROGRAM.to_owned(),
+        arguments: agent::arguments(&order.model, rules, resume, &order.template.settings, fetches),
+        directory: directory.to_owned(),
+        environment: agent::environment(),
+    };
+    link.start(start).await?;
+    failpoint!("agent.started");
+    let initialize = ControlRequest::Initialize {
+        system_prompt: whole_prompt,
+        json_schema: order.template.output_schema.as_ref().map(agent_template::schema::OutputSchema::source),
+    };
+    link.stdin(initialize.to_line(REQUEST).into()).await?;
+    failpoint!("agent.asked");
+
+    let mut answer = None;
+    let mut refused = None;
+    loop {
+        let end = match process.recv().await {
+            ProcessOutput::Frames(frames) => {
+                let end = process.decode(frames, |line| match line.map(|line| line.event) {
+                    Ok(AgentEvent::ControlResponse { request_id, outcome }) if request_id == REQUEST => {
+                        answer = Some(outcome.map(|_| ()));
+                    }
+                    Ok(AgentEvent::Result(result)) => refused = Some(result.errors.join("; ")),
+                    Ok(_) => {}
+                    Err(error) => refused = Some(describe(&error)),
+                });
+                link.acknowledge(process.last_frame());
+                end
+            }
+            ProcessOutput::Ended(end) => Some(end),
+        };
+        match (answer.take(), end) {
+            (Some(Ok(())), None) => return Ok(true),
+            (Some(Err(reason)), _) => {
+                return Err(LaunchError::Refused(format!("the agent did not initialise: {reason}")));
+            }
+            (None, Some(ProcessEnd::Exited { .. })) if resume.is_some() && refused.is_some() => return Ok(false),
+            (_, Some(end)) => {
+                return Err(refused.map_or(LaunchError::Ended(end), LaunchError::Refused));
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+fn describe(error: &LineError) -> String {
+    format!("the agent printed a line that is not stream-json: {error}")
+}
