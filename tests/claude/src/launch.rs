@@ -143,6 +143,9 @@ mod tests {
     const PRODUCT: &str = include_str!("../../../crates/sandbox/src/agent.rs");
     const MANAGED: &str = include_str!("../../../docker/managed-settings.json");
 
+    /// The rules of a repository task, which extend the CLI's own prompt.
+    const OPTIONAL: [&str; 1] = ["--append-system-prompt"];
+
     fn strings(source: &str) -> impl Iterator<Item = &str> {
         source.split('"').skip(1).step_by(2)
     }
@@ -153,8 +156,6 @@ mod tests {
         let arguments = launch.arguments();
         let environment = launch.environment("/home", "http://127.0.0.1:1", OsString::new());
         let product = PRODUCT.split("#[cfg(test)]").next().unwrap();
-        // The rules of a repository task, which extend the CLI's own prompt.
-        const OPTIONAL: [&str; 1] = ["--append-system-prompt"];
         for text in strings(product) {
             if text.starts_with("--") && !OPTIONAL.contains(&text) {
                 assert!(arguments.iter().any(|argument| argument == text), "{text} is not among the arguments");
