@@ -143,6 +143,9 @@ mod tests {
     const PRODUCT: &str = include_str!("../../../crates/sandbox/src/agent.rs");
     const MANAGED: &str = include_str!("../../../docker/managed-settings.json");
 
+    /// The rules of a repository task, which extend the CLI's own prompt.
+    const OPTIONAL: [&str; 1] = ["--append-system-prompt"];
+
     fn strings(source: &str) -> impl Iterator<Item = &str> {
         source.split('"').skip(1).step_by(2)
     }

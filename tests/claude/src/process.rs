@@ -57,7 +57,8 @@ impl Claude {
         let kill_at_result = Arc::new(AtomicBool::new(false));
         let process = Pid::from_raw(child.id().context("the CLI ended at once")?.try_into()?);
         let (kills, records) = (Arc::clone(&kill_at_result), Arc::clone(&recording));
-        TaskTracker::new().spawn(async move {
+        let readers = TaskTracker::new();
+        readers.spawn(async move {
             let mut output = BufReader::new(output).lines();
             while let Ok(Some(line)) = output.next_line().await {
                 let value: Value = serde_json::from_str(&line).unwrap_or_else(|_| json!({ "type": "", "line": line }));
@@ -74,7 +75,7 @@ impl Claude {
         let stderr = Arc::new(Mutex::new(String::new()));
         if let Some(mut errors) = child.stderr.take() {
             let stderr = Arc::clone(&stderr);
-            TaskTracker::new().spawn(async move {
+            readers.spawn(async move {
                 let mut piece = [0; 4096];
                 while let Ok(length @ 1..) = errors.read(&mut piece).await {
                     let text = String::from_utf8_lossy(&piece[..length]);
