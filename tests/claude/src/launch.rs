@@ -150,9 +150,6 @@ mod tests {
         source.split('"').skip(1).step_by(2)
     }
 
-    /// The rules of a repository task, which extend the CLI's own prompt.
-    const OPTIONAL: [&str; 1] = ["--append-system-prompt"];
-
     #[test]
     fn every_argument_and_variable_of_a_sandbox_is_tested() {
         let launch = Launch::new().resume("id");
