@@ -226,7 +226,7 @@ async fn old_tasks_are_removed_and_their_usage_stays() {
     let database = rusqlite::Connection::open(server.directory().join("data/claude-runner.db")).unwrap();
     let number = u64::from_str_radix(&old, 16).unwrap().cast_signed();
     database.execute("UPDATE tasks SET finished = finished - 13 * 3600 * 1000000000 WHERE id = ?1", [number]).unwrap();
-    let used = "INSERT INTO usage SELECT date('now'), '', 'a', 'm', 1, 1, 1, 0, 0, 500000000, 0";
+    let used = "INSERT INTO usage SELECT date('now'), '', 'a', 'm', 1, 1, 1, 0, 0, 500000000, 0, 0";
     database.execute(used, []).unwrap();
     drop(database);
     server.start_again().await;

@@ -190,7 +190,7 @@ fn a_template_is_what_its_directory_holds_and_nothing_beside_it() {
 fn a_mistake_is_named_with_its_place_and_what_it_may_be() {
     for (text, place, words) in [
         ("max_turns = 3\nmodle = \"x\"", "agent.toml:2:1: ", &["modle", "did you mean model"][..]),
-        ("max_turns = \"3\"", "agent.toml:1:13: ", &["string", "i64"]),
+        ("max_turns = \"3\"", "agent.toml:1:13: ", &["whole number", "text"]),
         ("\n\nmax_turns = 0", "agent.toml:3:13: ", &["max_turns", "from 1 to 1000"]),
         ("timeout_ms = 99999999999", "agent.toml:1:14: ", &["timeout_ms", "86400000"]),
         ("max_cost_usd = -1.0", "agent.toml:1:16: ", &["max_cost_usd", "above 0"]),
@@ -202,7 +202,7 @@ fn a_mistake_is_named_with_its_place_and_what_it_may_be() {
         ("default = tru", "agent.toml:1:11: ", &[]),
         ("[mcp_servers.a]\nargs = [\"x\"]", "agent.toml:1:1: ", &["mcp_servers.a", "`command`", "`url`"]),
         ("[mcp_servers.a]\ncommand = \"x\"\nstartup_timeout_ms = 0", "agent.toml:1:1: ", &["mcp_servers.a", "600000"]),
-        ("[mcp_servers.a]\ncommand = \"x\"\nrequired = 1", "agent.toml:3:12: ", &["boolean"]),
+        ("[mcp_servers.a]\ncommand = \"x\"\nrequired = 1", "agent.toml:3:12: ", &["true or false"]),
         ("[mcp_servers.a]\nurl = \"file:///x\"", "agent.toml:1:1: ", &["mcp_servers.a", "http"]),
         ("[mcp_servers.a]\ncommand = \"x\"\nenv = {}", "agent.toml:3:1: ", &["env", "`command`"]),
         ("[mcp_servers.\"a b\"]\ncommand = \"x\"", "agent.toml:1:1: ", &["a b", "letters"]),

@@ -108,7 +108,11 @@ fn end_of_object(text: &str) -> Option<usize> {
 /// The reason why the engine could not be reached, with the remedy where the socket is the reason.
 fn connection_words(error: &Error) -> String {
     let mut causes = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| error.source());
-    let kind = causes.find_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
+    let kind = match error {
+        // This one is transparent, so its source is the one of the error in it.
+        Error::IOError { err } => Some(err.kind()),
+        _ => causes.find_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind())),
+    };
     match (error, kind) {
         (Error::SocketNotFoundError(_), _) | (_, Some(io::ErrorKind::NotFound)) => {
             "there is no such socket (start the engine, or set DOCKER_HOST to where it listens)".to_owned()

@@ -142,7 +142,7 @@ fn a_file_changes_and_adds_prices() {
         (r#"{"modles":{}}"#, "did you mean models?"),
         (r#"{"fast_mode":0}"#, "`fast_mode`"),
         (r#"{"web_search":-1}"#, "`web_search`"),
-        (r#"{"since":"soon"}"#, "soon"),
+        (r#"{"since":"soon"}"#, "year"),
     ] {
         let error = domain::error_chain(&load(text).unwrap_err());
         assert!(error.contains(field), "{text}: {error}");
