@@ -29,7 +29,7 @@ pub(crate) async fn fast_agent() -> &'static str {
         labels: Labels::new(),
         cache: BuildCache::Use,
     };
-    let engine = DockerEngine::new(docker_host());
+    let engine = DockerEngine::new(docker_host().unwrap());
     let progress: Vec<BuildProgress> = engine.build_image(spec).await.unwrap().try_collect().await.unwrap();
     assert!(matches!(progress.last(), Some(BuildProgress::Built(_))), "{progress:?}");
     NAME

@@ -185,7 +185,7 @@ impl Server {
         // Sessions keep their volumes when the server stops, but this data directory is deleted.
         let instance = std::fs::read_to_string(self.data_dir().join("instance")).unwrap();
         let labels = Labels::from([("claude-runner.instance".to_owned(), instance)]);
-        let engine = DockerEngine::new(docker_host());
+        let engine = DockerEngine::new(docker_host().unwrap());
         for container in engine.list_containers(&labels).await.unwrap() {
             engine.remove_container(&container.id).await.unwrap();
         }

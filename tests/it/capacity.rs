@@ -9,7 +9,6 @@ use crate::server::Setup;
 async fn idle_sandboxes_make_room_and_sessions_take_turns() {
     let server = Setup::new().env("MAX_SANDBOXES", "1").start().await;
     server.say("a", "say:remember a").await;
-    server.transcribed(r#""text":"remember a""#).await;
     let first = server.container().await.id;
     // The session is idle, and another session needs a sandbox.
     let mut events = server.subscribe("b").await;
@@ -20,7 +19,6 @@ async fn idle_sandboxes_make_room_and_sessions_take_turns() {
     assert_eq!(queued[0]["reason"], json!(null), "{queued:#?}");
     assert_eq!((&queued[1]["position"], &queued[1]["reason"]), (&json!(0), &json!("capacity")), "{queued:#?}");
 
-    server.transcribed(r#""text":"remember b""#).await;
     // Each session continues its own conversation.
     let answers = join_all(["a", "b", "c"].map(|session| server.task(session, "recall:"))).await;
     for (answer, remembered) in answers.into_iter().zip(["remember a", "remember b", ""]) {

@@ -31,7 +31,6 @@ async fn a_damaged_home_is_repaired_and_the_repair_is_an_event() {
     for (number, (damage, message, survives)) in DAMAGES.iter().enumerate() {
         let session = format!("s{number}");
         server.say(&session, "say:remember this").await;
-        server.transcribed(r#""text":"remember this""#).await;
         let mut events = server.subscribe(&session).await;
         let work = format!("bash:/workspace/damage-{number} $PPID; sleep 60");
         let problem = server.task(&session, &work).await.problem(502, "exit_code");

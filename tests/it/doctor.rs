@@ -71,7 +71,7 @@ async fn a_machine_that_is_ready_is_found_so_and_left_as_it_was() {
     assert_eq!(entries(directory.path()), 0, "something was left");
     // Other doctors may run at the same time.
     let labels = Labels::from([("claude-runner.doctor".to_owned(), pid.to_string())]);
-    assert_eq!(DockerEngine::new(docker_host()).list_containers(&labels).await.unwrap(), []);
+    assert_eq!(DockerEngine::new(docker_host().unwrap()).list_containers(&labels).await.unwrap(), []);
 }
 
 #[test]

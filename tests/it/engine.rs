@@ -1,6 +1,6 @@
 //! The engine operator's view: a container in `docker inspect`, and its first process.
 
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 use crate::bounds::BOUND;
@@ -36,18 +36,6 @@ impl EngineApi {
         let environment = self.call(Method::GET, &format!("{path}/logs?stdout=1"), &Value::Null).await;
         self.call(Method::DELETE, &path, &Value::Null).await;
         environment.replace('\0', "\n")
-    }
-
-    /// Returns true if a file below a directory of the container contains this text.
-    pub(crate) async fn has_text(&self, container: &str, directory: &str, text: &str) -> bool {
-        let url = format!("http://engine/v1.41/containers/{container}/archive?path={directory}");
-        let answer = self.0.get(url).send().await.unwrap();
-        // The directory is created with its first file.
-        if answer.status() == StatusCode::NOT_FOUND {
-            return false;
-        }
-        let archive = answer.error_for_status().unwrap().bytes().await.unwrap();
-        String::from_utf8_lossy(&archive).contains(text)
     }
 
     async fn ask(&self, method: Method, path: &str, body: &Value) -> Value {

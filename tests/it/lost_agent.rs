@@ -9,7 +9,6 @@ use crate::server::TestServer;
 async fn whatever_ends_under_a_task_fails_it_and_the_next_one_resumes() {
     let server = TestServer::start().await;
     server.say("s", "say:remember me").await;
-    server.transcribed(r#""text":"remember me""#).await;
 
     let problem = server.task("s", "bash:kill -KILL $PPID; sleep 60").await.problem(502, "exit_code");
     assert!(problem["error"].as_str().unwrap().contains("signal 9"), "{problem:#}");

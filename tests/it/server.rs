@@ -17,14 +17,9 @@ use tempfile::TempDir;
 pub(crate) use client::{Answer, printed};
 pub(crate) use setup::Setup;
 
-use crate::bounds::within;
-use crate::engine::EngineApi;
 pub(crate) use crate::support::environment::agent_image;
 pub(crate) use crate::support::process::Process;
 use crate::support::{leftovers, process};
-
-/// The directory of Claude Code's transcripts.
-const TRANSCRIPTS: &str = "/home/agent/.claude/projects";
 
 /// A running server. A test ends with [`TestServer::finish`]; one that fails shows the server's log.
 pub(crate) struct TestServer {
@@ -53,7 +48,7 @@ impl TestServer {
         };
         TestServer {
             model,
-            engine: DockerEngine::new(docker_host()),
+            engine: DockerEngine::new(docker_host().unwrap()),
             environment,
             directory,
             process,
@@ -149,22 +144,6 @@ impl TestServer {
         container
     }
 
-    /// Waits until an agent of this server has written this text into its transcript. Claude Code 2.1.197 does so up to 100 ms
-    /// after its result. A sandbox that ends sooner loses the turn.
-    pub(crate) async fn transcribed(&self, text: &str) {
-        let engine = EngineApi::new();
-        let written = async {
-            loop {
-                for container in self.containers().await {
-                    if engine.has_text(container.id.as_str(), TRANSCRIPTS, text).await {
-                        return;
-                    }
-                }
-            }
-        };
-        within(&format!("{text:?} is in a transcript"), written).await;
-    }
-
     pub(crate) async fn volumes(&self) -> Vec<String> {
         self.engine.list_volumes(&self.labels()).await.unwrap().into_iter().map(|volume| volume.name).collect()
     }
@@ -210,6 +189,8 @@ impl TestServer {
     }
 
     pub(crate) async fn assert_nothing_left(&self) {
+        // The probe at the start has ended, or the server has.
+        let _ = self.process.says("probe sandbox", 1).await;
         assert_eq!(self.containers().await, [], "containers are left");
         assert_eq!(self.volumes().await, [] as [String; 0], "volumes are left");
         // The directory does not exist if sandboxes connect by TCP.

@@ -199,6 +199,7 @@ async fn lose_transcript(server: &TestServer) {
         network: Network::None,
         limits: Limits::new(128 << 20, 1_000_000_000, 64),
         runtime: None,
+        shared_directory: None,
     };
     let container = server.engine.create_container(&spec).await.unwrap();
     server.engine.start(&container).await.unwrap();

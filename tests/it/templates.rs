@@ -33,7 +33,7 @@ async fn a_damaged_template_is_named_before_any_task_pays_for_it() {
     let server = start().await;
     let latin: &[u8] = b"You work\nin M\xfcnchen.\n";
     let utf16: &[u8] = b"\xff\xfeY\0o\0u\0";
-    for (file, content, words) in [
+    let findings = [
         ("AGENTS.md", latin, "AGENTS.md:2:5: the byte 0xFC is not UTF-8"),
         ("AGENTS.md", utf16, "AGENTS.md:1:1: the file is UTF-16"),
         ("AGENTS.md", b"You\0", "AGENTS.md:1:4: there is a NUL byte"),
@@ -44,11 +44,12 @@ async fn a_damaged_template_is_named_before_any_task_pays_for_it() {
         ("agent.toml", b"description = \"M\xfc\"", "agent.toml:1:17: "),
         ("OUTPUT.schema.json", b"[]", "OUTPUT.schema.json:1:1: a schema is a JSON object"),
         ("OUTPUT.schema.json", b"{\n\"type\": \"array\"}", "OUTPUT.schema.json:2:9: `type` must be \"object\""),
-        ("OUTPUT.schema.json", b"{\"type\": \"object\",}", "OUTPUT.schema.json:1:20: it is not JSON"),
-        ("OUTPUT.schema.json", b"{\n\"properties\": {\"a\": 1}}", "OUTPUT.schema.json:2:22: it is not a JSON Schema"),
+        ("OUTPUT.schema.json", b"{\"type\": \"object\",}", "OUTPUT.schema.json:1:19: it is not JSON"),
+        ("OUTPUT.schema.json", b"{\n\"properties\": {\"a\": 1}}", "OUTPUT.schema.json:2:21: it is not a JSON Schema"),
         ("OUTPUT.schema.json", latin, "OUTPUT.schema.json:2:5: "),
         ("OUTPUT.schema.json", b"", "OUTPUT.schema.json:1:1: it is not JSON"),
-    ] {
+    ];
+    for (number, (file, content, words)) in findings.into_iter().enumerate() {
         let _ = std::fs::remove_dir_all(server.directory().join("agents/bad"));
         write(&server, "bad/AGENTS.md", "You work.\n");
         write(&server, &format!("bad/{file}"), content);
@@ -58,10 +59,13 @@ async fn a_damaged_template_is_named_before_any_task_pays_for_it() {
         assert!(ready(&server).await.contains(error), "{words}");
         let refused = server.task_with("s", "say:x", &json!({ "agent": "bad" })).await.problem(503, "agent_unusable");
         assert!(refused["error"].as_str().unwrap().contains(error), "{refused:#}");
-        let doctor = output(&["doctor", "--json"], server.environment(), server.directory()).out;
-        let checks: Vec<Value> = serde_json::from_str(&doctor).unwrap();
-        let check = checks.iter().find(|check| check["name"] == "agent").unwrap();
-        assert!(check["status"] == "fail" && check.to_string().contains(file), "{words}: {check:#}");
+        // It also looks at the engine, which takes seconds.
+        if number % 5 == 0 {
+            let doctor = output(&["doctor", "--json"], server.environment(), server.directory()).out;
+            let checks: Vec<Value> = serde_json::from_str(&doctor).unwrap();
+            let check = checks.iter().find(|check| check["name"] == "agent").unwrap();
+            assert!(check["status"] == "fail" && check.to_string().contains(file), "{words}: {check:#}");
+        }
     }
     assert_eq!(server.get("/sessions").await.ok(), json!([]), "a session of it began");
 

@@ -101,12 +101,12 @@ async fn a_changed_template_or_image_and_a_dead_container_are_replaced() {
     server.delete("/session/s").await.ok();
     server.another_warm(&third).await;
     server.finish().await;
-    DockerEngine::new(docker_host()).remove_image(&old_id).await.unwrap();
+    DockerEngine::new(docker_host().unwrap()).remove_image(&old_id).await.unwrap();
     image.remove().await;
 }
 
 async fn image_id(name: &str) -> String {
-    DockerEngine::new(docker_host()).image(name).await.unwrap().unwrap().id
+    DockerEngine::new(docker_host().unwrap()).image(name).await.unwrap().unwrap().id
 }
 
 #[tokio::test]

@@ -165,7 +165,7 @@ impl Agent {
             json!({"type": "user", "message": {"role": "user", "content": turn.message}, "session_id": session,
                 "parent_tool_use_id": null, "uuid": turn.uuid, "isReplay": true}),
             json!({"type": "system", "subtype": "init", "session_id": session, "model": "claude-sonnet-4-6",
-                "tools": ["Bash"], "permissionMode": "bypassPermissions", "claude_code_version": "2.1.197"}),
+                "tools": ["Bash"], "permissionMode": "bypassPermissions", "claude_code_version": "2.1.332"}),
             stream(session, &json!({"type": "message_start", "message": {"id": id, "model": "claude-sonnet-4-6"}})),
             stream(
                 session,

@@ -12,7 +12,7 @@ use coordinator::server::{Lifetime, Parts, Server};
 use engine::{Engine, FakeEngine, Labels, Limits, Network};
 use gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
 use sandbox::capacity::{Capacity, MemoryGauge};
-use sandbox::{Instance, Links, SandboxSettings, WarmSettings};
+use sandbox::{Instance, LimitProof, Links, SandboxSettings, WarmSettings};
 use sessions::maintenance;
 use sessions::registry::Registry;
 use sessions::session::SessionSettings;
@@ -119,6 +119,7 @@ impl World {
             network: Network::None,
             limits: Limits::new(1 << 30, 1_000_000_000, 100),
             runtime: None,
+            limit_proof: LimitProof::NotRequired,
             disk_bytes: 1 << 30,
             orphan_ttl: Duration::from_hours(1),
         };

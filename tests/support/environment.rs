@@ -6,6 +6,9 @@ use std::path::Path;
 
 use mock_api::scripted_model::DEFAULT_KEY;
 
+/// The model of tasks that name none.
+pub(crate) const MODEL: &str = "claude-sonnet-4-6";
+
 /// Returns the name of the tested image.
 pub(crate) fn agent_image() -> String {
     std::env::var("DOCKER_IMAGE").unwrap_or_else(|_| "claude-runner".to_owned())
@@ -28,6 +31,8 @@ pub(crate) fn of(directory: &Path, port: u16) -> BTreeMap<String, String> {
         ("WARM_SANDBOXES".to_owned(), "0".to_owned()),
         // The limit exceeds the sessions of every scenario.
         ("MAX_SANDBOXES".to_owned(), "1000".to_owned()),
+        // The CLI resolves its short names differently in each version, and costs depend on the model.
+        ("MODEL".to_owned(), MODEL.to_owned()),
         ("ANTHROPIC_API_KEY".to_owned(), DEFAULT_KEY.to_owned()),
     ]);
     let inherited = ["DOCKER_HOST", "RUST_LOG"].into_iter();

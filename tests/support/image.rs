@@ -21,7 +21,7 @@ impl TestImage {
 
     /// Builds the agent image with this extra instruction, which may use these files.
     pub(crate) async fn build(case: &str, instruction: &str, files: &[(&str, &str, u32)]) -> Self {
-        let engine = DockerEngine::new(docker_host());
+        let engine = DockerEngine::new(docker_host().unwrap());
         let name = format!("claude-runner-test-{case}");
         let dockerfile = format!("FROM {}\n{instruction}\n", agent_image());
         let files: Vec<_> = files.iter().copied().chain([("Dockerfile", dockerfile.as_str(), 0o644)]).collect();

@@ -18,7 +18,7 @@ pub(crate) fn labels_of(instance: &str) -> Labels {
 
 /// Returns the engine that a server with this DOCKER_HOST uses.
 pub(crate) fn engine(host: Option<&String>) -> DockerEngine {
-    DockerEngine::new(host.cloned().unwrap_or_else(docker_host))
+    DockerEngine::new(host.cloned().unwrap_or_else(|| docker_host().unwrap()))
 }
 
 /// Removes what a failed test left in the engine.

@@ -26,6 +26,7 @@ class Answer(TypedDict, total=False):
     tools: List[str]
     resumed: bool
     usage: Usage
+    priceAssumed: bool
 
 
 class Accepted(TypedDict, total=False):
@@ -71,6 +72,7 @@ class TaskRecord(TypedDict, total=False):
     tools: List[str]
     resumed: bool
     usage: Usage
+    priceAssumed: bool
     output: Any
     response: Optional[str]
 
@@ -123,6 +125,7 @@ class UsageRow(TypedDict, total=False):
     cache_read_input_tokens: int
     cost: float
     estimatedCost: float
+    priceAssumed: bool
     cliCost: Optional[float]
 
 
@@ -181,6 +184,7 @@ Event = TypedDict(
         "duration": int,
         "resumed": bool,
         "usage": Usage,
+        "priceAssumed": bool,
         "errorType": str,
         "error": str,
         "by": str,

@@ -36,6 +36,8 @@ interface Entry {
   kind: 'text' | 'thinking' | 'other';
   /** The task, and the tool call whose subagent it is of. */
   of: string;
+  /** Its texts, each with the number of its event. */
+  pieces: [number, Text][];
 }
 
 /**
@@ -195,25 +197,33 @@ export class ClaudeRunnerStream extends HTMLElement {
 
   /** Deltas of one block are one entry. */
   private say({ type, text, seq, taskId, parentToolUseId }: { type: 'text' | 'thinking'; text: string; seq: number; taskId?: string; parentToolUseId?: string }): void {
-    const last = this.entries.at(-1);
     const of = `${taskId} ${parentToolUseId}`;
-    if (last?.kind === type && last.of === of) last.node.append(text);
-    else this.add(element('p', { part: type, class: type }, text), seq, type, of);
+    const last = this.entries.at(-1);
+    const entry = last?.kind === type && last.of === of ? last : this.add(element('p', { part: type, class: type }), seq, type, of);
+    const piece = document.createTextNode(text);
+    entry.node.append(piece);
+    entry.pieces.push([seq, piece]);
   }
 
   private note(text: string, seq: number): void {
     this.add(element('p', { part: 'note', class: 'note' }, text), seq, 'other');
   }
 
-  private add(node: HTMLElement, seq: number, kind: Entry['kind'], of = ''): void {
-    this.entries.push({ node, seq, kind, of });
+  private add(node: HTMLElement, seq: number, kind: Entry['kind'], of = ''): Entry {
+    const entry: Entry = { node, seq, kind, of, pieces: [] };
+    this.entries.push(entry);
     this.log.append(node);
     while (this.entries.length > MAX_ENTRIES) this.entries.shift()?.node.remove();
+    return entry;
   }
 
-  /** Text and thinking since then come again. An entry may have begun before, but a message begins a block of its own. */
+  /** Text and thinking since then are void. An entry may have begun before, with the text of another message or block. */
   private discard(from: number | undefined): void {
     if (from === undefined) return;
+    for (const entry of this.entries) {
+      for (const [seq, piece] of entry.pieces) if (seq >= from) piece.remove();
+      entry.pieces = entry.pieces.filter(([seq]) => seq < from);
+    }
     const isVoid = ({ seq, kind }: Entry) => seq >= from && kind !== 'other';
     for (const entry of this.entries) if (isVoid(entry)) entry.node.remove();
     this.entries = this.entries.filter((entry) => !isVoid(entry));

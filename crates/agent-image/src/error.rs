@@ -1,6 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use domain::claude_code::Version;
 use engine::EngineError;
 
 /// The reason why an image could not be built, and the remedy.
@@ -20,11 +21,11 @@ pub enum ImageError {
     )]
     NoPresets(String),
 
-    #[error("Claude Code is pinned for x86_64 and aarch64, but the engine's machine is {0:?}")]
+    #[error("Claude Code is used on x86_64 and aarch64, but the engine's machine is {0:?}")]
     Architecture(String),
 
-    #[error("docker/claude-code.json is not valid")]
-    Pin(#[source] serde_json::Error),
+    #[error("docker/claude-code.json has no hash for version {0} of Claude Code")]
+    NotListed(Version),
 
     #[error(
         "this claude-runner was built without sandbox-init: run scripts/setup, or pass a static one with --sandbox-init FILE"

@@ -12,9 +12,9 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::ImageError;
-use super::pinned::Package;
+use super::versions::Package;
 
-/// The maximum time for the fetch. The package has 77 MB, and npm itself retries broken connections.
+/// The maximum time for the fetch. The package has 186 MB, and npm itself retries broken connections.
 const FETCH_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// The part of npm's error output that is kept, in bytes.
@@ -42,7 +42,7 @@ pub(super) async fn fetch(package: &Package, cache: &Path, fetching: impl FnOnce
     Ok(file)
 }
 
-/// Checks that an archive has the pinned hash, and opens it at its beginning.
+/// Checks that an archive has the package's hash, and opens it at its beginning.
 pub(super) async fn open_checked(path: &Path, package: &Package) -> Result<File, ImageError> {
     let path = path.to_owned();
     let package = package.clone();

@@ -3,7 +3,7 @@
 //! | module | contains |
 //! |---|---|
 //! | `context` | the build context, streamed to the engine |
-//! | `pinned`, `fetch` | the pinned version of Claude Code; its package, fetched by npm and checked |
+//! | `versions`, `fetch` | the known versions of Claude Code; a package, fetched by npm and checked |
 //! | `sandbox_init` | the embedded static `sandbox-init`, and the check of another one |
 //! | `repository` | the image of repository tasks, built from the agent image |
 //! | `presets` | the registries that the image's package managers use |
@@ -23,18 +23,18 @@ use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 pub use self::error::ImageError;
-use self::pinned::Package;
-pub use self::pinned::claude_code_version;
 pub use self::presets::presets;
 use self::sandbox_init::SandboxInit;
+use self::versions::Package;
+pub use self::versions::{Support, Versions, versions};
 
 mod context;
 mod error;
 mod fetch;
-mod pinned;
 mod presets;
 mod repository;
 mod sandbox_init;
+mod versions;
 
 /// The label with the hash of everything that the image is built from.
 pub const CONTENT_LABEL: &str = "claude-runner.content";
@@ -109,7 +109,8 @@ async fn build_agent(
     progress: &mut impl FnMut(BuildStep),
 ) -> Result<BuildOutcome, ImageError> {
     let architecture = engine.info().await?.architecture;
-    let package = Package::for_architecture(&architecture)?;
+    let default = versions().default;
+    let package = versions().tested_package(default, &architecture)?.ok_or(ImageError::NotListed(default))?;
     let sandbox_init = SandboxInit::load(options.sandbox_init.as_deref(), &architecture)?;
 
     let base = engine.image(&options.base_image).await?;
@@ -133,7 +134,7 @@ async fn build_agent(
         context,
         tag: options.tag.clone(),
         build_args: [("BASE_IMAGE".to_owned(), options.base_image.clone())].into(),
-        labels: labels(made_from),
+        labels: labels(made_from, &package),
         cache: options.cache(),
     };
     let built = follow(engine, spec, progress).await;
@@ -191,10 +192,10 @@ async fn follow(
     Err(EngineError::BuildFailed { tag, reason: "the engine stopped without a result".to_owned() }.into())
 }
 
-fn labels(content: String) -> Labels {
+fn labels(content: String, package: &Package) -> Labels {
     Labels::from([
         (CONTENT_LABEL.to_owned(), content),
-        (CLAUDE_CODE_LABEL.to_owned(), claude_code_version()),
+        (CLAUDE_CODE_LABEL.to_owned(), package.version.to_string()),
         (SANDBOX_INIT_LABEL.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
     ])
 }

@@ -28,6 +28,7 @@ pub async fn presets(engine: &dyn Engine, repository_image: &str) -> Result<Stri
         network: Network::None,
         limits: Limits::new(64 << 20, 100_000_000, 16),
         runtime: None,
+        shared_directory: None,
     };
     let container = match engine.create_container(&spec).await {
         Err(EngineError::ImageMissing { image }) => return Err(ImageError::NoRepositoryImage(image)),

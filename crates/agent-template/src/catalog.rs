@@ -84,19 +84,18 @@ impl Agents {
 
     /// Checks a complete template with all its files. If it passes, new sessions can use it. Returns a sentence for each file that
     /// does not work in a sandbox.
-    pub fn check(&self, entry: &AgentEntry, knows_model: impl Fn(&str) -> bool) -> Result<Vec<String>, TemplateError> {
-        let template = AgentTemplate::load(entry.name.clone(), &entry.directory)?;
-        template.settings.check_model(&entry.directory, knows_model)?;
+    pub fn check(&self, entry: &AgentEntry) -> Result<Vec<String>, TemplateError> {
+        AgentTemplate::load(entry.name.clone(), &entry.directory)?;
         warnings::of(&entry.directory)
     }
 
     /// Checks every template on a thread that may block.
-    pub async fn checked(self, knows_model: impl Fn(&str) -> bool + Send + 'static) -> Vec<CheckedAgent> {
+    pub async fn checked(self) -> Vec<CheckedAgent> {
         let checked = tokio::task::spawn_blocking(move || {
             let outcomes: Vec<(Option<String>, Vec<String>)> = self
                 .entries
                 .iter()
-                .map(|entry| match self.check(entry, &knows_model) {
+                .map(|entry| match self.check(entry) {
                     Ok(warnings) => (None, warnings.iter().map(|warning| self.without_directory(warning)).collect()),
                     Err(error) => (Some(self.public_message(&error)), Vec::new()),
                 })
@@ -125,14 +124,6 @@ impl AgentEntry {
 
     pub(super) fn load(&self) -> Result<AgentTemplate, TemplateError> {
         AgentTemplate::load(self.name.clone(), &self.directory)
-    }
-
-    /// Checks the model. Everything else was checked when the entry was read.
-    pub fn check_model(&self, knows_model: impl Fn(&str) -> bool) -> Result<(), TemplateError> {
-        match &self.settings {
-            Ok(settings) => settings.check_model(&self.directory, knows_model),
-            Err(_) => Ok(()),
-        }
     }
 }
 

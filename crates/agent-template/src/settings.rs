@@ -23,8 +23,6 @@ pub struct AgentSettings {
     pub description: Option<String>,
     /// The model of tasks that name none.
     pub model: Option<String>,
-    /// Line and column of `model` in the file.
-    model_at: (usize, usize),
     /// The limits of tasks that set none: turns, milliseconds and US dollars.
     pub max_turns: Option<u32>,
     pub timeout_ms: Option<u64>,
@@ -98,22 +96,6 @@ impl AgentSettings {
         match super::text::read_optional(&path)? {
             Some(text) => file::parse(&text).map_err(|mistake| mistake.in_file(&path)),
             None => Ok(AgentSettings::default()),
-        }
-    }
-
-    /// Fails if the file names a model without a price.
-    pub(super) fn check_model(
-        &self,
-        directory: &Path,
-        knows_model: impl Fn(&str) -> bool,
-    ) -> Result<(), TemplateError> {
-        match &self.model {
-            Some(model) if !knows_model(model) => {
-                let (line, column) = self.model_at;
-                let reason = format!("model: {model:?} is unknown; MODEL_PRICES can add it");
-                Err(TemplateError::At { path: directory.join(FILE), line, column, reason })
-            }
-            Some(_) | None => Ok(()),
         }
     }
 

@@ -22,7 +22,7 @@ fn mistake(text: &str) -> String {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), &[("AGENTS.md", "x"), ("agent.toml", text)]);
     let agents = Agents::load(directory.path()).unwrap();
-    let error = agents.check(&agents.entries()[0], |model| model == "known").expect_err(text);
+    let error = agents.check(&agents.entries()[0]).expect_err(text);
     agents.public_message(&error)
 }
 
@@ -198,7 +198,7 @@ fn a_mistake_is_named_with_its_place_and_what_it_may_be() {
         ("egress = [\n  \"a.test\",\n  \"http://\",\n]", "agent.toml:3:3: ", &["egress", "host:port"]),
         ("env = [\"OK\", \"1BAD\"]", "agent.toml:1:14: ", &["env", "1BAD", "letters"]),
         ("env = [\"PATH\"]", "agent.toml:1:8: ", &["env", "PATH", "set by the server"]),
-        ("model = \"gpt\"", "agent.toml:1:9: ", &["model", "gpt", "MODEL_PRICES"]),
+        ("model = \"gpt 5\"", "agent.toml:1:9: ", &["model", "letters", "[1m]"]),
         ("default = tru", "agent.toml:1:11: ", &[]),
         ("[mcp_servers.a]\nargs = [\"x\"]", "agent.toml:1:1: ", &["mcp_servers.a", "`command`", "`url`"]),
         ("[mcp_servers.a]\ncommand = \"x\"\nstartup_timeout_ms = 0", "agent.toml:1:1: ", &["mcp_servers.a", "600000"]),

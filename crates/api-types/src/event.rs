@@ -218,7 +218,7 @@ pub struct Retry {
     #[schema(nullable = false)]
     pub status: Option<u16>,
     pub reason: String,
-    /// text and thinking since this `seq` are void, they come again
+    /// text and thinking since this `seq` are void; what replaces them follows
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub discards_from: Option<u64>,

@@ -3,7 +3,7 @@
 //! | module | contains |
 //! |---|---|
 //! | [`task`] | a task's record, the answer to it, and its words: status, error type, stage |
-//! | [`session`], [`agent`], [`files`], [`sandbox`], [`usage`], [`webhook`], [`health`] | the other answers |
+//! | [`session`], [`agent`], [`model`], [`files`], [`sandbox`], [`usage`], [`webhook`], [`health`] | the other answers |
 //! | [`request`] | bodies as callers are told to send them |
 //! | [`body`] | the same bodies as the server reads them, before it checks them |
 //! | [`problem`] | every error |
@@ -25,6 +25,7 @@ pub mod change;
 pub mod event;
 pub mod files;
 pub mod health;
+pub mod model;
 mod nullable;
 pub mod problem;
 pub mod request;

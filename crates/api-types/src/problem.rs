@@ -56,6 +56,9 @@ pub struct Problem {
     #[schema(ignore)]
     pub usage: Option<Usage>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub price_assumed: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub error_type: Option<ErrorType>,
     /// Of a failed task only: its status, as in `status`.

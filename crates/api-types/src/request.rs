@@ -31,7 +31,7 @@ pub struct SessionTaskRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = crate::schema::env)]
     pub env: Option<BTreeMap<String, String>>,
-    /// one with a price; default MODEL
+    /// any name that the model API takes, or a short name of Claude Code such as `sonnet`; default MODEL
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,7 +80,7 @@ pub struct RepositoryTaskRequest {
     /// put before the message
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
-    /// one with a price; default MODEL
+    /// any name that the model API takes, or a short name of Claude Code such as `sonnet`; default MODEL
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

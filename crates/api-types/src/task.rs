@@ -37,6 +37,7 @@ pub enum ErrorType {
     MaxTurns,
     BudgetExceeded,
     InvalidOutput,
+    ModelRefused,
     McpServerFailed,
     RepoNotFound,
     RepoAmbiguous,
@@ -105,6 +106,10 @@ pub struct Answer {
     pub tools: Vec<String>,
     pub resumed: bool,
     pub usage: Usage,
+    /// true where a part of `cost` is of a model without a price, counted as the most expensive one
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub price_assumed: Option<bool>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -205,6 +210,10 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub usage: Option<Usage>,
+    /// true where a part of `cost` is of a model without a price, counted as the most expensive one
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub price_assumed: Option<bool>,
     /// the structured answer; null where there is none. Lists have it with `?full=1` only, `/watch` never
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value, required = false)]
@@ -252,6 +261,7 @@ impl From<domain::task::ErrorType> for ErrorType {
             domain::task::ErrorType::MaxTurns => ErrorType::MaxTurns,
             domain::task::ErrorType::BudgetExceeded => ErrorType::BudgetExceeded,
             domain::task::ErrorType::InvalidOutput => ErrorType::InvalidOutput,
+            domain::task::ErrorType::ModelRefused => ErrorType::ModelRefused,
             domain::task::ErrorType::McpServerFailed => ErrorType::McpServerFailed,
             domain::task::ErrorType::RepoNotFound => ErrorType::RepoNotFound,
             domain::task::ErrorType::RepoAmbiguous => ErrorType::RepoAmbiguous,
@@ -300,6 +310,7 @@ impl From<&domain::task::Answer> for Answer {
             tools: answer.tools.clone(),
             resumed: answer.resumed,
             usage: answer.usage.into(),
+            price_assumed: answer.price_assumed.then_some(true),
         }
     }
 }

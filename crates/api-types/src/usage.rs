@@ -55,6 +55,10 @@ pub struct UsageRow {
     #[serde(rename = "estimatedCost")]
     #[schema(minimum = 0)]
     pub estimated_cost: f64,
+    /// true where a part of `cost` is of a model without a price, counted as the most expensive one
+    #[serde(rename = "priceAssumed", default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub price_assumed: Option<bool>,
     #[serde(rename = "cliCost")]
     #[schema(minimum = 0, required)]
     pub cli_cost: Option<f64>,

@@ -22,8 +22,7 @@ pub(super) struct ChosenAgent {
 pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<Agent>>, ApiError> {
     let agents = read(&api).await?;
     let default = agents.default_name().clone();
-    let gateway = api.gateway.clone();
-    let checked = agents.checked(move |model| gateway.prices().knows(model)).await;
+    let checked = agents.checked().await;
     Ok(Json(checked.iter().map(|agent| view(&api, agent, agent.entry.name == default)).collect()))
 }
 
@@ -32,8 +31,7 @@ pub(super) async fn summary(api: &Api) -> Result<String, String> {
     let agents = read_now(api).await.map_err(|error| domain::error_chain(&error))?;
     let default = agents.default_name().clone();
     let names = agents.names();
-    let gateway = api.gateway.clone();
-    let checked = agents.checked(move |model| gateway.prices().knows(model)).await;
+    let checked = agents.checked().await;
     let broken = |agent: &CheckedAgent| {
         agent.problem.as_ref().map(|problem| format!("`{}` cannot be used: {problem}", agent.entry.name))
     };
@@ -89,10 +87,6 @@ pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Resu
         }
     };
     let settings = entry.settings.as_ref().map_err(|error| ApiError::agent_unusable(&agents.public_message(error)))?;
-    let prices = api.gateway.prices();
-    entry
-        .check_model(|model| prices.knows(model))
-        .map_err(|error| ApiError::agent_unusable(&agents.public_message(&error)))?;
     Ok(ChosenAgent { name, settings: settings.as_ref().clone() })
 }
 

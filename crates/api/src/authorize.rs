@@ -100,12 +100,13 @@ fn allow(guard: &Guard, caller: &Caller, method: &Method, route: Option<&str>) -
     if caller.scope < needed { Err(ApiError::forbidden(needed)) } else { Ok(()) }
 }
 
-/// A key that may read may make a ticket, because a ticket can only read.
+/// A key that may read may make a ticket, because a ticket can only read. Prices concern the whole installation.
 fn needed_scope(method: &Method, route: Option<&str>) -> Scope {
     match (method, route) {
         (&Method::GET | &Method::HEAD | &Method::OPTIONS, _) | (&Method::POST, Some("/session/{id}/ticket")) => {
             Scope::Read
         }
+        (_, Some("/models/refresh")) => Scope::Admin,
         (_, _) => Scope::Submit,
     }
 }

@@ -49,6 +49,7 @@ impl ApiError {
             tools: None,
             resumed: None,
             usage: None,
+            price_assumed: None,
             error_type: None,
             task_status: None,
             http_status: None,
@@ -135,6 +136,16 @@ impl ApiError {
         ApiError::new(StatusCode::FORBIDDEN, "forbidden", sentence)
     }
 
+    pub(super) fn no_prices_url() -> Self {
+        let sentence = "there is no table of prices to fetch: set MODEL_PRICES_URL";
+        ApiError::new(StatusCode::CONFLICT, "no_prices_url", sentence)
+    }
+
+    /// The prices could not be fetched. The earlier ones stay.
+    pub(super) fn prices_unavailable(error: &gateway::FeedError) -> Self {
+        ApiError::new(StatusCode::BAD_GATEWAY, "prices_unavailable", error.to_string())
+    }
+
     /// The template cannot be used, and its operator must repair it.
     pub(super) fn agent_unusable(problem: &str) -> Self {
         let sentence = format!("the agent cannot be used: {problem}");
@@ -209,6 +220,7 @@ impl ApiError {
             problem.tools = Some(answer.tools);
             problem.resumed = Some(answer.resumed);
             problem.usage = Some(answer.usage.into());
+            problem.price_assumed = answer.price_assumed.then_some(true);
         }
         // A task's `status` is part of the API and older than RFC 9457's, so it replaces the latter.
         error.problem.status = ProblemStatus::Task(record.status.into());
@@ -256,6 +268,7 @@ const fn status_of(error_type: ErrorType) -> (StatusCode, &'static str) {
         ErrorType::MaxTurns => (StatusCode::BAD_GATEWAY, "max_turns"),
         ErrorType::BudgetExceeded => (StatusCode::BAD_GATEWAY, "budget_exceeded"),
         ErrorType::InvalidOutput => (StatusCode::BAD_GATEWAY, "invalid_output"),
+        ErrorType::ModelRefused => (StatusCode::BAD_GATEWAY, "model_refused"),
         ErrorType::McpServerFailed => (StatusCode::BAD_GATEWAY, "mcp_server_failed"),
         ErrorType::ExitCode => (StatusCode::BAD_GATEWAY, "exit_code"),
         ErrorType::OomKilled => (StatusCode::BAD_GATEWAY, "oom_killed"),

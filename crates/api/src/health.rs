@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use gateway::{CredentialKind, CredentialState};
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use sandbox::{LaunchHealth, SandboxHost};
 
 use super::authorize::known_caller;
 use super::session::prefix;
@@ -99,10 +100,26 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
         check("runtime", outcome)
     }));
 
+    checks.push(check("sandbox", launches(sandboxes)));
+
     let ready = checks.iter().all(|check| check.ok);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let checks = caller.map(|_| checks);
     (status, Json(Readiness { ready, checks })).into_response()
+}
+
+/// Nothing is launched for this answer: a probe at the start, and every launch since, have shown it.
+fn launches(sandboxes: &SandboxHost) -> Result<String, String> {
+    match sandboxes.launch_health() {
+        LaunchHealth::Failing(reason) => Err(format!("sandboxes do not start: {reason}")),
+        LaunchHealth::Unknown => Ok("none has been started yet".to_owned()),
+        LaunchHealth::Working => match sandboxes.limit_report().map(|report| &report.unlimited) {
+            Some(unlimited) if !unlimited.is_empty() => {
+                Ok(format!("sandboxes start, without limits of {unlimited}, which ALLOW_UNLIMITED permits"))
+            }
+            _ => Ok("sandboxes start".to_owned()),
+        },
+    }
 }
 
 fn model_credential(state: &CredentialState) -> ModelCredential {

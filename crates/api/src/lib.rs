@@ -47,6 +47,7 @@ mod health;
 mod listen;
 mod logs;
 mod metrics;
+mod models;
 mod openapi;
 mod paging;
 mod perimeter;
@@ -71,7 +72,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::{get, post, put};
 use forge::GitHub;
-use gateway::Gateway;
+use gateway::{Gateway, PriceFeed};
 use observe::metrics::Metrics;
 use sandbox::capacity::Capacity;
 use sandbox::{SandboxHost, WarmPool};
@@ -120,6 +121,8 @@ pub struct Api {
     pub subscriber_timeout: Duration,
     pub metrics: Metrics,
     pub webhooks: Arc<WebhookRules>,
+    /// `None`: MODEL_PRICES_URL is not set.
+    pub price_feed: Option<Arc<PriceFeed>>,
     /// Cancelled when the server accepts no new task any more.
     pub draining: CancellationToken,
     /// Cancelled when streams have to end.
@@ -156,6 +159,8 @@ pub fn router(api: Api) -> Router {
         .route("/session/{id}/files/{*path}", get(files::path))
         .route("/stream/{id}", get(stream::open))
         .route("/agents", get(agents::list))
+        .route("/models", get(models::list))
+        .route("/models/refresh", post(models::refresh))
         .route("/sandboxes", get(sandboxes::sandboxes))
         .route("/watch", get(watch::watch))
         .route("/usage", get(usage::usage))

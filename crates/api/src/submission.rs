@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use agent_template::AgentSettings;
 use api_types::body::TaskBody;
+use domain::model::check_model_name;
 use domain::repository::{RepositoryName, is_branch_name};
 use domain::session::{CREDENTIAL_NAMES, MAX_CREDENTIAL_BYTES, SessionId};
 use domain::task::{
@@ -51,7 +52,6 @@ pub(super) fn check(
     caller: &Caller,
     defaults: &TaskDefaults,
     agent: &AgentSettings,
-    knows_model: impl Fn(&str) -> bool,
 ) -> Result<CheckedTask, ApiError> {
     let in_repository = [&body.repo, &body.base, &body.branch].into_iter().any(Option::is_some);
     let (task, session, message) = match (body.session_id, body.message, body.prompt) {
@@ -93,13 +93,8 @@ pub(super) fn check(
     }
     let env = body.env.unwrap_or_default().into_iter().map(|(name, value)| (name, value.into())).collect();
     check_env(&env)?;
-    let model = body.model.or_else(|| agent.model.clone()).unwrap_or_else(|| defaults.model.clone());
-    if !knows_model(&model) {
-        return Err(ApiError::invalid(format!(
-            "model: {model:?} is not known here; leave it out for {}, or add it with the setting MODEL_PRICES",
-            defaults.model
-        )));
-    }
+    let model = body.model.or_else(|| agent.model.clone()).unwrap_or_else(|| default_model(caller, defaults));
+    check_model_name(&model).map_err(|error| ApiError::invalid(format!("model: {error}")))?;
     if let Some(allowed) = &caller.limits.models
         && !Gateway::is_listed(&model, allowed)
     {
@@ -137,6 +132,13 @@ pub(super) fn check(
         trace_parent: None,
     };
     Ok(CheckedTask { task, session, request, env })
+}
+
+/// MODEL, or the first model of a key that may not use MODEL.
+fn default_model(caller: &Caller, defaults: &TaskDefaults) -> String {
+    let allowed = caller.limits.models.as_deref().unwrap_or_default();
+    let first = allowed.first().filter(|_| !Gateway::is_listed(&defaults.model, allowed));
+    first.unwrap_or(&defaults.model).clone()
 }
 
 fn repository_request(

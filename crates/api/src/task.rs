@@ -39,9 +39,8 @@ pub(super) async fn submit(
     let mut task: TaskBody = body.json()?;
     let webhook = api.webhooks.check(task.webhook.take())?;
     let respond_async = prefers_async(&headers) || task.respond_async == Some(true);
-    let prices = api.gateway.prices();
     let agent = agents::of_task(&api, &caller, &task).await?;
-    let mut task = submission::check(task, &caller, &api.defaults, &agent.settings, |model| prices.knows(model))?;
+    let mut task = submission::check(task, &caller, &api.defaults, &agent.settings)?;
     task.request.trace_parent = trace_parent(&headers);
     if let (false, Some(prefix)) = (caller.sees(&task.session), prefix(&caller)) {
         return Err(ApiError::foreign_session(prefix));

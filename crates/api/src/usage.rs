@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use domain::access::{KeyId, Scope};
 use domain::session::SessionId;
-use domain::usage::{Day, Dimension, UsageFilter, UsageRow};
+use domain::usage::{Cost, Day, Dimension, UsageFilter, UsageRow};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -121,7 +121,8 @@ fn view(row: &UsageRow) -> wire::UsageRow {
         cache_read_input_tokens: row.usage.cache_read_input_tokens,
         cost: row.cost.dollars(),
         estimated_cost: row.estimated.dollars(),
-        cli_cost: row.cli_cost.map(domain::usage::Cost::dollars),
+        price_assumed: (row.assumed > Cost::ZERO).then_some(true),
+        cli_cost: row.cli_cost.map(Cost::dollars),
     }
 }
 

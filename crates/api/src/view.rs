@@ -88,6 +88,7 @@ fn facts(record: &TaskRecord) -> Task {
         tools: answer.map(|answer| answer.tools.clone()),
         resumed: answer.map(|answer| answer.resumed),
         usage: answer.map(|answer| answer.usage.into()),
+        price_assumed: answer.filter(|answer| answer.price_assumed).map(|_| true),
         output: None,
         response: None,
     }

@@ -4,6 +4,7 @@
 mod assistant;
 mod control;
 mod head;
+mod lifecycle;
 mod result;
 mod stream;
 mod system;
@@ -38,6 +39,7 @@ fn known<'a>(head: &Head<'a>, line: &'a str) -> Option<AgentEvent<'a>> {
         "user" => user::decode(line),
         "system" => system::decode(head.subtype.as_deref()?, line),
         "result" => result::decode(line),
+        "command_lifecycle" => lifecycle::decode(line),
         "control_response" => control::decode_response(line),
         "control_request" => control::decode_request(line),
         _ => None,

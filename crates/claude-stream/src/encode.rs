@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// A message for the agent, which starts one turn. The CLI ignores a `uuid` that it has already seen, so it is safe to
-/// send a message again after a broken connection.
+/// send a message again after a broken connection. A message that arrives while a turn runs waits for the end of that turn
+/// (`priority`): otherwise it would join a turn that the CLI started by itself, and the two would share one result.
 ///
 /// The CLI would treat a text that starts with `/` as a command (`/clear` wipes the conversation). A newline in front
 /// makes it a message.
@@ -18,7 +19,7 @@ pub fn user_message(uuid: &str, text: &str) -> String {
         Some(_) => &format!("\n{text}"),
         None => text,
     };
-    line(&Outgoing::User { uuid, message: Message { role: "user", content } })
+    line(&Outgoing::User { uuid, priority: "later", message: Message { role: "user", content } })
 }
 
 /// A control request. The CLI answers with [`AgentEvent::ControlResponse`](crate::AgentEvent::ControlResponse) under
@@ -31,7 +32,8 @@ pub enum ControlRequest<'a> {
     /// Adds environment variables for the tools that the agent starts from now on. It cannot remove one. The values are
     /// secrets: they appear in this line and nowhere else.
     ApplyFlagSettings { env: &'a BTreeMap<String, String> },
-    /// Sets the model until the next `SetModel`. The CLI accepts any name.
+    /// Sets the model until the next `SetModel`. The CLI first asks the model API, with a request of one token, whether it
+    /// has the model, once per process and model. If the API refuses, the answer is an error and the model stays as it was.
     SetModel { model: &'a str },
     /// Replaces the set of MCP servers. `servers` maps names to entries as in the CLI's configuration. The CLI ends
     /// servers that are no longer listed, starts new ones with the current environment, and connects them before the
@@ -114,7 +116,7 @@ fn line(outgoing: &Outgoing<'_>) -> String {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Outgoing<'a> {
-    User { uuid: &'a str, message: Message<'a> },
+    User { uuid: &'a str, priority: &'static str, message: Message<'a> },
     ControlRequest { request_id: &'a str, request: Request<'a> },
     ControlResponse { response: Answer<'a> },
 }

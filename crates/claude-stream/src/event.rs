@@ -35,12 +35,13 @@ pub enum AgentEvent<'a> {
     BlockStop { parent: Option<Cow<'a, str>>, index: u32 },
     /// `stream_event`/`message_delta`.
     MessageDelta { parent: Option<Cow<'a, str>>, stop_reason: Option<Cow<'a, str>> },
-    /// `stream_event`/`message_stop`.
-    MessageStop { parent: Option<Cow<'a, str>> },
-    /// `assistant`: finished blocks of a message, usually one per line, after their deltas. After a broken connection
-    /// the CLI repeats the request without streaming; then this line comes without deltas. `error`
-    /// (`authentication_failed`, `rate_limit`, …) marks a message that the CLI generated to report a failed request;
-    /// its model is `<synthetic>`.
+    /// `stream_event`/`message_stop`. `abandoned_from` marks a message that was cut short, because its connection broke or
+    /// its turn was interrupted: no [`AgentEvent::Assistant`] repeats the blocks from this index on, and what their deltas
+    /// said is void.
+    MessageStop { parent: Option<Cow<'a, str>>, abandoned_from: Option<u32> },
+    /// `assistant`: finished blocks of a message, usually one per line, after their deltas. If the CLI repeats a request
+    /// without streaming, this line comes without deltas. `error` (`authentication_failed`, `rate_limit`, …) marks a
+    /// message that the CLI generated to report a failed request; its model is `<synthetic>`.
     Assistant {
         parent: Option<Cow<'a, str>>,
         message_id: Cow<'a, str>,
@@ -60,20 +61,33 @@ pub enum AgentEvent<'a> {
     /// status, or `None` if there was no response. `reason` is `authentication_failed`, `overloaded`, `rate_limit`,
     /// `unknown`, …
     ApiRetry { attempt: u32, max_retries: u32, delay_ms: f64, status: Option<u16>, reason: Cow<'a, str> },
-    /// `system`/`task_started`, `task_updated`, `task_notification`. The raw line has the details.
+    /// `system`/`task_started`, `task_progress`, `task_updated`, `task_notification`. The raw line has the details.
     Subagent { phase: SubagentPhase, task_id: Cow<'a, str>, tool_use_id: Option<Cow<'a, str>> },
+    /// `command_lifecycle`: the message of this `uuid` is `queued`, `started`, `completed`, `cancelled`, …
+    CommandLifecycle { uuid: Cow<'a, str>, state: Cow<'a, str> },
     /// `result`: the end of the turn.
     Result(TurnResult<'a>),
     /// `control_response`: the answer to the [`ControlRequest`](crate::ControlRequest) with this id. `Err` is the CLI's
     /// error message.
     ControlResponse { request_id: Cow<'a, str>, outcome: Result<Option<&'a RawValue>, String> },
     /// `control_request`: the CLI asks and waits for an answer. [`allow_tool`](crate::allow_tool) and
-    /// [`deny_tool`](crate::deny_tool) answer `can_use_tool`. `request` is the complete inner object.
+    /// [`deny_tool`](crate::deny_tool) answer `can_use_tool`, which [`ToolPermission`] reads. `request` is the complete inner
+    /// object.
     ControlRequest { request_id: Cow<'a, str>, subtype: Cow<'a, str>, request: &'a RawValue },
     /// Valid JSON that is none of the above. `kind` is the path of its types (`system/thinking_tokens`,
     /// `stream_event/content_block_delta/signature_delta`), as far as they could be read. It is empty if there is no
     /// `type`.
     Unknown { kind: Cow<'a, str> },
+}
+
+/// The inner object of the request `can_use_tool`: the CLI asks before it runs a tool.
+#[derive(Debug, Clone)]
+pub struct ToolPermission<'a> {
+    pub tool: Cow<'a, str>,
+    pub input: &'a RawValue,
+    /// The reason why the CLI asks: `safetyCheck` for a command that it takes for dangerous or cannot read, which it asks
+    /// about even if every tool is allowed; `rule`, `mode`, …
+    pub reason: Option<Cow<'a, str>>,
 }
 
 /// The start of a content block. Its content follows in deltas.
@@ -129,6 +143,9 @@ pub struct TurnResult<'a> {
     pub duration_ms: u64,
     /// `completed`, `max_turns`, `aborted_streaming`, `aborted_tools`, …
     pub terminal_reason: Option<Cow<'a, str>>,
+    /// The origin of a turn that no message on stdin asked for: `task-notification` for work in the background that ended,
+    /// `peer` for a message of another process.
+    pub origin: Option<Cow<'a, str>>,
     pub errors: Vec<Cow<'a, str>>,
 }
 

@@ -32,7 +32,7 @@
 //!   [`AgentEvent::Unknown`] with the raw line. It is never an error.
 //! - Lone UTF-16 surrogates, which JavaScript writes when it cuts a string inside a character, decode as U+FFFD.
 //!
-//! The shapes are recorded from version 2.1.197. In `tests/transcripts`, `NAME.ndjson` is the CLI's output and
+//! The shapes are recorded from version 2.1.332. In `tests/transcripts`, `NAME.ndjson` is the CLI's output and
 //! `NAME.stdin.ndjson` is the input of the same run.
 
 /// The name of the tool with which the model returns its structured output.
@@ -47,4 +47,4 @@ mod text;
 
 pub use decoder::{AgentLine, Decoder, LineError};
 pub use encode::{ControlRequest, allow_tool, deny_tool, user_message};
-pub use event::{AgentEvent, Block, BlockStart, ResultSubtype, SubagentPhase, ToolResult, TurnResult};
+pub use event::{AgentEvent, Block, BlockStart, ResultSubtype, SubagentPhase, ToolPermission, ToolResult, TurnResult};

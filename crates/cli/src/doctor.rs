@@ -8,8 +8,10 @@ mod clock;
 mod data_dir;
 mod engine;
 mod git;
+mod host;
 mod image;
 mod key;
+mod limits;
 mod link;
 mod memory;
 mod model;
@@ -108,10 +110,20 @@ async fn examine(settings: &Settings, stop: &CancellationToken) -> Vec<Check> {
         (true, Some(scratch)) => link::try_it(engine, &settings.sandbox, scratch.path(), stop).await,
     });
 
+    let reaches_link = checks.last().is_some_and(|check| check.status == Status::Ok);
+    if !bridged {
+        checks.push(match (reaches_link, &runtime_dir.scratch) {
+            (true, Some(scratch)) => {
+                let engine = Arc::clone(&settings.engine);
+                limits::try_it(engine, settings.sandbox.clone(), scratch.path(), stop).await
+            }
+            (false, _) | (true, None) => limits::not_tried("a container has to reach its link"),
+        });
+    }
+
     if settings.sandbox.runtime.is_some() && !bridged {
-        checks.push(match (image_is_there, &runtime_dir.scratch) {
-            (false, _) => runtime::not_tried("there is no image to try it with"),
-            (true, None) => runtime::not_tried("RUNTIME_DIR cannot be used"),
+        checks.push(match (reaches_link, &runtime_dir.scratch) {
+            (false, _) | (true, None) => runtime::not_tried("a container has to reach its link"),
             (true, Some(scratch)) => {
                 let engine = Arc::clone(&settings.engine);
                 runtime::try_it(engine, settings.sandbox.clone(), scratch.path(), stop).await

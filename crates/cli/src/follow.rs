@@ -255,6 +255,7 @@ fn end_in(record: &Task, seq: u64) -> Event {
                 tools: record.tools.clone().unwrap_or_default(),
                 resumed: record.resumed.unwrap_or_default(),
                 usage: record.usage.unwrap_or_default(),
+                price_assumed: record.price_assumed,
             },
         })),
         TaskStatus::Aborted => Event::Abort(Abort { head, by: AbortedBy::Unknown, error_type, error }),

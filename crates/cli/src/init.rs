@@ -133,7 +133,7 @@ fn wishes(options: &InitOptions) -> anyhow::Result<Wishes> {
 /// Checks the template as the server does.
 fn check(directory: &Path) -> Result<(), TemplateError> {
     let agents = Agents::load(directory)?;
-    agents.entries().iter().try_for_each(|entry| agents.check(entry, |_| true).map(drop))
+    agents.entries().iter().try_for_each(|entry| agents.check(entry).map(drop))
 }
 
 fn put(draft: TempDir, directory: &Path) -> io::Result<()> {

@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Subcommand};
 use domain::access::{ApiKey, KeyId, KeyLimits, KeySecret, Scope};
+use domain::model::{InvalidModelName, check_model_name};
 use domain::session::SessionId;
 use domain::usage::Cost;
 use jiff::{SignedDuration, Timestamp, Zoned};
@@ -64,7 +65,7 @@ pub struct CreateOptions {
     name: Option<String>,
 
     /// A model that its tasks may use; may be repeated [default: any]
-    #[arg(long = "model", value_name = "MODEL")]
+    #[arg(long = "model", value_name = "MODEL", value_parser = parse_model)]
     models: Vec<String>,
 
     /// The most output tokens that one model request may ask for
@@ -221,6 +222,10 @@ fn parse_expiry(text: &str) -> Result<Timestamp, String> {
 fn parse_prefix(text: &str) -> Result<String, String> {
     let prefix: SessionId = text.parse().map_err(|error| format!("no session's id begins like that: {error}"))?;
     Ok(prefix.to_string())
+}
+
+fn parse_model(text: &str) -> Result<String, InvalidModelName> {
+    check_model_name(text).map(|()| text.to_owned())
 }
 
 fn parse_cost(text: &str) -> Result<Cost, String> {

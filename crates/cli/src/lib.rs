@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `remote` | the server that a command talks to: its address, the key, its errors as sentences |
 //! | `task`, `retry`, `watch`, `follow`, `show` | a task that is sent and followed to its end |
-//! | `tasks`, `sessions`, `agents`, `webhooks`, `usage`, `logs`, `export`, `abort` | what the server knows |
+//! | `tasks`, `sessions`, `agents`, `models`, `webhooks`, `usage`, `logs`, `export`, `abort` | what the server knows |
 //! | [`doctor`], `key`, `rekey`, `restore`, `prune`, `image`, `init`, `tools` | what works without a server |
 //! | `volumes` | volumes that no session has |
 //! | `table`, `lists`, `terminal` | output |
@@ -28,6 +28,7 @@ mod init;
 mod key;
 mod lists;
 mod logs;
+mod models;
 mod prune;
 mod rekey;
 mod remote;
@@ -74,6 +75,8 @@ pub enum Command {
     Sessions(sessions::SessionsOptions),
     /// List the agents that a new session can have
     Agents(agents::AgentsOptions),
+    /// List the models with their prices; fetch the prices again
+    Models(models::ModelsOptions),
     /// List deliveries of webhooks; deliver one again
     Webhooks(webhooks::WebhooksOptions),
     /// Export a session or a task: events, transcript, files
@@ -108,6 +111,7 @@ pub async fn run(engine: &dyn Engine, command: Command) -> anyhow::Result<ExitCo
         Command::Abort(options) => abort::run(options).await,
         Command::Sessions(options) => sessions::run(options).await,
         Command::Agents(options) => agents::run(options).await,
+        Command::Models(options) => models::run(options).await,
         Command::Webhooks(options) => webhooks::run(options).await,
         Command::Export(options) => export::run(options).await,
         Command::Usage(options) => usage::run(options).await,

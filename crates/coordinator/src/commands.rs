@@ -9,7 +9,6 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use cli::Exit;
 use cli::completions::{self, CompletionsOptions, ManOptions};
 use engine::Engine;
-use engine_docker::DockerEngine;
 use gateway::PricesError;
 
 use crate::config::{self, ConfigError, DoctorOptions, ServeOptions};
@@ -86,7 +85,7 @@ pub fn run() -> ExitCode {
                 let json = options.json;
                 cli::doctor::run(options.settings(), json).await
             }
-            Command::Other(command) => cli::run(&DockerEngine::new(config::docker_host()), *command).await,
+            Command::Other(command) => cli::run(&config::docker_engine(), *command).await,
             Command::Completions(options) => completions::completions(&options, command()),
             Command::Man(options) => completions::man(&options, command()),
         }

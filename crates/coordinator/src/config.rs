@@ -5,6 +5,7 @@ mod component_settings;
 mod doctor;
 mod dotenv;
 mod egress;
+mod engine_address;
 mod network;
 mod traces;
 mod value;
@@ -20,6 +21,7 @@ use api::settings::{ApiKeys, HostList, OriginList, TrustedProxies};
 pub use doctor::DoctorOptions;
 pub use dotenv::{EnvFileError, load_env_file};
 pub use egress::{EgressList, PresetError};
+pub use engine_address::{EngineAddressError, docker_engine, docker_host};
 pub use network::{NetworkOptions, git_environment, network_of_environment};
 pub use traces::trace_export;
 pub use value::{
@@ -29,9 +31,11 @@ pub use value::{
 use api::access::Keys;
 use domain::webhook::WebhookSecrets;
 use forge::{GitHubError, InvalidGitHubCredential};
+use gateway::FeedError;
 use network_access::NetworkError;
 use observe::telemetry::TelemetryError;
 use sandbox::Instance;
+use sandbox::ResourceSet;
 
 /// Settings of `claude-runner serve`. Each flag is also the environment variable of the same name in capitals.
 #[derive(Args, Clone, Debug)]
@@ -44,8 +48,9 @@ pub struct ServeOptions {
     #[arg(long, env = "PORT", default_value_t = 3456)]
     pub port: u16,
 
-    /// Model of a task that names none
-    #[arg(long, env = "MODEL", default_value = "claude-sonnet-4-6")]
+    /// Model of a task that names none: any name that the model API takes, or a short name that Claude Code resolves, such as
+    /// sonnet, opus, haiku or opus[1m]
+    #[arg(long, env = "MODEL", default_value = "sonnet", value_parser = value::model_name)]
     pub model: String,
 
     /// Model round-trips of a task that sets no `maxTurns`
@@ -141,6 +146,11 @@ pub struct ServeOptions {
     /// Disk space that the files of a session may take, like 10g. A watchdog measures it while a task runs; it is no quota
     #[arg(long, env = "SANDBOX_DISK", default_value = "10g")]
     pub sandbox_disk: ByteSize,
+
+    /// Limits of a sandbox that the engine need not hold, comma-separated: memory, pids, cpu. Without it, no task runs on an
+    /// engine that ignores a limit, as a rootless engine may
+    #[arg(long, env = "ALLOW_UNLIMITED", default_value = "")]
+    pub allow_unlimited: ResourceSet,
 
     /// OCI runtime of sandboxes, like runsc. The engine must know it [default: the engine's]
     #[arg(long, env = "SANDBOX_RUNTIME")]
@@ -266,6 +276,10 @@ pub struct ServeOptions {
     #[arg(long, env = "MODEL_PRICES")]
     pub model_prices: Option<PathBuf>,
 
+    /// URL of a table like `MODEL_PRICES`, which is fetched daily. It adds models and raises prices, and never lowers a built-in one
+    #[arg(long, env = "MODEL_PRICES_URL", hide_env_values = true)]
+    pub model_prices_url: Option<Url>,
+
     /// API keys with all rights, comma-separated, each of at least 32 characters. `claude-runner key` makes keys with fewer
     /// rights. Once there is a key, every request needs one as `Authorization: Bearer`
     #[arg(long, env = "API_KEYS", default_value = "", hide_env_values = true)]
@@ -301,11 +315,6 @@ pub struct ServeOptions {
     pub trusted_proxies: TrustedProxies,
 }
 
-/// The address of the Docker engine: DOCKER_HOST, else the engine's own default.
-pub fn docker_host() -> String {
-    std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or(engine_docker::DEFAULT_HOST.to_owned())
-}
-
 /// A combination of settings that cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -326,12 +335,14 @@ pub enum ConfigError {
     Forge(#[source] GitHubError),
     #[error("SANDBOX_RUNTIME is {runtime}, which the engine does not know; it knows {known}")]
     UnknownRuntime { runtime: String, known: String },
-    #[error("MODEL is {model}, which is unknown; known are {known}. MODEL_PRICES can add one")]
-    UnknownModel { model: String, known: String },
+    #[error(transparent)]
+    PriceFeed(FeedError),
     #[error(transparent)]
     Network(#[from] NetworkError),
     #[error(transparent)]
     Preset(#[from] PresetError),
+    #[error(transparent)]
+    EngineAddress(#[from] EngineAddressError),
     #[error("traces cannot be sent: {0}")]
     Traces(String),
     #[error(transparent)]

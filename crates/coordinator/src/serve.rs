@@ -12,6 +12,7 @@ use anyhow::Context;
 use api::access::{Keys, Rate, Shares, Tickets};
 use api::{self, Api, Defaults, Guard, Perimeter, WebhookRules, router};
 use domain::error_chain;
+use domain::model::is_alias;
 use engine::{Engine, EngineInfo};
 use failpoint::failpoint;
 use forge::GitHub;
@@ -62,12 +63,10 @@ pub(crate) async fn run_until(
 ) -> anyhow::Result<ExitCode> {
     logs::learn_secrets(&redactor, &mut options);
     let prices = Prices::load(options.model_prices.as_deref()).context("MODEL_PRICES")?;
-    if !prices.knows(&options.model) {
-        let known = prices.models().join(", ");
-        return Err(ConfigError::UnknownModel { model: options.model, known }.into());
-    }
-    let agents = check_agents(&options.agent_dir, &prices).context("AGENT_DIR does not name an agent template")?;
+    warn_of_price(&options.model, &prices);
+    let agents = check_agents(&options.agent_dir).context("AGENT_DIR does not name an agent template")?;
 
+    let engine_address = config::docker_host().map_err(ConfigError::from)?;
     let telemetry = Telemetry::start(config::trace_export()?, &options.network.access().map_err(ConfigError::from)?)
         .map_err(ConfigError::from)?;
     let lifetime = Lifetime::default();
@@ -86,11 +85,11 @@ pub(crate) async fn run_until(
     let address = listener.local_addr()?;
     let instance = Instance::of(&options.data_dir).context("DATA_DIR cannot be used")?;
     let runtime_dir = options.runtime_dir(&instance);
-    let engine: Arc<dyn Engine> = Arc::new(engine_docker::DockerEngine::new(config::docker_host()));
+    let engine: Arc<dyn Engine> = Arc::new(engine_docker::DockerEngine::new(engine_address.clone()));
     let engine_info = tokio::time::timeout(ENGINE_PATIENCE, engine.info()).await;
     let engine_info = match engine_info {
         Ok(found) => found.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("the engine at {} has not answered yet", config::docker_host())),
+        Err(_) => Err(format!("the engine at {engine_address} has not answered yet")),
     };
     check_runtime(&options, &engine_info)?;
     let network = options.sandbox_settings().network;
@@ -106,20 +105,24 @@ pub(crate) async fn run_until(
     settings.metrics = metrics.clone();
     let gateway = Gateway::new(settings, options.credentials()?.redacted_by(Arc::clone(&redactor)), tracker.clone())?;
     let outbound = Arc::new(Outbound::new(options.webhook_allow.0.clone(), Arc::new(SystemResolver), network_access));
+    let price_feed = options.price_feed(&gateway, &metrics)?.map(Arc::new);
     let model = scripted.as_ref().map(|model| model.serving().address());
     for listener in std::iter::once(address).chain(links.listener()).chain(model) {
         gateway.set_own_listener(listener);
         outbound.set_own_listener(listener);
+        if let Some(feed) = &price_feed {
+            feed.set_own_listener(listener);
+        }
     }
     let mut repositories = options.repositories()?;
     let worker_timeout_ms = repositories.as_ref().map(|_| options.worker_timeout_ms);
     // Up to here, the installation is unchanged.
     let instance_lock = InstanceLock::acquire(&runtime_dir, &instance)?;
-    let lease = LeaseKeeper::start(&options, Arc::clone(&engine), &instance).await?;
+    let lease = LeaseKeeper::start(&options, &engine_address, Arc::clone(&engine), &instance).await?;
     let greeting = Greeting::new(&options, address, agents)
         .keys(!keys.is_empty())
         .credential(gateway.credential_state())
-        .engine(&config::docker_host(), &engine_info);
+        .engine(&engine_address, &engine_info);
     greet(&greeting);
     if let Some(repositories) = &mut repositories {
         repositories.mirrors = open_mirrors(&options, &repositories.github, &tracker, &shutdown).await;
@@ -146,6 +149,7 @@ pub(crate) async fn run_until(
         let (sandboxes, capacity) = (Arc::clone(&context.sandboxes), context.capacity.clone());
         tracker.spawn(measure_engine(options.clone(), sandboxes, capacity, shutdown.clone()));
     }
+    tracker.spawn(watch_launches(Arc::clone(&context.sandboxes), shutdown.clone()));
     tracker.spawn(prove_runtime(Arc::clone(&context.sandboxes), shutdown.clone()));
     let dispatcher = WebhookDispatcher {
         store: context.store.clone(),
@@ -156,6 +160,9 @@ pub(crate) async fn run_until(
         show: api::show_task,
     };
     tracker.spawn(webhook::run(dispatcher, shutdown.clone()));
+    if let Some(feed) = &price_feed {
+        tracker.spawn(Arc::clone(feed).run(shutdown.clone()));
+    }
     let api = Api {
         registry: server.registry.clone(),
         store: context.store.clone(),
@@ -184,6 +191,7 @@ pub(crate) async fn run_until(
         streams: tracker.clone(),
         subscriber_timeout: Duration::from_millis(options.subscriber_timeout_ms),
         metrics,
+        price_feed,
         webhooks: Arc::new(WebhookRules { outbound, has_secret: !options.webhook_secret.is_empty() }),
         draining,
         shutdown: shutdown.clone(),
@@ -217,10 +225,15 @@ struct LeaseKeeper {
 }
 
 impl LeaseKeeper {
-    async fn start(options: &ServeOptions, engine: Arc<dyn Engine>, instance: &Instance) -> Result<Self, LeaseHeld> {
+    async fn start(
+        options: &ServeOptions,
+        engine_address: &str,
+        engine: Arc<dyn Engine>,
+        instance: &Instance,
+    ) -> Result<Self, LeaseHeld> {
         let keeper =
             LeaseKeeper { tracker: TaskTracker::new(), stop: CancellationToken::new(), lost: CancellationToken::new() };
-        if !config::docker_host().starts_with("unix:") {
+        if !engine_address.starts_with("unix:") {
             let holder = EngineLease::holder(&options.data_dir);
             let lease = EngineLease::acquire(engine, instance.clone(), holder).await?;
             keeper.tracker.spawn(lease.keep(keeper.stop.clone(), keeper.lost.clone()));
@@ -236,12 +249,22 @@ impl LeaseKeeper {
     }
 }
 
+/// Logs that MODEL has no price. A short name of the CLI needs none: the price is the one of the model in the request.
+fn warn_of_price(model: &str, prices: &Prices) {
+    if !is_alias(model) && !prices.has_price(model) {
+        warn!(
+            model,
+            "MODEL has no price, so it is counted as the most expensive one; MODEL_PRICES or MODEL_PRICES_URL can add it"
+        );
+    }
+}
+
 /// Refuses to start without a usable default agent. Other broken agents are logged. Returns the names of the usable ones.
-fn check_agents(directory: &Path, prices: &Prices) -> Result<Vec<String>, TemplateError> {
+fn check_agents(directory: &Path) -> Result<Vec<String>, TemplateError> {
     let agents = Agents::load(directory)?;
     let mut usable = Vec::new();
     for entry in agents.entries() {
-        match agents.check(entry, |model| prices.knows(model)) {
+        match agents.check(entry) {
             Ok(warnings) => {
                 for warning in warnings {
                     warn!(agent.name = %entry.name, warning, "a file of an agent's template does not work in a sandbox");
@@ -312,6 +335,11 @@ fn check_runtime(options: &ServeOptions, engine: &Result<EngineInfo, String>) ->
         }
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// Starts a probe sandbox, so that a failure is known before the first task.
+async fn watch_launches(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken) {
+    sandboxes.watch_launches(shutdown).await;
 }
 
 /// Proves the runtime at the start, so that no task waits for it and a failure is logged before the first task. Each launch

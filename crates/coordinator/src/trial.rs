@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands;
-use crate::config::{self, DrainMode, LogFormat, ServeOptions};
+use crate::config::{self, ConfigError, DrainMode, LogFormat, ServeOptions};
 use crate::{logs, serve};
 
 pub(super) const EXAMPLES: &str = "\
@@ -78,7 +78,7 @@ struct Settings {
 
 pub(super) async fn run(options: TryOptions) -> anyhow::Result<ExitCode> {
     let mut interrupts = Interrupts::listen()?;
-    let engine = DockerEngine::new(config::docker_host());
+    let engine = DockerEngine::new(config::docker_host().map_err(ConfigError::from)?);
     let place = Place::make()?;
     let settings = settings(&options, &place)?;
     tokio::select! {

@@ -12,6 +12,8 @@
 //! | [`repository`] | repositories, branches and pull requests of repository tasks |
 //! | [`webhook`] | deliveries, targets and secrets of webhooks |
 //! | [`agent`] | names of agent templates |
+//! | [`claude_code`] | versions of Claude Code |
+//! | [`model`] | names of models, and the model behind each |
 //! | [`plain`] | the messages of libraries and of the operating system, in words for people |
 //! | [`sandbox`] | paths inside every sandbox |
 //!
@@ -22,9 +24,11 @@
 pub mod access;
 pub mod agent;
 pub mod budget;
+pub mod claude_code;
 pub mod egress;
 mod error_chain;
 pub mod event;
+pub mod model;
 pub mod plain;
 pub mod repository;
 pub mod sandbox;

@@ -7,6 +7,7 @@ use std::str::FromStr as _;
 
 use bollard::models;
 
+use super::dialect::{Adaptation, DOCKER, Labelling, Masking, PODMAN, RunAccess, Seccomp};
 use engine::{
     AGENT_GID, AGENT_UID, ContainerId, ContainerSpec, ContainerState, ContainerSummary, ContainerUsage, EngineInfo,
     ImageInfo, Labels, Limits, Mount, Network, PathKind, VolumeSummary,
@@ -17,7 +18,7 @@ const NO_TIME: &str = "0001-01-01T00:00:00Z";
 
 /// The system calls that a sandbox may use. All others fail with EPERM. `docs/concepts/sandbox.md` explains the origin of the
 /// list.
-const SECCOMP_PROFILE: &str = include_str!("seccomp.json");
+pub(super) const SECCOMP_PROFILE: &str = include_str!("seccomp.json");
 
 /// Paths that are hidden in a sandbox because they reveal information about the host or its other users. The list is
 /// complete, because the default of an engine depends on its version.
@@ -41,7 +42,7 @@ const LOCKED_BYTES: u64 = 64 * 1024;
 
 const READONLY_PATHS: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-pub(super) fn create_body(spec: &ContainerSpec) -> models::ContainerCreateBody {
+pub(super) fn create_body(spec: &ContainerSpec, adaptation: &Adaptation) -> models::ContainerCreateBody {
     models::ContainerCreateBody {
         hostname: Some("sandbox".to_owned()),
         user: Some(format!("{AGENT_UID}:{AGENT_GID}")),
@@ -49,18 +50,19 @@ pub(super) fn create_body(spec: &ContainerSpec) -> models::ContainerCreateBody {
         cmd: (!spec.command.is_empty()).then(|| spec.command.clone()),
         env: Some(spec.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         labels: Some(spec.labels.clone().into_iter().collect()),
-        host_config: Some(host_config(spec)),
+        host_config: Some(host_config(spec, adaptation)),
         ..Default::default()
     }
 }
 
-fn host_config(spec: &ContainerSpec) -> models::HostConfig {
+fn host_config(spec: &ContainerSpec, adaptation: &Adaptation) -> models::HostConfig {
+    let (binds, mounts) = mounts(&spec.mounts, adaptation.labelling);
     let Limits { memory_bytes, nano_cpus, pids, open_files, file_bytes } = spec.limits;
     models::HostConfig {
         readonly_rootfs: Some(true),
         privileged: Some(false),
         cap_drop: Some(vec!["ALL".to_owned()]),
-        security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={SECCOMP_PROFILE}")]),
+        security_opt: Some(security_options(adaptation)),
         masked_paths: Some(MASKED_PATHS.map(str::to_owned).into()),
         readonly_paths: Some(READONLY_PATHS.map(str::to_owned).into()),
         ipc_mode: Some("private".to_owned()),
@@ -78,21 +80,27 @@ fn host_config(spec: &ContainerSpec) -> models::HostConfig {
         memory_swap: Some(signed(memory_bytes)),
         nano_cpus: Some(signed(nano_cpus)),
         pids_limit: Some(i64::from(pids)),
-        ulimits: Some(vec![
-            ulimit("nofile", u64::from(open_files)),
-            ulimit("core", 0),
-            ulimit("fsize", file_bytes),
-            // The kernel counts these per user, and all sandboxes share one user. No sandbox may use up the others'
-            // share.
-            ulimit("msgqueue", 0),
-            ulimit("memlock", LOCKED_BYTES),
-        ]),
-        mounts: Some(spec.mounts.iter().map(mount).collect()),
+        ulimits: Some(
+            [
+                ulimit("nofile", u64::from(open_files)),
+                ulimit("core", 0),
+                ulimit("fsize", file_bytes),
+                // The kernel counts these per user, and all sandboxes share one user. No sandbox may use up the others'
+                // share.
+                ulimit("msgqueue", 0),
+                ulimit("memlock", LOCKED_BYTES),
+            ]
+            .into_iter()
+            .chain(adaptation.user_processes.map(|processes| ulimit("nproc", processes)))
+            .collect(),
+        ),
+        binds,
+        mounts: Some(mounts),
         // The engine mounts in the order of path depth, so the tmpfs does not hide a directory below /run.
         tmpfs: Some(HashMap::from([
             // Programs are built and run here, so there is no noexec. The content counts as the container's memory.
             ("/tmp".to_owned(), format!("rw,exec,nosuid,nodev,mode=1777,size={}", memory_bytes / 2)),
-            ("/run".to_owned(), format!("rw,noexec,nosuid,nodev,mode=0755,size=16m,uid={AGENT_UID},gid={AGENT_GID}")),
+            ("/run".to_owned(), format!("rw,noexec,nosuid,nodev,size=16m,{}", run_access(adaptation.run_access))),
         ])),
         // Only the first process's own output is logged: the reason in an error message.
         log_config: Some(models::HostConfigLogConfig {
@@ -112,6 +120,50 @@ fn host_config(spec: &ContainerSpec) -> models::HostConfig {
         runtime: spec.runtime.clone(),
         ..Default::default()
     }
+}
+
+fn run_access(access: RunAccess) -> String {
+    match access {
+        RunAccess::Owner => format!("mode=0755,uid={AGENT_UID},gid={AGENT_GID}"),
+        RunAccess::Mode => "mode=1777".to_owned(),
+    }
+}
+
+fn security_options(adaptation: &Adaptation) -> Vec<String> {
+    let seccomp = match &adaptation.seccomp {
+        Seccomp::Inline => Some(format!("seccomp={SECCOMP_PROFILE}")),
+        Seccomp::File(path) => Some(format!("seccomp={}", path.display())),
+        Seccomp::EngineDefault => None,
+    };
+    let mask = match adaptation.masking {
+        Masking::List => None,
+        Masking::SecurityOption => Some(format!("mask={}", MASKED_PATHS.join(":"))),
+    };
+    std::iter::once("no-new-privileges".to_owned()).chain(seccomp).chain(mask).collect()
+}
+
+/// Splits mounts into those of the older form, whose options can request a label, and those of the newer form.
+fn mounts(mounts: &[Mount], labelling: Labelling) -> (Option<Vec<String>>, Vec<models::Mount>) {
+    let (mut binds, mut rest) = (Vec::new(), Vec::new());
+    for one in mounts {
+        match labelled_bind(one).filter(|_| labelling == Labelling::Relabel) {
+            Some(bind) => binds.push(bind),
+            None => rest.push(mount(one)),
+        }
+    }
+    ((!binds.is_empty()).then_some(binds), rest)
+}
+
+/// A sandbox's own directory gets a label that only its container may use. A file is shared by all containers. `None` for a
+/// volume, which the engine labels itself, and for a path that the older form cannot express.
+fn labelled_bind(mount: &Mount) -> Option<String> {
+    let (source, target, label) = match mount {
+        Mount::Volume { .. } | Mount::ReadOnlyVolume { .. } => return None,
+        Mount::Directory { source, target } => (source, target, 'Z'),
+        Mount::File { source, target } => (source, target, 'z'),
+    };
+    let source = source.to_str().filter(|source| !source.contains(':'))?;
+    Some(format!("{source}:{target}:ro,{label}"))
 }
 
 fn volume(name: &str, target: &str, read_only: bool) -> models::Mount {
@@ -144,11 +196,13 @@ pub(super) fn usage(answer: models::ContainerStatsResponse) -> ContainerUsage {
     let cached =
         memory.stats.as_ref().and_then(|stats| stats.get("total_inactive_file").or(stats.get("inactive_file")));
     let cpu = answer.cpu_stats.and_then(|cpu| cpu.cpu_usage).and_then(|cpu| cpu.total_usage);
+    let processes = answer.pids_stats.unwrap_or_default();
     ContainerUsage {
         cpu_nanos: cpu.unwrap_or_default(),
         memory_bytes: memory.usage.unwrap_or_default().saturating_sub(cached.copied().unwrap_or_default()),
         memory_limit_bytes: memory.limit.unwrap_or_default(),
-        processes: answer.pids_stats.and_then(|pids| pids.current).unwrap_or_default(),
+        processes: processes.current.unwrap_or_default(),
+        process_limit: processes.limit.unwrap_or_default(),
     }
 }
 
@@ -229,18 +283,46 @@ pub(super) fn engine_info(version: models::SystemVersion, info: models::SystemIn
     let mut runtimes: Vec<_> = info.runtimes.unwrap_or_default().into_keys().collect();
     runtimes.sort();
     let components = version.components.unwrap_or_default();
+    let is_podman = components.iter().any(|part| part.name == "Podman Engine");
+    let oci_runtime = components.iter().find_map(|part| oci_runtime(&part.name, &part.version));
+    let (runc_version, other_oci_runtime) = match oci_runtime {
+        Some(("runc", version)) => (Some(version.to_owned()), None),
+        Some((program, version)) => (None, Some(format!("{program} {version}"))),
+        None => (components.iter().find(|part| part.name == "runc").map(|part| part.version.clone()), None),
+    };
+    let security = info.security_options.unwrap_or_default();
     EngineInfo {
         name: info.name.unwrap_or_default(),
+        product: if is_podman { PODMAN } else { DOCKER }.to_owned(),
         version: version.version.unwrap_or_default(),
         api_version,
-        architecture: info.architecture.unwrap_or_default(),
+        architecture: machine_name(info.architecture.unwrap_or_default()),
         memory_bytes: unsigned(info.mem_total),
         cpus: unsigned(info.ncpu),
         cgroup_version: info.cgroup_version.map(|version| version.to_string()).unwrap_or_default(),
         storage_driver: info.driver.unwrap_or_default(),
         runtimes,
-        runc_version: components.into_iter().find(|part| part.name == "runc").map(|part| part.version),
+        runc_version,
+        other_oci_runtime,
+        selinux: security.iter().any(|option| option.split(',').any(|part| part == "name=selinux")),
     }
+}
+
+/// Podman uses Go's names of architectures, Docker those of `uname -m`.
+fn machine_name(architecture: String) -> String {
+    match architecture.as_str() {
+        "amd64" => "x86_64".to_owned(),
+        "arm64" => "aarch64".to_owned(),
+        _ => architecture,
+    }
+}
+
+/// Podman's component for its OCI runtime: the name `OCI Runtime (crun)` and a version that starts with the line
+/// `crun version 1.8.1`.
+fn oci_runtime<'a>(name: &'a str, version: &'a str) -> Option<(&'a str, &'a str)> {
+    let program = name.strip_prefix("OCI Runtime (")?.strip_suffix(')')?;
+    let version = version.lines().next().unwrap_or_default();
+    Some((program, version.rsplit_once(' ').map_or(version, |(_, version)| version)))
 }
 
 pub(super) fn gateway(answer: &models::NetworkInspect) -> Option<IpAddr> {

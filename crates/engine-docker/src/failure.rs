@@ -15,7 +15,7 @@ pub(super) struct CallContext {
 impl CallContext {
     pub(super) fn error(self, error: Error) -> EngineError {
         match error {
-            Error::DockerResponseServerError { status_code, message } => self.error_of_status(status_code, message),
+            Error::DockerResponseServerError { status_code, message } => self.error_of_status(status_code, &message),
             Error::IOError { .. }
             | Error::HyperResponseError { .. }
             | Error::HyperLegacyError { .. }
@@ -23,30 +23,86 @@ impl CallContext {
             | Error::UnsupportedURISchemeError { .. }
             | Error::RequestTimeoutError => self.unreachable(&connection_words(&error)),
             // These are bollard's encoding and decoding errors: the engine answered with something unexpected.
-            error => self.other(error_chain(&error)),
+            error => self.other(&error_chain(&error)),
         }
     }
 
     pub(super) fn unreachable(self, reason: &str) -> EngineError {
-        EngineError::Unreachable { operation: self.operation, address: self.address, reason: reason.to_owned() }
+        EngineError::Unreachable { operation: self.operation, address: self.address, reason: clean(reason) }
     }
 
-    pub(super) fn other(self, reason: String) -> EngineError {
+    pub(super) fn other(self, reason: &str) -> EngineError {
         let Self { operation, name, .. } = self;
-        EngineError::Other { operation, name, reason }
+        EngineError::Other { operation, name, reason: clean(reason) }
     }
 
-    fn error_of_status(self, status: u16, reason: String) -> EngineError {
+    fn error_of_status(self, status: u16, message: &str) -> EngineError {
         let Self { operation, name, address } = self;
+        let reason = clean(message);
         match status {
-            _ if is_full(&reason) => EngineError::NoSpace { operation, name, reason },
+            _ if is_full(message) => EngineError::NoSpace { operation, name, reason },
             404 => EngineError::NotFound { operation, name, reason },
             409 => EngineError::Conflict { operation, name, reason },
+            // Podman's answer for a name in use.
+            500 if reason.contains("name is already in use") => EngineError::Conflict { operation, name, reason },
             // A proxy answers for an engine that is down.
             502..=504 => EngineError::Unreachable { operation, address, reason },
             _ => EngineError::Other { operation, name, reason },
         }
     }
+}
+
+/// The maximum length of an engine's message in an error, in characters. Callers read it in their task's `error`.
+const MAX_REASON: usize = 400;
+
+/// A JSON object in an engine's message is left out if it is longer than this. It is a part of our own request.
+const MAX_OBJECT: usize = 80;
+
+/// Puts an engine's message on one line of at most [`MAX_REASON`] characters, without long JSON objects and control
+/// characters. Of a longer message, the beginning and the end stay, because either may contain the cause.
+pub(super) fn clean(message: &str) -> String {
+    let message = without_objects(message);
+    let words: Vec<_> =
+        message.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
+    let line: Vec<char> = words.join(" ").chars().collect();
+    if line.len() <= MAX_REASON {
+        return line.into_iter().collect();
+    }
+    let (head, tail) = (&line[..MAX_REASON / 2], &line[line.len() - MAX_REASON / 2 + 3..]);
+    head.iter().chain(&[' ', '…', ' ']).chain(tail).collect()
+}
+
+fn without_objects(message: &str) -> String {
+    let mut rest = message;
+    let mut text = String::new();
+    while let Some(start) = rest.find('{') {
+        let end = end_of_object(&rest[start..]).map(|length| start + length);
+        let Some(end) = end.filter(|end| end - start > MAX_OBJECT) else {
+            text.push_str(&rest[..=start]);
+            rest = &rest[start + 1..];
+            continue;
+        };
+        text.push_str(&rest[..start]);
+        text.push_str("{…}");
+        rest = &rest[end..];
+    }
+    text + rest
+}
+
+/// The length of the object at the start of `text`, found by its braces.
+fn end_of_object(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (index, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(index + 1);
+        }
+    }
+    None
 }
 
 /// The reason why the engine could not be reached, with the remedy where the socket is the reason.

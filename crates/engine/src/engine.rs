@@ -78,7 +78,7 @@ pub trait Engine: Send + Sync {
     async fn upload(&self, id: &ContainerId, path: &str, tar: TarSource) -> Result<(), EngineError>;
 
     /// Returns the file or directory at the absolute `path` as a tar archive. The paths of its entries start with the
-    /// last component of `path`. [`EngineError::NotFound`] comes from the call itself, not from the stream.
+    /// last component of `path`, or for the root of a volume with `/` (Podman). [`EngineError::NotFound`] comes from the call itself, not from the stream.
     async fn download(&self, id: &ContainerId, path: &str) -> Result<TarStream, EngineError>;
 
     /// Returns the kind of file at the absolute `path`. A symbolic link in the last component is not followed. `None`

@@ -8,6 +8,10 @@ pub enum EngineError {
     #[error("could not {operation}: the container engine at {address} is unreachable: {reason}")]
     Unreachable { operation: Operation, address: String, reason: String },
 
+    /// The engine's address is no address. Nothing was sent.
+    #[error("could not {operation}: {reason}")]
+    Misconfigured { operation: Operation, reason: String },
+
     /// The container, volume, image or path of the call does not exist.
     #[error("could not {operation}: {name} was not found: {reason}")]
     NotFound { operation: Operation, name: String, reason: String },
@@ -23,6 +27,14 @@ pub enum EngineError {
     /// The image of a new container does not exist.
     #[error("the image {image} does not exist")]
     ImageMissing { image: String },
+
+    /// A directory or file of this machine that a container needs does not exist on the engine's machine.
+    #[error(
+        "the container engine at {address} does not have {path}, in which a sandbox finds its sockets: the engine runs on \
+         another machine, in a virtual machine or in another container. Run Claude Runner where the engine runs, or mount \
+         the directory (RUNTIME_DIR) at the same path on both sides"
+    )]
+    PathNotShared { address: String, path: String },
 
     /// The engine did not answer within the call's time limit. It may have performed the operation.
     #[error("could not {operation} {name}: no answer from the container engine within {seconds} s")]

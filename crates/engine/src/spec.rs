@@ -30,6 +30,9 @@ pub struct ContainerSpec {
     pub limits: Limits,
     /// The name under which the engine knows an OCI runtime; `None` for its default.
     pub runtime: Option<String>,
+    /// A directory that this process can write to, and that has the same path on the engine's host. An engine that takes
+    /// the seccomp profile as a file finds it there. `None`: such an engine applies its own default profile.
+    pub shared_directory: Option<PathBuf>,
 }
 
 /// A mount at the absolute path `target`.

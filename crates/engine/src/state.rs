@@ -59,6 +59,8 @@ pub struct ContainerUsage {
     pub memory_limit_bytes: u64,
     /// Number of processes and threads.
     pub processes: u64,
+    /// The limit of processes and threads; 0 if the runtime reports none.
+    pub process_limit: u64,
 }
 
 /// The kind of file at a path in a container.
@@ -86,6 +88,8 @@ pub struct ContainerSummary {
 pub struct EngineInfo {
     /// The name of the machine that it runs on.
     pub name: String,
+    /// The product: `Docker` or `Podman`.
+    pub product: String,
     pub version: String,
     /// The API version in use. It may be older than the newest that the runtime supports.
     pub api_version: String,
@@ -98,8 +102,12 @@ pub struct EngineInfo {
     pub storage_driver: String,
     /// The valid values of [`ContainerSpec::runtime`](crate::ContainerSpec::runtime), sorted.
     pub runtimes: Vec<String>,
-    /// `None` if the runtime does not report it.
+    /// `None` if the runtime does not report it, or runs its containers by another program.
     pub runc_version: Option<String>,
+    /// Program and version of an OCI runtime other than runc that the engine uses by default, like `crun 1.8.1`.
+    pub other_oci_runtime: Option<String>,
+    /// The engine labels containers for SELinux.
+    pub selinux: bool,
 }
 
 /// A volume of a list.

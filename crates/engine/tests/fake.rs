@@ -45,6 +45,7 @@ fn spec() -> ContainerSpec {
         network: Network::None,
         limits: Limits::new(1 << 30, 1_000_000_000, 64),
         runtime: None,
+        shared_directory: None,
     }
 }
 

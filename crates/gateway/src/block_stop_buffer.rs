@@ -1,8 +1,9 @@
 //! Holds back the ends of a streamed message's blocks until the message is complete, then sends them together.
 //!
-//! Claude Code 2.1.197 repeats a request whose answer was cut off before its first block ended. A later cut ends the turn with
-//! "Connection closed mid-response". So without this buffer, killing the coordinator between the end of the first block and the end
-//! of the message would fail the task. The deltas pass at once, because the CLI identifies blocks by index.
+//! Claude Code repeats a request whose answer was cut off before its first block ended. After a later cut, 2.1.332 has the model go
+//! on behind the complete blocks, and its result is the last part alone. So without this buffer, killing the coordinator between
+//! the end of the first block and the end of the message would lose a part of the answer. The deltas pass at once, because the CLI
+//! identifies blocks by index.
 
 use claude_stream::STRUCTURED_OUTPUT;
 use serde::Deserialize;

@@ -20,6 +20,8 @@ pub(super) struct Contents {
     pub(super) documents: u64,
     /// Bytes of the body that are images or documents.
     pub(super) attached_bytes: u64,
+    /// All tools that the request offers.
+    pub(super) tools: u64,
     /// Tools whose definition the API adds to the prompt.
     pub(super) api_tools: u64,
     /// Tools that the API runs itself, within the request.
@@ -54,7 +56,7 @@ const MAX_OUTPUT_TOKENS: u64 = 1 << 20;
 impl Bound {
     /// `output_tokens` is the answer's maximum according to the request. `None`: the request does not state it.
     pub(super) fn of(body_bytes: usize, contents: &Contents, output_tokens: Option<u64>) -> Bound {
-        let Contents { images, documents, attached_bytes, api_tools, server_tools, max_uses, unknown_fields } =
+        let Contents { images, documents, attached_bytes, api_tools, server_tools, max_uses, unknown_fields, tools: _ } =
             *contents;
         // A token has at least one byte, and JSON is never shorter than the text in it.
         let text = (body_bytes as u64).saturating_sub(attached_bytes);

@@ -37,8 +37,8 @@ use store::{Change, Store, StoreError};
 /// The delay before a reservation that failed because of a full disk is repeated.
 const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
 
-/// The bound on a model's name. No real name is longer.
-const MAX_MODEL_CHARS: usize = 100;
+/// The bound on a model's name. The longest are ARNs of Amazon Bedrock.
+pub(super) const MAX_MODEL_CHARS: usize = 256;
 
 /// All budgets of an installation. They are cheap to clone.
 #[derive(Clone)]

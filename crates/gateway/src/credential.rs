@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use observe::redact::Redactor;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::headers::{X_API_KEY, set_oauth_beta};
+use super::betas::set_oauth_beta;
+use super::headers::X_API_KEY;
 use super::login::{Login, LoginFile};
 
 /// A credential that the model API accepts.

@@ -12,6 +12,9 @@ pub enum GatewayFailure {
     CapacityReached { sentence: String },
     /// A budget is used up.
     BudgetExceeded { sentence: String },
+    /// The API does not have the task's model, or the agent asked for another one. A later success does not clear this, because it
+    /// would be another model's.
+    ModelRefused { sentence: String },
     /// The API refuses the request itself. A later success clears this, because the CLI corrects some requests by itself.
     BadRequest { sentence: String },
     /// The API was unreachable or failed. A later success clears this, because the CLI retries.
@@ -25,6 +28,7 @@ impl GatewayFailure {
             | GatewayFailure::NoCredential { sentence }
             | GatewayFailure::CapacityReached { sentence }
             | GatewayFailure::BudgetExceeded { sentence }
+            | GatewayFailure::ModelRefused { sentence }
             | GatewayFailure::BadRequest { sentence }
             | GatewayFailure::Unreachable { sentence } => sentence,
         }
@@ -37,7 +41,8 @@ impl GatewayFailure {
             GatewayFailure::AuthExpired { .. }
             | GatewayFailure::NoCredential { .. }
             | GatewayFailure::CapacityReached { .. }
-            | GatewayFailure::BudgetExceeded { .. } => false,
+            | GatewayFailure::BudgetExceeded { .. }
+            | GatewayFailure::ModelRefused { .. } => false,
         }
     }
 }

@@ -26,7 +26,8 @@
 //! | `egress`, `address`, `resolve` | the decision on an outside host; kinds of addresses; name look-ups |
 //! | `git` | fetch and push: paths, commands of a push, the report to the sandbox's git; `workflows`, `lfs` and `pack` examine the objects |
 //! | `outbound` | the coordinator's own requests to callers' addresses, under the same rules |
-//! | `upstream`, `headers`, `settings` | the client of the model API; the headers that pass; settings |
+//! | `price_feed` | the prices of MODEL_PRICES_URL, fetched daily |
+//! | `upstream`, `headers`, `betas`, `settings` | the client of the model API; the headers and betas that pass; settings |
 //!
 //! Invariants:
 //! - No credential of the operator or of a session enters the sandbox. Credentials of the sandbox's own requests are
@@ -44,6 +45,7 @@
 mod activity;
 mod address;
 mod answer;
+mod betas;
 mod block_stop_buffer;
 mod bound;
 pub mod budget;
@@ -58,6 +60,7 @@ mod model;
 mod outage;
 mod outbound;
 mod permission;
+mod price_feed;
 mod prices;
 mod proxy;
 mod request_gate;
@@ -83,7 +86,8 @@ pub use git::{PREFIX as GIT_PREFIX, PushPolicy, RepositoryAccess, Workflows};
 pub use meter::UsageSnapshot;
 pub use outage::OutageBounds;
 pub use outbound::{Answered, Outbound, OutboundError};
-pub use prices::{Prices, PricesError};
+pub use price_feed::{FeedError, PriceFeed, Refreshed};
+pub use prices::{KnownModel, ListedPrice, PriceChanges, PriceSource, Prices, PricesError, TableError};
 pub use resolve::{Resolve, SystemResolver};
 pub use retry::RetryBudget;
 pub use sandbox::{AssignedTask, Assignee, SandboxGateway, SessionAccess};
@@ -93,12 +97,14 @@ pub use task::{SettleBounds, TaskEnd};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use domain::model::is_same_model;
 use network_access::NetworkAccess;
 use observe::metrics::Metrics;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::betas::RemovedBetas;
 use self::egress::Egress;
 use self::upstream::Upstream;
 use crate::budget::Budgets;
@@ -132,6 +138,7 @@ struct GatewayState {
     settle: SettleBounds,
     egress: Egress,
     metrics: Metrics,
+    removed_betas: RemovedBetas,
     /// The number of pushes whose objects may be in memory at once.
     examinations: Semaphore,
     tracker: TaskTracker,
@@ -182,6 +189,7 @@ impl Gateway {
             settle: settings.settle,
             egress: Egress::new(settings.egress_allow, resolver, model_api, settings.network),
             metrics: settings.metrics,
+            removed_betas: RemovedBetas::default(),
             examinations: Semaphore::new(git::MAX_EXAMINATIONS),
             tracker,
             closed: CancellationToken::new(),
@@ -207,7 +215,7 @@ impl Gateway {
 
     /// Returns true if a task with these models may use `model`.
     pub fn is_listed(model: &str, models: &[String]) -> bool {
-        models.iter().any(|listed| prices::is_same_model(model, listed))
+        models.iter().any(|listed| is_same_model(model, listed))
     }
 
     /// The proxy and the certificates by which other servers are reached.

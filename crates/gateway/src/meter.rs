@@ -12,17 +12,20 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::bound::Bound;
-use super::prices::Prices;
+use super::prices::{Named, Priced, Prices};
 use super::sse::Statement;
 use super::task::{CutCharge, SettleBounds, TaskEnd, TaskRequests};
 use super::tokens::TokenCounts;
-use crate::budget::{Budgets, Refusal, Reservation};
+use crate::budget::{Budgets, MAX_MODEL_CHARS, Refusal, Reservation};
 
 /// Usage and cost of a task since it began in this sandbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageSnapshot {
     pub usage: Usage,
     pub cost: Cost,
+    /// The part of `cost` of models without a price, which are counted as the most expensive one.
+    #[serde(default)]
+    pub assumed: Cost,
 }
 
 pub(super) struct Meter {
@@ -45,11 +48,13 @@ impl Meter {
     }
 
     /// Starts a task: new requests are charged to it. If the same task already runs, it continues.
-    pub(super) fn begin(&self, payer: Payer) {
+    pub(super) fn begin(&self, payer: Payer, model: Option<String>) {
         let mut current = self.task();
-        let goes_on = |task: &Arc<TaskRequests>| payer.task.is_some() && task.payer == payer && !task.has_ended();
+        let goes_on = |task: &Arc<TaskRequests>| {
+            payer.task.is_some() && task.payer == payer && task.model == model && !task.has_ended()
+        };
         if !current.as_ref().is_some_and(goes_on)
-            && let Some(earlier) = current.replace(Arc::new(TaskRequests::new(payer)))
+            && let Some(earlier) = current.replace(Arc::new(TaskRequests::new(payer, model)))
         {
             earlier.end(TaskEnd::Own, &self.settle);
         }
@@ -129,8 +134,10 @@ pub(super) struct MeteredRequest {
     cut: Option<CutCharge>,
     /// The status of the answer that replaces the API's.
     refused: Option<StatusCode>,
-    /// The answer names its model.
-    names_model: bool,
+    /// The model that the answer names.
+    answered: Option<String>,
+    /// The name under which the model has its price. `None`: it has none.
+    priced_as: Option<Arc<str>>,
     trace: TaskTrace,
 }
 
@@ -160,7 +167,8 @@ impl MeteredRequest {
             sent: None,
             cut: None,
             refused: None,
-            names_model: false,
+            answered: None,
+            priced_as: None,
             trace,
         }
     }
@@ -188,8 +196,13 @@ impl MeteredRequest {
 
     pub(super) fn add(&mut self, statement: Statement) {
         if let Some(model) = statement.model {
-            self.reservation.charge.model = model;
-            self.names_model = true;
+            let model: String = model.chars().take(MAX_MODEL_CHARS).collect();
+            let prices = &self.meter.prices;
+            // A gateway may answer in a name of its own, which tells less than the one in the request.
+            if prices.has_price(&model) || !prices.has_price(&self.reservation.request().model) {
+                self.reservation.charge.model.clone_from(&model);
+            }
+            self.answered = Some(model);
         }
         self.stage = if statement.is_final { Stage::Stated } else { Stage::Streaming };
         for field in statement.usage.unknown_fields() {
@@ -203,16 +216,28 @@ impl MeteredRequest {
     fn count(&mut self) {
         let usage = self.counts.usage();
         // The prompt's length can raise the price of all tokens, but never lower it.
-        let cost = self.meter.prices.cost(&self.reservation.charge.model, &self.counts);
+        let cost = self.price();
         self.charge(usage, cost);
     }
 
+    /// The cost of the known usage.
+    fn price(&mut self) -> Cost {
+        let named = Named { requested: &self.reservation.request().model, answered: self.answered.as_deref() };
+        let Priced { cost, name } = self.meter.prices.price(named, &self.counts);
+        self.priced_as = name;
+        cost
+    }
+
     fn charge(&mut self, usage: Usage, cost: Cost) {
+        let is_assumed = self.priced_as.is_none();
         let charge = &mut self.reservation.charge;
         let cost = cost.max(charge.cost);
+        let assumed = if is_assumed { cost } else { Cost::ZERO };
         self.task.add(usage - charge.usage, cost - charge.cost);
+        self.task.assume(charge.assumed, assumed);
         charge.usage = usage;
         charge.cost = cost;
+        charge.assumed = assumed;
     }
 
     /// Charges what the API did not state.
@@ -231,6 +256,7 @@ impl MeteredRequest {
             None => self.count(),
             Some(CutCharge::Reservation) => {
                 self.counts.output = self.counts.output.max(self.most.output);
+                self.price();
                 self.charge(self.counts.usage(), self.reservation.request().estimate);
             }
             Some(CutCharge::Elapsed) => {
@@ -238,7 +264,7 @@ impl MeteredRequest {
                 let written = (open.as_millis() * TOKENS_PER_SECOND).div_ceil(1000);
                 let written = u64::try_from(written).unwrap_or(u64::MAX).min(self.most.output);
                 self.counts.output = self.counts.output.max(written);
-                let cost = self.meter.prices.cost(&self.reservation.charge.model, &self.counts);
+                let cost = self.price();
                 self.charge(self.counts.usage(), cost.min(self.reservation.request().estimate));
             }
         }
@@ -253,8 +279,12 @@ impl Drop for MeteredRequest {
         let Some((sent, began)) = self.sent else { return };
         let answered = self.stage != Stage::Free;
         if answered {
-            let model = self.meter.prices.name_of(&charge.model);
+            let model = self.priced_as.as_deref();
             self.meter.metrics.model_request(model, &charge.usage, charge.cost, sent.elapsed());
+            if model.is_none() {
+                self.meter.metrics.price_assumed();
+                self.meter.prices.warn_of_model(&self.reservation.request().model);
+            }
         }
         let error = match (self.refused, self.stage) {
             (Some(status), _) => Some(status.as_u16().to_string().into()),
@@ -264,7 +294,7 @@ impl Drop for MeteredRequest {
         };
         self.trace.model_requested(&ModelRequest {
             model: &self.reservation.request().model,
-            answered_by: self.names_model.then_some(&charge.model),
+            answered_by: self.answered.as_deref(),
             usage: answered.then_some(&charge.usage),
             began,
             error,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use domain::model::may_stand_for;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
@@ -17,10 +18,12 @@ use super::failure::GatewayFailure;
 use super::headers::strip_model_request;
 use super::meter::MeteredRequest;
 use super::permission::{self, Denied, Permitted};
+
 use super::sandbox::SandboxGateway;
 use super::task::TaskRequests;
 use crate::budget::Refusal;
 
+mod asked;
 mod forward;
 mod relay;
 mod request_policy;
@@ -58,6 +61,9 @@ struct ModelRequest {
     query: Option<String>,
     headers: HeaderMap,
     body: Bytes,
+    model: String,
+    /// The task asks for this model, so that an API which refuses it refuses the task.
+    is_of_task: bool,
 }
 
 pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incoming>) -> Response<Body> {
@@ -93,13 +99,17 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         let message = "this sandbox has too many model requests open";
         return model_error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message);
     };
-    let (body, entry) = match start(sandbox, endpoint, body, &contents, &task).await {
+    let mut headers = head.headers;
+    let is_main = asked::is_conversation(&headers, &contents, sandbox);
+    let Started { body, model, entry } = match start(sandbox, endpoint, body, &contents, &task, is_main).await {
         Ok(started) => started,
         Err(answer) => return *answer,
     };
-    let mut headers = head.headers;
     strip_model_request(&mut headers);
-    let request = ModelRequest { endpoint, query: head.uri.query().map(str::to_owned), headers, body };
+    sandbox.shared.removed_betas.remove(&mut headers, &sandbox.shared.metrics);
+    let is_of_task = task.model.as_deref().is_none_or(|asked| may_stand_for(asked, &model));
+    let query = head.uri.query().map(str::to_owned);
+    let request = ModelRequest { endpoint, query, headers, body, model, is_of_task };
     let relay = Relay { sandbox: Arc::clone(sandbox), request, room, entry, task, slot };
     let (answer, answered) = oneshot::channel();
     sandbox.shared.tracker.spawn(relay.run(answer).in_current_span());
@@ -143,14 +153,24 @@ async fn read_body(
     }
 }
 
-/// Opens an entry of the meter for a request that costs something, once its key and the budgets allow it. Returns the body to send.
+/// A request that may be sent.
+struct Started {
+    body: Bytes,
+    model: String,
+    /// `None`: the request costs nothing.
+    entry: Option<MeteredRequest>,
+}
+
+/// Opens an entry of the meter for a request that costs something, once its key and the budgets allow it. `is_main`: the request
+/// is one of the task's main conversation, whose model is the task's.
 async fn start(
     sandbox: &SandboxGateway,
     endpoint: Endpoint,
     body: Bytes,
     contents: &Contents,
     task: &Arc<TaskRequests>,
-) -> Result<(Bytes, Option<MeteredRequest>), Box<Response<Body>>> {
+    is_main: bool,
+) -> Result<Started, Box<Response<Body>>> {
     let refused = |status, kind, sentence: String, failure: fn(String) -> GatewayFailure| {
         let answer = final_model_error(status, kind, &sentence);
         sandbox.fail(failure(sentence));
@@ -167,7 +187,11 @@ async fn start(
         }
     };
     if endpoint == Endpoint::CountTokens {
-        return Ok((body, None));
+        return Ok(Started { body, model, entry: None });
+    }
+    if is_main && let Some(sentence) = asked::mismatch(task.model.as_deref(), &model) {
+        let failure = |sentence| GatewayFailure::ModelRefused { sentence };
+        return Err(refused(StatusCode::FORBIDDEN, "permission_error", sentence, failure));
     }
     let bound = Bound::of(body.len(), contents, output_tokens);
     let reserved = tokio::select! {
@@ -177,7 +201,7 @@ async fn start(
     match reserved {
         // The session counts open requests after it has ended the task, so this request is never sent.
         Ok(_) if task.has_ended() => Err(Box::new(no_task(sandbox, endpoint))),
-        Ok(entry) => Ok((body, Some(entry))),
+        Ok(entry) => Ok(Started { body, model, entry: Some(entry) }),
         Err(Refusal::Spent(spent)) => {
             let failure = |sentence| GatewayFailure::BudgetExceeded { sentence };
             Err(refused(StatusCode::PAYMENT_REQUIRED, "billing_error", spent.to_string(), failure))

@@ -1,4 +1,4 @@
-//! Requests of the coordinator itself to addresses that callers gave it, under the same rules as a sandbox's egress.
+//! Requests of the coordinator itself to addresses that callers or a setting gave it, under the same rules as a sandbox's egress.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,8 +25,19 @@ const MAX_ANSWER_BYTES: usize = 16 << 10;
 /// Reaches the internet by https, and further addresses and http if its rules allow them.
 pub struct Outbound {
     rules: Vec<EgressRule>,
+    /// The highest grant of a rule.
+    most: Grant,
+    /// The setting that the rules come from.
+    setting: &'static str,
     egress: Egress,
     network: NetworkAccess,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    pub status: u16,
+    pub body: Bytes,
 }
 
 /// The answer without its body.
@@ -47,22 +58,41 @@ pub enum OutboundError {
     NotEncrypted(&'static str),
     #[error("{host} is not an address on the internet; {setting} can allow it")]
     NotPublic { host: String, setting: &'static str },
+    #[error("{0} is an address that is never called: link-local, of a metadata service, or reserved")]
+    Special(String),
     #[error("{0} belongs to Claude Runner or the container engine")]
     Protected(String),
     #[error("{host} could not be looked up: {why}")]
     Unresolved { host: String, why: String },
     #[error("the request could not be sent: {0}")]
     Failed(String),
+    #[error("the answer has more than {0} bytes")]
+    TooLarge(usize),
     #[error("no answer within {} s", TIMEOUT.as_secs())]
     TimedOut,
 }
 
 impl Outbound {
-    /// The setting that its rules come from.
-    const SETTING: &str = "WEBHOOK_ALLOW";
-
+    /// For the addresses of webhooks, which callers give. `rules` come from WEBHOOK_ALLOW.
     pub fn new(rules: Vec<EgressRule>, resolver: Arc<dyn Resolve>, network: NetworkAccess) -> Self {
-        Outbound { egress: Egress::new(Vec::new(), resolver, None, network.clone()), rules, network }
+        let egress = Egress::new(Vec::new(), resolver, None, network.clone());
+        Outbound { rules, most: Grant::Address, setting: "WEBHOOK_ALLOW", egress, network }
+    }
+
+    /// For the one address in `setting`. The operator named it, so it may be of a private network and without encryption. It is
+    /// never a metadata service, even by its address.
+    pub fn to_setting(
+        setting: &'static str,
+        url: &Url,
+        resolver: Arc<dyn Resolve>,
+        network: NetworkAccess,
+    ) -> Result<Self, OutboundError> {
+        let host = url.host_str().ok_or(OutboundError::NotHttp)?;
+        let port = url.port_or_known_default().ok_or(OutboundError::NotHttp)?;
+        let rule = format!("{}://{host}:{port}", url.scheme()).parse().map_err(|_| OutboundError::NotHttp)?;
+        let egress = Egress::new(Vec::new(), resolver, None, network.clone());
+        let outbound = Outbound { rules: vec![rule], most: Grant::Name, setting, egress, network };
+        outbound.target(url).map(|_| outbound)
     }
 
     /// Registers an address on which the coordinator itself listens, which is never called. Call this before the first request.
@@ -77,17 +107,36 @@ impl Outbound {
             Host::Address(address) => self
                 .egress
                 .check(address.to_canonical(), target.port, grant)
-                .map_err(|refusal| in_our_words(refusal, &target)),
+                .map_err(|refusal| self.in_our_words(refusal, &target)),
             Host::Name(_) => Ok(()),
         }
+    }
+
+    /// Gets a document of at most `max_bytes` from the checked address only, like [`Outbound::post`].
+    pub async fn get(&self, url: &Url, max_bytes: usize) -> Result<Fetched, OutboundError> {
+        let (target, grant) = self.target(url)?;
+        let fetched = async {
+            let route = self.dial(&target, grant).await?;
+            let client = client(self.network.clone(), url, route).await?;
+            let failed = |error: reqwest::Error| OutboundError::Failed(in_words(&error.without_url()));
+            let mut response = client.get(url.clone()).send().await.map_err(failed)?;
+            let mut body = Vec::new();
+            while let Some(piece) = response.chunk().await.map_err(failed)? {
+                if body.len() + piece.len() > max_bytes {
+                    return Err(OutboundError::TooLarge(max_bytes));
+                }
+                body.extend_from_slice(&piece);
+            }
+            Ok(Fetched { status: response.status().as_u16(), body: body.into() })
+        };
+        tokio::time::timeout(TIMEOUT, fetched).await.unwrap_or(Err(OutboundError::TimedOut))
     }
 
     /// Posts to the checked address only, or through the proxy: the name is not resolved again, and redirects are not followed.
     pub async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Answered, OutboundError> {
         let (target, grant) = self.target(url)?;
         let posted = async {
-            let found = self.egress.dial(&target, grant, TIMEOUT).await;
-            let route = found.map_err(|refusal| in_our_words(refusal, &target))?;
+            let route = self.dial(&target, grant).await?;
             let client = client(self.network.clone(), url, route).await?;
             let sent = client.post(url.clone()).headers(headers).body(body).send().await;
             let mut response = sent.map_err(|error| OutboundError::Failed(in_words(&error.without_url())))?;
@@ -99,6 +148,11 @@ impl Outbound {
             Ok(Answered { status: response.status().as_u16(), retry_after })
         };
         tokio::time::timeout(TIMEOUT, posted).await.unwrap_or(Err(OutboundError::TimedOut))
+    }
+
+    async fn dial(&self, target: &Target, grant: Grant) -> Result<Route, OutboundError> {
+        let found = self.egress.dial(target, grant, TIMEOUT).await;
+        found.map_err(|refusal| self.in_our_words(refusal, target))
     }
 
     /// Finds the target of a URL, and the rule that allows it.
@@ -116,8 +170,20 @@ impl Outbound {
         let (Some(host), Some(port)) = (host, url.port_or_known_default()) else { return Err(OutboundError::NotHttp) };
         let target = Target { host, port, via };
         let granted = self.rules.iter().filter_map(|rule| rule.grants(&target.host, target.port, target.via)).max();
-        let grant = granted.max(default).ok_or(OutboundError::NotEncrypted(Self::SETTING))?;
+        let grant = granted.map(|grant| grant.min(self.most)).max(default);
+        let grant = grant.ok_or(OutboundError::NotEncrypted(self.setting))?;
         Ok((target, grant))
+    }
+
+    fn in_our_words(&self, refusal: Refusal, target: &Target) -> OutboundError {
+        let host = target.host.to_string();
+        match refusal {
+            // The setting that names the address has allowed all that can be allowed.
+            Refusal::NotAllowed | Refusal::NotPublic if self.most < Grant::Address => OutboundError::Special(host),
+            Refusal::NotAllowed | Refusal::NotPublic => OutboundError::NotPublic { host, setting: self.setting },
+            Refusal::Protected | Refusal::ModelApi => OutboundError::Protected(target.to_string()),
+            Refusal::Unresolved(why) => OutboundError::Unresolved { host, why },
+        }
     }
 }
 
@@ -136,14 +202,5 @@ async fn client(network: NetworkAccess, url: &Url, route: Route) -> Result<Clien
         Ok(Ok(client)) => Ok(client),
         Ok(Err(error)) => Err(OutboundError::Failed(in_words(&error))),
         Err(error) => Err(OutboundError::Failed(in_words(&error))),
-    }
-}
-
-fn in_our_words(refusal: Refusal, target: &Target) -> OutboundError {
-    let host = target.host.to_string();
-    match refusal {
-        Refusal::NotAllowed | Refusal::NotPublic => OutboundError::NotPublic { host, setting: Outbound::SETTING },
-        Refusal::Protected | Refusal::ModelApi => OutboundError::Protected(target.to_string()),
-        Refusal::Unresolved(why) => OutboundError::Unresolved { host, why },
     }
 }

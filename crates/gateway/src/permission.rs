@@ -4,10 +4,9 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use domain::access::KeyLimits;
+use domain::model::is_same_model;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-use super::prices;
 
 /// A request that may be sent.
 #[derive(Debug)]
@@ -55,7 +54,7 @@ const LEAST_THINKING: u64 = 1024;
 pub(super) fn check(body: Bytes, limits: &KeyLimits) -> Result<Permitted, Denied> {
     let ask: Ask<'_> = serde_json::from_slice(&body).map_err(Denied::Malformed)?;
     if let Some(models) = &limits.models
-        && !models.iter().any(|allowed| prices::is_same_model(&ask.model, allowed))
+        && !models.iter().any(|allowed| is_same_model(&ask.model, allowed))
     {
         return Err(Denied::Model { model: ask.model.chars().take(100).collect(), allowed: models.join(", ") });
     }

@@ -9,6 +9,7 @@ use domain::budget::Payer;
 use domain::egress::{EgressRule, Origin};
 use domain::session::SessionId;
 use forge::GitHubError;
+use http::HeaderValue;
 use observe::audit;
 use observe::telemetry::TaskTrace;
 use tokio::sync::{Semaphore, watch};
@@ -53,6 +54,8 @@ pub struct AssignedTask {
     pub payer: Payer,
     /// The trace that model requests are recorded in.
     pub trace: TaskTrace,
+    /// The model that the task asks for. A request of its conversation with another one is refused. `None`: any.
+    pub model: Option<String>,
 }
 
 /// Destinations that one sandbox may reach besides EGRESS_ALLOW, by the party that allowed them.
@@ -86,6 +89,10 @@ pub struct SandboxGateway {
     pub(super) examining: Semaphore,
     session: RwLock<Option<Arc<str>>>,
     failure: Mutex<Option<GatewayFailure>>,
+    /// The name that the CLI gave to the main conversation of the sandbox.
+    conversation: Mutex<Option<HeaderValue>>,
+    /// The API's last refusal of a request of this task, until one succeeds.
+    refusal: Mutex<Option<String>>,
     pub(super) outage: Outage,
     /// The number of model requests before the task began.
     requests_before: AtomicU64,
@@ -121,6 +128,8 @@ impl SandboxGateway {
             examining: Semaphore::new(1),
             session: RwLock::default(),
             failure: Mutex::default(),
+            conversation: Mutex::default(),
+            refusal: Mutex::default(),
             outage: Outage::default(),
             requests_before: AtomicU64::new(0),
             shared,
@@ -140,8 +149,8 @@ impl SandboxGateway {
         self.set_session(session.as_str());
         self.set_access(access);
         match task {
-            Some(AssignedTask { payer, trace }) => {
-                self.begin_task(payer);
+            Some(AssignedTask { payer, trace, model }) => {
+                self.begin(payer, model);
                 self.meter.trace_as(trace);
             }
             None => self.await_task(),
@@ -202,13 +211,29 @@ impl SandboxGateway {
         *self.session.write().unwrap_or_else(PoisonError::into_inner) = Some(id.into());
     }
 
+    /// An agent starts in the sandbox: the next conversation that asks the model is the main one.
+    pub fn expect_conversation(&self) {
+        *self.conversation.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Returns true if the CLI gave this name to the main conversation, or gives it now.
+    pub(super) fn is_main_conversation(&self, name: &HeaderValue) -> bool {
+        let mut main = self.conversation.lock().unwrap_or_else(PoisonError::into_inner);
+        main.get_or_insert_with(|| name.clone()) == name
+    }
+
     /// Begins a task in a sandbox without a session: model requests are charged to it, and its failure is cleared. For other
     /// sandboxes see [`SandboxGateway::assign`].
     pub fn begin_task(&self, payer: Payer) {
+        self.begin(payer, None);
+    }
+
+    fn begin(&self, payer: Payer, model: Option<String>) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.outage.end();
         self.requests_before.store(self.activity_tracker.read().requests, Ordering::Relaxed);
-        self.meter.begin(payer);
+        self.meter.begin(payer, model);
         self.request_gate.restart();
         self.task_quota.begin_task();
     }
@@ -278,8 +303,15 @@ impl SandboxGateway {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
     }
 
+    /// Records why the API refused a request. Returns true if it refused the previous one for the same reason.
+    pub(super) fn repeats(&self, sentence: &str) -> bool {
+        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        refusal.replace(sentence.to_owned()).is_some_and(|previous| previous == sentence)
+    }
+
     /// Clears passing failures after a model request succeeded.
     pub(super) fn recover(&self) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.outage.end();
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.take_if(|failure| failure.is_passing());

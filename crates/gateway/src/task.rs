@@ -56,6 +56,8 @@ struct Cutoff {
 /// One task, from its beginning until its last request is charged.
 pub(super) struct TaskRequests {
     pub(super) payer: Payer,
+    /// The model that the task asks for. `None`: any.
+    pub(super) model: Option<String>,
     /// Set once the task has ended. No request starts after that.
     cutoff: watch::Sender<Option<Cutoff>>,
     used: Mutex<UsageSnapshot>,
@@ -63,8 +65,9 @@ pub(super) struct TaskRequests {
 }
 
 impl TaskRequests {
-    pub(super) fn new(payer: Payer) -> Self {
-        TaskRequests { payer, cutoff: watch::Sender::default(), used: Mutex::default(), trace: Mutex::default() }
+    pub(super) fn new(payer: Payer, model: Option<String>) -> Self {
+        let cutoff = watch::Sender::default();
+        TaskRequests { payer, model, cutoff, used: Mutex::default(), trace: Mutex::default() }
     }
 
     /// Ends the task, so that no further request starts. The first reason decides, except that a shutdown shortens every wait.
@@ -126,6 +129,12 @@ impl TaskRequests {
         used.cost += cost;
     }
 
+    /// Replaces the part of one request in the cost of models without a price.
+    pub(super) fn assume(&self, before: Cost, now: Cost) {
+        let mut used = self.lock_used();
+        used.assumed = used.assumed - before + now;
+    }
+
     pub(super) fn trace(&self) -> TaskTrace {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -154,7 +163,7 @@ mod tests {
             (TaskEnd::Caller, BOUNDS.caller, CutCharge::Elapsed),
             (TaskEnd::Shutdown, Duration::ZERO, CutCharge::Elapsed),
         ] {
-            let task = TaskRequests::new(Payer::default());
+            let task = TaskRequests::new(Payer::default(), None);
             assert!(task.ended().now_or_never().is_none() && !task.has_ended());
             let began = Instant::now();
             task.end(end, &BOUNDS);
@@ -166,12 +175,12 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_reason_decides_and_a_shutdown_ends_the_wait() {
-        let task = TaskRequests::new(Payer::default());
+        let task = TaskRequests::new(Payer::default(), None);
         task.end(TaskEnd::Own, &BOUNDS);
         task.end(TaskEnd::Caller, &BOUNDS);
         assert_eq!(task.cut().await, CutCharge::Reservation);
 
-        let task = TaskRequests::new(Payer::default());
+        let task = TaskRequests::new(Payer::default(), None);
         task.end(TaskEnd::Own, &SettleBounds::default());
         let mut cut = Box::pin(task.cut());
         assert!(futures::poll!(cut.as_mut()).is_pending());

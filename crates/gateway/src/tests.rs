@@ -1,5 +1,6 @@
 //! The gateway against upstreams on 127.0.0.1:0.
 
+mod asked_model;
 mod budget;
 mod credentials;
 mod egress;
@@ -7,9 +8,11 @@ mod foreign;
 mod git;
 mod hosts;
 mod metering;
+mod models;
 mod outbound;
 mod overrun;
 mod paid;
+mod price_feed;
 mod prices;
 mod proxy;
 mod retries;

@@ -22,6 +22,9 @@ const GATEWAY_SOCKET: &str = "gateway.sock";
 /// An empty file beside the sandboxes' directories.
 const EMPTY_FILE: &str = "empty";
 
+/// The seccomp profile, which an engine that takes it as a file finds beside the sandboxes' directories.
+const PROFILE: &str = "seccomp.json";
+
 /// The beginning of the name of each mark.
 const MARK: &str = "mark-";
 
@@ -61,6 +64,10 @@ impl LinkDirectory {
         Ok(Self { path, tracker, cancel })
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// An empty file that no sandbox can write to, to be mounted over files that reveal something about the host.
     pub fn empty_file(&self) -> PathBuf {
         self.path.join(EMPTY_FILE)
@@ -92,7 +99,7 @@ impl LinkDirectory {
     pub fn remove_if_unused(path: &Path) {
         let Ok(entries) = fs::read_dir(path) else { return };
         let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
-        let is_ours = |name: &str| name == EMPTY_FILE || name.starts_with(MARK);
+        let is_ours = |name: &str| name == EMPTY_FILE || name == PROFILE || name.starts_with(MARK);
         if names.iter().all(|name| name.to_str().is_some_and(is_ours)) {
             for name in names {
                 let _ = fs::remove_file(path.join(name));

@@ -45,6 +45,9 @@ pub struct Metrics {
     turn_time: Family<Labels<1>, Histogram>,
     cost: Family<Labels<1>, Counter<f64, AtomicU64>>,
     tokens: Count<2>,
+    assumed_prices: Counter,
+    removed_betas: Counter,
+    price_fetches: Count<1>,
     warm_claims: Count<1>,
     link_reconnects: Counter,
     event_lag: Histogram,
@@ -97,6 +100,20 @@ impl Default for Metrics {
             ),
             cost: names.add("claude_runner_cost_dollars", "US dollars that model requests cost", Family::default()),
             tokens: names.counter("claude_runner_tokens", "Tokens of model requests, by model and kind"),
+            assumed_prices: names.add(
+                "claude_runner_price_assumed_requests",
+                "Model requests whose model has no price, counted as the most expensive one",
+                Counter::default(),
+            ),
+            removed_betas: names.add(
+                "claude_runner_betas_removed",
+                "Betas that were taken out of model requests, because Claude Code was not seen to send them",
+                Counter::default(),
+            ),
+            price_fetches: names.counter(
+                "claude_runner_price_fetches",
+                "Fetches of the prices at MODEL_PRICES_URL, by what came of them",
+            ),
             warm_claims: names.counter(
                 "claude_runner_warm_sandbox_claims",
                 "New sessions that asked for a warm sandbox, by whether there was one",
@@ -164,6 +181,21 @@ impl Metrics {
         ] {
             self.tokens.get_or_create(&[("model", model.clone()), ("kind", kind.into())]).inc_by(tokens);
         }
+    }
+
+    /// Records a model request that was charged at the highest known price, because its model has none.
+    pub fn price_assumed(&self) {
+        self.assumed_prices.inc();
+    }
+
+    /// Records a fetch of prices. `outcome` is `changed`, `unchanged` or `failed`.
+    pub fn prices_fetched(&self, outcome: &'static str) {
+        self.price_fetches.get_or_create(&[("outcome", outcome.into())]).inc();
+    }
+
+    /// Records that a beta was removed from a model request.
+    pub fn beta_removed(&self) {
+        self.removed_betas.inc();
     }
 
     /// Records a decision of the gateway. `outcome` is `allowed`, or `refused: ` and the reason, as in the audit log.

@@ -10,6 +10,11 @@ pub const GATEWAY: &str = "http://127.0.0.1:8787";
 /// The program that runs all tasks of a session. It speaks stream-json in both directions.
 pub(super) const PROGRAM: &str = "claude";
 
+/// Tools that are taken from the agent. The first three start turns of their own, despite the variables below. The others ask a
+/// person, and nobody can answer.
+const DISALLOWED_TOOLS: [&str; 6] =
+    ["Monitor", "ScheduleWakeup", "Workflow", "AskUserQuestion", "EnterPlanMode", "ExitPlanMode"];
+
 /// The arguments of the CLI. `rules` are appended to the CLI's own system prompt. Without `fetches`, the agent has no tool that
 /// fetches pages.
 pub(super) fn arguments(
@@ -19,8 +24,7 @@ pub(super) fn arguments(
     settings: &AgentSettings,
     fetches: bool,
 ) -> Vec<String> {
-    // The first tool works despite CLAUDE_CODE_DISABLE_CRON and starts unrequested turns.
-    let disallowed = if fetches { "ScheduleWakeup" } else { "ScheduleWakeup,WebFetch" };
+    let disallowed: Vec<&str> = DISALLOWED_TOOLS.into_iter().chain((!fetches).then_some("WebFetch")).collect();
     let mut arguments: Vec<String> = [
         "-p",
         "--input-format",
@@ -34,8 +38,15 @@ pub(super) fn arguments(
         // The sandbox is the boundary. Nobody would answer a permission prompt.
         "--permission-mode",
         settings.permission_mode.as_str(),
+        // The CLI asks on stdout about commands that it takes for dangerous, even if every tool is allowed. Without a way to ask, it
+        // refuses them.
+        "--permission-prompt-tool",
+        "stdio",
+        // The prompt is the template's, also for a conversation that began with an earlier one.
+        "--system-prompt-snapshot",
+        "off",
         "--disallowedTools",
-        disallowed,
+        &disallowed.join(","),
         "--model",
         model,
     ]
@@ -67,6 +78,14 @@ pub(super) fn environment() -> Vec<(String, String)> {
         // Without this, the CLI starts turns of its own after a task's result.
         ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
         ("CLAUDE_CODE_DISABLE_CRON", "1"),
+        ("CLAUDE_CODE_DISABLE_WORKFLOWS", "1"),
+        // A task that asks for a model is answered by that model or fails.
+        ("CLAUDE_CODE_DISABLE_LEGACY_MODEL_REMAP", "1"),
+        ("CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK", "1"),
+        ("CLAUDE_CODE_NO_MODEL_FALLBACK", "1"),
+        // Nobody reads a title or a suggestion, and each would be a model request.
+        ("CLAUDE_CODE_DISABLE_TERMINAL_TITLE", "1"),
+        ("CLAUDE_CODE_ENABLE_PROMPT_SUGGESTION", "0"),
         // Otherwise the CLI spends a third of the time limit of an MCP server on a question of a newer protocol.
         ("MCP_PROTOCOL_NEGOTIATION", "legacy"),
     ];

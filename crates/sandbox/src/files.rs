@@ -202,6 +202,7 @@ impl Reader {
             network: Network::None,
             limits: host.settings.limits,
             runtime: None,
+            shared_directory: None,
         };
         let container: ContainerId = host.engine.create_container(&spec).await?;
         let mut place = domain::sandbox::WORKSPACE.to_owned();

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::limits::ResourceSet;
 use super::links::{Attachment, TOKEN_DIRECTORY};
 use super::process::{Process, ProcessEnd, ProcessOutput};
 use super::{Sandbox, SandboxHost, SandboxName, agent, names};
@@ -72,6 +73,14 @@ pub enum LaunchError {
     Ended(ProcessEnd),
     #[error("SANDBOX_RUNTIME is {runtime}, which failed its self-test, a tool call of Claude Code: {reason}")]
     Runtime { runtime: String, reason: String },
+    #[error(
+        "the container engine does not limit {} of a sandbox. A rootless engine does with cgroup v2 and delegated controllers. \
+         To run without these limits, set ALLOW_UNLIMITED={}",
+        super::probe::in_words(.0), .0
+    )]
+    Unlimited(ResourceSet),
+    #[error("a sandbox could not connect to this server: {0}")]
+    NotConnected(String),
     /// The agent runs but cannot be used.
     #[error("{0}")]
     Refused(String),
@@ -89,6 +98,8 @@ impl LaunchError {
             LaunchError::Link(error) => error.lacks_descriptors(),
             LaunchError::Send(_)
             | LaunchError::Runtime { .. }
+            | LaunchError::Unlimited(_)
+            | LaunchError::NotConnected(_)
             | LaunchError::Ended(_)
             | LaunchError::Refused(_)
             | LaunchError::Timeout
@@ -101,8 +112,11 @@ impl SandboxHost {
     /// Launches a sandbox. If anything fails, nothing of the sandbox is left; volumes that the session already had
     /// stay.
     pub async fn launch(&self, order: LaunchOrder, cancel: CancellationToken) -> Result<Sandbox, LaunchError> {
+        self.prove_limits(&cancel).await?;
         self.prove_runtime(&cancel).await?;
-        self.launch_with(order, cancel, &self.gateway).await
+        let outcome = self.launch_with(order, cancel, &self.gateway).await;
+        self.launches.launched(outcome.as_ref().map(|_| ()));
+        outcome
     }
 
     /// The same as [`SandboxHost::launch`], with any runtime and with this gateway behind the link.
@@ -118,25 +132,29 @@ impl SandboxHost {
 
     /// Launches a sandbox without an agent. Programs can run in it, and [`Sandbox::start_agent`] starts an agent.
     pub async fn open(&self, order: &LaunchOrder, cancel: &CancellationToken) -> Result<Sandbox, LaunchError> {
+        self.prove_limits(cancel).await?;
         self.prove_runtime(cancel).await?;
         let name = self.new_name();
-        self.within_bounds(&name, order.session, cancel, self.open_as(&name, order, &self.gateway)).await
+        let opening = self.open_as(&name, order, &self.gateway);
+        let outcome = self.within_bounds(&name, order.session, cancel, opening).await;
+        self.launches.launched(outcome.as_ref().map(|_| ()));
+        outcome
     }
 
-    fn new_name(&self) -> SandboxName {
+    pub(super) fn new_name(&self) -> SandboxName {
         let name = SandboxName::generate();
         self.alive.insert(name.to_string());
         name
     }
 
     /// Applies the time limit and the cancellation, and removes a sandbox that did not start.
-    async fn within_bounds(
+    pub(super) async fn within_bounds<T>(
         &self,
         name: &SandboxName,
         session: SessionKey,
         cancel: &CancellationToken,
-        making: impl Future<Output = Result<Sandbox, LaunchError>>,
-    ) -> Result<Sandbox, LaunchError> {
+        making: impl Future<Output = Result<T, LaunchError>>,
+    ) -> Result<T, LaunchError> {
         let unfinished = Unfinished { host: self, name };
         let outcome = tokio::select! {
             biased;
@@ -182,7 +200,16 @@ impl SandboxHost {
         failpoint!("container.started");
         let link = attached.link;
         let process = Process::new(attached.output, self.watch(&container));
-        Ok(Sandbox { name: name.clone(), container, link, process, gateway, resumed: false, repairs: Vec::new() })
+        Ok(Sandbox {
+            name: name.clone(),
+            container,
+            link,
+            process,
+            gateway,
+            resumed: false,
+            repairs: Vec::new(),
+            model: String::new(),
+        })
     }
 
     /// Creates missing volumes, with the template in the workspace, and the container on them.
@@ -238,6 +265,7 @@ impl SandboxHost {
             network: self.settings.network,
             limits: self.settings.limits,
             runtime: self.settings.runtime.clone(),
+            shared_directory: self.links.shared_directory(),
         };
         let container = self.engine.create_container(&spec).await?;
         if let Some(archive) = attached.token_archive.clone() {
@@ -287,6 +315,7 @@ impl Drop for Unfinished<'_> {
 impl Sandbox {
     /// Starts the agent and initialises it. It resumes the order's conversation if its transcript exists.
     pub async fn start_agent(&mut self, order: &LaunchOrder) -> Result<(), LaunchError> {
+        self.gateway.expect_conversation();
         let mut resume = order.resume.as_deref();
         if !order.untouched {
             self.repairs = self.repair_home(resume).await?;
@@ -299,6 +328,7 @@ impl Sandbox {
             return Err(LaunchError::Refused("the agent did not initialise".to_owned()));
         }
         self.resumed = resume.is_some();
+        self.model.clone_from(&order.model);
         Ok(())
     }
 

@@ -12,6 +12,7 @@
 //! | `instance_lock`, `lease` | keep a second server of the same installation away, on this machine and on an engine elsewhere |
 //! | `links`, `names`, `agent` | the link's way into a container; names and labels; the CLI's arguments and environment |
 //! | `overview` | the measured resource usage |
+//! | `probe`, `limits`, `launch_record` | the sandbox without an agent that is started first; the limits that it shows; whether launches work |
 //! | `self_test` | the proof that an OCI runtime works |
 //! | `orphans` | the removal of orphans |
 //!
@@ -27,11 +28,14 @@ pub mod capacity;
 mod files;
 mod instance_lock;
 mod launch;
+mod launch_record;
 mod lease;
+mod limits;
 mod links;
 mod names;
 mod orphans;
 mod overview;
+mod probe;
 mod process;
 mod program;
 mod question;
@@ -58,11 +62,14 @@ pub use agent::GATEWAY;
 pub use files::{ArchiveEntry, ArchiveError, EntryKind, FilesError, MAX_DEPTH, WorkspaceArchive};
 pub use instance_lock::{InstanceLock, InstanceLockError};
 pub use launch::{Assignment, LaunchError, LaunchOrder};
+pub use launch_record::LaunchHealth;
 pub use lease::{EngineLease, LeaseHeld};
+pub use limits::{LimitReport, Resource, ResourceSet};
 pub use links::Links;
 pub use names::{Instance, SandboxName};
 pub use orphans::SessionVolume;
 pub use overview::{Overview, SandboxUsage};
+pub use probe::{LimitProof, connection_advice};
 pub use process::belongs_in_log;
 pub use process::{Process, ProcessEnd, ProcessOutput};
 pub use program::Finished;
@@ -77,6 +84,8 @@ pub struct SandboxSettings {
     pub limits: Limits,
     /// An OCI runtime; `None` for the engine's default.
     pub runtime: Option<String>,
+    /// The proof that `limits` hold.
+    pub limit_proof: LimitProof,
     /// The maximum size of a session's files on disk, in bytes.
     pub disk_bytes: u64,
     /// The time without a coordinator after which a sandbox ends itself.
@@ -93,6 +102,9 @@ pub struct SandboxHost {
     tracker: TaskTracker,
     /// Set once SANDBOX_RUNTIME has passed its self-test.
     proven: OnceCell<()>,
+    /// Set once a probe has shown that launches work and the limits hold.
+    probed: OnceCell<LimitReport>,
+    launches: launch_record::LaunchRecord,
     /// Names of the sandboxes that exist or are being launched. Every other object with this installation's label is an
     /// orphan.
     alive: DashSet<String>,
@@ -117,6 +129,8 @@ pub struct Sandbox {
     pub gateway: Arc<SandboxGateway>,
     /// The agent resumed an earlier conversation.
     pub resumed: bool,
+    /// The model that the agent was started with. It is empty before the start of an agent, and after a reattachment.
+    pub model: String,
     /// A sentence for each repair of the agent's home before the agent started.
     pub repairs: Vec<String>,
 }
@@ -170,6 +184,8 @@ impl SandboxHost {
             settings,
             tracker,
             proven: OnceCell::new(),
+            probed: OnceCell::new(),
+            launches: launch_record::LaunchRecord::default(),
             alive: DashSet::new(),
             unclaimed: DashSet::new(),
             orphans_suspected: AtomicBool::new(true),

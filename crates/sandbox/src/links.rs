@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +76,14 @@ impl Links {
         match self {
             Links::Directory(_) => None,
             Links::Tcp { link, .. } => Some(link.address()),
+        }
+    }
+
+    /// The directory for [`ContainerSpec::shared_directory`](engine::ContainerSpec::shared_directory).
+    pub(super) fn shared_directory(&self) -> Option<PathBuf> {
+        match self {
+            Links::Directory(links) => Some(links.path().to_owned()),
+            Links::Tcp { .. } => None,
         }
     }
 

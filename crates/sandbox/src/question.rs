@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use claude_stream::{AgentEvent, user_message};
+use claude_stream::{AgentEvent, deny_tool, user_message};
 use nix::sys::signal::Signal;
 use sandbox_link::frame::SignalTarget;
 use serde_json::Value;
@@ -29,13 +29,16 @@ impl Sandbox {
     pub async fn ask(&mut self, message: &str, lines: &mut Vec<String>) -> Result<Reply, LaunchError> {
         self.link.stdin(user_message(&Uuid::new_v4().to_string(), message).into()).await?;
         loop {
-            let mut reply = None;
+            let (mut reply, mut denials) = (None, Vec::new());
             let end = match self.process.recv().await {
                 ProcessOutput::Frames(frames) => {
                     let end = self.process.decode(frames, |line| {
                         let Ok(line) = line else { return };
                         if belongs_in_log(&line) {
                             lines.push(line.raw.to_owned());
+                        }
+                        if let AgentEvent::ControlRequest { request_id, .. } = &line.event {
+                            denials.push(deny_tool(request_id, "nobody can answer here"));
                         }
                         if let AgentEvent::Result(result) = line.event {
                             let structured = result.structured_output.map(|json| serde_json::from_str(json.get()));
@@ -51,6 +54,9 @@ impl Sandbox {
                 }
                 ProcessOutput::Ended(end) => Some(end),
             };
+            for denial in denials {
+                self.link.stdin(denial.into()).await?;
+            }
             match (reply, end) {
                 (Some(reply), _) => return Ok(reply),
                 (None, Some(end)) => return Err(LaunchError::Ended(end)),

@@ -64,6 +64,15 @@ impl SandboxHost {
             end = process.container_ended() => return Err(LaunchError::Ended(end)),
         }
         failpoint!("takeover.connected");
-        Ok(Sandbox { name, container, link, process, gateway, resumed: true, repairs: Vec::new() })
+        Ok(Sandbox {
+            name,
+            container,
+            link,
+            process,
+            gateway,
+            resumed: true,
+            repairs: Vec::new(),
+            model: String::new(),
+        })
     }
 }

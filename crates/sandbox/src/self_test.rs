@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use self::model::Model;
 use super::launch::{Assignment, LaunchError, LaunchOrder};
-use super::process::ProcessOutput;
+use super::process::{ProcessEnd, ProcessOutput};
 use super::{Sandbox, SandboxHost};
 
 mod model;
@@ -37,7 +37,7 @@ impl SandboxHost {
                 }
                 // This error says nothing about the runtime. The caller waits and repeats.
                 Err(error) if error.may_pass() || matches!(error, LaunchError::Cancelled) => Err(error),
-                Err(error) => Err(failed(domain::error_chain(&error))),
+                Err(error) => Err(failed(reason_of(&error))),
             }
         });
         proof.await.map(drop)
@@ -84,6 +84,17 @@ impl SandboxHost {
         }
         outcome?;
         model.result().map_err(refused)
+    }
+}
+
+fn reason_of(error: &LaunchError) -> String {
+    let reason = domain::error_chain(error);
+    match error {
+        LaunchError::Ended(ProcessEnd::NotStarted { reason: cause }) if cause.contains("Permission denied") => format!(
+            "{reason}. A runtime with its own kernel, such as gVisor, reads what it executes, and the image's claude is not \
+             readable: build a variant of the image (docs/reference/engines.md, gVisor)"
+        ),
+        _ => reason,
     }
 }
 

@@ -84,6 +84,7 @@ impl Script {
         let mut captures = Captures::new();
         for found in [
             any_fits(&when.earlier, conversation.earlier_messages().rev()),
+            any_fits(&when.model, [conversation.model.as_str()].into_iter()),
             any_fits(&when.system, [conversation.system.as_str()].into_iter()),
             any_fits(&when.result, [result].into_iter()),
             any_fits(&when.message, [conversation.message()].into_iter()),

@@ -50,6 +50,9 @@ pub(super) struct When {
     /// One of these must match the last tool result of this turn.
     #[serde(default)]
     pub(super) result: Vec<Pattern>,
+    /// One of these must match the request's model.
+    #[serde(default)]
+    pub(super) model: Vec<Pattern>,
     /// The request must offer tools (true) or must not (false).
     pub(super) tools: Option<bool>,
 }

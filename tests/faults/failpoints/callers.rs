@@ -30,7 +30,7 @@ impl Caller {
             client: server.client(),
             session: session.to_owned(),
             server: Pid::from_raw(server.process.id().cast_signed()),
-            engine: DockerEngine::new(docker_host()),
+            engine: DockerEngine::new(docker_host().unwrap()),
             docker: server.docker(),
             labels: server.labels(),
         }

@@ -16,6 +16,7 @@ enum Needs {
     Nothing,
     Read,
     Submit,
+    Admin,
 }
 
 /// The answer of a route to a caller who may not see the session.
@@ -34,10 +35,10 @@ enum Foreign {
 }
 
 use Foreign::{Forbidden, Installation, LeftOut, Live, NoSession, NotThere};
-use Needs::{Nothing, Read, Submit};
+use Needs::{Admin, Nothing, Read, Submit};
 
 /// All routes. A new route must state its needs here.
-const ROUTES: [(&str, &str, Needs, Foreign); 32] = [
+const ROUTES: [(&str, &str, Needs, Foreign); 34] = [
     ("POST", "/task", Submit, Forbidden),
     ("GET", "/task/{id}", Read, NotThere),
     ("GET", "/task/{id}/logs", Read, NotThere),
@@ -54,6 +55,8 @@ const ROUTES: [(&str, &str, Needs, Foreign); 32] = [
     ("GET", "/session/{id}/events", Read, NotThere),
     ("GET", "/stream/{id}", Read, NotThere),
     ("GET", "/agents", Read, NoSession),
+    ("GET", "/models", Read, NoSession),
+    ("POST", "/models/refresh", Admin, Installation),
     ("GET", "/session/{id}/files", Read, NotThere),
     ("GET", "/session/{id}/files/{*path}", Read, NotThere),
     ("GET", "/sandboxes", Read, Installation),
@@ -140,6 +143,8 @@ async fn every_route_is_closed_to_a_key_that_does_not_open_it() {
             assert_eq!(answer.status, 401, "{method} {route} needs {needs:?}");
             answer.problem(401, "unauthorized");
         }
+        // One address may guess a bounded number of times.
+        let caller = Caller::new(&server, number + 100, key);
         for (method, path) in [("GET", "/nowhere"), ("HEAD", "/sessions"), ("OPTIONS", "/task"), ("PATCH", "/task")] {
             assert_eq!(caller.call(method, path).await.status, 401, "{method} {path}");
         }
@@ -163,7 +168,7 @@ async fn every_route_is_closed_to_a_key_that_does_not_open_it() {
     let mine = Caller::new(&server, 22, Some(&foreign));
     for (method, route, needs, whose) in ROUTES {
         let path = path(route);
-        if needs == Submit {
+        if matches!(needs, Submit | Admin) {
             reader.call(method, &path).await.problem(403, "forbidden");
         }
         match whose {

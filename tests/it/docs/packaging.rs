@@ -135,7 +135,7 @@ fn workflows_are_pinned_bounded_and_may_do_little() {
             assert_eq!(line.trim(), "registry: ${{ vars.REGISTRY }}", "{name}");
         }
     }
-    assert_eq!(files, 3);
+    assert_eq!(files, 4);
 }
 
 /// Returns true for `owner/name@v1.2.3` and for an action of this repository.

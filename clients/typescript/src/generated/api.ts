@@ -275,6 +275,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the models with their prices, in US dollars per million tokens */
+        get: operations["listModels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/models/refresh": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Fetch the prices of MODEL_PRICES_URL now. Needs the scope admin */
+        post: operations["refreshModels"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/sandboxes": {
         parameters: {
             query?: never;
@@ -638,6 +672,8 @@ export interface components {
             tools: string[];
             resumed: boolean;
             usage: components["schemas"]["Usage"];
+            /** @description true where a part of `cost` is of a model without a price, counted as the most expensive one */
+            priceAssumed?: boolean;
         };
         /** @description Exactly one of the two */
         CredentialRequest: {
@@ -649,7 +685,7 @@ export interface components {
             deleted: string;
         };
         /** @enum {string} */
-        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "no_credential" | "capacity_reached" | "model_unreachable" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "mcp_server_failed" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
+        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "no_credential" | "capacity_reached" | "model_unreachable" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "model_refused" | "mcp_server_failed" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
         /**
          * @description The members after `name` are missing for a caller without a key, where the server has keys.
          * @example {
@@ -748,6 +784,74 @@ export interface components {
             truncated: boolean;
         };
         /**
+         * @example {
+         *       "name": "claude-sonnet-4-5",
+         *       "price": {
+         *         "input": 3,
+         *         "output": 15,
+         *         "cacheWrite5m": 3.75,
+         *         "cacheWrite1h": 6,
+         *         "cacheRead": 0.3
+         *       },
+         *       "longPrompt": {
+         *         "aboveTokens": 200000,
+         *         "price": {
+         *           "input": 6,
+         *           "output": 22.5,
+         *           "cacheWrite5m": 7.5,
+         *           "cacheWrite1h": 12,
+         *           "cacheRead": 0.6
+         *         }
+         *       },
+         *       "context": 200000,
+         *       "knownSince": "2026-11-29T00:00:00.000Z",
+         *       "source": "built_in",
+         *       "priceAssumed": false
+         *     }
+         */
+        Model: {
+            /** @description for `model` of a task */
+            name: string;
+            /** @description US dollars per million tokens. */
+            price: {
+                input: number;
+                output: number;
+                /** @description for a lifetime of 5 minutes */
+                cacheWrite5m: number;
+                /** @description for a lifetime of an hour */
+                cacheWrite1h: number;
+                cacheRead: number;
+            };
+            /** @description the prices of all tokens of a request with a long prompt, where they are others */
+            longPrompt: {
+                aboveTokens: number;
+                /** @description US dollars per million tokens. */
+                price: {
+                    input: number;
+                    output: number;
+                    /** @description for a lifetime of 5 minutes */
+                    cacheWrite5m: number;
+                    /** @description for a lifetime of an hour */
+                    cacheWrite1h: number;
+                    cacheRead: number;
+                };
+            } | null;
+            /** @description the context window, in tokens */
+            context: number | null;
+            /**
+             * Format: date-time
+             * @description the time since which this price is known
+             */
+            knownSince: string | null;
+            /**
+             * @description `file`: MODEL_PRICES. `url`: MODEL_PRICES_URL. `assumed`: the price of the most expensive model.
+             * @enum {string}
+             */
+            source: "built_in" | "url" | "file" | "assumed";
+            /** @description true where the model has no price, so that it is counted as the most expensive one */
+            priceAssumed: boolean;
+        };
+        /**
          * @description RFC 9457. The problem of a failed task also has the members of an answer; its `status` is then the status of the task, which
          *     `taskStatus` repeats, and `httpStatus` has the status of the response
          * @example {
@@ -823,6 +927,26 @@ export interface components {
                 detail: string;
             }[];
         };
+        /**
+         * @example {
+         *       "at": "2026-11-21T10:25:46.391Z",
+         *       "models": 3,
+         *       "changed": [
+         *         "claude-next-9"
+         *       ],
+         *       "lower": []
+         *     }
+         */
+        RefreshedPrices: {
+            /** Format: date-time */
+            at: string;
+            /** @description the number of models in the table */
+            models: number;
+            /** @description models that have another price than before, or that had none */
+            changed: string[];
+            /** @description models whose price in the table is lower than the built-in one, which stays */
+            lower: string[];
+        };
         Replayed: {
             id: string;
             taskId: string;
@@ -850,7 +974,7 @@ export interface components {
             } | null;
             /** @description put before the message */
             context?: string | null;
-            /** @description one with a price; default MODEL */
+            /** @description any name that the model API takes, or a short name of Claude Code such as `sonnet`; default MODEL */
             model?: string | null;
             maxTurns?: number | null;
             timeoutMs?: number | null;
@@ -999,7 +1123,7 @@ export interface components {
             env?: {
                 [key: string]: string;
             } | null;
-            /** @description one with a price; default MODEL */
+            /** @description any name that the model API takes, or a short name of Claude Code such as `sonnet`; default MODEL */
             model?: string | null;
             maxTurns?: number | null;
             timeoutMs?: number | null;
@@ -1093,6 +1217,8 @@ export interface components {
             tools?: string[];
             resumed?: boolean;
             usage?: components["schemas"]["Usage"];
+            /** @description true where a part of `cost` is of a model without a price, counted as the most expensive one */
+            priceAssumed?: boolean;
             /** @description the structured answer; null where there is none. Lists have it with `?full=1` only, `/watch` never */
             output?: unknown;
             /** @description the text of the answer, where there is no structured one; in lists like `output` */
@@ -1190,6 +1316,8 @@ export interface components {
             cache_read_input_tokens: number;
             cost: number;
             estimatedCost: number;
+            /** @description true where a part of `cost` is of a model without a price, counted as the most expensive one */
+            priceAssumed?: boolean;
             cliCost: number | null;
         };
         /**
@@ -1298,7 +1426,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `aborted` or `deleted` while the task ran; `not_repeatable` */
+        /** @description `aborted` or `deleted` while the task ran; `not_repeatable`; `no_prices_url` */
         Conflict: {
             headers: {
                 [name: string]: unknown;
@@ -2099,6 +2227,71 @@ export interface operations {
             421: components["responses"]["Misdirected"];
             429: components["responses"]["TooManyRequests"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    listModels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the models with a price that the key may use, and models without one that answered; other names can be used too */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"][];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    refreshModels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the table was fetched, and its prices hold for the next request */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefreshedPrices"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["Misdirected"];
+            429: components["responses"]["TooManyRequests"];
+            /** @description the table could not be fetched, or it is damaged; the earlier prices stay */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     sandboxes: {

@@ -40,7 +40,7 @@ export interface components {
             epoch: string;
         };
         /** @enum {string} */
-        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "no_credential" | "capacity_reached" | "model_unreachable" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "mcp_server_failed" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
+        ErrorType: "aborted" | "deleted" | "timeout" | "stalled" | "auth_expired" | "no_credential" | "capacity_reached" | "model_unreachable" | "engine_unavailable" | "max_turns" | "budget_exceeded" | "invalid_output" | "model_refused" | "mcp_server_failed" | "repo_not_found" | "repo_ambiguous" | "clone_failed" | "push_rejected" | "nothing_to_do" | "exit_code" | "oom_killed" | "container_lost";
         /** @description Types may be added, so ignore the ones that you do not know */
         Event: components["schemas"]["Connected"] | components["schemas"]["TaskQueued"] | components["schemas"]["TaskStart"] | components["schemas"]["Stage"] | components["schemas"]["Init"] | components["schemas"]["ThinkingStart"] | components["schemas"]["Thinking"] | components["schemas"]["Text"] | components["schemas"]["ToolStart"] | components["schemas"]["ToolEnd"] | components["schemas"]["Retry"] | components["schemas"]["Subagent"] | components["schemas"]["TaskComplete"] | components["schemas"]["TaskFailed"] | components["schemas"]["Abort"] | components["schemas"]["Warning"] | components["schemas"]["SessionReset"] | components["schemas"]["SessionDeleted"] | components["schemas"]["Gap"] | components["schemas"]["Raw"];
         /** @description Events are missing here. Without a number */
@@ -104,7 +104,7 @@ export interface components {
             /** @description of the answer that failed */
             status?: number;
             reason: string;
-            /** @description text and thinking since this `seq` are void, they come again */
+            /** @description text and thinking since this `seq` are void; what replaces them follows */
             discardsFrom?: number;
         };
         Session: {
@@ -244,6 +244,8 @@ export interface components {
             tools?: string[];
             resumed?: boolean;
             usage?: components["schemas"]["Usage"];
+            /** @description true where a part of `cost` is of a model without a price, counted as the most expensive one */
+            priceAssumed?: boolean;
             /** @description the structured answer; null where there is none. Lists have it with `?full=1` only, `/watch` never */
             output?: unknown;
             /** @description the text of the answer, where there is no structured one; in lists like `output` */
@@ -277,6 +279,8 @@ export interface components {
             tools: string[];
             resumed: boolean;
             usage: components["schemas"]["Usage"];
+            /** @description true where a part of `cost` is of a model without a price, counted as the most expensive one */
+            priceAssumed?: boolean;
         };
         /** @description A task failed */
         TaskFailed: {

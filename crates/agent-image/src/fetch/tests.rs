@@ -6,7 +6,11 @@ use super::*;
 const HELLO: &str = "sha512-m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw==";
 
 fn package() -> Package {
-    Package { name: "@example/tool".to_owned(), version: "1.0.0".to_owned(), integrity: HELLO.to_owned() }
+    Package {
+        name: "@example/tool".to_owned(),
+        version: domain::claude_code::Version::new(1, 0, 0),
+        integrity: HELLO.to_owned(),
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
+use domain::model::check_model_name;
 use domain::plain::of_serde;
 use domain::session::CREDENTIAL_NAMES;
 use domain::task::{MAX_TIMEOUT_MS, MAX_TURNS, check_variable};
@@ -86,6 +87,9 @@ pub(super) fn parse(text: &str) -> Result<AgentSettings, Mistake> {
         let reason = format!("description: it must have at most {MAX_DESCRIPTION} characters");
         return Err(wrong(description.span(), reason));
     }
+    if let Some(model) = &file.model {
+        check_model_name(model.get_ref()).map_err(|error| wrong(model.span(), format!("model: {error}")))?;
+    }
     if let Some(cost) = file.max_cost_usd.as_ref().filter(|cost| !(*cost.get_ref() > 0.0 && cost.get_ref().is_finite()))
     {
         return Err(wrong(cost.span(), "max_cost_usd: it must be a number of US dollars above 0".to_owned()));
@@ -117,12 +121,10 @@ pub(super) fn parse(text: &str) -> Result<AgentSettings, Mistake> {
         let server = check_server(&name, server.into_inner()).map_err(|reason| wrong(span, reason))?;
         mcp_servers.insert(name, server);
     }
-    let model_at = file.model.as_ref().map_or((0, 0), |model| place(text, model.span().start));
     Ok(AgentSettings {
         is_default: file.default,
         description: file.description.map(Spanned::into_inner),
         model: file.model.map(Spanned::into_inner),
-        model_at,
         max_turns: max_turns.and_then(|turns| u32::try_from(turns).ok()),
         timeout_ms,
         max_cost_usd: file.max_cost_usd.map(Spanned::into_inner),

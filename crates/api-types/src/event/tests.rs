@@ -30,6 +30,7 @@ fn events() -> Vec<Event> {
         tools: vec!["Bash".to_owned()],
         resumed: true,
         usage: Usage { input_tokens: 3, ..Usage::default() },
+        price_assumed: false,
     };
     let reasons = [QueuedReason::Session, QueuedReason::Capacity, QueuedReason::Memory, QueuedReason::Branch];
     let mut events: Vec<Event> = reasons

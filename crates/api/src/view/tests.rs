@@ -57,6 +57,7 @@ fn answer(status: TaskStatus) -> Answer {
         tools: vec!["Bash".to_owned()],
         resumed: true,
         usage: Usage { input_tokens: 1, requests: 2, ..Usage::default() },
+        price_assumed: false,
     }
 }
 

@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::event::AgentEvent;
+use crate::event::{AgentEvent, ToolPermission};
 use crate::text::{Text, plain};
 
 pub(super) fn decode_response(line: &str) -> Option<AgentEvent<'_>> {
@@ -52,4 +52,27 @@ pub(super) fn decode_request(line: &str) -> Option<AgentEvent<'_>> {
     let Line { request_id, request } = serde_json::from_str(line).ok()?;
     let Request { subtype } = serde_json::from_str(request.get()).ok()?;
     Some(AgentEvent::ControlRequest { request_id: request_id.0, subtype: subtype.0, request })
+}
+
+impl<'a> ToolPermission<'a> {
+    /// Reads the inner object of a control request. Returns `None` if it is not `can_use_tool`, or names no tool.
+    pub fn read(request: &'a RawValue) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Request<'a> {
+            #[serde(borrow)]
+            subtype: Text<'a>,
+            #[serde(borrow)]
+            tool_name: Text<'a>,
+            #[serde(borrow)]
+            input: &'a RawValue,
+            #[serde(borrow)]
+            decision_reason_type: Option<Text<'a>>,
+        }
+        let request: Request<'_> = serde_json::from_str(request.get()).ok()?;
+        (request.subtype.0 == "can_use_tool").then(|| ToolPermission {
+            tool: request.tool_name.0,
+            input: request.input,
+            reason: plain(request.decision_reason_type),
+        })
+    }
 }

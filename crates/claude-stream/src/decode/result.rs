@@ -1,4 +1,5 @@
-//! `{"type":"result","subtype":"success","is_error":false,"result":"…","num_turns":1,"total_cost_usd":0.00375,…}`
+//! `{"type":"result","subtype":"success","is_error":false,"result":"…","num_turns":1,"total_cost_usd":0.00375,…}`, in any
+//! order.
 
 use std::borrow::Cow;
 
@@ -22,6 +23,7 @@ pub(super) fn decode(line: &str) -> Option<AgentEvent<'_>> {
         total_cost_usd: read(line.total_cost_usd),
         duration_ms: read(line.duration_ms).unwrap_or_default(),
         terminal_reason: text(line.terminal_reason),
+        origin: read::<Origin<'_>>(line.origin).map(|Origin { kind: Text(kind) }| kind),
         errors: read::<Vec<Text<'_>>>(line.errors).into_iter().flatten().map(|Text(error)| error).collect(),
     }))
 }
@@ -69,5 +71,13 @@ struct Line<'a> {
     #[serde(borrow)]
     terminal_reason: Option<&'a RawValue>,
     #[serde(borrow)]
+    origin: Option<&'a RawValue>,
+    #[serde(borrow)]
     errors: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Origin<'a> {
+    #[serde(borrow)]
+    kind: Text<'a>,
 }

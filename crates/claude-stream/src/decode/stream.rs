@@ -1,7 +1,8 @@
 //! `stream_event`: a wrapped event of the Messages API's stream. This is the hot path: one pass, no copies.
 //!
 //! `{"type":"stream_event","event":{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"…"}},
-//! "session_id":"…","parent_tool_use_id":null,"uuid":"…"}`
+//! "session_id":"…","parent_tool_use_id":null,"uuid":"…"}`. A `message_stop` can have
+//! `"abandoned_blocks":{"api_message_id":"…","from_block_index":0}` beside its event.
 
 use std::borrow::Cow;
 
@@ -11,7 +12,7 @@ use crate::event::{AgentEvent, BlockStart};
 use crate::text::{Text, plain};
 
 pub(super) fn decode(line: &str) -> Option<AgentEvent<'_>> {
-    let Line { event, parent_tool_use_id } = serde_json::from_str(line).ok()?;
+    let Line { event, parent_tool_use_id, abandoned_blocks } = serde_json::from_str(line).ok()?;
     let parent = plain(parent_tool_use_id);
     let kind = event.kind.0;
     Some(match kind.as_ref() {
@@ -25,7 +26,9 @@ pub(super) fn decode(line: &str) -> Option<AgentEvent<'_>> {
             AgentEvent::MessageStart { parent, message_id: message.id.0, model: message.model.0 }
         }
         "message_delta" => AgentEvent::MessageDelta { parent, stop_reason: plain(event.delta?.stop_reason) },
-        "message_stop" => AgentEvent::MessageStop { parent },
+        "message_stop" => {
+            AgentEvent::MessageStop { parent, abandoned_from: abandoned_blocks.map(|blocks| blocks.from_block_index) }
+        }
         _ => AgentEvent::Unknown { kind: format!("stream_event/{kind}").into() },
     })
 }
@@ -56,6 +59,12 @@ struct Line<'a> {
     event: Event<'a>,
     #[serde(borrow)]
     parent_tool_use_id: Option<Text<'a>>,
+    abandoned_blocks: Option<AbandonedBlocks>,
+}
+
+#[derive(Deserialize)]
+struct AbandonedBlocks {
+    from_block_index: u32,
 }
 
 /// The fields of all kinds in one struct: the kind may come after them, and a second pass would cost more.

@@ -11,7 +11,7 @@ pub(super) fn decode<'a>(subtype: &str, line: &'a str) -> Option<AgentEvent<'a>>
         "status" => status(line),
         "api_retry" => api_retry(line),
         "task_started" => subagent(SubagentPhase::Started, line),
-        "task_updated" => subagent(SubagentPhase::Updated, line),
+        "task_progress" | "task_updated" => subagent(SubagentPhase::Updated, line),
         "task_notification" => subagent(SubagentPhase::Ended, line),
         _ => None,
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use claude_stream::{ControlRequest, allow_tool, deny_tool, user_message};
+use claude_stream::{AgentEvent, ControlRequest, Decoder, ToolPermission, allow_tool, deny_tool, user_message};
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -47,12 +47,28 @@ fn requests_are_those_of_the_recordings() {
 fn answers_are_those_of_the_recordings() {
     let recorded = transcripts::sent("permission_allowed");
     let input = raw(r#"{"command": "touch /workspace/x; echo ok", "description": "scripted"}"#);
-    let allow = allow_tool("99fc7ade-24b5-40f4-a9a8-f250779ebbb7", &input);
+    let allow = allow_tool("1ca0e1ef-adbb-45c1-87b0-7b4d5640bfcf", &input);
     assert!(recorded.contains(&parsed(&allow)), "{recorded:#?}");
 
     let recorded = transcripts::sent("permission_denied");
-    let deny = deny_tool("9003d1f5-be8c-4680-9ad2-7f6a2797bbe0", "the operator said no");
+    let deny = deny_tool("d377d37b-de82-4c51-87d4-cec5dc41850a", "the operator said no");
     assert!(recorded.contains(&parsed(&deny)), "{recorded:#?}");
+}
+
+#[test]
+fn a_check_of_the_cli_is_answered_with_the_input_that_it_asks_about() {
+    let mut answers = Vec::new();
+    for (name, stdout) in transcripts::all().into_iter().filter(|(name, _)| name == "safety_check") {
+        Decoder::new(crate::LIMIT).feed(&stdout, |line| {
+            if let AgentEvent::ControlRequest { request_id, request, .. } = line.unwrap().event {
+                let permission = ToolPermission::read(request).unwrap();
+                assert_eq!((&*permission.tool, permission.reason.as_deref()), ("Bash", Some("safetyCheck")), "{name}");
+                answers.push(parsed(&allow_tool(&request_id, permission.input)));
+            }
+        });
+    }
+    let [answer] = &answers[..] else { panic!("{answers:#?}") };
+    assert!(transcripts::sent("safety_check").contains(answer), "{answer:#}");
 }
 
 #[test]
@@ -87,7 +103,7 @@ fn a_message_is_never_a_command() {
     ] {
         assert_eq!(
             parsed(&user_message("id-1", text)),
-            json!({"type": "user", "uuid": "id-1", "message": {"role": "user", "content": sent}})
+            json!({"type": "user", "uuid": "id-1", "priority": "later", "message": {"role": "user", "content": sent}})
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The recordings: the stdout of the CLI (2.1.197) and the stdin of the same run.
+//! The recordings: the stdout of the CLI (2.1.332) and the stdin of the same run.
 
 use std::fs;
 use std::path::Path;

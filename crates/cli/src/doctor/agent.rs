@@ -10,9 +10,8 @@ const NAME: &str = "agent";
 
 pub(super) fn look(directory: &Path) -> Check {
     let shown = directory.display();
-    // Another check examines the prices of models.
     let checked = Agents::load(directory).and_then(|agents| {
-        let warnings = agents.entries().iter().map(|entry| agents.check(entry, |_| true));
+        let warnings = agents.entries().iter().map(|entry| agents.check(entry));
         warnings.collect::<Result<Vec<_>, _>>().map(|warnings| (agents, warnings.concat()))
     });
     match checked {

@@ -18,11 +18,11 @@ pub(super) fn look(address: &str, runtime: Option<&str>, found: &Result<EngineIn
     let mut checks = vec![
         Check::ok(
             "engine",
-            format!("version {version} at {address}, {} on {}", info.storage_driver, info.architecture),
+            format!("{} {version} at {address}, {} on {}", info.product, info.storage_driver, info.architecture),
         ),
         api(&info.api_version),
         cgroup(&info.cgroup_version),
-        runc::look(info.runc_version.as_deref()),
+        runc::look(info.runc_version.as_deref(), info.other_oci_runtime.as_deref()),
     ];
     checks.extend(runtime.map(|runtime| oci_runtime(runtime, &info.runtimes)));
     checks
@@ -30,10 +30,13 @@ pub(super) fn look(address: &str, runtime: Option<&str>, found: &Result<EngineIn
 
 fn unreachable(error: &EngineError) -> Vec<Check> {
     let words = in_words(error);
-    let remedy = if words.to_lowercase().contains("permission denied") {
+    let remedy = if matches!(error, EngineError::Misconfigured { .. }) {
+        "correct DOCKER_HOST, or the context that DOCKER_CONTEXT or `docker context use` has selected"
+    } else if words.to_lowercase().contains("permission denied") {
         "run this as root or as a member of the engine's group (`usermod -aG docker USER`, then log in anew)"
     } else {
-        "install or start Docker 20.10 or newer (`systemctl start docker`), or set DOCKER_HOST to where it listens"
+        "install or start Docker 20.10 or newer (`systemctl start docker`) or Podman 4.3 or newer (`systemctl start \
+         podman.socket`), or set DOCKER_HOST to where it listens"
     };
     let mut checks = vec![Check::fail("engine", words, remedy)];
     checks.extend(
@@ -70,8 +73,8 @@ fn cgroup(version: &str) -> Check {
         ),
         _ => Check::warn(
             "cgroup",
-            "the engine does not report its version, so limits of memory and processes may have no effect",
-            "check what `docker info` reports about cgroups",
+            "the engine does not report its version",
+            "look at the check of the limits, and at what `docker info` reports about cgroups",
         ),
     }
 }

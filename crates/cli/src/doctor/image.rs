@@ -1,6 +1,6 @@
 //! The agent image.
 
-use agent_image::{CLAUDE_CODE_LABEL, SANDBOX_INIT_LABEL, claude_code_version};
+use agent_image::{CLAUDE_CODE_LABEL, SANDBOX_INIT_LABEL, versions};
 use engine::{EngineError, ImageInfo};
 
 use super::check::{Check, in_words};
@@ -23,7 +23,7 @@ pub(super) fn look(reference: &str, found: Option<&Result<Option<ImageInfo>, Eng
     };
     let id = image.id.trim_start_matches("sha256:");
     let reference = format!("{reference} ({})", id.get(..SHORT_ID).unwrap_or(id));
-    let (pinned, ours) = (claude_code_version(), env!("CARGO_PKG_VERSION"));
+    let (pinned, ours) = (versions().default.to_string(), env!("CARGO_PKG_VERSION"));
     match (image.labels.get(CLAUDE_CODE_LABEL), image.labels.get(SANDBOX_INIT_LABEL)) {
         (Some(cli), Some(init)) if *cli == pinned && init == ours => {
             Check::ok(NAME, format!("{reference} with Claude Code {cli} and sandbox-init {init}, as pinned"))
@@ -48,7 +48,7 @@ mod tests {
     use engine::{ImageInfo, Labels};
 
     use super::super::check::Status;
-    use agent_image::{CLAUDE_CODE_LABEL, SANDBOX_INIT_LABEL, claude_code_version};
+    use agent_image::{CLAUDE_CODE_LABEL, SANDBOX_INIT_LABEL, versions};
 
     fn status(labels: &[(&str, &str)]) -> Status {
         let labels: Labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn versions_are_those_of_this_program() {
-        let (cli, init) = (claude_code_version(), env!("CARGO_PKG_VERSION"));
+        let (cli, init) = (versions().default.to_string(), env!("CARGO_PKG_VERSION"));
         assert_eq!(status(&[(CLAUDE_CODE_LABEL, &cli), (SANDBOX_INIT_LABEL, init)]), Status::Ok);
         assert_eq!(status(&[(CLAUDE_CODE_LABEL, "0.0.1"), (SANDBOX_INIT_LABEL, init)]), Status::Warn);
         assert_eq!(status(&[(CLAUDE_CODE_LABEL, &cli), (SANDBOX_INIT_LABEL, "0.0.0")]), Status::Warn);

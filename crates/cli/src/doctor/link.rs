@@ -26,8 +26,9 @@ const NAME: &str = "link";
 /// A container starts and connects within half a second; a machine under load may take many times that.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The time after which a container that could not be removed ends by itself.
-const ORPHAN_TTL_MS: &str = "60000";
+/// The time that `sandbox-init` tries to connect before it ends with the reason. It is also the time after which a container
+/// that could not be removed ends by itself.
+const ORPHAN_TTL_MS: &str = "8000";
 
 /// The bound on the log of a container that ended.
 const LOG_BYTES: usize = 2048;
@@ -64,7 +65,7 @@ pub(super) async fn try_it(
     let removed = engine.remove_container(&container).await;
     match (outcome, removed) {
         (None, _) => not_tried("it was interrupted"),
-        (Some(Err(failure)), _) => Check::fail(NAME, in_words(&failure), failure.remedy()),
+        (Some(Err(failure)), _) => Check::fail(NAME, in_words(&failure), failure.remedy(settings)),
         (Some(Ok(())), Err(error)) => Check::warn(
             NAME,
             format!("a container connected, but could not be removed: {}", in_words(&error)),
@@ -82,7 +83,7 @@ enum Failure {
     Listen(#[source] io::Error),
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("the container ended at once ({exit}): {log}")]
+    #[error("the container ended ({exit}): {log}")]
     Ended { exit: String, log: String },
     #[error("the container did not connect within {} s", TIMEOUT.as_secs())]
     Timeout,
@@ -95,16 +96,23 @@ enum Failure {
 }
 
 impl Failure {
-    fn remedy(&self) -> &'static str {
-        match self {
+    fn remedy(&self, settings: &SandboxSettings) -> String {
+        let remedy = match self {
             Failure::Listen(_) => "set RUNTIME_DIR to a directory on a file system with Unix sockets",
-            Failure::Engine(_) => "correct SANDBOX_MEMORY, SANDBOX_CPUS or SANDBOX_PIDS, or what the engine says",
-            Failure::Ended { .. } | Failure::Timeout | Failure::Socket(_) => {
+            Failure::Engine(EngineError::PathNotShared { .. }) => {
+                "run this where the engine runs, or mount RUNTIME_DIR at the same path on both sides"
+            }
+            Failure::Engine(_) => "correct what the engine names",
+            Failure::Ended { log, .. } => {
+                return sandbox::connection_advice(log, settings.network, settings.runtime.as_deref());
+            }
+            Failure::Timeout | Failure::Socket(_) => {
                 "where the engine runs in a virtual machine or SELinux forbids it, sockets cannot be shared: set \
                  SANDBOX_NETWORK=bridge, or RUNTIME_DIR to a directory that is shared with containers"
             }
             Failure::Decode(_) | Failure::Greeting => "build the image anew with `claude-runner image build`",
-        }
+        };
+        remedy.to_owned()
     }
 }
 
@@ -128,6 +136,7 @@ async fn connect(
         network: settings.network,
         limits: settings.limits,
         runtime: settings.runtime.clone(),
+        shared_directory: Some(directory.to_owned()),
     };
     engine.create_container(&spec).await?;
     engine.start(container).await?;

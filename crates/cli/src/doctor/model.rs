@@ -1,5 +1,6 @@
 //! The model and the credential that pays for it.
 
+use domain::model::is_alias;
 use gateway::{CredentialKind, CredentialState, Gateway, Prices};
 use jiff::{SignedDuration, Timestamp};
 use network_access::NetworkError;
@@ -26,11 +27,12 @@ pub(super) async fn look(settings: &Settings) -> Vec<Check> {
 fn model(settings: &Settings) -> Check {
     let model = &settings.model;
     match Prices::load(settings.model_prices.as_deref()) {
-        Ok(prices) if prices.knows(model) => Check::ok("model", format!("{model} is known and has a price")),
-        Ok(prices) => Check::fail(
+        Ok(_) if is_alias(model) => Check::ok("model", format!("{model}, which Claude Code resolves to a model")),
+        Ok(prices) if prices.has_price(model) => Check::ok("model", format!("{model}, which has a price")),
+        Ok(_) => Check::warn(
             "model",
-            format!("MODEL is {model}, which is unknown; known are {}", prices.models().join(", ")),
-            "set MODEL to one of these, or add yours to a file that MODEL_PRICES names",
+            format!("MODEL is {model}, which has no price here, so it is counted as the most expensive model"),
+            "check the name; add its price to a file that MODEL_PRICES names, or to the table at MODEL_PRICES_URL",
         ),
         Err(error) => {
             Check::fail("model", in_words(&error), "correct the file that MODEL_PRICES names, or leave it empty")

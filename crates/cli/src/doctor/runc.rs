@@ -5,7 +5,11 @@ use super::check::Check;
 
 const NAME: &str = "runc";
 
-pub(super) fn look(version: Option<&str>) -> Check {
+/// `other` is the OCI runtime that the engine uses instead, if it reports one.
+pub(super) fn look(version: Option<&str>, other: Option<&str>) -> Check {
+    if let (None, Some(other)) = (version, other) {
+        return Check::ok(NAME, format!("not used: the engine runs containers by {other}"));
+    }
     match version.map(|version| (version, Version::parse(version))) {
         Some((version, Some(parsed))) if parsed.has_fixes() => Check::ok(NAME, format!("version {version}")),
         Some((version, Some(_))) => Check::warn(
@@ -78,7 +82,7 @@ mod tests {
     #[test]
     fn each_line_has_its_own_first_fixed_version() {
         for fixed in ["1.2.8", "1.2.9", "1.3.3", "v1.3.4", "1.4.0-rc.3", "1.4.0", "1.5", "2.0.0", "1.3.3+ds1-2"] {
-            assert_eq!(super::look(Some(fixed)).status, Status::Ok, "{fixed}");
+            assert_eq!(super::look(Some(fixed), None).status, Status::Ok, "{fixed}");
         }
         for lacking in [
             "1.1.5+ds1",
@@ -91,7 +95,7 @@ mod tests {
             "1.4.0~rc1-1",
             "1.0.0-rc93",
         ] {
-            let check = super::look(Some(lacking));
+            let check = super::look(Some(lacking), None);
             assert_eq!(check.status, Status::Warn, "{lacking}");
             assert!(check.detail.contains("unless your distribution has patched it"), "{}", check.detail);
         }
@@ -100,7 +104,7 @@ mod tests {
     #[test]
     fn what_cannot_be_told_is_a_warning() {
         for version in [None, Some(""), Some("unknown"), Some("1"), Some("1.x.3")] {
-            assert_eq!(super::look(version).status, Status::Warn, "{version:?}");
+            assert_eq!(super::look(version, None).status, Status::Warn, "{version:?}");
         }
     }
 }

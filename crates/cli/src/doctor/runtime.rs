@@ -4,13 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use engine::{Engine, Network};
-use gateway::{Credentials, Gateway, GatewaySettings, Prices};
-use sandbox::{Instance, LaunchError, Links, SandboxHost, SandboxSettings};
+use engine::Engine;
+use sandbox::SandboxSettings;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::check::{Check, in_words};
+use super::host::Host;
 
 const NAME: &str = "runtime-test";
 
@@ -47,19 +46,8 @@ async fn prove(
     directory: &Path,
     stop: &CancellationToken,
 ) -> Result<(), String> {
-    // The check uses its own installation, which no running server knows.
-    let instance = Instance::of(directory).map_err(|error| in_words(&error))?;
-    let (tracker, ended) = (TaskTracker::new(), CancellationToken::new());
-    let links = directory.join("link");
-    let links = Links::open(Network::None, engine.as_ref(), &links, tracker.clone(), ended.clone()).await;
-    let links = links.map_err(|error| in_words(&error))?;
-    let prices = Prices::load(None).map_err(|error| in_words(&error))?;
-    // The address is not used: the self-test has its own model.
-    let nowhere = "http://127.0.0.1:9".parse().map_err(|_| "no address".to_owned())?;
-    let gateway = Gateway::new(GatewaySettings::new(nowhere, prices), Credentials::new(None, None), tracker.clone());
-    let gateway = gateway.map_err(|error| in_words(&error))?;
-    let host = SandboxHost::new(engine, links, gateway, instance, settings, tracker);
-    let proven = host.prove_runtime(stop).await;
-    ended.cancel();
-    proven.map_err(|error: LaunchError| in_words(&error))
+    let host = Host::new(engine, settings, directory).await?;
+    let proven = host.sandboxes.prove_runtime(stop).await;
+    host.end();
+    proven.map_err(|error| in_words(&error))
 }

@@ -1,15 +1,16 @@
 //! The settings of each crate, made from the configuration.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::budget::InstallationLimits;
 use engine::{Limits, Network};
 use forge::{AppKey, GitHub, GitHubCredential, GitHubSettings};
-use gateway::{Credential, Credentials, GatewaySettings, Prices, Workflows};
+use gateway::{Credential, Credentials, Gateway, GatewaySettings, PriceFeed, Prices, SystemResolver, Workflows};
 use mock_api::scripted_model::DEFAULT_KEY;
 use observe::metrics::Metrics;
 use sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
-use sandbox::{SandboxSettings, WarmSettings};
+use sandbox::{LimitProof, SandboxSettings, WarmSettings};
 use secrecy::ExposeSecret as _;
 use sessions::repository::{MirrorSettings, Prompts, Repositories, RepositorySettings};
 use sessions::session::SessionSettings;
@@ -28,6 +29,7 @@ impl ServeOptions {
             },
             limits: Limits::new(self.sandbox_memory.bytes(), self.sandbox_cpus.nano_cpus(), self.sandbox_pids),
             runtime: self.sandbox_runtime.clone(),
+            limit_proof: LimitProof::Required { except: self.allow_unlimited.clone() },
             disk_bytes: self.sandbox_disk.bytes(),
             orphan_ttl: Duration::from_millis(self.orphan_ttl_ms),
         }
@@ -41,6 +43,14 @@ impl ServeOptions {
         settings.egress_allow = self.egress_allow.rules(self.egress_presets_file.as_deref())?;
         settings.bounds.outside_bytes = self.egress_max_bytes.bytes();
         Ok(settings)
+    }
+
+    /// Returns `None` if MODEL_PRICES_URL is not set.
+    pub fn price_feed(&self, gateway: &Gateway, metrics: &Metrics) -> Result<Option<PriceFeed>, ConfigError> {
+        let Some(url) = &self.model_prices_url else { return Ok(None) };
+        let feed =
+            PriceFeed::open(url.clone(), &self.data_dir, Arc::new(SystemResolver), gateway.clone(), metrics.clone());
+        feed.map(Some).map_err(ConfigError::PriceFeed)
     }
 
     pub fn budget_limits(&self) -> InstallationLimits {

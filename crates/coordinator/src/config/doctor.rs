@@ -4,11 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
-use engine_docker::DockerEngine;
 use gateway::Prices;
 use sandbox::Instance;
 
-use super::{ServeOptions, docker_host};
+use super::{ServeOptions, docker_engine, docker_host};
 
 /// The settings of `claude-runner doctor` are those of `serve`, which it examines.
 #[derive(Args, Debug)]
@@ -25,13 +24,13 @@ pub struct DoctorOptions {
 impl DoctorOptions {
     pub fn settings(&self) -> cli::doctor::Settings {
         let serve = self.serve.clone();
-        let engine_address = docker_host();
+        let engine_address = docker_host().unwrap_or_default();
         let upstream = serve.anthropic_base_url.clone();
         // Another check examines the prices.
         let model_api =
             Prices::load(None).map_err(anyhow::Error::from).and_then(|prices| Ok(serve.gateway_settings(prices)?));
         cli::doctor::Settings {
-            engine: Arc::new(DockerEngine::new(engine_address.clone())),
+            engine: Arc::new(docker_engine()),
             engine_address,
             sandbox: serve.sandbox_settings(),
             max_sandboxes: serve.max_sandboxes.map(|max| max as usize),

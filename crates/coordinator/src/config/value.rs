@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use domain::egress::EgressRule;
+use domain::model::{InvalidModelName, check_model_name};
 use domain::usage::Cost;
 
 /// An amount of memory: a number of bytes, or one with k, m or g behind it (powers of 1024).
@@ -213,6 +214,11 @@ impl FromStr for TaskRetention {
             },
         }
     }
+}
+
+/// The value of MODEL.
+pub(super) fn model_name(text: &str) -> Result<String, InvalidModelName> {
+    check_model_name(text.trim()).map(|()| text.trim().to_owned())
 }
 
 /// `30d` or `12h`.

@@ -23,6 +23,7 @@ pub enum ErrorType {
     MaxTurns,
     BudgetExceeded,
     InvalidOutput,
+    ModelRefused,
     McpServerFailed,
     ExitCode,
     OomKilled,
@@ -50,6 +51,7 @@ impl ErrorType {
             ErrorType::MaxTurns => "max_turns",
             ErrorType::BudgetExceeded => "budget_exceeded",
             ErrorType::InvalidOutput => "invalid_output",
+            ErrorType::ModelRefused => "model_refused",
             ErrorType::McpServerFailed => "mcp_server_failed",
             ErrorType::ExitCode => "exit_code",
             ErrorType::OomKilled => "oom_killed",
@@ -97,6 +99,9 @@ pub struct Answer {
     /// True if the conversation existed before this task.
     pub resumed: bool,
     pub usage: Usage,
+    /// True if a part of `cost` is of a model without a price, which is counted as the most expensive one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub price_assumed: bool,
 }
 
 impl Failure {
@@ -117,6 +122,7 @@ impl Failure {
             | ErrorType::MaxTurns
             | ErrorType::BudgetExceeded
             | ErrorType::InvalidOutput
+            | ErrorType::ModelRefused
             | ErrorType::McpServerFailed
             | ErrorType::ExitCode
             | ErrorType::OomKilled

@@ -51,6 +51,8 @@ pub struct UsageRow {
     pub usage: Usage,
     pub cost: Cost,
     pub estimated: Cost,
+    /// The part of `cost` of models that had no price.
+    pub assumed: Cost,
     /// The cost that the CLI reports. `None` when rows are grouped by model, because the CLI names none.
     pub cli_cost: Option<Cost>,
 }

@@ -28,6 +28,8 @@ pub struct Charge {
     pub cost: Cost,
     /// The part of `cost` that is an estimate because the model API did not report it.
     pub estimated: Cost,
+    /// The part of `cost` whose model has no price, so that it is counted as the most expensive one.
+    pub assumed: Cost,
 }
 
 /// The cost of a task that the CLI reports.

@@ -24,12 +24,13 @@ fn spec() -> ContainerSpec {
             file_bytes: 4096,
         },
         runtime: None,
+        shared_directory: None,
     }
 }
 
 #[test]
 fn a_sandbox_gets_exactly_these_settings() {
-    let body = serde_json::to_value(create_body(&spec())).unwrap();
+    let body = serde_json::to_value(create_body(&spec(), &Adaptation::DOCKER)).unwrap();
 
     assert_eq!(
         body,
@@ -66,7 +67,7 @@ fn a_sandbox_gets_exactly_these_settings() {
                 ],
                 "Tmpfs": {
                     "/tmp": "rw,exec,nosuid,nodev,mode=1777,size=536870912",
-                    "/run": "rw,noexec,nosuid,nodev,mode=0755,size=16m,uid=10001,gid=10001",
+                    "/run": "rw,noexec,nosuid,nodev,size=16m,mode=0755,uid=10001,gid=10001",
                 },
                 "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}},
                 "RestartPolicy": {"Name": "no"},
@@ -78,8 +79,43 @@ fn a_sandbox_gets_exactly_these_settings() {
 }
 
 #[test]
+fn podman_gets_the_profile_as_a_path_and_masked_paths_as_an_option() {
+    let adaptation = Adaptation {
+        seccomp: Seccomp::File(PathBuf::from("/run/claude-runner/seccomp.json")),
+        masking: Masking::SecurityOption,
+        run_access: RunAccess::Mode,
+        user_processes: Some(4096),
+        ..Adaptation::DOCKER
+    };
+    let host = host_config(&spec(), &adaptation);
+
+    let mask = format!("mask={}", MASKED_PATHS.join(":"));
+    let expected = ["no-new-privileges", "seccomp=/run/claude-runner/seccomp.json", &mask];
+    assert_eq!(host.security_opt.unwrap(), expected);
+    assert_eq!(host.ulimits.unwrap().last(), Some(&ulimit("nproc", 4096)));
+    assert_eq!(host.tmpfs.unwrap()["/run"], "rw,noexec,nosuid,nodev,size=16m,mode=1777");
+
+    let by_default = Adaptation { seccomp: Seccomp::EngineDefault, ..adaptation };
+    assert_eq!(host_config(&spec(), &by_default).security_opt.unwrap(), ["no-new-privileges", &mask]);
+}
+
+#[test]
+fn directories_are_labelled_where_the_engine_labels() {
+    let mut spec = spec();
+    let file = Mount::File { source: PathBuf::from("/run/claude-runner/empty"), target: "/etc/resolv.conf".to_owned() };
+    let odd = Mount::Directory { source: PathBuf::from("/run/a:b"), target: "/b".to_owned() };
+    spec.mounts.extend([file, odd]);
+    let host = host_config(&spec, &Adaptation { labelling: Labelling::Relabel, ..Adaptation::DOCKER });
+
+    let binds = ["/run/claude-runner/1:/run/link:ro,Z", "/run/claude-runner/empty:/etc/resolv.conf:ro,z"];
+    assert_eq!(host.binds.unwrap(), binds);
+    let targets: Vec<_> = host.mounts.unwrap().into_iter().map(|mount| mount.target.unwrap()).collect();
+    assert_eq!(targets, ["/workspace", "/b"]);
+}
+
+#[test]
 fn a_bridged_sandbox_can_name_the_host() {
-    let host = host_config(&ContainerSpec { network: Network::Bridge, ..spec() });
+    let host = host_config(&ContainerSpec { network: Network::Bridge, ..spec() }, &Adaptation::DOCKER);
 
     assert_eq!(host.network_mode.as_deref(), Some("bridge"));
     assert_eq!(host.extra_hosts, Some(vec!["host.docker.internal:host-gateway".to_owned()]));
@@ -88,7 +124,7 @@ fn a_bridged_sandbox_can_name_the_host() {
 #[test]
 fn command_and_runtime_are_passed_on() {
     let spec = ContainerSpec { command: vec!["sh".to_owned()], runtime: Some("runsc".to_owned()), ..spec() };
-    let body = create_body(&spec);
+    let body = create_body(&spec, &Adaptation::DOCKER);
 
     assert_eq!(body.cmd, Some(vec!["sh".to_owned()]));
     assert_eq!(body.host_config.unwrap().runtime.as_deref(), Some("runsc"));
@@ -97,7 +133,7 @@ fn command_and_runtime_are_passed_on() {
 #[test]
 fn more_than_docker_can_count_is_its_largest_number() {
     let limits = Limits { file_bytes: u64::MAX, ..spec().limits };
-    let host = host_config(&ContainerSpec { limits, ..spec() });
+    let host = host_config(&ContainerSpec { limits, ..spec() }, &Adaptation::DOCKER);
 
     assert_eq!(host.ulimits.unwrap()[2].hard, Some(i64::MAX));
 }
@@ -150,6 +186,7 @@ fn engine_info_is_joined_from_both_answers() {
         engine_info(version.unwrap(), info.unwrap(), "1.41".to_owned()),
         EngineInfo {
             name: "host".to_owned(),
+            product: "Docker".to_owned(),
             version: "20.10.24".to_owned(),
             api_version: "1.41".to_owned(),
             architecture: "x86_64".to_owned(),
@@ -159,8 +196,33 @@ fn engine_info_is_joined_from_both_answers() {
             storage_driver: "overlay2".to_owned(),
             runtimes: vec!["runc".to_owned(), "runsc".to_owned()],
             runc_version: Some("1.1.5".to_owned()),
+            other_oci_runtime: None,
+            selinux: false,
         }
     );
+}
+
+#[test]
+fn podman_is_told_from_docker_and_uses_the_same_names() {
+    let joined = |runtime: &str, version: &str, security: &[&str]| {
+        let version = serde_json::from_value(json!({
+            "Version": "4.3.1",
+            "Components": [
+                {"Name": "Podman Engine", "Version": "4.3.1"},
+                {"Name": format!("OCI Runtime ({runtime})"), "Version": version},
+            ],
+        }));
+        let info = serde_json::from_value(json!({"Architecture": "amd64", "SecurityOptions": security}));
+        engine_info(version.unwrap(), info.unwrap(), "1.41".to_owned())
+    };
+    let info = joined("crun", "crun version 1.8.1\ncommit: f8a0\nspec: 1.0.0", &["name=seccomp,profile=default"]);
+    assert_eq!((info.product.as_str(), info.architecture.as_str()), ("Podman", "x86_64"));
+    assert_eq!((info.runc_version, info.other_oci_runtime.as_deref()), (None, Some("crun 1.8.1")));
+    assert!(!info.selinux);
+
+    let info = joined("runc", "runc version 1.1.5+ds1\ncommit: 1", &["name=seccomp,profile=default", "name=selinux"]);
+    assert_eq!((info.runc_version.as_deref(), info.other_oci_runtime), (Some("1.1.5+ds1"), None));
+    assert!(info.selinux);
 }
 
 #[test]

@@ -46,3 +46,27 @@ fn nobody_there_is_unreachable() {
          there is no such socket (start the engine, or set DOCKER_HOST to where it listens)"
     );
 }
+
+#[test]
+fn a_message_that_repeats_the_request_is_cut() {
+    let profile = include_str!("../seccomp.json").trim();
+    let error =
+        answered(500, &format!("container create: opening seccomp profile failed: open {profile}: file name too long"));
+
+    assert_eq!(
+        error.to_string(),
+        "could not start container box: container create: opening seccomp profile failed: open {…}: file name too long"
+    );
+}
+
+#[test]
+fn a_long_message_keeps_its_beginning_and_its_end() {
+    let error =
+        answered(500, &format!("first\n\u{1b}[31m {} {{\"unbalanced\" {} the cause", "x ".repeat(5000), "é".repeat(9)));
+    let EngineError::Other { reason, .. } = error else { panic!("{error}") };
+
+    assert!(reason.starts_with("first [31m x x"), "{reason}");
+    assert!(reason.ends_with("ééé the cause") && reason.contains(" … "), "{reason}");
+    assert_eq!(reason.chars().count(), MAX_REASON);
+    assert_eq!(clean("short {\"a\": 1} } {"), "short {\"a\": 1} } {");
+}

@@ -21,6 +21,7 @@ impl Engine for FakeEngine {
         self.enter(Operation::Info, "").await?;
         Ok(EngineInfo {
             name: "memory".to_owned(),
+            product: "Docker".to_owned(),
             version: "0".to_owned(),
             api_version: "1.41".to_owned(),
             architecture: std::env::consts::ARCH.to_owned(),
@@ -30,6 +31,8 @@ impl Engine for FakeEngine {
             storage_driver: "memory".to_owned(),
             runtimes: vec!["runc".to_owned()],
             runc_version: None,
+            other_oci_runtime: None,
+            selinux: false,
         })
     }
 
@@ -196,7 +199,7 @@ impl Engine for FakeEngine {
             return Ok(Some(ContainerUsage::default()));
         }
         let memory_limit_bytes = container.spec.limits.memory_bytes;
-        Ok(Some(ContainerUsage { cpu_nanos: 1, memory_bytes: 1, memory_limit_bytes, processes: 1 }))
+        Ok(Some(ContainerUsage { cpu_nanos: 1, memory_bytes: 1, memory_limit_bytes, processes: 1, process_limit: 0 }))
     }
 
     async fn logs(&self, id: &ContainerId, max_bytes: usize) -> Result<String, EngineError> {

@@ -76,6 +76,15 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
             let trouble = Trouble::read(response).await;
             tries += 1;
             match trouble.status.as_u16() {
+                400..=499 if trouble.refuses_model(&self.request.model) => {
+                    let sentence = trouble.sentence();
+                    self.fail(if self.request.is_of_task {
+                        GatewayFailure::ModelRefused { sentence }
+                    } else {
+                        GatewayFailure::BadRequest { sentence }
+                    });
+                    return Err(trouble.pass());
+                }
                 401 | 403 => {
                     // The login may have been renewed after the file was read.
                     if refused.is_none() && self.changed(&credential) {
@@ -103,8 +112,9 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                 }
                 400..=499 => {
                     let sentence = trouble.sentence();
+                    let is_final = self.sandbox.repeats(&sentence) && !trouble.may_be_corrected();
                     self.fail(GatewayFailure::BadRequest { sentence });
-                    return Err(trouble.pass());
+                    return Err(if is_final { trouble.pass_as_final() } else { trouble.pass() });
                 }
                 300..=399 => {
                     let sentence = format!(
@@ -178,8 +188,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
 
     fn overloaded(&self, trouble: &Trouble, tries: u32) -> Response<Body> {
         let sentence = format!("{}, asked {tries} times", trouble.sentence());
-        // All of these get the same status and type: version 2.1.197 of the CLI retries an answer with 529 or `overloaded_error`
-        // whatever its headers say.
+        // All of these get the same status and type: 429 is the status for which every version of the CLI obeys the header.
         let mut answer = final_model_error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", &sentence);
         let about_limits = |name: &str| name.starts_with("anthropic-ratelimit-") || name == "request-id";
         let mut headers = trouble.headers.clone();
@@ -234,6 +243,68 @@ impl Trouble {
         }
     }
 
+    /// Returns true if the API, or a gateway in front of it, does not have this model.
+    fn refuses_model(&self, model: &str) -> bool {
+        const REFUSALS: [&str; 6] = [
+            "invalid model",
+            "model identifier",
+            "model not found",
+            "model_not_found",
+            "no such model",
+            "unknown model",
+        ];
+        const OF_MODEL: [&str; 8] = [
+            "access",
+            "deprecated",
+            "end-of-life",
+            "not a valid",
+            "not available",
+            "not exist",
+            "not found",
+            "retired",
+        ];
+        let message = self.message.to_ascii_lowercase();
+        let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
+        match self.status.as_u16() {
+            400 | 403 | 404 | 422 => {
+                message.starts_with("model:")
+                    || self.kind == "model_not_found"
+                    || says(&REFUSALS)
+                    || (says(&[&model.to_ascii_lowercase()]) && says(&OF_MODEL))
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns true if the CLI may correct the request by itself: it leaves out features that the API does not take, and shortens a
+    /// conversation that is too long.
+    fn may_be_corrected(&self) -> bool {
+        const WORDS: [&str; 20] = [
+            "beta",
+            "cache",
+            "context",
+            "defer",
+            "display",
+            "document",
+            "extra",
+            "field",
+            "header",
+            "image",
+            "long",
+            "max_tokens",
+            "media",
+            "output_config",
+            "pdf",
+            "schema",
+            "support",
+            "thinking",
+            "tool",
+            "unknown",
+        ];
+        let message = self.message.to_ascii_lowercase();
+        WORDS.iter().any(|word| message.contains(word))
+    }
+
     /// Returns true if the API itself says that a retry is useless.
     fn is_final(&self) -> bool {
         self.headers.get(X_SHOULD_RETRY).is_some_and(|value| value == "false")
@@ -251,6 +322,12 @@ impl Trouble {
     fn location(&self) -> String {
         let location = self.headers.get(LOCATION).and_then(|value| value.to_str().ok());
         location.map_or_else(|| "elsewhere".to_owned(), shortened)
+    }
+
+    /// Returns the answer with a status after which the CLI does not try again. Version 2.1.332 repeats a request that got 400 or
+    /// 422 five times, each time with fewer features, and ignores `x-should-retry`.
+    fn pass_as_final(self) -> Response<Body> {
+        final_model_error(StatusCode::PAYMENT_REQUIRED, &self.kind, &self.message)
     }
 
     /// Returns the answer unchanged.

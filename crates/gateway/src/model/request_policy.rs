@@ -199,8 +199,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 }
             }
         }
-        if self.place == Place::Source {
-            self.contents.add_source(&source);
+        match self.place {
+            Place::Source => self.contents.add_source(&source),
+            Place::Tools => self.contents.tools += 1,
+            Place::Top | Place::Content | Place::Context => {}
         }
         Ok(())
     }
@@ -369,6 +371,7 @@ mod tests {
             images: 1,
             documents: 1,
             attached_bytes: 10,
+            tools: 3,
             api_tools: 2,
             server_tools: 1,
             max_uses: 8,

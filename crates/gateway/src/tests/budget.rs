@@ -24,7 +24,7 @@ fn limit(dollars: f64) -> Payer {
 }
 
 fn task(limit: Payer) -> Arc<TaskRequests> {
-    Arc::new(TaskRequests::new(limit))
+    Arc::new(TaskRequests::new(limit, None))
 }
 
 fn meter() -> Arc<Meter> {

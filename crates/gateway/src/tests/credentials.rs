@@ -22,7 +22,7 @@ fn smuggling() -> http::Request<http_body_util::Full<bytes::Bytes>> {
         ("accept-encoding", "gzip"),
         ("connection", "x-secret-hop"),
         ("x-secret-hop", "attacker"),
-        ("anthropic-beta", "a-2025-01-01,b-20250102"),
+        ("anthropic-beta", "effort-2025-11-24,claude-code-20250219"),
         ("anthropic-beta", "files-api-2025-04-14, mcp-client-2025-11-20,oauth-2025-04-20"),
         ("anthropic-beta", "attacker=1, ATTACKER, attacker, attacker-1, code-execution-2025-05-22"),
         ("api-key", "attacker"),
@@ -34,7 +34,7 @@ fn smuggling() -> http::Request<http_body_util::Full<bytes::Bytes>> {
         ("anthropic-organization-id", "attacker"),
         ("x-stainless-lang", "js"),
         ("x-http-method-override", "attacker"),
-        ("anthropic-beta", "c-1m-2025-01-03"),
+        ("anthropic-beta", "context-1m-2025-08-07, effort-2025-11-24, new-2027-01-01"),
         ("anthropic-version", "2023-06-01"),
     ] {
         request.headers_mut().append(name, HeaderValue::from_static(value));
@@ -60,7 +60,7 @@ async fn an_api_key_replaces_what_the_container_sent() {
     let seen = &server.seen()[0];
     assert_eq!(seen.line, "POST /v1/messages?beta=true");
     assert_eq!(seen.header("x-api-key"), Some("sk-operator"));
-    assert_eq!(seen.header("anthropic-beta"), Some("a-2025-01-01,b-20250102,c-1m-2025-01-03"));
+    assert_eq!(seen.header("anthropic-beta"), Some("effort-2025-11-24,claude-code-20250219,context-1m-2025-08-07"));
     assert_eq!(seen.header("anthropic-version"), Some("2023-06-01"));
     assert_eq!(seen.header("host"), Some(server.address.to_string().as_str()));
     assert_eq!(seen.body, ASK);
@@ -69,6 +69,31 @@ async fn an_api_key_replaces_what_the_container_sent() {
         assert_eq!(seen.header(name), None, "{name}");
     }
     assert!(!format!("{seen:?}").contains("attacker"));
+}
+
+#[tokio::test]
+async fn a_beta_that_the_cli_was_not_seen_to_send_is_removed_and_logged_once() {
+    let server = Server::answering().await;
+    let mut setup = Setup::before(server.address);
+    let metrics = observe::metrics::Metrics::default();
+    setup.settings.metrics = metrics.clone();
+    let world = setup.open();
+    for _ in 0..3 {
+        let mut ask = request("POST", "/v1/messages", ASK);
+        ask.headers_mut().insert("anthropic-beta", HeaderValue::from_static("new-feature-2027-01-01"));
+        assert_eq!(world.client().await.send(ask).await.status, 200);
+    }
+    assert!(server.seen().iter().all(|seen| seen.header("anthropic-beta").is_none()));
+    assert_eq!(world.log.count("new-feature-2027-01-01"), 1);
+    let exposed = metrics.expose(&observe::metrics::Standing::default());
+    assert!(exposed.contains("claude_runner_betas_removed_total 3\n"), "{exposed}");
+    // The number of names that an agent can write to the log has a bound.
+    for number in 0..100 {
+        let mut ask = request("POST", "/v1/messages", ASK);
+        ask.headers_mut().insert("anthropic-beta", format!("flood-{number}").parse().unwrap());
+        world.client().await.send(ask).await;
+    }
+    assert_eq!(world.log.count("flood-"), 31);
 }
 
 #[tokio::test]
@@ -122,7 +147,10 @@ async fn an_oauth_token_goes_as_a_bearer_with_its_beta() {
     let seen = &server.seen()[0];
     assert_eq!(seen.header("authorization"), Some("Bearer oat-1"));
     assert_eq!(seen.header("x-api-key"), None);
-    assert_eq!(seen.header("anthropic-beta"), Some("a-2025-01-01,b-20250102,c-1m-2025-01-03,oauth-2025-04-20"));
+    assert_eq!(
+        seen.header("anthropic-beta"),
+        Some("effort-2025-11-24,claude-code-20250219,context-1m-2025-08-07,oauth-2025-04-20")
+    );
     assert_eq!(world.gateway.credential_state().kind, Some(CredentialKind::OAuthToken));
 }
 
@@ -144,7 +172,7 @@ fn assignee(payer: Option<Payer>) -> Assignee {
     Assignee {
         session: "demo".parse().unwrap(),
         access: SessionAccess { credential, ..SessionAccess::default() },
-        task: payer.map(|payer| AssignedTask { payer, trace: TaskTrace::default() }),
+        task: payer.map(|payer| AssignedTask { payer, trace: TaskTrace::default(), model: None }),
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use observe::metrics::Metrics;
 use observe::telemetry::Telemetry;
 use sandbox::capacity::{Capacity, FEW_SANDBOXES, MemoryGauge};
-use sandbox::{Instance, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
+use sandbox::{Instance, LimitProof, Links, SandboxHost, SandboxSettings, WarmPool, WarmSettings};
 use store::{Change, Store, StoreOptions};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,6 +31,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
         limits: Limits::new(1 << 30, 1_000_000_000, 100),
         disk_bytes: 1 << 30,
         runtime: None,
+        limit_proof: LimitProof::NotRequired,
         orphan_ttl: Duration::from_hours(1),
     };
     let instance = Instance::of(directory).unwrap();

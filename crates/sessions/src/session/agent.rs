@@ -308,7 +308,11 @@ impl Agent {
         self.sandbox.assign(Assignee {
             session: durable.id().clone(),
             access: durable.access(self.conversation.egress()),
-            task: Some(AssignedTask { payer: payer::of_task(record), trace }),
+            task: Some(AssignedTask {
+                payer: payer::of_task(record),
+                trace,
+                model: Some(record.request.model.clone()),
+            }),
         });
     }
 

@@ -1,6 +1,7 @@
 //! The dialogue between the worker and one agent process. Nothing here waits: lines to send are left in the outbox, the
 //! next input of the state table in `next`.
 
+mod model;
 mod output;
 mod servers;
 
@@ -22,6 +23,7 @@ use super::narrator::Narrator;
 use super::running::{Progress, Running};
 use super::state::Input;
 use super::tasks::{End, Tasks, WaitingTask};
+use model::HeldPrompt;
 pub(crate) use output::LineContext;
 use servers::WaitingMessage;
 
@@ -42,6 +44,8 @@ pub(crate) struct Conversation {
     next: Option<Input>,
     last_output: Instant,
     controls: u64,
+    /// The running task's message, while the agent changes its model.
+    held_prompt: Option<HeldPrompt>,
 }
 
 /// The part of the dialogue that later lines depend on.
@@ -50,6 +54,10 @@ struct Dialogue {
     narrator: Narrator,
     /// The CLI's own meter, which runs for the life of its process.
     cli_total: f64,
+    /// The model that the agent process uses. `None`: it is not known, because another version stored the dialogue or a request
+    /// had another model.
+    #[serde(default)]
+    model: Option<String>,
 }
 
 /// The state that is stored with each batch of the agent's output.
@@ -71,16 +79,18 @@ impl Conversation {
             next: None,
             last_output: Instant::now(),
             controls: 0,
+            held_prompt: None,
         }
     }
 
-    /// A new agent process waits for messages.
-    pub(crate) fn attach(&mut self, template: Arc<AgentTemplate>) {
+    /// A new agent process, started with this model, waits for messages.
+    pub(crate) fn attach(&mut self, template: Arc<AgentTemplate>, model: String) {
         self.template = Some(template);
-        self.dialogue = Dialogue::default();
+        self.dialogue = Dialogue { model: Some(model), ..Dialogue::default() };
         self.outbox.clear();
         (self.waiting, self.required_failed) = (None, false);
         self.next = None;
+        self.held_prompt = None;
     }
 
     /// The agent process of the previous coordinator is attached again. A turn that was to end is interrupted again.
@@ -128,18 +138,17 @@ impl Conversation {
     /// Another task begins. An interrupted turn leaves blocks and calls that never end.
     pub(crate) fn begin_task(&mut self) {
         self.dialogue.narrator = Narrator::default();
+        self.held_prompt = None;
     }
 
     /// Sends the running task's message, after the settings that the task needs and once its MCP servers have started. `env`: where
     /// it differs from the agent's.
     pub(crate) fn send_prompt(&mut self, running: &Running, message: &str, env: Option<&BTreeMap<String, String>>) {
-        let model = &running.record.request.model;
         if let Some(env) = env {
             self.control(&ControlRequest::ApplyFlagSettings { env });
         }
-        // Set for each task: the CLI keeps the model of an earlier task.
-        let set_model = self.control_line(&ControlRequest::SetModel { model });
-        self.send_with_servers(env, vec![set_model, user_message(&running.prompt().to_string(), message)]);
+        let lines = self.lines_with_model(running, user_message(&running.prompt().to_string(), message));
+        self.send_with_servers(env, lines);
         self.last_output = Instant::now();
     }
 
@@ -183,7 +192,7 @@ impl Conversation {
 
     /// Ends the running task. Text that was held back for masking is published first.
     pub(crate) fn end_running(&mut self, end: End, used: UsageSnapshot, tasks: &mut Tasks, durable: &mut DurableState) {
-        self.waiting = None;
+        (self.waiting, self.held_prompt) = (None, None);
         let Some(running) = tasks.running() else { return };
         let mut held: Vec<Event> = Vec::new();
         self.dialogue.narrator.release_all(&mut held);

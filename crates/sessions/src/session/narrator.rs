@@ -1,19 +1,33 @@
 //! Turns the agent's stream into events, and into signals for the running task.
 
-use claude_stream::{AgentEvent, Block, BlockStart, ResultSubtype, SubagentPhase, ToolResult, TurnResult};
+use claude_stream::{AgentEvent, Block, BlockStart, SubagentPhase, ToolPermission, ToolResult};
 use domain::event::{Event, Origin};
 use domain::session::SessionId;
 use observe::redact::SessionRedactor;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use held::Held;
-
+mod cut;
 mod held;
-use claude_stream::STRUCTURED_OUTPUT;
+mod turn_end;
 
-const NOISE: [&str; 3] =
-    ["stream_event/content_block_delta/signature_delta", "stream_event/ping", "system/thinking_tokens"];
+use claude_stream::STRUCTURED_OUTPUT;
+use held::Held;
+pub(crate) use turn_end::TurnEnd;
+
+/// Lines that mean nothing to a person: the signature of a block, a count for each thinking delta, a tool that still runs, and
+/// those that keep an interface of the CLI up to date.
+const NOISE: [&str; 9] = [
+    "attachment",
+    "control_cancel_request",
+    "stream_event/content_block_delta/signature_delta",
+    "stream_event/ping",
+    "system/background_tasks_changed",
+    "system/session_state_changed",
+    "system/thinking_tokens",
+    "system/ui_invalidate",
+    "tool_progress",
+];
 
 /// The part of an agent process's output that the meaning of its next line depends on. It is stored with the task's
 /// progress.
@@ -26,6 +40,12 @@ pub(crate) struct Narrator {
     message: Option<String>,
     /// The number of its first event, which becomes void if the model is asked again.
     message_since: Option<u64>,
+    /// The blocks of this message, each with the number of the first event that can be its own.
+    #[serde(default)]
+    blocks_since: Vec<(u32, u64)>,
+    /// The message was cut short, and no event says so yet.
+    #[serde(default)]
+    abandoned: bool,
     /// Tool calls of the structured-output mechanism, whose results are not shown.
     hidden_calls: Vec<String>,
     /// Calls of the top-level agent without a result.
@@ -56,10 +76,12 @@ pub(crate) enum AgentSignal {
     /// The last open tool call of the top-level agent has its result: a turn has ended, and the next model request follows.
     TurnOver,
     Ended(Box<TurnEnd>),
-    /// The CLI asks a question that the coordinator has to answer.
+    /// The CLI asks a question that the coordinator has to answer. `checked`: the input of a tool call that it asks about only
+    /// because of its own check of dangerous commands.
     Asked {
         request_id: String,
         subtype: String,
+        checked: Option<Box<RawValue>>,
     },
     Answered {
         request_id: String,
@@ -73,18 +95,6 @@ pub(crate) enum AgentSignal {
 pub(crate) enum Caller {
     Agent,
     Subagent,
-}
-
-/// The agent's own account of a turn.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct TurnEnd {
-    pub(crate) is_error: bool,
-    pub(crate) subtype: String,
-    pub(crate) api_error_status: Option<u16>,
-    pub(crate) text: Option<String>,
-    pub(crate) structured_output: Option<serde_json::Value>,
-    pub(crate) cli_cost: Option<f64>,
-    pub(crate) errors: Vec<String>,
 }
 
 impl Narrator {
@@ -108,20 +118,12 @@ impl Narrator {
         // Released text belongs to the lines before this one, which may end the message.
         self.notice_first(seq, &events[first..]);
         let released = events.len();
+        if let AgentEvent::BlockStart { parent: None, index, .. } = event {
+            self.blocks_since.push((index, seq + (released - first) as u64));
+        }
         let signal = self.narrate_event(session, event, raw, secrets, events);
         self.notice_first(seq + (released - first) as u64, &events[released..]);
         signal
-    }
-
-    /// Remembers the first event of a message that may become void.
-    fn notice_first(&mut self, seq: u64, events: &[Event]) {
-        let voidable =
-            |event: &Event| matches!(event, Event::Text { .. } | Event::Thinking { .. } | Event::ThinkingStart(_));
-        if self.message_since.is_none()
-            && let Some(offset) = events.iter().position(voidable)
-        {
-            self.message_since = Some(seq + offset as u64);
-        }
     }
 
     fn narrate_event(
@@ -149,7 +151,8 @@ impl Narrator {
             }
             AgentEvent::MessageStart { parent: None, message_id, .. } => {
                 self.notice_cut(&message_id, events);
-                (self.text_streamed, self.thinking_streamed, self.message_since) = (false, false, None);
+                (self.text_streamed, self.thinking_streamed) = (false, false);
+                self.close_message();
                 self.message = Some(message_id.into_owned());
             }
             AgentEvent::BlockStart { parent, block: BlockStart::Thinking, .. } => {
@@ -163,7 +166,8 @@ impl Narrator {
                 self.thinking_streamed = true;
                 self.stream(true, &text, origin(parent), secrets, events);
             }
-            AgentEvent::MessageStop { parent: None } => (self.message, self.message_since) = (None, None),
+            AgentEvent::MessageStop { parent: None, abandoned_from: None } => self.close_message(),
+            AgentEvent::MessageStop { parent: None, abandoned_from: Some(index) } => self.abandon(index),
             AgentEvent::Assistant { parent, message_id, blocks, error, .. } => {
                 if parent.is_none() && error.is_none() {
                     self.notice_cut(&message_id, events);
@@ -180,8 +184,12 @@ impl Narrator {
             AgentEvent::UserReplay { uuid } => return AgentSignal::Accepted { uuid: uuid.into_owned() },
             AgentEvent::ToolResults { parent, results } => {
                 if parent.is_none() {
-                    // The message made calls, so it cannot become void. A message that arrived whole has no stop event.
-                    (self.message, self.message_since) = (None, None);
+                    // The message made calls, so it cannot become void, unless a part after the calls was cut off. A message that
+                    // arrived whole has no stop event.
+                    if self.abandoned {
+                        self.void_message(events);
+                    }
+                    self.close_message();
                 }
                 let open = self.open_calls.len();
                 for result in results {
@@ -192,55 +200,47 @@ impl Narrator {
                     return AgentSignal::TurnOver;
                 }
             }
-            AgentEvent::ApiRetry { attempt, max_retries, delay_ms, status, reason } => events.push(Event::Retry {
-                attempt,
-                max_retries,
-                delay_ms: milliseconds(delay_ms),
-                status,
-                reason: reason.into_owned(),
-                discards_from: self.message_since.take(),
-            }),
+            AgentEvent::ApiRetry { attempt, max_retries, delay_ms, status, reason } => {
+                events.push(Event::Retry {
+                    attempt,
+                    max_retries,
+                    delay_ms: milliseconds(delay_ms),
+                    status,
+                    reason: reason.into_owned(),
+                    discards_from: self.message_since.take(),
+                });
+                if self.abandoned {
+                    self.close_message();
+                }
+            }
             AgentEvent::Subagent { phase, .. } => {
                 events.push(Event::Subagent { phase: phase_name(phase), frame: frame(raw).0 });
             }
-            AgentEvent::Result(result) => return AgentSignal::Ended(Box::new(turn_end(result))),
-            AgentEvent::ControlRequest { request_id, subtype, .. } => {
-                return AgentSignal::Asked { request_id: request_id.into_owned(), subtype: subtype.into_owned() };
+            AgentEvent::Result(result) => return AgentSignal::Ended(Box::new(result.into())),
+            AgentEvent::ControlRequest { request_id, subtype, request } => {
+                return AgentSignal::Asked {
+                    request_id: request_id.into_owned(),
+                    subtype: subtype.into_owned(),
+                    checked: checked_input(request),
+                };
             }
             AgentEvent::ControlResponse { request_id, outcome } => {
                 let answer = outcome.map(|answer| answer.map(|json| json.get().to_owned()));
                 return AgentSignal::Answered { request_id: request_id.into_owned(), answer };
             }
-            // These events mean nothing to a person: a block's signature, a keep-alive, a count for each thinking delta.
             AgentEvent::Unknown { kind } if NOISE.contains(&kind.as_ref()) => {}
             AgentEvent::Unknown { .. } => events.push(Event::Raw { event: frame(raw).0 }),
             AgentEvent::Status { .. }
+            | AgentEvent::CommandLifecycle { .. }
             | AgentEvent::MessageStart { parent: Some(_), .. }
             | AgentEvent::BlockStart { .. }
             | AgentEvent::InputDelta { .. }
             | AgentEvent::BlockStop { .. }
             | AgentEvent::MessageDelta { .. }
-            | AgentEvent::MessageStop { parent: Some(_) }
+            | AgentEvent::MessageStop { parent: Some(_), .. }
             | AgentEvent::UserText { .. } => {}
         }
         AgentSignal::None
-    }
-
-    /// Detects that another message begins while one is being streamed: the connection was cut and the CLI repeated the request,
-    /// streaming or not. An `api_retry` line reports this only if the CLI itself repeated the request.
-    fn notice_cut(&mut self, message_id: &str, events: &mut Vec<Event>) {
-        let Some(_) = self.message.take_if(|streamed| streamed != message_id) else { return };
-        (self.text_streamed, self.thinking_streamed) = (false, false);
-        if let Some(since) = self.message_since.take() {
-            events.push(Event::Retry {
-                attempt: 1,
-                max_retries: 1,
-                delay_ms: 0,
-                status: None,
-                reason: "connection_cut".to_owned(),
-                discards_from: Some(since),
-            });
-        }
     }
 
     /// A whole block repeats the streamed deltas, or replaces them if none arrived.
@@ -317,28 +317,10 @@ const fn phase_name(phase: SubagentPhase) -> &'static str {
     }
 }
 
-/// The CLI's name of a subtype.
-fn subtype_name(subtype: ResultSubtype<'_>) -> String {
-    match subtype {
-        ResultSubtype::Success => "success".to_owned(),
-        ResultSubtype::ErrorMaxTurns => "error_max_turns".to_owned(),
-        ResultSubtype::ErrorMaxBudget => "error_max_budget_usd".to_owned(),
-        ResultSubtype::ErrorDuringExecution => "error_during_execution".to_owned(),
-        ResultSubtype::ErrorMaxStructuredOutputRetries => "error_max_structured_output_retries".to_owned(),
-        ResultSubtype::Other(name) => name.into_owned(),
-    }
-}
-
-fn turn_end(result: TurnResult<'_>) -> TurnEnd {
-    TurnEnd {
-        is_error: result.is_error,
-        subtype: subtype_name(result.subtype),
-        api_error_status: result.api_error_status,
-        text: result.result.map(std::borrow::Cow::into_owned),
-        structured_output: result.structured_output.and_then(|raw| serde_json::from_str(raw.get()).ok()),
-        cli_cost: result.total_cost_usd,
-        errors: result.errors.into_iter().map(std::borrow::Cow::into_owned).collect(),
-    }
+/// The input of a tool call that the CLI asks about because of its check of dangerous commands.
+fn checked_input(request: &RawValue) -> Option<Box<RawValue>> {
+    let permission = ToolPermission::read(request)?;
+    (permission.reason.as_deref() == Some("safetyCheck")).then(|| permission.input.to_owned())
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float to integer casts saturate")]

@@ -134,6 +134,7 @@ impl Running {
         UsageSnapshot {
             usage: used.usage + (now.usage - self.at_start.usage),
             cost: used.cost + (now.cost - self.at_start.cost),
+            assumed: used.assumed + (now.assumed - self.at_start.assumed),
         }
     }
 
@@ -312,6 +313,7 @@ impl Running {
             tools: self.progress.tools,
             resumed: self.progress.resumed,
             usage: used.usage,
+            price_assumed: used.assumed > Cost::ZERO,
         });
         record.failure = failure;
         record

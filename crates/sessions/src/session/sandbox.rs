@@ -113,9 +113,9 @@ impl SessionSandbox {
         // A reattached sandbox already has its slot and its lease.
         self.slot = slot.or(self.slot.take());
         self.lease = lease.or(self.lease.take());
-        let (record, repairs) = (sandbox.record(), sandbox.repairs.clone());
+        let (record, model, repairs) = (sandbox.record(), sandbox.model.clone(), sandbox.repairs.clone());
         self.attached = Some(Attached { sandbox, applied_env: None });
-        Ok(Ready { template, transcript_lost, spent, record, repairs })
+        Ok(Ready { template, model, transcript_lost, spent, record, repairs })
     }
 
     /// Takes the sandbox and its slot out, to take the sandbox down. The lease stays until
@@ -272,6 +272,8 @@ impl SessionSandbox {
 /// A sandbox whose agent waits for messages.
 pub(crate) struct Ready {
     pub(crate) template: Arc<AgentTemplate>,
+    /// The model that a new agent was started with.
+    pub(crate) model: String,
     /// A conversation was to be resumed, but its transcript is lost.
     pub(crate) transcript_lost: bool,
     /// The cost of the task that was running, if the sandbox was reattached.

@@ -10,7 +10,7 @@ use crate::{Store, StoreError, row};
 
 const SUMS: &str = "coalesce(sum(requests), 0), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),
      coalesce(sum(cache_write_tokens), 0), coalesce(sum(cache_read_tokens), 0), coalesce(sum(cost), 0),
-     coalesce(sum(estimated), 0), coalesce(sum(cli), 0)";
+     coalesce(sum(estimated), 0), coalesce(sum(assumed), 0), coalesce(sum(cli), 0)";
 
 impl Store {
     /// The balance of each account, in the order of the accounts.
@@ -85,7 +85,7 @@ fn source(filter: &UsageFilter, with_cli: bool) -> (String, Vec<Value>) {
     }
     let mut ours = format!(
         "SELECT day, key, session, model, requests, input_tokens, output_tokens, cache_write_tokens, cache_read_tokens,
-             cost, estimated, 0 AS cli FROM usage WHERE {condition}"
+             cost, estimated, assumed, 0 AS cli FROM usage WHERE {condition}"
     );
     if let Some(model) = &filter.model {
         parameters.push(model.clone().into());
@@ -94,7 +94,7 @@ fn source(filter: &UsageFilter, with_cli: bool) -> (String, Vec<Value>) {
     if with_cli {
         let _ = write!(
             ours,
-            " UNION ALL SELECT day, key, session, '', 0, 0, 0, 0, 0, 0, 0, cost FROM cli_usage WHERE {condition}"
+            " UNION ALL SELECT day, key, session, '', 0, 0, 0, 0, 0, 0, 0, 0, cost FROM cli_usage WHERE {condition}"
         );
     }
     (ours, parameters)
@@ -103,7 +103,7 @@ fn source(filter: &UsageFilter, with_cli: bool) -> (String, Vec<Value>) {
 fn decode(row: &Row<'_>, by: &[Dimension], with_cli: bool) -> rusqlite::Result<UsageRow> {
     let count = |column| row.get(column).map(row::unsigned);
     let money = |column| row.get(column).map(row::as_cost);
-    let group = by.iter().enumerate().map(|(n, dimension)| Ok((*dimension, row.get(8 + n)?)));
+    let group = by.iter().enumerate().map(|(n, dimension)| Ok((*dimension, row.get(9 + n)?)));
     Ok(UsageRow {
         usage: Usage {
             requests: count(0)?,
@@ -114,7 +114,8 @@ fn decode(row: &Row<'_>, by: &[Dimension], with_cli: bool) -> rusqlite::Result<U
         },
         cost: money(5)?,
         estimated: money(6)?,
-        cli_cost: if with_cli { Some(money(7)?) } else { None },
+        assumed: money(7)?,
+        cli_cost: if with_cli { Some(money(8)?) } else { None },
         group: group.collect::<rusqlite::Result<_>>()?,
     })
 }

@@ -108,6 +108,7 @@ pub(super) fn completed(task: &TaskRecord, finished: Timestamp) -> TaskRecord {
             tools: vec!["Bash".to_owned()],
             resumed: true,
             usage: Usage { input_tokens: 1, output_tokens: 2, ..Usage::default() },
+            price_assumed: false,
         }),
         ..task.clone()
     }

@@ -21,6 +21,7 @@ async fn charge(store: &Store, id: u64, day: &str, key: &str, session: &str, nan
         usage: Usage { requests: 1, output_tokens: 5, ..Usage::default() },
         cost: Cost::from_nano_dollars(nanos),
         estimated: Cost::ZERO,
+        assumed: Cost::from_nano_dollars(nanos),
     };
     let settle = Change::SettleRequest { id, charge };
     // A request is settled once, however often the change comes.
@@ -62,6 +63,8 @@ async fn usage_is_added_up_and_filtered() {
                 (names.join("/"), row.cost.nano_dollars(), row.cli_cost.map(Cost::nano_dollars))
             };
             assert_eq!(report.totals.cost, report.rows.iter().map(|row| row.cost).sum());
+            assert_eq!(report.totals.assumed, report.totals.cost);
+            assert!(report.rows.iter().all(|row| row.assumed == row.cost));
             report.rows.iter().map(row).collect::<Vec<_>>()
         }
     };

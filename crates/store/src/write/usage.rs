@@ -55,6 +55,7 @@ pub(super) fn charge_open(connection: &Connection) -> Result<(), StoreError> {
             usage: Usage { requests: 1, ..Usage::default() },
             cost: request.estimate,
             estimated: request.estimate,
+            assumed: Cost::ZERO,
         };
         write(connection, &request, &charge, request.estimate)?;
     }
@@ -80,14 +81,15 @@ fn write(connection: &Connection, request: &OpenRequest, charge: &Charge, assume
     connection
         .prepare_cached(
             "INSERT INTO usage (day, key, session, model, requests, input_tokens, output_tokens, cache_write_tokens,
-                 cache_read_tokens, cost, estimated)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                 cache_read_tokens, cost, estimated, assumed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
              ON CONFLICT DO UPDATE SET
                  requests = requests + excluded.requests, input_tokens = input_tokens + excluded.input_tokens,
                  output_tokens = output_tokens + excluded.output_tokens,
                  cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens,
                  cache_read_tokens = cache_read_tokens + excluded.cache_read_tokens,
-                 cost = cost + excluded.cost, estimated = estimated + excluded.estimated",
+                 cost = cost + excluded.cost, estimated = estimated + excluded.estimated,
+                 assumed = assumed + excluded.assumed",
         )?
         .execute(params![
             request.day.to_string(),
@@ -101,6 +103,7 @@ fn write(connection: &Connection, request: &OpenRequest, charge: &Charge, assume
             row::integer(charge.usage.cache_read_input_tokens),
             row::cost(charge.cost),
             row::cost(charge.estimated),
+            row::cost(charge.assumed),
         ])?;
     let mut add = connection.prepare_cached(
         "INSERT INTO spending (account, spent, assumed) VALUES (?1, ?2, ?3)

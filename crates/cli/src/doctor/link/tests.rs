@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use engine::{ContainerExit, Engine as _, FakeEngine, Labels, Limits, Mount, Network};
 use futures::SinkExt as _;
-use sandbox::SandboxSettings;
+use sandbox::{LimitProof, SandboxSettings};
 use sandbox_link::frame::{Hello, Up};
 use tokio::net::UnixStream;
 use tokio_tungstenite::client_async;
@@ -20,6 +20,7 @@ fn settings() -> SandboxSettings {
         network: Network::None,
         limits: Limits::new(1 << 30, 1_000_000_000, 64),
         runtime: None,
+        limit_proof: LimitProof::NotRequired,
         disk_bytes: 1 << 30,
         orphan_ttl: Duration::from_mins(1),
     }

@@ -124,7 +124,7 @@ impl Agent {
                 if ready.transcript_lost {
                     scope.durable.forget_conversation();
                 }
-                self.conversation.attach(ready.template);
+                self.conversation.attach(ready.template, ready.model);
                 scope.durable.record_sandbox(ready.record);
                 self.assign_to_session(scope.durable);
                 self.repository.follow_pushes(&self.sandbox, scope);

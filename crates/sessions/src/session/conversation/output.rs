@@ -1,9 +1,10 @@
 //! The agent's lines: published as events, and applied to the running task.
 
-use claude_stream::{AgentLine, Decoder, LineError, deny_tool, user_message};
+use agent_template::PermissionMode;
+use claude_stream::{AgentLine, Decoder, LineError, allow_tool, deny_tool, user_message};
 use domain::task::{ErrorType, Failure};
 use failpoint::failpoint;
-use gateway::SandboxGateway;
+use gateway::{GatewayFailure, SandboxGateway};
 use sandbox::belongs_in_log;
 use tokio::time::Instant;
 use tracing::{debug, info};
@@ -99,17 +100,27 @@ impl Conversation {
                 }
             }
             AgentSignal::Ended(end) => self.on_turn_end(*end, context),
-            AgentSignal::Asked { request_id, subtype } => {
-                debug!(session.id = %durable.id(), request = subtype, "the agent asked a question, and nobody can answer");
-                self.outbox.push(deny_tool(&request_id, "nobody can answer here"));
+            AgentSignal::Asked { request_id, subtype, checked } => {
+                debug!(session.id = %durable.id(), request = subtype, allowed = checked.is_some(), "the agent asked a question");
+                self.outbox.push(match checked.filter(|_| self.allows_every_call()) {
+                    Some(input) => allow_tool(&request_id, &input),
+                    None => deny_tool(&request_id, "nobody can answer here"),
+                });
             }
             AgentSignal::Answered { request_id, answer } => {
                 if let Err(error) = &answer {
                     info!(session.id = %durable.id(), request.id = request_id, error, "the agent refused a request");
                 }
+                self.on_model_answer(&request_id, answer.as_ref().err().map(String::as_str), context);
                 self.on_answer(&request_id, answer.ok().flatten().as_deref(), context);
             }
         }
+    }
+
+    /// The template allows every call of a tool, because the sandbox is the boundary. The CLI's own check of commands adds nothing.
+    fn allows_every_call(&self) -> bool {
+        let mode = self.template.as_ref().map(|template| template.settings.permission_mode);
+        mode == Some(PermissionMode::BypassPermissions)
     }
 
     fn on_turn_end(&mut self, end: TurnEnd, context: &mut LineContext<'_>) {
@@ -118,6 +129,9 @@ impl Conversation {
         let total = end.cli_cost.unwrap_or(before);
         gateway.release_requests();
         // Any other turn belongs to the session and ends no task.
+        if end.unasked {
+            return;
+        }
         let Some(mut running) = tasks.take_accepted() else { return };
         running.add_cli_cost((total - before).max(0.0));
         self.dialogue.cli_total = total;
@@ -138,6 +152,9 @@ impl Conversation {
                 record
             }
             TurnOutcome::Failed(failure) => {
+                if matches!(gateway.failure(), Some(GatewayFailure::ModelRefused { .. })) {
+                    self.forget_model();
+                }
                 gateway.end_task(task_end(Some(&failure)));
                 running.fail(gateway.usage(), failure)
             }

@@ -63,7 +63,7 @@ impl Narrator {
             | AgentEvent::BlockStop { parent, .. }
             | AgentEvent::MessageStart { parent, .. }
             | AgentEvent::MessageDelta { parent, .. }
-            | AgentEvent::MessageStop { parent }
+            | AgentEvent::MessageStop { parent, .. }
             | AgentEvent::Assistant { parent, .. }
             | AgentEvent::ToolResults { parent, .. } => {
                 for held in self.held.extract_if(.., |held| held.parent.as_deref() == parent.as_deref()) {
@@ -80,6 +80,7 @@ impl Narrator {
             | AgentEvent::Subagent { .. }
             | AgentEvent::ControlRequest { .. }
             | AgentEvent::ControlResponse { .. }
+            | AgentEvent::CommandLifecycle { .. }
             | AgentEvent::Status { .. }
             | AgentEvent::UserText { .. }
             | AgentEvent::Unknown { .. } => {}

@@ -1,6 +1,9 @@
 use claude_stream::Decoder;
 use domain::event::Event;
 use observe::redact::SessionRedactor;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
 
 use super::{AgentSignal, Narrator};
 
@@ -46,6 +49,26 @@ fn delta(text: &str) -> String {
 
 fn stop() -> String {
     stream(r#"{"type":"message_stop"}"#)
+}
+
+fn begin(index: u32) -> String {
+    stream(&format!(r#"{{"type":"content_block_start","index":{index},"content_block":{{"type":"text","text":""}}}}"#))
+}
+
+fn end(index: u32) -> String {
+    stream(&format!(r#"{{"type":"content_block_stop","index":{index}}}"#))
+}
+
+/// The end of a message that was cut off in a block.
+fn abandoned(index: u32) -> String {
+    format!(
+        r#"{{"type":"stream_event","event":{{"type":"message_stop"}},"parent_tool_use_id":null,"abandoned_blocks":{{"api_message_id":"1","from_block_index":{index}}}}}"#
+    )
+}
+
+fn api_retry() -> String {
+    r#"{"type":"system","subtype":"api_retry","attempt":1,"max_retries":10,"retry_delay_ms":598,"error_status":null,"error":"unknown"}"#
+        .to_owned()
 }
 
 fn stream(event: &str) -> String {
@@ -99,6 +122,81 @@ fn a_cut_answer_is_void_from_its_first_event() {
     // Complete messages stay valid.
     let complete = lines([start("1"), delta("a"), assistant("1", &text_block("a")), stop(), start("2"), delta("b")]);
     assert_eq!(complete, ["text:a", "text:b"]);
+}
+
+#[test]
+fn an_abandoned_message_is_void_from_its_first_incomplete_block() {
+    let (one, two) = (assistant("1", &text_block("a")), assistant("2", &text_block("abc")));
+    // All of it is asked again.
+    let all =
+        lines([start("1"), begin(0), delta("a"), end(0), abandoned(0), api_retry(), start("2"), delta("b"), stop()]);
+    assert_eq!(all, ["text:a", "retry:unknown Some(1)", "text:b"]);
+    // The first block is complete, and the agent goes on from there.
+    let begun = || [start("1"), begin(0), delta("a"), one.clone(), end(0), begin(1), delta("b"), delta("c"), end(1)];
+    let goes_on = |rest: &[String]| {
+        let lines = [&begun()[..], &[abandoned(1)], rest].concat();
+        narrate(&lines.iter().map(String::as_str).collect::<Vec<_>>()).0
+    };
+    let streamed = goes_on(&[start("2"), begin(0), delta("d"), stop()]);
+    assert_eq!(streamed, ["text:a", "text:b", "text:c", "retry:connection_cut Some(2)", "text:d"]);
+    let whole = goes_on(&[two, tool_message(), result("t", "1")]);
+    let told = ["text:a", "text:b", "text:c", "retry:connection_cut Some(2)", "text:abc"];
+    assert_eq!(whole, [&told[..], &["tool_start:Bash {}", "tool_end:1 false"]].concat());
+    // The calls of the complete blocks are answered first.
+    let after_calls = goes_on(&[tool_message(), result("t", "1"), start("2"), delta("d"), stop()]);
+    let told = ["text:a", "text:b", "text:c", "tool_start:Bash {}", "retry:connection_cut Some(2)", "tool_end:1 false"];
+    assert_eq!(after_calls, [&told[..], &["text:d"]].concat());
+    // An interrupted turn is not asked again, and a message without an incomplete block has nothing to void.
+    assert_eq!(goes_on(&[]), ["text:a", "text:b", "text:c"]);
+    let complete = lines([start("1"), begin(0), delta("a"), one, end(0), abandoned(1), start("2"), delta("b"), stop()]);
+    assert_eq!(complete, ["text:a", "text:b"]);
+}
+
+fn tool_message() -> String {
+    assistant("1", &tool("t", "Bash", "{}"))
+}
+
+proptest! {
+    /// However often an answer is cut off, and wherever, its text is published once.
+    #[test]
+    fn text_is_told_once(
+        answers in vec(vec("[a-z]{1,3}", 1..5), 1..4),
+        cuts in vec((any::<Index>(), any::<bool>()), 0..6),
+    ) {
+        let (mut sent, mut kept, mut cuts, mut id) = (Vec::new(), String::new(), cuts.into_iter(), 0);
+        // Each answer is one block. A cut repeats it from its beginning; after a complete block it goes on behind that.
+        for deltas in &answers {
+            loop {
+                id += 1;
+                sent.extend([start(&id.to_string()), begin(0)]);
+                let cut = cuts.next();
+                let until = cut.as_ref().map_or(deltas.len(), |(at, _)| at.index(deltas.len()));
+                sent.extend(deltas[..until].iter().map(|text| delta(text)));
+                if let Some((_, told)) = cut {
+                    sent.extend([end(0), abandoned(0)]);
+                    sent.extend(told.then(api_retry));
+                } else {
+                    sent.extend([assistant(&id.to_string(), &text_block(&deltas.concat())), end(0), stop()]);
+                    break;
+                }
+            }
+            kept.push_str(&deltas.concat());
+        }
+        let (told, _) = narrate(&sent.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut shown: Vec<(usize, &str)> = Vec::new();
+        for (seq, event) in told.iter().enumerate().map(|(at, event)| (at + 1, event)) {
+            match event.split_once(':').unwrap() {
+                ("text", text) => shown.push((seq, text)),
+                (_, retry) => {
+                    if let Some(from) = retry.split_once("Some(").map(|(_, from)| from.trim_end_matches(')')) {
+                        let from: usize = from.parse().unwrap();
+                        shown.retain(|(seq, _)| *seq < from);
+                    }
+                }
+            }
+        }
+        prop_assert_eq!(shown.into_iter().map(|(_, text)| text).collect::<String>(), kept);
+    }
 }
 
 #[test]
@@ -158,4 +256,34 @@ fn what_waited_is_void_with_its_message_and_only_with_it() {
     assert_eq!(cut, ["text:zk", "retry:connection_cut Some(1)", "text:b"]);
     let stopped = lines([start("1"), delta("zk"), stop(), retry()]);
     assert_eq!(stopped, ["text:zk", "retry:x None"]);
+}
+
+#[test]
+fn lines_that_mean_nothing_to_a_person_are_not_told() {
+    let told = lines([
+        r#"{"type":"command_lifecycle","command_uuid":"u","state":"queued"}"#.to_owned(),
+        r#"{"type":"tool_progress","tool_use_id":"t","elapsed_time_seconds":2}"#.to_owned(),
+        r#"{"type":"system","subtype":"session_state_changed","state":"idle"}"#.to_owned(),
+        r#"{"type":"system","subtype":"background_tasks_changed"}"#.to_owned(),
+        r#"{"type":"system","subtype":"tomorrow"}"#.to_owned(),
+    ]);
+    assert_eq!(told, ["raw:"], "an unknown line is told as it came");
+}
+
+#[test]
+fn the_clis_own_check_is_told_from_other_questions() {
+    let ask = |reason: &str| {
+        format!(
+            r#"{{"type":"control_request","request_id":"r","request":{{"subtype":"can_use_tool","tool_name":"Bash","input":{{"command":"rm"}}{reason}}}}}"#
+        )
+    };
+    let checked = |line: &str| match narrate(&[line]).1.remove(0) {
+        AgentSignal::Asked { checked, .. } => checked.map(|input| input.get().to_owned()),
+        other => panic!("{other:?}"),
+    };
+    let input = Some(r#"{"command":"rm"}"#.to_owned());
+    assert_eq!(checked(&ask(r#","decision_reason_type":"safetyCheck""#)), input);
+    assert_eq!(checked(&ask(r#","decision_reason_type":"mode""#)), None);
+    assert_eq!(checked(&ask("")), None);
+    assert_eq!(checked(r#"{"type":"control_request","request_id":"r","request":{"subtype":"elicitation"}}"#), None);
 }

@@ -72,6 +72,7 @@ pub(crate) fn gateway_failure(failure: &GatewayFailure) -> Failure {
         GatewayFailure::NoCredential { .. } => ErrorType::NoCredential,
         GatewayFailure::CapacityReached { .. } => ErrorType::CapacityReached,
         GatewayFailure::BudgetExceeded { .. } => ErrorType::BudgetExceeded,
+        GatewayFailure::ModelRefused { .. } => ErrorType::ModelRefused,
         GatewayFailure::Unreachable { .. } => ErrorType::ModelUnreachable,
         GatewayFailure::BadRequest { .. } => ErrorType::ExitCode,
     };
@@ -91,6 +92,7 @@ fn agent_failure(end: &TurnEnd) -> Failure {
         ("error_max_structured_output_retries", _) => ErrorType::InvalidOutput,
         (_, Some(401 | 403)) => ErrorType::AuthExpired,
         (_, Some(429 | 529)) => ErrorType::CapacityReached,
+        (_, Some(404)) => ErrorType::ModelRefused,
         _ => ErrorType::ExitCode,
     };
     Failure { error_type, error: format!("the agent failed: {}", said.chars().take(500).collect::<String>()) }

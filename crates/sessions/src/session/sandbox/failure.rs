@@ -24,8 +24,12 @@ pub(crate) fn failure_of(error: &NotLaunched) -> Failure {
             format!("the image {image} is not there; build it with `claude-runner image build`"),
         ),
         NotLaunched::Sandbox(
-            error
-            @ (LaunchError::Engine(_) | LaunchError::Link(_) | LaunchError::Runtime { .. } | LaunchError::Timeout),
+            error @ (LaunchError::Engine(_)
+            | LaunchError::Link(_)
+            | LaunchError::Runtime { .. }
+            | LaunchError::Unlimited(_)
+            | LaunchError::NotConnected(_)
+            | LaunchError::Timeout),
         ) => Failure::new(ErrorType::EngineUnavailable, error_chain(error)),
         NotLaunched::Sandbox(LaunchError::Ended(end)) => failure_of_end(end),
         NotLaunched::Sandbox(error @ LaunchError::Send(_)) => {

@@ -81,6 +81,7 @@ impl Wanted {
             task: Some(AssignedTask {
                 payer: self.payer.clone().unwrap_or_default(),
                 trace: self.trace.before_agent(),
+                model: Some(self.model.clone()),
             }),
         }
     }

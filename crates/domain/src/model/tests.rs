@@ -1,0 +1,130 @@
+use super::*;
+
+#[test]
+fn only_the_form_of_a_name_is_checked() {
+    for good in [
+        "sonnet",
+        "opus[1m]",
+        "claude-next-9",
+        "gpt-5",
+        "claude-haiku-4-5@20251001",
+        "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6",
+        "bedrock/anthropic.claude-sonnet-4-6-v1:0",
+        "openrouter/anthropic/claude-sonnet-4.5",
+        "@cf/meta/llama-3.1-8b",
+        "0",
+    ] {
+        assert_eq!(check_model_name(good), Ok(()), "{good}");
+    }
+    let long = "a".repeat(257);
+    for bad in [
+        "",
+        " ",
+        "[1m]",
+        "-p",
+        "--dangerously",
+        "sonnet ",
+        "son net",
+        "sonnet\n",
+        "sonnet[]",
+        "sonnet[1m",
+        "sonnet[1m][2m]",
+        "sonnet[[1m]]",
+        "sonnet[1 m]",
+        "sonnet]",
+        "\"sonnet\"",
+        "$(x)",
+        "modèle",
+        &long,
+    ] {
+        assert_eq!(check_model_name(bad), Err(InvalidModelName), "{bad:?}");
+    }
+    assert_eq!(check_model_name(&long[1..]), Ok(()));
+}
+
+#[test]
+fn a_platforms_name_is_that_of_the_api() {
+    for (name, own) in [
+        ("claude-sonnet-4-6", "claude-sonnet-4-6"),
+        ("claude-sonnet-4-6[1m]", "claude-sonnet-4-6"),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5-20250929"),
+        ("anthropic.claude-3-5-sonnet-20241022-v2:0", "claude-3-5-sonnet-20241022"),
+        ("anthropic.claude-3-haiku-20240307-v1:0:48k", "claude-3-haiku-20240307"),
+        ("global.anthropic.claude-opus-4-6-v1", "claude-opus-4-6"),
+        ("bedrock/us-east-1/anthropic.claude-opus-4-6-v1:0", "claude-opus-4-6"),
+        (
+            "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "claude-haiku-4-5-20251001",
+        ),
+        ("claude-haiku-4-5@20251001", "claude-haiku-4-5-20251001"),
+        ("claude-3-5-sonnet-v2@20241022", "claude-3-5-sonnet-20241022"),
+        ("vertex_ai/claude-sonnet-4-6@default", "claude-sonnet-4-6"),
+        ("openrouter/anthropic/claude-sonnet-4.5", "claude-sonnet-4-5"),
+        // These are no names of Claude models.
+        ("gpt-4.1", "gpt-4.1"),
+        ("my-anthropic.claude-opus-4-6", "my-anthropic.claude-opus-4-6"),
+        ("claude-haiku-4-5@evil", "claude-haiku-4-5@evil"),
+        ("azure/team-a", "azure/team-a"),
+        ("", ""),
+    ] {
+        assert_eq!(first_party(name), own, "{name}");
+    }
+}
+
+#[test]
+fn a_list_covers_every_spelling_of_its_models() {
+    for (model, listed) in [
+        ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),
+        ("claude-sonnet-4-5[1m]", "claude-sonnet-4-5"),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5"),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "sonnet"),
+        ("claude-haiku-4-5@20251001", "haiku"),
+        ("claude-haiku-4-5@20251001", "claude-haiku-4-5@20251001"),
+        ("sonnet[1m]", "sonnet"),
+    ] {
+        assert!(is_same_model(model, listed), "{model} {listed}");
+    }
+    for (model, listed) in [
+        ("claude-sonnet-4-5", "claude-sonnet-4"),
+        ("claude-opus-4-6", "sonnet"),
+        ("sonnet", "claude-sonnet-4-6"),
+        ("my-sonnet", "sonnet"),
+        ("opusplan", "opus"),
+        ("claude-opus-4-6", "claude"),
+        ("claude-opus-4-6", ""),
+    ] {
+        assert!(!is_same_model(model, listed), "{model} {listed}");
+    }
+}
+
+#[test]
+fn a_short_name_stands_for_its_family() {
+    for (asked, requested) in [
+        ("sonnet", "claude-sonnet-5-5"),
+        ("Sonnet[1m]", "us.anthropic.claude-sonnet-4-6"),
+        ("opusplan", "claude-opus-5-5"),
+        ("opusplan", "claude-sonnet-5-5"),
+        ("best", "claude-fable-5-2"),
+        ("default", "claude-opus-5-5"),
+        ("claude-sonnet-4-5", "claude-sonnet-4-5-20250929"),
+        ("claude-sonnet-4-5-20250929[1m]", "claude-sonnet-4-5"),
+        ("my-model", "my-model"),
+        // An operator can map a short name to any name, such as one of a gateway.
+        ("haiku", "haiku"),
+        ("haiku", "a-model-of-the-gateway"),
+        ("Opus", "claude-opus-5-5"),
+    ] {
+        assert!(may_stand_for(asked, requested), "{asked} {requested}");
+    }
+    for (asked, requested) in [
+        ("sonnet", "claude-opus-5-5"),
+        ("opusplan", "claude-haiku-5-5"),
+        ("haiku", "vertex/claude-opus-5-5"),
+        ("claude-opus-4", "claude-opus-4-6"),
+        ("claude-sonnet-4-5", "claude-sonnet-4-6"),
+        ("my-model", "claude-sonnet-4-6"),
+    ] {
+        assert!(!may_stand_for(asked, requested), "{asked} {requested}");
+    }
+}
