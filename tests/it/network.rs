@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_util::task::TaskTracker;
 
 use crate::compatibility::acme_api;
 use crate::server::{Setup, TestServer, printed};
@@ -32,9 +33,9 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let proxy = Proxy { address, hosts: Arc::default(), asked: Arc::default() };
         let serving = proxy.clone();
-        tokio::spawn(async move {
+        TaskTracker::new().spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serving.clone().serve(client));
+                TaskTracker::new().spawn(serving.clone().serve(client));
             }
         });
         proxy
@@ -138,7 +139,7 @@ async fn a_private_authority_is_trusted_if_it_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     let behind: Arc<Mutex<Option<SocketAddr>>> = Arc::default();
-    tokio::spawn(terminate_tls(listener, TlsAcceptor::from(Arc::new(config)), Arc::clone(&behind)));
+    TaskTracker::new().spawn(terminate_tls(listener, TlsAcceptor::from(Arc::new(config)), Arc::clone(&behind)));
 
     let named = Setup::new().env("ANTHROPIC_BASE_URL", &base).env("CA_FILE", ca_file.display().to_string());
     let server = named.start().await;
@@ -155,7 +156,7 @@ async fn a_private_authority_is_trusted_if_it_is_named() {
 async fn terminate_tls(listener: TcpListener, acceptor: TlsAcceptor, behind: Arc<Mutex<Option<SocketAddr>>>) {
     while let Ok((client, _)) = listener.accept().await {
         let (acceptor, behind) = (acceptor.clone(), Arc::clone(&behind));
-        tokio::spawn(async move {
+        TaskTracker::new().spawn(async move {
             let Ok(client) = acceptor.accept(client).await else { return };
             let address = behind.lock().unwrap().unwrap();
             forward(client, TcpStream::connect(address).await.unwrap()).await;

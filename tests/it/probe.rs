@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use crate::server::Setup;
 
@@ -31,7 +32,7 @@ impl ChangedEngine {
         let client = reqwest::Client::builder().unix_socket(socket).pool_max_idle_per_host(0).build().unwrap();
         let router = Router::new().fallback(pass_on).with_state((Arc::new(client), change));
         let listener = UnixListener::bind(directory.path().join("engine.sock")).unwrap();
-        let running = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let running = TaskTracker::new().spawn(async move { axum::serve(listener, router).await.unwrap() });
         ChangedEngine { directory, running }
     }
 

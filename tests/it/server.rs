@@ -135,7 +135,10 @@ impl TestServer {
 
     /// Returns the containers of this server's sandboxes.
     pub(crate) async fn containers(&self) -> Vec<ContainerSummary> {
-        self.engine.list_containers(&self.labels()).await.unwrap()
+        let mut containers = self.engine.list_containers(&self.labels()).await.unwrap();
+        // A probe comes when the server decides.
+        containers.retain(|container| !container.labels.contains_key("claude-runner.probe"));
+        containers
     }
 
     /// Returns the only container.

@@ -52,6 +52,7 @@ class TaskRecord(TypedDict, total=False):
     context: Optional[str]
     truncated: bool
     model: str
+    scripted: bool
     maxTurns: int
     timeoutMs: int
     maxCostUsd: Optional[float]

@@ -189,7 +189,7 @@ fn a_template_is_what_its_directory_holds_and_nothing_beside_it() {
 #[test]
 fn a_mistake_is_named_with_its_place_and_what_it_may_be() {
     for (text, place, words) in [
-        ("max_turns = 3\nmodle = \"x\"", "agent.toml:2:1: ", &["modle", "`model`"][..]),
+        ("max_turns = 3\nmodle = \"x\"", "agent.toml:2:1: ", &["modle", "did you mean model"][..]),
         ("max_turns = \"3\"", "agent.toml:1:13: ", &["string", "i64"]),
         ("\n\nmax_turns = 0", "agent.toml:3:13: ", &["max_turns", "from 1 to 1000"]),
         ("timeout_ms = 99999999999", "agent.toml:1:14: ", &["timeout_ms", "86400000"]),

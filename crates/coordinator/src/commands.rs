@@ -79,8 +79,8 @@ pub fn run() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match arguments.command {
-            Command::Serve(options) => serve::run(*options).await,
-            Command::Try(options) => trial::run(options).await,
+            Command::Serve(options) => Box::pin(serve::run(*options)).await,
+            Command::Try(options) => Box::pin(trial::run(options)).await,
             Command::Doctor(options) => {
                 let json = options.json;
                 cli::doctor::run(options.settings(), json).await

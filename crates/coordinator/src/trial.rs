@@ -177,13 +177,11 @@ fn settings(options: &TryOptions, place: &Place) -> anyhow::Result<ServeOptions>
 
 /// Returns `port`, or 0 for any free one if it is taken.
 fn free_port(port: u16) -> u16 {
-    match std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-        Ok(_) => port,
-        Err(_) => {
-            say(&format!("port {port} is taken, so the server gets a free one"));
-            0
-        }
+    if std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        return port;
     }
+    say(&format!("port {port} is taken, so the server gets a free one"));
+    0
 }
 
 async fn build_missing_image(engine: &dyn Engine, image: &str) -> anyhow::Result<()> {

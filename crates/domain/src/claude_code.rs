@@ -84,8 +84,7 @@ mod tests {
 
     #[test]
     fn versions_are_ordered_by_their_numbers() {
-        let ordered =
-            ["1.99.99", "2.0.300", "2.1.9", "2.1.10", "2.1.197", "2.10.0"].map(|text| text.parse::<Version>());
+        let ordered = ["1.99.99", "2.0.300", "2.1.9", "2.1.10", "2.1.197", "2.10.0"].map(str::parse::<Version>);
         assert!(ordered.is_sorted_by(|one, other| one.unwrap() < other.unwrap()));
     }
 

@@ -12,8 +12,8 @@
 //! | [`repository`] | repositories, branches and pull requests of repository tasks |
 //! | [`webhook`] | deliveries, targets and secrets of webhooks |
 //! | [`agent`] | names of agent templates |
-//! | [`claude_code`] | versions of Claude Code |
 //! | [`model`] | names of models, and the model behind each |
+//! | [`claude_code`] | versions of Claude Code |
 //! | [`plain`] | the messages of libraries and of the operating system, in words for people |
 //! | [`sandbox`] | paths inside every sandbox |
 //!

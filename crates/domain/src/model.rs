@@ -92,24 +92,18 @@ pub fn is_same_model(model: &str, listed: &str) -> bool {
     named == listed || model == listed || without_date(&model) == listed || is_of_family(&model, listed)
 }
 
-/// Returns true if Claude Code, asked for `asked`, may send a request for `requested`: the same model in any spelling, or one that
-/// the short name can stand for: any model of its family, and any of no known family, to which a gateway may map it.
-pub fn may_stand_for(asked: &str, requested: &str) -> bool {
-    let requested = first_party(requested);
-    match without_suffix(asked).to_ascii_lowercase().as_str() {
+/// Returns true if `sent`, in a request, is the model that `asked` names, in any spelling. A short name stands for any model of its
+/// family, and for any model of no known family, to which a gateway may map it.
+pub fn is_asked_model(sent: &str, asked: &str) -> bool {
+    let (sent, asked) = (sent.to_ascii_lowercase(), without_suffix(asked).to_ascii_lowercase());
+    let sent = first_party(&sent);
+    let families = || FAMILIES.iter().filter(|family| is_of_family(&sent, family));
+    match asked.as_str() {
         "best" | "default" => true,
-        _ if !has_family(&requested) && is_alias(asked) => true,
-        "opusplan" => ["opus", "sonnet"].iter().any(|family| is_of_family(&requested, family)),
-        alias if is_alias(alias) => is_of_family(&requested, alias),
-        _ => {
-            let asked = first_party(asked);
-            asked == requested || without_date(&asked) == without_date(&requested)
-        }
+        "opusplan" => families().all(|family| ["opus", "sonnet"].contains(family)),
+        family if FAMILIES.contains(&family) => families().all(|found| *found == family),
+        asked => without_date(&first_party(asked)) == without_date(&sent),
     }
-}
-
-fn has_family(model: &str) -> bool {
-    FAMILIES.iter().any(|family| is_of_family(model, family))
 }
 
 fn is_of_family(model: &str, family: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::model::may_stand_for;
+use domain::model::is_asked_model;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
@@ -18,7 +18,6 @@ use super::failure::GatewayFailure;
 use super::headers::strip_model_request;
 use super::meter::MeteredRequest;
 use super::permission::{self, Denied, Permitted};
-
 use super::sandbox::SandboxGateway;
 use super::task::TaskRequests;
 use crate::budget::Refusal;
@@ -107,7 +106,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     };
     strip_model_request(&mut headers);
     sandbox.shared.removed_betas.remove(&mut headers, &sandbox.shared.metrics);
-    let is_of_task = task.model.as_deref().is_none_or(|asked| may_stand_for(asked, &model));
+    let is_of_task = task.model.as_deref().is_none_or(|asked| is_asked_model(&model, asked));
     let query = head.uri.query().map(str::to_owned);
     let request = ModelRequest { endpoint, query, headers, body, model, is_of_task };
     let relay = Relay { sandbox: Arc::clone(sandbox), request, room, entry, task, slot };

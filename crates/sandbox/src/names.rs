@@ -14,6 +14,8 @@ const PREFIX: &str = "claude-runner-";
 const INSTANCE: &str = "claude-runner.instance";
 const SANDBOX: &str = "claude-runner.sandbox";
 const SESSION: &str = "claude-runner.session";
+/// On a container that only shows whether sandboxes work.
+const PROBE: &str = "claude-runner.probe";
 const VOLUME: &str = "claude-runner.volume";
 
 /// The name of an installation. It labels the installation's containers, volumes and sockets, so that others on the
@@ -67,6 +69,12 @@ impl Instance {
     pub(super) fn sandbox_labels(&self, sandbox: &SandboxName) -> Labels {
         let mut labels = self.labels();
         labels.insert(SANDBOX.to_owned(), sandbox.0.clone());
+        labels
+    }
+
+    pub(super) fn probe_labels(&self, sandbox: &SandboxName) -> Labels {
+        let mut labels = self.sandbox_labels(sandbox);
+        labels.insert(PROBE.to_owned(), "true".to_owned());
         labels
     }
 

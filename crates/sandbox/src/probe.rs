@@ -145,7 +145,7 @@ impl SandboxHost {
         let spec = ContainerSpec {
             name: name.container(),
             image: self.settings.image.clone(),
-            labels: self.instance.sandbox_labels(name),
+            labels: self.instance.probe_labels(name),
             command: Vec::new(),
             environment: BTreeMap::from([
                 ("LINK".to_owned(), attached.address.clone()),

@@ -147,14 +147,15 @@ mod tests {
         source.split('"').skip(1).step_by(2)
     }
 
+    /// The rules of a repository task, which extend the CLI's own prompt.
+    const OPTIONAL: [&str; 1] = ["--append-system-prompt"];
+
     #[test]
     fn every_argument_and_variable_of_a_sandbox_is_tested() {
         let launch = Launch::new().resume("id");
         let arguments = launch.arguments();
         let environment = launch.environment("/home", "http://127.0.0.1:1", OsString::new());
         let product = PRODUCT.split("#[cfg(test)]").next().unwrap();
-        // The rules of a repository task, which extend the CLI's own prompt.
-        const OPTIONAL: [&str; 1] = ["--append-system-prompt"];
         for text in strings(product) {
             if text.starts_with("--") && !OPTIONAL.contains(&text) {
                 assert!(arguments.iter().any(|argument| argument == text), "{text} is not among the arguments");

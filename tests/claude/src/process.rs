@@ -14,6 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteE
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::recording::{Recorder, Recording};
@@ -56,7 +57,7 @@ impl Claude {
         let kill_at_result = Arc::new(AtomicBool::new(false));
         let process = Pid::from_raw(child.id().context("the CLI ended at once")?.try_into()?);
         let (kills, records) = (Arc::clone(&kill_at_result), Arc::clone(&recording));
-        tokio::spawn(async move {
+        TaskTracker::new().spawn(async move {
             let mut output = BufReader::new(output).lines();
             while let Ok(Some(line)) = output.next_line().await {
                 let value: Value = serde_json::from_str(&line).unwrap_or_else(|_| json!({ "type": "", "line": line }));
@@ -73,7 +74,7 @@ impl Claude {
         let stderr = Arc::new(Mutex::new(String::new()));
         if let Some(mut errors) = child.stderr.take() {
             let stderr = Arc::clone(&stderr);
-            tokio::spawn(async move {
+            TaskTracker::new().spawn(async move {
                 let mut piece = [0; 4096];
                 while let Ok(length @ 1..) = errors.read(&mut piece).await {
                     let text = String::from_utf8_lossy(&piece[..length]);

@@ -5,6 +5,9 @@ use super::run_with;
 /// Words of Rust's libraries and of the operating system.
 const FOREIGN: [&str; 4] = ["os error", "invalid type", "unknown field", "missing field"];
 
+/// Arguments, environment, and the words of the message.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
+
 #[tokio::test]
 async fn a_message_about_a_file_says_which_and_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
@@ -24,9 +27,9 @@ async fn a_message_about_a_file_says_which_and_what_to_do() {
     std::fs::write(agent.join("AGENTS.md"), "x").unwrap();
     std::fs::write(agent.join("agent.toml"), "max_turns = 'ten'\n").unwrap();
     let below = format!("{a_file}/below");
-    let cases: &[(&[&str], &[(&str, &str)], &[&str])] = &[
+    let cases: &[Case] = &[
         (&["tools", "from-har", "nowhere.har"], &[], &["nowhere.har", "it does not exist"]),
-        (&["tools", "from-har", &latin], &[], &["latin.har", "UTF-8"]),
+        (&["tools", "from-har", &latin], &[], &["latin.har", "log.entries"]),
         (&["init", "new", "--from", "nowhere"], &[], &["nowhere", "AGENTS.md"]),
         (&["init", &below, "--yes"], &[], &[&a_file, "no directory"]),
         (&["restore", "nowhere"], &[], &["nowhere"]),

@@ -72,7 +72,7 @@ impl<'a> Rewriter<'a> {
     fn keywords(&mut self, schema: &Map<String, Value>) -> Map<String, Value> {
         let mut rewritten = Map::new();
         let stands_alone = self.reference(schema, &mut rewritten) && self.draft == Draft::Early;
-        let has_patterns = self.keeps_patterns(schema);
+        let has_patterns = Self::keeps_patterns(schema);
         for (keyword, value) in schema {
             let annotates = matches!(content_of(keyword), Some(Content::Annotation(_)));
             if stands_alone && !annotates {
@@ -82,7 +82,7 @@ impl<'a> Rewriter<'a> {
                 "items" | "prefixItems" => self.items(schema, &mut rewritten),
                 "dependentRequired" | "dependentSchemas" | "dependencies" => self.dependencies(schema, &mut rewritten),
                 "exclusiveMaximum" | "exclusiveMinimum" if value.is_boolean() => {}
-                "maximum" | "minimum" => self.bound(keyword, schema, &mut rewritten),
+                "maximum" | "minimum" => Self::bound(keyword, schema, &mut rewritten),
                 "patternProperties" | "additionalProperties" if !has_patterns => self.is_lossy = true,
                 "contains" if schema.get("minContains").and_then(Value::as_f64) == Some(0.0) => {}
                 "if" if !(schema.contains_key("then") || schema.contains_key("else")) => {}
@@ -143,7 +143,7 @@ impl<'a> Rewriter<'a> {
 
     /// The CLI refuses a pattern that matches a name in `properties`. Without the patterns, `additionalProperties` would
     /// refuse what they allow.
-    fn keeps_patterns(&self, schema: &Map<String, Value>) -> bool {
+    fn keeps_patterns(schema: &Map<String, Value>) -> bool {
         let Some(patterns) = schema.get("patternProperties").and_then(Value::as_object) else { return true };
         let properties = schema.get("properties").and_then(Value::as_object);
         patterns.keys().all(|text| {
@@ -185,7 +185,7 @@ impl<'a> Rewriter<'a> {
     }
 
     /// A draft-04 bound excludes its value if a boolean says so.
-    fn bound(&self, keyword: &str, schema: &Map<String, Value>, rewritten: &mut Map<String, Value>) {
+    fn bound(keyword: &str, schema: &Map<String, Value>, rewritten: &mut Map<String, Value>) {
         let exclusive = if keyword == "maximum" { "exclusiveMaximum" } else { "exclusiveMinimum" };
         let excludes = schema.get(exclusive) == Some(&Value::Bool(true));
         if let Some(bound) = schema.get(keyword).filter(|bound| bound.is_number()) {

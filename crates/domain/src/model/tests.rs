@@ -99,32 +99,32 @@ fn a_list_covers_every_spelling_of_its_models() {
 }
 
 #[test]
-fn a_short_name_stands_for_its_family() {
-    for (asked, requested) in [
-        ("sonnet", "claude-sonnet-5-5"),
-        ("Sonnet[1m]", "us.anthropic.claude-sonnet-4-6"),
-        ("opusplan", "claude-opus-5-5"),
-        ("opusplan", "claude-sonnet-5-5"),
-        ("best", "claude-fable-5-2"),
-        ("default", "claude-opus-5-5"),
+fn a_request_has_the_model_that_was_asked_for() {
+    for (asked, sent) in [
+        ("claude-opus-4-6", "claude-opus-4-6"),
+        ("claude-opus-4-6[1m]", "claude-opus-4-6"),
         ("claude-sonnet-4-5", "claude-sonnet-4-5-20250929"),
-        ("claude-sonnet-4-5-20250929[1m]", "claude-sonnet-4-5"),
-        ("my-model", "my-model"),
-        // An operator can map a short name to any name, such as one of a gateway.
-        ("haiku", "haiku"),
-        ("haiku", "a-model-of-the-gateway"),
+        ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),
+        ("us.anthropic.claude-opus-4-6-v1:0", "us.anthropic.claude-opus-4-6-v1:0"),
+        ("sonnet", "claude-sonnet-5-5"),
+        ("sonnet[1m]", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
         ("Opus", "claude-opus-5-5"),
+        ("haiku", "a-model-of-the-gateway"),
+        ("opusplan", "claude-sonnet-5-5"),
+        ("default", "claude-fable-5-2"),
+        ("our-model", "our-model"),
     ] {
-        assert!(may_stand_for(asked, requested), "{asked} {requested}");
+        assert!(is_asked_model(sent, asked), "{sent} for {asked}");
     }
-    for (asked, requested) in [
-        ("sonnet", "claude-opus-5-5"),
-        ("opusplan", "claude-haiku-5-5"),
-        ("haiku", "vertex/claude-opus-5-5"),
+    for (asked, sent) in [
+        ("claude-opus-4-6", "claude-sonnet-4-6"),
+        ("claude-opus-4-6", "claude-opus-4-8"),
         ("claude-opus-4", "claude-opus-4-6"),
-        ("claude-sonnet-4-5", "claude-sonnet-4-6"),
-        ("my-model", "claude-sonnet-4-6"),
+        ("sonnet", "claude-haiku-5-5"),
+        ("haiku", "vertex/claude-opus-5-5"),
+        ("opusplan", "claude-haiku-5-5"),
+        ("our-model", "claude-sonnet-4-6"),
     ] {
-        assert!(!may_stand_for(asked, requested), "{asked} {requested}");
+        assert!(!is_asked_model(sent, asked), "{sent} for {asked}");
     }
 }

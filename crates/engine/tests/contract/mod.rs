@@ -150,7 +150,7 @@ pub(crate) async fn files_go_in_and_out(fixture: &dyn Fixture) {
     engine.upload(&id, "/workspace", TarSource::Bytes(archive)).await.unwrap();
 
     let below_root = files(&*engine, &id, "/workspace").await.into_iter().map(|(path, content)| {
-        let path = path.strip_prefix("workspace/").or(path.strip_prefix('/')).expect("neither the name nor the root");
+        let path = path.strip_prefix("workspace/").or(path.strip_prefix('/')).unwrap();
         (path.to_owned(), content)
     });
     assert_eq!(

@@ -2,7 +2,7 @@
 //!
 //! The model in the request is compared, because the API names models in its own way in the answer.
 
-use domain::model::may_stand_for;
+use domain::model::is_asked_model;
 use http::HeaderMap;
 
 use crate::bound::Contents;
@@ -23,7 +23,7 @@ pub(super) fn is_conversation(headers: &HeaderMap, contents: &Contents, sandbox:
 
 /// Returns the reason why a request with the model `sent` is not one of a task that asks for the model `asked`.
 pub(super) fn mismatch(asked: Option<&str>, sent: &str) -> Option<String> {
-    let asked = asked.filter(|asked| !may_stand_for(asked, sent))?;
+    let asked = asked.filter(|asked| !is_asked_model(sent, asked))?;
     Some(format!(
         "the task asks for the model {asked}, and Claude Code asked the model API for {sent}; the request was not sent"
     ))

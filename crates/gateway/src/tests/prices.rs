@@ -56,7 +56,7 @@ fn another_spelling_is_no_other_model() {
     let counts = million(|counts| counts.output = 1_000_000);
     let cost = |model| prices.cost(model, &counts);
     assert_eq!(cost("us.anthropic.claude-haiku-4-5-20251001-v1:0"), cost("claude-haiku-4-5"));
-    assert_eq!(cost("claude-haiku-4-5@20251001").dollars(), 5.0);
+    assert_eq!(cost("claude-haiku-4-5@20251001"), Cost::from_dollars(5.0));
 }
 
 /// For each kind of token and each length of a prompt, because a budget must hold for every model.
@@ -190,9 +190,9 @@ fn a_fetched_table_adds_and_raises_and_never_lowers() {
         ("claude-next-9", 2.0),
         ("eu.anthropic.claude-next-9-v1:0", 2.0),
     ] {
-        assert_eq!(prices.cost(name, &counts).dollars(), dollars, "{name}");
+        assert_eq!(prices.cost(name, &counts), Cost::from_dollars(dollars), "{name}");
     }
-    assert_eq!(prices.cost("claude-sonnet-4-6", &long(1_000_000)).dollars(), 4.0);
+    assert_eq!(prices.cost("claude-sonnet-4-6", &long(1_000_000)), Cost::from_dollars(4.0));
     let listed = prices.list();
     let of = |name: &str| listed.iter().find(|model| model.name == name).unwrap();
     assert_eq!((of("claude-next-9").source, of("claude-next-9").context), (PriceSource::Url, Some(5000)));
@@ -203,7 +203,7 @@ fn a_fetched_table_adds_and_raises_and_never_lowers() {
     let changes = fetched(&prices, r#""claude-next-10":{"input":1,"output":2}"#);
     assert_eq!((changes.changed.len(), changes.lower.len()), (2, 0), "{changes:?}");
     assert!(!prices.has_price("claude-next-9") && prices.has_price("claude-next-10"));
-    assert_eq!(prices.cost("claude-sonnet-4-6", &long(1_000_000)).dollars(), 3.0);
+    assert_eq!(prices.cost("claude-sonnet-4-6", &long(1_000_000)), Cost::from_dollars(3.0));
 }
 
 #[test]
@@ -217,10 +217,10 @@ fn the_operators_file_wins_over_a_fetched_table() {
     );
     let counts = million(|counts| counts.output = 1_000_000);
     for name in ["claude-opus-4-6", "us.anthropic.claude-opus-4-6"] {
-        assert_eq!(prices.cost(name, &counts).dollars(), 2.0, "{name}");
+        assert_eq!(prices.cost(name, &counts), Cost::from_dollars(2.0), "{name}");
     }
     // The dearest known price is the fetched one.
-    assert_eq!(prices.cost("unknown", &counts).dollars(), 90.0);
+    assert_eq!(prices.cost("unknown", &counts), Cost::from_dollars(90.0));
 }
 
 #[test]

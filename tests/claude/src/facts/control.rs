@@ -33,7 +33,7 @@ pub(super) const FACTS: &[Fact] = &[
     ),
     fact!(
         mcp_set_servers,
-        "`mcp_set_servers` starts a server with the variables set so far, and ends one that is no longer listed"
+        "`mcp_set_servers` starts a server with the variables set so far, and ends one that is no longer listed; `mcp_status` tells their states"
     ),
 ];
 
@@ -171,6 +171,9 @@ async fn mcp_set_servers(lab: Arc<Lab>) -> Result<()> {
     ensure!(response["subtype"] == "success", "{response}");
     let answer = claude.answer("tool:mcp__example__tell {}").await?;
     ensure!(answer.contains("the value is seventeen"), "{answer:?}");
+    let status = claude.control(&ControlRequest::McpStatus).await?;
+    let states = &status["response"]["mcpServers"];
+    ensure!(states[0]["name"] == "example" && states[0]["status"] == "connected", "{status}");
     let none = serde_json::value::to_raw_value(&json!({}))?;
     claude.control(&ControlRequest::SetMcpServers { servers: &none }).await?;
     let ended = claude.answer("bash:while ! [ -e ended ]; do sleep 0.05; done; echo it ended").await?;

@@ -22,6 +22,7 @@ pub(super) const FACTS: &[Fact] = &[
     ),
     fact!(initialize, "`initialize` sets the system prompt and the output schema of a running process"),
     fact!(initialize_again, "a second `initialize` is answered with success and changes neither prompt nor schema"),
+    fact!(appended_rules, "`--append-system-prompt` adds to the CLI's own system prompt, where `initialize` sets none"),
     fact!(
         one_request,
         "the first message of a process makes one model request, with the key in `x-api-key`, past the proxy of the environment"
@@ -88,6 +89,16 @@ async fn initialize_again(lab: Arc<Lab>) -> Result<()> {
     ensure!(body["system"].to_string().contains(PROMPT), "the prompt is gone");
     ensure!(!body.to_string().contains("Another prompt."), "the second prompt is in the request");
     ensure!(!body["tools"].to_string().contains(claude_stream::STRUCTURED_OUTPUT), "the second schema has effect");
+    Ok(())
+}
+
+async fn appended_rules(lab: Arc<Lab>) -> Result<()> {
+    let launch = Launch::new().argument("--append-system-prompt").argument("The rules of the repository.");
+    let mut claude = lab.agent_with(&launch, json!({})).await?;
+    claude.answer("say:hello").await?;
+    let system = lab.last_body()?["system"].to_string();
+    ensure!(system.contains("The rules of the repository."), "the rules are not in the request");
+    ensure!(system.len() > 2000, "the CLI's own prompt is not in the request: {system}");
     Ok(())
 }
 
