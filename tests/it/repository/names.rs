@@ -27,9 +27,10 @@ async fn links_of_the_forge_name_a_repository_and_ordinary_words_do_not() {
     let asked = || world.server.model.requests().len();
     for (prompt, error_type, says) in [
         ("Mend the links in the handbook repo", "repo_ambiguous", &["acme/handbook", "other/handbook", "`repo`"][..]),
-        ("Make the failing test pass", "repo_ambiguous", &["candidates are acme/test"]),
-        ("Read https://github.com/acme/acme-web/issues/3", "repo_not_found", &["candidates are"]),
-        ("Read https://example.com/acme/acme-web", "repo_not_found", &["candidates are"]),
+        ("Make the failing test pass, which is unclear", "repo_ambiguous", &["candidates are acme/test"]),
+        // The model chooses a repository that is not in the list.
+        ("Read https://github.com/acme/acme-web/issues/3, invented", "repo_not_found", &["candidates are"]),
+        ("Read https://example.com/acme/acme-web, invented", "repo_not_found", &["candidates are"]),
     ] {
         let before = asked();
         let mut task = world.post(prompt).await;
