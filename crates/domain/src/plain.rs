@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(of(r#"{"turns":-1}"#), "it must be a whole number, 0 or more, not -1 (line 1 column 11)");
         assert_eq!(of(r#"{"turns":1,"names":{}}"#), "it must be a list, not an object (line 1 column 19)");
         assert_eq!(of("{}"), "turns is missing (line 1 column 2)");
-        assert_eq!(of("[1,"), "EOF while parsing a list (line 1 column 3)");
+        assert_eq!(of("[1,"), "EOF while parsing a value (line 1 column 3)");
     }
 
     #[test]
