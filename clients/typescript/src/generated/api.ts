@@ -594,7 +594,8 @@ export interface components {
          *       "permissionMode": "bypassPermissions",
          *       "env": [],
          *       "mcpServers": [],
-         *       "error": null
+         *       "error": null,
+         *       "warnings": []
          *     }
          */
         Agent: {
