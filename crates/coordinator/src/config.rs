@@ -22,7 +22,7 @@ pub use doctor::DoctorOptions;
 pub use dotenv::{EnvFileError, load_env_file};
 pub use egress::{EgressList, PresetError};
 pub use engine_address::{EngineAddressError, docker_engine, docker_host};
-pub use network::{NetworkOptions, git_environment, network_of_environment};
+pub use network::{NetworkOptions, git_environment};
 pub use traces::trace_export;
 pub use value::{
     Age, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,

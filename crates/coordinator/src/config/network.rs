@@ -12,7 +12,7 @@ const BUNDLE: &str = "ca-bundle.pem";
 
 #[derive(Args, Clone, Debug)]
 pub struct NetworkOptions {
-    /// Proxy for https: the model API, the forge, webhooks, hosts that sandboxes may reach, image builds. http://host:port or
+    /// Proxy for https: the model API, the forge, webhooks, hosts that sandboxes may reach. http://host:port or
     /// http://user:password@host:port. The variable may also be in lower case
     #[arg(long, env = "HTTPS_PROXY", hide_env_values = true)]
     pub https_proxy: Option<String>,
@@ -50,17 +50,6 @@ impl NetworkOptions {
             ca_file: self.ca_file.clone(),
         })
     }
-}
-
-/// The same for commands that have no flags for it.
-pub fn network_of_environment() -> Result<NetworkAccess, NetworkError> {
-    let options = NetworkOptions {
-        https_proxy: text("HTTPS_PROXY"),
-        http_proxy: text("HTTP_PROXY"),
-        no_proxy: text("NO_PROXY").unwrap_or_default(),
-        ca_file: text("CA_FILE").map(PathBuf::from),
-    };
-    options.access()
 }
 
 fn text(name: &str) -> Option<String> {
