@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// Fields with ids, with times, or that depend on the CLI's version.
-const VARYING: [&str; 24] = [
+const VARYING: [&str; 25] = [
     "claudeSessionId",
     "cliCost",
     "created",
@@ -19,6 +19,7 @@ const VARYING: [&str; 24] = [
     "started",
     "task_id",
     "taskId",
+    "run_id",
     "tool_use_id",
     "toolUseId",
     "ts",

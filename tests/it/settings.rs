@@ -25,7 +25,7 @@ async fn a_bad_setting_stops_the_start_and_is_named() {
         ("PORT", "99999"),
         ("PORT", "none"),
         ("HOST", "localhost:1"),
-        ("MODEL", "gpt-4"),
+        ("MODEL", "gpt 4"),
         ("MAX_TURNS", "0"),
         ("TASK_TIMEOUT_MS", "soon"),
         ("IDLE_TIMEOUT_MS", "-1"),
