@@ -19,7 +19,7 @@ fail() {
 
 # The request, from the command line and the environment.
 positional=() headers=() cookies=() query=() form=() parts=()
-body='' body_kind=none body_file='' media_type='' nested_in='' parameter='' is_graphql=no
+body='' body_kind=none body_file='' raw_given='' media_type='' nested_in='' parameter='' is_graphql=no
 declare -A place_of=() name_of=() given=()
 # The fields of a JSON body, and of the object in it: their names in order, and their values as JSON.
 # shellcheck disable=SC2034 # they are used by their names
@@ -156,7 +156,7 @@ give() {
         is_json "$2" || fail "$EXIT_USAGE" "$1 must be JSON"
         body=$2
         ;;
-    raw) body=$2 ;;
+    raw) body=$2 raw_given=yes ;;
     raw_file)
         [[ $2 == - || (-f $2 && -r $2) ]] || fail "$EXIT_USAGE" "$1: there is no file $2"
         body_file=$2
@@ -252,7 +252,7 @@ build_body() {
         fi
         ;;
     form) body=$(joined '&' "${form[@]}") ;;
-    raw) [[ -n ${given[--body]-}${body_file} ]] || body_kind=none ;;
+    raw) [[ -n $raw_given$body_file ]] || body_kind=none ;;
     parts) ((${#parts[@]} > 0)) || body_kind=none ;;
     esac
     case $body_kind in

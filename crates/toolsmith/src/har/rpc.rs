@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::body::Sent;
 use super::entry::RecordedRequest;
@@ -97,7 +97,15 @@ fn graphql_call(object: &Map<String, Value>, path: &str) -> Option<Result<Call, 
     let fixed = ["operationName", "query", "extensions", "id", "queryId", "doc_id", "documentId"];
     let fixed: Vec<(String, Value)> = fixed
         .iter()
-        .filter_map(|key| Some(((*key).to_owned(), object.get(*key).filter(|value| !value.is_null())?.clone())))
+        .filter_map(|key| {
+            let value = object.get(*key).filter(|value| !value.is_null())?;
+            // Other extensions are of the one request: traces, and sometimes a token.
+            let value = match *key {
+                "extensions" => json!({ "persistedQuery": value.get("persistedQuery")? }),
+                _ => value.clone(),
+            };
+            Some(((*key).to_owned(), value))
+        })
         .collect();
     let selector = format!("{name} {}", Value::Object(fixed.iter().cloned().collect()));
     Some(Ok(Call {

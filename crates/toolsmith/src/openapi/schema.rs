@@ -29,7 +29,7 @@ pub(super) enum Mark {
 impl Types {
     pub(super) fn of(source: &Source<'_>, schema: &Value) -> Self {
         let mut types = Types::default();
-        types.add(source, schema, 0);
+        types.add(source, schema, &mut Open::default());
         types
     }
 
@@ -51,7 +51,7 @@ impl Types {
         self.marks.contains(&mark)
     }
 
-    fn add(&mut self, source: &Source<'_>, schema: &Value, depth: usize) {
+    fn add(&mut self, source: &Source<'_>, schema: &Value, open: &mut Open) {
         let is_read_only = |schema: &Value| schema["readOnly"] == true;
         self.mark(Mark::ReadOnly, is_read_only(schema));
         let Ok(schema) = source.resolved(schema) else { return };
@@ -73,24 +73,25 @@ impl Types {
             self.marks.insert(Mark::Choice);
             self.names.insert(type_of(value));
         }
-        if depth >= MAX_DEPTH {
+        if !open.enter(schema) {
             return;
         }
         if schema["type"] == "array" {
             let mut items = Types::default();
-            items.add(source, &schema["items"], depth + 1);
+            items.add(source, &schema["items"], open);
             self.mark(Mark::Binary, items.is(Mark::Binary));
         }
         for key in ["anyOf", "oneOf", "allOf"] {
             for part in schema[key].as_array().into_iter().flatten() {
                 let was_read_only = self.is(Mark::ReadOnly);
-                self.add(source, part, depth + 1);
+                self.add(source, part, open);
                 // An alternative that is read only does not make the others so.
                 if key != "allOf" && !was_read_only {
                     self.marks.remove(&Mark::ReadOnly);
                 }
             }
         }
+        open.leave();
     }
 
     fn mark(&mut self, mark: Mark, applies: bool) {
@@ -114,6 +115,26 @@ fn type_of(value: &Value) -> &'static str {
     }
 }
 
+/// The schemas that are being read, from the outermost to the innermost one. A base names its children and each child its base, so a
+/// schema that is open already says nothing new.
+#[derive(Default)]
+struct Open(Vec<*const Value>);
+
+impl Open {
+    /// Returns false for a schema that is open already, or too deep.
+    fn enter(&mut self, schema: &Value) -> bool {
+        let enters = self.0.len() < MAX_DEPTH && !self.0.iter().any(|open| std::ptr::eq(*open, schema));
+        if enters {
+            self.0.push(schema);
+        }
+        enters
+    }
+
+    fn leave(&mut self) {
+        self.0.pop();
+    }
+}
+
 /// The fields of an object that a request may have.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
@@ -130,17 +151,17 @@ impl Fields<'_> {
 /// Collects the fields of an object: those of all parts of `allOf`, and of all alternatives of `anyOf` and `oneOf`.
 /// Fields that are read only belong to answers.
 pub(super) fn fields<'a>(source: &Source<'a>, schema: &'a Value) -> Fields<'a> {
-    let mut fields = collected(source, schema, 0);
+    let mut fields = collected(source, schema, &mut Open::default());
     fields.of.retain(|name, schema| is_sayable(name) && !Types::of(source, schema).is(Mark::ReadOnly));
     let Fields { of, required } = &mut fields;
     required.retain(|name| of.contains_key(name));
     fields
 }
 
-fn collected<'a>(source: &Source<'a>, schema: &'a Value, depth: usize) -> Fields<'a> {
+fn collected<'a>(source: &Source<'a>, schema: &'a Value, open: &mut Open) -> Fields<'a> {
     let mut fields = Fields::default();
     let Ok(schema) = source.resolved(schema) else { return fields };
-    if depth > MAX_DEPTH {
+    if !open.enter(schema) {
         return fields;
     }
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
@@ -149,14 +170,14 @@ fn collected<'a>(source: &Source<'a>, schema: &'a Value, depth: usize) -> Fields
     let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
     fields.required.extend(required.map(str::to_owned));
     for part in schema["allOf"].as_array().into_iter().flatten() {
-        let part = collected(source, part, depth + 1);
+        let part = collected(source, part, open);
         fields.of.extend(part.of);
         fields.required.extend(part.required);
     }
     for key in ["anyOf", "oneOf"] {
         let alternatives = schema[key].as_array().into_iter().flatten();
         let alternatives: Vec<Fields<'a>> =
-            alternatives.filter(|part| part["type"] != "null").map(|part| collected(source, part, depth + 1)).collect();
+            alternatives.filter(|part| part["type"] != "null").map(|part| collected(source, part, open)).collect();
         // A field is needed if every alternative needs it.
         let needed = alternatives.iter().map(|part| part.required.clone());
         let needed = needed.reduce(|left, right| left.intersection(&right).cloned().collect()).unwrap_or_default();
@@ -165,5 +186,6 @@ fn collected<'a>(source: &Source<'a>, schema: &'a Value, depth: usize) -> Fields
             fields.of.extend(part.of);
         }
     }
+    open.leave();
     fields
 }
