@@ -46,3 +46,17 @@ async fn a_damaged_home_is_repaired_and_the_repair_is_an_event() {
     }
     server.finish().await;
 }
+
+#[tokio::test]
+async fn a_lone_surrogate_is_no_damage() {
+    // JavaScript's strings may end within a character, for example where a tool's output was cut. The CLI writes and reads them.
+    let script = "#!/bin/bash\ncli=$1\nkill -STOP $cli\nsed -i 's/remember this/remember this\\\\ud83d/' ~/.claude/projects/*/*.jsonl\n\
+                  grep -q 'this.ud83d' ~/.claude/projects/*/*.jsonl && kill -KILL $cli\n";
+    let server = Setup::new().template_file("cut", script, 0o755).start().await;
+    server.say("s", "say:remember this").await;
+    server.task("s", "bash:/workspace/cut $PPID; sleep 60").await.problem(502, "exit_code");
+    let answer = server.task("s", "recall:").await.ok();
+    assert!(answer["response"].as_str().unwrap().contains("remember this"), "{answer:#}");
+    assert!(!server.log().contains("repaired the home of an agent"), "{}", server.log());
+    server.finish().await;
+}

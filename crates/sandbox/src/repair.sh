@@ -1,5 +1,6 @@
 # Repairs the home of an agent before the agent starts in it. Prints one line for each repair; without damage it prints nothing.
 # $1 is the conversation that the agent resumes, or empty.
+command -v jq >/dev/null || exit 0
 conversation=$1
 claude=$HOME/.claude
 settings=$HOME/.claude.json
@@ -44,7 +45,10 @@ file() {
   fi
 }
 
-is_object() { jq -es 'length == 1 and (.[0] | type) == "object"' "$1" >/dev/null 2>&1; }
+# Prints a file without escapes of lone surrogates. The CLI writes and reads them, and jq does not.
+readable() { sed -E 's/\\u[dD][89a-fA-F][0-9a-fA-F]{2}/\\u0020/g' -- "$1"; }
+
+is_object() { readable "$1" | jq -es 'length == 1 and (.[0] | type) == "object"' >/dev/null 2>&1; }
 
 # Restores the newest backup of the CLI that is valid.
 restore_settings() {
@@ -62,19 +66,20 @@ restore_settings() {
 # Removes the lines of a transcript that are no JSON objects: transcript PATH
 transcript() {
   local good=$1.good
-  if jq -e 'type == "object" or error' "$1" >/dev/null 2>&1 && [ -z "$(tail -c 1 -- "$1")" ]; then
+  if readable "$1" | jq -e 'type == "object" or error' >/dev/null 2>&1 && [ -z "$(tail -c 1 -- "$1")" ]; then
     return
   fi
-  jq -rR '. as $line | select((try (fromjson | type) catch "") == "object") | $line' "$1" >"$good" 2>/dev/null
+  # Without room for the copy, the file stays as it is.
+  jq -rR '. as $line
+    | gsub("\\\\u[dD][89a-fA-F][0-9a-fA-F]{2}"; "\\u0020")
+    | select((try (fromjson | type) catch "") == "object") | $line' "$1" >"$good" 2>/dev/null || { rm -f -- "$good"; return; }
   if [ -s "$good" ]; then
     if cmp -s -- "$1" "$good"; then
       rm -f -- "$good"
     elif cmp -s -- <(cat -- "$1"; echo) "$good"; then
       mv -f -- "$good" "$1"
     else
-      cp -- "$1" "$1.damaged"
-      cat -- "$good" >"$1"
-      rm -f -- "$good"
+      cp -- "$1" "$1.damaged" && mv -f -- "$good" "$1" || { rm -f -- "$good"; return; }
       echo "$1 had lines that are not JSON; they were removed, and the file as it was is kept as $1.damaged"
     fi
   else
