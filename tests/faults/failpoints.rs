@@ -10,11 +10,11 @@ use std::os::unix::process::ExitStatusExt as _;
 use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bounds::{PACE, short_or_long, within};
+use crate::bounds::{short_or_long, within};
 use crate::check::Findings;
 use crate::client::Work;
 use crate::follow::{follow, whole_log};
@@ -134,12 +134,7 @@ impl Lane {
             self.server.set("WARM_SANDBOXES", "0");
             self.server.start_again().await;
         }
-        let left = async {
-            while !self.server.left().await.is_empty() {
-                sleep(PACE).await;
-            }
-        };
-        within(&format!("nothing is left of {case:?}"), left).await;
+        self.server.nothing_is_left().await;
         self.server.tally.collect(&self.server.model);
         eprintln!("{case:?} after {:?}", begun.elapsed());
         self.server.kill().await;

@@ -10,7 +10,9 @@ use mock_api::scripted_model::{ModelHandle, ScriptedModel};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 
+use crate::bounds::{PACE, within};
 use crate::client::Client;
 use crate::support::process::Process;
 use crate::support::{environment, leftovers, process};
@@ -161,6 +163,16 @@ impl Server {
         [self.containers().await, volumes].concat()
     }
 
+    /// Returns once nothing is left in the engine. The probe sandbox of a server that has just started is removed by itself.
+    pub(crate) async fn nothing_is_left(&self) {
+        let left = async {
+            while !self.left().await.is_empty() {
+                sleep(PACE).await;
+            }
+        };
+        within("no container and no volume is left", left).await;
+    }
+
     pub(crate) fn labels(&self) -> Labels {
         leftovers::labels(self.directory.path())
     }
@@ -171,7 +183,7 @@ impl Server {
         for session in client.get("/sessions").await.as_array().unwrap() {
             client.delete(session["sessionId"].as_str().unwrap()).await;
         }
-        assert_eq!(self.left().await, [] as [String; 0], "containers or volumes are left");
+        self.nothing_is_left().await;
         assert_eq!(format!("{:?}", self.model.violations()), "[]");
         self.process.signal(Signal::SIGTERM);
         self.process.ended().await;
