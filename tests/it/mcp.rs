@@ -57,9 +57,8 @@ async fn a_server_is_waited_for_and_the_task_goes_on_without_it() {
         "the MCP server `mute` did not start within 2500 ms (startup_timeout_ms); the task goes on without it";
     assert_eq!(message, expected);
     assert!(server.log().contains("an MCP server cannot be used"), "{}", server.log());
-    // Later tasks do not wait again, and are told all the same.
-    let answer = server.task("s", "say:again").await.ok();
-    assert!(answer["duration"].as_u64().unwrap() < 2500, "{answer:#}");
+    // Later tasks are told again.
+    server.task("s", "say:again").await.ok();
     events.until("task_complete").await;
     assert_eq!(events.of_kind("warning").len(), 4);
     server.finish().await;

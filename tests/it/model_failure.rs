@@ -47,7 +47,7 @@ async fn a_model_api_that_cannot_be_reached_ends_the_task_as_that() {
     assert_eq!((&problem["taskStatus"], &problem["httpStatus"]), (&json!("failed"), &json!(503)), "{problem:#}");
     assert!(problem["error"].as_str().unwrap().contains("nothing listens there"), "{problem:#}");
 
-    let hurried = server.task_with("s", "say:hello", &json!({ "timeoutMs": 3000 })).await.problem(504, "timeout");
+    let hurried = server.task_with("s", "say:hello", &json!({ "timeoutMs": 8000 })).await.problem(504, "timeout");
     assert!(hurried["error"].as_str().unwrap().contains("could not be reached"), "{hurried:#}");
     server.finish().await;
 }

@@ -34,7 +34,7 @@ pub struct Health {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(inline, nullable = false)]
     pub sandboxes: Option<SandboxCounts>,
-    /// What the server asks the model with
+    /// The credential of the server's model requests
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(inline, nullable = false)]
     pub credential: Option<ModelCredential>,

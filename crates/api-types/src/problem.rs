@@ -61,11 +61,11 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub error_type: Option<ErrorType>,
-    /// Of a failed task only: its status, as in `status`.
+    /// The status of the task, as in `status`. Only a failed task has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub task_status: Option<TaskStatus>,
-    /// Of a failed task only: the status of the response.
+    /// The status of the response. Only a failed task has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub http_status: Option<u16>,

@@ -42,6 +42,8 @@ use super::exit::Exit;
 use check::{Check, Status};
 use runtime_dir::RuntimeDir;
 
+pub use port::reachable;
+
 pub const EXAMPLES: &str = "\
 Examples:
   claude-runner doctor

@@ -58,7 +58,7 @@ async fn list(remote: &Remote, json: bool) -> anyhow::Result<()> {
     }
     let models: Vec<Model> = models.into_iter().map(|model| model.value).collect();
     if models.is_empty() {
-        writeln!(io::stderr(), "no model with a price is one that this key may use")?;
+        writeln!(io::stderr(), "this key may use no model that has a price")?;
         return Ok(());
     }
     lists::print_table(&table(&models))?;

@@ -90,7 +90,10 @@ pub fn run() -> ExitCode {
             Command::Man(options) => completions::man(&options, command()),
         }
     });
-    done.unwrap_or_else(|error| cli::report(&error, is_setting))
+    done.unwrap_or_else(|error| match error.downcast::<WrongSetting>() {
+        Ok(WrongSetting(error)) => explain(error),
+        Err(error) => cli::report(&error, is_setting),
+    })
 }
 
 /// Runs another command in this process, from the words that a person would type after `claude-runner`.
@@ -109,20 +112,12 @@ pub(crate) async fn run_words<'a>(
 
 /// A setting in the environment or in `.env` that clap refuses.
 #[derive(Debug, thiserror::Error)]
-#[error("a setting is wrong: {0}")]
-pub(crate) struct WrongSetting(String);
-
-impl From<clap::Error> for WrongSetting {
-    fn from(error: clap::Error) -> Self {
-        let text = error.to_string();
-        let line = text.lines().next().unwrap_or_default();
-        WrongSetting(line.trim_start_matches("error: ").to_owned())
-    }
-}
+#[error("a setting is wrong")]
+pub(crate) struct WrongSetting(#[from] clap::Error);
 
 /// True if the error means that a setting is wrong.
 fn is_setting(error: &anyhow::Error) -> bool {
-    error.is::<WrongSetting>() || error.is::<ConfigError>() || error.is::<TemplateError>() || error.is::<PricesError>()
+    error.is::<ConfigError>() || error.is::<TemplateError>() || error.is::<PricesError>()
 }
 
 /// Prints an error of clap. A bad value may come from the environment, so the variable is named too.

@@ -37,6 +37,9 @@ use observe::telemetry::TelemetryError;
 use sandbox::Instance;
 use sandbox::ResourceSet;
 
+/// The agent image of an installation that names none.
+pub const DEFAULT_IMAGE: &str = "claude-runner";
+
 /// Settings of `claude-runner serve`. Each flag is also the environment variable of the same name in capitals.
 #[derive(Args, Clone, Debug)]
 pub struct ServeOptions {
@@ -49,7 +52,7 @@ pub struct ServeOptions {
     pub port: u16,
 
     /// Model of a task that names none: any name that the model API takes, or a short name that Claude Code resolves, such as
-    /// sonnet, opus, haiku or opus[1m]
+    /// sonnet, opus, haiku or `opus[1m]`
     #[arg(long, env = "MODEL", default_value = "sonnet", value_parser = value::model_name)]
     pub model: String,
 
@@ -123,7 +126,7 @@ pub struct ServeOptions {
     pub runtime_dir: Option<PathBuf>,
 
     /// The agent image
-    #[arg(long, env = "DOCKER_IMAGE", default_value = "claude-runner")]
+    #[arg(long, env = "DOCKER_IMAGE", default_value = DEFAULT_IMAGE)]
     pub docker_image: String,
 
     /// `none`: a sandbox has no network and uses its link for everything. `bridge`: for engines whose containers cannot

@@ -6,7 +6,6 @@ use clap::Command;
 
 /// Variables without a flag: of scripts/run, of Compose, and of libraries.
 const OTHERS: [&str; 16] = [
-    "ALL_PROXY",
     "COORDINATOR_IMAGE",
     "DOCKER_CONTEXT",
     "DOCKER_HOST",
@@ -18,6 +17,7 @@ const OTHERS: [&str; 16] = [
     "PUBLISH_ADDRESS",
     "RUST_LOG",
     "SCRIPTED_MODEL_PORT",
+    "SSL_CERT_DIR",
     "SSL_CERT_FILE",
     "http_proxy",
     "https_proxy",

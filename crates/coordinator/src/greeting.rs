@@ -2,7 +2,7 @@
 #![expect(clippy::print_stderr, reason = "these lines are not part of the log")]
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use engine::EngineInfo;
@@ -74,7 +74,7 @@ impl fmt::Display for Greeting {
         let key = if self.needs_key { " (it asks for an API key)" } else { "" };
         let agents = self.agents.join(", ");
         writeln!(f, "Claude Runner {}\n", env!("CARGO_PKG_VERSION"))?;
-        writeln!(f, "  page        http://{}{key}", reachable(self.address))?;
+        writeln!(f, "  page        http://{}{key}", cli::doctor::reachable(self.address))?;
         writeln!(f, "  credential  {}", self.credential_line())?;
         writeln!(f, "  agents      {agents}, in {}", self.agent_dir.display())?;
         writeln!(f, "  engine      {}", self.engine)?;
@@ -101,16 +101,6 @@ impl Greeting {
                 .to_owned(),
         }
     }
-}
-
-/// Replaces "all addresses", which no browser opens.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 /// Resolves a path for people. A path that cannot be resolved stays as it is.

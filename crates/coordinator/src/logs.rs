@@ -25,7 +25,8 @@ pub(super) fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
     for secret in credentials.into_iter().flatten() {
         redactor.learn(secret.expose_secret().trim());
     }
-    for password in options.network.passwords() {
+    // Settings that cannot be used stop the start, and their error does not contain them.
+    for password in options.network.access().map(|network| network.passwords()).unwrap_or_default() {
         redactor.learn(&password);
     }
     for secret in options.api_keys.take_secrets() {

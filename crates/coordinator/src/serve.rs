@@ -20,6 +20,7 @@ use failpoint::failpoint;
 use forge::GitHub;
 use gateway::budget::Budgets;
 use gateway::{Gateway, Outbound, Prices, SystemResolver};
+use network_access::NetworkAccess;
 use observe::metrics::Metrics;
 use observe::redact::Redactor;
 use observe::telemetry::Telemetry;
@@ -70,8 +71,8 @@ pub(crate) async fn run_until(
     let agents = check_agents(&options.agent_dir).context("AGENT_DIR does not name an agent template")?;
 
     let engine_address = config::docker_host().map_err(ConfigError::from)?;
-    let telemetry = Telemetry::start(config::trace_export()?, &options.network.access().map_err(ConfigError::from)?)
-        .map_err(ConfigError::from)?;
+    let network_access = options.network.access().map_err(ConfigError::from)?;
+    let telemetry = Telemetry::start(config::trace_export()?, &network_access).map_err(ConfigError::from)?;
     let lifetime = Lifetime::default();
     let Lifetime { tracker, draining, shutdown } = lifetime.clone();
     let metrics = Metrics::default();
@@ -98,7 +99,6 @@ pub(crate) async fn run_until(
     let network = options.sandbox_settings().network;
     let links = Links::open(network, engine.as_ref(), &runtime_dir, tracker.clone(), shutdown.clone()).await?;
     let mut settings = options.gateway_settings(prices)?;
-    let network_access = settings.network.clone();
     if !network_access.is_direct() {
         info!(network = %network_access, "other servers are reached by these settings");
     }
@@ -107,7 +107,8 @@ pub(crate) async fn run_until(
         .context("DATA_DIR cannot be used")?;
     settings.metrics = metrics.clone();
     let gateway = Gateway::new(settings, options.credentials()?.redacted_by(Arc::clone(&redactor)), tracker.clone())?;
-    let outbound = Arc::new(Outbound::new(options.webhook_allow.0.clone(), Arc::new(SystemResolver), network_access));
+    let outbound =
+        Arc::new(Outbound::new(options.webhook_allow.0.clone(), Arc::new(SystemResolver), network_access.clone()));
     let price_feed = options.price_feed(&gateway, &metrics)?.map(Arc::new);
     let model = scripted.as_ref().map(|model| model.serving().address());
     for listener in std::iter::once(address).chain(links.listener()).chain(model) {
@@ -128,7 +129,7 @@ pub(crate) async fn run_until(
         .engine(&engine_address, &engine_info);
     greet(&greeting);
     if let Some(repositories) = &mut repositories {
-        repositories.mirrors = open_mirrors(&options, &repositories.github, &tracker, &shutdown).await;
+        repositories.mirrors = open_mirrors(&options, &network_access, &repositories.github, &tracker, &shutdown).await;
     }
     let parts = Parts {
         store,
@@ -152,7 +153,8 @@ pub(crate) async fn run_until(
         let (sandboxes, capacity) = (Arc::clone(&context.sandboxes), context.capacity.clone());
         tracker.spawn(measure_engine(options.clone(), sandboxes, capacity, shutdown.clone()));
     }
-    tracker.spawn(watch_launches(Arc::clone(&context.sandboxes), shutdown.clone()));
+    let (sandboxes, until) = (Arc::clone(&context.sandboxes), shutdown.clone());
+    tracker.spawn(async move { sandboxes.watch_launches(until).await });
     tracker.spawn(prove_runtime(Arc::clone(&context.sandboxes), shutdown.clone()));
     let dispatcher = WebhookDispatcher {
         store: context.store.clone(),
@@ -251,17 +253,13 @@ fn check_agents(directory: &Path) -> Result<Vec<String>, TemplateError> {
 /// Returns `None` if mirrors are off or git is missing. Tasks then clone through the gateway.
 async fn open_mirrors(
     options: &ServeOptions,
+    network: &NetworkAccess,
     github: &GitHub,
     tracker: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> Option<Mirrors> {
     let settings = options.mirror_settings()?;
-    let environment = options
-        .network
-        .access()
-        .map_err(anyhow::Error::from)
-        .and_then(|network| config::git_environment(&network, &options.data_dir).map_err(anyhow::Error::from));
-    let environment = match environment {
+    let environment = match config::git_environment(network, &options.data_dir) {
         Ok(environment) => environment,
         Err(error) => {
             warn!(%error, "the certificates for git could not be written to DATA_DIR: repositories are cloned without mirrors");
@@ -305,11 +303,6 @@ fn check_runtime(options: &ServeOptions, engine: &Result<EngineInfo, String>) ->
         }
         Ok(_) | Err(_) => Ok(()),
     }
-}
-
-/// Starts a probe sandbox, so that a failure is known before the first task.
-async fn watch_launches(sandboxes: Arc<SandboxHost>, shutdown: CancellationToken) {
-    sandboxes.watch_launches(shutdown).await;
 }
 
 /// Proves the runtime at the start, so that no task waits for it and a failure is logged before the first task. Each launch

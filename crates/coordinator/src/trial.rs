@@ -90,7 +90,7 @@ pub(super) async fn run(options: TryOptions) -> anyhow::Result<ExitCode> {
     let acme = AcmeApi::serve(acme, DEFAULT_TOKEN).context("the Acme API could not start")?;
 
     let redactor = Arc::<Redactor>::default();
-    // What the server does is shown by its task.
+    // The task shows what the server does.
     logs::set_up_logs(&settings, &redactor, "warn")?;
     say(if settings.scripted {
         "the scripted model answers, not Claude; set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN to use the real API"
@@ -113,10 +113,14 @@ pub(super) async fn run(options: TryOptions) -> anyhow::Result<ExitCode> {
         },
     );
     let visit = async {
-        let visited = match address.await {
+        let address = tokio::select! {
+            address = address => address.map_err(|_| Exit::Failed),
+            () = interrupts.next() => Err(Exit::Interrupted),
+        };
+        let visited = match address {
             Ok(address) => visit(&engine, &options, address, acme.serving().address(), &mut interrupts).await,
-            // The server did not start, and says why.
-            Err(_) => Ok(Exit::Failed.into()),
+            // A server that did not start says why.
+            Err(exit) => Ok(exit.into()),
         };
         stop.cancel();
         visited
@@ -141,7 +145,11 @@ async fn visit(
     let acme_token = format!("ACME_API_TOKEN={DEFAULT_TOKEN}");
     let task =
         ["task", "--url", &url, "--key", "", "--session", SESSION, "--env", &acme_url, "--env", &acme_token, "--"];
-    let ended = commands::run_words(engine, task.into_iter().chain([options.message.as_str()])).await?;
+    let ended = tokio::select! {
+        ended = commands::run_words(engine, task.into_iter().chain([options.message.as_str()])) => ended?,
+        // The command itself ends its task at Ctrl-C.
+        _ = interrupts.terminate.recv() => return Ok(Exit::Interrupted.into()),
+    };
     if interrupts.has_come() {
         return Ok(Exit::Interrupted.into());
     }
@@ -187,6 +195,12 @@ fn free_port(port: u16) -> u16 {
 async fn build_missing_image(engine: &dyn Engine, image: &str) -> anyhow::Result<()> {
     if is_there(engine.image(image).await)? {
         return Ok(());
+    }
+    if image != config::DEFAULT_IMAGE {
+        bail!(
+            "the image {image} (DOCKER_IMAGE) does not exist: build it, or leave DOCKER_IMAGE out to use {}",
+            config::DEFAULT_IMAGE
+        );
     }
     say(&format!("building the image {image} of the sandboxes, which takes a few minutes once"));
     let built = commands::run_words(engine, ["image", "build", "--tag", image]).await?;

@@ -87,9 +87,8 @@ pub fn first_party(name: &str) -> Cow<'_, str> {
 /// Returns true if a list entry `listed` covers `model`: in any spelling, with or without date and suffix. One of the families, such
 /// as `sonnet`, covers all its models.
 pub fn is_same_model(model: &str, listed: &str) -> bool {
-    let (named, listed) = (without_suffix(model), without_suffix(listed));
-    let model = first_party(named);
-    named == listed || model == listed || without_date(&model) == listed || is_of_family(&model, listed)
+    let (model, entry) = (first_party(model), first_party(listed));
+    model == entry || without_date(&model) == entry || is_of_family(&model, &entry)
 }
 
 /// Returns true if `sent`, in a request, is the model that `asked` names, in any spelling. A short name stands for any model of its

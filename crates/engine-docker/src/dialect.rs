@@ -63,7 +63,7 @@ pub(super) enum RunAccess {
     Mode,
 }
 
-/// Whether mounted directories get an SELinux label.
+/// The SELinux label of mounted directories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Labelling {
     None,

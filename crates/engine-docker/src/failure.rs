@@ -44,7 +44,7 @@ impl CallContext {
             404 => EngineError::NotFound { operation, name, reason },
             409 => EngineError::Conflict { operation, name, reason },
             // Podman's answer for a name in use.
-            500 if reason.contains("name is already in use") => EngineError::Conflict { operation, name, reason },
+            500 if message.contains("name is already in use") => EngineError::Conflict { operation, name, reason },
             // A proxy answers for an engine that is down.
             502..=504 => EngineError::Unreachable { operation, address, reason },
             _ => EngineError::Other { operation, name, reason },

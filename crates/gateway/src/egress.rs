@@ -109,6 +109,8 @@ impl Egress {
         for address in found.iter().map(IpAddr::to_canonical) {
             match self.check(address, target.port, grant) {
                 Ok(()) => dial.push(SocketAddr::new(address, target.port)),
+                // The proxy may choose any address of the name.
+                Err(reason) if proxy.is_some() => return Err(reason),
                 Err(reason) => refusal = reason,
             }
         }

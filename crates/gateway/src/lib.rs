@@ -25,7 +25,7 @@
 //! | `proxy`, `tunnel`, `task_quota`, `activity` | outside hosts: requests, connections, quotas, counters |
 //! | `egress`, `address`, `resolve` | the decision on an outside host; kinds of addresses; name look-ups |
 //! | `git` | fetch and push: paths, commands of a push, the report to the sandbox's git; `workflows`, `lfs` and `pack` examine the objects |
-//! | `outbound` | the coordinator's own requests to callers' addresses, under the same rules |
+//! | `outbound` | the coordinator's own requests to addresses of callers and of MODEL_PRICES_URL, under the same rules |
 //! | `price_feed` | the prices of MODEL_PRICES_URL, fetched daily |
 //! | `upstream`, `headers`, `betas`, `settings` | the client of the model API; the headers and betas that pass; settings |
 //!

@@ -163,12 +163,12 @@ impl PriceFeed {
         let prices = self.gateway.prices();
         let since = prices.fetched_since();
         let changes = prices.set_fetched(text, at, &since).map_err(FeedError::Table)?;
-        self.keep(text, at);
+        self.keep(text, at).await;
         Ok(Refreshed { at, changes })
     }
 
     /// Writes the table to the file. If that fails, the prices last until the next restart.
-    fn keep(&self, text: &str, fetched: Timestamp) {
+    async fn keep(&self, text: &str, fetched: Timestamp) {
         let kept = RawValue::from_string(text.to_owned()).map(|table| Kept {
             url: self.url.to_string(),
             fetched,
@@ -176,7 +176,9 @@ impl PriceFeed {
             table,
         });
         let written = kept.and_then(|kept| serde_json::to_vec(&kept)).map_err(std::io::Error::other);
-        if let Err(error) = written.and_then(|bytes| replace(&self.file, &bytes)) {
+        let file = self.file.clone();
+        let written = tokio::task::spawn_blocking(move || replace(&file, &written?)).await;
+        if let Err(error) = written.map_err(std::io::Error::other).flatten() {
             tracing::warn!(file = %self.file.display(), %error, "could not keep the prices of models");
         }
     }

@@ -90,12 +90,23 @@ pub struct SandboxGateway {
     session: RwLock<Option<Arc<str>>>,
     failure: Mutex<Option<GatewayFailure>>,
     /// The name that the CLI gave to the main conversation of the sandbox.
-    conversation: Mutex<Option<HeaderValue>>,
+    conversation: Mutex<MainConversation>,
     /// The API's last refusal of a request of this task, until one succeeds.
     refusal: Mutex<Option<String>>,
     pub(super) outage: Outage,
     /// The number of model requests before the task began.
     requests_before: AtomicU64,
+}
+
+/// The conversation whose requests have the model of the task.
+#[derive(Default)]
+enum MainConversation {
+    /// No agent has started since this gateway was opened. After a restart of the server, one may be at work.
+    #[default]
+    Unknown,
+    /// The next one that asks is the main one.
+    Expected,
+    Named(HeaderValue),
 }
 
 #[derive(Default)]
@@ -213,13 +224,16 @@ impl SandboxGateway {
 
     /// An agent starts in the sandbox: the next conversation that asks the model is the main one.
     pub fn expect_conversation(&self) {
-        *self.conversation.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.conversation.lock().unwrap_or_else(PoisonError::into_inner) = MainConversation::Expected;
     }
 
     /// Returns true if the CLI gave this name to the main conversation, or gives it now.
     pub(super) fn is_main_conversation(&self, name: &HeaderValue) -> bool {
         let mut main = self.conversation.lock().unwrap_or_else(PoisonError::into_inner);
-        main.get_or_insert_with(|| name.clone()) == name
+        if let MainConversation::Expected = *main {
+            *main = MainConversation::Named(name.clone());
+        }
+        matches!(&*main, MainConversation::Named(known) if known == name)
     }
 
     /// Begins a task in a sandbox without a session: model requests are charged to it, and its failure is cleared. For other

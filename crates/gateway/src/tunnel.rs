@@ -44,12 +44,17 @@ impl Outside {
         timeout: Duration,
         sandbox: &SandboxGateway,
     ) -> io::Result<Outside> {
-        let stream = match (route, target.via) {
-            (Route::Direct(addresses), _) => Either::Left(first_of(addresses, timeout).await?),
-            (Route::Proxy(proxy), Via::Plain) => Either::Left(to_proxy(proxy, timeout).await?),
-            (Route::Proxy(proxy), Via::Tunnel) => {
-                let opened = tokio::time::timeout(timeout, through(proxy, target, sandbox)).await;
-                Either::Right(opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?)
+        let stream = match route {
+            Route::Direct(addresses) => Either::Left(first_of(addresses, timeout).await?),
+            Route::Proxy(proxy) => {
+                let opened = async {
+                    Ok(match target.via {
+                        Via::Plain => Either::Left(to_proxy(proxy).await?),
+                        Via::Tunnel => Either::Right(through(proxy, target, sandbox).await?),
+                    })
+                };
+                let opened = tokio::time::timeout(timeout, opened).await;
+                opened.unwrap_or_else(|_| Err(of_proxy(proxy, "no answer in time")))?
             }
         };
         Ok(Outside {
@@ -126,9 +131,8 @@ async fn first_of(addresses: &[SocketAddr], timeout: Duration) -> io::Result<Tcp
     Err(failure)
 }
 
-async fn to_proxy(proxy: &UpstreamProxy, timeout: Duration) -> io::Result<TcpStream> {
-    let connected = tokio::time::timeout(timeout, TcpStream::connect((proxy.host.as_str(), proxy.port))).await;
-    let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+async fn to_proxy(proxy: &UpstreamProxy) -> io::Result<TcpStream> {
+    let connected = TcpStream::connect((proxy.host.as_str(), proxy.port)).await;
     let stream = connected.map_err(|error| of_proxy(proxy, &error.to_string()))?;
     let _ = stream.set_nodelay(true);
     Ok(stream)
@@ -136,7 +140,7 @@ async fn to_proxy(proxy: &UpstreamProxy, timeout: Duration) -> io::Result<TcpStr
 
 /// Opens a tunnel to `target` through the proxy (RFC 9110, section 9.3.6).
 async fn through(proxy: &UpstreamProxy, target: &Target, sandbox: &SandboxGateway) -> io::Result<TokioIo<Upgraded>> {
-    let stream = to_proxy(proxy, sandbox.shared.bounds.connect_timeout).await?;
+    let stream = to_proxy(proxy).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     let closed = sandbox.closed.clone();
     let driver = async move {

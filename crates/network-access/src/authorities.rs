@@ -20,7 +20,7 @@ pub enum AuthoritiesError {
 
 /// Further authorities. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Authorities(Option<Arc<Read>>);
+pub(super) struct Authorities(Option<Arc<Read>>);
 
 #[derive(Debug)]
 struct Read {
@@ -53,20 +53,14 @@ impl Authorities {
     }
 
     /// CA_FILE, if it is set.
-    pub fn path(&self) -> Option<&Path> {
+    pub(super) fn path(&self) -> Option<&Path> {
         self.0.as_ref().map(|read| read.path.as_path())
     }
 
-    /// The certificates of CA_FILE alone, in PEM form.
-    pub fn pem(&self) -> Option<String> {
-        Some(encode(&self.0.as_ref()?.certificates))
-    }
-
-    /// The certificates of this machine and those of CA_FILE in PEM form, for programs that take one file. `None` without CA_FILE,
-    /// where such a program uses the machine's by itself.
-    pub fn bundle(&self) -> Option<String> {
+    /// See [`NetworkAccess::certificate_bundle`](crate::NetworkAccess::certificate_bundle).
+    pub(super) fn bundle(&self) -> Option<String> {
         let own = &self.0.as_ref()?.certificates;
-        // What cannot be read is left out, as by every TLS library.
+        // Certificates that cannot be read are skipped, as every TLS library does.
         let mut all = rustls_native_certs::load_native_certs().certs;
         all.extend(own.iter().cloned());
         Some(encode(&all))

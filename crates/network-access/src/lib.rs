@@ -1,4 +1,4 @@
-//! How this process reaches other servers: through which proxy, and trusting which certificate authorities.
+//! Proxies and certificate authorities for requests to other servers.
 //!
 //! | module | contains |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | `authorities` | [`Authorities`]: CA_FILE, beside the authorities of this machine |
 //!
 //! Invariants:
-//! - Every HTTP client of the coordinator is built by [`NetworkAccess::client`]. Clients read nothing from the environment and follow no
+//! - Every HTTP client of the server is built by [`NetworkAccess::client`]. Clients read nothing from the environment and follow no
 //!   redirects.
 //! - Loopback is always reached directly.
 //! - A proxy's password is never displayed.
@@ -19,8 +19,11 @@ use std::path::PathBuf;
 
 use reqwest::{Client, ClientBuilder, redirect};
 
-pub use authorities::{Authorities, AuthoritiesError};
-pub use proxy::{Proxies, ProxyError, Scheme, UpstreamProxy};
+use authorities::Authorities;
+use proxy::Proxies;
+
+pub use authorities::AuthoritiesError;
+pub use proxy::{ProxyError, Scheme, UpstreamProxy};
 
 /// The operator's settings, as they stand in the environment.
 #[derive(Clone, Debug, Default)]
@@ -71,8 +74,15 @@ impl NetworkAccess {
         self.proxies.proxy_for(scheme, host, port)
     }
 
-    pub fn authorities(&self) -> &Authorities {
-        &self.authorities
+    /// The certificates of this machine and those of CA_FILE in PEM form, for programs that take one file. `None` without CA_FILE,
+    /// where such a program uses the machine's by itself.
+    pub fn certificate_bundle(&self) -> Option<String> {
+        self.authorities.bundle()
+    }
+
+    /// The passwords of the proxies, both as they stand in the URLs and as they are sent.
+    pub fn passwords(&self) -> Vec<String> {
+        self.proxies.passwords()
     }
 
     /// The variables by which other programs find the proxies, in both spellings. They can contain a password.

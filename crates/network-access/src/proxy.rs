@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
+use percent_encoding::percent_decode_str;
 use reqwest::{ClientBuilder, NoProxy, Proxy};
 use url::Url;
 
@@ -40,7 +41,7 @@ pub struct UpstreamProxy {
 
 /// The proxies, by scheme. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Proxies(Option<Arc<Known>>);
+pub(super) struct Proxies(Option<Arc<Known>>);
 
 struct Known {
     http: Option<Url>,
@@ -54,10 +55,12 @@ impl Proxies {
     pub(super) fn new(settings: &NetworkSettings) -> Result<Proxies, ProxyError> {
         let http = read("HTTP_PROXY", settings.http_proxy.as_deref())?;
         let https = read("HTTPS_PROXY", settings.https_proxy.as_deref())?;
-        if http.is_none() && https.is_none() {
+        let except = settings.no_proxy.trim().to_owned();
+        // Other programs honour `*` only if it stands alone, and libraries only for names.
+        let all = except.split(',').any(|entry| entry.trim() == "*");
+        if all || http.is_none() && https.is_none() {
             return Ok(Proxies(None));
         }
-        let except = settings.no_proxy.trim().to_owned();
         let text = |proxy: &Option<Url>| proxy.as_ref().map(Url::to_string).unwrap_or_default();
         let matcher = Matcher::builder().http(text(&http)).https(text(&https)).no(exceptions(&except)).build();
         Ok(Proxies(Some(Arc::new(Known { http, https, except, matcher }))))
@@ -95,6 +98,13 @@ impl Proxies {
             port: found.uri().port_u16().unwrap_or(80),
             authorization: found.basic_auth().cloned(),
         })
+    }
+
+    pub(super) fn passwords(&self) -> Vec<String> {
+        let Some(known) = &self.0 else { return Vec::new() };
+        let written = [&known.http, &known.https].into_iter().flatten().filter_map(Url::password);
+        let sent = |password: &str| percent_decode_str(password).decode_utf8_lossy().into_owned();
+        written.flat_map(|password| [password.to_owned(), sent(password)]).collect()
     }
 
     pub(super) fn variables(&self) -> Vec<(&'static str, String)> {

@@ -35,8 +35,10 @@ fn exceptions_are_reached_directly() {
     for host in ["notcorp.example", "example.com", "192.0.2.8", "2001:db8::1"] {
         assert!(host_of(&access, Scheme::Https, host).is_some(), "{host}");
     }
-    let none = self::access("http://p:1", "http://p:1", "*").unwrap();
+    let none = self::access("http://p:1", "http://p:1", "corp.example, *").unwrap();
     assert_eq!(host_of(&none, Scheme::Https, "example.com"), None);
+    assert_eq!(host_of(&none, Scheme::Https, "192.0.2.8"), None);
+    assert!(none.proxy_variables().is_empty());
 }
 
 #[test]
@@ -46,6 +48,9 @@ fn a_password_is_used_and_not_displayed() {
     assert_eq!(proxy.authorization.unwrap(), "Basic bWU6czNjcmV0");
     assert_eq!(access.to_string(), "proxy http://proxy.example:3128 for https, not for corp.example");
     assert!(!format!("{access:?}").contains("s3cret"));
+    assert_eq!(access.passwords(), ["s3cret", "s3cret"]);
+    let bare = self::access("me:p%40ss@proxy.example:3128", "", "").unwrap();
+    assert_eq!(bare.passwords(), ["p%40ss", "p@ss"], "a proxy without a scheme has a password too");
     assert!(access.proxy_variables().iter().any(|(name, value)| *name == "https_proxy" && value.contains("s3cret")));
 }
 

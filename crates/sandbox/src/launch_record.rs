@@ -17,7 +17,7 @@ const FAILURES: u32 = 3;
 /// never be ready again.
 const MEMORY: Duration = Duration::from_mins(1);
 
-/// Whether launches work.
+/// The result of the last launches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LaunchHealth {
     /// No launch has ended yet.

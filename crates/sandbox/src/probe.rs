@@ -45,7 +45,7 @@ impl SandboxHost {
         let proof = self.probed.get_or_try_init(|| async {
             let outcome = self.probe(cancel).await.and_then(|report| {
                 let refused = report.unlimited.without(except);
-                if refused.is_empty() { Ok(report) } else { Err(LaunchError::Unlimited(refused)) }
+                if refused.is_empty() { Ok(report) } else { Err(LaunchError::Unlimited(report.unlimited)) }
             });
             self.launches.probed(outcome.as_ref().map(|_| ()));
             let report = outcome?;
@@ -72,7 +72,7 @@ impl SandboxHost {
         self.probed.get()
     }
 
-    /// Whether launches work, from the last ones.
+    /// Returns the health of launches, from the last ones.
     pub fn launch_health(&self) -> LaunchHealth {
         self.launches.health()
     }
@@ -97,7 +97,7 @@ impl SandboxHost {
                 }
                 Err(LaunchError::Cancelled) => return,
                 Err(error) => {
-                    warn!(%error, "the probe sandbox failed: tasks do not run");
+                    warn!(error = domain::error_chain(&error), "the probe sandbox failed; tasks may fail to start");
                     let slept = shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     slept

@@ -156,6 +156,9 @@ mod tests {
         let arguments = launch.arguments();
         let environment = launch.environment("/home", "http://127.0.0.1:1", OsString::new());
         let product = PRODUCT.split("#[cfg(test)]").next().unwrap();
+        for text in DISALLOWED_TOOLS.iter().chain(ENVIRONMENT.iter().flat_map(|(name, value)| [name, value])) {
+            assert!(strings(product).any(|known| known == *text), "{text} is not in a sandbox");
+        }
         for text in strings(product) {
             if text.starts_with("--") && !OPTIONAL.contains(&text) {
                 assert!(arguments.iter().any(|argument| argument == text), "{text} is not among the arguments");

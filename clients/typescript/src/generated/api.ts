@@ -726,7 +726,7 @@ export interface components {
                 max: number;
             };
             /**
-             * @description What the server asks the model with
+             * @description The credential of the server's model requests
              * @enum {string}
              */
             credential?: "api_key" | "oauth_token" | "login" | "login_expired" | "scripted" | "none";
@@ -877,9 +877,9 @@ export interface components {
             taskId?: string;
             sessionId?: string;
             errorType?: components["schemas"]["ErrorType"];
-            /** @description Of a failed task only: its status, as in `status`. */
+            /** @description The status of the task, as in `status`. Only a failed task has it. */
             taskStatus?: components["schemas"]["TaskStatus"];
-            /** @description Of a failed task only: the status of the response. */
+            /** @description The status of the response. Only a failed task has it. */
             httpStatus?: number;
         };
         /**

@@ -35,6 +35,11 @@ impl Check {
         Check { name, status: Status::Warn, detail: of_os(&detail.into()), remedy: Some(remedy.into()) }
     }
 
+    /// Another check has to succeed first.
+    pub(super) fn not_tried(name: &'static str, why: &str) -> Self {
+        Check::warn(name, format!("not tried: {why}"), "fix that first")
+    }
+
     pub(super) fn fail(name: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
         Check { name, status: Status::Fail, detail: of_os(&detail.into()), remedy: Some(remedy.into()) }
     }

@@ -13,7 +13,7 @@ use super::host::Host;
 const NAME: &str = "limits";
 
 pub(super) fn not_tried(why: &str) -> Check {
-    Check::warn(NAME, format!("not tried: {why}"), "fix that first")
+    Check::not_tried(NAME, why)
 }
 
 /// `directory` is empty, below RUNTIME_DIR. The check leaves nothing in it.

@@ -38,7 +38,7 @@ const LOG_BYTES: usize = 2048;
 const LABEL: &str = "claude-runner.doctor";
 
 pub(super) fn not_tried(why: &str) -> Check {
-    Check::warn(NAME, format!("not tried: {why}"), "fix that first")
+    Check::not_tried(NAME, why)
 }
 
 /// The result for SANDBOX_NETWORK=bridge, which uses no socket.

@@ -31,7 +31,9 @@ fn model(settings: &Settings) -> Check {
         Ok(prices) if prices.has_price(model) => Check::ok("model", format!("{model}, which has a price")),
         Ok(_) => Check::warn(
             "model",
-            format!("MODEL is {model}, which has no price here, so it is counted as the most expensive model"),
+            format!(
+                "MODEL is {model}, which has no price in the built-in table or MODEL_PRICES; without one it is counted as the most expensive model"
+            ),
             "check the name; add its price to a file that MODEL_PRICES names, or to the table at MODEL_PRICES_URL",
         ),
         Err(error) => {

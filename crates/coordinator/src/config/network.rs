@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use network_access::{NetworkAccess, NetworkError, NetworkSettings};
-use reqwest::Url;
 
 /// The file in DATA_DIR that git trusts, if CA_FILE is set: git takes one file, and it replaces the machine's authorities.
 const BUNDLE: &str = "ca-bundle.pem";
@@ -31,17 +30,10 @@ pub struct NetworkOptions {
 }
 
 impl NetworkOptions {
-    /// The passwords of the proxies, as they stand in their URLs.
-    pub fn passwords(&self) -> Vec<String> {
-        let proxies = [self.https_proxy.clone(), self.http_proxy.clone(), text("https_proxy"), text("http_proxy")];
-        let urls = proxies.into_iter().flatten().filter_map(|proxy| proxy.parse::<Url>().ok());
-        urls.filter_map(|url| url.password().map(str::to_owned)).collect()
-    }
-
     pub fn access(&self) -> Result<NetworkAccess, NetworkError> {
         NetworkAccess::new(&NetworkSettings {
-            http_proxy: self.http_proxy.clone().or_else(|| text("http_proxy")),
-            https_proxy: self.https_proxy.clone().or_else(|| text("https_proxy")),
+            http_proxy: self.http_proxy.clone().filter(|proxy| !proxy.is_empty()).or_else(|| text("http_proxy")),
+            https_proxy: self.https_proxy.clone().filter(|proxy| !proxy.is_empty()).or_else(|| text("https_proxy")),
             no_proxy: if self.no_proxy.is_empty() {
                 text("no_proxy").unwrap_or_default()
             } else {
@@ -59,7 +51,7 @@ fn text(name: &str) -> Option<String> {
 /// The environment of every git that the coordinator itself runs. With CA_FILE, the file that git trusts is written to DATA_DIR.
 pub fn git_environment(network: &NetworkAccess, data_dir: &Path) -> std::io::Result<Vec<(&'static str, OsString)>> {
     let mut environment: Vec<_> = std::env::var_os("PATH").map(|path| ("PATH", path)).into_iter().collect();
-    let authorities = match network.authorities().bundle() {
+    let authorities = match network.certificate_bundle() {
         Some(bundle) => {
             let path = data_dir.join(BUNDLE);
             std::fs::write(&path, bundle)?;

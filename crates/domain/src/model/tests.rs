@@ -91,6 +91,7 @@ fn a_list_covers_every_spelling_of_its_models() {
         ("sonnet", "claude-sonnet-4-6"),
         ("my-sonnet", "sonnet"),
         ("opusplan", "opus"),
+        ("claude-sonnet-4-5", "us.anthropic.claude-sonnet-4-6-v1:0"),
         ("claude-opus-4-6", "claude"),
         ("claude-opus-4-6", ""),
     ] {

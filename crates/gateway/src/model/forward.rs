@@ -55,8 +55,8 @@ struct Trouble {
 
 impl<F: Fn() -> bool> Attempt<'_, F> {
     async fn run(&self) -> Result<reqwest::Response, Response<Body>> {
-        let began = Instant::now();
-        let mut tries = 0;
+        // An outage between two of them is no overload.
+        let (mut overloads, mut overloaded_since) = (0, None);
         let mut refused: Option<Credential> = None;
         loop {
             let credential = self.sandbox.credential().map_err(|unusable| self.without_credential(unusable))?;
@@ -74,7 +74,9 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                 return Ok(response);
             }
             let trouble = Trouble::read(response).await;
-            tries += 1;
+            if trouble.status.as_u16() < 500 || trouble.is_overload() {
+                self.sandbox.outage.end();
+            }
             match trouble.status.as_u16() {
                 400..=499 if trouble.refuses_model(&self.request.model) => {
                     let sentence = trouble.sentence();
@@ -89,20 +91,26 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                     // The login may have been renewed after the file was read.
                     if refused.is_none() && self.changed(&credential) {
                         refused = Some(credential);
-                        tries -= 1;
                         continue;
                     }
                     return Err(self.refused(&trouble, credential.kind()));
                 }
                 _ if trouble.is_overload() => {
-                    let asked = retry_after(&trouble.headers, Timestamp::now());
+                    overloads += 1;
+                    let since = *overloaded_since.get_or_insert(asked);
+                    let wait = retry_after(&trouble.headers, Timestamp::now());
                     let jitter = rand::random_range(0.0..1.0);
-                    match self.sandbox.shared.retry.delay(tries, began.elapsed(), asked, jitter) {
+                    match self.sandbox.shared.retry.delay(overloads, since.elapsed(), wait, jitter) {
                         Some(delay) if !trouble.is_final() && !(self.is_abandoned)() => {
-                            tracing::info!(status = trouble.status.as_u16(), ?delay, tries, "retrying the model API");
+                            tracing::info!(
+                                status = trouble.status.as_u16(),
+                                ?delay,
+                                overloads,
+                                "retrying the model API"
+                            );
                             tokio::time::sleep(delay).await;
                         }
-                        _ => return Err(self.overloaded(&trouble, tries)),
+                        _ => return Err(self.overloaded(&trouble, overloads)),
                     }
                 }
                 402 => {

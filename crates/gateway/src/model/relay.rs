@@ -149,7 +149,9 @@ impl Open {
     /// Converts an answer that is not the API's into an error. Such an answer costs nothing.
     fn foreign(&mut self, headers: &HeaderMap, body: &[u8], end: End) -> Response<Body> {
         let sentence = foreign_sentence(headers, body, end);
-        let answer = match self.sandbox.outage.failed(Instant::now(), Instant::now(), &self.sandbox.shared.outage) {
+        let now = Instant::now();
+        // The relay cannot ask again, and the CLI's next try would come too late.
+        let answer = match self.sandbox.outage.failed(now, now, &self.sandbox.shared.outage) {
             Next::LeaveToCli => model_error(StatusCode::BAD_GATEWAY, "api_error", &sentence),
             Next::Retry(_) | Next::GiveUp => {
                 final_model_error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", &sentence)

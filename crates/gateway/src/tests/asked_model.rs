@@ -33,6 +33,7 @@ async fn ask(world: &World, model: &str, headers: &[(&str, &str)], tools: &str) 
 async fn a_request_of_the_conversation_with_another_model_is_not_sent() {
     let server = Server::answering().await;
     let world = Setup::before(server.address).open();
+    world.sandbox.expect_conversation();
     assign(&world, "claude-opus-4-6");
     let refused = ask(&world, "claude-sonnet-4-6", &[SESSION], TOOLS).await;
     assert_eq!((refused.status.as_u16(), refused.should_retry()), (403, Some("false")));

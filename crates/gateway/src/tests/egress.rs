@@ -172,7 +172,13 @@ async fn behind_a_proxy_the_same_addresses_are_refused() {
         no_proxy: "direct.example".to_owned(),
         ..NetworkSettings::default()
     };
-    let names = [("a.example", "1.1.1.1"), ("inside.wild.example", "10.0.0.1"), ("direct.example", "1.1.1.2")];
+    let names = [
+        ("a.example", "1.1.1.1"),
+        ("inside.wild.example", "10.0.0.1"),
+        ("both.wild.example", "1.1.1.1"),
+        ("both.wild.example", "10.0.0.1"),
+        ("direct.example", "1.1.1.2"),
+    ];
     let rules = ["a.example", "unknown.example", "*.wild.example", "direct.example"];
     let egress = egress_through(NetworkAccess::new(&settings).unwrap(), &rules, &names);
     let is_proxied = |route| matches!(route, Ok(Route::Proxy(proxy)) if proxy.host == "proxy.corp.example");
@@ -180,6 +186,7 @@ async fn behind_a_proxy_the_same_addresses_are_refused() {
     assert!(is_proxied(admit(&egress, "unknown.example", 443).await), "the proxy may know it");
     assert_eq!(admit(&egress, "direct.example", 443).await, Ok(addresses(&["1.1.1.2:443"])));
     assert_eq!(admit(&egress, "inside.wild.example", 443).await, Err(Refusal::NotPublic));
+    assert_eq!(admit(&egress, "both.wild.example", 443).await, Err(Refusal::NotPublic));
     assert!(matches!(admit(&egress, "unknown.wild.example", 443).await, Err(Refusal::Unresolved(_))));
     assert_eq!(admit(&egress, "other.example", 443).await, Err(Refusal::NotAllowed));
 }

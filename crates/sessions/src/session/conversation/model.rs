@@ -41,17 +41,16 @@ impl Conversation {
     pub(super) fn on_model_answer(&mut self, request_id: &str, error: Option<&str>, context: &mut LineContext<'_>) {
         let Some(held) = self.held_prompt.take_if(|held| held.request_id == request_id) else { return };
         let Some(running) = context.tasks.running() else { return };
-        let forced = running.forced_failure().is_some();
-        let failure = match error {
-            None if !forced => {
+        let failure = match (running.forced_failure(), error) {
+            // The task was to end before its turn began.
+            (Some(failure), _) => failure.clone(),
+            (None, Some(error)) => refusal(&held.model, error, context.gateway.failure()),
+            (None, None) => {
                 self.dialogue.model = Some(held.model);
                 self.outbox.push(held.line);
                 self.last_output = Instant::now();
                 return;
             }
-            // The task was to end before its turn began.
-            None => Failure::new(ErrorType::Aborted, "the task was aborted"),
-            Some(error) => refusal(&held.model, error, context.gateway.failure()),
         };
         self.end_unsent(failure, context);
     }
@@ -62,7 +61,7 @@ impl Conversation {
     }
 
     /// Ends the running task, whose message was never sent.
-    fn end_unsent(&mut self, failure: Failure, context: &mut LineContext<'_>) {
+    pub(super) fn end_unsent(&mut self, failure: Failure, context: &mut LineContext<'_>) {
         let LineContext { tasks, durable, gateway } = context;
         gateway.end_task(task_end(tasks.running().map(|running| running.reason(&failure))));
         self.end_running(End::new(failure, EndedBy::Request), gateway.usage(), tasks, durable);

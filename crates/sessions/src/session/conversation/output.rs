@@ -125,14 +125,14 @@ impl Conversation {
 
     fn on_turn_end(&mut self, end: TurnEnd, context: &mut LineContext<'_>) {
         let LineContext { tasks, durable, gateway } = context;
-        let before = self.dialogue.cli_total;
-        let total = end.cli_cost.unwrap_or(before);
         gateway.release_requests();
-        // Any other turn belongs to the session and ends no task.
+        // A turn that the CLI started by itself ends no task.
         if end.unasked {
             return;
         }
         let Some(mut running) = tasks.take_accepted() else { return };
+        let before = self.dialogue.cli_total;
+        let total = end.cli_cost.unwrap_or(before);
         running.add_cli_cost((total - before).max(0.0));
         self.dialogue.cli_total = total;
         let schema = self.template.as_ref().and_then(|template| template.output_schema.as_ref());

@@ -15,8 +15,6 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::{Conversation, LineContext};
-use crate::session::state::Input;
-use crate::session::tasks::{End, EndedBy, task_end};
 
 /// The time that the CLI gets to report beyond the time limits of the servers.
 const REPORT_GRACE: Duration = Duration::from_secs(30);
@@ -93,7 +91,7 @@ impl Conversation {
         let servers = self.template.as_ref().map(|template| &template.settings.mcp_servers);
         let unusable = servers.zip(answer).map(|(servers, answer)| find_unusable(servers, answer)).unwrap_or_default();
         self.required_failed = unusable.iter().any(|server| server.required);
-        let LineContext { tasks, durable, gateway } = context;
+        let LineContext { tasks, durable, .. } = context;
         let task = tasks.running().map(|running| running.record.id.clone());
         for server in &unusable {
             warn!(session.id = %durable.id(), server = server.name, server.reason, "an MCP server cannot be used");
@@ -111,9 +109,7 @@ impl Conversation {
             }
         };
         info!(session.id = %durable.id(), error = failure.error, "the task ends before its message was sent");
-        gateway.end_task(task_end(Some(running.reason(&failure))));
-        self.end_running(End::new(failure, EndedBy::Request), gateway.usage(), tasks, durable);
-        self.next = tasks.unsettled().is_none().then_some(Input::Ended);
+        self.end_unsent(failure, context);
     }
 
     /// The failure of a task whose agent did not report the states of its servers.
