@@ -7,7 +7,7 @@ import { Server } from './server.js';
 const note = (page) => page.getByRole('note');
 
 async function withServer(env, check) {
-  const server = await Server.start({ API_KEYS: '', ANTHROPIC_API_KEY: '', HOME: '/nonexistent', ...env });
+  const server = await Server.start({ API_KEYS: '', ANTHROPIC_API_KEY: undefined, HOME: '/nonexistent', ...env });
   try {
     await check(server);
   } finally {
