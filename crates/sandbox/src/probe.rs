@@ -146,6 +146,7 @@ impl SandboxHost {
             name: name.container(),
             image: self.settings.image.clone(),
             labels: self.instance.probe_labels(name),
+            entry_point: None,
             command: Vec::new(),
             environment: BTreeMap::from([
                 ("LINK".to_owned(), attached.address.clone()),
@@ -166,6 +167,7 @@ impl SandboxHost {
         let mut sandbox = Sandbox {
             name: name.clone(),
             container,
+            image: SandboxImage { name: self.settings.image.clone(), id: None, claude_code: None },
             link: attached.link,
             process,
             gateway,
