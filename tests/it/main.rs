@@ -28,6 +28,8 @@ mod broken_agent;
 mod budget;
 mod capacity;
 mod claude_code;
+mod claude_update;
+mod claude_version;
 mod cli;
 mod compatibility;
 mod credential;

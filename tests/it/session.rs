@@ -193,6 +193,7 @@ async fn lose_transcript(server: &TestServer) {
         name: format!("claude-runner-test-lose-transcript-{}", std::process::id()),
         image: image.name.clone(),
         labels: [].into(),
+        entry_point: None,
         command: Vec::new(),
         environment: [].into(),
         mounts: vec![Mount::Volume { name: home, target: "/home/agent".to_owned() }],

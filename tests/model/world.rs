@@ -62,6 +62,7 @@ impl World {
         let engine = FakeEngine::new(&[IMAGE]);
         let sandboxes = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (handle, spawner) = (sandboxes.handle().clone(), (engine.clone(), Arc::clone(&board)));
+        engine.says("2.1.332 (Claude Code)\n");
         engine.on_start(move |started| {
             let (engine, board) = spawner.clone();
             handle.spawn(Sandbox::of(started, engine, board).run());
@@ -116,6 +117,7 @@ impl World {
         let links = Links::open(Network::None, &self.engine, &runtime_dir, tracker, lifetime.shutdown.clone());
         let sandbox = SandboxSettings {
             image: IMAGE.to_owned(),
+            claude: agent_image::WantedVersion::Default,
             network: Network::None,
             limits: Limits::new(1 << 30, 1_000_000_000, 100),
             runtime: None,

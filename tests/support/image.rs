@@ -21,9 +21,13 @@ impl TestImage {
 
     /// Builds the agent image with this extra instruction, which may use these files.
     pub(crate) async fn build(case: &str, instruction: &str, files: &[(&str, &str, u32)]) -> Self {
+        Self::build_on(&agent_image(), case, instruction, files).await
+    }
+
+    pub(crate) async fn build_on(base: &str, case: &str, instruction: &str, files: &[(&str, &str, u32)]) -> Self {
         let engine = DockerEngine::new(docker_host().unwrap());
         let name = format!("claude-runner-test-{case}");
-        let dockerfile = format!("FROM {}\n{instruction}\n", agent_image());
+        let dockerfile = format!("FROM {base}\n{instruction}\n");
         let files: Vec<_> = files.iter().copied().chain([("Dockerfile", dockerfile.as_str(), 0o644)]).collect();
         let spec = BuildSpec {
             context: archive(&files).into(),

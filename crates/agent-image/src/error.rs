@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use domain::claude_code::Version;
 use engine::EngineError;
 
+use super::ask::AskError;
+use super::versions::versions;
+
 /// The reason why an image could not be built, and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
@@ -24,8 +27,29 @@ pub enum ImageError {
     #[error("Claude Code is used on x86_64 and aarch64, but the engine's machine is {0:?}")]
     Architecture(String),
 
-    #[error("docker/claude-code.json has no hash for version {0} of Claude Code")]
-    NotListed(Version),
+    #[error("Claude Code {0} is too old: the oldest version that can be used is {minimum}", minimum = versions().minimum)]
+    TooOld(Version),
+
+    #[error("the registry has no {package}")]
+    NoVersion { package: String },
+
+    #[error(
+        "the registry's hash of {package} is {found}, but docker/claude-code.json has {expected}: do not use this package"
+    )]
+    HashChanged { package: String, expected: String, found: String },
+
+    #[error(
+        "the image {0} was not made by this command, so it is not replaced: it has other content than this command builds. \
+         Build the agent image with another name (--tag NAME, or unset DOCKER_IMAGE), or remove this one first \
+         (docker image rm {0})"
+    )]
+    Foreign(String),
+
+    #[error("{name} is unchanged: the new image cannot be used")]
+    Unusable { name: String, source: AskError },
+
+    #[error("{name} is unchanged: the package was {expected}, but `claude --version` in the new image says {found}")]
+    OtherVersion { name: String, expected: String, found: Version },
 
     #[error(
         "this claude-runner was built without sandbox-init: run scripts/setup, or pass a static one with --sandbox-init FILE"

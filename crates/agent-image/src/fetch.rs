@@ -3,22 +3,12 @@
 use std::fs::{self, File};
 use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use sha2::{Digest as _, Sha512};
-use tokio::process::Command;
-use tokio::time::timeout;
 
-use super::ImageError;
 use super::versions::Package;
-
-/// The maximum time for the fetch. The package has 186 MB, and npm itself retries broken connections.
-const FETCH_TIMEOUT: Duration = Duration::from_mins(15);
-
-/// The part of npm's error output that is kept, in bytes.
-const REASON_BYTES: usize = 2_000;
+use super::{ImageError, npm};
 
 /// Opens the package's archive. It comes from `cache` if it is there and intact; else `fetching` is called, and npm
 /// fetches it.
@@ -36,7 +26,7 @@ pub(super) async fn fetch(package: &Package, cache: &Path, fetching: impl FnOnce
     fs::create_dir_all(cache).map_err(failed)?;
     // Download next to the final place, so that the rename is atomic.
     let directory = tempfile::tempdir_in(cache).map_err(failed)?;
-    let fetched = npm_pack(package, directory.path()).await?;
+    let fetched = npm::pack(package, directory.path()).await?;
     let file = open_checked(&fetched, package).await?;
     fs::rename(&fetched, &kept).map_err(failed)?;
     Ok(file)
@@ -67,30 +57,6 @@ fn check(path: PathBuf, package: &Package) -> Result<File, ImageError> {
         return Err(ImageError::Integrity { path, package: package.to_string(), expected, found });
     }
     Ok(file)
-}
-
-/// Runs npm to fetch the archive into an empty directory. npm knows this machine's registry, proxy and certificates.
-async fn npm_pack(package: &Package, directory: &Path) -> Result<PathBuf, ImageError> {
-    let failed = |reason: String| ImageError::Npm { package: package.to_string(), reason };
-    let mut command = Command::new("npm");
-    command.args(["pack", "--ignore-scripts", "--loglevel=error", "--pack-destination"]).arg(directory);
-    command.arg(package.to_string()).current_dir(directory).stdin(Stdio::null()).kill_on_drop(true);
-    let output = match timeout(FETCH_TIMEOUT, command.output()).await {
-        Ok(Ok(output)) => output,
-        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(ImageError::NoNpm { package: package.to_string() });
-        }
-        Ok(Err(error)) => return Err(failed(error.to_string())),
-        Err(_) => return Err(failed(format!("it did not finish within {} s", FETCH_TIMEOUT.as_secs()))),
-    };
-    if !output.status.success() {
-        let tail = &output.stderr[output.stderr.len().saturating_sub(REASON_BYTES)..];
-        return Err(failed(format!("{}, {}", output.status, String::from_utf8_lossy(tail).trim())));
-    }
-    let entries = fs::read_dir(directory).map_err(|error| failed(error.to_string()))?;
-    let archives = entries.filter_map(Result::ok).map(|entry| entry.path());
-    let mut archives = archives.filter(|path| path.extension().is_some_and(|extension| extension == "tgz"));
-    archives.next().ok_or_else(|| failed("it left no archive".to_owned()))
 }
 
 struct HashWriter<'a>(&'a mut Sha512);

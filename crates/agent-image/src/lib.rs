@@ -3,15 +3,19 @@
 //! | module | contains |
 //! |---|---|
 //! | `context` | the build context, streamed to the engine |
-//! | `versions`, `fetch` | the known versions of Claude Code; a package, fetched by npm and checked |
+//! | `versions`, `wanted` | the known versions of Claude Code; the one that an image is to have |
+//! | `npm`, `fetch` | npm and the registry; a package, fetched and checked |
+//! | `ask` | the version that the program in an image reports |
+//! | `owned` | the images that this crate has made, which are the only ones that it replaces |
 //! | `sandbox_init` | the embedded static `sandbox-init`, and the check of another one |
 //! | `repository` | the image of repository tasks, built from the agent image |
 //! | `presets` | the registries that the image's package managers use |
 //! | `error` | [`ImageError`] |
 //!
 //! Invariants:
-//! - The content of the agent image is known: the Dockerfile, the pinned CLI and `sandbox-init`. Nothing is pulled from
-//!   a registry of this project.
+//! - The content of the agent image is known: the Dockerfile, a CLI whose hash is checked, and `sandbox-init`. Nothing is
+//!   pulled from a registry of this project.
+//! - An image gets its name when its `claude` has run and told the expected version. Until then the name is unchanged.
 //! - An image that was built from the same content is not built again.
 
 use std::path::PathBuf;
@@ -22,23 +26,32 @@ use engine::{BuildCache, BuildProgress, BuildSpec, Engine, EngineError, ImageInf
 use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
+pub use self::ask::{AskError, AskedIn, ask_version};
+use domain::claude_code::Version;
+
 pub use self::error::ImageError;
 pub use self::presets::presets;
 use self::sandbox_init::SandboxInit;
 use self::versions::Package;
-pub use self::versions::{Support, Versions, versions};
+pub use self::versions::{BUILD_AGAIN, Support, Versions, versions};
+pub use self::wanted::{InvalidWantedVersion, WantedVersion};
 
+mod ask;
 mod context;
 mod error;
 mod fetch;
+mod npm;
+mod owned;
 mod presets;
 mod repository;
 mod sandbox_init;
 mod versions;
+mod wanted;
 
 /// The label with the hash of everything that the image is built from.
 pub const CONTENT_LABEL: &str = "claude-runner.content";
-/// The label with the version of Claude Code in the image.
+/// The label with the version of Claude Code in the image. It is for people: an image that is built from this one inherits it,
+/// whatever is in it.
 pub const CLAUDE_CODE_LABEL: &str = "claude-runner.claude-code";
 /// The label with the version of Claude Runner whose `sandbox-init` is in the image.
 pub const SANDBOX_INIT_LABEL: &str = "claude-runner.sandbox-init";
@@ -59,6 +72,8 @@ pub struct BuildOptions {
     pub repository_tag: String,
     /// The base image: Debian, or an image with Debian's package manager.
     pub base_image: String,
+    /// The version of Claude Code.
+    pub claude: WantedVersion,
     /// Claude Code's npm package (.tgz) for the engine's machine. With `None`, npm fetches it. Its hash is checked in
     /// both cases.
     pub claude_package: Option<PathBuf>,
@@ -73,20 +88,33 @@ pub struct BuildOptions {
 /// The progress of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BuildStep {
+    /// The registry is asked for this package's version and hash.
+    LookingUp(String),
     /// npm fetches the package with this name and version.
     Fetching(String),
     /// The engine has started to build.
     Building,
     /// One line of output from the engine's builder.
     Line(String),
+    /// The new image is asked for the version of its `claude`.
+    Asking,
 }
 
-/// The result of a build: the image's id.
+/// The result of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BuildOutcome {
-    Built(String),
+pub struct BuildOutcome {
+    /// The image's id.
+    pub id: String,
+    pub change: Change,
+    /// The version of Claude Code in the agent image. `None` for the image of repository tasks.
+    pub claude: Option<Version>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    Built,
     /// The image existed and was built from the same content.
-    UpToDate(String),
+    UpToDate,
 }
 
 /// Builds the image that the options name, unless it exists with the same content. The image that had the name before
@@ -108,16 +136,28 @@ async fn build_agent(
     options: &BuildOptions,
     progress: &mut impl FnMut(BuildStep),
 ) -> Result<BuildOutcome, ImageError> {
+    // Before the registry is asked.
+    owned::previous(engine, &options.tag).await?;
     let architecture = engine.info().await?.architecture;
-    let default = versions().default;
-    let package = versions().tested_package(default, &architecture)?.ok_or(ImageError::NotListed(default))?;
+    let package = wanted_package(options.claude, &architecture, progress).await?;
+    build_package(engine, options, package, progress).await
+}
+
+async fn build_package(
+    engine: &dyn Engine,
+    options: &BuildOptions,
+    package: Package,
+    progress: &mut impl FnMut(BuildStep),
+) -> Result<BuildOutcome, ImageError> {
+    let architecture = engine.info().await?.architecture;
+    let previous = owned::previous(engine, &options.tag).await?;
     let sandbox_init = SandboxInit::load(options.sandbox_init.as_deref(), &architecture)?;
 
     let base = engine.image(&options.base_image).await?;
     let made_from = content_hash(&package, &sandbox_init, options, base.as_ref());
-    let previous = engine.image(&options.tag).await?;
+    let claude = Some(package.version);
     if let Some(id) = up_to_date(options, previous.as_ref(), &made_from) {
-        return Ok(BuildOutcome::UpToDate(id));
+        return Ok(BuildOutcome { id, change: Change::UpToDate, claude });
     }
 
     let archive = if let Some(file) = &options.claude_package {
@@ -132,12 +172,13 @@ async fn build_agent(
     let (context, writer) = context::stream(texts, sandbox_init.into_bytes(), archive);
     let spec = BuildSpec {
         context,
-        tag: options.tag.clone(),
+        tag: unverified_name(),
         build_args: [("BASE_IMAGE".to_owned(), options.base_image.clone())].into(),
         labels: labels(made_from, &package),
         cache: options.cache(),
     };
-    let built = follow(engine, spec, progress).await;
+    let unverified = spec.tag.clone();
+    let built = follow(engine, spec, &options.tag, progress).await;
     // If the context broke off, that is the real cause of the engine's error.
     writer
         .await
@@ -146,8 +187,63 @@ async fn build_agent(
         .or_else(archive::ignore_closed)
         .map_err(ImageError::Context)?;
     let id = built?;
+    progress(BuildStep::Asking);
+    let named = match verify(engine, &id, &options.tag, &package).await {
+        Ok(()) => engine.tag_image(&id, &options.tag).await.map_err(ImageError::from),
+        Err(error) => Err(error),
+    };
+    // Removes only the name if the image has its other one by now.
+    if let Err(error) = engine.remove_image(&unverified).await {
+        tracing::debug!(image.name = unverified, %error, "could not remove the first name of an image");
+    }
+    named?;
     remove_previous(engine, previous, &id).await;
-    Ok(BuildOutcome::Built(id))
+    Ok(BuildOutcome { id, change: Change::Built, claude })
+}
+
+/// The package of a version: from the list if it was tested, else from the registry.
+async fn wanted_package(
+    wanted: WantedVersion,
+    architecture: &str,
+    progress: &mut impl FnMut(BuildStep),
+) -> Result<Package, ImageError> {
+    let known = versions();
+    let name = known.package_name(architecture)?;
+    let spec = match wanted.number() {
+        Some(version) => {
+            wanted::check(version)?;
+            if let Some(package) = known.tested_package(version, architecture)? {
+                return Ok(package);
+            }
+            version.to_string()
+        }
+        None => "latest".to_owned(),
+    };
+    progress(BuildStep::LookingUp(format!("{name}@{spec}")));
+    let package = npm::view(name, &spec).await?;
+    wanted::check(package.version)?;
+    match known.tested_package(package.version, architecture)? {
+        Some(tested) if tested.integrity != package.integrity => Err(ImageError::HashChanged {
+            package: package.to_string(),
+            expected: tested.integrity,
+            found: package.integrity,
+        }),
+        Some(_) | None => Ok(package),
+    }
+}
+
+/// Asks the program in a new image for its version.
+async fn verify(engine: &dyn Engine, id: &str, name: &str, package: &Package) -> Result<(), ImageError> {
+    match ask_version(engine, id, AskedIn::default()).await {
+        Ok(version) if version == package.version => Ok(()),
+        Ok(found) => Err(ImageError::OtherVersion { name: name.to_owned(), expected: package.to_string(), found }),
+        Err(source) => Err(ImageError::Unusable { name: name.to_owned(), source }),
+    }
+}
+
+/// The name of an image until it has been verified.
+fn unverified_name() -> String {
+    format!("claude-runner-unverified:{:08x}", rand::random::<u32>())
 }
 
 impl BuildOptions {
@@ -179,17 +275,24 @@ async fn remove_previous(engine: &dyn Engine, previous: Option<ImageInfo>, id: &
 async fn follow(
     engine: &dyn Engine,
     spec: BuildSpec,
+    name: &str,
     progress: &mut impl FnMut(BuildStep),
 ) -> Result<String, ImageError> {
-    let tag = spec.tag.clone();
     let mut stream = engine.build_image(spec).await?;
     while let Some(step) = stream.next().await {
-        match step? {
-            BuildProgress::Line(line) => progress(BuildStep::Line(line)),
-            BuildProgress::Built(id) => return Ok(id),
+        match step {
+            Ok(BuildProgress::Line(line)) => progress(BuildStep::Line(line)),
+            Ok(BuildProgress::Built(id)) => return Ok(id),
+            Err(EngineError::BuildFailed { reason, .. }) => return Err(build_failed(name, reason).into()),
+            Err(error) => return Err(error.into()),
         }
     }
-    Err(EngineError::BuildFailed { tag, reason: "the engine stopped without a result".to_owned() }.into())
+    Err(build_failed(name, "the engine stopped without a result".to_owned()).into())
+}
+
+/// The error names the image that its caller knows.
+fn build_failed(name: &str, reason: String) -> EngineError {
+    EngineError::BuildFailed { tag: name.to_owned(), reason }
 }
 
 fn labels(content: String, package: &Package) -> Labels {

@@ -22,6 +22,7 @@ pub async fn presets(engine: &dyn Engine, repository_image: &str) -> Result<Stri
         name: format!("claude-runner-presets-{:08x}", rand::random::<u32>()),
         image: repository_image.to_owned(),
         labels: Labels::new(),
+        entry_point: None,
         command: Vec::new(),
         environment: [].into(),
         mounts: Vec::new(),

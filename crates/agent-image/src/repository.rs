@@ -3,8 +3,8 @@
 use engine::{BuildSpec, Engine, Labels};
 
 use super::{
-    BuildOptions, BuildOutcome, BuildStep, CONTENT_LABEL, ImageError, context, follow, hash_of, remove_previous,
-    up_to_date,
+    BuildOptions, BuildOutcome, BuildStep, CONTENT_LABEL, Change, ImageError, context, follow, hash_of, owned,
+    remove_previous, up_to_date,
 };
 
 const DOCKERFILE: &str = include_str!("../../../docker/repository/Dockerfile");
@@ -17,9 +17,9 @@ pub(super) async fn build(
 ) -> Result<BuildOutcome, ImageError> {
     let base = engine.image(&options.tag).await?.ok_or_else(|| ImageError::NoAgentImage(options.tag.clone()))?;
     let made_from = hash_of(&[DOCKERFILE.as_bytes()], base.id.as_bytes());
-    let previous = engine.image(&options.repository_tag).await?;
+    let previous = owned::previous(engine, &options.repository_tag).await?;
     if let Some(id) = up_to_date(options, previous.as_ref(), &made_from) {
-        return Ok(BuildOutcome::UpToDate(id));
+        return Ok(BuildOutcome { id, change: Change::UpToDate, claude: None });
     }
     progress(BuildStep::Building);
     let spec = BuildSpec {
@@ -29,7 +29,7 @@ pub(super) async fn build(
         labels: Labels::from([(CONTENT_LABEL.to_owned(), made_from)]),
         cache: options.cache(),
     };
-    let id = follow(engine, spec, progress).await?;
+    let id = follow(engine, spec, &options.repository_tag, progress).await?;
     remove_previous(engine, previous, &id).await;
-    Ok(BuildOutcome::Built(id))
+    Ok(BuildOutcome { id, change: Change::Built, claude: None })
 }

@@ -24,6 +24,7 @@ fn options(directory: &tempfile::TempDir) -> BuildOptions {
         tag: "agent".to_owned(),
         repository_tag: "claude-runner-repository".to_owned(),
         base_image: "debian:bookworm-slim".to_owned(),
+        claude: WantedVersion::Default,
         claude_package: None,
         sandbox_init: Some(sandbox_init),
         cache_dir: None,
@@ -44,7 +45,7 @@ async fn an_image_made_from_the_same_is_up_to_date() {
 
     let outcome = build(&engine, &options, |progress| panic!("{progress:?}")).await.unwrap();
 
-    assert_eq!(outcome, BuildOutcome::UpToDate(id));
+    assert_eq!(outcome, BuildOutcome { id, change: Change::UpToDate, claude: Some(versions().default) });
     assert!(engine.calls().iter().all(|call| call.operation != Operation::BuildImage));
 }
 
@@ -93,8 +94,80 @@ async fn the_image_of_repository_tasks_is_made_from_the_agent_image_as_it_is() {
     assert!(matches!(none, ImageError::NoAgentImage(name) if name == "agent"));
 
     let engine = FakeEngine::new(&["agent"]);
-    let BuildOutcome::Built(id) = build(&engine, &options, |_| {}).await.unwrap() else { panic!("it was not built") };
-    assert_eq!(build(&engine, &options, |_| {}).await.unwrap(), BuildOutcome::UpToDate(id));
+    let built = build(&engine, &options, |_| {}).await.unwrap();
+    assert_eq!(built.change, Change::Built);
+    assert_eq!(build(&engine, &options, |_| {}).await.unwrap(), BuildOutcome { change: Change::UpToDate, ..built });
     engine.add_image("agent", Labels::from([("made".to_owned(), "anew".to_owned())]));
-    assert!(matches!(build(&engine, &options, |_| {}).await.unwrap(), BuildOutcome::Built(_)));
+    assert_eq!(build(&engine, &options, |_| {}).await.unwrap().change, Change::Built);
+}
+
+/// A directory with a package whose content is known, and its hash.
+fn package_of(directory: &tempfile::TempDir, version: Version) -> (std::path::PathBuf, Package) {
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use sha2::Sha512;
+
+    let path = directory.path().join(format!("package-{version}.tgz"));
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    for name in ["package/claude", "package/LICENSE.md"] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(0);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, std::io::empty()).unwrap();
+    }
+    let bytes = archive.into_inner().unwrap().finish().unwrap();
+    let integrity = format!("sha512-{}", BASE64_STANDARD.encode(Sha512::digest(&bytes)));
+    fs::write(&path, bytes).unwrap();
+    (path, Package { name: "@example/claude".to_owned(), version, integrity })
+}
+
+#[tokio::test]
+async fn an_image_that_another_tool_made_is_not_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = options(&directory);
+    let ours = || Labels::from([(CONTENT_LABEL.to_owned(), "sha256-old".to_owned())]);
+
+    let engine = FakeEngine::new(&["debian:bookworm-slim"]);
+    engine.add_image("agent", Labels::from([("theirs".to_owned(), "1".to_owned())]));
+    let error = build(&engine, &options, |_| {}).await.unwrap_err();
+    assert!(matches!(&error, ImageError::Foreign(name) if name == "agent"), "{error}");
+
+    // It inherits the labels of the agent image.
+    let engine = FakeEngine::new(&["debian:bookworm-slim"]);
+    engine.add_image("base", ours());
+    engine.add_child_image("agent", "base");
+    for repository in [false, true] {
+        let options =
+            BuildOptions { repository, repository_tag: "agent".to_owned(), tag: "agent".to_owned(), ..options.clone() };
+        let error = build(&engine, &options, |_| {}).await.unwrap_err();
+        assert!(matches!(&error, ImageError::Foreign(name) if name == "agent"), "{error}");
+    }
+    assert!(engine.calls().iter().all(|call| call.operation != Operation::BuildImage));
+}
+
+#[tokio::test]
+async fn an_image_gets_its_name_when_its_program_has_told_its_version() {
+    let directory = tempfile::tempdir().unwrap();
+    let version = Version::new(9, 9, 9);
+    let (path, package) = package_of(&directory, version);
+    let engine = FakeEngine::new(&["debian:bookworm-slim"]);
+    engine.add_image("agent", Labels::from([(CONTENT_LABEL.to_owned(), "sha256-old".to_owned())]));
+    let before = engine.image("agent").await.unwrap().unwrap().id;
+    let options = BuildOptions { claude_package: Some(path), ..options(&directory) };
+    let image = |engine: FakeEngine| async move { engine.image("agent").await.unwrap().unwrap().id };
+
+    engine.says("1.0.0 (Claude Code)\n");
+    let error = build_package(&engine, &options, package.clone(), &mut |_| {}).await.unwrap_err();
+    assert!(matches!(&error, ImageError::OtherVersion { found, .. } if *found == Version::new(1, 0, 0)), "{error}");
+    engine.says("Illegal instruction\n");
+    let error = build_package(&engine, &options, package.clone(), &mut |_| {}).await.unwrap_err();
+    assert!(matches!(&error, ImageError::Unusable { .. }), "{error}");
+    assert_eq!(image(engine.clone()).await, before, "the name keeps its image");
+
+    engine.says("9.9.9 (Claude Code)\n");
+    let built = build_package(&engine, &options, package.clone(), &mut |_| {}).await.unwrap();
+    assert_eq!((built.change, built.claude), (Change::Built, Some(version)));
+    assert_eq!(image(engine.clone()).await, built.id);
+    let again = build_package(&engine, &options, package, &mut |_| {}).await.unwrap();
+    assert_eq!(again, BuildOutcome { change: Change::UpToDate, ..built });
 }

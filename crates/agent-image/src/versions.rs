@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use domain::claude_code::Version;
 use serde::Deserialize;
 
-use super::ImageError;
+use super::{ImageError, WantedVersion};
 
 const LIST: &str = include_str!("../../../docker/claude-code.json");
 
@@ -33,6 +33,10 @@ pub struct Versions {
     tested: BTreeMap<Version, BTreeMap<String, String>>,
 }
 
+/// The remedy for an image with a wrong version of Claude Code.
+pub const BUILD_AGAIN: &str =
+    "Build it again with `claude-runner image build`, and then every image that starts FROM it";
+
 /// How much is known of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Support {
@@ -53,6 +57,33 @@ impl Versions {
         } else {
             Support::Untested
         }
+    }
+
+    /// Describes the version in an image for people: `Claude Code 2.1.332`. The error is a version that cannot be used.
+    pub fn describe(&self, version: Version, wanted: WantedVersion) -> Result<String, String> {
+        let untested = match self.support(version) {
+            Support::TooOld => {
+                let minimum = self.minimum;
+                return Err(format!(
+                    "Claude Code {version} is too old: the oldest version that can be used is {minimum}. {BUILD_AGAIN}"
+                ));
+            }
+            Support::Tested => "",
+            Support::Untested => ", which is untested with this release",
+        };
+        match wanted {
+            WantedVersion::Exact(wanted) if wanted != version => {
+                Ok(format!("Claude Code {version}{untested}; CLAUDE_VERSION is {wanted}. {BUILD_AGAIN}"))
+            }
+            WantedVersion::Exact(_) | WantedVersion::Default | WantedVersion::Latest => {
+                Ok(format!("Claude Code {version}{untested}"))
+            }
+        }
+    }
+
+    /// The tested versions for people: `2.1.300, 2.1.332`.
+    pub fn tested_list(&self) -> String {
+        self.tested.keys().map(Version::to_string).collect::<Vec<_>>().join(", ")
     }
 
     /// The name of the npm package for an architecture.

@@ -19,6 +19,10 @@ pub struct Health {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub version: Option<String>,
+    /// Missing until the program in the agent image has told its version, too
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(inline, nullable = false)]
+    pub claude_code: Option<ClaudeCode>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub sessions: Option<u64>,
@@ -58,6 +62,23 @@ pub enum ModelCredential {
 #[serde(rename_all = "snake_case")]
 pub enum HealthStatus {
     Ok,
+}
+
+/// The Claude Code in the agent image, as its program reports itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ClaudeCode {
+    pub version: String,
+    #[schema(inline)]
+    pub support: ClaudeCodeSupport,
+}
+
+/// `tested`: this release was tested with it. `untested`: it can be used. `too_old`: tasks do not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaudeCodeSupport {
+    Tested,
+    Untested,
+    TooOld,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

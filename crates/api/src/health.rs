@@ -1,17 +1,27 @@
 //! The server's health, and whether it can run tasks.
 
-use api_types::health::{Check, Health, HealthStatus, ModelCredential, NAME, Readiness, SandboxCounts};
+use std::time::Duration;
+
+use agent_image::{Support, versions};
+use api_types::health::{
+    Check, ClaudeCode, ClaudeCodeSupport, Health, HealthStatus, ModelCredential, NAME, Readiness, SandboxCounts,
+};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use domain::claude_code::Version;
 use gateway::{CredentialKind, CredentialState};
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sandbox::{LaunchHealth, SandboxHost};
+use tokio::time::timeout;
 
 use super::authorize::known_caller;
 use super::session::prefix;
 use super::{Api, ApiError, agents};
+
+/// The time for which `GET /ready` waits for the program in the image. It usually takes half a second.
+const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// `OPTIONS` on the paths that a load balancer asks. It answers while the process runs, like `GET /health`.
 pub(super) async fn options() -> (StatusCode, [(HeaderName, HeaderValue); 1]) {
@@ -25,6 +35,7 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result
         ok: true,
         name: NAME.to_owned(),
         version: None,
+        claude_code: None,
         sessions: None,
         tasks: None,
         active_tasks: None,
@@ -42,6 +53,7 @@ pub(super) async fn health(State(api): State<Api>, headers: HeaderMap) -> Result
         SandboxCounts { warm: api.warm.ready(), live: capacity.live, waiting: capacity.waiting, max: capacity.max };
     Ok(Json(Health {
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        claude_code: api.sandboxes.agent_image_version().map(claude_code),
         sessions: Some(sessions),
         tasks: Some(tasks),
         active_tasks: Some(running + queued),
@@ -61,7 +73,7 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
     let image = match &engine {
         Err(_) => Err("not known while the engine does not answer".to_owned()),
         Ok(_) => match sandboxes.engine().image(image).await {
-            Ok(Some(_)) => Ok(image.clone()),
+            Ok(Some(found)) => with_claude_code(sandboxes, image, &found.id).await,
             Ok(None) => Err(format!("{image} is not there; build it with `claude-runner image build`")),
             Err(error) => Err(error.to_string()),
         },
@@ -106,6 +118,25 @@ pub(super) async fn ready(State(api): State<Api>, headers: HeaderMap) -> Respons
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let checks = caller.map(|_| checks);
     (status, Json(Readiness { ready, checks })).into_response()
+}
+
+fn claude_code(version: Version) -> ClaudeCode {
+    let support = match versions().support(version) {
+        Support::Tested => ClaudeCodeSupport::Tested,
+        Support::Untested => ClaudeCodeSupport::Untested,
+        Support::TooOld => ClaudeCodeSupport::TooOld,
+    };
+    ClaudeCode { version: version.to_string(), support }
+}
+
+/// Names the Claude Code in an image. The first question starts a container, later ones none.
+async fn with_claude_code(sandboxes: &SandboxHost, image: &str, id: &str) -> Result<String, String> {
+    let version = match timeout(ASK_TIMEOUT, sandboxes.claude_code(id)).await {
+        Ok(answer) => answer.map_err(|error| error.to_string())?,
+        Err(_) => return Err(format!("{image} is being asked for its version of Claude Code")),
+    };
+    let described = versions().describe(version, sandboxes.settings().claude);
+    described.map(|with| format!("{image} with {with}")).map_err(|problem| format!("{image} cannot be used: {problem}"))
 }
 
 /// Nothing is launched for this answer: a probe at the start, and every launch since, have shown it.

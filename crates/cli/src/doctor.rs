@@ -33,7 +33,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use ::engine::{Engine, Network};
+use ::engine::{Engine, EngineError, ImageInfo, Network};
 use ::sandbox::SandboxSettings;
 use gateway::{Credentials, GatewaySettings};
 use tokio_util::sync::CancellationToken;
@@ -104,7 +104,11 @@ async fn examine(settings: &Settings, stop: &CancellationToken) -> Vec<Check> {
 
     let mut checks = Vec::new();
     let looked = stop.run_until_cancelled(engine_checks(settings, &mut checks)).await;
-    let Some(image_is_there) = looked else { return checks };
+    let Some(image) = looked else { return checks };
+    // This container is removed by itself, so `stop` does not interrupt it.
+    let sandbox = &settings.sandbox;
+    checks.push(image::look(engine, &sandbox.image, image.as_ref(), sandbox.claude).await);
+    let image_is_there = matches!(image, Some(Ok(Some(_))));
     checks.push(match (image_is_there, &runtime_dir.scratch) {
         _ if bridged => link::bridged(),
         (false, _) => link::not_tried("there is no image to try it with"),
@@ -154,16 +158,14 @@ async fn examine(settings: &Settings, stop: &CancellationToken) -> Vec<Check> {
     checks
 }
 
-/// Returns true if the image exists.
-async fn engine_checks(settings: &Settings, checks: &mut Vec<Check>) -> bool {
+/// Returns the engine's answer about the image; `None` without an engine.
+async fn engine_checks(settings: &Settings, checks: &mut Vec<Check>) -> Option<Result<Option<ImageInfo>, EngineError>> {
     let sandbox = &settings.sandbox;
     let found = settings.engine.info().await;
     checks.extend(engine::look(&settings.engine_address, sandbox.runtime.as_deref(), &found));
     checks.extend(found.as_ref().ok().map(|engine| memory::look(settings, engine.memory_bytes)));
-    let image = match &found {
+    match found {
         Ok(_) => Some(settings.engine.image(&sandbox.image).await),
         Err(_) => None,
-    };
-    checks.push(image::look(&sandbox.image, image.as_ref()));
-    matches!(image, Some(Ok(Some(_))))
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agent_image::{BuildOptions, BuildOutcome, BuildStep, build};
+use agent_image::{BuildOptions, BuildOutcome, BuildStep, Change, Support, WantedVersion, build, versions};
 use clap::{Args, Subcommand};
 use engine::Engine;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -36,6 +36,11 @@ pub struct BuildArguments {
     /// Image to start from: Debian, or one that has its package manager
     #[arg(long, value_name = "NAME", default_value = "debian:bookworm-slim")]
     base_image: String,
+
+    /// Version of Claude Code, like 2.1.332, or `latest` for the newest in the registry. npm asks the registry for the hash
+    /// of a version that was not tested with this release [default: the default of this release]
+    #[arg(long, env = "CLAUDE_VERSION", value_name = "VERSION", default_value = "", hide_default_value = true)]
+    claude: WantedVersion,
 
     /// Claude Code's npm package (.tgz) for the engine's machine, instead of fetching it with npm; its hash is checked
     /// too
@@ -86,6 +91,7 @@ impl From<BuildArguments> for BuildOptions {
             tag: arguments.tag,
             repository_tag: arguments.repository_tag,
             base_image: arguments.base_image,
+            claude: arguments.claude,
             claude_package: arguments.claude_package,
             sandbox_init: arguments.sandbox_init,
             cache_dir: arguments.cache_dir,
@@ -104,17 +110,26 @@ async fn build_with_progress(engine: &dyn Engine, options: &BuildOptions) -> any
     let outcome = build(engine, options, |progress| show(&spinner, progress)).await;
     spinner.finish_and_clear();
 
-    let outcome = outcome?;
-    let (id, what) = match &outcome {
-        BuildOutcome::Built(id) => (id, "built"),
-        BuildOutcome::UpToDate(id) => (id, "up to date"),
+    let BuildOutcome { id, change, claude } = outcome?;
+    let what = match change {
+        Change::Built => "built",
+        Change::UpToDate => "up to date",
     };
-    say(&format!("image {} is {what} ({})", options.name(), id.get(..SHORT_ID).unwrap_or(id)));
+    let with = claude.map(|version| format!(" with Claude Code {version}")).unwrap_or_default();
+    say(&format!("image {} is {what} ({}){with}", options.name(), id.get(..SHORT_ID).unwrap_or(&id)));
+    if let Some(version) = claude.filter(|version| versions().support(*version) == Support::Untested) {
+        say(&format!(
+            "Claude Code {version} is untested with this release, which was tested with {}",
+            versions().tested_list()
+        ));
+    }
     Ok(())
 }
 
 fn show(spinner: &ProgressBar, progress: BuildStep) {
     let line = match progress {
+        BuildStep::LookingUp(package) => format!("asking the registry for {package}"),
+        BuildStep::Asking => "asking the new image for its version of Claude Code".to_owned(),
         BuildStep::Fetching(package) => format!("fetching {package} with npm"),
         BuildStep::Building => "building the image".to_owned(),
         BuildStep::Line(line) => line,

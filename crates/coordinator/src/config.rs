@@ -17,6 +17,7 @@ use clap::Args;
 use reqwest::Url;
 use secrecy::SecretString;
 
+use agent_image::WantedVersion;
 use api::settings::{ApiKeys, HostList, OriginList, TrustedProxies};
 pub use doctor::DoctorOptions;
 pub use dotenv::{EnvFileError, load_env_file};
@@ -128,6 +129,11 @@ pub struct ServeOptions {
     /// The agent image
     #[arg(long, env = "DOCKER_IMAGE", default_value = DEFAULT_IMAGE)]
     pub docker_image: String,
+
+    /// Version of Claude Code in the agent image: a number like 2.1.332, or `latest`. `claude-runner image build` reads it too,
+    /// and builds that version [default: the default of this release]
+    #[arg(long, env = "CLAUDE_VERSION", default_value = "", hide_default_value = true)]
+    pub claude_version: WantedVersion,
 
     /// `none`: a sandbox has no network and uses its link for everything. `bridge`: for engines whose containers cannot
     /// share a socket with this host

@@ -88,6 +88,8 @@ impl Server {
         let registry = Registry::new(Arc::clone(&context));
         registry.restore().await?;
         // This must be the last step: launching a sandbox removes those that no known session has.
+        let (sandboxes, ends) = (Arc::clone(&context.sandboxes), context.shutdown.clone());
+        tracker.spawn(async move { sandboxes.follow_images(ends).await });
         tracker.spawn(keep_warm);
         tracker.spawn(maintenance::run(registry.clone()));
         tracker.spawn(maintenance::index(registry.clone()));

@@ -47,6 +47,7 @@ pub(super) fn create_body(spec: &ContainerSpec, adaptation: &Adaptation) -> mode
         hostname: Some("sandbox".to_owned()),
         user: Some(format!("{AGENT_UID}:{AGENT_GID}")),
         image: Some(spec.image.clone()),
+        entrypoint: spec.entry_point.clone().map(|program| vec![program]),
         cmd: (!spec.command.is_empty()).then(|| spec.command.clone()),
         env: Some(spec.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         labels: Some(spec.labels.clone().into_iter().collect()),
@@ -255,6 +256,7 @@ pub(super) fn container_state(answer: models::ContainerInspectResponse) -> Conta
         exit_code: state.exit_code.filter(|_| !running && started_at.is_some()),
         oom_killed: state.oom_killed.unwrap_or_default(),
         started_at,
+        image_id: answer.image.map(image_id).unwrap_or_default(),
         labels: answer.config.and_then(|config| config.labels).unwrap_or_default().into_iter().collect(),
     }
 }
@@ -270,9 +272,22 @@ pub(super) fn container_summary(answer: models::ContainerSummary) -> ContainerSu
     }
 }
 
+/// The form of Docker's ids. Other engines leave the name of the hash out.
+fn image_id(id: String) -> String {
+    if id.is_empty() || id.contains(':') { id } else { format!("sha256:{id}") }
+}
+
+/// Splits the name of an image into repository and tag. The port of a registry is no tag.
+pub(super) fn repository_and_tag(name: &str) -> (&str, &str) {
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, tag),
+        Some(_) | None => (name, "latest"),
+    }
+}
+
 pub(super) fn image_info(answer: models::ImageInspect) -> ImageInfo {
     ImageInfo {
-        id: answer.id.unwrap_or_default(),
+        id: answer.id.map(image_id).unwrap_or_default(),
         labels: answer.config.and_then(|config| config.labels).unwrap_or_default().into_iter().collect(),
         size_bytes: unsigned(answer.size),
         created: answer.created,

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `convert` | specifications as bodies of the API, its responses as states; tested without an engine |
 //! | `transfer` | archives into containers and out of them |
-//! | `build` | images |
+//! | `build`, `images` | image builds; names and history of images, and their changes |
 //! | `dialect` | differences between the engines that speak this API: Docker and Podman |
 //! | `failure` | the API's errors as [`EngineError`]s |
 //!
@@ -32,14 +32,15 @@ use self::dialect::Dialect;
 use self::failure::CallContext;
 use engine::{
     BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary,
-    ContainerUsage, Engine, EngineError, EngineInfo, ImageInfo, Labels, Mount, Operation, PathKind, TarSource,
-    TarStream, VolumeSummary,
+    ContainerUsage, Engine, EngineError, EngineInfo, ImageChanges, ImageInfo, Labels, Mount, Operation, PathKind,
+    TarSource, TarStream, VolumeSummary,
 };
 
 mod build;
 mod convert;
 mod dialect;
 mod failure;
+mod images;
 mod transfer;
 
 /// The engine's address if `DOCKER_HOST` is not set.
@@ -294,6 +295,18 @@ impl Engine for DockerEngine {
         let call = client.inspect_image(reference);
         let outcome = self.bounded(Operation::Image, reference, CALL_TIMEOUT, call).await;
         missing_is(outcome.map(|answer| Some(convert::image_info(answer))), None)
+    }
+
+    async fn image_history(&self, reference: &str) -> Result<Vec<String>, EngineError> {
+        self.history_of(reference).await
+    }
+
+    async fn tag_image(&self, reference: &str, name: &str) -> Result<(), EngineError> {
+        self.name_image(reference, name).await
+    }
+
+    async fn image_changes(&self) -> Result<ImageChanges, EngineError> {
+        self.changes_of_images().await
     }
 
     async fn build_image(&self, spec: BuildSpec) -> Result<BuildStream, EngineError> {

@@ -58,6 +58,7 @@ fn spec(case: &str, script: &str, mounts: Vec<Mount>) -> ContainerSpec {
         name: format!("container-engine-test-{case}-{}", std::process::id()),
         image: IMAGE.to_owned(),
         labels: Labels::new(),
+        entry_point: None,
         command: shell(script),
         environment: [].into(),
         mounts,

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 
 use crate::{
     BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary,
-    ContainerUsage, EngineError, EngineInfo, ImageInfo, Labels, PathKind, TarSource, TarStream, VolumeSummary,
+    ContainerUsage, EngineError, EngineInfo, ImageChanges, ImageInfo, Labels, PathKind, TarSource, TarStream,
+    VolumeSummary,
 };
 
 /// The operations that Claude Runner needs from a container runtime. This documentation is the contract of every
@@ -93,6 +94,15 @@ pub trait Engine: Send + Sync {
 
     /// Returns the image, or `None` if it does not exist.
     async fn image(&self, reference: &str) -> Result<Option<ImageInfo>, EngineError>;
+
+    /// Returns how the image was made, as one line for each step, the newest first. Empty if the runtime does not know.
+    async fn image_history(&self, reference: &str) -> Result<Vec<String>, EngineError>;
+
+    /// Gives an image another name. An image that had the name keeps its content and loses the name.
+    async fn tag_image(&self, reference: &str, name: &str) -> Result<(), EngineError>;
+
+    /// Yields an item after every change of the names of images. A runtime may leave out some changes.
+    async fn image_changes(&self) -> Result<ImageChanges, EngineError>;
 
     /// Builds and tags an image. The build advances only while the stream is read. It has succeeded when
     /// [`BuildProgress::Built`](crate::BuildProgress::Built) arrives. Dropping the stream cancels it.

@@ -13,7 +13,8 @@ mod volume;
 
 /// An engine in memory, for tests. It keeps the contract of [`Engine`](crate::Engine), including the archives that go
 /// into and out of volumes, but no process runs. A container runs from [`start`](crate::Engine::start) until the test
-/// calls [`exit`](FakeEngine::exit) or the container is removed. [`on_start`](FakeEngine::on_start) gives a container
+/// calls [`exit`](FakeEngine::exit) or the container is removed; one with an entry point of its own writes
+/// [`says`](FakeEngine::says) and exits at once. [`on_start`](FakeEngine::on_start) gives a container
 /// behaviour. A test can make any call fail or hang. Clones share one engine.
 #[derive(Clone)]
 pub struct FakeEngine {
@@ -46,10 +47,16 @@ struct World {
     volumes: BTreeMap<String, Volume>,
     containers: BTreeMap<ContainerId, Container>,
     start_hook: Option<StartHook>,
+    /// The output of a container with an entry point of its own.
+    output: String,
+    /// By the id of an image.
+    histories: BTreeMap<String, Vec<String>>,
+    image_changes: watch::Sender<()>,
 }
 
 struct Container {
     spec: ContainerSpec,
+    image_id: String,
     phase: watch::Sender<Phase>,
     log: String,
 }
@@ -76,9 +83,22 @@ impl FakeEngine {
         self.world().add_image(reference, labels);
     }
 
-    /// Calls `hook` for every container that starts from now on, within the call of `start`. It must not block.
+    /// Calls `hook` for every container without an entry point of its own that starts from now on, within the call of `start`. It must not block.
     pub fn on_start(&self, hook: impl Fn(Started) + Send + Sync + 'static) {
         self.world().start_hook = Some(Arc::new(hook));
+    }
+
+    /// Sets the output of every container that has an entry point of its own: it writes this and exits with 0.
+    pub fn says(&self, output: &str) {
+        output.clone_into(&mut self.world().output);
+    }
+
+    /// Adds an image that was built from another one and inherits its labels.
+    pub fn add_child_image(&self, reference: &str, parent: &str) {
+        let mut world = self.world();
+        let labels = world.images.get(parent).map(|image| image.labels.clone()).unwrap_or_default();
+        let id = world.add_image(reference, labels);
+        world.histories.insert(id, vec!["RUN true".to_owned()]);
     }
 
     /// Ends a running container as if its first process had exited. It has no effect on a container that does not run.
@@ -165,7 +185,9 @@ impl World {
         self.next_id += 1;
         let id = format!("sha256:{:064x}", self.next_id);
         let image = ImageInfo { id: id.clone(), labels, size_bytes: 1, created: None };
+        self.histories.insert(id.clone(), image.labels.keys().map(|label| format!("LABEL {label}")).collect());
         self.images.insert(reference.to_owned(), image);
+        self.image_changes.send_replace(());
         id
     }
 

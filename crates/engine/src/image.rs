@@ -15,6 +15,9 @@ pub struct ImageInfo {
     pub created: Option<String>,
 }
 
+/// Wakes up whoever follows the engine's images. The stream ends when the connection to the engine breaks.
+pub type ImageChanges = BoxStream<'static, ()>;
+
 /// The parameters of an image build.
 #[derive(Debug)]
 pub struct BuildSpec {

@@ -23,7 +23,7 @@ mod tar_source;
 pub use engine::Engine;
 pub use error::{EngineError, Operation};
 pub use fake::{Call, FakeEngine, Started};
-pub use image::{BuildCache, BuildProgress, BuildSpec, BuildStream, ImageInfo};
+pub use image::{BuildCache, BuildProgress, BuildSpec, BuildStream, ImageChanges, ImageInfo};
 pub use spec::{AGENT_GID, AGENT_UID, ContainerSpec, Labels, Limits, Mount, Network};
 pub use state::{
     ContainerExit, ContainerId, ContainerState, ContainerSummary, ContainerUsage, EngineInfo, PathKind, VolumeSummary,

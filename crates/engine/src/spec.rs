@@ -21,7 +21,9 @@ pub struct ContainerSpec {
     pub image: String,
     /// The labels. They cannot be changed later.
     pub labels: Labels,
-    /// Arguments for the image's entry point; empty for the image's default.
+    /// The program that runs instead of the image's entry point.
+    pub entry_point: Option<String>,
+    /// Arguments for the entry point; empty for the image's default.
     pub command: Vec<String>,
     /// The environment. Everyone who may inspect the container can read it, so it must not contain secrets.
     pub environment: BTreeMap<String, String>,

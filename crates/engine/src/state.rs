@@ -33,6 +33,8 @@ pub struct ContainerState {
     pub oom_killed: bool,
     /// RFC 3339, by the engine's clock. `None` before the first start.
     pub started_at: Option<String>,
+    /// The id of its image, in the form of [`ImageInfo::id`](crate::ImageInfo::id).
+    pub image_id: String,
     pub labels: Labels,
 }
 

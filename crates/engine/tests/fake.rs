@@ -39,6 +39,7 @@ fn spec() -> ContainerSpec {
         name: "box".to_owned(),
         image: "image".to_owned(),
         labels: Labels::new(),
+        entry_point: None,
         command: Vec::new(),
         environment: [].into(),
         mounts: Vec::new(),

@@ -196,6 +196,7 @@ impl Reader {
             name: self.name.container(),
             image: host.settings.image.clone(),
             labels: host.instance.labels(),
+            entry_point: None,
             command: Vec::new(),
             environment: BTreeMap::new(),
             mounts: vec![Mount::ReadOnlyVolume { name: volume, target: domain::sandbox::WORKSPACE.to_owned() }],

@@ -71,6 +71,8 @@ pub enum LaunchError {
     Ended(ProcessEnd),
     #[error("SANDBOX_RUNTIME is {runtime}, which failed its self-test, a tool call of Claude Code: {reason}")]
     Runtime { runtime: String, reason: String },
+    #[error("the image {image} cannot be used: {reason}")]
+    TooOld { image: String, reason: String },
     #[error(
         "the container engine does not limit {} of a sandbox. A rootless engine does with cgroup v2 and delegated controllers. \
          To run without these limits, set ALLOW_UNLIMITED={}",
@@ -96,6 +98,7 @@ impl LaunchError {
             LaunchError::Link(error) => error.lacks_descriptors(),
             LaunchError::Send(_)
             | LaunchError::Runtime { .. }
+            | LaunchError::TooOld { .. }
             | LaunchError::Unlimited(_)
             | LaunchError::NotConnected(_)
             | LaunchError::Ended(_)
@@ -194,13 +197,17 @@ impl SandboxHost {
         failpoint!("link.bound");
         let container = self.create_container(name, order, &attached).await?;
         failpoint!("container.created");
-        self.engine.start(&container).await?;
+        let image = order.assignment.image().unwrap_or(&self.settings.image);
+        let (started, image) = tokio::join!(self.engine.start(&container), self.image_of(&container, image));
+        started?;
+        let image = image?;
         failpoint!("container.started");
         let link = attached.link;
         let process = Process::new(attached.output, self.watch(&container));
         Ok(Sandbox {
             name: name.clone(),
             container,
+            image,
             link,
             process,
             gateway,
@@ -253,6 +260,7 @@ impl SandboxHost {
             name: name.container(),
             image: order.assignment.image().unwrap_or(&self.settings.image).to_owned(),
             labels: self.instance.sandbox_labels(name),
+            entry_point: None,
             command: Vec::new(),
             environment: BTreeMap::from([
                 ("LINK".to_owned(), attached.address.clone()),
@@ -298,9 +306,9 @@ impl SandboxHost {
 }
 
 /// A sandbox that is being launched. If the launch is dropped, its container is an orphan.
-struct Unfinished<'a> {
-    host: &'a SandboxHost,
-    name: &'a SandboxName,
+pub(super) struct Unfinished<'a> {
+    pub(super) host: &'a SandboxHost,
+    pub(super) name: &'a SandboxName,
 }
 
 impl Drop for Unfinished<'_> {

@@ -92,11 +92,12 @@ impl LaunchRecord {
     }
 }
 
-/// True for an error that other launches would meet too. An engine that does not answer and a missing image have checks of their
-/// own.
+/// True for an error that other launches would meet too. An engine that does not answer, and an image that is missing or too
+/// old, have checks of their own.
 fn counts(error: &LaunchError) -> bool {
     match error {
         LaunchError::Engine(EngineError::Unreachable { .. } | EngineError::ImageMissing { .. })
+        | LaunchError::TooOld { .. }
         | LaunchError::Refused(_)
         | LaunchError::Cancelled => false,
         LaunchError::Engine(_)

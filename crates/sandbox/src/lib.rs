@@ -8,6 +8,7 @@
 //! | `process`, `question`, `program` | the agent's output; one question to an agent; other programs |
 //! | [`capacity`] | the limits on the number of sandboxes, and the queue |
 //! | `warm` | the pool of warm sandboxes |
+//! | `images` | the images of sandboxes, and the version of Claude Code in them |
 //! | `files` | reading a session's workspace from outside |
 //! | `instance_lock`, `lease` | keep a second server of the same installation away, on this machine and on an engine elsewhere |
 //! | `links`, `names`, `agent` | the link's way into a container; names and labels; the CLI's arguments and environment |
@@ -26,6 +27,7 @@
 mod agent;
 pub mod capacity;
 mod files;
+mod images;
 mod instance_lock;
 mod launch;
 mod launch_record;
@@ -49,6 +51,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use agent_image::WantedVersion;
 use dashmap::DashSet;
 use domain::session::{SandboxRecord, SessionKey};
 use engine::{ContainerId, Engine, EngineError, Limits, Network};
@@ -61,6 +64,7 @@ use tracing::warn;
 
 pub use agent::GATEWAY;
 pub use files::{ArchiveEntry, ArchiveError, EntryKind, FilesError, MAX_DEPTH, WorkspaceArchive};
+pub use images::SandboxImage;
 pub use instance_lock::{InstanceLock, InstanceLockError};
 pub use launch::{Assignment, LaunchError, LaunchOrder};
 pub use launch_record::LaunchHealth;
@@ -81,6 +85,8 @@ pub use warm::{Warm, WarmPool, WarmSettings};
 #[derive(Clone, Debug)]
 pub struct SandboxSettings {
     pub image: String,
+    /// The version of Claude Code that the image should have.
+    pub claude: WantedVersion,
     pub network: Network,
     pub limits: Limits,
     /// An OCI runtime; `None` for the engine's default.
@@ -114,6 +120,7 @@ pub struct SandboxHost {
     /// An orphaned container may exist. It is looked for before the next launch, not only at the next regular cleanup,
     /// because its agent may still work in the session's files.
     orphans_suspected: AtomicBool,
+    images: images::Images,
     measured: overview::Measured,
     /// The current readers of files.
     readers: files::Readers,
@@ -125,6 +132,7 @@ pub struct SandboxHost {
 pub struct Sandbox {
     pub name: SandboxName,
     pub container: ContainerId,
+    pub image: SandboxImage,
     pub link: Link,
     pub process: Process,
     pub gateway: Arc<SandboxGateway>,
@@ -190,6 +198,7 @@ impl SandboxHost {
             alive: DashSet::new(),
             unclaimed: DashSet::new(),
             orphans_suspected: AtomicBool::new(true),
+            images: images::Images::default(),
             measured: overview::Measured::default(),
             readers: files::Readers::default(),
             removing_orphans: Mutex::default(),

@@ -14,6 +14,8 @@ const PREFIX: &str = "claude-runner-";
 const INSTANCE: &str = "claude-runner.instance";
 const SANDBOX: &str = "claude-runner.sandbox";
 const SESSION: &str = "claude-runner.session";
+/// The label of containers in which an image is asked for its version. They are no sandboxes, so they have no other label.
+const ASKED_BY: &str = "claude-runner.asked-by";
 /// On a container that only shows whether sandboxes work.
 const PROBE: &str = "claude-runner.probe";
 const VOLUME: &str = "claude-runner.volume";
@@ -64,6 +66,11 @@ impl Instance {
     /// The labels of everything that the installation has in the engine.
     pub fn labels(&self) -> Labels {
         Labels::from([(INSTANCE.to_owned(), self.0.clone())])
+    }
+
+    /// The labels of the installation's containers in which an image is asked for its version.
+    pub(super) fn question_labels(&self) -> Labels {
+        Labels::from([(ASKED_BY.to_owned(), self.0.clone())])
     }
 
     pub(super) fn sandbox_labels(&self, sandbox: &SandboxName) -> Labels {

@@ -41,7 +41,8 @@ impl SandboxHost {
 
     async fn remove_containers_and_links(&self) -> Result<(), EngineError> {
         let (mut containers, mut links, mut failed) = (0, 0, None);
-        for container in self.engine.list_containers(&self.instance.labels()).await? {
+        let questions = self.engine.list_containers(&self.instance.question_labels()).await?;
+        for container in self.engine.list_containers(&self.instance.labels()).await?.into_iter().chain(questions) {
             let sandbox = SandboxName::of_container(&container.name);
             if sandbox.is_none_or(|name| !self.alive.contains(&name.to_string())) {
                 // A container that cannot be removed must not protect the others.

@@ -15,7 +15,7 @@ use super::launch::LaunchError;
 use super::launch_record::LaunchHealth;
 use super::limits::{LimitReport, Resource, ResourceSet, SCRIPT, judge};
 use super::process::{Process, ProcessEnd};
-use super::{Sandbox, SandboxHost, SandboxName};
+use super::{Sandbox, SandboxHost, SandboxImage, SandboxName};
 
 /// The time that `sandbox-init` tries to connect. A working link takes milliseconds. Afterwards the container ends, and its log
 /// has the reason.
@@ -146,6 +146,7 @@ impl SandboxHost {
             name: name.container(),
             image: self.settings.image.clone(),
             labels: self.instance.probe_labels(name),
+            entry_point: None,
             command: Vec::new(),
             environment: BTreeMap::from([
                 ("LINK".to_owned(), attached.address.clone()),
@@ -166,6 +167,7 @@ impl SandboxHost {
         let mut sandbox = Sandbox {
             name: name.clone(),
             container,
+            image: SandboxImage { name: self.settings.image.clone(), id: None, claude_code: None },
             link: attached.link,
             process,
             gateway,

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::process::Process;
-use super::{LaunchError, Sandbox, SandboxHost, SandboxName};
+use super::{LaunchError, Sandbox, SandboxHost, SandboxImage, SandboxName};
 
 /// The time that a sandbox has to reconnect. It tries twice a second.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,6 +45,7 @@ impl SandboxHost {
         let gateway = self.gateway.open();
         // The gateway holds requests until it knows their payer.
         gateway.hold_requests();
+        let in_repository = repository.is_some();
         if let Some(repository) = repository {
             gateway.set_repository(repository);
         }
@@ -59,14 +60,21 @@ impl SandboxHost {
         };
         let mut process = Process::new(output, self.watch(&container)).after_frame(record.last_frame);
         let mut connected = link.connected();
-        tokio::select! {
-            _ = connected.wait_for(|connected| *connected) => {}
-            end = process.container_ended() => return Err(LaunchError::Ended(end)),
-        }
+        let returned = async {
+            tokio::select! {
+                _ = connected.wait_for(|connected| *connected) => Ok(()),
+                end = process.container_ended() => Err(LaunchError::Ended(end)),
+            }
+        };
+        let (returned, image) = tokio::join!(returned, self.image_of_earlier(&container));
+        returned?;
+        // The image of repository tasks is another one, and its sandboxes are never used again.
+        let image = if in_repository { SandboxImage { id: None, ..image } } else { image };
         failpoint!("takeover.connected");
         Ok(Sandbox {
             name,
             container,
+            image,
             link,
             process,
             gateway,

@@ -694,6 +694,10 @@ export interface components {
          *       "ok": true,
          *       "name": "claude-runner",
          *       "version": "0.1.0",
+         *       "claudeCode": {
+         *         "version": "2.1.332",
+         *         "support": "tested"
+         *       },
          *       "sessions": 2,
          *       "tasks": 8,
          *       "activeTasks": 0,
@@ -715,6 +719,15 @@ export interface components {
             /** @constant */
             name: "claude-runner";
             version?: string;
+            /** @description Missing until the program in the agent image has told its version, too */
+            claudeCode?: {
+                version: string;
+                /**
+                 * @description `tested`: this release was tested with it. `untested`: it can be used. `too_old`: tasks do not run.
+                 * @enum {string}
+                 */
+                support: "tested" | "untested" | "too_old";
+            };
             sessions?: number;
             tasks?: number;
             activeTasks?: number;
@@ -894,7 +907,7 @@ export interface components {
          *         {
          *           "name": "image",
          *           "ok": true,
-         *           "detail": "claude-runner"
+         *           "detail": "claude-runner with Claude Code 2.1.332"
          *         },
          *         {
          *           "name": "store",

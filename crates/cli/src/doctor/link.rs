@@ -130,6 +130,7 @@ async fn connect(
         name: container.to_string(),
         image: settings.image.clone(),
         labels: Labels::from([(LABEL.to_owned(), std::process::id().to_string())]),
+        entry_point: None,
         command: Vec::new(),
         environment: environment.map(|(name, value)| (name.to_owned(), value)).into_iter().collect::<BTreeMap<_, _>>(),
         mounts: vec![Mount::Directory { source: directory.to_owned(), target: TARGET.to_owned() }],

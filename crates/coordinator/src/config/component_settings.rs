@@ -23,6 +23,7 @@ impl ServeOptions {
     pub fn sandbox_settings(&self) -> SandboxSettings {
         SandboxSettings {
             image: self.docker_image.clone(),
+            claude: self.claude_version,
             network: match self.sandbox_network {
                 NetworkMode::None => Network::None,
                 NetworkMode::Bridge => Network::Bridge,

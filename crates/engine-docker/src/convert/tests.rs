@@ -9,6 +9,7 @@ fn spec() -> ContainerSpec {
         name: "sandbox-1".to_owned(),
         image: "claude-runner".to_owned(),
         labels: Labels::from([("instance".to_owned(), "a".to_owned())]),
+        entry_point: None,
         command: Vec::new(),
         environment: [("LINK".to_owned(), "/run/link".to_owned())].into(),
         mounts: vec![
@@ -141,15 +142,25 @@ fn more_than_docker_can_count_is_its_largest_number() {
 #[test]
 fn states_of_a_container() {
     let state = |json| {
-        let answer = serde_json::from_value(json!({"State": json, "Config": {"Labels": {"a": "b"}}})).unwrap();
+        let answer =
+            serde_json::from_value(json!({"State": json, "Image": "0123", "Config": {"Labels": {"a": "b"}}})).unwrap();
         container_state(answer)
     };
     let labels = Labels::from([("a".to_owned(), "b".to_owned())]);
     let started = Some("2026-01-01T00:00:00Z".to_owned());
+    // Podman leaves the name of the hash out.
+    let image_id = "sha256:0123".to_owned();
 
     assert_eq!(
         state(json!({"Running": false, "ExitCode": 0, "OOMKilled": false, "StartedAt": "0001-01-01T00:00:00Z"})),
-        ContainerState { running: false, exit_code: None, oom_killed: false, started_at: None, labels: labels.clone() },
+        ContainerState {
+            running: false,
+            exit_code: None,
+            oom_killed: false,
+            started_at: None,
+            image_id: image_id.clone(),
+            labels: labels.clone()
+        },
         "created"
     );
     assert_eq!(
@@ -159,13 +170,21 @@ fn states_of_a_container() {
             exit_code: None,
             oom_killed: false,
             started_at: started.clone(),
+            image_id: image_id.clone(),
             labels: labels.clone()
         },
         "running"
     );
     assert_eq!(
         state(json!({"Running": false, "ExitCode": 137, "OOMKilled": true, "StartedAt": "2026-01-01T00:00:00Z"})),
-        ContainerState { running: false, exit_code: Some(137), oom_killed: true, started_at: started, labels },
+        ContainerState {
+            running: false,
+            exit_code: Some(137),
+            oom_killed: true,
+            started_at: started,
+            image_id,
+            labels
+        },
         "killed"
     );
 }
@@ -298,4 +317,12 @@ fn the_seccomp_profile_allows_only_what_it_names() {
     }
     // Two conditions on one argument in one rule mean "or" to runc, so each rule has one condition.
     assert!(rules.iter().all(|rule| rule["args"].as_array().is_none_or(|args| args.len() == 1)));
+}
+
+#[test]
+fn the_name_of_an_image_is_split_before_its_tag() {
+    assert_eq!(repository_and_tag("claude-runner"), ("claude-runner", "latest"));
+    assert_eq!(repository_and_tag("claude-runner:2"), ("claude-runner", "2"));
+    assert_eq!(repository_and_tag("host:5000/team/runner"), ("host:5000/team/runner", "latest"));
+    assert_eq!(repository_and_tag("host:5000/team/runner:2"), ("host:5000/team/runner", "2"));
 }

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use super::{Call, Container, FakeEngine, Phase, Started, Volume, World};
 use crate::{
     BuildProgress, BuildSpec, BuildStream, ContainerExit, ContainerId, ContainerSpec, ContainerState, ContainerSummary,
-    ContainerUsage, Engine, EngineError, EngineInfo, ImageInfo, Labels, Mount, Operation, PathKind, TarSource,
-    TarStream, VolumeSummary,
+    ContainerUsage, Engine, EngineError, EngineInfo, ImageChanges, ImageInfo, Labels, Mount, Operation, PathKind,
+    TarSource, TarStream, VolumeSummary,
 };
 
 /// The exit of a killed container: 128 + SIGKILL.
@@ -65,9 +65,9 @@ impl Engine for FakeEngine {
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
         self.enter(Operation::CreateContainer, &spec.name).await?;
         let mut world = self.world();
-        if !world.images.contains_key(&spec.image) {
+        let Some(image_id) = world.image(&spec.image).map(|(_, image)| image.id.clone()) else {
             return Err(EngineError::ImageMissing { image: spec.image.clone() });
-        }
+        };
         if world.find(&ContainerId::new(&spec.name)).is_some() {
             let reason = "the name is in use".to_owned();
             return Err(EngineError::Conflict {
@@ -84,7 +84,7 @@ impl Engine for FakeEngine {
         world.next_id += 1;
         let id = ContainerId::new(format!("{:064x}", world.next_id));
         let phase = watch::Sender::new(Phase::Created);
-        world.containers.insert(id.clone(), Container { spec: spec.clone(), phase, log: String::new() });
+        world.containers.insert(id.clone(), Container { spec: spec.clone(), image_id, phase, log: String::new() });
         Ok(id)
     }
 
@@ -99,7 +99,14 @@ impl Engine for FakeEngine {
             (world.start_hook.clone(), Started { id: id.clone(), spec: container.spec.clone() })
         };
         // Call the hook outside the lock, because it may use the engine.
-        if let Some(hook) = hook {
+        if started.spec.entry_point.is_some() {
+            let mut world = self.world();
+            let output = world.output.clone();
+            if let Some(container) = world.containers.get_mut(&started.id) {
+                container.log.push_str(&output);
+                container.end(ContainerExit::Exited { code: 0, oom_killed: false });
+            }
+        } else if let Some(hook) = hook {
             hook(started);
         }
         Ok(())
@@ -215,6 +222,30 @@ impl Engine for FakeEngine {
         Ok(self.world().image(reference).map(|(_, image)| image.clone()))
     }
 
+    async fn image_history(&self, reference: &str) -> Result<Vec<String>, EngineError> {
+        self.enter(Operation::ImageHistory, reference).await?;
+        let world = self.world();
+        let id = world.image(reference).map(|(_, image)| image.id.clone());
+        Ok(id.and_then(|id| world.histories.get(&id).cloned()).unwrap_or_default())
+    }
+
+    async fn tag_image(&self, reference: &str, name: &str) -> Result<(), EngineError> {
+        self.enter(Operation::TagImage, reference).await?;
+        let mut world = self.world();
+        let image = world.image(reference).map(|(_, image)| image.clone());
+        let image = image.ok_or_else(|| missing(Operation::TagImage, &ContainerId::new(reference)))?;
+        world.images.insert(name.to_owned(), image);
+        world.image_changes.send_replace(());
+        Ok(())
+    }
+
+    async fn image_changes(&self) -> Result<ImageChanges, EngineError> {
+        self.enter(Operation::ImageChanges, "").await?;
+        let changes = self.world().image_changes.subscribe();
+        Ok(stream::unfold(changes, |mut changes| async move { changes.changed().await.ok().map(|()| ((), changes)) })
+            .boxed())
+    }
+
     async fn build_image(&self, spec: BuildSpec) -> Result<BuildStream, EngineError> {
         self.enter(Operation::BuildImage, &spec.tag).await?;
         let read = spec.context.collect().await;
@@ -228,7 +259,7 @@ impl Engine for FakeEngine {
         self.enter(Operation::RemoveImage, reference).await?;
         let mut world = self.world();
         let Some(tag) = world.image(reference).map(|(tag, _)| tag.clone()) else { return Ok(()) };
-        if world.containers.values().any(|container| container.spec.image == tag) {
+        if world.containers.values().any(|container| container.spec.image == tag || container.spec.image == reference) {
             let reason = "a container uses it".to_owned();
             return Err(EngineError::Conflict {
                 operation: Operation::RemoveImage,
@@ -237,6 +268,7 @@ impl Engine for FakeEngine {
             });
         }
         world.images.remove(&tag);
+        world.image_changes.send_replace(());
         Ok(())
     }
 
@@ -296,6 +328,7 @@ impl Container {
             exit_code,
             oom_killed,
             started_at: (phase != Phase::Created).then(|| "2000-01-01T00:00:00Z".to_owned()),
+            image_id: self.image_id.clone(),
             labels: self.spec.labels.clone(),
         }
     }

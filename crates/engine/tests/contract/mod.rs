@@ -38,6 +38,7 @@ impl Sandbox {
             name: name.clone(),
             image,
             labels: labels.clone(),
+            entry_point: None,
             command,
             environment: [("LANG".to_owned(), "C.UTF-8".to_owned())].into(),
             mounts: vec![Mount::Volume { name: name.clone(), target: "/workspace".to_owned() }],

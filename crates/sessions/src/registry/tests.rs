@@ -27,6 +27,7 @@ async fn registry(directory: &std::path::Path) -> Registry {
     let store = Store::open(directory, StoreOptions::default()).unwrap();
     let settings = SandboxSettings {
         image: "image".to_owned(),
+        claude: agent_image::WantedVersion::Default,
         network: Network::None,
         limits: Limits::new(1 << 30, 1_000_000_000, 100),
         disk_bytes: 1 << 30,

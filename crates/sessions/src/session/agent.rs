@@ -71,6 +71,11 @@ impl Agent {
         self.sandbox.report_usage(state);
     }
 
+    /// True if the next task is to start in a new sandbox, because the image has changed.
+    pub(crate) fn is_outdated(&self, context: &SessionContext) -> bool {
+        self.sandbox.is_outdated(context)
+    }
+
     /// Tells the sandbox that it can discard its frames up to this one.
     pub(crate) fn acknowledge(&self, frame: u64) {
         self.sandbox.acknowledge(frame);
@@ -207,9 +212,16 @@ impl Agent {
         next.map(|input| if input == Input::Ended { self.ended(scope) } else { input })
     }
 
-    /// Returns the input after the running task ended. A session with a queue yields to another session that has waited long.
+    /// Returns the input after the running task ended. The queue of a session goes on in a new sandbox if the image has changed,
+    /// and after another session that has waited long.
     fn ended(&self, scope: &Scope<'_>) -> Input {
-        if scope.tasks.queued() == 0 || !self.sandbox.yield_slot() {
+        if scope.tasks.queued() == 0 {
+            return Input::Ended;
+        }
+        if self.is_outdated(scope.context) {
+            return Input::EndedYielding;
+        }
+        if !self.sandbox.yield_slot() {
             return Input::Ended;
         }
         info!(session.id = %scope.durable.id(), "the session yields its sandbox to another one");

@@ -21,7 +21,7 @@ use sandbox::capacity::Slot;
 use sandbox::{ProcessEnd, ProcessOutput, Sandbox, SandboxName, Warm};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::context::SessionContext;
 use super::report::Report;
@@ -166,6 +166,16 @@ impl SessionSandbox {
     /// Yields the slot if another session has waited long. Returns true if the sandbox then counts as evicted.
     pub(crate) fn yield_slot(&self) -> bool {
         self.slot.as_ref().is_some_and(Slot::yields_slot)
+    }
+
+    /// True if a new sandbox would have another image than the attached one.
+    pub(crate) fn is_outdated(&self, context: &SessionContext) -> bool {
+        let outdated = self.attached.as_ref().map(|attached| &attached.sandbox);
+        let outdated = outdated.filter(|sandbox| !context.sandboxes.is_current(sandbox));
+        if let Some(sandbox) = outdated {
+            info!(sandbox.name = %sandbox.name, "the image has changed: the next task gets a new sandbox");
+        }
+        outdated.is_some()
     }
 
     pub(crate) fn is_attached(&self) -> bool {

@@ -125,17 +125,16 @@ impl Worker {
         let state = self.state;
         match self.with_agent(|agent, scope| agent.on_report(report, state, scope)) {
             Next::Advance(input) => self.advance(input).await,
-            Next::Confirm(committed) => {
-                if self.commit().await.is_ok() {
-                    let _ = committed.send(());
-                }
-            }
+            Next::Confirm(committed) => drop(self.commit().await.map(|()| committed.send(()))),
         }
     }
 
     async fn on_submit(&mut self, submission: Box<Submission>, reply: Reply<Result<Accepted, SubmitError>>) {
         if self.state.stop() == Some(After::Delete) {
             return self.waiters.defer((submission, reply), self.context.settings.max_queue);
+        }
+        if self.state == State::Idle && self.agent.is_outdated(&self.context) {
+            self.transition(Input::IdledOut).await;
         }
         let accepted = self.submit(*submission).await;
         let is_accepted = accepted.is_ok();

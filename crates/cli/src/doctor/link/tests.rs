@@ -17,6 +17,7 @@ use super::try_it;
 fn settings() -> SandboxSettings {
     SandboxSettings {
         image: "agent".to_owned(),
+        claude: agent_image::WantedVersion::Default,
         network: Network::None,
         limits: Limits::new(1 << 30, 1_000_000_000, 64),
         runtime: None,

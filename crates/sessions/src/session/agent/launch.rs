@@ -180,6 +180,9 @@ impl Agent {
     /// Continues the running task in the sandbox of the previous coordinator.
     fn resume_task(&mut self, scope: &mut Scope<'_>) -> Input {
         let Some(record) = scope.tasks.running().map(|running| running.record.clone()) else {
+            if self.is_outdated(scope.context) {
+                return Input::LaunchLost;
+            }
             self.assign_to_session(scope.durable);
             return Input::Started;
         };

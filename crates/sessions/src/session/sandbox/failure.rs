@@ -27,6 +27,7 @@ pub(crate) fn failure_of(error: &NotLaunched) -> Failure {
             error @ (LaunchError::Engine(_)
             | LaunchError::Link(_)
             | LaunchError::Runtime { .. }
+            | LaunchError::TooOld { .. }
             | LaunchError::Unlimited(_)
             | LaunchError::NotConnected(_)
             | LaunchError::Timeout),
