@@ -2,8 +2,8 @@
 //!
 //! | module | contains |
 //! |---|---|
-//! | `proxy` | [`Proxies`]: HTTP_PROXY, HTTPS_PROXY and NO_PROXY |
-//! | `authorities` | [`Authorities`]: CA_FILE, beside the authorities of this machine |
+//! | `proxy` | HTTP_PROXY, HTTPS_PROXY and NO_PROXY |
+//! | `authorities` | CA_FILE, beside the authorities of this machine |
 //!
 //! Invariants:
 //! - Every HTTP client of the server is built by [`NetworkAccess::client`]. Clients read nothing from the environment and follow no
