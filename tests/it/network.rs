@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use engine::Engine as _;
+use engine_docker::DockerEngine;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_util::task::TaskTracker;
 
 use crate::compatibility::acme_api;
-use crate::server::{Setup, TestServer, printed};
+use crate::server::{Setup, TestServer, agent_image, printed};
 
 /// `me:secret` in base64.
 const AUTHORIZATION: &str = "proxy-authorization: basic bwu6c2vjcmv0";
@@ -120,30 +124,50 @@ async fn everything_outside_is_reached_through_the_proxy() {
     server.finish().await;
 }
 
+/// An authority of a company, and a server that has its certificate for these names.
+struct Private {
+    directory: TempDir,
+    port: u16,
+    /// The server behind the one that has the certificate.
+    behind: Arc<Mutex<Option<SocketAddr>>>,
+}
+
+impl Private {
+    async fn start(names: &[&str]) -> Private {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        std::fs::write(directory.path().join("ca.pem"), params.self_signed(&authority).unwrap().pem()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let own = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        let certificate = own.signed_by(&key, &Issuer::from_params(&params, &authority)).unwrap();
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let behind: Arc<Mutex<Option<SocketAddr>>> = Arc::default();
+        TaskTracker::new().spawn(terminate_tls(listener, TlsAcceptor::from(Arc::new(config)), Arc::clone(&behind)));
+        Private { directory, port, behind }
+    }
+
+    fn ca_file(&self) -> String {
+        self.directory.path().join("ca.pem").display().to_string()
+    }
+
+    fn stands_before(&self, server: SocketAddr) {
+        *self.behind.lock().unwrap() = Some(server);
+    }
+}
+
 #[tokio::test]
 async fn a_private_authority_is_trusted_if_it_is_named() {
-    let directory = tempfile::tempdir().unwrap();
-    let ca_file = directory.path().join("ca.pem");
-    let authority = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new([]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    std::fs::write(&ca_file, params.self_signed(&authority).unwrap().pem()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let own = CertificateParams::new(["localhost".to_owned()]).unwrap();
-    let certificate = own.signed_by(&key, &Issuer::from_params(&params, &authority)).unwrap();
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-        .unwrap();
-
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-    let behind: Arc<Mutex<Option<SocketAddr>>> = Arc::default();
-    TaskTracker::new().spawn(terminate_tls(listener, TlsAcceptor::from(Arc::new(config)), Arc::clone(&behind)));
-
-    let named = Setup::new().env("ANTHROPIC_BASE_URL", &base).env("CA_FILE", ca_file.display().to_string());
-    let server = named.start().await;
-    *behind.lock().unwrap() = Some(model_of(&server));
+    let private = Private::start(&["localhost"]).await;
+    let base = format!("https://localhost:{}", private.port);
+    let server = Setup::new().env("ANTHROPIC_BASE_URL", &base).env("CA_FILE", private.ca_file()).start().await;
+    private.stands_before(model_of(&server));
     assert_eq!(server.say("s", "say:trusted").await, "trusted");
     server.finish().await;
 
@@ -151,6 +175,40 @@ async fn a_private_authority_is_trusted_if_it_is_named() {
     let problem = unnamed.task("s", "say:hello").await.problem(503, "model_unreachable");
     assert!(problem["error"].as_str().unwrap().contains("certificate"), "{problem:#}");
     unnamed.finish().await;
+}
+
+#[tokio::test]
+async fn a_sandbox_trusts_a_proxy_that_decrypts_if_its_image_was_built_with_the_authority() {
+    const IMAGE: &str = "claude-runner-test-authorities";
+    let (acme, _) = acme_api().await;
+    let private = Private::start(&["acme.example"]).await;
+    private.stands_before(acme.serving().address());
+    let proxy = Proxy::start().await;
+    proxy.knows("acme.example", ([127, 0, 0, 1], private.port).into());
+
+    let mut build = Command::new(env!("CARGO_BIN_EXE_claude-runner"));
+    build.args(["image", "build", "--tag", IMAGE, "--ca-file", &private.ca_file()]).env_remove("CLAUDE_VERSION");
+    let built = build.output().await.unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+
+    for (image, trusts) in [(IMAGE.to_owned(), true), (agent_image(), false)] {
+        let setup = Setup::new().env("HTTPS_PROXY", proxy.url()).env("CA_FILE", private.ca_file());
+        let server = setup.env("EGRESS_ALLOW", "acme.example").env("DOCKER_IMAGE", &image).start().await;
+        let command = "bash:curl -s https://acme.example/health || echo \"{\\\"curl\\\": $?, \\\"list\\\": \\\"$NODE_EXTRA_CA_CERTS\\\"}\"";
+        let answer = printed(&server.task("s", command).await.ok());
+        let refused = json!({ "curl": 60, "list": "/etc/ssl/certs/ca-certificates.crt" });
+        assert_eq!(answer, if trusts { json!({ "status": "ok" }) } else { refused }, "{image}");
+        server.finish().await;
+
+        let mut doctor = Command::new(env!("CARGO_BIN_EXE_claude-runner"));
+        doctor.args(["doctor", "--json"]).current_dir(private.directory.path());
+        let doctor = doctor.env("DOCKER_IMAGE", &image).env("CA_FILE", private.ca_file()).output().await.unwrap();
+        let checks: Vec<serde_json::Value> = serde_json::from_slice(&doctor.stdout).unwrap();
+        let check = checks.iter().find(|check| check["name"] == "image authorities").unwrap();
+        assert_eq!(check["status"], if trusts { "ok" } else { "warn" }, "{check:#}");
+    }
+    let engine = DockerEngine::new(coordinator::config::docker_host().unwrap());
+    engine.remove_image(IMAGE).await.unwrap();
 }
 
 async fn terminate_tls(listener: TcpListener, acceptor: TlsAcceptor, behind: Arc<Mutex<Option<SocketAddr>>>) {

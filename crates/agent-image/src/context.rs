@@ -18,7 +18,7 @@ const FILES: [(&str, &str, u32); 2] =
 /// generated while the engine reads it, so neither the archive nor the CLI's binary is ever in memory. The handle
 /// reports afterwards if the archive was complete.
 pub(super) fn stream(
-    texts: [(&'static str, &'static str); 2],
+    texts: Vec<(String, String)>,
     sandbox_init: Vec<u8>,
     package: File,
 ) -> (TarSource, JoinHandle<io::Result<()>>) {
@@ -34,7 +34,7 @@ pub(super) fn of_dockerfile(text: &str) -> io::Result<TarSource> {
 
 fn write(
     context: &mut tar::Builder<impl Write>,
-    texts: &[(&str, &str)],
+    texts: &[(String, String)],
     sandbox_init: &[u8],
     package: File,
 ) -> io::Result<()> {

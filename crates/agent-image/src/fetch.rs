@@ -5,6 +5,7 @@ use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use network_access::NetworkAccess;
 use sha2::{Digest as _, Sha512};
 
 use super::versions::Package;
@@ -12,7 +13,12 @@ use super::{ImageError, npm};
 
 /// Opens the package's archive. It comes from `cache` if it is there and intact; else `fetching` is called, and npm
 /// fetches it.
-pub(super) async fn fetch(package: &Package, cache: &Path, fetching: impl FnOnce()) -> Result<File, ImageError> {
+pub(super) async fn fetch(
+    package: &Package,
+    cache: &Path,
+    network: &NetworkAccess,
+    fetching: impl FnOnce(),
+) -> Result<File, ImageError> {
     let kept = cache.join(package.file_name());
     if kept.exists() {
         match open_checked(&kept, package).await {
@@ -26,7 +32,7 @@ pub(super) async fn fetch(package: &Package, cache: &Path, fetching: impl FnOnce
     fs::create_dir_all(cache).map_err(failed)?;
     // Download next to the final place, so that the rename is atomic.
     let directory = tempfile::tempdir_in(cache).map_err(failed)?;
-    let fetched = npm::pack(package, directory.path()).await?;
+    let fetched = npm::pack(package, directory.path(), network).await?;
     let file = open_checked(&fetched, package).await?;
     fs::rename(&fetched, &kept).map_err(failed)?;
     Ok(file)

@@ -2,6 +2,7 @@
 //!
 //! | module | contains |
 //! |---|---|
+//! | `authorities` | the certificate authorities of CA_FILE in the image |
 //! | `context` | the build context, streamed to the engine |
 //! | `versions`, `wanted` | the known versions of Claude Code; the one that an image is to have |
 //! | `npm`, `fetch` | npm and the registry; a package, fetched and checked |
@@ -18,14 +19,17 @@
 //! - An image gets its name when its `claude` has run and told the expected version. Until then the name is unchanged.
 //! - An image that was built from the same content is not built again.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use engine::{BuildCache, BuildProgress, BuildSpec, Engine, EngineError, ImageInfo, Labels, archive};
 use futures::StreamExt as _;
+use network_access::NetworkAccess;
 use sha2::{Digest as _, Sha256};
 
+pub use self::authorities::trusts_authorities;
 pub use self::ask::{AskError, AskedIn, ask_version};
 use domain::claude_code::Version;
 
@@ -37,6 +41,7 @@ pub use self::versions::{BUILD_AGAIN, Support, Versions, versions};
 pub use self::wanted::{InvalidWantedVersion, WantedVersion};
 
 mod ask;
+mod authorities;
 mod context;
 mod error;
 mod fetch;
@@ -81,6 +86,8 @@ pub struct BuildOptions {
     pub sandbox_init: Option<PathBuf>,
     /// The directory that caches the fetched package. `None` uses ~/.cache.
     pub cache_dir: Option<PathBuf>,
+    /// The proxies of the build and of npm, and the certificate authorities that the image trusts.
+    pub network: NetworkAccess,
     /// Build every layer again, even if the image is up to date.
     pub no_cache: bool,
 }
@@ -139,7 +146,7 @@ async fn build_agent(
     // Before the registry is asked.
     owned::previous(engine, &options.tag).await?;
     let architecture = engine.info().await?.architecture;
-    let package = wanted_package(options.claude, &architecture, progress).await?;
+    let package = wanted_package(options, &architecture, progress).await?;
     build_package(engine, options, package, progress).await
 }
 
@@ -164,17 +171,19 @@ async fn build_package(
         fetch::open_checked(file, &package).await?
     } else {
         let cache = cache_directory(options)?;
-        fetch::fetch(&package, &cache, || progress(BuildStep::Fetching(package.to_string()))).await?
+        fetch::fetch(&package, &cache, &options.network, || progress(BuildStep::Fetching(package.to_string()))).await?
     };
 
     progress(BuildStep::Building);
-    let texts = [("Dockerfile", DOCKERFILE), ("managed-settings.json", MANAGED_SETTINGS)];
+    let texts = [("Dockerfile", dockerfile(&options.network)), ("managed-settings.json", MANAGED_SETTINGS.to_owned())];
+    let texts = texts.map(|(name, text)| (name.to_owned(), text)).into_iter();
+    let texts = texts.chain(authorities::files(&options.network)).collect();
     let (context, writer) = context::stream(texts, sandbox_init.into_bytes(), archive);
     let spec = BuildSpec {
         context,
         tag: unverified_name(),
-        build_args: [("BASE_IMAGE".to_owned(), options.base_image.clone())].into(),
-        labels: labels(made_from, &package),
+        build_args: options.build_args(&options.base_image),
+        labels: labels(made_from, &package, &options.network),
         cache: options.cache(),
     };
     let unverified = spec.tag.clone();
@@ -203,13 +212,13 @@ async fn build_package(
 
 /// The package of a version: from the list if it was tested, else from the registry.
 async fn wanted_package(
-    wanted: WantedVersion,
+    options: &BuildOptions,
     architecture: &str,
     progress: &mut impl FnMut(BuildStep),
 ) -> Result<Package, ImageError> {
     let known = versions();
     let name = known.package_name(architecture)?;
-    let spec = match wanted.number() {
+    let spec = match options.claude.number() {
         Some(version) => {
             wanted::check(version)?;
             if let Some(package) = known.tested_package(version, architecture)? {
@@ -220,7 +229,7 @@ async fn wanted_package(
         None => "latest".to_owned(),
     };
     progress(BuildStep::LookingUp(format!("{name}@{spec}")));
-    let package = npm::view(name, &spec).await?;
+    let package = npm::view(name, &spec, &options.network).await?;
     wanted::check(package.version)?;
     match known.tested_package(package.version, architecture)? {
         Some(tested) if tested.integrity != package.integrity => Err(ImageError::HashChanged {
@@ -250,6 +259,13 @@ impl BuildOptions {
     /// The name of the image that is built.
     pub fn name(&self) -> &str {
         if self.repository { &self.repository_tag } else { &self.tag }
+    }
+
+    /// The engine knows the arguments of proxies by their names. They do not become a part of the image.
+    fn build_args(&self, base_image: &str) -> BTreeMap<String, String> {
+        let proxies = self.network.proxy_variables().into_iter();
+        let proxies = proxies.map(|(name, value)| (name.to_owned(), value));
+        proxies.chain([("BASE_IMAGE".to_owned(), base_image.to_owned())]).collect()
     }
 
     fn cache(&self) -> BuildCache {
@@ -295,12 +311,18 @@ fn build_failed(name: &str, reason: String) -> EngineError {
     EngineError::BuildFailed { tag: name.to_owned(), reason }
 }
 
-fn labels(content: String, package: &Package) -> Labels {
-    Labels::from([
+fn labels(content: String, package: &Package, network: &NetworkAccess) -> Labels {
+    let own = [
         (CONTENT_LABEL.to_owned(), content),
         (CLAUDE_CODE_LABEL.to_owned(), package.version.to_string()),
         (SANDBOX_INIT_LABEL.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-    ])
+    ];
+    own.into_iter().chain(authorities::label(network)).collect()
+}
+
+fn dockerfile(network: &NetworkAccess) -> String {
+    let authorities = if network.ca_file().is_some() { authorities::DOCKERFILE } else { "" };
+    format!("{DOCKERFILE}{authorities}")
 }
 
 /// Hashes everything that the image is built from. If the base image is missing, the build pulls it. The next build
@@ -312,8 +334,11 @@ fn content_hash(
     base: Option<&ImageInfo>,
 ) -> String {
     let base = base.map_or("", |base| base.id.as_str());
-    let texts = [DOCKERFILE, MANAGED_SETTINGS, &package.integrity, &options.base_image, base];
-    hash_of(&texts.map(str::as_bytes), sandbox_init.bytes())
+    let dockerfile = dockerfile(&options.network);
+    let certificates = options.network.own_certificates();
+    let texts = [&dockerfile, MANAGED_SETTINGS, &package.integrity, &options.base_image, base];
+    let texts = texts.into_iter().chain(certificates.iter().map(String::as_str));
+    hash_of(&texts.map(str::as_bytes).collect::<Vec<_>>(), sandbox_init.bytes())
 }
 
 /// Hashes `parts` and `last`, which may be long.

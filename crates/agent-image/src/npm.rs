@@ -1,4 +1,5 @@
-//! npm: what the registry says of a package, and the package itself. npm knows this machine's registry, proxy and certificates.
+//! npm: what the registry says of a package, and the package itself. npm knows this machine's registry. Proxy and
+//! certificates are those of the other requests.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,6 +9,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use domain::claude_code::Version;
+use network_access::NetworkAccess;
 use serde::Deserialize;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -28,11 +30,11 @@ const REASON_BYTES: usize = 2_000;
 const HASH: &str = "sha512-";
 
 /// Asks the registry for a version of a package, or for its `latest`, and for the hash of that version.
-pub(super) async fn view(name: &str, version: &str) -> Result<Package, ImageError> {
+pub(super) async fn view(name: &str, version: &str, network: &NetworkAccess) -> Result<Package, ImageError> {
     let package = format!("{name}@{version}");
     let failed = |reason: String| ImageError::Npm { package: package.clone(), reason };
     let arguments = ["view", "--json", "--loglevel=error", &package, "version", "dist.integrity"].map(OsStr::new);
-    let output = run(&arguments, &std::env::temp_dir(), VIEW_TIMEOUT, &package).await?;
+    let output = run(&arguments, &std::env::temp_dir(), VIEW_TIMEOUT, &package, network).await?;
     if !output.status.success() {
         return Err(match serde_json::from_slice(&output.stdout) {
             Ok(Failed { error: RegistryError { code, .. } }) if code == "E404" => ImageError::NoVersion { package },
@@ -69,12 +71,16 @@ struct RegistryError {
 }
 
 /// Fetches a package's archive into an empty directory.
-pub(super) async fn pack(package: &Package, directory: &Path) -> Result<PathBuf, ImageError> {
+pub(super) async fn pack(
+    package: &Package,
+    directory: &Path,
+    network: &NetworkAccess,
+) -> Result<PathBuf, ImageError> {
     let name = package.to_string();
     let failed = |reason: String| ImageError::Npm { package: name.clone(), reason };
     let arguments = ["pack", "--ignore-scripts", "--loglevel=error", "--pack-destination"].map(OsStr::new);
     let arguments = [arguments.as_slice(), &[directory.as_os_str(), OsStr::new(&name)]].concat();
-    let output = run(&arguments, directory, FETCH_TIMEOUT, &name).await?;
+    let output = run(&arguments, directory, FETCH_TIMEOUT, &name, network).await?;
     if !output.status.success() {
         return Err(failed(reason(&output)));
     }
@@ -84,10 +90,17 @@ pub(super) async fn pack(package: &Package, directory: &Path) -> Result<PathBuf,
     archives.next().ok_or_else(|| failed("it left no archive".to_owned()))
 }
 
-async fn run(arguments: &[&OsStr], directory: &Path, limit: Duration, package: &str) -> Result<Output, ImageError> {
+async fn run(
+    arguments: &[&OsStr],
+    directory: &Path,
+    limit: Duration,
+    package: &str,
+    network: &NetworkAccess,
+) -> Result<Output, ImageError> {
     let failed = |reason: String| ImageError::Npm { package: package.to_owned(), reason };
     let mut command = Command::new("npm");
     command.args(arguments).current_dir(directory).stdin(Stdio::null()).kill_on_drop(true);
+    command.envs(network.proxy_variables()).envs(network.ca_file().map(|path| ("NODE_EXTRA_CA_CERTS", path)));
     match timeout(limit, command.output()).await {
         Ok(Ok(output)) => Ok(output),
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {

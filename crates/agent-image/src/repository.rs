@@ -25,7 +25,7 @@ pub(super) async fn build(
     let spec = BuildSpec {
         context: context::of_dockerfile(DOCKERFILE).map_err(ImageError::Context)?,
         tag: options.repository_tag.clone(),
-        build_args: [("BASE_IMAGE".to_owned(), options.tag.clone())].into(),
+        build_args: options.build_args(&options.tag),
         labels: Labels::from([(CONTENT_LABEL.to_owned(), made_from)]),
         cache: options.cache(),
     };

@@ -28,6 +28,7 @@ fn options(directory: &tempfile::TempDir) -> BuildOptions {
         claude_package: None,
         sandbox_init: Some(sandbox_init),
         cache_dir: None,
+        network: NetworkAccess::default(),
         no_cache: false,
     }
 }
@@ -40,7 +41,7 @@ async fn an_image_made_from_the_same_is_up_to_date() {
     let base = engine.image("debian:bookworm-slim").await.unwrap();
     let package = default_package(std::env::consts::ARCH);
     let sandbox_init = SandboxInit::load(options.sandbox_init.as_deref(), std::env::consts::ARCH).unwrap();
-    engine.add_image("agent", labels(content_hash(&package, &sandbox_init, &options, base.as_ref()), &package));
+    engine.add_image("agent", labels(content_hash(&package, &sandbox_init, &options, base.as_ref()), &package, &options.network));
     let id = engine.image("agent").await.unwrap().unwrap().id;
 
     let outcome = build(&engine, &options, |progress| panic!("{progress:?}")).await.unwrap();

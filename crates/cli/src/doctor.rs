@@ -108,6 +108,9 @@ async fn examine(settings: &Settings, stop: &CancellationToken) -> Vec<Check> {
     // This container is removed by itself, so `stop` does not interrupt it.
     let sandbox = &settings.sandbox;
     checks.push(image::look(engine, &sandbox.image, image.as_ref(), sandbox.claude).await);
+    if let (Some(Ok(image)), Ok(model_api)) = (&image, &settings.model_api.1) {
+        checks.extend(image::authorities(image.as_ref(), &model_api.network));
+    }
     let image_is_there = matches!(image, Some(Ok(Some(_))));
     checks.push(match (image_is_there, &runtime_dir.scratch) {
         _ if bridged => link::bridged(),

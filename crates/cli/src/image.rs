@@ -9,6 +9,9 @@ use agent_image::{BuildOptions, BuildOutcome, BuildStep, Change, Support, Wanted
 use clap::{Args, Subcommand};
 use engine::Engine;
 use indicatif::{ProgressBar, ProgressStyle};
+use network_access::NetworkError;
+
+use crate::network::NetworkOptions;
 
 #[derive(Subcommand)]
 pub enum ImageCommand {
@@ -55,6 +58,9 @@ pub struct BuildArguments {
     #[arg(long, env = "XDG_CACHE_HOME", hide_env = true, value_name = "DIRECTORY")]
     cache_dir: Option<PathBuf>,
 
+    #[command(flatten)]
+    network: NetworkOptions,
+
     /// Build every layer anew, even when the image is up to date
     #[arg(long)]
     no_cache: bool,
@@ -75,7 +81,7 @@ const SHORT_ID: usize = "sha256:".len() + 12;
 
 pub(super) async fn run(engine: &dyn Engine, command: ImageCommand) -> anyhow::Result<ExitCode> {
     match command {
-        ImageCommand::Build(arguments) => build_with_progress(engine, &arguments.into()).await?,
+        ImageCommand::Build(arguments) => build_with_progress(engine, &arguments.options()?).await?,
         ImageCommand::Presets(arguments) => {
             let presets = agent_image::presets(engine, &arguments.image).await?;
             io::stdout().write_all(presets.as_bytes())?;
@@ -84,19 +90,20 @@ pub(super) async fn run(engine: &dyn Engine, command: ImageCommand) -> anyhow::R
     Ok(ExitCode::SUCCESS)
 }
 
-impl From<BuildArguments> for BuildOptions {
-    fn from(arguments: BuildArguments) -> BuildOptions {
-        BuildOptions {
-            repository: arguments.repository,
-            tag: arguments.tag,
-            repository_tag: arguments.repository_tag,
-            base_image: arguments.base_image,
-            claude: arguments.claude,
-            claude_package: arguments.claude_package,
-            sandbox_init: arguments.sandbox_init,
-            cache_dir: arguments.cache_dir,
-            no_cache: arguments.no_cache,
-        }
+impl BuildArguments {
+    fn options(self) -> Result<BuildOptions, NetworkError> {
+        Ok(BuildOptions {
+            network: self.network.access()?,
+            repository: self.repository,
+            tag: self.tag,
+            repository_tag: self.repository_tag,
+            base_image: self.base_image,
+            claude: self.claude,
+            claude_package: self.claude_package,
+            sandbox_init: self.sandbox_init,
+            cache_dir: self.cache_dir,
+            no_cache: self.no_cache,
+        })
     }
 }
 

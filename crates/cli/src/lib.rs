@@ -6,6 +6,7 @@
 //! | `task`, `retry`, `watch`, `follow`, `show` | a task that is sent and followed to its end |
 //! | `tasks`, `sessions`, `agents`, `models`, `webhooks`, `usage`, `logs`, `export`, `abort` | what the server knows |
 //! | [`doctor`], `key`, `rekey`, `restore`, `prune`, `image`, `init`, `tools` | what works without a server |
+//! | `network` | the proxy and the certificate authorities, as `serve` and `image build` take them |
 //! | `volumes` | volumes that no session has |
 //! | `table`, `lists`, `terminal` | output |
 //! | [`completions`] | completions for shells, and the manual page |
@@ -29,6 +30,7 @@ mod key;
 mod lists;
 mod logs;
 mod models;
+mod network;
 mod prune;
 mod rekey;
 mod remote;
@@ -53,6 +55,7 @@ use clap::Subcommand;
 use engine::Engine;
 
 pub use exit::Exit;
+pub use network::NetworkOptions;
 use exit::Misuse;
 use remote::RemoteError;
 

@@ -23,13 +23,14 @@ pub use doctor::DoctorOptions;
 pub use dotenv::{EnvFileError, load_env_file};
 pub use egress::{EgressList, PresetError};
 pub use engine_address::{EngineAddressError, docker_engine, docker_host};
-pub use network::{NetworkOptions, git_environment};
+pub use network::git_environment;
 pub use traces::trace_export;
 pub use value::{
     Age, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,
 };
 
 use api::access::Keys;
+use cli::NetworkOptions;
 use domain::webhook::WebhookSecrets;
 use forge::{GitHubError, InvalidGitHubCredential};
 use gateway::FeedError;

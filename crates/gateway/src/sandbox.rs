@@ -152,6 +152,11 @@ impl SandboxGateway {
         self.shared.egress.has_rules()
     }
 
+    /// Returns true if CA_FILE is set. A proxy that decrypts the sandbox's requests then has certificates of these authorities.
+    pub fn has_own_authorities(&self) -> bool {
+        self.shared.network.ca_file().is_some()
+    }
+
     /// Gives the sandbox to a task, or to its session where no task runs: new requests use this access, and model
     /// requests are charged to the task. The failure, the held requests and the quota of the previous task are cleared,
     /// but the access is set first: a request that waited is never sent with the access of the previous task.

@@ -66,6 +66,12 @@ impl Authorities {
         Some(encode(&all))
     }
 
+    /// See [`NetworkAccess::own_certificates`](crate::NetworkAccess::own_certificates).
+    pub(super) fn own(&self) -> Vec<String> {
+        let read = self.0.as_ref().map(|read| read.certificates.as_slice()).unwrap_or_default();
+        read.iter().map(|certificate| encode(std::slice::from_ref(certificate))).collect()
+    }
+
     pub(super) fn apply(&self, builder: ClientBuilder) -> ClientBuilder {
         match &self.0 {
             Some(read) => builder.tls_certs_merge(read.usable.iter().cloned()),

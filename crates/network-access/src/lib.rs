@@ -15,7 +15,7 @@ mod authorities;
 mod proxy;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reqwest::{Client, ClientBuilder, redirect};
 
@@ -78,6 +78,16 @@ impl NetworkAccess {
     /// where such a program uses the machine's by itself.
     pub fn certificate_bundle(&self) -> Option<String> {
         self.authorities.bundle()
+    }
+
+    /// The certificates of CA_FILE, each in PEM form. Empty without CA_FILE.
+    pub fn own_certificates(&self) -> Vec<String> {
+        self.authorities.own()
+    }
+
+    /// CA_FILE, if it is set.
+    pub fn ca_file(&self) -> Option<&Path> {
+        self.authorities.path()
     }
 
     /// The passwords of the proxies, both as they stand in the URLs and as they are sent.

@@ -61,8 +61,12 @@ pub(super) fn arguments(
     arguments
 }
 
+/// The image's list of certificate authorities, with those of CA_FILE.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// The agent's complete environment. It contains no secret: the gateway adds the credential outside of the sandbox.
-pub(super) fn environment() -> Vec<(String, String)> {
+/// `own_authorities`: programs that come with a list of authorities read the image's list too.
+pub(super) fn environment(own_authorities: bool) -> Vec<(String, String)> {
     let mut environment = vec![
         ("HOME", HOME),
         ("USER", "agent"),
@@ -97,6 +101,9 @@ pub(super) fn environment() -> Vec<(String, String)> {
     for name in ["NO_PROXY", "no_proxy"] {
         environment.push((name, "127.0.0.1,localhost"));
     }
+    if own_authorities {
+        environment.extend([("NODE_EXTRA_CA_CERTS", AUTHORITIES), ("REQUESTS_CA_BUNDLE", AUTHORITIES)]);
+    }
     environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
@@ -110,7 +117,7 @@ mod tests {
         const MANAGED: &str = include_str!("../../../docker/managed-settings.json");
         let managed: serde_json::Value = serde_json::from_str(MANAGED).unwrap();
         let managed: BTreeMap<String, String> = serde_json::from_value(managed["env"].clone()).unwrap();
-        let started: BTreeMap<_, _> = super::environment().into_iter().collect();
+        let started: BTreeMap<_, _> = super::environment(false).into_iter().collect();
         assert!(!managed.is_empty());
         for (name, value) in managed {
             assert_eq!(started.get(&name), Some(&value), "{name}");

@@ -34,7 +34,7 @@ impl Sandbox {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Result<Finished, LaunchError> {
-        let mut environment = agent::environment();
+        let mut environment = agent::environment(self.gateway.has_own_authorities());
         environment.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let start = Start {
             program: program.to_owned(),

@@ -30,36 +30,43 @@ impl Sandbox {
 
     async fn start_agent_in(&mut self, order: &LaunchOrder, resume: Option<&str>) -> Result<bool, LaunchError> {
         let fetches = self.gateway.has_egress_rules() || !order.template.settings.egress.is_empty();
-        start_agent(&self.link, &mut self.process, order, resume, fetches).await
+        let start = start_of(order, resume, fetches, self.gateway.has_own_authorities());
+        start_agent(&self.link, &mut self.process, order, resume.is_some(), start).await
     }
 }
 
-/// Starts the CLI and initialises it. `fetches`: an egress rule lets the agent fetch pages. Returns false if the conversation to resume
-/// does not exist.
+/// The start of the CLI. `fetches`: an egress rule lets the agent fetch pages.
+fn start_of(order: &LaunchOrder, resume: Option<&str>, fetches: bool, own_authorities: bool) -> Start {
+    let (directory, rules) = match &order.assignment {
+        Assignment::Workspace | Assignment::Image(_) => (domain::sandbox::WORKSPACE, None),
+        Assignment::Directory { path, .. } => (path.as_str(), Some(order.template.system_prompt.as_str())),
+    };
+    Start {
+        program: agent::PROGRAM.to_owned(),
+        arguments: agent::arguments(&order.model, rules, resume, &order.template.settings, fetches),
+        directory: directory.to_owned(),
+        environment: agent::environment(own_authorities),
+    }
+}
+
+/// Starts the CLI and initialises it. Returns false if the conversation that it `resumes` does not exist.
 async fn start_agent(
     link: &Link,
     process: &mut Process,
     order: &LaunchOrder,
-    resume: Option<&str>,
-    fetches: bool,
+    resumes: bool,
+    start: Start,
 ) -> Result<bool, LaunchError> {
     const REQUEST: &str = "initialize";
 
-    let prompt = order.template.system_prompt.as_str();
-    let (directory, whole_prompt, rules) = match &order.assignment {
-        Assignment::Workspace | Assignment::Image(_) => (domain::sandbox::WORKSPACE, Some(prompt), None),
-        Assignment::Directory { path, .. } => (path.as_str(), None, Some(prompt)),
-    };
-    let start = Start {
-        program: agent::PROGRAM.to_owned(),
-        arguments: agent::arguments(&order.model, rules, resume, &order.template.settings, fetches),
-        directory: directory.to_owned(),
-        environment: agent::environment(),
-    };
     link.start(start).await?;
     failpoint!("agent.started");
     let initialize = ControlRequest::Initialize {
-        system_prompt: whole_prompt,
+        system_prompt: match order.assignment {
+            Assignment::Workspace | Assignment::Image(_) => Some(&order.template.system_prompt),
+            // The CLI keeps its own prompt, and the template's is appended by an argument.
+            Assignment::Directory { .. } => None,
+        },
         json_schema: order.template.output_schema.as_ref().map(agent_template::schema::OutputSchema::source),
     };
     link.stdin(initialize.to_line(REQUEST).into()).await?;
@@ -88,7 +95,7 @@ async fn start_agent(
             (Some(Err(reason)), _) => {
                 return Err(LaunchError::Refused(format!("the agent did not initialise: {reason}")));
             }
-            (None, Some(ProcessEnd::Exited { .. })) if resume.is_some() && refused.is_some() => return Ok(false),
+            (None, Some(ProcessEnd::Exited { .. })) if resumes && refused.is_some() => return Ok(false),
             (_, Some(end)) => {
                 return Err(refused.map_or(LaunchError::Ended(end), LaunchError::Refused));
             }

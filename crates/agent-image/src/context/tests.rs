@@ -17,6 +17,10 @@ fn package(files: &[(&str, &str)]) -> File {
     file
 }
 
+fn texts(texts: &[(&str, &str)]) -> Vec<(String, String)> {
+    texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+}
+
 #[tokio::test]
 async fn the_context_holds_five_files() {
     let package = package(&[
@@ -25,7 +29,7 @@ async fn the_context_holds_five_files() {
         ("package/LICENSE.md", "the licence"),
     ]);
 
-    let (source, writer) = stream([("Dockerfile", "FROM x\n"), ("settings.json", "{}")], b"init".to_vec(), package);
+    let (source, writer) = stream(texts(&[("Dockerfile", "FROM x\n"), ("settings.json", "{}")]), b"init".to_vec(), package);
     let pieces: Vec<Bytes> = source.into_stream().try_collect().await.unwrap();
     writer.await.unwrap().unwrap();
 
@@ -57,7 +61,7 @@ async fn the_context_holds_five_files() {
 
 #[tokio::test]
 async fn a_package_without_the_binary_breaks_the_context_off() {
-    let (source, writer) = stream([("Dockerfile", ""); 2], Vec::new(), package(&[("package/LICENSE.md", "")]));
+    let (source, writer) = stream(texts(&[("Dockerfile", "")]), Vec::new(), package(&[("package/LICENSE.md", "")]));
 
     let sent = source.into_stream().try_collect::<Vec<_>>().await;
     assert_eq!(sent.unwrap_err().to_string(), "the package has no package/claude");

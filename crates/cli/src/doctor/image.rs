@@ -1,8 +1,9 @@
 //! The agent image, and the Claude Code in it.
 
-use agent_image::{AskError, AskedIn, SANDBOX_INIT_LABEL, Support, WantedVersion, ask_version, versions};
+use agent_image::{AskError, AskedIn, SANDBOX_INIT_LABEL, Support, WantedVersion, ask_version, trusts_authorities, versions};
 use domain::claude_code::Version;
 use engine::{Engine, EngineError, ImageInfo};
+use network_access::NetworkAccess;
 
 use super::check::{Check, in_words};
 
@@ -29,6 +30,18 @@ pub(super) async fn look(
             judge(reference, image, answer, wanted)
         }
     }
+}
+
+/// `None` without CA_FILE and without an image.
+pub(super) fn authorities(image: Option<&ImageInfo>, network: &NetworkAccess) -> Option<Check> {
+    const NAME: &str = "image authorities";
+    let (image, file) = (image?, network.ca_file()?.display());
+    Some(if trusts_authorities(&image.labels, network) {
+        Check::ok(NAME, format!("sandboxes trust the certificates of CA_FILE {file}"))
+    } else {
+        let detail = format!("the image was built without the certificates of CA_FILE {file}, so sandboxes do not trust them");
+        Check::warn(NAME, detail, BUILD_ALL)
+    })
 }
 
 fn judge(reference: &str, image: &ImageInfo, answer: Result<Version, AskError>, wanted: WantedVersion) -> Check {
