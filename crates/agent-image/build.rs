@@ -29,10 +29,11 @@ fn main() -> io::Result<()> {
 
 /// Watches the directory instead of the file: a missing watched file would rebuild the crate every time.
 fn default_binary(out_dir: &Path) -> io::Result<Option<PathBuf>> {
-    // Cargo puts this file into every target directory.
-    let Some(target) = out_dir.ancestors().find(|directory| directory.join("CACHEDIR.TAG").exists()) else {
-        return Ok(None);
+    // Cargo puts CACHEDIR.TAG into a target directory that it creates. One that existed before has no such file.
+    let is_target = |directory: &&Path| {
+        directory.join("CACHEDIR.TAG").exists() || directory.join("sandbox-init/sandbox-init").exists()
     };
+    let Some(target) = out_dir.ancestors().find(is_target) else { return Ok(None) };
     let directory = target.join("sandbox-init");
     fs::create_dir_all(&directory)?;
     println!("cargo::rerun-if-changed={}", directory.display());

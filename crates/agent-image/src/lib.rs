@@ -29,8 +29,8 @@ use futures::StreamExt as _;
 use network_access::NetworkAccess;
 use sha2::{Digest as _, Sha256};
 
-pub use self::authorities::trusts_authorities;
 pub use self::ask::{AskError, AskedIn, ask_version};
+pub use self::authorities::trusts_authorities;
 use domain::claude_code::Version;
 
 pub use self::error::ImageError;

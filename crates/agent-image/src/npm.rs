@@ -71,11 +71,7 @@ struct RegistryError {
 }
 
 /// Fetches a package's archive into an empty directory.
-pub(super) async fn pack(
-    package: &Package,
-    directory: &Path,
-    network: &NetworkAccess,
-) -> Result<PathBuf, ImageError> {
+pub(super) async fn pack(package: &Package, directory: &Path, network: &NetworkAccess) -> Result<PathBuf, ImageError> {
     let name = package.to_string();
     let failed = |reason: String| ImageError::Npm { package: name.clone(), reason };
     let arguments = ["pack", "--ignore-scripts", "--loglevel=error", "--pack-destination"].map(OsStr::new);

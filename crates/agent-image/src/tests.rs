@@ -41,7 +41,10 @@ async fn an_image_made_from_the_same_is_up_to_date() {
     let base = engine.image("debian:bookworm-slim").await.unwrap();
     let package = default_package(std::env::consts::ARCH);
     let sandbox_init = SandboxInit::load(options.sandbox_init.as_deref(), std::env::consts::ARCH).unwrap();
-    engine.add_image("agent", labels(content_hash(&package, &sandbox_init, &options, base.as_ref()), &package, &options.network));
+    engine.add_image(
+        "agent",
+        labels(content_hash(&package, &sandbox_init, &options, base.as_ref()), &package, &options.network),
+    );
     let id = engine.image("agent").await.unwrap().unwrap().id;
 
     let outcome = build(&engine, &options, |progress| panic!("{progress:?}")).await.unwrap();

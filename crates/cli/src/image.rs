@@ -11,12 +11,12 @@ use engine::Engine;
 use indicatif::{ProgressBar, ProgressStyle};
 use network_access::NetworkError;
 
-use crate::network::NetworkOptions;
+use crate::network::{Environment, NetworkOptions};
 
 #[derive(Subcommand)]
 pub enum ImageCommand {
     /// Build the agent image, or with --repository the image of repository tasks, through the container engine
-    Build(BuildArguments),
+    Build(Box<BuildArguments>),
     /// Print the hosts that the package managers of the image of repository tasks are configured for, as a file for
     /// EGRESS_PRESETS_FILE
     Presets(PresetArguments),
@@ -79,9 +79,13 @@ const TICK: Duration = Duration::from_millis(100);
 /// Characters of an image's id that people compare.
 const SHORT_ID: usize = "sha256:".len() + 12;
 
-pub(super) async fn run(engine: &dyn Engine, command: ImageCommand) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    engine: &dyn Engine,
+    environment: Environment,
+    command: ImageCommand,
+) -> anyhow::Result<ExitCode> {
     match command {
-        ImageCommand::Build(arguments) => build_with_progress(engine, &arguments.options()?).await?,
+        ImageCommand::Build(arguments) => build_with_progress(engine, &arguments.options(environment)?).await?,
         ImageCommand::Presets(arguments) => {
             let presets = agent_image::presets(engine, &arguments.image).await?;
             io::stdout().write_all(presets.as_bytes())?;
@@ -91,9 +95,9 @@ pub(super) async fn run(engine: &dyn Engine, command: ImageCommand) -> anyhow::R
 }
 
 impl BuildArguments {
-    fn options(self) -> Result<BuildOptions, NetworkError> {
+    fn options(self, environment: Environment) -> Result<BuildOptions, NetworkError> {
         Ok(BuildOptions {
-            network: self.network.access()?,
+            network: self.network.access(environment)?,
             repository: self.repository,
             tag: self.tag,
             repository_tag: self.repository_tag,

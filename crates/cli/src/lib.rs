@@ -55,8 +55,8 @@ use clap::Subcommand;
 use engine::Engine;
 
 pub use exit::Exit;
-pub use network::NetworkOptions;
 use exit::Misuse;
+pub use network::{Environment, NetworkOptions};
 use remote::RemoteError;
 
 /// Every command of this crate that needs nothing but its arguments.
@@ -104,7 +104,7 @@ pub enum Command {
 }
 
 /// Runs a command to its end. `engine` builds images and contains the volumes. Other commands do not use it.
-pub async fn run(engine: &dyn Engine, command: Command) -> anyhow::Result<ExitCode> {
+pub async fn run(engine: &dyn Engine, environment: Environment, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Init(options) => init::run(&options),
         Command::Task(options) => task::run(*options).await,
@@ -123,7 +123,7 @@ pub async fn run(engine: &dyn Engine, command: Command) -> anyhow::Result<ExitCo
         Command::Restore(options) => restore::run(&options),
         Command::Prune(options) => prune::run(engine, options).await,
         Command::Tools(command) => tools::run(command),
-        Command::Image(command) => image::run(engine, command).await,
+        Command::Image(command) => image::run(engine, environment, command).await,
     }
 }
 

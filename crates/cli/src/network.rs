@@ -25,21 +25,19 @@ pub struct NetworkOptions {
     pub ca_file: Option<PathBuf>,
 }
 
+/// Reads a variable of the environment, which only the binary knows. `None` if it is not set or empty.
+pub type Environment = fn(&str) -> Option<String>;
+
 impl NetworkOptions {
-    pub fn access(&self) -> Result<NetworkAccess, NetworkError> {
+    /// Reads CA_FILE. The lower-case variables count where the others are not set.
+    pub fn access(&self, environment: Environment) -> Result<NetworkAccess, NetworkError> {
+        let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        let no_proxy = Some(self.no_proxy.clone());
         NetworkAccess::new(&NetworkSettings {
-            http_proxy: self.http_proxy.clone().filter(|proxy| !proxy.is_empty()).or_else(|| text("http_proxy")),
-            https_proxy: self.https_proxy.clone().filter(|proxy| !proxy.is_empty()).or_else(|| text("https_proxy")),
-            no_proxy: if self.no_proxy.is_empty() {
-                text("no_proxy").unwrap_or_default()
-            } else {
-                self.no_proxy.clone()
-            },
+            http_proxy: given(&self.http_proxy).or_else(|| environment("http_proxy")),
+            https_proxy: given(&self.https_proxy).or_else(|| environment("https_proxy")),
+            no_proxy: given(&no_proxy).or_else(|| environment("no_proxy")).unwrap_or_default(),
             ca_file: self.ca_file.clone(),
         })
     }
-}
-
-fn text(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -85,7 +85,7 @@ pub fn run() -> ExitCode {
                 let json = options.json;
                 cli::doctor::run(options.settings(), json).await
             }
-            Command::Other(command) => cli::run(&config::docker_engine(), *command).await,
+            Command::Other(command) => cli::run(&config::docker_engine(), config::variable, *command).await,
             Command::Completions(options) => completions::completions(&options, command()),
             Command::Man(options) => completions::man(&options, command()),
         }
@@ -103,7 +103,7 @@ pub(crate) async fn run_words<'a>(
 ) -> anyhow::Result<ExitCode> {
     let words = std::iter::once("claude-runner").chain(words);
     match Arguments::try_parse_from(words).map_err(WrongSetting::from)?.command {
-        Command::Other(command) => cli::run(engine, *command).await,
+        Command::Other(command) => cli::run(engine, config::variable, *command).await,
         Command::Serve(_) | Command::Try(_) | Command::Doctor(_) | Command::Completions(_) | Command::Man(_) => {
             anyhow::bail!("this command cannot run inside another one")
         }

@@ -23,7 +23,7 @@ pub use doctor::DoctorOptions;
 pub use dotenv::{EnvFileError, load_env_file};
 pub use egress::{EgressList, PresetError};
 pub use engine_address::{EngineAddressError, docker_engine, docker_host};
-pub use network::git_environment;
+pub use network::{git_environment, variable};
 pub use traces::trace_export;
 pub use value::{
     Age, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,

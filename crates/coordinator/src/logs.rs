@@ -13,7 +13,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
-use crate::config::{LogFormat, ServeOptions};
+use crate::config::{self, LogFormat, ServeOptions};
 
 /// bollard logs whole request bodies at debug, environment included. refinery logs each migration, and the scripted model each
 /// request. The verifier logs each certificate that it refuses as an error, which the request's own error tells too.
@@ -26,7 +26,7 @@ pub(super) fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
         redactor.learn(secret.expose_secret().trim());
     }
     // Settings that cannot be used stop the start, and their error does not contain them.
-    for password in options.network.access().map(|network| network.passwords()).unwrap_or_default() {
+    for password in options.network.access(config::variable).map(|network| network.passwords()).unwrap_or_default() {
         redactor.learn(&password);
     }
     for secret in options.api_keys.take_secrets() {

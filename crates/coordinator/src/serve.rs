@@ -71,7 +71,7 @@ pub(crate) async fn run_until(
     let agents = check_agents(&options.agent_dir).context("AGENT_DIR does not name an agent template")?;
 
     let engine_address = config::docker_host().map_err(ConfigError::from)?;
-    let network_access = options.network.access().map_err(ConfigError::from)?;
+    let network_access = options.network.access(config::variable).map_err(ConfigError::from)?;
     let telemetry = Telemetry::start(config::trace_export()?, &network_access).map_err(ConfigError::from)?;
     let lifetime = Lifetime::default();
     let Lifetime { tracker, draining, shutdown } = lifetime.clone();

@@ -29,7 +29,8 @@ async fn the_context_holds_five_files() {
         ("package/LICENSE.md", "the licence"),
     ]);
 
-    let (source, writer) = stream(texts(&[("Dockerfile", "FROM x\n"), ("settings.json", "{}")]), b"init".to_vec(), package);
+    let (source, writer) =
+        stream(texts(&[("Dockerfile", "FROM x\n"), ("settings.json", "{}")]), b"init".to_vec(), package);
     let pieces: Vec<Bytes> = source.into_stream().try_collect().await.unwrap();
     writer.await.unwrap().unwrap();
 

@@ -18,7 +18,9 @@ async fn a_whole_archive_in_the_cache_is_used() {
     let cache = tempfile::tempdir().unwrap();
     fs::write(cache.path().join("example-tool-1.0.0.tgz"), "hello").unwrap();
 
-    let mut file = fetch(&package(), cache.path(), || panic!("nothing is to be fetched")).await.unwrap();
+    let mut file = fetch(&package(), cache.path(), &NetworkAccess::default(), || panic!("nothing is to be fetched"))
+        .await
+        .unwrap();
 
     let mut content = String::new();
     file.read_to_string(&mut content).unwrap();

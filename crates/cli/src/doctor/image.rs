@@ -1,6 +1,8 @@
 //! The agent image, and the Claude Code in it.
 
-use agent_image::{AskError, AskedIn, SANDBOX_INIT_LABEL, Support, WantedVersion, ask_version, trusts_authorities, versions};
+use agent_image::{
+    AskError, AskedIn, SANDBOX_INIT_LABEL, Support, WantedVersion, ask_version, trusts_authorities, versions,
+};
 use domain::claude_code::Version;
 use engine::{Engine, EngineError, ImageInfo};
 use network_access::NetworkAccess;
@@ -39,7 +41,8 @@ pub(super) fn authorities(image: Option<&ImageInfo>, network: &NetworkAccess) ->
     Some(if trusts_authorities(&image.labels, network) {
         Check::ok(NAME, format!("sandboxes trust the certificates of CA_FILE {file}"))
     } else {
-        let detail = format!("the image was built without the certificates of CA_FILE {file}, so sandboxes do not trust them");
+        let detail =
+            format!("the image was built without the certificates of CA_FILE {file}, so sandboxes do not trust them");
         Check::warn(NAME, detail, BUILD_ALL)
     })
 }

@@ -17,7 +17,7 @@ use sessions::session::SessionSettings;
 use sessions::webhook::RetrySchedule;
 use store::StoreOptions;
 
-use super::{ConfigError, Dollars, DrainMode, NetworkMode, ServeOptions};
+use super::{ConfigError, Dollars, DrainMode, NetworkMode, ServeOptions, variable};
 
 impl ServeOptions {
     pub fn sandbox_settings(&self) -> SandboxSettings {
@@ -40,7 +40,7 @@ impl ServeOptions {
         let upstream =
             self.anthropic_base_url.parse().map_err(|_| ConfigError::Upstream(self.anthropic_base_url.clone()))?;
         let mut settings = GatewaySettings::new(upstream, prices);
-        settings.network = self.network.access()?;
+        settings.network = self.network.access(variable)?;
         settings.egress_allow = self.egress_allow.rules(self.egress_presets_file.as_deref())?;
         settings.bounds.outside_bytes = self.egress_max_bytes.bytes();
         Ok(settings)
@@ -92,7 +92,7 @@ impl ServeOptions {
             (None, None, None) => return Ok(None),
         };
         let (url, api_url) = (self.github_url.clone(), self.github_api_url.clone());
-        let github = GitHub::new(GitHubSettings { url, api_url, credential, network: self.network.access()? })
+        let github = GitHub::new(GitHubSettings { url, api_url, credential, network: self.network.access(variable)? })
             .map_err(ConfigError::Forge)?;
         let settings = RepositorySettings {
             image: self.repository_image.clone(),

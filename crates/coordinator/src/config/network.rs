@@ -1,4 +1,4 @@
-//! The network as git is told of it.
+//! The network, as the environment and git know it.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,6 +7,11 @@ use network_access::NetworkAccess;
 
 /// The file in DATA_DIR that git trusts, if CA_FILE is set: git takes one file, and it replaces the machine's authorities.
 const BUNDLE: &str = "ca-bundle.pem";
+
+/// Reads a variable of the environment. `None` if it is not set or empty.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
 
 /// The environment of every git that the coordinator itself runs. With CA_FILE, the file that git trusts is written to DATA_DIR.
 pub fn git_environment(network: &NetworkAccess, data_dir: &Path) -> std::io::Result<Vec<(&'static str, OsString)>> {
