@@ -150,17 +150,20 @@ impl Server {
         assert!(self.process.address().await.is_some(), "the server did not start:\n{}", self.process.log());
     }
 
-    /// Returns the newest container of each session.
+    /// Returns the containers of the sessions.
     pub(crate) async fn containers(&self) -> Vec<String> {
-        let containers = self.engine.list_containers(&self.labels()).await.unwrap();
+        let mut containers = self.engine.list_containers(&self.labels()).await.unwrap();
+        // A probe comes when the server decides.
+        containers.retain(|container| !container.labels.contains_key("claude-runner.probe"));
         containers.into_iter().map(|container| container.id.to_string()).collect()
     }
 
     /// Returns the server's containers and volumes in the engine.
     pub(crate) async fn left(&self) -> Vec<String> {
-        let volumes =
-            self.engine.list_volumes(&self.labels()).await.unwrap().into_iter().map(|volume| volume.name).collect();
-        [self.containers().await, volumes].concat()
+        let containers = self.engine.list_containers(&self.labels()).await.unwrap();
+        let volumes = self.engine.list_volumes(&self.labels()).await.unwrap();
+        let containers = containers.into_iter().map(|container| container.id.to_string());
+        containers.chain(volumes.into_iter().map(|volume| volume.name)).collect()
     }
 
     /// Returns once nothing is left in the engine. The probe sandbox of a server that has just started is removed by itself.

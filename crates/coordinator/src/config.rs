@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use agent_image::WantedVersion;
 use api::settings::{ApiKeys, HostList, OriginList, TrustedProxies};
 pub use doctor::DoctorOptions;
-pub use dotenv::{EnvFileError, load_env_file};
+pub use dotenv::{EnvFile, EnvFileError, load_env_file};
 pub use egress::{EgressList, PresetError};
 pub use engine_address::{EngineAddressError, docker_engine, docker_host};
 pub use network::{git_environment, variable};

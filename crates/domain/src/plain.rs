@@ -83,6 +83,28 @@ fn found_words(found: &str) -> String {
     }
 }
 
+/// Translates a message of Rust's parsers of numbers, addresses and URLs. Another message stays as it is.
+pub fn of_parse(message: &str) -> &str {
+    match message {
+        "invalid digit found in string" => "it must be a whole number",
+        "cannot parse integer from empty string" => "it is empty, and must be a whole number",
+        "number too large to fit in target type" => "the number is too large",
+        "number too small to fit in target type" => "the number is too small",
+        "invalid float literal" | "cannot parse float from empty string" => "it must be a number",
+        "provided string was not `true` or `false`" | "value was not a boolean" => "it must be true or false",
+        "invalid IP address syntax" => "it must be an IP address, like 127.0.0.1, or 0.0.0.0 for all of this machine's",
+        "invalid IPv4 address syntax" => "it must be an IPv4 address, like 127.0.0.1",
+        "invalid IPv6 address syntax" => "it must be an IPv6 address, like ::1",
+        "invalid socket address syntax" => "it must be an IP address and a port, like 127.0.0.1:3456",
+        "relative URL without a base" => "it must be a whole URL, like https://host.example",
+        "empty host" => "the URL has no host; it must be like https://host.example",
+        "invalid port number" => "the URL's port must be a number from 0 to 65535",
+        "invalid international domain name" | "invalid domain character" => "the URL's host is no valid name",
+        "invalid IPv4 address" | "invalid IPv6 address" => "the URL's host is no valid IP address",
+        other => other,
+    }
+}
+
 /// Rust's message about a file that is no text.
 const NOT_UTF8: &str = "stream did not contain valid UTF-8";
 
