@@ -119,9 +119,50 @@ async fn a_body_that_is_not_right_is_refused_and_the_field_is_named() {
     }
     let problem = server.get("/tasks?limt=5").await.problem(400, "invalid_request");
     assert_eq!(problem["error"], "limt: there is no such parameter; did you mean limit?");
+    let problem = server.post("/task", &json!([1, 2])).await.problem(400, "invalid_request");
+    assert_eq!(problem["error"], "the body must be an object, not a list");
+    let problem = server.post("/task", &json!({ "sessionId": "s", "message": "x", "webhook": [] })).await;
+    let problem = problem.problem(400, "invalid_request");
+    let error = problem["error"].as_str().unwrap();
+    assert!(error.starts_with("webhook") && !error.contains("struct"), "{error}");
     let large = json!({ "sessionId": "s", "message": "x".repeat(5 << 20) });
     server.post("/task", &large).await.problem(413, "payload_too_large");
     assert_eq!(server.get("/sessions").await.ok(), json!([]), "part of it was accepted");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn what_a_route_does_not_read_is_refused() {
+    let server = Setup::new().without_image().start().await;
+    let hello = json!({ "sessionId": "s", "message": "say:hello" });
+    for (method, path) in [
+        (Method::POST, "/task"),
+        (Method::GET, "/task/t"),
+        (Method::POST, "/task/t/retry"),
+        (Method::GET, "/session/s"),
+        (Method::DELETE, "/session/s"),
+        (Method::POST, "/session/s/reset"),
+        (Method::POST, "/session/s/ticket"),
+        (Method::PUT, "/session/s/credential"),
+        (Method::DELETE, "/session/s/credential"),
+        (Method::GET, "/agents"),
+        (Method::GET, "/models"),
+        (Method::POST, "/models/refresh"),
+        (Method::GET, "/sandboxes"),
+        (Method::POST, "/webhooks/w/replay"),
+    ] {
+        let request = server.request(method.clone(), &format!("{path}?maxCostUsd=0.1"));
+        let request = if path == "/task" { request.json(&hello) } else { request };
+        let problem = server.send(request).await.problem(400, "invalid_request");
+        let error = problem["error"].as_str().unwrap();
+        assert!(error.starts_with("maxCostUsd: there is no such parameter"), "{method} {path}: {error}");
+    }
+    for path in ["/task/t/abort", "/task/t/retry", "/session/s/reset", "/models/refresh", "/webhooks/w/replay"] {
+        let problem = server.post(path, &json!({ "mode": "interrupt" })).await.problem(400, "invalid_request");
+        assert_eq!(problem["error"], "mode: there is no such field: this request has no body", "{path}");
+    }
+    server.post("/task/t/abort", &json!({})).await.ok();
+    assert_eq!(server.get("/sessions").await.ok(), json!([]), "a refused request made something");
     server.finish().await;
 }
 

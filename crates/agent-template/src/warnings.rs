@@ -1,8 +1,10 @@
-//! Files of a template that are copied as they are and do not work in a sandbox.
+//! Files of a template that are copied as they are and do not work in a sandbox, or do not have the effect that they should.
 
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
+
+use domain::plain;
 
 use super::TemplateError;
 
@@ -17,10 +19,27 @@ const HEAD_BYTES: u64 = 256;
 
 /// Returns one sentence for each file.
 pub(super) fn of(directory: &Path) -> Result<Vec<String>, TemplateError> {
-    let mut warnings = Vec::new();
+    let mut warnings = of_names(directory);
     look(directory, directory, &mut warnings)?;
     warnings.truncate(MAX_WARNINGS);
     Ok(warnings)
+}
+
+/// The files with a meaning, at the top of a template.
+const NAMES: [&str; 4] = ["AGENTS.md", "OUTPUT.md", "OUTPUT.schema.json", "agent.toml"];
+
+/// A misspelt settings file would be a limit without effect.
+fn of_names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    let near = |name: &str| NAMES.into_iter().find(|known| plain::is_misspelt(name, known));
+    let misspelt = names.iter().filter(|name| !NAMES.contains(&name.as_str())).filter_map(|name| {
+        let known = near(name).filter(|known| !names.iter().any(|name| name == known))?;
+        let shown = directory.join(name);
+        Some(format!("{}: the file is copied and has no effect; did you mean {known}?", shown.display()))
+    });
+    misspelt.collect()
 }
 
 fn look(root: &Path, directory: &Path, warnings: &mut Vec<String>) -> Result<(), TemplateError> {

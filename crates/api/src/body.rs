@@ -80,6 +80,10 @@ impl RawBody {
 
     /// Decodes JSON. An error names the field and what it may be.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        // A structure would be read from a list too, by its order.
+        if self.bytes.trim_ascii().starts_with(b"[") {
+            return Err(ApiError::invalid("the body must be an object, not a list"));
+        }
         let mut json = serde_json::Deserializer::from_slice(&self.bytes);
         let mut unknown: Option<String> = None;
         let mut note = |path: serde_ignored::Path<'_>| {

@@ -17,7 +17,7 @@ pub(super) struct Path<T>(pub(super) T);
 pub(super) struct Query<T>(pub(super) T);
 
 /// The parameter of a ticket, which the access check has read.
-const TICKET: &str = "ticket";
+pub(super) const TICKET: &str = "ticket";
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = ApiError;

@@ -58,6 +58,7 @@ mod stream;
 mod submission;
 mod task;
 mod ticket;
+mod unread;
 mod usage;
 mod view;
 mod watch;
@@ -142,30 +143,44 @@ pub fn router(api: Api) -> Router {
     let admit = from_fn_with_state(api.clone(), authorize::admit);
     let source = from_fn_with_state(Arc::clone(&api.perimeter), perimeter::check_source);
     let counted = api.metrics.clone();
+    let no_parameters = from_fn(unread::refuse_parameters);
+    let no_body = from_fn(unread::refuse_body);
     Router::new()
-        .route("/task", post(task::submit))
-        .route("/task/{id}", get(task::show))
+        .route("/task", post(task::submit).route_layer(no_parameters.clone()))
+        .route("/task/{id}", get(task::show).route_layer(no_parameters.clone()))
         .route("/task/{id}/logs", get(logs::logs))
-        .route("/task/{id}/abort", post(task::abort))
-        .route("/task/{id}/retry", post(task::retry))
+        .route("/task/{id}/abort", post(task::abort).route_layer(no_body.clone()))
+        .route("/task/{id}/retry", post(task::retry).route_layer(no_body.clone()).route_layer(no_parameters.clone()))
         .route("/tasks", get(task::list))
         .route("/sessions", get(session::list))
-        .route("/session/{id}", get(session::show).delete(session::delete))
-        .route("/session/{id}/reset", post(session::reset))
-        .route("/session/{id}/ticket", post(ticket::issue))
-        .route("/session/{id}/credential", put(session::set_credential).delete(session::delete_credential))
+        .route(
+            "/session/{id}",
+            get(session::show).delete(session::delete).route_layer(no_body.clone()).route_layer(no_parameters.clone()),
+        )
+        .route(
+            "/session/{id}/reset",
+            post(session::reset).route_layer(no_body.clone()).route_layer(no_parameters.clone()),
+        )
+        .route("/session/{id}/ticket", post(ticket::issue).route_layer(no_parameters.clone()))
+        .route(
+            "/session/{id}/credential",
+            put(session::set_credential).delete(session::delete_credential).route_layer(no_parameters.clone()),
+        )
         .route("/session/{id}/events", get(events::events))
         .route("/session/{id}/files", get(files::root))
         .route("/session/{id}/files/{*path}", get(files::path))
         .route("/stream/{id}", get(stream::open))
-        .route("/agents", get(agents::list))
-        .route("/models", get(models::list))
-        .route("/models/refresh", post(models::refresh))
-        .route("/sandboxes", get(sandboxes::sandboxes))
-        .route("/watch", get(watch::watch))
+        .route("/agents", get(agents::list).route_layer(no_parameters.clone()))
+        .route("/models", get(models::list).route_layer(no_parameters.clone()))
+        .route("/models/refresh", post(models::refresh).route_layer(no_body.clone()).route_layer(no_parameters.clone()))
+        .route("/sandboxes", get(sandboxes::sandboxes).route_layer(no_parameters.clone()))
+        .route("/watch", get(watch::watch).route_layer(no_parameters.clone()))
         .route("/usage", get(usage::usage))
         .route("/webhooks", get(webhook::list))
-        .route("/webhooks/{id}/replay", post(webhook::replay))
+        .route(
+            "/webhooks/{id}/replay",
+            post(webhook::replay).route_layer(no_body.clone()).route_layer(no_parameters.clone()),
+        )
         .route("/metrics", get(metrics::expose))
         .route("/health", get(health::health).options(health::options))
         .route("/ready", get(health::ready).options(health::options))

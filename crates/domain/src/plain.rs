@@ -22,6 +22,12 @@ pub fn unknown_name(kind: &str, name: &str, known: &[&str]) -> String {
     }
 }
 
+/// Returns true if a file was probably meant to be `known`: its name differs in case or in a letter.
+pub fn is_misspelt(name: &str, known: &str) -> bool {
+    let distance = strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase());
+    name != known && distance <= if known.len() > 12 { 2 } else { 1 }
+}
+
 /// Translates a message of serde, as JSON and TOML have it. `kind` is the kind of a field. Another message stays as it is.
 pub fn of_serde(kind: &str, message: &str) -> String {
     let (text, place) = match message.rsplit_once(" at line ") {
@@ -46,6 +52,10 @@ pub fn of_serde(kind: &str, message: &str) -> String {
             Some((found, expected)) => format!("it must be {}, not {}", expected_words(expected), found_words(found)),
             None => text.to_owned(),
         }
+    } else if let Some((_, expected)) =
+        text.strip_prefix("invalid length ").and_then(|rest| rest.split_once(", expected "))
+    {
+        format!("it must be {}", expected_words(expected))
     } else {
         text.to_owned()
     };
@@ -62,6 +72,7 @@ fn expected_words(expected: &str) -> &str {
         "a sequence" => "a list",
         "a map" => "an object",
         structure if structure.starts_with("struct ") => "an object",
+        tuple if tuple.starts_with("tuple ") || tuple.starts_with("a tuple of ") => "a list of fixed length",
         other => other,
     }
 }

@@ -101,6 +101,13 @@ impl Ids {
         if text.parse::<u32>().is_ok_and(|number| number <= MAX_VERSION) && after_prefix {
             return false;
         }
+        if before.is_none() && is_date(text) || is_of_series(text) {
+            return false;
+        }
+        // `/errors/404`
+        if matches!(before, Some("error" | "errors" | "status")) && text.len() == 3 && text.starts_with(['4', '5']) {
+            return false;
+        }
         is_by_shape(text) || self.is_told(text, before)
     }
 
@@ -112,6 +119,20 @@ impl Ids {
         let is_word = text.chars().all(|c| c.is_lowercase() || c == '-' || !c.is_ascii());
         !is_word || of.contains(&resource(before))
     }
+}
+
+/// True for a date, which is a version at the beginning of a path: `/2015-03-31/functions`.
+fn is_date(text: &str) -> bool {
+    let lengths = text.split('-').map(|part| part.bytes().all(|byte| byte.is_ascii_digit()).then_some(part.len()));
+    lengths.eq([4, 2, 2].map(Some))
+}
+
+/// True for a numbered part of an application, such as `step_1`.
+fn is_of_series(text: &str) -> bool {
+    const PARTS: [&str; 9] = ["chapter", "layer", "level", "page", "part", "phase", "stage", "step", "tab"];
+    text.rsplit_once(['-', '_']).is_some_and(|(name, number)| {
+        PARTS.contains(&name) && number.len() <= 2 && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// True if a segment is an id by its form.

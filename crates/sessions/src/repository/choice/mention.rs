@@ -33,7 +33,8 @@ enum Form {
 /// Words that make the name beside them the name of a repository.
 const REPOSITORY_WORDS: [&str; 5] = ["repo", "repos", "repository", "repositories", "codebase"];
 /// Words before a noun: `the load-balancer` is a thing, and `load-balancer` may be a name.
-const DETERMINERS: [&str; 12] = ["the", "a", "an", "our", "my", "your", "its", "their", "this", "that", "each", "every"];
+const DETERMINERS: [&str; 12] =
+    ["the", "a", "an", "our", "my", "your", "its", "their", "this", "that", "each", "every"];
 /// Articles that speak of a kind of repository, not of a certain one: `a test repo`.
 const INDEFINITE: [&str; 8] = ["a", "an", "any", "another", "each", "every", "new", "some"];
 
