@@ -151,6 +151,8 @@ impl World {
             telemetry: observe::telemetry::Telemetry::default(),
             lifetime,
         };
+        // The failures of a play concern sandboxes, not the containers in which the image is asked for its version.
+        self.engine.spare_own_entry_points();
         Server::build(parts).await.unwrap()
     }
 

@@ -10,6 +10,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use domain::session::{EventCursor, SessionId};
+use futures::FutureExt as _;
 use http::HeaderMap;
 use observe::metrics::Transport;
 use serde::Deserialize;
@@ -129,7 +130,7 @@ impl Stream {
         loop {
             tokio::select! {
                 biased;
-                () = self.shutdown.cancelled() => return Err(Ended::ShuttingDown),
+                () = self.shutdown.cancelled() => return Err(self.send_rest(cursor).await),
                 () = self.revoked.cancelled() => return Err(Ended::Revoked),
                 page = cursor.next() => match page {
                     Ok(Page::Events(frames)) => {
@@ -151,6 +152,21 @@ impl Stream {
                 () = self.socket.closed() => return Err(Ended::Gone),
             }
         }
+    }
+
+    /// Sends the events that were published before the shutdown, such as the ends of the last tasks.
+    async fn send_rest(&mut self, cursor: &mut Cursor) -> Ended {
+        let rest = async {
+            while let Some(Ok(Page::Events(frames))) = cursor.next().now_or_never() {
+                let last = frames.last();
+                if self.socket.send_events(frames).await.is_err() {
+                    return Ended::Gone;
+                }
+                self.last = last;
+            }
+            Ended::ShuttingDown
+        };
+        tokio::time::timeout(CLOSE_TIMEOUT, rest).await.unwrap_or(Ended::ShuttingDown)
     }
 
     async fn text(&mut self, text: Utf8Bytes) -> Result<(), Ended> {

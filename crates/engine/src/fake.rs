@@ -52,6 +52,8 @@ struct World {
     /// By the id of an image.
     histories: BTreeMap<String, Vec<String>>,
     image_changes: watch::Sender<()>,
+    /// See [`FakeEngine::spare_own_entry_points`].
+    spares_own_entry_points: bool,
 }
 
 struct Container {
@@ -135,6 +137,11 @@ impl FakeEngine {
     /// Blocks every call of this operation before it has an effect, until [`release`](FakeEngine::release).
     pub fn hang(&self, operation: Operation) {
         self.faults.hang(operation);
+    }
+
+    /// From now on, errors and hangs that a test orders concern no container with an entry point of its own.
+    pub fn spare_own_entry_points(&self) {
+        self.world().spares_own_entry_points = true;
     }
 
     /// Ends [`hang`](FakeEngine::hang).
