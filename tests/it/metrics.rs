@@ -104,6 +104,7 @@ fn all() -> Exposition {
     metrics.model_request(None, &Usage { output_tokens: 1, ..Usage::default() }, Cost::from_dollars(0.5), time);
     metrics.decided("tunnel", "refused: not allowed");
     metrics.warm_claimed(true);
+    metrics.prices_fetched("changed");
     metrics.link_reconnected();
     metrics.events_published(time);
     metrics.store_committed(time);

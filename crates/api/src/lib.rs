@@ -71,7 +71,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
-use axum::routing::{get, post, put};
+use axum::routing::{MethodRouter, get, post, put};
 use forge::GitHub;
 use gateway::{Gateway, PriceFeed};
 use observe::metrics::Metrics;
@@ -143,44 +143,33 @@ pub fn router(api: Api) -> Router {
     let admit = from_fn_with_state(api.clone(), authorize::admit);
     let source = from_fn_with_state(Arc::clone(&api.perimeter), perimeter::check_source);
     let counted = api.metrics.clone();
-    let no_parameters = from_fn(unread::refuse_parameters);
-    let no_body = from_fn(unread::refuse_body);
+    // Requests without parameters, and requests without a body.
+    let plain = |route: MethodRouter<Api>| route.route_layer(from_fn(unread::refuse_parameters));
+    let empty = |route: MethodRouter<Api>| route.route_layer(from_fn(unread::refuse_body));
     Router::new()
-        .route("/task", post(task::submit).route_layer(no_parameters.clone()))
-        .route("/task/{id}", get(task::show).route_layer(no_parameters.clone()))
+        .route("/task", plain(post(task::submit)))
+        .route("/task/{id}", plain(get(task::show)))
         .route("/task/{id}/logs", get(logs::logs))
-        .route("/task/{id}/abort", post(task::abort).route_layer(no_body.clone()))
-        .route("/task/{id}/retry", post(task::retry).route_layer(no_body.clone()).route_layer(no_parameters.clone()))
+        .route("/task/{id}/abort", empty(post(task::abort)))
+        .route("/task/{id}/retry", plain(empty(post(task::retry))))
         .route("/tasks", get(task::list))
         .route("/sessions", get(session::list))
-        .route(
-            "/session/{id}",
-            get(session::show).delete(session::delete).route_layer(no_body.clone()).route_layer(no_parameters.clone()),
-        )
-        .route(
-            "/session/{id}/reset",
-            post(session::reset).route_layer(no_body.clone()).route_layer(no_parameters.clone()),
-        )
-        .route("/session/{id}/ticket", post(ticket::issue).route_layer(no_parameters.clone()))
-        .route(
-            "/session/{id}/credential",
-            put(session::set_credential).delete(session::delete_credential).route_layer(no_parameters.clone()),
-        )
+        .route("/session/{id}", plain(empty(get(session::show).delete(session::delete))))
+        .route("/session/{id}/reset", plain(empty(post(session::reset))))
+        .route("/session/{id}/ticket", plain(post(ticket::issue)))
+        .route("/session/{id}/credential", plain(put(session::set_credential).delete(session::delete_credential)))
         .route("/session/{id}/events", get(events::events))
         .route("/session/{id}/files", get(files::root))
         .route("/session/{id}/files/{*path}", get(files::path))
         .route("/stream/{id}", get(stream::open))
-        .route("/agents", get(agents::list).route_layer(no_parameters.clone()))
-        .route("/models", get(models::list).route_layer(no_parameters.clone()))
-        .route("/models/refresh", post(models::refresh).route_layer(no_body.clone()).route_layer(no_parameters.clone()))
-        .route("/sandboxes", get(sandboxes::sandboxes).route_layer(no_parameters.clone()))
-        .route("/watch", get(watch::watch).route_layer(no_parameters.clone()))
+        .route("/agents", plain(get(agents::list)))
+        .route("/models", plain(get(models::list)))
+        .route("/models/refresh", plain(empty(post(models::refresh))))
+        .route("/sandboxes", plain(get(sandboxes::sandboxes)))
+        .route("/watch", plain(get(watch::watch)))
         .route("/usage", get(usage::usage))
         .route("/webhooks", get(webhook::list))
-        .route(
-            "/webhooks/{id}/replay",
-            post(webhook::replay).route_layer(no_body.clone()).route_layer(no_parameters.clone()),
-        )
+        .route("/webhooks/{id}/replay", plain(empty(post(webhook::replay))))
         .route("/metrics", get(metrics::expose))
         .route("/health", get(health::health).options(health::options))
         .route("/ready", get(health::ready).options(health::options))

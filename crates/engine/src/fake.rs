@@ -139,7 +139,7 @@ impl FakeEngine {
         self.faults.hang(operation);
     }
 
-    /// From now on, errors and hangs that a test orders concern no container with an entry point of its own.
+    /// From now on, calls that concern a container with an entry point of its own are not recorded and do not fail or hang.
     pub fn spare_own_entry_points(&self) {
         self.world().spares_own_entry_points = true;
     }
