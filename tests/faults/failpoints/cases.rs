@@ -75,16 +75,16 @@ pub(super) const ON_THE_WAY: &[Case] = &[
     case(Doing::Post, &["message.said>model.answering"]),
     // The agent confirms the message.
     case(Doing::Post, &["message.accepted"]),
-    case(Doing::Post, &["message.accepted>output.heard"]),
+    case(Doing::Post, &["message.accepted>output.received"]),
     case(Doing::Post, &["message.accepted>events.committed"]),
     case(Doing::Post, &["message.accepted>events.published"]),
     // The task ends.
-    case(Doing::Post, &["result.heard"]),
-    case(Doing::Post, &["result.heard>commit.applied"]),
-    case(Doing::Post, &["result.heard>events.committed"]),
+    case(Doing::Post, &["result.received"]),
+    case(Doing::Post, &["result.received>commit.applied"]),
+    case(Doing::Post, &["result.received>events.committed"]),
     case(Doing::Post, &["end.written"]),
-    case(Doing::Post, &["end.told"]),
-    case(Doing::Post, &["end.told>task.started"]),
+    case(Doing::Post, &["end.published"]),
+    case(Doing::Post, &["end.published>task.started"]),
     case(Doing::Post, &["answer.ready"]),
     // The task starts in a warm sandbox.
     case(Doing::Warm, &["warm.ready"]),
@@ -98,12 +98,12 @@ pub(super) const ON_THE_WAY: &[Case] = &[
     case(Doing::Warm, &["warm.given>message.said"]),
     case(Doing::Warm, &["warm.claimed", "takeover.connected"]),
     // The task is accepted and started in one commit.
-    case(Doing::Again, &["end.told>task.writing"]),
-    case(Doing::Again, &["end.told>task.writing>commit.applied"]),
-    case(Doing::Again, &["end.told>task.writing>commit.durable"]),
-    case(Doing::Again, &["end.told>task.writing>task.started"]),
-    case(Doing::Again, &["end.told>task.writing>message.said"]),
-    case(Doing::Again, &["end.told>task.written"]),
+    case(Doing::Again, &["end.published>task.writing"]),
+    case(Doing::Again, &["end.published>task.writing>commit.applied"]),
+    case(Doing::Again, &["end.published>task.writing>commit.durable"]),
+    case(Doing::Again, &["end.published>task.writing>task.started"]),
+    case(Doing::Again, &["end.published>task.writing>message.said"]),
+    case(Doing::Again, &["end.published>task.written"]),
     // The task starts again.
     case(Doing::Lose, &["task.taken_back"]),
     // The next server takes the task over and dies as well.
@@ -113,7 +113,7 @@ pub(super) const ON_THE_WAY: &[Case] = &[
     case(Doing::Post, &["message.said", "takeover.resumed"]),
     case(Doing::Post, &["message.accepted", "takeover.connected"]),
     case(Doing::Post, &["message.accepted>events.committed", "takeover.ready"]),
-    case(Doing::Post, &["result.heard", "takeover.resumed", "result.heard", "end.written"]),
+    case(Doing::Post, &["result.received", "takeover.resumed", "result.received", "end.written"]),
 ];
 
 pub(super) const AT_THE_END: &[Case] = &[
