@@ -53,7 +53,7 @@ pub(crate) async fn watch(limit: DiskLimit, running: Arc<AtomicBool>, outbox: Ar
             let began = Instant::now();
             let Ok((measured, back)) = spawn_blocking(move || (walk.measure(), walk)).await else { return };
             walk = back;
-            let allowed = *allowed.get_or_insert_with(|| allowance(limit.bytes, measured.bytes));
+            let allowed = *allowed.get_or_insert_with(|| disk_budget(limit.bytes, measured.bytes));
             if measured.bytes > allowed || measured.hidden {
                 outbox.push([UpFrame::DiskFull { used_bytes: measured.bytes, limit_bytes: limit.bytes }]);
                 return;
@@ -88,7 +88,7 @@ impl Look {
 
 /// Returns the effective limit. A program that starts above the limit may grow by [`SLACK_BYTES`], so that it can clean
 /// up, but never beyond 125 % of the limit.
-fn allowance(limit: u64, at_start: u64) -> u64 {
+fn disk_budget(limit: u64, at_start: u64) -> u64 {
     limit.max(at_start.saturating_add(SLACK_BYTES).min(limit.saturating_add(limit / 4)))
 }
 

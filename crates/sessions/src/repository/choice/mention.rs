@@ -3,7 +3,7 @@
 use domain::repository::RepositoryName;
 use forge::{ForgeAddress, Link, Repository};
 
-use super::common::is_common;
+use super::ordinary_words::is_common;
 use super::text::{Token, tokens};
 
 /// How clearly a prompt names a repository, clearest first.
