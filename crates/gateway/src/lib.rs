@@ -169,7 +169,7 @@ impl Gateway {
     }
 
     /// Like [`Gateway::new`], with `resolver` for names of outside hosts.
-    pub fn with_resolver(
+    pub(crate) fn with_resolver(
         settings: GatewaySettings,
         credentials: Credentials,
         tracker: TaskTracker,

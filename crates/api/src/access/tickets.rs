@@ -37,7 +37,7 @@ pub struct Ticket {
 }
 
 impl Tickets {
-    pub const LIFETIME: Duration = Duration::from_secs(30);
+    const LIFETIME: Duration = Duration::from_secs(30);
 
     /// Issues a ticket for a session, limited to pages of `origin` if that is given. `None`: too many tickets are open.
     pub fn issue(&self, caller: &Caller, session: SessionId, origin: Option<String>) -> Option<Ticket> {
@@ -55,7 +55,7 @@ impl Tickets {
 
     /// Redeems a ticket, which is then used up even if it is refused. The returned caller may read that session, and is revoked
     /// with the key that made the ticket.
-    pub fn redeem(&self, text: &str, session: &SessionId, origin: Option<&str>) -> Option<Caller> {
+    pub(crate) fn redeem(&self, text: &str, session: &SessionId, origin: Option<&str>) -> Option<Caller> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(Digest::of(text).as_bytes())?;
         let fits = Instant::now() < kept.expires
             && kept.session == *session
