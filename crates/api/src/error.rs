@@ -170,7 +170,7 @@ impl ApiError {
     }
 
     pub(super) fn lists_busy() -> Self {
-        let sentence = "too many lists are read at the moment, or this one took too long; try again soon";
+        let sentence = "too many lists are being read, or this one took too long; try again soon";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "lists_busy", sentence).retry_after(2)
     }
 
@@ -285,7 +285,7 @@ impl From<&StoreError> for ApiError {
     fn from(error: &StoreError) -> Self {
         match error {
             StoreError::Full(_) => {
-                let sentence = "the server's disk is full; nothing was accepted, and it works again when there is room";
+                let sentence = "the server's disk is full; the request was not accepted. Free space and try again";
                 ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", sentence).retry_after(30)
             }
             StoreError::IdempotencyKeyUsed { task, same_body: _ } => {

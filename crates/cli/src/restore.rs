@@ -60,7 +60,7 @@ pub(super) fn run(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "Restored {sessions} sessions and {tasks} tasks into {}.", data_dir.display())?;
     if let Some(replaced) = replaced {
-        writeln!(stdout, "The database of before is in {}.", replaced.display())?;
+        writeln!(stdout, "The earlier database is in {}.", replaced.display())?;
     }
     if *as_new {
         writeln!(stdout, "It is a new installation: start its server with this DATA_DIR and a PORT of its own.")?;

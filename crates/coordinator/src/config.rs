@@ -113,8 +113,8 @@ pub struct ServeOptions {
     #[arg(long, env = "TASK_RETENTION", default_value = "365d")]
     pub task_retention: TaskRetention,
 
-    /// How long a volume is kept that no session has: 7d, 12h or 30m; 0 removes it at once. `claude-runner prune` removes it
-    /// earlier
+    /// Time for which a volume without a session is kept, counted from its first detection: 7d, 12h or 30m; 0 removes it at
+    /// once. `claude-runner prune` removes it earlier
     #[arg(long, env = "ORPHAN_VOLUME_GRACE", default_value = "7d")]
     pub orphan_volume_grace: Age,
 
@@ -335,7 +335,7 @@ pub enum ConfigError {
     OpenWithoutKeys(IpAddr),
     #[error("ANTHROPIC_BASE_URL is {0}; it must be a URL like https://api.anthropic.com")]
     Upstream(String),
-    #[error("{0} is no credential: it is empty or contains characters that an HTTP header cannot carry")]
+    #[error("{0} is not a credential: it is empty or contains characters that HTTP headers do not allow")]
     Credential(&'static str),
     #[error("GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE must be set together: one of them is missing")]
     HalfAnApp,

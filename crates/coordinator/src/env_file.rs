@@ -38,7 +38,7 @@ pub(super) fn warnings(variables: &[String], command: &Command) -> Vec<String> {
     let unknown = variables.iter().filter(|name| !known.contains(*name) && !name.starts_with(OTEL));
     unknown
         .filter_map(|name| Some((name, nearest(name, &known)?)))
-        .map(|(name, near)| format!("{name} in .env is no setting and has no effect; did you mean {near}?"))
+        .map(|(name, near)| format!("{name} in .env is not a setting and is ignored; did you mean {near}?"))
         .collect()
 }
 
@@ -81,7 +81,7 @@ mod tests {
             ("agent_dir", "AGENT_DIR"),
             ("CLAUDE_RUNNER_URI", "CLAUDE_RUNNER_URL"),
         ] {
-            let expected = format!("{name} in .env is no setting and has no effect; did you mean {near}?");
+            let expected = format!("{name} in .env is not a setting and is ignored; did you mean {near}?");
             assert_eq!(of(name), [expected]);
         }
         for other in

@@ -64,7 +64,7 @@ pub(super) struct TryOptions {
     #[arg(long)]
     scripted: bool,
 
-    /// End after the answer, as without a terminal on standard input. The exit status tells how the task ended
+    /// Exit after the answer, as when standard input is not a terminal. The exit status is the task's
     #[arg(long)]
     once: bool,
 }

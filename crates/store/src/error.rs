@@ -76,7 +76,7 @@ pub enum StoreError {
     #[error("the store is closed")]
     Closed,
     /// All connections for lists were in use for a second.
-    #[error("too many lists are read at the moment")]
+    #[error("too many lists are being read")]
     Busy,
     #[error("a read took longer than its deadline and was ended")]
     TimedOut,

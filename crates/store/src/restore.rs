@@ -39,7 +39,7 @@ pub enum RestoredAs {
 pub struct Restored {
     pub sessions: u64,
     pub tasks: u64,
-    /// The directory to which the database of before was moved. `None`: there was none.
+    /// The directory to which the earlier database was moved. `None`: there was none.
     pub replaced: Option<PathBuf>,
 }
 

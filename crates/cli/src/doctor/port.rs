@@ -39,7 +39,7 @@ pub(super) async fn look(address: SocketAddr, in_use: bool) -> Check {
         },
         ErrorKind::AddrNotAvailable => Check::fail(
             NAME,
-            format!("{} is no address of this machine", address.ip()),
+            format!("{} is not an address of this machine", address.ip()),
             "set HOST to one that `ip address` shows, or to 127.0.0.1",
         ),
         ErrorKind::PermissionDenied => Check::fail(

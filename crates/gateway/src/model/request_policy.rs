@@ -28,7 +28,7 @@ pub(super) enum PolicyViolation {
          a fallback model: they change the price"
     )]
     Price,
-    #[error("the request is not one of the Messages API: it is no JSON, or nested too deeply")]
+    #[error("this is not a Messages API request: the body is not JSON, or is nested too deeply")]
     Unreadable,
 }
 
