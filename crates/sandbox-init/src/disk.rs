@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use link_transport::Outbox;
 use nix::sys::statvfs::statvfs;
 use sandbox_link::frame::UpFrame;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
-
-use crate::outbox::Outbox;
 
 /// The time between two checks of the free space. A disk that is written at 1 GB/s can receive 2 GB above the limit.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -41,7 +40,7 @@ pub(crate) struct DiskLimit {
 }
 
 /// Measures while a program runs and reports an excess once. The coordinator decides what follows.
-pub(crate) async fn watch(limit: DiskLimit, running: Arc<AtomicBool>, outbox: Arc<Outbox>) {
+pub(crate) async fn watch(limit: DiskLimit, running: Arc<AtomicBool>, outbox: Arc<Outbox<UpFrame>>) {
     let mut walk = Walk { roots: limit.paths, closed: HashSet::new() };
     let mut allowed = None;
     let mut last: Option<Look> = None;
