@@ -108,7 +108,7 @@ impl ApiError {
         ApiError::unauthorized(NO_KEY)
     }
 
-    /// The sentence tells a wrong credential from a missing one, but not a revoked key from one that never was.
+    /// The sentence distinguishes a wrong credential from a missing one, but not a revoked key from an unknown one.
     pub(super) fn unauthorized(sentence: &'static str) -> Self {
         ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence)
     }

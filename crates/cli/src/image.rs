@@ -61,7 +61,7 @@ pub struct BuildArguments {
     #[command(flatten)]
     network: NetworkOptions,
 
-    /// Build every layer anew, even when the image is up to date
+    /// Rebuild every layer, even if the image is up to date
     #[arg(long)]
     no_cache: bool,
 }

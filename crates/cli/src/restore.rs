@@ -65,7 +65,7 @@ pub(super) fn run(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
     if *as_new {
         writeln!(stdout, "It is a new installation: start its server with this DATA_DIR and a PORT of its own.")?;
     } else {
-        writeln!(stdout, "Start the server. `claude-runner doctor` lists volumes that the backup does not know.")?;
+        writeln!(stdout, "Start the server. `claude-runner doctor` lists volumes that are not in the backup.")?;
     }
     Ok(ExitCode::SUCCESS)
 }

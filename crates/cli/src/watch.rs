@@ -86,7 +86,7 @@ async fn follow(remote: &Remote, task: &str, mut shows: Shows) -> anyhow::Result
             biased;
             _ = interrupts.recv() => {
                 if told {
-                    shows.say("left", &format!("`claude-runner logs -f {task}` shows how it goes on"))?;
+                    shows.say("left", &format!("`claude-runner logs -f {task}` shows its progress"))?;
                     return Ok(Exit::Interrupted);
                 }
                 told = true;

@@ -187,7 +187,7 @@ impl Outbound {
     }
 }
 
-/// Returns a client for one request, which knows only the way of this name.
+/// Returns a client for one request, which connects to this name only.
 async fn client(network: NetworkAccess, url: &Url, route: Route) -> Result<Client, OutboundError> {
     let host = url.host_str().unwrap_or_default().to_owned();
     // Building the client reads the system's certificates.

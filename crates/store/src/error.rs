@@ -44,7 +44,7 @@ pub enum StoreError {
     )]
     KeyInUse { path: PathBuf },
     #[error(
-        "the restore was interrupted: the files of before are in {}; move them back, or call restore again once the cause is gone",
+        "the restore was interrupted: the earlier files are in {}; move them back, or call restore again after removing the cause",
         directory.display()
     )]
     HalfRestored { directory: PathBuf, source: Box<StoreError> },

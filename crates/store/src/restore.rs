@@ -132,7 +132,7 @@ fn put_in_place(
 fn check(source: &Path) -> Result<(), StoreError> {
     match version_of(source)? {
         SchemaVersion::Missing | SchemaVersion::Version(0) => Err(StoreError::NoDatabase { path: source.to_owned() }),
-        SchemaVersion::Foreign => Err(StoreError::corrupt(format!("{} is no database", source.display()))),
+        SchemaVersion::Foreign => Err(StoreError::corrupt(format!("{} is not a database", source.display()))),
         SchemaVersion::Version(found) if found > SCHEMA_VERSION => {
             Err(StoreError::Newer { found: found.into(), known: SCHEMA_VERSION.into() })
         }

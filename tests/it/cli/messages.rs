@@ -31,7 +31,7 @@ async fn a_message_about_a_file_says_which_and_what_to_do() {
         (&["tools", "from-har", "nowhere.har"], &[], &["nowhere.har", "it does not exist"]),
         (&["tools", "from-har", &latin], &[], &["latin.har", "log.entries"]),
         (&["init", "new", "--from", "nowhere"], &[], &["nowhere", "AGENTS.md"]),
-        (&["init", &below, "--yes"], &[], &[&a_file, "no directory"]),
+        (&["init", &below, "--yes"], &[], &[&a_file, "not a directory"]),
         (&["restore", "nowhere"], &[], &["nowhere"]),
         (&["serve"], &[("MODEL_PRICES", "nowhere.json")], &["MODEL_PRICES", "nowhere.json", "it does not exist"]),
         (
@@ -40,7 +40,7 @@ async fn a_message_about_a_file_says_which_and_what_to_do() {
             &["MODEL_PRICES", "it must be a number, not the text \"much\"", "line 1"],
         ),
         (&["serve"], &[("MODEL_PRICES", &misspelt)], &["modles: there is no such field; did you mean models?"]),
-        (&["serve"], &[("DATA_DIR", &below)], &["DATA_DIR", &a_file, "no directory"]),
+        (&["serve"], &[("DATA_DIR", &below)], &["DATA_DIR", &a_file, "not a directory"]),
         (&["serve"], &[("EGRESS_PRESETS_FILE", &presets)], &["EGRESS_PRESETS_FILE", "it must be a list, not the text"]),
         (&["serve"], &[("AGENT_DIR", agent.to_str().unwrap())], &["agent.toml:1:13", "it must be a whole number"]),
     ];

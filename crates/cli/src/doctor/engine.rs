@@ -33,7 +33,7 @@ fn unreachable(error: &EngineError) -> Vec<Check> {
     let remedy = if matches!(error, EngineError::Misconfigured { .. }) {
         "correct DOCKER_HOST, or the context that DOCKER_CONTEXT or `docker context use` has selected"
     } else if words.to_lowercase().contains("permission denied") {
-        "run this as root or as a member of the engine's group (`usermod -aG docker USER`, then log in anew)"
+        "run this as root or as a member of the engine's group (`usermod -aG docker USER`, then log in again)"
     } else {
         "install or start Docker 20.10 or newer (`systemctl start docker`) or Podman 4.3 or newer (`systemctl start \
          podman.socket`), or set DOCKER_HOST to where it listens"
@@ -85,7 +85,7 @@ fn oci_runtime(runtime: &str, known: &[String]) -> Check {
     }
     Check::fail(
         "runtime",
-        format!("SANDBOX_RUNTIME is {runtime}, which the engine does not know; it knows {}", known.join(", ")),
+        format!("SANDBOX_RUNTIME is {runtime}, which the engine does not have; it has {}", known.join(", ")),
         "add it to `runtimes` in the engine's daemon.json, or leave SANDBOX_RUNTIME empty",
     )
 }

@@ -28,7 +28,7 @@ pub enum ConfigError {
     AppKey { path: PathBuf, source: InvalidGitHubCredential },
     #[error("GITHUB_URL and GITHUB_API_URL cannot be used")]
     Forge(#[source] GitHubError),
-    #[error("SANDBOX_RUNTIME is {runtime}, which the engine does not know; it knows {known}")]
+    #[error("SANDBOX_RUNTIME is {runtime}, which the engine does not have; it has {known}")]
     UnknownRuntime { runtime: String, known: String },
     #[error(transparent)]
     PriceFeed(FeedError),

@@ -213,7 +213,7 @@ impl Agent {
         next.map(|input| if input == Input::Ended { self.ended(scope) } else { input })
     }
 
-    /// Returns the input after the running task ended. The queue of a session goes on in a new sandbox if the image has changed,
+    /// Returns the input after the running task ended. The queue of a session continues in a new sandbox if the image has changed,
     /// and after another session that has waited long.
     fn ended(&self, scope: &Scope<'_>) -> Input {
         if scope.tasks.queued() == 0 {
@@ -275,7 +275,7 @@ impl Agent {
         }
     }
 
-    /// Forces a failure on the running task, and tells the agent to end the turn.
+    /// Forces a failure on the running task, and requests the agent to end the turn.
     pub(crate) fn interrupt(&mut self, failure: Failure, tasks: &mut Tasks) {
         self.conversation.interrupt(failure, tasks);
     }

@@ -43,7 +43,7 @@ pub(crate) struct Narrator {
     /// The blocks of this message, each with the number of the first event that can be its own.
     #[serde(default)]
     blocks_since: Vec<(u32, u64)>,
-    /// The message was cut short, and no event says so yet.
+    /// The message was cut short, and no event reports that yet.
     #[serde(default)]
     abandoned: bool,
     /// Tool calls of the structured-output mechanism, whose results are not shown.

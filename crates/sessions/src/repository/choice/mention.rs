@@ -125,7 +125,7 @@ impl Mentions {
     }
 }
 
-/// True if the prompt says that the word is a repository: `the docs repo`, `repository: docs`, `a repo called docs`.
+/// True if the prompt calls the word a repository: `the docs repo`, `repository: docs`, `a repo called docs`.
 fn is_called_repository(tokens: &[Token<'_>], number: usize, name: &str) -> bool {
     let word = |number: Option<usize>| number.and_then(|number| tokens.get(number)).map(|token| token.text);
     let is = |number: Option<usize>, words: &[&str]| {

@@ -45,7 +45,7 @@ impl Conversation {
             Ok(line) => line,
             Err(error) => {
                 // The later lines may not come from the CLI either.
-                let error = format!("the agent printed something that is no stream-json: {error}");
+                let error = format!("the agent printed a line that is not stream-json: {error}");
                 let end = End::new(Failure::new(ErrorType::ExitCode, error), EndedBy::Request);
                 gateway.end_task(task_end(tasks.running().map(|running| running.reason(&end.failure))));
                 self.end_running(end, gateway.usage(), tasks, durable);

@@ -1,4 +1,4 @@
-//! The sandbox that a session wants.
+//! The sandbox that a session needs.
 
 use std::sync::Arc;
 

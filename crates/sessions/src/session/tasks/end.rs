@@ -28,7 +28,7 @@ pub(crate) struct Ending {
     pub(crate) by: EndedBy,
     /// The task may have left work to hand in. If not, only its charges are awaited.
     hands_in: bool,
-    /// The worker was told to wait for the charges.
+    /// The worker waits for the charges.
     awaited: bool,
 }
 
