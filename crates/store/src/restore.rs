@@ -166,7 +166,7 @@ fn prepare(
         return Err(StoreError::KeyInUse { path: path.clone() });
     }
     if restored_as == RestoredAs::New {
-        begin_anew(&connection)?;
+        begin_new_lives(&connection)?;
     }
     // Events after the backup are lost, and their numbers are given again: each session begins a new life.
     connection.execute("UPDATE sessions SET epoch = random()", [])?;
@@ -208,7 +208,7 @@ fn find_key(
 }
 
 /// Removes what belongs to the original: sandboxes, conversations in its volumes, unfinished tasks, deliveries.
-fn begin_anew(connection: &Connection) -> Result<(), StoreError> {
+fn begin_new_lives(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(
         "UPDATE sessions SET claude_session_id = NULL, sandbox_name = NULL, sandbox_container_id = NULL,
              sandbox_link_secret = NULL, sandbox_last_frame = NULL, sandbox_progress = NULL;

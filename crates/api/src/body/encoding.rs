@@ -52,7 +52,9 @@ const UTF16_MARKS: [[u8; 2]; 2] = [[0xff, 0xfe], [0xfe, 0xff]];
 fn gunzip(bytes: &[u8]) -> Result<Bytes, ApiError> {
     let mut text = Vec::new();
     let mut decoder = MultiGzDecoder::new(bytes).take(MAX_BODY_BYTES as u64 + 1);
-    decoder.read_to_end(&mut text).map_err(|_| ApiError::invalid("the body is not gzip, although Content-Encoding declares it"))?;
+    decoder
+        .read_to_end(&mut text)
+        .map_err(|_| ApiError::invalid("the body is not gzip, although Content-Encoding declares it"))?;
     if text.len() > MAX_BODY_BYTES { Err(ApiError::too_large(MAX_BODY_BYTES)) } else { Ok(text.into()) }
 }
 

@@ -175,7 +175,7 @@ impl Agent {
             self.conversation.send_prompt(running, &message, changed.then_some(&env));
         }
         self.send().await;
-        failpoint!("message.said");
+        failpoint!("message.sent");
     }
 
     /// Sends the lines in the outbox.
