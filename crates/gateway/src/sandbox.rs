@@ -348,13 +348,14 @@ impl SandboxGateway {
         let session = self.session.read().unwrap_or_else(PoisonError::into_inner).clone();
         let target = shortened(target);
         self.shared.metrics.decided(channel, decision);
+        let decision = decision.to_string();
         tracing::info!(
             target: audit::TARGET,
             {
                 session.id = session.as_deref(),
                 egress.via = channel.as_str(),
                 egress.target = &*target,
-                egress.decision = &*decision.to_string(),
+                egress.decision = &*decision,
             },
             "a sandbox's way out"
         );
