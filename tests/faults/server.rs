@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use crate::bounds::{PACE, within};
 use crate::client::Client;
 use crate::support::process::Process;
-use crate::support::{environment, leftovers, process};
+use crate::support::{environment, orphans, process};
 use crate::tally::Tally;
 
 pub(crate) struct Server {
@@ -80,7 +80,7 @@ impl Setup {
         let other = std::env::var("FAULTS_PROGRAM").ok().filter(|_| !self.failpoints);
         let own = own_program(other.as_ref().unwrap_or(&built_along[0]), self.directory.path());
         let program = [&self.wrapper[..], &[own], &built_along[1..]].concat();
-        let engine = leftovers::engine(environment.get("DOCKER_HOST"));
+        let engine = orphans::engine(environment.get("DOCKER_HOST"));
         let process = Process::run(&program, &environment, self.directory.path());
         let tally = Tally::default();
         let directory = self.directory;
@@ -177,7 +177,7 @@ impl Server {
     }
 
     pub(crate) fn labels(&self) -> Labels {
-        leftovers::labels(self.directory.path())
+        orphans::labels(self.directory.path())
     }
 
     /// Deletes all sessions, asserts that nothing is left of them in the engine, and stops the server.
@@ -202,7 +202,7 @@ impl Drop for Server {
         }
         self.process.signal(Signal::SIGKILL);
         eprintln!("--- the server's log:\n{}", self.process.log());
-        leftovers::sweep(self.labels(), self.environment.get("DOCKER_HOST").cloned());
+        orphans::remove(self.labels(), self.environment.get("DOCKER_HOST").cloned());
     }
 }
 

@@ -5,6 +5,8 @@ mod exposition;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use domain::egress::{EgressChannel, EgressDecision, EgressRefusal, Via};
+use domain::task::TaskKind;
 use domain::usage::{Cost, Usage};
 use observe::metrics::{CONTENT_TYPE, Delivered, Metrics, Standing, Transport};
 use reqwest::Method;
@@ -98,13 +100,13 @@ fn an_outcome_is_the_word_that_is_on_the_wire() {
 fn all() -> Exposition {
     let metrics = Metrics::default();
     let time = Duration::from_millis(20);
-    metrics.task_began("session", time);
-    metrics.first_output("session", time);
-    metrics.task_ended("session", "completed", Some(time));
+    metrics.task_began(TaskKind::Session, time);
+    metrics.first_output(TaskKind::Session, time);
+    metrics.task_ended(TaskKind::Session, None, Some(time));
     metrics.model_request(None, &Usage { output_tokens: 1, ..Usage::default() }, Cost::from_dollars(0.5), time);
-    metrics.decided("tunnel", "refused: not allowed");
+    metrics.decided(EgressChannel::Proxy(Via::Tunnel), EgressDecision::Refused(EgressRefusal::NotAllowed));
     metrics.warm_claimed(true);
-    metrics.prices_fetched("changed");
+    metrics.prices_fetched(PriceFetch::Changed);
     metrics.link_reconnected();
     metrics.events_published(time);
     metrics.store_committed(time);

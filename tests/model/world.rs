@@ -194,13 +194,13 @@ impl World {
         coordinator.runtime.block_on(bounded).expect("this never happened")
     }
 
-    pub(crate) fn sweep(&self) {
+    pub(crate) fn remove_orphans(&self) {
         let registry = self.registry_of();
         self.now(registry.context().sandboxes.remove_orphans()).unwrap();
     }
 
     /// Runs the removal of orphans, which the coordinator does once a minute.
-    pub(crate) fn sweep_everything(&self) {
+    pub(crate) fn remove_all_orphans(&self) {
         self.now(maintenance::remove_orphans(&self.registry_of()));
     }
 

@@ -1,9 +1,9 @@
-//! Schemas that no attribute can say.
+//! Schemas that attributes cannot express.
 
 use serde_json::{Value, json};
 use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, SchemaType, Type};
 
-/// A session id, of which the pattern says what may not be in it.
+/// A session id. The pattern excludes forbidden characters.
 const SESSION_ID: &str = r"^[^/\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+$";
 
 fn one_of(words: &[&str]) -> Object {

@@ -25,7 +25,7 @@
 //! - `error` is the only place that makes an error response.
 //! - Host and Origin are checked before the key, and the key before the body is read.
 //! - A caller whose key has a prefix gets the same answer for another's session as for one that does not exist.
-//! - No crate but this one knows HTTP statuses, axum or WebSocket frames of callers.
+//! - Only this crate handles HTTP statuses, axum and WebSocket frames of callers.
 //! - A key, and an address without one, has a share of everything that is bounded, so that one caller cannot take all.
 //! - A handler that streams reads from the store or the feed. It never makes a session's worker wait.
 

@@ -40,7 +40,7 @@ enum Command {
     /// Try it: run a server with a sample agent and send it a message, in a temporary directory and with a scripted model if there
     /// is no credential
     Try(TryOptions),
-    /// Check whether the server can run here, and say what to do if it cannot
+    /// Check whether the server can run here, and name the remedy for each problem
     Doctor(Box<DoctorOptions>),
     #[command(flatten)]
     Other(Box<cli::Command>),

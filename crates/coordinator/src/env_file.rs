@@ -53,7 +53,7 @@ pub(super) fn examine(file: &EnvFile, command: &Command) -> Result<Vec<String>, 
     let unknown = file.variables.iter().filter(|name| !known.contains(*name) && !name.starts_with(OTEL));
     let misspelt = unknown
         .filter_map(|name| Some((name, near(name)?)))
-        .map(|(name, near)| format!("{name} in .env is no setting and has no effect; did you mean {near}?"));
+        .map(|(name, near)| format!("{name} in .env is not a setting and is ignored; did you mean {near}?"));
     let left_out = file.unreadable.iter().map(|name| {
         format!(".env: the line that begins with {name:?} is left out: a value with spaces or # must be in quotes")
     });
@@ -127,7 +127,7 @@ mod tests {
             ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"),
             ("GITHUB_APP_KEY_FILE", "GITHUB_APP_PRIVATE_KEY_FILE"),
         ] {
-            let expected = format!("{name} in .env is no setting and has no effect; did you mean {near}?");
+            let expected = format!("{name} in .env is not a setting and is ignored; did you mean {near}?");
             assert_eq!(of(name), [expected]);
         }
         let others = "PORT DATABASE_URL HOSTNAME OPENAI_API_KEY OTEL_SERVICE_NAME GITHUB_USER RUST_LOG X AGENT_ID MODE POST API_URL";

@@ -362,7 +362,7 @@ async fn drain(options: &ServeOptions, server: &Server, closing: &CancellationTo
         // Removes sandboxes whose removal failed before. The next start retries if it fails again.
         let _ = server.context.sandboxes.remove_orphans().await;
     }
-    failpoint!("drain.swept");
+    failpoint!("drain.orphans_removed");
     server.context.store.close().await;
     server.context.telemetry.shut_down().await;
     failpoint!("store.closed");

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 /// Short names that Claude Code itself resolves to a model, with or without a suffix like `[1m]`.
-pub const ALIASES: [&str; 7] = ["best", "default", "fable", "haiku", "opus", "opusplan", "sonnet"];
+const ALIASES: [&str; 7] = ["best", "default", "fable", "haiku", "opus", "opusplan", "sonnet"];
 
 /// The words by which a name of Anthropic tells its family.
 const FAMILIES: [&str; 5] = ["fable", "haiku", "mythos", "opus", "sonnet"];

@@ -148,7 +148,7 @@ pub fn of_os(text: &str) -> String {
         }
         rest = after;
     }
-    (plain + rest).replace(NOT_UTF8, "it is no UTF-8 text (save it as UTF-8)")
+    (plain + rest).replace(NOT_UTF8, "it is not UTF-8 text (save it as UTF-8)")
 }
 
 fn words_of(kind: io::ErrorKind) -> Option<&'static str> {
@@ -158,7 +158,7 @@ fn words_of(kind: io::ErrorKind) -> Option<&'static str> {
             "the user that runs this may not do that (change the owner or the mode, or run it as another user)"
         }
         io::ErrorKind::AlreadyExists => "it exists already",
-        io::ErrorKind::NotADirectory => "a part of the path is no directory",
+        io::ErrorKind::NotADirectory => "a part of the path is not a directory",
         io::ErrorKind::IsADirectory => "it is a directory, and must be a file",
         io::ErrorKind::DirectoryNotEmpty => "the directory is not empty",
         io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only (use a path on another one)",

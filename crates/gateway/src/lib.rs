@@ -40,7 +40,7 @@
 //! - A push moves a branch only after its objects were examined at the forge.
 //! - The gateway keeps the true reason of a failure ([`SandboxGateway::failure`]), because the CLI reports API failures
 //!   as success.
-//! - The crate knows neither sessions nor the link: it gets byte streams, and an [`Assignee`] that says who pays.
+//! - The crate uses neither sessions nor the link: it gets byte streams, and an [`Assignee`] that names the payer.
 
 mod activity;
 mod address;
@@ -169,7 +169,7 @@ impl Gateway {
     }
 
     /// Like [`Gateway::new`], with `resolver` for names of outside hosts.
-    pub fn with_resolver(
+    pub(crate) fn with_resolver(
         settings: GatewaySettings,
         credentials: Credentials,
         tracker: TaskTracker,

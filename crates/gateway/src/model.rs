@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use domain::egress::{EgressChannel, EgressDecision, EgressRefusal};
 use domain::model::is_asked_model;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -74,7 +75,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     }
     let Some(endpoint) = Endpoint::of(&head.method, path).filter(|_| is_known_query(head.uri.query())) else {
         let asked = shortened(&format!("{} {}", head.method, head.uri));
-        sandbox.decided("model", &asked, "refused: not forwarded");
+        sandbox.decided(EgressChannel::Model, &asked, EgressDecision::Refused(EgressRefusal::NotForwarded));
         let message = format!("{asked} is not forwarded by Claude Runner");
         return model_error(StatusCode::NOT_FOUND, "not_found_error", &message);
     };
@@ -90,7 +91,11 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     let contents = match request_policy::check(&body) {
         Ok(contents) => contents,
         Err(violation) => {
-            sandbox.decided("model", violation.what(), "refused: reaches further");
+            sandbox.decided(
+                EgressChannel::Model,
+                violation.what(),
+                EgressDecision::Refused(EgressRefusal::ReachesFurther),
+            );
             return model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &violation.to_string());
         }
     };
@@ -120,7 +125,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
 }
 
 fn no_task(sandbox: &SandboxGateway, endpoint: Endpoint) -> Response<Body> {
-    sandbox.decided("model", endpoint.path(), "refused: no task runs");
+    sandbox.decided(EgressChannel::Model, endpoint.path(), EgressDecision::Refused(EgressRefusal::NoTaskRuns));
     let message = "no task runs in this sandbox, and Claude Runner forwards no other requests";
     final_model_error(StatusCode::FORBIDDEN, "permission_error", message)
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use domain::budget::Payer;
-use domain::egress::{EgressRule, Origin};
+use domain::egress::{EgressChannel, EgressDecision, EgressRule, Origin};
 use domain::session::SessionId;
 use forge::GitHubError;
 use http::HeaderValue;
@@ -343,21 +343,19 @@ impl SandboxGateway {
 
     /// Reports a decision to the audit log and the metrics.
     ///
-    /// - `via`: `tunnel`, `plain` or `model`
-    /// - `target`: `host:port`, as it was asked for; of a model request its method and path. The agent's choice,
-    ///   bounded here
-    /// - `outcome`: `allowed`, or `refused: ` and why
-    pub(super) fn decided(&self, via: &'static str, target: &str, outcome: &'static str) {
+    /// `target`: `host:port` as the agent wrote it, or the method and path of a model request. It is shortened here.
+    pub(super) fn decided(&self, channel: EgressChannel, target: &str, decision: EgressDecision) {
         let session = self.session.read().unwrap_or_else(PoisonError::into_inner).clone();
         let target = shortened(target);
-        self.shared.metrics.decided(via, outcome);
+        self.shared.metrics.decided(channel, decision);
+        let decision = decision.to_string();
         tracing::info!(
             target: audit::TARGET,
             {
                 session.id = session.as_deref(),
-                egress.via = via,
+                egress.via = channel.as_str(),
                 egress.target = &*target,
-                egress.decision = outcome,
+                egress.decision = &*decision,
             },
             "a sandbox's way out"
         );

@@ -40,7 +40,7 @@ pub enum LimitProof {
 impl SandboxHost {
     /// Returns once a probe has shown that sandboxes can be started and their limits hold. It runs at the first call, and again
     /// after each failure.
-    pub async fn prove_limits(&self, cancel: &CancellationToken) -> Result<(), LaunchError> {
+    pub(crate) async fn prove_limits(&self, cancel: &CancellationToken) -> Result<(), LaunchError> {
         let LimitProof::Required { except } = &self.settings.limit_proof else { return Ok(()) };
         let proof = self.probed.get_or_try_init(|| async {
             let outcome = self.probe(cancel).await.and_then(|report| {

@@ -39,7 +39,7 @@ async fn a_message_about_a_file_says_which_and_what_to_do() {
         (&["tools", "from-har", "nowhere.har"], &[], &["nowhere.har", "it does not exist"]),
         (&["tools", "from-har", &latin], &[], &["latin.har", "log.entries"]),
         (&["init", "new", "--from", "nowhere"], &[], &["nowhere", "AGENTS.md"]),
-        (&["init", &below, "--yes"], &[], &[&a_file, "no directory"]),
+        (&["init", &below, "--yes"], &[], &[&a_file, "not a directory"]),
         (&["restore", "nowhere"], &[], &["nowhere"]),
         (&["serve"], &[("MODEL_PRICES", "nowhere.json")], &["MODEL_PRICES", "nowhere.json", "it does not exist"]),
         (
@@ -48,7 +48,7 @@ async fn a_message_about_a_file_says_which_and_what_to_do() {
             &["MODEL_PRICES", "it must be a number, not the text \"much\"", "line 1"],
         ),
         (&["serve"], &[("MODEL_PRICES", &misspelt)], &["modles: there is no such field; did you mean models?"]),
-        (&["serve"], &[("DATA_DIR", &below)], &["DATA_DIR", &a_file, "no directory"]),
+        (&["serve"], &[("DATA_DIR", &below)], &["DATA_DIR", &a_file, "not a directory"]),
         (&["serve"], &[("EGRESS_PRESETS_FILE", &presets)], &["EGRESS_PRESETS_FILE", "it must be a list, not the text"]),
         (&["serve"], &[("PORT", "abc")], &["abc", "--port", "it must be a whole number", "variable PORT"]),
         (&["serve"], &[("HOST", "localhost")], &["localhost", "it must be an IP address, like 127.0.0.1"]),

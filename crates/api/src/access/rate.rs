@@ -45,7 +45,7 @@ impl Rate {
     }
 
     /// Counts a call with a wrong key or none.
-    pub fn guess(&self, peer: IpAddr) -> Result<(), TooManyRequests> {
+    pub(crate) fn guess(&self, peer: IpAddr) -> Result<(), TooManyRequests> {
         if self.guesses.len() > MAX_REMEMBERED {
             self.guesses.retain_recent();
         }

@@ -313,7 +313,7 @@ impl Trouble {
         WORDS.iter().any(|word| message.contains(word))
     }
 
-    /// Returns true if the API itself says that a retry is useless.
+    /// Returns true if the API itself marks a retry as useless.
     fn is_final(&self) -> bool {
         self.headers.get(X_SHOULD_RETRY).is_some_and(|value| value == "false")
     }

@@ -39,7 +39,7 @@ pub enum TableError {
 /// The lowest price that a table may state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lowest {
-    /// A model can be free, because the operator says so.
+    /// A model can be free if the operator sets that price.
     Zero,
     /// A price of zero is taken for a mistake.
     AboveZero,

@@ -187,7 +187,7 @@ impl Conversation {
         Some(last_activity + patience)
     }
 
-    /// Forces a failure on the running task and tells its agent to end the turn.
+    /// Forces a failure on the running task and requests its agent to end the turn.
     pub(crate) fn interrupt(&mut self, failure: Failure, tasks: &mut Tasks) {
         if tasks.running_mut().is_some_and(|running| running.force_failure(failure)) {
             self.control(&ControlRequest::Interrupt);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::event::EndedBy;
 use domain::session::{SessionId, SessionRecord};
 use domain::task::{ErrorType, Failure, TaskId, TaskRecord};
 use failpoint::failpoint;
@@ -25,7 +26,7 @@ use super::request::{
 use super::running::Running;
 use super::sandbox::{take_warm, wipe};
 use super::state::{Action, After, Input, State};
-use super::tasks::{End, EndedBy, Tasks};
+use super::tasks::{End, Tasks};
 use super::waiters::{StopReply, Waiters};
 
 /// The sleep of a worker without a deadline.
@@ -325,7 +326,7 @@ impl Worker {
             failpoint!("end.written");
             self.context.count_ended(record, &self.durable.agent());
             self.waiters.task_ended(record);
-            failpoint!("end.told");
+            failpoint!("end.published");
         }
         self.agent.send_pending_prompt(&self.context, &mut self.tasks, &self.durable).await;
         Ok(())

@@ -3,7 +3,7 @@
 use domain::repository::RepositoryName;
 use forge::{ForgeAddress, Link, Repository};
 
-use super::common::is_common;
+use super::ordinary_words::is_common;
 use super::text::{Token, tokens};
 
 /// How clearly a prompt names a repository, clearest first.
@@ -133,7 +133,7 @@ impl Mentions {
     }
 }
 
-/// True if the prompt says that the word is a repository: `the docs repo`, `repository: docs`, `a repo called docs`.
+/// True if the prompt calls the word a repository: `the docs repo`, `repository: docs`, `a repo called docs`.
 fn is_called_repository(tokens: &[Token<'_>], number: usize, name: &str) -> bool {
     let word = |number: Option<usize>| number.and_then(|number| tokens.get(number)).map(|token| token.text);
     let is = |number: Option<usize>, words: &[&str]| {

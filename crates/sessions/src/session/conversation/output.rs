@@ -2,6 +2,7 @@
 
 use agent_template::PermissionMode;
 use claude_stream::{AgentLine, Decoder, LineError, allow_tool, deny_tool, user_message};
+use domain::event::EndedBy;
 use domain::task::{ErrorType, Failure};
 use failpoint::failpoint;
 use gateway::{GatewayFailure, SandboxGateway};
@@ -14,7 +15,7 @@ use crate::session::durable::DurableState;
 use crate::session::narrator::{AgentSignal, Caller, TurnEnd};
 use crate::session::running::{Running, TurnOutcome};
 use crate::session::state::Input;
-use crate::session::tasks::{End, EndedBy, Tasks, task_end};
+use crate::session::tasks::{End, Tasks, task_end};
 
 /// The parts of a session that a line of its agent can change.
 pub(crate) struct LineContext<'a> {
@@ -44,7 +45,7 @@ impl Conversation {
             Ok(line) => line,
             Err(error) => {
                 // The later lines may not come from the CLI either.
-                let error = format!("the agent printed something that is no stream-json: {error}");
+                let error = format!("the agent printed a line that is not stream-json: {error}");
                 let end = End::new(Failure::new(ErrorType::ExitCode, error), EndedBy::Request);
                 gateway.end_task(task_end(tasks.running().map(|running| running.reason(&end.failure))));
                 self.end_running(end, gateway.usage(), tasks, durable);
@@ -104,7 +105,7 @@ impl Conversation {
                 debug!(session.id = %durable.id(), request = subtype, allowed = checked.is_some(), "the agent asked a question");
                 self.outbox.push(match checked.filter(|_| self.allows_every_call()) {
                     Some(input) => allow_tool(&request_id, &input),
-                    None => deny_tool(&request_id, "nobody can answer here"),
+                    None => deny_tool(&request_id, "no person is available to answer"),
                 });
             }
             AgentSignal::Answered { request_id, answer } => {
@@ -148,7 +149,7 @@ impl Conversation {
                 gateway.end_task(task_end(None));
                 let record = running.complete(gateway.usage(), output, response);
                 durable.count_turn();
-                failpoint!("result.heard");
+                failpoint!("result.received");
                 record
             }
             TurnOutcome::Failed(failure) => {
