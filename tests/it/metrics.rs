@@ -102,6 +102,7 @@ fn all() -> Exposition {
     metrics.first_output("session", time);
     metrics.task_ended("session", "completed", Some(time));
     metrics.model_request(None, &Usage { output_tokens: 1, ..Usage::default() }, Cost::from_dollars(0.5), time);
+    metrics.prices_fetched("changed");
     metrics.decided("tunnel", "refused: not allowed");
     metrics.warm_claimed(true);
     metrics.link_reconnected();
@@ -173,5 +174,14 @@ fn the_dashboard_asks_for_what_there_is() {
     let all: BTreeSet<&str> = found.families.keys().map(String::as_str).collect();
     let unseen: Vec<&&str> = all.difference(&used).collect();
     // These metrics serve alerts or detailed analysis.
-    assert_eq!(unseen, [&"claude_runner_build_info", &"process_max_fds", &"process_start_time_seconds"]);
+    let expected = [
+        "claude_runner_betas_removed_total",
+        "claude_runner_build_info",
+        "claude_runner_price_assumed_requests_total",
+        "claude_runner_price_fetches_total",
+        "claude_runner_unknown_request_fields_total",
+        "process_max_fds",
+        "process_start_time_seconds",
+    ];
+    assert_eq!(unseen, expected.each_ref());
 }
