@@ -224,14 +224,14 @@ pub(super) fn statement_of_json(body: &[u8]) -> Option<Statement> {
 pub(super) fn begins_like_message(body: &[u8]) -> bool {
     let mut seen = Beginning::default();
     let is_whole = (&mut seen).deserialize(&mut serde_json::Deserializer::from_slice(body)).is_ok();
-    !is_whole && (body.trim_ascii().is_empty() || seen.is_object && seen.is_message.unwrap_or(!seen.is_foreign))
+    !is_whole && (body.trim_ascii().is_empty() || seen.object && seen.message.unwrap_or(!seen.foreign))
 }
 
 #[derive(Default)]
 struct Beginning {
-    is_object: bool,
-    is_message: Option<bool>,
-    is_foreign: bool,
+    object: bool,
+    message: Option<bool>,
+    foreign: bool,
 }
 
 impl<'de> DeserializeSeed<'de> for &mut Beginning {
@@ -250,12 +250,12 @@ impl<'de> Visitor<'de> for &mut Beginning {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        self.is_object = true;
+        self.object = true;
         while let Some(field) = map.next_key::<String>()? {
             if field == "type" {
-                self.is_message = Some(map.next_value::<Cow<'_, str>>()? == "message");
+                self.message = Some(map.next_value::<Cow<'_, str>>()? == "message");
             } else {
-                self.is_foreign |= !MESSAGE_FIELDS.contains(&field.as_str());
+                self.foreign |= !MESSAGE_FIELDS.contains(&field.as_str());
                 map.next_value::<IgnoredAny>()?;
             }
         }
