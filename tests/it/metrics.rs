@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::egress::{EgressChannel, EgressDecision, EgressRefusal, Via};
 use domain::task::TaskKind;
 use domain::usage::{Cost, Usage};
-use observe::metrics::{CONTENT_TYPE, Delivered, Metrics, Standing, Transport};
+use observe::metrics::{CONTENT_TYPE, Delivered, Metrics, PriceFetch, Standing, Transport};
 use reqwest::Method;
 use serde_json::json;
 
@@ -106,6 +106,7 @@ fn all() -> Exposition {
     metrics.model_request(None, &Usage { output_tokens: 1, ..Usage::default() }, Cost::from_dollars(0.5), time);
     metrics.decided(EgressChannel::Proxy(Via::Tunnel), EgressDecision::Refused(EgressRefusal::NotAllowed));
     metrics.warm_claimed(true);
+    metrics.unknown_field();
     metrics.prices_fetched(PriceFetch::Changed);
     metrics.link_reconnected();
     metrics.events_published(time);
@@ -181,6 +182,7 @@ fn the_dashboard_asks_for_what_there_is() {
         "claude_runner_build_info",
         "claude_runner_price_assumed_requests_total",
         "claude_runner_price_fetches_total",
+        "claude_runner_unknown_request_fields_total",
         "process_max_fds",
         "process_start_time_seconds",
     ];

@@ -40,7 +40,7 @@ impl RemovedBetas {
     /// Removes the betas that the CLI was not seen to send. The others may be spread over several headers. They stay in one.
     pub(super) fn remove(&self, headers: &mut HeaderMap, metrics: &Metrics) {
         let (passing, removed): (Vec<String>, Vec<String>) =
-            betas_of(headers).into_iter().partition(|beta| SEEN.contains(beta));
+            betas_of(headers).into_iter().partition(|beta| is_seen(beta));
         for beta in removed.iter().filter(|beta| *beta != OAUTH_BETA) {
             metrics.beta_removed();
             self.log_once(beta);
@@ -55,6 +55,11 @@ impl RemovedBetas {
             tracing::warn!(beta, "removed a beta from model requests: Claude Code was not seen to send it");
         }
     }
+}
+
+/// Returns true for a beta that Claude Code was seen to send.
+pub(super) fn is_seen(beta: &str) -> bool {
+    SEEN.contains(beta)
 }
 
 /// Adds or removes the OAuth beta.

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::GatewayState;
 use super::activity::{Activity, ActivityTracker};
 use super::answer::shortened;
+use super::body_room::room_of;
 use super::credential::{Credential, Unusable};
 use super::failure::GatewayFailure;
 use super::git::{PushPolicy, RepositoryAccess};
@@ -75,7 +76,7 @@ pub struct SandboxGateway {
     pub(super) connections: Arc<Semaphore>,
     /// Open model requests, including those that their agent has abandoned.
     pub(super) relays: Arc<Semaphore>,
-    /// The buffer space for the bodies of model requests, in KiB.
+    /// The sandbox's share of the room for the bodies of model requests.
     pub(super) buffered: Arc<Semaphore>,
     pub(super) closed: CancellationToken,
     access: RwLock<Access>,
@@ -129,7 +130,7 @@ impl SandboxGateway {
             task_quota: Arc::new(TaskQuota::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
             connections: Arc::new(Semaphore::new(shared.bounds.connections)),
             relays: Arc::new(Semaphore::new(shared.bounds.connections)),
-            buffered: Arc::new(Semaphore::new(shared.bounds.buffered_bytes.div_ceil(1024))),
+            buffered: room_of(shared.bounds.buffered_bytes),
             closed: shared.closed.child_token(),
             access: RwLock::default(),
             repository: RwLock::default(),

@@ -49,6 +49,7 @@ pub struct Metrics {
     tokens: Count<2>,
     assumed_prices: Counter,
     removed_betas: Counter,
+    unknown_fields: Counter,
     price_fetches: Count<1>,
     warm_claims: Count<1>,
     link_reconnects: Counter,
@@ -118,6 +119,11 @@ impl Default for Metrics {
             removed_betas: names.add(
                 "claude_runner_betas_removed",
                 "Betas that were taken out of model requests, because Claude Code was not seen to send them",
+                Counter::default(),
+            ),
+            unknown_fields: names.add(
+                "claude_runner_unknown_request_fields",
+                "Fields of model requests that this version does not know",
                 Counter::default(),
             ),
             price_fetches: names.counter(
@@ -211,6 +217,11 @@ impl Metrics {
     /// Records that a beta was removed from a model request.
     pub fn beta_removed(&self) {
         self.removed_betas.inc();
+    }
+
+    /// Records a field of a model request that this version does not know.
+    pub fn unknown_field(&self) {
+        self.unknown_fields.inc();
     }
 
     /// Records a decision of the gateway.

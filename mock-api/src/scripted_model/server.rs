@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Query, State as AppState};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
@@ -206,6 +206,9 @@ fn recorded(
 fn respond(reply: &Reply, conversation: &Conversation, stop: CancellationToken) -> Response {
     let id = format!("msg_{}", Uuid::new_v4().simple());
     let request_id = [("request-id", format!("req_{}", Uuid::new_v4().simple()))];
+    if let Some(page) = &reply.page {
+        return Html(page.clone()).into_response();
+    }
     if !conversation.stream {
         return (request_id, Json(sse::message(reply, &id, &conversation.model))).into_response();
     }

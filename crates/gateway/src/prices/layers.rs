@@ -36,6 +36,8 @@ pub(super) struct Layers {
     listed: Models,
     pub(super) web_search_nanos: u64,
     pub(super) fast_mode: Factor,
+    /// The list has no price for another tier than the standard one, so that the dearest surcharge counts.
+    pub(super) priority_tier: Factor,
     pub(super) data_residency: Factor,
     /// At least as high as every known price, for each kind of token and each length of a prompt.
     pub(super) dearest: ModelPrice,
@@ -68,9 +70,11 @@ impl Layers {
         });
         let dearest = ModelPrice { rates, long_prompt: None, context: None };
         let tables = [Some(built_in), fetched, operator].map(|dated| dated.map(|dated| &dated.table));
+        let fast_mode = given(tables, |table| table.fast_mode).unwrap_or(Factor::ONE);
         let layers = Layers {
             web_search_nanos: given(tables, |table| table.web_search_nanos).unwrap_or_default(),
-            fast_mode: given(tables, |table| table.fast_mode).unwrap_or(Factor::ONE),
+            fast_mode,
+            priority_tier: given(tables, |table| table.priority_tier).unwrap_or(fast_mode),
             data_residency: given(tables, |table| table.data_residency).unwrap_or(Factor::ONE),
             dearest,
             operator: operator_models,
