@@ -247,7 +247,7 @@ impl ApiError {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable", sentence).retry_after(5)
     }
 
-    fn internal(cause: &dyn std::error::Error) -> Self {
+    pub(super) fn internal(cause: &dyn std::error::Error) -> Self {
         error!(cause = ?cause, "request failed: {cause}");
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error; see the server's log")
     }
@@ -324,7 +324,9 @@ impl From<SubmitError> for ApiError {
             SubmitError::Store(error) => error.as_ref().into(),
             SubmitError::ShuttingDown => ApiError::shutting_down(),
             SubmitError::OtherAgent(_) => ApiError::new(StatusCode::CONFLICT, "agent_conflict", error.to_string()),
-            SubmitError::EnvMissing { .. } | SubmitError::EnvTooLarge(_) => ApiError::invalid(error.to_string()),
+            SubmitError::EnvMissing { .. } | SubmitError::EnvTooLarge(_) | SubmitError::TooManyVariables(_) => {
+                ApiError::invalid(error.to_string())
+            }
         }
     }
 }
