@@ -247,7 +247,7 @@ impl ApiError {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable", sentence).retry_after(5)
     }
 
-    fn internal(cause: &dyn std::error::Error) -> Self {
+    pub(super) fn internal(cause: &dyn std::error::Error) -> Self {
         error!(cause = ?cause, "request failed: {cause}");
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error; see the server's log")
     }

@@ -118,7 +118,7 @@ pub struct Api {
     pub perimeter: Arc<Perimeter>,
     /// Streams run here. They outlive the request that opened them.
     pub streams: TaskTracker,
-    /// A WebSocket subscriber that reads nothing for this long is disconnected.
+    /// A client that reads nothing for this long is disconnected.
     pub subscriber_timeout: Duration,
     pub metrics: Metrics,
     pub webhooks: Arc<WebhookRules>,

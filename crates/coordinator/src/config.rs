@@ -76,7 +76,7 @@ pub struct ServeOptions {
     #[arg(long, env = "ORPHAN_TTL_MS", default_value_t = 600_000)]
     pub orphan_ttl_ms: u64,
 
-    /// Milliseconds after which a WebSocket subscriber that reads nothing is disconnected with close code 4008
+    /// Milliseconds after which a client that reads nothing is disconnected, a WebSocket with close code 4008
     #[arg(long, env = "SUBSCRIBER_TIMEOUT_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(100..))]
     pub subscriber_timeout_ms: u64,
 

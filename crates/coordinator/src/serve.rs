@@ -208,7 +208,8 @@ pub(crate) async fn run_until(
 
     let closing = CancellationToken::new();
     let (guard, proxies) = (Arc::clone(&api.guard), options.trusted_proxies.clone());
-    tracker.spawn(api::serve(listener, router(api), guard, proxies, closing.clone(), tracker.clone()));
+    let stall = api.subscriber_timeout;
+    tracker.spawn(api::serve(listener, router(api), guard, proxies, stall, closing.clone(), tracker.clone()));
     tokio::select! {
         stopped = stop => stopped?,
         // The sandboxes belong to another server now, so none of them may be removed.

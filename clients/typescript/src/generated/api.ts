@@ -982,7 +982,7 @@ export interface components {
             base?: string | null;
             /** @description the branch to work on; default claude/TASK */
             branch?: string | null;
-            /** @description variables for the agent's tools, kept by the session: at most 64 KiB each and 1 MiB in all; names that steer the agent itself are refused */
+            /** @description variables for the agent's tools, kept by the session: at most 1,000, 64 KiB each and 1 MiB in all; names that steer the agent itself are refused */
             env?: {
                 [key: string]: string;
             } | null;
@@ -1133,7 +1133,7 @@ export interface components {
             agent?: string | null;
             /** @description put before the message */
             context?: string | null;
-            /** @description variables for the agent's tools, kept by the session: at most 64 KiB each and 1 MiB in all; names that steer the agent itself are refused */
+            /** @description variables for the agent's tools, kept by the session: at most 1,000, 64 KiB each and 1 MiB in all; names that steer the agent itself are refused */
             env?: {
                 [key: string]: string;
             } | null;

@@ -51,7 +51,9 @@ impl From<SubmitError> for ApiError {
             SubmitError::Store(error) => error.as_ref().into(),
             SubmitError::ShuttingDown => ApiError::shutting_down(),
             SubmitError::OtherAgent(_) => ApiError::new(StatusCode::CONFLICT, "agent_conflict", error.to_string()),
-            SubmitError::EnvMissing { .. } | SubmitError::EnvTooLarge(_) => ApiError::invalid(error.to_string()),
+            SubmitError::EnvMissing { .. } | SubmitError::EnvTooLarge(_) | SubmitError::TooManyVariables(_) => {
+                ApiError::invalid(error.to_string())
+            }
         }
     }
 }

@@ -162,7 +162,7 @@ impl DurableState {
     pub(crate) fn touch(&mut self) {
         if let Some(record) = &mut self.record {
             record.last_active = Timestamp::now();
-            self.journal.change(Change::UpdateSession(record.clone()));
+            self.journal.change(Change::UpdateSession(record.without_env()));
         }
     }
 
@@ -178,7 +178,7 @@ impl DurableState {
             && record.claude_session_id.as_ref() != Some(&claude_session_id)
         {
             record.claude_session_id = Some(claude_session_id);
-            self.journal.change(Change::UpdateSession(record.clone()));
+            self.journal.change(Change::UpdateSession(record.without_env()));
         }
     }
 

@@ -1,14 +1,18 @@
 //! The callers that wait for something of a session: the end of a task, a completed stop, the session's next life.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use domain::task::{TaskId, TaskRecord};
 
 use super::request::{Accepted, Reply, Submission, SubmitError, Written};
 
+/// A caller that waits for the end of a task. All of them share the record.
+type EndReply = Reply<Option<Arc<TaskRecord>>>;
+
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    ends: HashMap<TaskId, Vec<Reply<Option<TaskRecord>>>>,
+    ends: HashMap<TaskId, Vec<EndReply>>,
     interrupts: Vec<(TaskId, Reply<bool>)>,
     stops: Vec<StopReply>,
     deferred: Vec<DeferredTask>,
@@ -46,7 +50,7 @@ impl StopReply {
 }
 
 impl Waiters {
-    pub(crate) fn wait_for_end(&mut self, task: TaskId, reply: Reply<Option<TaskRecord>>) {
+    pub(crate) fn wait_for_end(&mut self, task: TaskId, reply: EndReply) {
         self.ends.entry(task).or_default().push(reply);
     }
 
@@ -78,8 +82,10 @@ impl Waiters {
 
     /// Answers the callers that wait for a task, whose end is durable now.
     pub(crate) fn task_ended(&mut self, record: &TaskRecord) {
-        for reply in self.ends.remove(&record.id).unwrap_or_default() {
-            let _ = reply.send(Some(record.clone()));
+        let replies = self.ends.remove(&record.id).unwrap_or_default();
+        if !replies.is_empty() {
+            let record = Arc::new(record.clone());
+            replies.into_iter().for_each(|reply| drop(reply.send(Some(Arc::clone(&record)))));
         }
         for (_, reply) in self.interrupts.extract_if(.., |(task, _)| *task == record.id) {
             let _ = reply.send(true);

@@ -178,12 +178,13 @@ impl Worker {
         Ok(true)
     }
 
-    async fn wait(&mut self, task: TaskId, reply: Reply<Option<TaskRecord>>) {
+    async fn wait(&mut self, task: TaskId, reply: Reply<Option<Arc<TaskRecord>>>) {
         if self.tasks.has(&task) || self.durable.ends(&task) {
             return self.waiters.wait_for_end(task, reply);
         }
         let found = self.context.store.task(&task).await.ok().flatten();
-        let _ = reply.send(found.filter(|record| record.session_id == *self.durable.id()));
+        let found = found.filter(|record| record.session_id == *self.durable.id());
+        let _ = reply.send(found.map(Arc::new));
     }
 
     async fn abort(&mut self, scope: &AbortScope, mode: AbortMode, reply: Reply<bool>) {
