@@ -75,7 +75,8 @@ fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
     let similarities = known.iter().map(|known| (similarity(known), known.as_str()));
     let (best, near) = similarities.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
     let differs_in_form = plain(name) == plain(near);
-    if best >= SIMILAR && (differs_in_form || name.len() > SHORT || words(name).next() == words(near).next()) {
+    let differs_by_a_letter = strsim::damerau_levenshtein(name, near) == 1 && words(name).next() == words(near).next();
+    if best >= SIMILAR && (differs_in_form || name.len() > SHORT || differs_by_a_letter) {
         return Some(near);
     }
     known.iter().map(String::as_str).find(|known| has_words_of(name, known) || has_words_of(known, name))

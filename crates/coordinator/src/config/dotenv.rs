@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use domain::plain;
@@ -44,15 +45,29 @@ fn read(text: &str) -> (String, EnvFile) {
             Err(dotenvy::Error::LineParse(line, _)) => line,
             Err(_) => String::new(),
         };
-        // A quotation mark that is never closed takes all lines below it.
-        let line = refused.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().to_owned();
-        match text.find(&line).filter(|_| !line.is_empty()) {
-            Some(at) => text.replace_range(at..at + line.len(), ""),
-            None => text.clear(),
-        }
+        // The error has a part of the line, or all lines below a quotation mark that is never closed.
+        let part = refused.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let Some(place) = find_unreadable(&text, part) else {
+            text.clear();
+            continue;
+        };
+        let line = text[place.clone()].to_owned();
+        text.replace_range(place, "");
         let name = line.trim().split(['=', ' ']).next().unwrap_or_default();
         unreadable.push(name.chars().take(64).collect());
     }
+}
+
+/// Finds the line that has this part and cannot be read.
+fn find_unreadable(text: &str, part: &str) -> Option<Range<usize>> {
+    if part.is_empty() {
+        return None;
+    }
+    let mut lines = text.match_indices(part).map(|(at, _)| {
+        let begin = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        begin..text[at..].find('\n').map_or(text.len(), |newline| at + newline)
+    });
+    lines.find(|place| dotenvy::from_read_iter(text[place.clone()].as_bytes()).any(|line| line.is_err()))
 }
 
 /// A `.env` that cannot be used. It shows no value, which may be a secret.
@@ -72,10 +87,10 @@ mod tests {
 
     #[test]
     fn a_line_that_cannot_be_read_is_left_out() {
-        let (text, file) = read("A=1\nGREETING=hello world\nB=\"two words\"\nC='open\nD=4\n");
-        assert_eq!(file.variables, ["A", "B", "D"]);
+        let (text, file) = read("A=1\nX=\"hello world\"\nGREETING=hello world\nB=\"two words\"\nC='open\nD=4\n");
+        assert_eq!(file.variables, ["A", "X", "B", "D"]);
         assert_eq!(file.unreadable, ["GREETING", "C"]);
-        assert!(text.contains("A=1") && !text.contains("hello"), "{text}");
+        assert!(text.contains("A=1") && !text.contains("GREETING"), "{text}");
         assert_eq!(read(""), (String::new(), EnvFile::default()));
     }
 }
