@@ -37,6 +37,7 @@ pub struct SessionRecord {
 
 impl SessionRecord {
     /// Returns the record without its variables, which may have a mebibyte.
+    #[must_use]
     pub fn without_env(&self) -> SessionRecord {
         SessionRecord {
             key: self.key,
