@@ -121,8 +121,8 @@ fn pages(
         }
         match cursor.next_with(shares.page(1)).await {
             Ok((Page::End, _)) => None,
-            Ok((page, _turn)) => {
-                let page = SentPage { epoch: cursor.epoch(), page, _turn };
+            Ok((page, turn)) => {
+                let page = SentPage { epoch: cursor.epoch(), page, _turn: turn };
                 Some((page, (cursor, counted, shares)))
             }
             Err(error) => {

@@ -45,8 +45,7 @@ pub(super) struct StreamQuery {
 pub(super) async fn open(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
-    Extension(share): Extension<HeldShare>,
-    Extension(shares): Extension<CallerShares>,
+    (Extension(share), Extension(shares)): (Extension<HeldShare>, Extension<CallerShares>),
     Path(id): Path<String>,
     Query(query): Query<StreamQuery>,
     headers: HeaderMap,

@@ -144,12 +144,11 @@ pub(super) async fn retry(
 /// Waits for a task's end and answers with it. While the caller's earlier answers are not read, this one stays in the store.
 async fn ended(api: &Api, shares: &CallerShares, session: &SessionId, id: &TaskId) -> Result<Response, ApiError> {
     let mut ended = api.registry.wait(session, id).await?;
-    let turn = match shares.answer_now().await {
-        Some(turn) => turn,
-        None => {
-            ended = None;
-            shares.answer().await
-        }
+    let turn = if let Some(turn) = shares.answer_now().await {
+        turn
+    } else {
+        ended = None;
+        shares.answer().await
     };
     let record = match ended {
         Some(record) => record,

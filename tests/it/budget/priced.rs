@@ -6,7 +6,7 @@ use super::{REQUEST, assert_dollars, dollars};
 use crate::server::TestServer;
 
 /// A shell command that sends a model request with further fields, and prints the status of its answer.
-fn ask(prompt: &str, more: Value) -> String {
+fn ask(prompt: &str, more: &Value) -> String {
     let mut body = json!({
         "model": "claude-sonnet-4-6", "max_tokens": 1000, "messages": [{ "role": "user", "content": prompt }],
     });
@@ -37,15 +37,15 @@ async fn another_price_is_refused_and_all_usage_is_counted() {
         json!({ "messages": [{ "role": "user", "content": "say:a", "speed": "fast" }] }),
         json!({ "betas": ["fast-mode-2026-02-01"] }),
     ];
-    let (codes, cost) = statuses(&server, "refused", &refused.map(|more| ask("say:a", more))).await;
+    let (codes, cost) = statuses(&server, "refused", &refused.map(|more| ask("say:a", &more))).await;
     assert_eq!(codes, ["400"; 6]);
     assert!(cost.abs() < 1e-9, "{cost}");
 
     let counted = [
-        ask(r#"usage:{"audio_tokens":1000}"#, json!({})),
-        ask(r#"usage:{"server_tool_use":{"web_search_requests":2}}"#, json!({})),
-        ask(r#"usage:{"speed":"fast"}"#, json!({})),
-        ask("page:Sign in", json!({})),
+        ask(r#"usage:{"audio_tokens":1000}"#, &json!({})),
+        ask(r#"usage:{"server_tool_use":{"web_search_requests":2}}"#, &json!({})),
+        ask(r#"usage:{"speed":"fast"}"#, &json!({})),
+        ask("page:Sign in", &json!({})),
     ];
     let (codes, cost) = statuses(&server, "counted", &counted).await;
     assert_eq!(codes, ["200", "200", "200", "502"]);
@@ -58,7 +58,7 @@ async fn another_price_is_refused_and_all_usage_is_counted() {
 #[tokio::test]
 async fn a_request_whose_connection_breaks_is_charged_as_reserved() {
     let server = TestServer::start().await;
-    let (_, cost) = statuses(&server, "s", &[ask("cut:0", json!({ "stream": true }))]).await;
+    let (_, cost) = statuses(&server, "s", &[ask("cut:0", &json!({ "stream": true }))]).await;
     // The prompt is short, so most of the reservation are the 1,000 output tokens.
     assert!(cost > 1000.0 * 15e-6, "{cost}");
     let totals = server.get("/usage").await.ok()["totals"].clone();
@@ -71,7 +71,7 @@ async fn ten_searches_at_once_take_a_budget_over_by_one() {
     let server = TestServer::start().await;
     let tools = json!({ "tools": [{ "type": "web_search_20250305", "name": "web_search", "max_uses": 3 }],
         "system": "You search." });
-    let one = ask(r#"usage:{"server_tool_use":{"web_search_requests":3}}"#, tools);
+    let one = ask(r#"usage:{"server_tool_use":{"web_search_requests":3}}"#, &tools);
     let command = format!("for i in 1 2 3 4 5 6 7 8 9 10; do {one} & done; wait");
     let body = json!({ "maxCostUsd": 0.05 });
     let problem = server.task_with("s", &format!("bash:{command}"), &body).await.problem(502, "budget_exceeded");

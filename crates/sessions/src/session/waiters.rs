@@ -85,7 +85,9 @@ impl Waiters {
         let replies = self.ends.remove(&record.id).unwrap_or_default();
         if !replies.is_empty() {
             let record = Arc::new(record.clone());
-            replies.into_iter().for_each(|reply| drop(reply.send(Some(Arc::clone(&record)))));
+            for reply in replies {
+                drop(reply.send(Some(Arc::clone(&record))));
+            }
         }
         for (_, reply) in self.interrupts.extract_if(.., |(task, _)| *task == record.id) {
             let _ = reply.send(true);
