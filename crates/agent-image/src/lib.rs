@@ -24,6 +24,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use domain::claude_code::Version;
 use engine::{BuildCache, BuildProgress, BuildSpec, Engine, EngineError, ImageInfo, Labels, archive};
 use futures::StreamExt as _;
 use network_access::NetworkAccess;
@@ -31,8 +32,6 @@ use sha2::{Digest as _, Sha256};
 
 pub use self::ask::{AskError, AskedIn, ask_version};
 pub use self::authorities::trusts_authorities;
-use domain::claude_code::Version;
-
 pub use self::error::ImageError;
 pub use self::presets::presets;
 use self::sandbox_init::SandboxInit;

@@ -118,3 +118,26 @@ fn of_script(path: &Path, head: &[u8], is_executable: bool, in_tools: bool) -> O
     (in_tools && is_program && !is_executable)
         .then(|| format!("{shown}: the tool is not executable; run `chmod +x` on it"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_file_is_named_and_others_pass() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["AGENTS.md", "Agent.toml", "OUTPUT.schema.jsn", "README.md", "agenda.txt"] {
+            std::fs::write(directory.path().join(name), "x").unwrap();
+        }
+        let warnings = of(directory.path()).unwrap();
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(
+            warnings[0].contains("Agent.toml") && warnings[0].ends_with("did you mean agent.toml?"),
+            "{warnings:?}"
+        );
+        assert!(warnings[1].ends_with("did you mean OUTPUT.schema.json?"), "{warnings:?}");
+        // With the file itself, the other one is a file like any.
+        std::fs::write(directory.path().join("agent.toml"), "").unwrap();
+        assert_eq!(of(directory.path()).unwrap().len(), 1);
+    }
+}

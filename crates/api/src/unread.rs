@@ -1,5 +1,7 @@
 //! Refuses what a route does not read: parameters, and the fields of a body. A limit in the wrong place would be no limit.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -7,18 +9,17 @@ use axum::response::{IntoResponse as _, Response};
 use domain::plain::unknown_name;
 use http_body_util::{BodyExt as _, Limited};
 use serde_json::{Map, Value};
-use url::form_urlencoded;
 
 use super::ApiError;
-use crate::extract::TICKET;
+use crate::extract::parameters;
 
 /// A body that nobody reads is read this far, to name its first field.
 const MAX_UNREAD_BYTES: usize = 16 << 10;
 
 /// Middleware of routes without parameters.
 pub(super) async fn refuse_parameters(request: Request, next: Next) -> Response {
-    let query = request.uri().query().unwrap_or_default().as_bytes();
-    match form_urlencoded::parse(query).map(|(name, _)| name).find(|name| name != TICKET) {
+    let first = parameters(request.uri()).next().map(Cow::into_owned);
+    match first {
         Some(name) => {
             let sentence = unknown_name("parameter", &name, &[]);
             ApiError::invalid(format!("{sentence}: this request has none behind the `?`")).into_response()

@@ -123,6 +123,11 @@ impl FakeEngine {
         self.faults.fail_next(operation, error);
     }
 
+    /// Forgets the errors of [`fail_next`](FakeEngine::fail_next) that no call has met.
+    pub fn clear_failures(&self) {
+        self.faults.clear_failures();
+    }
+
     /// Makes every call fail as unreachable until [`come_back`](FakeEngine::come_back). Containers keep running.
     /// Pending waits fail at once.
     pub fn go_away(&self) {

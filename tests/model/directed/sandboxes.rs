@@ -58,6 +58,22 @@ fn a_container_that_could_not_be_removed_goes_before_the_next_is_made() {
 }
 
 #[test]
+fn an_agent_that_was_lost_is_not_taken_over() {
+    let mut play = Play::new(Settings::default());
+    // The coordinator dies between the end of the task and the removal of the sandbox, in which the turn goes on.
+    play.hang(Operation::RemoveContainer);
+    let garbage = play.submit("garbage");
+    assert_eq!(play.failure(garbage), ErrorType::ExitCode);
+    let next = play.submit("answer");
+    play.scene.world.crash();
+    play.scene.world.engine.release(Operation::RemoveContainer);
+    play.scene.begin_again();
+    play.scene.world.tell_all(&Command::Finish);
+    assert_eq!(play.status(next), TaskStatus::Completed);
+    play.end();
+}
+
+#[test]
 fn the_removal_of_orphans_spares_warm_sandboxes_and_a_session_takes_one() {
     let mut play = Play::new(Settings { warm: 1, ..Settings::default() });
     play.warm(1);

@@ -1,11 +1,10 @@
 //! The file `.env`.
 
 use std::fs;
-use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use domain::plain;
+use domain::{error_chain, plain};
 
 /// The names in `.env`.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,9 +17,9 @@ pub struct EnvFile {
 /// Reads `.env` in the working directory or above it, if it exists. Variables that are already set win over it.
 pub fn load_env_file() -> Result<EnvFile, EnvFileError> {
     let Some(path) = find() else { return Ok(EnvFile::default()) };
-    let text = fs::read(&path).and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
+    let text = fs::read_to_string(&path);
     let text = text.map_err(|error| EnvFileError::Read { path, reason: plain::of_os(&error.to_string()) })?;
-    let (readable, file) = read(text.trim_start_matches('\u{feff}'));
+    let (readable, file) = read(text.trim_start_matches('\u{feff}'))?;
     // Each of its lines has been read once already.
     drop(dotenvy::from_read(readable.as_bytes()));
     Ok(file)
@@ -32,7 +31,7 @@ fn find() -> Option<PathBuf> {
 }
 
 /// Returns the text without the lines that cannot be read, and the names.
-fn read(text: &str) -> (String, EnvFile) {
+fn read(text: &str) -> Result<(String, EnvFile), EnvFileError> {
     let mut text = text.to_owned();
     let mut unreadable = Vec::new();
     loop {
@@ -40,22 +39,23 @@ fn read(text: &str) -> (String, EnvFile) {
         let refused = match variables {
             Ok(variables) => {
                 let variables = variables.into_iter().map(|(name, _)| name).collect();
-                return (text, EnvFile { variables, unreadable });
+                return Ok((text, EnvFile { variables, unreadable }));
             }
-            Err(dotenvy::Error::LineParse(line, _)) => line,
-            Err(_) => String::new(),
+            Err(dotenvy::Error::LineParse(refused, _)) => refused,
+            Err(other) => return Err(EnvFileError::Read { path: ".env".into(), reason: error_chain(&other) }),
         };
         // The error has a part of the line, or all lines below a quotation mark that is never closed.
         let part = refused.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        let Some(place) = find_unreadable(&text, part) else {
-            text.clear();
-            continue;
-        };
-        let line = text[place.clone()].to_owned();
+        // No setting may be lost without a word.
+        let place = find_unreadable(&text, part).ok_or_else(|| EnvFileError::Line(name_in(part)))?;
+        unreadable.push(name_in(&text[place.clone()]));
         text.replace_range(place, "");
-        let name = line.trim().split(['=', ' ']).next().unwrap_or_default();
-        unreadable.push(name.chars().take(64).collect());
     }
+}
+
+/// The beginning of a line, without its value.
+fn name_in(line: &str) -> String {
+    line.trim().split(['=', ' ']).next().unwrap_or_default().chars().take(64).collect()
 }
 
 /// Finds the line that has this part and cannot be read.
@@ -87,10 +87,11 @@ mod tests {
 
     #[test]
     fn a_line_that_cannot_be_read_is_left_out() {
-        let (text, file) = read("A=1\nX=\"hello world\"\nGREETING=hello world\nB=\"two words\"\nC='open\nD=4\n");
+        let (text, file) =
+            read("A=1\nX=\"hello world\"\nGREETING=hello world\nB=\"two words\"\nC='open\nD=4\n").unwrap();
         assert_eq!(file.variables, ["A", "X", "B", "D"]);
         assert_eq!(file.unreadable, ["GREETING", "C"]);
         assert!(text.contains("A=1") && !text.contains("GREETING"), "{text}");
-        assert_eq!(read(""), (String::new(), EnvFile::default()));
+        assert_eq!(read("").unwrap(), (String::new(), EnvFile::default()));
     }
 }

@@ -32,9 +32,8 @@ enum Form {
 
 /// Words that make the name beside them the name of a repository.
 const REPOSITORY_WORDS: [&str; 5] = ["repo", "repos", "repository", "repositories", "codebase"];
-/// Words before a noun: `the load-balancer` is a thing, and `load-balancer` may be a name.
-const DETERMINERS: [&str; 12] =
-    ["the", "a", "an", "our", "my", "your", "its", "their", "this", "that", "each", "every"];
+/// Words before a certain thing: `the load-balancer` is one, and `load-balancer` may be a name.
+const DEFINITE: [&str; 8] = ["the", "our", "my", "your", "its", "their", "this", "that"];
 /// Articles that speak of a kind of repository, not of a certain one: `a test repo`.
 const INDEFINITE: [&str; 8] = ["a", "an", "any", "another", "each", "every", "new", "some"];
 
@@ -91,7 +90,8 @@ impl Mentions {
         let is_clear = is_numbered || bare.len() < name.len() || is_called_repository(tokens, number, bare);
         let before = number.checked_sub(1).map(|before| tokens[before].text);
         // In `the "load-balancer"` it is a name.
-        let is_noun = before.is_some_and(|word| DETERMINERS.iter().any(|one| one.eq_ignore_ascii_case(word)))
+        let mut articles = DEFINITE.iter().chain(&INDEFINITE);
+        let is_noun = before.is_some_and(|word| articles.any(|one| one.eq_ignore_ascii_case(word)))
             && !tokens[number].gap.contains(['`', '"', '\'', '“', '«', '‘']);
         for repository in known.iter().filter(|repository| !repository.archived) {
             let name = repository.full_name.name();
