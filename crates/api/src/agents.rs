@@ -46,7 +46,7 @@ pub(super) async fn summary(api: &Api) -> Result<String, String> {
 /// Returns the agent that a task names, else its session's, else the default. The session's worker ensures that a session keeps its
 /// agent.
 pub(super) async fn of_task(api: &Api, caller: &Caller, task: &TaskBody) -> Result<ChosenAgent, ApiError> {
-    let session = task.session_id.as_deref().and_then(|id| id.parse::<SessionId>().ok());
+    let session = task.session_id.as_deref().and_then(|id| SessionId::existing(id).ok());
     // Another check refuses a wrong body.
     let Some(session) = session.filter(|session| caller.sees(session)) else {
         return Ok(ChosenAgent { name: AgentName::default(), settings: AgentSettings::default() });

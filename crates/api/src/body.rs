@@ -45,7 +45,10 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
         let encoding = Encoding::of(request.headers())?;
         // A compressed body may become as large as any other.
         let length = request.body().size_hint().exact().filter(|_| encoding == Encoding::Identity);
-        let share = request.extensions().get::<CallerShares>().map(|shares| shares.reserve(length)).transpose()?;
+        let share = match request.extensions().get::<CallerShares>() {
+            Some(shares) => Some(shares.reserve(length).await?),
+            None => None,
+        };
         let received = read_in_time(request.into_body(), PATIENCE).await?;
         let bytes = match encoding {
             Encoding::Identity => encoding.decode(received)?,

@@ -50,7 +50,7 @@ pub(super) async fn events(
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+    let session = SessionId::existing(&id).map_err(|error| ApiError::invalid(format!("{error}")))?;
     let session = visible(&caller, session)?;
     let since = since(query.since.as_deref(), &headers)?;
     let wants_lines = accepts(&headers, "ndjson");

@@ -73,7 +73,7 @@ async fn read(
     path: &str,
     Query(query): Query<FilesQuery>,
 ) -> Result<Response, ApiError> {
-    let session: SessionId = id.parse().map_err(|_| ApiError::unknown_session(id))?;
+    let session = SessionId::existing(id).map_err(|_| ApiError::unknown_session(id))?;
     let session = visible(&caller, session)?;
     let as_tar = match query.format.as_deref() {
         None => false,

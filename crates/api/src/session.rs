@@ -60,7 +60,7 @@ pub(super) async fn delete(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Deleted>, ApiError> {
-    if let Ok(session) = id.parse::<SessionId>() {
+    if let Ok(session) = SessionId::existing(&id) {
         api.registry.delete(&visible(&caller, session)?).await?;
     }
     Ok(Json(Deleted { deleted: id }))
@@ -72,7 +72,7 @@ pub(super) async fn reset(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Reset>, ApiError> {
-    let reset = match id.parse::<SessionId>() {
+    let reset = match SessionId::existing(&id) {
         Ok(session) => api.registry.reset(&visible(&caller, session)?).await?,
         Err(_) => false,
     };
@@ -123,7 +123,7 @@ pub(super) async fn delete_credential(
 }
 
 fn session_of(caller: &Caller, id: &str) -> Result<SessionId, ApiError> {
-    visible(caller, id.parse().map_err(|_| ApiError::unknown_session(id))?)
+    visible(caller, SessionId::existing(id).map_err(|_| ApiError::unknown_session(id))?)
 }
 
 async fn change_credential(

@@ -51,7 +51,7 @@ pub(super) async fn open(
     headers: HeaderMap,
     upgrade: Result<Upgrade, ApiError>,
 ) -> Result<Response, ApiError> {
-    let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+    let session = SessionId::existing(&id).map_err(|error| ApiError::invalid(format!("{error}")))?;
     let session = visible(&caller, session)?;
     let since = parse_since(query.since.as_deref())?;
     let upgrade = upgrade?;

@@ -6,7 +6,7 @@ use agent_template::AgentSettings;
 use api_types::body::TaskBody;
 use domain::model::check_model_name;
 use domain::repository::{RepositoryName, is_branch_name};
-use domain::session::{CREDENTIAL_NAMES, MAX_CREDENTIAL_BYTES, SessionId};
+use domain::session::{CREDENTIAL_NAMES, InvalidSessionId, MAX_CREDENTIAL_BYTES, SessionId};
 use domain::task::{
     MAX_TIMEOUT_MS, MAX_TURNS, MAX_VARIABLE_BYTES, RepositoryRequest, TaskId, TaskRequest, check_variable,
 };
@@ -47,7 +47,12 @@ const WORKER_TURNS: u32 = 300;
 const MAX_RETRY: u32 = 3;
 const MAX_METADATA_BYTES: usize = 16 * 1024;
 
-/// Checks the body of `POST /task`. An error names the member, or the allowed forms.
+/// The refusal of a session id.
+pub(super) fn invalid_session(error: &InvalidSessionId) -> ApiError {
+    ApiError::invalid(format!("sessionId: {error}"))
+}
+
+/// Checks the body of `POST /task`. Whether the session may be made is checked later: its id may be from an earlier version. An error names the member, or the allowed forms.
 pub(super) fn check(
     body: TaskBody,
     caller: &Caller,
@@ -86,7 +91,7 @@ pub(super) fn check(
             ));
         }
     };
-    let session = session.parse().map_err(|error| ApiError::invalid(format!("sessionId: {error}")))?;
+    let session = SessionId::existing(&session).map_err(|error| invalid_session(&error))?;
     if message.trim().is_empty() && task.is_some() {
         return Err(ApiError::invalid("prompt required"));
     }

@@ -50,6 +50,11 @@ pub(super) async fn submit(
     if let (false, Some(prefix)) = (caller.sees(&task.session), prefix(&caller)) {
         return Err(ApiError::foreign_session(prefix));
     }
+    if let Err(error) = task.session.check_new()
+        && api.store.session(&task.session).await?.is_none()
+    {
+        return Err(submission::invalid_session(&error));
+    }
     let idempotency = idempotency_key(&caller, &headers, &body.bytes)?;
     let share = body.into_share();
     let is_repository_task = task.task.is_some();
@@ -103,7 +108,7 @@ pub(super) async fn retry(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // The texts of the task are as large as its body was.
-    let _share = shares.reserve(None)?;
+    let _share = shares.reserve(None).await?;
     let before = visible_task(&api, &caller, &id).await?;
     if api.is_draining() {
         return Err(ApiError::shutting_down());
@@ -216,7 +221,7 @@ pub(super) async fn list(
         session_id: query
             .session_id
             .as_deref()
-            .map(str::parse)
+            .map(SessionId::existing)
             .transpose()
             .map_err(|error| ApiError::invalid(format!("sessionId: {error}")))?,
         session_prefix: prefix(&caller).map(str::to_owned),
@@ -252,7 +257,7 @@ pub(super) async fn abort(
         Some("interrupt") => AbortMode::Interrupt,
         Some(_) => return Err(ApiError::invalid("mode: it must be kill or interrupt")),
     };
-    let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+    let session = SessionId::existing(&id).map_err(|error| ApiError::invalid(format!("{error}")))?;
     let task = match id.parse::<TaskId>() {
         Ok(task) => api.store.listed_task(&task).await?,
         Err(_) => None,

@@ -23,7 +23,7 @@ pub(super) async fn issue(
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
-    let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+    let session = SessionId::existing(&id).map_err(|error| ApiError::invalid(format!("{error}")))?;
     let session = visible(&caller, session)?;
     let body: TicketRequest = if body.bytes.is_empty() { TicketRequest::default() } else { body.json().await? };
     if let Some(origin) = &body.origin {

@@ -59,7 +59,7 @@ fn filter(query: UsageQuery, caller: &Caller, today: Day) -> Result<UsageFilter,
     if from > to {
         return Err(ApiError::invalid("from: it must not be after `to`"));
     }
-    let session = query.session_id.map(|id| id.parse::<SessionId>()).transpose();
+    let session = query.session_id.map(|id| SessionId::existing(&id)).transpose();
     let session = session.map_err(|error| ApiError::invalid(format!("sessionId: {error}")))?;
     let asked = query.key.map(|key| key.parse::<KeyId>()).transpose();
     let asked = asked.map_err(|error| ApiError::invalid(format!("key: {error}")))?;

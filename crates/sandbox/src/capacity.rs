@@ -202,7 +202,8 @@ impl Slot {
 
     fn yields_slot_at(&self, now: Instant) -> bool {
         let mut shared = self.capacity.lock();
-        let longest = shared.ledger.first().and_then(|first| shared.claims.get(&first)).map(|claim| claim.since);
+        let first = shared.ledger.first_to_yield_to(self.ticket);
+        let longest = first.and_then(|first| shared.claims.get(&first)).map(|claim| claim.since);
         let yields_slot =
             shared.ledger.is_short() && longest.is_some_and(|since| now.duration_since(since) >= YIELD_AFTER);
         if yields_slot {

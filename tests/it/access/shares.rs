@@ -169,7 +169,7 @@ async fn unread(server: &TestServer, address: u8, path: &str, key: &str) -> TcpS
 
 #[tokio::test]
 async fn answers_that_nobody_reads_take_bounded_memory_for_a_bounded_time() {
-    let setup = Setup::new().without_image().env("API_KEYS", ADMIN).env("SUBSCRIBER_TIMEOUT_MS", "10000");
+    let setup = Setup::new().without_image().env("API_KEYS", ADMIN).env("SUBSCRIBER_TIMEOUT_MS", "30000");
     let server = setup.start().await.with_key(ADMIN);
     let key = make_key(&server, &["--scope", "submit"]).await;
     let (mine, other) = (Caller::new(&server, 1, Some(&key)), Caller::new(&server, 2, Some(ADMIN)));

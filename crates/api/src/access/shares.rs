@@ -155,12 +155,13 @@ impl Shares {
 }
 
 impl CallerShares {
-    /// Reserves room for a body of this length. `None`: the length is not known yet.
-    pub(crate) fn reserve(&self, length: Option<u64>) -> Result<Share, ApiError> {
+    /// Reserves room for a body of this length, and waits for it a moment. `None`: the length is not known yet.
+    pub(crate) async fn reserve(&self, length: Option<u64>) -> Result<Share, ApiError> {
         let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(MAX_BODY_BYTES);
         let length = length.min(MAX_BODY_BYTES);
         let values = length.saturating_mul(VALUE_BYTES).min(MAX_VALUE_BYTES);
-        self.bodies.take(&self.holder, length + values).map_err(ApiError::too_many_bodies)
+        let room = self.bodies.take_within(&self.holder, length + values, LIST_WAIT).await;
+        room.map_err(ApiError::too_many_bodies)
     }
 
     /// Takes a turn for an answer. `None`: other answers are not read yet.

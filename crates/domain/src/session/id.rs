@@ -11,10 +11,11 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
-/// The caller's name for a session: 1 to 128 visible characters without `/`, no blank at either end, and neither `.` nor `..`. It is never part of a
-/// path of the file system, but it is part of URLs.
+/// The caller's name for a session: 1 to 128 visible characters without `/`, no blank at either end, and neither `.` nor `..`. It
+/// is never part of a path of the file system, but it is part of URLs.
 ///
-/// Parsing holds callers to these rules. Deserialising does not: the store may contain ids that an earlier version accepted.
+/// Parsing holds new ids to these rules. [`SessionId::existing`] and deserialising do not: the store may contain ids that an earlier
+/// version accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(into = "String")]
 pub struct SessionId(Arc<str>);
@@ -45,6 +46,26 @@ impl SessionId {
         SessionId(text.into())
     }
 
+    /// An id that a caller gives for a session that may exist. A blank at either end and the blank of Braille were accepted once.
+    pub fn existing(text: &str) -> Result<SessionId, InvalidSessionId> {
+        match text.parse() {
+            Err(InvalidSessionId::Space | InvalidSessionId::Invisible(BRAILLE_BLANK)) => {
+                let without: String = text.trim_matches(' ').chars().filter(|one| *one != BRAILLE_BLANK).collect();
+                match without.parse::<SessionId>() {
+                    // Nothing else is wrong with it.
+                    Ok(_) | Err(InvalidSessionId::Length | InvalidSessionId::Dots) => Ok(SessionId(text.into())),
+                    Err(error) => Err(error),
+                }
+            }
+            parsed => parsed,
+        }
+    }
+
+    /// Checks the id of a session that is to be made.
+    pub fn check_new(&self) -> Result<(), InvalidSessionId> {
+        self.0.parse::<SessionId>().map(drop)
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -53,6 +74,7 @@ impl SessionId {
 impl FromStr for SessionId {
     type Err = InvalidSessionId;
 
+    /// Checks a new id.
     fn from_str(text: &str) -> Result<Self, InvalidSessionId> {
         if !(1..=Self::MAX_CHARS).contains(&text.chars().count()) {
             return Err(InvalidSessionId::Length);
@@ -204,6 +226,17 @@ mod tests {
         ] {
             let id = format!("a{hidden}b");
             assert_eq!(id.parse::<SessionId>(), Err(InvalidSessionId::Invisible(hidden)), "{hidden:?}");
+        }
+    }
+
+    #[test]
+    fn ids_of_earlier_versions_still_name_their_sessions() {
+        for id in ["bob ", " bob", " ", "\u{2800}", "a\u{2800}b ", " . "] {
+            assert!(id.parse::<SessionId>().is_err(), "{id:?}");
+            assert_eq!(SessionId::existing(id).unwrap().as_str(), id);
+        }
+        for id in ["", ".", "..", "a/b ", "a\u{200b} ", "\u{2800}\n", &format!(" {}", "x".repeat(128))] {
+            assert!(SessionId::existing(id).is_err(), "{id:?}");
         }
     }
 

@@ -87,9 +87,14 @@ impl Ledger {
         Some(places.iter().filter(|place| *place < own).count())
     }
 
-    /// The ticket that has waited longest.
-    pub(super) fn first(&self) -> Option<Ticket> {
-        self.waiting.front().map(|(ticket, _)| *ticket)
+    /// The longest waiting claim for which this sandbox may be taken from its session: one of the same payer, or of a payer who
+    /// would not have more sandboxes than the payer of this one.
+    pub(super) fn first_to_yield_to(&self, own: Ticket) -> Option<Ticket> {
+        let held = self.held.get(&own)?;
+        let own_count = self.counts().get(&held.payer).copied().unwrap_or_default();
+        let mut claims = self.waiting.iter().zip(self.places());
+        let first = claims.find(|((_, payer), (count, _))| *payer == held.payer || *count <= own_count);
+        first.map(|((ticket, _), _)| *ticket)
     }
 
     /// True if the number of sandboxes is below the limit, regardless of memory.
