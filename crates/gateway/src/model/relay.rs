@@ -63,7 +63,7 @@ impl Relay {
         drop((request, room));
         match answered {
             Ok(answer) if is_stream(answer.response.headers()) && open.entry.is_some() => {
-                open.stream(answer, head).await
+                open.stream(answer, head).await;
             }
             Ok(answer) => open.document(answer, endpoint, head).await,
             Err(answer) => open.close_with(head, answer),

@@ -42,9 +42,10 @@ impl Open {
         let mut ends = BlockStopBuffer::default();
         let mut next = Some(Bytes::from(beginning));
         let last = loop {
-            let piece = match next.take() {
-                Some(beginning) => Ok(Some(beginning)),
-                None => tokio::select! {
+            let piece = if let Some(beginning) = next.take() {
+                Ok(Some(beginning))
+            } else {
+                tokio::select! {
                     biased;
                     charge = self.cut() => {
                         self.cut_off(charge);
@@ -54,7 +55,7 @@ impl Open {
                         self.see(&mut reader, piece.as_ref().ok().and_then(Option::as_deref));
                         piece
                     }
-                },
+                }
             };
             match piece {
                 Ok(Some(piece)) => {
