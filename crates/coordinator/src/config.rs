@@ -21,11 +21,11 @@ use secrecy::SecretString;
 use agent_image::WantedVersion;
 use api::settings::{ApiKeys, HostList, OriginList, TrustedProxies};
 pub use doctor::DoctorOptions;
-pub use dotenv::{EnvFile, EnvFileError, load_env_file};
+pub use dotenv::{EnvFile, EnvFileError, QUOTES, UnreadableLine, UnsetReference, load_env_file};
 pub use egress::{EgressList, PresetError};
 pub use engine_address::{EngineAddressError, docker_engine, docker_host};
 pub use error::ConfigError;
-pub use network::{git_environment, variable};
+pub use network::{git_environment, is_empty_variable, variable};
 pub use traces::trace_export;
 pub use value::{
     Age, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,

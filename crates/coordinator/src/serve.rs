@@ -12,7 +12,7 @@ use std::time::Duration;
 use agent_template::{Agents, TemplateError};
 use anyhow::Context;
 use api::access::{Keys, Rate, Shares, Tickets};
-use api::{self, Api, Defaults, Guard, Perimeter, WebhookRules, router};
+use api::{self, Api, Defaults, Guard, Perimeter, ReadyChecks, WebhookRules, router};
 use domain::error_chain;
 use domain::model::is_alias;
 use engine::{Engine, EngineInfo};
@@ -196,6 +196,7 @@ pub(crate) async fn run_until(
         streams: tracker.clone(),
         subscriber_timeout: Duration::from_millis(options.subscriber_timeout_ms),
         metrics,
+        ready: ReadyChecks::default(),
         price_feed,
         webhooks: Arc::new(WebhookRules { outbound, has_secret: !options.webhook_secret.is_empty() }),
         draining,

@@ -88,8 +88,8 @@ pub use keys::KeyStore;
 pub use orphans::{KnownVolume, OrphanVolume};
 pub use page::{Cursor, InvalidCursor, MAX_PAGE_BYTES, Page};
 pub use read::{
-    Answers, BusyWebhooks, EventBounds, LISTED_CHARS, SessionSummary, StoredLine, TaskFilter, UnfinishedTask,
-    WebhookFilter,
+    Answers, BusyWebhooks, EventBounds, LISTED_CHARS, SessionSummary, StoredLine, TaskFilter, TaskPlace,
+    UnfinishedTask, WebhookFilter,
 };
 pub use rekey::{RekeyStep, rekey};
 pub use restore::{Restored, RestoredAs, installation, restore};
