@@ -26,11 +26,12 @@ pub use engine_address::{EngineAddressError, docker_engine, docker_host};
 pub use network::{git_environment, variable};
 pub use traces::trace_export;
 pub use value::{
-    Age, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,
+    ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,
 };
 
 use api::access::Keys;
 use cli::NetworkOptions;
+use domain::age::Age;
 use domain::webhook::WebhookSecrets;
 use forge::{GitHubError, InvalidGitHubCredential};
 use gateway::FeedError;

@@ -1,0 +1,60 @@
+//! Keeps the servers of an installation away while a command changes what belongs to it.
+
+use std::path::Path;
+
+use engine::{Engine, EngineError};
+use sandbox::{EngineLease, Instance, InstanceLockError, LeaseHeld, LeaseHolder, MachineLock};
+use tokio_util::sync::CancellationToken;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AloneError {
+    #[error("a server of this installation runs on this machine")]
+    OnMachine,
+    #[error("a server of this installation uses this engine, on another machine or in a container")]
+    OnEngine,
+    #[error("the engine does not say whether another server uses it")]
+    Engine(#[source] EngineError),
+    #[error("DATA_DIR cannot be used")]
+    DataDir(#[source] std::io::Error),
+    #[error("this installation cannot be locked")]
+    Lock(#[source] InstanceLockError),
+}
+
+/// No server of the installation starts on this machine or on the engine while the value exists.
+pub(super) struct Alone<'a> {
+    _machine: MachineLock,
+    lease: EngineLease<&'a dyn Engine>,
+}
+
+impl<'a> Alone<'a> {
+    /// No server may run on `data_dir`, because the lease of such a server counts as this command's. Waits for at most a minute
+    /// until the lease of a server that was killed elsewhere has expired.
+    pub(super) async fn begin(
+        engine: &'a dyn Engine,
+        instance: &Instance,
+        data_dir: &Path,
+    ) -> Result<Self, AloneError> {
+        let machine = MachineLock::acquire(instance).map_err(|error| match error {
+            InstanceLockError::Running => AloneError::OnMachine,
+            error => AloneError::Lock(error),
+        })?;
+        let holder = LeaseHolder::of_command(data_dir).map_err(AloneError::DataDir)?;
+        if EngineLease::is_foreign(engine, instance, &holder).await.map_err(AloneError::Engine)? {
+            eprintln!("another server of this installation used the engine; waiting until it is certain that it ended");
+        }
+        let lease = EngineLease::acquire(engine, instance.clone(), holder).await;
+        Ok(Alone { _machine: machine, lease: lease.map_err(|LeaseHeld| AloneError::OnEngine)? })
+    }
+
+    /// Renews the lease until the work is done. The work is dropped if another server takes the lease.
+    pub(super) async fn during<T>(self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
+        let work = async {
+            let done = lost.run_until_cancelled(work).await;
+            stop.cancel();
+            done.unwrap_or_else(|| Err(AloneError::OnEngine.into()))
+        };
+        let (done, ()) = tokio::join!(work, self.lease.keep(stop.clone(), lost.clone()));
+        done
+    }
+}
