@@ -161,7 +161,7 @@ fn remove_tasks(connection: &Connection, damage: &DamageLog, ended_before: Optio
     )?;
     let tasks = select.query_map(params![ended_before, row::limit(ROWS_PER_CALL)], |row| {
         let session: String = row.get(3).unwrap_or_default();
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row::unsigned(row.get(2)?), session))
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1).ok(), row::unsigned(row.get(2).unwrap_or_default()), session))
     })?;
     let tasks = tasks.collect::<Result<Vec<_>, _>>()?;
     let (mut removed, mut bytes) = (0, 0);
@@ -169,7 +169,7 @@ fn remove_tasks(connection: &Connection, damage: &DamageLog, ended_before: Optio
         if bytes >= TASK_BYTES_PER_CALL {
             return Ok(ROWS_PER_CALL);
         }
-        let name = task_name(Some(task), &session);
+        let name = task_name(task, &session);
         connection.prepare_cached("SAVEPOINT task")?.execute([])?;
         let outcome = remove_record(connection, number, task);
         // After some errors, SQLite rolls back the whole transaction itself.
@@ -189,7 +189,8 @@ fn remove_tasks(connection: &Connection, damage: &DamageLog, ended_before: Optio
     Ok(removed)
 }
 
-fn remove_record(connection: &Connection, number: i64, task: i64) -> Result<(), StoreError> {
+/// `task` is `None` if its id is damaged.
+fn remove_record(connection: &Connection, number: i64, task: Option<i64>) -> Result<(), StoreError> {
     for statement in [
         "DELETE FROM task_search WHERE rowid = ?1",
         "DELETE FROM unindexed_tasks WHERE number = ?1",

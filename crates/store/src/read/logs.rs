@@ -92,7 +92,9 @@ impl Store {
     pub async fn log_bytes(&self) -> Result<u64, StoreError> {
         self.read(|connection| {
             let bytes = connection
-                .prepare_cached("SELECT coalesce(sum(log_bytes), 0) FROM sessions")?
+                .prepare_cached(
+                    "SELECT coalesce(sum(log_bytes) FILTER (WHERE typeof(log_bytes) = 'integer'), 0) FROM sessions",
+                )?
                 .query_row([], |row| row.get(0))?;
             Ok(row::unsigned(bytes))
         })
