@@ -31,6 +31,8 @@ struct Attack {
     client: Client,
     end: Instant,
     silent: String,
+    /// A task with a large record and a log.
+    task: String,
 }
 
 /// A name, the number of concurrent attackers, and the action of each attacker, which gets its number.
@@ -52,14 +54,18 @@ pub(crate) async fn attack(address: &str, key: &str, silent: &str, seconds: u64)
         client: Client::builder().pool_max_idle_per_host(0).build().unwrap(),
         end: Instant::now(),
         silent: silent.to_owned(),
+        task: String::new(),
     };
-    // This session has files that can be read.
-    attack.post(json!({ "sessionId": SESSION, "message": "bash:seq 1 300000 > numbers" })).await.unwrap();
+    // This session has files that can be read, and its task a large record.
+    let context = "c".repeat(LARGE);
+    let task = json!({ "sessionId": SESSION, "message": "bash:seq 1 300000 > numbers", "context": context });
+    let answer: serde_json::Value = attack.post(task).await.unwrap().json().await.unwrap();
+    attack.task = answer["taskId"].as_str().unwrap().to_owned();
     let queues: [Kind; 2] = [
         ("queue of 3.9 MB tasks", 2, |attack, number, tally| queue(attack, number, tally).boxed()),
         ("webhooks to a silent host", 4, |attack, number, tally| webhooks(attack, number, tally).boxed()),
     ];
-    let kinds: [Kind; 9] = [
+    let kinds: [Kind; 14] = [
         ("searches whose callers leave", 8, |attack, _, tally| search(attack, tally).boxed()),
         ("lists that nobody reads", 12, |attack, _, tally| unread(attack, "/tasks?limit=500&full=1", tally).boxed()),
         ("bodies that do not end", 200, |attack, _, tally| half_body(attack, tally).boxed()),
@@ -69,6 +75,19 @@ pub(crate) async fn attack(address: &str, key: &str, silent: &str, seconds: u64)
         ("files that nobody reads", 16, |attack, _, tally| {
             unread(attack, "/session/hostile/files?format=tar", tally).boxed()
         }),
+        ("records that nobody reads", 64, |attack, _, tally| {
+            let path = format!("/task/{}", attack.task);
+            async move { unread(attack, &path, tally).await }.boxed()
+        }),
+        ("logs that nobody reads", 64, |attack, _, tally| {
+            let path = format!("/task/{}/logs", attack.task);
+            async move { unread(attack, &path, tally).await }.boxed()
+        }),
+        ("replays that nobody reads", 64, |attack, _, tally| {
+            unread(attack, "/session/hostile/events?since=0", tally).boxed()
+        }),
+        ("bodies of many values", 8, |attack, number, tally| values(attack, number, tally).boxed()),
+        ("heads that do not end", 500, |attack, _, tally| half_head(attack, tally).boxed()),
         ("connections without a key", 2_000, |attack, _, tally| idle(attack, tally).boxed()),
         ("wrong keys", 4, |attack, _, tally| wrong_key(attack, tally).boxed()),
     ];
@@ -207,6 +226,29 @@ async fn credentials(attack: Arc<Attack>, tally: Arc<Tally>) {
         let put = attack.client.put(&path).bearer_auth(&attack.key).json(&json!({ "apiKey": key }));
         tally.take(put.send().await).await;
         tally.take(attack.client.delete(&path).bearer_auth(&attack.key).send().await).await;
+    }
+}
+
+/// Bodies whose values would take a hundred times their text.
+async fn values(attack: Arc<Attack>, number: usize, tally: Arc<Tally>) {
+    let member = if number.is_multiple_of(2) {
+        format!("\"metadata\":[{}0]", "0,".repeat(LARGE / 2 - 1))
+    } else {
+        let names: Vec<String> = (0..LARGE / 16).map(|number| format!("\"V{number}\":\"\"")).collect();
+        format!("\"env\":{{{}}}", names.join(","))
+    };
+    let body = format!("{{\"sessionId\":\"{SESSION}\",\"message\":\"m\",{member}}}");
+    while !attack.is_over() {
+        let request = attack.client.post(attack.url("/task")).bearer_auth(&attack.key);
+        let request = request.header("content-type", "application/json").body(body.clone());
+        tally.take(request.send().await).await;
+    }
+}
+
+async fn half_head(attack: Arc<Attack>, tally: Arc<Tally>) {
+    let head = format!("GET / HTTP/1.1\r\nx-long: {}", "a".repeat(60 * 1024));
+    while !attack.is_over() {
+        attack.hold(4, &head, &tally).await;
     }
 }
 

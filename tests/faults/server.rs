@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use crate::bounds::{PACE, within};
 use crate::client::Client;
 use crate::support::process::Process;
-use crate::support::{environment, leftovers, process};
+use crate::support::{environment, orphans, process};
 use crate::tally::Tally;
 
 pub(crate) struct Server {
@@ -80,7 +80,7 @@ impl Setup {
         let other = std::env::var("FAULTS_PROGRAM").ok().filter(|_| !self.failpoints);
         let own = own_program(other.as_ref().unwrap_or(&built_along[0]), self.directory.path());
         let program = [&self.wrapper[..], &[own], &built_along[1..]].concat();
-        let engine = leftovers::engine(environment.get("DOCKER_HOST"));
+        let engine = orphans::engine(environment.get("DOCKER_HOST"));
         let process = Process::run(&program, &environment, self.directory.path());
         let tally = Tally::default();
         let directory = self.directory;
@@ -150,17 +150,20 @@ impl Server {
         assert!(self.process.address().await.is_some(), "the server did not start:\n{}", self.process.log());
     }
 
-    /// Returns the newest container of each session.
+    /// Returns the containers of the sessions.
     pub(crate) async fn containers(&self) -> Vec<String> {
-        let containers = self.engine.list_containers(&self.labels()).await.unwrap();
+        let mut containers = self.engine.list_containers(&self.labels()).await.unwrap();
+        // A probe comes when the server decides.
+        containers.retain(|container| !container.labels.contains_key("claude-runner.probe"));
         containers.into_iter().map(|container| container.id.to_string()).collect()
     }
 
     /// Returns the server's containers and volumes in the engine.
     pub(crate) async fn left(&self) -> Vec<String> {
-        let volumes =
-            self.engine.list_volumes(&self.labels()).await.unwrap().into_iter().map(|volume| volume.name).collect();
-        [self.containers().await, volumes].concat()
+        let containers = self.engine.list_containers(&self.labels()).await.unwrap();
+        let volumes = self.engine.list_volumes(&self.labels()).await.unwrap();
+        let containers = containers.into_iter().map(|container| container.id.to_string());
+        containers.chain(volumes.into_iter().map(|volume| volume.name)).collect()
     }
 
     /// Returns once nothing is left in the engine. The probe sandbox of a server that has just started is removed by itself.
@@ -174,7 +177,7 @@ impl Server {
     }
 
     pub(crate) fn labels(&self) -> Labels {
-        leftovers::labels(self.directory.path())
+        orphans::labels(self.directory.path())
     }
 
     /// Deletes all sessions, asserts that nothing is left of them in the engine, and stops the server.
@@ -199,7 +202,7 @@ impl Drop for Server {
         }
         self.process.signal(Signal::SIGKILL);
         eprintln!("--- the server's log:\n{}", self.process.log());
-        leftovers::sweep(self.labels(), self.environment.get("DOCKER_HOST").cloned());
+        orphans::remove(self.labels(), self.environment.get("DOCKER_HOST").cloned());
     }
 }
 

@@ -12,7 +12,7 @@ use sandbox::{EngineLease, EnginePlace, Instance, LeaseHolder};
 use crate::bounds::within;
 use crate::command::output;
 use crate::server::{Process, TestServer};
-use crate::support::leftovers;
+use crate::support::orphans;
 
 #[tokio::test]
 async fn a_backup_of_a_running_server_can_be_put_back() {
@@ -127,8 +127,8 @@ async fn a_server_elsewhere_keeps_the_engine() {
     server.say("s", "bash:echo kept > kept.txt").await;
     let data = server.directory().join("data");
     let backup = server.directory().join("backup");
-    let lease = leftovers::lease_labels(&leftovers::labels(server.directory()));
-    let engine = Arc::new(leftovers::engine(None));
+    let lease = orphans::lease_labels(&orphans::labels(server.directory()));
+    let engine = Arc::new(orphans::engine(None));
     assert_eq!(engine.list_volumes(&lease).await.unwrap().len(), 1, "the server has no lease");
     server.stop().await;
     assert_eq!(engine.list_volumes(&lease).await.unwrap(), [], "the lease was not released");
@@ -163,7 +163,7 @@ async fn a_server_elsewhere_keeps_the_engine() {
         () = renewed => unreachable!(),
     }
     assert_eq!(server.volumes().await, volumes);
-    leftovers::sweep(lease, None);
+    orphans::remove(lease, None);
     server.start_again().await;
     assert_eq!(server.say("s", "bash:cat kept.txt").await, "done: kept");
     server.finish().await;

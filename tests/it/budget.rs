@@ -3,6 +3,7 @@
 
 mod keys;
 mod paid;
+mod priced;
 
 use serde_json::{Value, json};
 

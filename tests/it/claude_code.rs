@@ -122,7 +122,7 @@ async fn commands_that_the_cli_takes_for_dangerous_run_where_everything_is_allow
     assert!(answer.contains("No such file"), "{answer}");
     let held = server.task_with("held", remove, &json!({ "agent": "held" })).await.ok();
     let answer = held["response"].as_str().unwrap();
-    assert!(answer.contains("nobody can answer"), "{answer}");
+    assert!(answer.contains("no person is available to answer"), "{answer}");
     server.finish().await;
 }
 

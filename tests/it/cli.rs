@@ -1,10 +1,10 @@
 //! The command line as people and scripts use it: the real program with a real server.
 
+mod completions;
 mod files;
 mod first_look;
 mod init;
 mod messages;
-mod pages;
 mod read;
 mod refused;
 mod task;

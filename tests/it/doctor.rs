@@ -102,14 +102,13 @@ fn settings_that_cannot_work_fail() {
         .env("RUNTIME_DIR", directory.path().join("r".repeat(100)))
         .env("AGENT_DIR", directory.path())
         .env("HOST", "0.0.0.0")
-        .env("MODEL", "gpt")
         .env("ANTHROPIC_BASE_URL", "ftp://example.com")
         .env("DOCKER_IMAGE", "there-is-no-such-image")
         .env_remove("ANTHROPIC_API_KEY")
         .env_remove("CLAUDE_CODE_OAUTH_TOKEN")
         .env("HOME", directory.path());
     let (code, checks) = looked(&mut command);
-    for name in ["data-dir", "runtime-dir", "agent", "access", "model", "model-api", "image", "credential", "store"] {
+    for name in ["data-dir", "runtime-dir", "agent", "access", "model-api", "image", "credential", "store"] {
         assert_eq!(checks[name]["status"], "fail", "{name}: {checks:#}");
     }
     assert_eq!(code, 1);

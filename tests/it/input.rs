@@ -17,6 +17,10 @@ fn many_variables(count: usize) -> Value {
         .into()
 }
 
+fn numbered_variables(count: usize) -> Value {
+    (0..count).map(|number| (format!("V{number}"), Value::from("x"))).collect::<serde_json::Map<_, _>>().into()
+}
+
 #[tokio::test]
 async fn an_agent_gets_as_much_env_as_a_session_may_have() {
     let server = TestServer::start().await;
@@ -88,6 +92,7 @@ async fn a_body_that_is_not_right_is_refused_and_the_field_is_named() {
         (json!({ "env": { ("A".repeat(257)): "x" } }), "env"),
         (json!({ "env": { "ANTHROPIC_API_KEY": "x".repeat(4_097) } }), "env.ANTHROPIC_API_KEY"),
         (json!({ "env": many_variables(17) }), "env"),
+        (json!({ "env": numbered_variables(1_001) }), "env: it must have at most 1000 variables"),
         (json!({ "env": { "ANTHROPIC_BASE_URL": "x" } }), "ANTHROPIC_BASE_URL"),
         (json!({ "env": { "CLAUDE_CONFIG_DIR": "x" } }), "CLAUDE_CONFIG_DIR"),
         (json!({ "env": { "https_proxy": "x" } }), "https_proxy"),
@@ -119,9 +124,76 @@ async fn a_body_that_is_not_right_is_refused_and_the_field_is_named() {
     }
     let problem = server.get("/tasks?limt=5").await.problem(400, "invalid_request");
     assert_eq!(problem["error"], "limt: there is no such parameter; did you mean limit?");
+    let problem = server.post("/task", &json!([1, 2])).await.problem(400, "invalid_request");
+    assert_eq!(problem["error"], "the body must be an object, not a list");
+    let problem = server.post("/task", &json!({ "sessionId": "s", "message": "x", "webhook": [] })).await;
+    let problem = problem.problem(400, "invalid_request");
+    let error = problem["error"].as_str().unwrap();
+    assert!(error.starts_with("webhook") && !error.contains("struct"), "{error}");
     let large = json!({ "sessionId": "s", "message": "x".repeat(5 << 20) });
     server.post("/task", &large).await.problem(413, "payload_too_large");
     assert_eq!(server.get("/sessions").await.ok(), json!([]), "part of it was accepted");
+    server.finish().await;
+}
+
+/// The values of such a body have hundreds of megabytes, its text 4.
+#[tokio::test]
+async fn a_body_takes_no_more_memory_than_its_text() {
+    let server = Setup::new().without_image().start().await;
+    let zeros = format!("[{}0]", "0,".repeat(1_900_000));
+    let names: Vec<String> = (0..300_000).map(|number| format!("\"V{number}\":\"\"")).collect();
+    let before = server.kibibytes("VmHWM");
+    for (field, value) in [
+        ("metadata", zeros.clone()),
+        ("metadata", format!("{{\"a\":{zeros}}}")),
+        ("prompt", zeros.clone()),
+        ("webhook", zeros.clone()),
+        ("webhook", format!("{{\"url\":{zeros}}}")),
+        ("env", format!("{{{}}}", names.join(","))),
+        ("anything", zeros.clone()),
+    ] {
+        let body = format!("{{\"sessionId\":\"s\",\"message\":\"m\",\"{field}\":{value}}}");
+        let request = server.request(reqwest::Method::POST, "/task").header("content-type", "application/json");
+        let problem = server.send(request.body(body)).await.problem(400, "invalid_request");
+        assert!(problem["error"].as_str().unwrap().starts_with(field), "{problem}");
+    }
+    let grown = server.kibibytes("VmHWM") - before;
+    assert!(grown < 64 * 1024, "{grown} KiB");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn what_a_route_does_not_read_is_refused() {
+    let server = Setup::new().without_image().start().await;
+    let hello = json!({ "sessionId": "s", "message": "say:hello" });
+    for (method, path) in [
+        (Method::POST, "/task"),
+        (Method::GET, "/task/t"),
+        (Method::POST, "/task/t/retry"),
+        (Method::GET, "/session/s"),
+        (Method::DELETE, "/session/s"),
+        (Method::POST, "/session/s/reset"),
+        (Method::POST, "/session/s/ticket"),
+        (Method::PUT, "/session/s/credential"),
+        (Method::DELETE, "/session/s/credential"),
+        (Method::GET, "/agents"),
+        (Method::GET, "/models"),
+        (Method::POST, "/models/refresh"),
+        (Method::GET, "/sandboxes"),
+        (Method::POST, "/webhooks/w/replay"),
+    ] {
+        let request = server.request(method.clone(), &format!("{path}?maxCostUsd=0.1"));
+        let request = if path == "/task" { request.json(&hello) } else { request };
+        let problem = server.send(request).await.problem(400, "invalid_request");
+        let error = problem["error"].as_str().unwrap();
+        assert!(error.starts_with("maxCostUsd: there is no such parameter"), "{method} {path}: {error}");
+    }
+    for path in ["/task/t/abort", "/task/t/retry", "/session/s/reset", "/models/refresh", "/webhooks/w/replay"] {
+        let problem = server.post(path, &json!({ "mode": "interrupt" })).await.problem(400, "invalid_request");
+        assert_eq!(problem["error"], "mode: there is no such field: this request has no body", "{path}");
+    }
+    server.post("/task/t/abort", &json!({})).await.ok();
+    assert_eq!(server.get("/sessions").await.ok(), json!([]), "a refused request made something");
     server.finish().await;
 }
 

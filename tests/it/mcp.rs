@@ -54,10 +54,10 @@ async fn a_server_is_waited_for_and_the_task_goes_on_without_it() {
     }
     let message = warned[1]["message"].as_str().unwrap();
     let expected =
-        "the MCP server `mute` did not start within 2500 ms (startup_timeout_ms); the task goes on without it";
+        "the MCP server `mute` did not start within 2500 ms (startup_timeout_ms); the task continues without it";
     assert_eq!(message, expected);
     assert!(server.log().contains("an MCP server cannot be used"), "{}", server.log());
-    // Later tasks are told again.
+    // Each later task has the warnings too.
     server.task("s", "say:again").await.ok();
     events.until("task_complete").await;
     assert_eq!(events.of_kind("warning").len(), 4);

@@ -5,8 +5,10 @@ mod exposition;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use domain::egress::{EgressChannel, EgressDecision, EgressRefusal, Via};
+use domain::task::TaskKind;
 use domain::usage::{Cost, Usage};
-use observe::metrics::{CONTENT_TYPE, Delivered, Metrics, Standing, Transport};
+use observe::metrics::{CONTENT_TYPE, Delivered, Metrics, PriceFetch, Standing, Transport};
 use reqwest::Method;
 use serde_json::json;
 
@@ -98,12 +100,14 @@ fn an_outcome_is_the_word_that_is_on_the_wire() {
 fn all() -> Exposition {
     let metrics = Metrics::default();
     let time = Duration::from_millis(20);
-    metrics.task_began("session", time);
-    metrics.first_output("session", time);
-    metrics.task_ended("session", "completed", Some(time));
+    metrics.task_began(TaskKind::Session, time);
+    metrics.first_output(TaskKind::Session, time);
+    metrics.task_ended(TaskKind::Session, None, Some(time));
     metrics.model_request(None, &Usage { output_tokens: 1, ..Usage::default() }, Cost::from_dollars(0.5), time);
-    metrics.decided("tunnel", "refused: not allowed");
+    metrics.decided(EgressChannel::Proxy(Via::Tunnel), EgressDecision::Refused(EgressRefusal::NotAllowed));
     metrics.warm_claimed(true);
+    metrics.unknown_field();
+    metrics.prices_fetched(PriceFetch::Changed);
     metrics.link_reconnected();
     metrics.events_published(time);
     metrics.store_committed(time);
@@ -173,5 +177,14 @@ fn the_dashboard_asks_for_what_there_is() {
     let all: BTreeSet<&str> = found.families.keys().map(String::as_str).collect();
     let unseen: Vec<&&str> = all.difference(&used).collect();
     // These metrics serve alerts or detailed analysis.
-    assert_eq!(unseen, [&"claude_runner_build_info", &"process_max_fds", &"process_start_time_seconds"]);
+    let for_alerts = [
+        "claude_runner_betas_removed_total",
+        "claude_runner_build_info",
+        "claude_runner_price_assumed_requests_total",
+        "claude_runner_price_fetches_total",
+        "claude_runner_unknown_request_fields_total",
+        "process_max_fds",
+        "process_start_time_seconds",
+    ];
+    assert_eq!(unseen, for_alerts.iter().collect::<Vec<_>>());
 }

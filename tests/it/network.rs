@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use engine::Engine as _;
 use engine_docker::DockerEngine;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
@@ -138,6 +138,8 @@ impl Private {
         let authority = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // A certificate whose issuer has the name of its subject is taken for self-signed.
+        params.distinguished_name.push(DnType::CommonName, "An authority of a company");
         std::fs::write(directory.path().join("ca.pem"), params.self_signed(&authority).unwrap().pem()).unwrap();
         let key = KeyPair::generate().unwrap();
         let own = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();

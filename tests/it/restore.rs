@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::command::{Output, output};
 use crate::server::{Process, Setup, TestServer};
-use crate::support::leftovers;
+use crate::support::orphans;
 
 /// Takes a backup with the key, according to docs/guides/operating.md.
 fn back_up(server: &TestServer) -> String {
@@ -107,7 +107,7 @@ async fn a_backup_that_is_damaged_or_lacks_its_key_changes_nothing() {
     assert!(!pruned.success && pruned.err.contains("has no database"), "{pruned:?}");
     assert_eq!(server.volumes().await, volumes);
     assert_eq!(volumes.len(), 2);
-    leftovers::sweep(leftovers::labels(server.directory()), None);
+    orphans::remove(orphans::labels(server.directory()), None);
     server.abandon_stopped();
 }
 
@@ -144,7 +144,7 @@ async fn a_new_installation_has_the_records_and_touches_nothing_of_the_original(
     let answer = http.post(format!("http://{address}/task")).json(&message).send().await.unwrap();
     let answer: serde_json::Value = answer.json().await.unwrap();
     assert_eq!(answer["response"], "done: AGENTS.md\nnote.txt", "{answer:#}");
-    assert_ne!(leftovers::labels(&base), leftovers::labels(server.directory()));
+    assert_ne!(orphans::labels(&base), orphans::labels(server.directory()));
 
     let now = (server.containers().await, server.volumes().await);
     assert_eq!(now, (containers, volumes), "part of the original was removed");

@@ -20,7 +20,7 @@ pub(crate) use setup::Setup;
 use crate::bounds::within;
 pub(crate) use crate::support::environment::agent_image;
 pub(crate) use crate::support::process::Process;
-use crate::support::{leftovers, process};
+use crate::support::{orphans, process};
 
 /// A running server. A test ends with [`TestServer::finish`]; one that fails shows the server's log.
 pub(crate) struct TestServer {
@@ -212,7 +212,7 @@ impl TestServer {
     }
 
     fn labels(&self) -> Labels {
-        leftovers::labels(self.directory.path())
+        orphans::labels(self.directory.path())
     }
 }
 
@@ -231,7 +231,7 @@ impl Drop for TestServer {
         self.process.signal(Signal::SIGKILL);
         eprintln!("--- the server's log:\n{}", self.process.log());
         eprintln!("--- broken invariants of the model: {:#?}", self.model.violations());
-        leftovers::sweep(self.labels(), None);
+        orphans::remove(self.labels(), None);
         assert!(std::thread::panicking(), "the test did not finish its server");
     }
 }

@@ -154,7 +154,8 @@ async fn what_a_task_asks_for_holds_for_it_alone() {
     assert_eq!((&task["model"], &task["metadata"]), (&more["model"], &more["metadata"]));
     let next = server.task("s", "model:").await.ok();
     assert_eq!(next["response"], "claude-sonnet-4-6");
-    assert!(answer["cost"].as_f64().unwrap() > next["cost"].as_f64().unwrap(), "the dearer model costs more");
+    let of_each = |answer: &Value| answer["cost"].as_f64().unwrap() / answer["usage"]["requests"].as_f64().unwrap();
+    assert!(of_each(&answer) > of_each(&next), "the dearer model costs more: {answer:#}, then {next:#}");
 
     // An answer of two MiB arrives complete.
     let big = server.say("s", "big:2048").await;

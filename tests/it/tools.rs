@@ -53,7 +53,7 @@ fn files_that_are_there_stay_and_bad_ones_are_named() {
     let written = std::fs::read_to_string(&tool).unwrap();
     std::fs::write(&tool, "mine").unwrap();
     let (made, said) = tools(&["from-har", RECORDING], &out);
-    assert!(!made && said.contains("acme-users.sh is there already") && said.contains("--force"), "{said}");
+    assert!(!made && said.contains("acme-users.sh already exists") && said.contains("--force"), "{said}");
     assert_eq!(std::fs::read_to_string(&tool).unwrap(), "mine");
     assert!(tools(&["from-har", "--force", RECORDING], &out).0);
     assert_eq!(std::fs::read_to_string(&tool).unwrap(), written);

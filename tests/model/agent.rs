@@ -77,7 +77,7 @@ impl Agent {
     }
 
     /// Takes a line of stdin.
-    pub(crate) fn hear(&mut self, line: &str) -> Vec<Say> {
+    pub(crate) fn on_line(&mut self, line: &str) -> Vec<Say> {
         let line: Value = serde_json::from_str(line).unwrap();
         match line["type"].as_str() {
             Some("user") => self.take(&line),

@@ -2,7 +2,7 @@
 
 use domain::event::StoredEvent;
 use domain::session::{SessionId, SessionKey};
-use domain::task::TaskId;
+use domain::task::{TaskId, TaskRecord};
 use sessions::registry::{Registry, RegistryError};
 
 use crate::board::{Board, Life, State};
@@ -12,7 +12,7 @@ pub(crate) async fn wait(registry: &Registry, board: &Board, task: &TaskId) -> R
     let record = record.ok_or_else(|| format!("the accepted task {task} is not in the store"))?;
     match registry.wait(&record.session_id, task).await {
         Ok(Some(record)) => {
-            board.with(|state| state.told.insert(task.clone(), record));
+            board.with(|state| state.told.insert(task.clone(), TaskRecord::clone(&record)));
             Ok(())
         }
         Ok(None) => Err(format!("the accepted task {task} is not known")),

@@ -87,7 +87,7 @@ impl Play {
     }
 
     /// Waits until a subscriber received an event of the agent for the task.
-    pub(crate) fn heard(&self, task: usize) {
+    pub(crate) fn received(&self, task: usize) {
         let id = format!("\"taskId\":\"{}\"", self.id(task));
         let seen = self.scene.world.board.until(PATIENCE, |state| {
             let mut events = state.lives.values().flat_map(|life| &life.events);

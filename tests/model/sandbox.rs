@@ -41,7 +41,7 @@ pub(crate) struct Sandbox {
     dead: bool,
     away: bool,
     /// Ends once all output is acknowledged.
-    leaving: bool,
+    evicting: bool,
 }
 
 /// The end of a connection.
@@ -94,7 +94,7 @@ impl Sandbox {
             stdin: Vec::new(),
             dead: false,
             away: false,
-            leaving: false,
+            evicting: false,
         }
     }
 
@@ -162,8 +162,8 @@ impl Sandbox {
                     for frame in frames? {
                         self.take(frame);
                     }
-                    if self.leaving && self.window.is_empty() {
-                        self.leaving = false;
+                    if self.evicting && self.window.is_empty() {
+                        self.evicting = false;
                         self.set_away(true);
                         return Some(Carried::Cut);
                     }
@@ -192,7 +192,7 @@ impl Sandbox {
             }
             Command::Cut => Some(Carried::Cut),
             Command::FinishAndLeave => {
-                self.leaving = true;
+                self.evicting = true;
                 None
             }
             Command::Finish | Command::Exit(_) | Command::Garbage => None,
@@ -211,7 +211,7 @@ impl Sandbox {
     fn take(&mut self, frame: Down) {
         match frame {
             Down::Ack { upto } => self.window.acknowledge(upto).unwrap(),
-            Down::Command(_) if self.leaving => {}
+            Down::Command(_) if self.evicting => {}
             Down::Command(Numbered { seq, frame }) => match self.receive.accept(seq) {
                 Acceptance::Deliver => self.handle(frame),
                 Acceptance::Duplicate => {}
@@ -232,7 +232,7 @@ impl Sandbox {
                 if ends_line {
                     let line = std::mem::take(&mut self.stdin);
                     let line = std::str::from_utf8(&line).unwrap().trim();
-                    let says = self.agent.as_mut().map(|agent| agent.hear(line)).unwrap_or_default();
+                    let says = self.agent.as_mut().map(|agent| agent.on_line(line)).unwrap_or_default();
                     self.say(says);
                 }
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use domain::session::SessionId;
 use domain::task::{TaskId, TaskRecord};
-use engine::{Engine, Labels, Operation};
+use engine::Operation;
 use store::{Answers, TaskFilter};
 
 use crate::agent::Command;
@@ -140,14 +140,13 @@ impl Scene {
             return vec!["the sessions were not deleted".to_owned()];
         }
         // Unused injected faults would affect the check below.
-        let (engine, everything) = (self.world.engine.clone(), Labels::new());
-        self.world.now(async { while engine.list_volumes(&everything).await.is_err() {} });
-        self.world.sweep();
+        self.world.engine.clear_failures();
+        self.world.remove_orphans();
         if std::mem::take(&mut self.world.settings.warm) > 0 {
-            // The coordinator removes its warm sandboxes. A sweep removes those of a killed coordinator.
+            // The coordinator removes its warm sandboxes. The maintenance removes those of a killed coordinator.
             self.world.shut_down();
             self.world.start();
-            self.world.sweep_everything();
+            self.world.remove_all_orphans();
         }
         self.world.remaining().into_iter().map(|left| format!("left behind: {left}")).collect()
     }

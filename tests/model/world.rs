@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coordinator::server::{Lifetime, Parts, Server};
-use engine::{Engine, FakeEngine, Labels, Limits, Network};
+use engine::{ContainerSummary, Engine, FakeEngine, Labels, Limits, Network};
 use gateway::{Credential, Credentials, Gateway, GatewaySettings, Prices};
 use sandbox::capacity::{Capacity, MemoryGauge};
 use sandbox::{Instance, LimitProof, Links, SandboxSettings, WarmSettings};
@@ -151,6 +151,8 @@ impl World {
             telemetry: observe::telemetry::Telemetry::default(),
             lifetime,
         };
+        // The failures of a play concern sandboxes, not the containers in which the image is asked for its version.
+        self.engine.spare_own_entry_points();
         Server::build(parts).await.unwrap()
     }
 
@@ -192,13 +194,13 @@ impl World {
         coordinator.runtime.block_on(bounded).expect("this never happened")
     }
 
-    pub(crate) fn sweep(&self) {
+    pub(crate) fn remove_orphans(&self) {
         let registry = self.registry_of();
         self.now(registry.context().sandboxes.remove_orphans()).unwrap();
     }
 
     /// Runs the removal of orphans, which the coordinator does once a minute.
-    pub(crate) fn sweep_everything(&self) {
+    pub(crate) fn remove_all_orphans(&self) {
         self.now(maintenance::remove_orphans(&self.registry_of()));
     }
 
@@ -211,7 +213,10 @@ impl World {
         let links = std::fs::read_dir(self.directory.path().join("run")).unwrap();
         let links = links.map(Result::unwrap).filter(|entry| entry.path().is_dir());
         let links = links.map(|entry| format!("link {}", entry.file_name().display()));
-        let containers = containers.unwrap().into_iter().map(|container| format!("container {}", container.name));
+        // A question to an image that a stop interrupts leaves its container to the next cleanup. It is no sandbox.
+        let is_sandbox = |container: &ContainerSummary| !container.labels.contains_key("claude-runner.asked-by");
+        let containers = containers.unwrap().into_iter().filter(is_sandbox);
+        let containers = containers.map(|container| format!("container {}", container.name));
         containers
             .chain(volumes.unwrap().into_iter().map(|volume| format!("volume {}", volume.name)))
             .chain(links)

@@ -2,5 +2,5 @@
 
 pub(crate) mod environment;
 pub(crate) mod image;
-pub(crate) mod leftovers;
+pub(crate) mod orphans;
 pub(crate) mod process;

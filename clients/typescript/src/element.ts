@@ -4,8 +4,8 @@ import { type GetTicket, type TicketAnswer, webSocket } from './socket.js';
 import { type EventCursor, follow } from './stream.js';
 import type { RunnerEvent } from './types.js';
 
-/** Beyond this the oldest entries go, so that a page that stays open for days stays light. */
-const MAX_ENTRIES = 2000;
+/** The maximum number of items. The oldest are removed first, so that a page that is open for days stays fast. */
+const MAX_ITEMS = 2000;
 
 const STYLE = `
 :host { display: block; font: 14px/1.5 var(--claude-runner-font, system-ui, sans-serif); color: var(--claude-runner-text, CanvasText);
@@ -30,7 +30,7 @@ pre, summary code { font: 12px/1.5 var(--claude-runner-mono, ui-monospace, monos
 details pre { margin: 4px 0 0; padding: 8px; max-height: 16em; overflow: auto; border-radius: 4px; background: color-mix(in srgb, currentColor 7%, transparent); }
 `;
 
-interface Entry {
+interface TranscriptItem {
   node: HTMLElement;
   seq: number;
   kind: 'text' | 'thinking' | 'other';
@@ -51,7 +51,7 @@ export class ClaudeRunnerStream extends HTMLElement {
   private readonly head: HTMLElement;
   private readonly state: HTMLElement;
   private readonly cost: HTMLElement;
-  private entries: Entry[] = [];
+  private items: TranscriptItem[] = [];
   private tools = new Map<string, HTMLElement>();
   private spent = 0;
   private running: AbortController | undefined;
@@ -107,7 +107,7 @@ export class ClaudeRunnerStream extends HTMLElement {
 
   private async run(session: string, getTicket: GetTicket, signal: AbortSignal, isRenewed = false): Promise<void> {
     this.log.replaceChildren();
-    [this.entries, this.tools, this.spent] = [[], new Map(), 0];
+    [this.items, this.tools, this.spent] = [[], new Map(), 0];
     this.cost.textContent = '';
     this.show('connecting', 'Connecting…');
     const url = (this.getAttribute('url') ?? location.origin).replace(/\/+$/, '');
@@ -165,7 +165,7 @@ export class ClaudeRunnerStream extends HTMLElement {
         this.spend(event.cost);
         const text = event.response ?? (event.output as { response?: unknown } | null)?.response;
         // Most often it was there already, as the last text.
-        if (typeof text === 'string' && !this.entries.some(({ node }) => node.textContent?.trim() === text.trim())) this.add(element('p', { part: 'answer' }, text), event.seq, 'other');
+        if (typeof text === 'string' && !this.items.some(({ node }) => node.textContent?.trim() === text.trim())) this.add(element('p', { part: 'answer' }, text), event.seq, 'other');
         this.tell('task-complete', event);
         return this.show('completed', 'Done');
       }
@@ -195,38 +195,38 @@ export class ClaudeRunnerStream extends HTMLElement {
     }
   }
 
-  /** Deltas of one block are one entry. */
+  /** Deltas of one block are one item. */
   private say({ type, text, seq, taskId, parentToolUseId }: { type: 'text' | 'thinking'; text: string; seq: number; taskId?: string; parentToolUseId?: string }): void {
     const of = `${taskId} ${parentToolUseId}`;
-    const last = this.entries.at(-1);
-    const entry = last?.kind === type && last.of === of ? last : this.add(element('p', { part: type, class: type }), seq, type, of);
+    const last = this.items.at(-1);
+    const item = last?.kind === type && last.of === of ? last : this.add(element('p', { part: type, class: type }), seq, type, of);
     const piece = document.createTextNode(text);
-    entry.node.append(piece);
-    entry.pieces.push([seq, piece]);
+    item.node.append(piece);
+    item.pieces.push([seq, piece]);
   }
 
   private note(text: string, seq: number): void {
     this.add(element('p', { part: 'note', class: 'note' }, text), seq, 'other');
   }
 
-  private add(node: HTMLElement, seq: number, kind: Entry['kind'], of = ''): Entry {
-    const entry: Entry = { node, seq, kind, of, pieces: [] };
-    this.entries.push(entry);
+  private add(node: HTMLElement, seq: number, kind: TranscriptItem['kind'], of = ''): TranscriptItem {
+    const item: TranscriptItem = { node, seq, kind, of, pieces: [] };
+    this.items.push(item);
     this.log.append(node);
-    while (this.entries.length > MAX_ENTRIES) this.entries.shift()?.node.remove();
-    return entry;
+    while (this.items.length > MAX_ITEMS) this.items.shift()?.node.remove();
+    return item;
   }
 
-  /** Text and thinking since then are void. An entry may have begun before, with the text of another message or block. */
+  /** Text and thinking since then are void. An item may have begun earlier, with the text of another message or block. */
   private discard(from: number | undefined): void {
     if (from === undefined) return;
-    for (const entry of this.entries) {
-      for (const [seq, piece] of entry.pieces) if (seq >= from) piece.remove();
-      entry.pieces = entry.pieces.filter(([seq]) => seq < from);
+    for (const item of this.items) {
+      for (const [seq, piece] of item.pieces) if (seq >= from) piece.remove();
+      item.pieces = item.pieces.filter(([seq]) => seq < from);
     }
-    const isVoid = ({ seq, kind }: Entry) => seq >= from && kind !== 'other';
-    for (const entry of this.entries) if (isVoid(entry)) entry.node.remove();
-    this.entries = this.entries.filter((entry) => !isVoid(entry));
+    const isVoid = ({ seq, kind }: TranscriptItem) => seq >= from && kind !== 'other';
+    for (const item of this.items) if (isVoid(item)) item.node.remove();
+    this.items = this.items.filter((item) => !isVoid(item));
   }
 
   private spend(cost: number): void {

@@ -42,7 +42,7 @@ pub enum AskError {
     #[error("`claude --version` in the image {image} did not start: {reason}")]
     NotStarted { image: String, reason: String },
     /// The program gave no version. It never will.
-    #[error("`claude --version` in the image {image} told no version: {reason}")]
+    #[error("`claude --version` in the image {image} reported no version: {reason}")]
     NoAnswer { image: String, reason: String },
 }
 

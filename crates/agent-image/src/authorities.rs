@@ -6,7 +6,7 @@ use network_access::NetworkAccess;
 use super::hash_of;
 
 /// The label with the hash of the certificates. It is missing from an image without any.
-const LABEL: &str = "claude-runner.authorities";
+pub(super) const LABEL: &str = "claude-runner.authorities";
 
 /// The steps that are appended to the Dockerfile.
 pub(super) const DOCKERFILE: &str = include_str!("../../../docker/authorities.Dockerfile");

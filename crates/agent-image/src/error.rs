@@ -48,7 +48,7 @@ pub enum ImageError {
     #[error("{name} is unchanged: the new image cannot be used")]
     Unusable { name: String, source: AskError },
 
-    #[error("{name} is unchanged: the package was {expected}, but `claude --version` in the new image says {found}")]
+    #[error("{name} is unchanged: the package was {expected}, but `claude --version` in the new image reports {found}")]
     OtherVersion { name: String, expected: String, found: Version },
 
     #[error(

@@ -16,7 +16,7 @@
 //! Invariants:
 //! - The content of the agent image is known: the Dockerfile, a CLI whose hash is checked, and `sandbox-init`. Nothing is
 //!   pulled from a registry of this project.
-//! - An image gets its name when its `claude` has run and told the expected version. Until then the name is unchanged.
+//! - An image is tagged only after its `claude --version` reported the expected version.
 //! - An image that was built from the same content is not built again.
 
 use std::collections::BTreeMap;
@@ -24,6 +24,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use domain::claude_code::Version;
 use engine::{BuildCache, BuildProgress, BuildSpec, Engine, EngineError, ImageInfo, Labels, archive};
 use futures::StreamExt as _;
 use network_access::NetworkAccess;
@@ -31,8 +32,6 @@ use sha2::{Digest as _, Sha256};
 
 pub use self::ask::{AskError, AskedIn, ask_version};
 pub use self::authorities::trusts_authorities;
-use domain::claude_code::Version;
-
 pub use self::error::ImageError;
 pub use self::presets::presets;
 use self::sandbox_init::SandboxInit;
@@ -84,7 +83,7 @@ pub struct BuildOptions {
     pub claude_package: Option<PathBuf>,
     /// A static sandbox-init for the engine's machine. `None` uses the embedded one.
     pub sandbox_init: Option<PathBuf>,
-    /// The directory that caches the fetched package. `None` uses ~/.cache.
+    /// The directory that caches the fetched package. With `None`, a package cannot be fetched.
     pub cache_dir: Option<PathBuf>,
     /// The proxies of the build and of npm, and the certificate authorities that the image trusts.
     pub network: NetworkAccess,
@@ -353,9 +352,8 @@ fn hash_of(parts: &[&[u8]], last: &[u8]) -> String {
 }
 
 fn cache_directory(options: &BuildOptions) -> Result<PathBuf, ImageError> {
-    let cache = options.cache_dir.clone().filter(|directory| !directory.as_os_str().is_empty());
-    let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
-    Ok(cache.ok_or(ImageError::NoCacheDirectory)?.join("claude-runner"))
+    let cache = options.cache_dir.as_ref().ok_or(ImageError::NoCacheDirectory)?;
+    Ok(cache.join("claude-runner"))
 }
 
 #[cfg(test)]

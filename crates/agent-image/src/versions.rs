@@ -37,7 +37,7 @@ pub struct Versions {
 pub const BUILD_AGAIN: &str =
     "Build it again with `claude-runner image build`, and then every image that starts FROM it";
 
-/// How much is known of a version.
+/// The extent to which a version is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Support {
     /// The contract tests passed with it.

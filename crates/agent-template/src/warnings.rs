@@ -1,8 +1,10 @@
-//! Files of a template that are copied as they are and do not work in a sandbox.
+//! Files of a template that are copied as they are and do not work in a sandbox, or do not have the effect that they should.
 
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
+
+use domain::plain;
 
 use super::TemplateError;
 
@@ -17,10 +19,27 @@ const HEAD_BYTES: u64 = 256;
 
 /// Returns one sentence for each file.
 pub(super) fn of(directory: &Path) -> Result<Vec<String>, TemplateError> {
-    let mut warnings = Vec::new();
+    let mut warnings = of_names(directory);
     look(directory, directory, &mut warnings)?;
     warnings.truncate(MAX_WARNINGS);
     Ok(warnings)
+}
+
+/// The files with a meaning, at the top of a template.
+const NAMES: [&str; 4] = ["AGENTS.md", "OUTPUT.md", "OUTPUT.schema.json", "agent.toml"];
+
+/// A misspelt settings file would be a limit without effect.
+fn of_names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    let near = |name: &str| NAMES.into_iter().find(|known| plain::is_misspelt(name, known));
+    let misspelt = names.iter().filter(|name| !NAMES.contains(&name.as_str())).filter_map(|name| {
+        let known = near(name).filter(|known| !names.iter().any(|name| name == known))?;
+        let shown = directory.join(name);
+        Some(format!("{}: the file is copied and has no effect; did you mean {known}?", shown.display()))
+    });
+    misspelt.collect()
 }
 
 fn look(root: &Path, directory: &Path, warnings: &mut Vec<String>) -> Result<(), TemplateError> {
@@ -98,4 +117,27 @@ fn of_script(path: &Path, head: &[u8], is_executable: bool, in_tools: bool) -> O
     let is_program = is_script || head.starts_with(b"\x7fELF");
     (in_tools && is_program && !is_executable)
         .then(|| format!("{shown}: the tool is not executable; run `chmod +x` on it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_file_is_named_and_others_pass() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["AGENTS.md", "Agent.toml", "OUTPUT.schema.jsn", "README.md", "agenda.txt"] {
+            std::fs::write(directory.path().join(name), "x").unwrap();
+        }
+        let warnings = of(directory.path()).unwrap();
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(
+            warnings[0].contains("Agent.toml") && warnings[0].ends_with("did you mean agent.toml?"),
+            "{warnings:?}"
+        );
+        assert!(warnings[1].ends_with("did you mean OUTPUT.schema.json?"), "{warnings:?}");
+        // With the file itself, the other one is a file like any.
+        std::fs::write(directory.path().join("agent.toml"), "").unwrap();
+        assert_eq!(of(directory.path()).unwrap().len(), 1);
+    }
 }

@@ -30,7 +30,7 @@ pub struct Agent {
     /// variables without which no task begins
     pub env: Vec<String>,
     pub mcp_servers: Vec<String>,
-    /// what is wrong with its template: file, line and what it may be
+    /// the problem of its template: file, line and a suggestion
     #[schema(required)]
     pub error: Option<String>,
     /// files of its template that do not work in a sandbox, a sentence for each

@@ -73,7 +73,7 @@ pub struct TaskQueued {
     pub session_id: SessionId,
     /// tasks ahead of it, or sessions where `reason` is `capacity` or `memory`
     pub position: usize,
-    /// what it waits for
+    /// the reason of the wait
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(inline, nullable = false)]
     pub reason: Option<QueuedReason>,
@@ -131,7 +131,7 @@ pub struct Init {
 pub struct ThinkingStart {
     #[serde(flatten)]
     pub head: WithinTask,
-    /// the tool call whose subagent this is of
+    /// the tool call that started the subagent of this event
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub parent_tool_use_id: Option<String>,
@@ -144,7 +144,7 @@ pub struct Thinking {
     #[serde(flatten)]
     pub head: WithinTask,
     pub text: String,
-    /// the tool call whose subagent this is of
+    /// the tool call that started the subagent of this event
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub parent_tool_use_id: Option<String>,
@@ -157,7 +157,7 @@ pub struct Text {
     #[serde(flatten)]
     pub head: WithinTask,
     pub text: String,
-    /// the tool call whose subagent this is of
+    /// the tool call that started the subagent of this event
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub parent_tool_use_id: Option<String>,
@@ -178,7 +178,7 @@ pub struct ToolStart {
     #[schema(nullable = false)]
     pub truncated: Option<bool>,
     pub tool_use_id: String,
-    /// the tool call whose subagent this is of
+    /// the tool call that started the subagent of this event
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub parent_tool_use_id: Option<String>,
@@ -198,7 +198,7 @@ pub struct ToolEnd {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub truncated: Option<bool>,
-    /// the tool call whose subagent this is of
+    /// the tool call that started the subagent of this event
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub parent_tool_use_id: Option<String>,
@@ -218,7 +218,7 @@ pub struct Retry {
     #[schema(nullable = false)]
     pub status: Option<u16>,
     pub reason: String,
-    /// text and thinking since this `seq` are void; what replaces them follows
+    /// text and thinking since this `seq` are void; their replacement follows
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub discards_from: Option<u64>,
@@ -231,7 +231,7 @@ pub struct Subagent {
     pub head: WithinTask,
     #[schema(inline)]
     pub phase: Phase,
-    /// of the agent, as it came; beyond 256 KiB a string with its beginning
+    /// of the agent, unchanged; beyond 256 KiB a string with its beginning
     #[schema(required)]
     pub frame: Value,
 }
@@ -319,7 +319,7 @@ pub struct Gap {
 pub struct Raw {
     #[serde(flatten)]
     pub head: WithinTask,
-    /// as it came; beyond 256 KiB a string with its beginning
+    /// unchanged; beyond 256 KiB a string with its beginning
     #[schema(required)]
     pub event: Value,
 }

@@ -19,7 +19,7 @@ pub struct Health {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub version: Option<String>,
-    /// Missing until the program in the agent image has told its version, too
+    /// Also missing until `claude --version` has run in the image
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(inline, nullable = false)]
     pub claude_code: Option<ClaudeCode>,

@@ -19,7 +19,7 @@ pub enum TaskRequest {
 pub struct SessionTaskRequest {
     #[schema(schema_with = crate::schema::session_id)]
     pub session_id: SessionId,
-    /// what the agent is asked
+    /// the message to the agent
     #[schema(min_length = 1, pattern = r"\S")]
     pub message: String,
     /// of a new session, see `GET /agents`; a session keeps it
@@ -60,7 +60,7 @@ pub struct SessionTaskRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RepositoryTaskRequest {
-    /// what is to be done, and where
+    /// the task, and the repository in words
     #[schema(min_length = 1, pattern = r"\S")]
     pub prompt: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,10 +1,14 @@
-//! Schemas that no attribute can say.
+//! Schemas that attributes cannot express.
 
 use serde_json::{Value, json};
 use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, SchemaType, Type};
 
-/// A session id, of which the pattern says what may not be in it.
-const SESSION_ID: &str = r"^[^/\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+$";
+/// The pattern of a session id excludes most characters that may not be in it, and spaces at its ends.
+const SESSION_ID: &str = concat!(
+    r"^[^ /\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\ufeff]",
+    r"([^/\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\ufeff]*",
+    r"[^ /\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\ufeff])?$"
+);
 
 fn one_of(words: &[&str]) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words.iter().copied())).build()
@@ -56,9 +60,10 @@ pub(crate) fn env() -> Object {
     ObjectBuilder::new()
         .schema_type(nullable(Type::Object))
         .description(Some(
-            "variables for the agent's tools, kept by the session: at most 64 KiB each and 1 MiB in all; names that steer the agent itself are refused",
+            "variables for the agent's tools, kept by the session: at most 1,000, 64 KiB each and 1 MiB in all; names that steer the agent itself are refused",
         ))
         .property_names(Some(name))
+        .max_properties(Some(domain::session::MAX_VARIABLES))
         .additional_properties(Some(AdditionalProperties::RefOr(value.into())))
         .build()
 }

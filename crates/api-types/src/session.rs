@@ -63,7 +63,7 @@ pub struct Ticket {
     pub ticket: String,
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Time,
-    /// what the page gives to `new WebSocket`
+    /// the second argument of the page's `new WebSocket`
     #[schema(value_type = Vec<String>, min_items = 2, max_items = 2)]
     pub protocols: [String; 2],
 }

@@ -11,11 +11,13 @@ mod rate;
 mod share;
 mod shares;
 mod tickets;
+mod turns;
 
 pub use caller::Caller;
 pub use keys::Keys;
 pub use rate::{Rate, TooManyRequests};
 pub(crate) use share::{Exhausted, Holder, Pool, Share, network};
 pub use shares::Shares;
-pub(crate) use shares::{BodyShare, HeldShare};
+pub(crate) use shares::{CallerShares, HeldShare};
 pub use tickets::{Ticket, Tickets};
+pub(crate) use turns::Turn;

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use self::encoding::Encoding;
 use super::{ApiError, MAX_BODY_BYTES, fields};
-use crate::access::{BodyShare, Share};
+use crate::access::{CallerShares, Share};
 
 /// The time limits of reading a body.
 #[derive(Clone, Copy)]
@@ -25,6 +25,9 @@ struct Patience {
     /// The time limit of the whole body, however slowly it arrives.
     total: Duration,
 }
+
+/// Above this size, a body is parsed on a thread for blocking work. Smaller ones take less than a millisecond.
+const INLINE_BYTES: usize = 64 * 1024;
 
 /// At this limit, the largest body may arrive at 35 KB/s.
 const PATIENCE: Patience = Patience { idle: Duration::from_secs(15), total: Duration::from_mins(2) };
@@ -42,8 +45,13 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
         let encoding = Encoding::of(request.headers())?;
         // A compressed body may become as large as any other.
         let length = request.body().size_hint().exact().filter(|_| encoding == Encoding::Identity);
-        let share = request.extensions().get::<BodyShare>().map(|share| share.reserve(length)).transpose()?;
-        let bytes = encoding.decode(read_in_time(request.into_body(), PATIENCE).await?)?;
+        let share = request.extensions().get::<CallerShares>().map(|shares| shares.reserve(length)).transpose()?;
+        let received = read_in_time(request.into_body(), PATIENCE).await?;
+        let bytes = match encoding {
+            Encoding::Identity => encoding.decode(received)?,
+            // A thousand compressed bytes may be a million.
+            Encoding::Gzip => blocking(move || encoding.decode(received)).await?,
+        };
         Ok(RawBody { bytes, share })
     }
 }
@@ -79,28 +87,45 @@ impl RawBody {
     }
 
     /// Decodes JSON. An error names the field and what it may be.
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        let mut json = serde_json::Deserializer::from_slice(&self.bytes);
-        let mut unknown: Option<String> = None;
-        let mut note = |path: serde_ignored::Path<'_>| {
-            unknown.get_or_insert_with(|| path.to_string());
-        };
-        let noting = serde_ignored::Deserializer::new(&mut json, &mut note);
-        let value = serde_path_to_error::deserialize(noting).map_err(|error| {
-            let path = error.path().to_string();
-            let cause = error.into_inner();
-            match cause.classify() {
-                serde_json::error::Category::Data if path != "." => {
-                    ApiError::invalid(format!("{path}: {}", words(&cause)))
-                }
-                serde_json::error::Category::Data => ApiError::invalid(words(&cause)),
-                _ => ApiError::invalid(format!("the body is not JSON: {cause}")),
-            }
-        })?;
-        json.end().map_err(|error| ApiError::invalid(format!("the body is not JSON: {error}")))?;
-        fields::check::<T>("field", unknown.as_deref())?;
-        Ok(value)
+    pub(super) async fn json<T: DeserializeOwned + Send + 'static>(&self) -> Result<T, ApiError> {
+        if self.bytes.len() <= INLINE_BYTES {
+            return parse(&self.bytes);
+        }
+        let bytes = self.bytes.clone();
+        blocking(move || parse(&bytes)).await
     }
+}
+
+/// Does work that takes too long for a thread on which other requests run.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(ApiError::internal(&error)))
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // A structure would be read from a list too, by its order.
+    if bytes.trim_ascii().starts_with(b"[") {
+        return Err(ApiError::invalid("the body must be an object, not a list"));
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let mut unknown: Option<String> = None;
+    let mut note = |path: serde_ignored::Path<'_>| {
+        unknown.get_or_insert_with(|| path.to_string());
+    };
+    let noting = serde_ignored::Deserializer::new(&mut json, &mut note);
+    let value = serde_path_to_error::deserialize(noting).map_err(|error| {
+        let path = error.path().to_string();
+        let cause = error.into_inner();
+        match cause.classify() {
+            serde_json::error::Category::Data if path != "." => ApiError::invalid(format!("{path}: {}", words(&cause))),
+            serde_json::error::Category::Data => ApiError::invalid(words(&cause)),
+            _ => ApiError::invalid(format!("the body is not JSON: {cause}")),
+        }
+    })?;
+    json.end().map_err(|error| ApiError::invalid(format!("the body is not JSON: {error}")))?;
+    fields::check::<T>("field", unknown.as_deref())?;
+    Ok(value)
 }
 
 /// The message without its place in the body, which the field's name replaces.

@@ -26,7 +26,7 @@ pub(super) async fn page(headers: HeaderMap) -> Response {
     INDEX.page(&headers)
 }
 
-/// `GET /assets/{file}`. A name stands for one content for ever.
+/// `GET /assets/{file}`. The content of a name never changes.
 pub(super) async fn asset(Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
     match FILES.iter().find(|file| file.name == name) {
         Some(file) => Ok(file.answer(&headers, HeaderValue::from_static("public, max-age=31536000, immutable"))),

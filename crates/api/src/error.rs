@@ -1,5 +1,8 @@
 //! Errors as `application/problem+json` (RFC 9457). The only place that turns one into a response.
 
+mod conversions;
+mod task;
+
 use api_types::Nullable;
 use api_types::problem::{Problem, ProblemStatus};
 use axum::response::{IntoResponse, Response};
@@ -7,12 +10,9 @@ use domain::access::Scope;
 use domain::task::{ErrorType, TaskRecord};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode, Uri};
-use sandbox::{ArchiveError, FilesError};
-use sessions::registry::RegistryError;
-use sessions::session::SubmitError;
-use store::StoreError;
 use tracing::error;
 
+use self::task::status_of;
 use super::perimeter::Refusal;
 use super::view;
 use crate::access::{Exhausted, TooManyRequests};
@@ -108,7 +108,7 @@ impl ApiError {
         ApiError::unauthorized(NO_KEY)
     }
 
-    /// The sentence tells a wrong credential from a missing one, but not a revoked key from one that never was.
+    /// The sentence distinguishes a wrong credential from a missing one, but not a revoked key from an unknown one.
     pub(super) fn unauthorized(sentence: &'static str) -> Self {
         ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence)
     }
@@ -170,7 +170,7 @@ impl ApiError {
     }
 
     pub(super) fn lists_busy() -> Self {
-        let sentence = "too many lists are read at the moment, or this one took too long; try again soon";
+        let sentence = "too many lists are being read, or this one took too long; try again soon";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "lists_busy", sentence).retry_after(2)
     }
 
@@ -247,113 +247,9 @@ impl ApiError {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable", sentence).retry_after(5)
     }
 
-    fn internal(cause: &dyn std::error::Error) -> Self {
+    pub(super) fn internal(cause: &dyn std::error::Error) -> Self {
         error!(cause = ?cause, "request failed: {cause}");
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error; see the server's log")
-    }
-}
-
-/// The status and the code for each way in which a task fails.
-const fn status_of(error_type: ErrorType) -> (StatusCode, &'static str) {
-    match error_type {
-        ErrorType::Aborted => (StatusCode::CONFLICT, "aborted"),
-        ErrorType::Deleted => (StatusCode::CONFLICT, "deleted"),
-        ErrorType::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
-        ErrorType::Stalled => (StatusCode::GATEWAY_TIMEOUT, "stalled"),
-        ErrorType::AuthExpired => (StatusCode::SERVICE_UNAVAILABLE, "auth_expired"),
-        ErrorType::NoCredential => (StatusCode::SERVICE_UNAVAILABLE, "no_credential"),
-        ErrorType::CapacityReached => (StatusCode::SERVICE_UNAVAILABLE, "capacity_reached"),
-        ErrorType::ModelUnreachable => (StatusCode::SERVICE_UNAVAILABLE, "model_unreachable"),
-        ErrorType::EngineUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable"),
-        ErrorType::MaxTurns => (StatusCode::BAD_GATEWAY, "max_turns"),
-        ErrorType::BudgetExceeded => (StatusCode::BAD_GATEWAY, "budget_exceeded"),
-        ErrorType::InvalidOutput => (StatusCode::BAD_GATEWAY, "invalid_output"),
-        ErrorType::ModelRefused => (StatusCode::BAD_GATEWAY, "model_refused"),
-        ErrorType::McpServerFailed => (StatusCode::BAD_GATEWAY, "mcp_server_failed"),
-        ErrorType::ExitCode => (StatusCode::BAD_GATEWAY, "exit_code"),
-        ErrorType::OomKilled => (StatusCode::BAD_GATEWAY, "oom_killed"),
-        ErrorType::ContainerLost => (StatusCode::BAD_GATEWAY, "container_lost"),
-        ErrorType::RepoNotFound => (StatusCode::BAD_GATEWAY, "repo_not_found"),
-        ErrorType::RepoAmbiguous => (StatusCode::BAD_GATEWAY, "repo_ambiguous"),
-        ErrorType::CloneFailed => (StatusCode::BAD_GATEWAY, "clone_failed"),
-        ErrorType::PushRejected => (StatusCode::BAD_GATEWAY, "push_rejected"),
-        ErrorType::NothingToDo => (StatusCode::BAD_GATEWAY, "nothing_to_do"),
-    }
-}
-
-impl From<&StoreError> for ApiError {
-    fn from(error: &StoreError) -> Self {
-        match error {
-            StoreError::Full(_) => {
-                let sentence = "the server's disk is full; nothing was accepted, and it works again when there is room";
-                ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", sentence).retry_after(30)
-            }
-            StoreError::IdempotencyKeyUsed { task, same_body: _ } => {
-                let sentence = "this Idempotency-Key was used for another request; take a new key for a new request";
-                let mut error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_conflict", sentence);
-                error.problem.task_id = Some(task.clone());
-                error
-            }
-            StoreError::Busy | StoreError::TimedOut => ApiError::lists_busy(),
-            other => ApiError::internal(other),
-        }
-    }
-}
-
-impl From<StoreError> for ApiError {
-    fn from(error: StoreError) -> Self {
-        ApiError::from(&error)
-    }
-}
-
-impl From<RegistryError> for ApiError {
-    fn from(error: RegistryError) -> Self {
-        match error {
-            RegistryError::Store(error) => error.as_ref().into(),
-            RegistryError::ShuttingDown => ApiError::shutting_down(),
-        }
-    }
-}
-
-impl From<SubmitError> for ApiError {
-    fn from(error: SubmitError) -> Self {
-        match error {
-            SubmitError::QueueFull(_) => {
-                ApiError::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", error.to_string()).retry_after(5)
-            }
-            SubmitError::Store(error) => error.as_ref().into(),
-            SubmitError::ShuttingDown => ApiError::shutting_down(),
-            SubmitError::OtherAgent(_) => ApiError::new(StatusCode::CONFLICT, "agent_conflict", error.to_string()),
-            SubmitError::EnvMissing { .. } | SubmitError::EnvTooLarge(_) => ApiError::invalid(error.to_string()),
-        }
-    }
-}
-
-impl From<FilesError> for ApiError {
-    fn from(error: FilesError) -> Self {
-        let sentence = format!("path: {error}");
-        match error {
-            FilesError::NotFound => ApiError::new(StatusCode::NOT_FOUND, "file_not_found", sentence),
-            FilesError::Symlink(_) | FilesError::Special(_) => ApiError::invalid(sentence),
-            FilesError::Busy => {
-                ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", error.to_string()).retry_after(2)
-            }
-            FilesError::Removed => ApiError::new(StatusCode::CONFLICT, "deleted", error.to_string()),
-            FilesError::Engine(cause) => ApiError::engine(&cause),
-        }
-    }
-}
-
-impl From<ArchiveError> for ApiError {
-    fn from(error: ArchiveError) -> Self {
-        match error {
-            ArchiveError::Engine(cause) => ApiError::engine(&cause),
-            // The file changed or disappeared while it was read.
-            ArchiveError::Malformed(_) | ArchiveError::Cut => {
-                let sentence = "the files changed while they were read; try again";
-                ApiError::new(StatusCode::CONFLICT, "changed", sentence).retry_after(1)
-            }
-        }
     }
 }
 

@@ -22,10 +22,13 @@ use tokio_util::sync::CancellationToken;
 use super::authorize::visible;
 use super::extract::{Path, Query};
 use super::{Api, ApiError, view};
-use crate::access::Caller;
+use crate::access::{Caller, CallerShares, Turn};
 
 /// The interval of keep-alives, so that proxies do not close an idle stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Up to this size, an event and its end of line are sent as one piece.
+const COPIED_BYTES: usize = 16 * 1024;
 
 /// The epoch of a session, on answers with numbered events.
 pub(super) const EPOCH: HeaderName = HeaderName::from_static("session-epoch");
@@ -42,6 +45,7 @@ pub(super) struct EventsQuery {
 pub(super) async fn events(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
+    Extension(shares): Extension<CallerShares>,
     Path(id): Path<String>,
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
@@ -61,7 +65,7 @@ pub(super) async fn events(
     let until = if follow { u64::MAX } else { latest };
     let ends = [api.shutdown.clone(), caller.revoked];
     let counted = api.metrics.subscribed(if wants_lines { Transport::Lines } else { Transport::ServerSent });
-    let pages = pages(&log, since, until, counted);
+    let pages = pages(&log, since, until, counted, shares);
     Ok((epoch(log.epoch()), live(wants_lines, pages, ends, lines, server_sent)).into_response())
 }
 
@@ -70,22 +74,35 @@ pub(super) fn epoch(epoch: Epoch) -> [(HeaderName, String); 1] {
     [(EPOCH, epoch.to_string())]
 }
 
-/// Answers with the items, as lines or as server-sent events. It ends early if the server or the caller's key does.
-pub(super) fn live<T: Send + 'static>(
+/// Answers with the items, as lines or as server-sent events. It ends early if the server or the caller's key does. Each item
+/// becomes text piece by piece, as the client reads: the pieces are copies, while the items are shared.
+pub(super) fn live<T, L, E>(
     as_lines: bool,
     items: impl Stream<Item = T> + Send + 'static,
     [shutdown, revoked]: [CancellationToken; 2],
-    lines: fn(T) -> Bytes,
-    server_sent: fn(T) -> Vec<Event>,
-) -> Response {
+    lines: fn(T) -> L,
+    server_sent: fn(T) -> E,
+) -> Response
+where
+    T: Send + 'static,
+    L: Iterator<Item = Bytes> + Send + 'static,
+    E: Iterator<Item = Event> + Send + 'static,
+{
     // Both are checked before each item, so that no item is sent with a key that is no longer valid.
     let items = items.take_until(shutdown.cancelled_owned()).take_until(revoked.cancelled_owned());
     if as_lines {
-        let lines = items.map(move |item| Ok::<_, Infallible>(lines(item)));
+        let lines = items.flat_map(move |item| stream::iter(lines(item)).map(Ok::<_, Infallible>));
         return ([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response();
     }
     let events = items.flat_map(move |item| stream::iter(server_sent(item)).map(Ok::<_, Infallible>));
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+}
+
+/// A page for one client. While the client has not read it, the page holds its turn, if it was read from the store.
+struct SentPage {
+    epoch: Epoch,
+    page: Page,
+    _turn: Option<Turn>,
 }
 
 /// The pages of a log after `since` and up to `until`.
@@ -94,15 +111,20 @@ fn pages(
     since: EventCursor,
     until: u64,
     counted: Subscribed,
-) -> impl Stream<Item = (Epoch, Page)> + use<> {
+    shares: CallerShares,
+) -> impl Stream<Item = SentPage> + use<> {
     // The subscriber counts for as long as the stream exists.
-    stream::unfold((log.cursor(since), counted), move |(mut cursor, counted): (Cursor, Subscribed)| async move {
+    let reader = (log.cursor(since), counted, shares);
+    stream::unfold(reader, move |(mut cursor, counted, shares): (Cursor, Subscribed, CallerShares)| async move {
         if cursor.since() >= until {
             return None;
         }
-        match cursor.next().await {
-            Ok(Page::End) => None,
-            Ok(page) => Some(((cursor.epoch(), page), (cursor, counted))),
+        match cursor.next_with(shares.page(1)).await {
+            Ok((Page::End, _)) => None,
+            Ok((page, turn)) => {
+                let page = SentPage { epoch: cursor.epoch(), page, _turn: turn };
+                Some((page, (cursor, counted, shares)))
+            }
             Err(error) => {
                 tracing::warn!(%error, "could not read events for a subscriber");
                 None
@@ -111,31 +133,36 @@ fn pages(
     })
 }
 
-fn lines((epoch, page): (Epoch, Page)) -> Bytes {
-    let mut bytes = Vec::new();
-    match page {
-        Page::Events(events) => {
-            for (_, json) in events.events() {
-                bytes.extend_from_slice(&json);
-                bytes.push(b'\n');
-            }
-        }
-        Page::Gap(missing) => bytes.extend((gap(&missing, epoch) + "\n").into_bytes()),
-        Page::End => {}
+impl SentPage {
+    /// The numbers and the JSON of the events. The iterator holds the page's turn.
+    fn into_events(self) -> impl Iterator<Item = (u64, Bytes)> + Send + 'static {
+        let events = match &self.page {
+            Page::Events(events) => events.events().collect(),
+            Page::Gap(missing) => vec![(missing.to, gap(missing, self.epoch).into())],
+            Page::End => Vec::new(),
+        };
+        events.into_iter().inspect(move |_| {
+            let _held = &self;
+        })
     }
-    bytes.into()
 }
 
-fn server_sent((epoch, page): (Epoch, Page)) -> Vec<Event> {
-    // The cursor is the event's id, so that a browser sends it as `Last-Event-ID` when it reconnects.
-    let at = |seq| Event::default().id(EventCursor { epoch: Some(epoch), seq }.to_string());
-    match page {
-        Page::Events(events) => {
-            events.events().map(|(seq, json)| at(seq).data(String::from_utf8_lossy(&json))).collect()
+fn lines(page: SentPage) -> impl Iterator<Item = Bytes> + Send + 'static {
+    page.into_events().flat_map(|(_, json)| {
+        // A large event is not copied for each reader.
+        if json.len() > COPIED_BYTES {
+            return vec![json, Bytes::from_static(b"\n")];
         }
-        Page::Gap(missing) => vec![at(missing.to).data(gap(&missing, epoch))],
-        Page::End => Vec::new(),
-    }
+        vec![[&json[..], b"\n"].concat().into()]
+    })
+}
+
+fn server_sent(page: SentPage) -> impl Iterator<Item = Event> + Send + 'static {
+    let epoch = Some(page.epoch);
+    // The cursor is the event's id, so that a browser sends it as `Last-Event-ID` when it reconnects.
+    page.into_events().map(move |(seq, json)| {
+        Event::default().id(EventCursor { epoch, seq }.to_string()).data(String::from_utf8_lossy(&json))
+    })
 }
 
 /// The event that stands for missing ones. `epoch`: the session's.

@@ -1,7 +1,10 @@
 //! Extractors for path and query that answer errors in our form.
 
+use std::borrow::Cow;
+
 use axum::extract::FromRequestParts;
 use axum::extract::rejection::{PathRejection, QueryRejection};
+use http::Uri;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
@@ -19,13 +22,18 @@ pub(super) struct Query<T>(pub(super) T);
 /// The parameter of a ticket, which the access check has read.
 const TICKET: &str = "ticket";
 
+/// The names of a request's parameters, without that of a ticket.
+pub(super) fn parameters(uri: &Uri) -> impl Iterator<Item = Cow<'_, str>> {
+    let query = uri.query().unwrap_or_default().as_bytes();
+    form_urlencoded::parse(query).map(|(name, _)| name).filter(|name| name != TICKET)
+}
+
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let axum::extract::Query(query) = axum::extract::Query::try_from_uri(&parts.uri)?;
-        let text = parts.uri.query().unwrap_or_default().as_bytes();
-        let names: Vec<_> = form_urlencoded::parse(text).map(|(name, _)| name).filter(|name| name != TICKET).collect();
+        let names: Vec<_> = parameters(&parts.uri).collect();
         fields::check::<T>("parameter", names.iter().map(|name| &**name))?;
         Ok(Query(query))
     }

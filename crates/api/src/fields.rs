@@ -44,7 +44,7 @@ impl<'de> Deserializer<'de> for Fields<'_> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(Error::custom("this is no structure"))
+        Err(Error::custom("this is not a structure"))
     }
 
     forward_to_deserialize_any! {

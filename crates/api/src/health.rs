@@ -20,8 +20,8 @@ use super::authorize::known_caller;
 use super::session::prefix;
 use super::{Api, ApiError, agents};
 
-/// The time for which `GET /ready` waits for the program in the image. It usually takes half a second.
-const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time for which `GET /ready` waits for the first answer of the program in the image. It usually takes half a second.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// `OPTIONS` on the paths that a load balancer asks. It answers while the process runs, like `GET /health`.
 pub(super) async fn options() -> (StatusCode, [(HeaderName, HeaderValue); 1]) {
@@ -129,9 +129,9 @@ fn claude_code(version: Version) -> ClaudeCode {
     ClaudeCode { version: version.to_string(), support }
 }
 
-/// Names the Claude Code in an image. The first question starts a container, later ones none.
+/// Names the Claude Code in an image. The server asks each new image by itself, so this starts no container.
 async fn with_claude_code(sandboxes: &SandboxHost, image: &str, id: &str) -> Result<String, String> {
-    let version = match timeout(ASK_TIMEOUT, sandboxes.claude_code(id)).await {
+    let version = match timeout(ANSWER_TIMEOUT, sandboxes.reported_claude_code(id)).await {
         Ok(answer) => answer.map_err(|error| error.to_string())?,
         Err(_) => return Err(format!("{image} is being asked for its version of Claude Code")),
     };

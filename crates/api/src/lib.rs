@@ -25,7 +25,7 @@
 //! - `error` is the only place that makes an error response.
 //! - Host and Origin are checked before the key, and the key before the body is read.
 //! - A caller whose key has a prefix gets the same answer for another's session as for one that does not exist.
-//! - No crate but this one knows HTTP statuses, axum or WebSocket frames of callers.
+//! - Only this crate handles HTTP statuses, axum and WebSocket frames of callers.
 //! - A key, and an address without one, has a share of everything that is bounded, so that one caller cannot take all.
 //! - A handler that streams reads from the store or the feed. It never makes a session's worker wait.
 
@@ -58,6 +58,7 @@ mod stream;
 mod submission;
 mod task;
 mod ticket;
+mod unread;
 mod usage;
 mod view;
 mod watch;
@@ -70,7 +71,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
-use axum::routing::{get, post, put};
+use axum::routing::{MethodRouter, get, post, put};
 use forge::GitHub;
 use gateway::{Gateway, PriceFeed};
 use observe::metrics::Metrics;
@@ -117,7 +118,7 @@ pub struct Api {
     pub perimeter: Arc<Perimeter>,
     /// Streams run here. They outlive the request that opened them.
     pub streams: TaskTracker,
-    /// A WebSocket subscriber that reads nothing for this long is disconnected.
+    /// A client that reads nothing for this long is disconnected.
     pub subscriber_timeout: Duration,
     pub metrics: Metrics,
     pub webhooks: Arc<WebhookRules>,
@@ -142,30 +143,33 @@ pub fn router(api: Api) -> Router {
     let admit = from_fn_with_state(api.clone(), authorize::admit);
     let source = from_fn_with_state(Arc::clone(&api.perimeter), perimeter::check_source);
     let counted = api.metrics.clone();
+    // Requests without parameters, and requests without a body.
+    let plain = |route: MethodRouter<Api>| route.route_layer(from_fn(unread::refuse_parameters));
+    let empty = |route: MethodRouter<Api>| route.route_layer(from_fn(unread::refuse_body));
     Router::new()
-        .route("/task", post(task::submit))
-        .route("/task/{id}", get(task::show))
+        .route("/task", plain(post(task::submit)))
+        .route("/task/{id}", plain(get(task::show)))
         .route("/task/{id}/logs", get(logs::logs))
-        .route("/task/{id}/abort", post(task::abort))
-        .route("/task/{id}/retry", post(task::retry))
+        .route("/task/{id}/abort", empty(post(task::abort)))
+        .route("/task/{id}/retry", plain(empty(post(task::retry))))
         .route("/tasks", get(task::list))
         .route("/sessions", get(session::list))
-        .route("/session/{id}", get(session::show).delete(session::delete))
-        .route("/session/{id}/reset", post(session::reset))
-        .route("/session/{id}/ticket", post(ticket::issue))
-        .route("/session/{id}/credential", put(session::set_credential).delete(session::delete_credential))
+        .route("/session/{id}", plain(empty(get(session::show).delete(session::delete))))
+        .route("/session/{id}/reset", plain(empty(post(session::reset))))
+        .route("/session/{id}/ticket", plain(post(ticket::issue)))
+        .route("/session/{id}/credential", plain(put(session::set_credential).delete(session::delete_credential)))
         .route("/session/{id}/events", get(events::events))
         .route("/session/{id}/files", get(files::root))
         .route("/session/{id}/files/{*path}", get(files::path))
         .route("/stream/{id}", get(stream::open))
-        .route("/agents", get(agents::list))
-        .route("/models", get(models::list))
-        .route("/models/refresh", post(models::refresh))
-        .route("/sandboxes", get(sandboxes::sandboxes))
-        .route("/watch", get(watch::watch))
+        .route("/agents", plain(get(agents::list)))
+        .route("/models", plain(get(models::list)))
+        .route("/models/refresh", plain(empty(post(models::refresh))))
+        .route("/sandboxes", plain(get(sandboxes::sandboxes)))
+        .route("/watch", plain(get(watch::watch)))
         .route("/usage", get(usage::usage))
         .route("/webhooks", get(webhook::list))
-        .route("/webhooks/{id}/replay", post(webhook::replay))
+        .route("/webhooks/{id}/replay", plain(empty(post(webhook::replay))))
         .route("/metrics", get(metrics::expose))
         .route("/health", get(health::health).options(health::options))
         .route("/ready", get(health::ready).options(health::options))

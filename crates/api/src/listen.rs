@@ -47,6 +47,8 @@ struct Patience {
     linger: linger::Patience,
     /// The time until a request must have shown a key, if keys are required.
     stranger: Duration,
+    /// The time in which a client must read some of its answer. A WebSocket has a limit of its own.
+    stall: Duration,
 }
 
 /// Reverse proxies keep connections for a minute, and must be the ones that close them.
@@ -55,10 +57,12 @@ const PATIENCE: Patience = Patience {
     idle: Duration::from_secs(90),
     linger: linger::PATIENCE,
     stranger: places::STRANGER_TIMEOUT,
+    stall: Duration::from_secs(30),
 };
 
 /// The maximum size of request line and headers together. A larger head gets 431.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// So much of a half-sent head, and of an answer that is not read, may be in memory for each connection.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 /// Browsers send about twenty.
 const MAX_HEADERS: usize = 100;
@@ -69,12 +73,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// The time in which a stranger has to read its last answer.
 const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves until `closing`. Connections run on `tracker`; at the end each may finish the request that it is at.
+/// Serves until `closing`. Connections run on `tracker`; at the end each may finish the request that it is at. A client that reads
+/// nothing of its answer for `stall` is disconnected.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     guard: Arc<Guard>,
     proxies: TrustedProxies,
+    stall: Duration,
     closing: CancellationToken,
     tracker: TaskTracker,
 ) {
@@ -84,7 +90,7 @@ pub async fn serve(
         proxies: Arc::new(proxies),
         places: Places::new(),
         closing,
-        patience: PATIENCE,
+        patience: Patience { stall, ..PATIENCE },
     };
     let closing = server.closing.clone();
     loop {

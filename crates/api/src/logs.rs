@@ -15,17 +15,20 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use observe::metrics::Transport;
 use serde::Deserialize;
-use sessions::session::Cursor;
+use sessions::session::{Cursor, Page};
 use store::{Store, StoreError};
 
 use super::events::{NDJSON, is_set};
 use super::extract::{Path, Query};
 use super::task::visible_listed_task;
 use super::{Api, ApiError, events};
-use crate::access::Caller;
+use crate::access::{Caller, CallerShares, Turn};
 
 /// Rows read at once.
 const PAGE: usize = 256;
+
+/// The unit of turns.
+const MEBIBYTE: usize = 1 << 20;
 
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
@@ -46,6 +49,7 @@ enum Format {
 pub(super) async fn logs(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
+    Extension(shares): Extension<CallerShares>,
     Path(id): Path<String>,
     Query(query): Query<LogsQuery>,
 ) -> Result<Response, ApiError> {
@@ -65,7 +69,7 @@ pub(super) async fn logs(
     };
     // The epoch belongs to the session that the task was submitted to, which may be deleted.
     let epoch = store.session_epoch(record.session).await?;
-    let reader = Reader { store, task, format, since: 0, news, ended: false };
+    let reader = Reader { store, task, format, since: 0, news, ended: false, shares, turn: None };
     let revoked = caller.revoked.cancelled_owned();
     let counted = reader.news.is_some().then(|| api.metrics.subscribed(Transport::Log));
     let pages = stream::unfold((reader, counted), |(mut reader, counted)| async move {
@@ -94,15 +98,21 @@ struct Reader {
     news: Option<Cursor>,
     /// The task had ended before the last read, so that read saw everything.
     ended: bool,
+    shares: CallerShares,
+    /// The turn of the page that the client reads.
+    turn: Option<Turn>,
 }
 
 impl Reader {
     /// Returns the next piece; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
+            // The client has read the previous page.
+            self.turn = None;
             match self.page().await {
                 Ok(page) if !page.is_empty() => return Some(page),
-                Ok(_) => {}
+                // Nothing is held while nothing comes.
+                Ok(_) => self.turn = None,
                 Err(error) => {
                     tracing::warn!(%error, task.id = %self.task, "could not read a task's log");
                     return None;
@@ -112,7 +122,7 @@ impl Reader {
             // Asked *before* reading on, so that what is written with the end is read after it.
             self.ended =
                 self.store.listed_task(&self.task).await.ok().flatten().is_none_or(|task| task.status.is_final());
-            if !self.ended && !matches!(news.next().await, Ok(sessions::session::Page::Events(_))) {
+            if !self.ended && !matches!(news.next_with(self.shares.page(1)).await, Ok((Page::Events(_), _))) {
                 self.ended = true;
             }
         }
@@ -122,16 +132,7 @@ impl Reader {
     async fn page(&mut self) -> Result<Bytes, StoreError> {
         let mut bytes = Vec::new();
         loop {
-            let rows: Vec<(u64, Bytes)> = match self.format {
-                Format::Lines => {
-                    let lines = self.store.task_lines(&self.task, self.since, PAGE).await?;
-                    lines.into_iter().map(|line| (line.number, line.line)).collect()
-                }
-                Format::Text | Format::Events => {
-                    let events = self.store.task_events(&self.task, self.since, PAGE).await?;
-                    events.into_iter().map(|event| (event.seq, event.json)).collect()
-                }
-            };
+            let rows = self.rows().await?;
             let Some((last, _)) = rows.last() else { return Ok(bytes.into()) };
             self.since = *last;
             for (_, row) in rows {
@@ -147,6 +148,40 @@ impl Reader {
                 return Ok(bytes.into());
             }
         }
+    }
+}
+
+impl Reader {
+    /// Reads the next rows, and takes as many turns as they have mebibytes. A page has about one, and at least one row: a line of the
+    /// CLI may have sixteen.
+    async fn rows(&mut self) -> Result<Vec<(u64, Bytes)>, StoreError> {
+        let mut mebibytes = 1;
+        loop {
+            // Returned first: a reader that waits for more turns while it holds some could wait for ever.
+            self.turn = None;
+            let turn = self.shares.page(mebibytes).await;
+            let rows = self.read().await?;
+            let bytes: usize = rows.iter().map(|(_, row)| row.len()).sum();
+            let needed = u32::try_from(bytes / MEBIBYTE).unwrap_or(u32::MAX).max(1);
+            if needed <= mebibytes {
+                self.turn = Some(turn);
+                return Ok(rows);
+            }
+            mebibytes = needed;
+        }
+    }
+
+    async fn read(&self) -> Result<Vec<(u64, Bytes)>, StoreError> {
+        Ok(match self.format {
+            Format::Lines => {
+                let lines = self.store.task_lines(&self.task, self.since, PAGE).await?;
+                lines.into_iter().map(|line| (line.number, line.line)).collect()
+            }
+            Format::Text | Format::Events => {
+                let events = self.store.task_events(&self.task, self.since, PAGE).await?;
+                events.into_iter().map(|event| (event.seq, event.json)).collect()
+            }
+        })
     }
 }
 

@@ -96,7 +96,7 @@ pub(super) async fn set_credential(
     body: RawBody,
 ) -> Result<StatusCode, ApiError> {
     let session = session_of(&caller, &id)?;
-    let CredentialBody { api_key, oauth_token } = body.json()?;
+    let CredentialBody { api_key, oauth_token } = body.json().await?;
     let [key_name, token_name] = CREDENTIAL_NAMES;
     let (field, own) = match (api_key, oauth_token) {
         (Some(value), None) => ("apiKey", OwnCredential { name: key_name, value: value.into() }),

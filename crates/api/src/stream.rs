@@ -10,6 +10,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use domain::session::{EventCursor, SessionId};
+use futures::FutureExt as _;
 use http::HeaderMap;
 use observe::metrics::Transport;
 use serde::Deserialize;
@@ -23,7 +24,7 @@ use super::authorize::{STREAM_PROTOCOL, visible};
 use super::events::{gap, parse_since};
 use super::extract::{Path, Query};
 use super::{Api, ApiError, view};
-use crate::access::{Caller, HeldShare};
+use crate::access::{Caller, CallerShares, HeldShare};
 use socket::{Socket, Upgrade};
 
 /// Close codes: RFC 6455 §7.4.1, and two of our own.
@@ -44,7 +45,7 @@ pub(super) struct StreamQuery {
 pub(super) async fn open(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
-    Extension(share): Extension<HeldShare>,
+    (Extension(share), Extension(shares)): (Extension<HeldShare>, Extension<CallerShares>),
     Path(id): Path<String>,
     Query(query): Query<StreamQuery>,
     headers: HeaderMap,
@@ -63,7 +64,7 @@ pub(super) async fn open(
         // The request is answered long before its subscriber disconnects.
         let _share = share;
         match socket.await {
-            Ok(socket) => serve(socket, session, subscription, since, api, caller.revoked).await,
+            Ok(socket) => serve(socket, session, subscription, since, api, (caller.revoked, shares)).await,
             Err(error) => debug!(%error, session.id = %session, "a subscriber left before its stream began"),
         }
     });
@@ -76,7 +77,7 @@ async fn serve(
     subscription: Subscription,
     since: Option<EventCursor>,
     api: Api,
-    revoked: CancellationToken,
+    (revoked, shares): (CancellationToken, CallerShares),
 ) {
     let _counted = api.metrics.subscribed(Transport::WebSocket);
     let log = &subscription.log;
@@ -94,7 +95,7 @@ async fn serve(
     drop(subscription);
     let (patience, shutdown) = (api.subscriber_timeout, api.shutdown.clone());
     let mut stream = Stream { socket, last: cursor.since(), patience, shutdown, revoked };
-    let Err(ended) = stream.follow(view::text(&connected).into(), &mut cursor).await;
+    let Err(ended) = stream.follow(view::text(&connected).into(), &mut cursor, &shares).await;
     debug!(session.id = %session, ?ended, seq = stream.last, "stream ends");
     drop(cursor);
     stream.close(ended).await;
@@ -124,25 +125,31 @@ enum Ended {
 }
 
 impl Stream {
-    async fn follow(&mut self, connected: Utf8Bytes, cursor: &mut Cursor) -> Result<Infallible, Ended> {
+    async fn follow(
+        &mut self,
+        connected: Utf8Bytes,
+        cursor: &mut Cursor,
+        shares: &CallerShares,
+    ) -> Result<Infallible, Ended> {
         self.text(connected).await?;
         loop {
             tokio::select! {
                 biased;
-                () = self.shutdown.cancelled() => return Err(Ended::ShuttingDown),
+                () = self.shutdown.cancelled() => return Err(self.send_rest(cursor).await),
                 () = self.revoked.cancelled() => return Err(Ended::Revoked),
-                page = cursor.next() => match page {
-                    Ok(Page::Events(frames)) => {
+                page = cursor.next_with(shares.page(1)) => match page {
+                    // The turn is held until the subscriber has read the page.
+                    Ok((Page::Events(frames), _turn)) => {
                         let last = frames.last();
                         let Stream { socket, shutdown, revoked, patience, .. } = self;
                         in_time(shutdown, revoked, *patience, socket.send_events(frames)).await?;
                         self.last = last;
                     }
-                    Ok(Page::Gap(missing)) => {
+                    Ok((Page::Gap(missing), _)) => {
                         self.text(gap(&missing, cursor.epoch()).into()).await?;
                         self.last = missing.to;
                     }
-                    Ok(Page::End) => return Err(Ended::Deleted),
+                    Ok((Page::End, _)) => return Err(Ended::Deleted),
                     Err(error) => {
                         warn!(%error, "could not read events for a subscriber");
                         return Err(Ended::Failed);
@@ -151,6 +158,21 @@ impl Stream {
                 () = self.socket.closed() => return Err(Ended::Gone),
             }
         }
+    }
+
+    /// Sends the events that were published before the shutdown, such as the ends of the last tasks.
+    async fn send_rest(&mut self, cursor: &mut Cursor) -> Ended {
+        let rest = async {
+            while let Some(Ok(Page::Events(frames))) = cursor.next().now_or_never() {
+                let last = frames.last();
+                if self.socket.send_events(frames).await.is_err() {
+                    return Ended::Gone;
+                }
+                self.last = last;
+            }
+            Ended::ShuttingDown
+        };
+        tokio::time::timeout(CLOSE_TIMEOUT, rest).await.unwrap_or(Ended::ShuttingDown)
     }
 
     async fn text(&mut self, text: Utf8Bytes) -> Result<(), Ended> {

@@ -13,6 +13,7 @@ use domain::task::{
 use gateway::Gateway;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sessions::session::own_credential;
 
 use super::ApiError;
@@ -56,7 +57,8 @@ pub(super) fn check(
     let in_repository = [&body.repo, &body.base, &body.branch].into_iter().any(Option::is_some);
     let (task, session, message) = match (body.session_id, body.message, body.prompt) {
         (None, None, Some(prompt)) => {
-            let prompt = prompt.as_str().ok_or_else(|| ApiError::invalid("prompt: it must be a string"))?.to_owned();
+            let prompt = serde_json::from_str::<String>(prompt.get());
+            let prompt = prompt.map_err(|_| ApiError::invalid("prompt: it must be a string"))?;
             let task = TaskId::generate();
             // A key that is limited to a prefix must see this session too.
             let session = format!("{}{task}", prefix(caller).unwrap_or_default());
@@ -91,7 +93,7 @@ pub(super) fn check(
     if message.trim().is_empty() {
         return Err(ApiError::invalid("message: it must not be empty"));
     }
-    let env = body.env.unwrap_or_default().into_iter().map(|(name, value)| (name, value.into())).collect();
+    let env = body.env.unwrap_or_default().0.into_iter().map(|(name, value)| (name, value.into())).collect();
     check_env(&env)?;
     let model = body.model.or_else(|| agent.model.clone()).unwrap_or_else(|| default_model(caller, defaults));
     check_model_name(&model).map_err(|error| ApiError::invalid(format!("model: {error}")))?;
@@ -113,7 +115,7 @@ pub(super) fn check(
         return Err(ApiError::invalid("maxCostUsd: it must be a number of US dollars above 0"));
     }
     let retry = within("retry", body.retry.unwrap_or(0), 0, MAX_RETRY)?;
-    check_metadata(body.metadata.as_ref())?;
+    let metadata = body.metadata.as_deref().map(read_metadata).transpose()?;
     let context = body.context.filter(|context| !context.trim().is_empty());
     let request = TaskRequest {
         message,
@@ -123,7 +125,7 @@ pub(super) fn check(
         timeout_ms,
         max_cost_usd: body.max_cost_usd.or(agent.max_cost_usd),
         retry,
-        metadata: body.metadata,
+        metadata,
         key: caller.key.clone(),
         key_limits: caller.limits.clone(),
         repository,
@@ -164,14 +166,32 @@ fn within<T: Copy + PartialOrd + std::fmt::Display>(field: &str, value: T, least
     Ok(value)
 }
 
-fn check_metadata(metadata: Option<&Value>) -> Result<(), ApiError> {
-    match metadata {
-        None => Ok(()),
-        Some(value @ Value::Object(_)) if value.to_string().len() <= MAX_METADATA_BYTES => Ok(()),
-        Some(_) => {
-            Err(ApiError::invalid(format!("metadata: it must be an object of at most {MAX_METADATA_BYTES} bytes")))
-        }
+fn read_metadata(json: &RawValue) -> Result<Value, ApiError> {
+    let json = json.get();
+    let refused = || ApiError::invalid(format!("metadata: it must be an object of at most {MAX_METADATA_BYTES} bytes"));
+    // Checked before parsing, because the values take much more memory than their text.
+    if !json.starts_with('{') || least_bytes(json) > MAX_METADATA_BYTES {
+        return Err(refused());
     }
+    let value: Value = serde_json::from_str(json).map_err(|error| ApiError::invalid(format!("metadata: {error}")))?;
+    if value.to_string().len() > MAX_METADATA_BYTES { Err(refused()) } else { Ok(value) }
+}
+
+/// Returns at most the length that this JSON has when it is written without blanks and escapes.
+fn least_bytes(json: &str) -> usize {
+    let (mut rest, mut in_text, mut count) = (json.bytes(), false, 0);
+    while let Some(byte) = rest.next() {
+        match byte {
+            b' ' | b'\n' | b'\r' | b'\t' if !in_text => continue,
+            b'"' => in_text = !in_text,
+            b'\\' if rest.next() == Some(b'u') => {
+                rest.nth(3);
+            }
+            _ => {}
+        }
+        count += 1;
+    }
+    count
 }
 
 /// Refuses names that would change how the agent itself runs.
@@ -201,5 +221,37 @@ pub(super) fn check_length(field: &str, secret: &SecretString, most: usize) -> R
             Err(ApiError::invalid(format!("{field}: it must have at most {most} bytes, not {length}")))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use serde_json::value::RawValue;
+
+    use super::{MAX_METADATA_BYTES, least_bytes, read_metadata};
+
+    fn read(json: String) -> bool {
+        read_metadata(&RawValue::from_string(json).unwrap()).is_ok()
+    }
+
+    #[test]
+    fn metadata_is_measured_as_it_is_stored() {
+        let text = |length: usize, piece: &str| format!("{{\"a\":\"{}\"}}", piece.repeat(length));
+        let most = MAX_METADATA_BYTES - r#"{"a":""}"#.len();
+        assert!(read(text(most, "x")) && !read(text(most + 1, "x")));
+        // Escapes and blanks are longer than what they stand for.
+        assert!(read(text(most, "\\u0078")) && !read(text(most + 1, "\\u0078")));
+        assert!(read(text(most, "x").replace(':', &format!(":{}", " \n".repeat(MAX_METADATA_BYTES)))));
+        assert!(!read("[]".to_owned()) && !read("null".to_owned()));
+    }
+
+    #[test]
+    fn the_least_length_is_never_above_the_real_one() {
+        for value in [json!({}), json!({ "a b": ["\\", "\"", "\n", "é", "\u{1}", 1.5, null, { "c": [] }] })] {
+            for json in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+                assert!(least_bytes(&json) <= value.to_string().len(), "{json}");
+            }
+        }
     }
 }

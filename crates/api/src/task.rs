@@ -1,8 +1,11 @@
 //! Tasks: submitted, shown, aborted.
 
+use std::sync::Arc;
+
 use api_types::body::TaskBody;
 use api_types::parse_word;
 use api_types::task::{Aborted, Accepted, Answer, Task};
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -24,20 +27,22 @@ use super::paging::Paging;
 use super::session::prefix;
 use super::submission;
 use super::{Api, ApiError, agents, view};
-use crate::access::{BodyShare, Caller};
+use crate::access::{Caller, CallerShares};
+use crate::guarded::Guarded;
 
 /// `POST /task`.
 pub(super) async fn submit(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
+    Extension(shares): Extension<CallerShares>,
     headers: HeaderMap,
     body: RawBody,
 ) -> Result<Response, ApiError> {
     if api.is_draining() {
         return Err(ApiError::shutting_down());
     }
-    let mut task: TaskBody = body.json()?;
-    let webhook = api.webhooks.check(task.webhook.take())?;
+    let task: TaskBody = body.json().await?;
+    let webhook = api.webhooks.check(task.webhook.as_deref())?;
     let respond_async = prefers_async(&headers) || task.respond_async == Some(true);
     let agent = agents::of_task(&api, &caller, &task).await?;
     let mut task = submission::check(task, &caller, &api.defaults, &agent.settings)?;
@@ -66,7 +71,7 @@ pub(super) async fn submit(
     let mut response = if respond_async || is_repository_task {
         accepted(&id, &session)
     } else {
-        ended(&api, &session, &id).await.into_response()
+        ended(&api, &shares, &session, &id).await.into_response()
     };
     response.extensions_mut().insert(subject);
     Ok(response)
@@ -93,12 +98,12 @@ async fn submit_once(api: &Api, session: SessionId, submission: Submission) -> R
 pub(super) async fn retry(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
-    Extension(share): Extension<BodyShare>,
+    Extension(shares): Extension<CallerShares>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // The texts of the task are as large as its body was.
-    let _share = share.reserve(None)?;
+    let _share = shares.reserve(None)?;
     let before = visible_task(&api, &caller, &id).await?;
     if api.is_draining() {
         return Err(ApiError::shutting_down());
@@ -136,14 +141,21 @@ pub(super) async fn retry(
     Ok(response)
 }
 
-/// Waits for a task's end and answers with it.
-async fn ended(api: &Api, session: &SessionId, id: &TaskId) -> Result<Response, ApiError> {
-    let record = match api.registry.wait(session, id).await? {
+/// Waits for a task's end and answers with it. While the caller's earlier answers are not read, this one stays in the store.
+async fn ended(api: &Api, shares: &CallerShares, session: &SessionId, id: &TaskId) -> Result<Response, ApiError> {
+    let mut ended = api.registry.wait(session, id).await?;
+    let turn = if let Some(turn) = shares.answer_now().await {
+        turn
+    } else {
+        ended = None;
+        shares.answer().await
+    };
+    let record = match ended {
         Some(record) => record,
-        None => api.store.task(id).await?.ok_or_else(|| ApiError::unknown_task(id.as_str()))?,
+        None => Arc::new(api.store.task(id).await?.ok_or_else(|| ApiError::unknown_task(id.as_str()))?),
     };
     failpoint!("answer.ready");
-    answer(&record)
+    Ok(answer(&record).into_response().map(|body| Body::new(Guarded::new(body, turn))))
 }
 
 /// `GET /task/:id`.

@@ -25,7 +25,7 @@ pub(super) async fn issue(
 ) -> Result<Response, ApiError> {
     let session: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
     let session = visible(&caller, session)?;
-    let body: TicketRequest = if body.bytes.is_empty() { TicketRequest::default() } else { body.json()? };
+    let body: TicketRequest = if body.bytes.is_empty() { TicketRequest::default() } else { body.json().await? };
     if let Some(origin) = &body.origin {
         check_origin(origin)?;
     }

@@ -33,13 +33,19 @@ pub(super) fn listed(record: &TaskRecord, answers: Answers) -> Task {
         Answers::Short => None,
         Answers::Whole => record.answer.as_ref().filter(|_| record.status == TaskStatus::Completed),
     };
+    let mut facts = facts(record);
+    let mut is_cut = prompt_is_cut || context_is_cut;
+    for text in [facts.error.as_mut(), facts.summary.as_mut().and_then(|summary| summary.0.as_mut())] {
+        is_cut |= text.is_some_and(shorten);
+    }
+    is_cut |= facts.tools.as_mut().is_some_and(shorten_list);
     Task {
         prompt: prompt.to_owned(),
         context: context.map(|(text, _)| text.to_owned()),
-        truncated: (prompt_is_cut || context_is_cut).then_some(true),
+        truncated: is_cut.then_some(true),
         output: whole.map(|answer| Nullable(answer.output.clone())),
         response: whole.map(|answer| Nullable(answer.response.clone())),
-        ..facts(record)
+        ..facts
     }
 }
 
@@ -51,7 +57,23 @@ fn cut(text: &str) -> (&str, bool) {
     }
 }
 
-/// The members of a task that are short.
+/// Cuts a text like [`cut`]. Returns true if it was longer.
+fn shorten(text: &mut String) -> bool {
+    let end = text.char_indices().nth(LISTED_CHARS).map(|(end, _)| end);
+    end.inspect(|end| text.truncate(*end)).is_some()
+}
+
+/// Cuts a list so that its texts together are not longer than [`cut`] leaves one. Returns true if it was longer.
+fn shorten_list(texts: &mut Vec<String>) -> bool {
+    let mut chars = 0;
+    let end = texts.iter().position(|text| {
+        chars += text.chars().count();
+        chars > LISTED_CHARS
+    });
+    end.inspect(|end| texts.truncate(*end)).is_some()
+}
+
+/// The members of a task besides its texts.
 fn facts(record: &TaskRecord) -> Task {
     // The end is not shown while the work of the task is still being handed in.
     let failure = record.failure.as_ref().filter(|_| record.status.is_final());

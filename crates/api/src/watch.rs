@@ -52,13 +52,12 @@ async fn next((mut watcher, caller, first): Reader) -> Option<(News, Reader)> {
 
 /// `{"type":"task","task":{…}}`, `{"type":"session","session":{…}}`, `{"type":"session_deleted","sessionId":"…"}`,
 /// `{"type":"reload"}`.
-fn lines(news: News) -> Bytes {
-    let notices = match news {
-        News::Missed => return Bytes::from_static(b"{\"type\":\"reload\"}\n"),
-        News::Notices(notices) => notices,
-    };
-    let mut bytes = Vec::new();
-    for Notice { kind, json, .. } in &notices {
+fn lines(news: News) -> impl Iterator<Item = Bytes> + Send + 'static {
+    notices(news).map(|notice| {
+        let Some(Notice { kind, json, .. }) = &notice else {
+            return Bytes::from_static(b"{\"type\":\"reload\"}\n");
+        };
+        let mut bytes = Vec::with_capacity(json.len() + 64);
         let name = name(*kind);
         match kind {
             NoticeKind::Task | NoticeKind::Session => {
@@ -73,18 +72,24 @@ fn lines(news: News) -> Bytes {
                 bytes.push(b'\n');
             }
         }
-    }
-    bytes.into()
+        bytes.into()
+    })
 }
 
-fn server_sent(news: News) -> Vec<Event> {
-    match news {
-        News::Missed => vec![Event::default().event("reload").data("{}")],
-        News::Notices(notices) => notices
-            .iter()
-            .map(|notice| Event::default().event(name(notice.kind)).data(String::from_utf8_lossy(&notice.json)))
-            .collect(),
-    }
+fn server_sent(news: News) -> impl Iterator<Item = Event> + Send + 'static {
+    notices(news).map(|notice| match &notice {
+        None => Event::default().event("reload").data("{}"),
+        Some(notice) => Event::default().event(name(notice.kind)).data(String::from_utf8_lossy(&notice.json)),
+    })
+}
+
+/// The notices one by one, as all readers share them; `None` is `reload`.
+fn notices(news: News) -> impl Iterator<Item = Option<Notice>> + Send + 'static {
+    let notices = match news {
+        News::Missed => vec![None],
+        News::Notices(notices) => notices.into_iter().map(Some).collect(),
+    };
+    notices.into_iter()
 }
 
 const fn name(kind: NoticeKind) -> &'static str {

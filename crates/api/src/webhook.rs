@@ -1,7 +1,7 @@
 //! Webhooks: the field of `POST /task`, the list of deliveries, and one more try.
 
 use api_types::parse_word;
-use api_types::request::{SignedTarget, WebhookTarget, WebhookUrl};
+use api_types::request::{SignedTarget, WebhookUrl};
 use api_types::time::Time;
 use api_types::webhook::{Attempt, Replayed, Webhook, WebhookStatus};
 use axum::extract::State;
@@ -11,7 +11,7 @@ use domain::webhook::{Delivery, DeliveryStatus, Target, WebhookId};
 use gateway::Outbound;
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use store::{Change, WebhookFilter};
 
 use super::audit::Subject;
@@ -29,13 +29,17 @@ pub struct WebhookRules {
 
 impl WebhookRules {
     /// The field `webhook` of `POST /task`.
-    pub(super) fn check(&self, field: Option<Value>) -> Result<Option<Target>, ApiError> {
-        let Some(field) = field.filter(|field| !field.is_null()) else { return Ok(None) };
+    pub(super) fn check(&self, field: Option<&RawValue>) -> Result<Option<Target>, ApiError> {
+        let Some(field) = field.map(RawValue::get) else { return Ok(None) };
         let invalid = |why: &dyn std::fmt::Display| ApiError::invalid(format!("webhook: {why}"));
-        let (url, secret) = match serde_json::from_value(field) {
-            Ok(WebhookTarget::Url(WebhookUrl(url))) => (url, None),
-            Ok(WebhookTarget::Signed(SignedTarget { url: WebhookUrl(url), secret })) => (url, secret),
-            Err(_) => return Err(invalid(&"it must be a URL, or {\"url\", \"secret\"}, both texts")),
+        // Read as one of the two forms and not as their union, for which serde builds every value of the text.
+        let target = if field.starts_with('"') {
+            serde_json::from_str(field).map(|url| SignedTarget { url: WebhookUrl(url), secret: None })
+        } else {
+            serde_json::from_str(field)
+        };
+        let Ok(SignedTarget { url: WebhookUrl(url), secret }) = target else {
+            return Err(invalid(&"it must be a URL, or {\"url\", \"secret\"}, both texts"));
         };
         let target = Target::new(&url, secret.as_deref()).map_err(|error| invalid(&error))?;
         self.outbound.check(target.url()).map_err(|error| invalid(&error))?;

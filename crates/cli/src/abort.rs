@@ -47,7 +47,7 @@ pub(super) async fn run(options: AbortOptions) -> anyhow::Result<ExitCode> {
     } else if aborted {
         writeln!(io::stderr(), "aborted {}", options.id)?;
     } else {
-        writeln!(io::stderr(), "there was nothing to end: {} is no session or task that runs or waits", options.id)?;
+        writeln!(io::stderr(), "there was nothing to end: {} names no session or task that runs or waits", options.id)?;
     }
     Ok(if aborted { Exit::Done } else { Exit::Failed }.into())
 }

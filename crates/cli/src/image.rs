@@ -1,7 +1,7 @@
 //! `claude-runner image`: builds the images, and prints what the package managers in one of them are configured for.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ pub struct BuildArguments {
     #[command(flatten)]
     network: NetworkOptions,
 
-    /// Build every layer anew, even when the image is up to date
+    /// Rebuild every layer, even if the image is up to date
     #[arg(long)]
     no_cache: bool,
 }
@@ -96,6 +96,7 @@ pub(super) async fn run(
 
 impl BuildArguments {
     fn options(self, environment: Environment) -> Result<BuildOptions, NetworkError> {
+        let given = self.cache_dir.filter(|directory| !directory.as_os_str().is_empty());
         Ok(BuildOptions {
             network: self.network.access(environment)?,
             repository: self.repository,
@@ -105,7 +106,7 @@ impl BuildArguments {
             claude: self.claude,
             claude_package: self.claude_package,
             sandbox_init: self.sandbox_init,
-            cache_dir: self.cache_dir,
+            cache_dir: given.or_else(|| environment("HOME").map(|home| Path::new(&home).join(".cache"))),
             no_cache: self.no_cache,
         })
     }

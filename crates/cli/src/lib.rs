@@ -7,7 +7,7 @@
 //! | `tasks`, `sessions`, `agents`, `models`, `webhooks`, `usage`, `logs`, `export`, `abort` | what the server knows |
 //! | [`doctor`], `key`, `rekey`, `restore`, `prune`, `image`, `init`, `tools` | what works without a server |
 //! | `network` | the proxy and the certificate authorities, as `serve` and `image build` take them |
-//! | `volumes` | volumes that no session has |
+//! | `volumes` | volumes without a session |
 //! | `alone` | keeps the servers of an installation away while a command runs |
 //! | `table`, `lists`, `terminal` | output |
 //! | [`completions`] | completions for shells, and the manual page |
@@ -95,7 +95,7 @@ pub enum Command {
     Rekey(rekey::RekeyOptions),
     /// Put a backup of the store into DATA_DIR; the server must not run
     Restore(restore::RestoreOptions),
-    /// Remove the volumes in the engine that no session has
+    /// Remove the engine's volumes that belong to no session
     Prune(prune::PruneOptions),
     /// Make shell tools for an agent from a browser's recording or an OpenAPI document
     #[command(subcommand)]

@@ -7,7 +7,7 @@ use network_access::{NetworkAccess, NetworkError, NetworkSettings};
 
 #[derive(Args, Clone, Debug)]
 pub struct NetworkOptions {
-    /// Proxy for https: the model API, the forge, webhooks, hosts that sandboxes may reach. http://host:port or
+    /// Proxy for https: the model API, the forge, webhooks, hosts that sandboxes may reach, image builds. http://host:port or
     /// http://user:password@host:port. The variable may also be in lower case
     #[arg(long, env = "HTTPS_PROXY", hide_env_values = true)]
     pub https_proxy: Option<String>,
@@ -17,8 +17,8 @@ pub struct NetworkOptions {
     pub http_proxy: Option<String>,
 
     /// Hosts, domains and networks that are reached without a proxy, comma-separated; `*` means all. Loopback always is
-    #[arg(long, env = "NO_PROXY", default_value = "")]
-    pub no_proxy: String,
+    #[arg(long, env = "NO_PROXY")]
+    pub no_proxy: Option<String>,
 
     /// PEM file of certificate authorities that are trusted beside those of this machine
     #[arg(long, env = "CA_FILE")]
@@ -32,11 +32,10 @@ impl NetworkOptions {
     /// Reads CA_FILE. The lower-case variables count where the others are not set.
     pub fn access(&self, environment: Environment) -> Result<NetworkAccess, NetworkError> {
         let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
-        let no_proxy = Some(self.no_proxy.clone());
         NetworkAccess::new(&NetworkSettings {
             http_proxy: given(&self.http_proxy).or_else(|| environment("http_proxy")),
             https_proxy: given(&self.https_proxy).or_else(|| environment("https_proxy")),
-            no_proxy: given(&no_proxy).or_else(|| environment("no_proxy")).unwrap_or_default(),
+            no_proxy: given(&self.no_proxy).or_else(|| environment("no_proxy")).unwrap_or_default(),
             ca_file: self.ca_file.clone(),
         })
     }

@@ -82,12 +82,12 @@ fn put_back(options: &RestoreOptions) -> anyhow::Result<ExitCode> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "Restored {sessions} sessions and {tasks} tasks into {}.", data_dir.display())?;
     if let Some(replaced) = replaced {
-        writeln!(stdout, "The database of before is in {}.", replaced.display())?;
+        writeln!(stdout, "The earlier database is in {}.", replaced.display())?;
     }
     if *as_new {
         writeln!(stdout, "It is a new installation: start its server with this DATA_DIR and a PORT of its own.")?;
     } else {
-        writeln!(stdout, "Start the server. `claude-runner doctor` lists volumes that the backup does not know.")?;
+        writeln!(stdout, "Start the server. `claude-runner doctor` lists volumes that are not in the backup.")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -20,8 +20,8 @@ Exit status: 0 completed, 1 failed, 2 aborted, 64 refused, 69 no server, 75 not 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct RetryOptions {
-    /// The task, which must have ended. What it asked goes to its session again; a repository task begins anew on a branch of
-    /// its own
+    /// The task, which must have ended. Its message is sent to its session again; a repository task starts again on a branch
+    /// of its own
     #[arg(value_name = "TASK")]
     id: String,
 

@@ -68,7 +68,7 @@ pub(super) fn run(command: ToolsCommand) -> anyhow::Result<ExitCode> {
 
     let files: Vec<_> = collection.tools.iter().map(write).collect();
     if let (Some(there), false) = (files.iter().find(|made| options.out.join(&made.name).exists()), options.force) {
-        bail!("{} is there already; --force writes over it", options.out.join(&there.name).display());
+        bail!("{} already exists; --force overwrites it", options.out.join(&there.name).display());
     }
     std::fs::create_dir_all(&options.out).with_context(|| format!("could not make {}", options.out.display()))?;
     for made in &files {

@@ -80,16 +80,16 @@ async fn follow(remote: &Remote, task: &str, mut shows: Shows) -> anyhow::Result
     let mut interrupts = signal(SignalKind::interrupt()).context("could not listen for Ctrl-C")?;
     let mut follow = Follow::task(remote, task, true).await?;
     let mut abort = Fuse::terminated();
-    let mut told = false;
+    let mut asked_to_abort = false;
     loop {
         tokio::select! {
             biased;
             _ = interrupts.recv() => {
-                if told {
-                    shows.say("left", &format!("`claude-runner logs -f {task}` shows how it goes on"))?;
+                if asked_to_abort {
+                    shows.say("left", &format!("`claude-runner logs -f {task}` shows its progress"))?;
                     return Ok(Exit::Interrupted);
                 }
-                told = true;
+                asked_to_abort = true;
                 shows.say("abort", "asked for; Ctrl-C again leaves without waiting")?;
                 let (remote, task) = (remote.clone(), task.to_owned());
                 abort = async move { remote.post::<Aborted>(&["task", &task, "abort"]).await }.boxed().fuse();

@@ -86,7 +86,7 @@ async fn list(remote: &Remote, options: &ListOptions, json: bool) -> anyhow::Res
     let filters = [("status", options.status.clone()), ("task", options.task.clone())];
     let deliveries = PagedList {
         path: "webhooks",
-        empty: "there are no deliveries; `claude-runner task --webhook URL` has a task's end told",
+        empty: "there are no deliveries; `claude-runner task --webhook URL` requests one",
         nothing_fits: "there are no such deliveries",
         table,
     };

@@ -1,6 +1,8 @@
 //! `claude-runner`: its commands, and the exit status of an error.
 #![expect(clippy::print_stderr, reason = "a command line talks to its terminal")]
 
+use std::error::Error as _;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use agent_template::TemplateError;
@@ -8,6 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use cli::Exit;
 use cli::completions::{self, CompletionsOptions, ManOptions};
+use domain::plain;
 use engine::Engine;
 use gateway::PricesError;
 
@@ -37,7 +40,7 @@ enum Command {
     /// Try it: run a server with a sample agent and send it a message, in a temporary directory and with a scripted model if there
     /// is no credential
     Try(TryOptions),
-    /// Check whether the server can run here, and say what to do if it cannot
+    /// Check whether the server can run here, and name the remedy for each problem
     Doctor(Box<DoctorOptions>),
     #[command(flatten)]
     Other(Box<cli::Command>),
@@ -54,20 +57,21 @@ pub fn command() -> clap::Command {
 
 /// Parses the arguments and runs the command.
 pub fn run() -> ExitCode {
-    let variables = match config::load_env_file() {
-        Ok(variables) => variables,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return Exit::Usage.into();
-        }
-    };
+    let file = config::load_env_file();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return explain(error),
     };
-    if matches!(arguments.command, Command::Serve(_) | Command::Try(_) | Command::Doctor(_)) {
-        for warning in env_file::warnings(&variables, &command()) {
-            eprintln!("warning: {warning}");
+    match file.and_then(|file| env_file::examine(&file, &command())) {
+        Ok(warnings) if matches!(arguments.command, Command::Serve(_) | Command::Try(_) | Command::Doctor(_)) => {
+            for warning in warnings {
+                eprintln!("warning: {warning}");
+            }
+        }
+        Ok(_) => {}
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Exit::Usage.into();
         }
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -122,30 +126,49 @@ fn is_setting(error: &anyhow::Error) -> bool {
 
 /// Prints an error of clap. A bad value may come from the environment, so the variable is named too.
 fn explain(mut error: clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return Exit::Done.into();
+    }
     let variable = match (error.kind(), error.get(ContextKind::InvalidArg)) {
         (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(ContextValue::String(flag))) => {
             variable_of(&command(), flag)
         }
         _ => None,
     };
-    // Logs keep the output of a start that failed, so a key must not be in it.
-    if variable.as_deref() == Some("API_KEYS") {
+    // Logs keep the output of a start that failed, so a secret must not be in it.
+    if variable.as_ref().is_some_and(|variable| variable.is_secret) {
         error.insert(ContextKind::InvalidValue, ContextValue::String("[hidden]".to_owned()));
     }
-    let _ = error.print();
-    if let Some(name) = variable {
+    let cause = error.source().map(ToString::to_string);
+    let rendered = error.render();
+    let mut text = if std::io::stderr().is_terminal() { rendered.ansi().to_string() } else { rendered.to_string() };
+    if let Some(cause) = cause {
+        text = text.replace(&cause, plain::of_parse(&cause));
+    }
+    eprint!("{text}");
+    if let Some(Variable { name, .. }) = variable {
         eprintln!("The value comes from the flag, from the environment variable {name}, or from .env.");
     }
-    if error.use_stderr() { Exit::Usage } else { Exit::Done }.into()
+    Exit::Usage.into()
 }
 
-/// The environment variable of a flag. `flag` has clap's form: `--port <PORT>`.
-fn variable_of(command: &clap::Command, flag: &str) -> Option<String> {
+/// The environment variable of a flag.
+struct Variable {
+    name: String,
+    /// The help does not show its value.
+    is_secret: bool,
+}
+
+/// Finds the variable of a flag in clap's form: `--port <PORT>`.
+fn variable_of(command: &clap::Command, flag: &str) -> Option<Variable> {
     let name = flag.strip_prefix("--")?.split([' ', '=']).next()?;
-    let own =
-        command.get_arguments().find(|argument| argument.get_long() == Some(name) && argument.get_env().is_some());
-    match own.and_then(clap::Arg::get_env) {
-        Some(variable) => Some(variable.to_string_lossy().into_owned()),
+    let own = command.get_arguments().find(|argument| argument.get_long() == Some(name));
+    match own.and_then(|argument| Some((argument.get_env()?, argument))) {
+        Some((variable, argument)) => Some(Variable {
+            name: variable.to_string_lossy().into_owned(),
+            is_secret: argument.is_hide_env_values_set(),
+        }),
         None => command.get_subcommands().find_map(|command| variable_of(command, flag)),
     }
 }

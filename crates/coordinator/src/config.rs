@@ -6,6 +6,7 @@ mod doctor;
 mod dotenv;
 mod egress;
 mod engine_address;
+mod error;
 mod network;
 mod traces;
 mod value;
@@ -20,9 +21,10 @@ use secrecy::SecretString;
 use agent_image::WantedVersion;
 use api::settings::{ApiKeys, HostList, OriginList, TrustedProxies};
 pub use doctor::DoctorOptions;
-pub use dotenv::{EnvFileError, load_env_file};
+pub use dotenv::{EnvFile, EnvFileError, load_env_file};
 pub use egress::{EgressList, PresetError};
 pub use engine_address::{EngineAddressError, docker_engine, docker_host};
+pub use error::ConfigError;
 pub use network::{git_environment, variable};
 pub use traces::trace_export;
 pub use value::{
@@ -33,10 +35,6 @@ use api::access::Keys;
 use cli::NetworkOptions;
 use domain::age::Age;
 use domain::webhook::WebhookSecrets;
-use forge::{GitHubError, InvalidGitHubCredential};
-use gateway::FeedError;
-use network_access::NetworkError;
-use observe::telemetry::TelemetryError;
 use sandbox::Instance;
 use sandbox::ResourceSet;
 
@@ -79,7 +77,7 @@ pub struct ServeOptions {
     #[arg(long, env = "ORPHAN_TTL_MS", default_value_t = 600_000)]
     pub orphan_ttl_ms: u64,
 
-    /// Milliseconds after which a WebSocket subscriber that reads nothing is disconnected with close code 4008
+    /// Milliseconds after which a client that reads nothing is disconnected, a WebSocket with close code 4008
     #[arg(long, env = "SUBSCRIBER_TIMEOUT_MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(100..))]
     pub subscriber_timeout_ms: u64,
 
@@ -114,8 +112,8 @@ pub struct ServeOptions {
     #[arg(long, env = "TASK_RETENTION", default_value = "365d")]
     pub task_retention: TaskRetention,
 
-    /// How long a volume is kept that no session has: 7d, 12h or 30m; 0 removes it at once. `claude-runner prune` removes it
-    /// earlier
+    /// Time for which a volume without a session is kept, counted from its first detection: 7d, 12h or 30m; 0 removes it at
+    /// once. `claude-runner prune` removes it earlier
     #[arg(long, env = "ORPHAN_VOLUME_GRACE", default_value = "7d")]
     pub orphan_volume_grace: Age,
 
@@ -324,40 +322,6 @@ pub struct ServeOptions {
     /// one in `X-Forwarded-For`, or the one of the PROXY protocol
     #[arg(long, env = "TRUSTED_PROXIES", default_value = "")]
     pub trusted_proxies: TrustedProxies,
-}
-
-/// A combination of settings that cannot work.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    #[error(
-        "HOST is {0}, which others can reach: make a key with `claude-runner key create` or set API_KEYS (secrets of at \
-         least 32 characters), or listen on 127.0.0.1"
-    )]
-    OpenWithoutKeys(IpAddr),
-    #[error("ANTHROPIC_BASE_URL is {0}; it must be a URL like https://api.anthropic.com")]
-    Upstream(String),
-    #[error("{0} is no credential: it is empty or contains characters that an HTTP header cannot carry")]
-    Credential(&'static str),
-    #[error("GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE must be set together: one of them is missing")]
-    HalfAnApp,
-    #[error("GITHUB_APP_PRIVATE_KEY_FILE is {}", path.display())]
-    AppKey { path: PathBuf, source: InvalidGitHubCredential },
-    #[error("GITHUB_URL and GITHUB_API_URL cannot be used")]
-    Forge(#[source] GitHubError),
-    #[error("SANDBOX_RUNTIME is {runtime}, which the engine does not know; it knows {known}")]
-    UnknownRuntime { runtime: String, known: String },
-    #[error(transparent)]
-    PriceFeed(FeedError),
-    #[error(transparent)]
-    Network(#[from] NetworkError),
-    #[error(transparent)]
-    Preset(#[from] PresetError),
-    #[error(transparent)]
-    EngineAddress(#[from] EngineAddressError),
-    #[error("traces cannot be sent: {0}")]
-    Traces(String),
-    #[error(transparent)]
-    Telemetry(#[from] TelemetryError),
 }
 
 impl ServeOptions {

@@ -51,7 +51,7 @@ impl Greeting {
     pub(super) fn engine(mut self, address: &str, found: &Result<EngineInfo, String>) -> Self {
         self.engine = match found {
             Ok(info) => format!("{} on {}, at {address}", info.version, info.name),
-            Err(error) => format!("NONE: {error}. Tasks wait for it; `claude-runner doctor` says what to do"),
+            Err(error) => format!("NONE: {error}. Tasks wait for it; `claude-runner doctor` names the remedy"),
         };
         self
     }

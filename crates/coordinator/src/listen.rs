@@ -23,7 +23,7 @@ fn listen_problem(address: &SocketAddr, error: &io::Error) -> String {
             "another program listens there, which `ss -ltnp 'sport = :{port}'` names: stop it, or set PORT to another port"
         ),
         ErrorKind::AddrNotAvailable => {
-            format!("{} is no address of this machine: set HOST to one that `ip address` shows", address.ip())
+            format!("{} is not an address of this machine: set HOST to one that `ip address` shows", address.ip())
         }
         ErrorKind::PermissionDenied => "this user may not: set PORT to one above 1023".to_owned(),
         _ => of_os(&error.to_string()),

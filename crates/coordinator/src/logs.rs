@@ -16,7 +16,7 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 use crate::config::{self, LogFormat, ServeOptions};
 
 /// bollard logs whole request bodies at debug, environment included. refinery logs each migration, and the scripted model each
-/// request. The verifier logs each certificate that it refuses as an error, which the request's own error tells too.
+/// request. The verifier logs each rejected certificate as an error; the request's error already reports it.
 const QUIET: [&str; 4] = ["bollard=info", "mock_api=warn", "refinery_core=warn", "rustls_platform_verifier=off"];
 
 /// Masks the operator's secrets from the configuration. The tokens of the login are added whenever it is read.
@@ -39,7 +39,8 @@ pub(super) fn learn_secrets(redactor: &Redactor, options: &mut ServeOptions) {
 
 /// Sends the log to stderr, from `level` on unless RUST_LOG says otherwise, and the audit log to its file.
 pub(super) fn set_up_logs(options: &ServeOptions, redactor: &Arc<Redactor>, level: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = config::variable("RUST_LOG").and_then(|directives| EnvFilter::try_new(directives).ok());
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(level));
     let filter = QUIET.iter().filter_map(|directive| directive.parse().ok()).fold(filter, EnvFilter::add_directive);
     let audit_file = options.audit_log();
     let elsewhere = audit_file.is_some();

@@ -210,7 +210,8 @@ pub(crate) async fn run_until(
 
     let closing = CancellationToken::new();
     let (guard, proxies) = (Arc::clone(&api.guard), options.trusted_proxies.clone());
-    tracker.spawn(api::serve(listener, router(api), guard, proxies, closing.clone(), tracker.clone()));
+    let stall = api.subscriber_timeout;
+    tracker.spawn(api::serve(listener, router(api), guard, proxies, stall, closing.clone(), tracker.clone()));
     tokio::select! {
         stopped = stop => stopped?,
         // The sandboxes belong to another server now, so none of them may be removed.
@@ -364,7 +365,7 @@ async fn drain(options: &ServeOptions, server: &Server, closing: &CancellationTo
         // Removes sandboxes whose removal failed before. The next start retries if it fails again.
         let _ = server.context.sandboxes.remove_orphans().await;
     }
-    failpoint!("drain.swept");
+    failpoint!("drain.orphans_removed");
     server.context.store.close().await;
     server.context.telemetry.shut_down().await;
     failpoint!("store.closed");

@@ -56,7 +56,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Builds the parts, takes over what an earlier server left, and starts the background work. An error means that the store
+    /// Builds the parts, takes over the sandboxes of an earlier server, and starts the background work. An error means that the store
     /// could not be read, and that no work was started.
     pub async fn build(parts: Parts) -> Result<Server, RegistryError> {
         let Lifetime { tracker, draining, shutdown } = parts.lifetime.clone();

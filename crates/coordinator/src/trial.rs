@@ -64,7 +64,7 @@ pub(super) struct TryOptions {
     #[arg(long)]
     scripted: bool,
 
-    /// End after the answer, as without a terminal on standard input. The exit status tells how the task ended
+    /// Exit after the answer, as when standard input is not a terminal. The exit status is the task's
     #[arg(long)]
     once: bool,
 }
@@ -214,7 +214,7 @@ async fn build_missing_image(engine: &dyn Engine, image: &str) -> anyhow::Result
 fn is_there(found: Result<Option<ImageInfo>, EngineError>) -> anyhow::Result<bool> {
     match found {
         Ok(found) => Ok(found.is_some()),
-        Err(error) => bail!("{error}. `claude-runner doctor` checks the machine and says what to do"),
+        Err(error) => bail!("{error}. `claude-runner doctor` checks the machine and names the remedy"),
     }
 }
 

@@ -101,15 +101,14 @@ pub enum Event {
         discards_from: Option<u64>,
     },
     Subagent {
-        phase: &'static str,
+        phase: Phase,
         /// The agent's frame, unchanged. A frame that is too large is truncated like a tool's input.
         frame: Box<RawValue>,
     },
     TaskComplete(Box<Answer>),
     TaskFailed(Failure),
     Abort {
-        /// The actor that ended the task: `request` (a caller), `reset`, `delete` or `shutdown`.
-        by: &'static str,
+        by: EndedBy,
         #[serde(flatten)]
         failure: Failure,
     },
@@ -122,10 +121,9 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         server: Option<String>,
     },
-    /// The session lost its conversation: a caller reset it (`reset`), or the CLI's transcript is missing
-    /// (`transcript_lost`).
+    /// The session lost its conversation.
     SessionReset {
-        reason: &'static str,
+        reason: ResetReason,
     },
     SessionDeleted {},
     /// An agent event of an unknown type, unchanged. An event that is too large is truncated like a tool's input.
@@ -146,6 +144,35 @@ pub enum QueuedReason {
     Memory,
     /// Another repository task works on the same branch.
     Branch,
+}
+
+/// The phase of a subagent that a frame is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Started,
+    Updated,
+    Ended,
+}
+
+/// The call that ended a task. Only the event of an aborted task shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    /// A caller aborted the task.
+    Request,
+    Reset,
+    Delete,
+    Shutdown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResetReason {
+    /// A caller reset the session.
+    Reset,
+    /// The CLI's transcript is missing.
+    TranscriptLost,
 }
 
 /// The subject of a warning.
@@ -246,7 +273,7 @@ impl Event {
 
 #[cfg(test)]
 mod tests {
-    use super::{Event, Origin};
+    use super::{EndedBy, Event, Origin};
     use crate::task::{ErrorType, Failure};
 
     fn json(event: &Event) -> String {
@@ -267,7 +294,7 @@ mod tests {
             r#"{"type":"session_deleted","seq":7,"ts":"1970-01-01T00:00:00.000Z","taskId":"00000000000000aa"}"#
         );
         let abort = Event::Abort {
-            by: "request",
+            by: EndedBy::Request,
             failure: Failure { error_type: ErrorType::Aborted, error: "the task was aborted".into() },
         };
         assert_eq!(

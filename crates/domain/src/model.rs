@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 /// Short names that Claude Code itself resolves to a model, with or without a suffix like `[1m]`.
-pub const ALIASES: [&str; 7] = ["best", "default", "fable", "haiku", "opus", "opusplan", "sonnet"];
+const ALIASES: [&str; 7] = ["best", "default", "fable", "haiku", "opus", "opusplan", "sonnet"];
 
 /// The words by which a name of Anthropic tells its family.
 const FAMILIES: [&str; 5] = ["fable", "haiku", "mythos", "opus", "sonnet"];
@@ -82,6 +82,55 @@ pub fn first_party(name: &str) -> Cow<'_, str> {
         Some(date) => Cow::Owned(format!("{model}-{date}")),
         None => model,
     }
+}
+
+/// The beginnings of the names of clouds' regions, such as `us-east-1` and `europe-west1`.
+const GEOGRAPHIES: [&str; 20] = [
+    "af",
+    "africa",
+    "ap",
+    "apac",
+    "asia",
+    "au",
+    "australia",
+    "ca",
+    "eu",
+    "europe",
+    "il",
+    "jp",
+    "me",
+    "mx",
+    "northamerica",
+    "sa",
+    "southamerica",
+    "uk",
+    "us",
+    "usgov",
+];
+
+/// Returns true if the name of a Claude model on Amazon Bedrock, or of a gateway to a cloud, keeps the request in a region or a group of
+/// regions, which the clouds sell at a surcharge.
+///
+/// | given | returned |
+/// |---|---|
+/// | `us.anthropic.claude-sonnet-4-5-20250929-v1:0`, also as the end of an ARN | true |
+/// | `bedrock/eu-west-1/anthropic.claude-opus-4-6-v1:0` | true |
+/// | `global.anthropic.claude-opus-4-6-v1`, `claude-opus-4-6` | false |
+pub fn is_regional(name: &str) -> bool {
+    let name = without_suffix(name);
+    let last = name.rsplit('/').next().unwrap_or(name);
+    if !last.contains("claude-") {
+        return false;
+    }
+    match last.rsplit_once("anthropic.").map(|(region, _)| region.trim_end_matches('.')) {
+        Some(prefix) if !prefix.is_empty() => prefix != "global",
+        Some(_) | None => name[..name.len() - last.len()].split(['/', ':']).any(is_region),
+    }
+}
+
+fn is_region(part: &str) -> bool {
+    let first = part.split('-').next().unwrap_or(part);
+    part.contains('-') && GEOGRAPHIES.contains(&first) && part.ends_with(|last: char| last.is_ascii_digit())
 }
 
 /// Returns true if a list entry `listed` covers `model`: in any spelling, with or without date and suffix. One of the families, such

@@ -22,6 +22,12 @@ pub fn unknown_name(kind: &str, name: &str, known: &[&str]) -> String {
     }
 }
 
+/// Returns true if a file was probably meant to be `known`: its name differs in case or in a letter.
+pub fn is_misspelt(name: &str, known: &str) -> bool {
+    let distance = strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase());
+    name != known && distance <= if known.len() > 12 { 2 } else { 1 }
+}
+
 /// Translates a message of serde, as JSON and TOML have it. `kind` is the kind of a field. Another message stays as it is.
 pub fn of_serde(kind: &str, message: &str) -> String {
     let (text, place) = match message.rsplit_once(" at line ") {
@@ -46,6 +52,10 @@ pub fn of_serde(kind: &str, message: &str) -> String {
             Some((found, expected)) => format!("it must be {}, not {}", expected_words(expected), found_words(found)),
             None => text.to_owned(),
         }
+    } else if let Some((_, expected)) =
+        text.strip_prefix("invalid length ").and_then(|rest| rest.split_once(", expected "))
+    {
+        format!("it must be {}", expected_words(expected))
     } else {
         text.to_owned()
     };
@@ -62,6 +72,7 @@ fn expected_words(expected: &str) -> &str {
         "a sequence" => "a list",
         "a map" => "an object",
         structure if structure.starts_with("struct ") => "an object",
+        tuple if tuple.starts_with("tuple ") || tuple.starts_with("a tuple of ") => "a list of fixed length",
         other => other,
     }
 }
@@ -80,6 +91,28 @@ fn found_words(found: &str) -> String {
             "boolean" => "true or false".to_owned(),
             other => other.to_owned(),
         },
+    }
+}
+
+/// Translates a message of Rust's parsers of numbers, addresses and URLs. Another message stays as it is.
+pub fn of_parse(message: &str) -> &str {
+    match message {
+        "invalid digit found in string" => "it must be a whole number",
+        "cannot parse integer from empty string" => "it is empty, and must be a whole number",
+        "number too large to fit in target type" => "the number is too large",
+        "number too small to fit in target type" => "the number is too small",
+        "invalid float literal" | "cannot parse float from empty string" => "it must be a number",
+        "provided string was not `true` or `false`" | "value was not a boolean" => "it must be true or false",
+        "invalid IP address syntax" => "it must be an IP address, like 127.0.0.1, or 0.0.0.0 for all of this machine's",
+        "invalid IPv4 address syntax" => "it must be an IPv4 address, like 127.0.0.1",
+        "invalid IPv6 address syntax" => "it must be an IPv6 address, like ::1",
+        "invalid socket address syntax" => "it must be an IP address and a port, like 127.0.0.1:3456",
+        "relative URL without a base" => "it must be a whole URL, like https://host.example",
+        "empty host" => "the URL has no host; it must be like https://host.example",
+        "invalid port number" => "the URL's port must be a number from 0 to 65535",
+        "invalid international domain name" | "invalid domain character" => "the URL's host is no valid name",
+        "invalid IPv4 address" | "invalid IPv6 address" => "the URL's host is no valid IP address",
+        other => other,
     }
 }
 
@@ -115,7 +148,7 @@ pub fn of_os(text: &str) -> String {
         }
         rest = after;
     }
-    (plain + rest).replace(NOT_UTF8, "it is no UTF-8 text (save it as UTF-8)")
+    (plain + rest).replace(NOT_UTF8, "it is not UTF-8 text (save it as UTF-8)")
 }
 
 fn words_of(kind: io::ErrorKind) -> Option<&'static str> {
@@ -125,7 +158,7 @@ fn words_of(kind: io::ErrorKind) -> Option<&'static str> {
             "the user that runs this may not do that (change the owner or the mode, or run it as another user)"
         }
         io::ErrorKind::AlreadyExists => "it exists already",
-        io::ErrorKind::NotADirectory => "a part of the path is no directory",
+        io::ErrorKind::NotADirectory => "a part of the path is not a directory",
         io::ErrorKind::IsADirectory => "it is a directory, and must be a file",
         io::ErrorKind::DirectoryNotEmpty => "the directory is not empty",
         io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only (use a path on another one)",

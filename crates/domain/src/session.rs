@@ -18,3 +18,5 @@ pub const CREDENTIAL_NAMES: [&str; 2] = [API_KEY_VARIABLE, OAUTH_TOKEN_VARIABLE]
 pub const MAX_CREDENTIAL_BYTES: usize = 4 * 1024;
 /// The most that the names and values of a session's `env` have in all, in bytes.
 pub const MAX_ENV_BYTES: usize = 1024 * 1024;
+/// The number of variables of a session. Each is sealed, written and given to the agent on its own.
+pub const MAX_VARIABLES: usize = 1_000;

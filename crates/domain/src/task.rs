@@ -10,7 +10,7 @@ mod variable;
 
 pub use id::{InvalidTaskId, TaskId};
 pub use outcome::{Answer, ErrorType, Failure};
-pub use record::{MAX_TIMEOUT_MS, MAX_TURNS, TaskRecord, TaskRequest, TaskStatus};
+pub use record::{MAX_TIMEOUT_MS, MAX_TURNS, TaskKind, TaskRecord, TaskRequest, TaskStatus};
 pub use repository::{RepositoryProgress, RepositoryRequest, Stage};
 pub use trace_parent::{InvalidTraceParent, TraceParent};
 pub use variable::{MAX_VARIABLE_BYTES, VariableProblem, check_variable};

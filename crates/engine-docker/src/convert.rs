@@ -342,8 +342,8 @@ fn oci_runtime<'a>(name: &'a str, version: &'a str) -> Option<(&'a str, &'a str)
 
 pub(super) fn gateway(answer: &models::NetworkInspect) -> Option<IpAddr> {
     let ranges = answer.ipam.as_ref()?.config.as_ref()?;
-    let told = ranges.iter().find_map(|range| range.gateway.as_ref()?.parse().ok());
-    told.or_else(|| ranges.iter().find_map(|range| first_host(range.subnet.as_ref()?)))
+    let reported = ranges.iter().find_map(|range| range.gateway.as_ref()?.parse().ok());
+    reported.or_else(|| ranges.iter().find_map(|range| first_host(range.subnet.as_ref()?)))
 }
 
 /// The first host of the subnet. An engine that has just created its bridge does not report the gateway yet; it is this

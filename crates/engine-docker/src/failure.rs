@@ -119,7 +119,7 @@ fn connection_words(error: &Error) -> String {
         }
         (_, Some(io::ErrorKind::PermissionDenied)) => {
             "permission denied: this user may not use its socket (run this as root, or as a member of the engine's group: `usermod -aG docker \
-             USER`, then log in anew)"
+             USER`, then log in again)"
                 .to_owned()
         }
         (_, Some(io::ErrorKind::ConnectionRefused)) => {

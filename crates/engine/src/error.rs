@@ -8,7 +8,7 @@ pub enum EngineError {
     #[error("could not {operation}: the container engine at {address} is unreachable: {reason}")]
     Unreachable { operation: Operation, address: String, reason: String },
 
-    /// The engine's address is no address. Nothing was sent.
+    /// The engine's address is invalid. No request was sent.
     #[error("could not {operation}: {reason}")]
     Misconfigured { operation: Operation, reason: String },
 

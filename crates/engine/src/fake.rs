@@ -52,6 +52,8 @@ struct World {
     /// By the id of an image.
     histories: BTreeMap<String, Vec<String>>,
     image_changes: watch::Sender<()>,
+    /// See [`FakeEngine::spare_own_entry_points`].
+    spares_own_entry_points: bool,
 }
 
 struct Container {
@@ -121,6 +123,11 @@ impl FakeEngine {
         self.faults.fail_next(operation, error);
     }
 
+    /// Forgets the errors of [`fail_next`](FakeEngine::fail_next) that no call has met.
+    pub fn clear_failures(&self) {
+        self.faults.clear_failures();
+    }
+
     /// Makes every call fail as unreachable until [`come_back`](FakeEngine::come_back). Containers keep running.
     /// Pending waits fail at once.
     pub fn go_away(&self) {
@@ -135,6 +142,11 @@ impl FakeEngine {
     /// Blocks every call of this operation before it has an effect, until [`release`](FakeEngine::release).
     pub fn hang(&self, operation: Operation) {
         self.faults.hang(operation);
+    }
+
+    /// From now on, calls that concern a container with an entry point of its own are not recorded and do not fail or hang.
+    pub fn spare_own_entry_points(&self) {
+        self.world().spares_own_entry_points = true;
     }
 
     /// Ends [`hang`](FakeEngine::hang).

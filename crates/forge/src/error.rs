@@ -30,7 +30,7 @@ pub enum GitHubError {
     Invalid(String),
     #[error("the forge's rate limit is used up; it resets in {} s", .0.as_secs())]
     RateLimited(Duration),
-    #[error("the forge wants no calls for {} s, because there were too many at once (secondary rate limit)", .0.as_secs())]
+    #[error("the forge's secondary rate limit allows no calls for {} s", .0.as_secs())]
     Throttled(Duration),
     #[error("the forge answered with status {status}: {message}")]
     Unavailable { status: u16, message: String },

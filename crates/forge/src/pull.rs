@@ -59,18 +59,28 @@ impl GitHub {
     }
 
     /// Returns the open pull request of a branch.
-    pub async fn pull_of_branch(&self, name: &RepositoryName, branch: &str) -> Result<Option<Pull>, GitHubError> {
-        self.newest_pull(name, branch, "open").await
+    pub(crate) async fn pull_of_branch(
+        &self,
+        name: &RepositoryName,
+        branch: &str,
+    ) -> Result<Option<Pull>, GitHubError> {
+        self.newest_pull(name, branch, PullState::Open).await
     }
 
     /// Returns the newest pull request of a branch that was merged or closed.
     pub async fn closed_pull(&self, name: &RepositoryName, branch: &str) -> Result<Option<Pull>, GitHubError> {
-        self.newest_pull(name, branch, "closed").await
+        self.newest_pull(name, branch, PullState::Closed).await
     }
 
-    /// Returns the newest pull request of a branch in a state: `open`, `closed` or `all`.
-    async fn newest_pull(&self, name: &RepositoryName, branch: &str, state: &str) -> Result<Option<Pull>, GitHubError> {
+    /// Returns the newest pull request of a branch in a state.
+    async fn newest_pull(
+        &self,
+        name: &RepositoryName,
+        branch: &str,
+        state: PullState,
+    ) -> Result<Option<Pull>, GitHubError> {
         let token = self.token(name).await?;
+        let state = state.as_str();
         let path = |name: &RepositoryName| {
             format!("/repos/{name}/pulls?state={state}&head={}:{}", name.owner(), escape(branch))
         };
@@ -110,6 +120,23 @@ impl GitHub {
             (Some("RATE_LIMITED"), _) => Err(GitHubError::RateLimited(self.until_reset())),
             (_, Some(message)) => Err(GitHubError::Invalid(message.to_owned())),
             (_, None) => Ok(()),
+        }
+    }
+}
+
+/// The state of a pull request, as the forge's list filters by it.
+#[derive(Clone, Copy)]
+enum PullState {
+    Open,
+    /// Closed or merged.
+    Closed,
+}
+
+impl PullState {
+    fn as_str(self) -> &'static str {
+        match self {
+            PullState::Open => "open",
+            PullState::Closed => "closed",
         }
     }
 }

@@ -40,7 +40,7 @@ impl RemovedBetas {
     /// Removes the betas that the CLI was not seen to send. The others may be spread over several headers. They stay in one.
     pub(super) fn remove(&self, headers: &mut HeaderMap, metrics: &Metrics) {
         let (passing, removed): (Vec<String>, Vec<String>) =
-            betas_of(headers).into_iter().partition(|beta| SEEN.contains(beta));
+            betas_of(headers).into_iter().partition(|beta| is_seen(beta));
         for beta in removed.iter().filter(|beta| *beta != OAUTH_BETA) {
             metrics.beta_removed();
             self.log_once(beta);
@@ -55,6 +55,11 @@ impl RemovedBetas {
             tracing::warn!(beta, "removed a beta from model requests: Claude Code was not seen to send it");
         }
     }
+}
+
+/// Returns true for a beta that Claude Code was seen to send.
+pub(super) fn is_seen(beta: &str) -> bool {
+    SEEN.contains(beta)
 }
 
 /// Adds or removes the OAuth beta.
@@ -90,32 +95,4 @@ fn put(headers: &mut HeaderMap, betas: &[String]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::SEEN;
-
-    /// Betas of features that the gateway does not forward: files, connectors, programs and fetches at the API, and those that raise
-    /// the price of a request. Without the beta, the API refuses a request that passed the check of the body.
-    const CLOSED: [&str; 11] = [
-        "advisor-",
-        "code-execution-",
-        "compact-",
-        "fast-mode-",
-        "files-api-",
-        "mcp-client-",
-        "mcp-servers-",
-        "oauth-",
-        "server-side-fallback-",
-        "skills-",
-        "web-fetch-",
-    ];
-
-    #[test]
-    fn the_list_opens_no_closed_feature() {
-        assert!(SEEN.contains("claude-code-20250219") && SEEN.contains("context-1m-2025-08-07"));
-        for beta in SEEN.iter() {
-            assert!(!CLOSED.iter().any(|closed| beta.starts_with(closed)), "{beta}");
-            let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-            assert!(beta.bytes().all(is_word) && beta.ends_with(|last: char| last.is_ascii_digit()), "{beta}");
-        }
-    }
-}
+mod tests;

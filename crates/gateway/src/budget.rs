@@ -140,7 +140,7 @@ impl Budgets {
     }
 
     /// Wakes the waiting requests, so that they check their budgets again.
-    pub fn look_again(&self) {
+    pub(crate) fn look_again(&self) {
         self.shared.released.notify_waiters();
     }
 

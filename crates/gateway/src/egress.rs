@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use domain::egress::{EgressRule, Grant, Host, Via};
+use domain::egress::{EgressRefusal, EgressRule, Grant, Host, Via};
 use http::{Response, StatusCode};
 use network_access::{NetworkAccess, Scheme, UpstreamProxy};
 
@@ -156,14 +156,14 @@ impl Egress {
 }
 
 impl Refusal {
-    /// The text for the audit log.
-    pub(super) fn outcome(&self) -> &'static str {
+    /// The reason for the audit log.
+    pub(super) fn reason(&self) -> EgressRefusal {
         match self {
-            Refusal::NotAllowed => "refused: not allowed",
-            Refusal::NotPublic => "refused: not a public address",
-            Refusal::Protected => "refused: the coordinator's or the engine's own",
-            Refusal::ModelApi => "refused: the model API",
-            Refusal::Unresolved(_) => "refused: name not found",
+            Refusal::NotAllowed => EgressRefusal::NotAllowed,
+            Refusal::NotPublic => EgressRefusal::NotPublic,
+            Refusal::Protected => EgressRefusal::Protected,
+            Refusal::ModelApi => EgressRefusal::ModelApi,
+            Refusal::Unresolved(_) => EgressRefusal::NameNotFound,
         }
     }
 

@@ -26,7 +26,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use observe::audit;
 
-use self::path::{GitCall, Service, Step};
+use self::path::{GitCall, GitService, Step};
 use super::answer::{Body, BoxError, empty, full, in_words, proxy_error};
 use super::sandbox::SandboxGateway;
 
@@ -70,20 +70,20 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         return refuse(StatusCode::NOT_FOUND, "there is nothing for git here");
     };
     let is_own = call.repository == access.name;
-    if !is_own && (call.service == Service::Push || !access.submodules.contains(&call.repository)) {
+    if !is_own && (call.service == GitService::Push || !access.submodules.contains(&call.repository)) {
         tracing::info!(target: audit::TARGET, { git.repository = %call.repository, git.decision = "refused" }, "git");
         return refuse(StatusCode::FORBIDDEN, &format!("this task is about {} only", access.name));
     }
     tracing::info!(target: audit::TARGET, { git.repository = %call.repository, git.decision = ?call.service }, "git");
-    if call.service == Service::Push {
+    if call.service == GitService::Push {
         sandbox.begin_push();
     }
     let answered = match (call.service, call.step) {
-        (Service::Push, Step::Exchange) => Ok(push::answer(&access, sandbox, request).await),
-        (Service::Push, Step::Advertise) | (Service::Fetch, _) => pass(&access, &call, request).await,
+        (GitService::Push, Step::Exchange) => Ok(push::answer(&access, sandbox, request).await),
+        (GitService::Push, Step::Advertise) | (GitService::Fetch, _) => pass(&access, &call, request).await,
     };
     answered.unwrap_or_else(|error| {
-        if call.service == Service::Push {
+        if call.service == GitService::Push {
             sandbox.note_push_failure(&error);
         }
         broken(&error)
@@ -100,8 +100,8 @@ async fn pass(
     let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let path = match (call.step, call.service) {
         (Step::Advertise, _) => format!("/info/refs{query}"),
-        (Step::Exchange, Service::Fetch) => "/git-upload-pack".to_owned(),
-        (Step::Exchange, Service::Push) => "/git-receive-pack".to_owned(),
+        (Step::Exchange, GitService::Fetch) => "/git-upload-pack".to_owned(),
+        (Step::Exchange, GitService::Push) => "/git-receive-pack".to_owned(),
     };
     let body = (head.method == Method::POST).then(|| reqwest::Body::wrap_stream(body.into_data_stream()));
     let response = access.github.git(&call.repository, head.method, &path, &passed(&head.headers), body).await?;

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `server`, `sandbox` | HTTP/1.1 on a sandbox's streams; [`SandboxGateway`], its task and its access |
 //! | `model` | model requests: `request_policy` reads the body, `forward` sends it, `relay` passes the answer on |
+//! | `body_room` | the memory for the bodies of model requests, and the shares of it |
 //! | `permission` | the models and the answer length that a key allows |
 //! | `request_gate`, `block_stop_buffer` | keep requests and ends of blocks back until the worker has seen the tool calls |
 //! | `bound`, `tokens`, `sse`, `prices` | the most that a request can use; the stated usage; prices |
@@ -27,7 +28,7 @@
 //! | `git` | fetch and push: paths, commands of a push, the report to the sandbox's git; `workflows`, `lfs` and `pack` examine the objects |
 //! | `outbound` | the coordinator's own requests to addresses of callers and of MODEL_PRICES_URL, under the same rules |
 //! | `price_feed` | the prices of MODEL_PRICES_URL, fetched daily |
-//! | `upstream`, `headers`, `betas`, `settings` | the client of the model API; the headers and betas that pass; settings |
+//! | `upstream`, `headers`, `betas`, `unknown_fields`, `settings` | the client of the model API; the headers and betas that pass; fields that are logged; settings |
 //!
 //! Invariants:
 //! - No credential of the operator or of a session enters the sandbox. Credentials of the sandbox's own requests are
@@ -40,13 +41,14 @@
 //! - A push moves a branch only after its objects were examined at the forge.
 //! - The gateway keeps the true reason of a failure ([`SandboxGateway::failure`]), because the CLI reports API failures
 //!   as success.
-//! - The crate knows neither sessions nor the link: it gets byte streams, and an [`Assignee`] that says who pays.
+//! - The crate uses neither sessions nor the link: it gets byte streams, and an [`Assignee`] that names the payer.
 
 mod activity;
 mod address;
 mod answer;
 mod betas;
 mod block_stop_buffer;
+mod body_room;
 mod bound;
 pub mod budget;
 mod credential;
@@ -74,6 +76,7 @@ mod task;
 mod task_quota;
 mod tokens;
 mod tunnel;
+mod unknown_fields;
 mod upstream;
 
 #[cfg(test)]
@@ -105,7 +108,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::betas::RemovedBetas;
+use self::body_room::BodyRoom;
 use self::egress::Egress;
+use self::unknown_fields::UnknownFields;
 use self::upstream::Upstream;
 use crate::budget::Budgets;
 
@@ -135,10 +140,12 @@ struct GatewayState {
     outage: OutageBounds,
     network: NetworkAccess,
     bounds: Bounds,
+    body_room: BodyRoom,
     settle: SettleBounds,
     egress: Egress,
     metrics: Metrics,
     removed_betas: RemovedBetas,
+    unknown_fields: UnknownFields,
     /// The number of pushes whose objects may be in memory at once.
     examinations: Semaphore,
     tracker: TaskTracker,
@@ -169,7 +176,7 @@ impl Gateway {
     }
 
     /// Like [`Gateway::new`], with `resolver` for names of outside hosts.
-    pub fn with_resolver(
+    pub(crate) fn with_resolver(
         settings: GatewaySettings,
         credentials: Credentials,
         tracker: TaskTracker,
@@ -185,11 +192,13 @@ impl Gateway {
             retry: settings.retry,
             outage: settings.outage,
             network: settings.network.clone(),
+            body_room: BodyRoom::new(&settings.bounds),
             bounds: settings.bounds,
             settle: settings.settle,
             egress: Egress::new(settings.egress_allow, resolver, model_api, settings.network),
             metrics: settings.metrics,
             removed_betas: RemovedBetas::default(),
+            unknown_fields: UnknownFields::default(),
             examinations: Semaphore::new(git::MAX_EXAMINATIONS),
             tracker,
             closed: CancellationToken::new(),

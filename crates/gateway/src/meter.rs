@@ -116,6 +116,9 @@ impl Meter {
 /// little less.
 const TOKENS_PER_SECOND: u128 = 250;
 
+/// The number of further models of one answer. Claude Code knows one, the adviser's.
+const MAX_OTHERS: usize = 8;
+
 /// One model request on the meter, open until dropped. The usage that its answer states is added as it arrives. The rest is
 /// estimated at the end.
 pub(super) struct MeteredRequest {
@@ -130,12 +133,14 @@ pub(super) struct MeteredRequest {
     streamed: u64,
     /// The time at which it was sent.
     sent: Option<(Instant, Timestamp)>,
-    /// Set if the gateway decided not to read the answer to its end.
+    /// Set if the answer was not read to its end, and nobody knows what the rest of it cost.
     cut: Option<CutCharge>,
     /// The status of the answer that replaces the API's.
     refused: Option<StatusCode>,
     /// The model that the answer names.
     answered: Option<String>,
+    /// Other models that had a part in the answer.
+    others: Vec<String>,
     /// The name under which the model has its price. `None`: it has none.
     priced_as: Option<Arc<str>>,
     trace: TaskTrace,
@@ -168,6 +173,7 @@ impl MeteredRequest {
             cut: None,
             refused: None,
             answered: None,
+            others: Vec::new(),
             priced_as: None,
             trace,
         }
@@ -185,9 +191,16 @@ impl MeteredRequest {
         self.refused = Some(status);
     }
 
-    /// Marks the answer as not read any further.
+    /// Marks the answer as not read any further, or as broken off.
     pub(super) fn cut(&mut self, charge: CutCharge) {
         self.cut = Some(charge);
+    }
+
+    /// Marks a streamed answer as complete, so that nothing is estimated.
+    pub(super) fn complete(&mut self) {
+        if self.stage == Stage::Streaming {
+            self.stage = Stage::Stated;
+        }
     }
 
     pub(super) fn streamed(&mut self, tokens: u64) {
@@ -204,9 +217,15 @@ impl MeteredRequest {
             }
             self.answered = Some(model);
         }
-        self.stage = if statement.is_final { Stage::Stated } else { Stage::Streaming };
+        self.stage = if statement.is_final || self.stage == Stage::Stated { Stage::Stated } else { Stage::Streaming };
         for field in statement.usage.unknown_fields() {
             self.meter.prices.warn_of_field(field);
+        }
+        for model in statement.usage.other_models().take(MAX_OTHERS) {
+            let model: String = model.chars().take(MAX_MODEL_CHARS).collect();
+            if self.others.len() < MAX_OTHERS && !self.others.contains(&model) {
+                self.others.push(model);
+            }
         }
         self.counts.update(&statement.usage);
         self.count();
@@ -222,7 +241,11 @@ impl MeteredRequest {
 
     /// The cost of the known usage.
     fn price(&mut self) -> Cost {
-        let named = Named { requested: &self.reservation.request().model, answered: self.answered.as_deref() };
+        let named = Named {
+            requested: &self.reservation.request().model,
+            answered: self.answered.as_deref(),
+            others: &self.others,
+        };
         let Priced { cost, name } = self.meter.prices.price(named, &self.counts);
         self.priced_as = name;
         cost
@@ -251,7 +274,9 @@ impl MeteredRequest {
             self.counts.output = 0;
         }
         self.counts.output = self.counts.output.max(self.streamed);
-        match self.cut {
+        // Nobody knows what an answer cost whose beginning never came.
+        let cut = self.cut.or((self.stage == Stage::Sent).then_some(CutCharge::Reservation));
+        match cut {
             // The connection to the API broke: the tokens that passed are those that were written.
             None => self.count(),
             Some(CutCharge::Reservation) => {

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use domain::egress::{EgressChannel, EgressDecision, EgressRefusal};
 use domain::model::is_asked_model;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
 use self::relay::{Relay, while_read};
+use self::request_policy::Checked;
 use super::activity::OpenRequest;
 use super::answer::{Body, empty, final_model_error, model_error, shortened};
+use super::body_room::Room;
 use super::bound::{Bound, Contents};
 use super::failure::GatewayFailure;
 use super::headers::strip_model_request;
@@ -26,6 +30,9 @@ mod asked;
 mod forward;
 mod relay;
 mod request_policy;
+
+/// The time after which a request that found no memory is tried again.
+const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 /// The paths that Claude Code needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +81,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     }
     let Some(endpoint) = Endpoint::of(&head.method, path).filter(|_| is_known_query(head.uri.query())) else {
         let asked = shortened(&format!("{} {}", head.method, head.uri));
-        sandbox.decided("model", &asked, "refused: not forwarded");
+        sandbox.decided(EgressChannel::Model, &asked, EgressDecision::Refused(EgressRefusal::NotForwarded));
         let message = format!("{asked} is not forwarded by Claude Runner");
         return model_error(StatusCode::NOT_FOUND, "not_found_error", &message);
     };
@@ -87,13 +94,18 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     let Some(task) = sandbox.meter.running() else {
         return no_task(sandbox, endpoint);
     };
-    let contents = match request_policy::check(&body) {
-        Ok(contents) => contents,
+    let Checked { contents, unknown_fields } = match request_policy::check(&body) {
+        Ok(checked) => checked,
         Err(violation) => {
-            sandbox.decided("model", violation.what(), "refused: reaches further");
+            sandbox.decided(
+                EgressChannel::Model,
+                violation.what(),
+                EgressDecision::Refused(EgressRefusal::ReachesFurther),
+            );
             return model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &violation.to_string());
         }
     };
+    sandbox.shared.unknown_fields.note(&unknown_fields, &sandbox.shared.metrics);
     let Ok(slot) = Arc::clone(&sandbox.relays).try_acquire_owned() else {
         let message = "this sandbox has too many model requests open";
         return model_error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message);
@@ -120,16 +132,13 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
 }
 
 fn no_task(sandbox: &SandboxGateway, endpoint: Endpoint) -> Response<Body> {
-    sandbox.decided("model", endpoint.path(), "refused: no task runs");
+    sandbox.decided(EgressChannel::Model, endpoint.path(), EgressDecision::Refused(EgressRefusal::NoTaskRuns));
     let message = "no task runs in this sandbox, and Claude Runner forwards no other requests";
     final_model_error(StatusCode::FORBIDDEN, "permission_error", message)
 }
 
 /// Waits for buffer space, then reads the body.
-async fn read_body(
-    sandbox: &SandboxGateway,
-    body: Incoming,
-) -> Result<(Bytes, OwnedSemaphorePermit), Box<Response<Body>>> {
+async fn read_body(sandbox: &SandboxGateway, body: Incoming) -> Result<(Bytes, Room), Box<Response<Body>>> {
     let bounds = &sandbox.shared.bounds;
     let refuse = |status, kind: &str, message: &str| Box::new(model_error(status, kind, message));
     let too_large = || {
@@ -139,9 +148,13 @@ async fn read_body(
     let announced = body.size_hint().upper().map_or(Some(bounds.body_bytes), |bytes| usize::try_from(bytes).ok());
     let bytes = announced.filter(|bytes| *bytes <= bounds.body_bytes).ok_or_else(too_large)?;
     // Never request more than the total space, because the wait would not end.
-    let kibibytes = u32::try_from(bytes.min(bounds.buffered_bytes).div_ceil(1024)).unwrap_or(u32::MAX);
-    let Ok(room) = Arc::clone(&sandbox.buffered).acquire_many_owned(kibibytes).await else {
-        return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "api_error", "the sandbox is being closed"));
+    let bytes = bytes.min(bounds.buffered_bytes).min(bounds.key_buffered_bytes).min(bounds.all_buffered_bytes);
+    let key = sandbox.meter.running().and_then(|task| task.payer.key.clone());
+    let Ok(room) = sandbox.shared.body_room.take(&sandbox.buffered, key, bytes).await else {
+        let message = "there is no memory for the request's body now; try again";
+        let mut answer = refuse(StatusCode::SERVICE_UNAVAILABLE, "api_error", message);
+        answer.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
+        return Err(answer);
     };
     let read = Limited::new(body, bounds.body_bytes).collect();
     match tokio::time::timeout(bounds.idle_timeout, read).await {

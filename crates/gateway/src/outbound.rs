@@ -54,11 +54,11 @@ pub enum OutboundError {
     NotHttp,
     #[error("it must not have a user name or a password in it")]
     UserName,
-    #[error("http is not encrypted, and is used for hosts that {0} allows only")]
+    #[error("http is not encrypted; only hosts in {0} may use it")]
     NotEncrypted(&'static str),
     #[error("{host} is not an address on the internet; {setting} can allow it")]
     NotPublic { host: String, setting: &'static str },
-    #[error("{0} is an address that is never called: link-local, of a metadata service, or reserved")]
+    #[error("{0} is blocked: link-local, metadata or reserved address")]
     Special(String),
     #[error("{0} belongs to Claude Runner or the container engine")]
     Protected(String),
@@ -81,7 +81,7 @@ impl Outbound {
 
     /// For the one address in `setting`. The operator named it, so it may be of a private network and without encryption. It is
     /// never a metadata service, even by its address.
-    pub fn to_setting(
+    pub(crate) fn to_setting(
         setting: &'static str,
         url: &Url,
         resolver: Arc<dyn Resolve>,
@@ -187,7 +187,7 @@ impl Outbound {
     }
 }
 
-/// Returns a client for one request, which knows only the way of this name.
+/// Returns a client for one request, which connects to this name only.
 async fn client(network: NetworkAccess, url: &Url, route: Route) -> Result<Client, OutboundError> {
     let host = url.host_str().unwrap_or_default().to_owned();
     // Building the client reads the system's certificates.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use observe::metrics::Metrics;
+use observe::metrics::{Metrics, PriceFetch};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -54,9 +54,9 @@ pub enum FeedError {
     Request(OutboundError),
     #[error("the prices at MODEL_PRICES_URL could not be fetched: the server answered {0}{hint}", hint = redirect_hint(*.0))]
     Status(u16),
-    #[error("the prices at MODEL_PRICES_URL were refused: {0}; the earlier prices stay")]
+    #[error("the table at MODEL_PRICES_URL was rejected: {0}; the earlier prices remain in use")]
     Table(TableError),
-    #[error("the prices at MODEL_PRICES_URL were refused: the table is no UTF-8 text; the earlier prices stay")]
+    #[error("the table at MODEL_PRICES_URL was rejected: it is not UTF-8 text; the earlier prices remain in use")]
     NotText,
 }
 
@@ -127,7 +127,7 @@ impl PriceFeed {
         }
     }
 
-    /// Fetches the table now. After an error, the earlier prices stay.
+    /// Fetches the table now. After an error, the earlier prices remain in use.
     pub async fn refresh(&self) -> Result<Refreshed, FeedError> {
         let mut fetched = self.fetched.lock().await;
         let refreshed = self.fetch().await;
@@ -137,11 +137,15 @@ impl PriceFeed {
                 *fetched = Some(refreshed.at);
                 *failure = None;
                 let PriceChanges { models, changed, lower } = &refreshed.changes;
-                self.metrics.prices_fetched(if changed.is_empty() { "unchanged" } else { "changed" });
+                self.metrics.prices_fetched(if changed.is_empty() {
+                    PriceFetch::Unchanged
+                } else {
+                    PriceFetch::Changed
+                });
                 tracing::info!(models, changed = changed.len(), lower = lower.len(), "fetched the prices of models");
             }
             Err(error) => {
-                self.metrics.prices_fetched("failed");
+                self.metrics.prices_fetched(PriceFetch::Failed);
                 let sentence = error.to_string();
                 if failure.as_ref() != Some(&sentence) {
                     tracing::warn!(error = sentence, "the prices of models are not renewed");

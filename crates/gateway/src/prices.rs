@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use domain::model::{is_regional, without_suffix};
 use domain::usage::Cost;
 use jiff::Timestamp;
 
@@ -71,6 +72,8 @@ pub enum PricesError {
 pub(super) struct Named<'a> {
     pub(super) requested: &'a str,
     pub(super) answered: Option<&'a str>,
+    /// Other models that had a part in the answer.
+    pub(super) others: &'a [String],
 }
 
 /// The cost of one answer.
@@ -168,38 +171,47 @@ impl Prices {
 
     /// Returns the cost of an answer by `model`. A model without a price costs as much as the most expensive one.
     pub(super) fn cost(&self, model: &str, counts: &TokenCounts) -> Cost {
-        self.price(Named { requested: model, answered: None }, counts).cost
+        self.price(Named { requested: model, answered: None, others: &[] }, counts).cost
     }
 
-    /// Returns the cost of one answer: by the model of the request, or by the one that the answer names if that is more expensive.
-    /// A name without a price does not count if the other one has a price.
+    /// Returns the cost of one answer: by the model of the request, or by another one that the answer names if that is more expensive.
+    /// A name of the answer without a price does not count if the request's has one, because a gateway may answer in a name of its
+    /// own. A further model without a price is counted as the most expensive one.
     pub(super) fn price(&self, named: Named<'_>, counts: &TokenCounts) -> Priced {
         let layers = self.layers();
         let priced = |model: &str| {
             let (name, entry) = layers.find(without_fast(model))?;
-            let is_fast = counts.fast || without_fast(model) != model;
-            Some(Priced { cost: cost_at(&layers, &entry.price, counts, is_fast), name: Some(Arc::clone(name)) })
+            let mut counts = *counts;
+            counts.fast |= without_fast(model) != model;
+            // The operator's price for this very name contains the surcharge. A fetched one may not lower what is counted.
+            let is_own = entry.source == PriceSource::File && **name == *without_suffix(without_fast(model));
+            counts.regional |= is_regional(model) && !is_own;
+            Some(Priced { cost: cost_at(&layers, &entry.price, &counts), name: Some(Arc::clone(name)) })
         };
-        let requested = priced(named.requested);
-        let answered = named.answered.and_then(priced);
-        match (requested, answered) {
-            (Some(requested), Some(answered)) if answered.cost > requested.cost => answered,
-            (Some(known), _) | (None, Some(known)) => known,
-            (None, None) => {
-                let is_fast = counts.fast || without_fast(named.requested) != named.requested;
-                Priced { cost: cost_at(&layers, &layers.dearest, counts, is_fast), name: None }
-            }
-        }
+        let dearest = |model: &str| {
+            let mut counts = *counts;
+            counts.fast |= without_fast(model) != model;
+            counts.regional |= is_regional(model);
+            Priced { cost: cost_at(&layers, &layers.dearest, &counts), name: None }
+        };
+        let dearer = |one: Priced, other: Priced| if other.cost > one.cost { other } else { one };
+        let known = [priced(named.requested), named.answered.and_then(priced)].into_iter().flatten().reduce(dearer);
+        let own = known.unwrap_or_else(|| dearest(named.requested));
+        let others = named
+            .others
+            .iter()
+            .filter(|model| ![Some(named.requested), named.answered].contains(&Some(model.as_str())));
+        others.map(|model| priced(model).unwrap_or_else(|| dearest(model))).fold(own, dearer)
     }
 
-    /// Logs, once for each field, that the API counts tokens of a kind without a known price.
+    /// Logs, once for each field, that the API counts something without a known price.
     pub(super) fn warn_of_field(&self, field: &str) {
         let mut noted = self.noted();
         if noted.fields.len() < Self::MAX_NOTED && !noted.fields.iter().any(|known| known == field) {
             noted.fields.push(field.to_owned());
             tracing::warn!(
                 field,
-                "the model API counts tokens of a kind without a known price: they are counted as output"
+                "the model API's usage has something without a known price: it is counted as the dearest of its kind"
             );
         }
     }
@@ -225,7 +237,7 @@ impl Prices {
     }
 }
 
-fn cost_at(layers: &Layers, price: &ModelPrice, counts: &TokenCounts, is_fast: bool) -> Cost {
+fn cost_at(layers: &Layers, price: &ModelPrice, counts: &TokenCounts) -> Cost {
     let rates = price.rates_at(counts.prompt());
     let parts = [
         (counts.input, rates.input),
@@ -236,9 +248,12 @@ fn cost_at(layers: &Layers, price: &ModelPrice, counts: &TokenCounts, is_fast: b
         (counts.unknown, rates.output),
     ];
     let mut nanos = parts.iter().fold(0_u64, |sum, (n, rate)| sum.saturating_add(n.saturating_mul(*rate)));
-    if is_fast {
-        nanos = layers.fast_mode.of(nanos);
-    }
+    nanos = match (counts.fast, counts.priority) {
+        (true, true) => layers.fast_mode.max(layers.priority_tier).of(nanos),
+        (true, false) => layers.fast_mode.of(nanos),
+        (false, true) => layers.priority_tier.of(nanos),
+        (false, false) => nanos,
+    };
     if counts.regional {
         nanos = layers.data_residency.of(nanos);
     }

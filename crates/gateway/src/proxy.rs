@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use domain::egress::{Host, Via};
+use domain::egress::{EgressChannel, EgressDecision, EgressRefusal, Host, Via};
 use http::header::{HOST, PROXY_AUTHORIZATION};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
@@ -112,13 +112,13 @@ fn target(
     via: Via,
 ) -> Result<Target, Box<Response<Body>>> {
     let text = authority.as_str();
-    let refuse = |outcome, why: &str| {
-        sandbox.decided(via.word(), text, outcome);
+    let refuse = |reason, why: &str| {
+        sandbox.decided(EgressChannel::Proxy(via), text, EgressDecision::Refused(reason));
         Box::new(malformed(&format!("`{}` is not a host to connect to: {why}", shortened(text))))
     };
-    let target = read_target(authority, via).map_err(|why| refuse("refused: malformed", &why))?;
+    let target = read_target(authority, via).map_err(|why| refuse(EgressRefusal::Malformed, &why))?;
     if !host_agrees(headers, &target) {
-        return Err(refuse("refused: another Host", "the Host header names another one"));
+        return Err(refuse(EgressRefusal::OtherHost, "the Host header names another one"));
     }
     Ok(target)
 }
@@ -153,20 +153,20 @@ fn host_agrees(headers: &HeaderMap, target: &Target) -> bool {
 async fn dial(sandbox: &SandboxGateway, target: &Target) -> Result<(Outside, Route), Box<Response<Body>>> {
     let shared = &sandbox.shared;
     let timeout = shared.bounds.connect_timeout;
-    let (via, name) = (target.via.word(), target.to_string());
+    let (channel, name) = (EgressChannel::Proxy(target.via), target.to_string());
     if !sandbox.task_quota.has_bytes() {
-        sandbox.decided(via, &name, "refused: no bytes left");
+        sandbox.decided(channel, &name, EgressDecision::Refused(EgressRefusal::NoBytesLeft));
         return Err(Box::new(exhausted(&name, shared.bounds.outside_bytes)));
     }
     let rules = sandbox.rules();
     let route = match shared.egress.admit(&rules, target, timeout).await {
         Ok(route) => route,
         Err(refusal) => {
-            sandbox.decided(via, &name, refusal.outcome());
+            sandbox.decided(channel, &name, EgressDecision::Refused(refusal.reason()));
             return Err(Box::new(refusal.answer(target)));
         }
     };
-    sandbox.decided(via, &name, "allowed");
+    sandbox.decided(channel, &name, EgressDecision::Allowed);
     let outside = Outside::dial(&route, target, timeout, sandbox).await;
     outside.map(|outside| (outside, route)).map_err(|error| Box::new(broken(target, &error)))
 }

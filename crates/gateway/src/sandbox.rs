@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use domain::budget::Payer;
-use domain::egress::{EgressRule, Origin};
+use domain::egress::{EgressChannel, EgressDecision, EgressRule, Origin};
 use domain::session::SessionId;
 use forge::GitHubError;
 use http::HeaderValue;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::GatewayState;
 use super::activity::{Activity, ActivityTracker};
 use super::answer::shortened;
+use super::body_room::room_of;
 use super::credential::{Credential, Unusable};
 use super::failure::GatewayFailure;
 use super::git::{PushPolicy, RepositoryAccess};
@@ -75,7 +76,7 @@ pub struct SandboxGateway {
     pub(super) connections: Arc<Semaphore>,
     /// Open model requests, including those that their agent has abandoned.
     pub(super) relays: Arc<Semaphore>,
-    /// The buffer space for the bodies of model requests, in KiB.
+    /// The sandbox's share of the room for the bodies of model requests.
     pub(super) buffered: Arc<Semaphore>,
     pub(super) closed: CancellationToken,
     access: RwLock<Access>,
@@ -129,7 +130,7 @@ impl SandboxGateway {
             task_quota: Arc::new(TaskQuota::new(shared.bounds.requests_per_minute, shared.bounds.outside_bytes)),
             connections: Arc::new(Semaphore::new(shared.bounds.connections)),
             relays: Arc::new(Semaphore::new(shared.bounds.connections)),
-            buffered: Arc::new(Semaphore::new(shared.bounds.buffered_bytes.div_ceil(1024))),
+            buffered: room_of(shared.bounds.buffered_bytes),
             closed: shared.closed.child_token(),
             access: RwLock::default(),
             repository: RwLock::default(),
@@ -343,21 +344,19 @@ impl SandboxGateway {
 
     /// Reports a decision to the audit log and the metrics.
     ///
-    /// - `via`: `tunnel`, `plain` or `model`
-    /// - `target`: `host:port`, as it was asked for; of a model request its method and path. The agent's choice,
-    ///   bounded here
-    /// - `outcome`: `allowed`, or `refused: ` and why
-    pub(super) fn decided(&self, via: &'static str, target: &str, outcome: &'static str) {
+    /// `target`: `host:port` as the agent wrote it, or the method and path of a model request. It is shortened here.
+    pub(super) fn decided(&self, channel: EgressChannel, target: &str, decision: EgressDecision) {
         let session = self.session.read().unwrap_or_else(PoisonError::into_inner).clone();
         let target = shortened(target);
-        self.shared.metrics.decided(via, outcome);
+        self.shared.metrics.decided(channel, decision);
+        let decision = decision.to_string();
         tracing::info!(
             target: audit::TARGET,
             {
                 session.id = session.as_deref(),
-                egress.via = via,
+                egress.via = channel.as_str(),
                 egress.target = &*target,
-                egress.decision = outcome,
+                egress.decision = &*decision,
             },
             "a sandbox's way out"
         );

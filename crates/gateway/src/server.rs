@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use domain::egress::{EgressChannel, EgressDecision, EgressRefusal};
 use http::header::{HOST, RETRY_AFTER};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -77,7 +78,11 @@ impl SandboxGateway {
         match request.uri().authority() {
             Some(authority) if !is_own(request.uri().scheme(), authority) => proxy::forward(&self, request).await,
             _ if !names_us(request.headers()) => {
-                self.decided("model", request.uri().path(), "refused: another Host");
+                self.decided(
+                    EgressChannel::Model,
+                    request.uri().path(),
+                    EgressDecision::Refused(EgressRefusal::OtherHost),
+                );
                 let message = "this is 127.0.0.1:8787, and the Host header names another; whole URLs go to the proxy";
                 model_error(StatusCode::MISDIRECTED_REQUEST, "invalid_request_error", message)
             }

@@ -48,15 +48,21 @@ impl GatewaySettings {
     }
 }
 
-/// The resources of the coordinator that one sandbox may take.
+/// The resources of the coordinator that one sandbox may take, and those that all of them share.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// The number of open connections. The CLI was measured to use fewer than ten, and package installers some dozens.
     pub connections: usize,
     /// The maximum size of a model request's body, which is the API's own limit.
     pub body_bytes: usize,
-    /// The maximum size of all buffered bodies of model requests. A body is buffered until the API begins to answer.
+    /// The maximum size of all buffered bodies of a sandbox's model requests. A body is buffered until the API begins to answer.
     pub buffered_bytes: usize,
+    /// The same for all sandboxes of one key together. It is below the next bound, so that no key takes all of it.
+    pub key_buffered_bytes: usize,
+    /// The same for all sandboxes of the coordinator together.
+    pub all_buffered_bytes: usize,
+    /// The time for which a request waits for buffer space. It is then refused, and the CLI tries again.
+    pub buffer_timeout: Duration,
     /// The maximum size of a request's line and headers.
     pub header_bytes: usize,
     /// The time limit of a name look-up, and of a connection attempt to one address.
@@ -78,7 +84,10 @@ impl Default for Bounds {
         Bounds {
             connections: 64,
             body_bytes: 32 << 20,
-            buffered_bytes: 96 << 20,
+            buffered_bytes: 64 << 20,
+            key_buffered_bytes: 64 << 20,
+            all_buffered_bytes: 96 << 20,
+            buffer_timeout: Duration::from_secs(30),
             header_bytes: 64 << 10,
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_mins(5),

@@ -1,8 +1,10 @@
 //! Extracts the usage from a streamed answer as it passes.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::tokens::StatedUsage;
 
@@ -39,6 +41,7 @@ pub(super) struct UsageReader {
     line_bytes: usize,
     too_long: bool,
     streamed: u64,
+    has_ended: bool,
 }
 
 impl UsageReader {
@@ -56,6 +59,18 @@ impl UsageReader {
 
     pub(super) fn origin(&self) -> Origin {
         self.origin
+    }
+
+    /// Returns true if the message is complete: `message_stop` has arrived.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Returns true if nothing has arrived that is not the beginning of a stream of the API.
+    pub(super) fn may_be_of_api(&self) -> bool {
+        let line = self.line.as_slice();
+        let begins = |field: &&[u8]| line.starts_with(field) || field.starts_with(line);
+        self.origin == Origin::Unknown && (line.is_empty() || FIELDS.iter().any(begins))
     }
 
     /// Processes the next piece and calls `found` for each statement that it completes.
@@ -91,6 +106,7 @@ impl UsageReader {
         {
             found(statement);
         }
+        self.has_ended |= is_end(&self.line);
         if is_delta(&self.line) {
             self.streamed += self.line_bytes.saturating_sub(Self::DELTA_BYTES).div_ceil(3).max(1) as u64;
         }
@@ -100,6 +116,9 @@ impl UsageReader {
     }
 }
 
+/// The beginnings of the lines of an event.
+const FIELDS: [&[u8]; 5] = [b":", b"data:", b"event:", b"id:", b"retry:"];
+
 /// Classifies a stream by a line of its beginning.
 fn origin(line: &[u8]) -> Origin {
     #[derive(Deserialize)]
@@ -108,7 +127,7 @@ fn origin(line: &[u8]) -> Origin {
     }
     let Some(data) = line.strip_prefix(b"data:") else {
         // These are a blank line, a comment, or another field of an event.
-        let is_field = [&b":"[..], b"event:", b"id:", b"retry:"].iter().any(|field| line.starts_with(field));
+        let is_field = FIELDS.iter().any(|field| line.starts_with(field));
         return if line.is_empty() || is_field { Origin::Unknown } else { Origin::Foreign };
     };
     match serde_json::from_slice(data) {
@@ -128,6 +147,19 @@ fn is_delta(line: &[u8]) -> bool {
     beginning.starts_with(b"data:") && beginning.windows(KIND.len()).any(|window| window == KIND)
 }
 
+/// Returns true if a line ends the message.
+fn is_end(line: &[u8]) -> bool {
+    const KIND: &[u8] = br#""message_stop""#;
+    #[derive(Deserialize)]
+    struct Kind<'a> {
+        r#type: &'a str,
+    }
+    let beginning = &line[..line.len().min(64)];
+    line.strip_prefix(b"data:")
+        .filter(|_| beginning.windows(KIND.len()).any(|window| window == KIND))
+        .is_some_and(|data| matches!(serde_json::from_slice(data), Ok(Kind { r#type: "message_stop" })))
+}
+
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Event {
@@ -136,10 +168,18 @@ enum Event {
     },
     MessageDelta {
         #[serde(default)]
+        delta: Delta,
+        #[serde(default)]
         usage: StatedUsage,
     },
     #[serde(other)]
     Other,
+}
+
+#[derive(Default, Deserialize)]
+struct Delta {
+    /// `None`: the model goes on.
+    stop_reason: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -159,7 +199,9 @@ fn statement(data: &[u8]) -> Option<Statement> {
         Event::MessageStart { message } => {
             Some(Statement { model: message.model, usage: message.usage, is_final: false })
         }
-        Event::MessageDelta { usage } => Some(Statement { model: None, usage, is_final: true }),
+        Event::MessageDelta { delta, usage } => {
+            Some(Statement { model: None, usage, is_final: delta.stop_reason.is_some() })
+        }
         Event::Other => None,
     }
 }
@@ -176,3 +218,51 @@ pub(super) fn statement_of_json(body: &[u8]) -> Option<Statement> {
     let Document { r#type, model, usage } = serde_json::from_slice(body).ok()?;
     (r#type == "message" && usage.is_whole()).then_some(Statement { model, usage, is_final: true })
 }
+
+/// Returns true if a document that is not complete may be the beginning of a message of the API: a field tells that it is one, or
+/// none tells that it is not.
+pub(super) fn begins_like_message(body: &[u8]) -> bool {
+    let mut seen = Beginning::default();
+    let is_whole = (&mut seen).deserialize(&mut serde_json::Deserializer::from_slice(body)).is_ok();
+    !is_whole && (body.trim_ascii().is_empty() || seen.object && seen.message.unwrap_or(!seen.foreign))
+}
+
+#[derive(Default)]
+struct Beginning {
+    object: bool,
+    message: Option<bool>,
+    foreign: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Beginning {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Beginning {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.object = true;
+        while let Some(field) = map.next_key::<String>()? {
+            if field == "type" {
+                self.message = Some(map.next_value::<Cow<'_, str>>()? == "message");
+            } else {
+                self.foreign |= !MESSAGE_FIELDS.contains(&field.as_str());
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The fields of a message, in the API's documentation.
+const MESSAGE_FIELDS: [&str; 9] =
+    ["container", "content", "context_management", "id", "model", "role", "stop_reason", "stop_sequence", "usage"];

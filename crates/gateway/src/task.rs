@@ -20,7 +20,9 @@ pub enum TaskEnd {
     /// A caller aborted the task, or deleted or reset its session. A request that is cut costs an estimate of what the model has
     /// written so far.
     Caller,
-    /// The coordinator shuts down. Open requests are cut at once, and cost the same estimate.
+    /// The work was cancelled, by a caller or for another reason. A request that is cut costs its whole reservation.
+    Cancelled,
+    /// The coordinator shuts down. Open requests are cut at once, and cost their whole reservation unless a caller had ended the task.
     Shutdown,
 }
 
@@ -29,7 +31,7 @@ pub enum TaskEnd {
 pub struct SettleBounds {
     /// The time after [`TaskEnd::Own`].
     pub own: Duration,
-    /// The time after [`TaskEnd::Caller`].
+    /// The time after [`TaskEnd::Caller`] and [`TaskEnd::Cancelled`].
     pub caller: Duration,
 }
 
@@ -76,7 +78,8 @@ impl TaskRequests {
         let cutoff = match end {
             TaskEnd::Own => Cutoff { at: now + bounds.own, charge: CutCharge::Reservation },
             TaskEnd::Caller => Cutoff { at: now + bounds.caller, charge: CutCharge::Elapsed },
-            TaskEnd::Shutdown => Cutoff { at: now, charge: CutCharge::Elapsed },
+            TaskEnd::Cancelled => Cutoff { at: now + bounds.caller, charge: CutCharge::Reservation },
+            TaskEnd::Shutdown => Cutoff { at: now, charge: self.charge_at_shutdown() },
         };
         self.cutoff.send_if_modified(|current| {
             let decides = current.is_none() || end == TaskEnd::Shutdown;
@@ -85,6 +88,11 @@ impl TaskRequests {
             }
             decides
         });
+    }
+
+    /// The charge of a request that the coordinator's end cuts. A caller that ended the task before keeps the estimate.
+    pub(super) fn charge_at_shutdown(&self) -> CutCharge {
+        self.cutoff.borrow().map_or(CutCharge::Reservation, |cutoff| cutoff.charge)
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -161,7 +169,8 @@ mod tests {
         for (end, wait, charge) in [
             (TaskEnd::Own, BOUNDS.own, CutCharge::Reservation),
             (TaskEnd::Caller, BOUNDS.caller, CutCharge::Elapsed),
-            (TaskEnd::Shutdown, Duration::ZERO, CutCharge::Elapsed),
+            (TaskEnd::Cancelled, BOUNDS.caller, CutCharge::Reservation),
+            (TaskEnd::Shutdown, Duration::ZERO, CutCharge::Reservation),
         ] {
             let task = TaskRequests::new(Payer::default(), None);
             assert!(task.ended().now_or_never().is_none() && !task.has_ended());
@@ -185,6 +194,11 @@ mod tests {
         let mut cut = Box::pin(task.cut());
         assert!(futures::poll!(cut.as_mut()).is_pending());
         task.end(TaskEnd::Shutdown, &SettleBounds::default());
-        assert_eq!(cut.await, CutCharge::Elapsed);
+        assert_eq!(cut.await, CutCharge::Reservation);
+
+        let task = TaskRequests::new(Payer::default(), None);
+        task.end(TaskEnd::Caller, &SettleBounds::default());
+        task.end(TaskEnd::Shutdown, &SettleBounds::default());
+        assert_eq!(task.cut().await, CutCharge::Elapsed, "the caller's abort came first");
     }
 }

@@ -1,10 +1,8 @@
 //! The `usage` of the Messages API's answers.
 
-use std::collections::BTreeMap;
-
 use domain::usage::Usage;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Tokens of one answer, split as they are priced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +19,8 @@ pub(super) struct TokenCounts {
     pub(super) fast: bool,
     /// The answer was made in one region, which costs a surcharge.
     pub(super) regional: bool,
+    /// The answer was made in a service tier that is not known to cost the list price.
+    pub(super) priority: bool,
 }
 
 impl TokenCounts {
@@ -49,6 +49,7 @@ impl TokenCounts {
             unknown: self.unknown.max(other.unknown),
             fast: self.fast || other.fast,
             regional: self.regional || other.regional,
+            priority: self.priority || other.priority,
         };
     }
 
@@ -63,6 +64,7 @@ impl TokenCounts {
             unknown: self.unknown + other.unknown,
             fast: self.fast || other.fast,
             regional: self.regional || other.regional,
+            priority: self.priority || other.priority,
         }
     }
 
@@ -94,8 +96,11 @@ pub(super) struct StatedUsage {
     iterations: Option<Vec<StatedUsage>>,
     speed: Option<String>,
     inference_geo: Option<String>,
+    service_tier: Option<Value>,
+    /// The model of an iteration, if it is another one than the answer's.
+    model: Option<Value>,
     #[serde(flatten)]
-    others: BTreeMap<String, Value>,
+    others: Map<String, Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -103,14 +108,14 @@ struct CacheCreation {
     ephemeral_5m_input_tokens: Option<u64>,
     ephemeral_1h_input_tokens: Option<u64>,
     #[serde(flatten)]
-    others: BTreeMap<String, Value>,
+    others: Map<String, Value>,
 }
 
 #[derive(Debug, Deserialize)]
 struct ServerToolUse {
     web_search_requests: Option<u64>,
     #[serde(flatten)]
-    others: BTreeMap<String, Value>,
+    others: Map<String, Value>,
 }
 
 impl StatedUsage {
@@ -119,9 +124,19 @@ impl StatedUsage {
         self.input_tokens.is_some() && self.output_tokens.is_some()
     }
 
-    /// Returns the fields that count tokens and that this version does not know.
+    /// Returns the fields that count something and that this version does not know.
     pub(super) fn unknown_fields(&self) -> impl Iterator<Item = &str> {
-        self.unknown().map(|(field, _)| field)
+        let all = std::iter::once(self).chain(self.iterations.iter().flatten());
+        all.flat_map(|stated| {
+            let tier = stated.is_priority().then_some("service_tier");
+            let requests = stated.unknown_requests().map(|(field, _)| field);
+            stated.unknown().map(|(field, _)| field).chain(requests).chain(tier)
+        })
+    }
+
+    /// The models that answered besides the one that the answer names.
+    pub(super) fn other_models(&self) -> impl Iterator<Item = &str> {
+        self.iterations.iter().flatten().filter_map(|iteration| iteration.model.as_ref()?.as_str())
     }
 
     /// Returns the figures stated here, without the iterations. `written_1h` are the tokens that an earlier statement of the same
@@ -139,34 +154,69 @@ impl StatedUsage {
             cache_write_5m: cache_write_5m.max(unexplained),
             cache_write_1h,
             cache_read: count(self.cache_read_input_tokens),
-            web_searches: count(self.server_tool_use.as_ref().and_then(|tools| tools.web_search_requests)),
+            // Uses of an unknown tool cost as much as searches, which are the only ones with a price.
+            web_searches: self
+                .unknown_requests()
+                .fold(count(self.searches()), |sum, (_, requests)| sum + count(Some(requests)))
+                .min(MAX_TOKENS),
             unknown: self.unknown().fold(0, |sum, (_, tokens)| sum + count(Some(tokens))).min(MAX_TOKENS),
             fast: self.speed.as_deref().is_some_and(|speed| speed != "standard"),
-            regional: self.inference_geo.as_deref().is_some_and(|geo| !matches!(geo, "global" | "not_available")),
+            regional: self.inference_geo.as_deref().is_some_and(|geo| !matches!(geo, "" | "global" | "not_available")),
+            priority: self.is_priority(),
         }
     }
 
-    fn unknown(&self) -> impl Iterator<Item = (&str, u64)> {
-        let cache = self.cache_creation.iter().flat_map(|split| &split.others);
+    fn searches(&self) -> Option<u64> {
+        self.server_tool_use.as_ref().and_then(|tools| tools.web_search_requests)
+    }
+
+    fn is_priority(&self) -> bool {
+        // A batch costs less.
+        let tier = self.service_tier.as_ref().filter(|tier| !tier.is_null());
+        tier.is_some_and(|tier| !matches!(tier.as_str(), Some("" | "standard" | "batch")))
+    }
+
+    /// Uses of tools at the API whose price is not known. A fetch has none but its tokens (the API's documentation, "Web fetch tool").
+    fn unknown_requests(&self) -> impl Iterator<Item = (&str, u64)> {
         let tools = self.server_tool_use.iter().flat_map(|tools| &tools.others);
+        tools.filter_map(|(field, value)| {
+            let requests = value.as_u64().filter(|requests| *requests > 0)?;
+            (field.ends_with("_requests") && field != "web_fetch_requests").then_some((field.as_str(), requests))
+        })
+    }
+
+    fn unknown(&self) -> impl Iterator<Item = (&str, u64)> {
+        let cache = self.cache_creation.as_ref().map(|split| &split.others);
+        let tools = self.server_tool_use.as_ref().map(|tools| &tools.others);
         let mut found = Vec::new();
-        for (field, value) in self.others.iter().chain(cache).chain(tools) {
-            find_tokens(field, value, &mut found);
-        }
+        find_tokens(&self.others, &mut found);
+        cache.into_iter().chain(tools).for_each(|fields| find_tokens(fields, &mut found));
         found.into_iter()
     }
 }
 
-/// Collects numbers in fields whose name contains "tokens", at any depth. `…_details` only split up a number beside them.
-fn find_tokens<'a>(field: &'a str, value: &'a Value, found: &mut Vec<(&'a str, u64)>) {
+/// The totals that each answer states, in one statement or another.
+const TOTALS: [&str; 4] = ["cache_creation_input_tokens", "cache_read_input_tokens", "input_tokens", "output_tokens"];
+
+/// Collects numbers in fields whose name contains "token", at any depth. `…_details` only split up a number beside them, if there is
+/// one.
+fn find_tokens<'a>(fields: &'a Map<String, Value>, found: &mut Vec<(&'a str, u64)>) {
+    for (field, value) in fields {
+        let total = field.strip_suffix("_details").unwrap_or_default();
+        if TOTALS.contains(&total) || fields.get(total).is_some_and(Value::is_number) {
+            continue;
+        }
+        find_in(field, value, found);
+    }
+}
+
+fn find_in<'a>(field: &'a str, value: &'a Value, found: &mut Vec<(&'a str, u64)>) {
     match value {
         Value::Number(number) if field.contains("token") => {
             found.extend(number.as_u64().filter(|tokens| *tokens > 0).map(|tokens| (field, tokens)));
         }
-        Value::Object(fields) if !field.ends_with("_details") => {
-            fields.iter().for_each(|(field, value)| find_tokens(field, value, found));
-        }
-        Value::Array(values) => values.iter().for_each(|value| find_tokens(field, value, found)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {}
+        Value::Object(fields) => find_tokens(fields, found),
+        Value::Array(values) => values.iter().for_each(|value| find_in(field, value, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -158,7 +158,7 @@ async fn through(proxy: &UpstreamProxy, target: &Target, sandbox: &SandboxGatewa
     match response.status() {
         status if status.is_success() => hyper::upgrade::on(response).await.map(TokioIo::new).map_err(io::Error::other),
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            Err(of_proxy(proxy, "it wants a user name and a password in HTTPS_PROXY: http://user:password@host:port"))
+            Err(of_proxy(proxy, "it requires a user name and a password: HTTPS_PROXY=http://user:password@host:port"))
         }
         status => Err(of_proxy(proxy, &format!("it refused the connection with {status}"))),
     }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use link_transport::Outbox;
 use sandbox_link::codec::{MAX_START, MAX_STRINGS};
 use sandbox_link::frame::{DownFrame, LinkSecret, Numbered, SignalTarget, Start, UpFrame};
 use sandbox_link::window::ReceiveWindow;
@@ -14,7 +15,6 @@ use tokio_util::task::TaskTracker;
 use super::directory;
 use super::error::SendError;
 use super::gate::Gate;
-use super::outbox::Outbox;
 use super::server::Endpoint;
 use super::stream::GatewayStream;
 use super::tcp::Registration;

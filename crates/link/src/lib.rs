@@ -3,7 +3,7 @@
 //! | module | contains |
 //! |---|---|
 //! | `handle` | [`Link`] and [`LinkOutput`]: commands to a sandbox, frames from it, [`ResumeState`] |
-//! | `worker`, `outbox` | the owner of a link's state; commands until they are acknowledged |
+//! | `worker`, `pieces` | the owner of a link's state; long commands in pieces |
 //! | `directory`, `tcp` | [`LinkDirectory`]: two sockets per sandbox; [`TcpLink`]: one port for all, where sockets cannot be shared with containers |
 //! | `server`, `gate` | connections: the handshake, and the secret that it checks |
 //! | `stream` | byte streams of the gateway port, and their consumer, [`GatewayStream`] |
@@ -18,7 +18,7 @@ mod directory;
 mod error;
 mod gate;
 mod handle;
-mod outbox;
+mod pieces;
 mod server;
 mod stream;
 mod tcp;

@@ -1,15 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::{SinkExt, StreamExt};
+use link_transport::{TransportError, next, send};
 use sandbox_link::codec::{DecodeError, MAX_MESSAGE};
 use sandbox_link::frame::{Down, Hello, Up};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, accept_async_with_config};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -55,10 +53,8 @@ pub(super) struct Endpoint {
 
 #[derive(Debug, Error)]
 pub(super) enum ConnectionError {
-    #[error("the connection broke: {0}")]
-    Socket(#[from] tungstenite::Error),
-    #[error("the connection was closed")]
-    Closed,
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     #[error("no answer in time")]
     Timeout,
     #[error("could not decode a message: {0}")]
@@ -142,7 +138,7 @@ async fn shake_hands(stream: LinkStream, gate: &Gate) -> Result<Connection, Conn
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE));
-    let mut socket = accept_async_with_config(stream, Some(config)).await?;
+    let mut socket = accept_async_with_config(stream, Some(config)).await.map_err(TransportError::from)?;
     let first = next(&mut socket).await?;
     let refusal = match Up::decode(first) {
         Ok(mut frames) => match (frames.pop(), frames.is_empty()) {
@@ -160,28 +156,9 @@ async fn shake_hands(stream: LinkStream, gate: &Gate) -> Result<Connection, Conn
 
 /// Sends the reason to the other end and closes the connection. Returns the corresponding error.
 pub(super) async fn refuse(mut socket: Socket, reason: String) -> ConnectionError {
-    let refused = send(&mut socket, &Down::Refused { reason: reason.clone() }).await;
+    let refused = send(&mut socket, Down::Refused { reason: reason.clone() }.to_message()).await;
     match refused {
         Ok(()) => ConnectionError::Refused(reason),
-        Err(error) => error,
-    }
-}
-
-pub(super) async fn send(socket: &mut Socket, frame: &Down) -> Result<(), ConnectionError> {
-    Ok(socket.send(Message::Binary(frame.to_message())).await?)
-}
-
-/// Returns the next binary message. The library answers pings. Cancel-safe.
-pub(super) async fn next(
-    stream: &mut (impl StreamExt<Item = Result<Message, tungstenite::Error>> + Unpin),
-) -> Result<Bytes, ConnectionError> {
-    loop {
-        match stream.next().await {
-            Some(Ok(Message::Binary(bytes))) => return Ok(bytes),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Ok(Message::Text(_) | Message::Frame(_))) => return Err(ConnectionError::OutOfPlace),
-            Some(Ok(Message::Close(_))) | None => return Err(ConnectionError::Closed),
-            Some(Err(error)) => return Err(error.into()),
-        }
+        Err(error) => error.into(),
     }
 }

@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use failpoint::failpoint;
+use futures::StreamExt;
 use futures::stream::{SplitSink, SplitStream};
-use futures::{SinkExt, StreamExt};
+use link_transport::{Outbox, next, send};
 use sandbox_link::frame::{Down, DownFrame, Numbered, Up, UpFrame, Welcome};
 use sandbox_link::window::{Acceptance, ReceiveWindow, WindowError};
 use thiserror::Error;
@@ -13,8 +14,8 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::gate::Gate;
-use super::outbox::Outbox;
-use super::server::{Connection, ConnectionError, HANDSHAKE_TIMEOUT, Socket, next, refuse, send};
+use super::pieces::pieces;
+use super::server::{Connection, ConnectionError, HANDSHAKE_TIMEOUT, Socket, refuse};
 use super::stream::GatewayStream;
 
 /// Owns the state of one link and carries it over one connection after another.
@@ -23,7 +24,7 @@ pub(super) struct Worker {
     pub(super) gateway: Arc<dyn GatewayStream>,
     pub(super) orphan_ttl: Duration,
     /// `None` until a resumed link knows where its numbers continue.
-    pub(super) outbox: Option<Outbox>,
+    pub(super) outbox: Option<Outbox<DownFrame>>,
     pub(super) receive: ReceiveWindow,
     pub(super) commands: mpsc::Receiver<DownFrame>,
     pub(super) signals: mpsc::Receiver<DownFrame>,
@@ -98,8 +99,9 @@ impl Worker {
             last_received: self.receive.last(),
             orphan_ttl_ms: u64::try_from(self.orphan_ttl.as_millis()).unwrap_or(u64::MAX),
         });
-        send(&mut socket, &welcome).await?;
-        let answer = timeout(HANDSHAKE_TIMEOUT, next(&mut socket)).await.map_err(|_| ConnectionError::Timeout)??;
+        send(&mut socket, welcome.to_message()).await.map_err(ConnectionError::from)?;
+        let answer = timeout(HANDSHAKE_TIMEOUT, next(&mut socket)).await.map_err(|_| ConnectionError::Timeout)?;
+        let answer = answer.map_err(ConnectionError::from)?;
         match Up::decode(answer).map_err(ConnectionError::from)?.as_slice() {
             [Up::Ack { upto }] => outbox.acknowledge(*upto)?,
             _ => return Err(ConnectionError::OutOfPlace.into()),
@@ -131,7 +133,7 @@ struct Sources<'a> {
 async fn read(
     mut stream: SplitStream<Socket>,
     receive: &mut ReceiveWindow,
-    outbox: &Outbox,
+    outbox: &Outbox<DownFrame>,
     output: &mpsc::Sender<Vec<Numbered<UpFrame>>>,
 ) -> Result<std::convert::Infallible, End> {
     loop {
@@ -140,7 +142,8 @@ async fn read(
         let place = output.reserve().await.map_err(|_| End::Unused)?;
         let mut accepted = Vec::new();
         while accepted.is_empty() {
-            let frames = Up::decode(next(&mut stream).await?).map_err(ConnectionError::from)?;
+            let message = next(&mut stream).await.map_err(ConnectionError::from)?;
+            let frames = Up::decode(message).map_err(ConnectionError::from)?;
             accepted.reserve(frames.len());
             let mut end = None;
             for frame in frames {
@@ -164,7 +167,7 @@ async fn read(
     }
 }
 
-fn take(frame: Up, receive: &mut ReceiveWindow, outbox: &Outbox) -> Result<Option<Numbered<UpFrame>>, End> {
+fn take(frame: Up, receive: &mut ReceiveWindow, outbox: &Outbox<DownFrame>) -> Result<Option<Numbered<UpFrame>>, End> {
     match frame {
         Up::Output(frame) => match receive.accept(frame.seq) {
             Acceptance::Deliver => Ok(Some(frame)),
@@ -183,7 +186,7 @@ fn take(frame: Up, receive: &mut ReceiveWindow, outbox: &Outbox) -> Result<Optio
 async fn write(
     mut sink: SplitSink<Socket, Message>,
     mut sent: u64,
-    outbox: &Outbox,
+    outbox: &Outbox<DownFrame>,
     sources: Sources<'_>,
 ) -> Result<std::convert::Infallible, End> {
     let mut batch = BytesMut::new();
@@ -196,7 +199,7 @@ async fn write(
         }
         sent = outbox.fill(sent, &mut batch)?;
         if !batch.is_empty() {
-            sink.send(Message::Binary(batch.split().freeze())).await.map_err(ConnectionError::from)?;
+            send(&mut sink, batch.split().freeze()).await.map_err(ConnectionError::from)?;
             failpoint!("link.sent");
             continue;
         }
@@ -204,9 +207,9 @@ async fn write(
         tokio::select! {
             biased;
             changed = sources.acknowledged.changed() => changed.map_err(|_| End::Unused)?,
-            Some(command) = sources.commands.recv(), if has_room => outbox.push(command),
-            Some(signal) = sources.signals.recv() => outbox.push(signal),
-            () = outbox.released(), if !has_room => {}
+            Some(command) = sources.commands.recv(), if has_room => outbox.push(pieces(command)),
+            Some(signal) = sources.signals.recv() => outbox.push(pieces(signal)),
+            () = outbox.room(), if !has_room => {}
         }
     }
 }

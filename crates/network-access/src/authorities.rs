@@ -12,7 +12,7 @@ use rustls_pki_types::pem::PemObject as _;
 /// A CA_FILE that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthoritiesError {
-    #[error("CA_FILE {} cannot be read; is it there, and may this user read it?", path.display())]
+    #[error("CA_FILE {} cannot be read", path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error("CA_FILE {} cannot be used: it must hold certificates in PEM form (-----BEGIN CERTIFICATE-----), at least one", path.display())]
     NoCertificate { path: PathBuf },

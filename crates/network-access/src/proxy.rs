@@ -57,7 +57,7 @@ impl Proxies {
         let https = read("HTTPS_PROXY", settings.https_proxy.as_deref())?;
         let except = settings.no_proxy.trim().to_owned();
         // Other programs honour `*` only if it stands alone, and libraries only for names.
-        let all = except.split(',').any(|entry| entry.trim() == "*");
+        let all = except.split([',', ' ', '\t']).any(|entry| entry == "*");
         if all || http.is_none() && https.is_none() {
             return Ok(Proxies(None));
         }
@@ -157,8 +157,18 @@ fn read(setting: &'static str, value: Option<&str>) -> Result<Option<Url>, Proxy
     Ok(Some(url))
 }
 
+/// The exceptions in the form of the library, which separates by commas and knows neither `*.domain` nor a port.
 fn exceptions(except: &str) -> String {
-    if except.is_empty() { LOOPBACK.to_owned() } else { format!("{LOOPBACK},{except}") }
+    let own = except.split([',', ' ', '\t']).filter(|entry| !entry.is_empty()).map(|entry| {
+        let entry = entry.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(entry);
+        let host = match entry.rsplit_once(':') {
+            // An IPv6 address without brackets has more than one colon and no port.
+            Some((host, port)) if (!host.contains(':') || host.ends_with(']')) && port.parse::<u16>().is_ok() => host,
+            _ => entry,
+        };
+        host.trim_matches(['[', ']'])
+    });
+    LOOPBACK.split(',').chain(own).collect::<Vec<_>>().join(",")
 }
 
 /// The address without a user name and a password.

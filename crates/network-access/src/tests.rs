@@ -35,6 +35,12 @@ fn exceptions_are_reached_directly() {
     for host in ["notcorp.example", "example.com", "192.0.2.8", "2001:db8::1"] {
         assert!(host_of(&access, Scheme::Https, host).is_some(), "{host}");
     }
+    let forms = "*.corp.example internal.example:8443 192.0.2.7:80,[2001:db8::1]:443,2001:db8::2";
+    let forms = self::access("http://p:1", "http://p:1", forms).unwrap();
+    for host in ["git.corp.example", "internal.example", "192.0.2.7", "2001:db8::1", "2001:db8::2"] {
+        assert_eq!(host_of(&forms, Scheme::Https, host), None, "{host}");
+    }
+    assert!(host_of(&forms, Scheme::Https, "example.com").is_some());
     let none = self::access("http://p:1", "http://p:1", "corp.example, *").unwrap();
     assert_eq!(host_of(&none, Scheme::Https, "example.com"), None);
     assert_eq!(host_of(&none, Scheme::Https, "192.0.2.8"), None);

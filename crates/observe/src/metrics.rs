@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use domain::egress::{EgressChannel, EgressDecision};
+use domain::task::{ErrorType, TaskKind};
 use domain::usage::{Cost, Usage};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
@@ -47,6 +49,7 @@ pub struct Metrics {
     tokens: Count<2>,
     assumed_prices: Counter,
     removed_betas: Counter,
+    unknown_fields: Counter,
     price_fetches: Count<1>,
     warm_claims: Count<1>,
     link_reconnects: Counter,
@@ -71,6 +74,14 @@ pub enum Transport {
 /// Counts one subscriber until it is dropped.
 #[derive(Debug)]
 pub struct Subscribed(Gauge);
+
+/// The outcome of a fetch of prices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PriceFetch {
+    Changed,
+    Unchanged,
+    Failed,
+}
 
 /// The result of one attempt to deliver a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +121,11 @@ impl Default for Metrics {
                 "Betas that were taken out of model requests, because Claude Code was not seen to send them",
                 Counter::default(),
             ),
+            unknown_fields: names.add(
+                "claude_runner_unknown_request_fields",
+                "Fields of model requests that this version does not know",
+                Counter::default(),
+            ),
             price_fetches: names.counter(
                 "claude_runner_price_fetches",
                 "Fetches of the prices at MODEL_PRICES_URL, by what came of them",
@@ -125,7 +141,7 @@ impl Default for Metrics {
             ),
             event_lag: names.add(
                 "claude_runner_event_lag_seconds",
-                "Time from when an event is known to when it is durable and told, of the oldest event of each batch",
+                "Time from receiving an event to publishing it after its commit; the oldest event of each batch",
                 fast(),
             ),
             store_commit: names.add(
@@ -148,23 +164,23 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Records the end of a task. `kind` is the task's kind; `outcome` is `completed` or the error type. `took` is
-    /// `None` if the task never started.
-    pub fn task_ended(&self, kind: &'static str, outcome: &'static str, took: Option<Duration>) {
+    /// Records the end of a task. `failure` is `None` if the task completed. `took` is `None` if it never started.
+    pub fn task_ended(&self, kind: TaskKind, failure: Option<ErrorType>, took: Option<Duration>) {
+        let kind = kind.as_str();
+        let outcome = failure.map_or("completed", ErrorType::as_str);
         self.tasks.get_or_create(&[("kind", kind.into()), ("outcome", outcome.into())]).inc();
-        // A task that never started has no duration.
         if let Some(took) = took {
             self.task_time.get_or_create(&[("kind", kind.into())]).observe(took.as_secs_f64());
         }
     }
 
-    pub fn task_began(&self, kind: &'static str, waited: Duration) {
-        self.queue_wait.get_or_create(&[("kind", kind.into())]).observe(waited.as_secs_f64());
+    pub fn task_began(&self, kind: TaskKind, waited: Duration) {
+        self.queue_wait.get_or_create(&[("kind", kind.as_str().into())]).observe(waited.as_secs_f64());
     }
 
     /// Records the agent's first output.
-    pub fn first_output(&self, kind: &'static str, after: Duration) {
-        self.first_event.get_or_create(&[("kind", kind.into())]).observe(after.as_secs_f64());
+    pub fn first_output(&self, kind: TaskKind, after: Duration) {
+        self.first_event.get_or_create(&[("kind", kind.as_str().into())]).observe(after.as_secs_f64());
     }
 
     /// Records a model request. `model` is a model with a price, or `None`, because a name that an agent chose must not
@@ -188,8 +204,13 @@ impl Metrics {
         self.assumed_prices.inc();
     }
 
-    /// Records a fetch of prices. `outcome` is `changed`, `unchanged` or `failed`.
-    pub fn prices_fetched(&self, outcome: &'static str) {
+    /// Records a fetch of prices.
+    pub fn prices_fetched(&self, outcome: PriceFetch) {
+        let outcome = match outcome {
+            PriceFetch::Changed => "changed",
+            PriceFetch::Unchanged => "unchanged",
+            PriceFetch::Failed => "failed",
+        };
         self.price_fetches.get_or_create(&[("outcome", outcome.into())]).inc();
     }
 
@@ -198,10 +219,18 @@ impl Metrics {
         self.removed_betas.inc();
     }
 
-    /// Records a decision of the gateway. `outcome` is `allowed`, or `refused: ` and the reason, as in the audit log.
-    pub fn decided(&self, via: &'static str, outcome: &'static str) {
-        let (decision, reason) = outcome.split_once(": ").unwrap_or((outcome, ""));
-        let labels = [("via", via.into()), ("decision", decision.into()), ("reason", reason.into())];
+    /// Records a field of a model request that this version does not know.
+    pub fn unknown_field(&self) {
+        self.unknown_fields.inc();
+    }
+
+    /// Records a decision of the gateway.
+    pub fn decided(&self, channel: EgressChannel, decision: EgressDecision) {
+        let (decision, reason) = match decision {
+            EgressDecision::Allowed => ("allowed", ""),
+            EgressDecision::Refused(reason) => ("refused", reason.as_str()),
+        };
+        let labels = [("via", channel.as_str().into()), ("decision", decision.into()), ("reason", reason.into())];
         self.decisions.get_or_create(&labels).inc();
     }
 

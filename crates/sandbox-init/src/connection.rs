@@ -2,22 +2,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
+use futures::StreamExt;
 use futures::stream::{SplitSink, SplitStream};
-use futures::{SinkExt, StreamExt};
+use link_transport::{Outbox, TransportError, next, send};
 use sandbox_link::codec::{DecodeError, MAX_MESSAGE};
-use sandbox_link::frame::{Down, DownFrame, Hello, LinkSecret, Numbered, Up, Welcome};
+use sandbox_link::frame::{Down, DownFrame, Hello, LinkSecret, Numbered, Up, UpFrame, Welcome};
 use sandbox_link::window::{Acceptance, ReceiveWindow, WindowError};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::address::{Address, Endpoint, Stream};
 use crate::inbox::Inbox;
-use crate::outbox::Outbox;
 use crate::settings::LONGEST_ORPHAN_TTL;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -30,7 +30,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The link. It reconnects as often as necessary.
 pub(crate) struct Connection {
     pub(crate) address: Arc<Address>,
-    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) outbox: Arc<Outbox<UpFrame>>,
     pub(crate) inbox: Arc<Inbox>,
     /// True while a program runs. It goes into the Hello.
     pub(crate) running: Arc<AtomicBool>,
@@ -55,10 +55,8 @@ pub(crate) enum ConnectionError {
     Timeout,
     #[error("the coordinator refused the connection: {0}")]
     Refused(String),
-    #[error("the connection to the coordinator broke: {0}")]
-    Socket(#[from] tungstenite::Error),
-    #[error("the coordinator closed the connection")]
-    Closed,
+    #[error("the connection to the coordinator ended: {0}")]
+    Transport(#[from] TransportError),
     #[error("could not decode a message of the coordinator: {0}")]
     Decode(#[from] DecodeError),
     #[error("the coordinator and this sandbox disagree about the frames sent: {0}")]
@@ -106,13 +104,15 @@ impl Connection {
 
     async fn shake_hands(&mut self, stream: Stream) -> Result<(Socket, Welcome), ConnectionError> {
         let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE));
-        let (mut socket, _) = client_async_with_config("ws://coordinator/agent", stream, Some(config)).await?;
+        let (mut socket, _) = client_async_with_config("ws://coordinator/agent", stream, Some(config))
+            .await
+            .map_err(TransportError::from)?;
         let hello = Up::Hello(Hello {
             secret: self.secret.clone(),
             last_received: self.receive.last(),
             running: self.running.load(Ordering::Relaxed),
         });
-        send(&mut socket, &hello).await?;
+        send(&mut socket, hello.to_message()).await?;
         let mut answer = Down::decode(next(&mut socket).await?)?;
         let welcome = match (answer.pop(), answer.is_empty()) {
             (Some(Down::Welcome(welcome)), true) => welcome,
@@ -120,7 +120,7 @@ impl Connection {
             _ => return Err(ConnectionError::OutOfPlace),
         };
         // Confirms that the secret has arrived. Only then does the coordinator send commands that may start the agent.
-        send(&mut socket, &Up::Ack { upto: self.inbox.finished() }).await?;
+        send(&mut socket, Up::Ack { upto: self.inbox.finished() }.to_message()).await?;
         if let Some(secret) = &welcome.secret {
             self.secret = Some(secret.clone());
         }
@@ -138,14 +138,14 @@ impl Connection {
             result = read(stream, &mut self.receive, outbox, &self.commands) => result,
             result = write(sink, sent, outbox, &self.inbox) => result,
         };
-        result.err().unwrap_or(ConnectionError::Closed)
+        result.err().unwrap_or(TransportError::Closed.into())
     }
 }
 
 async fn read(
     mut stream: SplitStream<Socket>,
     receive: &mut ReceiveWindow,
-    outbox: &Outbox,
+    outbox: &Outbox<UpFrame>,
     commands: &mpsc::Sender<Vec<Numbered<DownFrame>>>,
 ) -> Result<(), ConnectionError> {
     loop {
@@ -177,7 +177,7 @@ async fn read(
 async fn write(
     mut sink: SplitSink<Socket, Message>,
     mut sent: u64,
-    outbox: &Outbox,
+    outbox: &Outbox<UpFrame>,
     inbox: &Inbox,
 ) -> Result<(), ConnectionError> {
     let mut batch = BytesMut::new();
@@ -195,26 +195,7 @@ async fn write(
                 () = inbox.progressed() => {}
             }
         } else {
-            sink.send(Message::Binary(batch.split().freeze())).await?;
-        }
-    }
-}
-
-async fn send(socket: &mut Socket, frame: &Up) -> Result<(), ConnectionError> {
-    Ok(socket.send(Message::Binary(frame.to_message())).await?)
-}
-
-/// Returns the next binary message. The library answers pings.
-async fn next(
-    stream: &mut (impl StreamExt<Item = Result<Message, tungstenite::Error>> + Unpin),
-) -> Result<Bytes, ConnectionError> {
-    loop {
-        match stream.next().await {
-            Some(Ok(Message::Binary(bytes))) => return Ok(bytes),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Ok(Message::Text(_) | Message::Frame(_))) => return Err(ConnectionError::OutOfPlace),
-            Some(Ok(Message::Close(_))) | None => return Err(ConnectionError::Closed),
-            Some(Err(error)) => return Err(error.into()),
+            send(&mut sink, batch.split().freeze()).await?;
         }
     }
 }

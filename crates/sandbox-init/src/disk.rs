@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use link_transport::Outbox;
 use nix::sys::statvfs::statvfs;
 use sandbox_link::frame::UpFrame;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
-
-use crate::outbox::Outbox;
 
 /// The time between two checks of the free space. A disk that is written at 1 GB/s can receive 2 GB above the limit.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -41,7 +40,7 @@ pub(crate) struct DiskLimit {
 }
 
 /// Measures while a program runs and reports an excess once. The coordinator decides what follows.
-pub(crate) async fn watch(limit: DiskLimit, running: Arc<AtomicBool>, outbox: Arc<Outbox>) {
+pub(crate) async fn watch(limit: DiskLimit, running: Arc<AtomicBool>, outbox: Arc<Outbox<UpFrame>>) {
     let mut walk = Walk { roots: limit.paths, closed: HashSet::new() };
     let mut allowed = None;
     let mut last: Option<Look> = None;
@@ -53,7 +52,7 @@ pub(crate) async fn watch(limit: DiskLimit, running: Arc<AtomicBool>, outbox: Ar
             let began = Instant::now();
             let Ok((measured, back)) = spawn_blocking(move || (walk.measure(), walk)).await else { return };
             walk = back;
-            let allowed = *allowed.get_or_insert_with(|| allowance(limit.bytes, measured.bytes));
+            let allowed = *allowed.get_or_insert_with(|| disk_budget(limit.bytes, measured.bytes));
             if measured.bytes > allowed || measured.hidden {
                 outbox.push([UpFrame::DiskFull { used_bytes: measured.bytes, limit_bytes: limit.bytes }]);
                 return;
@@ -88,7 +87,7 @@ impl Look {
 
 /// Returns the effective limit. A program that starts above the limit may grow by [`SLACK_BYTES`], so that it can clean
 /// up, but never beyond 125 % of the limit.
-fn allowance(limit: u64, at_start: u64) -> u64 {
+fn disk_budget(limit: u64, at_start: u64) -> u64 {
     limit.max(at_start.saturating_add(SLACK_BYTES).min(limit.saturating_add(limit / 4)))
 }
 

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `worker` | the owner of the program; the only `select!` over commands and signals |
 //! | `connection`, `address` | the link: connect, handshake, read, write, reconnect |
-//! | `outbox`, `inbox` | frames to the coordinator until it acknowledges them; stdin until the agent reads it |
+//! | `inbox` | stdin until the agent reads it |
 //! | `program`, `lines` | the running program, its stdio, and its output as lines |
 //! | `processes`, `termination`, `cgroup` | signals, reaping, SIGTERM from outside, the kernel's out-of-memory counter |
 //! | `disk` | the watchdog of the files' size |
@@ -14,7 +14,7 @@
 //!
 //! Invariants:
 //! - There is one thread.
-//! - Connections come and go without the worker noticing: it knows only `outbox` and `inbox`.
+//! - Connections come and go without the worker noticing: it uses only the outbox and the `inbox`.
 //! - The process is not dumpable, and the link's secret is only in its memory.
 
 use std::io::Write;
@@ -29,7 +29,6 @@ mod disk;
 mod forward;
 mod inbox;
 mod lines;
-mod outbox;
 mod processes;
 mod program;
 mod settings;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use link_transport::Outbox;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use sandbox_link::frame::{Exit, Start, UpFrame};
@@ -20,7 +21,6 @@ use tokio_util::task::TaskTracker;
 use crate::cgroup;
 use crate::inbox::{Inbox, Stdin};
 use crate::lines::Lines;
-use crate::outbox::Outbox;
 use crate::processes::{self, End};
 use crate::termination;
 
@@ -49,7 +49,7 @@ pub(crate) struct Program {
 impl Program {
     /// Starts the program in its own process group with socket pairs as stdio. Any process in the sandbox could open a
     /// pipe for writing through /proc; it cannot open a socket.
-    pub(crate) fn start(start: &Start, outbox: &Arc<Outbox>, inbox: &Arc<Inbox>) -> io::Result<Self> {
+    pub(crate) fn start(start: &Start, outbox: &Arc<Outbox<UpFrame>>, inbox: &Arc<Inbox>) -> io::Result<Self> {
         if !Path::new(&start.directory).is_dir() {
             return Err(io::Error::new(io::ErrorKind::NotFound, format!("no directory {}", start.directory)));
         }
@@ -86,7 +86,7 @@ impl Program {
     }
 
     /// Finishes an ended program: reads its last output, kills its remaining processes, and sends `Exited`.
-    pub(crate) async fn finish(self, end: Option<End>, outbox: Arc<Outbox>, inbox: Arc<Inbox>) {
+    pub(crate) async fn finish(self, end: Option<End>, outbox: Arc<Outbox<UpFrame>>, inbox: Arc<Inbox>) {
         drop(self.stdin);
         inbox.shut();
         self.readers.close();
@@ -112,7 +112,7 @@ fn pair() -> io::Result<(UnixStream, Stdio)> {
     Ok((UnixStream::from_std(ours)?, OwnedFd::from(theirs).into()))
 }
 
-async fn read_stdout(mut stream: UnixStream, outbox: Arc<Outbox>, silenced: CancellationToken) {
+async fn read_stdout(mut stream: UnixStream, outbox: Arc<Outbox<UpFrame>>, silenced: CancellationToken) {
     let mut lines = Lines::default();
     let mut buffer = BytesMut::new();
     while read(&mut stream, &mut buffer, &outbox, &silenced).await {
@@ -121,7 +121,7 @@ async fn read_stdout(mut stream: UnixStream, outbox: Arc<Outbox>, silenced: Canc
     outbox.push(lines.last(buffer));
 }
 
-async fn read_stderr(mut stream: UnixStream, outbox: Arc<Outbox>, silenced: CancellationToken) {
+async fn read_stderr(mut stream: UnixStream, outbox: Arc<Outbox<UpFrame>>, silenced: CancellationToken) {
     let mut buffer = BytesMut::new();
     while read(&mut stream, &mut buffer, &outbox, &silenced).await {
         outbox.push([UpFrame::Stderr { bytes: buffer.split().freeze() }]);
@@ -129,7 +129,12 @@ async fn read_stderr(mut stream: UnixStream, outbox: Arc<Outbox>, silenced: Canc
 }
 
 /// Waits for room in the outbox, then reads. Returns false at the end of the output.
-async fn read(stream: &mut UnixStream, buffer: &mut BytesMut, outbox: &Outbox, silenced: &CancellationToken) -> bool {
+async fn read(
+    stream: &mut UnixStream,
+    buffer: &mut BytesMut,
+    outbox: &Outbox<UpFrame>,
+    silenced: &CancellationToken,
+) -> bool {
     outbox.room().await;
     if buffer.capacity() - buffer.len() < LEAST_ROOM {
         buffer.reserve(READ_BYTES);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use link_transport::Outbox;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use sandbox_link::frame::{DownFrame, Numbered, SignalTarget, Start, UpFrame};
@@ -20,7 +21,6 @@ use crate::connection::{Connection, ConnectionError, Orphaned};
 use crate::disk;
 use crate::forward;
 use crate::inbox::{Inbox, Stdin};
-use crate::outbox::Outbox;
 use crate::processes;
 use crate::program::Program;
 use crate::settings::{Settings, SettingsError};
@@ -125,7 +125,7 @@ async fn passed(deadline: Option<Instant>) {
 }
 
 struct Worker {
-    outbox: Arc<Outbox>,
+    outbox: Arc<Outbox<UpFrame>>,
     inbox: Arc<Inbox>,
     /// A program has started, and its `Exited` frame is not sent yet.
     running: Arc<AtomicBool>,
@@ -144,7 +144,7 @@ impl Worker {
     fn new(tracker: TaskTracker) -> (Self, mpsc::Receiver<()>) {
         let (finished, receiver) = mpsc::channel(1);
         let worker = Self {
-            outbox: Arc::new(Outbox::new()),
+            outbox: Arc::new(Outbox::after_number(0)),
             inbox: Arc::new(Inbox::new()),
             running: Arc::default(),
             program: None,

@@ -15,7 +15,7 @@ mod reader;
 
 /// A batch is sent once it has this many bytes. That is large enough to spread the cost of a message and its system
 /// call over hundreds of lines, and small enough that the other end starts early.
-pub const BATCH_BYTES: usize = 64 * 1024;
+pub(crate) const BATCH_BYTES: usize = 64 * 1024;
 
 /// The maximum total length of the strings of one `Start`, in bytes: the limit of Linux for arguments and environment
 /// of an `execve` under the usual stack limit of 8 MiB.
@@ -25,7 +25,7 @@ pub const MAX_START: usize = 2 * 1024 * 1024;
 /// cause in the decoder.
 pub const MAX_STRINGS: usize = 4096;
 
-/// The maximum length of a message in bytes: a batch just below [`BATCH_BYTES`] plus the largest frame. Set it as the
+/// The maximum length of a message in bytes: a batch just below `BATCH_BYTES` plus the largest frame. Set it as the
 /// WebSocket's message limit.
 pub const MAX_MESSAGE: usize = BATCH_BYTES + MAX_START + 8 * MAX_STRINGS + 1024;
 
@@ -71,7 +71,7 @@ pub trait NumberedFrame: Payload {
     fn encode(&self, seq: u64, batch: &mut BytesMut);
 }
 
-/// Appends the frames after number `sent` to `batch` until it has [`BATCH_BYTES`]. Returns the number of the last frame
+/// Appends the frames after number `sent` to `batch` until it has `BATCH_BYTES`. Returns the number of the last frame
 /// appended, or `sent` if there is none.
 pub fn fill<T: NumberedFrame>(window: &SendWindow<T>, mut sent: u64, batch: &mut BytesMut) -> Result<u64, WindowError> {
     for (seq, frame) in window.frames_after(sent)? {

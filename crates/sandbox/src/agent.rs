@@ -11,7 +11,7 @@ pub const GATEWAY: &str = "http://127.0.0.1:8787";
 pub(super) const PROGRAM: &str = "claude";
 
 /// Tools that are taken from the agent. The first three start turns of their own, despite the variables below. The others ask a
-/// person, and nobody can answer.
+/// person, and no person can answer.
 const DISALLOWED_TOOLS: [&str; 6] =
     ["Monitor", "ScheduleWakeup", "Workflow", "AskUserQuestion", "EnterPlanMode", "ExitPlanMode"];
 

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use domain::access::KeyId;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -92,10 +93,10 @@ impl Capacity {
         CapacityCounts { live: shared.ledger.held(), waiting: shared.ledger.waiting(), max: shared.ledger.limit() }
     }
 
-    /// Waits for room. If there is none at once, `waits` is called once with the number of claims ahead and the reason.
+    /// Waits for room for a task of `payer`. If there is none at once, `waits` is called once with the number of claims ahead and the reason.
     /// Dropping the future gives up the place in the queue.
-    pub async fn claim(&self, waits: impl AsyncFnOnce(usize, Shortage)) -> Slot {
-        let mut slot = self.issue(Ledger::request, ClaimState::Waiting);
+    pub async fn claim(&self, payer: Option<KeyId>, waits: impl AsyncFnOnce(usize, Shortage)) -> Slot {
+        let mut slot = self.issue(|ledger| ledger.request(payer), ClaimState::Waiting);
         let ahead = {
             let mut shared = self.lock();
             shared.settle();
@@ -172,6 +173,11 @@ impl CapacityState {
 }
 
 impl Slot {
+    /// The sandbox works for a task of this payer from now on.
+    pub fn assign(&self, payer: Option<KeyId>) {
+        self.capacity.lock().ledger.assign(self.ticket, payer);
+    }
+
     /// Marks the sandbox as busy. A busy sandbox is never evicted; a pending eviction is withdrawn.
     pub fn busy(&self) {
         let mut shared = self.capacity.lock();

@@ -1,6 +1,7 @@
 //! The images of sandboxes: the image that a name stands for now, and the version of Claude Code in an image. The program in
 //! the image tells the version, because a label can be inherited by an image with another program.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use dashmap::DashMap;
 use domain::claude_code::Version;
 use engine::{ContainerId, EngineError, ImageChanges};
 use futures::StreamExt as _;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -32,6 +33,10 @@ pub(super) struct Images {
     current: DashMap<String, String>,
     /// By id.
     programs: DashMap<String, Program>,
+    /// By id, the last question that failed and will be asked again.
+    failed: DashMap<String, AskError>,
+    /// A question has ended.
+    asked: Notify,
 }
 
 /// The image of a sandbox.
@@ -103,11 +108,34 @@ impl SandboxHost {
         let program = Arc::clone(&self.images.programs.entry(image_id.to_owned()).or_default());
         let answer = program.get_or_try_init(|| async {
             match self.ask(image_id).await {
-                Err(error @ (AskError::Engine(_) | AskError::NotStarted { .. })) => Err(error),
-                answer => Ok(answer),
+                Err(error @ (AskError::Engine(_) | AskError::NotStarted { .. })) => {
+                    self.images.failed.insert(image_id.to_owned(), error.clone());
+                    Err(error)
+                }
+                answer => {
+                    self.images.failed.remove(image_id);
+                    Ok(answer)
+                }
             }
         });
-        answer.await?.clone()
+        let answer = answer.await.cloned();
+        self.images.asked.notify_waiters();
+        answer?
+    }
+
+    /// Waits for the version of Claude Code in the image with this id, and asks nothing itself. The last failure of a question
+    /// is an answer too.
+    pub async fn reported_claude_code(&self, image_id: &str) -> Result<Version, AskError> {
+        loop {
+            let mut asked = pin!(self.images.asked.notified());
+            // A question that ends from here on wakes this caller.
+            asked.as_mut().enable();
+            let failed = self.images.failed.get(image_id).map(|failed| Err(failed.value().clone()));
+            if let Some(answer) = self.known_version(image_id).or(failed) {
+                return answer;
+            }
+            asked.await;
+        }
     }
 
     async fn ask(&self, image_id: &str) -> Result<Version, AskError> {

@@ -34,7 +34,7 @@ pub struct LaunchOrder {
     pub resume: Option<String>,
     /// No agent has worked in the workspace yet. If an earlier launch was interrupted, the workspace may exist without
     /// its template.
-    pub untouched: bool,
+    pub fresh_workspace: bool,
     pub assignment: Assignment,
 }
 
@@ -233,7 +233,7 @@ impl SandboxHost {
         }
         let made = self.create_with(name, order, volumes, attached).await;
         failpoint!("container.empty");
-        let filled = match (made, fresh || order.untouched) {
+        let filled = match (made, fresh || order.fresh_workspace) {
             (Ok(container), true) => {
                 let archive = order.template.archive.clone().into();
                 self.engine.upload(&container, domain::sandbox::WORKSPACE, archive).await.map(|()| container)
@@ -282,7 +282,7 @@ impl SandboxHost {
 
     /// Reports when the container no longer runs. While the engine is unreachable, the call is repeated.
     pub(super) fn watch(&self, container: &ContainerId) -> oneshot::Receiver<ContainerExit> {
-        let (mut tell, told) = oneshot::channel();
+        let (mut exit_tx, exit_rx) = oneshot::channel();
         let (engine, container) = (Arc::clone(&self.engine), container.clone());
         self.tracker.spawn(async move {
             let exit = async {
@@ -297,11 +297,11 @@ impl SandboxHost {
                 }
             };
             tokio::select! {
-                exit = exit => { let _ = tell.send(exit); }
-                () = tell.closed() => {}
+                exit = exit => { let _ = exit_tx.send(exit); }
+                () = exit_tx.closed() => {}
             }
         });
-        told
+        exit_rx
     }
 }
 

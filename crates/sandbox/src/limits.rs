@@ -91,7 +91,7 @@ impl fmt::Display for ResourceSet {
 pub struct LimitReport {
     /// The engine does not limit these.
     pub unlimited: ResourceSet,
-    /// Neither the engine nor the sandbox tells whether these are limited. Only a runtime with a kernel of its own hides that.
+    /// Neither the engine nor the sandbox reports these limits, as in a runtime with its own kernel.
     pub unknown: ResourceSet,
 }
 

@@ -35,7 +35,8 @@ impl Instance {
             // The file is missing, or it is empty because the power failed before it was written. In both cases no object has the
             // name yet.
             Ok(_) | Err(_) => {
-                let name = format!("{:08x}", rand::random::<u32>());
+                // A sandbox sees hashes of the name. A shorter name could be found by trying all.
+                let name = format!("{:016x}", rand::random::<u64>());
                 let mut file = std::fs::File::create(&path)?;
                 file.write_all(name.as_bytes())?;
                 file.sync_all()?;
@@ -109,7 +110,7 @@ impl Instance {
     }
 
     /// A short name of the installation for paths that a sandbox may see. It does not contain the installation's
-    /// own name, which is short enough to be found by trying all names.
+    /// own name. An earlier version gave names that are short enough to be found by trying all.
     pub fn alias(&self) -> String {
         let digest = Sha256::digest(format!("{}/runtime", self.0));
         digest.iter().take(4).fold(String::new(), |name, byte| format!("{name}{byte:02x}"))
@@ -179,6 +180,16 @@ mod tests {
     use engine::VolumeSummary;
 
     use super::Instance;
+
+    #[test]
+    fn a_name_cannot_be_found_by_trying_and_an_earlier_one_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let name = Instance::of(directory.path()).unwrap();
+        assert!(name.as_str().len() >= 16, "{name:?}");
+        assert_eq!(Instance::of(directory.path()).unwrap(), name);
+        std::fs::write(directory.path().join("instance"), "0123abcd").unwrap();
+        assert_eq!(Instance::of(directory.path()).unwrap().as_str(), "0123abcd");
+    }
 
     #[test]
     fn names_of_volumes_reveal_nothing_and_earlier_ones_stay() {

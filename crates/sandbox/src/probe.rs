@@ -40,7 +40,7 @@ pub enum LimitProof {
 impl SandboxHost {
     /// Returns once a probe has shown that sandboxes can be started and their limits hold. It runs at the first call, and again
     /// after each failure.
-    pub async fn prove_limits(&self, cancel: &CancellationToken) -> Result<(), LaunchError> {
+    pub(crate) async fn prove_limits(&self, cancel: &CancellationToken) -> Result<(), LaunchError> {
         let LimitProof::Required { except } = &self.settings.limit_proof else { return Ok(()) };
         let proof = self.probed.get_or_try_init(|| async {
             let outcome = self.probe(cancel).await.and_then(|report| {
@@ -223,7 +223,12 @@ fn not_connected(log: &str, network: Network, runtime: Option<&str>) -> String {
 /// Names the settings of resources in a sentence: `memory (SANDBOX_MEMORY) and cpu (SANDBOX_CPUS)`.
 pub(super) fn in_words(resources: &ResourceSet) -> String {
     let named = Resource::ALL.into_iter().filter(|resource| resources.contains(*resource));
-    named.map(|resource| format!("{resource} ({})", resource.setting())).collect::<Vec<_>>().join(" and ")
+    let named: Vec<String> = named.map(|resource| format!("{resource} ({})", resource.setting())).collect();
+    match named.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+        None => String::new(),
+    }
 }
 
 #[cfg(test)]

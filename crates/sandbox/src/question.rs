@@ -38,7 +38,7 @@ impl Sandbox {
                             lines.push(line.raw.to_owned());
                         }
                         if let AgentEvent::ControlRequest { request_id, .. } = &line.event {
-                            denials.push(deny_tool(request_id, "nobody can answer here"));
+                            denials.push(deny_tool(request_id, "no person is available to answer"));
                         }
                         if let AgentEvent::Result(result) = line.event {
                             let structured = result.structured_output.map(|json| serde_json::from_str(json.get()));

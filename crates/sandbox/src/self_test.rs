@@ -64,7 +64,7 @@ impl SandboxHost {
             template: AgentTemplate::of_instructions("You are tested.").into(),
             model: model::NAME.to_owned(),
             resume: None,
-            untouched: true,
+            fresh_workspace: true,
             assignment: Assignment::Workspace,
         };
         let launched = self.launch_with(order, cancel.clone(), &gateway).await;

@@ -13,7 +13,7 @@ impl Sandbox {
     pub async fn start_agent(&mut self, order: &LaunchOrder) -> Result<(), LaunchError> {
         self.gateway.expect_conversation();
         let mut resume = order.resume.as_deref();
-        if !order.untouched {
+        if !order.fresh_workspace {
             self.repairs = self.repair_home(resume).await?;
         }
         if resume.is_some() && !self.start_agent_in(order, resume).await? {

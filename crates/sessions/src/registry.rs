@@ -84,7 +84,7 @@ impl Registry {
 
     /// A task's record once the task has ended, perhaps without the texts of its request. `None`: the session does not have this
     /// task.
-    pub async fn wait(&self, id: &SessionId, task: &TaskId) -> Result<Option<TaskRecord>, RegistryError> {
+    pub async fn wait(&self, id: &SessionId, task: &TaskId) -> Result<Option<Arc<TaskRecord>>, RegistryError> {
         self.ask(id, |reply| Request::Wait(task.clone(), reply)).await
     }
 

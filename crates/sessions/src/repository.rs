@@ -1,6 +1,6 @@
 //! Repository tasks: from a prompt to a pull request.
 //!
-//! A session works in one repository, and [`Checkout`] says where. This module has the calls to the forge
+//! A session works in one repository, which its [`Checkout`] names. This module has the calls to the forge
 //! ([`Repositories`]) and the use of git in the sandbox (`clone`, `WindUp`). The session's worker decides when they
 //! happen.
 

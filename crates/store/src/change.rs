@@ -1,5 +1,7 @@
 //! Changes: the writes that the store accepts.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use domain::event::StoredEvent;
 use domain::session::{SessionKey, SessionRecord};
@@ -7,6 +9,7 @@ use domain::task::{TaskId, TaskRecord};
 use domain::usage::{Charge, CliCharge, OpenRequest};
 use domain::webhook::{Attempted, Target, WebhookId};
 use jiff::Timestamp;
+use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::orphans::KnownVolume;
@@ -15,9 +18,14 @@ use crate::orphans::KnownVolume;
 #[derive(Clone, Debug)]
 pub enum Change {
     InsertSession(SessionRecord),
-    /// Replaces the record including `env`. The columns of other changes stay: `last_seq`, and `last_frame` and
+    /// Replaces the record without `env`. The columns of other changes stay: `last_seq`, and `last_frame` and
     /// `progress` of the sandbox while it is the same one.
     UpdateSession(SessionRecord),
+    /// Replaces the variables of a session.
+    SetEnv {
+        session: SessionKey,
+        env: BTreeMap<String, SecretString>,
+    },
     /// Deletes the session, its `env`, its events and its lines. The records of its tasks stay with status, times, cost
     /// and failure, but without content: no message, context, metadata, output or response.
     DeleteSession(SessionKey),
@@ -96,6 +104,7 @@ impl Change {
             Change::ReplayWebhook(_) => true,
             Change::InsertSession(_)
             | Change::UpdateSession(_)
+            | Change::SetEnv { .. }
             | Change::DeleteSession(_)
             | Change::InsertTask { .. }
             | Change::AppendEvents { .. }
@@ -118,6 +127,7 @@ impl Change {
             Change::UpdateTask(record) => record.status.is_final(),
             Change::InsertSession(_)
             | Change::UpdateSession(_)
+            | Change::SetEnv { .. }
             | Change::AppendEvents { .. }
             | Change::MoveSandbox { .. }
             | Change::AppendLines { .. }
@@ -135,8 +145,9 @@ impl Change {
     /// The approximate number of written rows, which limits the size of a transaction.
     pub(super) fn rows(&self) -> usize {
         match self {
-            Change::InsertSession(record) | Change::UpdateSession(record) => 1 + record.env.len(),
-            Change::DeleteSession(_)
+            Change::InsertSession(SessionRecord { env, .. }) | Change::SetEnv { env, .. } => 1 + env.len(),
+            Change::UpdateSession(_)
+            | Change::DeleteSession(_)
             | Change::InsertTask { .. }
             | Change::UpdateTask(_)
             | Change::MoveSandbox { .. }

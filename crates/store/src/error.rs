@@ -44,7 +44,7 @@ pub enum StoreError {
     )]
     KeyInUse { path: PathBuf },
     #[error(
-        "the restore was interrupted: the files of before are in {}; move them back, or call restore again once the cause is gone",
+        "the restore was interrupted: the earlier files are in {}; move them back, or call restore again after removing the cause",
         directory.display()
     )]
     HalfRestored { directory: PathBuf, source: Box<StoreError> },
@@ -76,7 +76,7 @@ pub enum StoreError {
     #[error("the store is closed")]
     Closed,
     /// All connections for lists were in use for a second.
-    #[error("too many lists are read at the moment")]
+    #[error("too many lists are being read")]
     Busy,
     #[error("a read took longer than its deadline and was ended")]
     TimedOut,

@@ -7,7 +7,7 @@
 //! | `read`, `page` | the read-only connections and their queries; paging |
 //! | `retention` | the removal of old events and lines |
 //! | `damage` | damaged rows, which are skipped and named |
-//! | `orphans`, `inspect` | the record of volumes without a session; a look at a store that a server may use
+//! | `orphans`, `inspect` | the record of volumes without a session; a look at a store that a server may use |
 //! | `keys` | API keys, on a connection of their own |
 //! | `seal`, `rekey` | sealed secrets; their key and its replacement |
 //! | `restore` | a backup, put into a data directory |

@@ -34,7 +34,7 @@ pub enum RekeyStep {
 pub fn rekey(
     data_dir: &Path,
     secret_key_file: Option<&Path>,
-    mut tell: impl FnMut(RekeyStep),
+    mut progress: impl FnMut(RekeyStep),
 ) -> Result<(), StoreError> {
     if !data_dir.join(DataDir::DATABASE).is_file() {
         return Err(StoreError::NoDatabase { path: data_dir.to_owned() });
@@ -51,14 +51,14 @@ pub fn rekey(
     }
 
     create_key(&new_file)?;
-    tell(RekeyStep::KeyMade(new_file.clone()));
+    progress(RekeyStep::KeyMade(new_file.clone()));
     // After an error the new file stays: the next open determines if a failed commit took effect.
     let new = Sealer::open(&new_file, false)?;
-    tell(RekeyStep::Sealed(seal_anew(&mut connection, &old, &new)?));
+    progress(RekeyStep::Sealed(seal_again(&mut connection, &old, &new)?));
     wipe(&connection)?;
-    tell(RekeyStep::Wiped);
+    progress(RekeyStep::Wiped);
     replace(&new_file, &key_file)?;
-    tell(RekeyStep::Replaced(key_file));
+    progress(RekeyStep::Replaced(key_file));
     Ok(())
 }
 
@@ -100,7 +100,7 @@ type Sealed = ([u8; 16], String, i64, String, Vec<u8>);
 /// The session's key and id, the webhook's number and task, and its target.
 type SealedTarget = ([u8; 16], String, i64, i64, Vec<u8>);
 
-fn seal_anew(connection: &mut Connection, old: &Sealer, new: &Sealer) -> Result<usize, StoreError> {
+fn seal_again(connection: &mut Connection, old: &Sealer, new: &Sealer) -> Result<usize, StoreError> {
     connection.execute_batch("PRAGMA secure_delete = ON")?;
     let transaction = connection.transaction()?;
     let mut count = 0;

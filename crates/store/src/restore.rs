@@ -39,7 +39,7 @@ pub enum RestoredAs {
 pub struct Restored {
     pub sessions: u64,
     pub tasks: u64,
-    /// The directory to which the database of before was moved. `None`: there was none.
+    /// The directory to which the earlier database was moved. `None`: there was none.
     pub replaced: Option<PathBuf>,
 }
 
@@ -132,7 +132,7 @@ fn put_in_place(
 fn check(source: &Path) -> Result<(), StoreError> {
     match version_of(source)? {
         SchemaVersion::Missing | SchemaVersion::Version(0) => Err(StoreError::NoDatabase { path: source.to_owned() }),
-        SchemaVersion::Foreign => Err(StoreError::corrupt(format!("{} is no database", source.display()))),
+        SchemaVersion::Foreign => Err(StoreError::corrupt(format!("{} is not a database", source.display()))),
         SchemaVersion::Version(found) if found > SCHEMA_VERSION => {
             Err(StoreError::Newer { found: found.into(), known: SCHEMA_VERSION.into() })
         }
@@ -166,7 +166,7 @@ fn prepare(
         return Err(StoreError::KeyInUse { path: path.clone() });
     }
     if restored_as == RestoredAs::New {
-        begin_anew(&connection)?;
+        begin_new_lives(&connection)?;
     }
     // Events after the backup are lost, and their numbers are given again: each session begins a new life.
     connection.execute("UPDATE sessions SET epoch = random()", [])?;
@@ -208,7 +208,7 @@ fn find_key(
 }
 
 /// Removes what belongs to the original: sandboxes, conversations in its volumes, unfinished tasks, deliveries.
-fn begin_anew(connection: &Connection) -> Result<(), StoreError> {
+fn begin_new_lives(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(
         "UPDATE sessions SET claude_session_id = NULL, sandbox_name = NULL, sandbox_container_id = NULL,
              sandbox_link_secret = NULL, sandbox_last_frame = NULL, sandbox_progress = NULL;

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{BodyKind, Input, Operation, Piece, Place, Secret, SecretPlace, Service};
+use super::model::{BodyKind, Input, Operation, Piece, Place, Secret, SecretPlace, TargetApi};
 use super::names::{slug, unique, variable};
 
 pub(super) struct Builder<'a> {
-    pub(super) service: &'a Service,
+    pub(super) api: &'a TargetApi,
     pub(super) made: Operation,
     taken: BTreeSet<String>,
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(service: &'a Service, name: String, method: &str, path: Vec<Piece>) -> Self {
+    pub(super) fn new(api: &'a TargetApi, name: String, method: &str, path: Vec<Piece>) -> Self {
         let made = Operation {
             name,
             method: method.to_ascii_uppercase(),
@@ -28,7 +28,7 @@ impl<'a> Builder<'a> {
             secrets: Vec::new(),
             is_graphql: false,
         };
-        Builder { service, made, taken: BTreeSet::new() }
+        Builder { api, made, taken: BTreeSet::new() }
     }
 
     pub(super) fn input(&mut self, name: &str, place: Place, required: bool, about: Option<&str>) {
@@ -39,7 +39,7 @@ impl<'a> Builder<'a> {
 
     /// Takes the value at this place from the environment.
     pub(super) fn secret(&mut self, name: &str, place: Place, required: bool) {
-        let variable = variable(&self.service.prefix, name);
+        let variable = variable(&self.api.prefix, name);
         self.credential(Secret { place: place.secret(name), variable, required });
     }
 

@@ -32,7 +32,7 @@ use self::rpc::Calls;
 pub(super) use self::site::name_of;
 use super::InputError;
 use super::left_out::LeftOut;
-use super::model::{Collection, Service};
+use super::model::{Collection, TargetApi};
 use super::names::{self, slug};
 
 /// The maximum number of requests. A full day of browsing has fewer.
@@ -98,8 +98,8 @@ pub fn from_har(bytes: &[u8], chosen: &Chosen) -> Result<Collection, InputError>
 
     let used: Vec<&RecordedRequest> = kept.iter().map(|request| request.entry).collect();
     let ids = Ids::of(&used);
-    let services = services(&used, chosen);
-    let tools = group::tools(&kept, &ids, &services);
+    let apis = apis(&used, chosen);
+    let tools = group::tools(&kept, &ids, &apis);
     if tools.iter().flat_map(|tool| &tool.operations).all(|operation| operation.secrets.is_empty()) {
         notes.push(if recording.creator == "WebInspector" { SANITISED } else { WITHOUT_CREDENTIALS });
     }
@@ -145,8 +145,8 @@ fn nothing(entries: &[RecordedRequest], total: usize, left_out: &LeftOut) -> Str
     )
 }
 
-/// Gives each origin a service with a unique name.
-fn services(kept: &[&RecordedRequest], chosen: &Chosen) -> BTreeMap<String, Service> {
+/// Gives each origin an API with a unique name.
+fn apis(kept: &[&RecordedRequest], chosen: &Chosen) -> BTreeMap<String, TargetApi> {
     let origins: BTreeSet<String> = kept.iter().map(|entry| entry.origin()).collect();
     let mut taken = BTreeSet::new();
     origins
@@ -154,16 +154,16 @@ fn services(kept: &[&RecordedRequest], chosen: &Chosen) -> BTreeMap<String, Serv
         .map(|origin| {
             let own = || name_of(&origin).unwrap_or_else(|| "api".to_owned());
             let name = chosen.name.as_deref().map_or_else(|| slug(&own()), slug);
-            let service = service(&name, origin.clone(), &mut taken);
-            (origin, service)
+            let api = api(&name, origin.clone(), &mut taken);
+            (origin, api)
         })
         .collect()
 }
 
-pub(super) fn service(name: &str, address: String, taken: &mut BTreeSet<String>) -> Service {
+pub(super) fn api(name: &str, address: String, taken: &mut BTreeSet<String>) -> TargetApi {
     let name = names::unique(&slug(name), taken);
     let prefix = names::shouted(&name);
     let prefix =
         if prefix.starts_with(|first: char| first.is_ascii_digit()) { format!("API_{prefix}") } else { prefix };
-    Service { name, prefix, address }
+    TargetApi { name, prefix, address }
 }

@@ -19,14 +19,14 @@ pub struct Tool {
     /// The file's name without its extension.
     pub name: String,
     pub resource: String,
-    pub service: Service,
+    pub api: TargetApi,
     /// Sorted by path.
     pub operations: Vec<Operation>,
 }
 
 /// One API at one address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Service {
+pub struct TargetApi {
     /// The base of tool names: `acme`.
     pub name: String,
     /// The prefix of variable names: `ACME`.
@@ -35,9 +35,9 @@ pub struct Service {
     pub address: String,
 }
 
-impl Service {
-    /// The name of the variable with the service's address.
-    pub fn url_variable(&self) -> String {
+impl TargetApi {
+    /// The name of the variable with the API's address.
+    pub(crate) fn url_variable(&self) -> String {
         super::names::variable(&self.prefix, "URL")
     }
 }

@@ -23,12 +23,12 @@ mod swagger;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::server::Services;
+use self::server::TargetApis;
 use self::source::Source;
 use super::InputError;
 use super::har::Chosen;
 use super::left_out::{LeftOut, Odd};
-use super::model::{Collection, Operation, Service, Tool};
+use super::model::{Collection, Operation, TargetApi, Tool};
 use super::names::{self, unique};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
@@ -43,10 +43,10 @@ pub fn from_openapi(bytes: &[u8], chosen: &Chosen, read: &mut ReadFile<'_>) -> R
     let document = document::read(bytes, read, &mut notes)?;
     let paths = document["paths"].as_object().ok_or_else(|| InputError::at("paths", "it must be an object"))?;
     let source = Source::new(&document);
-    let mut services = Services::new(&document, chosen);
+    let mut apis = TargetApis::new(&document, chosen);
     let mut left_out = LeftOut::default();
-    let mut groups: BTreeMap<(Service, String), Vec<Operation>> = BTreeMap::new();
-    let mut taken: BTreeMap<(Service, String), BTreeSet<String>> = BTreeMap::new();
+    let mut groups: BTreeMap<(TargetApi, String), Vec<Operation>> = BTreeMap::new();
+    let mut taken: BTreeMap<(TargetApi, String), BTreeSet<String>> = BTreeMap::new();
     for (template, item) in paths.iter().filter(|(template, _)| !template.starts_with("x-")) {
         let place = format!("paths[{template:?}]");
         let (path, items) = match (path::parse(template), source.path_item(item)) {
@@ -71,11 +71,11 @@ pub fn from_openapi(bytes: &[u8], chosen: &Chosen, read: &mut ReadFile<'_>) -> R
                 left_out.add_odd(Odd::new("operations that are not an object", place));
                 continue;
             }
-            let service = services.of(item, operation);
-            let key = (service.clone(), resource.clone());
+            let api = apis.of(item, operation);
+            let key = (api.clone(), resource.clone());
             let taken = taken.entry(key.clone()).or_insert_with(|| BTreeSet::from(["help".to_owned()]));
             let found = operation::Found { method, path: &path, item, operation, place: &place };
-            match operation::build(&source, &service, &found, taken, &mut left_out) {
+            match operation::build(&source, &api, &found, taken, &mut left_out) {
                 Ok(operation) => groups.entry(key).or_default().push(operation),
                 Err(odd) => left_out.add_odd(odd),
             }
@@ -88,9 +88,9 @@ pub fn from_openapi(bytes: &[u8], chosen: &Chosen, read: &mut ReadFile<'_>) -> R
         return Err(InputError::Nothing(format!("paths: it contains no operation that a tool can call{reasons}")));
     }
     let mut names = BTreeSet::new();
-    let tools = groups.into_iter().map(|((service, resource), operations)| {
-        let name = unique(&format!("{}-{resource}", service.name), &mut names);
-        Tool { name, resource, service, operations }
+    let tools = groups.into_iter().map(|((api, resource), operations)| {
+        let name = unique(&format!("{}-{resource}", api.name), &mut names);
+        Tool { name, resource, api, operations }
     });
     Ok(Collection { tools: tools.collect(), left_out, notes })
 }

@@ -24,7 +24,7 @@ pub fn report(collection: &Collection, directory: &str) -> String {
         let _ = writeln!(text, "\nNote: {}", one_note(note));
     }
     let addresses: BTreeMap<String, &str> =
-        collection.tools.iter().map(|tool| (tool.service.url_variable(), tool.service.address.as_str())).collect();
+        collection.tools.iter().map(|tool| (tool.api.url_variable(), tool.api.address.as_str())).collect();
     let secrets = secrets(&collection.tools);
     let all: BTreeSet<&String> = addresses.keys().chain(secrets.keys()).collect();
     let _ = writeln!(text, "\nVariables that a session's `env` has to bring:");

@@ -29,12 +29,12 @@ pub fn write(tool: &Tool) -> ToolFile {
     for operation in &tool.operations {
         write_operation(&mut commands, operation);
     }
-    let address = if tool.service.address.is_empty() { "the API" } else { &tool.service.address };
+    let address = if tool.api.address.is_empty() { "the API" } else { &tool.api.address };
     let about = format!("Requests to {} below /{}", one_line(address), tool.resource);
     let text = RUNTIME
         .replacen("ABOUT", &format!("{about}. `{}.sh help` explains them.", tool.name), 1)
         .replacen("'PROGRAM_NAME'", &literal(&tool.name), 1)
-        .replacen("'URL_NAME'", &literal(&tool.service.url_variable()), 1);
+        .replacen("'URL_NAME'", &literal(&tool.api.url_variable()), 1);
     // Insert the input last and from back to front, because it may contain one of the marks.
     let (head, tail) = text.split_once(COMMANDS).unwrap_or((&text, ""));
     let (before, after) = head.split_once(HELP).unwrap_or((head, ""));
@@ -46,7 +46,7 @@ pub fn write(tool: &Tool) -> ToolFile {
 pub(super) fn variables(tool: &Tool) -> Vec<String> {
     let secrets = tool.operations.iter().flat_map(|operation| &operation.secrets).map(|secret| secret.variable.clone());
     let secrets: BTreeSet<String> = secrets.collect();
-    std::iter::once(tool.service.url_variable()).chain(secrets).collect()
+    std::iter::once(tool.api.url_variable()).chain(secrets).collect()
 }
 
 fn write_operation(script: &mut String, operation: &Operation) {

@@ -46,7 +46,7 @@ export function HealthPage() {
               <li class={check.ok ? 'ok' : 'not-ok'}><i aria-hidden="true">{check.ok ? '✓' : '✕'}</i><b>{check.name}</b><span class="hidden">{check.ok ? 'is well:' : 'has a problem:'}</span><span><Sentence text={check.detail} /></span></li>
             ))}
           </ul>
-          {!ready.ready && <p class="hint">On the server, <code>claude-runner doctor</code> looks at more, and says what to do.</p>}
+          {!ready.ready && <p class="hint">On the server, <code>claude-runner doctor</code> checks more, and names the remedy for each problem.</p>}
         </section>
       )}
       {hidden && <Empty title="Sandboxes are for keys that see all sessions"><p>Yours sees some of them.</p></Empty>}

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::{Path, Query, Request, State as Shared};
+use axum::extract::{Path, Query, Request, State as AppState};
 use axum::http::{Method, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
@@ -47,7 +47,11 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .with_state(state)
 }
 
-async fn require_token(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Result<Response, AcmeError> {
+async fn require_token(
+    AppState(state): AppState<Arc<State>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, AcmeError> {
     let sent = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     if sent.and_then(|value| value.strip_prefix("Bearer ")) != Some(state.token.as_str()) {
         return Err(AcmeError::WrongToken);
@@ -55,7 +59,7 @@ async fn require_token(Shared(state): Shared<Arc<State>>, request: Request, next
     Ok(next.run(request).await)
 }
 
-async fn remember_call(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
+async fn remember_call(AppState(state): AppState<Arc<State>>, request: Request, next: Next) -> Response {
     let asked = format!("{} {}", request.method(), request.uri());
     let response = next.run(request).await;
     let call = format!("{asked} {}", response.status().as_u16());
@@ -73,7 +77,7 @@ struct UserFilter {
     email: Option<String>,
 }
 
-async fn users(Shared(state): Shared<Arc<State>>, Query(filter): Query<UserFilter>) -> Json<Value> {
+async fn users(AppState(state): AppState<Arc<State>>, Query(filter): Query<UserFilter>) -> Json<Value> {
     let accounts = state.accounts();
     let chosen = accounts
         .all()
@@ -82,15 +86,15 @@ async fn users(Shared(state): Shared<Arc<State>>, Query(filter): Query<UserFilte
     Json(json!({ "users": chosen.map(user_body).collect::<Vec<_>>() }))
 }
 
-async fn user(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Result<Json<Value>, AcmeError> {
+async fn user(AppState(state): AppState<Arc<State>>, Path(id): Path<String>) -> Result<Json<Value>, AcmeError> {
     read(&state, id, user_body)
 }
 
-async fn subscription(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Result<Json<Value>, AcmeError> {
+async fn subscription(AppState(state): AppState<Arc<State>>, Path(id): Path<String>) -> Result<Json<Value>, AcmeError> {
     read(&state, id, subscription_body)
 }
 
-async fn usage(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Result<Json<Value>, AcmeError> {
+async fn usage(AppState(state): AppState<Arc<State>>, Path(id): Path<String>) -> Result<Json<Value>, AcmeError> {
     read(&state, id, |account| {
         let limit = account.plan.calls_per_month();
         json!({
@@ -109,7 +113,7 @@ struct Upgrade {
 }
 
 async fn upgrade(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<Json<Value>, AcmeError> {

@@ -9,7 +9,7 @@ mod repositories;
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State as Shared};
+use axum::extract::{Request, State as AppState};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
@@ -52,7 +52,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
 }
 
 /// Counts and records every call, and fails those for which a test has injected a fault.
-async fn watch(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
+async fn watch(AppState(state): AppState<Arc<State>>, request: Request, next: Next) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let is_api = uri.path().starts_with("/api/");
     let mut response = match state.faults().take(&method, &uri.to_string()) {
@@ -92,7 +92,7 @@ fn moved(method: &Method, location: &str) -> Response {
 
 /// Requires `Authorization: Bearer TOKEN` or `token TOKEN`, which the REST API accepts.
 async fn require_token(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, ForgeError> {
@@ -113,7 +113,7 @@ async fn user(Extension(token): Extension<Token>) -> Json<Value> {
 }
 
 /// `/OWNER/NAME.git/…`. git first sends no credential, and repeats the request with `Basic` after a 401.
-async fn git(Shared(state): Shared<Arc<State>>, request: Request) -> Result<Response, Response> {
+async fn git(AppState(state): AppState<Arc<State>>, request: Request) -> Result<Response, Response> {
     let (parts, body) = request.into_parts();
     let token = basic(&parts.headers).and_then(|secret| state.token(&secret)).ok_or_else(unauthorized)?;
     let full_name = repository_of(&parts.uri).ok_or_else(|| ForgeError::NotFound.into_response())?;

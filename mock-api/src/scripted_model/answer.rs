@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::failure::Failure;
@@ -28,6 +28,10 @@ pub(super) struct Reply {
     /// The number of deltas after which the connection of a stream is cut.
     pub(super) cut_after: Option<usize>,
     pub(super) usage: Usage,
+    /// Further fields of `usage`, which replace those of the same name.
+    pub(super) stated: Map<String, Value>,
+    /// A page of HTML in place of the answer, as of a proxy in front of the API.
+    pub(super) page: Option<String>,
 }
 
 /// A content block. Text and thinking are already split into deltas.

@@ -161,7 +161,7 @@ fn perform(step: &Step, scope: &Scope<'_>, tries: &mut Tries) -> Result<Answer, 
     // Only a stream can be cut, and only once per message: a client that repeats the request gets all of it.
     let cut_after = step.cut_after.filter(|_| scope.conversation.stream && tries.within(1, scope.conversation));
     let delta_delay = Duration::from_millis(step.delta_delay_ms);
-    Ok(Answer { silence, outcome: Ok(Reply { blocks, delta_delay, cut_after, usage: step.usage }) })
+    Ok(Answer { silence, outcome: Ok(Reply { blocks, delta_delay, cut_after, usage: step.usage, ..Reply::default() }) })
 }
 
 impl Fault {

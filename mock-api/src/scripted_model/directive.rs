@@ -34,12 +34,14 @@ enum Kind {
     Loop,
     Recall,
     Model,
+    Usage,
+    Page,
     Status,
     StatusOnce,
 }
 
 /// Every directive by name. `status-once` precedes `status`, because no name may be a prefix of a later one.
-const KINDS: [(&str, Kind); 16] = [
+const KINDS: [(&str, Kind); 18] = [
     ("say", Kind::Say),
     ("think", Kind::Think),
     ("bash", Kind::Bash),
@@ -54,6 +56,8 @@ const KINDS: [(&str, Kind); 16] = [
     ("loop", Kind::Loop),
     ("recall", Kind::Recall),
     ("model", Kind::Model),
+    ("usage", Kind::Usage),
+    ("page", Kind::Page),
     ("status-once", Kind::StatusOnce),
     ("status", Kind::Status),
 ];
@@ -112,6 +116,13 @@ impl<'a> Directive<'a> {
             Kind::Loop => Reply::of([Block::call("Bash", bash("true"))]).into(),
             Kind::Recall => Answer::text(&listed(conversation.earlier_messages())),
             Kind::Model => Answer::text(&conversation.model),
+            Kind::Usage => match serde_json::from_str(argument) {
+                Ok(stated) => Reply { stated, ..Reply::of([Block::text("usage stated")]) }.into(),
+                Err(error) => Answer::text(&format!("the argument of usage: is no JSON object: {error}")),
+            },
+            Kind::Page => {
+                Reply { page: Some(format!("<html><body>{argument}</body></html>")), ..Reply::default() }.into()
+            }
             Kind::Status => failure(argument).into(),
             Kind::StatusOnce if tries.within(1, conversation) => failure(argument).into(),
             Kind::StatusOnce => Answer::text(&format!("answered after {}", argument.trim())),

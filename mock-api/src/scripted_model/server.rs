@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Query, State as Shared};
+use axum::extract::{DefaultBodyLimit, Query, State as AppState};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
@@ -105,7 +105,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
 }
 
 async fn messages(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -126,7 +126,7 @@ async fn messages(
 }
 
 async fn count_tokens(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -142,7 +142,7 @@ struct RequestList {
     bodies: Option<u8>,
 }
 
-async fn requests(Shared(state): Shared<Arc<State>>, Query(list): Query<RequestList>) -> Json<Value> {
+async fn requests(AppState(state): AppState<Arc<State>>, Query(list): Query<RequestList>) -> Json<Value> {
     let (count, requests) = {
         let log = state.log();
         (log.count(), log.requests())
@@ -158,11 +158,11 @@ async fn requests(Shared(state): Shared<Arc<State>>, Query(list): Query<RequestL
     Json(json!({ "count": count, "requests": shown.collect::<Vec<_>>() }))
 }
 
-async fn violations(Shared(state): Shared<Arc<State>>) -> Json<Value> {
+async fn violations(AppState(state): AppState<Arc<State>>) -> Json<Value> {
     Json(json!({ "violations": state.log().violations() }))
 }
 
-async fn reset(Shared(state): Shared<Arc<State>>) -> StatusCode {
+async fn reset(AppState(state): AppState<Arc<State>>) -> StatusCode {
     state.reset();
     StatusCode::NO_CONTENT
 }
@@ -206,6 +206,9 @@ fn recorded(
 fn respond(reply: &Reply, conversation: &Conversation, stop: CancellationToken) -> Response {
     let id = format!("msg_{}", Uuid::new_v4().simple());
     let request_id = [("request-id", format!("req_{}", Uuid::new_v4().simple()))];
+    if let Some(page) = &reply.page {
+        return Html(page.clone()).into_response();
+    }
     if !conversation.stream {
         return (request_id, Json(sse::message(reply, &id, &conversation.model))).into_response();
     }

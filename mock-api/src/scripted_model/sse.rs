@@ -61,7 +61,7 @@ pub(super) fn frames(reply: &Reply, id: &str, model: &str) -> Vec<Frame> {
     frames.push(Frame::mark(json!({
         "type": "message_delta",
         "delta": { "stop_reason": reply.stop_reason(), "stop_sequence": null },
-        "usage": { "output_tokens": reply.usage.output },
+        "usage": stating(reply, json!({ "output_tokens": reply.usage.output })),
     })));
     frames.push(Frame::mark(json!({ "type": "message_stop" })));
     frames
@@ -130,11 +130,19 @@ fn envelope(reply: &Reply, id: &str, model: &str, content: &Value, stop_reason: 
         "content": content,
         "stop_reason": stop_reason,
         "stop_sequence": null,
-        "usage": {
+        "usage": stating(reply, json!({
             "input_tokens": reply.usage.input,
             "output_tokens": output_tokens,
             "cache_creation_input_tokens": reply.usage.cache_write,
             "cache_read_input_tokens": reply.usage.cache_read,
-        },
+        })),
     })
+}
+
+/// Adds the further fields of the reply's usage.
+fn stating(reply: &Reply, mut usage: Value) -> Value {
+    for (field, value) in &reply.stated {
+        usage[field] = value.clone();
+    }
+    usage
 }

@@ -34,6 +34,18 @@ async fn say_model_and_recall_answer_in_text() {
 }
 
 #[tokio::test]
+async fn usage_states_more_and_page_is_no_answer_of_the_api() {
+    let model = Model::start().await;
+    let answer = model.send(&ask(r#"usage:{"audio_tokens":7,"output_tokens":9}"#)).await.text().await.unwrap();
+    let usage = serde_json::from_str::<Value>(&answer).unwrap()["usage"].clone();
+    assert_eq!((&usage["audio_tokens"], &usage["output_tokens"]), (&json!(7), &json!(9)), "{usage}");
+    assert_eq!(usage["input_tokens"], 1000);
+    let page = model.send(&ask("page:Sign in")).await;
+    assert!(page.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
+    assert_eq!(page.text().await.unwrap(), "<html><body>Sign in</body></html>");
+}
+
+#[tokio::test]
 async fn think_has_a_thinking_block() {
     let model = Model::start().await;
     let expected = json!([

@@ -9,6 +9,9 @@ use crate::shapes::Shapes;
 /// The maximum length of a reason, in characters.
 const MAX_REASON: usize = 600;
 
+/// The betas that the gateway passes.
+const PASSING: &str = include_str!("../../../crates/gateway/src/betas.json");
+
 /// `tolerated` versions may fail.
 pub(crate) fn write(runs: &[Run], known: &Shapes, tolerated: &[String]) -> String {
     let mut text = String::from("# Claude Code: facts that Claude Runner relies on\n\n");
@@ -67,6 +70,14 @@ fn write_shapes(text: &mut String, run: &Run, known: &Shapes) {
         "\nBetas of its requests: {}.",
         if betas.is_empty() { "none".to_owned() } else { betas.join(", ") }
     );
+    let removed: Vec<&str> = betas.into_iter().filter(|beta| !PASSING.contains(&format!("\"{beta}\""))).collect();
+    if !removed.is_empty() {
+        _ = writeln!(
+            text,
+            "\n**The gateway removes {}.** Add each that does not change the price to crates/gateway/src/betas.json.",
+            removed.join(", ")
+        );
+    }
 }
 
 const fn mark(outcome: &Outcome) -> &'static str {

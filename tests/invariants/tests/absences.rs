@@ -55,8 +55,9 @@ fn the_environment_is_read_in_few_places() {
             "crates/sandbox-init/src/settings.rs",
         ],
     );
+    only_in(&["home_dir"], &["crates/coordinator/src/config"]);
     only_in(&["dotenvy::"], &["crates/coordinator/src/config/dotenv.rs"]);
-    only_in(&["set_var"], &[]);
+    only_in(&["set_var", "from_default_env"], &[]);
 }
 
 #[test]

@@ -9,8 +9,8 @@ const LAYERS: &[&[&str]] = &[
     &["sessions"],
     &["sandbox"],
     &["gateway", "link", "engine-docker"],
-    &["store", "agent-image"],
-    &["api-types", "forge", "agent-template", "toolsmith", "observe", "engine", "sandbox-init"],
+    &["store", "agent-image", "sandbox-init"],
+    &["api-types", "forge", "agent-template", "toolsmith", "observe", "engine", "link-transport"],
     &["claude-stream", "sandbox-link", "domain", "failpoint", "network-access"],
 ];
 

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use futures::StreamExt as _;
 use reqwest::Body;
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -149,5 +150,42 @@ async fn behind_a_trusted_proxy_each_client_has_its_own_address() {
     let other = Caller { server: &server, client: reqwest::Client::new(), key: Some("not-a-key".to_owned()) };
     let claim = other.request("GET", "/sessions").header("x-forwarded-for", "198.51.100.1");
     server.send(claim).await.problem(401, "unauthorized");
+    server.finish().await;
+}
+
+/// Asks for a large answer and reads nothing of it. The small buffer keeps the kernel from taking all of it.
+async fn unread(server: &TestServer, address: u8, path: &str, key: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    socket.bind((Ipv4Addr::new(127, 0, 2, address), 0).into()).unwrap();
+    let to: SocketAddr = server.url("").strip_prefix("http://").unwrap().parse().unwrap();
+    let mut stream = within("a connection", socket.connect(to)).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {to}\r\nauthorization: Bearer {key}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    // The first byte shows that the answer has begun.
+    within("the begin of an answer", stream.read_exact(&mut [0])).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_take_bounded_memory_for_a_bounded_time() {
+    let setup = Setup::new().without_image().env("API_KEYS", ADMIN).env("SUBSCRIBER_TIMEOUT_MS", "10000");
+    let server = setup.start().await.with_key(ADMIN);
+    let key = make_key(&server, &["--scope", "submit"]).await;
+    let (mine, other) = (Caller::new(&server, 1, Some(&key)), Caller::new(&server, 2, Some(ADMIN)));
+    let half = "m".repeat(1_900_000);
+    let task = json!({ "sessionId": "s", "message": half, "context": half, "async": true });
+    let accepted = server.send(mine.request("POST", "/task").json(&task)).await.expect(202);
+    let path = format!("/task/{}", accepted["taskId"].as_str().unwrap());
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(unread(&server, 1, &path, &key).await);
+    }
+    mine.call("GET", &path).await.problem(429, "rate_limited");
+    other.call("GET", &path).await.ok();
+    // The clients stay connected. The server ends what they do not read.
+    let again = async { while mine.request("GET", &path).send().await.unwrap().status() != 200 {} };
+    within("answers that are not read end", again).await;
+    drop(held);
     server.finish().await;
 }

@@ -91,7 +91,7 @@ async fn files_come_whole_whatever_they_are_called() {
     agents.read_to_string(&mut content).unwrap();
     assert_eq!(content.as_bytes(), files[OsStr::new("AGENTS.md")]);
     let ran = server.run(&["export", "s", "--files", "-o", "files.tar"]).await;
-    assert!(ran.code == 64 && ran.err.contains("files.tar is there already; --force"), "{ran:#?}");
+    assert!(ran.code == 64 && ran.err.contains("files.tar already exists; --force"), "{ran:#?}");
     let mut terminal = on_terminal(&directory, "exec \"$CLAUDE_RUNNER\" export s --files");
     terminal.env("CLAUDE_RUNNER_URL", server.url("/"));
     let ran = Ran::of(within("export", terminal.output()).await.unwrap());

@@ -78,7 +78,7 @@ async fn a_misspelt_setting_in_the_env_file_is_pointed_out() {
     std::fs::write(&env_file, "ANTHROPIC_APIKEY=sk-ant-secret\nDATABASE_URL=x\nMODEL=gpt-4\n").unwrap();
     let ran = run_with(directory.path(), &["serve"], &[]).await;
     assert_eq!(ran.code, 64, "{ran:#?}");
-    let warning = "warning: ANTHROPIC_APIKEY in .env is no setting and has no effect; did you mean ANTHROPIC_API_KEY?";
+    let warning = "warning: ANTHROPIC_APIKEY in .env is not a setting and is ignored; did you mean ANTHROPIC_API_KEY?";
     assert!(ran.err.starts_with(warning), "{ran:#?}");
     assert!(!ran.err.contains("DATABASE_URL") && !ran.err.contains("sk-ant-secret"), "{ran:#?}");
     // A command that does not use the settings does not repeat it.

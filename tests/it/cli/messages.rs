@@ -3,7 +3,15 @@
 use super::run_with;
 
 /// Words of Rust's libraries and of the operating system.
-const FOREIGN: [&str; 4] = ["os error", "invalid type", "unknown field", "missing field"];
+const FOREIGN: [&str; 7] = [
+    "os error",
+    "invalid type",
+    "unknown field",
+    "missing field",
+    "invalid digit",
+    "invalid IP address syntax",
+    "relative URL without a base",
+];
 
 /// Arguments, environment, and the words of the message.
 type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
@@ -31,7 +39,7 @@ async fn a_message_about_a_file_says_which_and_what_to_do() {
         (&["tools", "from-har", "nowhere.har"], &[], &["nowhere.har", "it does not exist"]),
         (&["tools", "from-har", &latin], &[], &["latin.har", "log.entries"]),
         (&["init", "new", "--from", "nowhere"], &[], &["nowhere", "AGENTS.md"]),
-        (&["init", &below, "--yes"], &[], &[&a_file, "no directory"]),
+        (&["init", &below, "--yes"], &[], &[&a_file, "not a directory"]),
         (&["restore", "nowhere"], &[], &["nowhere"]),
         (&["serve"], &[("MODEL_PRICES", "nowhere.json")], &["MODEL_PRICES", "nowhere.json", "it does not exist"]),
         (
@@ -40,8 +48,12 @@ async fn a_message_about_a_file_says_which_and_what_to_do() {
             &["MODEL_PRICES", "it must be a number, not the text \"much\"", "line 1"],
         ),
         (&["serve"], &[("MODEL_PRICES", &misspelt)], &["modles: there is no such field; did you mean models?"]),
-        (&["serve"], &[("DATA_DIR", &below)], &["DATA_DIR", &a_file, "no directory"]),
+        (&["serve"], &[("DATA_DIR", &below)], &["DATA_DIR", &a_file, "not a directory"]),
         (&["serve"], &[("EGRESS_PRESETS_FILE", &presets)], &["EGRESS_PRESETS_FILE", "it must be a list, not the text"]),
+        (&["serve"], &[("PORT", "abc")], &["abc", "--port", "it must be a whole number", "variable PORT"]),
+        (&["serve"], &[("HOST", "localhost")], &["localhost", "it must be an IP address, like 127.0.0.1"]),
+        (&["serve"], &[("GITHUB_URL", "github.com")], &["github.com", "like https://host.example"]),
+        (&["serve"], &[("WEBHOOK_SECRET", "tooshort")], &["[hidden]", "WEBHOOK_SECRET"]),
         (&["serve"], &[("AGENT_DIR", agent.to_str().unwrap())], &["agent.toml:1:13", "it must be a whole number"]),
     ];
     let plain = place.join("plain");

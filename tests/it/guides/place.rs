@@ -9,7 +9,7 @@ use mock_api::scripted_model::DEFAULT_KEY;
 use tempfile::TempDir;
 
 use crate::docs::root;
-use crate::support::{environment, leftovers};
+use crate::support::{environment, orphans};
 
 /// The files of a clone that readers use. The programs are below `target/quick`, as scripts/setup leaves them.
 const FILES: [&str; 7] =
@@ -47,7 +47,7 @@ impl Place {
             copy(&root().join(name), &path("clone").join(name));
         }
         std::fs::create_dir(path("home")).unwrap();
-        std::fs::write(path("clone/scripts/setup"), "#!/bin/sh\n# What it makes is there already.\n").unwrap();
+        std::fs::write(path("clone/scripts/setup"), "#!/bin/sh\n# Its outputs already exist.\n").unwrap();
         std::fs::set_permissions(path("clone/scripts/setup"), PermissionsExt::from_mode(0o755)).unwrap();
         // scripts/setup and scripts/build leave the programs there.
         for build in ["clone/target/quick", "clone/target/release"] {
@@ -103,7 +103,7 @@ impl Drop for Place {
         // Each guide has a DATA_DIR of its own.
         for entry in std::fs::read_dir(self.clone_directory()).into_iter().flatten().flatten() {
             if let Ok(instance) = std::fs::read_to_string(entry.path().join("instance")) {
-                leftovers::sweep(leftovers::labels_of(&instance), None);
+                orphans::remove(orphans::labels_of(&instance), None);
             }
         }
     }

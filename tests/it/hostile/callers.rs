@@ -61,15 +61,20 @@ async fn one_caller_stops_no_other() {
     let caller = Caller::new(&server, 1, Some(&key));
     let mut attacker = Attacker { server: &server, caller, attempts: Vec::new() };
     let large = "a".repeat(1_000_000);
+    let mut record = String::new();
     for number in 0..4 {
         let task = json!({ "sessionId": format!("hostile-{number}"), "message": large, "async": true });
-        server.send(attacker.caller.request("POST", "/task").json(&task)).await;
+        let accepted = server.send(attacker.caller.request("POST", "/task").json(&task)).await.expect(202);
+        record = format!("/task/{}", accepted["taskId"].as_str().unwrap());
     }
     attacker.hold("256 readers of GET /watch", 256, "/watch", "/watch").await;
     attacker.hold("64 lists of 500 long tasks that nobody reads", 64, "/tasks?limit=500&full=1", "/tasks").await;
     attacker.hold("64 sums of usage", 64, "/usage", "/usage").await;
     attacker.hold("64 readers of files", 64, "/session/hostile-1/files?format=tar", "/sessions").await;
     attacker.hold("256 readers of events", 256, "/session/hostile-1/events", "/session/hostile-1/events").await;
+    attacker.hold("64 records that nobody reads", 64, &record, &record).await;
+    let log = format!("{record}/logs");
+    attacker.hold("256 logs of a task", 256, &log, &log).await;
     let search = format!("/tasks?q={}", "a".repeat(200));
     attacker.hold("64 searches in long messages", 64, &search, &search).await;
     let bodies = (0..64).map(|_| {
@@ -87,12 +92,17 @@ async fn one_caller_stops_no_other() {
     attacker.refused("a search for 30,000 characters", request, "invalid_request").await;
     let request = attacker.request("PUT", "/session/hostile-1/credential").json(&json!({ "apiKey": large }));
     attacker.refused("a credential of 1 MB", request, "invalid_request").await;
+    let zeros = format!("{{\"sessionId\":\"hostile-1\",\"message\":\"m\",\"metadata\":[{}0]}}", "0,".repeat(1_900_000));
+    let request = attacker.request("POST", "/task").header("content-type", "application/json").body(zeros);
+    attacker.refused("metadata of two million numbers", request, "invalid_request").await;
     let values: serde_json::Map<_, _> =
         (0..32).map(|number| (format!("V{number}"), json!("v".repeat(60_000)))).collect();
     let task = json!({ "sessionId": "hostile-1", "message": "m", "env": values });
     let request = attacker.request("POST", "/task").json(&task);
     attacker.refused("an env of 2 MB", request, "invalid_request").await;
-    for id in [".", "..", "hostile-\u{200b}", "hostile-\u{202e}txt", "hostile-\u{e0041}"] {
+    for id in
+        [".", "..", "hostile-\u{200b}", "hostile-\u{202e}txt", "hostile-\u{e0041}", "hostile-\u{2800}", "hostile- "]
+    {
         let request = attacker.request("POST", "/task").json(&json!({ "sessionId": id, "message": "m" }));
         attacker.refused(&format!("a session named {}", id.escape_debug()), request, "invalid_request").await;
     }

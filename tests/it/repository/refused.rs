@@ -130,7 +130,7 @@ async fn submodules_are_cloned_by_any_of_their_addresses_and_the_others_are_name
     ];
     let left_out = [
         ("foreign", "git@127.0.0.1:other/part.git", "it belongs to other"),
-        ("elsewhere", "https://forge.example/acme/part.git", "no repository of this forge"),
+        ("elsewhere", "https://forge.example/acme/part.git", "not a repository of this forge"),
         ("missing", "git@127.0.0.1:acme/missing.git", "git could not fetch acme/missing"),
     ];
     let section = |name: &str, url: &str| format!("[submodule \"{name}\"]\n\tpath = {name}\n\turl = {url}\n");

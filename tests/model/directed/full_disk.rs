@@ -11,7 +11,7 @@ fn who_waits_is_told_once_a_full_disk_has_room_again() {
     let mut play = Play::new(Settings::default());
     let task = play.submit("hold");
     play.open(task);
-    play.heard(task);
+    play.received(task);
     play.scene.world.fill_disk(true);
     play.scene.world.tell_all(&Command::Finish);
     // The end of the turn cannot be written, so no further task is accepted.
@@ -29,7 +29,7 @@ fn a_delete_on_a_full_disk_loses_no_task() {
     let mut play = Play::new(Settings::default());
     let (running, waiting) = (play.submit("hold"), play.submit("answer"));
     play.open(running);
-    play.heard(running);
+    play.received(running);
     play.scene.world.fill_disk(true);
     play.delete();
     play.settled_deletion();

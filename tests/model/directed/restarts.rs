@@ -52,7 +52,7 @@ fn a_task_whose_container_went_meanwhile_is_lost_once_its_agent_began() {
     let mut play = Play::new(Settings::default());
     let task = play.submit("hold");
     play.open(task);
-    play.heard(task);
+    play.received(task);
     play.scene.world.kill_container_after_crash();
     play.scene.begin_again();
     assert_eq!(play.failure(task), ErrorType::ContainerLost);
@@ -103,7 +103,7 @@ fn the_request_for_a_better_answer_survives_the_coordinator() {
 }
 
 #[test]
-fn a_shutdown_does_not_wait_for_a_sweep() {
+fn a_shutdown_does_not_wait_for_the_removal_of_orphans() {
     let mut play = Play::new(Settings::default());
     play.scene.world.crash();
     play.hang(Operation::ListContainers);

@@ -58,12 +58,28 @@ fn a_container_that_could_not_be_removed_goes_before_the_next_is_made() {
 }
 
 #[test]
-fn a_sweep_leaves_warm_sandboxes_alone_and_a_session_takes_one() {
+fn an_agent_that_was_lost_is_not_taken_over() {
+    let mut play = Play::new(Settings::default());
+    // The coordinator dies between the end of the task and the removal of the sandbox, in which the turn goes on.
+    play.hang(Operation::RemoveContainer);
+    let garbage = play.submit("garbage");
+    assert_eq!(play.failure(garbage), ErrorType::ExitCode);
+    let next = play.submit("answer");
+    play.scene.world.crash();
+    play.scene.world.engine.release(Operation::RemoveContainer);
+    play.scene.begin_again();
+    play.scene.world.tell_all(&Command::Finish);
+    assert_eq!(play.status(next), TaskStatus::Completed);
+    play.end();
+}
+
+#[test]
+fn the_removal_of_orphans_spares_warm_sandboxes_and_a_session_takes_one() {
     let mut play = Play::new(Settings { warm: 1, ..Settings::default() });
     play.warm(1);
     let there = play.scene.world.remaining();
     assert_eq!(there.len(), 4, "a container, two volumes, a link: {there:?}");
-    play.scene.world.sweep_everything();
+    play.scene.world.remove_all_orphans();
     assert_eq!(play.scene.world.remaining(), there);
     let task = play.submit("answer");
     assert_eq!(play.status(task), TaskStatus::Completed);
@@ -72,7 +88,7 @@ fn a_sweep_leaves_warm_sandboxes_alone_and_a_session_takes_one() {
 }
 
 #[test]
-fn a_sweep_leaves_the_volumes_of_a_sandbox_that_is_being_made() {
+fn the_removal_of_orphans_spares_the_volumes_of_a_sandbox_that_is_being_made() {
     let mut play = Play::new(Settings::default());
     play.scene.world.crash();
     play.hang(Operation::CreateContainer);
@@ -80,7 +96,7 @@ fn a_sweep_leaves_the_volumes_of_a_sandbox_that_is_being_made() {
     play.scene.begin_again();
     play.called(Operation::CreateContainer);
     let there = play.scene.world.remaining();
-    play.scene.world.sweep_everything();
+    play.scene.world.remove_all_orphans();
     assert_eq!(play.scene.world.remaining(), there);
     play.release(Operation::CreateContainer);
     play.warm(1);

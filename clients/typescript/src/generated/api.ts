@@ -620,7 +620,7 @@ export interface components {
             /** @description variables without which no task begins */
             env: string[];
             mcpServers: string[];
-            /** @description what is wrong with its template: file, line and what it may be */
+            /** @description the problem of its template: file, line and a suggestion */
             error: string | null;
             /** @description files of its template that do not work in a sandbox, a sentence for each */
             warnings?: string[];
@@ -719,7 +719,7 @@ export interface components {
             /** @constant */
             name: "claude-runner";
             version?: string;
-            /** @description Missing until the program in the agent image has told its version, too */
+            /** @description Also missing until `claude --version` has run in the image */
             claudeCode?: {
                 version: string;
                 /**
@@ -973,7 +973,7 @@ export interface components {
          *     }
          */
         RepositoryTaskRequest: {
-            /** @description what is to be done, and where */
+            /** @description the task, and the repository in words */
             prompt: string;
             webhook?: components["schemas"]["WebhookTarget"] | null;
             /** @description OWNER/NAME. Without it, the server determines the repository */
@@ -982,7 +982,7 @@ export interface components {
             base?: string | null;
             /** @description the branch to work on; default claude/TASK */
             branch?: string | null;
-            /** @description variables for the agent's tools, kept by the session: at most 64 KiB each and 1 MiB in all; names that steer the agent itself are refused */
+            /** @description variables for the agent's tools, kept by the session: at most 1,000, 64 KiB each and 1 MiB in all; names that steer the agent itself are refused */
             env?: {
                 [key: string]: string;
             } | null;
@@ -1127,13 +1127,13 @@ export interface components {
          */
         SessionTaskRequest: {
             sessionId: string;
-            /** @description what the agent is asked */
+            /** @description the message to the agent */
             message: string;
             /** @description of a new session, see `GET /agents`; a session keeps it */
             agent?: string | null;
             /** @description put before the message */
             context?: string | null;
-            /** @description variables for the agent's tools, kept by the session: at most 64 KiB each and 1 MiB in all; names that steer the agent itself are refused */
+            /** @description variables for the agent's tools, kept by the session: at most 1,000, 64 KiB each and 1 MiB in all; names that steer the agent itself are refused */
             env?: {
                 [key: string]: string;
             } | null;
@@ -1255,7 +1255,7 @@ export interface components {
             ticket: string;
             /** Format: date-time */
             expiresAt: string;
-            /** @description what the page gives to `new WebSocket` */
+            /** @description the second argument of the page's `new WebSocket` */
             protocols: string[];
         };
         TicketRequest: {
@@ -2297,7 +2297,7 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             421: components["responses"]["Misdirected"];
             429: components["responses"]["TooManyRequests"];
-            /** @description the table could not be fetched, or it is damaged; the earlier prices stay */
+            /** @description the table could not be fetched, or it is damaged; the earlier prices remain in use */
             502: {
                 headers: {
                     [name: string]: unknown;
@@ -2553,7 +2553,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             421: components["responses"]["Misdirected"];
-            /** @description tasks cannot run; each failed check says what to do */
+            /** @description tasks cannot run; each failed check names the remedy */
             503: {
                 headers: {
                     [name: string]: unknown;

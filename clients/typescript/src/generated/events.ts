@@ -81,7 +81,7 @@ export interface components {
             /** Format: date-time */
             ts: string;
             taskId?: string;
-            /** @description as it came; beyond 256 KiB a string with its beginning */
+            /** @description unchanged; beyond 256 KiB a string with its beginning */
             event: unknown;
         };
         /** @description List again: sent at the beginning, and when the client missed changes */
@@ -104,7 +104,7 @@ export interface components {
             /** @description of the answer that failed */
             status?: number;
             reason: string;
-            /** @description text and thinking since this `seq` are void; what replaces them follows */
+            /** @description text and thinking since this `seq` are void; their replacement follows */
             discardsFrom?: number;
         };
         Session: {
@@ -199,7 +199,7 @@ export interface components {
              * @enum {string}
              */
             phase: "started" | "updated" | "ended";
-            /** @description of the agent, as it came; beyond 256 KiB a string with its beginning */
+            /** @description of the agent, unchanged; beyond 256 KiB a string with its beginning */
             frame: unknown;
         };
         Task: {
@@ -308,7 +308,7 @@ export interface components {
             /** @description tasks ahead of it, or sessions where `reason` is `capacity` or `memory` */
             position: number;
             /**
-             * @description what it waits for
+             * @description the reason of the wait
              * @enum {string}
              */
             reason?: "session" | "capacity" | "memory" | "branch";
@@ -336,7 +336,7 @@ export interface components {
             ts: string;
             taskId?: string;
             text: string;
-            /** @description the tool call whose subagent this is of */
+            /** @description the tool call that started the subagent of this event */
             parentToolUseId?: string;
         };
         /** @description A piece of thinking */
@@ -349,7 +349,7 @@ export interface components {
             ts: string;
             taskId?: string;
             text: string;
-            /** @description the tool call whose subagent this is of */
+            /** @description the tool call that started the subagent of this event */
             parentToolUseId?: string;
         };
         /** @description A block of thinking begins */
@@ -361,7 +361,7 @@ export interface components {
             /** Format: date-time */
             ts: string;
             taskId?: string;
-            /** @description the tool call whose subagent this is of */
+            /** @description the tool call that started the subagent of this event */
             parentToolUseId?: string;
         };
         /** @description A tool has answered */
@@ -379,7 +379,7 @@ export interface components {
             isError: boolean;
             /** @description `result` was cut */
             truncated?: boolean;
-            /** @description the tool call whose subagent this is of */
+            /** @description the tool call that started the subagent of this event */
             parentToolUseId?: string;
         };
         /** @description A tool is called; published when the model's message is complete */
@@ -397,7 +397,7 @@ export interface components {
             /** @description `input` was cut */
             truncated?: boolean;
             toolUseId: string;
-            /** @description the tool call whose subagent this is of */
+            /** @description the tool call that started the subagent of this event */
             parentToolUseId?: string;
         };
         Usage: {

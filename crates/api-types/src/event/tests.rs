@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use domain::event::{Event, Origin, QueuedReason, WarningCode};
+use domain::event::{EndedBy, Event, Origin, Phase, QueuedReason, ResetReason, WarningCode};
 use domain::task::{Answer, ErrorType, Failure, Stage, TaskStatus};
 use domain::usage::Usage;
 use jiff::Timestamp;
@@ -115,10 +115,12 @@ fn events() -> Vec<Event> {
         Event::SessionDeleted {},
         Event::Raw { event: raw(r#"{"type":"new"}"#) },
     ]);
-    events.extend(["started", "updated", "ended"].map(|phase| Event::Subagent { phase, frame: raw("{}") }));
-    let enders = ["request", "reset", "delete", "shutdown"];
+    events.extend(
+        [Phase::Started, Phase::Updated, Phase::Ended].map(|phase| Event::Subagent { phase, frame: raw("{}") }),
+    );
+    let enders = [EndedBy::Request, EndedBy::Reset, EndedBy::Delete, EndedBy::Shutdown];
     events.extend(enders.map(|by| Event::Abort { by, failure: failure() }));
-    events.extend(["reset", "transcript_lost"].map(|reason| Event::SessionReset { reason }));
+    events.extend([ResetReason::Reset, ResetReason::TranscriptLost].map(|reason| Event::SessionReset { reason }));
     events
 }
 

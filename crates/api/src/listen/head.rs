@@ -30,6 +30,8 @@ struct Next {
     head: AtomicBool,
     /// The rest of a request whose head has partly arrived.
     rest: AtomicBool,
+    /// Nothing of HTTP: the connection is a WebSocket.
+    upgraded: AtomicBool,
 }
 
 impl Expecting {
@@ -45,6 +47,7 @@ impl Expecting {
     pub(super) fn after(&self, mut response: Response<Body>) -> Response<Body> {
         let status = response.status();
         if status == StatusCode::SWITCHING_PROTOCOLS {
+            self.0.upgraded.store(true, Ordering::Relaxed);
             return response;
         }
         let refused = status.is_client_error() || status.is_server_error();
@@ -55,7 +58,8 @@ impl Expecting {
     }
 }
 
-/// A connection that fails with `TimedOut` if a head takes too long. The time of the first head starts at once. If it is shut down
+/// A connection that fails with `TimedOut` if a head takes too long, or if its client reads nothing of an answer for too long. The
+/// time of the first head starts at once. If it is shut down
 /// in the middle of a request, it lingers. It counts as a connection for as long as it is open, also as a WebSocket.
 pub(super) struct HeadBound<S> {
     stream: S,
@@ -63,6 +67,9 @@ pub(super) struct HeadBound<S> {
     expecting: Expecting,
     timeout: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
+    stall: Duration,
+    /// Set while the client reads nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
     linger: linger::Patience,
     lingering: Option<Linger>,
     closing: CancellationToken,
@@ -75,18 +82,38 @@ impl<S> HeadBound<S> {
         patience: Patience,
         closing: CancellationToken,
     ) -> (Self, Expecting) {
-        let expecting = Expecting(Arc::new(Next { head: AtomicBool::new(true), rest: AtomicBool::new(false) }));
+        let expecting = Expecting(Arc::new(Next {
+            head: AtomicBool::new(true),
+            rest: AtomicBool::new(false),
+            upgraded: AtomicBool::new(false),
+        }));
         let bound = HeadBound {
             stream,
             _place: place,
             expecting: expecting.clone(),
             timeout: patience.head,
             deadline: Some(Box::pin(sleep(patience.head))),
+            stall: patience.stall,
+            stalled: None,
             linger: patience.linger,
             lingering: None,
             closing,
         };
         (bound, expecting)
+    }
+}
+
+impl<S> HeadBound<S> {
+    /// Returns the result of a write, or an error if the client has read nothing for too long.
+    fn in_time(&mut self, written: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if written.is_ready() || self.expecting.0.upgraded.load(Ordering::Relaxed) {
+            self.stalled = None;
+            return written;
+        }
+        let stall = self.stall;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(stall)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -115,7 +142,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for HeadBound<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadBound<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.in_time(written, cx)
     }
 
     fn poll_write_vectored(
@@ -123,7 +151,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for HeadBound<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.in_time(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -28,7 +28,10 @@ async fn connect(patience: Patience, first: &[u8], closing: &CancellationToken) 
         });
         axum::body::Body::from_stream(pieces)
     };
-    let router = Router::new().route("/", get(|| async { "done" })).route("/slow", get(slow));
+    let router = Router::new()
+        .route("/", get(|| async { "done" }))
+        .route("/slow", get(slow))
+        .route("/large", get(|| async { vec![0; 1024 * 1024] }));
     let peer: SocketAddr = "192.0.2.1:5000".parse().unwrap();
     let places = Places::new();
     let place = places.enter(places.room().await.unwrap(), peer.ip(), false).unwrap();
@@ -139,6 +142,35 @@ async fn an_idle_connection_is_closed() {
     let (mut client, tracker) =
         connect(Patience { head: LONG, idle: SHORT, ..PATIENCE }, REQUEST, &CancellationToken::new()).await;
     assert!(rest(&mut client).await.ends_with("done"));
+    tracker.wait().await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_of_its_answer_is_disconnected() {
+    let large = b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n";
+    let (mut client, tracker) = connect(Patience { stall: SHORT, ..PATIENCE }, large, &CancellationToken::new()).await;
+    tracker.wait().await;
+    let mut read = Vec::new();
+    let _ = client.read_to_end(&mut read).await;
+    assert!(read.len() < 1024 * 1024, "the answer was sent");
+}
+
+/// Pauses that are shorter than the limit add up to more than it.
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_its_whole_answer() {
+    let large = b"GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let patience = Patience { stall: 10 * SHORT, ..PATIENCE };
+    let (mut client, tracker) = connect(patience, large, &CancellationToken::new()).await;
+    let mut read = 0;
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        sleep(SHORT).await;
+        match client.read(&mut piece).await.unwrap() {
+            0 => break,
+            bytes => read += bytes,
+        }
+    }
+    assert!(read > 1024 * 1024, "{read} bytes");
     tracker.wait().await;
 }
 

@@ -1,4 +1,4 @@
-//! `host[:port]`, as it stands in Host and in origins.
+//! `host[:port]`, as in Host and in origins.
 
 use std::net::IpAddr;
 

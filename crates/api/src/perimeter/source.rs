@@ -40,7 +40,7 @@ impl Perimeter {
         let value = match single(headers, &HOST) {
             Ok(Some(value)) => value,
             Ok(None) => return Err(Refusal::InvalidHost("it is missing")),
-            Err(Doubled) => return Err(Refusal::InvalidHost("it is there more than once")),
+            Err(Doubled) => return Err(Refusal::InvalidHost("the header occurs more than once")),
         };
         let host = parse(value).ok_or(Refusal::InvalidHost("it must be like example.com or example.com:3456"))?;
         if !self.is_ours(&host, local) {

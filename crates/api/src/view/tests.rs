@@ -166,3 +166,24 @@ fn a_list_has_no_long_text_and_answers_when_asked() {
     assert_eq!((full.context.unwrap().chars().count(), full.truncated), (LISTED_CHARS, Some(true)));
     assert_eq!(full.response, Some(api_types::Nullable(Some("done".to_owned()))));
 }
+
+#[test]
+fn a_list_cuts_whatever_an_agent_may_have_made_long() {
+    let long = || "é".repeat(LISTED_CHARS + 1);
+    let mut by_error = record(TaskStatus::Failed);
+    by_error.failure = Some(Failure::new(ErrorType::ExitCode, long()));
+    let mut by_summary = record(TaskStatus::Completed);
+    by_summary.repository = Some(RepositoryProgress { summary: Some(long()), ..RepositoryProgress::default() });
+    let mut by_tools = record(TaskStatus::Completed);
+    by_tools.answer = Some(domain::task::Answer { tools: vec!["x".repeat(100); 21], ..answer(TaskStatus::Completed) });
+    for record in [by_error, by_summary, by_tools] {
+        let (whole, shown) = (task(&record), listed(&record, Answers::Whole));
+        assert_eq!((whole.truncated, shown.truncated), (None, Some(true)));
+        let lengths = [
+            shown.error.map_or(0, |error| error.chars().count()),
+            shown.summary.and_then(|summary| summary.0).map_or(0, |summary| summary.chars().count()),
+            shown.tools.map_or(0, |tools| tools.concat().len()),
+        ];
+        assert_eq!(lengths.iter().max(), Some(&LISTED_CHARS));
+    }
+}

@@ -54,7 +54,7 @@ fn judge(now: Timestamp, file: Option<SignedDuration>, drift: SignedDuration) ->
     const REMEDY: &str = "set it and keep it right with an NTP service (`timedatectl set-ntp true`)";
     let year = now.to_zoned(jiff::tz::TimeZone::UTC).year();
     if !YEARS.contains(&year) {
-        return Check::fail(NAME, format!("it says {now:.0}, which is impossible"), REMEDY);
+        return Check::fail(NAME, format!("it shows {now:.0}, which is impossible"), REMEDY);
     }
     if drift.abs() > DRIFT_TOLERANCE {
         let detail = format!("it jumped by {:.1} s during the check", drift.as_secs_f64());

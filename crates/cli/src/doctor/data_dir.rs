@@ -45,7 +45,7 @@ fn directory(path: &Path) -> (Check, Option<TempDir>) {
         (Check::fail(NAME, why, remedy), None)
     };
     let found = match place::find(path) {
-        Ok(Found::SomethingElse) => return unusable(format!("{shown} is no directory")),
+        Ok(Found::SomethingElse) => return unusable(format!("{shown} is not a directory")),
         Ok(found) => found,
         Err(error) => return unusable(format!("{shown} cannot be looked at: {error}")),
     };

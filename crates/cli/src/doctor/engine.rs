@@ -33,7 +33,7 @@ fn unreachable(error: &EngineError) -> Vec<Check> {
     let remedy = if matches!(error, EngineError::Misconfigured { .. }) {
         "correct DOCKER_HOST, or the context that DOCKER_CONTEXT or `docker context use` has selected"
     } else if words.to_lowercase().contains("permission denied") {
-        "run this as root or as a member of the engine's group (`usermod -aG docker USER`, then log in anew)"
+        "run this as root or as a member of the engine's group (`usermod -aG docker USER`, then log in again)"
     } else {
         "install or start Docker 20.10 or newer (`systemctl start docker`) or Podman 4.3 or newer (`systemctl start \
          podman.socket`), or set DOCKER_HOST to where it listens"
@@ -85,29 +85,10 @@ fn oci_runtime(runtime: &str, known: &[String]) -> Check {
     }
     Check::fail(
         "runtime",
-        format!("SANDBOX_RUNTIME is {runtime}, which the engine does not know; it knows {}", known.join(", ")),
+        format!("SANDBOX_RUNTIME is {runtime}, which the engine does not have; it has {}", known.join(", ")),
         "add it to `runtimes` in the engine's daemon.json, or leave SANDBOX_RUNTIME empty",
     )
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::check::Status;
-
-    #[test]
-    fn api_versions_are_compared_by_their_parts() {
-        for new in ["1.41", "1.50", "1.100", "2.0"] {
-            assert_eq!(super::api(new).status, Status::Ok, "{new}");
-        }
-        for old in ["1.40", "1.9", "0.99", "", "one.two"] {
-            assert_eq!(super::api(old).status, Status::Fail, "{old}");
-        }
-    }
-
-    #[test]
-    fn a_runtime_must_be_known() {
-        let known = ["runc".to_owned(), "runsc".to_owned()];
-        assert_eq!(super::oci_runtime("runsc", &known).status, Status::Ok);
-        assert_eq!(super::oci_runtime("kata", &known).status, Status::Fail);
-    }
-}
+mod tests;

@@ -110,7 +110,7 @@ impl Failure {
                 "where the engine runs in a virtual machine or SELinux forbids it, sockets cannot be shared: set \
                  SANDBOX_NETWORK=bridge, or RUNTIME_DIR to a directory that is shared with containers"
             }
-            Failure::Decode(_) | Failure::Greeting => "build the image anew with `claude-runner image build`",
+            Failure::Decode(_) | Failure::Greeting => "rebuild the image with `claude-runner image build`",
         };
         remedy.to_owned()
     }
@@ -146,7 +146,7 @@ async fn connect(
         exit = engine.wait_container(container) => {
             let exit = match exit? {
                 ContainerExit::Exited { code, .. } => format!("exit code {code}"),
-                ContainerExit::Gone => "it is gone".to_owned(),
+                ContainerExit::Gone => "it was removed".to_owned(),
             };
             let log = engine.logs(container, LOG_BYTES).await.unwrap_or_default();
             Err(Failure::Ended { exit, log })

@@ -39,7 +39,7 @@ pub(super) async fn look(address: SocketAddr, in_use: bool) -> Check {
         },
         ErrorKind::AddrNotAvailable => Check::fail(
             NAME,
-            format!("{} is no address of this machine", address.ip()),
+            format!("{} is not an address of this machine", address.ip()),
             "set HOST to one that `ip address` shows, or to 127.0.0.1",
         ),
         ErrorKind::PermissionDenied => Check::fail(
@@ -56,7 +56,7 @@ async fn running(address: SocketAddr) -> Option<String> {
     let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build().ok()?;
     let answer = client.get(format!("http://{}/health", reachable(address))).send().await.ok()?;
     let health: Health = answer.json().await.ok()?;
-    (health.name == health::NAME).then(|| health.version.unwrap_or_else(|| "that wants an API key".to_owned()))
+    (health.name == health::NAME).then(|| health.version.unwrap_or_else(|| "that requires an API key".to_owned()))
 }
 
 /// Replaces "all addresses", to which a client cannot connect.

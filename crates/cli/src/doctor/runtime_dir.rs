@@ -40,7 +40,7 @@ pub(super) fn look(path: &Path) -> RuntimeDir {
         return unusable(format!("sockets in {shown} have paths of {bytes} bytes; {MAX_SOCKET_PATH} are possible"));
     }
     let found = match place::find(path) {
-        Ok(Found::SomethingElse) => return unusable(format!("{shown} is no directory")),
+        Ok(Found::SomethingElse) => return unusable(format!("{shown} is not a directory")),
         // The server makes the directory private, which only its owner can do.
         Ok(Found::Directory { uid, .. }) if uid != us.as_raw() && !us.is_root() => {
             return unusable(format!("{shown} belongs to user {uid}, and this runs as user {us}"));

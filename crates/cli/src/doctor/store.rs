@@ -44,7 +44,7 @@ pub(super) async fn look(data_dir: &Path, scratch: Option<&TempDir>) -> Looked {
     let known = SCHEMA_VERSION;
     let check = match schema {
         SchemaVersion::Missing => Check::ok(NAME, "not there yet; an empty one could be made and opened"),
-        SchemaVersion::Foreign => Check::fail(NAME, format!("{} is no database", database.display()), WHOLE),
+        SchemaVersion::Foreign => Check::fail(NAME, format!("{} is not a database", database.display()), WHOLE),
         SchemaVersion::Version(found) if found > known => Check::fail(
             NAME,
             format!("it has schema version {found}, and this program knows versions up to {known}"),

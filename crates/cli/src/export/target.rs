@@ -17,7 +17,7 @@ impl Target {
     pub(super) fn open(path: Option<&Path>, force: bool) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Target::Stdout) };
         if path.exists() && !force {
-            return Err(Misuse(format!("{} is there already; --force writes over it", path.display())).into());
+            return Err(Misuse(format!("{} already exists; --force overwrites it", path.display())).into());
         }
         let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let part = NamedTempFile::new_in(directory).with_context(|| format!("could not write {}", path.display()))?;

@@ -87,7 +87,7 @@ impl Transcript {
             }
             Event::TaskFailed(event) => text.push_str(&self.ended(event.error_type, &event.error)),
             Event::Abort(event) => text.push_str(&self.ended(event.error_type, &event.error)),
-            Event::SessionReset(_) => add(&mut text, "---\n\n*The conversation begins anew.*"),
+            Event::SessionReset(_) => add(&mut text, "---\n\n*The conversation starts again.*"),
             Event::Gap(Gap { reason: GapReason::Renewed, .. }) => add(&mut text, "*The session begins a new life.*"),
             Event::Gap(_) => add(&mut text, "*What was before is not kept any more.*"),
             _ => {}

@@ -53,7 +53,7 @@ pub enum Via {
 
 impl Via {
     /// The word in the audit log.
-    pub fn word(self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
             Via::Tunnel => "tunnel",
             Via::Plain => "plain",

@@ -73,6 +73,35 @@ fn a_platforms_name_is_that_of_the_api() {
 }
 
 #[test]
+fn a_region_is_found_in_a_platforms_name() {
+    for name in [
+        "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "eu.anthropic.claude-opus-4-6-v1[1m]",
+        "apac.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "bedrock/us.anthropic.claude-opus-4-6-v1:0",
+        "bedrock/us-east-1/anthropic.claude-opus-4-6-v1:0",
+        "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-haiku-4-5-20251001-v1:0",
+        "vertex_ai/europe-west1/claude-haiku-4-5@20251001",
+    ] {
+        assert!(is_regional(name), "{name}");
+    }
+    for name in [
+        "claude-sonnet-4-6",
+        "claude-sonnet-4-6[1m]",
+        "global.anthropic.claude-opus-4-6-v1",
+        "arn:aws:bedrock:us-east-1:1:inference-profile/global.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "anthropic.claude-3-haiku-20240307-v1:0",
+        "vertex_ai/claude-haiku-4-5@20251001",
+        "openrouter/anthropic/claude-sonnet-4.5",
+        "us.gpt-5",
+        "",
+    ] {
+        assert!(!is_regional(name), "{name}");
+    }
+}
+
+#[test]
 fn a_list_covers_every_spelling_of_its_models() {
     for (model, listed) in [
         ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),

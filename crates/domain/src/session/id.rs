@@ -11,7 +11,7 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
-/// The caller's name for a session: 1 to 128 visible characters without `/`, and neither `.` nor `..`. It is never part of a
+/// The caller's name for a session: 1 to 128 visible characters without `/`, no blank at either end, and neither `.` nor `..`. It is never part of a
 /// path of the file system, but it is part of URLs.
 ///
 /// Parsing holds callers to these rules. Deserialising does not: the store may contain ids that an earlier version accepted.
@@ -25,6 +25,8 @@ pub enum InvalidSessionId {
     Length,
     #[error("a session id cannot contain '/'")]
     Slash,
+    #[error("a session id cannot begin or end with a space")]
+    Space,
     #[error("`.` and `..` cannot be session ids: URLs treat them as steps in a path")]
     Dots,
     #[error(
@@ -61,6 +63,9 @@ impl FromStr for SessionId {
         if text == "." || text == ".." {
             return Err(InvalidSessionId::Dots);
         }
+        if text.starts_with(' ') || text.ends_with(' ') {
+            return Err(InvalidSessionId::Space);
+        }
         match text.chars().find(|character| is_invisible(*character)) {
             Some(character) => Err(InvalidSessionId::Invisible(character)),
             None => Ok(SessionId(text.into())),
@@ -68,8 +73,11 @@ impl FromStr for SessionId {
     }
 }
 
+const BRAILLE_BLANK: char = '\u{2800}';
+
 /// True for a character that would let two ids look the same in a log or on a page. Unicode's properties decide, so that a new
-/// version of Unicode is covered by a new version of its data. The ordinary space is the one blank that is accepted.
+/// version of Unicode is covered by a new version of its data. The ordinary space is the one blank that is accepted. The blank of
+/// Braille has no property that tells: for Unicode it is a symbol like the other patterns.
 fn is_invisible(character: char) -> bool {
     let category = GeneralCategoryGroup::Control
         .union(GeneralCategoryGroup::Format)
@@ -77,7 +85,8 @@ fn is_invisible(character: char) -> bool {
         .union(GeneralCategoryGroup::ParagraphSeparator)
         .union(GeneralCategoryGroup::Unassigned)
         .union(GeneralCategoryGroup::PrivateUse);
-    category.contains(CodePointMapData::<GeneralCategory>::new().get(character))
+    character == BRAILLE_BLANK
+        || category.contains(CodePointMapData::<GeneralCategory>::new().get(character))
         || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character)
         || CodePointSetData::new::<BidiControl>().contains(character)
         || (character != ' ' && CodePointSetData::new::<WhiteSpace>().contains(character))
@@ -151,6 +160,9 @@ mod tests {
             ("a/b", InvalidSessionId::Slash),
             (".", InvalidSessionId::Dots),
             ("..", InvalidSessionId::Dots),
+            (" ", InvalidSessionId::Space),
+            (" a", InvalidSessionId::Space),
+            ("a ", InvalidSessionId::Space),
         ] {
             assert_eq!(bad.parse::<SessionId>(), Err(reason), "{bad:?}");
         }
@@ -177,6 +189,7 @@ mod tests {
             '\u{202e}',
             '\u{2066}',
             '\u{2069}',
+            '\u{2800}',
             '\u{3000}',
             '\u{3164}',
             '\u{fe0f}',

@@ -35,6 +35,27 @@ pub struct SessionRecord {
     pub repository: Option<SessionRepository>,
 }
 
+impl SessionRecord {
+    /// Returns the record without its variables, which may have a mebibyte.
+    #[must_use]
+    pub fn without_env(&self) -> SessionRecord {
+        SessionRecord {
+            key: self.key,
+            id: self.id.clone(),
+            epoch: self.epoch,
+            agent: self.agent.clone(),
+            created: self.created,
+            last_active: self.last_active,
+            turns: self.turns,
+            claude_session_id: self.claude_session_id.clone(),
+            env: BTreeMap::new(),
+            last_seq: self.last_seq,
+            sandbox: self.sandbox.clone(),
+            repository: self.repository.clone(),
+        }
+    }
+}
+
 /// The repository of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRepository {

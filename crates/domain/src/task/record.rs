@@ -22,6 +22,22 @@ pub enum TaskStatus {
     Aborted,
 }
 
+/// The form of `POST /task` that created a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskKind {
+    Session,
+    Repository,
+}
+
+impl TaskKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            TaskKind::Session => "session",
+            TaskKind::Repository => "repository",
+        }
+    }
+}
+
 impl TaskStatus {
     pub const fn is_final(self) -> bool {
         match self {
@@ -61,9 +77,8 @@ impl TaskRecord {
         }
     }
 
-    /// The form of `POST /task` that created the task: `repository` or `session`.
-    pub const fn kind(&self) -> &'static str {
-        if self.repository.is_some() { "repository" } else { "session" }
+    pub const fn kind(&self) -> TaskKind {
+        if self.repository.is_some() { TaskKind::Repository } else { TaskKind::Session }
     }
 }
 

@@ -63,7 +63,7 @@ impl Engine for FakeEngine {
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
-        self.enter(Operation::CreateContainer, &spec.name).await?;
+        self.enter_with(Operation::CreateContainer, &spec.name, spec.entry_point.is_some()).await?;
         let mut world = self.world();
         let Some(image_id) = world.image(&spec.image).map(|(_, image)| image.id.clone()) else {
             return Err(EngineError::ImageMissing { image: spec.image.clone() });
@@ -280,6 +280,15 @@ impl Engine for FakeEngine {
 
 impl FakeEngine {
     async fn enter(&self, operation: Operation, name: &str) -> Result<(), EngineError> {
+        let found =
+            self.world().find(&ContainerId::new(name)).map(|(_, container)| container.spec.entry_point.is_some());
+        self.enter_with(operation, name, found == Some(true)).await
+    }
+
+    async fn enter_with(&self, operation: Operation, name: &str, own_entry_point: bool) -> Result<(), EngineError> {
+        if own_entry_point && self.world().spares_own_entry_points {
+            return Ok(());
+        }
         self.world().calls.push(Call { operation, name: name.to_owned() });
         self.faults.pass(operation).await
     }

@@ -18,6 +18,10 @@ impl Faults {
         self.failing().entry(operation).or_default().push_back(error);
     }
 
+    pub(super) fn clear_failures(&self) {
+        self.failing().clear();
+    }
+
     pub(super) fn hang(&self, operation: Operation) {
         self.hanging.send_if_modified(|hanging| hanging.insert(operation));
     }

@@ -137,7 +137,7 @@ fn request(commits: &[&str], known: &[String]) -> Vec<u8> {
 /// Reads the answer, which has lines about common commits before the pack.
 fn found_in(mut answer: &[u8], id_bytes: usize) -> Result<Found, PackError> {
     while !answer.starts_with(b"PACK") {
-        let packet = pkt::packet(answer).map_err(|_| PackError::Malformed("it is no answer of git"))?;
+        let packet = pkt::packet(answer).map_err(|_| PackError::Malformed("it is not an answer of git"))?;
         let Some((_, length)) = packet else { return Err(PackError::Malformed("it is missing")) };
         answer = &answer[length..];
     }

@@ -4,7 +4,7 @@ use domain::repository::RepositoryName;
 use http::Method;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Service {
+pub(super) enum GitService {
     /// `git-upload-pack`: fetch.
     Fetch,
     /// `git-receive-pack`.
@@ -14,7 +14,7 @@ pub(super) enum Service {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct GitCall {
     pub(super) repository: RepositoryName,
-    pub(super) service: Service,
+    pub(super) service: GitService,
     pub(super) step: Step,
 }
 
@@ -32,8 +32,8 @@ impl GitCall {
         let (repository, rest) = path.strip_prefix('/')?.split_once(".git/")?;
         let repository = repository.parse().ok()?;
         let service = |name: &str| match name {
-            "git-upload-pack" => Some(Service::Fetch),
-            "git-receive-pack" => Some(Service::Push),
+            "git-upload-pack" => Some(GitService::Fetch),
+            "git-receive-pack" => Some(GitService::Push),
             _ => None,
         };
         let (service, step) = match (method, rest, query) {
@@ -49,7 +49,7 @@ impl GitCall {
 mod tests {
     use http::Method;
 
-    use super::{GitCall, Service, Step};
+    use super::{GitCall, GitService, Step};
 
     #[test]
     fn only_what_git_needs_is_one_of_its_calls() {
@@ -58,10 +58,10 @@ mod tests {
         };
         let name = || "a/b".to_owned();
         let refs = |service: &str| parse(Method::GET, "/a/b.git/info/refs", Some(&format!("service={service}")));
-        assert_eq!(refs("git-upload-pack"), Some((name(), Service::Fetch, Step::Advertise)));
-        assert_eq!(refs("git-receive-pack"), Some((name(), Service::Push, Step::Advertise)));
+        assert_eq!(refs("git-upload-pack"), Some((name(), GitService::Fetch, Step::Advertise)));
+        assert_eq!(refs("git-receive-pack"), Some((name(), GitService::Push, Step::Advertise)));
         let push = parse(Method::POST, "/a/b.git/git-receive-pack", None);
-        assert_eq!(push, Some((name(), Service::Push, Step::Exchange)));
+        assert_eq!(push, Some((name(), GitService::Push, Step::Exchange)));
         for (method, path, query) in [
             (Method::GET, "/a/b.git/info/refs", None),
             (Method::GET, "/a/b.git/info/refs", Some("service=git-upload-archive")),

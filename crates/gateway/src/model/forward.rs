@@ -21,14 +21,23 @@ use crate::upstream::Upstream;
 /// The API's own status for "overloaded".
 const OVERLOADED: u16 = 529;
 
-/// Returns the API's successful answer, or the gateway's in its place. A request that the agent has abandoned is not sent again.
+/// The answer to a request that has no successful one of the API.
+pub(super) enum Unanswered {
+    /// The API did not carry the request out.
+    Refused(Box<Response<Body>>),
+    /// The request was sent, and the connection broke before an answer began. The API may have carried it out, at its price.
+    Broken(Box<Response<Body>>),
+}
+
+/// Returns the API's successful answer, or the gateway's in its place. The request is sent again only if the API refused it or was
+/// not reached, and if the agent has not abandoned it.
 pub(super) async fn send(
     sandbox: &SandboxGateway,
     request: &ModelRequest,
     is_abandoned: impl Fn() -> bool,
-) -> Result<reqwest::Response, Box<Response<Body>>> {
+) -> Result<reqwest::Response, Unanswered> {
     let attempt = Attempt { sandbox, request, is_abandoned };
-    attempt.run().await.map_err(Box::new)
+    attempt.run().await
 }
 
 struct Attempt<'a, F> {
@@ -53,8 +62,14 @@ struct Trouble {
     message: String,
 }
 
+impl From<Response<Body>> for Unanswered {
+    fn from(answer: Response<Body>) -> Self {
+        Unanswered::Refused(Box::new(answer))
+    }
+}
+
 impl<F: Fn() -> bool> Attempt<'_, F> {
-    async fn run(&self) -> Result<reqwest::Response, Response<Body>> {
+    async fn run(&self) -> Result<reqwest::Response, Unanswered> {
         // An outage between two of them is no overload.
         let (mut overloads, mut overloaded_since) = (0, None);
         let mut refused: Option<Credential> = None;
@@ -64,10 +79,12 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
             let asked = Instant::now();
             let response = match self.post(&credential).await {
                 Ok(response) => response,
-                Err(sentence) => {
+                Err(error) if error.is_connect() => {
+                    let sentence = format!("the model API could not be reached: {}", in_words(&error));
                     self.outage(asked, sentence).await?;
                     continue;
                 }
+                Err(error) => return Err(Unanswered::Broken(Box::new(self.broken(asked, &error)))),
             };
             failpoint!("model.answering");
             if response.status().is_success() {
@@ -85,7 +102,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                     } else {
                         GatewayFailure::BadRequest { sentence }
                     });
-                    return Err(trouble.pass());
+                    return Err(trouble.pass().into());
                 }
                 401 | 403 => {
                     // The login may have been renewed after the file was read.
@@ -93,7 +110,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                         refused = Some(credential);
                         continue;
                     }
-                    return Err(self.refused(&trouble, credential.kind()));
+                    return Err(self.refused(&trouble, credential.kind()).into());
                 }
                 _ if trouble.is_overload() => {
                     overloads += 1;
@@ -110,19 +127,19 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                             );
                             tokio::time::sleep(delay).await;
                         }
-                        _ => return Err(self.overloaded(&trouble, overloads)),
+                        _ => return Err(self.overloaded(&trouble, overloads).into()),
                     }
                 }
                 402 => {
                     let sentence = trouble.sentence();
                     self.fail(GatewayFailure::CapacityReached { sentence });
-                    return Err(trouble.pass());
+                    return Err(trouble.pass().into());
                 }
                 400..=499 => {
                     let sentence = trouble.sentence();
                     let is_final = self.sandbox.repeats(&sentence) && !trouble.may_be_corrected();
                     self.fail(GatewayFailure::BadRequest { sentence });
-                    return Err(if is_final { trouble.pass_as_final() } else { trouble.pass() });
+                    return Err(if is_final { trouble.pass_as_final() } else { trouble.pass() }.into());
                 }
                 300..=399 => {
                     let sentence = format!(
@@ -130,20 +147,31 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                          really is",
                         trouble.location()
                     );
-                    return Err(self.unreachable(sentence, Retried::Nobody));
+                    return Err(self.unreachable(sentence, Retried::Nobody).into());
                 }
                 _ => self.outage(asked, trouble.sentence()).await?,
             }
         }
     }
 
-    /// Sends the request. The error is a sentence.
-    async fn post(&self, credential: &Credential) -> Result<reqwest::Response, String> {
+    async fn post(&self, credential: &Credential) -> Result<reqwest::Response, reqwest::Error> {
         let mut headers = self.request.headers.clone();
         credential.put_in(&mut headers);
         let ModelRequest { endpoint, query, body, .. } = self.request;
-        let sent = self.sandbox.shared.upstream.post(endpoint.path(), query.as_deref(), headers, body.clone()).await;
-        sent.map_err(|error| format!("the model API could not be reached: {}", in_words(&error)))
+        self.sandbox.shared.upstream.post(endpoint.path(), query.as_deref(), headers, body.clone()).await
+    }
+
+    /// The answer for a request whose connection broke after it was sent. The gateway does not send it again, because the API may
+    /// charge each try: the CLI does so with a new reservation.
+    fn broken(&self, asked: Instant, error: &reqwest::Error) -> Response<Body> {
+        let sentence = format!(
+            "the connection to the model API broke before the answer began, and the request is charged as reserved: {}",
+            in_words(error)
+        );
+        match self.sandbox.outage.failed(asked, Instant::now(), &self.sandbox.shared.outage) {
+            Next::LeaveToCli | Next::Retry(_) => self.unreachable(sentence, Retried::ByCli),
+            Next::GiveUp => self.unreachable(sentence, Retried::Nobody),
+        }
     }
 
     /// Waits until the request may be tried again, or returns the answer in its place. The try began at `asked`.
@@ -313,7 +341,7 @@ impl Trouble {
         WORDS.iter().any(|word| message.contains(word))
     }
 
-    /// Returns true if the API itself says that a retry is useless.
+    /// Returns true if the API itself marks a retry as useless.
     fn is_final(&self) -> bool {
         self.headers.get(X_SHOULD_RETRY).is_some_and(|value| value == "false")
     }

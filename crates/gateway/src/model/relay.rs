@@ -15,16 +15,18 @@ use hyper::body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::forward::Unanswered;
 use super::{Endpoint, ModelRequest, forward};
 use crate::activity::OpenRequest;
 use crate::answer::{Body, BoxError, empty, final_model_error, full, model_error, shortened};
 use crate::block_stop_buffer::BlockStopBuffer;
+use crate::body_room::Room;
 use crate::failure::GatewayFailure;
 use crate::headers::strip_model_answer;
 use crate::meter::MeteredRequest;
 use crate::outage::Next;
 use crate::sandbox::SandboxGateway;
-use crate::sse::{Origin, UsageReader, statement_of_json};
+use crate::sse::{Origin, UsageReader, begins_like_message, statement_of_json};
 use crate::task::{CutCharge, TaskRequests};
 
 /// The number of pieces of an answer that wait for a slow agent.
@@ -41,7 +43,7 @@ pub(super) struct Relay {
     pub(super) sandbox: Arc<SandboxGateway>,
     pub(super) request: ModelRequest,
     /// The buffer space of the request's body.
-    pub(super) room: OwnedSemaphorePermit,
+    pub(super) room: Room,
     /// `None`: the request costs nothing.
     pub(super) entry: Option<MeteredRequest>,
     pub(super) task: Arc<TaskRequests>,
@@ -61,12 +63,9 @@ impl Relay {
         let answered = tokio::select! {
             biased;
             charge = open.cut() => Err(open.cut_off(charge)),
-            answered = forward::send(&open.sandbox, &request, || head.is_closed()) => answered.map_err(|answer| {
-                if let Some(entry) = &mut open.entry {
-                    entry.refused(answer.status());
-                }
-                *answer
-            }),
+            answered = forward::send(&open.sandbox, &request, || head.is_closed()) => {
+                answered.map_err(|unanswered| open.unanswered(unanswered))
+            }
         };
         let endpoint = request.endpoint;
         // From here on the request is not sent again, so the buffer space of its body is released.
@@ -91,7 +90,7 @@ impl Open {
     /// Resolves when the answer may not be read any further.
     async fn cut(&self) -> CutCharge {
         tokio::select! {
-            () = self.sandbox.shared.closed.cancelled() => CutCharge::Elapsed,
+            () = self.sandbox.shared.closed.cancelled() => self.task.charge_at_shutdown(),
             charge = self.task.cut() => charge,
         }
     }
@@ -101,6 +100,20 @@ impl Open {
             entry.cut(charge);
         }
         model_error(StatusCode::SERVICE_UNAVAILABLE, "api_error", "the task has ended")
+    }
+
+    fn unanswered(&mut self, unanswered: Unanswered) -> Response<Body> {
+        match (unanswered, &mut self.entry) {
+            (Unanswered::Refused(answer), Some(entry)) => {
+                entry.refused(answer.status());
+                *answer
+            }
+            (Unanswered::Broken(answer), Some(entry)) => {
+                entry.cut(CutCharge::Reservation);
+                *answer
+            }
+            (Unanswered::Refused(answer) | Unanswered::Broken(answer), None) => *answer,
+        }
     }
 
     /// Charges the request before it answers, so that the charge is visible to everyone who sees the end of the answer.
@@ -137,7 +150,11 @@ impl Open {
             entry.add(statement);
             self.sandbox.recover();
         } else if endpoint == Endpoint::Messages || end != End::Whole {
-            let answer = self.foreign(&headers, &body, end);
+            // A server may end a document too early without an error.
+            let is_cut = end != End::Whole || !body.trim_ascii().is_empty();
+            let charged = is_cut && is_json(&headers) && begins_like_message(&body);
+            let answer = self
+                .failed(if charged { broken_sentence(end) } else { foreign_sentence(&headers, &body, end) }, charged);
             return self.close_with(head, answer);
         }
         strip_model_answer(&mut headers);
@@ -146,9 +163,9 @@ impl Open {
         self.close_with(head, answer);
     }
 
-    /// Converts an answer that is not the API's into an error. Such an answer costs nothing.
-    fn foreign(&mut self, headers: &HeaderMap, body: &[u8], end: End) -> Response<Body> {
-        let sentence = foreign_sentence(headers, body, end);
+    /// Returns the error in place of an answer that is not the API's, which costs nothing, or in place of one that broke off before it
+    /// stated its usage, which is charged as reserved.
+    fn failed(&mut self, sentence: String, charged: bool) -> Response<Body> {
         let now = Instant::now();
         // The relay cannot ask again, and the CLI's next try would come too late.
         let answer = match self.sandbox.outage.failed(now, now, &self.sandbox.shared.outage) {
@@ -158,7 +175,11 @@ impl Open {
             }
         };
         if let Some(entry) = &mut self.entry {
-            entry.refused(StatusCode::BAD_GATEWAY);
+            if charged {
+                entry.cut(CutCharge::Reservation);
+            } else {
+                entry.refused(StatusCode::BAD_GATEWAY);
+            }
             self.sandbox.fail(GatewayFailure::Unreachable { sentence });
         }
         answer
@@ -191,7 +212,7 @@ impl Open {
                         beginning.extend_from_slice(&piece[..piece.len().min(QUOTED_BYTES)]);
                     }
                     if reader.origin() == Origin::Foreign {
-                        break Some(self.foreign_event(&headers, &beginning, End::Whole));
+                        break Some(self.failed_event(foreign_sentence(&headers, &beginning, End::Whole), false));
                     }
                     let passed = ends.pass(&piece);
                     if !ends.is_complete() {
@@ -209,15 +230,23 @@ impl Open {
                     self.see(&mut reader, None);
                     break Some(match reader.origin() {
                         Origin::Message | Origin::Error => ends.finish(),
-                        Origin::Unknown | Origin::Foreign => self.foreign_event(&headers, &beginning, End::Cut),
+                        Origin::Unknown | Origin::Foreign => {
+                            self.failed_event(foreign_sentence(&headers, &beginning, End::Cut), false)
+                        }
                     });
                 }
                 Err(_) => {
+                    let may_be_of_api = reader.may_be_of_api();
                     self.see(&mut reader, None);
-                    if reader.origin() == Origin::Message {
-                        break None;
-                    }
-                    break Some(self.foreign_event(&headers, &beginning, End::Cut));
+                    break match reader.origin() {
+                        Origin::Message => None,
+                        Origin::Unknown | Origin::Foreign if may_be_of_api => {
+                            Some(self.failed_event(broken_sentence(End::Cut), true))
+                        }
+                        Origin::Error | Origin::Unknown | Origin::Foreign => {
+                            Some(self.failed_event(foreign_sentence(&headers, &beginning, End::Cut), false))
+                        }
+                    };
                 }
             }
         };
@@ -250,16 +279,18 @@ impl Open {
             entry.add(statement);
         }
         entry.streamed(reader.streamed_tokens());
+        if reader.has_ended() {
+            entry.complete();
+        }
         if before != Origin::Message {
             self.sandbox.recover();
         }
     }
 
-    /// Like [`Open::foreign`], for an agent that already has the head of a stream.
-    fn foreign_event(&mut self, headers: &HeaderMap, beginning: &[u8], end: End) -> Vec<u8> {
-        self.foreign(headers, beginning, end);
-        let message = foreign_sentence(headers, beginning, end);
-        let error = serde_json::json!({ "type": "error", "error": { "type": "api_error", "message": message } });
+    /// Like [`Open::failed`], for an agent that already has the head of a stream.
+    fn failed_event(&mut self, sentence: String, charged: bool) -> Vec<u8> {
+        let error = serde_json::json!({ "type": "error", "error": { "type": "api_error", "message": sentence } });
+        self.failed(sentence, charged);
         format!("event: error\ndata: {error}\n\n").into_bytes()
     }
 
@@ -332,6 +363,14 @@ fn is_stream(headers: &HeaderMap) -> bool {
 
 fn is_json(headers: &HeaderMap) -> bool {
     media_type(headers).eq_ignore_ascii_case("application/json")
+}
+
+fn broken_sentence(end: End) -> String {
+    let how = match end {
+        End::Whole | End::Cut => "broke off",
+        End::TooLong => "is too long to be read",
+    };
+    format!("the model API's answer {how} before it stated its usage, so the request is charged as reserved")
 }
 
 fn foreign_sentence(headers: &HeaderMap, body: &[u8], end: End) -> String {

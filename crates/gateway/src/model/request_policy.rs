@@ -4,13 +4,21 @@
 //! The API fetches images and documents by URL, connects to MCP servers, runs programs and reads stored files for any caller. An
 //! agent that sends such a request itself could name any address in it. The API also sells other speeds, regions and service tiers,
 //! compaction and a fallback to another model, each at its own price. Claude Code uses none of these.
+//!
+//! | module | contains |
+//! |---|---|
+//! | `walk` | the walk through a body, with the place of each value |
+//! | `value` | the values that decide, read without building what an agent wrote |
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use walk::{Place, Walk};
 
 use crate::bound::Contents;
+
+mod value;
+mod walk;
+
+#[cfg(test)]
+mod tests;
 
 /// The refused feature that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +36,9 @@ pub(super) enum PolicyViolation {
          a fallback model: they change the price"
     )]
     Price,
-    #[error("the request is not one of the Messages API: it is no JSON, or nested too deeply")]
+    #[error("Claude Runner forwards no betas in the body of a request; send them in the header anthropic-beta")]
+    Betas,
+    #[error("this is not a Messages API request: the body is not JSON, or is nested too deeply")]
     Unreadable,
 }
 
@@ -41,342 +51,26 @@ impl PolicyViolation {
             PolicyViolation::Connector => "connectors and containers",
             PolicyViolation::Tool => "a tool of the model API",
             PolicyViolation::Price => "another price",
+            PolicyViolation::Betas => "betas in the body",
             PolicyViolation::Unreadable => "not readable",
         }
     }
 }
 
-/// Tools that are not schemas of the agent: these run in the sandbox, or search without an address.
-const OPEN_TOOLS: [&str; 7] =
-    ["custom", "bash_", "text_editor_", "computer_", "memory_", "tool_search_tool_", "web_search_"];
-const CONNECTORS: [&str; 3] = ["mcp_servers", "container", "skills"];
+/// A request that is forwarded.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Checked {
+    pub(super) contents: Contents,
+    /// The first fields that this version does not know.
+    pub(super) unknown_fields: Vec<String>,
+}
 
-/// Tools that the API runs itself, within the request.
-const SERVER_TOOLS: [&str; 1] = ["web_search_"];
-
-/// Fields that change the price, and their values that do not.
-const PRICED: [(&str, &[&str]); 6] = [
-    ("speed", &["standard"]),
-    ("inference_geo", &["global"]),
-    ("service_tier", &["standard_only"]),
-    ("compaction", &[]),
-    ("fallbacks", &[]),
-    ("fallback_model", &[]),
-];
-/// The prefix of edits in `context_management` that make the API sample again.
-const COMPACTION: &str = "compact";
-
-/// Fields of a request whose price is known.
-const KNOWN_FIELDS: [&str; 18] = [
-    "cache_control",
-    "context_management",
-    "diagnostics",
-    "max_tokens",
-    "messages",
-    "metadata",
-    "model",
-    "output_config",
-    "output_format",
-    "stop_sequences",
-    "stream",
-    "system",
-    "temperature",
-    "thinking",
-    "tool_choice",
-    "tools",
-    "top_k",
-    "top_p",
-];
-
-pub(super) fn check(body: &[u8]) -> Result<Contents, PolicyViolation> {
+pub(super) fn check(body: &[u8]) -> Result<Checked, PolicyViolation> {
     let mut found = None;
-    let mut contents = Contents::default();
+    let mut checked = Checked::default();
     let mut reader = serde_json::Deserializer::from_slice(body);
     // The walk ends with an error once it finds something. Any other error, mainly the limit on depth, would leave the rest unread.
-    let walked = Walk { place: Place::Top, found: &mut found, contents: &mut contents }.deserialize(&mut reader);
+    let walked = Walk::new(Place::Top, &mut found, &mut checked).read(&mut reader);
     walked.map_err(|_| found.unwrap_or(PolicyViolation::Unreadable))?;
-    Ok(contents)
-}
-
-/// The place of a value in a request.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Top,
-    Tools,
-    /// Messages, system prompt and all that is in them
-    Content,
-    /// The `source` of an image or a document
-    Source,
-    /// Instructions for the context, which the API carries out before it samples
-    Context,
-}
-
-struct Walk<'a> {
-    place: Place,
-    found: &'a mut Option<PolicyViolation>,
-    contents: &'a mut Contents,
-}
-
-impl Walk<'_> {
-    fn inside(&mut self, place: Place) -> Walk<'_> {
-        Walk { place, found: self.found, contents: self.contents }
-    }
-
-    fn find<E: serde::de::Error>(&mut self, violation: PolicyViolation) -> E {
-        *self.found = Some(violation);
-        E::custom(violation)
-    }
-
-    fn of_key(&self, key: &str) -> Result<Option<Place>, PolicyViolation> {
-        match (self.place, key) {
-            (Place::Top, key) if CONNECTORS.contains(&key) => Err(PolicyViolation::Connector),
-            (Place::Top, key) if PRICED.iter().any(|(field, _)| *field == key) => Err(PolicyViolation::Price),
-            (Place::Top, "context_management") | (Place::Context, _) => Ok(Some(Place::Context)),
-            (Place::Top, "tools") => Ok(Some(Place::Tools)),
-            (Place::Top, "messages" | "system") => Ok(Some(Place::Content)),
-            (Place::Source, "url") => Err(PolicyViolation::Url),
-            (Place::Content | Place::Source, "file_id") => Err(PolicyViolation::File),
-            // A call's arguments and its schema are the agent's own text, which the API does not interpret.
-            (Place::Content, "input") | (Place::Top | Place::Tools, _) => Ok(None),
-            (Place::Content, "source") => Ok(Some(Place::Source)),
-            (Place::Content | Place::Source, _) => Ok(Some(Place::Content)),
-        }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Walk<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        let mut source = Source::default();
-        while let Some(key) = map.next_key::<String>()? {
-            match (self.place, key.as_str()) {
-                (Place::Tools, "type") => {
-                    let kind = map.next_value::<Value>()?;
-                    if !self.contents.add_tool(&kind) {
-                        return Err(self.find(PolicyViolation::Tool));
-                    }
-                    continue;
-                }
-                (Place::Tools, "max_uses") => {
-                    let uses = map.next_value::<Value>()?.as_u64().unwrap_or_default();
-                    self.contents.max_uses = self.contents.max_uses.max(uses);
-                    continue;
-                }
-                (Place::Source, "data" | "media_type" | "type") => {
-                    source.read(&key, &map.next_value::<Value>()?);
-                    continue;
-                }
-                (Place::Top, key) if !is_known(key) => {
-                    let is_set = !map.next_value::<Value>()?.is_null();
-                    self.contents.unknown_fields += u64::from(is_set);
-                    continue;
-                }
-                (Place::Top | Place::Tools | Place::Content | Place::Source | Place::Context, _) => {}
-            }
-            match self.of_key(&key) {
-                Ok(Some(place)) => map.next_value_seed(self.inside(place))?,
-                Ok(None) => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-                Err(violation) => {
-                    let value = map.next_value::<Value>()?;
-                    if !is_harmless(violation, &key, &value) {
-                        return Err(self.find(violation));
-                    }
-                }
-            }
-        }
-        match self.place {
-            Place::Source => self.contents.add_source(&source),
-            Place::Tools => self.contents.tools += 1,
-            Place::Top | Place::Content | Place::Context => {}
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        let place = self.place;
-        while seq.next_element_seed(self.inside(place))?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_str<E: serde::de::Error>(mut self, text: &str) -> Result<(), E> {
-        if self.place == Place::Context && text.starts_with(COMPACTION) {
-            return Err(self.find(PolicyViolation::Price));
-        }
-        Ok(())
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-fn is_known(field: &str) -> bool {
-    KNOWN_FIELDS.contains(&field) || CONNECTORS.contains(&field) || PRICED.iter().any(|(priced, _)| *priced == field)
-}
-
-/// Returns true if a refused field has its default value.
-fn is_harmless(violation: PolicyViolation, field: &str, value: &Value) -> bool {
-    let mut priced = PRICED.iter().filter(|(priced, _)| violation == PolicyViolation::Price && *priced == field);
-    let usual = priced.any(|(_, usual)| value.as_str().is_some_and(|value| usual.contains(&value)));
-    usual || (value.is_null() && matches!(violation, PolicyViolation::Connector | PolicyViolation::Price))
-}
-
-/// The source of an image or a document.
-#[derive(Default)]
-struct Source {
-    bytes: u64,
-    media_type: String,
-    is_text: bool,
-}
-
-impl Source {
-    fn read(&mut self, field: &str, value: &Value) {
-        let text = value.as_str().unwrap_or_default();
-        match field {
-            "data" => self.bytes += text.len() as u64,
-            "media_type" => text.clone_into(&mut self.media_type),
-            _ => self.is_text = text == "text" || text == "content",
-        }
-    }
-}
-
-impl Contents {
-    fn add_source(&mut self, source: &Source) {
-        if source.bytes == 0 || source.is_text {
-            return;
-        }
-        if source.media_type.starts_with("image/") {
-            self.images += 1;
-        } else {
-            self.documents += 1;
-        }
-        self.attached_bytes += source.bytes;
-    }
-
-    /// Counts a tool of the kind that its `type` names. Returns false if the tool is not forwarded.
-    fn add_tool(&mut self, kind: &Value) -> bool {
-        let Some(kind) = kind.as_str() else { return kind.is_null() };
-        let starts_with_one_of = |names: &[&str]| names.iter().any(|name| kind.starts_with(name));
-        self.api_tools += u64::from(kind != "custom");
-        self.server_tools += u64::from(starts_with_one_of(&SERVER_TOOLS));
-        starts_with_one_of(&OPEN_TOOLS)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_api_would_fetch_is_found_wherever_it_stands() {
-        let message = |content: &str| format!(r#"{{"model":"m","messages":[{{"role":"user","content":{content}}}]}}"#);
-        for (body, violation) in [
-            (message(r#"[{"type":"image","source":{"type":"url","url":"http://a/?x"}}]"#), PolicyViolation::Url),
-            (message(r#"[{"type":"image","source":{"type":"base64","\u0075rl":"http://a"}}]"#), PolicyViolation::Url),
-            (
-                message(r#"[{"type":"tool_result","content":[{"type":"document","source":{"url":"http://a"}}]}]"#),
-                PolicyViolation::Url,
-            ),
-            (
-                message(r#"[{"type":"document","source":{"type":"content","content":[{"source":{"url":1}}]}}]"#),
-                PolicyViolation::Url,
-            ),
-            (message(r#"[{"type":"image","source":{"type":"file","file_id":"f"}}]"#), PolicyViolation::File),
-            (message(r#"[{"type":"container_upload","file_id":"f"}]"#), PolicyViolation::File),
-            (r#"{"mcp_servers":[{"type":"url","url":"https://a"}]}"#.to_owned(), PolicyViolation::Connector),
-            (r#"{"model":"m","container":"c"}"#.to_owned(), PolicyViolation::Connector),
-            (
-                r#"{"tools":[{"name":"a","input_schema":{}},{"type":"web_fetch_20250910"}]}"#.to_owned(),
-                PolicyViolation::Tool,
-            ),
-            (r#"{"tools":[{"type":"code_execution_20250522"}]}"#.to_owned(), PolicyViolation::Tool),
-            (r#"{"tools":[{"type":"custom","type":"mcp_toolset"}]}"#.to_owned(), PolicyViolation::Tool),
-            (r#"{"model":"m","speed":"fast"}"#.to_owned(), PolicyViolation::Price),
-            (r#"{"model":"m","sp\u0065ed":"fast"}"#.to_owned(), PolicyViolation::Price),
-            (r#"{"model":"m","inference_geo":"us"}"#.to_owned(), PolicyViolation::Price),
-            (r#"{"model":"m","service_tier":"auto"}"#.to_owned(), PolicyViolation::Price),
-            (r#"{"model":"m","service_tier":["standard_only"]}"#.to_owned(), PolicyViolation::Price),
-            (r#"{"model":"m","compaction":{}}"#.to_owned(), PolicyViolation::Price),
-            (r#"{"model":"m","fallbacks":[{"model":"n"}]}"#.to_owned(), PolicyViolation::Price),
-            (r#"{"context_management":{"edits":[{"type":"compact_20260112"}]}}"#.to_owned(), PolicyViolation::Price),
-            ("not JSON".to_owned(), PolicyViolation::Unreadable),
-            (message(&format!("{}{}", "[".repeat(200), "]".repeat(200))), PolicyViolation::Unreadable),
-        ] {
-            assert_eq!(check(body.as_bytes()), Err(violation), "{body}");
-        }
-    }
-
-    #[test]
-    fn the_agents_own_words_pass() {
-        for body in [
-            r#"{"model":"m","messages":[{"role":"user","content":"see http://a"}],"container":null}"#,
-            r#"{"messages":[{"content":[{"type":"tool_use","input":{"source":{"url":"http://a","file_id":"f"}}}]}]}"#,
-            r#"{"messages":[{"content":[{"type":"web_search_tool_result","content":[{"url":"http://a"}]}]}]}"#,
-            r#"{"messages":[{"content":[{"type":"image","source":{"type":"base64","data":"aa"}}]}]}"#,
-            r#"{"tools":[{"name":"a","input_schema":{"type":"object","properties":{"url":{"type":"x"}}}}]}"#,
-            r#"{"tools":[{"type":"web_search_20250305","name":"web_search"}],"stream":true,"n":[1,-1,0.5,null]}"#,
-        ] {
-            assert!(check(body.as_bytes()).is_ok(), "{body}");
-        }
-    }
-
-    #[test]
-    fn what_holds_anyhow_may_be_said() {
-        let body = r#"{"model":"m","speed":"standard","inference_geo":"global","service_tier":"standard_only",
-            "compaction":null,"context_management":{"edits":[{"type":"clear_thinking_20251015"}]}}"#;
-        assert_eq!(check(body.as_bytes()), Ok(Contents::default()));
-    }
-
-    #[test]
-    fn what_decides_the_use_is_found_wherever_it_stands() {
-        let body = r#"{"model":"m","new_field":{"a":1},"other":null,"tools":[{"name":"a","input_schema":{}},
-            {"type":"bash_20250124","name":"bash"},{"max_uses":8,"type":"web_search_20250305","name":"web_search"}],
-            "messages":[{"role":"user","content":[
-                {"type":"image","source":{"data":"aaaa","media_type":"image/png","type":"base64"}},
-                {"type":"document","source":{"type":"text","media_type":"text/plain","data":"words"}},
-                {"type":"tool_result","content":[
-                    {"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"bbbbbb"}}]}]}]}"#;
-        let expected = Contents {
-            images: 1,
-            documents: 1,
-            attached_bytes: 10,
-            tools: 3,
-            api_tools: 2,
-            server_tools: 1,
-            max_uses: 8,
-            unknown_fields: 1,
-        };
-        assert_eq!(check(body.as_bytes()), Ok(expected));
-    }
+    Ok(checked)
 }

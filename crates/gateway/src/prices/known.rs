@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Prices;
-use super::layers::Entry;
+use super::layers::PricedModel;
 use super::table::{ModelPrice, Rates};
 
 /// A model and its price.
@@ -57,12 +57,12 @@ impl Prices {
 
     /// A model without a price, at the price by which it is counted.
     pub fn assumed(&self, model: &str) -> KnownModel {
-        let entry = Entry { price: self.layers().dearest, source: PriceSource::Assumed, since: None };
+        let entry = PricedModel { price: self.layers().dearest, source: PriceSource::Assumed, since: None };
         listed(model, &entry)
     }
 }
 
-fn listed(name: &str, entry: &Entry) -> KnownModel {
+fn listed(name: &str, entry: &PricedModel) -> KnownModel {
     let ModelPrice { rates, long_prompt, context } = entry.price;
     KnownModel {
         name: name.to_owned(),

@@ -21,13 +21,13 @@ pub(super) struct Dated {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct PricedModel {
     pub(super) price: ModelPrice,
     pub(super) source: PriceSource,
     pub(super) since: Option<Timestamp>,
 }
 
-type Models = BTreeMap<Arc<str>, Entry>;
+type Models = BTreeMap<Arc<str>, PricedModel>;
 
 #[derive(Debug)]
 pub(super) struct Layers {
@@ -36,6 +36,8 @@ pub(super) struct Layers {
     listed: Models,
     pub(super) web_search_nanos: u64,
     pub(super) fast_mode: Factor,
+    /// The list has no price for another tier than the standard one, so that the dearest surcharge counts.
+    pub(super) priority_tier: Factor,
     pub(super) data_residency: Factor,
     /// At least as high as every known price, for each kind of token and each length of a prompt.
     pub(super) dearest: ModelPrice,
@@ -58,7 +60,7 @@ impl Layers {
             }
             let price = entry.price.at_least(&least.price);
             if *known != name || price != least.price {
-                listed.insert(name, Entry { price, ..entry });
+                listed.insert(name, PricedModel { price, ..entry });
             }
         }
         let operator_models = operator.map(|operator| operator.models(PriceSource::File)).unwrap_or_default();
@@ -68,9 +70,11 @@ impl Layers {
         });
         let dearest = ModelPrice { rates, long_prompt: None, context: None };
         let tables = [Some(built_in), fetched, operator].map(|dated| dated.map(|dated| &dated.table));
+        let fast_mode = given(tables, |table| table.fast_mode).unwrap_or(Factor::ONE);
         let layers = Layers {
             web_search_nanos: given(tables, |table| table.web_search_nanos).unwrap_or_default(),
-            fast_mode: given(tables, |table| table.fast_mode).unwrap_or(Factor::ONE),
+            fast_mode,
+            priority_tier: given(tables, |table| table.priority_tier).unwrap_or(fast_mode),
             data_residency: given(tables, |table| table.data_residency).unwrap_or(Factor::ONE),
             dearest,
             operator: operator_models,
@@ -84,20 +88,21 @@ impl Layers {
     }
 
     /// Finds the price of a model: exactly this name first, then other spellings of it, in the operator's file before the others.
-    pub(super) fn find(&self, model: &str) -> Option<(&Arc<str>, &Entry)> {
+    pub(super) fn find(&self, model: &str) -> Option<(&Arc<str>, &PricedModel)> {
         find(&self.operator, model).or_else(|| find(&self.listed, model))
     }
 
     /// The models whose price is another one in `earlier`, or missing there.
     pub(super) fn changed_from(&self, earlier: &Layers) -> Vec<String> {
         let before = earlier.models();
-        let is_new = |name: &Arc<str>, entry: &Entry| before.get(name).is_none_or(|before| before.price != entry.price);
+        let is_new =
+            |name: &Arc<str>, entry: &PricedModel| before.get(name).is_none_or(|before| before.price != entry.price);
         let models = self.models().into_iter();
         models.filter(|(name, entry)| is_new(name, entry)).map(|(name, _)| name.to_string()).collect()
     }
 
     /// All models with a price, by name.
-    pub(super) fn models(&self) -> BTreeMap<&Arc<str>, &Entry> {
+    pub(super) fn models(&self) -> BTreeMap<&Arc<str>, &PricedModel> {
         self.listed.iter().chain(&self.operator).collect()
     }
 }
@@ -107,13 +112,13 @@ impl Dated {
         let default = self.table.since.and_then(midnight).or(self.since);
         let entry = |(name, price): (&String, &ModelPrice)| {
             let since = self.since_by_model.get(name).copied().or(default);
-            (Arc::from(name.as_str()), Entry { price: *price, source, since })
+            (Arc::from(name.as_str()), PricedModel { price: *price, source, since })
         };
         self.table.models.iter().map(entry).collect()
     }
 }
 
-fn find<'a>(models: &'a Models, name: &str) -> Option<(&'a Arc<str>, &'a Entry)> {
+fn find<'a>(models: &'a Models, name: &str) -> Option<(&'a Arc<str>, &'a PricedModel)> {
     let given = without_suffix(name);
     let own = first_party(given);
     [given, without_date(given), &*own, without_date(&own)].into_iter().find_map(|name| models.get_key_value(name))

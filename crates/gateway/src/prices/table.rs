@@ -39,7 +39,7 @@ pub enum TableError {
 /// The lowest price that a table may state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lowest {
-    /// A model can be free, because the operator says so.
+    /// A model can be free if the operator sets that price.
     Zero,
     /// A price of zero is taken for a mistake.
     AboveZero,
@@ -52,6 +52,7 @@ pub(super) struct Table {
     pub(super) models: BTreeMap<String, ModelPrice>,
     pub(super) web_search_nanos: Option<u64>,
     pub(super) fast_mode: Option<Factor>,
+    pub(super) priority_tier: Option<Factor>,
     pub(super) data_residency: Option<Factor>,
 }
 
@@ -108,6 +109,7 @@ impl Table {
             models,
             web_search_nanos: web_search.transpose()?,
             fast_mode: factor("fast_mode", file.fast_mode)?,
+            priority_tier: factor("priority_tier", file.priority_tier)?,
             data_residency: factor("data_residency", file.data_residency)?,
         })
     }
@@ -191,6 +193,8 @@ struct File<'a> {
     web_search: Option<f64>,
     /// The factor on the price of tokens in fast mode.
     fast_mode: Option<f64>,
+    /// The factor on the price of tokens in another service tier than the standard one.
+    priority_tier: Option<f64>,
     /// The factor on the price of tokens that are processed in one region.
     data_residency: Option<f64>,
 }

@@ -45,6 +45,7 @@ const DEAR: Bound = Bound {
         unknown: 0,
         fast: false,
         regional: false,
+        priority: false,
     },
     certainty: Certainty::Bounded,
 };

@@ -1,4 +1,9 @@
-//! A success that is not an answer of the model API is an error and costs nothing.
+//! A success that is not an answer of the model API is an error and costs nothing. A request whose answer broke off is charged.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -8,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::task::TaskTracker;
 
 use super::world::*;
-use crate::GatewayFailure;
+use crate::{GatewayFailure, OutageBounds};
 
 const PAGE: &str = "<!DOCTYPE html><html><body>Sign in to the proxy</body></html>";
 
@@ -29,7 +34,9 @@ async fn a_document_that_is_not_the_apis_costs_nothing() {
         ("application/json", r#"{"type":"message","usage":{"input_tokens":"many"}}"#.to_owned(), "many"),
         ("application/json", r#"{"type":"message","usage":{"input_tokens":1}}"#.to_owned(), "input_tokens"),
         ("application/json", r#"{"type":"error","usage":{"input_tokens":1,"output_tokens":1}}"#.to_owned(), "error"),
-        ("application/json", message[..message.len() - 2].to_owned(), "message"),
+        ("application/json", r#"{"type":"error","error":{"type":"overl"#.to_owned(), "overl"),
+        ("application/json", r#"{"choices":[{"text":"a"#.to_owned(), "choices"),
+        ("text/html", message[..message.len() - 2].to_owned(), "message"),
         ("application/json", "[]".to_owned(), "[]"),
         ("application/json", String::new(), "application/json"),
         ("text/plain", message.clone(), "text/plain"),
@@ -47,22 +54,95 @@ async fn a_document_that_is_not_the_apis_costs_nothing() {
     }
 }
 
-#[tokio::test]
-async fn a_document_that_is_cut_costs_nothing() {
+/// An upstream that answers each connection's first request with these bytes, and then breaks the connection.
+async fn breaking_after(answer: String) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let requests = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&requests);
     TaskTracker::new().spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        // The request arrives in one piece.
-        assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n";
-        let body = r#"{"type":"message","usage":{"input_tokens":1,"output_tokens":1}"#;
-        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(ASK.as_bytes()) {
+                assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+            }
+            count.fetch_add(1, Ordering::SeqCst);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
     });
-    let world = Setup::before(address).open();
-    let answer = world.ask().await;
-    assert_eq!(answer.status, 502);
-    assert!(answer.text.contains("cut short"), "{}", answer.text);
+    (address, requests)
+}
+
+fn head(kind: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: 1000000\r\n\r\n")
+}
+
+#[tokio::test]
+async fn a_request_whose_connection_breaks_is_charged_as_reserved_and_not_sent_again() {
+    for answer in [
+        // Nothing came at all, as after a NAT that forgot a silent connection.
+        String::new(),
+        "HTTP/1.1 200 OK\r\ncontent-ty".to_owned(),
+        head("application/json"),
+        head("application/json") + r#"{"id":"msg_1","ty"#,
+        head("application/json") + r#"{"id":"msg_1","type":"message","content":[{"type":"te"#,
+        head("application/json") + r#"{"type":"message","usage":{"input_tokens":1,"output_tokens":1}"#,
+        head("text/event-stream"),
+        head("text/event-stream") + "event: message_st",
+        head("text/event-stream") + "event: message_start\ndata: {\"type\":\"message_start\",\"mess",
+        head("text/event-stream") + "event: ping\ndata: {\"type\":\"ping\"}\n\n",
+    ] {
+        let (address, requests) = breaking_after(answer.clone()).await;
+        let mut setup = Setup::before(address);
+        // The gateway would send a request again whose API was not reached.
+        setup.settings.outage = OutageBounds { left_to_cli: Duration::ZERO, ..OutageBounds::default() };
+        let world = setup.open();
+        let text = world.ask().await.text;
+        assert!(text.contains("charged as reserved"), "{answer:?}: {text}");
+        assert_eq!(requests.load(Ordering::SeqCst), 1, "{answer:?}");
+        let used = world.sandbox.usage();
+        assert_eq!((used.cost, used.usage.requests), (reservation(), 1), "{answer:?}");
+        assert!(matches!(world.sandbox.failure(), Some(GatewayFailure::Unreachable { .. })));
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_answer_that_is_cut_costs_nothing() {
+    for answer in [
+        head("text/html") + "<!DOCTYPE html><html>",
+        head("application/json") + r#"{"type":"error","error":{"type":"api_er"#,
+        head("application/json") + r#"{"choices":[{"te"#,
+        head("application/json") + "<html>",
+        head("text/event-stream") + "<html>",
+        head("text/event-stream") + "event: error\ndata: {\"type\":\"error\"}\n\n",
+    ] {
+        let (address, _) = breaking_after(answer.clone()).await;
+        let world = Setup::before(address).open();
+        let text = world.ask().await.text;
+        assert!(text.contains("error"), "{answer:?}: {text}");
+        let used = world.sandbox.usage();
+        assert_eq!((used.cost, used.usage.requests), (Cost::ZERO, 0), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_long_or_incomplete_is_charged_as_reserved() {
+    let long = format!(r#"{{"type":"message","content":"{}"}}"#, "x".repeat(9 << 20));
+    let cut = r#"{"type":"message","usage":{"input_tokens":1,"output_tokens":1"#.to_owned();
+    for body in [long, cut] {
+        let server = Server::start(move |_, _| success("application/json", body.clone())).await;
+        let world = Setup::before(server.address).open();
+        assert_eq!(world.ask().await.status, 502);
+        assert_eq!(world.sandbox.usage().cost, reservation());
+    }
+}
+
+#[tokio::test]
+async fn an_api_that_is_not_reached_costs_nothing() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let world = Setup::before(nobody).open();
+    assert_eq!(world.ask().await.status, 502);
     assert_eq!(world.sandbox.usage().cost, Cost::ZERO);
 }
 

@@ -334,7 +334,13 @@ async fn the_forges_reasons_are_shown() {
             "Write access to repository not granted.",
             "the credential has no right",
         ),
-        (Method::POST, "git-receive-pack", 429, "You have exceeded a secondary rate limit.", "wants no calls for 60 s"),
+        (
+            Method::POST,
+            "git-receive-pack",
+            429,
+            "You have exceeded a secondary rate limit.",
+            "allows no calls for 60 s",
+        ),
     ] {
         order(method, path, status, message);
         let said = world.refused("cd w; git push origin claude/1").await;

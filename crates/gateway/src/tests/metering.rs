@@ -37,6 +37,7 @@ const WHOLE: TokenCounts = TokenCounts {
     unknown: 0,
     fast: false,
     regional: false,
+    priority: false,
 };
 
 fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> TokenCounts {
@@ -180,6 +181,75 @@ fn tokens_of_an_unknown_kind_count_as_output() {
         "output_tokens_details": { "thinking_tokens": 2 }, "server_tool_use": { "web_fetch_requests": 9 },
     }));
     assert_eq!((counts.unknown, counts.usage().output_tokens), (5_430, 5_432));
+}
+
+#[test]
+fn what_is_known_only_by_its_parts_counts_and_parts_of_a_total_do_not() {
+    let counts = counted(&json!({
+        "input_tokens": 1, "output_tokens": 2, "audio_tokens": 30,
+        "audio_tokens_details": { "speech_tokens": 20 }, "input_tokens_details": { "cached_tokens": 1 },
+        "video_tokens_details": { "frame_tokens": 400 },
+        "iterations": [{ "input_tokens": 1, "output_tokens": 2, "depth_tokens": 5_000 }],
+    }));
+    assert_eq!(counts.unknown, 5_000);
+    let counts = counted(&json!({
+        "input_tokens": 1, "output_tokens": 2, "audio_tokens": 30,
+        "audio_tokens_details": { "speech_tokens": 20 }, "video_tokens_details": { "frame_tokens": 400 },
+    }));
+    assert_eq!(counts.unknown, 430);
+}
+
+#[tokio::test]
+async fn everything_that_a_usage_states_is_charged_or_warned_about() {
+    let million = |more: Value| {
+        let mut usage = json!({ "input_tokens": 1_000_000, "output_tokens": 0 });
+        usage.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        usage
+    };
+    let opus = json!([{ "type": "advisor_message", "model": "claude-opus-4-8", "input_tokens": 1_000_000 }]);
+    let unknown = json!([{ "model": "claude-next-9", "input_tokens": 1_000_000 }]);
+    for (usage, dollars, warned) in [
+        (million(json!({ "service_tier": "standard" })), 3.0, None),
+        (million(json!({ "service_tier": "batch" })), 3.0, None),
+        // There is no list price for this tier, so it costs as much as the dearest known one.
+        (million(json!({ "service_tier": "priority" })), 18.0, Some("service_tier")),
+        (million(json!({ "service_tier": "priority", "speed": "fast" })), 18.0, Some("service_tier")),
+        (million(json!({ "server_tool_use": { "web_fetch_requests": 9, "scan_requests": 0 } })), 3.0, None),
+        (
+            million(json!({ "server_tool_use": { "web_search_requests": 1, "scan_requests": 2 } })),
+            3.03,
+            Some("scan_requests"),
+        ),
+        (million(json!({ "iterations": [{ "depth_tokens": 100_000 }] })), 4.5, Some("depth_tokens")),
+        // An answer in which several models had a part is counted at the dearest of them.
+        (million(json!({ "iterations": opus })), 5.0, None),
+        (million(json!({ "iterations": unknown })), 15.0, None),
+    ] {
+        let stated = usage.clone();
+        let server = Server::start(move |_, _| message("claude-sonnet-4-6", &stated)).await;
+        let world = Setup::before(server.address).open();
+        assert_eq!(world.ask().await.status, 200);
+        let cost = world.sandbox.usage().cost.dollars();
+        assert!((cost - dollars).abs() < 1e-9, "{cost} for {usage}");
+        assert_eq!(world.log.count("without a known price"), usize::from(warned.is_some()), "{usage}");
+        assert_eq!(
+            world.log.count(warned.unwrap_or("without a known price")),
+            usize::from(warned.is_some()),
+            "{usage}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_field_passes_alone_and_is_warned_about_once() {
+    let server = Server::answering().await;
+    let world = Setup::before(server.address).open();
+    let body = ASK.replacen('{', r#"{"thread":{"continue":"a"},"#, 1);
+    for _ in 0..3 {
+        assert_eq!(world.client().await.send(request("POST", "/v1/messages", &body)).await.status, 200);
+    }
+    assert_eq!(world.log.count("a field whose price is not known"), 1);
+    assert_eq!(server.seen()[0].body, body);
 }
 
 #[tokio::test]

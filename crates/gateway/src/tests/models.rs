@@ -86,7 +86,10 @@ async fn names_that_are_refused_are_not_reported() {
 async fn a_gateways_names_have_the_price_of_their_model() {
     for (model, named, dollars) in [
         ("bedrock/anthropic.claude-sonnet-4-6-v1:0", "claude-sonnet-4-6", 0.015),
-        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "", 0.015),
+        ("global.anthropic.claude-sonnet-4-5-20250929-v1:0", "", 0.015),
+        // Clouds sell a region, or a group of them, at a surcharge.
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "", 0.0165),
+        ("bedrock/eu-west-1/anthropic.claude-sonnet-4-6-v1:0", "claude-sonnet-4-6", 0.0165),
         ("anthropic.claude-haiku-4-5-20251001-v1:0", "anthropic.claude-haiku-4-5-20251001-v1:0", 0.005),
         ("vertex_ai/claude-haiku-4-5@20251001", "claude-haiku-4-5-20251001", 0.005),
         ("claude-haiku-4-5@20251001", "deployment-7", 0.005),

@@ -25,13 +25,6 @@ const END: &str = concat!(
 );
 const STATED: Cost = Cost::from_nano_dollars(3_000_000 + 1_500_000);
 
-/// Returns the reservation of [`ASK`]: its bytes and 2,000 tokens of instructions written to the cache for an hour, and 100 tokens
-/// of output, in one region.
-fn reservation() -> Cost {
-    let nanos = (ASK.len() as u64 + 2_000) * 6_000 + 100 * 15_000;
-    Cost::from_nano_dollars(nanos * 11 / 10)
-}
-
 /// A request of a task whose answer has begun, and the channel for the rest of the answer.
 struct Begun {
     world: World,
@@ -167,12 +160,38 @@ async fn where_a_caller_aborts_a_cut_request_costs_what_can_have_been_written() 
 }
 
 #[tokio::test]
-async fn the_end_of_the_coordinator_cuts_at_once() {
+async fn the_end_of_the_coordinator_cuts_at_once_and_charges_the_reservation() {
     let begun = begun(SettleBounds::default()).await;
+    begun.world.gateway.close();
+    assert_eq!(begun.charged().await.0, reservation());
+    begun.upstream.closed().await;
+}
+
+#[tokio::test]
+async fn the_end_of_the_coordinator_leaves_a_callers_abort_its_estimate() {
+    let begun = begun(SettleBounds::default()).await;
+    begun.world.sandbox.end_task(TaskEnd::Caller);
     begun.world.gateway.close();
     let (cost, _) = begun.charged().await;
     assert!(cost > Cost::from_nano_dollars(3_000_000) && cost <= STATED, "{cost:?}");
-    begun.upstream.closed().await;
+}
+
+/// The API states the usage several times in an answer. It is complete with the reason why it stopped, or with its end.
+#[tokio::test]
+async fn usage_that_is_stated_meanwhile_is_not_the_last() {
+    const MEANWHILE: &str =
+        "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":null},\"usage\":{\"output_tokens\":9}}\n\n";
+    const STOPPED: &str = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":9}}\n\n";
+    let stated = Cost::from_nano_dollars(3_000_000 + 9 * 15_000);
+    for (usage, expected) in [(MEANWHILE, reservation()), (STOPPED, stated)] {
+        let begun = begun(AT_ONCE).await;
+        begun.upstream.send(Ok(usage)).await.unwrap();
+        while begun.world.sandbox.usage().cost < stated {
+            tokio::task::yield_now().await;
+        }
+        begun.world.sandbox.end_task(TaskEnd::Own);
+        assert_eq!(begun.charged().await.0, expected, "{usage}");
+    }
 }
 
 #[tokio::test]

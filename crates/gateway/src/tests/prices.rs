@@ -55,7 +55,8 @@ fn another_spelling_is_no_other_model() {
     }
     let counts = million(|counts| counts.output = 1_000_000);
     let cost = |model| prices.cost(model, &counts);
-    assert_eq!(cost("us.anthropic.claude-haiku-4-5-20251001-v1:0"), cost("claude-haiku-4-5"));
+    assert_eq!(cost("global.anthropic.claude-haiku-4-5-20251001-v1:0"), cost("claude-haiku-4-5"));
+    assert_eq!(cost("us.anthropic.claude-haiku-4-5-20251001-v1:0"), Cost::from_dollars(5.5));
     assert_eq!(cost("claude-haiku-4-5@20251001"), Cost::from_dollars(5.0));
 }
 
@@ -84,7 +85,7 @@ fn the_model_of_the_request_decides_unless_the_answer_names_a_dearer_one() {
     let prices = Prices::load(None).unwrap();
     let counts = million(|counts| counts.output = 1_000_000);
     let priced = |requested, answered| {
-        let priced = prices.price(Named { requested, answered }, &counts);
+        let priced = prices.price(Named { requested, answered, others: &[] }, &counts);
         (priced.cost.dollars(), priced.name.map(|name| name.to_string()))
     };
     let sonnet = (15.0, Some("claude-sonnet-4-6".to_owned()));
@@ -184,11 +185,11 @@ fn a_fetched_table_adds_and_raises_and_never_lowers() {
     let counts = million(|counts| counts.output = 1_000_000);
     for (name, dollars) in [
         ("claude-opus-4-6", 25.0),
-        ("us.anthropic.claude-opus-4-5-20251101-v1:0", 25.0),
+        ("us.anthropic.claude-opus-4-5-20251101-v1:0", 27.5),
         ("claude-haiku-4-5@20251001", 5.0),
         ("claude-sonnet-4-6", 15.0),
         ("claude-next-9", 2.0),
-        ("eu.anthropic.claude-next-9-v1:0", 2.0),
+        ("eu.anthropic.claude-next-9-v1:0", 2.2),
     ] {
         assert_eq!(prices.cost(name, &counts), Cost::from_dollars(dollars), "{name}");
     }
@@ -209,15 +210,19 @@ fn a_fetched_table_adds_and_raises_and_never_lowers() {
 #[test]
 fn the_operators_file_wins_over_a_fetched_table() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), r#"{"models":{"claude-opus-4-6":{"input":1,"output":2}},"web_search":0}"#).unwrap();
+    let models = r#""claude-opus-4-6":{"input":1,"output":2},"eu.anthropic.claude-opus-4-6":{"input":1,"output":3}"#;
+    std::fs::write(file.path(), format!(r#"{{"models":{{{models}}},"web_search":0}}"#)).unwrap();
     let prices = Prices::load(Some(file.path())).unwrap();
     fetched(
         &prices,
         r#""claude-opus-4-6":{"input":50,"output":90},"us.anthropic.claude-opus-4-6":{"input":50,"output":90}"#,
     );
     let counts = million(|counts| counts.output = 1_000_000);
-    for name in ["claude-opus-4-6", "us.anthropic.claude-opus-4-6"] {
-        assert_eq!(prices.cost(name, &counts), Cost::from_dollars(2.0), "{name}");
+    // The operator's price for a regional name is the price; that of the model is raised by the surcharge.
+    for (name, dollars) in
+        [("claude-opus-4-6", 2.0), ("us.anthropic.claude-opus-4-6", 2.2), ("eu.anthropic.claude-opus-4-6", 3.0)]
+    {
+        assert_eq!(prices.cost(name, &counts), Cost::from_dollars(dollars), "{name}");
     }
     // The dearest known price is the fetched one.
     assert_eq!(prices.cost("unknown", &counts), Cost::from_dollars(90.0));

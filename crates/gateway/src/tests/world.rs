@@ -12,6 +12,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use domain::budget::Payer;
+use domain::usage::Cost;
 use futures::future::BoxFuture;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -39,6 +40,13 @@ pub(super) const MESSAGE: &str = concat!(
 );
 
 pub(super) const ASK: &str = r#"{"model":"claude-sonnet-4-6","max_tokens":100,"messages":[]}"#;
+
+/// Returns the reservation of [`ASK`]: its bytes and 2,000 tokens of instructions written to the cache for an hour, and 100 tokens
+/// of output, in one region.
+pub(super) fn reservation() -> Cost {
+    let nanos = (ASK.len() as u64 + 2_000) * 6_000 + 100 * 15_000;
+    Cost::from_nano_dollars(nanos * 11 / 10)
+}
 
 /// A request as received by an upstream.
 #[derive(Clone, Debug)]

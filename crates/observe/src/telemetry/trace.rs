@@ -147,7 +147,7 @@ impl TaskTrace {
         span.kind = Kind::Server;
         span.attributes.extend([
             ("claude_runner.task.id", recorded.task.to_string().into()),
-            ("claude_runner.task.kind", record.kind().into()),
+            ("claude_runner.task.kind", record.kind().as_str().into()),
             ("claude_runner.task.outcome", error.unwrap_or("completed").into()),
             ("claude_runner.task.attempts", (u64::from(record.attempt) + 1).into()),
             ("gen_ai.agent.name", recorded.agent.to_string().into()),

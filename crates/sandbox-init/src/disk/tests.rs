@@ -10,11 +10,11 @@ fn measure(root: &std::path::Path) -> Measured {
 #[test]
 fn who_begins_over_the_limit_may_go_on_a_little() {
     let mib = 1 << 20;
-    assert_eq!(allowance(100 * mib, 0), 100 * mib);
-    assert_eq!(allowance(100 * mib, 99 * mib), 115 * mib);
-    assert_eq!(allowance(100 * mib, 105 * mib), 121 * mib);
-    assert_eq!(allowance(100 * mib, 500 * mib), 125 * mib);
-    assert_eq!(allowance(u64::MAX, 5), u64::MAX);
+    assert_eq!(disk_budget(100 * mib, 0), 100 * mib);
+    assert_eq!(disk_budget(100 * mib, 99 * mib), 115 * mib);
+    assert_eq!(disk_budget(100 * mib, 105 * mib), 121 * mib);
+    assert_eq!(disk_budget(100 * mib, 500 * mib), 125 * mib);
+    assert_eq!(disk_budget(u64::MAX, 5), u64::MAX);
 }
 
 #[test]

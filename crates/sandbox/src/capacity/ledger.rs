@@ -1,9 +1,16 @@
 //! The rules of capacity as plain data: the sandboxes in use, the queue, and the choice of sandboxes to evict.
 //!
-//! A session claims one sandbox at a time and goes to the end of the queue with its next claim, so earlier claims are
-//! always served first.
+//! A session claims one sandbox at a time and goes to the end of the queue with its next claim. The payer who has the fewest
+//! sandboxes is served first, so that no payer keeps the others waiting while its own tasks take turns. Among the claims of one payer,
+//! earlier ones are served first.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use domain::access::KeyId;
+
+/// The key whose task a sandbox works for; `None` where no keys are needed.
+pub(super) type Payer = Option<KeyId>;
 
 /// One claim on a sandbox, from the request until the sandbox is removed. Later tickets are larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,9 +45,19 @@ pub(super) struct Ledger {
     issued: u64,
     /// The number of times that a sandbox became idle.
     moments: u64,
-    held: BTreeMap<Ticket, Use>,
-    waiting: VecDeque<Ticket>,
+    held: BTreeMap<Ticket, Held>,
+    /// In the order of the requests.
+    waiting: VecDeque<(Ticket, Payer)>,
 }
+
+#[derive(Debug)]
+struct Held {
+    used: Use,
+    payer: Payer,
+}
+
+/// The place of a claim in the order of grants: the number of sandboxes that its payer will have by then, and its ticket.
+type Place = (usize, Ticket);
 
 impl Ledger {
     pub(super) fn new(limit: usize) -> Self {
@@ -65,12 +82,14 @@ impl Ledger {
 
     /// The number of claims ahead of a waiting ticket; `None` if it does not wait.
     pub(super) fn position(&self, ticket: Ticket) -> Option<usize> {
-        self.waiting.iter().position(|waiting| *waiting == ticket)
+        let places = self.places();
+        let own = places.iter().find(|(_, waiting)| *waiting == ticket)?;
+        Some(places.iter().filter(|place| *place < own).count())
     }
 
     /// The ticket that has waited longest.
     pub(super) fn first(&self) -> Option<Ticket> {
-        self.waiting.front().copied()
+        self.waiting.front().map(|(ticket, _)| *ticket)
     }
 
     /// True if the number of sandboxes is below the limit, regardless of memory.
@@ -79,16 +98,16 @@ impl Ledger {
     }
 
     /// Appends a claim to the queue. [`Ledger::settle`] grants it.
-    pub(super) fn request(&mut self) -> Ticket {
+    pub(super) fn request(&mut self, payer: Payer) -> Ticket {
         let ticket = self.issue();
-        self.waiting.push_back(ticket);
+        self.waiting.push_back((ticket, payer));
         ticket
     }
 
     /// Counts an existing sandbox of an earlier coordinator, even above the limit.
     pub(super) fn adopt(&mut self) -> Ticket {
         let ticket = self.issue();
-        self.held.insert(ticket, Use::Busy);
+        self.held.insert(ticket, Held { used: Use::Busy, payer: None });
         ticket
     }
 
@@ -98,14 +117,21 @@ impl Ledger {
             return None;
         }
         let ticket = self.issue();
-        self.held.insert(ticket, Use::Spare);
+        self.held.insert(ticket, Held { used: Use::Spare, payer: None });
         Some(ticket)
     }
 
     /// Releases a ticket: its sandbox was removed, or the claim was dropped. May be repeated.
     pub(super) fn release(&mut self, ticket: Ticket) {
         self.held.remove(&ticket);
-        self.waiting.retain(|waiting| *waiting != ticket);
+        self.waiting.retain(|(waiting, _)| *waiting != ticket);
+    }
+
+    /// The sandbox works for this payer from now on.
+    pub(super) fn assign(&mut self, ticket: Ticket, payer: Payer) {
+        if let Some(held) = self.held.get_mut(&ticket) {
+            held.payer = payer;
+        }
     }
 
     pub(super) fn busy(&mut self, ticket: Ticket) {
@@ -128,38 +154,61 @@ impl Ledger {
         self.waiting.len() > self.evicting()
     }
 
-    /// Grants claims in order and evicts as many sandboxes as are missing: warm ones first, then the longest idle.
+    /// Grants claims in the order of their places and evicts as many sandboxes as are missing: warm ones first, then those of the
+    /// payer who has the most, the longest idle first.
     /// `fits` decides if memory allows one more sandbox beside the given number of starting ones.
     pub(super) fn settle(&mut self, fits: impl Fn(usize) -> bool) -> Vec<Decision> {
         let mut decisions = Vec::new();
-        while let Some(first) = self.waiting.front().copied() {
+        while let Some((_, first)) = self.places().into_iter().min() {
             // One sandbox may always start if there is none, because no eviction could make room for it.
             let may_start = self.held.is_empty() || (self.has_room() && fits(self.starting()));
             if !may_start {
                 break;
             }
-            self.waiting.pop_front();
-            self.held.insert(first, Use::Starting);
+            let Some(index) = self.waiting.iter().position(|(ticket, _)| *ticket == first) else { break };
+            let payer = self.waiting.remove(index).and_then(|(_, payer)| payer);
+            self.held.insert(first, Held { used: Use::Starting, payer });
             decisions.push(Decision::Granted(first));
         }
         let short_of_memory = !self.waiting.is_empty() && self.has_room();
         let wanted = if short_of_memory { 1 } else { self.waiting.len().saturating_sub(self.free()) };
         for _ in self.evicting()..wanted {
             let Some(next) = self.least_needed() else { break };
-            self.held.insert(next, Use::Evicting);
+            self.become_now(next, Use::Evicting);
             decisions.push(Decision::Evict(next));
         }
         decisions
     }
 
     fn least_needed(&self) -> Option<Ticket> {
-        let rank = |use_: &Use| match use_ {
-            Use::Spare => Some(0),
-            Use::Idle(moment) => Some(*moment),
+        let counts = self.counts();
+        let rank = |held: &Held| match held.used {
+            Use::Spare => Some((0, Reverse(0), 0)),
+            Use::Idle(moment) => Some((1, Reverse(counts.get(&held.payer).copied().unwrap_or(0)), moment)),
             Use::Starting | Use::Busy | Use::Evicting => None,
         };
-        let ranked = self.held.iter().filter_map(|(ticket, use_)| Some((rank(use_)?, *ticket)));
+        let ranked = self.held.iter().filter_map(|(ticket, held)| Some((rank(held)?, *ticket)));
         ranked.min().map(|(_, ticket)| ticket)
+    }
+
+    /// The number of sandboxes of each payer that has some. Those that are being evicted are as good as gone.
+    fn counts(&self) -> HashMap<&Payer, usize> {
+        let mut counts = HashMap::new();
+        for held in self.held.values().filter(|held| !matches!(held.used, Use::Spare | Use::Evicting)) {
+            *counts.entry(&held.payer).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The places of the waiting claims, in the order of the requests.
+    fn places(&self) -> Vec<Place> {
+        let mut counts = self.counts();
+        let place = self.waiting.iter().map(|(ticket, payer)| {
+            let count = counts.entry(payer).or_default();
+            *count += 1;
+            (*count, *ticket)
+        });
+        place.collect()
     }
 
     fn free(&self) -> usize {
@@ -167,11 +216,11 @@ impl Ledger {
     }
 
     fn evicting(&self) -> usize {
-        self.held.values().filter(|use_| **use_ == Use::Evicting).count()
+        self.held.values().filter(|held| held.used == Use::Evicting).count()
     }
 
     fn starting(&self) -> usize {
-        self.held.values().filter(|use_| **use_ == Use::Starting).count()
+        self.held.values().filter(|held| held.used == Use::Starting).count()
     }
 
     fn issue(&mut self) -> Ticket {
@@ -179,9 +228,9 @@ impl Ledger {
         Ticket(self.issued)
     }
 
-    fn become_now(&mut self, ticket: Ticket, use_: Use) {
-        if let Some(now) = self.held.get_mut(&ticket) {
-            *now = use_;
+    fn become_now(&mut self, ticket: Ticket, used: Use) {
+        if let Some(held) = self.held.get_mut(&ticket) {
+            held.used = used;
         }
     }
 }

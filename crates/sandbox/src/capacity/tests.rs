@@ -10,7 +10,7 @@ fn capacity(max: usize) -> Capacity {
 }
 
 async fn at_once(capacity: &Capacity) -> super::Slot {
-    capacity.claim(async |_, _| panic!("it has to wait")).await
+    capacity.claim(None, async |_, _| panic!("it has to wait")).await
 }
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn who_waits_is_told_why_and_gets_what_becomes_free() {
     let mut first = at_once(&capacity).await;
     first.idle();
     let mut told = None;
-    let claim = capacity.claim(async |ahead, shortage| told = Some((ahead, shortage)));
+    let claim = capacity.claim(None, async |ahead, shortage| told = Some((ahead, shortage)));
     let put_away = async move {
         first.eviction_requested().await;
         drop(first);
@@ -35,7 +35,7 @@ async fn who_waits_is_told_why_and_gets_what_becomes_free() {
 async fn a_claim_that_is_given_up_leaves_the_line() {
     let capacity = capacity(1);
     let first = at_once(&capacity).await;
-    assert!(capacity.claim(async |_, _| {}).now_or_never().is_none());
+    assert!(capacity.claim(None, async |_, _| {}).now_or_never().is_none());
     assert_eq!(capacity.counts(), CapacityCounts { live: 1, waiting: 0, max: 1 });
     drop(first);
     at_once(&capacity).await;
@@ -47,7 +47,7 @@ async fn a_busy_session_lets_another_go_first_after_a_while() {
     let first = at_once(&capacity).await;
     first.busy();
     assert!(!first.yields_slot(), "nobody waits");
-    let mut claim = pin!(capacity.claim(async |_, _| {}));
+    let mut claim = pin!(capacity.claim(None, async |_, _| {}));
     assert!(claim.as_mut().now_or_never().is_none());
     let now = Instant::now();
     assert!(!first.yields_slot_at(now), "somebody waits, and not long");
@@ -61,7 +61,7 @@ async fn a_new_task_keeps_a_sandbox_that_was_asked_to_go() {
     let capacity = capacity(1);
     let mut first = at_once(&capacity).await;
     first.idle();
-    let mut claim = pin!(capacity.claim(async |_, _| {}));
+    let mut claim = pin!(capacity.claim(None, async |_, _| {}));
     assert!(claim.as_mut().now_or_never().is_none());
     assert!(first.eviction_requested().now_or_never().is_some());
     first.busy();
@@ -76,7 +76,7 @@ async fn spare_ones_are_for_when_nobody_waits() {
     assert!(capacity.spare().is_none(), "another one starts");
     first.busy();
     let mut spare = capacity.spare().unwrap();
-    let claim = capacity.claim(async |_, _| {});
+    let claim = capacity.claim(None, async |_, _| {});
     let goes = async move {
         spare.eviction_requested().await;
         drop(spare);

@@ -189,7 +189,7 @@ async fn make(
         model: template.settings.model.clone().unwrap_or(settings.model),
         template: Arc::clone(&template),
         resume: None,
-        untouched: true,
+        fresh_workspace: true,
         assignment: Assignment::Workspace,
     };
     let launched = {

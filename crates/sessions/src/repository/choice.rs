@@ -4,10 +4,10 @@
 //! |---|---|
 //! | `text` | the prompt as links and words |
 //! | `mention` | how clearly a word names a repository |
-//! | `common` | words that are too common to name one by themselves |
+//! | `ordinary_words` | words that are too common to name a repository by themselves |
 
-mod common;
 mod mention;
+mod ordinary_words;
 #[cfg(test)]
 mod tests;
 mod text;

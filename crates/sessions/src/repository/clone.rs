@@ -31,7 +31,7 @@ const SAFE: [&str; 8] = [
     "protocol.https.allow=always",
 ];
 
-/// Sets the committer and the forge's address: `$1` its own, `$2` the gateway's. Removes `$3` and `$4`, the leftovers
+/// Sets the committer and the forge's address: `$1` its own, `$2` the gateway's. Removes `$3` and `$4`, the remains
 /// of an interrupted start.
 const SET_UP: &str = r#"
 git config --global user.name 'Claude Runner'

@@ -35,14 +35,14 @@ pub(crate) enum Decision {
 
 #[derive(Deserialize)]
 struct Answer {
-    decision: Verdict,
+    decision: Selection,
     repository: Option<String>,
     reason: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Verdict {
+enum Selection {
     Chosen,
     Unsure,
     None,
@@ -79,11 +79,11 @@ impl Repositories {
     pub(crate) async fn settle(&self, candidates: &[Candidate], answer: &Value) -> Result<Repository, Failure> {
         let answer = Answer::deserialize(answer).map_err(|error| not_chosen(candidates, &error.to_string()))?;
         match (answer.decision, answer.repository.as_deref().map(str::parse::<RepositoryName>)) {
-            (Verdict::Chosen, Some(Ok(name))) if candidates.iter().any(|candidate| candidate.name == name) => {
+            (Selection::Chosen, Some(Ok(name))) if candidates.iter().any(|candidate| candidate.name == name) => {
                 self.look_up(&name).await
             }
-            (Verdict::Unsure, _) => Err(ambiguous(candidates, &answer.reason)),
-            (Verdict::Chosen | Verdict::None, _) => Err(not_chosen(candidates, &answer.reason)),
+            (Selection::Unsure, _) => Err(ambiguous(candidates, &answer.reason)),
+            (Selection::Chosen | Selection::None, _) => Err(not_chosen(candidates, &answer.reason)),
         }
     }
 

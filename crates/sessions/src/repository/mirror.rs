@@ -80,7 +80,7 @@ impl Mirrors {
         tracker: TaskTracker,
         shutdown: CancellationToken,
     ) -> Mirrors {
-        place::sweep(&settings.directory);
+        place::remove_incomplete(&settings.directory);
         let (used, oversized) = Default::default();
         Mirrors { shared: Arc::new(MirrorStore { git, github, settings, tracker, shutdown, used, oversized }) }
     }

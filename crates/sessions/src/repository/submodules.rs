@@ -53,7 +53,7 @@ pub(super) fn sort(paths: &[&str], list: &str, forge: &Url, own: &RepositoryName
             continue;
         };
         match repository_at(url, forge, own) {
-            None => skipped.push(Skipped::new(path, "its address is no repository of this forge")),
+            None => skipped.push(Skipped::new(path, "its address is not a repository of this forge")),
             Some(repository) if repository == *own => skipped.push(Skipped::new(path, "it is the same repository")),
             Some(repository) if !repository.owner().eq_ignore_ascii_case(own.owner()) => {
                 let reason = format!(
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn others_are_named_with_the_reason() {
-        let elsewhere = "its address is no repository of this forge";
+        let elsewhere = "its address is not a repository of this forge";
         let foreign = "it belongs to other, and a task gets repositories of acme only";
         for (address, reason) in [
             ("https://github.com/other/part.git", foreign),

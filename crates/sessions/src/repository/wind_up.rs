@@ -158,7 +158,7 @@ impl WindUp {
             template: AgentTemplate::of_instructions("").into(),
             model: self.outcome.model.clone(),
             resume: None,
-            untouched: false,
+            fresh_workspace: false,
             assignment: Assignment::Image(self.repositories.settings.image.clone()),
         };
         let mut sandbox = self.sandboxes.open(&order, cancel).await?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::error_chain;
+use domain::event::EndedBy;
 use domain::task::{ErrorType, Failure, TaskId, TaskRecord};
 use failpoint::failpoint;
 use gateway::{AssignedTask, Assignee, GatewayFailure, UsageSnapshot};
@@ -26,7 +27,7 @@ use super::request::AbortScope;
 use super::running::Running;
 use super::sandbox::{SessionSandbox, failure_of_end};
 use super::state::{Input, State};
-use super::tasks::{End, EndedBy, Overdue, RetryReason, Tasks, WaitingTask, task_end};
+use super::tasks::{End, Overdue, RetryReason, Tasks, WaitingTask, task_end};
 
 /// The attempts to read a message from a store that is busy, and the pause between two of them.
 const READ_ATTEMPTS: usize = 5;
@@ -174,7 +175,7 @@ impl Agent {
             self.conversation.send_prompt(running, &message, changed.then_some(&env));
         }
         self.send().await;
-        failpoint!("message.said");
+        failpoint!("message.sent");
     }
 
     /// Sends the lines in the outbox.
@@ -200,7 +201,7 @@ impl Agent {
                 scope.context.count_first_output(&output);
             }
         }
-        failpoint!("output.heard");
+        failpoint!("output.received");
         let mut next = self.conversation.take_next();
         if let Some(end) = end {
             self.lose_running(failure_of_end(&end), scope);
@@ -212,7 +213,7 @@ impl Agent {
         next.map(|input| if input == Input::Ended { self.ended(scope) } else { input })
     }
 
-    /// Returns the input after the running task ended. The queue of a session goes on in a new sandbox if the image has changed,
+    /// Returns the input after the running task ended. The queue of a session continues in a new sandbox if the image has changed,
     /// and after another session that has waited long.
     fn ended(&self, scope: &Scope<'_>) -> Input {
         if scope.tasks.queued() == 0 {
@@ -252,7 +253,7 @@ impl Agent {
                 let waits = self.waits_for();
                 self.conversation.servers_hung().unwrap_or_else(|| {
                     let seconds = timeout.as_secs();
-                    let error = format!("nothing was heard from the agent for {seconds} s (STALL_TIMEOUT_MS){waits}");
+                    let error = format!("the agent sent no output for {seconds} s (STALL_TIMEOUT_MS){waits}");
                     Failure::new(ErrorType::Stalled, error)
                 })
             }
@@ -274,7 +275,7 @@ impl Agent {
         }
     }
 
-    /// Forces a failure on the running task, and tells the agent to end the turn.
+    /// Forces a failure on the running task, and requests the agent to end the turn.
     pub(crate) fn interrupt(&mut self, failure: Failure, tasks: &mut Tasks) {
         self.conversation.interrupt(failure, tasks);
     }

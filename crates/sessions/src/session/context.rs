@@ -93,9 +93,9 @@ impl SessionContext {
 
     /// Counts a task that ended.
     pub(crate) fn count_ended(&self, record: &TaskRecord, agent: &AgentName) {
-        let outcome = record.failure.as_ref().map_or("completed", |failure| failure.error_type.as_str());
+        let failure = record.failure.as_ref().map(|failure| failure.error_type);
         let took = record.started.zip(record.finished).map(|(started, finished)| between(started, finished));
-        self.metrics.task_ended(record.kind(), outcome, took);
+        self.metrics.task_ended(record.kind(), failure, took);
         self.trace(record, agent).ended(record);
     }
 

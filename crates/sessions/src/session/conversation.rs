@@ -66,6 +66,9 @@ struct Snapshot<D> {
     dialogue: D,
     task: Option<TaskId>,
     progress: Option<Progress>,
+    /// The agent must not be used any more. Its turn may go on.
+    #[serde(default)]
+    lost: bool,
 }
 
 impl Conversation {
@@ -103,18 +106,18 @@ impl Conversation {
     }
 
     /// Restores the state that the previous coordinator stored with [`Conversation::mark`]. `task` is the task that was running.
-    /// Returns false if the agent may work on a task that ended in the meantime, so that its output belongs to no task.
+    /// Returns false if the agent may work on a task that has ended, so that its output belongs to no task.
     pub(crate) fn resume(&mut self, stored: Option<&str>, task: Option<WaitingTask>, tasks: &mut Tasks) -> bool {
         // Another version may have stored it: the task then continues as if its agent had produced no output.
         let stored: Snapshot<Dialogue> = stored.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         self.dialogue = stored.dialogue;
-        let is_usable = stored.task.is_none() || stored.task.as_ref() == task.as_ref().map(|task| &task.record.id);
+        let of_this_task = stored.task.is_none() || stored.task.as_ref() == task.as_ref().map(|task| &task.record.id);
         if let Some(task) = task {
             let known = stored.task.as_ref() == Some(&task.record.id);
             let progress = if known { stored.progress.unwrap_or_default() } else { Progress::default() };
             tasks.set_running(Running::resume(task, progress));
         }
-        is_usable
+        of_this_task && !stored.lost
     }
 
     /// Stores that all frames of the sandbox up to `last_frame` were processed, and the state that they led to.
@@ -129,6 +132,7 @@ impl Conversation {
             dialogue: &self.dialogue,
             task: running.map(|running| running.record.id.clone()),
             progress: running.map(|running| running.progress(used)),
+            lost: self.next == Some(Input::Lost),
         };
         if let Ok(progress) = serde_json::to_string(&snapshot) {
             durable.mark_frame(last_frame, progress);
@@ -183,7 +187,7 @@ impl Conversation {
         Some(last_activity + patience)
     }
 
-    /// Forces a failure on the running task and tells its agent to end the turn.
+    /// Forces a failure on the running task and requests its agent to end the turn.
     pub(crate) fn interrupt(&mut self, failure: Failure, tasks: &mut Tasks) {
         if tasks.running_mut().is_some_and(|running| running.force_failure(failure)) {
             self.control(&ControlRequest::Interrupt);

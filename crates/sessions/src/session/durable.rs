@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use domain::agent::AgentName;
 use domain::egress::EgressRule;
-use domain::event::Event;
+use domain::event::{Event, ResetReason};
 use domain::repository::{Checkout, Pull};
 use domain::session::{
     CREDENTIAL_NAMES, Epoch, SandboxRecord, SessionId, SessionKey, SessionRecord, SessionRepository,
@@ -162,7 +162,7 @@ impl DurableState {
     pub(crate) fn touch(&mut self) {
         if let Some(record) = &mut self.record {
             record.last_active = Timestamp::now();
-            self.journal.change(Change::UpdateSession(record.clone()));
+            self.journal.change(Change::UpdateSession(record.without_env()));
         }
     }
 
@@ -178,7 +178,7 @@ impl DurableState {
             && record.claude_session_id.as_ref() != Some(&claude_session_id)
         {
             record.claude_session_id = Some(claude_session_id);
-            self.journal.change(Change::UpdateSession(record.clone()));
+            self.journal.change(Change::UpdateSession(record.without_env()));
         }
     }
 
@@ -187,7 +187,7 @@ impl DurableState {
         if let Some(record) = &mut self.record {
             record.claude_session_id = None;
         }
-        self.journal.publish(&Event::SessionReset { reason: "transcript_lost" }, None);
+        self.journal.publish(&Event::SessionReset { reason: ResetReason::TranscriptLost }, None);
         self.touch();
     }
 
@@ -256,7 +256,7 @@ impl DurableState {
                 repository.cloned = false;
             }
         }
-        self.journal.publish(&Event::SessionReset { reason: "reset" }, None);
+        self.journal.publish(&Event::SessionReset { reason: ResetReason::Reset }, None);
         self.touch();
     }
 

@@ -65,6 +65,7 @@ impl Flushed {
             Change::DeleteSession(_) => self.session_deleted = true,
             Change::InsertSession(_)
             | Change::UpdateSession(_)
+            | Change::SetEnv { .. }
             | Change::AppendEvents { .. }
             | Change::MoveSandbox { .. }
             | Change::AppendLines { .. }
@@ -130,6 +131,11 @@ impl Journal {
 
     pub(crate) fn change(&mut self, change: Change) {
         self.changes.push(change);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn changes(&self) -> &[Change] {
+        &self.changes
     }
 
     /// Adds a task's end. The next commit reports it in [`Flushed::ended`].

@@ -6,6 +6,7 @@
 mod frames;
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use domain::event::StoredEvent;
@@ -200,22 +201,32 @@ impl Cursor {
 
     /// Waits for the next events. Safe to cancel: the position moves only when this returns.
     pub async fn next(&mut self) -> Result<Page, StoreError> {
+        self.next_with(std::future::ready(())).await.map(|(page, _)| page)
+    }
+
+    /// Waits for the next events like [`Cursor::next`]. Before it reads the store it waits for `turn`, which is returned with the
+    /// page: such a page is the subscriber's own, while all subscribers share the pages of the tail.
+    pub async fn next_with<T>(&mut self, turn: impl Future<Output = T>) -> Result<(Page, Option<T>), StoreError> {
         if self.renewed {
             let earliest = self.log.earliest().await?;
             (self.renewed, self.since) = (false, earliest - 1);
-            return Ok(Page::Gap(Missing { from: 1, to: self.since, renewed: true }));
+            return Ok((Page::Gap(Missing { from: 1, to: self.since, renewed: true }), None));
         }
+        let (mut turn, mut taken) = (pin!(turn), None);
         loop {
             // Marked as seen *before* the read, so that an event committed in between ends the wait below.
             let progress = *self.progress.borrow_and_update();
             if progress.latest > self.since {
+                if taken.is_none() && self.log.read_tail(self.since).is_none() {
+                    taken = Some(turn.as_mut().await);
+                }
                 match self.read().await? {
-                    Some(page) => return Ok(page),
+                    Some(page) => return Ok((page, taken)),
                     None => continue,
                 }
             }
             if progress.closed || self.progress.changed().await.is_err() {
-                return Ok(Page::End);
+                return Ok((Page::End, None));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Turns the agent's stream into events, and into signals for the running task.
 
 use claude_stream::{AgentEvent, Block, BlockStart, SubagentPhase, ToolPermission, ToolResult};
-use domain::event::{Event, Origin};
+use domain::event::{Event, Origin, Phase};
 use domain::session::SessionId;
 use observe::redact::SessionRedactor;
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub(crate) struct Narrator {
     /// The blocks of this message, each with the number of the first event that can be its own.
     #[serde(default)]
     blocks_since: Vec<(u32, u64)>,
-    /// The message was cut short, and no event says so yet.
+    /// The message was cut short, and no event reports that yet.
     #[serde(default)]
     abandoned: bool,
     /// Tool calls of the structured-output mechanism, whose results are not shown.
@@ -214,7 +214,7 @@ impl Narrator {
                 }
             }
             AgentEvent::Subagent { phase, .. } => {
-                events.push(Event::Subagent { phase: phase_name(phase), frame: frame(raw).0 });
+                events.push(Event::Subagent { phase: event_phase(phase), frame: frame(raw).0 });
             }
             AgentEvent::Result(result) => return AgentSignal::Ended(Box::new(result.into())),
             AgentEvent::ControlRequest { request_id, subtype, request } => {
@@ -309,11 +309,11 @@ fn origin(parent: Option<std::borrow::Cow<'_, str>>) -> Origin {
     Origin { parent_tool_use_id: parent.map(std::borrow::Cow::into_owned) }
 }
 
-const fn phase_name(phase: SubagentPhase) -> &'static str {
+const fn event_phase(phase: SubagentPhase) -> Phase {
     match phase {
-        SubagentPhase::Started => "started",
-        SubagentPhase::Updated => "updated",
-        SubagentPhase::Ended => "ended",
+        SubagentPhase::Started => Phase::Started,
+        SubagentPhase::Updated => Phase::Updated,
+        SubagentPhase::Ended => Phase::Ended,
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn channel() -> Reports {
 /// The worker's next step after a report, once its changes are committed.
 pub(crate) enum Next {
     Advance(Option<Input>),
-    /// The preparation that waits for the commit goes on.
+    /// The preparation that waits for the commit continues.
     Confirm(oneshot::Sender<()>),
 }
 

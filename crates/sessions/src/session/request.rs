@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::agent::AgentName;
-use domain::session::{CREDENTIAL_NAMES, Epoch, MAX_ENV_BYTES, SessionId};
+use domain::session::{CREDENTIAL_NAMES, Epoch, MAX_ENV_BYTES, MAX_VARIABLES, SessionId};
 use domain::task::{TaskId, TaskRecord, TaskRequest};
 use domain::webhook::Target;
 use secrecy::SecretString;
@@ -28,7 +28,7 @@ pub(crate) type Written<T> = Result<T, Arc<StoreError>>;
 pub(crate) enum Request {
     Submit(Box<Submission>, Reply<Result<Accepted, SubmitError>>),
     /// Answers with the task's record once the task has ended, or with `None` if the session does not have this task.
-    Wait(TaskId, Reply<Option<TaskRecord>>),
+    Wait(TaskId, Reply<Option<Arc<TaskRecord>>>),
     /// Answers false if no task was running or queued.
     Abort(AbortScope, AbortMode, Reply<bool>),
     /// Answers false if the session does not exist.
@@ -93,6 +93,8 @@ pub enum SubmitError {
         "env: the session's variables would have {0} bytes in all, names included, which must be at most {MAX_ENV_BYTES}"
     )]
     EnvTooLarge(usize),
+    #[error("env: the session would have {0} variables, which must be at most {MAX_VARIABLES}")]
+    TooManyVariables(usize),
 }
 
 impl From<StoreError> for SubmitError {

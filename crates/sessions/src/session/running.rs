@@ -139,7 +139,7 @@ impl Running {
     }
 
     /// The uuid of the message that the agent answers. Each attempt and the request for a better answer have their own,
-    /// because the CLI ignores a uuid that it knows.
+    /// because the CLI ignores a uuid that it has received before.
     pub(crate) fn prompt(&self) -> Uuid {
         let variant = u128::from(self.record.attempt) << 1 | u128::from(self.progress.schema_error.is_some());
         Uuid::from_u128(self.root.as_u128() ^ variant)

@@ -187,6 +187,9 @@ impl SessionSandbox {
     }
 
     pub(crate) fn assign(&self, assignee: Assignee) {
+        if let (Some(slot), Some(task)) = (&self.slot, &assignee.task) {
+            slot.assign(task.payer.key.clone());
+        }
         if let Some(gateway) = self.gateway() {
             gateway.assign(assignee);
         }

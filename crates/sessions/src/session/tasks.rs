@@ -3,7 +3,7 @@
 mod end;
 
 use domain::event::Event;
-use domain::task::{ErrorType, Failure, Stage, TaskId, TaskRecord, TaskStatus};
+use domain::task::{ErrorType, Failure, Stage, TaskId, TaskKind, TaskRecord, TaskStatus};
 use domain::usage::Cost;
 use gateway::budget::Budgets;
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ use super::durable::DurableState;
 use super::queue::Queue;
 use super::request::{AbortScope, SubmitError};
 use super::running::Running;
-pub(crate) use end::{End, EndedBy, Ending, task_end};
+pub(crate) use end::{End, Ending, task_end};
 
 pub(crate) struct Tasks {
     queue: Queue<WaitingTask>,
@@ -40,7 +40,7 @@ pub(crate) struct WaitingTask {
 /// The first output of a task's agent.
 #[derive(Debug)]
 pub(crate) struct FirstOutput {
-    pub(crate) kind: &'static str,
+    pub(crate) kind: TaskKind,
     /// The time at which the task was submitted.
     pub(crate) submitted: Timestamp,
 }

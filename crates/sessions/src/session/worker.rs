@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::event::EndedBy;
 use domain::session::{SessionId, SessionRecord};
 use domain::task::{ErrorType, Failure, TaskId, TaskRecord};
 use failpoint::failpoint;
@@ -25,7 +26,7 @@ use super::request::{
 use super::running::Running;
 use super::sandbox::{take_warm, wipe};
 use super::state::{Action, After, Input, State};
-use super::tasks::{End, EndedBy, Tasks};
+use super::tasks::{End, Tasks};
 use super::waiters::{StopReply, Waiters};
 
 /// The sleep of a worker without a deadline.
@@ -177,12 +178,13 @@ impl Worker {
         Ok(true)
     }
 
-    async fn wait(&mut self, task: TaskId, reply: Reply<Option<TaskRecord>>) {
+    async fn wait(&mut self, task: TaskId, reply: Reply<Option<Arc<TaskRecord>>>) {
         if self.tasks.has(&task) || self.durable.ends(&task) {
             return self.waiters.wait_for_end(task, reply);
         }
         let found = self.context.store.task(&task).await.ok().flatten();
-        let _ = reply.send(found.filter(|record| record.session_id == *self.durable.id()));
+        let found = found.filter(|record| record.session_id == *self.durable.id());
+        let _ = reply.send(found.map(Arc::new));
     }
 
     async fn abort(&mut self, scope: &AbortScope, mode: AbortMode, reply: Reply<bool>) {
@@ -325,7 +327,7 @@ impl Worker {
             failpoint!("end.written");
             self.context.count_ended(record, &self.durable.agent());
             self.waiters.task_ended(record);
-            failpoint!("end.told");
+            failpoint!("end.published");
         }
         self.agent.send_pending_prompt(&self.context, &mut self.tasks, &self.durable).await;
         Ok(())

@@ -147,7 +147,7 @@ impl WebhookDispatcher {
             Ok(record) => record.ok_or(NotSent::ForGood("its task is not there any more"))?,
             Err(error) => return Err(NotSent::Now(error.to_string())),
         };
-        // An attempt holds its body only, however long the other side takes.
+        // An attempt holds its body only, however long the receiver takes.
         let body = self.body(due, record);
         let headers =
             self.headers(due.id, target, &body).ok_or(NotSent::ForGood("there is no secret to sign it with"))?;
@@ -188,13 +188,13 @@ impl WebhookDispatcher {
         let (status, error, asked) = match sent {
             Ok((status @ 200..=299, _)) => return (Some(status), None, Outcome::Delivered),
             Ok((410, _)) => {
-                let error = "the other side wants no more of these".to_owned();
+                let error = "the receiver declined further deliveries (410)".to_owned();
                 return (Some(410), Some(error), Outcome::Failed);
             }
             Ok((status @ 300..=399, asked)) => {
-                (Some(status), "the other side redirects, which is not followed".to_owned(), asked)
+                (Some(status), "the receiver redirected the request; redirects are not followed".to_owned(), asked)
             }
-            Ok((status, asked)) => (Some(status), format!("the other side answered {status}"), asked),
+            Ok((status, asked)) => (Some(status), format!("the receiver answered {status}"), asked),
             Err(NotSent::ForGood(why)) => return (None, Some(why.to_owned()), Outcome::Failed),
             Err(NotSent::Now(why)) => (None, why, None),
         };

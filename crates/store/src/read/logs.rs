@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// The size of all events and lines in bytes, without the database's overhead.
-    pub async fn log_bytes(&self) -> Result<u64, StoreError> {
+    pub(crate) async fn log_bytes(&self) -> Result<u64, StoreError> {
         self.read(|connection| {
             let bytes = connection
                 .prepare_cached(

@@ -221,13 +221,19 @@ pub(super) fn read_listed(row: &Row<'_>, answers: Answers) -> Result<(usize, Tas
     if let (Answers::Short, Some(answer)) = (answers, &mut task.record.answer) {
         (answer.output, answer.response) = (None, None);
     }
-    if let Some(context) = &mut task.record.request.context
-        && let Some((end, _)) = context.char_indices().nth(LISTED_CHARS + 1)
-    {
-        context.truncate(end);
-        context.shrink_to_fit();
-    }
+    let record = &mut task.record;
+    let failure = record.failure.as_mut().map(|failure| &mut failure.error);
+    let summary = record.repository.as_mut().and_then(|repository| repository.summary.as_mut());
+    [record.request.context.as_mut(), failure, summary].into_iter().flatten().for_each(shorten);
     Ok((row_bytes(row)?, task.record))
+}
+
+/// Cuts a text that SQLite did not cut.
+fn shorten(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(LISTED_CHARS + 1) {
+        text.truncate(end);
+        text.shrink_to_fit();
+    }
 }
 
 /// [`COLUMNS`], with long texts cut by SQLite, which holds one row at a time. JSON that does not parse passes as it is.
@@ -240,16 +246,27 @@ pub(super) fn listed_columns(answers: Answers) -> String {
                  THEN json_replace({column}, {replaced}) ELSE {column} END"
         )
     };
-    let request = short("request", &format!("'$.context', substr(request ->> '$.context', 1, {cut})"));
-    // SQLite would cut at the NUL.
-    let request = format!("CASE WHEN instr(request, '\\u0000') THEN request ELSE {request} END");
+    let cut_text = |column: &str, member: &str| {
+        let cut = short(column, &format!("'$.{member}', substr({column} ->> '$.{member}', 1, {cut})"));
+        // SQLite would cut at the NUL.
+        format!("CASE WHEN instr({column}, '\\u0000') THEN {column} ELSE {cut} END")
+    };
+    let [request, failure, repository] = [("request", "context"), ("failure", "error"), ("repository", "summary")]
+        .map(|(column, member)| cut_text(column, member));
     let answer = match answers {
-        Answers::Short => short("answer", "'$.output', NULL, '$.response', NULL"),
+        Answers::Short => short(
+            "answer",
+            &format!(
+                "'$.output', NULL, '$.response', NULL, '$.tools',
+                 json((SELECT json_group_array(value) FROM
+                     (SELECT value FROM json_each(answer, '$.tools') LIMIT {LISTED_CHARS})))"
+            ),
+        ),
         Answers::Whole => "answer".to_owned(),
     };
     format!(
         "number, id, session, session_id, status, created, started, finished, prompt_uuid, substr(CAST(message AS BLOB), 1, {bytes}),
-         {request}, failure, {answer}, attempt, repository"
+         {request}, {failure}, {answer}, attempt, {repository}"
     )
 }
 

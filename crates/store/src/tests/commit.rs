@@ -88,6 +88,21 @@ async fn updating_a_session_moves_neither_its_events_nor_its_frame() {
     assert_eq!(store.session(&a.id).await.unwrap().unwrap().sandbox.unwrap().last_frame, 5);
 }
 
+#[tokio::test]
+async fn the_variables_of_a_session_are_replaced_on_their_own() {
+    let (_directory, store) = open();
+    let mut a = session("a");
+    a.env = [("ONE".into(), "first".into()), ("TWO".into(), "second".into())].into();
+    store.commit(vec![Change::InsertSession(a.clone()), Change::UpdateSession(a.without_env())]).await.unwrap();
+    assert_eq!(secrets(&store.session(&a.id).await.unwrap().unwrap()), ["first", "second"]);
+    a.env = [("TWO".into(), "third".into())].into();
+    store.commit(vec![Change::SetEnv { session: a.key, env: a.env.clone() }]).await.unwrap();
+    let read = store.session(&a.id).await.unwrap().unwrap();
+    assert_eq!((read.env.len(), secrets(&read)), (1, vec!["third".to_owned()]));
+    let unknown = store.commit(vec![Change::SetEnv { session: session("x").key, env: [].into() }]).await;
+    assert!(matches!(unknown, Err(StoreError::NoSuchSession(_))), "{unknown:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn eight_committers_keep_their_order() {
     const COMMITS: u64 = 40;

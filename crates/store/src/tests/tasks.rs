@@ -1,10 +1,10 @@
 //! Lists, cursors, idempotency, and the remains of a deleted session.
 
 use domain::session::SessionRecord;
-use domain::task::{Answer, TaskRecord, TaskRequest, TaskStatus};
+use domain::task::{Answer, ErrorType, Failure, RepositoryProgress, TaskRecord, TaskRequest, TaskStatus};
 
 use super::fixture::{append, at, completed, events, insert, lines, numbers, open, sandbox, session, task};
-use crate::{Answers, Change, Cursor, IdempotencyKey, StoreError, TaskFilter};
+use crate::{Answers, Change, Cursor, IdempotencyKey, LISTED_CHARS, StoreError, TaskFilter};
 
 fn key(key: &str, body: u8) -> IdempotencyKey {
     IdempotencyKey { key: key.to_owned(), scope: String::new(), body_sha256: [body; 32] }
@@ -180,4 +180,24 @@ async fn a_deleted_session_leaves_its_tasks_without_what_was_said() {
 
 fn first_without_answer(task: &TaskRecord) -> TaskRecord {
     TaskRecord { answer: None, ..completed(task, at(9)) }
+}
+
+#[tokio::test]
+async fn a_list_reads_the_beginning_of_whatever_is_long() {
+    let (_directory, store) = open();
+    let a = session("a");
+    let first = task(&a, "m");
+    store.commit(vec![Change::InsertSession(a), insert(&first, None)]).await.unwrap();
+    let mut ended = completed(&first, at(9));
+    for long in ["é".repeat(100_000), "\0".repeat(100_000)] {
+        ended.failure = Some(Failure::new(ErrorType::ExitCode, long.clone()));
+        ended.repository = Some(RepositoryProgress { summary: Some(long), ..RepositoryProgress::default() });
+        ended.answer = ended.answer.map(|answer| Answer { tools: vec!["Bash".to_owned(); 100_000], ..answer });
+        store.commit(vec![Change::UpdateTask(ended.clone())]).await.unwrap();
+        let listed = store.listed_task(&first.id).await.unwrap().unwrap();
+        assert_eq!(listed.failure.unwrap().error.chars().count(), LISTED_CHARS + 1);
+        assert_eq!(listed.repository.unwrap().summary.unwrap().chars().count(), LISTED_CHARS + 1);
+        assert_eq!(listed.answer.unwrap().tools, vec!["Bash"; LISTED_CHARS]);
+        assert_eq!(store.task(&first.id).await.unwrap(), Some(ended.clone()), "a record is whole");
+    }
 }

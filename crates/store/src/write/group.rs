@@ -151,6 +151,7 @@ fn apply(connection: &Connection, sealer: &Sealer, damage: &DamageLog, change: &
     match change {
         Change::InsertSession(record) => sessions::insert(connection, sealer, record),
         Change::UpdateSession(record) => sessions::update(connection, sealer, record),
+        Change::SetEnv { session, env } => sessions::set_env(connection, sealer, *session, env),
         Change::DeleteSession(key) => sessions::delete(connection, *key),
         Change::InsertTask { record, prompt_uuid, idempotency } => {
             tasks::insert(connection, record, *prompt_uuid, idempotency.as_ref())

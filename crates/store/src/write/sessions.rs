@@ -1,7 +1,10 @@
 //! Writes sessions.
 
+use std::collections::BTreeMap;
+
 use domain::session::{SandboxRecord, SessionKey, SessionRecord};
 use rusqlite::{Connection, OptionalExtension, params};
+use secrecy::SecretString;
 
 use crate::seal::{Place, Sealer};
 use crate::{StoreError, orphans, row};
@@ -35,41 +38,52 @@ pub(super) fn insert(connection: &Connection, sealer: &Sealer, record: &SessionR
             ],
             |row| row.get(0),
         )?;
-    write_env(connection, sealer, number, record)
+    write_env(connection, sealer, number, record.key, &record.env)
 }
 
 pub(super) fn update(connection: &Connection, sealer: &Sealer, record: &SessionRecord) -> Result<(), StoreError> {
     let sandbox = record.sandbox.as_ref();
     // Expressions on the right see the old row, so frame and progress stay while the sandbox's name stays.
-    let number: Option<i64> = connection
+    let updated = connection
         .prepare_cached(
             "UPDATE sessions SET id = ?2, created = ?3, last_active = ?4, turns = ?5, claude_session_id = ?6,
                  sandbox_name = ?7, sandbox_container_id = ?8, sandbox_link_secret = ?9,
                  sandbox_last_frame = CASE WHEN sandbox_name IS ?7 THEN sandbox_last_frame ELSE ?10 END,
                  sandbox_progress = CASE WHEN sandbox_name IS ?7 THEN sandbox_progress ELSE ?11 END,
                  repository = ?12
-             WHERE key = ?1 RETURNING number",
+             WHERE key = ?1",
         )?
-        .query_row(
-            params![
-                record.key.as_bytes(),
-                record.id.as_str(),
-                row::nanos(record.created),
-                row::nanos(record.last_active),
-                row::integer(record.turns),
-                record.claude_session_id,
-                sandbox.map(|sandbox| &sandbox.name),
-                sandbox.map(|sandbox| &sandbox.container_id),
-                sandbox.map(|sandbox| sealed_link_secret(sealer, record.key, sandbox)).transpose()?,
-                sandbox.map(|sandbox| row::integer(sandbox.last_frame)),
-                sandbox.and_then(|sandbox| sandbox.progress.as_ref()),
-                record.repository.as_ref().map(row::encode).transpose()?,
-            ],
-            |row| row.get(0),
-        )
+        .execute(params![
+            record.key.as_bytes(),
+            record.id.as_str(),
+            row::nanos(record.created),
+            row::nanos(record.last_active),
+            row::integer(record.turns),
+            record.claude_session_id,
+            sandbox.map(|sandbox| &sandbox.name),
+            sandbox.map(|sandbox| &sandbox.container_id),
+            sandbox.map(|sandbox| sealed_link_secret(sealer, record.key, sandbox)).transpose()?,
+            sandbox.map(|sandbox| row::integer(sandbox.last_frame)),
+            sandbox.and_then(|sandbox| sandbox.progress.as_ref()),
+            record.repository.as_ref().map(row::encode).transpose()?,
+        ])?;
+    if updated == 0 { Err(StoreError::NoSuchSession(record.key)) } else { Ok(()) }
+}
+
+/// Replaces the variables of a session.
+pub(super) fn set_env(
+    connection: &Connection,
+    sealer: &Sealer,
+    key: SessionKey,
+    env: &BTreeMap<String, SecretString>,
+) -> Result<(), StoreError> {
+    let number: Option<i64> = connection
+        .prepare_cached("SELECT number FROM sessions WHERE key = ?1")?
+        .query_row([key.as_bytes()], |row| row.get(0))
         .optional()?;
-    let number = number.ok_or(StoreError::NoSuchSession(record.key))?;
-    write_env(connection, sealer, number, record)
+    let number = number.ok_or(StoreError::NoSuchSession(key))?;
+    connection.prepare_cached("DELETE FROM session_env WHERE session = ?1")?.execute([number])?;
+    write_env(connection, sealer, number, key, env)
 }
 
 /// Moves the frame forward, never back. It has no effect if the session no longer has a sandbox.
@@ -120,11 +134,16 @@ pub(super) fn delete(connection: &Connection, key: SessionKey) -> Result<(), Sto
     Ok(())
 }
 
-fn write_env(connection: &Connection, sealer: &Sealer, number: i64, record: &SessionRecord) -> Result<(), StoreError> {
-    connection.prepare_cached("DELETE FROM session_env WHERE session = ?1")?.execute([number])?;
+fn write_env(
+    connection: &Connection,
+    sealer: &Sealer,
+    number: i64,
+    session: SessionKey,
+    env: &BTreeMap<String, SecretString>,
+) -> Result<(), StoreError> {
     let mut insert = connection.prepare_cached("INSERT INTO session_env (session, name, value) VALUES (?1, ?2, ?3)")?;
-    for (name, value) in &record.env {
-        let ciphertext = sealer.seal(Place::Env { session: record.key, name }, value)?;
+    for (name, value) in env {
+        let ciphertext = sealer.seal(Place::Env { session, name }, value)?;
         insert.execute(params![number, name, ciphertext])?;
     }
     Ok(())

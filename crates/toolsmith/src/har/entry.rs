@@ -1,5 +1,6 @@
 //! One recorded request and its response.
 
+use domain::plain::of_serde;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
@@ -35,7 +36,10 @@ pub(super) struct RecordedRequest {
 impl RecordedRequest {
     pub(super) fn parse(number: usize, raw: &RawValue) -> Result<Self, Odd> {
         let place = format!("log.entries[{number}]");
-        let entry = super::file::entry(raw).map_err(|error| Odd::new(format!("not JSON: {error}"), &*place))?;
+        let entry = super::file::entry(raw).map_err(|error| {
+            let reason = of_serde("field", &error.to_string());
+            Odd::new(format!("entries that are not JSON: {reason}"), &*place)
+        })?;
         let request = &entry["request"];
         if !request.is_object() {
             return Err(Odd::new("entries without a request", format!("{place}.request")));

@@ -12,7 +12,7 @@ use super::ids::Ids;
 use super::path::pieces;
 use super::rpc::Call;
 use crate::builder::Builder;
-use crate::model::{BodyKind, Operation, Piece, Place, Service, Tool};
+use crate::model::{BodyKind, Operation, Piece, Place, TargetApi, Tool};
 use crate::names::{self, is_sayable, slug, unique};
 use crate::secrets::{is_secret_name, is_secret_value};
 
@@ -26,32 +26,32 @@ pub(super) struct Request<'a> {
 /// The requests of one operation have an equal key: path, method and the call that the body or a header selects.
 type Key = (Vec<Piece>, String, String);
 
-pub(super) fn tools(requests: &[Request<'_>], ids: &Ids, services: &BTreeMap<String, Service>) -> Vec<Tool> {
-    let mut tools: BTreeMap<(&Service, String), BTreeMap<Key, Vec<Request<'_>>>> = BTreeMap::new();
+pub(super) fn tools(requests: &[Request<'_>], ids: &Ids, apis: &BTreeMap<String, TargetApi>) -> Vec<Tool> {
+    let mut tools: BTreeMap<(&TargetApi, String), BTreeMap<Key, Vec<Request<'_>>>> = BTreeMap::new();
     for request in requests {
-        let Some(service) = services.get(&request.entry.origin()) else { continue };
+        let Some(api) = apis.get(&request.entry.origin()) else { continue };
         let path = pieces(&request.entry.url, ids);
         let selector = request.call.as_ref().map(|call| call.selector.clone()).unwrap_or_default();
-        let tool = tools.entry((service, names::resource(&path))).or_default();
+        let tool = tools.entry((api, names::resource(&path))).or_default();
         tool.entry((path, request.entry.method.clone(), selector)).or_default().push(request.clone());
     }
     let mut names = BTreeSet::new();
     tools
         .into_iter()
-        .map(|((service, resource), operations)| {
+        .map(|((api, resource), operations)| {
             let mut taken = BTreeSet::from(["help".to_owned()]);
             let operations = operations
                 .into_iter()
-                .map(|((path, method, _), requests)| operation(service, path, &method, &requests, &mut taken))
+                .map(|((path, method, _), requests)| operation(api, path, &method, &requests, &mut taken))
                 .collect();
-            let name = unique(&format!("{}-{resource}", service.name), &mut names);
-            Tool { name, resource, service: service.clone(), operations }
+            let name = unique(&format!("{}-{resource}", api.name), &mut names);
+            Tool { name, resource, api: api.clone(), operations }
         })
         .collect()
 }
 
 fn operation(
-    service: &Service,
+    api: &TargetApi,
     path: Vec<Piece>,
     method: &str,
     requests: &[Request<'_>],
@@ -59,7 +59,7 @@ fn operation(
 ) -> Operation {
     let call = requests.iter().find_map(|request| request.call.as_ref());
     let name = call.map_or_else(|| names::operation(method, &path), |call| slug(&call.name));
-    let mut builder = Builder::new(service, unique(&name, taken), method, path);
+    let mut builder = Builder::new(api, unique(&name, taken), method, path);
     builder.made.media_type = requests.iter().find_map(|request| request.entry.media_type.clone());
     match call {
         Some(call) if call.is_graphql || !call.fixed.is_empty() => add_call(&mut builder, call, requests),

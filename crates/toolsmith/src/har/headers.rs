@@ -115,7 +115,7 @@ fn add_accept(builder: &mut Builder<'_>, values: &BTreeSet<&str>) {
 
 fn add_secret(builder: &mut Builder<'_>, name: &str, values: &BTreeSet<&str>) {
     let begins = |scheme: &str| values.iter().all(|value| value.to_ascii_lowercase().starts_with(scheme));
-    let prefix = &builder.service.prefix;
+    let prefix = &builder.api.prefix;
     let (before, variable) = match name {
         "authorization" if begins("bearer ") => ("Bearer ", variable(prefix, "TOKEN")),
         "authorization" if begins("basic ") => ("Basic ", variable(prefix, "BASIC_AUTH")),

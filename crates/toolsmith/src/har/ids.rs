@@ -63,16 +63,16 @@ fn resource(name: &str) -> String {
 
 /// The ids of all answers, and the segments that are versions.
 pub(super) struct Ids {
-    told: BTreeMap<String, BTreeSet<String>>,
+    reported: BTreeMap<String, BTreeSet<String>>,
     /// For each origin: all paths start with this number.
     versions: BTreeMap<String, String>,
 }
 
 impl Ids {
     pub(super) fn of(entries: &[&RecordedRequest]) -> Self {
-        let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut reported: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for id in entries.iter().flat_map(|entry| &entry.ids).take(MAX_IDS) {
-            told.entry(id.value.clone()).or_default().extend(id.of.iter().cloned());
+            reported.entry(id.value.clone()).or_default().extend(id.of.iter().cloned());
         }
         let mut starts: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         for entry in entries {
@@ -83,7 +83,7 @@ impl Ids {
             let only = starts.first().filter(|_| starts.len() == 1)?;
             only.parse::<u32>().is_ok_and(|number| number <= MAX_VERSION).then(|| (origin, (*only).to_owned()))
         });
-        Ids { versions: versions.collect(), told }
+        Ids { versions: versions.collect(), reported }
     }
 
     /// True if the first segment of all paths of this origin is this number.
@@ -101,17 +101,38 @@ impl Ids {
         if text.parse::<u32>().is_ok_and(|number| number <= MAX_VERSION) && after_prefix {
             return false;
         }
-        is_by_shape(text) || self.is_told(text, before)
+        if before.is_none() && is_date(text) || is_of_series(text) {
+            return false;
+        }
+        // `/errors/404`
+        if matches!(before, Some("error" | "errors" | "status")) && text.len() == 3 && text.starts_with(['4', '5']) {
+            return false;
+        }
+        is_by_shape(text) || self.is_reported(text, before)
     }
 
     /// True if an answer has this value as an id. A word like `settings` may also be the name of a page or a command, so
     /// it has to be an id of what the segment before it names.
-    fn is_told(&self, text: &str, before: Option<&str>) -> bool {
-        let Some(of) = self.told.get(text) else { return false };
+    fn is_reported(&self, text: &str, before: Option<&str>) -> bool {
+        let Some(of) = self.reported.get(text) else { return false };
         let Some(before) = before.filter(|before| !is_prefix(before)) else { return false };
         let is_word = text.chars().all(|c| c.is_lowercase() || c == '-' || !c.is_ascii());
         !is_word || of.contains(&resource(before))
     }
+}
+
+/// True for a date, which is a version at the beginning of a path: `/2015-03-31/functions`.
+fn is_date(text: &str) -> bool {
+    let lengths = text.split('-').map(|part| part.bytes().all(|byte| byte.is_ascii_digit()).then_some(part.len()));
+    lengths.eq([4, 2, 2].map(Some))
+}
+
+/// True for a numbered part of an application, such as `step_1`.
+fn is_of_series(text: &str) -> bool {
+    const PARTS: [&str; 9] = ["chapter", "layer", "level", "page", "part", "phase", "stage", "step", "tab"];
+    text.rsplit_once(['-', '_']).is_some_and(|(name, number)| {
+        PARTS.contains(&name) && number.len() <= 2 && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// True if a segment is an id by its form.

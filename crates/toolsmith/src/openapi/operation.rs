@@ -9,7 +9,7 @@ use super::source::Source;
 use super::{body, parameters, security};
 use crate::builder::Builder;
 use crate::left_out::{LeftOut, Odd};
-use crate::model::{Operation, Service};
+use crate::model::{Operation, TargetApi};
 use crate::names::{self, slug, unique};
 
 /// The maximum length of a media type.
@@ -27,7 +27,7 @@ pub(super) struct Found<'a> {
 /// Builds the operation. Parts that cannot be used are added to `left_out`.
 pub(super) fn build(
     source: &Source<'_>,
-    service: &Service,
+    api: &TargetApi,
     found: &Found<'_>,
     taken: &mut BTreeSet<String>,
     left_out: &mut LeftOut,
@@ -35,7 +35,7 @@ pub(super) fn build(
     let Found { method, path, operation, .. } = *found;
     let id = operation["operationId"].as_str().filter(|id| !id.trim().is_empty()).map(slug);
     let name = id.unwrap_or_else(|| names::operation(method, &path.pieces));
-    let mut builder = Builder::new(service, name, method, path.pieces.clone());
+    let mut builder = Builder::new(api, name, method, path.pieces.clone());
     builder.made.summary =
         ["summary", "description"].iter().find_map(|key| operation[*key].as_str()).map(str::to_owned);
     builder.made.fixed_query.clone_from(&path.query);

@@ -20,7 +20,7 @@ pub(super) fn add(source: &Source<'_>, found: &Found<'_>, builder: &mut Builder<
     let is_open = ways.iter().all(|way| way.is_empty());
     for way in ways.into_iter().filter(|way| !way.is_empty()) {
         let secrets: Option<Vec<Secret>> =
-            way.keys().map(|name| of_scheme(source, name, &builder.service.prefix, required)).collect();
+            way.keys().map(|name| of_scheme(source, name, &builder.api.prefix, required)).collect();
         if let Some(secrets) = secrets {
             for secret in secrets {
                 builder.credential(secret);

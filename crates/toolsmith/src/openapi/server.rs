@@ -5,48 +5,48 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use url::Url;
 
-use crate::har::{Chosen, name_of, service};
-use crate::model::Service;
+use crate::har::{Chosen, api, name_of};
+use crate::model::TargetApi;
 use crate::names::slug;
 
-/// The services of a document: one for each address.
-pub(super) struct Services<'a> {
+/// The APIs of a document: one for each address.
+pub(super) struct TargetApis<'a> {
     document: &'a Value,
-    /// The name of the service at the document's own address.
+    /// The name of the API at the document's own address.
     name: String,
-    made: BTreeMap<String, Service>,
+    made: BTreeMap<String, TargetApi>,
     taken: BTreeSet<String>,
 }
 
-impl<'a> Services<'a> {
+impl<'a> TargetApis<'a> {
     pub(super) fn new(document: &'a Value, chosen: &Chosen) -> Self {
         let address = address(&document["servers"]).unwrap_or_default();
         let title = || {
             document.pointer("/info/title").and_then(Value::as_str).filter(|title| !title.trim().is_empty()).map(short)
         };
         let name = chosen.name.clone().or_else(|| name_of(&address)).or_else(title).unwrap_or_else(|| "api".to_owned());
-        let mut services = Services { document, name, made: BTreeMap::new(), taken: BTreeSet::new() };
-        // The first service has the plain name.
-        services.at(address);
-        services
+        let mut apis = TargetApis { document, name, made: BTreeMap::new(), taken: BTreeSet::new() };
+        // The first API has the plain name.
+        apis.at(address);
+        apis
     }
 
-    /// The service of an operation. The servers of the operation come before those of its path and of the document.
-    pub(super) fn of(&mut self, item: &Value, operation: &Value) -> Service {
+    /// The API of an operation. The servers of the operation come before those of its path and of the document.
+    pub(super) fn of(&mut self, item: &Value, operation: &Value) -> TargetApi {
         let lists = [&operation["servers"], &item["servers"], &self.document["servers"]];
         let found = lists.into_iter().find_map(address).unwrap_or_default();
         self.at(found)
     }
 
-    fn at(&mut self, address: String) -> Service {
-        if let Some(service) = self.made.get(&address) {
-            return service.clone();
+    fn at(&mut self, address: String) -> TargetApi {
+        if let Some(api) = self.made.get(&address) {
+            return api.clone();
         }
         let name =
             if self.made.is_empty() { self.name.clone() } else { format!("{} {}", self.name, self.mark(&address)) };
-        let service = service(&name, address.clone(), &mut self.taken);
-        self.made.insert(address, service.clone());
-        service
+        let api = api(&name, address.clone(), &mut self.taken);
+        self.made.insert(address, api.clone());
+        api
     }
 
     /// A word that tells an address from the document's own: the first label of its host, or the end of its path.

@@ -48,7 +48,7 @@ fn course(kind: &str, file: &Path) -> String {
         let mut command = Command::new("bash");
         command.args(["-c", call]).current_dir(directory.path());
         for variable in made.tools.iter().flat_map(variables) {
-            let is_url = made.tools.iter().any(|tool| tool.service.url_variable() == variable);
+            let is_url = made.tools.iter().any(|tool| tool.api.url_variable() == variable);
             let value = if is_url { format!("http://{}", server.address) } else { format!("the {variable}") };
             command.env(variable, value);
         }

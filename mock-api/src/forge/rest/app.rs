@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State as Shared};
+use axum::extract::{Path, State as AppState};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
@@ -28,7 +28,7 @@ struct Wanted {
 
 /// `GET /repos/OWNER/NAME/installation`.
 pub(super) async fn installation(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Path((owner, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ForgeError> {
@@ -40,7 +40,7 @@ pub(super) async fn installation(
 
 /// `POST /app/installations/ID/access_tokens` `{"repositories":["NAME"]}`.
 pub(super) async fn access_token(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Path(id): Path<u64>,
     headers: HeaderMap,
     body: Bytes,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State as Shared;
+use axum::extract::State as AppState;
 use axum::{Extension, Json};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -22,7 +22,7 @@ struct Query {
 /// `POST /api/graphql` with `markPullRequestReadyForReview` or `convertPullRequestToDraft` and the id in a variable.
 /// Errors are answered with 200 and `errors`, as GitHub does.
 pub(super) async fn query(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Extension(token): Extension<Token>,
     body: Bytes,
 ) -> Result<Json<Value>, ForgeError> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State as Shared};
+use axum::extract::{Path, Query, State as AppState};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -43,7 +43,7 @@ struct Changes {
 
 /// `GET /repos/OWNER/NAME/pulls?head=OWNER:BRANCH&state=open`.
 pub(super) async fn list(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Extension(token): Extension<Token>,
     Path((owner, name)): Path<(String, String)>,
     Query(filter): Query<Filter>,
@@ -63,7 +63,7 @@ pub(super) async fn list(
 
 /// `POST /repos/OWNER/NAME/pulls`.
 pub(super) async fn open(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Extension(token): Extension<Token>,
     Path((owner, name)): Path<(String, String)>,
     body: Bytes,
@@ -119,7 +119,7 @@ async fn check(state: &State, repository: &Repository, head: &str, base: &str) -
 
 /// `GET /repos/OWNER/NAME/pulls/NUMBER`.
 pub(super) async fn show(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Extension(token): Extension<Token>,
     Path((owner, name, number)): Path<(String, String, u64)>,
 ) -> Result<Json<Value>, ForgeError> {
@@ -130,7 +130,7 @@ pub(super) async fn show(
 
 /// `PATCH /repos/OWNER/NAME/pulls/NUMBER`. It does not change `draft`; only GraphQL can.
 pub(super) async fn change(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Extension(token): Extension<Token>,
     Path((owner, name, number)): Path<(String, String, u64)>,
     body: Bytes,

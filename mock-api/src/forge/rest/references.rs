@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State as Shared};
+use axum::extract::{Path, Query, State as AppState};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -22,7 +22,7 @@ pub(super) struct At {
 
 /// `GET /repos/OWNER/NAME/contents/DIRECTORY?ref=COMMIT`.
 pub(super) async fn directory(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Extension(token): Extension<Token>,
     Path((owner, name, path)): Path<(String, String, String)>,
     Query(At { reference }): Query<At>,
@@ -30,36 +30,36 @@ pub(super) async fn directory(
     let repository = state.find(&token, &format!("{owner}/{name}")).ok_or(ForgeError::NotFound)?;
     let tree = format!("{reference}:{path}");
     let listed = run(&state, &repository, &["ls-tree", &tree]).await.map_err(|_| ForgeError::NotFound)?;
-    let entry = |entry: Entry<'_>| {
-        let Entry { kind, object, name, .. } = entry;
+    let entry = |entry: TreeEntry<'_>| {
+        let TreeEntry { kind, object, name, .. } = entry;
         let kind = if kind == "tree" { "dir" } else { "file" };
         json!({ "name": name, "path": format!("{path}/{name}"), "type": kind, "sha": object })
     };
-    Ok(Json(listed.lines().filter_map(Entry::parse).take(MAX_LISTED).map(entry).collect()))
+    Ok(Json(listed.lines().filter_map(TreeEntry::parse).take(MAX_LISTED).map(entry).collect()))
 }
 
 /// The contents API lists so many entries of a directory, and does not say that there are more.
 const MAX_LISTED: usize = 1000;
 
 /// A line of `git ls-tree`.
-struct Entry<'a> {
+struct TreeEntry<'a> {
     mode: &'a str,
     kind: &'a str,
     object: &'a str,
     name: &'a str,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> TreeEntry<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         let (head, name) = line.split_once('\t')?;
         let mut head = head.split(' ');
-        Some(Entry { mode: head.next()?, kind: head.next()?, object: head.next()?, name })
+        Some(TreeEntry { mode: head.next()?, kind: head.next()?, object: head.next()?, name })
     }
 }
 
 /// `GET /repos/OWNER/NAME/git/commits/COMMIT`.
 pub(super) async fn commit(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Extension(token): Extension<Token>,
     Path((owner, name, commit)): Path<(String, String, String)>,
 ) -> Result<Json<Value>, ForgeError> {
@@ -75,7 +75,7 @@ pub(super) struct Depth {
 
 /// `GET /repos/OWNER/NAME/git/trees/TREE`, one level, or all with `?recursive=1`.
 pub(super) async fn tree(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Extension(token): Extension<Token>,
     Path((owner, name, tree)): Path<(String, String, String)>,
     Query(Depth { recursive }): Query<Depth>,
@@ -84,11 +84,11 @@ pub(super) async fn tree(
     let listing: &[&str] = if recursive.is_some() { &["ls-tree", "-r", "-t", &tree] } else { &["ls-tree", &tree] };
     let listed = run(&state, &repository, listing).await?;
     let most = state.tree_limit();
-    let entry = |entry: Entry<'_>| {
-        let Entry { mode, kind, object, name } = entry;
+    let entry = |entry: TreeEntry<'_>| {
+        let TreeEntry { mode, kind, object, name } = entry;
         json!({ "path": name, "mode": mode, "type": kind, "sha": object })
     };
-    let entries: Vec<Value> = listed.lines().filter_map(Entry::parse).take(most).map(entry).collect();
+    let entries: Vec<Value> = listed.lines().filter_map(TreeEntry::parse).take(most).map(entry).collect();
     Ok(Json(json!({ "sha": tree, "tree": entries, "truncated": listed.lines().count() > most })))
 }
 
@@ -108,7 +108,7 @@ struct Change {
 
 /// `POST /repos/OWNER/NAME/git/refs` `{"ref":"refs/heads/…","sha"}`.
 pub(super) async fn create(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Extension(token): Extension<Token>,
     Path((owner, name)): Path<(String, String)>,
     body: Bytes,
@@ -124,7 +124,7 @@ pub(super) async fn create(
 
 /// `PATCH /repos/OWNER/NAME/git/refs/heads/…` `{"sha","force"}`.
 pub(super) async fn change(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Extension(token): Extension<Token>,
     Path((owner, name, reference)): Path<(String, String, String)>,
     body: Bytes,
@@ -145,7 +145,7 @@ pub(super) async fn change(
 
 /// `DELETE /repos/OWNER/NAME/git/refs/…`.
 pub(super) async fn delete(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Extension(token): Extension<Token>,
     Path((owner, name, reference)): Path<(String, String, String)>,
 ) -> Result<StatusCode, ForgeError> {

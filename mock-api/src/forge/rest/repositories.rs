@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State as Shared};
+use axum::extract::{Path, Query, State as AppState};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -26,7 +26,7 @@ pub(super) struct Paging {
 
 /// `GET /user/repos`.
 pub(super) async fn list(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Extension(token): Extension<Token>,
     Query(paging): Query<Paging>,
 ) -> Response {
@@ -36,7 +36,7 @@ pub(super) async fn list(
 
 /// `GET /installation/repositories`.
 pub(super) async fn list_of_installation(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Extension(token): Extension<Token>,
     Query(paging): Query<Paging>,
 ) -> Response {
@@ -65,7 +65,7 @@ fn with_link(mut response: Response, link: Option<String>) -> Response {
 
 /// `GET /repos/OWNER/NAME`.
 pub(super) async fn show(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Extension(token): Extension<Token>,
     Path((owner, name)): Path<(String, String)>,
 ) -> Result<Json<Value>, ForgeError> {
@@ -75,7 +75,7 @@ pub(super) async fn show(
 
 /// `GET /repos/OWNER/NAME/branches/BRANCH`.
 pub(super) async fn branch(
-    Shared(state): Shared<Arc<State>>,
+    AppState(state): AppState<Arc<State>>,
     Extension(token): Extension<Token>,
     Path((owner, name, branch)): Path<(String, String, String)>,
 ) -> Result<Json<Value>, ForgeError> {

@@ -3,7 +3,7 @@
 use domain::repository::RepositoryName;
 use forge::{ForgeAddress, Link, Repository};
 
-use super::common::is_common;
+use super::ordinary_words::is_common;
 use super::text::{Token, tokens};
 
 /// How clearly a prompt names a repository, clearest first.
@@ -32,6 +32,8 @@ enum Form {
 
 /// Words that make the name beside them the name of a repository.
 const REPOSITORY_WORDS: [&str; 5] = ["repo", "repos", "repository", "repositories", "codebase"];
+/// Words before a certain thing: `the load-balancer` is one, and `load-balancer` may be a name.
+const DEFINITE: [&str; 8] = ["the", "our", "my", "your", "its", "their", "this", "that"];
 /// Articles that speak of a kind of repository, not of a certain one: `a test repo`.
 const INDEFINITE: [&str; 8] = ["a", "an", "any", "another", "each", "every", "new", "some"];
 
@@ -86,13 +88,19 @@ impl Mentions {
             return;
         }
         let is_clear = is_numbered || bare.len() < name.len() || is_called_repository(tokens, number, bare);
+        let before = number.checked_sub(1).map(|before| tokens[before].text);
+        // In `the "load-balancer"` it is a name.
+        let mut articles = DEFINITE.iter().chain(&INDEFINITE);
+        let is_noun = before.is_some_and(|word| articles.any(|one| one.eq_ignore_ascii_case(word)))
+            && !tokens[number].gap.contains(['`', '"', '\'', '“', '«', '‘']);
         for repository in known.iter().filter(|repository| !repository.archived) {
             let name = repository.full_name.name();
             if name.eq_ignore_ascii_case(bare) {
                 let clarity = match (is_clear, is_distinctive(name)) {
                     (true, _) => Clarity::Full,
-                    (false, true) => Clarity::Likely,
-                    (false, false) => Clarity::Weak,
+                    // The owner's name in it makes it a name: `the acme-api`.
+                    (false, true) if !is_noun || begins_with(name, repository.full_name.owner()) => Clarity::Likely,
+                    (false, true | false) => Clarity::Weak,
                 };
                 self.0.push((clarity, repository.full_name.clone()));
             }
@@ -125,7 +133,7 @@ impl Mentions {
     }
 }
 
-/// True if the prompt says that the word is a repository: `the docs repo`, `repository: docs`, `a repo called docs`.
+/// True if the prompt calls the word a repository: `the docs repo`, `repository: docs`, `a repo called docs`.
 fn is_called_repository(tokens: &[Token<'_>], number: usize, name: &str) -> bool {
     let word = |number: Option<usize>| number.and_then(|number| tokens.get(number)).map(|token| token.text);
     let is = |number: Option<usize>, words: &[&str]| {
@@ -142,6 +150,10 @@ fn is_called_repository(tokens: &[Token<'_>], number: usize, name: &str) -> bool
         return is_distinctive(name) || gap.contains([':', '=', '`', '"', '\'', '“', '«', '‘']);
     }
     is(before(1), &["called", "named"]) && is(before(2), &REPOSITORY_WORDS)
+}
+
+fn begins_with(name: &str, owner: &str) -> bool {
+    name.get(..owner.len()).is_some_and(|start| start.eq_ignore_ascii_case(owner))
 }
 
 /// True for a name of several parts of which one is no ordinary word, such as `acme-api`, but not `front-end` or `test`.

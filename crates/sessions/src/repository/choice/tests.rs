@@ -15,6 +15,11 @@ fn known() -> Vec<Repository> {
         "acme/front-end",
         "acme/billing",
         "acme/AcmeTools",
+        "acme/load-balancer",
+        "acme/shopping-cart",
+        "acme/feature-flags",
+        "acme/zeppelin-hangar",
+        "acme/PostgreSQL",
     ];
     let repository = |name: &&str| Repository {
         full_name: name.parse().unwrap(),
@@ -70,6 +75,10 @@ fn a_repository_that_is_named_clearly_is_chosen() {
         ("Clone https://github.com/somebody/else.git", "somebody/else"),
         ("Clone https://github.com/somebody/else.git and fix the failing test", "somebody/else"),
         ("Wake acme/old up", "acme/old"),
+        ("zeppelin-hangar: add a door", "acme/zeppelin-hangar"),
+        ("Add a door to the `zeppelin-hangar`", "acme/zeppelin-hangar"),
+        ("The acme-api answers 500", "acme/acme-api"),
+        ("In the load-balancer repo, add a test", "acme/load-balancer"),
     ] {
         assert_eq!(of(prompt), [name], "{prompt}");
     }
@@ -114,6 +123,11 @@ fn ordinary_words_and_foreign_links_name_nothing() {
         ("write to kim@acme-api", "acme/acme-api"),
         ("http://acme-api:3000/ is down", "acme/acme-api"),
         ("acme-api:3000 is down", "acme/acme-api"),
+        ("The load-balancer times out", "acme/load-balancer"),
+        ("shopping-cart total is wrong", "acme/shopping-cart"),
+        ("the feature-flags page is slow", "acme/feature-flags"),
+        ("Our zeppelin-hangar is cold", "acme/zeppelin-hangar"),
+        ("Upgrade PostgreSQL", "acme/PostgreSQL"),
         ("", "acme/acme-api"),
     ] {
         let open = of(prompt);

@@ -70,7 +70,7 @@ fn write(archive: &mut ArchiveBuilder, root: &str, head: &str, place: &Place) ->
     Ok(())
 }
 
-/// Excludes the leftovers of a fetch that was cut.
+/// Excludes the remains of a fetch that was interrupted.
 fn is_of_a_pack(name: &str) -> bool {
     name.starts_with("pack-") && [".pack", ".idx", ".rev"].iter().any(|ending| name.ends_with(ending))
 }

@@ -133,7 +133,7 @@ pub(super) async fn all(root: &Path) -> Result<Vec<Kept>, MirrorError> {
 }
 
 /// Removes the mirrors that the previous coordinator was creating.
-pub(super) fn sweep(root: &Path) {
+pub(super) fn remove_incomplete(root: &Path) {
     for directory in repositories(root).unwrap_or_default() {
         if has_kind(&directory, "new")
             && let Err(error) = remove(&directory)

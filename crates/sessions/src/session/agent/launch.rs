@@ -1,6 +1,6 @@
 //! The sandbox of the agent: launched, reattached, taken down.
 
-use domain::event::{Event, QueuedReason, WarningCode};
+use domain::event::{EndedBy, Event, QueuedReason, WarningCode};
 use domain::task::{ErrorType, Failure, TaskId};
 use failpoint::failpoint;
 use gateway::TaskEnd;
@@ -17,7 +17,7 @@ use crate::session::report::{Next, Report};
 use crate::session::repository_work;
 use crate::session::sandbox::{Found, Launched, NotLaunched, TakeDown, Wanted, failure_of};
 use crate::session::state::{After, Input, State};
-use crate::session::tasks::{End, EndedBy};
+use crate::session::tasks::End;
 
 impl Agent {
     pub(crate) fn start_sandbox(&mut self, scope: &Scope<'_>) {
@@ -66,7 +66,7 @@ impl Agent {
         if sandbox.is_some() && is_usable {
             return Some(Input::Found);
         }
-        let error = "the server ended, and there is no sandbox to go on with";
+        let error = "the server restarted and found no sandbox for this task";
         self.lose_running(Failure::new(ErrorType::ContainerLost, error), scope);
         if sandbox.is_some() || scope.tasks.ending().is_some() {
             return Some(Input::Stop(After::Rest));

@@ -4,6 +4,7 @@
 //! message waits for the answer: if the API refuses, the turn would run on the earlier model.
 
 use claude_stream::ControlRequest;
+use domain::event::EndedBy;
 use domain::task::{ErrorType, Failure};
 use gateway::GatewayFailure;
 use tokio::time::Instant;
@@ -12,7 +13,7 @@ use super::output::LineContext;
 use super::{Conversation, End};
 use crate::session::running::{Running, gateway_failure};
 use crate::session::state::Input;
-use crate::session::tasks::{EndedBy, task_end};
+use crate::session::tasks::task_end;
 
 /// A message that waits until the agent has changed its model.
 #[derive(Debug)]

@@ -2,10 +2,13 @@
 
 use agent_template::PermissionMode;
 use claude_stream::{AgentLine, Decoder, LineError, allow_tool, deny_tool, user_message};
+use domain::event::EndedBy;
 use domain::task::{ErrorType, Failure};
 use failpoint::failpoint;
 use gateway::{GatewayFailure, SandboxGateway};
 use sandbox::belongs_in_log;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
@@ -14,7 +17,10 @@ use crate::session::durable::DurableState;
 use crate::session::narrator::{AgentSignal, Caller, TurnEnd};
 use crate::session::running::{Running, TurnOutcome};
 use crate::session::state::Input;
-use crate::session::tasks::{End, EndedBy, Tasks, task_end};
+use crate::session::tasks::{End, Tasks, task_end};
+
+/// Above this size, masking and decoding a line take so long that other sessions would notice: a line may have 16 MiB.
+const INLINE_BYTES: usize = 64 * 1024;
 
 /// The parts of a session that a line of its agent can change.
 pub(crate) struct LineContext<'a> {
@@ -26,6 +32,14 @@ pub(crate) struct LineContext<'a> {
 impl Conversation {
     /// Processes one line of the agent, with its secrets masked.
     pub(crate) fn on_line(&mut self, line: Result<AgentLine<'_>, LineError>, context: &mut LineContext<'_>) {
+        if line.as_ref().is_ok_and(|line| line.raw.len() > INLINE_BYTES) {
+            beside_others(|| self.on_line_of_any_length(line, context));
+        } else {
+            self.on_line_of_any_length(line, context);
+        }
+    }
+
+    fn on_line_of_any_length(&mut self, line: Result<AgentLine<'_>, LineError>, context: &mut LineContext<'_>) {
         let masked = line.as_ref().ok().and_then(|line| context.durable.secrets().line(line.raw));
         match masked {
             Some(masked) => {
@@ -44,7 +58,7 @@ impl Conversation {
             Ok(line) => line,
             Err(error) => {
                 // The later lines may not come from the CLI either.
-                let error = format!("the agent printed something that is no stream-json: {error}");
+                let error = format!("the agent printed a line that is not stream-json: {error}");
                 let end = End::new(Failure::new(ErrorType::ExitCode, error), EndedBy::Request);
                 gateway.end_task(task_end(tasks.running().map(|running| running.reason(&end.failure))));
                 self.end_running(end, gateway.usage(), tasks, durable);
@@ -104,7 +118,7 @@ impl Conversation {
                 debug!(session.id = %durable.id(), request = subtype, allowed = checked.is_some(), "the agent asked a question");
                 self.outbox.push(match checked.filter(|_| self.allows_every_call()) {
                     Some(input) => allow_tool(&request_id, &input),
-                    None => deny_tool(&request_id, "nobody can answer here"),
+                    None => deny_tool(&request_id, "no person is available to answer"),
                 });
             }
             AgentSignal::Answered { request_id, answer } => {
@@ -148,7 +162,7 @@ impl Conversation {
                 gateway.end_task(task_end(None));
                 let record = running.complete(gateway.usage(), output, response);
                 durable.count_turn();
-                failpoint!("result.heard");
+                failpoint!("result.received");
                 record
             }
             TurnOutcome::Failed(failure) => {
@@ -164,6 +178,15 @@ impl Conversation {
     }
 }
 
+/// Does long work while other threads run the tasks that wait for this one.
+fn beside_others<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
+        // There is no other thread.
+        Ok(_) | Err(_) => work(),
+    }
+}
+
 fn pace_tool_call(running: &mut Running, tool: String, caller: Caller, gateway: &SandboxGateway) {
     running.called(tool, caller);
     // The request of the forbidden next turn may be sent before the end of this turn is read.
@@ -171,5 +194,34 @@ fn pace_tool_call(running: &mut Running, tool: String, caller: Caller, gateway: 
         gateway.hold_requests();
     } else {
         gateway.release_requests();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokio_util::task::TaskTracker;
+
+    use super::beside_others;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn long_work_of_one_session_stops_no_other() {
+        let (sender, receiver) = mpsc::channel();
+        let tracker = TaskTracker::new();
+        let long = tracker.spawn(async move {
+            // The other task is on the only thread behind this one.
+            let other = TaskTracker::new().spawn(async move { sender.send(()) });
+            let result = beside_others(|| receiver.recv_timeout(Duration::from_mins(1)));
+            other.await.unwrap().unwrap();
+            result
+        });
+        long.await.unwrap().expect("the other task did not run");
+    }
+
+    #[tokio::test]
+    async fn a_runtime_of_one_thread_does_it_at_once() {
+        assert_eq!(beside_others(|| 7), 7);
     }
 }

@@ -69,7 +69,7 @@ impl Conversation {
         self.waiting = Some(WaitingMessage { request, lines, until: Instant::now() + patience + REPORT_GRACE });
     }
 
-    /// Servers keep the environment that they were started with, so all are started anew. The CLI has one time limit for all servers
+    /// Servers keep the environment that they were started with, so all are restarted. The CLI has one time limit for all servers
     /// that it starts at once, and it keeps those that it already has. Returns the sum of the limits.
     fn start_servers(&mut self, settings: &AgentSettings, env: &BTreeMap<String, String>) -> Duration {
         let Ok(none) = RawValue::from_string("{}".to_owned()) else { return Duration::ZERO };
@@ -124,7 +124,7 @@ impl Conversation {
 
 impl Unusable {
     fn event(&self) -> Event {
-        let goes_on = if self.required { "" } else { "; the task goes on without it" };
+        let goes_on = if self.required { "" } else { "; the task continues without it" };
         Event::Warning {
             code: WarningCode::McpServerFailed,
             message: format!("the MCP server `{}` {}{goes_on}", self.name, self.reason),

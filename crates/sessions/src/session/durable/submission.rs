@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use domain::event::{Event, QueuedReason};
-use domain::session::{CREDENTIAL_NAMES, MAX_ENV_BYTES, SandboxRecord, SessionRecord, SessionRepository};
+use domain::session::{
+    CREDENTIAL_NAMES, MAX_ENV_BYTES, MAX_VARIABLES, SandboxRecord, SessionRecord, SessionRepository,
+};
 use domain::task::{RepositoryProgress, TaskId, TaskRecord, TaskStatus};
 use domain::webhook::WebhookId;
 use jiff::Timestamp;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use store::Change;
 use uuid::Uuid;
 
@@ -32,7 +34,7 @@ impl DurableState {
         }
     }
 
-    /// Refuses a submission whose variables, together with the session's, exceed the session's limit.
+    /// Refuses a submission whose variables, together with the session's, exceed the session's limits.
     pub(crate) fn check_env(&self, submission: &Submission) -> Result<(), SubmitError> {
         // A session of an earlier version may exceed the limit. It accepts tasks that add no variables.
         if submission.env.is_empty() {
@@ -40,9 +42,13 @@ impl DurableState {
         }
         let kept = self.record.iter().flat_map(|session| &session.env);
         let kept = kept.filter(|(name, _)| !submission.env.contains_key(*name));
-        let bytes: usize =
-            kept.chain(&submission.env).map(|(name, value)| name.len() + value.expose_secret().len()).sum();
-        if bytes > MAX_ENV_BYTES { Err(SubmitError::EnvTooLarge(bytes)) } else { Ok(()) }
+        let sizes = kept.chain(&submission.env).map(|(name, value)| name.len() + value.expose_secret().len());
+        let (count, bytes) = sizes.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size));
+        match (count, bytes) {
+            (count, _) if count > MAX_VARIABLES => Err(SubmitError::TooManyVariables(count)),
+            (_, bytes) if bytes > MAX_ENV_BYTES => Err(SubmitError::EnvTooLarge(bytes)),
+            _ => Ok(()),
+        }
     }
 
     /// Adds a task, and the session if it is new. `sandbox` is the warm one of a new session. Session and sandbox are in one
@@ -71,13 +77,24 @@ impl DurableState {
             repository: submission.request.repository.as_ref().map(|_| SessionRepository::default()),
         });
         session.last_active = now;
+        let is_known = |(name, value): (&String, &SecretString)| {
+            session.env.get(name).is_some_and(|known| known.expose_secret() == value.expose_secret())
+        };
+        let changes_env = !submission.env.iter().all(is_known);
         // A credential of one kind replaces a credential of the other kind.
         if CREDENTIAL_NAMES.iter().any(|name| submission.env.contains_key(*name)) {
             session.env.retain(|name, _| !CREDENTIAL_NAMES.contains(&name.as_str()));
         }
         session.env.extend(submission.env);
-        let change = if is_new { Change::InsertSession } else { Change::UpdateSession };
-        self.journal.change(change(session.clone()));
+        if is_new {
+            self.journal.change(Change::InsertSession(session.clone()));
+        } else {
+            self.journal.change(Change::UpdateSession(session.without_env()));
+            // Callers may send the same variables with each task. Every written one is sealed and takes the store's time.
+            if changes_env {
+                self.journal.change(set_env(session));
+            }
+        }
 
         let record = TaskRecord {
             id: submission.task.unwrap_or_else(TaskId::generate),
@@ -114,7 +131,11 @@ impl DurableState {
         let Some(session) = &mut self.record else { return false };
         session.env.retain(|name, _| !CREDENTIAL_NAMES.contains(&name.as_str()));
         session.env.extend(credential.map(|own| (own.name.to_owned(), own.value)));
-        self.journal.change(Change::UpdateSession(session.clone()));
+        self.journal.change(set_env(session));
         true
     }
+}
+
+fn set_env(session: &SessionRecord) -> Change {
+    Change::SetEnv { session: session.key, env: session.env.clone() }
 }

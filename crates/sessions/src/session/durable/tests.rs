@@ -1,6 +1,8 @@
 use domain::agent::AgentName;
-use domain::session::{API_KEY_VARIABLE, MAX_ENV_BYTES, OAUTH_TOKEN_VARIABLE};
+use domain::session::{API_KEY_VARIABLE, MAX_ENV_BYTES, MAX_VARIABLES, OAUTH_TOKEN_VARIABLE};
 use domain::task::TaskRecord;
+use secrecy::ExposeSecret as _;
+use store::Change;
 use store::{Store, StoreOptions};
 use tempfile::TempDir;
 
@@ -20,6 +22,14 @@ pub(crate) fn test_durable() -> (TempDir, Store, DurableState) {
 /// Submits a task to a session of [`test_durable`].
 pub(crate) fn accept(durable: &mut DurableState) -> WaitingTask {
     durable.accept(submission(), None, 0)
+}
+
+impl DurableState {
+    /// Accepts a submission. Returns true if the commit of it will write the session's variables.
+    fn accept_writes_env(&mut self, submission: Submission) -> bool {
+        self.accept(submission, None, 0);
+        self.journal.changes().iter().any(|change| matches!(change, Change::SetEnv { .. }))
+    }
 }
 
 fn submission() -> Submission {
@@ -100,6 +110,33 @@ async fn a_session_has_a_bounded_env_and_takes_tasks_that_add_nothing() {
     assert!(durable.check_env(&with("B", 1)).is_err());
     durable.check_env(&submission()).unwrap();
     durable.check_env(&with("A", 1)).unwrap();
+}
+
+#[tokio::test]
+async fn a_session_has_a_bounded_number_of_variables() {
+    let (_directory, _store, mut durable) = test_durable();
+    let numbered = |range: std::ops::Range<usize>| {
+        let env = range.map(|number| (format!("V{number}"), "x".into())).collect();
+        Submission { env, ..submission() }
+    };
+    durable.accept(numbered(0..MAX_VARIABLES), None, 0);
+    durable.check_env(&numbered(0..MAX_VARIABLES)).unwrap();
+    let more = durable.check_env(&numbered(MAX_VARIABLES..MAX_VARIABLES + 1));
+    assert!(matches!(more, Err(SubmitError::TooManyVariables(count)) if count == MAX_VARIABLES + 1));
+}
+
+#[tokio::test]
+async fn the_same_variables_are_written_once() {
+    let (_directory, store, mut durable) = test_durable();
+    let with = |value: &str| Submission { env: [("A".to_owned(), value.into())].into(), ..submission() };
+    durable.accept(with("one"), None, 0);
+    durable.flush().await.unwrap();
+    assert!(!durable.accept_writes_env(with("one")));
+    assert!(durable.accept_writes_env(with("two")));
+    durable.touch();
+    durable.flush().await.unwrap();
+    let stored = store.session(durable.id()).await.unwrap().unwrap();
+    assert_eq!(stored.env["A"].expose_secret(), "two");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use domain::agent::AgentName;
 use domain::event::StoredEvent;
 use domain::session::{Epoch, EventCursor, SessionKey, SessionRecord};
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use store::{Change, Store, StoreOptions};
 
@@ -182,4 +183,21 @@ async fn a_cursor_of_another_life_skips_nothing() {
     let mut cursor = log.cursor(other);
     assert_eq!(gap(&cursor.next().await.unwrap()), Missing { from: 1, to: 2, renewed: true });
     assert_eq!(inside_page(&cursor.next().await.unwrap()), events(3, 3, 10));
+}
+
+#[tokio::test]
+async fn a_page_of_the_store_takes_a_turn_and_one_of_the_tail_none() {
+    let world = world().await;
+    let bytes = 4096;
+    let count = (TAIL_BYTES / bytes * 2) as u64;
+    for from in (1..=count).step_by(16) {
+        world.append(events(from, (from + 15).min(count), bytes)).await;
+    }
+    let mut cursor = world.log.cursor(0.into());
+    assert!(cursor.next_with(std::future::pending::<()>()).now_or_never().is_none(), "it reads without a turn");
+    let (page, turn) = cursor.next_with(std::future::ready("turn")).await.unwrap();
+    assert_eq!((inside_page(&page)[0].seq, turn), (1, Some("turn")));
+    let mut live = world.log.cursor((count - 1).into());
+    let (page, turn) = live.next_with(std::future::pending::<()>()).await.unwrap();
+    assert_eq!((inside_page(&page)[0].seq, turn), (count, None));
 }

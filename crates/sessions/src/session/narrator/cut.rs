@@ -31,7 +31,7 @@ impl Narrator {
     }
 
     /// The streamed message was cut short. Its blocks before `index` are complete. The rest becomes void with the next line that
-    /// shows that the turn goes on: the end of an interrupted turn voids nothing.
+    /// shows that the turn continues: the end of an interrupted turn voids nothing.
     pub(super) fn abandon(&mut self, index: u32) {
         (self.text_streamed, self.thinking_streamed, self.abandoned) = (false, false, true);
         let begins = self.blocks_since.iter().filter(|(block, _)| *block >= index).map(|(_, since)| *since).min();

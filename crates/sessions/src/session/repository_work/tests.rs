@@ -1,3 +1,4 @@
+use domain::event::EndedBy;
 use domain::repository::Pull;
 use domain::task::{Answer, ErrorType, Failure, Stage, TaskRecord, TaskStatus};
 use gateway::UsageSnapshot;
@@ -6,7 +7,7 @@ use super::stages::{enter_worker_stage, on_pull_opened};
 use super::{WoundUp, conclude};
 use crate::session::durable::{DurableState, accept, test_durable};
 use crate::session::running::Running;
-use crate::session::tasks::{EndedBy, Tasks, test_checkout, test_tasks};
+use crate::session::tasks::{Tasks, test_checkout, test_tasks};
 
 const URL: &str = "https://forge.example/acme/api/pull/1";
 

@@ -79,7 +79,7 @@ pub(crate) fn gateway_failure(failure: &GatewayFailure) -> Failure {
     Failure::new(error_type, failure.sentence())
 }
 
-/// The failure of a turn whose reason only the agent knows.
+/// The failure of a turn for a reason that only the agent reports.
 fn agent_failure(end: &TurnEnd) -> Failure {
     let said = match (&end.text, end.errors.as_slice()) {
         (Some(text), _) if !text.is_empty() => text.clone(),

@@ -130,7 +130,8 @@ impl Launch {
     /// Waits in the line of all sessions.
     async fn wait_for_slot(&self) -> Result<Slot, NotLaunched> {
         let patience = self.context.settings.capacity_timeout;
-        let claim = self.context.capacity.claim(async |ahead, shortage| {
+        let payer = self.wanted.payer.as_ref().and_then(|payer| payer.key.clone());
+        let claim = self.context.capacity.claim(payer, async |ahead, shortage| {
             let _ = self.reports.send(Report::Waits { ahead, shortage }).await;
         });
         let slot = self.unless_cancelled(timeout(patience, claim)).await?;

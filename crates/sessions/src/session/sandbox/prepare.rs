@@ -65,7 +65,7 @@ pub(super) async fn prepare(launch: &Launch, wanted: &WantedRepository, slot: Sl
             if let Some(sandbox) = sandbox {
                 let name = sandbox.name.clone();
                 if launch.cancel.is_cancelled() {
-                    sandbox.gateway.end_task(TaskEnd::Caller);
+                    sandbox.gateway.end_task(TaskEnd::Cancelled);
                 }
                 drop(sandbox);
                 if let Err(error) = sandboxes.take_down(&name).await {

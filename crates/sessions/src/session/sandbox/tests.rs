@@ -34,7 +34,7 @@ async fn a_reserved_slot_is_used_by_one_launch() {
 async fn only_an_idle_sandbox_is_asked_to_make_room() {
     let capacity = Capacity::new(1, MemoryGauge::Unknown);
     let mut sandbox = holding(&capacity);
-    let mut claim = Box::pin(capacity.claim(async |_, _| {}));
+    let mut claim = Box::pin(capacity.claim(None, async |_, _| {}));
     assert!(claim.as_mut().now_or_never().is_none());
     for state in [State::Running, State::Evicting] {
         sandbox.report_usage(state);

@@ -1,4 +1,4 @@
-//! The sandbox that a session wants.
+//! The sandbox that a session needs.
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ impl Wanted {
             template,
             model: self.model.clone(),
             resume: self.resume.clone(),
-            untouched: self.fresh_workspace,
+            fresh_workspace: self.fresh_workspace,
             assignment,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::event::Event;
+use domain::event::{EndedBy, Event};
 use domain::task::{ErrorType, Failure, TaskId, TaskRecord, TaskStatus};
 use gateway::{TaskEnd, UsageSnapshot};
 use jiff::Timestamp;
@@ -21,15 +21,6 @@ pub(crate) struct End {
     pub(crate) by: EndedBy,
 }
 
-/// The call that ended a task. Only the event of an aborted task shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EndedBy {
-    Request,
-    Reset,
-    Delete,
-    Shutdown,
-}
-
 /// A task's end that is not published yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Ending {
@@ -37,7 +28,7 @@ pub(crate) struct Ending {
     pub(crate) by: EndedBy,
     /// The task may have left work to hand in. If not, only its charges are awaited.
     hands_in: bool,
-    /// The worker was told to wait for the charges.
+    /// The worker waits for the charges.
     awaited: bool,
 }
 
@@ -61,17 +52,6 @@ impl End {
             After::Reset | After::Rest => {
                 End::new(Failure::new(ErrorType::Aborted, "the session was reset"), EndedBy::Reset)
             }
-        }
-    }
-}
-
-impl EndedBy {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            EndedBy::Request => "request",
-            EndedBy::Reset => "reset",
-            EndedBy::Delete => "delete",
-            EndedBy::Shutdown => "shutdown",
         }
     }
 }
@@ -207,7 +187,7 @@ impl Tasks {
         info!(session.id = %durable.id(), task.id = %record.id, task.status = record.status.as_str(), "task ended");
         let event = match (&record.failure, &record.answer) {
             (Some(failure), _) if failure.status() == TaskStatus::Aborted => {
-                Event::Abort { by: by.as_str(), failure: failure.clone() }
+                Event::Abort { by, failure: failure.clone() }
             }
             (Some(failure), _) => Event::TaskFailed(failure.clone()),
             (None, Some(answer)) => Event::TaskComplete(Box::new(answer.clone())),

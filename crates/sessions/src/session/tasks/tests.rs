@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use domain::access::KeyLimits;
 use domain::budget::{InstallationLimits, Payer};
+use domain::event::EndedBy;
 use domain::repository::Checkout;
 use domain::session::SessionKey;
 use domain::task::{ErrorType, Failure, RepositoryProgress, Stage, TaskId, TaskRecord, TaskRequest, TaskStatus};
@@ -13,7 +14,7 @@ use store::UnfinishedTask;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{End, EndedBy, Overdue, RetryReason, Tasks, WaitingTask};
+use super::{End, Overdue, RetryReason, Tasks, WaitingTask};
 use crate::session::durable::{DurableState, accept, test_durable};
 use crate::session::request::AbortScope;
 use crate::session::running::Running;

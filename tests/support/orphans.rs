@@ -26,10 +26,10 @@ pub(crate) fn engine(host: Option<&String>) -> DockerEngine {
     DockerEngine::new(host.cloned().unwrap_or_else(|| docker_host().unwrap()))
 }
 
-/// Removes what a failed test left in the engine.
-pub(crate) fn sweep(labels: Labels, host: Option<String>) {
+/// Removes the orphans of a failed test from the engine.
+pub(crate) fn remove(labels: Labels, host: Option<String>) {
     // A runtime cannot be blocked from inside another one.
-    let swept = std::thread::spawn(move || {
+    let removal = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let engine = engine(host.as_ref());
@@ -43,7 +43,7 @@ pub(crate) fn sweep(labels: Labels, host: Option<String>) {
             }
         });
     });
-    if swept.join().is_err() {
-        eprintln!("what the test left could not be removed");
+    if removal.join().is_err() {
+        eprintln!("the orphans of the test could not be removed");
     }
 }

@@ -1,4 +1,4 @@
-//! Tests the pages that are generated from the commands' descriptions.
+//! Tests the completions and manual pages that are generated from the commands' descriptions.
 
 use super::run;
 
