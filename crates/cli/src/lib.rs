@@ -8,7 +8,7 @@
 //! | [`doctor`], `key`, `rekey`, `restore`, `prune`, `image`, `init`, `tools` | what works without a server |
 //! | `network` | the proxy and the certificate authorities, as `serve` and `image build` take them |
 //! | `volumes` | volumes without a session |
-//! | `alone` | keeps the servers of an installation away while a command runs |
+//! | `exclusive` | keeps the servers of an installation away while a command runs |
 //! | `table`, `lists`, `terminal` | output |
 //! | [`completions`] | completions for shells, and the manual page |
 //! | `exit` | the exit statuses |
@@ -20,9 +20,9 @@
 
 mod abort;
 mod agents;
-mod alone;
 pub mod completions;
 pub mod doctor;
+mod exclusive;
 mod exit;
 mod export;
 mod follow;

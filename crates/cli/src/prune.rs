@@ -1,4 +1,4 @@
-//! `claude-runner prune`: removes the volumes that no session has.
+//! `claude-runner prune`: removes the volumes without a session.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use sandbox::Instance;
 use store::StoreError;
 
-use super::alone::{Alone, AloneError};
+use super::exclusive::{ExclusiveAccess, ExclusiveError};
 use super::volumes::{self, Orphan};
 
 const EXAMPLES: &str = "\
@@ -20,8 +20,8 @@ Examples:
   claude-runner prune --dry-run
   claude-runner prune
 
-While the server runs, the volumes that it found without a session are removed. Without a server, those of them are removed whose \
-ORPHAN_VOLUME_GRACE is over: their sessions may be in another copy of the store, or in a backup. --all removes the others too.";
+While the server runs, this removes the volumes that the server found without a session. Without a server, it removes only those whose \
+ORPHAN_VOLUME_GRACE is over: the sessions of the others may be in another copy of the store, or in a backup. --all removes them too.";
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -34,8 +34,8 @@ pub struct PruneOptions {
     #[arg(long, env = "ORPHAN_VOLUME_GRACE", default_value = "7d")]
     orphan_volume_grace: Age,
 
-    /// Remove every volume of the installation that this store does not know. Without the store that knows them, the files of
-    /// their sessions are lost
+    /// Remove every volume of the installation without a session in this store, whatever its age. The files of sessions in other
+    /// copies of the store are lost
     #[arg(long)]
     all: bool,
 
@@ -62,23 +62,23 @@ pub(super) async fn run(engine: &dyn Engine, options: PruneOptions) -> anyhow::R
     if lock.is_none() {
         return remove(engine, &options, Scope::Recorded).await;
     }
-    let alone = Alone::begin(engine, &instance, data_dir).await.map_err(|error| match error {
-        AloneError::OnMachine | AloneError::OnEngine => {
+    let access = ExclusiveAccess::acquire(engine, &instance, data_dir).await.map_err(|error| match error {
+        ExclusiveError::OnMachine | ExclusiveError::OnEngine => {
             anyhow::Error::new(error).context("another DATA_DIR may know more sessions: call prune with that DATA_DIR")
         }
         error => error.into(),
     })?;
-    let scope = if options.all { Scope::All } else { Scope::Grace };
-    alone.during(remove(engine, &options, scope)).await
+    let scope = if options.all { Scope::All } else { Scope::Expired };
+    access.run(remove(engine, &options, scope)).await
 }
 
 /// The volumes without a session that are removed.
 #[derive(Clone, Copy)]
 enum Scope {
-    /// Those that the running server has recorded.
+    /// The volumes that the running server has recorded.
     Recorded,
-    /// Those of them whose grace is over.
-    Grace,
+    /// The recorded volumes whose grace is over, and those of deleted sessions.
+    Expired,
     All,
 }
 
@@ -86,9 +86,8 @@ impl Scope {
     fn contains(self, orphan: &Orphan, grace: Age, now: Timestamp) -> bool {
         let grace = SignedDuration::try_from(grace.duration()).unwrap_or(SignedDuration::MAX);
         match self {
-            // A server on the directory has warm sandboxes, so only recorded volumes are listed.
             Scope::Recorded | Scope::All => true,
-            Scope::Grace => orphan.deleted || orphan.since.is_some_and(|since| now.duration_since(since) >= grace),
+            Scope::Expired => orphan.deleted || orphan.since.is_some_and(|since| now.duration_since(since) >= grace),
         }
     }
 }
@@ -122,8 +121,8 @@ async fn remove(engine: &dyn Engine, options: &PruneOptions, scope: Scope) -> an
     }
     if !kept.is_empty() {
         eprintln!(
-            "{} without a session kept, because ORPHAN_VOLUME_GRACE is not over for this store; if no other copy of the store and \
-             no backup knows their sessions, `claude-runner prune --all` removes them",
+            "kept, because ORPHAN_VOLUME_GRACE is not over: {}; `claude-runner prune --all` removes them, but call it only if no other \
+             copy of the store and no backup has their sessions",
             if kept.len() == 1 { "1 volume".to_owned() } else { format!("{} volumes", kept.len()) }
         );
     }

@@ -10,7 +10,7 @@ use engine::Engine;
 use sandbox::Instance;
 use store::{Restored, RestoredAs, StoreError, installation, restore};
 
-use super::alone::{Alone, AloneError};
+use super::exclusive::{ExclusiveAccess, ExclusiveError};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,14 +47,16 @@ pub(super) async fn run(engine: &dyn Engine, options: RestoreOptions) -> anyhow:
     }
     let name = if *as_new { None } else { installation(backup, data_dir)? };
     let Some(name) = name else { return put_back(&options) };
-    match Alone::begin(engine, &Instance::named(&name), data_dir).await {
-        Ok(alone) => {
+    match ExclusiveAccess::acquire(engine, &Instance::named(&name), data_dir).await {
+        Ok(access) => {
             let restoring = tokio::task::spawn_blocking(move || put_back(&options));
-            alone.during(async { restoring.await? }).await
+            access.run(async { restoring.await? }).await
         }
-        Err(error @ (AloneError::OnMachine | AloneError::OnEngine)) => bail!("{}", stop_first(&error.to_string())),
+        Err(error @ (ExclusiveError::OnMachine | ExclusiveError::OnEngine)) => {
+            bail!("{}", stop_first(&error.to_string()))
+        }
         // A backup must be restored even where the engine is lost. A server that runs elsewhere keeps its engine.
-        Err(error @ AloneError::Engine(_)) => {
+        Err(error @ ExclusiveError::Engine(_)) => {
             eprintln!("warning: {}", domain::error_chain(&error));
             put_back(&options)
         }

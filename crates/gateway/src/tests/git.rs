@@ -292,7 +292,7 @@ async fn a_push_whose_git_was_killed_leaves_no_temporary_ref() {
         .await;
     let expected = "refs/heads/claude/1 refs/heads/main";
     let removed = async { while world.references().await != expected {} };
-    let removed = tokio::time::timeout(Duration::from_secs(60), removed).await;
+    let removed = tokio::time::timeout(Duration::from_mins(1), removed).await;
     assert!(removed.is_ok(), "{}", world.references().await);
 }
 

@@ -7,7 +7,7 @@ use sandbox::{EngineLease, Instance, InstanceLockError, LeaseHeld, LeaseHolder, 
 use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AloneError {
+pub(super) enum ExclusiveError {
     #[error("a server of this installation runs on this machine")]
     OnMachine,
     #[error("a server of this installation uses this engine, on another machine or in a container")]
@@ -21,38 +21,38 @@ pub(super) enum AloneError {
 }
 
 /// No server of the installation starts on this machine or on the engine while the value exists.
-pub(super) struct Alone<'a> {
+pub(super) struct ExclusiveAccess<'a> {
     _machine: MachineLock,
     lease: EngineLease<&'a dyn Engine>,
 }
 
-impl<'a> Alone<'a> {
+impl<'a> ExclusiveAccess<'a> {
     /// No server may run on `data_dir`, because the lease of such a server counts as this command's. Waits for at most a minute
     /// until the lease of a server that was killed elsewhere has expired.
-    pub(super) async fn begin(
+    pub(super) async fn acquire(
         engine: &'a dyn Engine,
         instance: &Instance,
         data_dir: &Path,
-    ) -> Result<Self, AloneError> {
+    ) -> Result<Self, ExclusiveError> {
         let machine = MachineLock::acquire(instance).map_err(|error| match error {
-            InstanceLockError::Running => AloneError::OnMachine,
-            error => AloneError::Lock(error),
+            InstanceLockError::Running => ExclusiveError::OnMachine,
+            error => ExclusiveError::Lock(error),
         })?;
-        let holder = LeaseHolder::of_command(data_dir).map_err(AloneError::DataDir)?;
-        if EngineLease::is_foreign(engine, instance, &holder).await.map_err(AloneError::Engine)? {
+        let holder = LeaseHolder::of_command(data_dir).map_err(ExclusiveError::DataDir)?;
+        if EngineLease::is_foreign(engine, instance, &holder).await.map_err(ExclusiveError::Engine)? {
             eprintln!("another server of this installation used the engine; waiting until it is certain that it ended");
         }
         let lease = EngineLease::acquire(engine, instance.clone(), holder).await;
-        Ok(Alone { _machine: machine, lease: lease.map_err(|LeaseHeld| AloneError::OnEngine)? })
+        Ok(ExclusiveAccess { _machine: machine, lease: lease.map_err(|LeaseHeld| ExclusiveError::OnEngine)? })
     }
 
     /// Renews the lease until the work is done. The work is dropped if another server takes the lease.
-    pub(super) async fn during<T>(self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    pub(super) async fn run<T>(self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
         let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
         let work = async {
             let done = lost.run_until_cancelled(work).await;
             stop.cancel();
-            done.unwrap_or_else(|| Err(AloneError::OnEngine.into()))
+            done.unwrap_or_else(|| Err(ExclusiveError::OnEngine.into()))
         };
         let (done, ()) = tokio::join!(work, self.lease.keep(stop.clone(), lost.clone()));
         done
