@@ -169,7 +169,7 @@ fn apply(connection: &Connection, sealer: &Sealer, damage: &DamageLog, change: &
         Change::ChargeOpenRequests => usage::charge_open(connection, damage),
         Change::AddCliCharge(charge) => usage::add_cli_charge(connection, charge),
         Change::InsertWebhook { id, task, target } => webhooks::insert(connection, sealer, *id, task, target),
-        Change::AttemptedWebhook(attempted) => webhooks::attempted(connection, attempted),
+        Change::AttemptedWebhook(attempted) => webhooks::attempted(connection, damage, attempted),
         Change::ReplayWebhook(id) => webhooks::replay(connection, *id),
         Change::RecordOrphanVolumes { volumes, now } => orphans::record(connection, volumes, *now, damage),
     }
