@@ -41,7 +41,7 @@ pub struct RestoreOptions {
 
 pub(super) async fn run(engine: &dyn Engine, options: RestoreOptions) -> anyhow::Result<ExitCode> {
     let RestoreOptions { backup, as_new, data_dir, .. } = &options;
-    // The server's lease would count as this command's.
+    // The lease of a server on this DATA_DIR would count as this command's.
     if let Ok(Some(_)) = store::holder(data_dir) {
         return Err(in_use(&options));
     }

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use observe::audit;
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument as _;
 
 use super::commands::{Command, Grant, PushError, PushHead};
@@ -62,8 +63,14 @@ pub(super) async fn answer(
         return report_results(&head.commands, results, b"", capabilities);
     };
 
-    let push = Push { access: Arc::clone(access), sandbox: Arc::clone(sandbox), head, grants };
-    // The push ends by itself, also when the agent kills its git: nothing else removes the temporary refs.
+    let Ok(slot) = Arc::clone(&sandbox.pushes).try_acquire_owned() else {
+        return refuse(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many pushes of this sandbox have not ended: push again later",
+        );
+    };
+    let push = Push { access: Arc::clone(access), sandbox: Arc::clone(sandbox), head, grants, _slot: slot };
+    // A push continues if the agent kills its git, because it removes its temporary refs at its end.
     let pushed = sandbox.shared.tracker.spawn(push.run(passed(&parts.headers), rest, body).in_current_span());
     pushed.await.unwrap_or_else(|_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "the push failed"))
 }
@@ -74,12 +81,13 @@ struct Push {
     sandbox: Arc<SandboxGateway>,
     head: PushHead,
     grants: Vec<Grant>,
+    _slot: OwnedSemaphorePermit,
 }
 
 impl Push {
     /// `rest` is the beginning of the pack, and `body` the other part.
     async fn run(self, headers: HeaderMap, rest: BytesMut, body: Incoming) -> Response<Body> {
-        let Push { access, sandbox, head, grants } = self;
+        let Push { access, sandbox, head, grants, _slot } = self;
         let waiting = Waiting::new(&head.commands);
         let first = [waiting.head(&head), rest.to_vec()].concat();
         let pieces = futures::stream::once(async move { Ok(Bytes::from(first)) }).chain(body.into_data_stream());
@@ -219,7 +227,7 @@ async fn update_branch(access: &RepositoryAccess, command: &Command, grant: Gran
         return Ok(RefResult::Refused(reason));
     }
     let Some(branch) = command.branch() else { return Ok(RefResult::Refused("it is not a branch".to_owned())) };
-    // Without this look, a lost answer could not be told from a branch that somebody else made at this commit.
+    // Without this check, a branch that someone else made at this commit would look like the effect of a call whose answer is lost.
     if grant == Grant::Create && github.branch(name, branch).await?.is_some() {
         return Ok(RefResult::Refused(format!("Reference already exists: this task did not make the branch {branch}")));
     }

@@ -198,6 +198,9 @@ async fn a_branch_that_the_task_did_not_make_is_not_moved() {
     assert!(said.contains("this task did not make the branch claude/1-same"), "{said}");
     let said = world.refused("cd w; echo 4 > a; git commit -qam 4; git push origin HEAD:claude/1-same").await;
     assert!(said.contains("this task did not make the branch claude/1-same"), "{said}");
+    // The gateway did not ask the forge to create that branch, so the failure meets the next creation.
+    let said = world.refused("cd w; git push origin HEAD:claude/1-second").await;
+    assert!(said.contains("502"), "{said}");
     // The task creates and moves its own branches.
     world.works("cd w; git push -q origin HEAD:claude/1-second; echo 3 > a; git commit -qam 3; git push -q origin HEAD:claude/1-second").await;
 }
