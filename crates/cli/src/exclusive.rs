@@ -27,8 +27,8 @@ pub(super) struct ExclusiveAccess<'a> {
 }
 
 impl<'a> ExclusiveAccess<'a> {
-    /// No server may run on `data_dir`, because the lease of such a server counts as this command's. Waits for at most a minute
-    /// until the lease of a server that was killed elsewhere has expired.
+    /// The caller checks that no server runs on `data_dir`: the lease of such a server counts as this command's. If a server was
+    /// killed elsewhere, this waits for at most a minute until its lease has expired.
     pub(super) async fn acquire(
         engine: &'a dyn Engine,
         instance: &Instance,
@@ -40,13 +40,15 @@ impl<'a> ExclusiveAccess<'a> {
         })?;
         let holder = LeaseHolder::of_command(data_dir).map_err(ExclusiveError::DataDir)?;
         if EngineLease::is_foreign(engine, instance, &holder).await.map_err(ExclusiveError::Engine)? {
-            eprintln!("another server of this installation used the engine; waiting until it is certain that it ended");
+            eprintln!(
+                "another server of this installation used the engine; waiting for at most a minute until its lease expires"
+            );
         }
         let lease = EngineLease::acquire(engine, instance.clone(), holder).await;
         Ok(ExclusiveAccess { _machine: machine, lease: lease.map_err(|LeaseHeld| ExclusiveError::OnEngine)? })
     }
 
-    /// Renews the lease until the work is done. The work is dropped if another server takes the lease.
+    /// Does the work, and renews the lease meanwhile. If another server takes the lease, the work is dropped.
     pub(super) async fn run<T>(self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
         let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
         let work = async {

@@ -64,7 +64,7 @@ pub(super) async fn run(engine: &dyn Engine, options: PruneOptions) -> anyhow::R
     }
     let access = ExclusiveAccess::acquire(engine, &instance, data_dir).await.map_err(|error| match error {
         ExclusiveError::OnMachine | ExclusiveError::OnEngine => {
-            anyhow::Error::new(error).context("another DATA_DIR may know more sessions: call prune with that DATA_DIR")
+            anyhow::anyhow!("nothing was removed: {error}; call prune with the DATA_DIR of that server, which may have more sessions")
         }
         error => error.into(),
     })?;
