@@ -47,10 +47,10 @@ async fn an_agent_that_does_not_behave_fails_its_task_and_no_other() {
     assert_eq!(server.say("s", "behave").await, "fine");
 
     for (message, error_type, says) in [
-        ("print garbage", "exit_code", "no stream-json"),
-        ("print a long line", "exit_code", "no stream-json"),
-        ("print bad utf8", "exit_code", "no stream-json"),
-        ("print half a line", "exit_code", "no stream-json"),
+        ("print garbage", "exit_code", "not stream-json"),
+        ("print a long line", "exit_code", "not stream-json"),
+        ("print bad utf8", "exit_code", "not stream-json"),
+        ("print half a line", "exit_code", "not stream-json"),
         ("be quiet", "exit_code", "code 0"),
         ("dies of it", "exit_code", "cannot go on"),
         ("use memory", "oom_killed", "SANDBOX_MEMORY"),

@@ -62,7 +62,7 @@ const PATIENCE: Patience = Patience {
 
 /// The maximum size of request line and headers together. A larger head gets 431.
 /// So much of a half-sent head, and of an answer that is not read, may be in memory for each connection.
-const MAX_HEAD_BYTES: usize = 16 * 1024;
+const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// Browsers send about twenty.
 const MAX_HEADERS: usize = 100;
