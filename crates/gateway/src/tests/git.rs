@@ -2,6 +2,7 @@
 
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -297,6 +298,17 @@ async fn a_push_whose_git_was_killed_leaves_no_temporary_ref() {
     let removed = async { while world.references().await != expected {} };
     let removed = tokio::time::timeout(Duration::from_mins(1), removed).await;
     assert!(removed.is_ok(), "{}", world.references().await);
+}
+
+#[tokio::test]
+async fn the_pushes_of_a_sandbox_are_bounded_also_without_their_git() {
+    let world = World::start(Workflows::Fixed).await;
+    world.works(&format!("{CLONE}; echo 2 > a; git commit -qam 2")).await;
+    let others = Arc::clone(&world.sandbox.pushes).try_acquire_many_owned(8).unwrap();
+    let said = world.refused("cd w; git push origin claude/1").await;
+    assert!(said.contains("429"), "{said}");
+    drop(others);
+    world.works("cd w; git push -q origin claude/1").await;
 }
 
 #[tokio::test]
