@@ -78,7 +78,7 @@ impl<E: Deref<Target: Engine>> EngineLease<E> {
         EngineLease { engine, instance, holder, generation: 0, renewal: None, timing: TIMING }
     }
 
-    /// True if another holder has the lease, or left it behind less than a minute ago.
+    /// True if another holder has the lease, or left it behind.
     pub async fn is_foreign(engine: E, instance: &Instance, holder: &LeaseHolder) -> Result<bool, EngineError> {
         let lease = Self::new(engine, instance.clone(), holder.clone());
         Ok(lease.found().await?.pop().is_some_and(|newest| !newest.was_left_by(holder)))
@@ -160,7 +160,7 @@ impl<E: Deref<Target: Engine>> EngineLease<E> {
     /// Creates the next generation. Returns false if it belongs to another process.
     async fn renew(&mut self) -> Result<bool, EngineError> {
         let next = self.generation + 1;
-        // The operating system's randomness: a clone of this process would draw the same number from a generator in its memory.
+        // The id has the operating system's randomness. A clone of this machine would draw the same number from a generator in memory.
         let renewal = self.renewal.get_or_insert_with(|| Uuid::new_v4().simple().to_string()).clone();
         let labels = [
             (LEASE, self.instance.as_str()),

@@ -16,9 +16,9 @@ const FILE: &str = "holder";
 /// The machine on which an engine runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnginePlace {
-    /// This machine. After a reboot, no earlier holder can be left.
+    /// This machine. A holder from before a reboot has ended.
     Here,
-    /// Unknown, so several machines may use it, and one may be a clone of another.
+    /// An unknown machine. Several machines may use the engine, and one may be a clone of another.
     Elsewhere,
 }
 
