@@ -230,7 +230,7 @@ async fn no_value_of_any_column_stops_the_start_or_another_session() {
                 match served.await {
                     Ok(Ok(log_bytes)) if log_bytes == 0 || table != "sessions" => {}
                     Ok(Ok(_)) => {
-                        broken.push(format!("{table}.{column} = {garbage}: the bound of the logs stays exceeded"))
+                        broken.push(format!("{table}.{column} = {garbage}: the bound of the logs stays exceeded"));
                     }
                     Ok(Err(error)) => broken.push(format!("{table}.{column} = {garbage}: {error:?}")),
                     Err(panic) => broken.push(format!("{table}.{column} = {garbage}: {panic}")),
