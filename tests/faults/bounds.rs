@@ -17,9 +17,28 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
     outcome.unwrap_or_else(|_| panic!("not within {} s: {what}", BOUND.as_secs()))
 }
 
-/// Returns `short` in CI and `long` where `scripts/faults --long` asks for it.
+/// The length of a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// Among all other tests, which have an hour together.
+    Brief,
+    /// `scripts/faults`: FAULTS_LENGTH=short.
+    Short,
+    /// `scripts/faults --long`: FAULTS_LENGTH=long.
+    Long,
+}
+
+pub(crate) fn length() -> Length {
+    match std::env::var("FAULTS_LENGTH").as_deref() {
+        Ok("long") => Length::Long,
+        Ok("short") => Length::Short,
+        Ok(_) | Err(_) => Length::Brief,
+    }
+}
+
+/// Returns `long` where `scripts/faults --long` asks for it, otherwise `short`.
 pub(crate) fn short_or_long<T>(short: T, long: T) -> T {
-    if std::env::var("FAULTS_LENGTH").is_ok_and(|length| length == "long") { long } else { short }
+    if length() == Length::Long { long } else { short }
 }
 
 /// Returns a random generator whose printed seed can be repeated with FAULTS_SEED.

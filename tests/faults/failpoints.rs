@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bounds::{short_or_long, within};
+use crate::bounds::{Length, length, within};
 use crate::check::Findings;
 use crate::client::Work;
 use crate::follow::{follow, whole_log};
@@ -27,6 +27,9 @@ use cases::{AT_THE_END, Case, Doing, ON_THE_WAY};
 
 /// The number of servers that are killed side by side. A case mostly waits for a container or an agent.
 const LANES: usize = 3;
+
+/// A brief run kills at every fourth place: a start of the server and a sandbox for each of all places take ten minutes.
+const BRIEF_EVERY: usize = 4;
 
 const SIGKILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
 
@@ -45,8 +48,12 @@ async fn the_coordinator_is_killed_at_each_step_of_an_end() {
 }
 
 async fn kill_at(fault: &'static str, cases: &[Case]) {
-    let rounds = short_or_long(1, 5);
-    let all: Vec<(usize, &Case)> = (0..rounds).flat_map(|_| cases).enumerate().collect();
+    let (rounds, every) = match length() {
+        Length::Brief => (1, BRIEF_EVERY),
+        Length::Short => (1, 1),
+        Length::Long => (5, 1),
+    };
+    let all: Vec<(usize, &Case)> = (0..rounds).flat_map(|_| cases.iter().step_by(every)).enumerate().collect();
     let lanes = (0..LANES).map(|lane| {
         let cases = all.iter().skip(lane).step_by(LANES);
         async move {

@@ -1,6 +1,6 @@
 //! Fault tests: the coordinator runs as a process with real containers and the real CLI, and a fault is injected from outside.
 //! Afterwards the answers to callers and the events of subscribers are checked against the promises. The tests need root and
-//! everything that `tests/it` needs. `scripts/faults` runs the long version (FAULTS_LENGTH=long) and collects the rows
+//! everything that `tests/it` needs. `scripts/faults` runs them in full (FAULTS_LENGTH=short or long) and collects the rows
 //! (FAULTS_REPORT).
 #![expect(
     clippy::unwrap_used,

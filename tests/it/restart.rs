@@ -83,6 +83,7 @@ async fn a_task_goes_on_when_the_server_is_killed_and_started_again() {
 async fn a_server_that_is_told_to_stop_lets_its_tasks_finish() {
     let mut server = TestServer::start().await;
     let mut events = server.subscribe("s").await;
+    // Ten seconds of words, in which a loaded machine answers two requests.
     let told = async {
         events.until("text").await;
         server.terminate();
@@ -91,8 +92,8 @@ async fn a_server_that_is_told_to_stop_lets_its_tasks_finish() {
         assert_eq!(server.get("/ready").await.expect(503)["ready"], false);
         refused
     };
-    let (answer, _) = tokio::join!(server.task("s", "slow:40"), told);
-    assert!(answer.ok()["response"].as_str().unwrap().contains("w39"));
+    let (answer, _) = tokio::join!(server.task("s", "slow:200"), told);
+    assert!(answer.ok()["response"].as_str().unwrap().contains("w199"));
     assert_eq!(events.until_closed().await, 1001);
     assert_eq!(events.kinds().last(), Some(&"task_complete"));
     server.ended().await;
