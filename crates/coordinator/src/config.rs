@@ -28,11 +28,12 @@ pub use error::ConfigError;
 pub use network::{git_environment, is_empty_variable, variable};
 pub use traces::trace_export;
 pub use value::{
-    Age, ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,
+    ByteSize, CacheSize, CpuCount, Dollars, DrainMode, LogFormat, NetworkMode, Retention, RuleList, TaskRetention,
 };
 
 use api::access::Keys;
 use cli::NetworkOptions;
+use domain::age::Age;
 use domain::webhook::WebhookSecrets;
 use sandbox::Instance;
 use sandbox::ResourceSet;

@@ -7,7 +7,7 @@ mod search;
 pub(super) mod sessions;
 pub(super) mod tasks;
 mod usage;
-mod webhooks;
+pub(super) mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
