@@ -53,7 +53,7 @@ pub(super) async fn submit(
     if let Err(error) = task.session.check_new()
         && api.store.session(&task.session).await?.is_none()
     {
-        return Err(submission::invalid_session(&error));
+        return Err(submission::invalid_session(error));
     }
     let idempotency = idempotency_key(&caller, &headers, &body.bytes)?;
     let share = body.into_share();
