@@ -1,4 +1,4 @@
-// What the tests share: one server for all of a file.
+// The server that all tests of a file share.
 import { after, before } from 'node:test';
 import { Server } from '../../../tests/browser/server.js';
 
