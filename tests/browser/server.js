@@ -1,4 +1,4 @@
-// A server of a test's own, with a scripted model behind it, and a forge where one is asked for. It can be killed and started again.
+// A server for one test with a scripted model and, if requested, a forge. The test can kill and restart it.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,10 +11,10 @@ export class Server {
   /** `agents`: instructions by name, where there are several. */
   static async start(env = {}, { forge = false, agents = null } = {}) {
     const server = new Server();
-    // Short, since a socket's path may have 107 bytes.
+    // The path is short, because a socket's path has at most 107 bytes.
     server.place = mkdtempSync('/tmp/cr-');
     mkdirSync(join(server.place, 'run'), { mode: 0o700 });
-    // An agent that answers in words, so that what is said to it comes back.
+    // An agent that answers in text, so that the scripted model's answer is returned.
     for (const [name, settings] of Object.entries(agents ?? { '': '' })) {
       const directory = join(server.place, 'agent', name);
       mkdirSync(directory, { recursive: true });
@@ -108,7 +108,7 @@ export class Server {
 
   async stop() {
     if (this.runner.exitCode === null && this.runner.signalCode === null) {
-      // Sessions outlive a server; these must not.
+      // Sessions outlive a server, so remove those of this test.
       for (const { sessionId } of await this.call('/sessions')) {
         await this.call(`/session/${encodeURIComponent(sessionId)}`, { method: 'DELETE' });
       }
