@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use clap::{Args, Parser};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
 use cli::Exit;
 use engine::{Engine, EngineError, ImageInfo};
 use engine_docker::DockerEngine;
@@ -167,7 +167,9 @@ async fn visit(
 
 /// Takes the settings of `serve`, and replaces those that could meet another server, its data or its callers.
 fn settings(options: &TryOptions, place: &Place) -> anyhow::Result<ServeOptions> {
-    let mut settings = Settings::try_parse_from(["claude-runner try"]).map_err(commands::WrongSetting::from)?.serve;
+    let parsed = commands::unset_where_empty(Settings::command()).try_get_matches_from(["claude-runner try"]);
+    let settings = parsed.and_then(|matches| Settings::from_arg_matches(&matches));
+    let mut settings = settings.map_err(commands::WrongSetting::from)?.serve;
     settings.host = Ipv4Addr::LOCALHOST.into();
     settings.port = free_port(settings.port);
     settings.api_keys = "".parse().map_err(anyhow::Error::msg)?;

@@ -28,7 +28,7 @@
 //! | `git` | fetch and push: paths, commands of a push, the report to the sandbox's git; `workflows`, `lfs` and `pack` examine the objects |
 //! | `outbound` | the coordinator's own requests to addresses of callers and of MODEL_PRICES_URL, under the same rules |
 //! | `price_feed` | the prices of MODEL_PRICES_URL, fetched daily |
-//! | `upstream`, `headers`, `betas`, `unknown_fields`, `settings` | the client of the model API; the headers and betas that pass; fields that are logged; settings |
+//! | `upstream`, `model_proxy`, `headers`, `betas`, `unknown_fields`, `settings` | the client of the model API, and the proxy in between; the headers and betas that pass; fields that are logged; settings |
 //!
 //! Invariants:
 //! - No credential of the operator or of a session enters the sandbox. Credentials of the sandbox's own requests are
@@ -59,6 +59,7 @@ mod headers;
 mod login;
 mod meter;
 mod model;
+mod model_proxy;
 mod outage;
 mod outbound;
 mod permission;
@@ -166,13 +167,16 @@ impl Gateway {
         Upstream::new(settings.upstream.clone(), &settings.bounds, &settings.network).map(drop)
     }
 
-    /// Asks the model API for its root without a credential, which costs nothing. The error is a sentence. Any answer shows that the
-    /// API, or a gateway in front of it, is reached.
+    /// Asks the model API for its root without a credential, which costs nothing. The error is a sentence. Any answer but a proxy's
+    /// shows that the API, or a gateway in front of it, is reached.
     pub async fn reach(settings: &GatewaySettings) -> Result<(), String> {
-        let client = settings.network.client().timeout(settings.bounds.connect_timeout).build();
-        let client = client.map_err(|error| answer::in_words(&error))?;
-        let asked = client.head(settings.upstream.clone()).send().await;
-        asked.map(drop).map_err(|error| answer::in_words(&error.without_url()))
+        let upstream = Upstream::new(settings.upstream.clone(), &settings.bounds, &settings.network);
+        let upstream = upstream.map_err(|error| answer::in_words(&error))?;
+        // Connecting has a limit of its own.
+        let within = settings.bounds.connect_timeout * 3 / 2;
+        let reached = tokio::time::timeout(within, upstream.reach()).await;
+        reached
+            .unwrap_or_else(|_| Err(format!("it took the connection and did not answer within {} s", within.as_secs())))
     }
 
     /// Like [`Gateway::new`], with `resolver` for names of outside hosts.

@@ -1,6 +1,7 @@
 //! Model requests: which ones are forwarded, and how their answers return.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use domain::egress::{EgressChannel, EgressDecision, EgressRefusal};
@@ -30,9 +31,17 @@ mod asked;
 mod forward;
 mod relay;
 mod request_policy;
+mod sentences;
+mod trouble;
 
 /// The time after which a request that found no memory is tried again.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+/// A slow model writes so many tokens in a second. An answer that is not streamed comes when all of them are written.
+const SLOW_TOKENS_PER_SECOND: u64 = 20;
+
+/// The most time that an answer is given to be written. Claude Code itself gives up after ten minutes.
+const MAX_WRITING: Duration = Duration::from_mins(10);
 
 /// The paths that Claude Code needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +79,8 @@ struct ModelRequest {
     model: String,
     /// The task asks for this model, so that an API which refuses it refuses the task.
     is_of_task: bool,
+    /// The time that the request and its answer take, besides the time until an answer begins.
+    allowance: Duration,
 }
 
 pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incoming>) -> Response<Body> {
@@ -112,15 +123,16 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     };
     let mut headers = head.headers;
     let is_main = asked::is_conversation(&headers, &contents, sandbox);
-    let Started { body, model, entry } = match start(sandbox, endpoint, body, &contents, &task, is_main).await {
-        Ok(started) => started,
-        Err(answer) => return *answer,
-    };
+    let Started { body, model, entry, allowance } =
+        match start(sandbox, endpoint, body, &contents, &task, is_main).await {
+            Ok(started) => started,
+            Err(answer) => return *answer,
+        };
     strip_model_request(&mut headers);
     sandbox.shared.removed_betas.remove(&mut headers, &sandbox.shared.metrics);
     let is_of_task = task.model.as_deref().is_none_or(|asked| is_asked_model(&model, asked));
     let query = head.uri.query().map(str::to_owned);
-    let request = ModelRequest { endpoint, query, headers, body, model, is_of_task };
+    let request = ModelRequest { endpoint, query, headers, body, model, is_of_task, allowance };
     let relay = Relay { sandbox: Arc::clone(sandbox), request, room, entry, task, slot };
     let (answer, answered) = oneshot::channel();
     sandbox.shared.tracker.spawn(relay.run(answer).in_current_span());
@@ -171,6 +183,7 @@ struct Started {
     model: String,
     /// `None`: the request costs nothing.
     entry: Option<MeteredRequest>,
+    allowance: Duration,
 }
 
 /// Opens an entry of the meter for a request that costs something, once its key and the budgets allow it. `is_main`: the request
@@ -188,7 +201,7 @@ async fn start(
         sandbox.fail(failure(sentence));
         Box::new(answer)
     };
-    let Permitted { body, model, output_tokens } = match permission::check(body, &task.payer.key_limits) {
+    let Permitted { body, model, output_tokens, is_streamed } = match permission::check(body, &task.payer.key_limits) {
         Ok(permitted) => permitted,
         Err(denied @ Denied::Malformed(_)) => {
             return Err(Box::new(model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &denied.to_string())));
@@ -198,8 +211,9 @@ async fn start(
             return Err(refused(StatusCode::FORBIDDEN, "permission_error", denied.to_string(), failure));
         }
     };
+    let allowance = allowance(body.len(), output_tokens.filter(|_| !is_streamed));
     if endpoint == Endpoint::CountTokens {
-        return Ok(Started { body, model, entry: None });
+        return Ok(Started { body, model, entry: None, allowance });
     }
     if is_main && let Some(sentence) = asked::mismatch(task.model.as_deref(), &model) {
         let failure = |sentence| GatewayFailure::ModelRefused { sentence };
@@ -213,7 +227,7 @@ async fn start(
     match reserved {
         // The session counts open requests after it has ended the task, so this request is never sent.
         Ok(_) if task.has_ended() => Err(Box::new(no_task(sandbox, endpoint))),
-        Ok(entry) => Ok(Started { body, model, entry: Some(entry) }),
+        Ok(entry) => Ok(Started { body, model, entry: Some(entry), allowance }),
         Err(Refusal::Spent(spent)) => {
             let failure = |sentence| GatewayFailure::BudgetExceeded { sentence };
             Err(refused(StatusCode::PAYMENT_REQUIRED, "billing_error", spent.to_string(), failure))
@@ -224,5 +238,28 @@ async fn start(
             sandbox.fail(GatewayFailure::Unreachable { sentence });
             Err(Box::new(answer))
         }
+    }
+}
+
+/// Returns the time for sending a body at 1 MB/s, and for writing an answer that comes as a whole.
+fn allowance(body_bytes: usize, unstreamed_tokens: Option<u64>) -> Duration {
+    let sending = Duration::from_micros(body_bytes as u64);
+    let writing =
+        Duration::from_millis(unstreamed_tokens.unwrap_or_default().saturating_mul(1000) / SLOW_TOKENS_PER_SECOND);
+    sending + writing.min(MAX_WRITING)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{MAX_WRITING, allowance};
+
+    #[test]
+    fn a_long_answer_that_is_not_streamed_has_time_to_be_written() {
+        assert_eq!(allowance(200_000, None), Duration::from_millis(200));
+        assert_eq!(allowance(0, Some(1)), Duration::from_millis(50));
+        assert_eq!(allowance(0, Some(8_000)), Duration::from_secs(400));
+        assert_eq!(allowance(0, Some(u64::MAX)), MAX_WRITING);
     }
 }

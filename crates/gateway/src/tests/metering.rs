@@ -132,8 +132,8 @@ async fn an_answer_that_is_cut_counts_as_far_as_it_came() {
     let (server, upstream) = held_open().await;
     let world = Setup::before(server.address).open();
     let mut client = world.client().await;
-    let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
     upstream.send(Ok(&STREAM[..STREAM.find("event: ping").unwrap()])).await.unwrap();
+    let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
     next(answer.body_mut()).await;
     upstream.send(Err(std::io::Error::other("cut"))).await.unwrap();
     assert!(answer.collect().await.is_err(), "the client sees that it was cut");

@@ -43,8 +43,8 @@ async fn begun(settle: SettleBounds) -> Begun {
     world.sandbox.begin_task(Payer { task: Some(task.clone()), ..Payer::default() });
     world.gateway.budgets().new_task(&task);
     let mut client = world.client().await;
-    let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
     upstream.send(Ok(START)).await.unwrap();
+    let mut answer = client.start(request("POST", "/v1/messages", ASK)).await;
     assert_eq!(next(answer.body_mut()).await, START);
     Begun { world, task, upstream, client, answer }
 }
@@ -213,6 +213,7 @@ async fn requests_that_wait_for_money_end_with_their_task() {
     let max_cost = Some(Cost::from_dollars(0.001));
     world.sandbox.begin_task(Payer { task: Some(task.clone()), max_cost, ..Payer::default() });
     let mut first = world.client().await;
+    upstream.send(Ok(START)).await.unwrap();
     let _answer = first.start(request("POST", "/v1/messages", ASK)).await;
     let mut second = world.client().await;
     let mut waiting = Box::pin(second.send(request("POST", "/v1/messages", ASK)));

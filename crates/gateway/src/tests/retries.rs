@@ -118,7 +118,8 @@ async fn outages_are_left_to_the_cli() {
 
 #[tokio::test]
 async fn an_outage_that_lasts_is_retried_here_and_then_ends_the_task() {
-    let outage = |left_to_cli, total| OutageBounds { left_to_cli, total, pause: Duration::ZERO };
+    let outage =
+        |left_to_cli, total| OutageBounds { left_to_cli, total, pause: Duration::ZERO, ..OutageBounds::default() };
     let hour = Duration::from_hours(1);
     let server = Server::start(|count, _| if count < 4 { json_answer(502, &json!("")) } else { success() }).await;
     let mut setup = Setup::before(server.address);
