@@ -3,7 +3,7 @@ import { expect, test } from '@playwright/test';
 import { open } from './page.js';
 import { Server } from './server.js';
 
-/** What the page says about the model. */
+/** The page's banner about the model. */
 const note = (page) => page.getByRole('note');
 
 async function withServer(env, check) {

@@ -25,14 +25,14 @@ test.afterAll(async () => {
   evil.close();
 });
 
-/** Nothing was submitted, aborted, reset or deleted. */
+/** Checks that no task was submitted or aborted, and no session reset or deleted. */
 async function untouched() {
   const tasks = await call('/tasks');
   expect(tasks.map(({ id, status }) => ({ id, status }))).toEqual([{ id: task, status: 'running' }]);
   expect((await call('/sessions')).map(({ sessionId }) => sessionId)).toEqual(['victim']);
 }
 
-/** Runs in the page: every way to send and to read. Gives the names of those that read something. */
+/** Runs in the page and tries every way to send and to read. Returns the names of the ways that read something. */
 async function attack({ base, task }) {
   const got = [];
   const submission = JSON.stringify({ sessionId: 'stolen', message: 'hi', async: true });

@@ -1,6 +1,6 @@
 // Opens the dashboard as a signed-in user.
 
-/** A page at `place`, signed in with `key`, that collects what the browser complains about. */
+/** Opens a page at `place`, signed in with `key`. `page.errors` collects the browser's errors. */
 export async function open(page, server, place = '', key = server.env.API_KEYS) {
   await page.addInitScript((key) => sessionStorage.setItem('claude-runner.key', key), key);
   page.errors = [];

@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, '../..');
 const target = process.env.TARGET_DIR ?? join(root, 'target');
 
 export class Server {
-  /** `agents`: instructions by name, where there are several. */
+  /** `agents` maps names to instructions, for several agents. */
   static async start(env = {}, { forge = false, agents = null } = {}) {
     const server = new Server();
     // The path is short, because a socket's path has at most 107 bytes.
@@ -31,7 +31,7 @@ export class Server {
     return server;
   }
 
-  /** With the sample repositories. The agent image has what their tasks need. */
+  /** Starts a server with the sample repositories. The agent image contains the programs that their tasks need. */
   async startForge() {
     const program = this.program('forge', ['--port', '0', '--token', FORGE_TOKEN, '--directory', join(this.place, 'forge')]);
     this.forge = program.process;
@@ -42,7 +42,7 @@ export class Server {
     };
   }
 
-  /** A pull request as the forge has it. */
+  /** Returns a pull request from the forge. */
   async pull(repository, number) {
     const headers = { authorization: `Bearer ${FORGE_TOKEN}` };
     return (await fetch(`${this.forgeUrl}/api/v3/repos/${repository}/pulls/${number}`, { headers })).json();
@@ -101,7 +101,7 @@ export class Server {
     return ended(this.runner, 'SIGKILL');
   }
 
-  /** As an operator ends it; with `DRAIN=handoff` what runs goes on without it. */
+  /** Stops the server as an operator does. With `DRAIN=handoff`, running tasks continue without it. */
   end() {
     return ended(this.runner, 'SIGTERM');
   }

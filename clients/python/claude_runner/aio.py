@@ -262,7 +262,7 @@ class AsyncClaudeRunner:
 
 
 class AsyncTask:
-    """A task that the server has accepted. It runs on, even if this object is dropped."""
+    """A task that the server has accepted. It continues to run if this object is dropped."""
 
     def __init__(self, runner: AsyncClaudeRunner, id: str, session_id: str) -> None:
         self._runner = runner

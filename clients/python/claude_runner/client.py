@@ -261,7 +261,7 @@ class ClaudeRunner:
 
 
 class Task:
-    """A task that the server has accepted. It runs on, even if this object is dropped."""
+    """A task that the server has accepted. It continues to run if this object is dropped."""
 
     def __init__(self, runner: ClaudeRunner, id: str, session_id: str) -> None:
         self._runner = runner

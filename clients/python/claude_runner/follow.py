@@ -59,7 +59,7 @@ class Place:
         #: True if the reader named this life of the session or has received events of it.
         self._is_bound = self.epoch is not None or self.last > 0
         self._is_fresh = True
-        #: What was missing when it was noticed: once more of the same is no accident.
+        #: The first missing event at the last reconnect. If it is missing again, the stream fails.
         self._missing: Optional[int] = None
 
     @property

@@ -40,7 +40,7 @@ test.afterAll(async () => {
   product?.close();
 });
 
-/** The product's page; `wrong` has what must not happen in it. */
+/** Opens the product's page. Returns a list that collects its errors. */
 async function open(page) {
   const wrong = [];
   page.on('dialog', (dialog) => (wrong.push(`dialog ${dialog.message()}`), dialog.dismiss()));
@@ -50,7 +50,7 @@ async function open(page) {
   return wrong;
 }
 
-/** Puts the element into the page, and notes what it tells. */
+/** Adds the element to the page and records the events that it dispatches. */
 const place = (page, session, colours = '') =>
   page.evaluate(([url, session, colours]) => {
     window.dispatched = [];
@@ -65,7 +65,7 @@ const place = (page, session, colours = '') =>
     document.body.append(element);
   }, [server.url, session, colours]);
 
-/** Begins to follow a session in the page. `window.followed` has its events up to a task's end, `window.codes` how its streams were closed. */
+/** Follows a session in the page. `window.followed` has its events up to a task's end, `window.codes` the close codes of its streams. */
 const follow = (page, sessionId) =>
   page.evaluate(async ([url, sessionId]) => {
     const { ClaudeRunner } = await import('/index.js');
@@ -89,7 +89,7 @@ const follow = (page, sessionId) =>
     })();
   }, [server.url, sessionId]);
 
-/** A session's events up to the last end of a task, as the store has them. */
+/** Returns a session's stored events up to the last end of a task. */
 async function kept(sessionId) {
   const exported = await fetch(`${server.url}/session/${sessionId}/events`, {
     headers: { accept: 'application/x-ndjson', authorization: `Bearer ${KEY}` },

@@ -3,7 +3,7 @@ import { RunnerError } from './error.js';
 import type { StreamOptions } from './stream.js';
 import type { Aborted, Answer, FinalEvent, RunnerEvent, TaskRecord } from './types.js';
 
-/** A task that the server has accepted. It runs on, even if this object is dropped. */
+/** A task that the server has accepted. It continues to run if this object is dropped. */
 export class Task {
   constructor(
     private readonly runner: ClaudeRunner,

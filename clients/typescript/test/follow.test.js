@@ -8,7 +8,7 @@ import { Cut, follow } from '../dist/stream.js';
 const event = (seq, type = 'text') => ({ type, seq });
 const connected = (seq) => ({ type: 'connected', seq });
 
-/** Follows from 3 over these connections; what they were asked for, what came, and how it ended. */
+/** Follows from 3 over these connections. Returns the requested cursors, the events, and the error code or `end`. */
 const over = (...connections) => overFrom(3, ...connections);
 
 async function overFrom(begin, ...connections) {

@@ -70,7 +70,7 @@ test('submits, streams to the end, aborts', async () => {
   assert.equal((await failure(collect(runner.stream(sessionId, { since: `${epoch}-1` })))).code, 'session_renewed');
 });
 
-/** Killed, or stopped as an operator does it: then it ends its streams itself. */
+/** The server is killed, or stopped as an operator does; then it closes its streams itself. */
 const ENDS = ['kill', 'end'];
 
 for (const way of ENDS) test(`goes on after the server's ${way}, without a loss or a double`, async () => {
