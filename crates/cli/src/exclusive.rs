@@ -12,7 +12,7 @@ pub(super) enum ExclusiveError {
     OnMachine,
     #[error("a server of this installation uses this engine, on another machine or in a container")]
     OnEngine,
-    #[error("the engine does not say whether another server uses it")]
+    #[error("the engine does not report whether another server uses it")]
     Engine(#[source] EngineError),
     #[error("DATA_DIR cannot be used")]
     DataDir(#[source] std::io::Error),

@@ -153,7 +153,7 @@ fn list(options: &ListOptions) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if keys.is_empty() && damaged.is_empty() {
-        eprintln!("there are no keys; `claude-runner key create --scope admin` makes one");
+        eprintln!("there are no keys; `claude-runner key create --scope admin` creates one");
         return Ok(ExitCode::SUCCESS);
     }
     let now = Timestamp::now();

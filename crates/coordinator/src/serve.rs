@@ -82,7 +82,7 @@ pub(crate) async fn run_until(
     let keys = Keys::open(&options.api_keys, &key_store, options.host).context("the API keys cannot be read")?;
     options.check_keys(&keys)?;
     if keys.is_empty() && keys.anyone().is_none() {
-        warn!("no API key is valid, so every request is refused; `claude-runner key create` makes one");
+        warn!("no API key is valid, so every request is refused; `claude-runner key create` creates one");
     }
     let scripted = scripted::start(&mut options).await?;
     let listener = listen(SocketAddr::new(options.host, options.port)).await?;

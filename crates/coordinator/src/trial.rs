@@ -119,7 +119,7 @@ pub(super) async fn run(options: TryOptions) -> anyhow::Result<ExitCode> {
         };
         let visited = match address {
             Ok(address) => visit(&engine, &options, address, acme.serving().address(), &mut interrupts).await,
-            // A server that did not start says why.
+            // A server that did not start logs the reason.
             Err(exit) => Ok(exit.into()),
         };
         stop.cancel();
@@ -212,7 +212,7 @@ async fn build_missing_image(engine: &dyn Engine, image: &str) -> anyhow::Result
     Ok(())
 }
 
-/// An error says where to look, because the engine is the first thing that may be missing.
+/// An error points to `claude-runner doctor`, because a missing engine is the most likely cause.
 fn is_there(found: Result<Option<ImageInfo>, EngineError>) -> anyhow::Result<bool> {
     match found {
         Ok(found) => Ok(found.is_some()),
@@ -270,7 +270,7 @@ fn write_agent(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Ctrl-C and SIGTERM, also those that came while nobody waited.
+/// Ctrl-C and SIGTERM, also those that arrived before the first wait.
 struct Interrupts {
     interrupt: Signal,
     terminate: Signal,

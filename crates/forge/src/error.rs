@@ -40,8 +40,8 @@ pub enum GitHubError {
     Malformed(String),
     #[error("the forge sent a response that is too large")]
     TooLarge,
-    /// The forge shows only a part.
-    #[error("{0} cannot be seen whole")]
+    /// The forge lists only a part of a directory, or does not follow a symbolic link.
+    #[error("the forge does not return the complete content of {0}")]
     Incomplete(String),
     #[error("the App's key could not sign: {0}")]
     Signature(&'static str),

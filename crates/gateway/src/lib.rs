@@ -162,7 +162,7 @@ impl Gateway {
         Gateway::with_resolver(settings, credentials, tracker, Arc::new(SystemResolver))
     }
 
-    /// Checks that a gateway can be made from these settings.
+    /// Checks that a gateway can be created from these settings.
     pub fn check(settings: &GatewaySettings) -> Result<(), GatewayError> {
         Upstream::new(settings.upstream.clone(), &settings.bounds, &settings.network).map(drop)
     }

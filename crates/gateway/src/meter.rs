@@ -211,7 +211,7 @@ impl MeteredRequest {
         if let Some(model) = statement.model {
             let model: String = model.chars().take(MAX_MODEL_CHARS).collect();
             let prices = &self.meter.prices;
-            // A gateway may answer in a name of its own, which tells less than the one in the request.
+            // A gateway may answer with its own name for the model, which is less specific than the one in the request.
             if prices.has_price(&model) || !prices.has_price(&self.reservation.request().model) {
                 self.reservation.charge.model.clone_from(&model);
             }

@@ -219,8 +219,8 @@ pub(super) fn statement_of_json(body: &[u8]) -> Option<Statement> {
     (r#type == "message" && usage.is_whole()).then_some(Statement { model, usage, is_final: true })
 }
 
-/// Returns true if a document that is not complete may be the beginning of a message of the API: a field tells that it is one, or
-/// none tells that it is not.
+/// Returns true if a document that is not complete may be the beginning of a message of the API: a field shows that it is one, or
+/// no field shows that it is not.
 pub(super) fn begins_like_message(body: &[u8]) -> bool {
     let mut seen = Beginning::default();
     let is_whole = (&mut seen).deserialize(&mut serde_json::Deserializer::from_slice(body)).is_ok();

@@ -19,7 +19,7 @@ const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
 pub enum ProxyError {
     #[error("{setting}: a proxy is given as http://host:port or http://user:password@host:port")]
     Malformed { setting: &'static str },
-    #[error("{setting}: a proxy is reached by http://, and {scheme}:// is not supported")]
+    #[error("{setting}: {scheme}:// proxies are not supported; use http://")]
     Scheme { setting: &'static str, scheme: String },
 }
 

@@ -51,8 +51,8 @@ pub struct EngineLease<E> {
     instance: Instance,
     holder: LeaseHolder,
     generation: u64,
-    /// The random name of the renewal that is not confirmed yet. It tells this process from one with the same holder, such as the
-    /// clone of a running machine.
+    /// The random name of the renewal that is not confirmed yet. It distinguishes this process from one with the same
+    /// holder, such as the clone of a running machine.
     renewal: Option<String>,
     timing: Timing,
 }

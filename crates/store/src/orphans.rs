@@ -64,7 +64,7 @@ pub(super) fn record(
     now: Timestamp,
     damage: &DamageLog,
 ) -> Result<(), StoreError> {
-    // The grace of a volume whose row is damaged begins anew.
+    // The grace of a volume whose row is damaged starts again.
     let whole: Vec<String> = orphans(connection, damage)?.into_iter().map(|orphan| orphan.name).collect();
     connection
         .prepare_cached("DELETE FROM orphan_volumes WHERE name NOT IN (SELECT value FROM json_each(?1))")?

@@ -55,7 +55,7 @@ fn find() -> Option<PathBuf> {
     directory.ancestors().map(|directory| directory.join(".env")).find(|path| path.is_file())
 }
 
-/// Returns the values by name, and what is to be told of the file.
+/// Returns the values by name, and the findings to report about the file.
 fn read(text: &str, is_set: impl Fn(&str) -> bool) -> Result<(BTreeMap<String, String>, EnvFile), EnvFileError> {
     let mut text = text.to_owned();
     let mut unreadable = Vec::new();

@@ -61,7 +61,7 @@ pub(super) async fn objection(
         Ok(found) => found,
         Err(error) => return Ok(Some(in_words(&error))),
     };
-    // The pack is gone, and other sandboxes need not wait for the forge.
+    // The pack is dropped, so other sandboxes need not wait for the forge.
     drop(shared);
     if pointers.len() > MAX_POINTERS {
         return Ok(Some(in_words(&PackError::TooMuch)));

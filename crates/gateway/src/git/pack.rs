@@ -19,7 +19,7 @@ const MAX_TREE_BYTES: usize = 8 << 20;
 pub(super) enum PackError {
     #[error("the pack is malformed: {0}")]
     Malformed(&'static str),
-    #[error("the push brings too many objects to look at")]
+    #[error("the push has more objects than the gateway examines")]
     TooMuch,
 }
 

@@ -71,12 +71,12 @@ async fn workflows_stay_as_they_are_however_they_are_changed() {
             "git mv .github/workflows .github/flows; git mv .github/flows .github/WORKFLOWS",
             "it changes .github/workflows",
         ),
-        ("mv .github ci; ln -s ci .github", "the symbolic link .github cannot be seen whole"),
+        ("mv .github ci; ln -s ci .github", "the symbolic link .github cannot be read completely"),
         (
             "mv .github/workflows ci; ln -s ../ci .github/workflows",
-            "the symbolic link .github/workflows cannot be seen",
+            "the symbolic link .github/workflows cannot be read",
         ),
-        ("ln -s a .GITHUB", "the symbolic link .GITHUB cannot be seen whole"),
+        ("ln -s a .GITHUB", "the symbolic link .GITHUB cannot be read completely"),
         ("rm -r .github; git clone -q . .github", "it changes .github/workflows"),
         ("rm -r .github; echo > .github", "it changes .github/workflows"),
         ("git mv .github/workflows/ci.yml .github/workflows/other.yml", "it changes .github/workflows"),
@@ -110,7 +110,7 @@ async fn workflows_stay_as_they_are_however_they_are_changed() {
     // The forge truncates this tree.
     world.forge.set_tree_limit(2);
     let said = world.refused("cd w; git reset -q --hard origin/claude/1; git switch -q -C claude/1 origin/claude/1; echo 3 > a; git commit -qam 3; git push origin claude/1").await;
-    assert!(said.contains("the directory / cannot be seen whole"), "{said}");
+    assert!(said.contains("the directory / cannot be read completely"), "{said}");
     assert_eq!(world.references().await, before);
     world.forge.set_tree_limit(1000);
     world.works("cd w; git push -q origin claude/1").await;

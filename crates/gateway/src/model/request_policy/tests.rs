@@ -82,7 +82,7 @@ fn what_changes_the_price_is_found_wherever_it_stands() {
         r#"{"tools":[{"name":"a","cache_control":{"fallbacks":[{"model":"m"}]}}]}"#,
         r#"{"context_management":{"edits":[{"type":"clear_thinking_20251015","speed":"fast"}]}}"#,
         r#"{"provider_options":{"anthropic":{"service_tier":"priority"}}}"#,
-        // Fields of a later version whose names tell that they have a price of their own.
+        // Fields of a later version whose names show that they have their own price.
         r#"{"processing_tier":"turbo"}"#,
         r#"{"fast_mode":true}"#,
         r#"{"Priority":1}"#,
