@@ -129,7 +129,9 @@ pub(super) struct MeteredRequest {
     most: TokenCounts,
     stage: Stage,
     counts: TokenCounts,
-    /// Tokens of content that passed.
+    /// The output when the API last counted it. `None`: it did not, except at the answer's beginning.
+    counted_output: Option<u64>,
+    /// Tokens of content that passed since then.
     streamed: u64,
     /// The time at which it was sent.
     sent: Option<(Instant, Timestamp)>,
@@ -168,6 +170,7 @@ impl MeteredRequest {
             most,
             stage: Stage::Free,
             counts: TokenCounts::default(),
+            counted_output: None,
             streamed: 0,
             sent: None,
             cut: None,
@@ -196,9 +199,13 @@ impl MeteredRequest {
         self.cut = Some(charge);
     }
 
-    /// Marks a streamed answer as complete, so that nothing is estimated.
+    /// Marks a streamed answer as complete. Only content that the API did not count is estimated.
     pub(super) fn complete(&mut self) {
         if self.stage == Stage::Streaming {
+            let stated = self.reservation.charge.cost;
+            self.count_streamed();
+            self.count();
+            self.reservation.charge.estimated = self.reservation.charge.cost - stated;
             self.stage = Stage::Stated;
         }
     }
@@ -228,6 +235,9 @@ impl MeteredRequest {
             }
         }
         self.counts.update(&statement.usage);
+        if statement.counts_output {
+            self.counted_output = Some(self.counts.output);
+        }
         self.count();
     }
 
@@ -263,6 +273,12 @@ impl MeteredRequest {
         charge.assumed = assumed;
     }
 
+    /// Adds the content that passed and that the API did not count.
+    fn count_streamed(&mut self) {
+        let written = self.counted_output.unwrap_or_default().saturating_add(self.streamed);
+        self.counts.output = self.counts.output.max(written);
+    }
+
     /// Charges what the API did not state.
     fn estimate_the_rest(&mut self) {
         if matches!(self.stage, Stage::Free | Stage::Stated) {
@@ -270,10 +286,9 @@ impl MeteredRequest {
         }
         let stated = self.reservation.charge.cost;
         if self.counts.prompt() == 0 {
-            self.counts = TokenCounts { output: self.counts.output, ..self.most };
-            self.counts.output = 0;
+            self.counts.raise(&TokenCounts { output: 0, ..self.most });
         }
-        self.counts.output = self.counts.output.max(self.streamed);
+        self.count_streamed();
         // Nobody knows what an answer cost whose beginning never came.
         let cut = self.cut.or((self.stage == Stage::Sent).then_some(CutCharge::Reservation));
         match cut {

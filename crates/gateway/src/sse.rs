@@ -14,6 +14,8 @@ pub(super) struct Statement {
     /// Only `message_start` names the model.
     pub(super) model: Option<String>,
     pub(super) usage: StatedUsage,
+    /// It counts the output so far. The figure in `message_start` is only a beginning.
+    pub(super) counts_output: bool,
     /// The statement is the last one.
     pub(super) is_final: bool,
 }
@@ -51,8 +53,8 @@ impl UsageReader {
     /// The number of bytes around the content in a line of a delta.
     const DELTA_BYTES: usize = 80;
 
-    /// Estimates the tokens of content that have passed, if the API has not stated them: one for three bytes, which is a little
-    /// high. Thinking that the API does not send is not included.
+    /// Estimates the tokens of content that have passed since the API last counted its output: one for three bytes, which is a
+    /// little high. Thinking that the API does not send is not included.
     pub(super) fn streamed_tokens(&self) -> u64 {
         self.streamed
     }
@@ -104,6 +106,9 @@ impl UsageReader {
         if !self.too_long
             && let Some(statement) = self.line.strip_prefix(b"data:").and_then(statement)
         {
+            if statement.counts_output {
+                self.streamed = 0;
+            }
             found(statement);
         }
         self.has_ended |= is_end(&self.line);
@@ -197,10 +202,16 @@ fn statement(data: &[u8]) -> Option<Statement> {
     }
     match serde_json::from_slice(data).ok()? {
         Event::MessageStart { message } => {
-            Some(Statement { model: message.model, usage: message.usage, is_final: false })
+            Some(Statement { model: message.model, usage: message.usage, counts_output: false, is_final: false })
         }
         Event::MessageDelta { delta, usage } => {
-            Some(Statement { model: None, usage, is_final: delta.stop_reason.is_some() })
+            let counts_output = usage.counts_output();
+            Some(Statement {
+                model: None,
+                usage,
+                counts_output,
+                is_final: counts_output && delta.stop_reason.is_some(),
+            })
         }
         Event::Other => None,
     }
@@ -216,7 +227,7 @@ pub(super) fn statement_of_json(body: &[u8]) -> Option<Statement> {
         usage: StatedUsage,
     }
     let Document { r#type, model, usage } = serde_json::from_slice(body).ok()?;
-    (r#type == "message" && usage.is_whole()).then_some(Statement { model, usage, is_final: true })
+    (r#type == "message" && usage.is_whole()).then_some(Statement { model, usage, counts_output: true, is_final: true })
 }
 
 /// Returns true if a document that is not complete may be the beginning of a message of the API: a field tells that it is one, or

@@ -38,7 +38,8 @@ impl TokenCounts {
         self.raise(&iterations.fold(TokenCounts::default(), TokenCounts::plus));
     }
 
-    fn raise(&mut self, other: &TokenCounts) {
+    /// Raises each figure to that of `other`, if it is lower.
+    pub(super) fn raise(&mut self, other: &TokenCounts) {
         *self = TokenCounts {
             input: self.input.max(other.input),
             output: self.output.max(other.output),
@@ -122,6 +123,11 @@ impl StatedUsage {
     /// Returns true if prompt and answer are both counted, as in every complete statement of the API.
     pub(super) fn is_whole(&self) -> bool {
         self.input_tokens.is_some() && self.output_tokens.is_some()
+    }
+
+    /// Returns true if the answer's output is counted. Every answer has some.
+    pub(super) fn counts_output(&self) -> bool {
+        self.output_tokens.is_some_and(|tokens| tokens > 0)
     }
 
     /// Returns the fields that count something and that this version does not know.

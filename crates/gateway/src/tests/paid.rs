@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::budget::Payer;
+use domain::budget::{InstallationLimits, Payer};
 use domain::task::TaskId;
-use domain::usage::Cost;
+use domain::usage::{Cost, Dimension, UsageFilter};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use store::{Store, StoreOptions};
+use tokio_util::task::TaskTracker;
 
 use super::world::*;
+use crate::budget::Budgets;
 use crate::{SettleBounds, TaskEnd, UsageSnapshot};
 
 /// One thousand tokens of input: $0.003.
@@ -191,6 +194,55 @@ async fn usage_that_is_stated_meanwhile_is_not_the_last() {
         }
         begun.world.sandbox.end_task(TaskEnd::Own);
         assert_eq!(begun.charged().await.0, expected, "{usage}");
+    }
+}
+
+/// A complete answer costs at least what passed, also if the API or a gateway in front of it does not count its output.
+#[tokio::test]
+async fn output_that_is_not_counted_is_estimated_in_a_complete_answer() {
+    const BEFORE: &str = r#"data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":""#;
+    const COUNTED: &str = r#"data: {"type":"message_delta","usage":{"output_tokens":250}}"#;
+    // A line counts as one token for three bytes, without the 80 bytes around its text.
+    let content = format!("{BEFORE}{}\"}}}}", "x".repeat(980 - BEFORE.len() - 3));
+    let stopped =
+        |usage: &str| format!(r#"data: {{"type":"message_delta","delta":{{"stop_reason":"end_turn"}}{usage}}}"#);
+    for (rest, output, estimated) in [
+        (vec![content.clone()], 300, 299),
+        (vec![content.clone(), stopped("")], 300, 299),
+        (vec![content.clone(), stopped(r#","usage":null"#)], 300, 299),
+        (vec![content.clone(), stopped(r#","usage":{}"#)], 300, 299),
+        (vec![content.clone(), stopped(r#","usage":{"input_tokens":1000,"output_tokens":0}"#)], 300, 299),
+        (vec![content.clone(), COUNTED.to_owned(), content.clone(), stopped("")], 550, 300),
+        // A figure of the API decides, however much passed.
+        (vec![content.clone(), COUNTED.to_owned()], 250, 0),
+        (vec![content.clone(), stopped(r#","usage":{"output_tokens":250}"#)], 250, 0),
+    ] {
+        let rest = rest.join("\n\n");
+        let answer = format!("{START}{rest}\n\ndata: {{\"type\":\"message_stop\"}}\n\n");
+        let server = Server::start(move |_, _| streamed(answer.clone().into())).await;
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), StoreOptions::default()).unwrap();
+        let tracker = TaskTracker::new();
+        let mut setup = Setup::before(server.address);
+        setup.settings.budgets =
+            Budgets::open(store.clone(), InstallationLimits::default(), tracker.clone()).await.unwrap();
+        let world = setup.open();
+        assert_eq!(world.ask().await.status, 200);
+        let used = world.sandbox.usage();
+        assert_eq!((used.usage.input_tokens, used.usage.output_tokens), (1000, output), "{rest}");
+        assert_eq!(used.cost, Cost::from_nano_dollars(3_000_000 + output * 15_000), "{rest}");
+        tracker.close();
+        tracker.wait().await;
+        let all = UsageFilter {
+            from: "2026-01-01".parse().unwrap(),
+            to: "9999-12-31".parse().unwrap(),
+            keys: Vec::new(),
+            session: None,
+            session_prefix: None,
+            model: None,
+        };
+        let totals = store.usage(&all, &[Dimension::Day], 1).await.unwrap().totals;
+        assert_eq!((totals.cost, totals.estimated), (used.cost, Cost::from_nano_dollars(estimated * 15_000)), "{rest}");
     }
 }
 
