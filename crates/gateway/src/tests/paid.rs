@@ -277,6 +277,20 @@ async fn requests_that_wait_for_money_end_with_their_task() {
 }
 
 #[tokio::test]
+async fn the_body_of_a_request_without_a_task_is_not_read() {
+    let server = Server::answering().await;
+    let mut setup = Setup::before(server.address);
+    setup.settings.bounds.idle_timeout = Duration::from_millis(50);
+    let world = setup.open();
+    world.sandbox.end_task(TaskEnd::Own);
+    // The rest of the body never comes.
+    let head =
+        "POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1:8787\r\nconnection: close\r\ncontent-length: 1000\r\n\r\n{";
+    let answer = world.raw(head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("no task runs"), "{answer}");
+}
+
+#[tokio::test]
 async fn without_a_task_nothing_is_forwarded() {
     let server = Server::answering().await;
     let world = Setup::before(server.address).open();
