@@ -133,8 +133,10 @@ pub(super) struct MeteredRequest {
     counted_output: Option<u64>,
     /// Tokens of content that passed since then.
     streamed: u64,
-    /// The time at which it was sent.
-    sent: Option<(Instant, Timestamp)>,
+    /// The time at which it was sent for the first time.
+    began: Option<(Instant, Timestamp)>,
+    /// The time at which it was sent for the last time.
+    sent: Option<Instant>,
     /// Set if the answer was not read to its end, and nobody knows what the rest of it cost.
     cut: Option<CutCharge>,
     /// The status of the answer that replaces the API's.
@@ -172,6 +174,7 @@ impl MeteredRequest {
             counts: TokenCounts::default(),
             counted_output: None,
             streamed: 0,
+            began: None,
             sent: None,
             cut: None,
             refused: None,
@@ -182,14 +185,18 @@ impl MeteredRequest {
         }
     }
 
-    /// Marks the request as sent: from now on it may be answered even if the gateway does not receive the answer.
+    /// Marks the request as sent, perhaps again: from now on it may be answered even if the gateway does not receive the answer.
     pub(super) fn sent(&mut self) {
+        let now = Instant::now();
         self.stage = Stage::Sent;
-        self.sent = Some((Instant::now(), Timestamp::now()));
+        self.refused = None;
+        self.began.get_or_insert_with(|| (now, Timestamp::now()));
+        self.sent = Some(now);
     }
 
     /// Marks the request as free, because the API did not answer it.
     pub(super) fn refused(&mut self, status: StatusCode) {
+        self.began.get_or_insert_with(|| (Instant::now(), Timestamp::now()));
         self.stage = Stage::Free;
         self.refused = Some(status);
     }
@@ -300,7 +307,7 @@ impl MeteredRequest {
                 self.charge(self.counts.usage(), self.reservation.request().estimate);
             }
             Some(CutCharge::Elapsed) => {
-                let open = self.sent.map(|(sent, _)| sent.elapsed()).unwrap_or_default();
+                let open = self.sent.map(|sent| sent.elapsed()).unwrap_or_default();
                 let written = (open.as_millis() * TOKENS_PER_SECOND).div_ceil(1000);
                 let written = u64::try_from(written).unwrap_or(u64::MAX).min(self.most.output);
                 self.counts.output = self.counts.output.max(written);
@@ -316,11 +323,11 @@ impl Drop for MeteredRequest {
     fn drop(&mut self) {
         self.estimate_the_rest();
         let charge = &self.reservation.charge;
-        let Some((sent, began)) = self.sent else { return };
+        let Some((first, began)) = self.began else { return };
         let answered = self.stage != Stage::Free;
         if answered {
             let model = self.priced_as.as_deref();
-            self.meter.metrics.model_request(model, &charge.usage, charge.cost, sent.elapsed());
+            self.meter.metrics.model_request(model, &charge.usage, charge.cost, first.elapsed());
             if model.is_none() {
                 self.meter.metrics.price_assumed();
                 self.meter.prices.warn_of_model(&self.reservation.request().model);

@@ -12,6 +12,7 @@ use crate::answer::{Body, final_model_error, in_words, model_error};
 use crate::credential::{Credential, CredentialKind, Unusable};
 use crate::failure::GatewayFailure;
 use crate::headers::strip_model_answer;
+use crate::meter::MeteredRequest;
 use crate::outage::Next;
 use crate::retry::retry_after;
 use crate::sandbox::SandboxGateway;
@@ -40,15 +41,19 @@ pub(super) enum Unanswered {
 pub(super) async fn send(
     sandbox: &SandboxGateway,
     request: &ModelRequest,
+    entry: Option<&mut MeteredRequest>,
     is_abandoned: impl Fn() -> bool,
 ) -> Result<Answered, Unanswered> {
-    let attempt = Attempt { sandbox, request, is_abandoned };
+    let attempt = Attempt { sandbox, request, entry, is_abandoned };
     attempt.run().await
 }
 
 struct Attempt<'a, F> {
     sandbox: &'a SandboxGateway,
     request: &'a ModelRequest,
+    /// It is marked as sent while the API may carry the request out, and as refused in each pause between two tries. `None`: the
+    /// request costs nothing.
+    entry: Option<&'a mut MeteredRequest>,
     is_abandoned: F,
 }
 
@@ -66,7 +71,7 @@ impl From<Response<Body>> for Unanswered {
 }
 
 impl<F: Fn() -> bool> Attempt<'_, F> {
-    async fn run(&self) -> Result<Answered, Unanswered> {
+    async fn run(mut self) -> Result<Answered, Unanswered> {
         // An outage between two of them is no overload.
         let (mut overloads, mut overloaded_since) = (0, None);
         let mut refused: Option<Credential> = None;
@@ -79,6 +84,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
             let response = match timeout_at(deadline, self.post(&credential)).await {
                 Ok(Ok(response)) => response,
                 Ok(Err(error)) if error.is_connect() => {
+                    self.was_refused(StatusCode::BAD_GATEWAY);
                     let unreached = self.sandbox.shared.upstream.unreached(&error).await;
                     self.not_reached(asked, unreached).await?;
                     continue;
@@ -94,6 +100,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
             if response.status().is_success() {
                 return Ok(Answered { response, asked, deadline });
             }
+            self.was_refused(response.status());
             let trouble = Trouble::read(response, deadline).await;
             if let Some(unreached) = self.sandbox.shared.upstream.refusal_of_proxy(trouble.status, &trouble.headers) {
                 self.not_reached(asked, unreached).await?;
@@ -167,11 +174,20 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
         }
     }
 
-    async fn post(&self, credential: &Credential) -> Result<reqwest::Response, reqwest::Error> {
+    async fn post(&mut self, credential: &Credential) -> Result<reqwest::Response, reqwest::Error> {
         let mut headers = self.request.headers.clone();
         credential.put_in(&mut headers);
         let ModelRequest { endpoint, query, body, .. } = self.request;
+        if let Some(entry) = &mut self.entry {
+            entry.sent();
+        }
         self.sandbox.shared.upstream.post(endpoint.path(), query.as_deref(), headers, body.clone()).await
+    }
+
+    fn was_refused(&mut self, status: StatusCode) {
+        if let Some(entry) = &mut self.entry {
+            entry.refused(status);
+        }
     }
 
     /// The answer for a request that was sent and has no answer. The gateway does not send it again, because the API may charge each

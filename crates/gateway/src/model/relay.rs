@@ -46,15 +46,12 @@ pub(super) type Head = oneshot::Sender<Response<Body>>;
 
 impl Relay {
     pub(super) async fn run(self, head: Head) {
-        let Relay { sandbox, request, room, mut entry, task, slot } = self;
-        if let Some(entry) = &mut entry {
-            entry.sent();
-        }
+        let Relay { sandbox, request, room, entry, task, slot } = self;
         let mut open = Open { sandbox, entry, task };
         let answered = tokio::select! {
             biased;
-            charge = open.cut() => Err(open.cut_off(charge)),
-            answered = forward::send(&open.sandbox, &request, || head.is_closed()) => {
+            charge = cut(&open.sandbox, &open.task) => Err(open.cut_off(charge)),
+            answered = forward::send(&open.sandbox, &request, open.entry.as_mut(), || head.is_closed()) => {
                 answered.map_err(|unanswered| open.unanswered(unanswered))
             }
         };
@@ -72,7 +69,15 @@ impl Relay {
     }
 }
 
-/// A request that was sent and is not charged yet.
+/// Resolves when the answer may not be read any further.
+async fn cut(sandbox: &SandboxGateway, task: &TaskRequests) -> CutCharge {
+    tokio::select! {
+        () = sandbox.shared.closed.cancelled() => task.charge_at_shutdown(),
+        charge = task.cut() => charge,
+    }
+}
+
+/// A request that was started and is not charged yet.
 struct Open {
     sandbox: Arc<SandboxGateway>,
     entry: Option<MeteredRequest>,
@@ -82,10 +87,7 @@ struct Open {
 impl Open {
     /// Resolves when the answer may not be read any further.
     async fn cut(&self) -> CutCharge {
-        tokio::select! {
-            () = self.sandbox.shared.closed.cancelled() => self.task.charge_at_shutdown(),
-            charge = self.task.cut() => charge,
-        }
+        cut(&self.sandbox, &self.task).await
     }
 
     fn cut_off(&mut self, charge: CutCharge) -> Response<Body> {

@@ -1,14 +1,15 @@
 //! Tests the retries of requests that the API did not answer with a success.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use axum::response::Response;
 use domain::budget::Payer;
+use domain::usage::Cost;
 use serde_json::json;
 
 use super::world::*;
-use crate::{GatewayFailure, OutageBounds};
+use crate::{GatewayFailure, OutageBounds, RetryBudget, SettleBounds, TaskEnd};
 
 fn success() -> Response {
     message("claude-sonnet-4-6", &json!({ "input_tokens": 0, "output_tokens": 0 }))
@@ -151,6 +152,55 @@ async fn redirects_do_not_carry_the_credential_away() {
     // A repetition would be redirected too.
     assert_eq!(world.ask().await.should_retry(), Some("false"));
     assert!(thief.seen().is_empty());
+}
+
+/// A gateway whose requests are cut at the end of their task, and that waits an hour between two tries.
+fn cut_at_once(upstream: SocketAddr) -> Setup {
+    let mut setup = Setup::before(upstream);
+    let hour = Duration::from_hours(1);
+    setup.settings.settle = SettleBounds { own: Duration::ZERO, caller: Duration::ZERO };
+    setup.settings.retry = RetryBudget { first_delay: hour, total: 2 * hour, ..setup.settings.retry };
+    setup.settings.outage = OutageBounds { left_to_cli: Duration::ZERO, total: 2 * hour, pause: hour, answer: hour };
+    setup
+}
+
+#[tokio::test]
+async fn a_request_that_is_cut_between_two_tries_costs_nothing() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let overloaded = Server::start(|_, _| api_error(529, "overloaded_error")).await;
+    let failing = Server::start(|_, _| api_error(500, "api_error")).await;
+    for upstream in [nobody, overloaded.address, failing.address] {
+        for end in [TaskEnd::Own, TaskEnd::Caller, TaskEnd::Shutdown] {
+            let world = cut_at_once(upstream).open();
+            let mut client = world.client().await;
+            let mut asking = Box::pin(client.send(request("POST", "/v1/messages", ASK)));
+            until(|| world.log.count("retrying the model API") == 1, &mut asking).await;
+            world.sandbox.end_task(end);
+            assert_eq!(asking.await.status, 503);
+            let used = world.sandbox.usage();
+            assert_eq!((used.cost, used.usage.requests), (Cost::ZERO, 0), "{end:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_cut_after_it_was_sent_again_is_charged() {
+    let server = Server::start_async(|count, _| async move {
+        if count > 1 {
+            std::future::pending::<()>().await;
+        }
+        api_error(529, "overloaded_error")
+    })
+    .await;
+    let mut setup = cut_at_once(server.address);
+    setup.settings.retry.first_delay = Duration::ZERO;
+    let world = setup.open();
+    let mut client = world.client().await;
+    let mut asking = Box::pin(client.send(request("POST", "/v1/messages", ASK)));
+    until(|| server.seen().len() == 2, &mut asking).await;
+    world.sandbox.end_task(TaskEnd::Own);
+    assert_eq!(asking.await.status, 503);
+    assert_eq!(world.sandbox.usage().cost, reservation());
 }
 
 #[tokio::test]
