@@ -141,7 +141,9 @@ impl Open {
                 () = sleep_until(deadline) => break End::Late,
             }
         };
-        if let (Some(entry), End::Whole) = (&mut self.entry, end)
+        // A whole document is an answer, however its connection ended.
+        if let Some(entry) = &mut self.entry
+            && end != End::TooLong
             && let Some(statement) = is_json(&headers).then(|| statement_of_json(&body)).flatten()
         {
             entry.add(statement);

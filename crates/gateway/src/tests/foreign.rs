@@ -108,6 +108,18 @@ async fn a_request_whose_connection_breaks_is_charged_as_reserved_and_not_sent_a
 }
 
 #[tokio::test]
+async fn a_whole_document_is_an_answer_however_its_connection_ends() {
+    let message = r#"{"type":"message","content":[],"usage":{"input_tokens":10,"output_tokens":20}}"#;
+    let (address, requests) = breaking_after(head("application/json") + message + "\n").await;
+    let world = Setup::before(address).open();
+    let answer = world.ask().await;
+    assert_eq!((answer.status.as_u16(), answer.text.trim_end()), (200, message));
+    assert_eq!(requests.load(Ordering::SeqCst), 1);
+    assert_eq!(world.sandbox.usage().cost, Cost::from_nano_dollars(10 * 3_000 + 20 * 15_000));
+    assert_eq!(world.sandbox.failure(), None);
+}
+
+#[tokio::test]
 async fn a_foreign_answer_that_is_cut_costs_nothing() {
     for answer in [
         head("text/html") + "<!DOCTYPE html><html>",
