@@ -128,6 +128,9 @@ async fn a_foreign_answer_that_is_cut_costs_nothing() {
         head("application/json") + "<html>",
         head("text/event-stream") + "<html>",
         head("text/event-stream") + "event: error\ndata: {\"type\":\"error\"}\n\n",
+        head("text/event-stream") + "event: error\ndata: {\"type\":\"error\",\"err",
+        head("text/event-stream") + "data: {\"choices\":[{\"te",
+        head("text/event-stream") + "data: [DONE",
     ] {
         let (address, _) = breaking_after(answer.clone()).await;
         let world = Setup::before(address).open();
@@ -168,6 +171,12 @@ async fn a_stream_that_is_not_the_apis_ends_with_an_error_and_costs_nothing() {
         "event: ping\ndata: {\"type\":\"ping\"}\n\n",
         "data: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"free\"}}\n\n",
         "",
+        // These are not cut, or are the beginning of something else.
+        "<html",
+        "data: [DONE]",
+        "data: {\"choices\":[]}",
+        "data: {\"choices\":[{\"te",
+        "event: error\ndata: {\"type\":\"error\",\"err",
     ] {
         let server = Server::start(move |_, _| streamed(body.into())).await;
         let world = Setup::before(server.address).open();
@@ -178,6 +187,23 @@ async fn a_stream_that_is_not_the_apis_ends_with_an_error_and_costs_nothing() {
         assert!(error.contains("did not come from the model API"), "{error}");
         assert!(matches!(world.sandbox.failure(), Some(GatewayFailure::Unreachable { .. })));
         assert_eq!((world.sandbox.usage().cost, world.sandbox.usage().usage.requests), (Cost::ZERO, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_in_the_middle_of_its_first_event_is_charged_as_reserved() {
+    for body in [
+        "event: message_st",
+        "event: message_start\ndata: ",
+        "event: message_start\ndata: {\"ty",
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"usa",
+        "event: ping\ndata: {\"type\":\"ping\"}\n\ndata: {\"type\":\"message_sta",
+    ] {
+        let server = Server::start(move |_, _| streamed(body.into())).await;
+        let world = Setup::before(server.address).open();
+        let text = world.ask().await.text;
+        assert!(text.contains("charged as reserved"), "{body:?}: {text}");
+        assert_eq!(world.sandbox.usage().cost, reservation(), "{body:?}");
     }
 }
 
