@@ -166,7 +166,7 @@ impl StatedUsage {
                 .fold(count(self.searches()), |sum, (_, requests)| sum + count(Some(requests)))
                 .min(MAX_TOKENS),
             unknown: self.unknown().fold(0, |sum, (_, tokens)| sum + count(Some(tokens))).min(MAX_TOKENS),
-            fast: self.speed.as_deref().is_some_and(|speed| speed != "standard"),
+            fast: self.speed.as_deref().is_some_and(|speed| !matches!(speed, "" | "standard")),
             regional: self.inference_geo.as_deref().is_some_and(|geo| !matches!(geo, "" | "global" | "not_available")),
             priority: self.is_priority(),
         }

@@ -274,6 +274,7 @@ fn what_the_answer_says_of_speed_and_region_is_priced() {
     };
     let usual = json!({ "speed": "standard", "inference_geo": "global", "service_tier": "standard" });
     assert!((cost(usual) - 5.0).abs() < 1e-9);
+    assert!((cost(json!({ "speed": "", "inference_geo": "", "service_tier": "" })) - 5.0).abs() < 1e-9);
     assert!((cost(json!({ "speed": "fast" })) - 30.0).abs() < 1e-9);
     assert!((cost(json!({ "inference_geo": "us" })) - 5.5).abs() < 1e-9);
     assert!((cost(json!({ "speed": "fast", "inference_geo": "us" })) - 33.0).abs() < 1e-9);
