@@ -235,7 +235,7 @@ impl MeteredRequest {
         for field in statement.usage.unknown_fields() {
             self.meter.prices.warn_of_field(field);
         }
-        for model in statement.usage.other_models().take(MAX_OTHERS) {
+        for model in statement.usage.other_models() {
             let model: String = model.chars().take(MAX_MODEL_CHARS).collect();
             if self.others.len() < MAX_OTHERS && !self.others.contains(&model) {
                 self.others.push(model);

@@ -208,6 +208,8 @@ async fn everything_that_a_usage_states_is_charged_or_warned_about() {
     };
     let opus = json!([{ "type": "advisor_message", "model": "claude-opus-4-8", "input_tokens": 1_000_000 }]);
     let unknown = json!([{ "model": "claude-next-9", "input_tokens": 1_000_000 }]);
+    let mut late_opus = vec![json!({ "model": "claude-sonnet-4-6" }); 9];
+    late_opus.push(json!({ "model": "claude-opus-4-8", "input_tokens": 1_000_000 }));
     for (usage, dollars, warned) in [
         (million(json!({ "service_tier": "standard" })), 3.0, None),
         (million(json!({ "service_tier": "batch" })), 3.0, None),
@@ -224,6 +226,7 @@ async fn everything_that_a_usage_states_is_charged_or_warned_about() {
         // An answer in which several models had a part is counted at the dearest of them.
         (million(json!({ "iterations": opus })), 5.0, None),
         (million(json!({ "iterations": unknown })), 15.0, None),
+        (million(json!({ "iterations": late_opus })), 5.0, None),
     ] {
         let stated = usage.clone();
         let server = Server::start(move |_, _| message("claude-sonnet-4-6", &stated)).await;
