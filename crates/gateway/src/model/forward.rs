@@ -70,6 +70,12 @@ impl From<Response<Body>> for Unanswered {
     }
 }
 
+/// Returns true for a status with which a server in front of the API tells that it got no answer. It may have passed the request on.
+/// 520 and 524 are Cloudflare's.
+fn is_of_intermediary(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 502 | 504 | 520 | 524)
+}
+
 impl<F: Fn() -> bool> Attempt<'_, F> {
     async fn run(mut self) -> Result<Answered, Unanswered> {
         // An outage between two of them is no overload.
@@ -100,9 +106,12 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
             if response.status().is_success() {
                 return Ok(Answered { response, asked, deadline });
             }
-            self.was_refused(response.status());
+            if !is_of_intermediary(response.status()) {
+                self.was_refused(response.status());
+            }
             let trouble = Trouble::read(response, deadline).await;
             if let Some(unreached) = self.sandbox.shared.upstream.refusal_of_proxy(trouble.status, &trouble.headers) {
+                self.was_refused(trouble.status);
                 self.not_reached(asked, unreached).await?;
                 continue;
             }
@@ -111,6 +120,10 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                 let sentence = foreign_sentence(&trouble.headers, &trouble.body, End::Whole);
                 return Err(self.unreachable(sentence, Retried::Nobody).into());
             }
+            if is_of_intermediary(trouble.status) && !trouble.is_of_api {
+                return Err(Unanswered::Broken(Box::new(self.broken(asked, &trouble.sentence()))));
+            }
+            self.was_refused(trouble.status);
             if trouble.status.as_u16() < 500 || trouble.is_overload() {
                 self.sandbox.outage.end();
             }

@@ -122,12 +122,19 @@ async fn an_outage_that_lasts_is_retried_here_and_then_ends_the_task() {
     let outage =
         |left_to_cli, total| OutageBounds { left_to_cli, total, pause: Duration::ZERO, ..OutageBounds::default() };
     let hour = Duration::from_hours(1);
-    let server = Server::start(|count, _| if count < 4 { json_answer(502, &json!("")) } else { success() }).await;
+    let server = Server::start(|count, _| match count {
+        1 => api_error(502, "api_error"),
+        2 => json_answer(500, &json!("")),
+        3 => json_answer(521, &json!("")),
+        _ => success(),
+    })
+    .await;
     let mut setup = Setup::before(server.address);
     setup.settings.outage = outage(Duration::ZERO, hour);
     let world = setup.open();
     assert_eq!(world.ask().await.status, 200);
     assert_eq!((server.seen().len(), world.sandbox.failure()), (4, None));
+    assert_eq!(world.sandbox.usage().cost, Cost::ZERO);
 
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut setup = Setup::before(nobody);
@@ -136,6 +143,20 @@ async fn an_outage_that_lasts_is_retried_here_and_then_ends_the_task() {
     let answer = world.ask().await;
     assert_eq!((answer.status.as_u16(), answer.should_retry()), (429, Some("false")));
     assert!(matches!(world.sandbox.failure(), Some(GatewayFailure::Unreachable { .. })));
+}
+
+/// A server in front of the API that got no answer may have passed the request on.
+#[tokio::test]
+async fn a_request_that_was_lost_behind_an_intermediary_is_charged_as_reserved_and_not_sent_again() {
+    for status in [502, 504, 520, 524] {
+        let server = Server::start(move |_, _| json_answer(status, &json!("<html>"))).await;
+        let mut setup = Setup::before(server.address);
+        setup.settings.outage = OutageBounds { left_to_cli: Duration::ZERO, ..OutageBounds::default() };
+        let world = setup.open();
+        let text = world.ask().await.text;
+        assert!(text.contains(&format!("answered {status}; the request is charged as reserved")), "{text}");
+        assert_eq!((server.seen().len(), world.sandbox.usage().cost), (1, reservation()), "{status}");
+    }
 }
 
 #[tokio::test]
