@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
-use super::sentences::{End, foreign_sentence, is_html, silence};
+use super::sentences::{CHARGED, End, foreign_sentence, is_html, silence};
 use super::trouble::Trouble;
 use super::{Endpoint, ModelRequest};
 use crate::answer::{Body, final_model_error, in_words, model_error};
@@ -206,7 +206,8 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
     /// The answer for a request that was sent and has no answer. The gateway does not send it again, because the API may charge each
     /// try: the CLI does so with a new reservation.
     fn broken(&self, asked: Instant, how: &str) -> Response<Body> {
-        let sentence = format!("{how}; the request is charged as reserved");
+        let charge = if self.entry.is_some() { CHARGED } else { "" };
+        let sentence = format!("{how}{charge}");
         match self.sandbox.outage.broke(asked, Instant::now(), &self.sandbox.shared.outage) {
             Next::LeaveToCli | Next::Retry(_) => self.unreachable(sentence, Retried::ByCli),
             Next::GiveUp => self.unreachable(sentence, Retried::Nobody),

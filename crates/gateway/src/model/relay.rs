@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::forward::{Answered, Unanswered};
-use super::sentences::{End, broken_sentence, foreign_sentence, is_json, is_stream};
+use super::sentences::{CHARGED, End, broken_sentence, foreign_sentence, is_json, is_stream};
 use super::{Endpoint, ModelRequest, forward};
 use crate::activity::OpenRequest;
 use crate::answer::{Body, empty, final_model_error, full, model_error};
@@ -164,7 +164,10 @@ impl Open {
 
     /// Returns the error in place of an answer that is not the API's, which costs nothing, or in place of one that broke off before it
     /// stated its usage, which is charged as reserved. The request was sent at `asked`.
-    fn failed(&mut self, asked: Instant, sentence: String, charged: bool) -> Response<Body> {
+    fn failed(&mut self, asked: Instant, mut sentence: String, charged: bool) -> Response<Body> {
+        if charged && self.entry.is_some() {
+            sentence.push_str(CHARGED);
+        }
         // The relay cannot ask again, and the CLI's next try would come too late.
         let answer = match self.sandbox.outage.failed(asked, Instant::now(), &self.sandbox.shared.outage) {
             Next::LeaveToCli => model_error(StatusCode::BAD_GATEWAY, "api_error", &sentence),

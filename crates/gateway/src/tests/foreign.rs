@@ -108,6 +108,18 @@ async fn a_request_whose_connection_breaks_is_charged_as_reserved_and_not_sent_a
 }
 
 #[tokio::test]
+async fn a_request_that_costs_nothing_is_not_said_to_be_charged() {
+    for answer in [String::new(), head("application/json"), head("application/json") + "{"] {
+        let (address, _) = breaking_after(answer.clone()).await;
+        let world = Setup::before(address).open();
+        let told = world.client().await.send(request("POST", "/v1/messages/count_tokens", ASK)).await;
+        assert_eq!(told.status, 502, "{answer:?}");
+        assert!(told.text.contains("broke") && !told.text.contains("charged"), "{answer:?}: {}", told.text);
+        assert_eq!(world.sandbox.usage().cost, Cost::ZERO);
+    }
+}
+
+#[tokio::test]
 async fn a_whole_document_is_an_answer_however_its_connection_ends() {
     let message = r#"{"type":"message","content":[],"usage":{"input_tokens":10,"output_tokens":20}}"#;
     let (address, requests) = breaking_after(head("application/json") + message + "\n").await;

@@ -104,7 +104,7 @@ impl Open {
                 charge = self.cut() => return Err(Box::new(self.cut_off(charge))),
                 piece = response.chunk() => piece,
                 () = sleep_until(deadline) => {
-                    let sentence = format!("{}; the request is charged as reserved", silence(last, Some(response.status())));
+                    let sentence = silence(last, Some(response.status()));
                     return Err(Box::new(self.failed(asked, sentence, true)));
                 }
             };
