@@ -34,6 +34,7 @@ mod relay;
 mod request_policy;
 mod sentences;
 mod trouble;
+mod unprocessed;
 
 /// The time after which a request that found no memory is tried again.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::sentences::{CHARGED, End, foreign_sentence, is_html, silence};
 use super::trouble::Trouble;
+use super::unprocessed::is_unprocessed;
 use super::{Endpoint, ModelRequest};
 use crate::answer::{Body, final_model_error, in_words, model_error};
 use crate::credential::{Credential, CredentialKind, Unusable};
@@ -89,7 +90,7 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                 asked + self.sandbox.outage.time_to_answer(asked, &self.sandbox.shared.outage) + self.request.allowance;
             let response = match timeout_at(deadline, self.post(&credential)).await {
                 Ok(Ok(response)) => response,
-                Ok(Err(error)) if error.is_connect() => {
+                Ok(Err(error)) if is_unprocessed(&error) => {
                     self.was_refused(StatusCode::BAD_GATEWAY);
                     let unreached = self.sandbox.shared.upstream.unreached(&error).await;
                     self.not_reached(asked, unreached).await?;
