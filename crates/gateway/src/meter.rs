@@ -15,6 +15,7 @@ use super::bound::Bound;
 use super::prices::{Named, Priced, Prices};
 use super::sse::Statement;
 use super::task::{CutCharge, SettleBounds, TaskEnd, TaskRequests};
+use super::tiers::Tiers;
 use super::tokens::TokenCounts;
 use crate::budget::{Budgets, MAX_MODEL_CHARS, Refusal, Reservation};
 
@@ -30,6 +31,7 @@ pub struct UsageSnapshot {
 
 pub(super) struct Meter {
     prices: Arc<Prices>,
+    tiers: Arc<Tiers>,
     budgets: Budgets,
     metrics: Metrics,
     settle: SettleBounds,
@@ -38,8 +40,14 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(prices: Arc<Prices>, budgets: Budgets, metrics: Metrics, settle: SettleBounds) -> Self {
-        Meter { prices, budgets, metrics, settle, task: Mutex::default() }
+    pub(super) fn new(
+        prices: Arc<Prices>,
+        tiers: Arc<Tiers>,
+        budgets: Budgets,
+        metrics: Metrics,
+        settle: SettleBounds,
+    ) -> Self {
+        Meter { prices, tiers, budgets, metrics, settle, task: Mutex::default() }
     }
 
     /// The usage of the current task, or of the last one.
@@ -94,13 +102,15 @@ impl Meter {
         model: &str,
         bound: &Bound,
     ) -> Result<MeteredRequest, Refusal> {
-        let estimate = self.prices.cost(model, &bound.most);
+        let priority = bound.most.priority || self.tiers.has(task.payer.key.as_ref());
+        let most = TokenCounts { priority, ..bound.most };
+        let estimate = self.prices.cost(model, &most);
         let mut released = Box::pin(self.budgets.released());
         loop {
             // Register interest before the check, so that a release in between is not missed.
             released.as_mut().enable();
             if let Some(reservation) = self.budgets.try_reserve(&task.payer, model, estimate, bound.certainty).await? {
-                return Ok(MeteredRequest::new(Arc::clone(self), Arc::clone(task), reservation, bound.most));
+                return Ok(MeteredRequest::new(Arc::clone(self), Arc::clone(task), reservation, most));
             }
             released.as_mut().await;
             released.set(self.budgets.released());
@@ -242,6 +252,9 @@ impl MeteredRequest {
             }
         }
         self.counts.update(&statement.usage);
+        if self.counts.priority {
+            self.meter.tiers.add(self.task.payer.key.as_ref());
+        }
         if statement.counts_output {
             self.counted_output = Some(self.counts.output);
         }

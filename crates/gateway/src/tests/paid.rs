@@ -8,6 +8,7 @@ use domain::task::TaskId;
 use domain::usage::{Cost, Dimension, UsageFilter};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use serde_json::json;
 use store::{Store, StoreOptions};
 use tokio_util::task::TaskTracker;
 
@@ -243,6 +244,44 @@ async fn output_that_is_not_counted_is_estimated_in_a_complete_answer() {
         };
         let totals = store.usage(&all, &[Dimension::Day], 1).await.unwrap().totals;
         assert_eq!((totals.cost, totals.estimated), (used.cost, Cost::from_nano_dollars(estimated * 15_000)), "{rest}");
+    }
+}
+
+/// The account of a credential decides on the service tier, so only an answer shows it.
+#[tokio::test]
+async fn after_an_answer_of_another_tier_its_price_is_reserved_for_the_key() {
+    let server = Server::start_async(|count, _| async move {
+        if count > 1 {
+            std::future::pending::<()>().await;
+        }
+        message("claude-sonnet-4-6", &json!({ "input_tokens": 0, "output_tokens": 1, "service_tier": "priority" }))
+    })
+    .await;
+    let mut setup = Setup::before(server.address);
+    setup.settings.settle = AT_ONCE;
+    let mut world = setup.open();
+    let factor = 6;
+    let stated = Cost::from_nano_dollars(15_000 * factor);
+    assert_eq!(world.ask().await.status, 200);
+    assert_eq!(world.sandbox.usage().cost, stated);
+
+    let own = Payer::default();
+    let other = Payer { key: "other".parse().ok(), ..Payer::default() };
+    let reserved = reservation();
+    for (payer, expected) in [(own, Cost::from_nano_dollars(reserved.nano_dollars() * factor)), (other, reserved)] {
+        let before = server.seen().len();
+        // The next sandbox of a key knows it too.
+        world.sandbox = world.gateway.open();
+        world.sandbox.begin_task(payer);
+        let mut client = world.client().await;
+        let mut asking = Box::pin(client.send(request("POST", "/v1/messages", ASK)));
+        while server.seen().len() == before {
+            assert!(futures::poll!(asking.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
+        world.sandbox.end_task(TaskEnd::Own);
+        assert_eq!(asking.await.status, 503);
+        assert_eq!(world.sandbox.usage().cost, expected);
     }
 }
 
