@@ -157,6 +157,8 @@ pub(super) struct MeteredRequest {
     others: Vec<String>,
     /// The name under which the model has its price. `None`: it has none.
     priced_as: Option<Arc<str>>,
+    /// The model without a price that decided the cost.
+    unpriced: Option<String>,
     trace: TaskTrace,
 }
 
@@ -191,6 +193,7 @@ impl MeteredRequest {
             answered: None,
             others: Vec::new(),
             priced_as: None,
+            unpriced: None,
             trace,
         }
     }
@@ -276,8 +279,9 @@ impl MeteredRequest {
             answered: self.answered.as_deref(),
             others: &self.others,
         };
-        let Priced { cost, name } = self.meter.prices.price(named, &self.counts);
+        let Priced { cost, name, unpriced } = self.meter.prices.price(named, &self.counts);
         self.priced_as = name;
+        self.unpriced = unpriced;
         cost
     }
 
@@ -343,7 +347,8 @@ impl Drop for MeteredRequest {
             self.meter.metrics.model_request(model, &charge.usage, charge.cost, first.elapsed());
             if model.is_none() {
                 self.meter.metrics.price_assumed();
-                self.meter.prices.warn_of_model(&self.reservation.request().model);
+                let model = self.unpriced.as_deref().unwrap_or(&self.reservation.request().model);
+                self.meter.prices.warn_of_model(model);
             }
         }
         let error = match (self.refused, self.stage) {

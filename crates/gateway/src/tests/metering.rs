@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::world::*;
 use crate::sse::{UsageReader, statement_of_json};
 use crate::tokens::TokenCounts;
-use crate::{Prices, UsageSnapshot};
+use crate::{PriceSource, Prices, UsageSnapshot};
 
 const STREAM: &str = "event: message_start\r\n\
     data: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-sonnet-4-5-20250929\",\"usage\":{\
@@ -241,6 +241,22 @@ async fn everything_that_a_usage_states_is_charged_or_warned_about() {
             "{usage}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_warning_about_a_missing_price_names_the_model_that_has_none() {
+    let usage = json!({
+        "input_tokens": 1_000_000, "output_tokens": 0,
+        "iterations": [{ "model": "claude-next-9", "input_tokens": 1_000_000 }],
+    });
+    let server = Server::start(move |_, _| message("claude-sonnet-4-6", &usage)).await;
+    let world = Setup::before(server.address).open();
+    world.ask().await;
+    assert_eq!(world.log.count("this model has no price"), 1);
+    assert_eq!(world.log.count("claude-next-9"), 1);
+    let listed = world.gateway.prices().list();
+    let assumed = listed.iter().filter(|model| model.source == PriceSource::Assumed).map(|model| model.name.as_str());
+    assert_eq!(assumed.collect::<Vec<_>>(), ["claude-next-9"]);
 }
 
 #[tokio::test]
