@@ -313,7 +313,7 @@ async fn what_would_change_the_price_is_refused() {
         let body = ASK.replacen('{', &format!("{{{field},"), 1);
         let refused = world.client().await.send(request("POST", "/v1/messages", &body)).await;
         assert_eq!(refused.status, 400, "{field}");
-        assert!(refused.text.contains("change the price"), "{}", refused.text);
+        assert!(refused.text.contains("the price"), "{}", refused.text);
     }
     assert!(server.seen().is_empty());
 
