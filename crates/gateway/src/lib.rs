@@ -18,7 +18,7 @@
 //! | `body_room` | the memory for the bodies of model requests, and the shares of it |
 //! | `permission` | the models and the answer length that a key allows |
 //! | `request_gate`, `block_stop_buffer` | keep requests and ends of blocks back until the worker has seen the tool calls |
-//! | `bound`, `tokens`, `sse`, `prices` | the most that a request can use; the stated usage; prices |
+//! | `bound`, `tokens`, `tiers`, `sse`, `prices` | the most that a request can use; the stated usage; keys whose answers had another service tier; prices |
 //! | `meter`, `task` | usage and cost of a task; its open requests and their end |
 //! | [`budget`] | reservations, the ledger of accounts, settlement in the store |
 //! | `credential`, `login` | the operator's and the session's credential; Claude Code's login on this host |
@@ -75,6 +75,7 @@ mod settings;
 mod sse;
 mod task;
 mod task_quota;
+mod tiers;
 mod tokens;
 mod tunnel;
 mod unknown_fields;
@@ -111,6 +112,7 @@ use tokio_util::task::TaskTracker;
 use self::betas::RemovedBetas;
 use self::body_room::BodyRoom;
 use self::egress::Egress;
+use self::tiers::Tiers;
 use self::unknown_fields::UnknownFields;
 use self::upstream::Upstream;
 use crate::budget::Budgets;
@@ -136,6 +138,7 @@ struct GatewayState {
     upstream: Upstream,
     credentials: Credentials,
     prices: Arc<Prices>,
+    tiers: Arc<Tiers>,
     budgets: Budgets,
     retry: RetryBudget,
     outage: OutageBounds,
@@ -192,6 +195,7 @@ impl Gateway {
             upstream,
             credentials,
             prices: Arc::new(settings.prices),
+            tiers: Arc::default(),
             budgets: settings.budgets,
             retry: settings.retry,
             outage: settings.outage,

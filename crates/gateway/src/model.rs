@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::access::KeyId;
 use domain::egress::{EgressChannel, EgressDecision, EgressRefusal};
 use domain::model::is_asked_model;
 use http::header::RETRY_AFTER;
@@ -33,6 +34,7 @@ mod relay;
 mod request_policy;
 mod sentences;
 mod trouble;
+mod unprocessed;
 
 /// The time after which a request that found no memory is tried again.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
@@ -97,11 +99,16 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
         return model_error(StatusCode::NOT_FOUND, "not_found_error", &message);
     };
     let open = OpenRequest::new(&sandbox.activity_tracker);
-    let (body, room) = match read_body(sandbox, body).await {
+    // Without a task no key is known whose share of the room the body would take.
+    let Some(task) = sandbox.meter.running() else {
+        return no_task(sandbox, endpoint);
+    };
+    let (body, room) = match read_body(sandbox, task.payer.key.clone(), body).await {
         Ok(read) => read,
         Err(answer) => return *answer,
     };
     sandbox.request_gate.until_free().await;
+    // The task may have ended meanwhile.
     let Some(task) = sandbox.meter.running() else {
         return no_task(sandbox, endpoint);
     };
@@ -150,7 +157,11 @@ fn no_task(sandbox: &SandboxGateway, endpoint: Endpoint) -> Response<Body> {
 }
 
 /// Waits for buffer space, then reads the body.
-async fn read_body(sandbox: &SandboxGateway, body: Incoming) -> Result<(Bytes, Room), Box<Response<Body>>> {
+async fn read_body(
+    sandbox: &SandboxGateway,
+    key: Option<KeyId>,
+    body: Incoming,
+) -> Result<(Bytes, Room), Box<Response<Body>>> {
     let bounds = &sandbox.shared.bounds;
     let refuse = |status, kind: &str, message: &str| Box::new(model_error(status, kind, message));
     let too_large = || {
@@ -161,7 +172,6 @@ async fn read_body(sandbox: &SandboxGateway, body: Incoming) -> Result<(Bytes, R
     let bytes = announced.filter(|bytes| *bytes <= bounds.body_bytes).ok_or_else(too_large)?;
     // Never request more than the total space, because the wait would not end.
     let bytes = bytes.min(bounds.buffered_bytes).min(bounds.key_buffered_bytes).min(bounds.all_buffered_bytes);
-    let key = sandbox.meter.running().and_then(|task| task.payer.key.clone());
     let Ok(room) = sandbox.shared.body_room.take(&sandbox.buffered, key, bytes).await else {
         let message = "there is no memory for the request's body now; try again";
         let mut answer = refuse(StatusCode::SERVICE_UNAVAILABLE, "api_error", message);

@@ -126,6 +126,7 @@ impl SandboxGateway {
         Arc::new(SandboxGateway {
             meter: Arc::new(Meter::new(
                 Arc::clone(&shared.prices),
+                Arc::clone(&shared.tiers),
                 shared.budgets.clone(),
                 shared.metrics.clone(),
                 shared.settle,

@@ -5,13 +5,15 @@ use http::{Response, StatusCode};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
-use super::sentences::{End, foreign_sentence, is_html, silence};
+use super::sentences::{CHARGED, End, foreign_sentence, is_html, silence};
 use super::trouble::Trouble;
+use super::unprocessed::is_unprocessed;
 use super::{Endpoint, ModelRequest};
 use crate::answer::{Body, final_model_error, in_words, model_error};
 use crate::credential::{Credential, CredentialKind, Unusable};
 use crate::failure::GatewayFailure;
 use crate::headers::strip_model_answer;
+use crate::meter::MeteredRequest;
 use crate::outage::Next;
 use crate::retry::retry_after;
 use crate::sandbox::SandboxGateway;
@@ -40,15 +42,19 @@ pub(super) enum Unanswered {
 pub(super) async fn send(
     sandbox: &SandboxGateway,
     request: &ModelRequest,
+    entry: Option<&mut MeteredRequest>,
     is_abandoned: impl Fn() -> bool,
 ) -> Result<Answered, Unanswered> {
-    let attempt = Attempt { sandbox, request, is_abandoned };
+    let attempt = Attempt { sandbox, request, entry, is_abandoned };
     attempt.run().await
 }
 
 struct Attempt<'a, F> {
     sandbox: &'a SandboxGateway,
     request: &'a ModelRequest,
+    /// It is marked as sent while the API may carry the request out, and as refused in each pause between two tries. `None`: the
+    /// request costs nothing.
+    entry: Option<&'a mut MeteredRequest>,
     is_abandoned: F,
 }
 
@@ -65,8 +71,14 @@ impl From<Response<Body>> for Unanswered {
     }
 }
 
+/// Returns true for a status with which a server in front of the API tells that it got no answer. It may have passed the request on.
+/// 520 and 524 are Cloudflare's.
+fn is_of_intermediary(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 502 | 504 | 520 | 524)
+}
+
 impl<F: Fn() -> bool> Attempt<'_, F> {
-    async fn run(&self) -> Result<Answered, Unanswered> {
+    async fn run(mut self) -> Result<Answered, Unanswered> {
         // An outage between two of them is no overload.
         let (mut overloads, mut overloaded_since) = (0, None);
         let mut refused: Option<Credential> = None;
@@ -78,7 +90,8 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                 asked + self.sandbox.outage.time_to_answer(asked, &self.sandbox.shared.outage) + self.request.allowance;
             let response = match timeout_at(deadline, self.post(&credential)).await {
                 Ok(Ok(response)) => response,
-                Ok(Err(error)) if error.is_connect() => {
+                Ok(Err(error)) if is_unprocessed(&error) => {
+                    self.was_refused(StatusCode::BAD_GATEWAY);
                     let unreached = self.sandbox.shared.upstream.unreached(&error).await;
                     self.not_reached(asked, unreached).await?;
                     continue;
@@ -94,8 +107,12 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
             if response.status().is_success() {
                 return Ok(Answered { response, asked, deadline });
             }
+            if !is_of_intermediary(response.status()) {
+                self.was_refused(response.status());
+            }
             let trouble = Trouble::read(response, deadline).await;
             if let Some(unreached) = self.sandbox.shared.upstream.refusal_of_proxy(trouble.status, &trouble.headers) {
+                self.was_refused(trouble.status);
                 self.not_reached(asked, unreached).await?;
                 continue;
             }
@@ -104,6 +121,10 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
                 let sentence = foreign_sentence(&trouble.headers, &trouble.body, End::Whole);
                 return Err(self.unreachable(sentence, Retried::Nobody).into());
             }
+            if is_of_intermediary(trouble.status) && !trouble.is_of_api {
+                return Err(Unanswered::Broken(Box::new(self.broken(asked, &trouble.sentence()))));
+            }
+            self.was_refused(trouble.status);
             if trouble.status.as_u16() < 500 || trouble.is_overload() {
                 self.sandbox.outage.end();
             }
@@ -167,17 +188,27 @@ impl<F: Fn() -> bool> Attempt<'_, F> {
         }
     }
 
-    async fn post(&self, credential: &Credential) -> Result<reqwest::Response, reqwest::Error> {
+    async fn post(&mut self, credential: &Credential) -> Result<reqwest::Response, reqwest::Error> {
         let mut headers = self.request.headers.clone();
         credential.put_in(&mut headers);
         let ModelRequest { endpoint, query, body, .. } = self.request;
+        if let Some(entry) = &mut self.entry {
+            entry.sent();
+        }
         self.sandbox.shared.upstream.post(endpoint.path(), query.as_deref(), headers, body.clone()).await
+    }
+
+    fn was_refused(&mut self, status: StatusCode) {
+        if let Some(entry) = &mut self.entry {
+            entry.refused(status);
+        }
     }
 
     /// The answer for a request that was sent and has no answer. The gateway does not send it again, because the API may charge each
     /// try: the CLI does so with a new reservation.
     fn broken(&self, asked: Instant, how: &str) -> Response<Body> {
-        let sentence = format!("{how}; the request is charged as reserved");
+        let charge = if self.entry.is_some() { CHARGED } else { "" };
+        let sentence = format!("{how}{charge}");
         match self.sandbox.outage.broke(asked, Instant::now(), &self.sandbox.shared.outage) {
             Next::LeaveToCli | Next::Retry(_) => self.unreachable(sentence, Retried::ByCli),
             Next::GiveUp => self.unreachable(sentence, Retried::Nobody),

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::forward::{Answered, Unanswered};
-use super::sentences::{End, broken_sentence, foreign_sentence, is_json, is_stream};
+use super::sentences::{CHARGED, End, broken_sentence, foreign_sentence, is_json, is_stream};
 use super::{Endpoint, ModelRequest, forward};
 use crate::activity::OpenRequest;
 use crate::answer::{Body, empty, final_model_error, full, model_error};
@@ -46,15 +46,12 @@ pub(super) type Head = oneshot::Sender<Response<Body>>;
 
 impl Relay {
     pub(super) async fn run(self, head: Head) {
-        let Relay { sandbox, request, room, mut entry, task, slot } = self;
-        if let Some(entry) = &mut entry {
-            entry.sent();
-        }
+        let Relay { sandbox, request, room, entry, task, slot } = self;
         let mut open = Open { sandbox, entry, task };
         let answered = tokio::select! {
             biased;
-            charge = open.cut() => Err(open.cut_off(charge)),
-            answered = forward::send(&open.sandbox, &request, || head.is_closed()) => {
+            charge = cut(&open.sandbox, &open.task) => Err(open.cut_off(charge)),
+            answered = forward::send(&open.sandbox, &request, open.entry.as_mut(), || head.is_closed()) => {
                 answered.map_err(|unanswered| open.unanswered(unanswered))
             }
         };
@@ -72,7 +69,15 @@ impl Relay {
     }
 }
 
-/// A request that was sent and is not charged yet.
+/// Resolves when the answer may not be read any further.
+async fn cut(sandbox: &SandboxGateway, task: &TaskRequests) -> CutCharge {
+    tokio::select! {
+        () = sandbox.shared.closed.cancelled() => task.charge_at_shutdown(),
+        charge = task.cut() => charge,
+    }
+}
+
+/// A request that was started and is not charged yet.
 struct Open {
     sandbox: Arc<SandboxGateway>,
     entry: Option<MeteredRequest>,
@@ -82,10 +87,7 @@ struct Open {
 impl Open {
     /// Resolves when the answer may not be read any further.
     async fn cut(&self) -> CutCharge {
-        tokio::select! {
-            () = self.sandbox.shared.closed.cancelled() => self.task.charge_at_shutdown(),
-            charge = self.task.cut() => charge,
-        }
+        cut(&self.sandbox, &self.task).await
     }
 
     fn cut_off(&mut self, charge: CutCharge) -> Response<Body> {
@@ -139,7 +141,9 @@ impl Open {
                 () = sleep_until(deadline) => break End::Late,
             }
         };
-        if let (Some(entry), End::Whole) = (&mut self.entry, end)
+        // A whole document is an answer, however its connection ended.
+        if let Some(entry) = &mut self.entry
+            && end != End::TooLong
             && let Some(statement) = is_json(&headers).then(|| statement_of_json(&body)).flatten()
         {
             entry.add(statement);
@@ -160,7 +164,10 @@ impl Open {
 
     /// Returns the error in place of an answer that is not the API's, which costs nothing, or in place of one that broke off before it
     /// stated its usage, which is charged as reserved. The request was sent at `asked`.
-    fn failed(&mut self, asked: Instant, sentence: String, charged: bool) -> Response<Body> {
+    fn failed(&mut self, asked: Instant, mut sentence: String, charged: bool) -> Response<Body> {
+        if charged && self.entry.is_some() {
+            sentence.push_str(CHARGED);
+        }
         // The relay cannot ask again, and the CLI's next try would come too late.
         let answer = match self.sandbox.outage.failed(asked, Instant::now(), &self.sandbox.shared.outage) {
             Next::LeaveToCli => model_error(StatusCode::BAD_GATEWAY, "api_error", &sentence),

@@ -9,6 +9,9 @@ use crate::answer::shortened;
 /// The number of bytes of a foreign answer that its error quotes.
 const QUOTED_BYTES: usize = 120;
 
+/// The end of a sentence about a request that was sent and whose usage is not known.
+pub(super) const CHARGED: &str = "; the request is charged as reserved";
+
 /// The part of a document that has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -49,7 +52,7 @@ pub(super) fn broken_sentence(end: End) -> String {
         End::TooLong => "is too long to be read",
         End::Late => "did not come to its end in time",
     };
-    format!("the model API's answer {how}, so the request is charged as reserved")
+    format!("the model API's answer {how}")
 }
 
 pub(super) fn foreign_sentence(headers: &HeaderMap, body: &[u8], end: End) -> String {

@@ -18,6 +18,8 @@ pub(super) struct Trouble {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// The body is an error in the shape of the API.
+    pub(super) is_of_api: bool,
     kind: String,
     message: String,
 }
@@ -42,8 +44,9 @@ impl Trouble {
         let body = Upstream::error_body(response, deadline).await;
         let ErrorDetail { r#type: kind, message } =
             serde_json::from_slice::<ErrorBody>(&body).unwrap_or_default().error;
+        let is_of_api = !kind.is_empty();
         let kind = if kind.is_empty() { "api_error".to_owned() } else { shortened(&kind) };
-        Trouble { status, headers, body, kind, message: shortened(&message) }
+        Trouble { status, headers, body, is_of_api, kind, message: shortened(&message) }
     }
 
     pub(super) fn is_overload(&self) -> bool {

@@ -30,7 +30,7 @@ fn task(limit: Payer) -> Arc<TaskRequests> {
 fn meter() -> Arc<Meter> {
     let budgets = Budgets::in_memory(InstallationLimits::default());
     let prices = Arc::new(Prices::load(None).unwrap());
-    Arc::new(Meter::new(prices, budgets, Metrics::default(), SettleBounds::default()))
+    Arc::new(Meter::new(prices, Arc::default(), budgets, Metrics::default(), SettleBounds::default()))
 }
 
 /// A million output tokens of Sonnet, which is $15.

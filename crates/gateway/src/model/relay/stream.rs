@@ -104,11 +104,11 @@ impl Open {
                 charge = self.cut() => return Err(Box::new(self.cut_off(charge))),
                 piece = response.chunk() => piece,
                 () = sleep_until(deadline) => {
-                    let sentence = format!("{}; the request is charged as reserved", silence(last, Some(response.status())));
+                    let sentence = silence(last, Some(response.status()));
                     return Err(Box::new(self.failed(asked, sentence, true)));
                 }
             };
-            let may_be_of_api = reader.may_be_of_api();
+            let (may_be_of_api, is_cut) = (reader.may_be_of_api(), reader.is_cut());
             self.see(reader, piece.as_ref().ok().and_then(Option::as_deref));
             if let Ok(Some(piece)) = &piece {
                 bytes.extend_from_slice(piece);
@@ -118,6 +118,8 @@ impl Open {
             let (sentence, charged) = match (reader.origin(), piece) {
                 (Origin::Message, Err(_)) => (broken_sentence(End::Cut), true),
                 (Origin::Unknown | Origin::Foreign, Err(_)) if may_be_of_api => (broken_sentence(End::Cut), true),
+                // A server may end a stream too early without an error.
+                (Origin::Unknown | Origin::Foreign, Ok(None)) if is_cut => (broken_sentence(End::Cut), true),
                 (Origin::Message | Origin::Error, _) => return Ok(bytes),
                 (Origin::Unknown, Ok(Some(_))) if bytes.len() < MAX_BEGINNING_BYTES => continue,
                 (Origin::Unknown | Origin::Foreign, Ok(Some(_))) => {
