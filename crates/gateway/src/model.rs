@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 use tracing::Instrument as _;
 
 use self::relay::{Relay, while_read};
@@ -38,6 +39,9 @@ mod unprocessed;
 
 /// The time after which a request that found no memory is tried again.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+/// A body up to this size is read where it is: in less than a millisecond.
+const MAX_INLINE_BYTES: usize = 64 * 1024;
 
 /// A slow model writes so many tokens in a second. An answer that is not streamed comes when all of them are written.
 const SLOW_TOKENS_PER_SECOND: u64 = 20;
@@ -112,7 +116,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     let Some(task) = sandbox.meter.running() else {
         return no_task(sandbox, endpoint);
     };
-    let Checked { contents, unknown_fields } = match request_policy::check(&body) {
+    let Checked { contents, unknown_fields } = match examine(body.clone(), |body| request_policy::check(&body)).await {
         Ok(checked) => checked,
         Err(violation) => {
             sandbox.decided(
@@ -187,6 +191,22 @@ async fn read_body(
     }
 }
 
+/// Runs what reads a whole body. A long one takes a thread of its own, because reading 32 MiB would hold up everything else that the
+/// thread of the runtime has to do.
+async fn examine<T: Send + 'static>(body: Bytes, check: impl FnOnce(Bytes) -> T + Send + 'static) -> T {
+    if body.len() <= MAX_INLINE_BYTES {
+        return check(body);
+    }
+    match spawn_blocking(move || check(body)).await {
+        Ok(outcome) => outcome,
+        // The check panicked, or the runtime is shutting down and drops this future too.
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
 /// A request that may be sent.
 struct Started {
     body: Bytes,
@@ -211,7 +231,9 @@ async fn start(
         sandbox.fail(failure(sentence));
         Box::new(answer)
     };
-    let Permitted { body, model, output_tokens, is_streamed } = match permission::check(body, &task.payer.key_limits) {
+    let payer_task = Arc::clone(task);
+    let permitted = examine(body, move |body| permission::check(body, &payer_task.payer.key_limits)).await;
+    let Permitted { body, model, output_tokens, is_streamed } = match permitted {
         Ok(permitted) => permitted,
         Err(denied @ Denied::Malformed(_)) => {
             return Err(Box::new(model_error(StatusCode::BAD_REQUEST, "invalid_request_error", &denied.to_string())));
