@@ -126,8 +126,8 @@ impl Meter {
 /// little less.
 const TOKENS_PER_SECOND: u128 = 250;
 
-/// The number of further models of one answer. Claude Code knows one, the adviser's.
-const MAX_OTHERS: usize = 8;
+/// The number of different further models of one answer that count. Claude Code knows one, the adviser's.
+const MAX_OTHERS: usize = 64;
 
 /// One model request on the meter, open until dropped. The usage that its answer states is added as it arrives. The rest is
 /// estimated at the end.

@@ -253,8 +253,8 @@ pub(super) fn begins_like_message(body: &[u8]) -> bool {
 struct Beginning {
     /// The fields besides `type` that the document may have.
     fields: &'static [&'static str],
-    is_empty: bool,
-    is_object: bool,
+    /// It is empty, or an object.
+    may_be_object: bool,
     is_whole: bool,
     kind: Option<String>,
     has_foreign_field: bool,
@@ -262,9 +262,8 @@ struct Beginning {
 
 impl Beginning {
     fn of(document: &[u8], fields: &'static [&'static str]) -> Beginning {
-        let is_empty = document.trim_ascii().is_empty();
-        let mut seen =
-            Beginning { fields, is_empty, is_object: false, is_whole: false, kind: None, has_foreign_field: false };
+        let may_be_object = document.trim_ascii().is_empty();
+        let mut seen = Beginning { fields, may_be_object, is_whole: false, kind: None, has_foreign_field: false };
         let mut json = serde_json::Deserializer::from_slice(document);
         seen.is_whole = (&mut seen).deserialize(&mut json).is_ok();
         seen
@@ -273,7 +272,7 @@ impl Beginning {
     /// Returns true if the document has one of these types, or if nothing tells that it has not.
     fn may_be(&self, kinds: &[&str]) -> bool {
         let kind = self.kind.as_deref();
-        self.is_empty || self.is_object && kind.map_or(!self.has_foreign_field, |kind| kinds.contains(&kind))
+        self.may_be_object && kind.map_or(!self.has_foreign_field, |kind| kinds.contains(&kind))
     }
 }
 
@@ -293,7 +292,7 @@ impl<'de> Visitor<'de> for &mut Beginning {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        self.is_object = true;
+        self.may_be_object = true;
         while let Some(field) = map.next_key::<String>()? {
             if field == "type" {
                 self.kind = Some(map.next_value()?);

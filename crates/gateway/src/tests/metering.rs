@@ -208,7 +208,8 @@ async fn everything_that_a_usage_states_is_charged_or_warned_about() {
     };
     let opus = json!([{ "type": "advisor_message", "model": "claude-opus-4-8", "input_tokens": 1_000_000 }]);
     let unknown = json!([{ "model": "claude-next-9", "input_tokens": 1_000_000 }]);
-    let mut late_opus = vec![json!({ "model": "claude-sonnet-4-6" }); 9];
+    let mut late_opus = vec![json!({ "model": "claude-sonnet-4-6" }); 100];
+    late_opus.extend((1..=9).map(|day| json!({ "model": format!("claude-haiku-4-5-2025100{day}") })));
     late_opus.push(json!({ "model": "claude-opus-4-8", "input_tokens": 1_000_000 }));
     for (usage, dollars, warned) in [
         (million(json!({ "service_tier": "standard" })), 3.0, None),
