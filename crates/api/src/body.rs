@@ -132,7 +132,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 }
 
 /// The message without its place in the body, which the field's name replaces.
-fn words(error: &serde_json::Error) -> String {
+pub(super) fn words(error: &serde_json::Error) -> String {
     let message = error.to_string();
     of_serde("field", message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message))
 }

@@ -57,6 +57,12 @@ impl ApiError {
         ApiError { status, retry_after_seconds: None, problem: Box::new(problem) }
     }
 
+    /// The problem in words, for tests of other modules.
+    #[cfg(test)]
+    pub(super) fn sentence(&self) -> &str {
+        &self.problem.detail
+    }
+
     pub(super) fn invalid(sentence: impl Into<String>) -> Self {
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_request", sentence)
     }

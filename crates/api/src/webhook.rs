@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use store::{Change, WebhookFilter};
 
 use super::audit::Subject;
+use super::body::words;
 use super::extract::{Path, Query};
 use super::paging::Paging;
 use super::session::prefix;
@@ -32,15 +33,7 @@ impl WebhookRules {
     pub(super) fn check(&self, field: Option<&RawValue>) -> Result<Option<Target>, ApiError> {
         let Some(field) = field.map(RawValue::get) else { return Ok(None) };
         let invalid = |why: &dyn std::fmt::Display| ApiError::invalid(format!("webhook: {why}"));
-        // Read as one of the two forms and not as their union, for which serde builds every value of the text.
-        let target = if field.starts_with('"') {
-            serde_json::from_str(field).map(|url| SignedTarget { url: WebhookUrl(url), secret: None })
-        } else {
-            serde_json::from_str(field)
-        };
-        let Ok(SignedTarget { url: WebhookUrl(url), secret }) = target else {
-            return Err(invalid(&"it must be a URL, or {\"url\", \"secret\"}, both texts"));
-        };
+        let SignedTarget { url: WebhookUrl(url), secret } = given(field).map_err(|error| invalid(&error))?;
         let target = Target::new(&url, secret.as_deref()).map_err(|error| invalid(&error))?;
         self.outbound.check(target.url()).map_err(|error| invalid(&error))?;
         if target.secret().is_none() && !self.has_secret {
@@ -50,6 +43,20 @@ impl WebhookRules {
         }
         Ok(Some(target))
     }
+}
+
+/// Reads the field as one of its two forms and not as their union, for which serde builds every value of the text.
+fn given(field: &str) -> Result<SignedTarget, String> {
+    let target = if field.starts_with('"') {
+        serde_json::from_str(field).map(|url| SignedTarget { url: WebhookUrl(url), secret: None })
+    } else {
+        serde_json::from_str(field)
+    };
+    target.map_err(|error| {
+        let words = words(&error);
+        let is_of_name = error.to_string().split('`').next().is_some_and(|start| start.ends_with(" field "));
+        if is_of_name { words } else { "it must be a URL, or {\"url\", \"secret\"}, both texts".to_owned() }
+    })
 }
 
 #[derive(Deserialize)]
@@ -123,5 +130,28 @@ fn attempt(attempt: &domain::webhook::Attempt) -> Attempt {
         status: attempt.status,
         error: attempt.error.clone(),
         duration_ms: attempt.duration_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::given;
+
+    #[test]
+    fn an_error_names_the_member_of_the_webhook() {
+        let both = "it must be a URL, or {\"url\", \"secret\"}, both texts";
+        for (field, sentence) in [
+            (r#"{"url": "https://a.example", "secert": "x"}"#, "secert: there is no such field; did you mean secret?"),
+            (r#"{"URL": "https://a.example"}"#, "URL: there is no such field; did you mean url?"),
+            (r#"{"secret": "x"}"#, "url is missing"),
+            (r#"{"url": "https://a.example", "url": "https://b.example"}"#, "url is there twice"),
+            (r#"{"url": 5}"#, both),
+            ("5", both),
+            ("null", both),
+        ] {
+            assert_eq!(given(field).unwrap_err(), sentence, "{field}");
+        }
+        assert_eq!(given(r#"{"url": "https://a.example"}"#).unwrap().url.0, "https://a.example");
+        assert_eq!(given(r#""https://a.example""#).unwrap().url.0, "https://a.example");
     }
 }

@@ -16,7 +16,7 @@ pub struct NetworkOptions {
     #[arg(long, env = "HTTP_PROXY", hide_env_values = true)]
     pub http_proxy: Option<String>,
 
-    /// Hosts, domains and networks that are reached without a proxy, comma-separated; `*` means all.
+    /// Hosts, domains and networks that are reached without a proxy, comma-separated, on every port; `*` means all.
     /// Loopback addresses are always reached directly
     #[arg(long, env = "NO_PROXY")]
     pub no_proxy: Option<String>,
@@ -36,6 +36,7 @@ impl NetworkOptions {
         NetworkAccess::new(&NetworkSettings {
             http_proxy: given(&self.http_proxy).or_else(|| environment("http_proxy")),
             https_proxy: given(&self.https_proxy).or_else(|| environment("https_proxy")),
+            all_proxy: environment("ALL_PROXY").or_else(|| environment("all_proxy")),
             no_proxy: given(&self.no_proxy).or_else(|| environment("no_proxy")).unwrap_or_default(),
             ca_file: self.ca_file.clone(),
         })

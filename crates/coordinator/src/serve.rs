@@ -102,6 +102,7 @@ pub(crate) async fn run_until(
     if !network_access.is_direct() {
         info!(network = %network_access, "other servers are reached by these settings");
     }
+    network_access.warnings().iter().for_each(|warning| warn!("{warning}"));
     settings.budgets = Budgets::open(store.clone(), options.budget_limits(), tracker.clone())
         .await
         .context("DATA_DIR cannot be used")?;

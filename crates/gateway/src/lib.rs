@@ -127,10 +127,8 @@ pub struct Gateway {
 pub enum GatewayError {
     #[error("could not set up the client for the model API: {0}")]
     Client(#[source] reqwest::Error),
-    #[error(
-        "the model API's address (ANTHROPIC_BASE_URL) must be an http or https URL with a host and without a user name"
-    )]
-    Upstream,
+    #[error("the model API's address (ANTHROPIC_BASE_URL) must be an http or https URL {0}")]
+    Upstream(&'static str),
 }
 
 /// The part of the gateway that the requests of every sandbox use.

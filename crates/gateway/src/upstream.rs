@@ -31,12 +31,22 @@ impl Upstream {
     const MAX_ERROR_BYTES: usize = 64 << 10;
 
     pub(super) fn new(mut base: Url, bounds: &Bounds, network: &NetworkAccess) -> Result<Upstream, GatewayError> {
-        // A user name in it would go out as a second credential.
-        if !matches!(base.scheme(), "http" | "https") || !base.has_host() || !base.username().is_empty() {
-            return Err(GatewayError::Upstream);
+        if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
+            return Err(GatewayError::Upstream("with a host"));
         }
-        // Some gateways state their address with the version, which is part of each path here.
+        // They would go out as a second credential.
+        if !base.username().is_empty() || base.password().is_some() {
+            return Err(GatewayError::Upstream(
+                "without a user name and a password: the credential is ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN",
+            ));
+        }
+        // Each request has a query of its own.
+        if base.query().is_some() || base.fragment().is_some() {
+            return Err(GatewayError::Upstream("without `?` and `#`, which no request would have"));
+        }
+        // Some gateways state their address with the version or with the whole path, which are part of each path here.
         let path = base.path().trim_end_matches('/');
+        let path = path.strip_suffix("/messages").filter(|path| path.ends_with("/v1")).unwrap_or(path);
         let path = path.strip_suffix("/v1").unwrap_or(path).to_owned();
         base.set_path(&path);
         // No total timeout: an answer may stream for many minutes. Nothing is decompressed, no such feature is built in.

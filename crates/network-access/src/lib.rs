@@ -2,7 +2,8 @@
 //!
 //! | module | contains |
 //! |---|---|
-//! | `proxy` | HTTP_PROXY, HTTPS_PROXY and NO_PROXY |
+//! | `proxy` | HTTP_PROXY and HTTPS_PROXY |
+//! | `exceptions` | NO_PROXY |
 //! | `authorities` | CA_FILE, beside the authorities of this machine |
 //!
 //! Invariants:
@@ -12,6 +13,7 @@
 //! - A proxy's password is never displayed.
 
 mod authorities;
+mod exceptions;
 mod proxy;
 
 use std::fmt;
@@ -32,7 +34,9 @@ pub struct NetworkSettings {
     pub http_proxy: Option<String>,
     /// HTTPS_PROXY: the proxy of `https://` requests.
     pub https_proxy: Option<String>,
-    /// NO_PROXY: hosts, domains and networks that are reached directly, comma-separated.
+    /// ALL_PROXY, which is not used. [`NetworkAccess::warnings`] says so.
+    pub all_proxy: Option<String>,
+    /// NO_PROXY: hosts, domains and networks that are reached directly, separated by commas or white space. A port is ignored.
     pub no_proxy: String,
     /// CA_FILE: certificates in PEM form.
     pub ca_file: Option<PathBuf>,
@@ -52,6 +56,7 @@ pub enum NetworkError {
 pub struct NetworkAccess {
     proxies: Proxies,
     authorities: Authorities,
+    ignores_all_proxy: bool,
 }
 
 impl NetworkAccess {
@@ -60,7 +65,23 @@ impl NetworkAccess {
         Ok(NetworkAccess {
             proxies: Proxies::new(settings)?,
             authorities: Authorities::read(settings.ca_file.as_deref())?,
+            ignores_all_proxy: is_set(&settings.all_proxy) && !is_set(&settings.https_proxy),
         })
+    }
+
+    /// Settings without an effect, each in a sentence without a full stop.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.ignores_all_proxy {
+            warnings.push("ALL_PROXY is not used: set HTTPS_PROXY, and HTTP_PROXY for http addresses".to_owned());
+        }
+        for entry in self.proxies.unusable_exceptions() {
+            warnings.push(format!(
+                "NO_PROXY has {entry}, which matches no host: an entry is a host, a domain (corp.example, which includes its \
+                 subdomains), an address or a network (10.0.0.0/8, 2001:db8::/32)"
+            ));
+        }
+        warnings
     }
 
     /// Returns a builder of HTTP clients that follow no redirects.
@@ -104,6 +125,10 @@ impl NetworkAccess {
     pub fn is_direct(&self) -> bool {
         self.proxies.are_none() && self.authorities.path().is_none()
     }
+}
+
+fn is_set(setting: &Option<String>) -> bool {
+    setting.as_ref().is_some_and(|value| !value.trim().is_empty())
 }
 
 /// A sentence for people, without passwords.

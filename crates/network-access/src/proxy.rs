@@ -9,16 +9,18 @@ use percent_encoding::percent_decode_str;
 use reqwest::{ClientBuilder, NoProxy, Proxy};
 use url::Url;
 
-use super::NetworkSettings;
-
-/// Requests to this machine never go through a proxy.
-const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
+use super::{NetworkSettings, exceptions};
 
 /// A proxy that cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
     #[error("{setting}: a proxy is given as http://host:port or http://user:password@host:port")]
     Malformed { setting: &'static str },
+    #[error(
+        "{setting}: a proxy is given as http://host:port or http://user:password@host:port; write special characters of the \
+         password percent-encoded: # as %23, @ as %40, / as %2F, \\ as %5C"
+    )]
+    Password { setting: &'static str },
     #[error("{setting}: {scheme}:// proxies are not supported; use http://")]
     Scheme { setting: &'static str, scheme: String },
 }
@@ -46,7 +48,7 @@ pub(super) struct Proxies(Option<Arc<Known>>);
 struct Known {
     http: Option<Url>,
     https: Option<Url>,
-    /// NO_PROXY as the operator wrote it.
+    /// NO_PROXY as the operator wrote it, in one line.
     except: String,
     matcher: Matcher,
 }
@@ -55,19 +57,23 @@ impl Proxies {
     pub(super) fn new(settings: &NetworkSettings) -> Result<Proxies, ProxyError> {
         let http = read("HTTP_PROXY", settings.http_proxy.as_deref())?;
         let https = read("HTTPS_PROXY", settings.https_proxy.as_deref())?;
-        let except = settings.no_proxy.trim().to_owned();
-        // Other programs honour `*` only if it stands alone, and libraries only for names.
-        let all = except.split([',', ' ', '\t']).any(|entry| entry == "*");
-        if all || http.is_none() && https.is_none() {
+        let except = settings.no_proxy.split_whitespace().collect::<Vec<_>>().join(" ");
+        if exceptions::are_all(&except) || http.is_none() && https.is_none() {
             return Ok(Proxies(None));
         }
         let text = |proxy: &Option<Url>| proxy.as_ref().map(Url::to_string).unwrap_or_default();
-        let matcher = Matcher::builder().http(text(&http)).https(text(&https)).no(exceptions(&except)).build();
+        let matcher =
+            Matcher::builder().http(text(&http)).https(text(&https)).no(exceptions::for_library(&except)).build();
         Ok(Proxies(Some(Arc::new(Known { http, https, except, matcher }))))
     }
 
     pub(super) fn are_none(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// The entries of NO_PROXY that match no request. Without a proxy none is reported, because none is used.
+    pub(super) fn unusable_exceptions(&self) -> Vec<&str> {
+        self.0.as_ref().map(|known| exceptions::unusable(&known.except).collect()).unwrap_or_default()
     }
 
     pub(super) fn apply(&self, builder: ClientBuilder) -> ClientBuilder {
@@ -80,7 +86,7 @@ impl Proxies {
         ];
         // A URL that was read as one is never refused.
         for proxy in proxies.into_iter().flatten().flatten() {
-            builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&exceptions(&known.except))));
+            builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&exceptions::for_library(&known.except))));
         }
         builder
     }
@@ -115,7 +121,7 @@ impl Proxies {
         {
             variables.extend(url.iter().flat_map(|url| names.map(|name| (name, url.to_string()))));
         }
-        variables.extend(["NO_PROXY", "no_proxy"].map(|name| (name, exceptions(&known.except))));
+        variables.extend(["NO_PROXY", "no_proxy"].map(|name| (name, exceptions::for_library(&known.except))));
         variables
     }
 }
@@ -147,28 +153,18 @@ fn read(setting: &'static str, value: Option<&str>) -> Result<Option<Url>, Proxy
     let Some(value) = value.map(str::trim).filter(|value| !value.is_empty()) else { return Ok(None) };
     // curl and others take a proxy without a scheme.
     let text = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
-    let url: Url = text.parse().map_err(|_| ProxyError::Malformed { setting })?;
+    // A `#` in a password would be read as the end of the address.
+    let malformed =
+        || if value.contains('@') { ProxyError::Password { setting } } else { ProxyError::Malformed { setting } };
+    let url: Url = text.parse().map_err(|_| malformed())?;
     if url.scheme() != "http" {
         return Err(ProxyError::Scheme { setting, scheme: url.scheme().to_owned() });
     }
-    if url.host_str().is_none_or(str::is_empty) || url.path() != "/" || url.query().is_some() {
-        return Err(ProxyError::Malformed { setting });
+    let has_more = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
+    if url.host_str().is_none_or(str::is_empty) || has_more {
+        return Err(malformed());
     }
     Ok(Some(url))
-}
-
-/// The exceptions in the form of the library, which separates by commas and knows neither `*.domain` nor a port.
-fn exceptions(except: &str) -> String {
-    let own = except.split([',', ' ', '\t']).filter(|entry| !entry.is_empty()).map(|entry| {
-        let entry = entry.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(entry);
-        let host = match entry.rsplit_once(':') {
-            // An IPv6 address without brackets has more than one colon and no port.
-            Some((host, port)) if (!host.contains(':') || host.ends_with(']')) && port.parse::<u16>().is_ok() => host,
-            _ => entry,
-        };
-        host.trim_matches(['[', ']'])
-    });
-    LOOPBACK.split(',').chain(own).collect::<Vec<_>>().join(",")
 }
 
 /// The address without a user name and a password.

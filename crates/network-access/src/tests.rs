@@ -5,7 +5,7 @@ fn access(http: &str, https: &str, no: &str) -> Result<NetworkAccess, NetworkErr
         http_proxy: Some(http.to_owned()),
         https_proxy: Some(https.to_owned()),
         no_proxy: no.to_owned(),
-        ca_file: None,
+        ..NetworkSettings::default()
     })
 }
 
@@ -48,6 +48,44 @@ fn exceptions_are_reached_directly() {
 }
 
 #[test]
+fn commas_and_white_space_separate_exceptions() {
+    let access =
+        access("http://p:1", "http://p:1", "a.example\nb.example\tc.example\r\n d.example,,e.example").unwrap();
+    for host in ["a.example", "b.example", "c.example", "d.example", "e.example"] {
+        assert_eq!(host_of(&access, Scheme::Https, host), None, "{host}");
+    }
+    assert_eq!(access.warnings(), [] as [String; 0]);
+    assert!(access.to_string().ends_with("not for a.example b.example c.example d.example,,e.example"), "{access}");
+}
+
+#[test]
+fn settings_without_an_effect_are_named() {
+    let useless =
+        ["10.*", "192.168.*", "192.168.", "192.168", "*corp.example", "[2001:db8::]/32", "10.0.0.0/33", "<local>"];
+    let access = access("", "http://p:1", &useless.join(",")).unwrap();
+    let warnings = access.warnings();
+    assert_eq!(warnings.len(), useless.len(), "{warnings:?}");
+    for (warning, entry) in warnings.iter().zip(useless) {
+        assert!(warning.starts_with(&format!("NO_PROXY has {entry}, which matches no host")), "{warning}");
+    }
+    let usable = "corp.example .a.example *.b.example c:80 10.0.0.0/8 ::1 [::1]:80 2001:db8::/32 127.0.0.1:1 host_1";
+    assert_eq!(self::access("", "http://p:1", usable).unwrap().warnings(), [] as [String; 0]);
+    assert_eq!(self::access("", "http://p:1", "10.*,*").unwrap().warnings(), [] as [String; 0], "* is all");
+    assert_eq!(self::access("", "", "10.*").unwrap().warnings(), [] as [String; 0], "there is no proxy");
+
+    let all = |https: Option<&str>| {
+        let settings = NetworkSettings {
+            all_proxy: Some("socks5://p:1".to_owned()),
+            https_proxy: https.map(str::to_owned),
+            ..NetworkSettings::default()
+        };
+        NetworkAccess::new(&settings).unwrap().warnings()
+    };
+    assert_eq!(all(None), ["ALL_PROXY is not used: set HTTPS_PROXY, and HTTP_PROXY for http addresses"]);
+    assert_eq!(all(Some("http://p:1")), [] as [String; 0]);
+}
+
+#[test]
 fn a_password_is_used_and_not_displayed() {
     let access = access("", "http://me:s3cret@proxy.example:3128", "corp.example").unwrap();
     let proxy = access.proxy_for(Scheme::Https, "example.com", 443).unwrap();
@@ -68,9 +106,14 @@ fn what_is_no_proxy_is_refused_without_its_password() {
         ("http://", "http://host:port"),
         ("http://me:s3cret@proxy.example:99999", "http://host:port"),
         ("http://proxy.example/path", "http://host:port"),
+        ("http://me:s3#cret@proxy.example:1", "# as %23"),
+        ("http://me:12#s3cret@proxy.example:1", "percent-encoded"),
+        ("http://me:s3\\cret@proxy.example:1", "percent-encoded"),
+        ("http://me:s3/cret@proxy.example:1", "percent-encoded"),
+        ("me:s3?cret@proxy.example:1", "percent-encoded"),
     ] {
         let error = access("", value, "").unwrap_err().to_string();
-        assert!(error.contains(words) && error.starts_with("HTTPS_PROXY: ") && !error.contains("s3cret"), "{error}");
+        assert!(error.contains(words) && error.starts_with("HTTPS_PROXY: ") && !error.contains("cret"), "{error}");
     }
     assert!(access(" ", "", "").unwrap().is_direct());
 }

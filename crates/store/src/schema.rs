@@ -16,10 +16,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 64;
 
 /// The newest schema version that this program supports.
-pub const SCHEMA_VERSION: u32 = 11;
+pub const SCHEMA_VERSION: u32 = 12;
 
 /// The migrations in order.
-const MIGRATIONS: [(&str, &str); 11] = [
+const MIGRATIONS: [(&str, &str); 12] = [
     ("V1__initial", include_str!("../migrations/V1__initial.sql")),
     ("V2__api_keys", include_str!("../migrations/V2__api_keys.sql")),
     ("V3__usage", include_str!("../migrations/V3__usage.sql")),
@@ -31,6 +31,7 @@ const MIGRATIONS: [(&str, &str); 11] = [
     ("V9__orphan_volumes", include_str!("../migrations/V9__orphan_volumes.sql")),
     ("V10__epochs", include_str!("../migrations/V10__epochs.sql")),
     ("V11__assumed_prices", include_str!("../migrations/V11__assumed_prices.sql")),
+    ("V12__tasks_of_key", include_str!("../migrations/V12__tasks_of_key.sql")),
 ];
 
 /// Opens the writing connection and migrates the schema.

@@ -35,7 +35,7 @@ use super::left_out::LeftOut;
 use super::model::{Collection, TargetApi};
 use super::names::{self, slug};
 
-/// The maximum number of requests. A full day of browsing has fewer.
+/// The maximum number of requests that are read. A full day of browsing has fewer.
 const MAX_ENTRIES: usize = 50_000;
 /// The number of sites among which the product's is looked for.
 const MAX_SITES: usize = 20;
@@ -55,12 +55,9 @@ pub struct Chosen {
 pub fn from_har(bytes: &[u8], chosen: &Chosen) -> Result<Collection, InputError> {
     let file = RecordingFile::read(bytes)?;
     let recording = file.recording()?;
-    if recording.entries.len() > MAX_ENTRIES {
-        return Err(InputError::at("log.entries", format!("it has more than {MAX_ENTRIES} requests")));
-    }
     let mut odd = Vec::new();
     let mut entries: Vec<RecordedRequest> = Vec::new();
-    for (number, raw) in recording.entries.iter().enumerate() {
+    for (number, raw) in recording.entries.iter().take(MAX_ENTRIES).enumerate() {
         match RecordedRequest::parse(number, raw) {
             Ok(entry) => entries.push(entry),
             Err(entry) => odd.push(entry),
@@ -69,8 +66,13 @@ pub fn from_har(bytes: &[u8], chosen: &Chosen) -> Result<Collection, InputError>
     let total = recording.entries.len();
     let mut notes = Vec::new();
     if file.is_cut {
-        notes
-            .push("The file ends in the middle of a request. That request and all that may have followed are missing.");
+        notes.push(CUT.to_owned());
+    }
+    if total > MAX_ENTRIES {
+        notes.push(format!(
+            "The recording has {total} requests, and only the first {MAX_ENTRIES} were read. If a call is missing, record it in a \
+             file of its own: clear the recorder, and do only the steps that the agent needs."
+        ));
     }
 
     let sites: Vec<Option<String>> = match site::candidates(&recording.pages, &entries) {
@@ -92,7 +94,7 @@ pub fn from_har(bytes: &[u8], chosen: &Chosen) -> Result<Collection, InputError>
     let Some((kept, mut left_out)) = found else {
         let mut left_out = first.unwrap_or_default();
         left_out.add_all(odd);
-        return Err(InputError::Nothing(nothing(&entries, total, &left_out)));
+        return Err(InputError::Nothing(nothing(&entries, total.min(MAX_ENTRIES), &left_out)));
     };
     left_out.add_all(odd);
 
@@ -101,10 +103,12 @@ pub fn from_har(bytes: &[u8], chosen: &Chosen) -> Result<Collection, InputError>
     let apis = apis(&used, chosen);
     let tools = group::tools(&kept, &ids, &apis);
     if tools.iter().flat_map(|tool| &tool.operations).all(|operation| operation.secrets.is_empty()) {
-        notes.push(if recording.creator == "WebInspector" { SANITISED } else { WITHOUT_CREDENTIALS });
+        notes.push(if recording.creator == "WebInspector" { SANITISED } else { WITHOUT_CREDENTIALS }.to_owned());
     }
-    Ok(Collection { tools, left_out, notes: notes.into_iter().map(str::to_owned).collect() })
+    Ok(Collection { tools, left_out, notes })
 }
+
+const CUT: &str = "The file ends in the middle of a request. That request and all that may have followed are missing.";
 
 /// Chrome's name for itself is `WebInspector`.
 const SANITISED: &str = "No request has a credential: no Authorization header, no cookie, no key. Chrome removes them from a \

@@ -32,6 +32,8 @@ use super::model::{Collection, Operation, TargetApi, Tool};
 use super::names::{self, unique};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+/// Methods whose answers have nothing for an agent.
+const UNUSED_METHODS: [&str; 3] = ["head", "options", "trace"];
 
 /// Reads a file next to the document, by its path relative to the document's directory. The error is a sentence.
 pub type ReadFile<'a> = dyn FnMut(&str) -> Result<Vec<u8>, String> + 'a;
@@ -61,6 +63,9 @@ pub fn from_openapi(bytes: &[u8], chosen: &Chosen, read: &mut ReadFile<'_>) -> R
                 continue;
             }
         };
+        for method in UNUSED_METHODS.iter().filter(|method| items.iter().any(|item| item.get(**method).is_some())) {
+            left_out.add_odd(Odd::new("operations of HEAD, OPTIONS or TRACE", format!("{place}.{method}")));
+        }
         let resource = names::resource(&path.pieces);
         for method in METHODS {
             let Some((item, operation)) = items.iter().find_map(|item| Some((*item, item.get(method)?))) else {

@@ -119,9 +119,33 @@ const MIN_LENGTH: usize = 20;
 /// Minimum entropy in bits per character. English words have about 3, random letters and digits more than 4.
 const MIN_ENTROPY: f64 = 3.5;
 
-/// True if a field of a query, a form or a JSON body is a secret by its name. The last word decides: `max_tokens`,
-/// `token_type` and `password_policy` are none.
+/// The kind of a secret, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NamedSecret {
+    /// `session_id`: a credential in a cookie, but the key of a resource in the body of many APIs.
+    Session,
+    /// `signature`: a proof in a URL, but often the text below a message in a body.
+    Signature,
+    Other,
+}
+
+/// True if a recorded field of a query, a form or a JSON body is a secret by its name. The last word decides:
+/// `max_tokens`, `token_type` and `password_policy` are none.
 pub(super) fn is_secret_name(name: &str) -> bool {
+    named_secret(name).is_some()
+}
+
+/// True if a parameter of a documented query is a secret by its name. The agent has to choose a session's id.
+pub(super) fn is_secret_query(name: &str) -> bool {
+    matches!(named_secret(name), Some(NamedSecret::Signature | NamedSecret::Other))
+}
+
+/// True if a field of a documented body is a secret by its name. The agent has to write a signature.
+pub(super) fn is_secret_field(name: &str) -> bool {
+    named_secret(name) == Some(NamedSecret::Other)
+}
+
+fn named_secret(name: &str) -> Option<NamedSecret> {
     let name = slug(name);
     let mut words: Vec<&str> =
         name.split('-').map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit())).collect();
@@ -129,16 +153,21 @@ pub(super) fn is_secret_name(name: &str) -> bool {
     let is_pair = |words: &[&str]| matches!(words, [.., first, second] if PAIRS.contains(&(*first, *second)));
     let is_property = words.first().is_some_and(|first| words.len() > 1 && PROPERTIES.contains(first));
     if is_property || words.iter().any(|word| POSITIONS.contains(word)) {
-        return false;
+        return None;
     }
-    if is_pair(&words) || matches!(words[..], ["sid"]) {
-        return true;
-    }
-    while words.len() > 1 && words.last().is_some_and(|last| TAILS.contains(last)) {
-        words.pop();
+    if !is_pair(&words) {
+        while words.len() > 1 && words.last().is_some_and(|last| TAILS.contains(last)) {
+            words.pop();
+        }
     }
     let last = words.last().copied().unwrap_or_default();
-    WORDS.contains(&last) || is_pair(&words) || ENDINGS.iter().any(|ending| last.ends_with(ending))
+    let ends = |word: &str| WORDS.contains(&word) || ENDINGS.iter().any(|ending| word.ends_with(ending));
+    match words[..] {
+        [.., "session", "id"] | [.., "sessionid"] => Some(NamedSecret::Session),
+        [.., "signature"] => Some(NamedSecret::Signature),
+        ["sid"] => Some(NamedSecret::Other),
+        _ => (ends(last) || is_pair(&words)).then_some(NamedSecret::Other),
+    }
 }
 
 /// True if the value of a field of a query, a form or a JSON body is a secret, although its name is not.
@@ -198,7 +227,25 @@ fn entropy(text: &str) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_secret_header, is_secret_name};
+    use super::{is_secret_field, is_secret_header, is_secret_name, is_secret_query};
+
+    #[test]
+    fn a_documented_session_id_is_no_secret_outside_of_headers() {
+        for (name, in_header, in_query, in_body) in [
+            ("sessionId", true, false, false),
+            ("parent_session_id", true, false, false),
+            ("sessionid", true, false, false),
+            ("signature", true, true, false),
+            ("emailSignatureText", true, true, false),
+            ("session_key", true, true, true),
+            ("api_key", true, true, true),
+            ("sig", true, true, true),
+        ] {
+            let found = (is_secret_header(name), is_secret_query(name), is_secret_field(name));
+            assert_eq!(found, (in_header, in_query, in_body), "{name}");
+            assert!(is_secret_name(name), "{name}: recorded values stay secret");
+        }
+    }
 
     #[test]
     fn the_last_word_of_a_name_decides() {

@@ -222,6 +222,69 @@ fn an_openapi_document_becomes_its_operations() {
 }
 
 #[test]
+fn the_agent_chooses_the_session_of_a_documented_call() {
+    let document = r#"{"openapi":"3.0.0","paths":{"/task":{"post":{
+        "parameters":[{"name":"session_id","in":"query","schema":{"type":"string"}},
+                      {"name":"sessionId","in":"cookie","schema":{"type":"string"}}],
+        "requestBody":{"content":{"application/json":{"schema":{"properties":{
+            "sessionId":{"type":"string"}, "signature":{"type":"string"}, "password":{"type":"string"},
+            "parentSessionId":{"type":"string","format":"password"}}}}}}}}}}"#;
+    let made = openapi(document).unwrap();
+    assert_eq!(lines(&made), ["api-task: post-task [--session-id TEXT] [--session-id-2 TEXT] [--signature TEXT]"]);
+    assert_eq!(variables(&made.tools[0]), ["API_URL", "API_PARENT_SESSION_ID", "API_PASSWORD", "API_SESSION_ID"]);
+    // A recording has one person's session.
+    let entries = [post("https://api.a.test/task", &json!({ "sessionId": "s-1", "signature": "abc" }))];
+    let made = from_har(har(&entries).as_bytes(), &Chosen::default()).unwrap();
+    assert_eq!(variables(&made.tools[0]), ["A_URL", "A_SESSION_ID", "A_SIGNATURE"]);
+}
+
+#[test]
+fn a_number_in_a_name_makes_an_id_only_if_it_varies() {
+    let lines_of = |paths: &[&str], answer: &Value| {
+        let entries: Vec<Value> =
+            paths.iter().map(|path| get(&format!("https://api.a.test/{path}"), &[], answer)).collect();
+        lines(&from_har(har(&entries).as_bytes(), &Chosen::default()).unwrap())
+    };
+    for path in [
+        "charts/top_10",
+        "stats/last_30",
+        "spec/version_2",
+        "login/oauth_2",
+        "text/UTF-8",
+        "dates/ISO-8601",
+        "news/COVID-19",
+        "hash/SHA-256",
+        "charts/top_10.json",
+        "wizard/STEP-2",
+    ] {
+        let found = lines_of(&[path], &json!({}));
+        assert!(found.len() == 1 && !found[0].contains("_ID"), "{path}: {found:?}");
+    }
+    for (paths, answer, name) in [
+        (&["people/usr_12", "people/usr_13"][..], json!({}), "PERSON_ID"),
+        (&["people/usr_12.json", "people/usr_13.json"], json!({}), "PERSON_ID"),
+        (&["people/usr_12"], json!({ "id": "usr_12" }), "PERSON_ID"),
+        (&["users/user_12"], json!({}), "USER_ID"),
+        (&["issues/PROJ-17"], json!({}), "ISSUE_ID"),
+        (&["sets/UTF-8"], json!({ "id": "UTF-8" }), "SET_ID"),
+    ] {
+        let found = lines_of(paths, &answer);
+        assert!(found.len() == 1 && found[0].contains(name), "{paths:?}: {found:?}");
+    }
+}
+
+#[test]
+fn the_first_requests_of_a_huge_recording_are_read() {
+    let good = r#"{"request":{"method":"GET","url":"https://a.test/x"},"response":{"status":200}}"#;
+    let late = good.replace("/x", "/y");
+    let text = format!(r#"{{"log":{{"entries":[{good}{},{late}]}}}}"#, ",{}".repeat(50_000));
+    let made = from_har(text.as_bytes(), &Chosen::default()).unwrap();
+    assert_eq!(lines(&made), ["a-x: get-x"]);
+    let said = report(&made, "tools");
+    assert!(said.contains("The recording has 50002 requests, and only the first 50000 were read."), "{said}");
+}
+
+#[test]
 fn one_odd_entry_is_left_out_and_named() {
     let good = r#"{"request":{"method":"GET","url":"https://a.test/x"},"response":{"status":200}}"#;
     for (odd, says) in [
@@ -248,6 +311,10 @@ fn one_odd_entry_is_left_out_and_named() {
     for (odd, says) in [
         (r#""/y{":{"get":{}}"#, r#"paths with a `{` that is not closed (paths["/y{"])"#),
         (r#""/y":null"#, r#"(paths["/y"]: it must be an object)"#),
+        (
+            r#""/y":{"head":{},"options":{},"trace":{}}"#,
+            r#"left out 3: operations of HEAD, OPTIONS or TRACE (paths["/y"].head, paths["/y"].options, paths["/y"].trace)"#,
+        ),
         (r#""/y":{"get":true}"#, r#"operations that are not an object (paths["/y"].get)"#),
         (r##""/y":{"$ref":"#/nowhere"}"##, r##"leads nowhere (paths["/y"]: $ref "#/nowhere")"##),
         (r##""/y":{"$ref":"#/paths/~1y"}"##, "is a cycle"),

@@ -3,7 +3,7 @@
 use domain::model::is_alias;
 use gateway::{CredentialKind, CredentialState, Gateway, Prices};
 use jiff::{SignedDuration, Timestamp};
-use network_access::NetworkError;
+use network_access::{NetworkAccess, NetworkError};
 
 use super::Settings;
 use super::check::{Check, in_words};
@@ -21,7 +21,17 @@ pub(super) async fn look(settings: &Settings) -> Vec<Check> {
             Check::fail("credential", in_words(error.as_ref()), "set it to what the console or `claude` gave you")
         }
     };
-    vec![model(settings), api(settings).await, credential]
+    let mut checks = vec![model(settings)];
+    checks.extend(settings.model_api.1.as_ref().ok().and_then(|made| proxy(&made.network)));
+    checks.extend([api(settings).await, credential]);
+    checks
+}
+
+/// Names the settings of proxies that have no effect. `None` if there are none.
+fn proxy(network: &NetworkAccess) -> Option<Check> {
+    let warnings = network.warnings();
+    let remedy = "correct or remove these settings; claude-runner and the programs that it starts use HTTPS_PROXY, HTTP_PROXY and NO_PROXY";
+    (!warnings.is_empty()).then(|| Check::warn("proxy", warnings.join("; "), remedy))
 }
 
 fn model(settings: &Settings) -> Check {
@@ -128,6 +138,27 @@ mod tests {
 
     use super::super::check::Status;
     use gateway::{CredentialKind, CredentialState};
+    use network_access::{NetworkAccess, NetworkSettings};
+
+    #[test]
+    fn settings_of_proxies_without_an_effect_are_a_warning() {
+        let check = |no_proxy: &str| {
+            let settings = NetworkSettings {
+                https_proxy: Some("http://p:1".to_owned()),
+                no_proxy: no_proxy.to_owned(),
+                ..NetworkSettings::default()
+            };
+            super::proxy(&NetworkAccess::new(&settings).unwrap())
+        };
+        assert_eq!(check("corp.example"), None);
+        let warning = check("10.*,corp.example,192.168.*").unwrap();
+        assert_eq!(warning.status, Status::Warn);
+        assert!(
+            warning.detail.contains("has 10.*,") && warning.detail.contains("has 192.168.*,"),
+            "{}",
+            warning.detail
+        );
+    }
 
     #[test]
     fn durations_are_told_in_their_largest_unit() {

@@ -16,6 +16,8 @@ const SCHEMES: [&str; 5] = ["unix://", "tcp://", "http://", "https://", "ssh://"
 pub enum EngineAddressError {
     #[error("{from} is {address}, which has no scheme: write {suggestion}")]
     NoScheme { from: String, address: String, suggestion: String },
+    #[error("{from} is {address}, whose scheme lacks its slashes: write {suggestion}")]
+    NoSlashes { from: String, address: String, suggestion: String },
     #[error("{from} is {address}, whose scheme is not supported: use unix://, tcp:// or ssh://")]
     Scheme { from: String, address: String },
     #[error(
@@ -102,8 +104,15 @@ fn find(meta: &Path, name: &str) -> Option<(std::ffi::OsString, String)> {
 
 fn with_scheme(from: &str, address: String) -> Result<String, EngineAddressError> {
     let from = from.to_owned();
+    // `unix:/run/docker.sock` and `tcp:host:2375`
+    let without_slashes =
+        SCHEMES.iter().find_map(|scheme| Some((*scheme, address.strip_prefix(scheme.trim_end_matches('/'))?)));
     if SCHEMES.iter().any(|scheme| address.starts_with(scheme)) {
         Ok(address)
+    } else if let Some((scheme, rest)) = without_slashes {
+        let root = if scheme == "unix://" { "/" } else { "" };
+        let suggestion = format!("{scheme}{root}{}", rest.trim_start_matches('/'));
+        Err(EngineAddressError::NoSlashes { from, address, suggestion })
     } else if address.contains("://") {
         Err(EngineAddressError::Scheme { from, address })
     } else {
@@ -167,6 +176,15 @@ mod tests {
             error,
             "DOCKER_HOST is /var/run/docker.sock, which has no scheme: write unix:///var/run/docker.sock"
         );
+        for (address, suggestion) in [
+            ("unix:/var/run/docker.sock", "unix:///var/run/docker.sock"),
+            ("unix:var/run/docker.sock", "unix:///var/run/docker.sock"),
+            ("tcp:localhost:2375", "tcp://localhost:2375"),
+            ("tcp:/localhost:2375", "tcp://localhost:2375"),
+        ] {
+            let error = resolved(Some(address), None, far.path()).unwrap_err();
+            assert_eq!(error, format!("DOCKER_HOST is {address}, whose scheme lacks its slashes: write {suggestion}"));
+        }
         let error = resolved(Some("localhost:2375"), None, far.path()).unwrap_err();
         assert!(error.ends_with("write tcp://localhost:2375"), "{error}");
         let error = resolved(Some("fd://"), None, far.path()).unwrap_err();

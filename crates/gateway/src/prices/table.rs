@@ -81,8 +81,9 @@ pub(super) struct Factor(u64);
 
 impl Table {
     pub(super) fn parse(text: &str, lowest: Lowest) -> Result<Table, TableError> {
-        let file: File<'_> =
-            serde_json::from_str(text).map_err(|error| TableError::Json(of_serde("field", &error.to_string())))?;
+        // Editors on Windows write a byte order mark.
+        let file: File<'_> = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+            .map_err(|error| TableError::Json(of_serde("field", &error.to_string())))?;
         if file.models.len() > MAX_MODELS {
             return Err(TableError::TooMany(file.models.len()));
         }

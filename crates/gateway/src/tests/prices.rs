@@ -110,6 +110,14 @@ fn a_long_prompt_has_its_own_price() {
 }
 
 #[test]
+fn a_file_may_begin_with_a_byte_order_mark() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("prices.json");
+    std::fs::write(&path, "\u{feff}{\"models\":{\"claude-next-9\":{\"input\":1,\"output\":2}}}").unwrap();
+    assert!(Prices::load(Some(&path)).unwrap().has_price("claude-next-9"));
+}
+
+#[test]
 fn a_file_changes_and_adds_prices() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("prices.json");

@@ -77,6 +77,9 @@ async fn a_base_url_keeps_its_path_and_may_end_with_the_version() {
         ("/v1", "/v1/messages"),
         ("/prefix/v1/", "/prefix/v1/messages"),
         ("/prefixv1", "/prefixv1/v1/messages"),
+        ("/v1/messages", "/v1/messages"),
+        ("/prefix/v1/messages/", "/prefix/v1/messages"),
+        ("/messages", "/messages/v1/messages"),
     ];
     for (path, expected) in paths {
         let server = Server::answering().await;
@@ -88,11 +91,19 @@ async fn a_base_url_keeps_its_path_and_may_end_with_the_version() {
 }
 
 #[tokio::test]
-async fn an_upstream_is_an_http_url_without_a_user() {
-    for bad in ["ftp://a.example", "unix:/run/a", "https://user:password@a.example", "https://user@a.example"] {
+async fn an_upstream_is_an_http_url_and_nothing_more() {
+    for (bad, words) in [
+        ("ftp://a.example", "with a host"),
+        ("unix:/run/a", "with a host"),
+        ("https://user:password@a.example", "without a user name and a password"),
+        ("https://user@a.example", "without a user name and a password"),
+        ("https://:password@a.example", "without a user name and a password"),
+        ("https://a.example/?key=1", "without `?` and `#`"),
+        ("https://a.example/#top", "without `?` and `#`"),
+    ] {
         let settings = GatewaySettings::new(bad.parse().unwrap(), Prices::load(None).unwrap());
         let made = Gateway::new(settings, Credentials::default(), TaskTracker::new());
-        assert!(matches!(made, Err(GatewayError::Upstream)), "{bad}");
+        assert!(matches!(made, Err(GatewayError::Upstream(said)) if said.contains(words)), "{bad}");
     }
 }
 

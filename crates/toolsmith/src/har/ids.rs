@@ -13,6 +13,13 @@ const MAX_OF_ANSWER: usize = 5_000;
 const MAX_IDS: usize = 20_000;
 /// A longer segment is an id, unless it is made of words.
 const MAX_SEGMENT: usize = 40;
+/// Names in capital letters whose number is a part of the name: `UTF-8`, `ISO-8601`, `COVID-19`.
+const FIXED_NAMES: [&str; 48] = [
+    "AES", "ANSI", "ASCII", "BASE", "CAT", "CLAUDE", "COVID", "CP", "CVE", "DIN", "ECMA", "EN", "EUC", "FIPS", "GDPR",
+    "GPT", "HTTP", "IBM", "IEC", "IEEE", "IPV", "ISO", "KOI", "LAST", "LATIN", "LEVEL", "MD", "MPEG", "NIST", "OAUTH",
+    "PBKDF", "PCI", "PHASE", "PKCS", "RFC", "RSA", "SAML", "SARS", "SHA", "SOC", "SSL", "TIER", "TLS", "TOP", "UCS",
+    "UTF", "VERSION", "WINDOWS",
+];
 /// The maximum of a version in a path: `/api/2/users`.
 const MAX_VERSION: u32 = 20;
 
@@ -66,6 +73,8 @@ pub(super) struct Ids {
     reported: BTreeMap<String, BTreeSet<String>>,
     /// For each origin: all paths start with this number.
     versions: BTreeMap<String, String>,
+    /// The names whose number varies in one place: in `/people/usr_1` and `/people/usr_2`, `usr` after `people`.
+    numbered: BTreeSet<(String, String)>,
 }
 
 impl Ids {
@@ -83,7 +92,7 @@ impl Ids {
             let only = starts.first().filter(|_| starts.len() == 1)?;
             only.parse::<u32>().is_ok_and(|number| number <= MAX_VERSION).then(|| (origin, (*only).to_owned()))
         });
-        Ids { versions: versions.collect(), reported }
+        Ids { versions: versions.collect(), numbered: varying(entries), reported }
     }
 
     /// True if the first segment of all paths of this origin is this number.
@@ -108,7 +117,18 @@ impl Ids {
         if matches!(before, Some("error" | "errors" | "status")) && text.len() == 3 && text.starts_with(['4', '5']) {
             return false;
         }
-        is_by_shape(text) || self.is_reported(text, before)
+        is_by_shape(text) || self.is_numbered(text, before) || self.is_reported(text, before)
+    }
+
+    /// True for `PROJ-17`, and for `user_12` if its number varies or the segment before it is `users`. A single `top_10` is
+    /// the name of a page.
+    fn is_numbered(&self, text: &str, before: Option<&str>) -> bool {
+        let Some((name, _)) = numbered(text) else { return false };
+        if !text.contains('_') {
+            return !FIXED_NAMES.contains(&name);
+        }
+        before.is_some_and(|before| resource(before) == name.to_ascii_lowercase())
+            || self.numbered.contains(&(place_after(before), name.to_owned()))
     }
 
     /// True if an answer has this value as an id. A word like `settings` may also be the name of a page or a command, so
@@ -121,6 +141,40 @@ impl Ids {
     }
 }
 
+/// The name and the number of `PROJ-17` and `user_12`.
+fn numbered(text: &str) -> Option<(&str, &str)> {
+    let (name, number) = text.rsplit_once(['-', '_'])?;
+    let is_code = name.bytes().all(|byte| byte.is_ascii_uppercase()) || text.contains('_');
+    let is_short = (1..=8).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    (is_code && is_short && is_number).then_some((name, number))
+}
+
+/// The names that have two numbers or more in one place.
+fn varying(entries: &[&RecordedRequest]) -> BTreeSet<(String, String)> {
+    let mut numbers: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    for entry in entries {
+        let mut before: Option<String> = None;
+        for segment in entry.url.path().trim_start_matches('/').split('/') {
+            let text = percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned();
+            // `/people/usr_1.json` and `/people/usr_1:block`
+            let stem = text.split(['.', ':']).next().unwrap_or_default();
+            if let Some((name, number)) = numbered(stem) {
+                let place = (place_after(before.as_deref()), name.to_owned());
+                numbers.entry(place).or_default().insert(number.to_owned());
+            }
+            before = Some(text);
+        }
+    }
+    numbers.into_iter().filter(|(_, numbers)| numbers.len() > 1).map(|(place, _)| place).collect()
+}
+
+/// A place in paths: the segment before it. Segments with a number are alike, because they may be ids.
+fn place_after(before: Option<&str>) -> String {
+    let before = before.unwrap_or_default();
+    if before.bytes().any(|byte| byte.is_ascii_digit()) { "*".to_owned() } else { before.to_owned() }
+}
+
 /// True for a date, which is a version at the beginning of a path: `/2015-03-31/functions`.
 fn is_date(text: &str) -> bool {
     let lengths = text.split('-').map(|part| part.bytes().all(|byte| byte.is_ascii_digit()).then_some(part.len()));
@@ -131,7 +185,9 @@ fn is_date(text: &str) -> bool {
 fn is_of_series(text: &str) -> bool {
     const PARTS: [&str; 9] = ["chapter", "layer", "level", "page", "part", "phase", "stage", "step", "tab"];
     text.rsplit_once(['-', '_']).is_some_and(|(name, number)| {
-        PARTS.contains(&name) && number.len() <= 2 && number.bytes().all(|byte| byte.is_ascii_digit())
+        PARTS.contains(&name.to_ascii_lowercase().as_str())
+            && number.len() <= 2
+            && number.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
@@ -141,14 +197,8 @@ fn is_by_shape(text: &str) -> bool {
     let is_number = digits > 0 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     let hexadecimal = text.len() >= 8 && digits > 1 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_address = text.find('@').is_some_and(|at| at > 0);
-    // `PROJ-17` and `user_12`
-    let is_numbered = text.rsplit_once(['-', '_']).is_some_and(|(name, number)| {
-        let is_code = name.bytes().all(|byte| byte.is_ascii_uppercase()) || text.contains('_');
-        let is_short = (1..=8).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphabetic());
-        is_code && is_short && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-    });
     let is_odd = text.contains(' ') || text.chars().any(char::is_control);
-    is_number || is_numbered || hexadecimal || is_address || is_odd || is_uuid(text) || is_token(text)
+    is_number || hexadecimal || is_address || is_odd || is_uuid(text) || is_token(text)
 }
 
 /// True if a part of the segment is no word, such as `cus_9s6XKzkNRiz8i3` and `dQw4w9WgXcQ`, but not

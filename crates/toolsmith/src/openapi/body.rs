@@ -9,7 +9,7 @@ use super::source::Source;
 use crate::builder::Builder;
 use crate::left_out::Odd;
 use crate::model::{BodyKind, Place};
-use crate::secrets::is_secret_name;
+use crate::secrets::is_secret_field;
 
 /// Adds options for the body.
 pub(super) fn add<'a>(source: &Source<'a>, found: &Found<'a>, builder: &mut Builder<'_>) -> Result<(), Odd> {
@@ -75,7 +75,7 @@ fn add_fields(source: &Source<'_>, fields: &Fields<'_>, place: Place, builder: &
         let about = schema["description"].as_str().or(about);
         let required = fields.required.contains(name);
         let can_be_secret = types.is_text() && !types.is(Mark::Choice) && !types.is(Mark::Binary);
-        if can_be_secret && (is_secret_name(name) || types.is(Mark::Password)) {
+        if can_be_secret && (is_secret_field(name) || types.is(Mark::Password)) {
             builder.secret(name, place, required);
             continue;
         }

@@ -12,7 +12,7 @@ use crate::builder::Builder;
 use crate::left_out::{LeftOut, Odd};
 use crate::model::Place;
 use crate::names::is_sayable;
-use crate::secrets::{is_secret_header, is_secret_name};
+use crate::secrets::{is_secret_header, is_secret_query};
 
 /// Headers that the request has by itself. OpenAPI ignores parameters of these names.
 const OWN_HEADERS: [&str; 4] = ["accept", "content-type", "content-length", "host"];
@@ -61,7 +61,7 @@ fn add_one(source: &Source<'_>, name: &str, parameter: &Value, place: Place, bui
     // Without a schema the type is that of 2.0, or unknown.
     let types = Types::of(source, &parameter["schema"]);
     let can_be_secret = types.is_empty() || types.is_text();
-    let named = if place == Place::Query { is_secret_name(name) } else { is_secret_header(name) };
+    let named = if place == Place::Query { is_secret_query(name) } else { is_secret_header(name) };
     let required = parameter["required"] == true;
     if can_be_secret && !types.is(Mark::Choice) && (named || types.is(Mark::Password)) {
         builder.secret(name, place, required);
