@@ -43,6 +43,9 @@ const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
 /// A body up to this size is read where it is: in less than a millisecond.
 const MAX_INLINE_BYTES: usize = 64 * 1024;
 
+/// The time in which an agent can send a body that is not kept.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A slow model writes so many tokens in a second. An answer that is not streamed comes when all of them are written.
 const SLOW_TOKENS_PER_SECOND: u64 = 20;
 
@@ -105,6 +108,7 @@ pub(super) async fn answer(sandbox: &Arc<SandboxGateway>, request: Request<Incom
     let open = OpenRequest::new(&sandbox.activity_tracker);
     // Without a task no key is known whose share of the room the body would take.
     let Some(task) = sandbox.meter.running() else {
+        discard(sandbox, body).await;
         return no_task(sandbox, endpoint);
     };
     let (body, room) = match read_body(sandbox, task.payer.key.clone(), body).await {
@@ -158,6 +162,21 @@ fn no_task(sandbox: &SandboxGateway, endpoint: Endpoint) -> Response<Body> {
     sandbox.decided(EgressChannel::Model, endpoint.path(), EgressDecision::Refused(EgressRefusal::NoTaskRuns));
     let message = "no task runs in this sandbox, and Claude Runner forwards no other requests";
     final_model_error(StatusCode::FORBIDDEN, "permission_error", message)
+}
+
+/// Reads a body without keeping it. An agent that cannot send its body to the end would take the answer for a broken connection.
+async fn discard(sandbox: &SandboxGateway, mut body: Incoming) {
+    let bounds = &sandbox.shared.bounds;
+    let read = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await
+            && bytes <= bounds.body_bytes
+        {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    // The answer does not depend on the body.
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT.min(bounds.idle_timeout), read).await;
 }
 
 /// Waits for buffer space, then reads the body.

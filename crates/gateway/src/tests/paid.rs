@@ -316,7 +316,7 @@ async fn requests_that_wait_for_money_end_with_their_task() {
 }
 
 #[tokio::test]
-async fn the_body_of_a_request_without_a_task_is_not_read() {
+async fn the_body_of_a_request_without_a_task_is_not_kept() {
     let server = Server::answering().await;
     let mut setup = Setup::before(server.address);
     setup.settings.bounds.idle_timeout = Duration::from_millis(50);
@@ -327,6 +327,18 @@ async fn the_body_of_a_request_without_a_task_is_not_read() {
         "POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1:8787\r\nconnection: close\r\ncontent-length: 1000\r\n\r\n{";
     let answer = world.raw(head.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("no task runs"), "{answer}");
+}
+
+#[tokio::test]
+async fn without_a_task_a_long_body_is_answered_too() {
+    let server = Server::answering().await;
+    let world = Setup::before(server.address).open();
+    world.sandbox.end_task(TaskEnd::Own);
+    let body = "x".repeat(8 << 20);
+    // An agent that cannot send its body to the end would take the answer for a broken connection, and ask again.
+    let head = "POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1:8787\r\nconnection: close";
+    let answer = world.raw(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("x-should-retry: false"), "{answer}");
 }
 
 #[tokio::test]
